@@ -1,0 +1,155 @@
+//! The codes of all errors: the one list from which the pages under `docs/errors/` are checked.
+
+use std::fmt;
+
+/// The code of an error, `FF0001` and up. A code is never given to another error once it has been released.
+///
+/// FF00xx: modules and guests. FF01xx: definitions. FF02xx: runs. FF03xx: stores. FF04xx: configuration and commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Code(u16);
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $title:literal;)*) => {
+        impl Code {
+            $(#[doc = $title] pub const $name: Code = Code($number);)*
+            /// Every code, in ascending order.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+            /// What the code stands for, in a few words.
+            pub const fn title(self) -> &'static str {
+                match self.0 { $($number => $title,)* _ => "unknown" }
+            }
+        }
+    };
+}
+
+codes! {
+    NOT_A_COMPONENT = 1, "the file is not a WebAssembly component";
+    WRONG_WORLD = 2, "the component is not a flow";
+    WRONG_VERSION = 3, "the component was made for another version of the contract";
+    UNKNOWN_IMPORT = 4, "the component imports what the host does not offer";
+    DEFINE_FAILED = 5, "the flow could not describe itself";
+    GUEST_TRAPPED = 6, "the flow's code crashed";
+    GUEST_OUT_OF_TIME = 7, "the flow's code ran for too long";
+    GUEST_OUT_OF_MEMORY = 8, "the flow's code wanted too much memory";
+    GUEST_OUT_OF_STACK = 9, "the flow's code nested its calls too deeply";
+    OUTPUT_TOO_LARGE = 10, "the flow's code returned too much";
+    COMPILE_FAILED = 11, "the component could not be compiled";
+    GUEST_REJECTED = 12, "the flow's code refused the data";
+    GUEST_RETRIES = 13, "the flow's code asked for another try, and none was left";
+    MODULE_UNREADABLE = 14, "the module file cannot be read";
+    MODULE_TOO_LARGE = 15, "the module is too large";
+    BAD_HANDLER_ANSWER = 16, "a handler answered with something impossible";
+    MODULE_MISSING = 17, "the module that a run is pinned to is not loaded";
+    GUEST_POOL_FULL = 18, "too many flow instances run at once";
+
+    EMPTY_DAG = 101, "a dag has no nodes";
+    DUPLICATE_NODE = 102, "two nodes of a dag have one id";
+    DUPLICATE_EDGE = 103, "two edges join the same nodes";
+    EDGE_TO_NOWHERE = 104, "an edge names a node that does not exist";
+    CYCLE = 105, "a dag has a cycle";
+    SEVERAL_STARTS = 106, "a dag has several starts";
+    NESTED_TOO_DEEP = 107, "dags are nested too deeply";
+    UNKNOWN_HANDLER = 108, "the definition names a handler that the flow does not declare";
+    BAD_NODE_ID = 109, "a node id is malformed";
+    DUPLICATE_BRANCH = 110, "two branches have one key";
+    NO_BRANCHES = 111, "a condition or for-each has no dag";
+    DEFINITION_TOO_LARGE = 112, "the definition is too large";
+    BAD_RETRY = 113, "a retry policy is out of range";
+    BAD_TIMEOUT = 114, "a timeout or deadline is out of range";
+    BAD_CALL = 115, "a call's target, method or header is malformed";
+    BAD_HANDLER_ID = 116, "a handler id is malformed";
+    AGGREGATOR_WITHOUT_NODE = 117, "an aggregator is given for a node that does not exist";
+    BAD_BRANCH_KEY = 118, "a branch key is malformed";
+    BAD_MAX_PARALLEL = 119, "max-parallel must be at least 1";
+
+    UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
+    NO_BRANCH_CHOSEN = 202, "a condition chose no branch";
+    DUPLICATE_KEY = 203, "two items of a for-each have one key";
+    BODY_TOO_LARGE = 204, "the request body is too large";
+    FUNCTION_MISSING = 205, "a function is not known here";
+    CALL_TIMED_OUT = 206, "a call took too long";
+    CALL_STATUS = 207, "a call was answered with an error status";
+    CALL_UNREACHABLE = 208, "a call could not be made";
+    NODE_TIMED_OUT = 209, "a node took too long";
+    DEADLINE_PASSED = 210, "the run took longer than its deadline";
+    RUN_STOPPED = 211, "the run was stopped";
+    RUN_UNKNOWN = 212, "there is no such run";
+    BAD_REQUEST_ID = 213, "the request id is malformed";
+    FLOW_UNKNOWN = 214, "there is no such flow here";
+    RUN_EXISTS = 215, "a run with this request id exists already";
+    FUNCTION_FAILED = 216, "a command that serves as a function failed";
+    BAD_REQUEST = 217, "the request is malformed";
+    NODE_LOST = 218, "the replica that ran a node went away";
+    RESPONSE_TOO_LARGE = 219, "a call was answered with too much data";
+    OVERLOADED = 220, "too many runs wait for the host";
+    TOO_MANY_ITEMS = 221, "a for-each yielded too many items";
+
+    STORE_LOCKED = 301, "the store is locked by another process";
+    STORE_READ_ONLY = 302, "the store cannot be written";
+    STORE_FULL = 303, "the store is full";
+    STORE_NEWER = 304, "the store was written by a newer version";
+    STORE_CORRUPT = 305, "the store holds something unreadable";
+    STORE_UNAVAILABLE = 306, "the store does not answer";
+    DATA_MISSING = 307, "stored data is missing";
+    BAD_STORE_URL = 308, "the store's address is malformed";
+    STORE_NOT_FOUND = 309, "there is no store at this place";
+
+    ADDRESS_IN_USE = 401, "the address to listen on is taken";
+    BAD_FUNCTION_OPTION = 402, "a function option is malformed";
+    UNKNOWN_CODE = 403, "there is no such error code";
+    INPUT_UNREADABLE = 404, "the input file cannot be read";
+    DUPLICATE_FLOW = 405, "two flows have one name";
+    BAD_FLOW_NAME = 406, "a flow's name is malformed";
+    TOOL_MISSING = 407, "a program that this command needs is missing";
+    BAD_ADDRESS = 408, "the address to listen on is malformed";
+    INTERNAL = 499, "the host contradicted itself";
+}
+
+impl Code {
+    /// The number behind `FF`.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// Reads `FF0012`, `ff12` or `12`.
+    pub fn parse(text: &str) -> Option<Code> {
+        let digits = text.trim_start_matches(['f', 'F']);
+        let number: u16 = digits.parse().ok()?;
+        Code::ALL.iter().copied().find(|code| code.0 == number)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FF{:04}", self.0)
+    }
+}
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Ok(Code::parse(&text).unwrap_or(Code::INTERNAL))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_ascend_and_read_back() {
+        assert!(Code::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+        for code in Code::ALL {
+            assert_eq!(Code::parse(&code.to_string()), Some(*code));
+            assert_ne!(code.title(), "unknown");
+        }
+        assert_eq!(Code::parse("12"), Some(Code::GUEST_REJECTED));
+        assert_eq!(Code::parse("FF9999"), None);
+    }
+}

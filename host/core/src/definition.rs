@@ -1,0 +1,248 @@
+//! What a flow says about itself, as plain data: exactly what its `define` called, unchecked.
+//!
+//! The JSON form of a [`Definition`] is what `faas-flow graph --format definition` prints and what a run keeps when its
+//! definition depends on the request. [`Plan`](crate::Plan) is the checked form that the engine runs.
+
+use serde::{Deserialize, Serialize};
+
+/// A flow's shape.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Definition {
+    /// The outermost dag.
+    pub dag: Dag,
+    /// The handlers that the flow's code answers to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<String>,
+    /// The `recover` handler that sees the run's failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    /// The `finally` handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finally: Option<String>,
+    /// The longest that a run may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// What happens when the retries of a node run out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_exhausted: Exhausted,
+}
+
+/// What the host does when the retries of a node run out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exhausted {
+    /// The run fails.
+    #[default]
+    Fail,
+    /// The run pauses for an operator.
+    Pause,
+}
+
+/// Nodes and the edges between them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Dag {
+    /// In the order of their declaration.
+    pub nodes: Vec<Node>,
+    /// In the order of their declaration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<Edge>,
+    /// Aggregators of nodes' inputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aggregate_inputs: Vec<AggregateInputs>,
+    /// The aggregator of several ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregate_ends: Option<String>,
+}
+
+/// The aggregator of one node's inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AggregateInputs {
+    /// The node's id.
+    pub node: String,
+    /// The `aggregate` handler.
+    pub aggregator: String,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Node {
+    /// Unique within its dag.
+    pub id: String,
+    /// What it does.
+    #[serde(flatten)]
+    pub kind: NodeKind,
+}
+
+/// What a node does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKind {
+    /// Runs operations, one after the other.
+    Operations(Operations),
+    /// Runs a dag.
+    SubDag(Dag),
+    /// Runs the branches that a handler chooses.
+    Condition(Branches),
+    /// Runs one dag per item that a handler yields.
+    ForEach(Branches),
+}
+
+/// The operations of a node, and how it is run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Operations {
+    /// In order; may be empty: then the node hands its input on.
+    pub list: Vec<Operation>,
+    /// How the whole node is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Backoff>,
+    /// The longest that one try may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// One step of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Calls a function; `target` is its name, perhaps with a path.
+    Apply(Call),
+    /// Calls a URL; `target` is the URL.
+    Request(Call),
+    /// Runs a `modify` handler.
+    Modify(String),
+}
+
+/// One call of a function or URL.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Call {
+    /// A function's name, or a URL.
+    pub target: String,
+    /// `POST` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Name and value, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Name and value, in order, not percent-encoded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<(String, String)>,
+    /// The handler that sees the request before it is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<String>,
+    /// The handler that turns the response into data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive: Option<String>,
+    /// The handler that turns the call's failure into data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover: Option<String>,
+    /// How the call is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Backoff>,
+    /// The longest that one try may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// The dags behind a condition or a for-each.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Branches {
+    /// The `condition` or `for-each` handler.
+    pub handler: String,
+    /// A condition's dags by key, in order; a for-each's single dag under the key `""`.
+    pub dags: Vec<Branch>,
+    /// Merges the results of the branches that ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregator: Option<String>,
+    /// Branches start with empty data, and their results are dropped.
+    #[serde(skip_serializing_if = "is_default")]
+    pub carries_nothing: bool,
+    /// At most so many branches at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+}
+
+/// One dag behind a condition or for-each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Branch {
+    /// Its key; `""` for a for-each.
+    pub key: String,
+    /// Its dag.
+    pub dag: Dag,
+}
+
+/// An ordering of two nodes, and what it hands on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Edge {
+    /// The node that comes first.
+    pub from: String,
+    /// The node that waits for it.
+    pub to: String,
+    /// What is handed on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub carries: Carries,
+}
+
+/// What an edge hands from one node to the next.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carries {
+    /// The output as it is.
+    #[default]
+    Output,
+    /// Nothing.
+    Nothing,
+    /// What a `forward` handler makes of it.
+    Forwarded(String),
+}
+
+/// How often and how patiently to try again. Before try n (2 and later) the host waits
+/// `min(max_delay_ms, first_delay_ms × factor^(n-2))`, less up to half of it at random.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Backoff {
+    /// All tries together, 1 to 100.
+    pub attempts: u32,
+    /// The wait before the second try.
+    pub first_delay_ms: u32,
+    /// What each further wait is multiplied by, 1 to 100.
+    pub factor: f32,
+    /// The longest wait, at most a day.
+    pub max_delay_ms: u32,
+}
+
+impl Backoff {
+    /// The wait before try `attempt` (2 and later), in milliseconds. `random` in 0..=1 takes off up to half of it.
+    pub fn delay_ms(&self, attempt: u32, random: f64) -> u64 {
+        let exponent = i32::try_from(attempt.saturating_sub(2)).unwrap_or(i32::MAX);
+        let full = f64::from(self.first_delay_ms) * f64::from(self.factor).powi(exponent);
+        let capped = full.min(f64::from(self.max_delay_ms));
+        (capped * (1.0 - random.clamp(0.0, 1.0) / 2.0)).round() as u64
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_cap_and_lose_half_at_most() {
+        let backoff = Backoff { attempts: 9, first_delay_ms: 100, factor: 2.0, max_delay_ms: 500 };
+        let waits: Vec<u64> = (2..=6).map(|attempt| backoff.delay_ms(attempt, 0.0)).collect();
+        assert_eq!(waits, [100, 200, 400, 500, 500]);
+        assert_eq!(backoff.delay_ms(3, 1.0), 100);
+        assert_eq!(backoff.delay_ms(u32::MAX, 0.0), 500);
+    }
+}

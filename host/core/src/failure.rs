@@ -1,0 +1,43 @@
+//! Why a node or a run did not succeed.
+
+use crate::{Code, NodePath};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A failure as history keeps it and callers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which kind.
+    pub code: Code,
+    /// What happened, to what, and what to do; lower case, no trailing period.
+    pub message: String,
+    /// Whether another try may help.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry: bool,
+    /// The node that failed, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<NodePath>,
+}
+
+impl Failure {
+    /// A failure that another try cannot mend.
+    pub fn reject(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry: false, path: None }
+    }
+
+    /// A failure that may pass.
+    pub fn retry(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry: true, path: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{} at {path}: {}", self.code, self.message),
+            None => write!(f, "{}: {}", self.code, self.message),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,15 @@
+//! The pure engine of faas-flow: what a flow is, whether it is valid, and how the state of a run changes.
+//!
+//! Nothing here reads a clock, draws a random number or does IO: all of that comes in as arguments and events.
+
+mod code;
+pub mod definition;
+mod failure;
+mod id;
+mod payload;
+
+pub use code::Code;
+pub use definition::Definition;
+pub use failure::Failure;
+pub use id::{BranchKey, Digest, FlowName, HandlerId, Malformed, NodeId, NodePath, RunId, ScopePath, ScopeStep};
+pub use payload::Payload;
