@@ -7,9 +7,11 @@ pub mod definition;
 mod failure;
 mod id;
 mod payload;
+mod status;
 
 pub use code::Code;
 pub use definition::Definition;
 pub use failure::Failure;
 pub use id::{BranchKey, Digest, FlowName, HandlerId, Malformed, NodeId, NodePath, RunId, ScopePath, ScopeStep};
 pub use payload::Payload;
+pub use status::{Millis, Status};
