@@ -1,1 +1,16 @@
-//! (to come)
+//! StateStore and DataStore: the contracts, the suite that checks them, and one module per backend.
+//!
+//! A [`StateStore`] keeps the truth about runs: small documents, changed by compare-and-swap. A [`DataStore`] keeps
+//! bytes: payloads and context values that are too large for a document. [`open_state`] and [`open_data`] choose the
+//! backend by address.
+
+mod data;
+mod error;
+mod memory;
+mod open;
+mod state;
+
+pub use data::{DataKey, DataStore};
+pub use error::{CommitError, StoreError};
+pub use open::{open_data, open_state};
+pub use state::{Arrival, Change, Check, Committed, Document, Expect, Put, RunEntry, RunQuery, StateStore};

@@ -1,0 +1,206 @@
+//! Stores in the memory of this process: gone with it. For tests, benchmarks and trying things out.
+
+use crate::{
+    Change, CommitError, Committed, DataKey, DataStore, Document, Expect, RunEntry, RunQuery, StateStore, StoreError,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::{Millis, RunId};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// So many locks share the runs between them: commits to different runs rarely wait for each other.
+const SHARDS: usize = 64;
+
+struct Shards<T>([Mutex<T>; SHARDS]);
+
+impl<T: Default> Default for Shards<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl<T> Shards<T> {
+    #[allow(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
+    fn of(&self, run: &RunId) -> MutexGuard<'_, T> {
+        // FNV-1a: ids are not chosen by enemies of the lock.
+        let hash = run
+            .as_str()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        lock(&self.0[(hash >> 32) as usize % SHARDS])
+    }
+
+    fn each(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
+        self.0.iter().map(lock)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics between two writes of one change, so what a panicking holder leaves is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// State in memory.
+#[derive(Default)]
+pub(crate) struct MemoryState(Shards<StateShard>);
+
+#[derive(Default)]
+struct StateShard {
+    runs: HashMap<RunId, Run>,
+    due: BTreeSet<(Millis, RunId)>,
+}
+
+#[derive(Default)]
+struct Run {
+    docs: BTreeMap<String, Document>,
+    sets: BTreeMap<String, BTreeMap<String, Bytes>>,
+    entry: Option<RunEntry>,
+}
+
+impl Run {
+    fn version(&self, doc: &str) -> u64 {
+        self.docs.get(doc).map_or(0, |doc| doc.version)
+    }
+
+    /// The versions that the puts replace, if everything is as the change expects it.
+    fn admit(&self, change: &Change) -> Result<Vec<u64>, CommitError> {
+        if change.checks.iter().any(|check| self.version(&check.doc) != check.version) {
+            return Err(CommitError::Conflict);
+        }
+        let found = change.puts.iter().map(|put| (self.version(&put.doc), put.expect));
+        found.map(|(version, expect)| expect.admits(version).then_some(version).ok_or(CommitError::Conflict)).collect()
+    }
+}
+
+impl Expect {
+    /// Whether a document at this version is what was expected; 0 stands for none.
+    pub(crate) fn admits(self, version: u64) -> bool {
+        match self {
+            Expect::Any => true,
+            Expect::Absent => version == 0,
+            Expect::Version(expected) => version == expected,
+        }
+    }
+}
+
+#[async_trait]
+impl StateStore for MemoryState {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        let shard = self.0.of(run);
+        let run = shard.runs.get(run);
+        Ok(docs.iter().map(|doc| run.and_then(|run| run.docs.get(doc)).cloned()).collect())
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        let shard = self.0.of(run);
+        let docs = shard.runs.get(run).into_iter().flat_map(|run| &run.docs);
+        Ok(docs.map(|(name, doc)| (name.clone(), doc.clone())).collect())
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        let mut shard = self.0.of(run);
+        let StateShard { runs, due } = &mut *shard;
+        let mut versions = match runs.get(run) {
+            Some(state) => state.admit(&change)?,
+            None => Run::default().admit(&change)?,
+        };
+        let state = runs.entry(run.clone()).or_default();
+
+        for (put, version) in change.puts.into_iter().zip(&mut versions) {
+            *version += 1;
+            let next = Document { version: *version, bytes: put.bytes };
+            match state.docs.get_mut(&put.doc) {
+                Some(doc) => *doc = next,
+                None => drop(state.docs.insert(put.doc, next)),
+            }
+        }
+        let sets: Vec<String> = change.arrivals.iter().map(|arrival| arrival.set.clone()).collect();
+        for arrival in change.arrivals {
+            state.sets.entry(arrival.set).or_default().entry(arrival.member).or_insert(arrival.bytes);
+        }
+        let arrived = sets.iter().map(|set| state.sets.get(set).map_or(0, |set| set.len() as u64)).collect();
+        if let Some(entry) = change.entry {
+            let before = state.entry.as_ref().and_then(|entry| entry.due);
+            if before != entry.due {
+                before.map(|before| due.remove(&(before, run.clone())));
+                entry.due.map(|at| due.insert((at, run.clone())));
+            }
+            state.entry = Some(entry);
+        }
+        Ok(Committed { versions, arrived })
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let shard = self.0.of(run);
+        let members = shard.runs.get(run).and_then(|run| run.sets.get(set)).into_iter().flatten();
+        Ok(members.map(|(member, bytes)| (member.clone(), bytes.clone())).collect())
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        let shard = self.0.of(run);
+        Ok(shard.runs.get(run).and_then(|run| run.sets.get(set)).map_or(0, |set| set.len() as u64))
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        Ok(self.0.of(run).runs.get(run).and_then(|run| run.entry.clone()))
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        let mut found: Vec<RunEntry> = Vec::new();
+        for shard in self.0.each() {
+            let entries = shard.runs.values().filter_map(|run| run.entry.as_ref());
+            found.extend(entries.filter(|entry| query.admits(entry)).cloned());
+        }
+        found.sort_unstable_by(|a, b| Reverse((a.started, &a.run)).cmp(&Reverse((b.started, &b.run))));
+        found.truncate(query.limit);
+        Ok(found)
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let mut found = Vec::new();
+        for shard in self.0.each() {
+            found.extend(shard.due.iter().take_while(|(at, _)| *at <= now).take(limit).cloned());
+        }
+        found.sort_unstable();
+        Ok(found.into_iter().take(limit).map(|(_, run)| run).collect())
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        let mut shard = self.0.of(run);
+        let state = shard.runs.remove(run);
+        if let Some(at) = state.and_then(|state| state.entry).and_then(|entry| entry.due) {
+            shard.due.remove(&(at, run.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl RunQuery {
+    fn admits(&self, entry: &RunEntry) -> bool {
+        self.flow.as_ref().is_none_or(|flow| *flow == entry.flow)
+            && self.status.is_none_or(|status| status == entry.status)
+    }
+}
+
+/// Data in memory.
+#[derive(Default)]
+pub(crate) struct MemoryData(Shards<HashMap<RunId, HashMap<String, Bytes>>>);
+
+#[async_trait]
+impl DataStore for MemoryData {
+    async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
+        self.0.of(key.run()).entry(key.run().clone()).or_default().insert(key.name().to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.of(key.run()).get(key.run()).and_then(|run| run.get(key.name())).cloned())
+    }
+
+    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+        self.0.of(run).remove(run);
+        Ok(())
+    }
+}
