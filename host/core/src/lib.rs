@@ -7,11 +7,16 @@ pub mod definition;
 mod failure;
 mod id;
 mod payload;
+mod plan;
+pub mod run;
 mod status;
+mod validate;
 
 pub use code::Code;
 pub use definition::Definition;
 pub use failure::Failure;
 pub use id::{BranchKey, Digest, FlowName, HandlerId, Malformed, NodeId, NodePath, RunId, ScopePath, ScopeStep};
 pub use payload::Payload;
+pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
 pub use status::{Millis, Status};
+pub use validate::{MAX_DEPTH, Problem, Warning};

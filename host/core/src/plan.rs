@@ -1,0 +1,244 @@
+//! The checked form of a definition: what the engine runs.
+
+use crate::definition::{Branches, Carries, Dag, NodeKind, Operations};
+use crate::validate::{self, Problem, Warning};
+use crate::{BranchKey, Definition, HandlerId, NodeId, ScopePath};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A valid definition, indexed. Made by [`Plan::new`] only.
+#[derive(Debug)]
+pub struct Plan {
+    definition: Arc<Definition>,
+    root: PlanDag,
+    warnings: Vec<Warning>,
+}
+
+/// A valid dag: one start, no cycles, one node that yields its result.
+#[derive(Debug)]
+pub struct PlanDag {
+    /// In declared order; where the dag has several ends, a node `(end)` behind them comes last.
+    pub nodes: Vec<PlanNode>,
+    /// The index of the node without predecessors.
+    pub start: usize,
+    /// The index of the node whose output is the dag's result.
+    pub end: usize,
+    index: HashMap<NodeId, usize>,
+}
+
+/// One node of a valid dag.
+#[derive(Debug)]
+pub struct PlanNode {
+    /// Unique within its dag.
+    pub id: NodeId,
+    /// What it does.
+    pub kind: PlanKind,
+    /// Merges its inputs.
+    pub aggregator: Option<HandlerId>,
+    /// The edges that end here, in declared order.
+    pub inputs: Vec<PlanInput>,
+    /// The indices of the nodes that wait for it.
+    pub successors: Vec<usize>,
+}
+
+/// An edge, seen from the node where it ends.
+#[derive(Debug)]
+pub struct PlanInput {
+    /// The index of the node where it begins.
+    pub from: usize,
+    /// What it hands on.
+    pub carries: PlanCarries,
+}
+
+/// What an edge hands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanCarries {
+    /// The output as it is.
+    Output,
+    /// Nothing.
+    Nothing,
+    /// What the handler makes of it.
+    Forwarded(HandlerId),
+}
+
+/// What a node does.
+#[derive(Debug)]
+pub enum PlanKind {
+    /// Runs operations.
+    Operations(Arc<Operations>),
+    /// Runs a dag.
+    SubDag(PlanDag),
+    /// Runs the branches that a handler chooses.
+    Condition(PlanBranches),
+    /// Runs one dag per item that a handler yields.
+    ForEach(PlanBranches),
+}
+
+/// The dags behind a condition or for-each.
+#[derive(Debug)]
+pub struct PlanBranches {
+    /// The `condition` or `for-each` handler.
+    pub handler: HandlerId,
+    /// A condition's dags with their keys; a for-each's only dag without.
+    pub dags: Vec<(Option<BranchKey>, PlanDag)>,
+    /// Merges the results.
+    pub aggregator: Option<HandlerId>,
+    /// Branches start with empty data, and their results are dropped.
+    pub carries_nothing: bool,
+    /// At most so many branches at a time.
+    pub max_parallel: Option<usize>,
+}
+
+impl Plan {
+    /// Checks a definition; the error holds every problem that it has.
+    pub fn new(definition: Definition) -> Result<Self, Vec<Problem>> {
+        let warnings = validate::check(&definition)?;
+        // What `check` lets pass can be built; a contradiction between the two is reported, not run.
+        let root = PlanDag::new(&definition.dag).map_err(|problem| vec![problem])?;
+        Ok(Self { definition: Arc::new(definition), root, warnings })
+    }
+
+    /// What was checked.
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    /// What is valid and yet probably not meant.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The outermost dag.
+    pub fn root(&self) -> &PlanDag {
+        &self.root
+    }
+
+    /// The dag that a scope is an instance of.
+    pub fn dag(&self, scope: &ScopePath) -> Option<&PlanDag> {
+        let mut dag = &self.root;
+        for step in scope.steps() {
+            dag = dag.node(&step.node)?.branch(step.key.as_ref())?;
+        }
+        Some(dag)
+    }
+
+    /// Whether a run is nothing but one node with operations, so that there is nothing to recover while its caller waits.
+    pub fn is_single_node(&self) -> bool {
+        matches!(&*self.root.nodes, [PlanNode { kind: PlanKind::Operations(_), .. }])
+    }
+}
+
+impl PlanDag {
+    fn new(dag: &Dag) -> Result<Self, Problem> {
+        let mut nodes = Vec::with_capacity(dag.nodes.len() + 1);
+        let mut index = HashMap::new();
+        for node in &dag.nodes {
+            let id = NodeId::new(&node.id)?;
+            index.insert(id.clone(), nodes.len());
+            let aggregator = dag.aggregate_inputs.iter().find(|inputs| inputs.node == node.id);
+            let aggregator = aggregator.map(|inputs| HandlerId::new(&inputs.aggregator)).transpose()?;
+            let kind = PlanKind::new(&node.kind)?;
+            nodes.push(PlanNode { id, kind, aggregator, inputs: Vec::new(), successors: Vec::new() });
+        }
+        let at = |id: &str| dag.nodes.iter().position(|node| node.id == id);
+        for edge in &dag.edges {
+            let carries = match &edge.carries {
+                Carries::Output => PlanCarries::Output,
+                Carries::Nothing => PlanCarries::Nothing,
+                Carries::Forwarded(handler) => PlanCarries::Forwarded(HandlerId::new(handler)?),
+            };
+            if let (Some(from), Some(to)) = (at(&edge.from), at(&edge.to)) {
+                join(&mut nodes, from, to, carries);
+            }
+        }
+        let ends: Vec<usize> =
+            (0..nodes.len()).filter(|i| nodes.get(*i).is_some_and(|n| n.successors.is_empty())).collect();
+        let start = nodes.iter().position(|node| node.inputs.is_empty()).unwrap_or(0);
+        let end = match *ends {
+            [end] => end,
+            _ => {
+                let end = nodes.len();
+                let aggregator = dag.aggregate_ends.as_ref().map(HandlerId::new).transpose()?;
+                let kind = PlanKind::Operations(Arc::default());
+                index.insert(NodeId::end(), end);
+                nodes.push(PlanNode {
+                    id: NodeId::end(),
+                    kind,
+                    aggregator,
+                    inputs: Vec::new(),
+                    successors: Vec::new(),
+                });
+                ends.into_iter().for_each(|from| join(&mut nodes, from, end, PlanCarries::Output));
+                end
+            }
+        };
+        Ok(Self { nodes, start, end, index })
+    }
+
+    /// The node with this id.
+    pub fn node(&self, id: &NodeId) -> Option<&PlanNode> {
+        self.nodes.get(self.position(id)?)
+    }
+
+    /// The index of the node with this id.
+    pub fn position(&self, id: &NodeId) -> Option<usize> {
+        self.index.get(id).copied()
+    }
+}
+
+fn join(nodes: &mut [PlanNode], from: usize, to: usize, carries: PlanCarries) {
+    if let Some(node) = nodes.get_mut(from) {
+        node.successors.push(to);
+    }
+    if let Some(node) = nodes.get_mut(to) {
+        node.inputs.push(PlanInput { from, carries });
+    }
+}
+
+impl PlanNode {
+    /// The dag of one branch: a condition's by its key, a for-each's for any key, a sub-dag's for none.
+    pub fn branch(&self, key: Option<&BranchKey>) -> Option<&PlanDag> {
+        match &self.kind {
+            PlanKind::Operations(_) => None,
+            PlanKind::SubDag(dag) => Some(dag),
+            PlanKind::Condition(branches) => {
+                branches.dags.iter().find(|(name, _)| name.as_ref() == key).map(|(_, dag)| dag)
+            }
+            PlanKind::ForEach(branches) => branches.dags.first().map(|(_, dag)| dag),
+        }
+    }
+
+    /// The branches of a condition or for-each.
+    pub fn branches(&self) -> Option<&PlanBranches> {
+        match &self.kind {
+            PlanKind::Condition(branches) | PlanKind::ForEach(branches) => Some(branches),
+            _ => None,
+        }
+    }
+}
+
+impl PlanKind {
+    fn new(kind: &NodeKind) -> Result<Self, Problem> {
+        Ok(match kind {
+            NodeKind::Operations(operations) => PlanKind::Operations(Arc::new(operations.clone())),
+            NodeKind::SubDag(dag) => PlanKind::SubDag(PlanDag::new(dag)?),
+            NodeKind::Condition(branches) => {
+                PlanKind::Condition(PlanBranches::new(branches, |key| BranchKey::new(key).ok())?)
+            }
+            NodeKind::ForEach(branches) => PlanKind::ForEach(PlanBranches::new(branches, |_| None)?),
+        })
+    }
+}
+
+impl PlanBranches {
+    fn new(branches: &Branches, key: impl Fn(&str) -> Option<BranchKey>) -> Result<Self, Problem> {
+        let dags = branches.dags.iter().map(|branch| Ok((key(&branch.key), PlanDag::new(&branch.dag)?)));
+        Ok(Self {
+            handler: HandlerId::new(&branches.handler)?,
+            dags: dags.collect::<Result<_, Problem>>()?,
+            aggregator: branches.aggregator.as_ref().map(HandlerId::new).transpose()?,
+            carries_nothing: branches.carries_nothing,
+            max_parallel: branches.max_parallel.map(|count| count as usize),
+        })
+    }
+}

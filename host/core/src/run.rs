@@ -1,0 +1,14 @@
+//! The state of a run, and how it changes.
+//!
+//! The state is a set of small documents: one [`Run`] and one [`Scope`] per dag instance. [`RunState`] holds those that
+//! are at hand; [`RunState::step`] applies one [`Event`] to them and answers with the [`Effect`]s that follow.
+
+mod documents;
+mod engine;
+mod stored;
+mod view;
+
+pub use documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Request, Run, Scope};
+pub use engine::{Effect, Event, Input, Outcome, Refusal, Report, RunState, Start, Task, Work, set_of};
+pub use stored::{CONTEXT, Doc, FORM, Unreadable, decode, encode};
+pub use view::{NodeView, RunView};

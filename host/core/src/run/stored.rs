@@ -1,0 +1,86 @@
+//! The stored form of a run's documents: one byte that names the form, then MessagePack with field names, so that a
+//! later version may add fields and still read this one.
+
+use crate::{Code, ScopePath};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The version of the stored form that this build writes. It reads all versions up to this one.
+pub const FORM: u8 = 1;
+
+/// The prefix of the documents that hold the run's context values; the value's key follows.
+pub const CONTEXT: &str = "context:";
+
+/// Names one document of a run in the StateStore.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Doc {
+    /// The run itself.
+    Run,
+    /// One scope.
+    Scope(ScopePath),
+}
+
+impl Doc {
+    /// The document's name in the store: `run`, `scope:C[c1]`.
+    pub fn name(&self) -> String {
+        match self {
+            Doc::Run => "run".to_owned(),
+            Doc::Scope(path) => format!("scope:{path}"),
+        }
+    }
+
+    /// Reads a name; none for a document of another kind, such as a context value.
+    pub fn parse(name: &str) -> Option<Doc> {
+        match name.strip_prefix("scope:") {
+            Some(path) => Some(Doc::Scope(ScopePath::parse(path).ok()?)),
+            None => (name == "run").then_some(Doc::Run),
+        }
+    }
+}
+
+/// Stored bytes that are not a document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// A newer build wrote it.
+    #[error("the document has form {found}, and this version reads up to {FORM}: upgrade this replica")]
+    Newer {
+        /// The form's version.
+        found: u8,
+    },
+    /// It is damaged.
+    #[error("the document is damaged: {reason}")]
+    Damaged {
+        /// Where reading it ended.
+        reason: String,
+    },
+}
+
+impl Unreadable {
+    /// The error's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Unreadable::Newer { .. } => Code::STORE_NEWER,
+            Unreadable::Damaged { .. } => Code::STORE_CORRUPT,
+        }
+    }
+}
+
+/// The stored form of a document.
+pub fn encode<T: Serialize>(document: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.push(FORM);
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+    // Writing to memory cannot fail, and our documents have no maps with odd keys: decoding would tell.
+    let _ = document.serialize(&mut serializer);
+    bytes
+}
+
+/// Reads a document.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    match bytes.split_first() {
+        None => Err(Unreadable::Damaged { reason: "it is empty".to_owned() }),
+        Some((form, _)) if *form > FORM => Err(Unreadable::Newer { found: *form }),
+        Some((_, rest)) => {
+            rmp_serde::from_slice(rest).map_err(|error| Unreadable::Damaged { reason: error.to_string() })
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What people and tools see of a run.
+
+use super::documents::{Attempt, NodeState, Progress, Run, Scope};
+use crate::{Digest, Failure, FlowName, Millis, NodePath, RunId, ScopePath, Status};
+use serde::Serialize;
+
+/// A run with all its nodes, without payloads.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunView {
+    /// The request id.
+    pub request_id: RunId,
+    /// The flow's name.
+    pub flow: FlowName,
+    /// The module's digest.
+    pub digest: Digest,
+    /// How it is doing.
+    pub status: Status,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub started: Millis,
+    /// When it ended.
+    pub ended: Option<Millis>,
+    /// How many bytes its result has.
+    pub result_size: Option<u64>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// Its nodes, scope by scope, in the order of the definition.
+    pub nodes: Vec<NodeView>,
+}
+
+/// One node of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeView {
+    /// `C[c1]/n1`.
+    pub path: NodePath,
+    /// How far it is.
+    pub progress: Progress,
+    /// When it was claimed first.
+    pub started: Option<Millis>,
+    /// When it came as far as it is.
+    pub since: Option<Millis>,
+    /// How many bytes it was given, before any aggregator.
+    pub input_size: u64,
+    /// How many bytes it yielded.
+    pub output_size: Option<u64>,
+    /// Tries that failed, and the one that ended it.
+    pub attempts: Vec<Attempt>,
+}
+
+impl RunView {
+    /// Puts a run's documents together.
+    pub fn new<'a>(run: &Run, scopes: impl IntoIterator<Item = &'a Scope>) -> Self {
+        let mut scopes: Vec<&Scope> = scopes.into_iter().collect();
+        scopes.sort_by(|a, b| a.path.cmp(&b.path));
+        let nodes = scopes.iter().flat_map(|scope| scope.nodes.iter().map(|node| NodeView::new(&scope.path, node)));
+        Self {
+            request_id: run.id.clone(),
+            flow: run.flow.clone(),
+            digest: run.digest.clone(),
+            status: run.status(),
+            started: run.started,
+            ended: run.ended,
+            result_size: run.result.as_ref().map(crate::Payload::size),
+            failure: run.failure.clone(),
+            nodes: nodes.chain(run.hooks.iter().map(|hook| NodeView::new(&ScopePath::root(), hook))).collect(),
+        }
+    }
+}
+
+impl NodeView {
+    fn new(scope: &ScopePath, node: &NodeState) -> Self {
+        Self {
+            path: scope.node(&node.id),
+            progress: node.progress,
+            started: node.started,
+            since: (node.since > 0).then_some(node.since),
+            input_size: node.input_size,
+            output_size: node.output.as_ref().map(crate::Payload::size),
+            attempts: node.attempts.clone(),
+        }
+    }
+}
