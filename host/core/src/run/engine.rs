@@ -83,7 +83,8 @@ pub enum Outcome {
 /// What follows from an event.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// The node may be claimed, by whoever comes first.
+    /// The node may be claimed, by whoever comes first. Where it is the start of a branch, whoever dispatches it keeps to
+    /// the `max_parallel` of the node that began the branch.
     Dispatch(NodePath),
     /// Whoever claimed the node executes this.
     Execute(Work),
@@ -652,14 +653,13 @@ impl RunState {
             return self.done(plan, path, Payload::empty(), now);
         }
         let total = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let window = node.branches().and_then(|branches| branches.max_parallel).unwrap_or(usize::MAX);
         let mut effects = Vec::with_capacity(items.len());
         for (index, (key, input)) in (0..).zip(items) {
             let Some(dag) = node.branch(key.as_ref()) else { return Err(Refusal::Unknown) };
             let scope = path.scope.branch(&path.node, key.as_ref());
             let version = self.scopes.get(&scope).map_or(0, |held| held.version);
             let document = Scope::new(dag, scope.clone(), input, (index, total), epoch, now);
-            if let Some(start) = dag.nodes.get(dag.start).filter(|_| (index as usize) < window) {
+            if let Some(start) = dag.nodes.get(dag.start) {
                 effects.push(Effect::Dispatch(scope.node(&start.id)));
             }
             self.scopes.insert(scope, Held { document, version, changed: true });

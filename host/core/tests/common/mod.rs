@@ -2,7 +2,7 @@
 
 use faas_flow_core::definition::*;
 use faas_flow_core::run::{
-    Doc, Effect, Event, Input, Outcome, Report, Request, RunState, Scope, Start, Task, decode, encode, set_of,
+    Doc, Effect, Event, Input, Outcome, Report, Request, RunState, Scope, Start, Task, Work, decode, encode, set_of,
 };
 use faas_flow_core::*;
 use std::collections::{BTreeMap, HashMap};
