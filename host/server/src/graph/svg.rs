@@ -1,0 +1,258 @@
+//! SVG. It brings its own background, so it reads on white and on black pages, and holds no script.
+//!
+//! Each node is a `<g class="node KIND" id="node:PATH" data-path="PATH">`, for whoever wants to colour it.
+
+use super::layout::{self, LINE, PAD, Picture, Placed, Wire};
+use super::view::{self, Kind, View};
+use faas_flow_core::Definition;
+use std::fmt::Write as _;
+
+const MARGIN: f64 = 24.0;
+const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+
+pub(super) fn render(view: &View, definition: &Definition, name: &str) -> String {
+    let picture = layout::picture(view);
+    let about = about(definition);
+    let header = if about.is_empty() { 46.0 } else { 64.0 };
+    let words = layout::text_width(name, 17.0).max(layout::text_width(&about, 12.0));
+    let width = picture.width.max(words).max(160.0) + 2.0 * MARGIN;
+    let height = picture.height.max(LINE) + header + MARGIN;
+    let mut out = Out(String::new());
+    out.put(format_args!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+         height=\"{height:.0}\" role=\"img\" font-family=\"{FONTS}\" font-size=\"12\" fill=\"#1f2733\">"
+    ));
+    out.put(format_args!("<title>{}</title>", escaped(name)));
+    out.put(format_args!("<defs>"));
+    for (id, colour) in [("data", "#56657a"), ("order", "#8a97a8")] {
+        out.put(format_args!(
+            "<marker id=\"arrow-{id}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" \
+             markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 .5 8 4 0 7.5z\" fill=\"{colour}\"/></marker>"
+        ));
+    }
+    out.put(format_args!("</defs>"));
+    out.put(format_args!(
+        "<rect class=\"background\" x=\".5\" y=\".5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"10\" fill=\"#fbfcfe\" stroke=\"#d5dce6\"/>",
+        width - 1.0,
+        height - 1.0
+    ));
+    out.put(format_args!(
+        "<text x=\"{MARGIN}\" y=\"32\" font-size=\"17\" font-weight=\"600\">{}</text>",
+        escaped(name)
+    ));
+    if !about.is_empty() {
+        out.put(format_args!("<text x=\"{MARGIN}\" y=\"51\" fill=\"#5d6b7e\">{}</text>", escaped(&about)));
+    }
+    if picture.boxes.is_empty() {
+        out.put(format_args!("<text x=\"{MARGIN}\" y=\"{}\" fill=\"#5d6b7e\">no nodes</text>", header + 12.0));
+    }
+    draw(&mut out, &picture, (width - picture.width) / 2.0, header);
+    out.put(format_args!("</svg>"));
+    out.0
+}
+
+fn about(definition: &Definition) -> String {
+    let mut parts = Vec::new();
+    parts.extend(definition.deadline_ms.iter().map(|ms| format!("deadline {}", view::duration(*ms))));
+    parts.extend(definition.on_failure.iter().map(|handler| format!("on failure {handler}")));
+    parts.extend(definition.finally.iter().map(|handler| format!("finally {handler}")));
+    parts.join(" · ")
+}
+
+struct Out(String);
+
+impl Out {
+    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = self.0.write_fmt(text);
+        self.0.push('\n');
+    }
+}
+
+fn draw(out: &mut Out, picture: &Picture<'_>, x: f64, y: f64) {
+    out.put(format_args!("<g transform=\"translate({x:.1} {y:.1})\">"));
+    for placed in &picture.boxes {
+        node(out, placed);
+    }
+    for wire in &picture.wires {
+        edge(out, wire, picture);
+    }
+    out.put(format_args!("</g>"));
+}
+
+/// Border, fill and stripe of a kind of node.
+fn colours(kind: Kind) -> (&'static str, &'static str, &'static str) {
+    match kind {
+        Kind::Operations => ("#b9c8e6", "#ffffff", "#3b6fd4"),
+        Kind::SubDag => ("#cdbfe8", "#f8f5fd", "#7a52c7"),
+        Kind::Condition => ("#e8cf9c", "#fefaf0", "#c98a10"),
+        Kind::ForEach => ("#a8d8bd", "#f2fbf6", "#1f9d61"),
+        Kind::End => ("#b4bfcc", "#eef1f5", "#5d6b7e"),
+    }
+}
+
+fn node(out: &mut Out, placed: &Placed<'_>) {
+    let shape = placed.shape;
+    let (x, y, width, height) = (placed.x, placed.y, placed.width, placed.height);
+    let (border, fill, stripe) = colours(shape.kind);
+    let path = escaped(&shape.path);
+    out.put(format_args!(
+        "<g class=\"node {}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
+        shape.kind.word()
+    ));
+    if shape.kind == Kind::End {
+        out.put(format_args!(
+            "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{:.1}\" fill=\"{fill}\" stroke=\"{border}\"/>",
+            height / 2.0
+        ));
+        out.put(format_args!(
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{stripe}\">{}</text></g>",
+            width / 2.0,
+            height / 2.0 + 4.0,
+            escaped(&shape.title)
+        ));
+        return;
+    }
+    out.put(format_args!(
+        "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"7\" fill=\"{fill}\" stroke=\"{border}\"/>"
+    ));
+    out.put(format_args!(
+        "<path class=\"stripe\" d=\"M7 0H5V{height:.1}H7A7 7 0 0 1 0 {:.1}V7A7 7 0 0 1 7 0z\" fill=\"{stripe}\"/>",
+        height - 7.0
+    ));
+    let left = PAD + 4.0;
+    let mut base = PAD + 9.0;
+    let kind = match shape.kind {
+        Kind::Operations => String::new(),
+        kind => format!("<tspan font-weight=\"400\" fill=\"{stripe}\"> · {}</tspan>", kind.word()),
+    };
+    out.put(format_args!(
+        "<text class=\"title\" x=\"{left}\" y=\"{base:.1}\" font-size=\"14\" font-weight=\"600\">{}{kind}</text>",
+        escaped(&shape.title)
+    ));
+    let lines = shape.lines.iter().map(|line| (line, "#1f2733"));
+    for (line, colour) in lines.chain(shape.notes.iter().map(|note| (note, "#5d6b7e"))) {
+        base += LINE;
+        let shown = layout::shortened(line);
+        let whole = if shown == *line { String::new() } else { format!("<title>{}</title>", escaped(line)) };
+        let shown = escaped(&shown);
+        out.put(format_args!("<text x=\"{left}\" y=\"{base:.1}\" fill=\"{colour}\">{whole}{shown}</text>"));
+    }
+    insides(out, placed, border, stripe);
+    out.put(format_args!("</g>"));
+}
+
+fn insides(out: &mut Out, placed: &Placed<'_>, border: &str, stripe: &str) {
+    for inside in &placed.insides {
+        let (mut x, mut y) = (inside.x + (inside.width - inside.picture.width) / 2.0, inside.y);
+        if !inside.frame.title.is_empty() {
+            out.put(format_args!(
+                "<rect class=\"branch\" data-branch=\"{}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"6\" \
+                 fill=\"#ffffff\" fill-opacity=\".7\" stroke=\"{border}\" stroke-dasharray=\"2 3\"/>",
+                escaped(&inside.frame.path),
+                inside.x,
+                inside.y,
+                inside.width,
+                inside.height
+            ));
+            out.put(format_args!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" font-weight=\"600\" fill=\"{stripe}\">{}</text>",
+                inside.x + PAD,
+                inside.y + PAD + 6.0,
+                escaped(&inside.frame.title)
+            ));
+            x = x.max(inside.x + PAD);
+            y += PAD + LINE;
+        }
+        draw(out, &inside.picture, x, y);
+    }
+}
+
+fn edge(out: &mut Out, wire: &Wire<'_>, picture: &Picture<'_>) {
+    let mut path = String::new();
+    let mut from = (0.0, 0.0);
+    for (at, &(x, y)) in wire.points.iter().enumerate() {
+        let _ = match at {
+            0 => write!(path, "M{x:.1} {y:.1}"),
+            _ if at % 2 == 1 && y == from.1 => Ok(()),
+            _ if at % 2 == 1 => write!(path, "V{y:.1}"),
+            _ => {
+                let bend = ((y - from.1) / 2.0_f64).max(24.0);
+                write!(path, "C{:.1} {:.1} {x:.1} {:.1} {x:.1} {y:.1}", from.0, from.1 + bend, y - bend)
+            }
+        };
+        from = (x, y);
+    }
+    let (class, dashes, colour) =
+        if wire.arrow.carries { ("data", "", "#56657a") } else { ("order", " stroke-dasharray=\"5 4\"", "#8a97a8") };
+    let path_of = |index: usize| picture.boxes.get(index).map(|placed| escaped(&placed.shape.path)).unwrap_or_default();
+    out.put(format_args!(
+        "<path class=\"edge {class}\" data-from=\"{}\" data-to=\"{}\" d=\"{path}\" fill=\"none\" stroke=\"{colour}\" \
+         stroke-width=\"1.4\"{dashes} marker-end=\"url(#arrow-{class})\"/>",
+        path_of(wire.arrow.from),
+        path_of(wire.arrow.to)
+    ));
+    let mut curve = wire.points.iter().skip(1);
+    if let (Some(handler), Some(a), Some(b)) = (&wire.arrow.label, curve.next(), curve.next()) {
+        out.put(format_args!(
+            "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\" text-anchor=\"middle\" fill=\"#45536a\" \
+             stroke=\"#fbfcfe\" stroke-width=\"4\" paint-order=\"stroke\">{}</text>",
+            (a.0 + b.0) / 2.0,
+            (a.1 + b.1) / 2.0 + 4.0,
+            escaped(&layout::shortened(handler))
+        ));
+    }
+}
+
+/// Text for content and attributes; XML has no way to write most control characters.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            character if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => out.push(' '),
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::samples;
+
+    #[test]
+    fn names_cannot_break_out() {
+        let definition = samples::awkward();
+        let svg = render(&view::of(&definition), &definition, "<b>\u{1}");
+        assert!(svg.contains("data-path=\"say &quot;hi&quot; [&lt;ü&gt;]\""), "{svg}");
+        assert!(svg.contains("modify 日本語 &amp; &lt;script&gt;"), "{svg}");
+        assert!(!svg.contains("<script") && !svg.contains("<b>"), "{svg}");
+    }
+
+    #[test]
+    fn edges_that_only_order_are_dashed_and_forwarders_named() {
+        let definition = samples::measured();
+        let svg = render(&view::of(&definition), &definition, "measured");
+        let edge = |from: &str| svg.lines().find(|line| line.contains(&format!("data-from=\"{from}\""))).unwrap();
+        assert!(edge("C").contains("stroke-dasharray"));
+        assert!(!edge("n1").contains("stroke-dasharray"));
+        let definition = samples::awkward();
+        assert!(render(&view::of(&definition), &definition, "awkward").contains(">f &lt;x&gt;</text>"));
+    }
+
+    #[test]
+    fn the_tags_balance() {
+        for (name, definition) in samples::all().into_iter().chain(samples::wrong()) {
+            let svg = render(&view::of(&definition), &definition, name);
+            for tag in ["g", "text", "svg", "defs", "marker"] {
+                let opened = svg.matches(&format!("<{tag} ")).count() + svg.matches(&format!("<{tag}>")).count();
+                assert_eq!(opened, svg.matches(&format!("</{tag}>")).count(), "{name} {tag}");
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What all pictures show, in words: one shape per node, with its dags inside it.
+
+use super::DEEPEST;
+use faas_flow_core::definition::{
+    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations,
+};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+/// A dag to draw.
+pub(super) struct View {
+    pub shapes: Vec<Shape>,
+    pub arrows: Vec<Arrow>,
+}
+
+/// A node to draw.
+pub(super) struct Shape {
+    /// Where it stands, as in a run but without the keys of a for-each: `C[c1]/F/n1`.
+    pub path: String,
+    pub title: String,
+    pub kind: Kind,
+    /// The operations in order.
+    pub lines: Vec<String>,
+    /// How it is run: aggregators, retries, limits.
+    pub notes: Vec<String>,
+    pub frames: Vec<Frame>,
+}
+
+/// A dag inside a node.
+pub(super) struct Frame {
+    /// Empty for a sub-dag, which is its node's only one.
+    pub title: String,
+    pub path: String,
+    pub view: View,
+}
+
+/// What a shape stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Operations,
+    SubDag,
+    Condition,
+    ForEach,
+    /// Joins the several ends of a dag; no node of the definition.
+    End,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Operations => "operations",
+            Kind::SubDag => "sub-dag",
+            Kind::Condition => "condition",
+            Kind::ForEach => "for-each",
+            Kind::End => "end",
+        }
+    }
+}
+
+/// An edge to draw, between the shapes of one view by their index.
+pub(super) struct Arrow {
+    pub from: usize,
+    pub to: usize,
+    /// Whether data flows; else it only orders.
+    pub carries: bool,
+    pub label: Option<String>,
+}
+
+impl View {
+    /// The shapes without an arrow to them; all of them if there is none.
+    pub fn starts(&self) -> Vec<&Shape> {
+        self.without(|arrow, index| arrow.to == index)
+    }
+
+    /// The shapes without an arrow from them; all of them if there is none.
+    pub fn ends(&self) -> Vec<&Shape> {
+        self.without(|arrow, index| arrow.from == index)
+    }
+
+    fn without(&self, touches: impl Fn(&Arrow, usize) -> bool) -> Vec<&Shape> {
+        let mut touched = vec![false; self.shapes.len()];
+        for arrow in &self.arrows {
+            for index in [arrow.from, arrow.to] {
+                if touches(arrow, index)
+                    && let Some(seen) = touched.get_mut(index)
+                {
+                    *seen = true;
+                }
+            }
+        }
+        let free: Vec<&Shape> = self.shapes.iter().zip(&touched).filter(|(_, seen)| !**seen).map(|(s, _)| s).collect();
+        if free.is_empty() { self.shapes.iter().collect() } else { free }
+    }
+}
+
+impl Shape {
+    /// `C · condition`; a node of operations needs no more than its id.
+    pub fn heading(&self) -> String {
+        match self.kind {
+            Kind::Operations | Kind::End => self.title.clone(),
+            kind => format!("{} · {}", self.title, kind.word()),
+        }
+    }
+}
+
+/// The view of a whole flow.
+pub(super) fn of(definition: &Definition) -> View {
+    view(&definition.dag, "", 0)
+}
+
+fn view(dag: &Dag, prefix: &str, depth: usize) -> View {
+    if depth > DEEPEST {
+        return View { shapes: Vec::new(), arrows: Vec::new() };
+    }
+    let mut shapes: Vec<Shape> = dag.nodes.iter().map(|node| shape(dag, node, prefix, depth)).collect();
+    let mut index = HashMap::new();
+    for (at, node) in dag.nodes.iter().enumerate() {
+        index.entry(node.id.as_str()).or_insert(at);
+    }
+    let arrow = |edge: &Edge| {
+        let (carries, label) = match &edge.carries {
+            Carries::Output => (true, None),
+            Carries::Nothing => (false, None),
+            Carries::Forwarded(handler) => (true, Some(handler.clone())),
+        };
+        Some(Arrow { from: *index.get(edge.from.as_str())?, to: *index.get(edge.to.as_str())?, carries, label })
+    };
+    let mut arrows: Vec<Arrow> = dag.edges.iter().filter_map(arrow).filter(|arrow| arrow.from != arrow.to).collect();
+    join_ends(dag, prefix, &mut shapes, &mut arrows);
+    View { shapes, arrows }
+}
+
+/// Several ends meet in a shape of their own that says what becomes of them.
+fn join_ends(dag: &Dag, prefix: &str, shapes: &mut Vec<Shape>, arrows: &mut Vec<Arrow>) {
+    let mut is_end = vec![true; shapes.len()];
+    for arrow in arrows.iter() {
+        if let Some(end) = is_end.get_mut(arrow.from) {
+            *end = false;
+        }
+    }
+    let ends: Vec<usize> = is_end.iter().enumerate().filter(|(_, end)| **end).map(|(at, _)| at).collect();
+    if ends.len() < 2 {
+        return;
+    }
+    let to = shapes.len();
+    let carries = dag.aggregate_ends.is_some();
+    let title = match &dag.aggregate_ends {
+        Some(handler) => format!("end · {handler}"),
+        None => "end · no result".into(),
+    };
+    let path = format!("{prefix}(end)");
+    shapes.push(Shape { path, title, kind: Kind::End, lines: vec![], notes: vec![], frames: vec![] });
+    arrows.extend(ends.into_iter().map(|from| Arrow { from, to, carries, label: None }));
+}
+
+fn shape(dag: &Dag, node: &Node, prefix: &str, depth: usize) -> Shape {
+    let path = format!("{prefix}{}", node.id);
+    let inside = |title: &str, path: String, dag: &Dag| {
+        let view = view(dag, &format!("{path}/"), depth + 1);
+        Frame { title: title.to_owned(), path, view }
+    };
+    let mut notes: Vec<String> = Vec::new();
+    if let Some(inputs) = dag.aggregate_inputs.iter().find(|inputs| inputs.node == node.id) {
+        notes.push(format!("merge {}", inputs.aggregator));
+    }
+    let (kind, lines, frames) = match &node.kind {
+        NodeKind::Operations(operations) => {
+            limits(operations, &mut notes);
+            (Kind::Operations, operations.list.iter().map(operation).collect(), vec![])
+        }
+        NodeKind::SubDag(dag) => (Kind::SubDag, vec![], vec![inside("", path.clone(), dag)]),
+        NodeKind::Condition(branches) => {
+            branch_notes("choose", branches, &mut notes);
+            let one = |branch: &Branch| inside(&branch.key, format!("{path}[{}]", encoded(&branch.key)), &branch.dag);
+            (Kind::Condition, vec![], branches.dags.iter().map(one).collect())
+        }
+        NodeKind::ForEach(branches) => {
+            branch_notes("split", branches, &mut notes);
+            let one = |branch: &Branch| inside("each item", path.clone(), &branch.dag);
+            (Kind::ForEach, vec![], branches.dags.iter().map(one).collect())
+        }
+    };
+    Shape { path, title: node.id.clone(), kind, lines, notes, frames }
+}
+
+fn branch_notes(verb: &str, branches: &Branches, notes: &mut Vec<String>) {
+    notes.push(format!("{verb} {}", branches.handler));
+    notes.extend(branches.aggregator.iter().map(|handler| format!("merge results {handler}")));
+    notes.extend(branches.max_parallel.iter().map(|count| format!("at most {count} at a time")));
+    if branches.carries_nothing {
+        notes.push("carries nothing".into());
+    }
+}
+
+fn limits(operations: &Operations, notes: &mut Vec<String>) {
+    notes.extend(operations.retry.iter().map(|retry| format!("{} tries", retry.attempts)));
+    notes.extend(operations.timeout_ms.iter().map(|ms| format!("timeout {}", duration(*ms))));
+}
+
+fn operation(operation: &Operation) -> String {
+    match operation {
+        Operation::Apply(call) => described(call, None),
+        Operation::Request(call) => described(call, Some("POST")),
+        Operation::Modify(handler) => format!("modify {handler}"),
+    }
+}
+
+fn described(call: &Call, default_method: Option<&str>) -> String {
+    let mut text = String::new();
+    if let Some(method) = call.method.as_deref().or(default_method) {
+        text.push_str(method);
+        text.push(' ');
+    }
+    text.push_str(&call.target);
+    if let Some(retry) = &call.retry {
+        let _ = write!(text, ", {} tries", retry.attempts);
+    }
+    if let Some(ms) = call.timeout_ms {
+        let _ = write!(text, ", timeout {}", duration(ms));
+    }
+    text
+}
+
+/// `1500` as `1.5 s`.
+pub(super) fn duration(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        _ if ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
+        _ => format!("{} s", ms as f64 / 1000.0),
+    }
+}
+
+/// A branch key as it stands in a path.
+fn encoded(key: &str) -> String {
+    let mut text = String::new();
+    for byte in key.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::samples;
+
+    #[test]
+    fn several_ends_meet_in_a_virtual_end() {
+        let view = of(&samples::parallel_ends(None));
+        assert_eq!(view.shapes.last().unwrap().title, "end · no result");
+        assert!(view.arrows.iter().filter(|arrow| arrow.to == view.shapes.len() - 1).all(|arrow| !arrow.carries));
+        let view = of(&samples::parallel_ends(Some("ends")));
+        assert_eq!(view.shapes.last().unwrap().title, "end · ends");
+        assert!(view.arrows.iter().all(|arrow| arrow.carries));
+        assert!(of(&samples::single()).shapes.iter().all(|shape| shape.kind != Kind::End));
+    }
+
+    #[test]
+    fn keys_are_percent_encoded_in_paths() {
+        assert_eq!(encoded("a/b]é"), "a%2Fb%5D%C3%A9");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!([900, 1500, 30_000, 120_000].map(duration), ["900 ms", "1.5 s", "30 s", "2 min"]);
+    }
+}
