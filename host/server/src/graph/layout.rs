@@ -87,8 +87,9 @@ pub(super) fn picture(view: &View) -> Picture<'_> {
         placed.x = cell.x - placed.width / 2.0;
         placed.y = top + (bottom - top - placed.height) / 2.0;
     }
-    let wires =
-        view.arrows.iter().zip(&chains).map(|(arrow, chain)| wire(arrow, chain, &cells, &boxes, &tops)).collect();
+    let route = |(arrow, chain): (_, &Vec<usize>)| wire(arrow, chain, &cells, &boxes, &tops);
+    let mut wires: Vec<Wire<'_>> = view.arrows.iter().zip(&chains).map(route).collect();
+    fan_out(&mut wires, &boxes);
     let right = cells.iter().map(|cell| cell.x + cell.width / 2.0).fold(0.0, f64::max);
     Picture { width: right, height: (y - BETWEEN_LAYERS).max(0.0), boxes, wires }
 }
@@ -335,6 +336,30 @@ fn wire<'a>(arrow: &'a Arrow, passed: &[usize], cells: &[Cell], boxes: &[Placed<
         points.extend([(to_x, row(arrow.to).0), (to_x, to.y)]);
     }
     Wire { arrow, points }
+}
+
+/// Where several edges leave or reach a box, they do so side by side, in the order of where they go or come from.
+fn fan_out(wires: &mut [Wire<'_>], boxes: &[Placed<'_>]) {
+    for leaving in [true, false] {
+        let mut at_box: Vec<Vec<(f64, usize)>> = vec![Vec::new(); boxes.len()];
+        for (index, wire) in wires.iter().enumerate() {
+            let other = if leaving { wire.points.get(2) } else { wire.points.iter().rev().nth(2) };
+            let shape = if leaving { wire.arrow.from } else { wire.arrow.to };
+            if let (Some(other), Some(ends)) = (other, at_box.get_mut(shape)) {
+                ends.push((other.0, index));
+            }
+        }
+        for (placed, ends) in boxes.iter().zip(&mut at_box).filter(|(_, ends)| ends.len() > 1) {
+            ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let step = (placed.width * 0.7 / (ends.len() - 1) as f64).min(18.0);
+            let first = placed.x + (placed.width - step * (ends.len() - 1) as f64) / 2.0;
+            for (at, (_, index)) in ends.iter().enumerate() {
+                let Some(wire) = wires.get_mut(*index) else { continue };
+                let skipped = if leaving { 0 } else { wire.points.len().saturating_sub(2) };
+                wire.points.iter_mut().skip(skipped).take(2).for_each(|point| point.0 = first + step * at as f64);
+            }
+        }
+    }
 }
 
 /// A text, cut where a box would grow too wide.

@@ -13,7 +13,7 @@ const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Ne
 pub(super) fn render(view: &View, definition: &Definition, name: &str) -> String {
     let picture = layout::picture(view);
     let about = about(definition);
-    let header = if about.is_empty() { 46.0 } else { 64.0 };
+    let header = if about.is_empty() { 52.0 } else { 72.0 };
     let words = layout::text_width(name, 17.0).max(layout::text_width(&about, 12.0));
     let width = picture.width.max(words).max(160.0) + 2.0 * MARGIN;
     let height = picture.height.max(LINE) + header + MARGIN;
@@ -54,8 +54,8 @@ pub(super) fn render(view: &View, definition: &Definition, name: &str) -> String
 fn about(definition: &Definition) -> String {
     let mut parts = Vec::new();
     parts.extend(definition.deadline_ms.iter().map(|ms| format!("deadline {}", view::duration(*ms))));
-    parts.extend(definition.on_failure.iter().map(|handler| format!("on failure {handler}")));
-    parts.extend(definition.finally.iter().map(|handler| format!("finally {handler}")));
+    parts.extend(definition.on_failure.iter().map(|handler| format!("on failure: {handler}")));
+    parts.extend(definition.finally.iter().map(|handler| format!("finally: {handler}")));
     parts.join(" · ")
 }
 
@@ -124,7 +124,7 @@ fn node(out: &mut Out, placed: &Placed<'_>) {
     let mut base = PAD + 9.0;
     let kind = match shape.kind {
         Kind::Operations => String::new(),
-        kind => format!("<tspan font-weight=\"400\" fill=\"{stripe}\"> · {}</tspan>", kind.word()),
+        kind => format!("<tspan dx=\"5\" font-weight=\"400\" fill=\"{stripe}\">· {}</tspan>", kind.word()),
     };
     out.put(format_args!(
         "<text class=\"title\" x=\"{left}\" y=\"{base:.1}\" font-size=\"14\" font-weight=\"600\">{}{kind}</text>",
