@@ -1,1 +1,84 @@
-fn main() {}
+//! The project's own tasks, run as `cargo xtask <task>`. Each sets up what it needs.
+
+mod ci;
+mod demo;
+mod modules;
+mod place;
+mod run;
+mod setup;
+
+use clap::{Parser, Subcommand};
+use place::Place;
+use run::Run;
+
+/// The project's own tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the other tasks need and this machine lacks; say so first
+    Setup {
+        /// Also what `ci` needs
+        #[arg(long)]
+        ci: bool,
+    },
+    /// Build the examples into modules, in every language they are written in
+    Modules,
+    /// Run the examples on real input and show each run as it goes
+    Demo,
+    /// Build the modules and run all tests
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure: runs per second, latency, memory
+    Bench {
+        /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check format, lints, dependencies and tests, as `.ci/run` does
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    let place = Place::find()?;
+    match Arguments::parse().task {
+        Task::Setup { ci } => {
+            setup::for_modules(&place)?;
+            if ci {
+                setup::for_ci(&place)?;
+            }
+            Ok(())
+        }
+        Task::Modules => {
+            setup::for_modules(&place)?;
+            modules::build(&place)
+        }
+        Task::Demo => {
+            setup::for_modules(&place)?;
+            demo::run(&place)
+        }
+        Task::Test { arguments } => test(&place, &arguments),
+        Task::Bench { arguments } => {
+            setup::for_modules(&place)?;
+            modules::build(&place)?;
+            let mut bench = place.cargo("run");
+            bench.args(["--quiet", "--release", "--package", "faas-flow-bench", "--"]).args(arguments);
+            bench.must("the benchmark")
+        }
+        Task::Ci => ci::run(&place),
+    }
+}
+
+fn test(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
+    setup::for_modules(place)?;
+    modules::build(place)?;
+    place.cargo("test").arg("--workspace").args(arguments).must("the tests")
+}

@@ -1,0 +1,60 @@
+//! Everything that a change must pass, cheapest first.
+
+use crate::place::Place;
+use crate::run::Run;
+use crate::setup::{self, CARGO_DENY, CARGO_SHEAR, TARGET};
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// Runs all checks; ends at the first that fails, with the durations up to there.
+pub fn run(place: &Place) -> Result<()> {
+    let steps: [(&str, Step); 7] = [
+        ("set-up", |place| {
+            setup::for_modules(place)?;
+            setup::for_ci(place)
+        }),
+        ("format", |place| place.cargo("fmt").args(["--all", "--check"]).must("the format differs: run `cargo fmt`")),
+        ("unused dependencies", |place| {
+            CARGO_SHEAR.command(place).current_dir(&place.root).must("unused dependencies")
+        }),
+        ("licences, bans, sources", |place| {
+            let mut deny = CARGO_DENY.command(place);
+            deny.current_dir(&place.root).args(["--workspace", "check", "bans", "licenses", "sources"]);
+            deny.must("what deny.toml forbids")
+        }),
+        ("lints", |place| {
+            let mut clippy = place.cargo("clippy");
+            clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]).must("lints")
+        }),
+        ("lints of flows", lint_flows),
+        ("tests", |place| crate::test(place, &[])),
+    ];
+    let mut durations: Vec<(&str, Duration)> = Vec::new();
+    let mut result = Ok(());
+    for (name, step) in steps {
+        eprintln!("== {name}");
+        let started = Instant::now();
+        result = step(place);
+        durations.push((name, started.elapsed()));
+        if result.is_err() {
+            break;
+        }
+    }
+    eprintln!("== durations");
+    for (name, duration) in durations {
+        eprintln!("{:>7.1} s  {name}", duration.as_secs_f64());
+    }
+    result
+}
+
+type Step = fn(&Place) -> Result<()>;
+
+/// The half of the SDK that exists only inside a module.
+fn lint_flows(place: &Place) -> Result<()> {
+    let mut clippy = place.cargo("clippy");
+    clippy.args(["--target", TARGET, "--package", "faas-flow"]);
+    for name in place.examples_with("Cargo.toml")? {
+        clippy.arg("--package").arg(format!("example-{name}"));
+    }
+    clippy.args(["--", "-D", "warnings"]).must("lints of flows")
+}

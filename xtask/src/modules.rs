@@ -1,0 +1,127 @@
+//! Builds the examples into modules: `<cache>/modules/<folder>.wasm`.
+
+use crate::place::Place;
+use crate::run::Run;
+use crate::setup::{COMPONENTIZE_JS, COMPONENTIZE_PY, TARGET, Tool};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use wit_component::ComponentEncoder;
+
+/// Builds every example that is not up to date.
+pub fn build(place: &Place) -> Result<()> {
+    fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
+    rust(place)?;
+    for name in place.examples_with("flow.js")? {
+        componentize(place, &name, &COMPONENTIZE_JS, |tool, wit, module| {
+            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
+            tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
+        })?;
+    }
+    for name in place.examples_with("app.py")? {
+        componentize(place, &name, &COMPONENTIZE_PY, |tool, wit, module| {
+            tool.arg("--wit-path").arg(wit).args(["--world", "flow", "componentize", "app"]);
+            tool.args(["--python-path", ".", "--stub-wasi", "--output"]).arg(module);
+        })?;
+    }
+    Ok(())
+}
+
+/// Where the module of an example is.
+pub fn module(place: &Place, example: &str) -> PathBuf {
+    place.modules.join(example).with_extension("wasm")
+}
+
+fn rust(place: &Place) -> Result<()> {
+    let names = place.examples_with("Cargo.toml")?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    eprintln!("building {} flows in Rust", names.len());
+    let mut cargo = place.cargo("build");
+    cargo.args(["--quiet", "--profile", "flow", "--target", TARGET]);
+    for name in &names {
+        cargo.arg("--package").arg(format!("example-{name}"));
+    }
+    cargo.must("building flows")?;
+    for name in &names {
+        let file = format!("example_{}.wasm", name.replace('-', "_"));
+        let core = place.target.join(TARGET).join("flow").join(file);
+        let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
+        let component = ComponentEncoder::default()
+            .validate(true)
+            .module(&core)
+            .and_then(|encoder| encoder.encode())
+            .with_context(|| format!("cannot make a component of examples/{name}"))?;
+        replace(&module(place, name), &component)?;
+    }
+    Ok(())
+}
+
+/// Runs a tool in the example's folder, unless its inputs are those of the module that is there.
+fn componentize(
+    place: &Place,
+    name: &str,
+    tool: &Tool,
+    arguments: impl FnOnce(&mut Command, &Path, &Path),
+) -> Result<()> {
+    let module = module(place, name);
+    let folder = place.root.join("examples").join(name);
+    let wit = place.root.join("wit");
+    let stamp = module.with_extension("inputs");
+    let inputs = inputs(tool, &[&folder, &wit])?;
+    if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
+        return Ok(());
+    }
+    let started = Instant::now();
+    eprintln!("building {name} with {} {}", tool.package, tool.version);
+    let partial = partial(&module);
+    let mut command = tool.command(place);
+    command.current_dir(&folder).stdout(std::process::Stdio::null());
+    arguments(&mut command, &wit, &partial);
+    command.must(&format!("building {name}"))?;
+    fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))?;
+    replace(&stamp, &inputs)?;
+    eprintln!("built {name} in {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The whole of what a module is made of, to compare with the last time: it is a few kilobytes.
+fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
+    let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
+    for folder in folders {
+        let mut files = Vec::new();
+        for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
+            let path = entry?.path();
+            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s));
+            if source && path.is_file() {
+                files.push(path);
+            }
+        }
+        files.sort();
+        for file in files {
+            all.extend(file.file_name().unwrap_or_default().as_encoded_bytes());
+            all.push(b'\n');
+            all.extend(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
+        }
+    }
+    Ok(all)
+}
+
+/// Replaces a file at once, so that nobody ever reads half of it; leaves one alone that is the same already.
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    let partial = partial(path);
+    fs::write(&partial, bytes).with_context(|| format!("cannot write {}", partial.display()))?;
+    fs::rename(&partial, path).with_context(|| format!("cannot replace {}", path.display()))
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    name.into()
+}

@@ -1,0 +1,64 @@
+//! Where things are: the clone, and the cache outside of it that all clones share.
+
+use anyhow::{Context, Result};
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folders that the tasks work in.
+pub struct Place {
+    /// The clone.
+    pub root: PathBuf,
+    /// The pinned tools, one folder per tool and version.
+    pub tools: PathBuf,
+    /// The built modules; `FAAS_FLOW_MODULES` for the tests.
+    pub modules: PathBuf,
+    /// What cargo builds.
+    pub target: PathBuf,
+}
+
+impl Place {
+    /// Reads the environment: `XDG_CACHE_HOME`, `HOME`, `CARGO_TARGET_DIR`, `FAAS_FLOW_MODULES`.
+    pub fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
+        let cache = match path("XDG_CACHE_HOME") {
+            Some(cache) => cache,
+            None => path("HOME").context("neither XDG_CACHE_HOME nor HOME is set: set one")?.join(".cache"),
+        }
+        .join("faas-flow");
+        Ok(Self {
+            root: root.to_owned(),
+            tools: cache.join("tools"),
+            modules: path("FAAS_FLOW_MODULES").unwrap_or_else(|| cache.join("modules")),
+            target: path("CARGO_TARGET_DIR").unwrap_or_else(|| cache.join("target")),
+        })
+    }
+
+    /// A cargo command in the clone that builds into the shared cache.
+    pub fn cargo(&self, subcommand: &str) -> Command {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.arg(subcommand).current_dir(&self.root);
+        cargo.env("CARGO_TARGET_DIR", &self.target).env("FAAS_FLOW_MODULES", &self.modules);
+        cargo
+    }
+
+    /// The names of the folders in `examples/` that have this file, in order.
+    pub fn examples_with(&self, file: &str) -> Result<Vec<String>> {
+        let examples = self.root.join("examples");
+        let mut names = Vec::new();
+        for entry in examples.read_dir().with_context(|| format!("cannot list {}", examples.display()))? {
+            let entry = entry?;
+            if entry.path().join(file).is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+fn path(variable: &str) -> Option<PathBuf> {
+    let value: OsString = env::var_os(variable).filter(|value| !value.is_empty())?;
+    std::path::absolute(value).ok()
+}
