@@ -4,10 +4,14 @@
 //! bytes: payloads and context values that are too large for a document. [`open_state`] and [`open_data`] choose the
 //! backend by address.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod data;
 mod error;
+mod files;
 mod memory;
 mod open;
+mod sqlite;
 mod state;
 
 pub use data::{DataKey, DataStore};

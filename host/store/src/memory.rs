@@ -204,3 +204,14 @@ impl DataStore for MemoryData {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{conformance, open_data, open_state};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn conforms() {
+        conformance::state_store(|| async { open_state("memory").await.unwrap() }).await;
+        conformance::data_store(|| async { open_data("memory").await.unwrap() }).await;
+    }
+}

@@ -1,0 +1,82 @@
+//! The cases of a data store.
+
+use super::{ODD_NAMES, new_run};
+use crate::{DataKey, DataStore};
+use bytes::Bytes;
+use std::sync::Arc;
+
+pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
+    let run = new_run();
+    let long = "ü/".repeat(341);
+    let longer = format!("{long}x");
+    let names = || ODD_NAMES.into_iter().chain([long.as_str(), longer.as_str()]);
+    for (at, name) in names().enumerate() {
+        let key = DataKey::new(run.clone(), name).unwrap();
+        assert_eq!(store.get(&key).await.unwrap(), None, "{name:?} is another name's");
+        store.put(&key, Bytes::from(format!("{at}"))).await.unwrap();
+    }
+    for (at, name) in names().enumerate() {
+        let key = DataKey::new(run.clone(), name).unwrap();
+        assert_eq!(store.get(&key).await.unwrap(), Some(Bytes::from(format!("{at}"))), "{name:?}");
+    }
+    let every: Vec<u8> = (0..=255).collect();
+    for bytes in [Vec::new(), every, vec![7; 1 << 20]] {
+        let key = DataKey::new(run.clone(), "bytes").unwrap();
+        store.put(&key, bytes.clone().into()).await.unwrap();
+        assert!(store.get(&key).await.unwrap().unwrap() == bytes, "{} bytes differ", bytes.len());
+    }
+    store.delete_run(&run).await.unwrap();
+}
+
+pub(super) async fn the_last_put_wins(store: &dyn DataStore) {
+    let key = DataKey::new(new_run(), "x").unwrap();
+    for bytes in ["a long value", "short", ""] {
+        store.put(&key, bytes.into()).await.unwrap();
+        assert_eq!(store.get(&key).await.unwrap().unwrap(), bytes);
+    }
+    store.delete_run(key.run()).await.unwrap();
+}
+
+pub(super) async fn a_read_never_sees_half_a_put(store: Arc<dyn DataStore>) {
+    let key = DataKey::new(new_run(), "x").unwrap();
+    let value = |fill: u8| Bytes::from(vec![fill; 64 << 10 << (fill % 2)]);
+    store.put(&key, value(0)).await.unwrap();
+    let writers = (0..4_u8).map(|writer| {
+        let (store, key) = (store.clone(), key.clone());
+        tokio::spawn(async move {
+            for round in 0..10 {
+                store.put(&key, value(writer * 10 + round)).await.unwrap();
+            }
+        })
+    });
+    let readers = (0..4).map(|_| {
+        let (store, key) = (store.clone(), key.clone());
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                let found = store.get(&key).await.unwrap().expect("a value is there all the time");
+                assert!(found == value(found[0]), "a value was torn");
+            }
+        })
+    });
+    for task in writers.chain(readers).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    store.delete_run(key.run()).await.unwrap();
+}
+
+pub(super) async fn a_deleted_run_takes_only_its_own(store: &dyn DataStore) {
+    let (gone, kept) = (new_run(), new_run());
+    for run in [&gone, &kept] {
+        for name in ["x", "a/b"] {
+            store.put(&DataKey::new(run.clone(), name).unwrap(), "1".into()).await.unwrap();
+        }
+    }
+    for _ in 0..2 {
+        store.delete_run(&gone).await.unwrap();
+    }
+    for name in ["x", "a/b"] {
+        assert_eq!(store.get(&DataKey::new(gone.clone(), name).unwrap()).await.unwrap(), None);
+        assert!(store.get(&DataKey::new(kept.clone(), name).unwrap()).await.unwrap().is_some());
+    }
+    store.delete_run(&kept).await.unwrap();
+}

@@ -1,0 +1,283 @@
+//! Data in files: `<root>/<run>/<name>`, both encoded so that any name is a plain file name.
+
+use crate::open::{Access, Durability, Options};
+use crate::{DataKey, DataStore, StoreError};
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::{Digest, RunId};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The longest file name that spells the name out; a longer one is hashed. File systems allow 255 bytes.
+const LONGEST_NAME: usize = 200;
+
+/// Data in files below a directory.
+pub(crate) struct Files(Arc<Root>);
+
+struct Root {
+    path: PathBuf,
+    access: Access,
+    durability: Durability,
+}
+
+impl Files {
+    /// Opens, and creates the directory if need be and the options allow. Blocks.
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
+        let root = Root { path: path.to_owned(), access: options.access, durability: options.durability };
+        if root.access == Access::ReadWrite {
+            fs::create_dir_all(path).map_err(|error| root.error(&error))?;
+        }
+        root.verify()?;
+        Ok(Self(Arc::new(root)))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Root) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let root = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || work(&root)).await;
+        done.map_err(|error| self.0.unavailable(error))?
+    }
+}
+
+#[async_trait]
+impl DataStore for Files {
+    async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.blocking(move |root| root.put(&key, &bytes)).await
+    }
+
+    async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
+        let key = key.clone();
+        self.blocking(move |root| root.get(&key)).await
+    }
+
+    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.blocking(move |root| root.delete_run(&run)).await
+    }
+}
+
+impl Root {
+    fn put(&self, key: &DataKey, bytes: &[u8]) -> Result<(), StoreError> {
+        self.writable()?;
+        let directory = self.directory(key.run());
+        let written = match self.replace(&directory, key.name(), bytes) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // The run's first value, unless the whole store has gone away: then there is nowhere to put it.
+                self.verify()?;
+                let created = fs::create_dir(&directory);
+                created
+                    .or_else(|error| if directory.is_dir() { Ok(()) } else { Err(error) })
+                    .and_then(|()| self.sync(&self.path))
+                    .and_then(|()| self.replace(&directory, key.name(), bytes))
+            }
+            written => written,
+        };
+        written.map_err(|error| self.error(&error))
+    }
+
+    /// Writes beside the file, then puts the new one in its place.
+    fn replace(&self, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // The encoding of names yields no `~`.
+        let beside = directory.join(format!("~{}-{count}", std::process::id()));
+        let written = self
+            .write(&beside, bytes)
+            .and_then(|()| fs::rename(&beside, directory.join(encode(name))))
+            .and_then(|()| self.sync(directory));
+        if written.is_err() {
+            // The error that led here is the one to tell.
+            let _ = fs::remove_file(&beside);
+        }
+        written
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        // Left by a dead process of the same id, if it is there.
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        match self.durability {
+            Durability::ProcessCrash => Ok(()),
+            Durability::PowerLoss => file.sync_data(),
+        }
+    }
+
+    fn sync(&self, directory: &Path) -> io::Result<()> {
+        match self.durability {
+            Durability::ProcessCrash => Ok(()),
+            Durability::PowerLoss => File::open(directory)?.sync_all(),
+        }
+    }
+
+    fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
+        match fs::read(self.directory(key.run()).join(encode(key.name()))) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            // That the store has gone away must not look like a value that was never put.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.verify().map(|()| None),
+            Err(error) => Err(self.unavailable(error)),
+        }
+    }
+
+    fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+        self.writable()?;
+        match fs::remove_dir_all(self.directory(run)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.verify(),
+            removed => removed.map_err(|error| self.error(&error)),
+        }
+    }
+
+    fn directory(&self, run: &RunId) -> PathBuf {
+        self.path.join(encode(run.as_str()))
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(StoreError::ReadOnly { place: self.place() }),
+        }
+    }
+
+    fn verify(&self) -> Result<(), StoreError> {
+        match self.path.is_dir() {
+            true => Ok(()),
+            false => Err(StoreError::NotFound { place: self.place() }),
+        }
+    }
+
+    fn error(&self, error: &io::Error) -> StoreError {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { place: self.place() },
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly { place: self.place() },
+            _ => self.unavailable(error),
+        }
+    }
+
+    fn unavailable(&self, reason: impl ToString) -> StoreError {
+        StoreError::Unavailable { place: self.place(), reason: reason.to_string() }
+    }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// A file name for any text, a different one for each. Capitals are escaped, for some file systems do not tell them from
+/// small letters.
+fn encode(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len() + 16);
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => encoded.push(char::from(byte)),
+            b'.' if at > 0 => encoded.push('.'),
+            _ => {
+                // Writing to a string does not fail.
+                let _ = write!(encoded, "%{byte:02x}");
+            }
+        }
+    }
+    match encoded.len() > LONGEST_NAME {
+        // No other name contains a `=`.
+        true => format!("={}", Digest::of(name.as_bytes())),
+        false => encoded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{conformance, open_data};
+    use faas_flow_core::Code;
+
+    fn url(directory: &Path) -> String {
+        format!("files:{}", directory.display())
+    }
+
+    fn key(name: &str) -> DataKey {
+        DataKey::new(RunId::new("r1").unwrap(), name).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn conforms() {
+        for options in ["", "?synchronous=full"] {
+            let directory = tempfile::tempdir().unwrap();
+            let url = format!("{}{options}", url(&directory.path().join("a/b")));
+            conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "wrote outside its directory");
+        }
+    }
+
+    #[tokio::test]
+    async fn values_survive_reopening_and_leave_nothing_beside_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open_data(&url(directory.path())).await.unwrap();
+        for value in ["one", "two"] {
+            store.put(&key("x"), value.into()).await.unwrap();
+        }
+        drop(store);
+        let reader = open_data(&format!("{}?mode=ro", url(directory.path()))).await.unwrap();
+        assert_eq!(reader.get(&key("x")).await.unwrap().unwrap(), "two");
+        assert_eq!(fs::read_dir(directory.path().join("r1")).unwrap().count(), 1);
+        assert_eq!(reader.put(&key("x"), "three".into()).await.unwrap_err().code(), Code::STORE_READ_ONLY);
+        assert_eq!(reader.delete_run(key("x").run()).await.unwrap_err().code(), Code::STORE_READ_ONLY);
+        assert_eq!(reader.get(&key("x")).await.unwrap().unwrap(), "two");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_went_away_is_not_an_empty_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("data");
+        let store = open_data(&url(&root)).await.unwrap();
+        store.put(&key("x"), "one".into()).await.unwrap();
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(store.get(&key("x")).await.unwrap_err().code(), Code::STORE_NOT_FOUND);
+        assert_eq!(store.put(&key("x"), "two".into()).await.unwrap_err().code(), Code::STORE_NOT_FOUND);
+        let error = open_data(&format!("{}?mode=ro", url(&root))).await.err().unwrap();
+        assert_eq!(error, StoreError::NotFound { place: root.display().to_string() });
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_no_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let error = open_data(&url(&file)).await.err().unwrap();
+        assert_eq!(error.code(), Code::STORE_UNAVAILABLE);
+        assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn errors_of_the_system_get_their_codes() {
+        let root = Root { path: "/data".into(), access: Access::ReadWrite, durability: Durability::ProcessCrash };
+        for (kind, code) in [
+            (ErrorKind::StorageFull, Code::STORE_FULL),
+            (ErrorKind::QuotaExceeded, Code::STORE_FULL),
+            (ErrorKind::ReadOnlyFilesystem, Code::STORE_READ_ONLY),
+            (ErrorKind::PermissionDenied, Code::STORE_READ_ONLY),
+            (ErrorKind::TimedOut, Code::STORE_UNAVAILABLE),
+        ] {
+            assert_eq!(root.error(&kind.into()).code(), code, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn file_names_are_plain_and_differ() {
+        let long = "x".repeat(1024);
+        let names = ["a", "A", "%41", "%61", "..", ".", "../x", "a/b", "ü", "\0", "~1", "=x", &long, &long[1..]];
+        let files: std::collections::BTreeSet<String> = names.iter().map(|name| encode(name)).collect();
+        assert_eq!(files.len(), names.len());
+        for file in files {
+            assert!(file.len() <= LONGEST_NAME && !file.starts_with(['.', '~']), "{file}");
+            assert!(
+                file.bytes().all(|b| b"%=_-.".contains(&b) || b.is_ascii_digit() || b.is_ascii_lowercase()),
+                "{file}"
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! State in one SQLite file, written by one thread.
+//!
+//! SQLite lets one connection write at a time, and a transaction costs more than the statements in it. So one thread
+//! owns the writing connection and takes whatever has come in meanwhile into one transaction (see [`writer`]): the more
+//! runs commit at once, the cheaper each commit. Reads go to a few connections of their own, which the write-ahead log
+//! keeps from waiting for the writer.
+
+mod connect;
+mod reader;
+mod writer;
+
+use crate::open::{Access, Options};
+use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
+use async_trait::async_trait;
+use bytes::Bytes;
+use connect::Place;
+use faas_flow_core::{Millis, RunId};
+use reader::Readers;
+use std::path::Path;
+use std::sync::Arc;
+use writer::{Job, Writer};
+
+/// State in a SQLite file. Dropping it waits for the writer and closes the file.
+pub(crate) struct Sqlite {
+    // Closed before the writer, which then is the last to close and tidies the log away.
+    readers: Readers,
+    writer: Option<Writer>,
+    place: Arc<Place>,
+}
+
+impl Sqlite {
+    /// Opens, and creates if need be and the options allow. Blocks.
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
+        let place = Arc::new(Place::new(path, options));
+        let writer = match place.options.access {
+            Access::ReadWrite => Some(Writer::start(place.clone())?),
+            Access::ReadOnly => place.verify().map(|()| None)?,
+        };
+        Ok(Self { readers: Readers::new(place.clone()), writer, place })
+    }
+
+    async fn write(&self, run: &RunId, job: Job) -> Result<Committed, CommitError> {
+        match &self.writer {
+            Some(writer) => writer.write(run.clone(), job).await,
+            None => Err(StoreError::ReadOnly { place: self.place.to_string() }.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl StateStore for Sqlite {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        let (run, docs) = (run.clone(), docs.to_vec());
+        self.readers.query(move |db| reader::read(db, &run, &docs)).await
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        let run = run.clone();
+        self.readers.query(move |db| reader::read_all(db, &run)).await
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        self.write(run, Job::Commit(change)).await
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let (run, set) = (run.clone(), set.to_owned());
+        self.readers.query(move |db| reader::arrivals(db, &run, &set)).await
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        let (run, set) = (run.clone(), set.to_owned());
+        self.readers.query(move |db| reader::arrived(db, &run, &set)).await
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        let run = run.clone();
+        self.readers.query(move |db| reader::entry(db, &run)).await
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        let query = query.clone();
+        self.readers.query(move |db| reader::runs(db, &query)).await
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.readers.query(move |db| reader::due(db, now, limit)).await
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        match self.write(run, Job::Delete).await {
+            Err(CommitError::Store(error)) => Err(error),
+            Ok(_) | Err(CommitError::Conflict) => Ok(()),
+        }
+    }
+}
+
+/// SQLite's integers are signed; no count or time of ours comes near their end.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! A few connections that read, and what they ask.
+
+use super::connect::Place;
+use super::{signed, unsigned};
+use crate::{Document, RunEntry, RunQuery, StoreError};
+use bytes::Bytes;
+use faas_flow_core::{Digest, FlowName, Malformed, Millis, RunId, Status};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+/// So many connections read at once; more would only wait for the same disk.
+const CONNECTIONS: usize = 4;
+
+pub(super) struct Readers {
+    pool: Arc<Pool>,
+    permits: Semaphore,
+}
+
+struct Pool {
+    place: Arc<Place>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(place: Arc<Place>) -> Self {
+        let pool = Arc::new(Pool { place, idle: Mutex::default() });
+        Self { pool, permits: Semaphore::new(CONNECTIONS) }
+    }
+
+    /// Asks on a thread that may block.
+    pub(super) async fn query<T, F>(&self, ask: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let unavailable = |reason: &dyn ToString| self.pool.place.unavailable(reason.to_string());
+        let _permit = self.permits.acquire().await.map_err(|error| unavailable(&error))?;
+        let pool = self.pool.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let db = idle.map_or_else(|| pool.place.reader(), Ok)?;
+            let answer = ask(&db).map_err(|error| pool.place.error(&error))?;
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+            Ok(answer)
+        });
+        asked.await.map_err(|error| unavailable(&error))?
+    }
+}
+
+pub(super) fn read(db: &Connection, run: &RunId, docs: &[String]) -> rusqlite::Result<Vec<Option<Document>>> {
+    // Reading changes nothing, so rolling back at the end is as good as committing.
+    let _view = db.unchecked_transaction()?;
+    let mut statement = db.prepare_cached("SELECT version, bytes FROM docs WHERE run = ?1 AND doc = ?2")?;
+    docs.iter().map(|doc| statement.query_row(params![run.as_str(), doc], |row| document(row, 0)).optional()).collect()
+}
+
+pub(super) fn read_all(db: &Connection, run: &RunId) -> rusqlite::Result<Vec<(String, Document)>> {
+    let mut statement = db.prepare_cached("SELECT doc, version, bytes FROM docs WHERE run = ?1 ORDER BY doc")?;
+    statement.query_map([run.as_str()], |row| Ok((row.get(0)?, document(row, 1)?)))?.collect()
+}
+
+pub(super) fn arrivals(db: &Connection, run: &RunId, set: &str) -> rusqlite::Result<Vec<(String, Bytes)>> {
+    let ask = "SELECT member, bytes FROM members WHERE run = ?1 AND name = ?2 ORDER BY member";
+    let mut statement = db.prepare_cached(ask)?;
+    statement.query_map([run.as_str(), set], |row| Ok((row.get(0)?, blob(row, 1)?)))?.collect()
+}
+
+pub(super) fn arrived(db: &Connection, run: &RunId, set: &str) -> rusqlite::Result<u64> {
+    let mut statement = db.prepare_cached("SELECT size FROM sets WHERE run = ?1 AND name = ?2")?;
+    Ok(statement.query_row([run.as_str(), set], |row| row.get(0)).optional()?.map_or(0, unsigned))
+}
+
+pub(super) fn entry(db: &Connection, run: &RunId) -> rusqlite::Result<Option<RunEntry>> {
+    let ask = "SELECT run, flow, digest, status, started, ended, due FROM runs WHERE run = ?1";
+    db.prepare_cached(ask)?.query_row([run.as_str()], run_entry).optional()
+}
+
+pub(super) fn runs(db: &Connection, query: &RunQuery) -> rusqlite::Result<Vec<RunEntry>> {
+    let ask = "SELECT run, flow, digest, status, started, ended, due FROM runs \
+               WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) \
+               ORDER BY started DESC, run DESC LIMIT ?3";
+    let flow = query.flow.as_ref().map(FlowName::as_str);
+    let status = query.status.map(Status::as_str);
+    let mut statement = db.prepare_cached(ask)?;
+    statement.query_map(params![flow, status, signed(query.limit as u64)], run_entry)?.collect()
+}
+
+pub(super) fn due(db: &Connection, now: Millis, limit: usize) -> rusqlite::Result<Vec<RunId>> {
+    let mut statement = db.prepare_cached("SELECT run FROM runs WHERE due <= ?1 ORDER BY due, run LIMIT ?2")?;
+    statement.query_map([signed(now), signed(limit as u64)], |row| name(row, 0, RunId::new))?.collect()
+}
+
+fn document(row: &Row<'_>, at: usize) -> rusqlite::Result<Document> {
+    Ok(Document { version: unsigned(row.get(at)?), bytes: blob(row, at + 1)? })
+}
+
+fn blob(row: &Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
+    row.get::<_, Vec<u8>>(at).map(Bytes::from)
+}
+
+fn run_entry(row: &Row<'_>) -> rusqlite::Result<RunEntry> {
+    let status = |text: String| {
+        let malformed = || Malformed { kind: "status", text: text.chars().take(80).collect(), rule: "running or so" };
+        Status::parse(&text).ok_or_else(malformed)
+    };
+    Ok(RunEntry {
+        run: name(row, 0, RunId::new)?,
+        flow: name(row, 1, FlowName::new)?,
+        digest: name(row, 2, Digest::new)?,
+        status: name(row, 3, status)?,
+        started: unsigned(row.get(4)?),
+        ended: row.get::<_, Option<i64>>(5)?.map(unsigned),
+        due: row.get::<_, Option<i64>>(6)?.map(unsigned),
+    })
+}
+
+fn name<T>(row: &Row<'_>, at: usize, parse: impl Fn(String) -> Result<T, Malformed>) -> rusqlite::Result<T> {
+    let parsed = parse(row.get(at)?);
+    parsed.map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error)))
+}

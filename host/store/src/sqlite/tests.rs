@@ -1,0 +1,185 @@
+use crate::{Change, CommitError, Expect, Put, RunQuery, StateStore, StoreError, conformance, open_state};
+use faas_flow_core::{Code, RunId};
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const ALL: RunQuery = RunQuery { flow: None, status: None, limit: 10 };
+
+fn url(directory: &TempDir, options: &str) -> String {
+    format!("sqlite:{}{options}", directory.path().join("state.db").display())
+}
+
+fn beside(directory: &TempDir) -> Connection {
+    Connection::open(directory.path().join("state.db")).unwrap()
+}
+
+fn run(n: usize) -> RunId {
+    RunId::new(format!("run{n}")).unwrap()
+}
+
+fn change(expect: Expect, bytes: impl Into<bytes::Bytes>) -> Change {
+    Change { puts: vec![Put { doc: "x".into(), expect, bytes: bytes.into() }], ..Change::default() }
+}
+
+async fn opening_fails(url: &str) -> StoreError {
+    let error = open_state(url).await.err().unwrap();
+    let path = Path::new(url.trim_start_matches("sqlite:").split('?').next().unwrap());
+    assert!(error.to_string().contains(&path.display().to_string()), "{error} does not name the place");
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms() {
+    for options in ["", "?synchronous=full"] {
+        let directory = tempfile::tempdir().unwrap();
+        let url = url(&directory, options);
+        conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_may_share_a_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, other) =
+        (open_state(&url(&directory, "")).await.unwrap(), open_state(&url(&directory, "")).await.unwrap());
+    one.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    assert_eq!(other.commit(&run(1), change(Expect::Absent, "2")).await, Err(CommitError::Conflict));
+    other.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap();
+    assert_eq!(one.read_all(&run(1)).await.unwrap()[0].1.bytes, "2");
+}
+
+#[tokio::test]
+async fn commits_survive_reopening_and_missing_directories_are_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("a/b/state.db").display());
+    let store = open_state(&url).await.unwrap();
+    store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    drop(store);
+    assert_eq!(std::fs::read_dir(directory.path().join("a/b")).unwrap().count(), 1, "the log was not tidied away");
+    let store = open_state(&url).await.unwrap();
+    assert_eq!(store.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_store_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_state(&url(&directory, "?busy_timeout_ms=50")).await.unwrap();
+    store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    let holder = beside(&directory);
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let commits: Vec<_> = (1..=20)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.commit(&run(n), change(Expect::Any, "2")).await })
+        })
+        .collect();
+    for commit in commits {
+        let CommitError::Store(error) = commit.await.unwrap().unwrap_err() else { panic!("a lock is no conflict") };
+        assert_eq!(error.code(), Code::STORE_LOCKED);
+        assert!(error.to_string().contains("state.db"), "{error}");
+    }
+    assert_eq!(store.delete(&run(1)).await.unwrap_err().code(), Code::STORE_LOCKED);
+    assert_eq!(store.read_all(&run(1)).await.unwrap()[0].1.bytes, "1", "reading goes on");
+    holder.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
+}
+
+#[tokio::test]
+async fn a_store_locked_from_the_beginning_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let holder = beside(&directory);
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert_eq!(opening_fails(&url(&directory, "?busy_timeout_ms=10")).await.code(), Code::STORE_LOCKED);
+    holder.execute_batch("ROLLBACK").unwrap();
+    open_state(&url(&directory, "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_opened_for_reading_follows_the_writer_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(opening_fails(&url(&directory, "?mode=ro")).await.code(), Code::STORE_NOT_FOUND);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    let writer = open_state(&url(&directory, "")).await.unwrap();
+    let reader = open_state(&url(&directory, "?mode=ro")).await.unwrap();
+    writer.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    assert_eq!(reader.read_all(&run(1)).await.unwrap().len(), 1);
+    let error = reader.commit(&run(1), change(Expect::Any, "2")).await.unwrap_err();
+    assert_eq!(error.code(), Code::STORE_READ_ONLY);
+    assert_eq!(reader.delete(&run(1)).await.unwrap_err().code(), Code::STORE_READ_ONLY);
+    drop(writer);
+    assert_eq!(reader.read_all(&run(1)).await.unwrap()[0].1.version, 1, "the writer's end is not the reader's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_keeps_what_it_has_and_takes_what_fits() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_state(&url(&directory, "?max_pages=64")).await.unwrap();
+    store.commit(&run(0), change(Expect::Absent, "kept")).await.unwrap();
+    // Large and small ones share transactions: the large ones must not take the small ones with them.
+    let commits: Vec<_> = (1..=20)
+        .map(|n| {
+            let store: Arc<dyn StateStore> = store.clone();
+            let bytes = vec![1; if n % 2 == 0 { 1 << 20 } else { 10 }];
+            tokio::spawn(async move { store.commit(&run(n), change(Expect::Any, bytes)).await })
+        })
+        .collect();
+    for (n, commit) in (1..).zip(commits) {
+        match commit.await.unwrap() {
+            Ok(_) => assert_eq!(n % 2, 1),
+            Err(error) => assert_eq!((error.code(), n % 2), (Code::STORE_FULL, 0)),
+        }
+    }
+    assert_eq!(store.read_all(&run(0)).await.unwrap()[0].1.bytes, "kept");
+    assert_eq!(store.read_all(&run(2)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_newer_store_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open_state(&url(&directory, "")).await.unwrap());
+    beside(&directory).pragma_update(None, "user_version", 7).unwrap();
+    for options in ["", "?mode=ro"] {
+        let error = opening_fails(&url(&directory, options)).await;
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 1, .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state.db");
+    let text = "not a database, but long enough to be taken for one ".repeat(100);
+    std::fs::write(&file, &text).unwrap();
+    for options in ["", "?mode=ro"] {
+        assert_eq!(opening_fails(&url(&directory, options)).await.code(), Code::STORE_CORRUPT);
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+
+    std::fs::remove_file(&file).unwrap();
+    beside(&directory).execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let before = std::fs::read(&file).unwrap();
+    for options in ["", "?mode=ro"] {
+        assert_eq!(opening_fails(&url(&directory, options)).await.code(), Code::STORE_CORRUPT);
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_is_told_and_the_rest_can_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_state(&url(&directory, "")).await.unwrap();
+    store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    let odd = "INSERT INTO runs (run, flow, digest, status, started) VALUES ('r', 'f', 'short', 'running', 1)";
+    beside(&directory).execute_batch(odd).unwrap();
+    assert_eq!(store.runs(&ALL).await.unwrap_err().code(), Code::STORE_CORRUPT);
+    assert_eq!(store.read_all(&run(1)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_directory_is_no_store() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("state.db")).unwrap();
+    assert_eq!(opening_fails(&url(&directory, "")).await.code(), Code::STORE_UNAVAILABLE);
+}
