@@ -50,6 +50,23 @@ async fn two_processes_may_share_a_store() {
     assert_eq!(one.read_all(&run(1)).await.unwrap()[0].1.bytes, "2");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_may_create_a_store_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = url(&directory, "");
+    let opened: Vec<_> = (0..8)
+        .map(|_| {
+            tokio::spawn({
+                let url = url.clone();
+                async move { open_state(&url).await }
+            })
+        })
+        .collect();
+    for (n, store) in opened.into_iter().enumerate() {
+        store.await.unwrap().unwrap().commit(&run(n), change(Expect::Absent, "1")).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn commits_survive_reopening_and_missing_directories_are_made() {
     let directory = tempfile::tempdir().unwrap();
