@@ -1,0 +1,28 @@
+//! Two functions and a modifier in a row, in one node: the caller gets the result at once.
+
+use faas_flow::{Context, Result, Workflow, flow};
+
+/// Describes the flow.
+pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+    workflow.sync_node().apply("func1").apply("func2").modify(|data| {
+        let mut result = b"you said \"".to_vec();
+        result.extend(data);
+        result.push(b'"');
+        Ok(result)
+    });
+    Ok(())
+}
+
+flow!(define);
+
+#[cfg(test)]
+mod tests {
+    use super::define;
+    use faas_flow::testing::Flow;
+
+    #[test]
+    fn the_modifier_quotes_what_the_functions_made() {
+        let flow = Flow::new(define).unwrap();
+        assert_eq!(flow.call("sync/2", "hi").unwrap(), b"you said \"hi\"");
+    }
+}
