@@ -10,6 +10,7 @@ mod setup;
 use clap::{Parser, Subcommand};
 use place::Place;
 use run::Run;
+use std::process::ExitCode;
 
 /// The project's own tasks.
 #[derive(Parser)]
@@ -47,7 +48,17 @@ enum Task {
     Ci,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     let place = Place::find()?;
     match Arguments::parse().task {
         Task::Setup { ci } => {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The folders that the tasks work in.
@@ -19,9 +19,11 @@ pub struct Place {
 }
 
 impl Place {
-    /// Reads the environment: `XDG_CACHE_HOME`, `HOME`, `CARGO_TARGET_DIR`, `FAAS_FLOW_MODULES`.
+    /// Reads the environment: `XDG_CACHE_HOME`, `HOME`, `CARGO_MANIFEST_DIR`, `CARGO_TARGET_DIR`, `FAAS_FLOW_MODULES`.
     pub fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
+        // At run time: clones that share a target folder share this program too.
+        let package = path("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = package.parent().context("xtask has no parent folder")?;
         let cache = match path("XDG_CACHE_HOME") {
             Some(cache) => cache,
             None => path("HOME").context("neither XDG_CACHE_HOME nor HOME is set: set one")?.join(".cache"),

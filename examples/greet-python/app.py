@@ -1,0 +1,35 @@
+"""Greets by name: the smallest flow there is, one node with one modifier."""
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.imports.builder import Workflow
+from wit_world.imports.types import Failure_Reject
+
+
+class Definition(exports.Definition):
+    def define(self, flow: Workflow) -> None:
+        flow.handlers(["greet/0"])
+        flow.dag().node("greet").modify("greet/0")
+
+
+class Handlers:
+    """The kinds of handlers that this flow has; `exports.Handlers` lists all there are."""
+
+    def modify(self, handler: str, data: bytes) -> bytes:
+        if handler != "greet/0":
+            raise reject(f"there is no modifier `{handler}`")
+        try:
+            return greet(data.decode()).encode()
+        except UnicodeDecodeError as error:
+            raise reject(str(error))
+
+
+def greet(name: str) -> str:
+    if not name.strip():
+        raise reject("there is no name to greet: send one as the body")
+    return f"Hello, {name.strip()}!"
+
+
+def reject(message: str) -> Err:
+    """The contract's failure for what trying again cannot help; `Failure_Retry` is the other one."""
+    return Err(Failure_Reject(message))
