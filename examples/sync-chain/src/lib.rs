@@ -4,16 +4,15 @@ use faas_flow::{Context, Result, Workflow, flow};
 
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
-    workflow.sync_node().apply("func1").apply("func2").modify(|data| {
-        let mut result = b"you said \"".to_vec();
-        result.extend(data);
-        result.push(b'"');
-        Ok(result)
-    });
+    workflow.sync_node().apply("func1").apply("func2").modify(quote);
     Ok(())
 }
 
 flow!(define);
+
+fn quote(data: Vec<u8>) -> Result<Vec<u8>> {
+    Ok([b"you said \"", data.as_slice(), b"\""].concat())
+}
 
 #[cfg(test)]
 mod tests {

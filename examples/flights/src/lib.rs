@@ -1,0 +1,84 @@
+//! When do flights leave late? An ETL over the records of the U.S. Bureau of Transportation Statistics: parse, group by
+//! hour, measure each group in two functions side by side, and report.
+
+mod report;
+mod rows;
+
+use faas_flow::{Context, Result, Workflow, flow};
+use std::collections::BTreeMap;
+
+/// Describes the flow.
+pub fn define(workflow: &mut Workflow, context: &Context) -> Result {
+    let dag = workflow.dag();
+    let log = context.clone();
+    dag.node("parse").modify(move |data| {
+        let hours = rows::by_hour(&data)?;
+        log.info(format!("{} hours of the day have flights", hours.len()));
+        Ok(serde_json::to_vec(&hours)?)
+    });
+
+    let groups = dag.for_each("hours", |data| Ok(serde_json::from_slice::<BTreeMap<String, String>>(&data)?));
+    groups.aggregator(report::collect);
+    let hour = groups.dag();
+    hour.node("rows");
+    hour.node("delays").apply("delays");
+    hour.node("busiest").apply("busiest");
+    hour.node("measure").aggregator(report::measure);
+    for measure in ["delays", "busiest"] {
+        hour.edge("rows", measure);
+        hour.edge(measure, "measure");
+    }
+
+    dag.node("report").modify(|data| report::table(&data));
+    dag.edge("parse", "hours");
+    dag.edge("hours", "report");
+    Ok(())
+}
+
+flow!(define);
+
+#[cfg(test)]
+mod tests {
+    use super::define;
+    use faas_flow::testing::Flow;
+    use std::io::Write;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    fn function(name: &str, input: &[u8]) -> Vec<u8> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("functions").join(name).with_extension("sh");
+        let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap().stdout
+    }
+
+    #[test]
+    fn the_report_is_what_the_recomputation_says() {
+        let flow = Flow::new(define).unwrap();
+        let groups = flow.call("parse/0", include_bytes!("../data/flights-5k.json")).unwrap();
+        let measured = flow.for_each("hours/for-each", groups).unwrap().into_iter().map(|(hour, rows)| {
+            let said = ["delays", "busiest"].map(|name| (name, function(name, &rows)));
+            (hour, flow.aggregate("hours[]/measure/aggregate", said).unwrap())
+        });
+        let collected = flow.aggregate("hours/aggregate-branches", measured).unwrap();
+        let report = flow.call("report/0", collected).unwrap();
+        assert_eq!(String::from_utf8(report).unwrap(), include_str!("../report.txt"));
+    }
+
+    #[test]
+    fn a_malformed_row_is_named() {
+        let flow = Flow::new(define).unwrap();
+        let bad = r#"[{"date": "yesterday", "delay": 1, "origin": "SFO"}]"#;
+        assert_eq!(
+            flow.call("parse/0", bad).unwrap_err().message(),
+            "row 0 has the date `yesterday`: write 2001/01/31 23:59"
+        );
+    }
+
+    #[test]
+    fn no_flights_make_an_empty_table() {
+        let flow = Flow::new(define).unwrap();
+        assert_eq!(flow.call("parse/0", "[]").unwrap(), b"{}");
+        assert_eq!(flow.call("report/0", "").unwrap(), b"hour flights   mean  worst late %  busiest\n");
+    }
+}

@@ -1,0 +1,174 @@
+//! What a flow records is what the host reads, in every construct.
+
+use faas_flow::testing::{Fake, Flow};
+use faas_flow::{Backoff, Context, Dag, Exhausted, Failure, Level, Outcome, Request, Response, Result, Workflow};
+use std::time::Duration;
+
+fn everything(workflow: &mut Workflow, context: &Context) -> Result {
+    let dag = workflow.dag();
+    dag.node("n1").retry(Backoff::attempts(3)).timeout(Duration::from_secs(9)).apply("func1").modify(Ok);
+    let token = context.query("token").concat();
+    dag.node("n2")
+        .apply("func2/path")
+        .method("PUT")
+        .header("x-a", "1")
+        .header("x-a", "2")
+        .query("token", token)
+        .timeout(Duration::from_millis(50))
+        .retry(Backoff::attempts(2).first_delay(Duration::from_millis(5)).factor(1.5).max_delay(Duration::from_secs(1)))
+        .prepare(|request| Ok(Request { method: "PATCH".into(), ..request }))
+        .receive(|response| Ok(response.body))
+        .recover(|failure| Ok(format!("recovered: {failure}")))
+        .request("http://example.test/x")
+        .modify_json(|numbers: Vec<u32>| Ok(numbers.iter().sum::<u32>()));
+    dag.edge("n1", "n2").forwarder(|data| Ok([b"f:", data.as_slice()].concat()));
+    dag.edge("n1", "S").execution();
+
+    let sub = Dag::new();
+    sub.node("n1").modify(Ok);
+    sub.node("n2");
+    sub.node("n3");
+    sub.edge("n1", "n2");
+    sub.edge("n1", "n3");
+    sub.aggregate_ends(|ends| Ok(ends.concat()));
+    dag.sub_dag("S", &sub);
+    dag.sub_dag("S again", &sub);
+
+    let branches = dag.condition("C", ["c1", "a/b"], |_| Ok(vec!["c1"])).aggregator(|results| Ok(results.concat()));
+    branches.branch("c1").node("n1").modify(Ok);
+    branches.branch("a/b").node("n1").modify(Ok);
+    dag.aggregate_inputs("C", |inputs| Ok(inputs.concat()));
+    let items = dag.for_each("F", |data| Ok(vec![("f1", data)])).execution().max_parallel(4);
+    items.dag().node("n1").modify(Ok);
+
+    let more = Dag::new();
+    more.node("n4").aggregator(|inputs| Ok(inputs.concat()));
+    more.edge("n2", "n4");
+    dag.append(&more);
+
+    workflow.on_failure(Ok);
+    workflow.finally(|_| Ok(()));
+    workflow.deadline(Duration::from_secs(60));
+    workflow.on_exhausted(Exhausted::Pause);
+    Ok(())
+}
+
+#[test]
+fn the_host_reads_the_definition_as_it_was_recorded() {
+    let json = Flow::new(everything).unwrap().definition();
+    let read: faas_flow_core::definition::Definition = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), json);
+}
+
+#[test]
+fn handlers_are_named_by_where_they_stand() {
+    let expected = [
+        "(failure)",
+        "(finally)",
+        "C/aggregate",
+        "C/aggregate-branches",
+        "C/condition",
+        "C[a%2Fb]/n1/0",
+        "C[c1]/n1/0",
+        "F/for-each",
+        "F[]/n1/0",
+        "S again/(end)/aggregate",
+        "S again/n1/0",
+        "S/(end)/aggregate",
+        "S/n1/0",
+        "n1->n2/forward",
+        "n1/1",
+        "n2/0/prepare",
+        "n2/0/receive",
+        "n2/0/recover",
+        "n2/2",
+        "n4/aggregate",
+    ];
+    assert_eq!(Flow::new(everything).unwrap().handlers(), expected);
+}
+
+#[test]
+fn every_kind_of_closure_answers_to_its_id() {
+    let flow = Flow::new(everything).unwrap();
+    assert_eq!(flow.call("n2/2", "[1, 2]").unwrap(), b"3");
+    assert_eq!(flow.forward("n1->n2/forward", "x").unwrap(), b"f:x");
+    assert_eq!(flow.prepare("n2/0/prepare", Request::default()).unwrap().method, "PATCH");
+    let response = Response { body: b"b".to_vec(), ..Response::default() };
+    assert_eq!(flow.receive("n2/0/receive", response).unwrap(), b"b");
+    assert_eq!(flow.recover("n2/0/recover", "late").unwrap(), b"recovered: late");
+    assert_eq!(flow.recover("(failure)", "late").unwrap(), b"late");
+    assert_eq!(flow.condition("C/condition", "").unwrap(), ["c1"]);
+    assert_eq!(flow.for_each("F/for-each", "d").unwrap(), [("f1".to_owned(), b"d".to_vec())]);
+    assert_eq!(flow.aggregate("n4/aggregate", [("a", "1"), ("b", "2")]).unwrap(), b"12");
+    flow.finally(Outcome::Success).unwrap();
+}
+
+#[test]
+fn an_id_that_does_not_exist_or_is_of_another_kind_is_rejected() {
+    let flow = Flow::new(everything).unwrap();
+    assert_eq!(flow.call("n9/0", ""), Err(Failure::reject("the flow has no handler `n9/0`")));
+    let other = Failure::reject("handler `n1/1` is called as forward, but is of the kind modify");
+    assert_eq!(flow.forward("n1/1", ""), Err(other));
+}
+
+#[test]
+fn duplicates_are_recorded_for_the_host_to_report() {
+    fn twice(workflow: &mut Workflow, _: &Context) -> Result {
+        for _ in 0..2 {
+            workflow.dag().node("n1");
+            workflow.dag().edge("n1", "n2");
+        }
+        Ok(())
+    }
+    let dag = &Flow::new(twice).unwrap().definition()["dag"];
+    assert_eq!((dag["nodes"].as_array().unwrap().len(), dag["edges"].as_array().unwrap().len()), (2, 2));
+}
+
+#[test]
+fn a_dag_that_contains_itself_is_refused() {
+    fn endless(workflow: &mut Workflow, _: &Context) -> Result {
+        let dag = workflow.dag();
+        dag.for_each("F", |data| Ok([("f", data)])).dag().sub_dag("S", &dag);
+        Ok(())
+    }
+    let failure = Flow::new(endless).err().unwrap();
+    assert_eq!(failure.message(), "the dag of `F[]/S` contains itself: make a new dag for each level");
+}
+
+#[test]
+fn define_may_read_the_request() {
+    let fake = Fake::new().query("token", "secret");
+    let json = Flow::with(&fake, everything).unwrap().definition();
+    let query = &json["dag"]["nodes"][1]["operations"]["list"][0]["apply"]["query"];
+    assert_eq!(*query, serde_json::json!([["token", "secret"]]));
+}
+
+#[test]
+fn values_and_logs_stay_in_the_context() {
+    fn counts(workflow: &mut Workflow, context: &Context) -> Result {
+        let context = context.clone();
+        workflow.sync_node().modify(move |_| {
+            let count = context.get::<u32>("count")?.unwrap_or(0) + 1;
+            context.set("count", &count)?;
+            context.warn(format!("{} of {}", count, context.header("X-Limit").concat()));
+            context.del("old")?;
+            Ok(context.inputs().concat())
+        });
+        Ok(())
+    }
+    let fake = Fake::new().header("x-limit", "9").input("n1", "in").value("old", "x").unwrap();
+    let flow = Flow::with(&fake, counts).unwrap();
+    assert_eq!(flow.call("sync/0", "").unwrap(), b"in");
+    flow.call("sync/0", "").unwrap();
+    assert_eq!(fake.kept::<u32>("count").unwrap(), Some(2));
+    assert_eq!(fake.kept::<String>("old").unwrap(), None);
+    assert_eq!(fake.logs()[1], (Level::Warn, "2 of 9".to_owned()));
+}
+
+#[test]
+fn values_cannot_change_in_define() {
+    fn sets(_: &mut Workflow, context: &Context) -> Result {
+        context.set("a", &1)
+    }
+    assert!(Flow::new(sets).is_err());
+}
