@@ -1,0 +1,130 @@
+//! The place where modules are loaded.
+
+use crate::bindings::{Flow, FlowPre};
+use crate::cache::Cache;
+use crate::engine::{Ticker, engine};
+use crate::error::SERVED;
+use crate::module::{Loaded, Module};
+use crate::state::State;
+use crate::{GuestError, Limits};
+use faas_flow_core::Digest;
+use std::path::PathBuf;
+use std::sync::Arc;
+use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+const PACKAGE: &str = "faas-flow:flow/";
+const IMPORTS: [&str; 3] = ["types", "builder", "context"];
+const EXPORTS: [&str; 2] = ["definition", "handlers"];
+
+/// Loads modules. Its engine lives on in them when it is dropped.
+pub struct Guests {
+    host: Arc<Host>,
+    linker: Linker<State>,
+    cache: Option<Cache>,
+}
+
+/// What modules share.
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) limits: Limits,
+    _ticker: Ticker,
+}
+
+impl Guests {
+    /// Prepares for modules under these limits. Compiled code is kept in the folder `cache`, which is made when needed
+    /// and must be writable to nobody else.
+    pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, GuestError> {
+        let engine = engine(&limits)?;
+        let mut linker = Linker::new(&engine);
+        Flow::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
+            .map_err(|reason| GuestError::Engine { reason: reason.to_string() })?;
+        let cache = cache.map(|folder| Cache::new(folder, &engine));
+        let ticker = Ticker::start(&engine)?;
+        Ok(Self { host: Arc::new(Host { engine, limits, _ticker: ticker }), linker, cache })
+    }
+
+    /// The limits that hold for every module.
+    pub fn limits(&self) -> &Limits {
+        &self.host.limits
+    }
+
+    /// Checks a component and makes it ready to run, from cached code when there is some. It blocks for seconds when
+    /// there is none: async callers put it on a thread of its own.
+    pub fn load(&self, bytes: &[u8]) -> Result<Module, GuestError> {
+        let limit = self.host.limits.module_bytes;
+        if bytes.len() > limit {
+            return Err(GuestError::ModuleTooLarge { size: bytes.len(), limit });
+        }
+        check_header(bytes)?;
+        let digest = Digest::of(bytes);
+        let component = self.component(bytes, &digest)?;
+        let ty = component.component_type();
+        let imports: Vec<String> = ty.imports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
+        let exports: Vec<String> = ty.exports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
+        check_names(&imports, &exports)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|reason| GuestError::UnknownImport { names: vec![format!("other shapes ({reason:#})")] })?;
+        let pre = FlowPre::new(pre)
+            .map_err(|reason| GuestError::WrongWorld { missing: format!("what it must ({reason:#})") })?;
+        Ok(Module::new(Loaded { host: self.host.clone(), digest, imports, exports, pre }))
+    }
+
+    fn component(&self, bytes: &[u8], digest: &Digest) -> Result<Component, GuestError> {
+        let engine = &self.host.engine;
+        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(engine, bytes)
+            .map_err(|reason| GuestError::CompileFailed { reason: format!("{reason:#}") })?;
+        if let Some(cache) = &self.cache {
+            cache.keep(digest, &component);
+        }
+        Ok(component)
+    }
+}
+
+fn check_header(bytes: &[u8]) -> Result<(), GuestError> {
+    let found = match bytes {
+        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "this is a core wasm module; wrap it as a component (`wasm-tools component new`), or build it with `faas-flow build`"
+                .to_owned()
+        }
+        [0, b'a', b's', b'm', ..] => "this is WebAssembly of a version that the host does not know".to_owned(),
+        [] => "the file is empty".to_owned(),
+        [start @ .., ] => match std::str::from_utf8(bytes) {
+            Ok(text) => format!("this is text that begins with `{}`", text.chars().take(16).collect::<String>().escape_debug()),
+            Err(_) => format!("this is data that begins with {:02x?}", start.iter().take(8).collect::<Vec<_>>()),
+        },
+    };
+    Err(GuestError::NotAComponent { found })
+}
+
+/// The interface and version of one of the contract's own names.
+fn contract(name: &str) -> Option<(&str, &str)> {
+    let rest = name.strip_prefix(PACKAGE)?;
+    Some(rest.split_once('@').unwrap_or((rest, "")))
+}
+
+fn served(version: &str) -> bool {
+    version.strip_prefix(SERVED).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn check_names(imports: &[String], exports: &[String]) -> Result<(), GuestError> {
+    for name in imports.iter().chain(exports) {
+        if contract(name).is_some_and(|(_, version)| !served(version)) {
+            return Err(GuestError::WrongVersion { found: name.clone() });
+        }
+    }
+    let known = |name: &str| contract(name).is_some_and(|(interface, _)| IMPORTS.contains(&interface));
+    let offers =
+        |wanted: &&str| exports.iter().filter_map(|name| contract(name)).any(|(interface, _)| interface == *wanted);
+    if let Some(missing) = EXPORTS.iter().find(|wanted| !offers(wanted)) {
+        return Err(GuestError::WrongWorld { missing: format!("{PACKAGE}{missing}") });
+    }
+    let names: Vec<String> = imports.iter().filter(|name| !known(name)).cloned().collect();
+    if names.is_empty() { Ok(()) } else { Err(GuestError::UnknownImport { names }) }
+}

@@ -1,0 +1,85 @@
+//! A loaded flow.
+
+use crate::bindings::FlowPre;
+use crate::error::GuestError;
+use crate::guests::Host;
+use crate::instance::{Instance, failure};
+use crate::state::State;
+use crate::{CallContext, RunContext};
+use faas_flow_core::{Definition, Digest};
+use std::fmt;
+use std::sync::Arc;
+use wasmtime::component::Resource;
+
+/// A loaded flow; clones are the same one.
+#[derive(Clone)]
+pub struct Module(Arc<Loaded>);
+
+pub(crate) struct Loaded {
+    pub(crate) host: Arc<Host>,
+    pub(crate) digest: Digest,
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+    pub(crate) pre: FlowPre<State>,
+}
+
+/// What a flow said about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defined {
+    /// Its words, unchecked.
+    pub definition: Definition,
+    /// Whether it looked at the run, so that it must be asked again for each.
+    pub read_context: bool,
+}
+
+impl Module {
+    pub(crate) fn new(loaded: Loaded) -> Self {
+        Self(Arc::new(loaded))
+    }
+
+    /// The sha256 of the component.
+    pub fn digest(&self) -> &Digest {
+        &self.0.digest
+    }
+
+    /// The names that the component imports.
+    pub fn imports(&self) -> &[String] {
+        &self.0.imports
+    }
+
+    /// The names that the component exports.
+    pub fn exports(&self) -> &[String] {
+        &self.0.exports
+    }
+
+    /// Asks the flow what it looks like, in an instance of its own.
+    pub async fn define(&self, context: Arc<dyn RunContext>) -> Result<Defined, GuestError> {
+        let mut instance = self.instantiate(context).await?;
+        instance.enter(CallContext::default());
+        instance.begin()?;
+        let Instance { flow, store, .. } = &mut instance;
+        store.data_mut().defining = true;
+        let answer = flow.faas_flow_flow_definition().call_define(&mut *store, Resource::new_own(0)).await;
+        let state = store.data_mut();
+        match answer {
+            Ok(Ok(())) => Ok(Defined { definition: state.arena.take(), read_context: state.read_context }),
+            Ok(Err(reason)) => Err(GuestError::DefineFailed { reason }),
+            Err(error) => Err(match error.downcast_ref::<GuestError>() {
+                Some(refused) => refused.clone(),
+                None => failure(&error, state).into(),
+            }),
+        }
+    }
+
+    /// A fresh instance for one run.
+    pub async fn instantiate(&self, context: Arc<dyn RunContext>) -> Result<Instance, GuestError> {
+        let Loaded { host, pre, .. } = &*self.0;
+        Instance::new(&host.engine, &host.limits, pre, context, self.clone()).await
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Module").field(&self.0.digest).finish()
+    }
+}

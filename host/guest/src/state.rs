@@ -1,0 +1,177 @@
+//! What the host keeps for one instance, and how it answers `context`.
+
+use crate::bindings::faas_flow::flow::{context, types};
+use crate::builder::Arena;
+use crate::{CallContext, Level, Limits, RunContext};
+use bytes::Bytes;
+use faas_flow_core::Status;
+use std::sync::Arc;
+use std::time::Instant;
+use wasmtime::{ResourceLimiter, Result};
+
+/// The longest log line, in bytes; the rest is cut.
+const LOG_LINE: usize = 16 << 10;
+
+pub(crate) struct State {
+    pub(crate) run: Arc<dyn RunContext>,
+    pub(crate) call: CallContext,
+    /// Set and deleted values since the instance entered the node, one entry per key.
+    pub(crate) changes: Vec<(String, Option<Bytes>)>,
+    changed_bytes: usize,
+    output_bytes: usize,
+    pub(crate) arena: Arena,
+    pub(crate) defining: bool,
+    pub(crate) read_context: bool,
+    /// When the call under way has run for too long.
+    pub(crate) until: Instant,
+    pub(crate) usage: Usage,
+}
+
+impl State {
+    pub(crate) fn new(run: Arc<dyn RunContext>, limits: &Limits) -> Self {
+        Self {
+            run,
+            call: CallContext::default(),
+            changes: Vec::new(),
+            changed_bytes: 0,
+            output_bytes: limits.output_bytes,
+            arena: Arena::default(),
+            defining: false,
+            read_context: false,
+            until: Instant::now() + limits.call_timeout,
+            usage: Usage { memory: 0, limit: limits.memory_bytes, elements: limits.table_elements, denied: false },
+        }
+    }
+
+    pub(crate) fn enter(&mut self, call: CallContext) {
+        self.call = call;
+        self.changes.clear();
+        self.changed_bytes = 0;
+    }
+
+    fn read(&mut self) {
+        self.read_context |= self.defining;
+    }
+
+    fn change(&mut self, key: String, value: Option<Vec<u8>>) -> Result<(), String> {
+        self.read();
+        if self.defining {
+            return Err("a flow cannot change its context while it describes itself".into());
+        }
+        if !(1..=256).contains(&key.len()) {
+            return Err(format!("a context key has 1 to 256 bytes, this one has {}", key.len()));
+        }
+        self.changed_bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+        if self.changed_bytes > self.output_bytes {
+            return Err(format!("a node may set values of {} bytes altogether", self.output_bytes));
+        }
+        let value = value.map(Bytes::from);
+        match self.changes.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = value,
+            None => self.changes.push((key, value)),
+        }
+        Ok(())
+    }
+}
+
+impl types::Host for State {}
+
+impl context::Host for State {
+    fn request_id(&mut self) -> Result<String> {
+        self.read();
+        Ok(self.run.request_id().to_owned())
+    }
+
+    fn flow_name(&mut self) -> Result<String> {
+        self.read();
+        Ok(self.run.flow_name().to_owned())
+    }
+
+    fn node(&mut self) -> Result<String> {
+        self.read();
+        Ok(self.call.node.clone())
+    }
+
+    fn state(&mut self) -> Result<context::RunState> {
+        self.read();
+        Ok(match self.call.state {
+            Status::Running => context::RunState::Running,
+            Status::Paused => context::RunState::Paused,
+            Status::Stopped => context::RunState::Stopped,
+            Status::Succeeded => context::RunState::Succeeded,
+            Status::Failed => context::RunState::Failed,
+        })
+    }
+
+    fn query(&mut self, name: String) -> Result<Vec<String>> {
+        self.read();
+        Ok(self.run.query(&name))
+    }
+
+    fn header(&mut self, name: String) -> Result<Vec<String>> {
+        self.read();
+        Ok(self.run.header(&name))
+    }
+
+    fn inputs(&mut self) -> Result<types::Named> {
+        self.read();
+        Ok(self.call.inputs.iter().map(|(name, data)| (name.clone(), data.to_vec())).collect())
+    }
+
+    async fn get(&mut self, key: String) -> Result<Result<Option<Vec<u8>>, String>> {
+        self.read();
+        if let Some((_, changed)) = self.changes.iter().find(|(known, _)| *known == key) {
+            return Ok(Ok(changed.as_ref().map(|value| value.to_vec())));
+        }
+        Ok(self.run.get(&key).await.map(|found| found.map(Vec::from)))
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> Result<Result<(), String>> {
+        Ok(self.change(key, Some(value)))
+    }
+
+    fn delete(&mut self, key: String) -> Result<Result<(), String>> {
+        Ok(self.change(key, None))
+    }
+
+    fn log(&mut self, level: context::Level, mut message: String) -> Result<()> {
+        message.truncate(message.floor_char_boundary(LOG_LINE));
+        let level = match level {
+            context::Level::Trace => Level::Trace,
+            context::Level::Debug => Level::Debug,
+            context::Level::Info => Level::Info,
+            context::Level::Warn => Level::Warn,
+            context::Level::Error => Level::Error,
+        };
+        self.run.log(&self.call.node, level, &message);
+        Ok(())
+    }
+}
+
+/// Counts what an instance uses, and remembers whether it wanted more.
+pub(crate) struct Usage {
+    /// All linear memories together.
+    memory: usize,
+    limit: usize,
+    elements: usize,
+    /// Since the call under way began.
+    pub(crate) denied: bool,
+}
+
+impl ResourceLimiter for Usage {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        let wanted = self.memory.saturating_add(desired.saturating_sub(current));
+        let allowed = wanted <= self.limit && maximum.is_none_or(|maximum| desired <= maximum);
+        match allowed {
+            true => self.memory = wanted,
+            false => self.denied = true,
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        let allowed = desired <= self.elements && maximum.is_none_or(|maximum| desired <= maximum);
+        self.denied |= !allowed;
+        Ok(allowed)
+    }
+}

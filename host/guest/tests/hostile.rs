@@ -1,0 +1,136 @@
+//! Whatever a flow's code does, it ends in a coded failure, and the host goes on.
+
+#[path = "hostile/mod.rs"]
+mod hostile;
+
+use bytes::Bytes;
+use faas_flow_core::definition::{NodeKind, Operation};
+use faas_flow_core::{Code, Failure};
+use faas_flow_guest::{CallContext, GuestError, Guests, Instance, Limits, Module, NoContext};
+use hostile::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn limits() -> Limits {
+    Limits { instances: 4, call_timeout: Duration::from_millis(200), ..Limits::default() }
+}
+
+fn guests() -> Guests {
+    Guests::new(limits(), None).unwrap()
+}
+
+fn run() -> Arc<NoContext> {
+    Arc::new(NoContext::new("test"))
+}
+
+async fn instance(guests: &Guests, modify: &str) -> Instance {
+    guests.load(&flow(ONE_NODE, modify)).unwrap().instantiate(run()).await.unwrap()
+}
+
+async fn failure_of(modify: &str) -> Failure {
+    let guests = guests();
+    let mut instance = instance(&guests, modify).await;
+    let failure = instance.modify("n", Bytes::from_static(b"x")).await.unwrap_err();
+    assert!(!instance.usable());
+    assert!(instance.modify("n", Bytes::new()).await.is_err(), "a crashed instance is not called again");
+    let mut good = self::instance(&guests, ECHO).await;
+    assert_eq!(good.modify("n", Bytes::from_static(b"fine")).await.unwrap(), "fine", "the host goes on");
+    failure
+}
+
+#[tokio::test]
+async fn data_goes_in_and_out_and_an_instance_serves_many_calls() {
+    let mut instance = instance(&guests(), ECHO).await;
+    for text in ["one", "", "three"] {
+        assert_eq!(instance.modify("n", Bytes::from(text)).await.unwrap(), text);
+    }
+    assert!(instance.usable());
+}
+
+#[tokio::test]
+async fn a_trap_is_a_crash() {
+    let failure = failure_of(TRAP).await;
+    assert_eq!((failure.code, failure.retry), (Code::GUEST_TRAPPED, false));
+}
+
+#[tokio::test]
+async fn a_loop_runs_out_of_time_and_lets_others_run_meanwhile() {
+    assert_eq!(failure_of(LOOP).await.code, Code::GUEST_OUT_OF_TIME);
+}
+
+#[tokio::test]
+async fn growing_runs_out_of_memory() {
+    assert_eq!(failure_of(GROW).await.code, Code::GUEST_OUT_OF_MEMORY);
+}
+
+#[tokio::test]
+async fn recursion_runs_out_of_stack() {
+    assert_eq!(failure_of(RECURSE).await.code, Code::GUEST_OUT_OF_STACK);
+}
+
+#[tokio::test]
+async fn too_much_output_is_refused_whether_it_exists_or_not() {
+    assert_eq!(failure_of(HUGE).await.code, Code::OUTPUT_TOO_LARGE);
+    assert_eq!(failure_of(LARGE).await.code, Code::OUTPUT_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_refusal_is_no_crash() {
+    let mut instance = instance(&guests(), REJECT).await;
+    let failure = instance.modify("n", Bytes::new()).await.unwrap_err();
+    assert_eq!(failure, Failure::reject(Code::GUEST_REJECTED, "no"));
+    assert!(instance.usable());
+}
+
+#[tokio::test]
+async fn a_full_pool_asks_for_patience() {
+    let guests = guests();
+    let module = guests.load(&flow(ONE_NODE, ECHO)).unwrap();
+    let mut live = Vec::new();
+    for _ in 0..4 {
+        live.push(module.instantiate(run()).await.unwrap());
+    }
+    let Err(GuestError::Call(failure)) = module.instantiate(run()).await else { panic!("a fifth instance") };
+    assert_eq!((failure.code, failure.retry), (Code::GUEST_POOL_FULL, true));
+    live.clear();
+    assert!(module.instantiate(run()).await.is_ok());
+}
+
+#[tokio::test]
+async fn changes_are_those_since_the_node_was_entered() {
+    let mut instance = instance(&guests(), SET).await;
+    instance.enter(CallContext::default());
+    instance.modify("n", Bytes::from_static(b"1")).await.unwrap();
+    instance.modify("n", Bytes::from_static(b"2")).await.unwrap();
+    assert_eq!(instance.take_changes(), [("no".to_owned(), Some(Bytes::from_static(b"2")))]);
+    instance.enter(CallContext::default());
+    assert_eq!(instance.take_changes(), []);
+}
+
+fn module(define: &str) -> Module {
+    guests().load(&flow(define, ECHO)).unwrap()
+}
+
+#[tokio::test]
+async fn define_becomes_a_definition_even_when_the_loader_is_gone() {
+    let defined = module(ONE_NODE).define(run()).await.unwrap();
+    assert!(!defined.read_context);
+    let [node] = &defined.definition.dag.nodes[..] else { panic!("{defined:?}") };
+    let NodeKind::Operations(operations) = &node.kind else { panic!("{node:?}") };
+    assert_eq!((node.id.as_str(), &operations.list[..]), ("no", &[Operation::Modify("no".into())][..]));
+}
+
+#[tokio::test]
+async fn reading_the_context_in_define_is_noticed() {
+    assert!(module(CURIOUS).define(run()).await.unwrap().read_context);
+}
+
+#[tokio::test]
+async fn a_definition_that_never_ends_is_cut_short() {
+    let refused = |define| async move { module(define).define(run()).await.unwrap_err().code() };
+    assert_eq!(refused(DEEP).await, Code::NESTED_TOO_DEEP);
+    assert_eq!(refused(ENDLESS).await, Code::DEFINITION_TOO_LARGE);
+    assert_eq!(refused(REFUSE).await, Code::DEFINE_FAILED);
+    assert_eq!(refused(LOOP).await, Code::GUEST_OUT_OF_TIME);
+    assert_eq!(refused(TRAP).await, Code::GUEST_TRAPPED);
+}

@@ -1,0 +1,89 @@
+//! What is not a flow is refused by name, and code is compiled once.
+
+#[path = "hostile/mod.rs"]
+mod hostile;
+
+use bytes::Bytes;
+use faas_flow_core::Code;
+use faas_flow_guest::{GuestError, Guests, Limits, NoContext};
+use hostile::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn guests(cache: Option<&Path>) -> Guests {
+    let limits = Limits { instances: 4, module_bytes: 1 << 20, ..Limits::default() };
+    Guests::new(limits, cache.map(Path::to_path_buf)).unwrap()
+}
+
+fn refusal(bytes: &[u8]) -> GuestError {
+    guests(None).load(bytes).unwrap_err()
+}
+
+#[test]
+fn other_files_are_told_from_components() {
+    let core = refusal(b"\0asm\x01\0\0\0");
+    assert_eq!(core.code(), Code::NOT_A_COMPONENT);
+    assert!(core.to_string().contains("core wasm module"), "{core}");
+    assert!(refusal(b"#!/bin/sh").to_string().contains("#!/bin/sh"));
+    assert!(refusal(b"").to_string().contains("empty"));
+    assert!(refusal(b"\x7fELF\xff").to_string().contains("7f, 45"));
+    assert_eq!(refusal(&vec![0; 2 << 20]).code(), Code::MODULE_TOO_LARGE);
+    assert_eq!(refusal(b"\0asm\x0d\0\x01\0garbage").code(), Code::COMPILE_FAILED);
+}
+
+#[test]
+fn another_world_is_refused_with_what_it_lacks() {
+    let other = component("package a:b; world w { export f: func(); }", "w", r#"(module (func (export "f")))"#);
+    let error = refusal(&other);
+    assert_eq!(error.code(), Code::WRONG_WORLD);
+    assert!(error.to_string().contains("faas-flow:flow/definition"), "{error}");
+}
+
+#[test]
+fn another_version_is_refused_with_both_versions() {
+    let wit = WIT.replace("faas-flow:flow@0.1.0", "faas-flow:flow@0.2.0");
+    let error = refusal(&flow_of(&wit, "0.2.0", "", ONE_NODE, ECHO));
+    assert_eq!(error.code(), Code::WRONG_VERSION);
+    assert!(error.to_string().contains("@0.2.0") && error.to_string().contains("@0.1"), "{error}");
+}
+
+#[test]
+fn unknown_imports_are_all_named() {
+    let wit = WIT.replace(
+        "    import context;",
+        "    import context;\n    import clock: interface { now: func(); }\n    import dice: func();",
+    );
+    let imports = r#"(import "clock" "now" (func)) (import "$root" "dice" (func))"#;
+    let error = refusal(&flow_of(&wit, "0.1.0", imports, ONE_NODE, ECHO));
+    assert_eq!(error, GuestError::UnknownImport { names: vec!["clock".into(), "dice".into()] });
+}
+
+fn only_file(folder: &Path) -> PathBuf {
+    let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    file.clone()
+}
+
+#[tokio::test]
+async fn code_is_cached_and_damaged_code_is_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("code");
+    let bytes = flow(ONE_NODE, ECHO);
+    guests(Some(&cache)).load(&bytes).unwrap();
+    let file = only_file(&cache);
+    let good = fs::read(&file).unwrap();
+    let written = || fs::metadata(&file).unwrap().modified().unwrap();
+
+    let before = written();
+    guests(Some(&cache)).load(&bytes).unwrap();
+    assert_eq!(written(), before, "a cached module is not compiled");
+
+    for damaged in [&good[..good.len() / 2], &good[..10], &[good[..100].to_vec(), vec![0; good.len() - 100]].concat()] {
+        fs::write(&file, damaged).unwrap();
+        let module = guests(Some(&cache)).load(&bytes).unwrap();
+        assert!(fs::read(&file).unwrap().len() == good.len(), "it is written again");
+        let mut instance = module.instantiate(Arc::new(NoContext::new("test"))).await.unwrap();
+        assert_eq!(instance.modify("n", Bytes::from_static(b"x")).await.unwrap(), "x");
+    }
+}
