@@ -1,6 +1,6 @@
 // Branches that are chosen while the flow runs: a condition, and a for-each inside one of its branches.
 
-import { decode, encode } from "./utf8.js";
+import { encode } from "./utf8.js";
 
 export const definition = {
   define(flow) {
@@ -52,14 +52,18 @@ export const handlers = {
 
 function find(kind, id) {
   const run = code[kind][id];
-  if (!run) throw { tag: "reject", val: `there is no handler \`${id}\` of the kind ${kind}` };
+  if (!run) throw { tag: "reject", val: `the flow has no handler \`${id}\`` };
   return run;
 }
 
 function append(suffix) {
-  return (data) => encode(decode(data) + suffix);
+  return (data) => concat([data, encode(suffix)]);
 }
 
 function join(inputs) {
-  return encode(inputs.map(([key, data]) => `${key}=${decode(data)}`).join(", "));
+  return concat(inputs.flatMap(([key, data], index) => [encode(`${index ? ", " : ""}${key}=`), data]));
+}
+
+function concat(parts) {
+  return Uint8Array.from(parts.flatMap((part) => Array.from(part)));
 }

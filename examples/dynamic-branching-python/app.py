@@ -47,7 +47,7 @@ class Handlers:
 
 def find(handlers: dict, handler: str):
     if handler not in handlers:
-        raise Err(Failure_Reject(f"there is no handler `{handler}` of this kind"))
+        raise Err(Failure_Reject(f"the flow has no handler `{handler}`"))
     return handlers[handler]
 
 

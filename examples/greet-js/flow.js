@@ -11,7 +11,7 @@ export const definition = {
 
 export const handlers = {
   modify(id, data) {
-    if (id !== "greet/0") throw reject(`there is no modifier \`${id}\``);
+    if (id !== "greet/0") throw reject(`the flow has no handler \`${id}\``);
     return encode(greet(text(data)));
   },
 };

@@ -17,11 +17,11 @@ class Handlers:
 
     def modify(self, handler: str, data: bytes) -> bytes:
         if handler != "greet/0":
-            raise reject(f"there is no modifier `{handler}`")
+            raise reject(f"the flow has no handler `{handler}`")
         try:
             return greet(data.decode()).encode()
-        except UnicodeDecodeError as error:
-            raise reject(str(error))
+        except UnicodeDecodeError:
+            raise reject("the data is not UTF-8 text")
 
 
 def greet(name: str) -> str:

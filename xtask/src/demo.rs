@@ -3,39 +3,48 @@
 use crate::modules::{self, module};
 use crate::place::Place;
 use crate::run::Run;
-use anyhow::{Context, Result};
-use std::path::PathBuf;
+use anyhow::Result;
 use std::process::Command;
 
-/// A run to show: the example, its input, and the step functions it applies.
+/// A run to show.
 struct Show {
     example: &'static str,
     about: &'static str,
-    data: Data,
+    /// As for `--data`; files and commands stand relative to the clone.
+    data: &'static str,
+    /// The step functions it applies.
     functions: &'static [&'static str],
 }
 
-enum Data {
-    Text(&'static str),
-    /// The first file of the example's `data` folder.
-    File,
-}
+const ECHO: &[&str] = &["func1=echo", "func2=echo", "fake-storage=echo"];
 
-const SHOWS: [Show; 5] = [
-    Show { example: "greet", about: "one node, in Rust", data: Data::Text("world"), functions: &[] },
-    Show { example: "greet-js", about: "the same in JavaScript", data: Data::Text("world"), functions: &[] },
-    Show { example: "greet-python", about: "the same in Python", data: Data::Text("world"), functions: &[] },
+const SHOWS: [Show; 9] = [
+    Show { example: "greet", about: "one node, in Rust", data: "Ada", functions: &[] },
+    Show { example: "greet-js", about: "the same in JavaScript", data: "Ada", functions: &[] },
+    Show { example: "greet-python", about: "the same in Python", data: "Ada", functions: &[] },
+    Show { example: "sync-chain", about: "two functions and a modifier in one node", data: "hi", functions: ECHO },
+    Show { example: "async-chain", about: "three nodes in a row", data: "hi", functions: ECHO },
+    Show { example: "parallel-branching", about: "two nodes side by side, then a join", data: "hi", functions: ECHO },
     Show {
         example: "dynamic-branching",
         about: "a condition, and a for-each inside one of its branches",
-        data: Data::Text("hello"),
-        functions: &["func1=echo", "fake-storage=echo"],
+        data: "hi",
+        functions: ECHO,
+    },
+    Show {
+        example: "conditional-branching",
+        about: "a condition inside a branch of another",
+        data: "hi",
+        functions: ECHO,
     },
     Show {
         example: "flights",
-        about: "an ETL over a real data set",
-        data: Data::File,
-        functions: &["carrier-stats=echo", "report-storage=echo"],
+        about: "5,000 flights: parse, measure each hour of the day in two functions, report",
+        data: "@examples/flights/data/flights-5k.json",
+        functions: &[
+            "delays=./examples/flights/functions/delays.sh",
+            "busiest=./examples/flights/functions/busiest.sh",
+        ],
     },
 ];
 
@@ -44,35 +53,14 @@ pub fn run(place: &Place) -> Result<()> {
     modules::build(place)?;
     eprintln!("building the host");
     place.cargo("build").args(["--quiet", "--package", "faas-flow-host"]).must("building the host")?;
-    for show in SHOWS.iter().filter(|show| module(place, show.example).is_file()) {
+    for show in SHOWS {
         eprintln!("\n── {}: {}", show.example, show.about);
         let mut run = Command::new(place.target.join("debug/faas-flow"));
-        run.arg("run").arg(module(place, show.example)).arg("--data").arg(show.data(place)?);
+        run.current_dir(&place.root).arg("run").arg(module(place, show.example)).args(["--data", show.data]);
         for function in show.functions {
             run.args(["--function", function]);
         }
         run.must(show.example)?;
     }
     Ok(())
-}
-
-impl Show {
-    fn data(&self, place: &Place) -> Result<String> {
-        Ok(match self.data {
-            Data::Text(text) => text.to_owned(),
-            Data::File => {
-                format!("@{}", first_file(place.root.join("examples").join(self.example).join("data"))?.display())
-            }
-        })
-    }
-}
-
-fn first_file(folder: PathBuf) -> Result<PathBuf> {
-    let entries = folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))?;
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> = files
-        .filter(|path| path.extension().is_some_and(|extension| extension == "csv" || extension == "json"))
-        .collect();
-    files.sort();
-    files.into_iter().next().with_context(|| format!("{} has no csv or json file", folder.display()))
 }
