@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 wasmtime::component::bindgen!({
-    path: "wit",
+    path: "../../wit",
     world: "flow",
     imports: { "faas-flow:flow/context.get": async | trappable, default: trappable },
     exports: { default: async },

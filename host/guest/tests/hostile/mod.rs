@@ -70,7 +70,7 @@ pub const REFUSE: &str = "
     (i32.store (i32.const 1032) (i32.const 2))
     (i32.const 1024)";
 
-pub const WIT: &str = include_str!("../../wit/flow.wit");
+pub const WIT: &str = include_str!("../../../../wit/flow.wit");
 
 /// A flow with these bodies of `define` and `modify`; its other handlers trap.
 pub fn flow(define: &str, modify: &str) -> Vec<u8> {

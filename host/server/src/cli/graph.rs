@@ -1,0 +1,52 @@
+//! `faas-flow graph`
+
+use super::common::{self, GuestOptions};
+use crate::{Error, graph};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(super) struct Graph {
+    /// The flow's module
+    flow: PathBuf,
+    /// What to draw it as
+    #[arg(long, value_enum, default_value_t = Format::Mermaid)]
+    format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    #[command(flatten)]
+    guest: GuestOptions,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// A picture for browsers
+    Svg,
+    /// A diagram for Markdown
+    Mermaid,
+    /// A graph for Graphviz
+    Dot,
+    /// The DAG as the original faas-flow exports it
+    Json,
+    /// The definition as the flow gave it
+    Definition,
+}
+
+impl Graph {
+    pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        let flow = common::load(&self.guest.guests()?, &self.flow).await?;
+        let format = match self.format {
+            _ if self.json => graph::Format::Json,
+            Format::Svg => graph::Format::Svg,
+            Format::Mermaid => graph::Format::Mermaid,
+            Format::Dot => graph::Format::Dot,
+            Format::Json => graph::Format::Json,
+            Format::Definition => graph::Format::Definition,
+        };
+        let drawn = graph::render(&flow.definition, flow.name.as_str(), format);
+        common::print(format!("{}\n", drawn.trim_end()));
+        Ok(ExitCode::SUCCESS)
+    }
+}

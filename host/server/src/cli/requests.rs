@@ -1,0 +1,142 @@
+//! `faas-flow requests`
+
+use super::common;
+use crate::{Error, read_run};
+use clap::{Args, Subcommand};
+use faas_flow_core::run::RunView;
+use faas_flow_core::{Code, FlowName, Millis, RunId, Status};
+use faas_flow_store::{RunEntry, RunQuery, open_state};
+use serde_json::json;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(super) struct Requests {
+    /// The state store, as `serve` has it
+    #[arg(
+        long,
+        value_name = "STORE",
+        env = "FAAS_FLOW_STATE",
+        default_value = "sqlite:.faas-flow/state.db",
+        global = true
+    )]
+    state: String,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Lists runs, the newest first
+    List {
+        /// Only those of this flow
+        #[arg(long)]
+        flow: Option<String>,
+        /// Only those that are running, paused, stopped, succeeded or failed
+        #[arg(long, value_parser = status)]
+        status: Option<Status>,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Shows one run with all its nodes
+    Show {
+        /// Its request id
+        id: String,
+    },
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    Status::parse(text).ok_or_else(|| format!("one of {}", Status::ALL.map(Status::as_str).join(", ")))
+}
+
+impl Requests {
+    pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        // Looking changes nothing, so it needs no right to.
+        let url = match self.state.starts_with("sqlite:") && !self.state.contains('?') {
+            true => format!("{}?mode=ro", self.state),
+            false => self.state.clone(),
+        };
+        let store = open_state(&url).await?;
+        match self.what {
+            What::List { flow, status, limit } => {
+                let flow = flow.map(FlowName::new).transpose()?;
+                let runs = store.runs(&RunQuery { flow, status, limit }).await?;
+                if self.json {
+                    common::print_json(&runs.iter().map(entry).collect::<Vec<_>>())?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                common::print(format!(
+                    "{:<24} {:<24} {:<10} {:<20} {:>9}\n",
+                    "REQUEST ID", "FLOW", "STATUS", "STARTED", "TOOK"
+                ));
+                for run in runs {
+                    let took =
+                        run.ended.map_or(String::new(), |ended| format!("{} ms", ended.saturating_sub(run.started)));
+                    let (flow, status) = (run.flow.as_str(), run.status.as_str());
+                    let row = format!(
+                        "{:<24} {flow:<24} {status:<10} {:<20} {took:>9}\n",
+                        run.run.as_str(),
+                        time(run.started)
+                    );
+                    common::print(row);
+                }
+            }
+            What::Show { id } => {
+                let run = RunId::new(&id)?;
+                let view = read_run(&*store, &run).await?;
+                let view = view.ok_or_else(|| {
+                    Error::new(
+                        Code::RUN_UNKNOWN,
+                        format!("{} knows no run {run}: `faas-flow requests list` shows those it knows", self.state),
+                    )
+                })?;
+                if self.json {
+                    common::print_json(&view)?;
+                } else {
+                    show(&view);
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn entry(run: &RunEntry) -> serde_json::Value {
+    json!({
+        "request_id": run.run, "flow": run.flow, "digest": run.digest, "status": run.status,
+        "started": run.started, "ended": run.ended,
+    })
+}
+
+fn show(view: &RunView) {
+    let took = view.ended.map_or(String::new(), |ended| format!(", took {} ms", ended.saturating_sub(view.started)));
+    common::print(format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest));
+    common::print(format!("status      {}\nstarted     {}{took}\n", view.status, time(view.started)));
+    if let Some(failure) = &view.failure {
+        common::print(format!("failure     {failure}\n"));
+    }
+    common::print(format!(
+        "\n{:<36} {:<10} {:>9} {:>5} {:>10} {:>10}\n",
+        "NODE", "PROGRESS", "TOOK", "TRIES", "IN", "OUT"
+    ));
+    for node in &view.nodes {
+        let took =
+            node.started.zip(node.since).map_or(String::new(), |(from, to)| format!("{} ms", to.saturating_sub(from)));
+        let progress = format!("{:?}", node.progress).to_lowercase();
+        let out = node.output_size.map_or(String::new(), |size| size.to_string());
+        let (path, tries, size) = (node.path.to_string(), node.attempts.len(), node.input_size);
+        common::print(format!("{path:<36} {progress:<10} {took:>9} {tries:>5} {size:>10} {out:>10}\n"));
+        for failure in node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref()) {
+            common::print(format!("    {failure}\n"));
+        }
+    }
+}
+
+/// A moment in UTC, as RFC 3339 writes it, to the second.
+fn time(at: Millis) -> String {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at);
+    humantime::format_rfc3339_seconds(at).to_string()
+}

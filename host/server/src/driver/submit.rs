@@ -1,0 +1,143 @@
+//! Takes requests: begins a run for each.
+
+use super::execute::{log, values};
+use super::host::{Host, now};
+use super::live::{Ended, Live};
+use crate::Error;
+use bytes::Bytes;
+use faas_flow_core::run::{Request, RunState, Start};
+use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_guest::{Level, RunContext};
+use std::sync::Arc;
+
+/// A request to a flow.
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    /// The caller's own request id; the host makes one up otherwise.
+    pub id: Option<RunId>,
+    /// The body.
+    pub body: Bytes,
+    /// Query and headers.
+    pub request: Request,
+}
+
+/// A run that has begun.
+pub struct Submitted {
+    /// Its request id.
+    pub id: RunId,
+    live: Arc<Live>,
+}
+
+impl Submitted {
+    /// Waits until the run has ended, or paused.
+    pub async fn end(&self) -> Option<Arc<Ended>> {
+        self.live.end().await
+    }
+
+    /// Whether nothing of the run is stored before its end, so that it is for its caller to wait.
+    pub fn is_deferred(&self) -> bool {
+        self.live.deferred
+    }
+}
+
+impl Host {
+    /// Begins a run. When this answers, the run is stored and will end, whatever becomes of this process; but for a flow of
+    /// a single node whose caller waits (`waits`) and did not choose the id, which needs no state.
+    pub async fn submit(
+        self: &Arc<Self>,
+        flow: &FlowName,
+        submission: Submission,
+        waits: Waits,
+    ) -> Result<Submitted, Error> {
+        let Submission { id, body, request } = submission;
+        let Some(flow) = self.flow(flow) else {
+            let known: Vec<String> = self.flows().iter().map(|flow| flow.name.to_string()).collect();
+            let message = format!("there is no flow `{flow}` here: there are {}", known.join(", "));
+            return Err(Error::new(Code::FLOW_UNKNOWN, message));
+        };
+        if body.len() > self.settings.body_limit {
+            let message = format!("the body has {} bytes, and {} is the most", body.len(), self.settings.body_limit);
+            return Err(Error::new(Code::BODY_TOO_LARGE, message));
+        }
+        let chosen = id.is_some();
+        let id = match id {
+            Some(id) => id,
+            None => RunId::new(xid::new().to_string())?,
+        };
+        let context = Before { id: id.clone(), flow: flow.name.clone(), request: request.clone() };
+        let plan = flow.plan_for(Arc::new(context)).await?;
+        let deferred = waits == Waits::Yes && !chosen && plan.is_single_node();
+        let input =
+            if deferred { faas_flow_core::Payload::Inline(body) } else { self.data.keep(&id, "(input)", body).await? };
+        let start = Start {
+            id: id.clone(),
+            flow: flow.name.clone(),
+            digest: flow.module.digest().clone(),
+            request,
+            definition: flow.plan.is_none().then(|| plan.definition().clone()),
+            input,
+            now: now(),
+        };
+        let (state, effects) = RunState::start(&plan, start);
+        let live = Live::new(self.clone(), flow, plan, state, deferred);
+        {
+            let mut runs = self.runs();
+            if runs.len() >= self.settings.max_runs {
+                let message = format!("{} runs are under way, and that is the most: try again later", runs.len());
+                return Err(Error::new(Code::OVERLOADED, message));
+            }
+            if runs.contains_key(&id) {
+                return Err(Error::new(Code::RUN_EXISTS, format!("there is a run with the request id {id} already")));
+            }
+            runs.insert(id.clone(), live.clone());
+        }
+        if let Err(error) = live.begin(effects).await {
+            self.runs().remove(&id);
+            return Err(error);
+        }
+        Ok(Submitted { id, live })
+    }
+}
+
+/// Whether the caller waits for the result as long as it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// It does.
+    Yes,
+    /// It may go away.
+    No,
+}
+
+/// What `define` sees of a run that has not begun.
+struct Before {
+    id: RunId,
+    flow: FlowName,
+    request: Request,
+}
+
+#[async_trait::async_trait]
+impl RunContext for Before {
+    fn request_id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn flow_name(&self) -> &str {
+        self.flow.as_str()
+    }
+
+    fn query(&self, name: &str) -> Vec<String> {
+        values(&self.request.query, |given| given == name)
+    }
+
+    fn header(&self, name: &str) -> Vec<String> {
+        values(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
+    }
+
+    async fn get(&self, _key: &str) -> Result<Option<Bytes>, String> {
+        Ok(None)
+    }
+
+    fn log(&self, node: &str, level: Level, message: &str) {
+        log(&self.id, self.flow.as_str(), node, level, message);
+    }
+}

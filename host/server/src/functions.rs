@@ -1,0 +1,255 @@
+//! What `apply` and `request` reach: commands, URLs, and the built-in echo.
+
+use crate::{Error, Settings};
+use bytes::{Bytes, BytesMut};
+use faas_flow_core::{Code, Failure};
+use faas_flow_guest::{HttpRequest, HttpResponse};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// What stands behind a function's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Function {
+    /// Answers with the request's body.
+    Echo,
+    /// Runs a program per call: the body on its stdin, the answer on its stdout. A failing exit status is a 500.
+    Command(PathBuf),
+    /// Calls a URL; the function's further path and the query are added to it.
+    Url(String),
+}
+
+/// The functions that flows may apply.
+#[derive(Debug, Clone)]
+pub struct Functions {
+    known: HashMap<String, Function>,
+    gateway: Option<String>,
+    client: reqwest::Client,
+    response_limit: usize,
+}
+
+impl Function {
+    /// Reads `name=echo`, `name=http://…` or `name=./program`.
+    pub fn parse(option: &str) -> Result<(String, Function), Error> {
+        let wrong = |what: &str| {
+            let message =
+                format!("the function option `{option}` {what}: write name=./program, name=http://… or name=echo");
+            Error::new(Code::BAD_FUNCTION_OPTION, message)
+        };
+        let (name, target) = option.split_once('=').ok_or_else(|| wrong("has no `=`"))?;
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            return Err(wrong("has no function's name before the `=`"));
+        }
+        let function = match target {
+            "" => return Err(wrong("has nothing behind the `=`")),
+            "echo" | "=echo" => Function::Echo,
+            url if url.starts_with("http://") || url.starts_with("https://") => {
+                Function::Url(url.trim_end_matches('/').to_owned())
+            }
+            path => {
+                let found =
+                    std::fs::canonicalize(path).map_err(|error| wrong(&format!("names no program: {error}")))?;
+                Function::Command(found)
+            }
+        };
+        Ok((name.to_owned(), function))
+    }
+}
+
+impl Functions {
+    /// The functions by their names; others are called through the gateway, if there is one.
+    pub fn new(
+        known: impl IntoIterator<Item = (String, Function)>,
+        gateway: Option<String>,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        let client = reqwest::Client::builder()
+            // A redirect would lead to an address that nobody configured.
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| Error::new(Code::INTERNAL, format!("cannot set up the HTTP client: {error}")))?;
+        let known = known.into_iter().collect();
+        Ok(Self { known, gateway, client, response_limit: settings.response_limit })
+    }
+
+    /// Whether there is a function of this name, without asking the gateway.
+    pub fn get(&self, name: &str) -> Option<&Function> {
+        self.known.get(name)
+    }
+
+    /// The known functions, by name.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.known.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Calls a function; of the request's URL, path and query count.
+    pub async fn apply(&self, name: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        let url = request.url.clone();
+        let (path, query) = path_and_query(&url);
+        let tail = path.trim_start_matches('/').split_once('/').map_or("", |(_, tail)| tail);
+        match (self.known.get(name), &self.gateway) {
+            (Some(Function::Echo), _) => Ok(HttpResponse { status: 200, headers: Vec::new(), body: request.body }),
+            (Some(Function::Command(program)), _) => self.command(name, program, query, request).await,
+            (Some(Function::Url(base)), _) => {
+                let url = join(base, tail, query);
+                self.request(HttpRequest { url, ..request }).await
+            }
+            (None, Some(gateway)) => {
+                let url = join(&format!("{gateway}/function/{name}"), tail, query);
+                self.request(HttpRequest { url, ..request }).await
+            }
+            (None, None) => {
+                let known = match self.names() {
+                    names if names.is_empty() => "none is".to_owned(),
+                    names => format!("known are {}", names.join(", ")),
+                };
+                let message =
+                    format!("function `{name}` is not known here ({known}): add --function {name}=… or --gateway");
+                Err(Failure::reject(Code::FUNCTION_MISSING, message))
+            }
+        }
+    }
+
+    /// Sends a request and reads the whole response.
+    pub async fn request(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        let HttpRequest { method, url, headers, body } = request;
+        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| {
+            Failure::reject(Code::BAD_CALL, format!("`{}` is not an HTTP method", method.escape_debug()))
+        })?;
+        let mut builder = self.client.request(method, &url).body(body);
+        for (name, value) in &headers {
+            builder = builder.header(name, value);
+        }
+        let unreachable = |error: reqwest::Error| {
+            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), |source| chain(source));
+            let place = url.split('?').next().unwrap_or_default();
+            match error.is_builder() {
+                true => Failure::reject(Code::BAD_CALL, format!("the request to {place} is malformed: {reason}")),
+                false => Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {place}: {reason}")),
+            }
+        };
+        let mut response = builder.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let headers = response.headers().iter();
+        let headers =
+            headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers = headers.collect();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            self.within_limit(&url, body.len() + chunk.len())?;
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpResponse { status, headers, body: body.freeze() })
+    }
+
+    fn within_limit(&self, what: &str, size: usize) -> Result<(), Failure> {
+        if size <= self.response_limit {
+            return Ok(());
+        }
+        let message = format!("`{what}` answered with more than {} bytes", self.response_limit);
+        Err(Failure::reject(Code::RESPONSE_TOO_LARGE, message))
+    }
+
+    async fn command(
+        &self,
+        name: &str,
+        program: &PathBuf,
+        query: &str,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
+        let failed = |message: String| Failure::retry(Code::FUNCTION_FAILED, message);
+        let mut command = tokio::process::Command::new(program);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.env("Http_Method", &request.method).env("Http_Query", query);
+        for (header, value) in &request.headers {
+            command.env(format!("Http_{}", header.replace('-', "_")), value);
+        }
+        let mut child = spawn(&mut command)
+            .await
+            .map_err(|error| failed(format!("function `{name}`: cannot run {}: {error}", program.display())))?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let write = async {
+            if let Some(mut stdin) = stdin {
+                // A program may answer without reading all of its input.
+                let _ = stdin.write_all(&request.body).await;
+            }
+        };
+        let limit = self.response_limit as u64 + 1;
+        let (_, body, complaint) = tokio::join!(write, read(stdout, limit), read(stderr, 64 * 1024));
+        self.within_limit(name, body.len())?;
+        let status = child.wait().await.map_err(|error| failed(format!("function `{name}`: {error}")))?;
+        if status.success() {
+            return Ok(HttpResponse { status: 200, headers: Vec::new(), body });
+        }
+        let complaint = String::from_utf8_lossy(&complaint).trim().chars().take(500).collect::<String>();
+        Err(failed(format!("function `{name}` ended with {status}: {complaint}")))
+    }
+}
+
+/// Starts a program; one that is just being written (`ETXTBSY`) gets a moment.
+async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::process::Child> {
+    for _ in 0..20 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            other => return other,
+        }
+    }
+    command.spawn()
+}
+
+async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>, limit: u64) -> Bytes {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        let _ = from.take(limit).read_to_end(&mut bytes).await;
+    }
+    bytes.into()
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn path_and_query(url: &str) -> (&str, &str) {
+    let behind =
+        url.split_once("://").map_or(url, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default());
+    behind.split_once('?').unwrap_or((behind, ""))
+}
+
+fn join(base: &str, tail: &str, query: &str) -> String {
+    let slash = if tail.is_empty() { "" } else { "/" };
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{base}{slash}{tail}{mark}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_name_a_function_and_what_stands_behind_it() {
+        assert_eq!(Function::parse("f=echo").unwrap(), ("f".to_owned(), Function::Echo));
+        assert_eq!(Function::parse("f==echo").unwrap().1, Function::Echo);
+        assert_eq!(Function::parse("f=http://h:1/p/").unwrap().1, Function::Url("http://h:1/p".to_owned()));
+        for bad in ["f", "=echo", "f=", "a b=echo", "f=./not-there"] {
+            assert_eq!(Function::parse(bad).unwrap_err().code(), Code::BAD_FUNCTION_OPTION, "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_and_queries_survive_the_way_to_a_function() {
+        assert_eq!(path_and_query("http://function/func1/a/b?x=1"), ("/func1/a/b", "x=1"));
+        assert_eq!(join("http://h/f", "a/b", "x=1"), "http://h/f/a/b?x=1");
+        assert_eq!(join("http://h/f", "", ""), "http://h/f");
+    }
+}
