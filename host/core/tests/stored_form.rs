@@ -1,0 +1,136 @@
+//! Golden files of the stored form: what one build wrote, every later build must read.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p faas-flow-core --test stored_form` writes the files of the form at hand anew. Files of an
+//! older form are never written again.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::{Random, definition, payload};
+use faas_flow_core::run::*;
+use faas_flow_core::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/form-{FORM}/{name}"))
+}
+
+/// Compares with the golden file, byte for byte, and with its JSON twin that people can read.
+fn check<T>(name: &str, document: &T)
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let (bytes, json) = (encode(document), serde_json::to_string_pretty(document).unwrap() + "\n");
+    let (stored, readable) = (golden(&format!("{name}.stored")), golden(&format!("{name}.json")));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(stored.parent().unwrap()).unwrap();
+        std::fs::write(&stored, &bytes).unwrap();
+        std::fs::write(&readable, &json).unwrap();
+    }
+    let then = std::fs::read(&stored).unwrap();
+    assert_eq!(decode::<T>(&then).unwrap(), *document, "{name} reads as it was meant");
+    assert_eq!(bytes, then, "{name} is written as before: a change of form needs a new FORM");
+    assert_eq!(json, std::fs::read_to_string(&readable).unwrap(), "{name}.json");
+}
+
+fn failure() -> Failure {
+    let path = NodePath::parse("C[a%2Fb]/n1").unwrap();
+    Failure { path: Some(path), ..Failure::retry(Code::CALL_STATUS, "`func1` answered with status 500") }
+}
+
+#[test]
+fn a_run_is_stored_as_its_golden_file() {
+    let hook = NodeState {
+        id: NodeId::finally(),
+        progress: Progress::Running,
+        since: 5,
+        token: 1,
+        lease: Some(Lease { owner: "replica".to_owned(), until: 9 }),
+        branches: None,
+        output: None,
+        started: Some(5),
+        input_size: 0,
+        attempts: Vec::new(),
+    };
+    let run = Run {
+        id: RunId::new("run-1").unwrap(),
+        flow: FlowName::new("greet").unwrap(),
+        digest: Digest::of(b"module"),
+        started: 1_790_000_000_000,
+        ended: Some(1_790_000_000_123),
+        deadline: Some(1_790_000_060_000),
+        request: Request {
+            query: vec![("a".to_owned(), "1".to_owned())],
+            headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+        },
+        definition: Some(Arc::new(definition(&mut Random(42), 2))),
+        phase: Phase::Finally,
+        paused: false,
+        verdict: Some(Status::Failed),
+        result: Some(Payload::Stored { key: "n1/1/".to_owned(), size: 70_000 }),
+        failure: Some(failure()),
+        hooks: vec![hook],
+    };
+    check("run", &run);
+}
+
+#[test]
+fn a_scope_is_stored_as_its_golden_file() {
+    let state = |id: &str, progress| NodeState {
+        id: NodeId::new(id).unwrap(),
+        progress,
+        since: 17,
+        token: 2,
+        lease: None,
+        branches: None,
+        output: Some(payload("out")),
+        started: Some(11),
+        input_size: 3,
+        attempts: vec![
+            Attempt { started: 11, ended: 12, failure: Some(failure()) },
+            Attempt { started: 13, ended: 17, failure: None },
+        ],
+    };
+    let branches = Branches { total: 1, epoch: 2, only: Some(("k".to_owned(), payload("x"))) };
+    let branching = NodeState { branches: Some(branches), output: None, ..state("C", Progress::Branching) };
+    let waiting = NodeState {
+        progress: Progress::Waiting,
+        since: 0,
+        token: 0,
+        output: None,
+        started: None,
+        input_size: 0,
+        attempts: Vec::new(),
+        ..state("n2", Progress::Waiting)
+    };
+    let scope = Scope {
+        path: ScopePath::parse("C[a%2Fb]/F[2]").unwrap(),
+        input: payload("in"),
+        index: 1,
+        siblings: 3,
+        epoch: 2,
+        nodes: vec![state("n1", Progress::Done), branching, waiting],
+    };
+    check("scope", &scope);
+}
+
+#[test]
+fn a_newer_form_and_damaged_bytes_are_told_apart() {
+    assert_eq!(decode::<Run>(&[FORM + 1, 0]).unwrap_err().code(), Code::STORE_NEWER);
+    for damaged in [&[][..], &[FORM], &[FORM, 0xc1], &[FORM, 0x81, 0xa1]] {
+        assert_eq!(decode::<Run>(damaged).unwrap_err().code(), Code::STORE_CORRUPT);
+    }
+}
+
+#[test]
+fn a_field_of_a_later_version_is_passed_over() {
+    #[derive(serde::Serialize)]
+    struct Later {
+        started: Millis,
+        ended: Millis,
+        colour: &'static str,
+    }
+    let attempt: Attempt = decode(&encode(&Later { started: 1, ended: 2, colour: "green" })).unwrap();
+    assert_eq!(attempt, Attempt { started: 1, ended: 2, failure: None });
+}
