@@ -11,7 +11,7 @@ export const definition = {
 
     const branches = dag.condition("C", "C/condition");
     const items = branches.branch("c1").forEach("F", "C[c1]/F/for-each");
-    items.branch("").node("n1").modify("C[c1]/F[]/n1/0");
+    items.each().node("n1").modify("C[c1]/F[]/n1/0");
     items.aggregate("C[c1]/F/aggregate-branches");
     const c2 = branches.branch("c2").node("n1");
     c2.apply("func1");

@@ -17,7 +17,7 @@ class Definition(exports.Definition):
 
         branches = dag.condition("C", "C/condition")
         items = branches.branch("c1").for_each("F", "C[c1]/F/for-each")
-        items.branch("").node("n1").modify("C[c1]/F[]/n1/0")
+        items.each().node("n1").modify("C[c1]/F[]/n1/0")
         items.aggregate("C[c1]/F/aggregate-branches")
         c2 = branches.branch("c2").node("n1")
         c2.apply("func1")

@@ -58,9 +58,15 @@ fn play_dag(host: &builder::Dag, dag: &plain::Dag) {
             plain::NodeKind::Operations(operations) => play_operations(&host.node(&node.id), operations),
             plain::NodeKind::SubDag(inner) => play_dag(&host.sub_dag(&node.id), inner),
             plain::NodeKind::Condition(branches) => {
-                play_branches(&host.condition(&node.id, &branches.handler), branches)
+                let host = host.condition(&node.id, &branches.handler);
+                branches.dags.iter().for_each(|branch| play_dag(&host.branch(&branch.key), &branch.dag));
+                play_branches(&host, branches);
             }
-            plain::NodeKind::ForEach(branches) => play_branches(&host.for_each(&node.id, &branches.handler), branches),
+            plain::NodeKind::ForEach(branches) => {
+                let host = host.for_each(&node.id, &branches.handler);
+                branches.dags.iter().for_each(|branch| play_dag(&host.each(), &branch.dag));
+                play_branches(&host, branches);
+            }
         }
     }
     for edge in &dag.edges {
@@ -99,7 +105,6 @@ fn play_call(host: &builder::Call, call: &plain::Call) {
 }
 
 fn play_branches(host: &builder::Branches, branches: &plain::Branches) {
-    branches.dags.iter().for_each(|branch| play_dag(&host.branch(&branch.key), &branch.dag));
     branches.aggregator.iter().for_each(|id| host.aggregate(id));
     if branches.carries_nothing {
         host.carries_nothing();

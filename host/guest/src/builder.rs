@@ -392,6 +392,19 @@ impl builder::HostBranches for State {
         Ok(handle(index))
     }
 
+    fn each(&mut self, branches: Resource<builder::Branches>) -> Result<Resource<builder::Dag>> {
+        let Branches { depth, dags, .. } = part(&mut self.arena.branches, &branches)?;
+        match dags.iter().find(|(key, _)| key.is_empty()) {
+            Some((_, index)) => Ok(handle(*index)),
+            None => {
+                let depth = *depth;
+                let index = self.arena.add_dag(depth + 1)?;
+                part(&mut self.arena.branches, &branches)?.dags.push((String::new(), index));
+                Ok(handle(index))
+            }
+        }
+    }
+
     fn aggregate(&mut self, branches: Resource<builder::Branches>, aggregator: String) -> Result<()> {
         self.arena.count(aggregator.len())?;
         part(&mut self.arena.branches, &branches)?.shape.aggregator = Some(aggregator);
