@@ -10,6 +10,8 @@ use hostile::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use wit_component::{StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 fn guests(cache: Option<&Path>) -> Guests {
     let limits = Limits { instances: 4, module_bytes: 1 << 20, ..Limits::default() };
@@ -38,6 +40,18 @@ fn another_world_is_refused_with_what_it_lacks() {
     let error = refusal(&other);
     assert_eq!(error.code(), Code::WRONG_WORLD);
     assert!(error.to_string().contains("faas-flow:flow/definition"), "{error}");
+}
+
+#[test]
+fn a_core_module_is_wrapped_if_it_says_for_which_world() {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("w.wit", "package a:b; world w { export f: func(); }").unwrap();
+    let world = resolve.select_world(&[package], Some("w")).unwrap();
+    let mut core = wat::parse_str(r#"(module (func (export "f")))"#).unwrap();
+    assert_eq!(refusal(&core).code(), Code::NOT_A_COMPONENT);
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    // It was read as a component, which only this world makes no flow.
+    assert_eq!(refusal(&core).code(), Code::WRONG_WORLD);
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub struct Settings {
     pub lease: Duration,
     /// The longest that one try of a call takes where the flow says nothing. 60 s.
     pub call_timeout: Duration,
+    /// How long a run's history and result are kept after its end. 7 days.
+    pub history_ttl: Duration,
+    /// How many ended runs of this replica are kept, however young: for stores in memory. No limit.
+    pub history_limit: usize,
     /// The longest that a caller may wait for a result. 5 min.
     pub max_wait: Duration,
 }
@@ -39,6 +43,8 @@ impl Default for Settings {
             max_items: 100_000,
             lease: Duration::from_secs(10),
             call_timeout: Duration::from_secs(60),
+            history_ttl: Duration::from_secs(7 * 24 * 3600),
+            history_limit: usize::MAX,
             max_wait: Duration::from_secs(300),
         }
     }

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Ended runs that a state store in memory keeps.
+const MEMORY_HISTORY: usize = 1000;
+
 /// Limits of the flow's code.
 #[derive(Args)]
 pub(super) struct GuestOptions {
@@ -65,6 +68,9 @@ pub(super) struct HostOptions {
     /// How long a claim holds a node before another replica may take it, in milliseconds; it is renewed in time
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     lease: u64,
+    /// How long the history and result of a run are kept after its end, in hours
+    #[arg(long, value_name = "HOURS", default_value_t = 168)]
+    history_ttl: u64,
     #[command(flatten)]
     pub(super) guest: GuestOptions,
 }
@@ -77,10 +83,13 @@ impl HostOptions {
         state: &str,
         data: &str,
     ) -> Result<(Arc<Host>, Vec<Flow>), Error> {
+        let (state, data) = (self.state.as_deref().unwrap_or(state), self.data_store.as_deref().unwrap_or(data));
         let settings = Settings {
             body_limit: self.body_limit.saturating_mul(1024 * 1024),
             max_inflight: self.max_inflight.max(1),
             lease: Duration::from_millis(self.lease.max(100)),
+            history_ttl: Duration::from_secs(self.history_ttl.saturating_mul(3600)),
+            history_limit: if state == "memory" { MEMORY_HISTORY } else { usize::MAX },
             ..Settings::default()
         };
         let functions = self.functions.iter().map(|option| Function::parse(option));
@@ -92,8 +101,7 @@ impl HostOptions {
         for path in flows {
             loaded.push(load(&guests, path).await?);
         }
-        let state = open_state(self.state.as_deref().unwrap_or(state)).await?;
-        let data = open_data(self.data_store.as_deref().unwrap_or(data)).await?;
+        let (state, data) = (open_state(state).await?, open_data(data).await?);
         let host = Host::new(settings, state, data, functions);
         for flow in &loaded {
             if host.flow(&flow.name).is_some() {

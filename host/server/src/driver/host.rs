@@ -3,10 +3,10 @@
 use super::data::Data;
 use super::live::Live;
 use crate::{Error, Flow, Functions, Progress, Settings};
-use faas_flow_core::run::{Doc, RunState, RunView, decode, set_of};
+use faas_flow_core::run::{Doc, Phase, RunState, RunView, decode, set_of};
 use faas_flow_core::{Code, Digest, FlowName, Millis, Plan, RunId};
 use faas_flow_store::{DataStore, StateStore};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, broadcast};
@@ -22,6 +22,8 @@ pub struct Host {
     pub(crate) progress: broadcast::Sender<Progress>,
     flows: RwLock<HashMap<FlowName, Arc<Flow>>>,
     live: Mutex<HashMap<RunId, Arc<Live>>>,
+    /// Ended runs, the oldest first, where their number is limited.
+    ended: Mutex<VecDeque<RunId>>,
 }
 
 impl Host {
@@ -41,6 +43,7 @@ impl Host {
             progress: broadcast::channel(4096).0,
             flows: RwLock::default(),
             live: Mutex::default(),
+            ended: Mutex::default(),
             settings,
         })
     }
@@ -131,9 +134,35 @@ impl Host {
         Ok(())
     }
 
-    /// Goes on with a stored run.
+    /// Notes that a run has ended, and forgets the oldest where there are too many.
+    pub(super) async fn note_ended(&self, run: RunId) {
+        if self.settings.history_limit == usize::MAX {
+            return;
+        }
+        let oldest = {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.push_back(run);
+            if ended.len() > self.settings.history_limit { ended.pop_front() } else { None }
+        };
+        if let Some(oldest) = oldest
+            && let Err(error) = self.forget(&oldest).await
+        {
+            tracing::warn!(run = %oldest, code = %error.code(), "cannot forget the run: {error}");
+        }
+    }
+
+    /// Forgets a run: its payloads first, so that nothing is left that nobody knows of.
+    async fn forget(&self, run: &RunId) -> Result<(), Error> {
+        self.data.store.delete_run(run).await?;
+        Ok(self.state.delete(run).await?)
+    }
+
+    /// Goes on with a stored run, or forgets one whose time is over.
     async fn take_up(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
         let Some(state) = load(&*self.state, run).await? else { return Ok(()) };
+        if state.run().phase == Phase::Ended {
+            return self.forget(run).await;
+        }
         let (flow, digest) = (&state.run().flow, &state.run().digest);
         let Some(flow) = self.module(flow, digest) else {
             let short = digest.as_str().get(..12).unwrap_or_default();

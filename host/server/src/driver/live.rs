@@ -430,7 +430,10 @@ impl Live {
         let status = run.status();
         let due = match status {
             Status::Running => Some(now() + self.lease()),
-            _ => None,
+            // An operator resumes it.
+            Status::Paused => None,
+            // Then it is forgotten.
+            _ => run.ended.map(|ended| ended + self.host.settings.history_ttl.as_millis() as u64),
         };
         RunEntry {
             run: self.id.clone(),
@@ -462,6 +465,8 @@ impl Live {
         self.abandon();
         if self.deferred {
             self.keep_history(inner);
+        } else if status.is_final() {
+            self.host.note_ended(self.id.clone()).await;
         }
     }
 
@@ -476,6 +481,7 @@ impl Live {
             if let Err(error) = live.host.state.commit(&live.id, change).await {
                 tracing::warn!(run = %live.id, code = %error.code(), "cannot keep the history of the run: {error}");
             }
+            live.host.note_ended(live.id.clone()).await;
         });
     }
 
