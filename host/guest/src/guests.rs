@@ -8,10 +8,12 @@ use crate::module::{Loaded, Module};
 use crate::state::State;
 use crate::{GuestError, Limits};
 use faas_flow_core::Digest;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
+use wit_component::ComponentEncoder;
 
 const PACKAGE: &str = "faas-flow:flow/";
 const IMPORTS: [&str; 3] = ["types", "builder", "context"];
@@ -51,6 +53,9 @@ impl Guests {
 
     /// Checks a component and makes it ready to run, from cached code when there is some. It blocks for seconds when
     /// there is none: async callers put it on a thread of its own.
+    ///
+    /// What a compiler makes for `wasm32-unknown-unknown` will do too, if it says which world it is for, as the Rust SDK
+    /// sees to: it is wrapped on the way. The digest is that of `bytes` in either case.
     pub fn load(&self, bytes: &[u8]) -> Result<Module, GuestError> {
         let limit = self.host.limits.module_bytes;
         if bytes.len() > limit {
@@ -77,7 +82,7 @@ impl Guests {
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
             return Ok(component);
         }
-        let component = Component::from_binary(engine, bytes)
+        let component = Component::from_binary(engine, &wrapped(bytes)?)
             .map_err(|reason| GuestError::CompileFailed { reason: format!("{reason:#}") })?;
         if let Some(cache) = &self.cache {
             cache.keep(digest, &component);
@@ -86,17 +91,40 @@ impl Guests {
     }
 }
 
+/// The component in these bytes: themselves, or what a core module is when it is wrapped.
+fn wrapped(bytes: &[u8]) -> Result<Cow<'_, [u8]>, GuestError> {
+    if !is_core(bytes) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let encoded = ComponentEncoder::default().validate(true).module(bytes).and_then(|encoder| encoder.encode());
+    encoded.map(Cow::Owned).map_err(|reason| GuestError::NotAComponent {
+        found: format!("this is a core wasm module that cannot be wrapped as one: {reason:#}"),
+    })
+}
+
+fn is_core(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\0asm\x01\0\0\0")
+}
+
+/// Whether a core module says which world it is for: in a section of this name, where wit-bindgen puts it.
+fn names_its_world(core: &[u8]) -> bool {
+    const SECTION: &[u8] = b"component-type";
+    core.windows(SECTION.len()).any(|window| window == SECTION)
+}
+
 fn check_header(bytes: &[u8]) -> Result<(), GuestError> {
     let found = match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            "this is a core wasm module; wrap it as a component (`wasm-tools component new`), or build it with `faas-flow build`"
-                .to_owned()
-        }
+        core if is_core(core) && names_its_world(core) => return Ok(()),
+        core if is_core(core) => "this is a core wasm module, and no flow: it does not say which world it is for, as \
+            flows made with the Rust SDK do by themselves and others once `wasm-tools component embed` has been at them"
+            .to_owned(),
         [0, b'a', b's', b'm', ..] => "this is WebAssembly of a version that the host does not know".to_owned(),
         [] => "the file is empty".to_owned(),
-        [start @ .., ] => match std::str::from_utf8(bytes) {
-            Ok(text) => format!("this is text that begins with `{}`", text.chars().take(16).collect::<String>().escape_debug()),
+        start => match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                format!("this is text that begins with `{}`", text.chars().take(16).collect::<String>().escape_debug())
+            }
             Err(_) => format!("this is data that begins with {:02x?}", start.iter().take(8).collect::<Vec<_>>()),
         },
     };

@@ -37,7 +37,7 @@ impl Module {
         Self(Arc::new(loaded))
     }
 
-    /// The sha256 of the component.
+    /// The sha256 of the bytes that were loaded.
     pub fn digest(&self) -> &Digest {
         &self.0.digest
     }

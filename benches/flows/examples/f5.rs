@@ -1,0 +1,18 @@
+//! One node, a condition that chooses one of two branches, and one node more.
+
+use faas_flow::{Context, Result, Workflow, flow};
+
+/// Describes the flow.
+pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+    let dag = workflow.dag();
+    dag.node("first").modify(|data| Ok(data));
+    let branches = dag.condition("choose", ["left", "right"], |_| Ok(["right"]));
+    branches.branch("left").node("n1").modify(|data| Ok(data));
+    branches.branch("right").node("n1").modify(|data| Ok(data));
+    dag.node("last").modify(|data| Ok(data));
+    dag.edge("first", "choose");
+    dag.edge("choose", "last");
+    Ok(())
+}
+
+flow!(define);

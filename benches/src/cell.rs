@@ -1,0 +1,102 @@
+//! One flow with one store and one size: what is measured of it.
+
+use crate::client::Client;
+use crate::load::{Load, Measured};
+use crate::report::Row;
+use crate::server::Server;
+use crate::{Options, load};
+use anyhow::{Context, Result};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A flow to measure.
+pub struct Flow {
+    /// As in the baseline.
+    pub name: &'static str,
+    /// What its module is called.
+    pub module: &'static str,
+    /// How often the payload stands in the result.
+    copies: usize,
+    /// Whether the caller must ask for the result: a single node answers with it anyway.
+    wait: bool,
+}
+
+pub const FLOWS: [Flow; 6] = [
+    Flow { name: "F1", module: "f1", copies: 1, wait: false },
+    Flow { name: "F2", module: "f2", copies: 1, wait: true },
+    Flow { name: "F3", module: "f3", copies: 10, wait: true },
+    Flow { name: "F4", module: "f4", copies: 10, wait: true },
+    Flow { name: "F5", module: "f5", copies: 1, wait: true },
+    Flow { name: "F6", module: "f6", copies: 1, wait: false },
+];
+
+/// A pair of stores to measure with.
+pub struct Store {
+    /// What it is called.
+    pub name: &'static str,
+    /// The options of `serve`; `{}` is a fresh folder.
+    pub options: [&'static str; 4],
+}
+
+pub const STORES: [Store; 2] = [
+    Store { name: "memory", options: ["--state", "memory", "--data-store", "memory"] },
+    Store { name: "sqlite", options: ["--state", "sqlite:{}/state.db", "--data-store", "files:{}/data"] },
+];
+
+/// Clients at a time.
+const CONCURRENCIES: [usize; 2] = [1, 16];
+/// Run before the measurement begins.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// Measures with one client, then with many.
+pub fn measure(
+    options: &Options,
+    echo: SocketAddr,
+    store: &Store,
+    flow: &Flow,
+    size: usize,
+    time: Duration,
+) -> Result<Vec<Row>> {
+    eprint!("{} {:<6} {size:>5} B:", flow.name, store.name);
+    let server = Server::start(options, echo, store, flow)?;
+    let mut rows = Vec::new();
+    for concurrency in CONCURRENCIES {
+        let clients = (0..concurrency).map(|i| client(&server, flow, size, i)).collect::<Result<Vec<_>>>()?;
+        let what = || format!("{} with {} store, {size} bytes", flow.name, store.name);
+        let Measured { clients, .. } = load::run(Load { clients, time: WARM_UP.min(time) }).with_context(what)?;
+        let before = server.cpu()?;
+        let Measured { elapsed, mut latencies, .. } = load::run(Load { clients, time }).with_context(what)?;
+        let cpu = server.cpu()? - before;
+        latencies.sort_unstable();
+        let runs = latencies.len() as f64;
+        let row = Row {
+            flow: flow.name,
+            store: store.name,
+            size,
+            concurrency,
+            runs_per_s: runs / elapsed.as_secs_f64(),
+            p50_ms: quantile(&latencies, 0.5),
+            p99_ms: quantile(&latencies, 0.99),
+            cpu_ms_per_run: cpu.as_secs_f64() * 1e3 / runs,
+            rss_mib: server.memory("VmHWM")?,
+            ready_ms: server.ready.as_secs_f64() * 1e3,
+            idle_rss_mib: server.idle_mib,
+        };
+        eprint!("  {:.0} runs/s at {concurrency}", row.runs_per_s);
+        rows.push(row);
+    }
+    eprintln!();
+    Ok(rows)
+}
+
+fn client(server: &Server, flow: &Flow, size: usize, number: usize) -> Result<Client> {
+    // Every client has bytes of its own, so that no run's result can pass for another's.
+    let payload: Vec<u8> = (0..size).map(|i| b'!' + ((i * 31 + number * 7) % 90) as u8).collect();
+    let wait = if flow.wait { "X-Faas-Flow-Wait: 30s\r\n" } else { "" };
+    Client::new(server.address, &format!("/function/{}", flow.module), wait, &payload, payload.repeat(flow.copies))
+}
+
+fn quantile(sorted: &[Duration], q: f64) -> f64 {
+    let at = ((sorted.len() as f64 * q) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(at).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+}

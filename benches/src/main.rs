@@ -1,0 +1,97 @@
+//! Measures `faas-flow serve` from outside: a closed-loop load generator in a process of its own.
+//!
+//! Each flow, store and size gets a fresh server. A run is one `POST` on a kept connection; its caller waits for the
+//! result and compares every byte. First one client runs alone, for the latency; then sixteen together, for the
+//! throughput. The processor time and the peak memory are those of the server's process alone, as the kernel counts
+//! them; the generator and the echo function share the machine with it.
+
+mod cell;
+mod client;
+mod echo;
+mod load;
+mod original;
+mod report;
+mod server;
+
+use anyhow::{Result, bail};
+use cell::{FLOWS, Flow, STORES, Store};
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Measures flows: runs per second, latency, processor time, memory.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench")]
+struct Options {
+    /// One JSON object per row instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Only these flows
+    #[arg(long, value_delimiter = ',', value_name = "F1,F2,…")]
+    flows: Vec<String>,
+    /// Only these stores
+    #[arg(long, value_delimiter = ',', value_name = "memory,sqlite")]
+    stores: Vec<String>,
+    /// How long each row is measured
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// The program to measure
+    #[arg(long, hide = true)]
+    host: PathBuf,
+    /// Where the flows' modules are
+    #[arg(long, hide = true)]
+    modules: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let flows = chosen("flow", &options.flows, &FLOWS, |flow: &Flow| flow.name)?;
+    let stores = chosen("store", &options.stores, &STORES, |store: &Store| store.name)?;
+    let time = Duration::try_from_secs_f64(options.seconds)?;
+    let echo = echo::start()?;
+    let mut rows = Vec::new();
+    for store in &stores {
+        for flow in &flows {
+            for size in [64, 16 * 1024] {
+                let measured = cell::measure(options, echo, store, flow, size, time)?;
+                for row in measured {
+                    if options.json {
+                        report::json(&row)?;
+                    }
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    if !options.json {
+        report::table(&rows);
+    }
+    Ok(())
+}
+
+fn chosen<'a, T>(what: &str, names: &[String], all: &'a [T], name: fn(&T) -> &'static str) -> Result<Vec<&'a T>> {
+    if names.is_empty() {
+        return Ok(all.iter().collect());
+    }
+    let mut chosen = Vec::new();
+    for wanted in names {
+        match all.iter().find(|one| name(one).eq_ignore_ascii_case(wanted)) {
+            Some(one) => chosen.push(one),
+            None => {
+                let known: Vec<&str> = all.iter().map(name).collect();
+                bail!("there is no {what} `{wanted}`: there are {}", known.join(", "));
+            }
+        }
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,33 @@
+//! The original's figures with its in-memory store, to compare with.
+//!
+//! Measured elsewhere, on the same kind of machine (2 cores, x86-64, Linux), in November 2026: the project's baseline.
+//! There a gateway in memory with 16 workers stood beside it, and it had a store object per request.
+
+/// One flow with one size.
+pub struct Original {
+    /// At concurrency 16.
+    pub runs_per_s: f64,
+    /// Of the engine alone.
+    pub cpu_ms_per_run: f64,
+    /// At concurrency 1.
+    pub p50_ms: f64,
+}
+
+/// The figures of a flow; none for one that was not measured.
+pub fn figures(flow: &str, size: usize) -> Option<Original> {
+    let [small, large] = match flow {
+        "F1" => [(4732.0, 0.18, 0.37), (3549.0, 0.26, 0.41)],
+        "F2" => [(451.0, 2.6, 3.6), (218.0, 6.1, 7.3)],
+        "F3" => [(222.0, 4.3, 4.2), (96.0, 11.1, 10.9)],
+        "F4" => [(236.0, 4.9, 4.1), (111.0, 12.6, 11.8)],
+        "F5" => [(1113.0, 1.0, 1.4), (415.0, 3.1, 3.7)],
+        "F6" => [(1516.0, 0.59, 1.0), (889.0, 0.88, 1.8)],
+        _ => return None,
+    };
+    let (runs_per_s, cpu_ms_per_run, p50_ms) = match size {
+        64 => small,
+        16384 => large,
+        _ => return None,
+    };
+    Some(Original { runs_per_s, cpu_ms_per_run, p50_ms })
+}

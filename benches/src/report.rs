@@ -1,0 +1,86 @@
+//! What is printed.
+
+use crate::original::figures;
+use anyhow::Result;
+use serde::Serialize;
+
+/// One flow with one store, one size and one number of clients.
+#[derive(Serialize)]
+pub struct Row {
+    pub flow: &'static str,
+    pub store: &'static str,
+    /// The payload's, in bytes.
+    pub size: usize,
+    /// Clients at a time.
+    pub concurrency: usize,
+    pub runs_per_s: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    /// Of the server's process.
+    pub cpu_ms_per_run: f64,
+    /// The most that the server's process had resident so far.
+    pub rss_mib: f64,
+    /// From the server's start, with its code compiled before, to its first answer.
+    pub ready_ms: f64,
+    /// Resident before the first run.
+    pub idle_rss_mib: f64,
+}
+
+/// One line.
+pub fn json(row: &Row) -> Result<()> {
+    println!("{}", serde_json::to_string(row)?);
+    Ok(())
+}
+
+/// For people.
+pub fn table(rows: &[Row]) {
+    println!(
+        "{:<5} {:<7} {:>6} {:>3} {:>9} {:>8} {:>8} {:>11} {:>8} │ {:>6} {:>6} {:>6}",
+        "flow", "store", "size", "at", "runs/s", "p50 ms", "p99 ms", "cpu ms/run", "rss MiB", "runs", "p50", "cpu"
+    );
+    for row in rows {
+        print!(
+            "{:<5} {:<7} {:>6} {:>3} {:>9.0} {:>8.3} {:>8.3} {:>11.4} {:>8.1}",
+            row.flow,
+            row.store,
+            row.size,
+            row.concurrency,
+            row.runs_per_s,
+            row.p50_ms,
+            row.p99_ms,
+            row.cpu_ms_per_run,
+            row.rss_mib
+        );
+        match figures(row.flow, row.size) {
+            Some(original) if row.concurrency == 1 => {
+                println!(" │ {:>6} {:>6} {:>6}", "", times(original.p50_ms / row.p50_ms), "")
+            }
+            Some(original) => println!(
+                " │ {:>6} {:>6} {:>6}",
+                times(row.runs_per_s / original.runs_per_s),
+                "",
+                times(original.cpu_ms_per_run / row.cpu_ms_per_run)
+            ),
+            None => println!(),
+        }
+    }
+    let median = |of: fn(&Row) -> f64| {
+        let mut all: Vec<f64> = rows.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    };
+    println!(
+        "\nready in {:.0} ms with a warm cache, {:.1} MiB resident idle (medians)",
+        median(|row| row.ready_ms),
+        median(|row| row.idle_rss_mib)
+    );
+    println!(
+        "right of the line: how many times better than the original with its in-memory store, which was not measured \
+         here,\nbut on the same kind of machine (2 cores, x86-64) in November 2026; runs per second include the load \
+         generator's share of it"
+    );
+}
+
+fn times(ratio: f64) -> String {
+    format!("{ratio:.1}×")
+}
