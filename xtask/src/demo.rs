@@ -1,66 +1,176 @@
-//! The main job, seen: the examples on real input.
+//! The main job, seen: the examples served, real input sent to them, each run shown as it goes, and its result.
 
 use crate::modules::{self, module};
 use crate::place::Place;
-use crate::run::Run;
-use anyhow::Result;
-use std::process::Command;
+use crate::run::{Run, program};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-/// A run to show.
+/// A request to send.
 struct Show {
     example: &'static str,
     about: &'static str,
-    /// As for `--data`; files and commands stand relative to the clone.
-    data: &'static str,
-    /// The step functions it applies.
-    functions: &'static [&'static str],
+    input: Input,
 }
 
-const ECHO: &[&str] = &["func1=echo", "func2=echo", "fake-storage=echo"];
+enum Input {
+    Text(&'static str),
+    /// A file, relative to the clone.
+    File(&'static str),
+}
 
 const SHOWS: [Show; 9] = [
-    Show { example: "greet", about: "one node, in Rust", data: "Ada", functions: &[] },
-    Show { example: "greet-js", about: "the same in JavaScript", data: "Ada", functions: &[] },
-    Show { example: "greet-python", about: "the same in Python", data: "Ada", functions: &[] },
-    Show { example: "sync-chain", about: "two functions and a modifier in one node", data: "hi", functions: ECHO },
-    Show { example: "async-chain", about: "three nodes in a row", data: "hi", functions: ECHO },
-    Show { example: "parallel-branching", about: "two nodes side by side, then a join", data: "hi", functions: ECHO },
-    Show {
-        example: "dynamic-branching",
-        about: "a condition, and a for-each inside one of its branches",
-        data: "hi",
-        functions: ECHO,
-    },
-    Show {
-        example: "conditional-branching",
-        about: "a condition inside a branch of another",
-        data: "hi",
-        functions: ECHO,
-    },
+    Show::text("greet", "one node, in Rust", "Ada"),
+    Show::text("greet-js", "the same in JavaScript", "Ada"),
+    Show::text("greet-python", "the same in Python", "Ada"),
+    Show::text("sync-chain", "two functions and a modifier in one node", "hi"),
+    Show::text("async-chain", "three nodes in a row", "hi"),
+    Show::text("parallel-branching", "two nodes side by side, then a join", "hi"),
+    Show::text("dynamic-branching", "a condition, and a for-each inside one of its branches", "hi"),
+    Show::text("conditional-branching", "a condition inside a branch of another", "hi"),
     Show {
         example: "flights",
         about: "5,000 flights: parse, measure each hour of the day in two functions, report",
-        data: "@examples/flights/data/flights-5k.json",
-        functions: &[
-            "delays=./examples/flights/functions/delays.sh",
-            "busiest=./examples/flights/functions/busiest.sh",
-        ],
+        input: Input::File("examples/flights/data/flights-5k.json"),
     },
 ];
 
-/// Builds everything and runs the examples, one after the other.
+/// The step functions that the examples apply; programs stand relative to the clone.
+const FUNCTIONS: [&str; 5] = [
+    "func1=echo",
+    "func2=echo",
+    "fake-storage=echo",
+    "delays=./examples/flights/functions/delays.sh",
+    "busiest=./examples/flights/functions/busiest.sh",
+];
+
+/// How long the server may take until it answers: the first time, it compiles all modules.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Builds everything, serves the examples, and calls each of them.
 pub fn run(place: &Place) -> Result<()> {
     modules::build(place)?;
     eprintln!("building the host");
     place.cargo("build").args(["--quiet", "--package", "faas-flow-host"]).must("building the host")?;
+    let mut server = Server::start(place)?;
     for show in SHOWS {
         eprintln!("\n── {}: {}", show.example, show.about);
-        let mut run = Command::new(place.target.join("debug/faas-flow"));
-        run.current_dir(&place.root).arg("run").arg(module(place, show.example)).args(["--data", show.data]);
-        for function in show.functions {
-            run.args(["--function", function]);
-        }
-        run.must(show.example)?;
+        let input = match show.input {
+            Input::Text(text) => text.as_bytes().to_vec(),
+            Input::File(file) => fs::read(place.root.join(file)).with_context(|| format!("cannot read {file}"))?,
+        };
+        let (status, result) = server.post(&format!("/function/{}", show.example), &input)?;
+        // The server draws on the same terminal: let it finish.
+        sleep(Duration::from_millis(150));
+        let result = String::from_utf8_lossy(&result);
+        ensure!(status == 200, "{} answered with status {status}: {}", show.example, result.trim());
+        println!("{}", result.trim_end());
     }
+    let (program, state) = (server.program.clone(), server.state.clone());
+    server.stop()?;
+    eprintln!("\nThe history stays. Look at it with:");
+    eprintln!("  {} requests list --state {state}", program.display());
+    eprintln!("  {} requests show --state {state} REQUEST-ID", program.display());
+    eprintln!("The flows are in examples/, and README.md shows how to write one.");
     Ok(())
+}
+
+impl Show {
+    const fn text(example: &'static str, about: &'static str, input: &'static str) -> Self {
+        Self { example, about, input: Input::Text(input) }
+    }
+}
+
+/// `faas-flow serve` with all examples; it ends with this value.
+struct Server {
+    program: PathBuf,
+    child: Child,
+    address: SocketAddr,
+    state: String,
+}
+
+impl Server {
+    fn start(place: &Place) -> Result<Self> {
+        let program = place.target.join("debug/faas-flow");
+        let folder = std::env::temp_dir().join(format!("faas-flow-demo-{}", std::process::id()));
+        let state = format!("sqlite:{}", folder.join("state.db").display());
+        let address = free_address().context("cannot find a free port")?;
+        let mut serve = Command::new(&program);
+        serve.current_dir(&place.root).stdin(Stdio::null()).stdout(Stdio::null());
+        serve.arg("serve").args(SHOWS.map(|show| module(place, show.example)));
+        serve.args(["--watch", "--listen", &address.to_string(), "--state", &state]);
+        serve.arg("--data-store").arg(format!("files:{}", folder.join("data").display()));
+        for function in FUNCTIONS {
+            serve.args(["--function", function]);
+        }
+        eprintln!("serving the examples");
+        let child = serve.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let mut server = Self { program, child, address, state };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended with {status} before it was ready");
+            }
+            // The address is taken before the modules are compiled: only an answer means ready.
+            if matches!(exchange(self.address, "GET /_/health", b"", Duration::from_secs(1)), Ok((200, _))) {
+                return Ok(());
+            }
+            ensure!(started.elapsed() < PATIENCE, "the server was not ready after {} s", PATIENCE.as_secs());
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+        exchange(self.address, &format!("POST {path}"), body, Duration::from_secs(90))
+            .with_context(|| format!("no answer to POST {path}"))
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        program("kill", &["-TERM", &self.child.id().to_string()]).must("stopping the server")?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After `stop` it has ended already; after an error nothing better can be done.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// One request in HTTP/1.0, whose answer ends with the connection.
+fn exchange(address: SocketAddr, request: &str, body: &[u8], patience: Duration) -> Result<(u16, Vec<u8>)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(patience))?;
+    let head = format!(
+        "{request} HTTP/1.0\r\nHost: {address}\r\nX-Faas-Flow-Wait: 60s\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").context("the answer has no end of its head")?;
+    let body = answer.split_off(end + 4);
+    let head = String::from_utf8_lossy(&answer);
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.with_context(|| format!("the answer begins with `{}`", head.trim()))?, body))
 }
