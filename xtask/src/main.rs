@@ -10,7 +10,7 @@ mod setup;
 use clap::{Parser, Subcommand};
 use place::Place;
 use run::Run;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// The project's own tasks.
 #[derive(Parser)]
@@ -78,10 +78,15 @@ fn run() -> anyhow::Result<()> {
         }
         Task::Test { arguments } => test(&place, &arguments),
         Task::Bench { arguments } => {
-            setup::for_modules(&place)?;
-            modules::build(&place)?;
-            let mut bench = place.cargo("run");
-            bench.args(["--quiet", "--release", "--package", "faas-flow-bench", "--"]).args(arguments);
+            setup::wasm_target()?;
+            let flows = modules::build_for_bench(&place)?;
+            eprintln!("building the host for speed");
+            let mut build = place.cargo("build");
+            build.args(["--quiet", "--release", "--package", "faas-flow-host", "--package", "faas-flow-bench"]);
+            build.must("building the host")?;
+            let programs = place.target.join("release");
+            let mut bench = Command::new(programs.join("faas-flow-bench"));
+            bench.arg("--host").arg(programs.join("faas-flow")).arg("--modules").arg(flows).args(arguments);
             bench.must("the benchmark")
         }
         Task::Ci => ci::run(&place),

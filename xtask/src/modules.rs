@@ -46,18 +46,37 @@ fn rust(place: &Place) -> Result<()> {
         cargo.arg("--package").arg(format!("example-{name}"));
     }
     cargo.must("building flows")?;
+    let built = place.target.join(TARGET).join("flow");
     for name in &names {
         let file = format!("example_{}.wasm", name.replace('-', "_"));
-        let core = place.target.join(TARGET).join("flow").join(file);
-        let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
-        let component = ComponentEncoder::default()
-            .validate(true)
-            .module(&core)
-            .and_then(|encoder| encoder.encode())
-            .with_context(|| format!("cannot make a component of examples/{name}"))?;
-        replace(&module(place, name), &component)?;
+        encode(&built.join(file), &module(place, name))?;
     }
     Ok(())
+}
+
+/// Builds the benchmark's flows: `<cache>/modules/bench/<flow>.wasm`, in the folder that this returns.
+pub fn build_for_bench(place: &Place) -> Result<PathBuf> {
+    let folder = place.modules.join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut cargo = place.cargo("build");
+    cargo.args(["--quiet", "--profile", "flow", "--target", TARGET, "--package", "bench-flows", "--examples"]);
+    cargo.must("building the benchmark's flows")?;
+    for flow in ["f1", "f2", "f3", "f4", "f5", "f6"] {
+        let core = place.target.join(TARGET).join("flow/examples").join(flow).with_extension("wasm");
+        encode(&core, &folder.join(flow).with_extension("wasm"))?;
+    }
+    Ok(folder)
+}
+
+/// Makes a component of what the Rust compiler made.
+fn encode(core: &Path, module: &Path) -> Result<()> {
+    let bytes = fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .and_then(|encoder| encoder.encode())
+        .with_context(|| format!("cannot make a component of {}", core.display()))?;
+    replace(module, &component)
 }
 
 /// Runs a tool in the example's folder, unless its inputs are those of the module that is there.

@@ -46,7 +46,8 @@ pub fn for_ci(place: &Place) -> Result<()> {
     install(place, &[CARGO_DENY, CARGO_SHEAR])
 }
 
-fn wasm_target() -> Result<()> {
+/// Installs what building flows in Rust needs.
+pub fn wasm_target() -> Result<()> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let libraries = program(&rustc, &["--print", "target-libdir", "--target", TARGET]).quiet();
     if libraries.is_some_and(|libraries| Path::new(&libraries).is_dir()) {
