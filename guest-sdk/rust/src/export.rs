@@ -1,8 +1,8 @@
 //! The component's side of the contract: plays a recorded definition to the host, and hands the host's calls to the
 //! flow's closures.
 //!
-//! Nothing is kept between calls: the host may give each its own instance, and each describes the flow anew, which is
-//! cheap. So a closure sees the context of its own run only.
+//! An instance serves one run, so the closures of its first call serve the later ones too: the context that they
+//! captured is that of their run.
 
 use crate::definition as plain;
 use crate::handler::Handlers;
@@ -10,6 +10,8 @@ use crate::record::record;
 use crate::{Context, Exhausted, Failure, Inputs, Level, Outcome, Request, Response, Result, State, Workflow};
 use bindings::exports::faas_flow::flow::{definition, handlers};
 use bindings::faas_flow::flow::{builder, context, types};
+use std::cell::OnceCell;
+use std::rc::Rc;
 
 #[allow(missing_docs, unsafe_code, clippy::all)]
 pub mod bindings {
@@ -33,8 +35,16 @@ fn flow<T: Define>() -> Result<(plain::Definition, Handlers)> {
     record(T::define, &Context { host: Host })
 }
 
-fn closures<T: Define>() -> Result<Handlers, types::Failure> {
-    Ok(flow::<T>()?.1)
+thread_local! {
+    static HANDLERS: OnceCell<Rc<Handlers>> = const { OnceCell::new() };
+}
+
+fn closures<T: Define>() -> Result<Rc<Handlers>, types::Failure> {
+    if let Some(handlers) = HANDLERS.with(|kept| kept.get().cloned()) {
+        return Ok(handlers);
+    }
+    let handlers = Rc::new(flow::<T>()?.1);
+    Ok(HANDLERS.with(|kept| kept.get_or_init(|| handlers).clone()))
 }
 
 impl<T: Define> definition::Guest for T {
