@@ -5,10 +5,12 @@
 
 mod documents;
 mod engine;
+mod events;
 mod stored;
 mod view;
 
 pub use documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Request, Run, Scope};
-pub use engine::{Effect, Event, Input, Outcome, Refusal, Report, RunState, Start, Task, Work, set_of};
+pub use engine::RunState;
+pub use events::{Effect, Event, Input, Outcome, Refusal, Report, Start, Task, Work, set_of};
 pub use stored::{CONTEXT, Doc, FORM, Unreadable, decode, encode};
 pub use view::{NodeView, RunView};
