@@ -131,7 +131,7 @@ pub(super) async fn load(guests: &Arc<Guests>, path: &Path) -> Result<Flow, Erro
 pub(super) fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,flow=info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| super::progress::AboveBoard);
     // A second subscriber in one process (a test) is no reason to fail.
     let _ = logs.with_ansi(std::io::stderr().is_terminal()).try_init();
 }

@@ -1,16 +1,42 @@
 //! Shows runs as they go: nodes that light up on a terminal, plain lines elsewhere.
 
 use crate::{Progress, Step};
-use faas_flow_core::Status;
+use faas_flow_core::{RunId, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
 /// Lines of one run that a terminal shows at a time.
 const ROWS: usize = 16;
+
+/// How many lines of a board stand above the cursor. Whoever writes to stderr while there are any takes them away first.
+static DRAWN: Mutex<usize> = Mutex::new(0);
+
+/// Where log lines go: to stderr, above the board that is there, which its next change draws again below them.
+pub(super) struct AboveBoard;
+
+impl Write for AboveBoard {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        write_over(&String::from_utf8_lossy(line), 0)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// Writes in place of the board; the last `rows` lines of the text are the new one.
+fn write_over(text: &str, rows: usize) -> std::io::Result<()> {
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let up = if *drawn > 0 { format!("\x1b[{drawn}A\x1b[J") } else { String::new() };
+    *drawn = rows;
+    std::io::stderr().write_all(format!("{up}{text}").as_bytes())
+}
 
 /// A display that is under way.
 pub(super) struct Shown {
@@ -67,22 +93,29 @@ fn took(micros: u64) -> String {
     if micros < 10_000 { format!("{micros} µs") } else { format!("{} ms", took.as_millis()) }
 }
 
-/// The nodes of the run at hand, redrawn in place.
+/// The nodes of one run, redrawn in place; runs beside it go by as plain lines.
 #[derive(Default)]
 struct Board {
+    run: Option<RunId>,
     rows: BTreeMap<String, String>,
     order: Vec<String>,
-    drawn: usize,
 }
 
 impl Board {
     fn note(&mut self, event: &Progress) {
-        let (path, text) = match &event.step {
-            Step::Started => {
-                *self = Board::default();
-                eprintln!("\x1b[1m{}\x1b[0m", event.run);
-                return;
+        match &self.run {
+            Some(run) if *run == event.run => {}
+            Some(_) => {
+                let _ = write_over(&format!("{}\n", line(event)), 0);
+                return self.draw();
             }
+            None => {
+                let _ = write_over(&format!("\x1b[1m{}\x1b[0m\n", event.run), 0);
+                *self = Board { run: Some(event.run.clone()), ..Board::default() };
+            }
+        }
+        let (path, text) = match &event.step {
+            Step::Started => return,
             Step::Running(path) => (path, "\x1b[33m●\x1b[0m running".to_owned()),
             Step::Done { path, micros, size } => {
                 (path, format!("\x1b[32m●\x1b[0m done      {:>10}  {size} bytes", took(*micros)))
@@ -101,30 +134,26 @@ impl Board {
     /// Draws the latest rows over those that were drawn before.
     fn draw(&mut self) {
         let mut out = String::new();
-        if self.drawn > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\x1b[{}A", self.drawn);
-        }
         let hidden = self.order.len().saturating_sub(ROWS);
-        let mut drawn = 0;
         if hidden > 0 {
-            let _ = writeln!(out, "\x1b[2K  … {hidden} more");
-            drawn += 1;
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "  … {hidden} more");
         }
         for path in self.order.iter().skip(hidden) {
             let row = self.rows.get(path).map_or("", String::as_str);
             let short: String = path.chars().take(40).collect();
-            let _ = writeln!(out, "\x1b[2K  {short:<40} {row}");
-            drawn += 1;
+            let _ = writeln!(out, "  {short:<40} {row}");
         }
-        self.drawn = drawn;
-        let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(out.as_bytes());
+        let rows = out.lines().count();
+        let _ = write_over(&out, rows);
     }
 
     fn ended(&mut self, status: Status) {
         let colour = if status == Status::Succeeded { 32 } else { 31 };
-        eprintln!("  \x1b[{colour};1m{status}\x1b[0m");
-        self.drawn = 0;
+        self.draw();
+        self.run = None;
+        // What was drawn stays.
+        *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+        let _ = write_over(&format!("  \x1b[{colour};1m{status}\x1b[0m\n"), 0);
     }
 }
