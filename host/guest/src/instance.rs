@@ -115,7 +115,7 @@ impl Instance {
 
     /// The data to go on with after a failure.
     pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Bytes, Failure> {
-        call!(self.call_recover(handler; &error.to_owned())).map(Bytes::from)
+        call!(self.call_recover(handler; error)).map(Bytes::from)
     }
 
     /// Cleans up after the run.

@@ -126,7 +126,7 @@ impl Functions {
             builder = builder.header(name, value);
         }
         let unreachable = |error: reqwest::Error| {
-            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), |source| chain(source));
+            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), chain);
             let place = url.split('?').next().unwrap_or_default();
             match error.is_builder() {
                 true => Failure::reject(Code::BAD_CALL, format!("the request to {place} is malformed: {reason}")),

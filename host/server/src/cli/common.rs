@@ -153,7 +153,7 @@ pub(super) fn read_data(data: &str) -> Result<Vec<u8>, Error> {
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     let json = serde_json::to_string_pretty(value);
     let json = json.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
-    print(&format!("{json}\n"));
+    print(format!("{json}\n"));
     Ok(())
 }
 
