@@ -45,13 +45,15 @@ fn rust(place: &Place) -> Result<()> {
     for name in &names {
         cargo.arg("--package").arg(format!("example-{name}"));
     }
+    // The flow that the tests have besides the examples.
+    cargo.args(["--package", "fixture-flow"]);
     cargo.must("building flows")?;
     let built = place.target.join(TARGET).join("flow");
     for name in &names {
         let file = format!("example_{}.wasm", name.replace('-', "_"));
         encode(&built.join(file), &module(place, name))?;
     }
-    Ok(())
+    encode(&built.join("fixture_flow.wasm"), &module(place, "fixture"))
 }
 
 /// Builds the benchmark's flows: `<cache>/modules/bench/<flow>.wasm`, in the folder that this returns.

@@ -1,0 +1,290 @@
+//! Every way in which a definition can be wrong is found, where it is, and named.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use faas_flow_core::definition::*;
+use faas_flow_core::*;
+
+fn node(id: &str) -> Node {
+    Node { id: id.to_owned(), kind: NodeKind::Operations(Operations::default()) }
+}
+
+fn operations(id: &str, operations: Operations) -> Node {
+    Node { id: id.to_owned(), kind: NodeKind::Operations(operations) }
+}
+
+fn runs(id: &str, operation: Operation) -> Node {
+    operations(id, Operations { list: vec![operation], ..Operations::default() })
+}
+
+fn applies(id: &str, call: Call) -> Node {
+    runs(id, Operation::Apply(Call { target: "f".to_owned(), ..call }))
+}
+
+fn edge(from: &str, to: &str) -> Edge {
+    Edge { from: from.to_owned(), to: to.to_owned(), carries: Carries::Output }
+}
+
+fn dag(nodes: impl IntoIterator<Item = Node>) -> Dag {
+    Dag { nodes: nodes.into_iter().collect(), ..Dag::default() }
+}
+
+fn chain(nodes: impl IntoIterator<Item = Node>) -> Dag {
+    let dag = dag(nodes);
+    let edges = dag.nodes.windows(2).map(|pair| edge(&pair[0].id, &pair[1].id)).collect();
+    Dag { edges, ..dag }
+}
+
+fn condition(id: &str, branches: &[(&str, Dag)]) -> Node {
+    let dags = branches.iter().map(|(key, dag)| Branch { key: (*key).to_owned(), dag: dag.clone() }).collect();
+    Node {
+        id: id.to_owned(),
+        kind: NodeKind::Condition(Branches { handler: "h".to_owned(), dags, ..Branches::default() }),
+    }
+}
+
+fn for_each(id: &str, branches: Branches) -> Node {
+    Node { id: id.to_owned(), kind: NodeKind::ForEach(Branches { handler: "h".to_owned(), ..branches }) }
+}
+
+fn flow(dag: Dag) -> Definition {
+    Definition { dag, handlers: vec!["h".to_owned()], ..Definition::default() }
+}
+
+fn problems(definition: Definition) -> Vec<Problem> {
+    Plan::new(definition).err().unwrap_or_default()
+}
+
+/// The definition has this one problem, here, and its message says all of these.
+#[track_caller]
+fn refused(definition: Definition, code: Code, path: &str, says: &[&str]) {
+    let found = problems(definition);
+    let [problem] = found.as_slice() else { panic!("expected one problem {code}, found {found:?}") };
+    assert_eq!((problem.code, problem.path.as_str()), (code, path), "{}", problem.message);
+    for part in says {
+        assert!(problem.message.contains(part), "`{}` does not say `{part}`", problem.message);
+    }
+}
+
+#[test]
+fn a_dag_has_nodes() {
+    refused(flow(dag([])), Code::EMPTY_DAG, "", &["no nodes"]);
+    refused(flow(dag([condition("C", &[("k", dag([]))])])), Code::EMPTY_DAG, "C[k]", &["no nodes"]);
+}
+
+#[test]
+fn node_ids_are_unique_within_their_dag_only() {
+    let twice = Dag { edges: vec![edge("start", "a")], ..dag([node("start"), node("a"), node("a")]) };
+    refused(flow(twice), Code::DUPLICATE_NODE, "a", &["same id"]);
+    assert_eq!(problems(flow(dag([condition("a", &[("k", dag([node("a")]))])]))), []);
+}
+
+#[test]
+fn two_nodes_are_joined_by_one_edge() {
+    let twice = Dag { edges: vec![edge("a", "b"), edge("a", "b")], ..dag([node("a"), node("b")]) };
+    refused(flow(twice), Code::DUPLICATE_EDGE, "", &["a → b"]);
+}
+
+#[test]
+fn edges_join_nodes_that_exist() {
+    let astray = Dag { edges: vec![edge("fetch", "stroe")], ..dag([node("fetch"), node("store")]) };
+    refused(flow(astray), Code::EDGE_TO_NOWHERE, "", &["fetch → stroe", "did you mean `store`?"]);
+}
+
+#[test]
+fn edges_form_no_cycle() {
+    let nodes = dag([node("start"), node("a"), node("b"), node("c")]);
+    let round = Dag { edges: vec![edge("start", "a"), edge("a", "b"), edge("b", "c"), edge("c", "a")], ..nodes };
+    let found = problems(flow(round));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].code, Code::CYCLE);
+    let rotations = ["a → b → c → a", "b → c → a → b", "c → a → b → c"];
+    assert!(rotations.iter().any(|cycle| found[0].message.contains(cycle)), "{}", found[0].message);
+    let itself = Dag { edges: vec![edge("a", "a")], ..dag([node("a")]) };
+    refused(flow(itself), Code::CYCLE, "", &["a → a"]);
+}
+
+#[test]
+fn a_dag_has_one_start() {
+    let apart = Dag { edges: vec![edge("a", "c")], ..dag([node("a"), node("b"), node("c")]) };
+    refused(flow(apart), Code::SEVERAL_STARTS, "", &["a, b"]);
+}
+
+#[test]
+fn dags_nest_so_deep_and_no_deeper() {
+    let nested = |depth: usize| {
+        (1..depth).fold(dag([node("n")]), |inner, _| dag([Node { id: "s".to_owned(), kind: NodeKind::SubDag(inner) }]))
+    };
+    assert_eq!(problems(flow(nested(MAX_DEPTH))), []);
+    let found = problems(flow(nested(MAX_DEPTH + 1)));
+    assert_eq!(found.iter().map(|problem| problem.code).collect::<Vec<_>>(), [Code::NESTED_TOO_DEEP]);
+    assert!(found[0].message.contains(&MAX_DEPTH.to_string()));
+}
+
+#[test]
+fn handlers_are_declared() {
+    let wrong = Definition {
+        handlers: vec!["trim".to_owned()],
+        ..flow(dag([runs("n", Operation::Modify("tirm".to_owned()))]))
+    };
+    refused(wrong, Code::UNKNOWN_HANDLER, "n/0", &["`tirm`", "did you mean `trim`?"]);
+    let finally = Definition { finally: Some("gone".to_owned()), ..flow(dag([node("n")])) };
+    refused(finally, Code::UNKNOWN_HANDLER, "", &["`gone`"]);
+}
+
+#[test]
+fn node_ids_are_well_formed_and_not_reserved() {
+    let long = "n".repeat(65);
+    for bad in ["", "a b", "a/b", "é", &long] {
+        refused(flow(dag([node(bad)])), Code::BAD_NODE_ID, bad, &["node id"]);
+    }
+    refused(flow(dag([node("(end)")])), Code::BAD_NODE_ID, "(end)", &["reserved"]);
+}
+
+#[test]
+fn branch_keys_are_unique() {
+    let one = || dag([node("n")]);
+    refused(flow(dag([condition("C", &[("k", one()), ("k", one())])])), Code::DUPLICATE_BRANCH, "C", &["`k`"]);
+}
+
+#[test]
+fn a_for_each_has_one_dag() {
+    let each = || Branch { key: String::new(), dag: dag([node("n")]) };
+    let two = for_each("F", Branches { dags: vec![each(), each()], ..Branches::default() });
+    refused(flow(dag([two])), Code::DUPLICATE_BRANCH, "F", &["several"]);
+}
+
+#[test]
+fn conditions_and_for_eaches_have_dags() {
+    refused(flow(dag([condition("C", &[])])), Code::NO_BRANCHES, "C", &["condition"]);
+    refused(flow(dag([for_each("F", Branches::default())])), Code::NO_BRANCHES, "F", &["for-each"]);
+}
+
+#[test]
+fn retry_policies_are_in_range() {
+    let good = Backoff { attempts: 3, first_delay_ms: 100, factor: 2.0, max_delay_ms: 1000 };
+    let wrong = [
+        (Backoff { attempts: 0, ..good }, "attempts is 0"),
+        (Backoff { attempts: 101, ..good }, "attempts is 101"),
+        (Backoff { factor: 0.5, ..good }, "factor is 0.5"),
+        (Backoff { factor: f32::NAN, ..good }, "factor is NaN"),
+        (Backoff { max_delay_ms: 86_400_001, ..good }, "max-delay-ms is 86400001"),
+    ];
+    for (retry, says) in wrong {
+        let whole = operations("n", Operations { retry: Some(retry), ..Operations::default() });
+        refused(flow(dag([whole])), Code::BAD_RETRY, "n", &[says]);
+        let call = applies("n", Call { retry: Some(retry), ..Call::default() });
+        refused(flow(dag([call])), Code::BAD_RETRY, "n/0", &[says]);
+    }
+}
+
+#[test]
+fn times_are_in_range() {
+    let node_timeout = |ms| operations("n", Operations { timeout_ms: Some(ms), ..Operations::default() });
+    refused(flow(dag([node_timeout(0)])), Code::BAD_TIMEOUT, "n", &["timeout is 0 ms"]);
+    refused(flow(dag([node_timeout(86_400_001)])), Code::BAD_TIMEOUT, "n", &["86400001"]);
+    let call = applies("n", Call { timeout_ms: Some(0), ..Call::default() });
+    refused(flow(dag([call])), Code::BAD_TIMEOUT, "n/0", &["timeout is 0 ms"]);
+    let deadline = Definition { deadline_ms: Some(0), ..flow(dag([node("n")])) };
+    refused(deadline, Code::BAD_TIMEOUT, "", &["deadline is 0 ms"]);
+}
+
+#[test]
+fn calls_are_well_formed() {
+    let target = |target: &str| Call { target: target.to_owned(), ..Call::default() };
+    for bad in ["", "/path", "a b", "f/../g", "http://elsewhere/f"] {
+        refused(flow(dag([runs("n", Operation::Apply(target(bad)))])), Code::BAD_CALL, "n/0", &["function's name"]);
+    }
+    for bad in ["", "f", "ftp://host/", "file:///etc/passwd"] {
+        refused(flow(dag([runs("n", Operation::Request(target(bad)))])), Code::BAD_CALL, "n/0", &["URL"]);
+    }
+    let method = Call { method: Some("GET /".to_owned()), ..Call::default() };
+    refused(flow(dag([applies("n", method)])), Code::BAD_CALL, "n/0", &["`GET /`", "method"]);
+    for (name, value) in [("", "v"), ("a b", "v"), ("x", "a\r\nSet-Cookie: b")] {
+        let call = Call { headers: vec![(name.to_owned(), value.to_owned())], ..Call::default() };
+        refused(flow(dag([applies("n", call)])), Code::BAD_CALL, "n/0", &["header"]);
+    }
+}
+
+#[test]
+fn handler_ids_are_well_formed() {
+    for bad in ["", "a\nb"] {
+        refused(
+            flow(dag([runs("n", Operation::Modify(bad.to_owned()))])),
+            Code::BAD_HANDLER_ID,
+            "n/0",
+            &["handler id"],
+        );
+    }
+}
+
+#[test]
+fn aggregators_have_a_node() {
+    let inputs = AggregateInputs { node: "gone".to_owned(), aggregator: "h".to_owned() };
+    let lone = Dag { aggregate_inputs: vec![inputs], ..dag([node("n")]) };
+    refused(flow(lone), Code::AGGREGATOR_WITHOUT_NODE, "", &["`gone`"]);
+}
+
+#[test]
+fn branch_keys_are_well_formed() {
+    let long = "k".repeat(129);
+    for bad in ["", &long] {
+        refused(
+            flow(dag([condition("C", &[(bad, dag([node("n")]))])])),
+            Code::BAD_BRANCH_KEY,
+            "C",
+            &["1 to 128 bytes"],
+        );
+    }
+}
+
+#[test]
+fn branches_may_run() {
+    let each = Branch { key: String::new(), dag: dag([node("n")]) };
+    let none = for_each("F", Branches { dags: vec![each], max_parallel: Some(0), ..Branches::default() });
+    refused(flow(dag([none])), Code::BAD_MAX_PARALLEL, "F", &["max-parallel is 0"]);
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let inner = dag([runs("n", Operation::Modify("gone".to_owned())), node("n")]);
+    let method = Call { method: Some(String::new()), timeout_ms: Some(0), ..Call::default() };
+    let outer = chain([condition("C", &[("k", inner), ("k", dag([]))]), applies("bad id", method)]);
+    let definition = Definition { deadline_ms: Some(0), ..flow(Dag { edges: vec![edge("C", "away")], ..outer }) };
+    let found = problems(definition);
+    let mut found: Vec<(Code, &str)> = found.iter().map(|problem| (problem.code, problem.path.as_str())).collect();
+    found.sort();
+    let expected = [
+        (Code::EMPTY_DAG, "C[k]"),
+        (Code::DUPLICATE_NODE, "C[k]/n"),
+        (Code::EDGE_TO_NOWHERE, ""),
+        (Code::SEVERAL_STARTS, "C[k]"),
+        (Code::UNKNOWN_HANDLER, "C[k]/n/0"),
+        (Code::BAD_NODE_ID, "bad id"),
+        (Code::DUPLICATE_BRANCH, "C"),
+        (Code::BAD_TIMEOUT, ""),
+        (Code::BAD_TIMEOUT, "bad id/0"),
+        (Code::BAD_CALL, "bad id/0"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    let each = Branch { key: String::new(), dag: dag([node("n")]) };
+    let items = for_each("F", Branches { dags: vec![each], ..Branches::default() });
+    let nodes = dag([node("a"), node("b"), node("c"), node("join"), items]);
+    let edges =
+        ["b", "c", "F"].map(|side| edge("a", side)).into_iter().chain(["b", "c"].map(|side| edge(side, "join")));
+    let plan = Plan::new(flow(Dag { edges: edges.collect(), ..nodes })).unwrap();
+    let warnings: Vec<(&str, bool)> = plan
+        .warnings()
+        .iter()
+        .map(|warning| {
+            (warning.path.as_str(), warning.message.contains("nothing") || warning.message.contains("no data"))
+        })
+        .collect();
+    assert_eq!(warnings.len(), 3, "{:?}", plan.warnings());
+    for path in ["", "join", "F"] {
+        assert!(warnings.contains(&(path, true)), "{path}: {:?}", plan.warnings());
+    }
+}

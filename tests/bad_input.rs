@@ -1,0 +1,200 @@
+//! Whatever is wrong, a command says what, with a code.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod harness;
+
+use harness::{Done, faas_flow, module, run, script};
+use serde_json::Value;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use tempfile::TempDir;
+
+fn folder() -> TempDir {
+    TempDir::new().unwrap()
+}
+
+/// Runs the flow `sync-chain`, which applies `func1` and `func2`.
+fn chain(folder: &Path, func1: &str, more: &[&str]) -> Done {
+    let (module, func1) = (module("sync-chain"), format!("func1={func1}"));
+    let arguments = ["run", module.to_str().unwrap(), "--quiet", "--data", "hi", "--function", &func1];
+    run(folder, arguments.iter().chain(&["--function", "func2=echo"]).chain(more))
+}
+
+#[test]
+fn what_is_not_a_component_is_refused() {
+    let folder = folder();
+    let files: [(&str, &[u8]); 3] = [("text.wasm", b"hello"), ("empty.wasm", b""), ("core.wasm", b"\0asm\x01\0\0\0")];
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).unwrap();
+        run(folder.path(), ["check", name]).failed("FF0001", &[]);
+        run(folder.path(), ["serve", "--listen", "127.0.0.1:0", name]).failed("FF0001", &[]);
+        let checked = run(folder.path(), ["check", "--json", name]);
+        assert_eq!(checked.code, Some(1));
+        let checked: Value = serde_json::from_str(&checked.stdout).unwrap();
+        assert_eq!((&checked["valid"], &checked["problems"][0]["code"]), (&Value::from(false), &Value::from("FF0001")));
+    }
+}
+
+#[test]
+fn a_component_that_is_cut_short_is_refused() {
+    let folder = folder();
+    let whole = fs::read(module("greet")).unwrap();
+    fs::write(folder.path().join("cut.wasm"), &whole[..whole.len() / 2]).unwrap();
+    run(folder.path(), ["check", "cut.wasm"]).failed("FF0011", &[]);
+}
+
+#[test]
+fn a_module_that_is_not_there_is_named() {
+    let folder = folder();
+    for command in ["check", "graph", "run"] {
+        run(folder.path(), [command, "gone.wasm"]).failed("FF0014", &["gone.wasm"]);
+    }
+}
+
+#[test]
+fn a_flow_is_described_by_check() {
+    let folder = folder();
+    let module = module("sync-chain");
+    let checked = run(folder.path(), ["check", "--json", module.to_str().unwrap()]).json();
+    assert_eq!(checked["valid"], true);
+    assert_eq!(checked["flow"], "sync-chain");
+    assert_eq!(checked["per-request"], false);
+    assert_eq!(checked["handlers"], serde_json::json!(["sync/2"]));
+    assert_eq!(checked["digest"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn a_function_that_nobody_has_is_named_with_those_that_are_there() {
+    let folder = folder();
+    let module = module("sync-chain");
+    let arguments = ["run", module.to_str().unwrap(), "--quiet", "--function", "func9=echo"];
+    run(folder.path(), arguments).failed("FF0205", &["`func1`", "func9", "--function func1="]);
+}
+
+#[test]
+fn a_command_that_fails_is_quoted() {
+    let folder = folder();
+    let fails = script(folder.path(), "fails.sh", "cat > /dev/null; echo 'disk on fire' >&2; exit 3");
+    chain(folder.path(), fails.to_str().unwrap(), &[]).failed("FF0216", &["func1", "3", "disk on fire"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_answers_with_an_error_is_quoted() {
+    let folder = folder();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+    let broken = axum::Router::new().fallback(move || async move { (status, "out of paper") });
+    tokio::spawn(async move { axum::serve(listener, broken).await });
+    let path = folder.path().to_owned();
+    let done = tokio::task::spawn_blocking(move || chain(&path, &url, &[])).await.unwrap();
+    done.failed("FF0207", &["func1", "500", "out of paper"]);
+}
+
+#[test]
+fn a_function_that_cannot_be_reached_is_named() {
+    let folder = folder();
+    // Bound and let go: nobody listens there.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    chain(folder.path(), &format!("http://{address}"), &[]).failed("FF0208", &[&address.to_string()]);
+}
+
+#[test]
+fn an_address_is_free_and_well_formed() {
+    let folder = folder();
+    let module = module("greet");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let serve = |listen: &str| run(folder.path(), ["serve", module.to_str().unwrap(), "--listen", listen]);
+    serve(&address).failed("FF0401", &[&address, "--listen"]);
+    serve("nowhere").failed("FF0408", &["nowhere"]);
+}
+
+#[test]
+fn malformed_options_are_quoted() {
+    let folder = folder();
+    for bad in ["./no-such-program", ""] {
+        chain(folder.path(), bad, &[]).failed("FF0402", &["func1="]);
+    }
+    chain(folder.path(), "echo", &["--function", "nothing"]).failed("FF0402", &["`nothing`"]);
+    chain(folder.path(), "echo", &["--state", "paper:"]).failed("FF0308", &["paper:"]);
+    chain(folder.path(), "echo", &["--data-store", "paper:"]).failed("FF0308", &["paper:"]);
+    chain(folder.path(), "echo", &["--request-id", "a b"]).failed("FF0213", &["a b"]);
+    let greet = module("greet");
+    let greet = greet.to_str().unwrap();
+    run(folder.path(), ["run", greet, "--data", "@gone.json"]).failed("FF0404", &["gone.json"]);
+    let serve = |flows: &[&str]| run(folder.path(), ["serve", "--listen", "127.0.0.1:0"].iter().chain(flows));
+    serve(&[greet, greet]).failed("FF0405", &["greet"]);
+    serve(&[&format!("Bad_Name={greet}")]).failed("FF0406", &["Bad_Name"]);
+}
+
+#[test]
+fn wrong_usage_is_told_from_failure() {
+    let folder = folder();
+    for arguments in [&["run"][..], &["dance"], &["requests", "list", "--status", "happy"]] {
+        assert_eq!(run(folder.path(), arguments).code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_store_that_a_newer_version_wrote_is_left_alone() {
+    let folder = folder();
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).ok();
+    let database = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    drop(database);
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).failed("FF0304", &["state.db"]);
+    run(folder.path(), ["requests", "list", "--state", "sqlite:state.db"]).failed("FF0304", &["state.db"]);
+}
+
+#[test]
+fn a_file_that_is_not_a_store_is_left_alone() {
+    let folder = folder();
+    let text = "no database at all. ".repeat(100);
+    fs::write(folder.path().join("state.db"), &text).unwrap();
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).failed("FF0305", &["state.db"]);
+    assert_eq!(fs::read_to_string(folder.path().join("state.db")).unwrap(), text);
+}
+
+#[test]
+fn a_store_is_opened_where_it_is_asked_to_be() {
+    let folder = folder();
+    run(folder.path(), ["requests", "list"]).failed("FF0309", &[".faas-flow/state.db"]);
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).ok();
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db?mode=ro"]).failed("FF0302", &["state.db"]);
+}
+
+#[test]
+fn a_run_that_the_store_does_not_know_is_named() {
+    let folder = folder();
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db", "--request-id", "known"]).ok();
+    run(folder.path(), ["requests", "show", "known", "--state", "sqlite:state.db"]).ok();
+    let unknown = run(folder.path(), ["requests", "show", "unknown", "--state", "sqlite:state.db"]);
+    unknown.failed("FF0212", &["unknown", "requests list"]);
+}
+
+#[test]
+fn codes_are_explained() {
+    let folder = folder();
+    let page = run(folder.path(), ["explain", "FF0012"]).ok();
+    assert!(page.starts_with("# FF0012: ") && page.contains("## What to do"), "{page}");
+    assert_eq!(run(folder.path(), ["explain", "12"]).ok(), page);
+    run(folder.path(), ["explain", "FF9999"]).failed("FF0403", &["FF9999"]);
+    assert!(run(folder.path(), ["explain"]).ok().contains("FF0499"));
+}
+
+#[test]
+fn a_run_reads_its_input_and_prints_its_result_and_no_more() {
+    let folder = folder();
+    fs::write(folder.path().join("input"), "from a file").unwrap();
+    let module = module("greet");
+    let module = module.to_str().unwrap();
+    assert_eq!(run(folder.path(), ["run", module, "--data", "@input"]).ok(), "Hello, from a file!");
+    let mut piped = faas_flow(folder.path());
+    piped.args(["run", module, "--data", "@-"]).stdin(fs::File::open(folder.path().join("input")).unwrap());
+    assert_eq!(piped.output().unwrap().stdout, b"Hello, from a file!");
+    let json = run(folder.path(), ["run", module, "--data", "Ada", "--json", "--request-id", "mine"]).json();
+    assert_eq!((&json["status"], &json["result"]), (&Value::from("succeeded"), &Value::from("Hello, Ada!")));
+    assert_eq!(json["run"]["request_id"], "mine");
+}

@@ -1,0 +1,294 @@
+//! Every way in which a flow may behave, through the whole stack: the fixture is another flow for each `case`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod harness;
+
+use axum::Router;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use harness::{Answer, Serve, Server, run, script};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tempfile::TempDir;
+
+fn fixture() -> Server {
+    Serve::flows(&["fixture"]).function("step", "echo").start()
+}
+
+async fn answer(server: &Server, case: &str) -> Answer {
+    server.result(&format!("fixture?case={case}"), "in").await
+}
+
+async fn gives(case: &str, result: &str) {
+    assert_eq!(answer(&fixture(), case).await.ok(), result, "{case}");
+}
+
+/// The run ends with this code at this node, and the caller reads all of these.
+async fn fails(server: &Server, case: &str, (status, code): (u16, &str), node: &str, says: &[&str]) {
+    let answer = answer(server, case).await;
+    let id = answer.id.clone().expect("a request id");
+    let body = answer.failed(status, code);
+    for part in says {
+        assert!(body.contains(part), "{case}: `{body}` does not say `{part}`");
+    }
+    let shown = server.shown(&id);
+    assert_eq!((shown["status"].as_str(), shown["failure"]["code"].as_str()), (Some("failed"), Some(code)), "{case}");
+    let failed = shown["nodes"].as_array().unwrap().iter().find(|node| node["progress"] == "failed");
+    assert_eq!(failed.expect("a node failed")["path"], node, "{case}");
+}
+
+/// A function at a URL: its answer is made of how often it was called before.
+struct Step {
+    url: String,
+    calls: Arc<AtomicUsize>,
+    seen: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+async fn step(answer: fn(usize) -> (u16, &'static str)) -> Step {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (counter, keys) = (calls.clone(), seen.clone());
+    let router = Router::new().fallback(move |headers: HeaderMap| async move {
+        let key = headers.get("x-faas-flow-idempotency-key").unwrap().to_str().unwrap().to_owned();
+        keys.lock().unwrap().push(key);
+        let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst));
+        (StatusCode::from_u16(status).unwrap(), body)
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Step { url, calls, seen }
+}
+
+fn with(step: &Step) -> Server {
+    Serve::flows(&["fixture"]).function("step", &step.url).start()
+}
+
+#[tokio::test]
+async fn a_wrong_choice_of_branches_fails_the_run() {
+    let server = fixture();
+    fails(&server, "unknown-branch", (500, "FF0201"), "C", &["C/condition", "nowhere", "a, b"]).await;
+    fails(&server, "no-branch", (500, "FF0202"), "C", &["C/condition"]).await;
+    fails(&server, "branch-twice", (500, "FF0203"), "C", &["C/condition", "`a`"]).await;
+}
+
+#[tokio::test]
+async fn a_condition_yields_what_its_branches_yield() {
+    gives("one-branch", "in b").await;
+    gives("reversed-branches", "[b=in b, a=in a]").await;
+}
+
+#[tokio::test]
+async fn items_are_merged_in_their_order_however_many_run_at_a_time() {
+    for case in ["items", "items-two-at-a-time"] {
+        gives(case, "[0=i, 1=n] after").await;
+        let server = fixture();
+        let body: String = ('a'..='z').collect();
+        let expected: Vec<String> = body.chars().enumerate().map(|(index, item)| format!("{index}={item}")).collect();
+        let result = server.result(&format!("fixture?case={case}"), body).await.ok();
+        assert_eq!(result, format!("[{}] after", expected.join(", ")), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_for_each_over_nothing_aggregates_nothing_and_goes_on() {
+    assert_eq!(fixture().result("fixture?case=items", "").await.ok(), " after");
+}
+
+#[tokio::test]
+async fn branches_that_carry_nothing_start_empty_and_drop_their_results() {
+    let step = step(|_| (200, "dropped")).await;
+    assert_eq!(answer(&with(&step), "items-carry-nothing").await.ok(), "[0=, 1=] after");
+    assert_eq!(step.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn keys_of_items_are_unique_and_well_formed() {
+    let server = fixture();
+    let twice = server.result("fixture?case=duplicate-key", "abca").await.failed(500, "FF0203");
+    assert!(twice.contains("F/for-each") && twice.contains("`a`"), "{twice}");
+    let empty = server.result("fixture?case=empty-key", "a").await.failed(500, "FF0118");
+    assert!(empty.contains("F/for-each"), "{empty}");
+}
+
+#[tokio::test]
+async fn no_more_branches_run_than_allowed() {
+    let folder = TempDir::new().unwrap();
+    // Each call leaves a mark while it runs, and says how many marks it saw.
+    let marks = "mkdir -p marks; touch marks/$$; sleep 0.05; ls marks | wc -l; rm marks/$$; cat > /dev/null";
+    let body = format!("cd '{}'; {marks}", folder.path().display());
+    let server = Serve::flows(&["fixture"]).function("step", script(folder.path(), "step.sh", &body)).start();
+    let result = server.result("fixture?case=items-two-at-a-time", "abcdefgh").await.ok();
+    let seen: Vec<u32> =
+        result.split('=').skip(1).map(|part| part.split_whitespace().next().unwrap().parse().unwrap()).collect();
+    assert_eq!(seen.len(), 8, "{result}");
+    assert!(seen.iter().all(|running| (1..=2).contains(running)), "{result}");
+}
+
+#[tokio::test]
+async fn a_call_is_tried_again_with_the_same_key() {
+    let step = step(|calls| if calls < 2 { (503, "busy") } else { (200, "at last") }).await;
+    assert_eq!(answer(&with(&step), "retried-call").await.ok(), "at last");
+    let keys = step.seen.lock().unwrap().clone();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == keys[0] && key.ends_with("/n/0")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_node_is_tried_again_and_its_history_says_so() {
+    let step = step(|calls| if calls < 2 { (503, "busy") } else { (200, "at last") }).await;
+    let server = with(&step);
+    let answer = answer(&server, "retried-node").await;
+    let id = answer.id.clone().unwrap();
+    assert_eq!(answer.ok(), "at last");
+    let shown = server.shown(&id);
+    let attempts = shown["nodes"][0]["attempts"].as_array().unwrap();
+    let codes: Vec<_> = attempts.iter().map(|attempt| attempt["failure"]["code"].as_str()).collect();
+    assert_eq!(codes, [Some("FF0207"), Some("FF0207"), None]);
+}
+
+#[tokio::test]
+async fn tries_end_and_what_cannot_pass_is_not_tried_again() {
+    let busy = step(|_| (503, "busy")).await;
+    fails(&with(&busy), "retried-call", (500, "FF0207"), "n", &["503", "busy"]).await;
+    assert_eq!(busy.calls.load(Ordering::SeqCst), 3);
+    let wrong = step(|_| (404, "no such thing")).await;
+    fails(&with(&wrong), "retried-call", (500, "FF0207"), "n", &["404", "no such thing"]).await;
+    assert_eq!(wrong.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_recover_handler_goes_on_with_other_data() {
+    let busy = step(|_| (503, "busy")).await;
+    let result = answer(&with(&busy), "recovered-call").await.ok();
+    assert!(result.starts_with("instead of: FF0207") && result.contains("busy"), "{result}");
+    assert_eq!(busy.calls.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_receive_handler_sees_responses_of_any_status() {
+    let teapot = step(|_| (418, "short and stout")).await;
+    assert_eq!(answer(&with(&teapot), "received-call").await.ok(), "418: short and stout");
+}
+
+#[tokio::test]
+async fn a_failure_in_a_chain_ends_it() {
+    let wrong = step(|_| (400, "no")).await;
+    fails(&with(&wrong), "call-in-a-chain", (500, "FF0207"), "n", &["`step`"]).await;
+    let none = Serve::flows(&["fixture"]).start();
+    fails(&none, "call-in-a-chain", (404, "FF0205"), "n", &["`step`"]).await;
+}
+
+#[tokio::test]
+async fn times_are_kept() {
+    let folder = TempDir::new().unwrap();
+    let server = Serve::flows(&["fixture"]).with("--lease", "300");
+    let server = server.function("step", script(folder.path(), "slow.sh", "exec sleep 30")).start();
+    fails(&server, "slow-call", (504, "FF0206"), "n", &["`step`", "50 ms"]).await;
+    fails(&server, "slow-node", (504, "FF0209"), "n", &["50 ms"]).await;
+    answer(&server, "deadline").await.failed(504, "FF0210");
+}
+
+#[tokio::test]
+async fn a_url_that_a_request_names_is_called() {
+    let step = step(|_| (200, "from afar")).await;
+    let server = fixture();
+    assert_eq!(answer(&server, &format!("request&url={}/x", step.url)).await.ok(), "from afar");
+    // The definition is checked anew for each request.
+    let refused = answer(&server, "request&url=ftp://host/").await;
+    assert!(refused.failed(500, "FF0115").contains("ftp://host/"));
+}
+
+#[tokio::test]
+async fn a_flows_code_says_whether_to_try_again() {
+    let server = fixture();
+    fails(&server, "reject", (500, "FF0012"), "n", &["not this"]).await;
+    let answer = answer(&server, "retry").await;
+    let id = answer.id.clone().unwrap();
+    assert!(answer.failed(500, "FF0013").contains("not now"));
+    let shown = server.shown(&id);
+    let nodes = shown["nodes"].as_array().unwrap();
+    assert_eq!(nodes[0]["attempts"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_flows_code_that_runs_wild_harms_only_its_run() {
+    let server = Serve::flows(&["fixture"]).function("step", "echo").with("--guest-timeout", "300").start();
+    fails(&server, "trap", (500, "FF0006"), "n", &[]).await;
+    fails(&server, "endless", (500, "FF0007"), "n", &[]).await;
+    fails(&server, "greedy", (500, "FF0008"), "n", &[]).await;
+    assert_eq!(answer(&server, "call").await.ok(), "in");
+}
+
+#[tokio::test]
+async fn a_failed_run_answers_what_its_flow_says_and_cleans_up_once() {
+    let server = fixture();
+    let said = answer(&server, "failure-answered").await.failed(500, "FF0012");
+    assert!(said.starts_with("sorry: FF0012") && said.contains("no good"), "{said}");
+    let said = answer(&server, "failure-not-answered").await.failed(500, "FF0012");
+    assert!(said.starts_with("FF0012") && said.contains("no good"), "{said}");
+    assert_eq!(answer(&server, "finally-after-success").await.ok(), "in");
+    let log = server.log();
+    assert_eq!((log.matches("finally failure").count(), log.matches("finally success").count()), (2, 1), "{log}");
+}
+
+#[tokio::test]
+async fn edges_hand_on_what_they_should() {
+    gives("execution-edge", "b").await;
+    gives("forwarder", "in a forwarded b").await;
+    gives("inputs", "0 bytes, [left=in!left, right=in!right]").await;
+}
+
+#[tokio::test]
+async fn a_dag_with_several_ends_yields_what_its_aggregator_makes_and_else_nothing() {
+    gives("ends", "[b=inb, a=ina]").await;
+    gives("two-ends", "").await;
+}
+
+#[tokio::test]
+async fn a_sub_dag_is_a_node() {
+    gives("sub-dag", "in a b after").await;
+}
+
+#[tokio::test]
+async fn values_last_as_long_as_the_run() {
+    gives("values", "in true").await;
+    // So do those that are too large to be kept inside the state.
+    let large = "x".repeat(100 * 1024);
+    let result = fixture().result("fixture?case=values", large.clone()).await.ok();
+    assert_eq!(result, format!("{large} true"));
+}
+
+#[tokio::test]
+async fn a_flow_sees_its_request_without_its_secrets() {
+    let server = fixture();
+    let request = server.request("/function/fixture?case=request-seen&x=1&x=a%20b", "in");
+    let request = request.header("X-Faas-Flow-Reqid", "mine").header("x-team", "blue");
+    let request = request.header("Authorization", "Bearer secret").header("X-Faas-Flow-Wait", "60s");
+    let seen = server.send(request).await.ok();
+    assert_eq!(seen, r#"mine fixture n ["1", "a b"] ["blue"] []"#);
+}
+
+#[tokio::test]
+async fn a_call_is_sent_as_the_flow_says() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mirror = |method: Method, uri: Uri, headers: HeaderMap, body: String| async move {
+        let header = |name| headers.get(name).map_or("none", |value| value.to_str().unwrap());
+        format!("{method} {uri} {} {} {body}", header("x-team"), header("x-prepared"))
+    };
+    let router = Router::new().fallback(mirror);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let server = Serve::flows(&["fixture"]).function("step", url).start();
+    assert_eq!(answer(&server, "call-options").await.ok(), "PUT /deeper?q=a%20b%26c blue yes in prepared");
+}
+
+#[tokio::test]
+async fn a_definition_that_depends_on_the_request_is_checked_with_it() {
+    let server = fixture();
+    let cycle = answer(&server, "cycle").await.failed(500, "FF0105");
+    assert!(cycle.contains("a → b → a") || cycle.contains("b → a → b"), "{cycle}");
+    assert!(answer(&server, "nonsense").await.failed(500, "FF0005").contains("there is no case `nonsense`"));
+    let module = harness::module("fixture");
+    let checked = run(server.folder(), ["check", "--json", module.to_str().unwrap()]).json();
+    assert_eq!(checked["per-request"], true);
+}
