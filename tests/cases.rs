@@ -111,6 +111,13 @@ async fn keys_of_items_are_unique_and_well_formed() {
 }
 
 #[tokio::test]
+async fn a_for_each_over_too_much_is_refused() {
+    let server = fixture();
+    let answer = server.result("fixture?case=items", "x".repeat(100_001)).await.failed(500, "FF0221");
+    assert!(answer.contains("100001") && answer.contains("F/for-each"), "{answer}");
+}
+
+#[tokio::test]
 async fn no_more_branches_run_than_allowed() {
     let folder = TempDir::new().unwrap();
     // Each call leaves a mark while it runs, and says how many marks it saw.
@@ -154,6 +161,18 @@ async fn tries_end_and_what_cannot_pass_is_not_tried_again() {
     let wrong = step(|_| (404, "no such thing")).await;
     fails(&with(&wrong), "retried-call", (500, "FF0207"), "n", &["404", "no such thing"]).await;
     assert_eq!(wrong.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_run_pauses_where_its_flow_says_so() {
+    let busy = step(|_| (503, "busy")).await;
+    let server = with(&busy);
+    let paused = answer(&server, "paused").await;
+    assert_eq!((paused.status, busy.calls.load(Ordering::SeqCst)), (202, 3));
+    let id = paused.id.unwrap();
+    assert_eq!(server.get(&format!("/function/fixture/flow/{id}/state")).await.ok(), "paused");
+    let list = run(server.folder(), ["requests", "list", "--status", "paused", "--json"]).json();
+    assert_eq!(list[0]["request_id"], id.as_str());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use harness::{Serve, Server, run, script};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 
 fn chain() -> Server {
@@ -152,6 +153,53 @@ fn files_below(folder: &Path) -> Vec<u64> {
 }
 
 #[tokio::test]
+async fn a_failure_is_kept_as_a_result_is() {
+    let server = Serve::flows(&["async-chain"]).function("func1", "echo").start();
+    let id = server.post(CHAIN, "hi").await.id.expect("a request id");
+    let failure = server.result_of("async-chain", &id).await.failed(404, "FF0205");
+    assert!(failure.contains("`func2`") && failure.contains("n2"), "{failure}");
+    assert_eq!(server.get(&format!("{CHAIN}/flow/{id}/state")).await.ok(), "failed");
+}
+
+#[tokio::test]
+async fn the_branches_of_a_run_survive_the_death_of_its_server() {
+    let folder = TempDir::new().unwrap();
+    // Every item is noted; from the tenth on they wait for the gate.
+    let body = format!(
+        "cd '{}'; item=$(cat); echo \"$item\" >> begun; case $item in [a-i]) ;; *) until [ -e gate ]; do [ -e begun ] || exit 1; sleep 0.02; done ;; esac; printf '%s!' \"$item\"",
+        folder.path().display()
+    );
+    let step = script(folder.path(), "step.sh", &body);
+    let serve = || Serve::flows(&["fixture"]).with("--lease", "500").function("step", &step).start_in(folder.path());
+    let items: String = ('a'..='t').collect();
+    let server = serve();
+    let request = server.request("/function/fixture?case=items-two-at-a-time", items.clone());
+    server.send(request.header("X-Faas-Flow-Reqid", "branches")).await;
+    let begun = || fs::read_to_string(folder.path().join("begun")).unwrap_or_default();
+    until("the tenth item began", || begun().contains('j')).await;
+    server.kill();
+
+    fs::write(folder.path().join("gate"), "").unwrap();
+    let server = serve();
+    let expected: Vec<String> = items.chars().enumerate().map(|(index, item)| format!("{index}={item}!")).collect();
+    let result = server.result_of("fixture", "branches").await.ok();
+    assert_eq!(result, format!("[{}] after", expected.join(", ")));
+    // What was committed before is not done again: only what ran at that moment is.
+    let begun = begun();
+    let twice = items.chars().filter(|item| begun.matches(*item).count() > 1).count();
+    assert!((1..=2).contains(&twice), "{begun}");
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let poll = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), poll).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+}
+
+#[tokio::test]
 async fn a_run_survives_the_death_of_its_server() {
     let folder = TempDir::new().unwrap();
     let gate = "cat > input; until [ -e gate ]; do [ -e input ] || exit 1; sleep 0.02; done; cat input";
@@ -163,13 +211,7 @@ async fn a_run_survives_the_death_of_its_server() {
     let server = serve().start_in(folder.path());
     server.send(server.request(CHAIN, "hi").header("X-Faas-Flow-Reqid", "survivor")).await;
     let begun = folder.path().join("begun");
-    tokio::time::timeout(std::time::Duration::from_secs(60), async {
-        while !begun.exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("the second node began");
+    until("the second node began", || begun.exists()).await;
     server.kill();
 
     let shown = || run(folder.path(), ["requests", "show", "survivor", "--json"]).json();
