@@ -4,7 +4,7 @@ use faas_flow::{Context, Result, Workflow, flow};
 
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
-    workflow.dag().node("n1").modify(|data| Ok(data));
+    workflow.dag().node("n1").modify(Ok);
     Ok(())
 }
 

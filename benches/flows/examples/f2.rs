@@ -6,7 +6,7 @@ use faas_flow::{Context, Result, Workflow, flow};
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
     let dag = workflow.dag();
     for i in 1..=10 {
-        dag.node(format!("n{i}")).modify(|data| Ok(data));
+        dag.node(format!("n{i}")).modify(Ok);
     }
     for i in 1..10 {
         dag.edge(format!("n{i}"), format!("n{}", i + 1));

@@ -5,10 +5,10 @@ use faas_flow::{Context, Inputs, Result, Workflow, flow};
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
     let dag = workflow.dag();
-    dag.node("first").modify(|data| Ok(data));
+    dag.node("first").modify(Ok);
     let items = dag.for_each("each", |data| Ok((0..10).map(move |i| (format!("item-{i}"), data.clone()))));
-    items.aggregator(|inputs: Inputs| Ok(inputs.concat())).dag().node("n1").modify(|data| Ok(data));
-    dag.node("last").modify(|data| Ok(data));
+    items.aggregator(|inputs: Inputs| Ok(inputs.concat())).dag().node("n1").modify(Ok);
+    dag.node("last").modify(Ok);
     dag.edge("first", "each");
     dag.edge("each", "last");
     Ok(())

@@ -1,4 +1,5 @@
 //! What is not a flow is refused by name, and code is compiled once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "hostile/mod.rs"]
 mod hostile;
