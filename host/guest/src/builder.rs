@@ -14,7 +14,7 @@ use wasmtime::component::Resource;
 /// Dags within dags. The validator's limit is the same; here it stops a flow that would go on for ever.
 const DEPTH: usize = 32;
 /// All calls of `builder` together.
-const CALLS: usize = 100_000;
+const CALLS: usize = 50_000;
 /// All text together.
 const BYTES: usize = 16 << 20;
 

@@ -132,7 +132,8 @@ async fn a_definition_that_never_ends_is_cut_short() {
     assert_eq!(refused(DEEP).await, Code::NESTED_TOO_DEEP);
     let patient = Guests::new(Limits { call_timeout: Duration::from_secs(300), ..Limits::default() }, None).unwrap();
     let endless = patient.load(&flow(ENDLESS, ECHO)).unwrap();
-    assert_eq!(endless.define(run()).await.unwrap_err().code(), Code::DEFINITION_TOO_LARGE);
+    let refused_in_the_end = endless.define(run()).await.unwrap_err();
+    assert_eq!(refused_in_the_end.code(), Code::DEFINITION_TOO_LARGE, "{refused_in_the_end}");
     assert_eq!(refused(REFUSE).await, Code::DEFINE_FAILED);
     assert_eq!(refused(LOOP).await, Code::GUEST_OUT_OF_TIME);
     assert_eq!(refused(TRAP).await, Code::GUEST_TRAPPED);
