@@ -476,12 +476,16 @@ impl Live {
         inner.state.changed(|doc, _, bytes| {
             change.puts.push(Put { doc: doc.name(), expect: Expect::Absent, bytes: bytes.into() });
         });
+        // A run that paused waits for its operator, however many have ended since.
+        let ended = inner.state.run().status().is_final();
         let live = self.clone();
         tokio::spawn(async move {
             if let Err(error) = live.host.state.commit(&live.id, change).await {
                 tracing::warn!(run = %live.id, code = %error.code(), "cannot keep the history of the run: {error}");
             }
-            live.host.note_ended(live.id.clone()).await;
+            if ended {
+                live.host.note_ended(live.id.clone()).await;
+            }
         });
     }
 
