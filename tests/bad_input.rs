@@ -112,6 +112,31 @@ fn an_address_is_free_and_well_formed() {
 }
 
 #[test]
+fn a_function_says_what_is_to_be_set_and_shows_no_password() {
+    let folder = folder();
+    let module = format!("greet={}", module("greet").display());
+    let start = |environment: &[(&str, &str)]| {
+        let mut function = faas_flow(folder.path());
+        function.args(["function", &module, "--listen", "127.0.0.1:0"]).envs(environment.iter().copied());
+        let output = function.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Done { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    };
+    start(&[]).failed("FF0409", &["set state_store"]);
+    start(&[("state_stroe", "redis://r")]).failed("FF0410", &["did you mean `state_store`?"]);
+    start(&[("exec_timeout", "soon")]).failed("FF0409", &["exec_timeout", "1m30s"]);
+    start(&[("state_store", "memory"), ("secret_mount_path", "/nowhere")]).failed("FF0505", &["/nowhere"]);
+    let wrong = start(&[("state_store", "memory"), ("gateway", "http://u:s3cret@gateway")]);
+    assert!(!wrong.stderr.contains("s3cret"), "{}", wrong.stderr);
+    wrong.failed("FF0409", &["gateway must be"]);
+    fs::write(folder.path().join("flow.yml"), "environment:\n  state_store: redis://u:s3cret@r\n").unwrap();
+    let shown = run(folder.path(), ["config", "--file", "flow.yml"]).ok();
+    assert!(shown.contains("redis://***@r") && !shown.contains("s3cret"), "{shown}");
+    fs::write(folder.path().join("flow.yml"), "environment:\n  colour: red\n").unwrap();
+    run(folder.path(), ["config", "--file", "flow.yml"]).failed("FF0410", &["colour"]);
+}
+
+#[test]
 fn malformed_options_are_quoted() {
     let folder = folder();
     for bad in ["./no-such-program", ""] {
@@ -163,6 +188,35 @@ fn a_store_is_opened_where_it_is_asked_to_be() {
     run(folder.path(), ["requests", "list"]).failed("FF0309", &[".faas-flow/state.db"]);
     chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).ok();
     chain(folder.path(), "echo", &["--state", "sqlite:state.db?mode=ro"]).failed("FF0302", &["state.db"]);
+}
+
+#[test]
+fn a_store_that_another_process_has_locked_is_named() {
+    let folder = folder();
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).ok();
+    let database = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
+    database.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let locked = chain(folder.path(), "echo", &["--state", "sqlite:state.db?busy_timeout_ms=10"]);
+    locked.failed("FF0301", &["state.db"]);
+    database.execute_batch("ROLLBACK").unwrap();
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).ok();
+}
+
+#[test]
+fn a_store_that_is_full_is_named() {
+    let folder = folder();
+    let much = script(folder.path(), "much.sh", "cat > /dev/null; head -c 30000 /dev/zero");
+    chain(folder.path(), "echo", &["--state", "sqlite:state.db?max_pages=40", "--request-id", "small"]).ok();
+    let full = chain(folder.path(), much.to_str().unwrap(), &["--state", "sqlite:state.db?max_pages=8"]);
+    full.failed("FF0303", &["state.db"]);
+    run(folder.path(), ["requests", "show", "small", "--state", "sqlite:state.db"]).ok();
+}
+
+#[test]
+fn a_function_that_answers_with_too_much_is_named() {
+    let folder = folder();
+    let much = script(folder.path(), "much.sh", "cat > /dev/null; head -c 70000000 /dev/zero");
+    chain(folder.path(), much.to_str().unwrap(), &[]).failed("FF0219", &["func1"]);
 }
 
 #[test]

@@ -5,9 +5,11 @@ mod harness;
 
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::AppendHeaders;
 use harness::{Answer, Serve, Server, run, script};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 fn fixture() -> Server {
@@ -43,6 +45,9 @@ struct Step {
     seen: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
+/// Asks for two seconds of patience.
+const LATER: &str = "later";
+
 async fn step(answer: fn(usize) -> (u16, &'static str)) -> Step {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -53,7 +58,8 @@ async fn step(answer: fn(usize) -> (u16, &'static str)) -> Step {
         let key = headers.get("x-faas-flow-idempotency-key").unwrap().to_str().unwrap().to_owned();
         keys.lock().unwrap().push(key);
         let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst));
-        (StatusCode::from_u16(status).unwrap(), body)
+        let later = (body == LATER).then_some(("retry-after", "2"));
+        (StatusCode::from_u16(status).unwrap(), AppendHeaders(later), body)
     });
     tokio::spawn(async move { axum::serve(listener, router).await });
     Step { url, calls, seen }
@@ -141,6 +147,42 @@ async fn a_call_is_tried_again_with_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_call_is_tried_again_on_the_statuses_that_its_flow_names() {
+    let missing = step(|call| if call == 0 { (404, "not yet") } else { (200, "there") }).await;
+    assert_eq!(answer(&with(&missing), "call-retried-on-404").await.ok(), "there");
+    let busy = step(|_| (503, "busy")).await;
+    fails(&with(&busy), "call-retried-on-404", (500, "FF0207"), "n", &["503", "busy"]).await;
+    assert_eq!(busy.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_long_wait_is_stored_and_outlives_the_server() {
+    let step = step(|call| if call == 0 { (503, LATER) } else { (200, "at last") }).await;
+    let folder = TempDir::new().unwrap();
+    let serve = || {
+        let serve = Serve::flows(&["fixture"]).function("step", &step.url);
+        serve.with("--lease", "500ms").with("--longest-sleep", "0").start_in(folder.path())
+    };
+    let shown = || run(folder.path(), ["requests", "show", "waits", "--json"]).json();
+    let server = serve();
+    let began = Instant::now();
+    let request = server.request("/function/fixture?case=retried-call-in-a-node", "in");
+    let accepted = server.send(request.header("X-Faas-Flow-Reqid", "waits").header("X-Faas-Flow-Wait", "1ms")).await;
+    assert_eq!(accepted.status, 202);
+    while step.calls.load(Ordering::SeqCst) == 0 || shown()["nodes"][0]["waits_until"].is_null() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.kill();
+    let server = serve();
+    assert_eq!(server.result_of("fixture", "waits").await.ok(), "at last done");
+    assert!(began.elapsed() >= Duration::from_secs(2), "the step function asked for two seconds");
+    let keys = step.seen.lock().unwrap().clone();
+    assert_eq!(keys, ["waits/n/1", "waits/n/1"], "one operation, one key");
+    let attempts = &shown()["nodes"][0]["attempts"];
+    assert_eq!((attempts.as_array().unwrap().len(), &attempts[0]["failure"]["code"]), (2, &"FF0207".into()));
+}
+
+#[tokio::test]
 async fn a_node_is_tried_again_and_its_history_says_so() {
     let step = step(|calls| if calls < 2 { (503, "busy") } else { (200, "at last") }).await;
     let server = with(&step);
@@ -170,7 +212,7 @@ async fn a_run_pauses_where_its_flow_says_so() {
     let paused = answer(&server, "paused").await;
     assert_eq!((paused.status, busy.calls.load(Ordering::SeqCst)), (202, 3));
     let id = paused.id.unwrap();
-    assert_eq!(server.get(&format!("/function/fixture/flow/{id}/state")).await.ok(), "paused");
+    assert_eq!(server.get(&format!("/function/fixture/flow/{id}/state")).await.ok(), "PAUSED");
     let list = run(server.folder(), ["requests", "list", "--status", "paused", "--json"]).json();
     assert_eq!(list[0]["request_id"], id.as_str());
 }
@@ -194,13 +236,13 @@ async fn a_failure_in_a_chain_ends_it() {
     let wrong = step(|_| (400, "no")).await;
     fails(&with(&wrong), "call-in-a-chain", (500, "FF0207"), "n", &["`step`"]).await;
     let none = Serve::flows(&["fixture"]).start();
-    fails(&none, "call-in-a-chain", (404, "FF0205"), "n", &["`step`"]).await;
+    fails(&none, "call-in-a-chain", (502, "FF0205"), "n", &["`step`"]).await;
 }
 
 #[tokio::test]
 async fn times_are_kept() {
     let folder = TempDir::new().unwrap();
-    let server = Serve::flows(&["fixture"]).with("--lease", "300");
+    let server = Serve::flows(&["fixture"]).with("--lease", "300ms");
     let server = server.function("step", script(folder.path(), "slow.sh", "exec sleep 30")).start();
     fails(&server, "slow-call", (504, "FF0206"), "n", &["`step`", "50 ms"]).await;
     fails(&server, "slow-node", (504, "FF0209"), "n", &["50 ms"]).await;
@@ -231,8 +273,10 @@ async fn a_flows_code_says_whether_to_try_again() {
 
 #[tokio::test]
 async fn a_flows_code_that_runs_wild_harms_only_its_run() {
-    let server = Serve::flows(&["fixture"]).function("step", "echo").with("--guest-timeout", "300").start();
+    let server = Serve::flows(&["fixture"]).function("step", "echo").with("--guest-timeout", "300ms").start();
     fails(&server, "trap", (500, "FF0006"), "n", &[]).await;
+    let recovered = answer(&server, "recovered-crash").await.ok();
+    assert!(recovered.starts_with("instead of: FF0006") && !recovered.contains("earlier call"), "{recovered}");
     fails(&server, "endless", (500, "FF0007"), "n", &[]).await;
     fails(&server, "greedy", (500, "FF0008"), "n", &[]).await;
     assert_eq!(answer(&server, "call").await.ok(), "in");
@@ -246,7 +290,15 @@ async fn a_failed_run_answers_what_its_flow_says_and_cleans_up_once() {
     let said = answer(&server, "failure-not-answered").await.failed(500, "FF0012");
     assert!(said.starts_with("FF0012") && said.contains("no good"), "{said}");
     assert_eq!(answer(&server, "finally-after-success").await.ok(), "in");
-    let log = server.log();
+    // What the server says arrives by another way than its answer.
+    let mut log = server.log();
+    for _ in 0..500 {
+        if log.contains("finally success") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        log = server.log();
+    }
     assert_eq!((log.matches("finally failure").count(), log.matches("finally success").count()), (2, 1), "{log}");
 }
 

@@ -19,32 +19,41 @@ pub struct Flow {
     copies: usize,
     /// Whether the caller must ask for the result: a single node answers with it anyway.
     wait: bool,
+    /// The payloads, in bytes.
+    pub sizes: [usize; 2],
+    /// Clients at a time.
+    concurrencies: &'static [usize],
 }
 
-pub const FLOWS: [Flow; 6] = [
-    Flow { name: "F1", module: "f1", copies: 1, wait: false },
-    Flow { name: "F2", module: "f2", copies: 1, wait: true },
-    Flow { name: "F3", module: "f3", copies: 10, wait: true },
-    Flow { name: "F4", module: "f4", copies: 10, wait: true },
-    Flow { name: "F5", module: "f5", copies: 1, wait: true },
-    Flow { name: "F6", module: "f6", copies: 1, wait: false },
+/// What the original was measured with.
+const SIZES: [usize; 2] = [64, 16 * 1024];
+const CONCURRENCIES: &[usize] = &[1, 16];
+
+pub const FLOWS: [Flow; 7] = [
+    Flow { name: "F1", module: "f1", copies: 1, wait: false, sizes: SIZES, concurrencies: CONCURRENCIES },
+    Flow { name: "F2", module: "f2", copies: 1, wait: true, sizes: SIZES, concurrencies: CONCURRENCIES },
+    Flow { name: "F3", module: "f3", copies: 10, wait: true, sizes: SIZES, concurrencies: CONCURRENCIES },
+    Flow { name: "F4", module: "f4", copies: 10, wait: true, sizes: SIZES, concurrencies: CONCURRENCIES },
+    Flow { name: "F5", module: "f5", copies: 1, wait: true, sizes: SIZES, concurrencies: CONCURRENCIES },
+    Flow { name: "F6", module: "f6", copies: 1, wait: false, sizes: SIZES, concurrencies: CONCURRENCIES },
+    // As wide as its payload is long.
+    Flow { name: "F7", module: "f7", copies: 1, wait: true, sizes: [1000, 10_000], concurrencies: &[1] },
 ];
 
 /// A pair of stores to measure with.
 pub struct Store {
     /// What it is called.
     pub name: &'static str,
-    /// The options of `serve`; `{}` is a fresh folder.
+    /// The options of `serve`; `{}` is a fresh folder, `{redis}` a fresh Redis server.
     pub options: [&'static str; 4],
 }
 
-pub const STORES: [Store; 2] = [
+pub const STORES: [Store; 3] = [
     Store { name: "memory", options: ["--state", "memory", "--data-store", "memory"] },
     Store { name: "sqlite", options: ["--state", "sqlite:{}/state.db", "--data-store", "files:{}/data"] },
+    Store { name: "redis", options: ["--state", "{redis}", "--data-store", "{redis}"] },
 ];
 
-/// Clients at a time.
-const CONCURRENCIES: [usize; 2] = [1, 16];
 /// Run before the measurement begins.
 const WARM_UP: Duration = Duration::from_millis(500);
 
@@ -60,13 +69,14 @@ pub fn measure(
     eprint!("{} {:<6} {size:>5} B:", flow.name, store.name);
     let server = Server::start(options, echo, store, flow)?;
     let mut rows = Vec::new();
-    for concurrency in CONCURRENCIES {
+    for &concurrency in flow.concurrencies {
         let clients = (0..concurrency).map(|i| client(&server, flow, size, i)).collect::<Result<Vec<_>>>()?;
         let what = || format!("{} with {} store, {size} bytes", flow.name, store.name);
         let Measured { clients, .. } = load::run(Load { clients, time: WARM_UP.min(time) }).with_context(what)?;
-        let before = server.cpu()?;
+        let (before, commits_before) = (server.cpu()?, server.redis_commits()?);
         let Measured { elapsed, mut latencies, .. } = load::run(Load { clients, time }).with_context(what)?;
         let cpu = server.cpu()? - before;
+        let commits = server.redis_commits()?.map(|after| after - commits_before.unwrap_or(0));
         latencies.sort_unstable();
         let runs = latencies.len() as f64;
         let row = Row {
@@ -81,6 +91,8 @@ pub fn measure(
             rss_mib: server.memory("VmHWM")?,
             ready_ms: server.ready.as_secs_f64() * 1e3,
             idle_rss_mib: server.idle_mib,
+            redis_round_trip_ms: server.redis_round_trip()?.map(|trip| trip.as_secs_f64() * 1e3),
+            redis_commits_per_run: commits.map(|commits| commits as f64 / runs),
         };
         eprint!("  {:.0} runs/s at {concurrency}", row.runs_per_s);
         rows.push(row);
@@ -89,14 +101,14 @@ pub fn measure(
     Ok(rows)
 }
 
-fn client(server: &Server, flow: &Flow, size: usize, number: usize) -> Result<Client> {
+pub fn client(server: &Server, flow: &Flow, size: usize, number: usize) -> Result<Client> {
     // Every client has bytes of its own, so that no run's result can pass for another's.
     let payload: Vec<u8> = (0..size).map(|i| b'!' + ((i * 31 + number * 7) % 90) as u8).collect();
     let wait = if flow.wait { "X-Faas-Flow-Wait: 30s\r\n" } else { "" };
     Client::new(server.address, &format!("/function/{}", flow.module), wait, &payload, payload.repeat(flow.copies))
 }
 
-fn quantile(sorted: &[Duration], q: f64) -> f64 {
+pub fn quantile(sorted: &[Duration], q: f64) -> f64 {
     let at = ((sorted.len() as f64 * q) as usize).min(sorted.len().saturating_sub(1));
     sorted.get(at).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
 }

@@ -10,8 +10,10 @@ mod client;
 mod echo;
 mod load;
 mod original;
+mod redis;
 mod report;
 mod server;
+mod swap;
 
 use anyhow::{Result, bail};
 use cell::{FLOWS, Flow, STORES, Store};
@@ -31,8 +33,11 @@ struct Options {
     #[arg(long, value_delimiter = ',', value_name = "F1,F2,…")]
     flows: Vec<String>,
     /// Only these stores
-    #[arg(long, value_delimiter = ',', value_name = "memory,sqlite")]
+    #[arg(long, value_delimiter = ',', value_name = "memory,sqlite,redis")]
     stores: Vec<String>,
+    /// Measure instead what swaps cost those who call the flow meanwhile
+    #[arg(long, conflicts_with_all = ["flows", "stores"])]
+    swaps: bool,
     /// How long each row is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -59,10 +64,13 @@ fn run(options: &Options) -> Result<()> {
     let stores = chosen("store", &options.stores, &STORES, |store: &Store| store.name)?;
     let time = Duration::try_from_secs_f64(options.seconds)?;
     let echo = echo::start()?;
+    if options.swaps {
+        return swap::measure(options, echo, time);
+    }
     let mut rows = Vec::new();
     for store in &stores {
         for flow in &flows {
-            for size in [64, 16 * 1024] {
+            for size in flow.sizes {
                 let measured = cell::measure(options, echo, store, flow, size, time)?;
                 for row in measured {
                     if options.json {

@@ -24,11 +24,29 @@ pub struct Row {
     pub ready_ms: f64,
     /// Resident before the first run.
     pub idle_rss_mib: f64,
+    /// Between the generator and Redis, in the middle of the runs: the median of bare `PING`s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_round_trip_ms: Option<f64>,
+    /// Commits to Redis, each one round trip, per run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_commits_per_run: Option<f64>,
 }
 
 /// One line.
 pub fn json(row: &Row) -> Result<()> {
     println!("{}", serde_json::to_string(row)?);
+    Ok(())
+}
+
+/// Named figures: a line each, or one JSON object.
+pub fn figures_of(figures: &impl Serialize, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(figures)?);
+        return Ok(());
+    }
+    for (name, value) in serde_json::to_value(figures)?.as_object().into_iter().flatten() {
+        println!("{name:<22}{:>10.3}", value.as_f64().unwrap_or(f64::NAN));
+    }
     Ok(())
 }
 
@@ -51,7 +69,7 @@ pub fn table(rows: &[Row]) {
             row.cpu_ms_per_run,
             row.rss_mib
         );
-        match figures(row.flow, row.size) {
+        match figures(row.flow, row.store, row.size) {
             Some(original) if row.concurrency == 1 => {
                 println!(" │ {:>6} {:>6} {:>6}", "", times(original.p50_ms / row.p50_ms), "")
             }
@@ -74,9 +92,20 @@ pub fn table(rows: &[Row]) {
         median(|row| row.ready_ms),
         median(|row| row.idle_rss_mib)
     );
+    for row in rows.iter().filter(|row| row.concurrency == 1) {
+        if let (Some(trip), Some(commits)) = (row.redis_round_trip_ms, row.redis_commits_per_run) {
+            println!(
+                "{} {} B with Redis: {commits:.1} commits a run; the median run takes {:.1} times as long as so many bare \
+                 round trips of {trip:.3} ms",
+                row.flow,
+                row.size,
+                row.p50_ms / (commits * trip)
+            );
+        }
+    }
     println!(
-        "right of the line: how many times better than the original with its in-memory store, which was not measured \
-         here,\nbut on the same kind of machine (2 cores, x86-64) in November 2026; runs per second include the load \
+        "right of the line: how many times better than the original with Redis, or else in memory, which was not \
+         measured here,\nbut on the same kind of machine (2 cores, x86-64) in November 2026; runs per second include the load \
          generator's share of it"
     );
 }

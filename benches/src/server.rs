@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::cell::{Flow, Store};
+use crate::redis::Redis;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,6 +25,7 @@ pub struct Server {
     pub ready: Duration,
     /// Resident when it had nothing to do yet.
     pub idle_mib: f64,
+    redis: Option<Redis>,
     _folder: TempDir,
 }
 
@@ -43,7 +45,10 @@ impl Server {
         command.current_dir(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]);
         command.arg(options.modules.join(flow.module).with_extension("wasm"));
         command.arg("--function").arg(format!("echo=http://{echo}"));
-        command.args(store.options.map(|option| option.replace("{}", &folder.path().to_string_lossy())));
+        let redis = store.options.contains(&"{redis}").then(|| Redis::start(folder.path())).transpose()?;
+        let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
+        let fill = |option: &str| option.replace("{}", &folder.path().to_string_lossy()).replace("{redis}", &redis_url);
+        command.args(store.options.map(fill));
         let began = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
@@ -63,11 +68,22 @@ impl Server {
             child,
             ready: Duration::ZERO,
             idle_mib: 0.0,
+            redis,
             _folder: folder,
         };
         server.health()?;
         server.ready = began.elapsed();
         Ok(server)
+    }
+
+    /// How many commits Redis has executed.
+    pub fn redis_commits(&self) -> Result<Option<u64>> {
+        self.redis.as_ref().map(Redis::commits).transpose()
+    }
+
+    /// The median of bare round trips to Redis.
+    pub fn redis_round_trip(&self) -> Result<Option<Duration>> {
+        self.redis.as_ref().map(Redis::round_trip).transpose()
     }
 
     fn health(&self) -> Result<()> {

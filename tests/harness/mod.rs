@@ -29,12 +29,26 @@ pub fn module(name: &str) -> PathBuf {
     module
 }
 
+/// A version of the flow `versions`, in this folder: its number stamps what it makes, its mode says what it is like.
+pub fn version(folder: &Path, number: u16, mode: &str) -> PathBuf {
+    const MARK: &[u8] = b"faas-flow-version:0000:okay";
+    let mut bytes = fs::read(module("versions")).unwrap();
+    let at = bytes.windows(MARK.len()).position(|window| window == MARK).expect("the mark");
+    let mark = format!("faas-flow-version:{number:04}:{mode}");
+    assert_eq!(mark.len(), MARK.len());
+    bytes[at..at + MARK.len()].copy_from_slice(mark.as_bytes());
+    let path = folder.join(format!("{number}-{mode}.wasm"));
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
 /// The binary, in a folder of the test's own.
 pub fn faas_flow(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_faas-flow"));
     command.current_dir(folder).stdin(Stdio::null()).env_remove("RUST_LOG").env("NO_COLOR", "1");
     for (variable, _) in std::env::vars_os() {
-        if variable.to_string_lossy().starts_with("FAAS_FLOW_") {
+        let name = variable.to_string_lossy();
+        if name.starts_with("FAAS_FLOW_") || name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             command.env_remove(variable);
         }
     }
@@ -102,6 +116,7 @@ pub struct Server {
 
 /// How to start a server.
 pub struct Serve {
+    command: &'static str,
     flows: Vec<PathBuf>,
     arguments: Vec<String>,
 }
@@ -109,7 +124,27 @@ pub struct Serve {
 impl Serve {
     /// Flows by the names of their modules.
     pub fn flows(names: &[&str]) -> Self {
-        Self { flows: names.iter().map(|name| module(name)).collect(), arguments: Vec::new() }
+        Self { command: "serve", flows: names.iter().map(|name| module(name)).collect(), arguments: Vec::new() }
+    }
+
+    /// A replica of a function.
+    pub fn replica(name: &str) -> Self {
+        Self {
+            command: "function",
+            flows: vec![format!("{name}={}", module(name).display()).into()],
+            arguments: Vec::new(),
+        }
+    }
+
+    /// A flow by its module's file.
+    pub fn file(name: &str, module: &Path) -> Self {
+        let flow = format!("{name}={}", module.display()).into();
+        Self { command: "serve", flows: vec![flow], arguments: Vec::new() }
+    }
+
+    /// A function and not a server of one's own.
+    pub fn like_a_function(self) -> Self {
+        Self { command: "function", ..self }
     }
 
     pub fn function(self, name: &str, target: impl AsRef<OsStr>) -> Self {
@@ -118,6 +153,11 @@ impl Serve {
 
     pub fn with(mut self, option: &str, value: &str) -> Self {
         self.arguments.extend([option.to_owned(), value.to_owned()]);
+        self
+    }
+
+    pub fn flag(mut self, option: &str) -> Self {
+        self.arguments.push(option.to_owned());
         self
     }
 
@@ -131,35 +171,18 @@ impl Serve {
 
     /// A server whose state is in this folder.
     pub fn start_in(self, folder: &Path) -> Server {
+        Server::start(self.command_in(folder))
+    }
+
+    /// What starts it.
+    pub fn command_in(self, folder: &Path) -> Command {
         let mut command = faas_flow(folder);
-        command.arg("serve").args(self.flows).args(["--listen", "127.0.0.1:0"]).args(self.arguments);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let (mut address, mut said) = (None, String::new());
-        loop {
-            let mut line = String::new();
-            if stderr.read_line(&mut line).unwrap() == 0 {
-                panic!("the server ended early: {:?}\n{said}", child.wait());
-            }
-            if let Some(url) = line.strip_prefix("serves http://") {
-                address = url.split('/').next().map(str::to_owned);
-            }
-            said.push_str(&line);
-            if line == "ready\n" {
-                break;
-            }
+        // Functions of one machine's tests share neither a port for metrics nor a lock file.
+        if self.command == "function" {
+            command.env("metrics_port", "0").env("TMPDIR", folder);
         }
-        let log = Arc::new(Mutex::new(said));
-        let writer = log.clone();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let mut log = writer.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
-        Server { address: address.expect("the server said where it is"), client, child, log, folder: None }
+        command.arg(self.command).args(self.flows).args(["--listen", "127.0.0.1:0"]).args(self.arguments);
+        command
     }
 }
 
@@ -189,6 +212,47 @@ impl Answer {
 }
 
 impl Server {
+    /// Starts a command that ends up as a server of ours, and waits until that is ready.
+    pub fn start(command: Command) -> Self {
+        Self::start_until("ready", command)
+    }
+
+    /// The same, until a line begins so.
+    pub fn start_until(beginning: &str, mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let (mut address, mut said) = (None, String::new());
+        loop {
+            let mut line = String::new();
+            if stderr.read_line(&mut line).unwrap() == 0 {
+                panic!("the server ended early: {:?}\n{said}", child.wait());
+            }
+            if let Some((_, url)) = line.split_once("http://").filter(|(said, _)| said.starts_with("serves ")) {
+                address = url.split('/').next().map(str::to_owned);
+            }
+            said.push_str(&line);
+            if line.starts_with(beginning) {
+                break;
+            }
+        }
+        let log = Arc::new(Mutex::new(said));
+        let writer = log.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut log = writer.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
+        Server { address: address.expect("the server said where it is"), client, child, log, folder: None }
+    }
+
+    /// The process that was started.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -217,13 +281,13 @@ impl Server {
         self.send(self.request(&format!("/function/{flow}"), body).header("X-Faas-Flow-Wait", "60s")).await
     }
 
-    /// Asks for the result of a run until there is one.
+    /// Asks for the result of a run until there is one; the run itself may still wait in a queue.
     pub async fn result_of(&self, flow: &str, id: &str) -> Answer {
         let path = format!("/function/{flow}/flow/{id}/result");
         let poll = async {
             loop {
                 let answer = self.get(&path).await;
-                if answer.status != 202 {
+                if answer.status != 202 && answer.code.as_deref() != Some("FF0212") {
                     return answer;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -245,6 +309,25 @@ impl Server {
     /// `requests show ID --json` on the server's state.
     pub fn shown(&self, id: &str) -> Value {
         run(self.folder(), ["requests", "show", id, "--json"]).json()
+    }
+
+    /// Sends it a signal: `TERM`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end; yields its exit code.
+    pub async fn end(&mut self, at_most: Duration) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(at_most, ended).await.expect("it ends in time")
     }
 
     /// As `kill -9`.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 /// Runs all checks; ends at the first that fails, with the durations up to there.
 pub fn run(place: &Place) -> Result<()> {
-    let steps: [(&str, Step); 7] = [
+    let steps: [(&str, Step); 8] = [
         ("set-up", |place| {
             setup::for_modules(place)?;
-            setup::for_ci(place)
+            setup::for_ci(place)?;
+            setup::for_tests(place)
         }),
         ("format", |place| place.cargo("fmt").args(["--all", "--check"]).must("the format differs: run `cargo fmt`")),
         ("unused dependencies", |place| {
@@ -22,6 +23,7 @@ pub fn run(place: &Place) -> Result<()> {
             deny.current_dir(&place.root).args(["--workspace", "check", "bans", "licenses", "sources"]);
             deny.must("what deny.toml forbids")
         }),
+        ("deployment", crate::deploy::check),
         ("lints", |place| {
             let mut clippy = place.cargo("clippy");
             clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]).must("lints")
@@ -53,7 +55,7 @@ type Step = fn(&Place) -> Result<()>;
 fn lint_flows(place: &Place) -> Result<()> {
     let mut clippy = place.cargo("clippy");
     clippy.args(["--target", TARGET, "--package", "faas-flow"]);
-    for name in place.examples_with("Cargo.toml")? {
+    for name in place.rust_flows()? {
         clippy.arg("--package").arg(format!("example-{name}"));
     }
     clippy.args(["--", "-D", "warnings"]).must("lints of flows")

@@ -75,8 +75,8 @@ pub fn run(place: &Place) -> Result<()> {
     let (program, state) = (server.program.clone(), server.state.clone());
     server.stop()?;
     eprintln!("\nThe history stays. Look at it with:");
-    eprintln!("  {} requests list --state {state}", program.display());
-    eprintln!("  {} requests show --state {state} REQUEST-ID", program.display());
+    eprintln!("  {} requests list --state-store {state}", program.display());
+    eprintln!("  {} requests show --state-store {state} REQUEST-ID", program.display());
     eprintln!("The flows are in examples/, and README.md shows how to write one.");
     Ok(())
 }

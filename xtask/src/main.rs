@@ -2,10 +2,12 @@
 
 mod ci;
 mod demo;
+mod deploy;
 mod modules;
 mod place;
 mod run;
 mod setup;
+mod template;
 
 use clap::{Parser, Subcommand};
 use place::Place;
@@ -24,7 +26,7 @@ struct Arguments {
 enum Task {
     /// Install what the other tasks need and this machine lacks; say so first
     Setup {
-        /// Also what `ci` needs
+        /// Also what `ci` needs, its servers included
         #[arg(long)]
         ci: bool,
     },
@@ -38,9 +40,29 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Check the chart and the other files in deploy/ with the tools that will read them
+    Deploy {
+        /// Renew the rendered base of kustomize instead
+        #[arg(long)]
+        render: bool,
+    },
+    /// Renew the SDK in template/, which is a copy
+    Template,
     /// Measure: runs per second, latency, memory
     Bench {
         /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Simulate replicas, queue and stores that fail, under virtual time
+    Sim {
+        /// Passed on to the simulation: `--seeds`, `--seed`, `--json`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Kill replicas and Redis while flows run, and check that nothing is lost
+    Chaos {
+        /// Passed on: `--runs`, `--seed`, `--json`, `--keep`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -77,6 +99,9 @@ fn run() -> anyhow::Result<()> {
             demo::run(&place)
         }
         Task::Test { arguments } => test(&place, &arguments),
+        Task::Deploy { render: true } => deploy::render(&place),
+        Task::Deploy { render: false } => deploy::check(&place),
+        Task::Template => template::renew(&place),
         Task::Bench { arguments } => {
             setup::wasm_target()?;
             let flows = modules::build_for_bench(&place)?;
@@ -89,12 +114,35 @@ fn run() -> anyhow::Result<()> {
             bench.arg("--host").arg(programs.join("faas-flow")).arg("--modules").arg(flows).args(arguments);
             bench.must("the benchmark")
         }
+        Task::Sim { arguments } => {
+            setup::for_modules(&place)?;
+            modules::build(&place)?;
+            place.cargo("test").args(["--quiet", "--workspace", "--no-run"]).must("building the simulation")?;
+            Command::new(place.target.join("debug/faas-flow-sim")).args(arguments).must("the simulation")
+        }
+        Task::Chaos { arguments } => {
+            setup::for_modules(&place)?;
+            setup::for_tests(&place)?;
+            modules::build(&place)?;
+            chaos(&place, &arguments)
+        }
         Task::Ci => ci::run(&place),
     }
 }
 
+/// With the programs that the tests use too.
+fn chaos(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
+    // As the tests are built: another choice of packages has other features, and wasmtime compiles for minutes again.
+    place.cargo("test").args(["--quiet", "--workspace", "--no-run"]).must("building the programs")?;
+    let programs = place.target.join("debug");
+    let mut chaos = Command::new(programs.join("faas-flow-chaos"));
+    chaos.arg("--host").arg(programs.join("faas-flow")).arg("--gateway").arg(programs.join("faas-flow-gateway"));
+    chaos.arg("--modules").arg(&place.modules).args(arguments).must("the chaos")
+}
+
 fn test(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
     setup::for_modules(place)?;
+    setup::for_tests(place)?;
     modules::build(place)?;
     place.cargo("test").arg("--workspace").args(arguments).must("the tests")
 }

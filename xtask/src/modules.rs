@@ -10,6 +10,9 @@ use std::process::Command;
 use std::time::Instant;
 use wit_component::ComponentEncoder;
 
+/// Packages of flows in `tests/`, and what their modules are called.
+pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
+
 /// Builds every example that is not up to date.
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
@@ -35,7 +38,7 @@ pub fn module(place: &Place, example: &str) -> PathBuf {
 }
 
 fn rust(place: &Place) -> Result<()> {
-    let names = place.examples_with("Cargo.toml")?;
+    let names = place.rust_flows()?;
     if names.is_empty() {
         return Ok(());
     }
@@ -45,15 +48,21 @@ fn rust(place: &Place) -> Result<()> {
     for name in &names {
         cargo.arg("--package").arg(format!("example-{name}"));
     }
-    // The flow that the tests have besides the examples.
-    cargo.args(["--package", "fixture-flow"]);
+    // The flows that the tests have besides the examples.
+    for (package, _) in OF_TESTS {
+        cargo.args(["--package", package]);
+    }
     cargo.must("building flows")?;
     let built = place.target.join(TARGET).join("flow");
     for name in &names {
         let file = format!("example_{}.wasm", name.replace('-', "_"));
         encode(&built.join(file), &module(place, name))?;
     }
-    encode(&built.join("fixture_flow.wasm"), &module(place, "fixture"))
+    for (package, name) in OF_TESTS {
+        let file = format!("{}.wasm", package.replace('-', "_"));
+        encode(&built.join(file), &module(place, name))?;
+    }
+    Ok(())
 }
 
 /// Builds the benchmark's flows: `<cache>/modules/bench/<flow>.wasm`, in the folder that this returns.
@@ -63,7 +72,7 @@ pub fn build_for_bench(place: &Place) -> Result<PathBuf> {
     let mut cargo = place.cargo("build");
     cargo.args(["--quiet", "--profile", "flow", "--target", TARGET, "--package", "bench-flows", "--examples"]);
     cargo.must("building the benchmark's flows")?;
-    for flow in ["f1", "f2", "f3", "f4", "f5", "f6"] {
+    for flow in ["f1", "f2", "f3", "f4", "f5", "f6", "f7"] {
         let core = place.target.join(TARGET).join("flow/examples").join(flow).with_extension("wasm");
         encode(&core, &folder.join(flow).with_extension("wasm"))?;
     }

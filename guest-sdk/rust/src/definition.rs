@@ -89,6 +89,8 @@ pub(crate) struct Call {
     pub recover: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Backoff>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retry_on: Vec<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }

@@ -111,6 +111,9 @@ fn play_call(host: &builder::Call, call: &plain::Call) {
     call.receive.iter().for_each(|id| host.receive(id));
     call.recover.iter().for_each(|id| host.recover(id));
     call.retry.iter().for_each(|policy| host.retry((*policy).into()));
+    if !call.retry_on.is_empty() {
+        host.retry_on(&call.retry_on);
+    }
     call.timeout_ms.iter().for_each(|ms| host.timeout(*ms));
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct CallModel {
     pub receive: Option<Receive>,
     pub recover: Option<Recover>,
     pub retry: Option<Backoff>,
+    pub retry_on: Vec<u16>,
     pub timeout_ms: Option<u64>,
 }
 
@@ -129,10 +130,16 @@ impl Call {
         self.with(|call| call.recover = Some(Rc::new(move |failure| recover(failure).map(Into::into))))
     }
 
-    /// How to try this call again: after connection errors, timeouts, the statuses 408, 429 and 5xx, and a closure's
-    /// [`Failure::Retry`](crate::Failure::Retry).
+    /// How to try this call again: after connection errors, timeouts, the statuses 408, 429 and 5xx or those of
+    /// [`Call::retry_on`], and a closure's [`Failure::Retry`](crate::Failure::Retry).
     pub fn retry(&self, policy: Backoff) -> Self {
         self.with(|call| call.retry = Some(policy))
+    }
+
+    /// The statuses of a response, 100 to 599, after which the call is tried again as [`Call::retry`] says, in place of
+    /// 408, 429 and 5xx.
+    pub fn retry_on(&self, statuses: &[u16]) -> Self {
+        self.with(|call| call.retry_on = statuses.to_vec())
     }
 
     /// The longest that one try of the call may take.

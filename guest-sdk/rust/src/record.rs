@@ -101,6 +101,7 @@ impl Recorder {
             receive: receive.map(|run| self.keep(format!("{path}/receive"), run)),
             recover: recover.map(|run| self.keep(format!("{path}/recover"), run)),
             retry: model.retry,
+            retry_on: model.retry_on.clone(),
             timeout_ms: model.timeout_ms,
         }
     }

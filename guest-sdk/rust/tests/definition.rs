@@ -16,6 +16,7 @@ fn everything(workflow: &mut Workflow, context: &Context) -> Result {
         .query("token", token)
         .timeout(Duration::from_millis(50))
         .retry(Backoff::attempts(2).first_delay(Duration::from_millis(5)).factor(1.5).max_delay(Duration::from_secs(1)))
+        .retry_on(&[404, 503])
         .prepare(|request| Ok(Request { method: "PATCH".into(), ..request }))
         .receive(|response| Ok(response.body))
         .recover(|failure| Ok(format!("recovered: {failure}")))

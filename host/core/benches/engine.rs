@@ -27,6 +27,7 @@ fn begin(plan: &Plan, input: Bytes) -> (RunState, Option<NodePath>) {
         request: Request::default(),
         definition: None,
         input: Payload::Inline(input),
+        callback: None,
         now: 1,
     };
     let (state, effects) = RunState::start(plan, start);
@@ -57,9 +58,9 @@ fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut com
 
 fn write(state: &mut RunState) {
     let mut written = Vec::with_capacity(2);
-    state.changed(|doc, version, bytes| {
+    state.write_changed(|doc, version, bytes| {
         black_box(bytes);
-        written.push((doc, version + 1));
+        written.push((doc.clone(), version + 1));
     });
     for (doc, version) in written {
         state.committed(&doc, version);

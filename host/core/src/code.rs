@@ -5,6 +5,7 @@ use std::fmt;
 /// The code of an error, `FF0001` and up. A code is never given to another error once it has been released.
 ///
 /// FF00xx: modules and guests. FF01xx: definitions. FF02xx: runs. FF03xx: stores. FF04xx: configuration and commands.
+/// FF05xx: signatures, tokens and routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(u16);
 
@@ -41,6 +42,18 @@ codes! {
     BAD_HANDLER_ANSWER = 16, "a handler answered with something impossible";
     MODULE_MISSING = 17, "the module that a run is pinned to is not loaded";
     GUEST_POOL_FULL = 18, "too many flow instances run at once";
+    COMPILE_TIMED_OUT = 19, "compiling the module took too long";
+    VERSION_UNKNOWN = 20, "the flow has no such version";
+    DIGEST_MISMATCH = 21, "the module is not the one that its digest names";
+    ACTIVATION_CONFLICT = 22, "somebody else has changed which version is active";
+    VERSION_REMOVED = 23, "the version was removed and is not taken again unasked";
+    MODULE_DAMAGED = 24, "a stored module is damaged";
+    NO_CANARY = 25, "there is no canary";
+    NOTHING_TO_ROLL_BACK = 26, "there is no version to roll back to";
+    MODULES_FIXED = 27, "this host does not take new versions";
+    MODULE_UNSIGNED = 30, "the module is not signed";
+    BAD_MODULE_SIGNATURE = 31, "the module's signature is wrong";
+    BAD_MODULE_KEY = 32, "the key for modules cannot be used";
 
     EMPTY_DAG = 101, "a dag has no nodes";
     DUPLICATE_NODE = 102, "two nodes of a dag have one id";
@@ -83,6 +96,11 @@ codes! {
     RESPONSE_TOO_LARGE = 219, "a call was answered with too much data";
     OVERLOADED = 220, "too many runs wait for the host";
     TOO_MANY_ITEMS = 221, "a for-each yielded too many items";
+    RUN_STATE = 222, "the run is in no state for this";
+    REQUEST_TIMED_OUT = 223, "the request was not answered in time";
+    TOO_MANY_REQUESTS = 224, "too many requests at a time";
+    STARTING = 225, "the function is starting";
+    REQUEST_TOO_SLOW = 226, "the request took too long to arrive";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";
@@ -93,6 +111,8 @@ codes! {
     DATA_MISSING = 307, "stored data is missing";
     BAD_STORE_URL = 308, "the store's address is malformed";
     STORE_NOT_FOUND = 309, "there is no store at this place";
+    CHANGE_TOO_LARGE = 310, "a change is too large for the store";
+    STORE_DENIED = 311, "the store refuses its user";
 
     ADDRESS_IN_USE = 401, "the address to listen on is taken";
     BAD_FUNCTION_OPTION = 402, "a function option is malformed";
@@ -102,7 +122,20 @@ codes! {
     BAD_FLOW_NAME = 406, "a flow's name is malformed";
     TOOL_MISSING = 407, "a program that this command needs is missing";
     BAD_ADDRESS = 408, "the address to listen on is malformed";
+    BAD_CONFIGURATION = 409, "a configuration value is missing or malformed";
+    UNKNOWN_KEY = 410, "there is no such configuration key";
+    OUTPUT_UNWRITABLE = 411, "the output file cannot be written";
     INTERNAL = 499, "the host contradicted itself";
+
+    UNSIGNED = 501, "the event or request is not signed";
+    BAD_SIGNATURE = 502, "the signature is wrong";
+    EVENT_TOO_OLD = 503, "the event is too old, or from the future";
+    BAD_EVENT = 504, "the event is malformed";
+    BAD_SECRET = 505, "the secret cannot be used";
+    TOKEN_NEEDED = 506, "the route needs a token";
+    BAD_CALLBACK = 507, "the callback's address is malformed or not allowed";
+    ROUTE_UNKNOWN = 508, "there is no such route";
+    WRONG_METHOD = 509, "the route does not take this method";
 }
 
 impl Code {

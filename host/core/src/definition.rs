@@ -144,9 +144,22 @@ pub struct Call {
     /// How the call is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Backoff>,
+    /// The statuses after which it is tried again; when empty, 408, 429 and 5xx.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retry_on: Vec<u16>,
     /// The longest that one try may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+}
+
+impl Call {
+    /// Whether a response with this status is a reason to try again.
+    pub fn retries_on(&self, status: u16) -> bool {
+        match &*self.retry_on {
+            [] => matches!(status, 408 | 429 | 500..=599),
+            statuses => statuses.contains(&status),
+        }
+    }
 }
 
 /// The dags behind a condition or a for-each.
@@ -236,6 +249,15 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_retried_on_its_own_statuses_or_else_on_the_usual_ones() {
+        let usual = Call::default();
+        assert!([408, 429, 500, 503, 599].iter().all(|status| usual.retries_on(*status)));
+        assert!([200, 400, 404].iter().all(|status| !usual.retries_on(*status)));
+        let own = Call { retry_on: vec![404, 503], ..Call::default() };
+        assert!(own.retries_on(404) && own.retries_on(503) && !own.retries_on(500));
+    }
 
     #[test]
     fn waits_grow_to_the_cap_and_lose_half_at_most() {

@@ -104,6 +104,25 @@ impl Digest {
     }
 }
 
+impl RunId {
+    /// The partition of a store that keeps what belongs to a flow, not to one of its runs. No id from outside is like it.
+    pub fn of_flow(flow: &FlowName) -> Self {
+        Self(format!("~{flow}").into())
+    }
+
+    /// The partition of a data store that keeps the bytes of one of a flow's modules.
+    pub fn of_module(flow: &FlowName, module: &Digest) -> Self {
+        Self(format!("~{flow}.{module}").into())
+    }
+}
+
+impl Digest {
+    /// The first twelve digits: enough to tell the versions of a flow apart.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or_default()
+    }
+}
+
 impl NodeId {
     /// The node that stands for the several ends of a dag, for the flow's failure handler, and for its finally handler.
     const RESERVED: [&'static str; 3] = ["(end)", "(failure)", "(finally)"];

@@ -3,14 +3,17 @@
 //! The state is a set of small documents: one [`Run`] and one [`Scope`] per dag instance. [`RunState`] holds those that
 //! are at hand; [`RunState::step`] applies one [`Event`] to them and answers with the [`Effect`]s that follow.
 
+mod control;
 mod documents;
 mod engine;
 mod events;
+mod rerun;
+mod state;
 mod stored;
 mod view;
 
-pub use documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Request, Run, Scope};
-pub use engine::RunState;
+pub use documents::{Attempt, Branches, Callback, Lease, NodeState, Phase, Progress, Request, Run, Scope, Suspended};
 pub use events::{Effect, Event, Input, Outcome, Refusal, Report, Start, Task, Work, set_of};
-pub use stored::{CONTEXT, Doc, FORM, Unreadable, decode, encode};
+pub use state::RunState;
+pub use stored::{CONTEXT, DATA, Doc, FORM, Unreadable, decode, encode};
 pub use view::{NodeView, RunView};

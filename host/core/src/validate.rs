@@ -261,6 +261,9 @@ impl Checker<'_> {
             self.handler(path, handler.as_deref());
         }
         self.retry(path, call.retry.as_ref());
+        if let Some(status) = call.retry_on.iter().find(|status| !(100..=599).contains(*status)) {
+            self.problem(Code::BAD_RETRY, path, format!("the call is retried on status {status}: 100 to 599"));
+        }
         self.duration(path, "timeout", call.timeout_ms, DAY_MS);
         let token = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))

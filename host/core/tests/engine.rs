@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{Driver, Random, definition};
+use common::simulation::{Faults, Simulation, Trace};
+use common::{Random, definition};
 use faas_flow_core::run::{Event, Progress};
 use faas_flow_core::{Plan, Status};
 use proptest::prelude::*;
@@ -13,15 +14,21 @@ fn plan(seed: u64) -> Plan {
     Plan::new(definition(&mut Random(seed | 1), 2 + (seed % 2) as usize)).unwrap()
 }
 
+/// One replica, no faults.
+fn calm(plan: &Plan, seed: u64) -> Trace {
+    Simulation::new(plan, seed, Faults::default()).run()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn every_node_commits_once_and_the_order_of_branches_does_not_matter(shape in any::<u64>(), orders in prop::array::uniform3(any::<u64>())) {
         let plan = plan(shape);
-        let traces = orders.map(|seed| Driver::new(&plan, seed).run());
+        let traces = orders.map(|seed| calm(&plan, seed));
         prop_assert_eq!(traces[0].status, Some(Status::Succeeded));
-        prop_assert!(traces[0].commits.values().chain(traces[0].merges.values()).all(|n| *n == 1), "{:?}", traces[0]);
+        let counts = [&traces[0].commits, &traces[0].merges, &traces[0].joins];
+        prop_assert!(counts.iter().all(|counts| counts.values().all(|n| *n == 1)), "{:?}", traces[0]);
         for node in &plan.root().nodes {
             prop_assert!(traces[0].commits.contains_key(node.id.as_str()), "{} never ran", node.id);
         }
@@ -30,28 +37,52 @@ proptest! {
     }
 
     #[test]
-    fn repeated_events_and_lost_replicas_change_nothing(shape in any::<u64>(), order in any::<u64>()) {
+    fn replicas_that_crash_hang_wait_and_hear_late_or_twice_change_nothing(shape in any::<u64>(), order in any::<u64>(), more_replicas in 0..3usize, odds in 4..30usize) {
         let plan = plan(shape);
-        let calm = Driver::new(&plan, order).run();
-        let mut driver = Driver::new(&plan, order.rotate_left(7));
-        driver.faults = true;
-        prop_assert_eq!(driver.run(), calm);
+        let faults = Faults { more_replicas, odds, crash_at: None };
+        prop_assert_eq!(Simulation::new(&plan, order.rotate_left(7), faults).run(), calm(&plan, order));
+    }
+
+    #[test]
+    fn replicas_side_by_side_change_nothing(shape in any::<u64>(), order in any::<u64>()) {
+        let plan = plan(shape);
+        let faults = Faults { more_replicas: 2, ..Faults::default() };
+        prop_assert_eq!(Simulation::new(&plan, order.rotate_left(7), faults).run(), calm(&plan, order));
     }
 
     #[test]
     fn one_failing_node_fails_the_run_once(shape in any::<u64>(), order in any::<u64>(), which in any::<prop::sample::Index>()) {
         let plan = plan(shape);
-        let calm = Driver::new(&plan, order).run();
-        let nodes: Vec<&String> = calm.commits.keys().filter(|path| !path.contains('(')).collect();
-        let mut driver = Driver::new(&plan, order);
-        driver.failing = Some((*which.get(&nodes)).clone());
-        let trace = driver.run();
+        let failing = any_of(&calm(&plan, order), &which);
+        let mut simulation = Simulation::new(&plan, order, Faults::default());
+        simulation.failing = Some(failing);
+        let trace = simulation.run();
         prop_assert_eq!(trace.status, Some(Status::Failed));
         let hooks = |path: &str| trace.commits.get(path).copied().unwrap_or(0);
         prop_assert_eq!(hooks("(failure)"), usize::from(plan.definition().on_failure.is_some()));
         prop_assert_eq!(hooks("(finally)"), usize::from(plan.definition().finally.is_some()));
         if plan.definition().on_failure.is_some() {
             prop_assert_eq!(trace.result.as_deref(), Some("recovered FF0012"));
+        }
+    }
+}
+
+/// One of the nodes that a run executed, and whether it is to fail when it merges.
+fn any_of(trace: &Trace, which: &prop::sample::Index) -> (String, bool) {
+    let own = trace.commits.keys().filter(|path| !path.starts_with('(')).map(|path| (path.clone(), false));
+    let nodes: Vec<_> = own.chain(trace.merges.keys().map(|path| (path.clone(), true))).collect();
+    which.get(&nodes).clone()
+}
+
+#[test]
+fn a_crash_at_any_point_changes_nothing() {
+    for shape in 0..24u64 {
+        let plan = Plan::new(definition(&mut Random(shape.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1), 1)).unwrap();
+        let mut first = Simulation::new(&plan, shape, Faults { more_replicas: 1, ..Faults::default() });
+        let calm = first.run();
+        for point in 1..=first.points {
+            let faults = Faults { more_replicas: 1, crash_at: Some(point), ..Faults::default() };
+            assert_eq!(Simulation::new(&plan, shape, faults).run(), calm, "shape {shape}, point {point}");
         }
     }
 }
@@ -98,14 +129,30 @@ mod control {
     fn a_stale_fencing_token_cannot_commit() {
         let plan = chain();
         let (mut state, _) = common::start(&plan);
+        let other = |until| match claim("a", until) {
+            Event::Claim { path, until, .. } => Event::Claim { path, owner: "other".into(), until },
+            _ => unreachable!(),
+        };
         state.step(&plan, claim("a", 10), 2).unwrap();
-        assert_eq!(state.step(&plan, claim("a", 20), 9).unwrap_err(), Refusal::Leased);
-        state.step(&plan, claim("a", 20), 10).unwrap();
+        assert_eq!(state.step(&plan, other(20), 9).unwrap_err(), Refusal::Leased);
+        state.step(&plan, other(20), 10).unwrap();
         assert_eq!(state.step(&plan, done("a", 1), 11).unwrap_err(), Refusal::Stale);
         state.step(&plan, done("a", 2), 12).unwrap();
         let node = &state.scopes().next().unwrap().nodes[0];
         assert_eq!(node.progress, Progress::Done);
         assert_eq!(node.attempts[0].failure.as_ref().unwrap().code, faas_flow_core::Code::NODE_LOST);
+    }
+
+    #[test]
+    fn a_node_that_was_given_back_may_be_claimed_at_once() {
+        let plan = chain();
+        let (mut state, _) = common::start(&plan);
+        state.step(&plan, claim("a", 10), 2).unwrap();
+        let release = |token| Event::Release { path: NodePath::parse("a").unwrap(), token };
+        assert_eq!(state.step(&plan, release(2), 3).unwrap_err(), Refusal::Stale);
+        state.step(&plan, release(1), 3).unwrap();
+        assert_eq!(state.claimable(3).len(), 1);
+        assert_eq!(state.step(&plan, done("a", 1), 4).unwrap_err(), Refusal::Stale);
     }
 
     #[test]

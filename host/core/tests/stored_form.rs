@@ -48,6 +48,7 @@ fn a_run_is_stored_as_its_golden_file() {
         token: 1,
         lease: Some(Lease { owner: "replica".to_owned(), until: 9 }),
         branches: None,
+        suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None }),
         output: None,
         started: Some(5),
         input_size: 0,
@@ -71,6 +72,13 @@ fn a_run_is_stored_as_its_golden_file() {
         result: Some(Payload::Stored { key: "n1/1/".to_owned(), size: 70_000 }),
         failure: Some(failure()),
         hooks: vec![hook],
+        callback: Some(Callback {
+            url: "http://127.0.0.1:8080/done".to_owned(),
+            tries: 2,
+            next: Some(1_790_000_001_000),
+            delivered: Some(1_790_000_000_900),
+            failure: Some(failure()),
+        }),
     };
     check("run", &run);
 }
@@ -84,6 +92,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         token: 2,
         lease: None,
         branches: None,
+        suspended: None,
         output: Some(payload("out")),
         started: Some(11),
         input_size: 3,
@@ -104,13 +113,17 @@ fn a_scope_is_stored_as_its_golden_file() {
         attempts: Vec::new(),
         ..state("n2", Progress::Waiting)
     };
+    let kept = Payload::Kept { doc: format!("{DATA}n3/1/0"), size: 900 };
+    let wait = Suspended { until: 90_000, operation: 1, tries: 3, data: Some(kept.clone()) };
+    let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", Progress::Ready) };
+    let large = NodeState { output: Some(kept), ..state("n4", Progress::Done) };
     let scope = Scope {
         path: ScopePath::parse("C[a%2Fb]/F[2]").unwrap(),
         input: payload("in"),
         index: 1,
         siblings: 3,
         epoch: 2,
-        nodes: vec![state("n1", Progress::Done), branching, waiting],
+        nodes: vec![state("n1", Progress::Done), branching, waiting, suspended, large],
     };
     check("scope", &scope);
 }

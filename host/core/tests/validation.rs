@@ -175,6 +175,10 @@ fn retry_policies_are_in_range() {
         let call = applies("n", Call { retry: Some(retry), ..Call::default() });
         refused(flow(dag([call])), Code::BAD_RETRY, "n/0", &[says]);
     }
+    for status in [0, 99, 600] {
+        let call = applies("n", Call { retry_on: vec![404, status], ..Call::default() });
+        refused(flow(dag([call])), Code::BAD_RETRY, "n/0", &[&format!("status {status}: 100 to 599")]);
+    }
 }
 
 #[test]

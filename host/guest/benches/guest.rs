@@ -1,4 +1,4 @@
-//! What a flow's code costs: a fresh instance, a call into a live one.
+//! What a flow's code costs: to load, a fresh instance, a call into a live one.
 //!
 //! Needs the module `greet`: `cargo xtask modules` builds it and `FAAS_FLOW_MODULES` says where it is.
 
@@ -10,12 +10,29 @@ use faas_flow_guest::{CallContext, Guests, Limits, Module, NoContext};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-fn module() -> Module {
+fn bytes() -> Vec<u8> {
     let modules = std::env::var_os("FAAS_FLOW_MODULES").map(PathBuf::from);
     let modules =
         modules.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/faas-flow/modules"));
-    let bytes = std::fs::read(modules.join("greet.wasm")).unwrap();
-    Guests::new(Limits::default(), None).unwrap().load(&bytes).unwrap()
+    std::fs::read(modules.join("greet.wasm")).unwrap()
+}
+
+fn module() -> Module {
+    Guests::new(Limits::default(), None).unwrap().load(&bytes()).unwrap()
+}
+
+/// What a second start, or a second replica on the same disk, does with a module.
+fn loading(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (guests, bytes) = (Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap(), bytes());
+    guests.load(&bytes).unwrap();
+    criterion.bench_function("load compiled code and define", |bencher| {
+        bencher.to_async(&runtime).iter(async || {
+            let module = guests.load(&bytes).unwrap();
+            module.define(Arc::new(NoContext::new("greet"))).await.unwrap()
+        });
+    });
 }
 
 fn guest(criterion: &mut Criterion) {
@@ -50,5 +67,5 @@ fn guest(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, guest);
+criterion_group!(benches, guest, loading);
 criterion_main!(benches);

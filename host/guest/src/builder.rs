@@ -372,6 +372,12 @@ impl builder::HostCall for State {
         Ok(())
     }
 
+    fn retry_on(&mut self, call: Resource<builder::Call>, statuses: Vec<u16>) -> Result<()> {
+        self.arena.count(2 * statuses.len())?;
+        part(&mut self.arena.calls, &call)?.retry_on = statuses;
+        Ok(())
+    }
+
     fn timeout(&mut self, call: Resource<builder::Call>, ms: u64) -> Result<()> {
         self.arena.count(0)?;
         part(&mut self.arena.calls, &call)?.timeout_ms = Some(ms);

@@ -36,7 +36,7 @@ impl Cache {
         let file = fs::read(&path).ok()?;
         let loaded = file.split_at_checked(HEADER).and_then(|(sum, code)| {
             let intact = Digest::of(code).as_str().as_bytes() == sum;
-            intact.then(|| trusted(engine, code)).flatten()
+            intact.then(|| compiled(engine, code).ok()).flatten()
         });
         if loaded.is_none() {
             tracing::warn!(path = %path.display(), "cached code is damaged: compiling the module again");
@@ -45,18 +45,17 @@ impl Cache {
     }
 
     /// Keeps the code. A cache that cannot be written costs time only.
-    pub(crate) fn keep(&self, module: &Digest, component: &Component) {
-        if let Err(reason) = self.try_keep(module, component) {
+    pub(crate) fn keep(&self, module: &Digest, code: &[u8]) {
+        if let Err(reason) = self.try_keep(module, code) {
             tracing::warn!(folder = %self.folder.display(), %reason, "compiled code cannot be cached");
         }
     }
 
-    fn try_keep(&self, module: &Digest, component: &Component) -> std::io::Result<()> {
-        let code = component.serialize().map_err(|reason| std::io::Error::other(reason.to_string()))?;
+    fn try_keep(&self, module: &Digest, code: &[u8]) -> std::io::Result<()> {
         make_private(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(Digest::of(&code).as_str().as_bytes())?;
-        file.write_all(&code)?;
+        file.write_all(Digest::of(code).as_str().as_bytes())?;
+        file.write_all(code)?;
         file.persist(self.path(module))?;
         Ok(())
     }
@@ -72,8 +71,9 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 
 /// Loads code that this host has compiled.
 #[allow(unsafe_code)]
-fn trusted(engine: &Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes are, by their checksum, what `Cache::try_keep` wrote into a folder that only the host's own
-    // user can write to, that is, the output of `Component::serialize`; the engine refuses other versions and settings.
-    unsafe { Component::deserialize(engine, code) }.ok()
+pub(crate) fn compiled(engine: &Engine, code: &[u8]) -> Result<Component, wasmtime::Error> {
+    // SAFETY: the bytes are what `Engine::precompile_component` made, in this process, in the host's own compiler, or, by
+    // their checksum, in one of both whose output `Cache::try_keep` wrote into a folder that only the host's own user can
+    // write to; the engine refuses other versions and settings.
+    unsafe { Component::deserialize(engine, code) }
 }

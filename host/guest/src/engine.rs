@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often a running call lets others run and looks whether its time is over.
-const TICK: Duration = Duration::from_millis(10);
 /// A component is many core instances: those of Python have about twenty.
 const CORE_INSTANCES: u32 = 64;
 /// Modules that are linked into one component share their memory; adapters bring their own.
@@ -77,6 +75,11 @@ pub(crate) fn engine(limits: &Limits) -> Result<Engine, GuestError> {
     })
 }
 
+/// An engine that compiles the same code as [`engine`]'s, and runs none.
+pub(crate) fn compiling_engine(limits: &Limits) -> Result<Engine, GuestError> {
+    Engine::new(&config(limits, false)).map_err(|reason| GuestError::Engine { reason: reason.to_string() })
+}
+
 /// Moves the engine's epoch on until it is dropped.
 pub(crate) struct Ticker {
     stop: Arc<AtomicBool>,
@@ -84,19 +87,19 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: &Engine) -> Result<Self, GuestError> {
+    pub(crate) fn start(engine: &Engine, tick: Duration) -> Result<Self, GuestError> {
         let (engine, stop) = (engine.weak(), Arc::new(AtomicBool::new(false)));
         let stopped = stop.clone();
-        let tick = move || {
+        let run = move || {
             while !stopped.load(Ordering::Relaxed) {
-                std::thread::park_timeout(TICK);
+                std::thread::park_timeout(tick);
                 let Some(engine) = engine.upgrade() else { break };
                 engine.increment_epoch();
             }
         };
         let thread = std::thread::Builder::new()
             .name("guest-epochs".into())
-            .spawn(tick)
+            .spawn(run)
             .map_err(|reason| GuestError::Engine { reason: format!("cannot start a thread: {reason}") })?;
         Ok(Self { stop, thread: thread.thread().clone() })
     }

@@ -49,6 +49,12 @@ pub enum GuestError {
         /// What the compiler says.
         reason: String,
     },
+    /// The component takes too long to compile.
+    #[error("compiling the component took longer than {} s, and was broken off: is it very large? build it with optimisation, or raise compile_timeout", .at_most.as_secs())]
+    CompileTimedOut {
+        /// How long it may take.
+        at_most: std::time::Duration,
+    },
     /// The file is too large.
     #[error("the module has {size} bytes, more than the {limit} that are allowed; strip it, or raise the limit")]
     ModuleTooLarge {
@@ -92,6 +98,7 @@ impl GuestError {
             Self::UnknownImport { .. } => Code::UNKNOWN_IMPORT,
             Self::DefineFailed { .. } => Code::DEFINE_FAILED,
             Self::CompileFailed { .. } => Code::COMPILE_FAILED,
+            Self::CompileTimedOut { .. } => Code::COMPILE_TIMED_OUT,
             Self::ModuleTooLarge { .. } => Code::MODULE_TOO_LARGE,
             Self::DefinitionTooLarge { .. } => Code::DEFINITION_TOO_LARGE,
             Self::NestedTooDeep { .. } => Code::NESTED_TOO_DEEP,

@@ -1,7 +1,8 @@
 //! The place where modules are loaded.
 
 use crate::bindings::{Flow, FlowPre};
-use crate::cache::Cache;
+use crate::cache::{Cache, compiled};
+use crate::compiler::Compiler;
 use crate::engine::{Ticker, engine};
 use crate::error::SERVED;
 use crate::module::{Loaded, Module};
@@ -11,11 +12,12 @@ use faas_flow_core::Digest;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wit_component::ComponentEncoder;
 
-const PACKAGE: &str = "faas-flow:flow/";
+pub(crate) const PACKAGE: &str = "faas-flow:flow/";
 const IMPORTS: [&str; 3] = ["types", "builder", "context"];
 const EXPORTS: [&str; 2] = ["definition", "handlers"];
 
@@ -24,6 +26,7 @@ pub struct Guests {
     host: Arc<Host>,
     linker: Linker<State>,
     cache: Option<Cache>,
+    compiler: Option<Compiler>,
 }
 
 /// What modules share.
@@ -42,8 +45,13 @@ impl Guests {
         Flow::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
             .map_err(|reason| GuestError::Engine { reason: reason.to_string() })?;
         let cache = cache.map(|folder| Cache::new(folder, &engine));
-        let ticker = Ticker::start(&engine)?;
-        Ok(Self { host: Arc::new(Host { engine, limits, _ticker: ticker }), linker, cache })
+        let ticker = Ticker::start(&engine, limits.tick.max(Duration::from_millis(1)))?;
+        Ok(Self { host: Arc::new(Host { engine, limits, _ticker: ticker }), linker, cache, compiler: None })
+    }
+
+    /// Compiles in a process of its own from here on, instead of in this one.
+    pub fn with_compiler(self, compiler: Compiler) -> Self {
+        Self { compiler: Some(compiler), ..self }
     }
 
     /// The limits that hold for every module.
@@ -82,12 +90,16 @@ impl Guests {
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
             return Ok(component);
         }
-        let component = Component::from_binary(engine, &wrapped(bytes)?)
-            .map_err(|reason| GuestError::CompileFailed { reason: format!("{reason:#}") })?;
+        let failed = |reason: wasmtime::Error| GuestError::CompileFailed { reason: format!("{reason:#}") };
+        let wrapped = wrapped(bytes)?;
+        let code = match &self.compiler {
+            Some(compiler) => compiler.run(&wrapped)?,
+            None => engine.precompile_component(&wrapped).map_err(failed)?,
+        };
         if let Some(cache) = &self.cache {
-            cache.keep(digest, &component);
+            cache.keep(digest, &code);
         }
-        Ok(component)
+        compiled(engine, &code).map_err(failed)
     }
 }
 

@@ -7,6 +7,7 @@
 mod bindings;
 mod builder;
 mod cache;
+mod compiler;
 mod context;
 mod engine;
 mod error;
@@ -16,6 +17,7 @@ mod limits;
 mod module;
 mod state;
 
+pub use compiler::{Compiler, compile};
 pub use context::{CallContext, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext};
 pub use error::GuestError;
 pub use guests::Guests;

@@ -15,6 +15,8 @@ pub struct Limits {
     pub instances: u32,
     /// The longest that one call may take, on the clock of the wall.
     pub call_timeout: Duration,
+    /// How often a call that runs lets others run. Not below a millisecond.
+    pub tick: Duration,
     /// All that one call returns, or hands to one function of the host, in bytes of host memory. The values that a
     /// call sets in its context are bound by it too, together.
     pub output_bytes: usize,
@@ -30,6 +32,7 @@ impl Default for Limits {
             stack_bytes: 512 << 10,
             instances: 1000,
             call_timeout: Duration::from_secs(10),
+            tick: Duration::from_millis(10),
             output_bytes: 32 << 20,
             module_bytes: 100 << 20,
         }

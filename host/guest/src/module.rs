@@ -2,7 +2,7 @@
 
 use crate::bindings::FlowPre;
 use crate::error::GuestError;
-use crate::guests::Host;
+use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
 use crate::state::State;
 use crate::{CallContext, RunContext};
@@ -50,6 +50,12 @@ impl Module {
     /// The names that the component exports.
     pub fn exports(&self) -> &[String] {
         &self.0.exports
+    }
+
+    /// The version of the contract that it was made for: `0.1.0`.
+    pub fn wit_version(&self) -> &str {
+        let mut versions = self.0.exports.iter().filter_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'));
+        versions.next().map_or("", |(_, version)| version)
     }
 
     /// Asks the flow what it looks like, in an instance of its own.

@@ -2,18 +2,35 @@
 //!
 //! Exit codes: 0 success; 1 the command failed, its error has a code; 2 wrong usage.
 
+mod cache;
 mod check;
 mod common;
+mod config;
+mod control;
+mod dev;
 mod explain;
+mod function;
 mod graph;
+mod guards;
+mod health;
+mod lock;
+mod metrics;
+mod modules;
+mod plan;
 mod progress;
 mod requests;
 mod run;
 mod serve;
+mod sign;
+mod stop;
+mod waiting;
 
 use crate::Error;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+
+pub(crate) use common::listen;
+pub(crate) use stop::serve as serve_until_stopped;
 
 /// Composes OpenFaaS functions into flows that are WebAssembly components.
 #[derive(Parser)]
@@ -36,8 +53,31 @@ enum Command {
     Run(run::Run),
     /// Serves flows and their step functions on this machine
     Serve(serve::Serve),
-    /// Shows runs that a state store knows
+    /// Builds a flow whenever its sources change, and swaps it while it is served
+    Dev(dev::Dev),
+    /// Serves one flow as an OpenFaaS function: what runs in its container
+    Function(function::Function),
+    /// Asks a server on this machine whether it is healthy: for the health check of a container
+    Health(health::Health),
+    /// Shows runs that a state store knows; pauses, resumes, stops and re-runs them
     Requests(requests::Requests),
+    /// Puts a new version of a flow into service on a server, while it runs
+    Push(modules::Push),
+    /// Shows the versions of a flow on a server; activates, rolls back, fetches and removes them
+    Modules(modules::Modules),
+    /// Compares two versions of a flow: what the new one would change
+    Plan(plan::Plan),
+    /// Makes a pair of keys that sign modules
+    Keygen(sign::Keygen),
+    /// Signs a module as a flow
+    Sign(sign::Sign),
+    /// Checks the signature of a module
+    Verify(sign::Verify),
+    /// Shows the configuration in force, and where each value comes from
+    Config(config::Config),
+    /// Compiles the component on stdin to stdout, for another process of this program
+    #[command(hide = true)]
+    Compile,
     /// Explains an error code
     Explain(explain::Explain),
 }
@@ -45,6 +85,9 @@ enum Command {
 impl Cli {
     /// Runs the command.
     pub fn run(self) -> ExitCode {
+        if let Command::Compile = self.command {
+            return compile();
+        }
         common::start_logging();
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -59,8 +102,19 @@ impl Cli {
                 Command::Graph(graph) => graph.run().await,
                 Command::Run(run) => run.run().await,
                 Command::Serve(serve) => serve.run().await,
+                Command::Dev(dev) => dev.run().await,
+                Command::Function(function) => function.run().await,
+                Command::Health(health) => health.run(),
                 Command::Requests(requests) => requests.run().await,
+                Command::Push(push) => push.run().await,
+                Command::Modules(modules) => modules.run().await,
+                Command::Plan(plan) => plan.run().await,
+                Command::Keygen(keygen) => keygen.run(),
+                Command::Sign(sign) => sign.run().await,
+                Command::Verify(verify) => verify.run().await,
+                Command::Config(config) => config.run(),
                 Command::Explain(explain) => explain.run(),
+                Command::Compile => Ok(compile()),
             }
         });
         runtime.shutdown_background();
@@ -70,6 +124,21 @@ impl Cli {
                 report(&error);
                 ExitCode::FAILURE
             }
+        }
+    }
+}
+
+/// Its reader is the host, which says what went wrong.
+fn compile() -> ExitCode {
+    match faas_flow_guest::compile() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(faas_flow_guest::GuestError::CompileFailed { reason }) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
 }

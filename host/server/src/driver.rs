@@ -1,15 +1,32 @@
 //! Drives runs: turns the engine's effects into work, and what comes of the work into events.
 //!
 //! The store is the truth; a [`live::Live`] run is this replica's copy of it, with its work in progress. One commit takes a
-//! node's output and claims what became ready, so a chain costs one store round trip per node.
+//! node's output and claims what became ready, so a chain costs one store round trip per node at most; nodes that only run
+//! the flow's own code share one ([`step`]).
 
+mod clock;
+mod commit;
+mod control;
 mod data;
+mod ended;
+mod events;
 mod execute;
 mod host;
+mod keeper;
 mod live;
+mod load;
 mod operation;
+mod queue;
+mod room;
+mod step;
 mod submit;
+mod sweep;
 
-pub use host::{Host, read_run};
-pub use live::Ended;
+pub use clock::Clock;
+pub use control::Forwarded;
+pub use ended::Ended;
+pub use events::Events;
+pub use host::{Host, Parts};
+pub use load::read_run;
+pub(crate) use step::may_pass;
 pub use submit::{Submission, Submitted, Waits};

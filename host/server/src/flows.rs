@@ -1,6 +1,8 @@
 //! Flows in service: modules with their plans.
 
 use crate::Error;
+use crate::signature::Trusted;
+use bytes::Bytes;
 use faas_flow_core::{Code, Definition, FlowName, Plan};
 use faas_flow_guest::{Guests, Module, NoContext, RunContext};
 use std::path::Path;
@@ -21,15 +23,57 @@ pub struct Flow {
 
 /// Reads, compiles and checks a module. Without a name, the file's is taken: `greet.wasm` is `greet`.
 pub async fn load_flow(guests: Arc<Guests>, path: &Path, name: Option<FlowName>) -> Result<Flow, Error> {
+    let brought = Brought { bytes: read_module(path).await?, signature: None };
+    load_module(guests, &Trusted::default(), &brought, name_of(path, name)?).await
+}
+
+/// A module as it was brought.
+#[derive(Debug, Clone)]
+pub struct Brought {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The line of its signature.
+    pub signature: Option<String>,
+}
+
+/// The bytes of a module's file.
+pub(crate) async fn read_module(path: &Path) -> Result<Bytes, Error> {
     let unreadable = |source| Error::ModuleUnreadable { path: path.to_owned(), source };
-    let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
-    let name = match name {
-        Some(name) => name,
-        None => FlowName::new(path.file_stem().unwrap_or_default().to_string_lossy().replace(['_', '.'], "-"))?,
-    };
-    let module = tokio::task::spawn_blocking(move || guests.load(&bytes))
+    tokio::fs::read(path).await.map(Bytes::from).map_err(unreadable)
+}
+
+/// The name, or else the file's.
+pub(crate) fn name_of(path: &Path, name: Option<FlowName>) -> Result<FlowName, Error> {
+    match name {
+        Some(name) => Ok(name),
+        None => Ok(FlowName::new(path.file_stem().unwrap_or_default().to_string_lossy().replace(['_', '.'], "-"))?),
+    }
+}
+
+/// Compiles and checks a module that one of the keys has signed, if there are any. None of its code runs before that is
+/// known.
+pub(crate) async fn load_module(
+    guests: Arc<Guests>,
+    trusted: &Trusted,
+    brought: &Brought,
+    name: FlowName,
+) -> Result<Flow, Error> {
+    trusted.wants(brought.signature.as_deref(), &name)?;
+    let module = compile(guests, brought.bytes.clone()).await?;
+    trusted.check(module.digest(), &name, module.wit_version(), brought.signature.as_deref())?;
+    defined(module, name).await
+}
+
+/// Compiles a module, and runs none of its code.
+pub(crate) async fn compile(guests: Arc<Guests>, bytes: Bytes) -> Result<Module, Error> {
+    tokio::task::spawn_blocking(move || guests.load(&bytes))
         .await
-        .map_err(|error| Error::new(Code::INTERNAL, format!("loading the module ended early: {error}")))??;
+        .map_err(|error| Error::new(Code::INTERNAL, format!("loading the module ended early: {error}")))?
+        .map_err(Error::from)
+}
+
+/// Asks a module what its flow looks like, and checks that.
+async fn defined(module: Module, name: FlowName) -> Result<Flow, Error> {
     let defined = module.define(Arc::new(NoContext::new(name.as_str()))).await?;
     let plan = Arc::new(Plan::new(defined.definition).map_err(Error::Definition)?);
     let definition = plan.definition().clone();

@@ -1,12 +1,15 @@
 //! What `apply` and `request` reach: commands, URLs, and the built-in echo.
 
-use crate::{Error, Settings};
-use bytes::{Bytes, BytesMut};
+use crate::config::redacted;
+use crate::network::{Network, within_limit};
+use crate::{Answers, Error, Settings};
+use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -22,18 +25,20 @@ pub enum Function {
 }
 
 /// The functions that flows may apply.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Functions {
     known: HashMap<String, Function>,
     gateway: Option<String>,
-    client: reqwest::Client,
+    network: Arc<dyn Network>,
     response_limit: usize,
+    answers: Answers,
 }
 
 impl Function {
     /// Reads `name=echo`, `name=http://…` or `name=./program`.
     pub fn parse(option: &str) -> Result<(String, Function), Error> {
         let wrong = |what: &str| {
+            let option = redacted(option);
             let message =
                 format!("the function option `{option}` {what}: write name=./program, name=http://… or name=echo");
             Error::new(Code::BAD_FUNCTION_OPTION, message)
@@ -64,15 +69,10 @@ impl Functions {
         known: impl IntoIterator<Item = (String, Function)>,
         gateway: Option<String>,
         settings: &Settings,
-    ) -> Result<Self, Error> {
-        let client = reqwest::Client::builder()
-            // A redirect would lead to an address that nobody configured.
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| Error::new(Code::INTERNAL, format!("cannot set up the HTTP client: {error}")))?;
-        let known = known.into_iter().collect();
-        Ok(Self { known, gateway, client, response_limit: settings.response_limit })
+        network: Arc<dyn Network>,
+    ) -> Self {
+        let Settings { response_limit, answers, .. } = *settings;
+        Self { known: known.into_iter().collect(), gateway, network, response_limit, answers }
     }
 
     /// Whether there is a function of this name, without asking the gateway.
@@ -101,7 +101,13 @@ impl Functions {
             }
             (None, Some(gateway)) => {
                 let url = join(&format!("{gateway}/function/{name}"), tail, query);
-                self.request(HttpRequest { url, ..request }).await
+                let answer = self.request(HttpRequest { url, ..request }).await;
+                answer.map_err(|mut failure| {
+                    if failure.code == Code::CALL_UNREACHABLE {
+                        failure.message += "; the key `gateway` says where functions are called";
+                    }
+                    failure
+                })
             }
             (None, None) => {
                 let known = match self.names() {
@@ -117,42 +123,7 @@ impl Functions {
 
     /// Sends a request and reads the whole response.
     pub async fn request(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
-        let HttpRequest { method, url, headers, body } = request;
-        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| {
-            Failure::reject(Code::BAD_CALL, format!("`{}` is not an HTTP method", method.escape_debug()))
-        })?;
-        let mut builder = self.client.request(method, &url).body(body);
-        for (name, value) in &headers {
-            builder = builder.header(name, value);
-        }
-        let unreachable = |error: reqwest::Error| {
-            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), chain);
-            let place = url.split('?').next().unwrap_or_default();
-            match error.is_builder() {
-                true => Failure::reject(Code::BAD_CALL, format!("the request to {place} is malformed: {reason}")),
-                false => Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {place}: {reason}")),
-            }
-        };
-        let mut response = builder.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let headers = response.headers().iter();
-        let headers =
-            headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        let headers = headers.collect();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            self.within_limit(&url, body.len() + chunk.len())?;
-            body.extend_from_slice(&chunk);
-        }
-        Ok(HttpResponse { status, headers, body: body.freeze() })
-    }
-
-    fn within_limit(&self, what: &str, size: usize) -> Result<(), Failure> {
-        if size <= self.response_limit {
-            return Ok(());
-        }
-        let message = format!("`{what}` answered with more than {} bytes", self.response_limit);
-        Err(Failure::reject(Code::RESPONSE_TOO_LARGE, message))
+        self.network.send(request).await
     }
 
     async fn command(
@@ -181,13 +152,12 @@ impl Functions {
         };
         let limit = self.response_limit as u64 + 1;
         let (_, body, complaint) = tokio::join!(write, read(stdout, limit), read(stderr, 64 * 1024));
-        self.within_limit(name, body.len())?;
+        within_limit(name, body.len(), self.response_limit)?;
         let status = child.wait().await.map_err(|error| failed(format!("function `{name}`: {error}")))?;
         if status.success() {
             return Ok(HttpResponse { status: 200, headers: Vec::new(), body });
         }
-        let complaint = String::from_utf8_lossy(&complaint).trim().chars().take(500).collect::<String>();
-        Err(failed(format!("function `{name}` ended with {status}: {complaint}")))
+        Err(failed(format!("function `{name}` ended with {status}{}", self.answers.quote(&complaint))))
     }
 }
 
@@ -210,14 +180,6 @@ async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>, limit: u64) -> By
         let _ = from.take(limit).read_to_end(&mut bytes).await;
     }
     bytes.into()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 fn path_and_query(url: &str) -> (&str, &str) {

@@ -1,19 +1,31 @@
 //! The host of flows, as a library: what the `faas-flow` binary is made of.
 
 pub mod cli;
+mod config;
+mod counters;
 mod driver;
 mod error;
+pub mod events;
 mod flows;
 mod functions;
 pub mod graph;
 mod http;
+mod local;
+pub mod modules;
+mod network;
 mod progress;
+mod serve;
 mod settings;
+pub mod signature;
 
-pub use driver::{Ended, Host, Submission, Submitted, Waits, read_run};
+pub use counters::{Counters, Ignored};
+pub use driver::{Clock, Ended, Events, Forwarded, Host, Parts, Submission, Submitted, Waits, read_run};
 pub use error::Error;
-pub use flows::{Flow, load_flow};
+pub use flows::{Brought, Flow, load_flow};
 pub use functions::{Function, Functions};
-pub use http::router;
+pub use http::{Admin, Contract, Guards, function_router, router};
+pub use local::local_router;
+pub use network::{Http, Network};
 pub use progress::{Progress, Step};
-pub use settings::Settings;
+pub use serve::serve;
+pub use settings::{Answers, Dispatch, Settings};

@@ -34,6 +34,13 @@ pub enum Step {
         /// How many.
         branches: usize,
     },
+    /// A node waits before it is tried again.
+    Suspended {
+        /// Which.
+        path: NodePath,
+        /// Until when, in milliseconds since the Unix epoch.
+        until: u64,
+    },
     /// A node failed.
     Failed {
         /// Which.

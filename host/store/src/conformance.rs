@@ -23,6 +23,7 @@ where
     Made: Future<Output = Arc<dyn StateStore>>,
 {
     state::what_is_unknown_is_empty(&*make().await).await;
+    state::the_partition_of_a_flow_is_no_run(&*make().await).await;
     state::versions_count_the_writes(&*make().await).await;
     state::reads_keep_the_order_of_the_question(&*make().await).await;
     state::any_name_and_any_bytes_come_back(&*make().await).await;
@@ -46,6 +47,7 @@ where
     Made: Future<Output = Arc<dyn DataStore>>,
 {
     data::any_name_and_any_bytes_come_back(&*make().await).await;
+    data::a_module_is_removed_alone(&*make().await).await;
     data::the_last_put_wins(&*make().await).await;
     data::a_read_never_sees_half_a_put(make().await).await;
     data::a_deleted_run_takes_only_its_own(&*make().await).await;

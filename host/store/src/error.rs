@@ -13,8 +13,8 @@ pub enum StoreError {
         /// Where.
         place: String,
     },
-    /// The store was opened for reading, or the system forbids writing.
-    #[error("the store {place} cannot be written: open it without mode=ro, and make it and its directory writable")]
+    /// The store was opened for reading, or the system or server forbids writing.
+    #[error("the store {place} cannot be written: open it without mode=ro, and make it writable")]
     ReadOnly {
         /// Where.
         place: String,
@@ -53,6 +53,16 @@ pub enum StoreError {
         /// What it said instead.
         reason: String,
     },
+    /// The store lets nobody write so much at once.
+    #[error("the store {place} takes no change this large, {reason}: {remedy}")]
+    TooLarge {
+        /// Where.
+        place: String,
+        /// What is too large about it.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
     /// An address that names no store.
     #[error("the store address `{url}` is malformed: {rule}")]
     BadUrl {
@@ -61,8 +71,18 @@ pub enum StoreError {
         /// What it must look like.
         rule: String,
     },
+    /// The store does not let this user do it.
+    #[error("the store {place} refuses its user, {reason}: check the user and the rights that the store gives to it")]
+    Denied {
+        /// Where.
+        place: String,
+        /// What it said.
+        reason: String,
+    },
     /// Nothing is there, and nothing may be created.
-    #[error("there is no store at {place}: check the path, or open it without mode=ro to create it")]
+    #[error(
+        "there is no store at {place}: check the address, or let it be created, without mode=ro or with create=true"
+    )]
     NotFound {
         /// Where.
         place: String,
@@ -80,6 +100,8 @@ impl StoreError {
             StoreError::Corrupt { .. } => Code::STORE_CORRUPT,
             StoreError::Unavailable { .. } => Code::STORE_UNAVAILABLE,
             StoreError::BadUrl { .. } => Code::BAD_STORE_URL,
+            StoreError::TooLarge { .. } => Code::CHANGE_TOO_LARGE,
+            StoreError::Denied { .. } => Code::STORE_DENIED,
             StoreError::NotFound { .. } => Code::STORE_NOT_FOUND,
         }
     }

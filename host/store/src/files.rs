@@ -1,6 +1,6 @@
 //! Data in files: `<root>/<run>/<name>`, both encoded so that any name is a plain file name.
 
-use crate::open::{Access, Durability, Options};
+use crate::address::{Access, Address, Durability};
 use crate::{DataKey, DataStore, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,8 +15,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The longest file name that spells the name out; a longer one is hashed. File systems allow 255 bytes.
 const LONGEST_NAME: usize = 200;
 
+/// Opens the store below a directory; see [`crate::open_data`].
+pub(crate) async fn open_data(address: &Address<'_>) -> Result<Arc<dyn DataStore>, StoreError> {
+    address.knows(&["synchronous", "mode"])?;
+    let root = Root { path: address.path()?, access: Access::of(address)?, durability: Durability::of(address)? };
+    let files = Files(Arc::new(root));
+    files.blocking(Root::open).await?;
+    Ok(Arc::new(files))
+}
+
 /// Data in files below a directory.
-pub(crate) struct Files(Arc<Root>);
+struct Files(Arc<Root>);
 
 struct Root {
     path: PathBuf,
@@ -25,16 +34,6 @@ struct Root {
 }
 
 impl Files {
-    /// Opens, and creates the directory if need be and the options allow. Blocks.
-    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        let root = Root { path: path.to_owned(), access: options.access, durability: options.durability };
-        if root.access == Access::ReadWrite {
-            fs::create_dir_all(path).map_err(|error| root.error(&error))?;
-        }
-        root.verify()?;
-        Ok(Self(Arc::new(root)))
-    }
-
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Root) -> Result<T, StoreError> + Send + 'static,
@@ -64,6 +63,14 @@ impl DataStore for Files {
 }
 
 impl Root {
+    /// Creates the directory if need be and the options allow.
+    fn open(&self) -> Result<(), StoreError> {
+        if self.access == Access::ReadWrite {
+            fs::create_dir_all(&self.path).map_err(|error| self.error(&error))?;
+        }
+        self.verify()
+    }
+
     fn put(&self, key: &DataKey, bytes: &[u8]) -> Result<(), StoreError> {
         self.writable()?;
         let directory = self.directory(key.run());

@@ -4,13 +4,19 @@
 //! bytes: payloads and context values that are too large for a document. [`open_state`] and [`open_data`] choose the
 //! backend by address.
 
+mod address;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod consul;
 mod data;
+mod entry;
 mod error;
+mod etcd;
 mod files;
 mod memory;
 mod open;
+mod redis;
+mod s3;
 mod sqlite;
 mod state;
 

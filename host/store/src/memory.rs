@@ -1,5 +1,6 @@
 //! Stores in the memory of this process: gone with it. For tests, benchmarks and trying things out.
 
+use crate::address::Address;
 use crate::{
     Change, CommitError, Committed, DataKey, DataStore, Document, Expect, RunEntry, RunQuery, StateStore, StoreError,
 };
@@ -8,7 +9,24 @@ use bytes::Bytes;
 use faas_flow_core::{Millis, RunId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Opens an empty state store.
+pub(crate) fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
+    plain(address).map(|()| Arc::new(MemoryState::default()) as _)
+}
+
+/// Opens an empty data store.
+pub(crate) fn open_data(address: &Address<'_>) -> Result<Arc<dyn DataStore>, StoreError> {
+    plain(address).map(|()| Arc::new(MemoryData::default()) as _)
+}
+
+fn plain(address: &Address<'_>) -> Result<(), StoreError> {
+    match address.place {
+        "" => address.knows(&[]),
+        _ => Err(address.bad("use memory")),
+    }
+}
 
 /// So many locks share the runs between them: commits to different runs rarely wait for each other.
 const SHARDS: usize = 64;
@@ -44,7 +62,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// State in memory.
 #[derive(Default)]
-pub(crate) struct MemoryState(Shards<StateShard>);
+struct MemoryState(Shards<StateShard>);
 
 #[derive(Default)]
 struct StateShard {
@@ -178,7 +196,8 @@ impl StateStore for MemoryState {
 }
 
 impl RunQuery {
-    fn admits(&self, entry: &RunEntry) -> bool {
+    /// Whether a run with this entry is asked for.
+    pub(crate) fn admits(&self, entry: &RunEntry) -> bool {
         self.flow.as_ref().is_none_or(|flow| *flow == entry.flow)
             && self.status.is_none_or(|status| status == entry.status)
     }
@@ -186,7 +205,7 @@ impl RunQuery {
 
 /// Data in memory.
 #[derive(Default)]
-pub(crate) struct MemoryData(Shards<HashMap<RunId, HashMap<String, Bytes>>>);
+struct MemoryData(Shards<HashMap<RunId, HashMap<String, Bytes>>>);
 
 #[async_trait]
 impl DataStore for MemoryData {

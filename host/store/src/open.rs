@@ -1,16 +1,23 @@
 //! From a store's address to the store.
 
-use crate::files::Files;
-use crate::memory::{MemoryData, MemoryState};
-use crate::sqlite::Sqlite;
-use crate::{DataStore, StateStore, StoreError};
-use std::path::Path;
+use crate::address::Address;
+use crate::{DataStore, StateStore, StoreError, consul, etcd, files, memory, redis, s3, sqlite};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Opens the state store at an address.
 ///
 /// - `memory`: in this process, gone with it.
+/// - `consul://HOST:PORT`, or `consuls://` for TLS: in the key-value store of Consul. Options:
+///   - `prefix=faas-flow/`: what all keys begin with.
+///   - `token=ID` (default: `CONSUL_HTTP_TOKEN`): the ACL token.
+///   - `dc=NAME` (default: the agent's): the datacenter.
+///   - `timeout_ms=5000`: how long to wait for an answer.
+/// - `etcd://HOST:PORT,HOST:PORT`, or `etcds://` for TLS, with `USER:PASSWORD@` before the hosts if need be: in etcd, 3.4
+///   or later. Options:
+///   - `prefix=faas-flow/`: what all keys begin with.
+///   - `timeout_ms=5000`: how long to wait for an answer.
+///   - `ca=PATH`, `cert=PATH` and `key=PATH`: PEM files with the certificates to trust, besides the system's, and with
+///     the certificate and key to show.
 /// - `sqlite:PATH` or `sqlite://PATH`: in a file, which is created with its directory where it is missing. Options
 ///   follow a `?`, separated by `&`:
 ///   - `synchronous=normal` (default): a commit survives the end of the process, but power loss may take the last ones.
@@ -18,15 +25,28 @@ use std::time::Duration;
 ///   - `mode=ro`: nothing is created or written; another process may write meanwhile.
 ///   - `busy_timeout_ms=5000`: how long to wait for a lock of another process.
 ///   - `max_pages=N`: the store is full at N pages of 4 KiB.
+/// - `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`: in Redis 6.2 or newer, or what speaks its protocol; how durable a
+///   commit is, is up to the server (`appendfsync`), and it must not evict keys (`maxmemory-policy noeviction`).
+///   `redis+sentinel://` takes several sentinels, `A:PORT,B:PORT`, and `redis+cluster://` several nodes of a cluster;
+///   `rediss`, `rediss+sentinel` and `rediss+cluster` are the same over TLS. Options, each with its value percent-encoded:
+///   - `prefix=ff:`: what all keys begin with.
+///   - `partitions=16`: how many parts a new store's index has, 1 to 1024; one that is there keeps its number.
+///   - `timeout_ms=5000`: how long to wait for an answer, and for a connection.
+///   - `master=NAME`: with sentinels, the name that they know the server by.
+///   - `ca=FILE`, `cert=FILE` and `key=FILE`: over TLS, the authority that is trusted in place of the system's, and who
+///     we are; PEM.
 pub async fn open_state(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
-    if url == "memory" {
-        return Ok(Arc::new(MemoryState::default()));
+    let address = Address::parse(url);
+    match address.scheme {
+        "consul" | "consuls" => consul::open_state(&address).await,
+        "etcd" | "etcds" => etcd::open_state(&address).await,
+        "memory" => memory::open_state(&address),
+        "sqlite" => sqlite::open_state(&address).await,
+        "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => {
+            redis::open_state(&address).await
+        }
+        _ => Err(address.bad("use memory, sqlite:PATH, redis://HOST, etcd://HOST:PORT or consul://HOST:PORT")),
     }
-    let address = Address::parse(url, "sqlite", "`memory` or `sqlite:PATH`")?;
-    let options = address.options(&["synchronous", "mode", "busy_timeout_ms", "max_pages"])?;
-    let path = address.path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || Sqlite::open(Path::new(&path), options)).await;
-    Ok(Arc::new(opened.map_err(|error| address.unavailable(&error))??))
 }
 
 /// Opens the data store at an address.
@@ -34,98 +54,32 @@ pub async fn open_state(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
 /// - `memory`: in this process, gone with it.
 /// - `files:PATH` or `files://PATH`: one file per key below a directory, which is created where it is missing. Options
 ///   follow a `?`, separated by `&`: `synchronous` and `mode` as in [`open_state`].
+/// - `redis://…` and its relatives, as in [`open_state`], with `ttl_s=2592000` in place of `partitions`: the data of a run
+///   goes so many seconds after the run's last put, should nobody delete it; `0`: never. Choose more than the time for
+///   which history is kept, and than a run may pause.
+/// - `s3://BUCKET` or `s3://BUCKET/PREFIX`: in a bucket of any service that speaks S3, below the prefix. The access key
+///   is that of `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and perhaps `AWS_SESSION_TOKEN`, or else of the files
+///   `s3-access-key` and `s3-secret-key`; it needs the rights to get, put, delete and list. Options:
+///   - `endpoint=http://127.0.0.1:9000`: the service, where it is not Amazon's.
+///   - `region=us-east-1` (default: `AWS_REGION`, or this one).
+///   - `path_style=true`: the bucket is part of the path, not of the host's name (default: with an `endpoint` only).
+///   - `create=true`: the bucket is created where it is missing.
+///   - `secrets=/var/openfaas/secrets` (default): the directory of the files of the access key. They are read again
+///     every five minutes. Where it is given, the variables do not count.
+///   - `ca=PATH`: certificates in PEM that are trusted instead of the system's.
+///   - `connect_timeout_ms=3000`, `timeout_ms=30000`, `attempts=3`: how long one attempt of a call may take, and how
+///     many there are. The timeout does not limit the reading of a value, as long as bytes come.
 pub async fn open_data(url: &str) -> Result<Arc<dyn DataStore>, StoreError> {
-    if url == "memory" {
-        return Ok(Arc::new(MemoryData::default()));
-    }
-    let address = Address::parse(url, "files", "`memory` or `files:PATH`")?;
-    let options = address.options(&["synchronous", "mode"])?;
-    let path = address.path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || Files::open(Path::new(&path), &options)).await;
-    Ok(Arc::new(opened.map_err(|error| address.unavailable(&error))??))
-}
-
-/// What follows the `?` of an address.
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
-    pub(crate) access: Access,
-    pub(crate) durability: Durability,
-    pub(crate) busy_timeout: Duration,
-    pub(crate) max_pages: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    ReadWrite,
-    ReadOnly,
-}
-
-/// What a write survives once it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
-    ProcessCrash,
-    PowerLoss,
-}
-
-struct Address<'a> {
-    url: &'a str,
-    path: &'a str,
-    options: &'a str,
-}
-
-impl<'a> Address<'a> {
-    fn parse(url: &'a str, scheme: &str, known: &str) -> Result<Self, StoreError> {
-        let rule = || bad(url, format!("use {known}"));
-        let rest = url.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':')).ok_or_else(rule)?;
-        let rest = rest.strip_prefix("//").unwrap_or(rest);
-        let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
-        match path.is_empty() || path.starts_with(':') || path.contains('\0') {
-            true => Err(rule()),
-            false => Ok(Self { url, path, options }),
+    let address = Address::parse(url);
+    match address.scheme {
+        "memory" => memory::open_data(&address),
+        "files" => files::open_data(&address).await,
+        "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => {
+            redis::open_data(&address).await
         }
+        "s3" => s3::open_data(&address).await,
+        _ => Err(address.bad("use memory, files:PATH, redis://HOST or s3://BUCKET/PREFIX")),
     }
-
-    fn options(&self, known: &[&str]) -> Result<Options, StoreError> {
-        let mut options = Options {
-            access: Access::ReadWrite,
-            durability: Durability::ProcessCrash,
-            busy_timeout: Duration::from_secs(5),
-            max_pages: None,
-        };
-        for option in self.options.split('&').filter(|option| !option.is_empty()) {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            let number = || value.parse::<u32>().map_err(|_| bad(self.url, format!("{name} must be a number")));
-            match (name, value) {
-                _ if !known.contains(&name) => {
-                    return Err(bad(self.url, format!("its options are {}", known.join(", "))));
-                }
-                ("mode", "rw") => options.access = Access::ReadWrite,
-                ("mode", "ro") => options.access = Access::ReadOnly,
-                ("mode", _) => return Err(bad(self.url, "mode must be rw or ro")),
-                ("synchronous", "normal") => options.durability = Durability::ProcessCrash,
-                ("synchronous", "full") => options.durability = Durability::PowerLoss,
-                ("synchronous", _) => return Err(bad(self.url, "synchronous must be normal or full")),
-                ("busy_timeout_ms", _) => options.busy_timeout = Duration::from_millis(number()?.into()),
-                _ => options.max_pages = Some(number()?),
-            }
-        }
-        Ok(options)
-    }
-
-    fn unavailable(&self, error: &tokio::task::JoinError) -> StoreError {
-        StoreError::Unavailable { place: self.path.to_owned(), reason: error.to_string() }
-    }
-}
-
-fn bad(url: &str, rule: impl Into<String>) -> StoreError {
-    // A password ends up in no log.
-    let url = match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}://***{}", url.get(..scheme).unwrap_or_default(), url.get(at..).unwrap_or_default())
-        }
-        _ => url.to_owned(),
-    };
-    StoreError::BadUrl { url, rule: rule.into() }
 }
 
 #[cfg(test)]
@@ -138,6 +92,8 @@ mod tests {
         for url in [
             "",
             "x",
+            "memory:x",
+            "memory?mode=ro",
             "sqlite",
             "sqlite:",
             "sqlite://",
@@ -147,7 +103,8 @@ mod tests {
             "sqlite:x?max_pages=many",
             "sqlite:x?synchronous",
             "files:x",
-            "redis://somebody:secret@there",
+            "redis:",
+            "nosuchdb://somebody:secret@there",
         ] {
             let error = open_state(url).await.err().unwrap();
             assert_eq!(error.code(), Code::BAD_STORE_URL, "{url}: {error}");

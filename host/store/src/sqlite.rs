@@ -9,19 +9,45 @@ mod connect;
 mod reader;
 mod writer;
 
-use crate::open::{Access, Options};
+use crate::address::{Access, Address, Durability};
 use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect::Place;
 use faas_flow_core::{Millis, RunId};
 use reader::Readers;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use writer::{Job, Writer};
 
+/// Opens the store in a file; see [`crate::open_state`].
+pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
+    address.knows(&["synchronous", "mode", "busy_timeout_ms", "max_pages"])?;
+    let options = Options {
+        access: Access::of(address)?,
+        durability: Durability::of(address)?,
+        busy_timeout: address.millis("busy_timeout_ms")?.unwrap_or(Duration::from_secs(5)),
+        max_pages: address.number("max_pages")?,
+    };
+    let place = Arc::new(Place::new(&address.path()?, options));
+    let opened = tokio::task::spawn_blocking({
+        let place = place.clone();
+        move || Sqlite::open(place)
+    });
+    Ok(Arc::new(opened.await.map_err(|error| place.unavailable(error))??))
+}
+
+/// What follows the `?` of an address.
+#[derive(Debug, Clone)]
+struct Options {
+    access: Access,
+    durability: Durability,
+    busy_timeout: Duration,
+    max_pages: Option<u32>,
+}
+
 /// State in a SQLite file. Dropping it waits for the writer and closes the file.
-pub(crate) struct Sqlite {
+struct Sqlite {
     // Closed before the writer, which then is the last to close and tidies the log away.
     readers: Readers,
     writer: Option<Writer>,
@@ -30,8 +56,7 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     /// Opens, and creates if need be and the options allow. Blocks.
-    pub(crate) fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
-        let place = Arc::new(Place::new(path, options));
+    fn open(place: Arc<Place>) -> Result<Self, StoreError> {
         let writer = match place.options.access {
             Access::ReadWrite => Some(Writer::start(place.clone())?),
             Access::ReadOnly => place.verify().map(|()| None)?,

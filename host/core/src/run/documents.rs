@@ -44,6 +44,9 @@ pub struct Run {
     /// The failure handler's and the finally handler's call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<NodeState>,
+    /// Who is to be told of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
 }
 
 impl Run {
@@ -54,6 +57,32 @@ impl Run {
             _ if self.paused => Status::Paused,
             _ => Status::Running,
         }
+    }
+}
+
+/// Who is told when a run ends, and how that went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// Where to.
+    pub url: String,
+    /// Deliveries that were begun since the run ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u32,
+    /// When the next delivery may begin; none before the run's end, and none when it is delivered or given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Millis>,
+    /// When it was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Millis>,
+    /// Why the latest delivery failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl Callback {
+    /// A callback to be delivered when the run ends.
+    pub fn new(url: String) -> Self {
+        Self { url, tries: 0, next: None, delivered: None, failure: None }
     }
 }
 
@@ -110,6 +139,26 @@ impl Scope {
         }
         Self { path, input, index: place.0, siblings: place.1, epoch, nodes }
     }
+
+    /// Counts on where the branches stopped in whose place this scope begins, so that no fencing token, and no set of
+    /// branches within, is ever met again; their attempts stay as history.
+    pub(crate) fn follow(&mut self, earlier: &Scope) {
+        for (node, earlier) in self.nodes.iter_mut().zip(&earlier.nodes) {
+            node.token = earlier.token;
+            node.attempts.clone_from(&earlier.attempts);
+        }
+    }
+
+    /// A node's state, by its id.
+    pub fn node(&self, id: &NodeId) -> Option<&NodeState> {
+        self.nodes.iter().find(|node| node.id == *id)
+    }
+
+    /// Whether one of this scope's nodes began `branch`, and has not begun others in its place since.
+    pub fn began(&self, branch: &Scope) -> bool {
+        let node = branch.path.parent().and_then(|(parent, _)| self.node(&parent.node));
+        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.epoch == branch.epoch)
+    }
 }
 
 /// One node of a scope, and its history.
@@ -131,6 +180,9 @@ pub struct NodeState {
     /// The branches that it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branches: Option<Branches>,
+    /// Where it goes on after a wait; kept until it is done or has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Suspended>,
     /// What it yielded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
@@ -154,6 +206,7 @@ impl NodeState {
             token: 0,
             lease: None,
             branches: None,
+            suspended: None,
             output: None,
             started: None,
             input_size: 0,
@@ -168,7 +221,8 @@ impl NodeState {
 pub enum Progress {
     /// A predecessor is not done.
     Waiting,
-    /// It may be claimed: for its work, or, where `branches` is set, for merging them.
+    /// It may be claimed, once its wait is over if it is suspended: for its work, or, where `branches` is set, for merging
+    /// them.
     Ready,
     /// Somebody holds its lease.
     Running,
@@ -187,6 +241,20 @@ pub struct Lease {
     pub owner: String,
     /// When somebody else may claim the node.
     pub until: Millis,
+}
+
+/// A wait of a node between two tries, longer than a replica would hold its lease for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// When the node may be claimed again.
+    pub until: Millis,
+    /// The index of the operation at which it goes on.
+    pub operation: u32,
+    /// The tries of that operation so far.
+    pub tries: u32,
+    /// What that operation receives; none where the node starts anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Payload>,
 }
 
 /// The branches of a node.

@@ -1,6 +1,6 @@
 //! What happens to a run, and what follows: the words between the engine and whoever drives it.
 
-use super::documents::{Attempt, Request};
+use super::documents::{Attempt, Request, Suspended};
 use super::stored::Doc;
 use crate::definition::Operations;
 use crate::{BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, RunId, Status};
@@ -27,6 +27,13 @@ pub enum Event {
         /// Until when it holds the node from now on.
         until: Millis,
     },
+    /// A replica gives a node back that it executes no longer.
+    Release {
+        /// Which node.
+        path: NodePath,
+        /// The token of its claim.
+        token: u32,
+    },
     /// A replica has executed a node.
     Complete {
         /// Which node.
@@ -47,10 +54,34 @@ pub enum Event {
     Deadline,
     /// Nothing new starts from here on.
     Pause,
-    /// What is ready starts. All of the run's scopes must be at hand.
+    /// What is ready starts. What is ready in scopes that are not at hand is found when they are:
+    /// [`RunState::claimable`](super::RunState::claimable).
     Resume,
     /// The run ends.
     Stop,
+    /// A run that ended, or is paused, goes on from this node: it and what follows from it are executed again, and what
+    /// had failed, or was cancelled by the run's end, is executed too. Deadline and callback begin anew.
+    ///
+    /// Needs the node's scope, those around it, and the one in which the run failed. Elsewhere, what ran when the run
+    /// ended goes on when its lease is over.
+    Rerun {
+        /// Which node; those before it are done.
+        path: NodePath,
+    },
+    /// A replica wants to tell the run's callback of its end. Answered by [`Effect::CallBack`].
+    CallBack {
+        /// When somebody else may try if nothing is heard of this delivery.
+        until: Millis,
+    },
+    /// A replica has tried to tell the run's callback.
+    CalledBack {
+        /// Which delivery: [`Effect::CallBack`]'s.
+        tries: u32,
+        /// Why it failed; none if it was delivered.
+        failure: Option<Failure>,
+        /// When to try again after a failure; none gives up.
+        next: Option<Millis>,
+    },
 }
 
 /// What came of executing a node.
@@ -73,6 +104,8 @@ pub enum Outcome {
     Branched(Vec<(Option<BranchKey>, Payload)>),
     /// Its failure, after all tries.
     Failed(Failure),
+    /// A wait before it goes on.
+    Suspended(Suspended),
 }
 
 /// What follows from an event.
@@ -103,6 +136,13 @@ pub enum Effect {
     Cancel,
     /// The run has ended.
     Ended,
+    /// Whoever claimed the delivery tells the run's callback how the run ended.
+    CallBack {
+        /// Where to.
+        url: String,
+        /// Which delivery this is, from 1; to report with.
+        tries: u32,
+    },
 }
 
 /// The name of the set in which the branches of one claim of a node arrive.
@@ -125,9 +165,27 @@ pub enum Refusal {
     /// Somebody else holds the node.
     #[error("the node is leased")]
     Leased,
-    /// The node is done, or not ready, or another claim has replaced this one.
+    /// The node, or the callback, waits until a moment in time.
+    #[error("it is too early: not before {until}")]
+    Early {
+        /// That moment.
+        until: Millis,
+    },
+    /// The node is done, or not ready, or another claim has replaced this one, or the one that began its scope.
     #[error("the event is out of date")]
     Stale,
+    /// The run is under way and not paused.
+    #[error("the run is under way: pause or stop it first")]
+    Running,
+    /// A predecessor of the node is not done.
+    #[error("a node before it is not done: re-run from that one")]
+    Unready,
+    /// The node is in a branch that has arrived beside others.
+    #[error("its branch has already arrived at {node}: re-run from that node instead")]
+    Arrived {
+        /// The node that began the branch.
+        node: NodePath,
+    },
     /// There is no such node.
     #[error("there is no such node")]
     Unknown,
@@ -144,6 +202,8 @@ pub struct Work {
     pub inputs: Vec<Input>,
     /// Merges the inputs. Without it, an only input is the data, and several are none.
     pub aggregator: Option<HandlerId>,
+    /// Where to go on, if the node was suspended; its attempts before that are in the state already.
+    pub suspended: Option<Suspended>,
     /// What to do with the data.
     pub task: Task,
 }
@@ -222,6 +282,8 @@ pub struct Start {
     pub definition: Option<Arc<Definition>>,
     /// The body of the request.
     pub input: Payload,
+    /// Whom to tell when the run ends.
+    pub callback: Option<String>,
     /// The moment.
     pub now: Millis,
 }

@@ -1,7 +1,7 @@
 //! The stored form of a run's documents: one byte that names the form, then MessagePack with field names, so that a
 //! later version may add fields and still read this one.
 
-use crate::{Code, ScopePath};
+use crate::{Code, NodePath, ScopePath};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The version of the stored form that this build writes. It reads all versions up to this one.
@@ -9,6 +9,10 @@ pub const FORM: u8 = 1;
 
 /// The prefix of the documents that hold the run's context values; the value's key follows.
 pub const CONTEXT: &str = "context:";
+
+/// The prefix of the documents that hold the bytes of [`Payload::Kept`](crate::Payload::Kept); `<path>/<token>/<n>`
+/// follows. They are written in the commit of the report that refers to them, and never again.
+pub const DATA: &str = "data:";
 
 /// Names one document of a run in the StateStore.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +30,18 @@ impl Doc {
             Doc::Run => "run".to_owned(),
             Doc::Scope(path) => format!("scope:{path}"),
         }
+    }
+
+    /// The documents that a claim of a node, or its report, may need: the run, the node's scope and those around it. Read
+    /// together, they cost one round trip.
+    pub fn around(path: &NodePath) -> Vec<Doc> {
+        let mut docs = vec![Doc::Run, Doc::Scope(path.scope.clone())];
+        let mut scope = path.scope.clone();
+        while let Some((parent, _)) = scope.parent() {
+            scope = parent.scope;
+            docs.push(Doc::Scope(scope.clone()));
+        }
+        docs
     }
 
     /// Reads a name; none for a document of another kind, such as a context value.

@@ -1,8 +1,9 @@
 //! What people and tools see of a run.
 
-use super::documents::{Attempt, NodeState, Progress, Run, Scope};
+use super::documents::{Attempt, Callback, NodeState, Progress, Run, Scope};
 use crate::{Digest, Failure, FlowName, Millis, NodePath, RunId, ScopePath, Status};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A run with all its nodes, without payloads.
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +24,9 @@ pub struct RunView {
     pub result_size: Option<u64>,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// Who is told of its end, and how that went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
     /// Its nodes, scope by scope, in the order of the definition.
     pub nodes: Vec<NodeView>,
 }
@@ -38,6 +42,9 @@ pub struct NodeView {
     pub started: Option<Millis>,
     /// When it came as far as it is.
     pub since: Option<Millis>,
+    /// When it goes on, if it waits before another try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Millis>,
     /// How many bytes it was given, before any aggregator.
     pub input_size: u64,
     /// How many bytes it yielded.
@@ -47,11 +54,22 @@ pub struct NodeView {
 }
 
 impl RunView {
-    /// Puts a run's documents together.
+    /// Puts a run's documents together. Branches in whose place others have begun are left out.
     pub fn new<'a>(run: &Run, scopes: impl IntoIterator<Item = &'a Scope>) -> Self {
-        let mut scopes: Vec<&Scope> = scopes.into_iter().collect();
-        scopes.sort_by(|a, b| a.path.cmp(&b.path));
-        let nodes = scopes.iter().flat_map(|scope| scope.nodes.iter().map(|node| NodeView::new(&scope.path, node)));
+        let scopes: BTreeMap<&ScopePath, &Scope> = scopes.into_iter().map(|scope| (&scope.path, scope)).collect();
+        let current = |scope: &&Scope| {
+            let mut child = *scope;
+            while let Some((parent, _)) = child.path.parent() {
+                match scopes.get(&parent.scope) {
+                    Some(scope) if scope.began(child) => child = scope,
+                    Some(_) => return false,
+                    None => break,
+                }
+            }
+            true
+        };
+        let scopes = scopes.values().copied().filter(current);
+        let nodes = scopes.flat_map(|scope| scope.nodes.iter().map(|node| NodeView::new(&scope.path, node)));
         Self {
             request_id: run.id.clone(),
             flow: run.flow.clone(),
@@ -61,6 +79,7 @@ impl RunView {
             ended: run.ended,
             result_size: run.result.as_ref().map(crate::Payload::size),
             failure: run.failure.clone(),
+            callback: run.callback.clone(),
             nodes: nodes.chain(run.hooks.iter().map(|hook| NodeView::new(&ScopePath::root(), hook))).collect(),
         }
     }
@@ -72,6 +91,7 @@ impl NodeView {
             path: scope.node(&node.id),
             progress: node.progress,
             started: node.started,
+            waits_until: node.suspended.as_ref().filter(|_| node.progress == Progress::Ready).map(|s| s.until),
             since: (node.since > 0).then_some(node.since),
             input_size: node.input_size,
             output_size: node.output.as_ref().map(crate::Payload::size),

@@ -1,7 +1,8 @@
 //! `faas-flow check`
 
-use super::common::{self, GuestOptions};
+use super::common::{self, ModuleKeys};
 use crate::Error;
+use crate::config::Options;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -15,12 +16,12 @@ pub(super) struct Check {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    guest: GuestOptions,
+    guest: Options<ModuleKeys>,
 }
 
 impl Check {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let loaded = common::load(&self.guest.guests()?, &self.flow).await;
+        let loaded = common::load(&common::guests_of(self.guest)?, &self.flow).await;
         let flow = match loaded {
             Err(Error::Definition(problems)) if self.json => {
                 common::print_json(&json!({ "valid": false, "problems": problems }))?;

@@ -1,130 +1,175 @@
-//! Options that several commands have.
+//! What several commands do.
 
-use crate::{Error, Flow, Function, Functions, Host, Settings, load_flow};
-use clap::Args;
-use faas_flow_core::{Code, FlowName};
-use faas_flow_guest::{Guests, Limits};
+use super::cache;
+use crate::config::{self, Defaults, Group, Options, Takes, Values};
+use crate::events::Keys;
+use crate::flows::{Brought, load_module, name_of, read_module};
+use crate::modules::Loader;
+use crate::signature::Trusted;
+use crate::{Answers, Error, Flow, Function, Functions, Host, Http, Network, Parts, Settings, load_flow};
+use faas_flow_core::{Code, FlowName, Millis};
+use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_store::{open_data, open_state};
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use tokio::net::TcpListener;
 
-/// Ended runs that a state store in memory keeps.
-const MEMORY_HISTORY: usize = 1000;
+/// The keys of a command that only loads a module.
+pub(super) struct ModuleKeys;
 
-/// Limits of the flow's code.
-#[derive(Args)]
-pub(super) struct GuestOptions {
-    /// Memory that an instance of a flow may have, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Limits of the flow's code")]
-    guest_memory: usize,
-    /// The longest that one call of the flow's code may take, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000, help_heading = "Limits of the flow's code")]
-    guest_timeout: u64,
-    /// Where compiled code is kept
-    #[arg(long, value_name = "DIR", env = "FAAS_FLOW_CACHE", help_heading = "Limits of the flow's code")]
-    cache: Option<PathBuf>,
+impl Takes for ModuleKeys {
+    const GROUPS: &'static [Group] = &[Group::Guest];
+    const DEFAULTS: Defaults = Defaults::Local;
 }
 
-impl GuestOptions {
-    pub(super) fn guests(&self) -> Result<Arc<Guests>, Error> {
-        let limits = Limits {
-            memory_bytes: self.guest_memory.saturating_mul(1024 * 1024),
-            call_timeout: Duration::from_millis(self.guest_timeout),
-            ..Limits::default()
-        };
-        let cache = self.cache.clone().or_else(|| Some(home_cache()?.join("faas-flow/compiled")));
-        Ok(Arc::new(Guests::new(limits, cache)?))
-    }
+/// What loads modules, under the limits of the options.
+pub(super) fn guests_of(options: Options<ModuleKeys>) -> Result<Arc<Guests>, Error> {
+    guests(&options.read()?)
 }
 
-fn home_cache() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
+/// What loads modules.
+pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
+    let limits = Limits {
+        memory_bytes: values.bytes(&config::GUEST_MEMORY),
+        call_timeout: values.time(&config::GUEST_TIMEOUT),
+        ..Limits::default()
+    };
+    let cache = values.some(&config::CACHE).map(PathBuf::from).or_else(cache::folder);
+    // This very program, even if another one lies in its place by now.
+    let program = match cfg!(target_os = "linux") {
+        true => Ok(PathBuf::from("/proc/self/exe")),
+        false => std::env::current_exe(),
+    };
+    let guests = Guests::new(limits, cache)?;
+    let at_most = values.time(&config::COMPILE_TIMEOUT);
+    Ok(Arc::new(match program {
+        Ok(program) => guests.with_compiler(Compiler { program, arguments: vec!["compile".to_owned()], at_most }),
+        Err(_) => guests,
+    }))
 }
 
-/// What a host works with.
-#[derive(Args)]
-pub(super) struct HostOptions {
-    /// A function that flows may apply: NAME=./program, NAME=http://… or NAME=echo
-    #[arg(long = "function", value_name = "NAME=TARGET")]
-    functions: Vec<String>,
-    /// The OpenFaaS gateway that has all other functions
-    #[arg(long, value_name = "URL", env = "FAAS_FLOW_GATEWAY")]
-    gateway: Option<String>,
-    /// Where the state of runs is kept: memory, or sqlite:PATH
-    #[arg(long, value_name = "STORE", env = "FAAS_FLOW_STATE")]
-    state: Option<String>,
-    /// Where payloads over 32 KiB are kept: memory, or files:DIR
-    #[arg(long, value_name = "STORE", env = "FAAS_FLOW_DATA")]
-    data_store: Option<String>,
-    /// The largest body of a request, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
-    body_limit: usize,
-    /// Nodes of all runs together that execute at a time
-    #[arg(long, value_name = "COUNT", default_value_t = 256)]
-    max_inflight: usize,
-    /// How long a claim holds a node before another replica may take it, in milliseconds; it is renewed in time
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    lease: u64,
-    /// How long the history and result of a run are kept after its end, in hours
-    #[arg(long, value_name = "HOURS", default_value_t = 168)]
-    history_ttl: u64,
-    #[command(flatten)]
-    pub(super) guest: GuestOptions,
+/// Who may sign modules.
+pub(super) fn trusted(values: &Values) -> Result<Trusted, Error> {
+    let secrets = PathBuf::from(values.text(&config::SECRET_MOUNT_PATH));
+    let keys = values.list(&config::MODULE_KEYS);
+    let files = keys.iter().map(PathBuf::from).map(|key| {
+        let secret = secrets.join(&key);
+        // A name is that of a secret, unless a file here has it.
+        if !key.exists() && secret.exists() { secret } else { key }
+    });
+    Trusted::read(&files.collect::<Vec<_>>())
 }
 
-impl HostOptions {
-    /// A host, and its flows loaded. Without other word, state and data are where `state` and `data` say.
-    pub(super) async fn host(
-        &self,
-        flows: &[PathBuf],
-        state: &str,
-        data: &str,
-    ) -> Result<(Arc<Host>, Vec<Flow>), Error> {
-        let (state, data) = (self.state.as_deref().unwrap_or(state), self.data_store.as_deref().unwrap_or(data));
-        let settings = Settings {
-            body_limit: self.body_limit.saturating_mul(1024 * 1024),
-            max_inflight: self.max_inflight.max(1),
-            lease: Duration::from_millis(self.lease.max(100)),
-            history_ttl: Duration::from_secs(self.history_ttl.saturating_mul(3600)),
-            history_limit: if state == "memory" { MEMORY_HISTORY } else { usize::MAX },
-            ..Settings::default()
-        };
-        let functions = self.functions.iter().map(|option| Function::parse(option));
-        let functions = functions.collect::<Result<Vec<_>, _>>()?;
-        let gateway = self.gateway.as_ref().map(|url| url.trim_end_matches('/').to_owned());
-        let functions = Functions::new(functions, gateway, &settings)?;
-        let guests = self.guest.guests()?;
-        let mut loaded = Vec::new();
-        for path in flows {
-            loaded.push(load(&guests, path).await?);
+/// A host of this machine, without flows.
+pub(super) async fn empty_host(values: &Values, keys: Option<Keys>, loader: Loader) -> Result<Arc<Host>, Error> {
+    warn(values);
+    // Who serves flows here writes functions here.
+    let settings = Settings { answers: Answers::Quoted, ..Settings::of(values) };
+    let (functions, _) = functions(values, &settings)?;
+    let state = open_state(&values.text(&config::STATE_STORE)).await?;
+    let data = open_data(&values.text(&config::DATA_STORE)).await?;
+    Ok(Host::new(Parts { keys, modules: Some(loader), ..Parts::new(settings, state, data, functions) }))
+}
+
+/// A host of this machine, and its flows loaded.
+pub(super) async fn local_host(
+    values: &Values,
+    flows: &[PathBuf],
+    keys: Option<Keys>,
+) -> Result<(Arc<Host>, Vec<(Flow, Brought)>), Error> {
+    let (guests, trusted) = (guests(values)?, trusted(values)?);
+    let host = empty_host(values, keys, Loader::new(guests.clone(), trusted.clone())).await?;
+    let mut loaded = Vec::new();
+    for path in flows {
+        let (name, file) = named(path)?;
+        let (flow, brought) = load_brought(&guests, &trusted, &file, name).await?;
+        if host.flow(&flow.name).is_some() {
+            let message = format!("two flows have the name {}: give one another with NAME=FILE", flow.name);
+            return Err(Error::new(Code::DUPLICATE_FLOW, message));
         }
-        let (state, data) = (open_state(state).await?, open_data(data).await?);
-        let host = Host::new(settings, state, data, functions);
-        for flow in &loaded {
-            if host.flow(&flow.name).is_some() {
-                let message = format!("two flows have the name {}: give one another with NAME=FILE", flow.name);
-                return Err(Error::new(Code::DUPLICATE_FLOW, message));
-            }
-            host.deploy(flow.clone());
-        }
-        Ok((host, loaded))
+        host.deploy(flow.clone());
+        loaded.push((flow, brought));
     }
+    Ok((host, loaded))
+}
 
-    pub(super) fn state_url(&self) -> Option<&str> {
-        self.state.as_deref()
+/// Puts the modules that the host came with into its module store, and follows what is in service from here on.
+pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Brought)>) -> Result<(), Error> {
+    for (flow, brought) in loaded {
+        let (name, digest) = (flow.name.clone(), flow.module.digest().clone());
+        if !host.bring(flow, brought).await? {
+            let serves = host.flow(&name).map(|flow| flow.module.digest().short().to_owned()).unwrap_or_default();
+            eprintln!(
+                "flow {name}: version {serves} was put into service and is served, not {}, which this host came with",
+                digest.short()
+            );
+        }
     }
+    tokio::spawn(host.clone().follow());
+    Ok(())
+}
+
+/// What flows may call.
+pub(super) fn functions(values: &Values, settings: &Settings) -> Result<(Functions, Arc<dyn Network>), Error> {
+    let functions = values.list(&config::FUNCTIONS);
+    let functions = functions.iter().map(|option| Function::parse(option)).collect::<Result<Vec<_>, _>>()?;
+    let network: Arc<dyn Network> = Arc::new(Http::new(settings)?);
+    Ok((Functions::new(functions, values.url(&config::GATEWAY), settings, network.clone()), network))
+}
+
+/// What whoever starts a host should know.
+pub(super) fn warn(values: &Values) {
+    for warning in &values.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for key in config::ALL.iter().filter(|key| key.later && values.given(key).is_some()) {
+        eprintln!("warning: {} is known, but not in force in this release", key.name);
+    }
+}
+
+/// Takes an address to listen on.
+pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            let message = format!(
+                "{address} is taken by another process: choose another with --listen, or port 0 for a free one"
+            );
+            Error::new(Code::ADDRESS_IN_USE, message)
+        }
+        _ => Error::new(Code::BAD_ADDRESS, format!("cannot listen on {address}: {error}")),
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
 }
 
 /// Loads `FILE` or `NAME=FILE`.
 pub(super) async fn load(guests: &Arc<Guests>, path: &Path) -> Result<Flow, Error> {
+    let (name, file) = named(path)?;
+    load_flow(guests.clone(), &file, name).await
+}
+
+/// Loads a module that one of the keys has signed, if there are any, and keeps what it is made of for the module store.
+pub(super) async fn load_brought(
+    guests: &Arc<Guests>,
+    trusted: &Trusted,
+    path: &Path,
+    name: Option<FlowName>,
+) -> Result<(Flow, Brought), Error> {
+    let brought = Brought { bytes: read_module(path).await?, signature: trusted.beside(path)? };
+    let flow = load_module(guests.clone(), trusted, &brought, name_of(path, name)?).await?;
+    Ok((flow, brought))
+}
+
+/// The name and the file of `FILE` or `NAME=FILE`.
+fn named(path: &Path) -> Result<(Option<FlowName>, PathBuf), Error> {
     let text = path.to_string_lossy();
-    match text.split_once('=').filter(|_| !path.exists()) {
-        Some((name, file)) => load_flow(guests.clone(), Path::new(file), Some(FlowName::new(name)?)).await,
-        None => load_flow(guests.clone(), path, None).await,
-    }
+    Ok(match text.split_once('=').filter(|_| !path.exists()) {
+        Some((name, file)) => (Some(FlowName::new(name)?), PathBuf::from(file)),
+        None => (None, path.to_owned()),
+    })
 }
 
 /// Logs go to stderr, as `RUST_LOG` says; warnings and what flows log by default.
@@ -149,12 +194,22 @@ pub(super) fn read_data(data: &str) -> Result<Vec<u8>, Error> {
     read.map_err(|error| Error::new(Code::INPUT_UNREADABLE, format!("cannot read {file}: {error}")))
 }
 
+/// Whether the user has nothing against colours.
+pub(super) fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|off| off.is_empty())
+}
+
 /// JSON for people and tools alike.
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    print(json(value)?);
+    Ok(())
+}
+
+/// JSON as text.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     let json = serde_json::to_string_pretty(value);
     let json = json.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
-    print(format!("{json}\n"));
-    Ok(())
+    Ok(json + "\n")
 }
 
 /// Writes to stdout; a reader that went away is no error.
@@ -162,4 +217,10 @@ pub(super) fn print(text: impl AsRef<[u8]>) {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_ref()).and_then(|()| stdout.flush());
+}
+
+/// A moment in UTC, as RFC 3339 writes it, to the second.
+pub(super) fn moment(at: Millis) -> String {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at);
+    humantime::format_rfc3339_seconds(at).to_string()
 }

@@ -40,10 +40,13 @@ mod tests {
 
     #[test]
     fn every_code_has_its_page_and_every_page_its_code() {
+        let index = PAGES.get_file("README.md").unwrap().contents_utf8().unwrap();
         for code in Code::ALL {
             let page = page(*code).unwrap_or_else(|| panic!("docs/errors/{code}.md is missing"));
             assert!(page.starts_with(&format!("# {code}: {}\n", code.title())), "the title of {code}");
             assert!(page.contains("## What to do"), "{code} says what to do");
+            let row = format!("| [{code}]({code}.md) | {} |", code.title());
+            assert!(index.contains(&row), "docs/errors/README.md has no row `{row}`");
         }
         for file in PAGES.files() {
             let name = file.path().file_stem().unwrap().to_string_lossy();

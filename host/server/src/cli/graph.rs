@@ -1,6 +1,7 @@
 //! `faas-flow graph`
 
-use super::common::{self, GuestOptions};
+use super::common::{self, ModuleKeys};
+use crate::config::Options;
 use crate::{Error, graph};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub(super) struct Graph {
     #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
-    guest: GuestOptions,
+    guest: Options<ModuleKeys>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -36,7 +37,7 @@ enum Format {
 
 impl Graph {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let flow = common::load(&self.guest.guests()?, &self.flow).await?;
+        let flow = common::load(&common::guests_of(self.guest)?, &self.flow).await?;
         let format = match self.format {
             _ if self.json => graph::Format::Json,
             Format::Svg => graph::Format::Svg,

@@ -38,6 +38,12 @@ fn write_over(text: &str, rows: usize) -> std::io::Result<()> {
     std::io::stderr().write_all(format!("{up}{text}").as_bytes())
 }
 
+/// Writes lines to stderr, above the board if there is one.
+pub(super) fn say(text: &str) {
+    // Whoever closed stderr does not want to know.
+    let _ = write_over(&format!("{text}\n"), 0);
+}
+
 /// A display that is under way.
 pub(super) struct Shown {
     stop: oneshot::Sender<()>,
@@ -83,6 +89,7 @@ fn line(event: &Progress) -> String {
         Step::Running(path) => format!("{run} {path} running"),
         Step::Done { path, micros, size } => format!("{run} {path} done in {}, {size} bytes", took(*micros)),
         Step::Branching { path, branches } => format!("{run} {path} began {branches} branches"),
+        Step::Suspended { path, until } => format!("{run} {path} waits until {}", super::common::moment(*until)),
         Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
     }
@@ -121,6 +128,9 @@ impl Board {
                 (path, format!("\x1b[32m●\x1b[0m done      {:>10}  {size} bytes", took(*micros)))
             }
             Step::Branching { path, branches } => (path, format!("\x1b[36m◆\x1b[0m branches  {branches:>10}")),
+            Step::Suspended { path, until } => {
+                (path, format!("\x1b[33m○\x1b[0m waits until {}", super::common::moment(*until)))
+            }
             Step::Failed { path, failure } => (path, format!("\x1b[31m●\x1b[0m failed    {failure}")),
             Step::Ended(status) => return self.ended(*status),
         };

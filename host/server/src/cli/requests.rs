@@ -1,25 +1,29 @@
 //! `faas-flow requests`
 
 use super::common;
+use super::control::Control;
+use crate::config::{Defaults, Group, Options, STATE_STORE, Takes, redacted, resolve_stores};
 use crate::{Error, read_run};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Code, FlowName, Millis, RunId, Status};
+use faas_flow_core::{Code, FlowName, RunId, Status};
 use faas_flow_store::{RunEntry, RunQuery, open_state};
 use serde_json::json;
 use std::process::ExitCode;
 
+/// The keys that say where runs are kept.
+struct StoreKeys;
+
+impl Takes for StoreKeys {
+    const GROUPS: &'static [Group] = &[Group::Stores];
+    const DEFAULTS: Defaults = Defaults::Local;
+    const GLOBAL: bool = true;
+}
+
 #[derive(Args)]
 pub(super) struct Requests {
-    /// The state store, as `serve` has it
-    #[arg(
-        long,
-        value_name = "STORE",
-        env = "FAAS_FLOW_STATE",
-        default_value = "sqlite:.faas-flow/state.db",
-        global = true
-    )]
-    state: String,
+    #[command(flatten)]
+    keys: Options<StoreKeys>,
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
@@ -46,6 +50,8 @@ enum What {
         /// Its request id
         id: String,
     },
+    #[command(flatten)]
+    Control(Control),
 }
 
 fn status(text: &str) -> Result<Status, String> {
@@ -54,13 +60,24 @@ fn status(text: &str) -> Result<Status, String> {
 
 impl Requests {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        let mut values = self.keys.read()?;
+        resolve_stores(&mut values, false)?;
+        let state = values.text(&STATE_STORE);
         // Looking changes nothing, so it needs no right to.
-        let url = match self.state.starts_with("sqlite:") && !self.state.contains('?') {
-            true => format!("{}?mode=ro", self.state),
-            false => self.state.clone(),
+        let url = match state.starts_with("sqlite:") && !state.contains('?') {
+            true => format!("{state}?mode=ro"),
+            false => state.clone(),
         };
         let store = open_state(&url).await?;
         match self.what {
+            What::Control(control) => {
+                let run = control.run()?;
+                let entry = store.entry(&run).await?;
+                let entry = entry.ok_or_else(|| {
+                    Error::new(Code::RUN_UNKNOWN, format!("there is no run {run} in {}", redacted(&url)))
+                })?;
+                control.ask(&entry.flow).await?;
+            }
             What::List { flow, status, limit } => {
                 let flow = flow.map(FlowName::new).transpose()?;
                 let runs = store.runs(&RunQuery { flow, status, limit }).await?;
@@ -79,7 +96,7 @@ impl Requests {
                     let row = format!(
                         "{:<24} {flow:<24} {status:<10} {:<20} {took:>9}\n",
                         run.run.as_str(),
-                        time(run.started)
+                        common::moment(run.started)
                     );
                     common::print(row);
                 }
@@ -90,7 +107,10 @@ impl Requests {
                 let view = view.ok_or_else(|| {
                     Error::new(
                         Code::RUN_UNKNOWN,
-                        format!("{} knows no run {run}: `faas-flow requests list` shows those it knows", self.state),
+                        format!(
+                            "{} knows no run {run}: `faas-flow requests list` shows those it knows",
+                            redacted(&state)
+                        ),
                     )
                 })?;
                 if self.json {
@@ -114,7 +134,7 @@ fn entry(run: &RunEntry) -> serde_json::Value {
 fn show(view: &RunView) {
     let took = view.ended.map_or(String::new(), |ended| format!(", took {} ms", ended.saturating_sub(view.started)));
     common::print(format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest));
-    common::print(format!("status      {}\nstarted     {}{took}\n", view.status, time(view.started)));
+    common::print(format!("status      {}\nstarted     {}{took}\n", view.status, common::moment(view.started)));
     if let Some(failure) = &view.failure {
         common::print(format!("failure     {failure}\n"));
     }
@@ -133,10 +153,4 @@ fn show(view: &RunView) {
             common::print(format!("    {failure}\n"));
         }
     }
-}
-
-/// A moment in UTC, as RFC 3339 writes it, to the second.
-fn time(at: Millis) -> String {
-    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at);
-    humantime::format_rfc3339_seconds(at).to_string()
 }

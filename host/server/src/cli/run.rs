@@ -1,7 +1,8 @@
 //! `faas-flow run`
 
-use super::common::{self, HostOptions};
+use super::common;
 use super::progress;
+use crate::config::{Defaults, Group, Options, Takes, resolve_stores};
 use crate::{Error, Submission, Waits};
 use clap::Args;
 use faas_flow_core::run::Request;
@@ -9,6 +10,18 @@ use faas_flow_core::{Code, RunId, Status};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// A run may take as long as it likes.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// The keys of a host that listens nowhere.
+struct RunKeys;
+
+impl Takes for RunKeys {
+    const GROUPS: &'static [Group] = &[Group::Calls, Group::Stores, Group::Limits, Group::Guest, Group::Modules];
+    const DEFAULTS: Defaults = Defaults::Local;
+}
 
 #[derive(Args)]
 pub(super) struct Run {
@@ -33,7 +46,7 @@ pub(super) struct Run {
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
-    host: HostOptions,
+    keys: Options<RunKeys>,
 }
 
 impl Run {
@@ -41,16 +54,26 @@ impl Run {
         let body = common::read_data(&self.data)?.into();
         let id = self.request_id.map(RunId::new).transpose()?;
         let request = Request { query: pairs(&self.query)?, headers: pairs(&self.header)? };
-        let (host, flows) = self.host.host(&[self.flow], "memory", "memory").await?;
-        let Some(flow) = flows.first() else { return Ok(ExitCode::SUCCESS) };
+        let mut values = self.keys.read()?;
+        resolve_stores(&mut values, true)?;
+        let (host, flows) = common::local_host(&values, &[self.flow], None).await?;
+        let Some((flow, _)) = flows.first() else { return Ok(ExitCode::SUCCESS) };
         let shown = (!self.quiet).then(|| progress::show(host.watch()));
         tokio::spawn(host.clone().sweep());
-        let submitted = host.submit(&flow.name, Submission { id, body, request }, Waits::No).await?;
-        let ended = submitted.end().await;
+        let submitted = host.submit(&flow.name, Submission { id, body, request, callback: None }, Waits::No).await?;
+        let ended = loop {
+            tokio::select! {
+                ended = submitted.end(LOOK) => if let Some(ended) = ended? { break ended },
+                failure = submitted.given_up() => {
+                    let id = &submitted.id;
+                    let message = format!("{}: `faas-flow serve` goes on with run {id} in this store", failure.message);
+                    return Err(Error::new(failure.code, message));
+                }
+            }
+        };
         if let Some(shown) = shown {
             shown.finish().await;
         }
-        let ended = ended.ok_or_else(|| Error::new(Code::RUN_UNKNOWN, "this replica drives the run no longer"))?;
         if self.json {
             let result = ended.result.as_ref().map(|result| String::from_utf8_lossy(result));
             let view = host.view(&submitted.id).await?;

@@ -1,81 +1,107 @@
 //! `faas-flow serve`
 
-use super::common::HostOptions;
-use super::progress;
-use crate::{Error, router};
-use clap::Args;
+use super::common::{self, listen, local_host};
+use super::{guards, progress, stop};
+use crate::config::{Defaults, Group, LISTEN, Options, PORT, STATE_STORE, Source, Takes, resolve_stores};
+use crate::{Error, local_router};
+use clap::{Args, ValueEnum};
 use faas_flow_core::Code;
-use std::io::ErrorKind;
+use faas_flow_gateway::{Config, Gateway, Profile, QueueConfig};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tokio::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Args)]
 pub(super) struct Serve {
     /// The flows' modules; a flow is called as its file, or as NAME in NAME=FILE
     #[arg(required = true, value_name = "FLOW")]
     flows: Vec<PathBuf>,
-    /// The address to listen on; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:8080", env = "FAAS_FLOW_LISTEN")]
-    listen: String,
     /// Show each run as it goes
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
-    host: HostOptions,
+    queues: Queues,
+    #[command(flatten)]
+    keys: Options<ServeKeys>,
+}
+
+/// The queue of a local server.
+#[derive(Args)]
+pub(super) struct Queues {
+    /// Whose queue stands behind /async-function: one call at a time and no retries, or several with retries
+    #[arg(long, value_enum, default_value_t = Queue::Pro)]
+    queue: Queue,
+    /// Keep that queue in a NATS server with JetStream instead of in memory
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+}
+
+/// The keys of a local server.
+struct ServeKeys;
+
+impl Takes for ServeKeys {
+    const GROUPS: &'static [Group] =
+        &[Group::Address, Group::Calls, Group::Stores, Group::Limits, Group::Access, Group::Guest, Group::Modules];
+    const DEFAULTS: Defaults = Defaults::Local;
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Queue {
+    /// As OpenFaaS Community Edition
+    Ce,
+    /// As OpenFaaS Pro
+    Pro,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        let mut values = self.keys.read()?;
+        resolve_stores(&mut values, false)?;
         // The address first: who cannot have it need not compile.
-        let listener = TcpListener::bind(&self.listen).await.map_err(|error| self.cannot_listen(&error))?;
-        let address = listener.local_addr().map_err(|error| self.cannot_listen(&error))?;
-        if self.host.state_url().is_none() {
+        let at = values.some(&LISTEN).unwrap_or_else(|| format!("127.0.0.1:{}", values.port(&PORT)));
+        let (listener, address) = listen(&at).await?;
+        let guards = guards::of(&values, address.ip())?;
+        if values.source(&STATE_STORE) == Source::Default {
             let made = std::fs::create_dir_all(".faas-flow");
             made.map_err(|error| Error::new(Code::STORE_READ_ONLY, format!("cannot create .faas-flow: {error}")))?;
         }
-        let (host, flows) = self.host.host(&self.flows, "sqlite:.faas-flow/state.db", "files:.faas-flow/data").await?;
+        let (host, flows) = local_host(&values, &self.flows, guards.keys.clone()).await?;
+        let gateway = self.queues.gateway().await?;
+        gateway.start();
+        let router = local_router(&host, guards, &gateway);
         let shown = self.watch.then(|| progress::show(host.watch()));
         tokio::spawn(host.clone().sweep());
-        for flow in &flows {
+        for (flow, _) in &flows {
             eprintln!("serves http://{address}/function/{}", flow.name);
         }
+        common::bring(&host, flows).await?;
         for name in host.functions().names() {
             eprintln!("serves http://{address}/function/{name} (a step function)");
         }
         eprintln!("ready");
-        let served = axum::serve(listener, router(host)).with_graceful_shutdown(interrupted()).await;
+        let served = stop::serve(listener, router, host, Duration::ZERO, None).await;
+        gateway.stop(Duration::from_secs(1)).await;
         if let Some(shown) = shown {
             shown.finish().await;
         }
-        served.map_err(|error| Error::new(Code::INTERNAL, format!("the server ended: {error}")))?;
+        served?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn cannot_listen(&self, error: &std::io::Error) -> Error {
-        let listen = &self.listen;
-        match error.kind() {
-            ErrorKind::AddrInUse => {
-                let message = format!(
-                    "{listen} is taken by another process: choose another with --listen, or port 0 for a free one"
-                );
-                Error::new(Code::ADDRESS_IN_USE, message)
-            }
-            _ => Error::new(Code::BAD_ADDRESS, format!("cannot listen on {listen}: {error}")),
-        }
     }
 }
 
-/// SIGINT or SIGTERM. What runs at that moment is taken up at the next start.
-async fn interrupted() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
+impl Queues {
+    /// The gateway that it belongs to, connected.
+    pub(super) async fn gateway(self) -> Result<Arc<Gateway>, Error> {
+        let mut config = Config::new(match self.queue {
+            Queue::Ce => Profile::Ce,
+            Queue::Pro => Profile::Pro,
+        });
+        if let Some(url) = self.nats {
+            config.queue = QueueConfig::Nats { url, stream: "faas-request".to_owned() };
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate => {}
+        let gateway = Gateway::new(config);
+        gateway.connect().await.map_err(|error| Error::new(error.code(), error.to_string()))?;
+        Ok(gateway)
     }
 }

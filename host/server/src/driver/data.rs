@@ -2,10 +2,15 @@
 
 use crate::Error;
 use bytes::Bytes;
-use faas_flow_core::run::{CONTEXT, decode, encode};
-use faas_flow_core::{Code, Failure, Payload, RunId};
+use faas_flow_core::run::{CONTEXT, DATA, decode, encode};
+use faas_flow_core::{Code, Digest, Failure, Payload, RunId};
 use faas_flow_store::{DataKey, DataStore, StateStore};
+use std::borrow::Cow;
 use std::sync::Arc;
+
+/// Bytes up to so many stand in the document that refers to them; larger ones get a document of their own, which is
+/// written once, while the other is written with every node.
+const EMBEDDED: usize = 1024;
 
 /// The data of runs.
 #[derive(Clone)]
@@ -15,31 +20,56 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Keeps bytes under a name that no other attempt uses.
-    pub(crate) async fn keep(&self, run: &RunId, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
+    /// Keeps bytes under a name that no other attempt uses. What becomes a document of its own is added to `documents`,
+    /// which are to be committed with whatever refers to them.
+    pub(crate) async fn keep(
+        &self,
+        run: &RunId,
+        name: &str,
+        bytes: Bytes,
+        documents: &mut Vec<(String, Bytes)>,
+    ) -> Result<Payload, Failure> {
+        if bytes.len() <= EMBEDDED || bytes.len() > self.inline_limit {
+            return self.keep_whole(run, name, bytes).await;
+        }
+        let (doc, size) = (format!("{DATA}{}", short(name)), bytes.len() as u64);
+        documents.push((doc.clone(), bytes));
+        Ok(Payload::Kept { doc, size })
+    }
+
+    /// Keeps bytes where they are, or in the data store if there are many.
+    pub(crate) async fn keep_whole(&self, run: &RunId, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
         if bytes.len() <= self.inline_limit {
             return Ok(Payload::Inline(bytes));
         }
         let size = bytes.len() as u64;
-        let key = data_key(run, name).map_err(|error| Failure::reject(Code::INTERNAL, error.to_string()))?;
+        let key = DataKey::new(run.clone(), short(name));
+        let key = key.map_err(|error| Failure::reject(Code::INTERNAL, error.to_string()))?;
         let stored = self.store.put(&key, bytes).await;
         stored.map_err(|error| Failure::retry(error.code(), error.to_string()))?;
         Ok(Payload::Stored { key: key.name().to_owned(), size })
     }
 
     /// The bytes of a payload.
-    pub(crate) async fn fetch(&self, run: &RunId, payload: &Payload) -> Result<Bytes, Failure> {
-        let name = match payload {
+    pub(crate) async fn fetch(&self, state: &dyn StateStore, run: &RunId, payload: &Payload) -> Result<Bytes, Failure> {
+        let (name, found) = match payload {
             Payload::Inline(bytes) => return Ok(bytes.clone()),
-            Payload::Stored { key, .. } => key,
+            Payload::Kept { doc, .. } => {
+                let found = state.read(run, std::slice::from_ref(doc)).await;
+                (doc, found.map(|found| found.into_iter().next().flatten().map(|document| document.bytes)))
+            }
+            Payload::Stored { key, .. } => {
+                let name = DataKey::new(run.clone(), key.as_str())
+                    .map_err(|error| Failure::reject(Code::STORE_CORRUPT, error.to_string()))?;
+                (key, self.store.get(&name).await)
+            }
         };
-        let key = DataKey::new(run.clone(), name.as_str())
-            .map_err(|error| Failure::reject(Code::STORE_CORRUPT, error.to_string()))?;
-        match self.store.get(&key).await {
+        match found {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => {
-                let message =
-                    format!("the data store has nothing at {key}: was it cleaned, or is it another store than before?");
+                let message = format!(
+                    "the store has nothing at {run}/{name}: was it cleaned, or is it another store than before?"
+                );
                 Err(Failure::reject(Code::DATA_MISSING, message))
             }
             Err(error) => Err(Failure::retry(error.code(), error.to_string())),
@@ -49,7 +79,7 @@ impl Data {
     /// A context value as its document holds it.
     pub(crate) async fn keep_value(&self, run: &RunId, name: &str, value: Option<Bytes>) -> Result<Bytes, Failure> {
         let value = match value {
-            Some(value) => Some(self.keep(run, name, value).await?),
+            Some(value) => Some(self.keep_whole(run, name, value).await?),
             None => None,
         };
         Ok(encode(&value).into())
@@ -62,16 +92,17 @@ impl Data {
         let value: Option<Payload> =
             decode(&document.bytes).map_err(|source| Error::Unreadable { run: run.clone(), source })?;
         match value {
-            Some(payload) => Ok(Some(self.fetch(run, &payload).await?)),
+            Some(payload) => Ok(Some(self.fetch(state, run, &payload).await?)),
             None => Ok(None),
         }
     }
 }
 
-/// Paths may be longer than a key: then their digest stands for them.
-fn data_key(run: &RunId, name: &str) -> Result<DataKey, faas_flow_core::Malformed> {
-    match name.len() <= DataKey::LONGEST_NAME {
-        true => DataKey::new(run.clone(), name),
-        false => DataKey::new(run.clone(), faas_flow_core::Digest::of(name.as_bytes()).as_str()),
+/// Paths may be longer than a name may be: then their digest stands for them.
+fn short(name: &str) -> Cow<'_, str> {
+    const LONGEST: usize = DataKey::LONGEST_NAME - DATA.len();
+    match name.len() <= LONGEST {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(Digest::of(name.as_bytes()).as_str().to_owned()),
     }
 }

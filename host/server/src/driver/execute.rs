@@ -1,15 +1,19 @@
 //! Executes a node: gathers its inputs, merges them, and does its task with what results.
 
-use super::host::now;
-use super::live::{Changes, Live, read_arrival};
+use super::commit::read_arrival;
+use super::live::Live;
+use super::step::{Documents, backoff, may_pass};
 use bytes::Bytes;
 use faas_flow_core::definition::{Backoff, Operation};
-use faas_flow_core::run::{Attempt, CONTEXT, Outcome, Report, Task, Work, set_of};
-use faas_flow_core::{BranchKey, Code, Failure, Payload, RunId, Status};
+use faas_flow_core::run::{Attempt, CONTEXT, Outcome, Report, Request, Suspended, Task, Work, set_of};
+use faas_flow_core::{BranchKey, Code, Failure, FlowName, Payload, RunId, Status};
 use faas_flow_guest::{CallContext, Instance, Level, RunContext};
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
+
+/// Tries to read a value that the flow's code asks for.
+const STORE_TRIES: u32 = 8;
 
 /// One try at executing a node.
 pub(super) struct Try<'a> {
@@ -18,19 +22,25 @@ pub(super) struct Try<'a> {
     instance: Option<Instance>,
     context: CallContext,
     changes: Vec<(String, Option<Bytes>)>,
+    /// Outputs that get a document of their own.
+    documents: Vec<(String, Bytes)>,
+    /// Where the node is to go on later, and what makes it wait.
+    pub(super) suspended: Option<(Suspended, Failure)>,
 }
 
 impl Live {
     /// Executes work, with the tries that the node's policy allows.
-    pub(super) async fn perform(self: &Arc<Self>, work: &Work) -> (Report, Changes) {
+    pub(super) async fn perform(self: &Arc<Self>, work: &Work) -> (Report, Documents) {
         let input_size = work.inputs.iter().map(|input| input.payload.size()).sum();
         let (retry, timeout) = match &work.task {
             Task::Operations(operations) => (operations.retry, operations.timeout_ms),
             _ => (None, None),
         };
         let mut attempts = Vec::new();
+        let mut tries = work.suspended.as_ref().filter(|s| s.data.is_none()).map_or(0, |s| s.tries as usize);
+        let mut store_tries = 0;
         loop {
-            let started = now();
+            let started = self.host.now();
             let tried = match timeout {
                 None => self.attempt(work).await,
                 Some(ms) => {
@@ -39,37 +49,86 @@ impl Live {
                     })
                 }
             };
-            let (outcome, changes, failure) = match tried {
-                Ok((outcome, changes)) => (outcome, changes, None),
-                Err(failure) => (Outcome::Failed(failure.clone()), Changes::default(), Some(failure)),
-            };
-            let again = failure.as_ref().and_then(|failure| wait_before(retry, attempts.len(), failure));
-            attempts.push(Attempt { started, ended: now(), failure });
-            match again {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return (Report { outcome, input_size, attempts }, changes),
+            let ended = self.host.now();
+            // That a store does not answer is no failure of the node: whoever executes it waits, or is cut off.
+            if let Err(failure) = &tried
+                && !self.deferred
+                && may_pass(failure.code)
+            {
+                store_tries += 1;
+                tokio::time::sleep(backoff(store_tries)).await;
+                continue;
             }
+            let (outcome, changes, failure) = match tried {
+                Ok((outcome, failure, changes)) => (outcome, changes, failure),
+                Err(failure) => (Outcome::Failed(failure.clone()), Documents::new(), Some(failure)),
+            };
+            let wait = match (&outcome, &failure) {
+                (Outcome::Failed(_), Some(failure)) => wait_before(retry, tries, failure),
+                _ => None,
+            };
+            attempts.push(Attempt { started, ended, failure });
+            tries += 1;
+            let outcome = match wait {
+                None => outcome,
+                Some(wait) if self.waits_here(wait) => {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                Some(wait) => Outcome::Suspended(Suspended {
+                    until: ended + wait.as_millis() as u64,
+                    operation: 0,
+                    tries: u32::try_from(tries).unwrap_or(u32::MAX),
+                    data: None,
+                }),
+            };
+            return (Report { outcome, input_size, attempts }, changes);
         }
     }
 
-    async fn attempt(self: &Arc<Self>, work: &Work) -> Result<(Outcome, Changes), Failure> {
+    /// Whether a wait is short enough to sit it out; a longer one is stored, and any replica may go on after it.
+    pub(super) fn waits_here(&self, wait: Duration) -> bool {
+        self.deferred || wait <= self.host.settings.longest_sleep
+    }
+
+    async fn attempt(self: &Arc<Self>, work: &Work) -> Result<(Outcome, Option<Failure>, Documents), Failure> {
         let state = match &work.task {
             Task::Recover { .. } => Status::Failed,
             Task::Finally { verdict, .. } => *verdict,
             _ => Status::Running,
         };
         let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new() };
-        let mut attempt = Try { live: self, work, instance: None, context, changes: Vec::new() };
+        let (instance, changes, documents, suspended) = Default::default();
+        let mut attempt = Try { live: self, work, instance, context, changes, documents, suspended };
         let outcome = attempt.outcome().await;
-        let changes = attempt.finish(outcome.is_ok());
-        let outcome = outcome?;
-        Ok((outcome, self.keep_changes(work, changes).await?))
+        let (documents, suspended) = (std::mem::take(&mut attempt.documents), attempt.suspended.take());
+        let changes = attempt.finish(outcome.is_ok() || suspended.is_some());
+        let (outcome, failure) = match suspended {
+            Some((suspended, failure)) => (Outcome::Suspended(suspended), Some(failure)),
+            None => (outcome?, None),
+        };
+        let mut changes = self.keep_changes(work, changes).await?;
+        changes.extend(documents);
+        Ok((outcome, failure, changes))
     }
 
-    async fn keep_changes(&self, work: &Work, changes: Vec<(String, Option<Bytes>)>) -> Result<Changes, Failure> {
+    /// The bytes of a payload, from memory if this replica wrote or read them before.
+    pub(super) async fn fetch(&self, payload: &Payload) -> Result<Bytes, Failure> {
+        let Payload::Kept { doc, .. } = payload else {
+            return self.host.data.fetch(&*self.host.state, &self.id, payload).await;
+        };
+        if let Some(bytes) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(doc) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.host.data.fetch(&*self.host.state, &self.id, payload).await?;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(doc.clone(), bytes.clone());
+        Ok(bytes)
+    }
+
+    async fn keep_changes(&self, work: &Work, changes: Vec<(String, Option<Bytes>)>) -> Result<Documents, Failure> {
         if self.deferred {
             self.values.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
-            return Ok(Changes::default());
+            return Ok(Documents::new());
         }
         let mut kept = Vec::with_capacity(changes.len());
         for (key, value) in changes {
@@ -77,7 +136,7 @@ impl Live {
             let bytes = self.host.data.keep_value(&self.id, &name, value).await?;
             kept.push((format!("{CONTEXT}{key}"), bytes));
         }
-        Ok(Changes(kept))
+        Ok(kept)
     }
 }
 
@@ -105,14 +164,18 @@ impl Try<'_> {
             }
             Task::Merge { handler, only, epoch } => {
                 let results = match only {
-                    Some((key, payload)) => vec![(key.clone(), live.host.data.fetch(&live.id, payload).await?)],
+                    Some((key, payload)) => vec![(key.clone(), live.fetch(payload).await?)],
                     None => self.arrived(*epoch).await?,
                 };
                 let merged = self.instance().await?.aggregate(handler.as_str(), results).await?;
                 Ok(Outcome::Done(self.keep("", merged).await?))
             }
             _ => {
-                let data = self.gather().await?;
+                let data = match self.work.suspended.as_ref().and_then(|suspended| suspended.data.as_ref()) {
+                    // What earlier operations made of the inputs.
+                    Some(data) => live.fetch(data).await?,
+                    None => self.gather().await?,
+                };
                 self.task(data).await
             }
         }
@@ -122,7 +185,8 @@ impl Try<'_> {
         match &self.work.task {
             Task::Operations(operations) => {
                 let mut data = data;
-                for (index, operation) in operations.list.iter().enumerate() {
+                let done = self.work.suspended.as_ref().map_or(0, |suspended| suspended.operation as usize);
+                for (index, operation) in operations.list.iter().enumerate().skip(done) {
                     data = match operation {
                         Operation::Modify(handler) => self.instance().await?.modify(handler, data).await?,
                         Operation::Apply(call) => self.call(index, call, true, data).await?,
@@ -148,7 +212,7 @@ impl Try<'_> {
         }
     }
 
-    async fn items(&self, handler: &str, items: Vec<(String, Bytes)>, nothing: bool) -> Result<Outcome, Failure> {
+    async fn items(&mut self, handler: &str, items: Vec<(String, Bytes)>, nothing: bool) -> Result<Outcome, Failure> {
         let most = self.live.host.settings.max_items;
         if items.len() > most {
             let message =
@@ -175,7 +239,7 @@ impl Try<'_> {
         let (live, work) = (self.live, self.work);
         let mut inputs = Vec::with_capacity(work.inputs.len());
         for input in &work.inputs {
-            let mut data = live.host.data.fetch(&live.id, &input.payload).await?;
+            let mut data = live.fetch(&input.payload).await?;
             if let Some(forwarder) = &input.forwarder {
                 data = self.instance().await?.forward(forwarder.as_str(), data).await?;
             }
@@ -198,23 +262,29 @@ impl Try<'_> {
         let mut results = Vec::with_capacity(set.len());
         for (key, bytes) in set {
             let (index, payload) = read_arrival(&bytes)?;
-            results.push((index, key, live.host.data.fetch(&live.id, &payload).await?));
+            results.push((index, key, live.fetch(&payload).await?));
         }
         results.sort_by_key(|(index, ..)| *index);
         Ok(results.into_iter().map(|(_, key, data)| (key, data)).collect())
     }
 
-    async fn keep(&self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
-        let Work { path, token, .. } = self.work;
-        if bytes.len() <= self.live.host.data.inline_limit {
-            return Ok(Payload::Inline(bytes));
+    pub(super) async fn keep(&mut self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
+        let (live, Work { path, token, .. }) = (self.live, self.work);
+        if live.deferred {
+            return live.host.data.keep_whole(&live.id, &format!("{path}/{token}/{name}"), bytes).await;
         }
-        self.live.host.data.keep(&self.live.id, &format!("{path}/{token}/{name}"), bytes).await
+        let known = self.documents.len();
+        let payload =
+            live.host.data.keep(&live.id, &format!("{path}/{token}/{name}"), bytes, &mut self.documents).await?;
+        let mut kept = live.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(self.documents.iter().skip(known).cloned());
+        Ok(payload)
     }
 
-    /// An instance that knows this node: an idle one of this run, or a fresh one.
+    /// An instance that knows this node: the one at hand, unless an earlier call crashed it, an idle one of this run, or a
+    /// fresh one.
     pub(super) async fn instance(&mut self) -> Result<&mut Instance, Failure> {
-        let mut instance = match self.instance.take() {
+        let mut instance = match self.instance.take().filter(Instance::usable) {
             Some(instance) => instance,
             None => {
                 let idle = self.live.instances.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -231,7 +301,12 @@ impl Try<'_> {
     }
 
     async fn fresh(&self) -> Result<Instance, Failure> {
-        let context = Arc::new(Context { live: self.live.clone() });
+        let context = Arc::new(Context {
+            id: self.live.id.clone(),
+            flow: self.live.flow.name.clone(),
+            request: self.live.request.clone(),
+            live: Arc::downgrade(self.live),
+        });
         let instance = self.live.flow.module.instantiate(context).await;
         instance.map_err(|error| match error.code() {
             Code::GUEST_POOL_FULL => Failure::retry(error.code(), error.to_string()),
@@ -274,40 +349,53 @@ fn choice(handler: &str, keys: &[BranchKey], chosen: Vec<String>) -> Result<Vec<
     Ok(branches)
 }
 
-/// What a flow's code sees of its run.
+/// What a flow's code sees of its run. The run has idle instances with their contexts, so these do not hold the run.
 struct Context {
-    live: Arc<Live>,
+    id: RunId,
+    flow: FlowName,
+    request: Arc<Request>,
+    live: Weak<Live>,
 }
 
 #[async_trait::async_trait]
 impl RunContext for Context {
     fn request_id(&self) -> &str {
-        self.live.id.as_str()
+        self.id.as_str()
     }
 
     fn flow_name(&self) -> &str {
-        self.live.flow.name.as_str()
+        self.flow.as_str()
     }
 
     fn query(&self, name: &str) -> Vec<String> {
-        values(&self.live.request.query, |given| given == name)
+        values(&self.request.query, |given| given == name)
     }
 
     fn header(&self, name: &str) -> Vec<String> {
-        values(&self.live.request.headers, |given| given.eq_ignore_ascii_case(name))
+        values(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
-        if self.live.deferred {
-            let values = self.live.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(live) = self.live.upgrade() else { return Err("the run is over".to_owned()) };
+        if live.deferred {
+            let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(values.get(key).cloned().flatten());
         }
-        let value = self.live.host.data.value(&*self.live.host.state, &self.live.id, key).await;
+        let mut tries = 1;
+        let value = loop {
+            match live.host.data.value(&*live.host.state, &live.id, key).await {
+                Err(error) if tries < STORE_TRIES && may_pass(error.code()) => {
+                    tokio::time::sleep(backoff(tries)).await;
+                    tries += 1;
+                }
+                value => break value,
+            }
+        };
         value.map_err(|error| format!("{}: {error}", error.code()))
     }
 
     fn log(&self, node: &str, level: Level, message: &str) {
-        log(&self.live.id, self.flow_name(), node, level, message);
+        log(&self.id, self.flow_name(), node, level, message);
     }
 }
 

@@ -1,15 +1,48 @@
 //! The host: flows, stores and functions, and the runs that are under way.
 
+use super::clock::Clock;
 use super::data::Data;
+use super::events::Events;
 use super::live::Live;
-use crate::{Error, Flow, Functions, Progress, Settings};
-use faas_flow_core::run::{Doc, Phase, RunState, RunView, decode, set_of};
+use super::load::{load, read_run};
+use crate::events::Keys;
+use crate::modules::{Loader, Service};
+use crate::settings::Dispatch;
+use crate::{Counters, Error, Flow, Functions, Progress, Settings};
+use faas_flow_core::run::{Run, RunView};
 use faas_flow_core::{Code, Digest, FlowName, Millis, Plan, RunId};
 use faas_flow_store::{DataStore, StateStore};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, broadcast};
+
+/// What a host is made of.
+pub struct Parts {
+    /// Limits and times.
+    pub settings: Settings,
+    /// Where the truth about runs is kept.
+    pub state: Arc<dyn StateStore>,
+    /// Where large payloads are kept.
+    pub data: Arc<dyn DataStore>,
+    /// What flows may call.
+    pub functions: Functions,
+    /// How other replicas are told of work; without it, everything is done in place.
+    pub events: Option<Arc<dyn Events>>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Signs what is sent to callers.
+    pub keys: Option<Keys>,
+    /// Loads the versions of flows that the stores keep; without it, a host has those that it was given.
+    pub modules: Option<Loader>,
+}
+
+impl Parts {
+    /// What every host needs; the rest is as on a single machine.
+    pub fn new(settings: Settings, state: Arc<dyn StateStore>, data: Arc<dyn DataStore>, functions: Functions) -> Self {
+        Self { settings, state, data, functions, events: None, clock: Clock::System, keys: None, modules: None }
+    }
+}
 
 /// One replica.
 pub struct Host {
@@ -17,30 +50,41 @@ pub struct Host {
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) data: Data,
     pub(crate) functions: Functions,
+    pub(crate) events: Option<Arc<dyn Events>>,
+    clock: Clock,
+    pub(super) keys: Option<Keys>,
     pub(crate) owner: String,
-    pub(crate) permits: Semaphore,
+    pub(crate) permits: Arc<Semaphore>,
     pub(crate) progress: broadcast::Sender<Progress>,
-    flows: RwLock<HashMap<FlowName, Arc<Flow>>>,
-    live: Mutex<HashMap<RunId, Arc<Live>>>,
+    stopping: AtomicBool,
+    draining: AtomicBool,
+    pub(crate) counters: Counters,
+    /// Loads versions of flows.
+    pub(crate) modules: Option<Loader>,
+    flows: RwLock<HashMap<FlowName, Service>>,
+    live: Mutex<BTreeMap<RunId, Arc<Live>>>,
     /// Ended runs, the oldest first, where their number is limited.
-    ended: Mutex<VecDeque<RunId>>,
+    pub(super) ended: Mutex<VecDeque<RunId>>,
 }
 
 impl Host {
     /// A host without flows. It looks after stored runs once [`Host::sweep`] is being awaited.
-    pub fn new(
-        settings: Settings,
-        state: Arc<dyn StateStore>,
-        data: Arc<dyn DataStore>,
-        functions: Functions,
-    ) -> Arc<Self> {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { settings, state, data, functions, events, clock, keys, modules } = parts;
         Arc::new(Self {
             state,
             data: Data { store: data, inline_limit: settings.inline_limit },
             functions,
+            events,
+            clock,
+            keys,
             owner: xid::new().to_string(),
-            permits: Semaphore::new(settings.max_inflight),
+            permits: Arc::new(Semaphore::new(settings.max_nodes)),
             progress: broadcast::channel(4096).0,
+            stopping: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            counters: Counters::default(),
+            modules,
             flows: RwLock::default(),
             live: Mutex::default(),
             ended: Mutex::default(),
@@ -48,25 +92,66 @@ impl Host {
         })
     }
 
-    /// Puts a flow into service, in place of one of the same name.
+    /// Puts a flow into service, in place of one of the same name. Runs of that one go on with it.
     pub fn deploy(&self, flow: Flow) {
-        self.flows.write().unwrap_or_else(PoisonError::into_inner).insert(flow.name.clone(), Arc::new(flow));
+        self.deploy_shared(Arc::new(flow));
     }
 
-    /// A flow in service.
+    pub(crate) fn deploy_shared(&self, flow: Arc<Flow>) {
+        let mut flows = self.flows.write().unwrap_or_else(PoisonError::into_inner);
+        match flows.get_mut(&flow.name) {
+            Some(service) => service.deploy(flow),
+            None => drop(flows.insert(flow.name.clone(), Service::new(flow))),
+        }
+    }
+
+    /// A flow in service: the version that new runs begin with.
     pub fn flow(&self, name: &FlowName) -> Option<Arc<Flow>> {
-        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|service| service.active.clone())
+    }
+
+    /// The version that this new run begins with.
+    pub(super) fn flow_for(&self, name: &FlowName, run: &RunId) -> Option<Arc<Flow>> {
+        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
+        flows.get(name).map(|service| service.choose(run).clone())
+    }
+
+    /// A version that is at hand.
+    pub(crate) fn loaded(&self, name: &FlowName, digest: &Digest) -> Option<Arc<Flow>> {
+        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(name)?.find(digest)
+    }
+
+    /// Whether new runs of this flow may begin with a canary.
+    pub(crate) fn has_canary(&self, name: &FlowName) -> bool {
+        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
+        flows.get(name).is_some_and(|service| service.canary.is_some())
+    }
+
+    /// Looks at, or changes, how a flow is served here.
+    pub(crate) fn serve<T>(&self, name: &FlowName, with: impl FnOnce(&mut Service) -> T) -> Option<T> {
+        self.flows.write().unwrap_or_else(PoisonError::into_inner).get_mut(name).map(with)
     }
 
     /// All flows in service, by name.
     pub fn flows(&self) -> Vec<Arc<Flow>> {
-        let mut flows: Vec<_> = self.flows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
+        let mut flows: Vec<_> = flows.values().map(|service| service.active.clone()).collect();
         flows.sort_by(|a, b| a.name.cmp(&b.name));
         flows
     }
 
-    fn module(&self, name: &FlowName, digest: &Digest) -> Option<Arc<Flow>> {
-        self.flow(name).filter(|flow| flow.module.digest() == digest)
+    /// The module and the plan that a run is pinned to.
+    pub(super) async fn pinned(&self, run: &Run) -> Result<(Arc<Flow>, Arc<Plan>), Error> {
+        let flow = match self.version(&run.flow, &run.digest).await {
+            Ok(flow) => flow,
+            Err(error) => return Err(Error::new(error.code(), format!("run {} waits: {error}", run.id))),
+        };
+        let plan = match (&run.definition, &flow.plan) {
+            (Some(definition), _) => Arc::new(Plan::new((**definition).clone()).map_err(Error::Definition)?),
+            (None, Some(plan)) => plan.clone(),
+            (None, None) => return Err(Error::new(Code::STORE_CORRUPT, "the run's definition was not kept with it")),
+        };
+        Ok((flow, plan))
     }
 
     /// What happens to all runs from now on. A slow reader loses the oldest.
@@ -89,8 +174,40 @@ impl Host {
         &*self.state
     }
 
-    pub(crate) fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Live>>> {
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Whether work that there is no room for goes to other replicas.
+    pub(super) fn may_send(&self) -> bool {
+        self.events.is_some() && self.settings.dispatch != Dispatch::Local
+    }
+
+    /// Whether all work goes through the gateway.
+    pub(super) fn sends_first(&self) -> bool {
+        self.events.is_some() && self.settings.dispatch == Dispatch::Gateway
+    }
+
+    /// Whether a run that executes `running` nodes here may begin one more.
+    pub(super) fn room(&self, running: usize) -> bool {
+        let full = self.may_send() && self.permits.available_permits() == 0;
+        running < self.settings.run_nodes && !full && !self.is_draining()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on a run no longer, unless it has been opened anew since.
+    pub(super) fn forget_live(&self, run: &RunId, live: &Live) {
+        let mut runs = self.runs();
+        if runs.get(run).is_some_and(|known| std::ptr::eq(&**known, live)) {
+            runs.remove(run);
+        }
     }
 
     /// A stored run as people see it.
@@ -102,113 +219,47 @@ impl Host {
     pub async fn result(&self, run: &RunId) -> Result<Option<bytes::Bytes>, Error> {
         let Some(state) = load(&*self.state, run).await? else { return Ok(None) };
         match &state.run().result {
-            Some(payload) => Ok(Some(self.data.fetch(run, payload).await?)),
+            Some(payload) => Ok(Some(self.data.fetch(&*self.state, run, payload).await?)),
             None => Ok(None),
         }
     }
 
-    /// Renews leases, watches deadlines, and takes up runs that nobody drives. Ends only with the host.
-    pub async fn sweep(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(self.settings.lease / 3);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// Drops all runs without a word, as a crash does: for simulations.
+    #[doc(hidden)]
+    pub fn crash(&self) {
+        self.runs().clear();
+    }
+
+    /// Lets the health check fail, so that nobody sends requests here any more.
+    pub fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Ends the replica in good order: takes nothing new, lets what runs finish until `at_most` is over, gives the rest back
+    /// so that others take it at once. Answers with how many nodes it gave back.
+    pub async fn drain(self: &Arc<Self>, at_most: std::time::Duration) -> usize {
+        self.announce_stop();
+        self.draining.store(true, Ordering::Relaxed);
+        let until = tokio::time::Instant::now() + at_most;
         loop {
-            ticks.tick().await;
             let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
-            for run in live {
-                run.beat().await;
+            let mut busy = 0;
+            for run in &live {
+                busy += run.busy().await;
             }
-            if let Err(error) = self.take_up_due().await {
-                tracing::warn!(code = %error.code(), "cannot look for runs that nobody drives: {error}");
+            let over = tokio::time::Instant::now() >= until;
+            if busy == 0 || over {
+                let mut released = 0;
+                for run in live {
+                    released += run.release().await;
+                }
+                return released;
             }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
-
-    async fn take_up_due(self: &Arc<Self>) -> Result<(), Error> {
-        for run in self.state.due(now(), 1000).await? {
-            if !self.runs().contains_key(&run)
-                && let Err(error) = self.take_up(&run).await
-            {
-                tracing::warn!(%run, code = %error.code(), "cannot take up the run: {error}");
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes that a run has ended, and forgets the oldest where there are too many.
-    pub(super) async fn note_ended(&self, run: RunId) {
-        if self.settings.history_limit == usize::MAX {
-            return;
-        }
-        let oldest = {
-            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            ended.push_back(run);
-            if ended.len() > self.settings.history_limit { ended.pop_front() } else { None }
-        };
-        if let Some(oldest) = oldest
-            && let Err(error) = self.forget(&oldest).await
-        {
-            tracing::warn!(run = %oldest, code = %error.code(), "cannot forget the run: {error}");
-        }
-    }
-
-    /// Forgets a run: its payloads first, so that nothing is left that nobody knows of.
-    async fn forget(&self, run: &RunId) -> Result<(), Error> {
-        self.data.store.delete_run(run).await?;
-        Ok(self.state.delete(run).await?)
-    }
-
-    /// Goes on with a stored run, or forgets one whose time is over.
-    async fn take_up(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
-        let Some(state) = load(&*self.state, run).await? else { return Ok(()) };
-        if state.run().phase == Phase::Ended {
-            return self.forget(run).await;
-        }
-        let (flow, digest) = (&state.run().flow, &state.run().digest);
-        let Some(flow) = self.module(flow, digest) else {
-            let short = digest.as_str().get(..12).unwrap_or_default();
-            let message = format!("the run waits for module {short} of flow {flow}, which is not loaded here");
-            return Err(Error::new(Code::MODULE_MISSING, message));
-        };
-        let plan = match (&state.run().definition, &flow.plan) {
-            (Some(definition), _) => Arc::new(Plan::new((**definition).clone()).map_err(Error::Definition)?),
-            (None, Some(plan)) => plan.clone(),
-            (None, None) => return Err(Error::new(Code::STORE_CORRUPT, "the run's definition was not kept with it")),
-        };
-        let branching = state.branching();
-        let live = Live::new(self.clone(), flow, plan, state, false);
-        self.runs().insert(run.clone(), live.clone());
-        tracing::info!(%run, "takes up the run");
-        for (node, epoch, total) in branching {
-            if total > 1 && self.state.arrived(run, &set_of(&node, epoch)).await? == u64::from(total) {
-                live.joined(node, epoch).await;
-            }
-        }
-        live.beat().await;
-        Ok(())
-    }
-}
-
-/// All of a run's documents.
-pub(crate) async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
-    let unreadable = |source| Error::Unreadable { run: run.clone(), source };
-    let mut documents = store.read_all(run).await?;
-    let Some(at) = documents.iter().position(|(name, _)| name == "run") else { return Ok(None) };
-    let (_, document) = documents.swap_remove(at);
-    let mut state = RunState::load(decode(&document.bytes).map_err(unreadable)?, document.version);
-    for (name, document) in documents {
-        if let Some(Doc::Scope(_)) = Doc::parse(&name) {
-            state.load_scope(decode(&document.bytes).map_err(unreadable)?, document.version);
-        }
-    }
-    Ok(Some(state))
-}
-
-/// A stored run as people see it; none if there is none.
-pub async fn read_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
-    Ok(load(store, run).await?.map(|state| RunView::new(state.run(), state.scopes())))
-}
-
-/// This moment.
-pub(crate) fn now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as Millis
 }

@@ -1,83 +1,142 @@
-//! A run that this replica drives: its state, its work in progress, and those who wait for its end.
+//! A run that this replica works on: its copy of the state, and its work in progress.
+//!
+//! The replica that begins a run, or takes it up, is its *keeper*: it stays with the run to the end, and looks now and
+//! then whether anything in it was lost. Others that execute nodes of the run leave it when those are done. Should the
+//! keeper be lost itself, the run becomes due in the store, and the next replica that sweeps takes it up.
 
-use super::host::{Host, load, now};
+use super::ended::Ended;
+use super::host::Host;
+use super::queue::Queue;
+use super::step::{Documents, Unsaved};
 use crate::{Error, Flow, Progress, Step};
 use bytes::Bytes;
-use faas_flow_core::run::{Doc, Effect, Event, Outcome, Phase, Refusal, Report, RunState, Task, Work, encode, set_of};
-use faas_flow_core::{Code, Failure, NodePath, Payload, Plan, RunId, Status};
+use faas_flow_core::run::{Effect, Event, NodeState, Outcome, Refusal, Report, Request, RunState, Task, Work};
+use faas_flow_core::{Code, Failure, NodePath, Plan, RunId};
 use faas_flow_guest::Instance;
-use faas_flow_store::{Arrival, Change, Check, CommitError, Committed, Expect, Put, RunEntry};
-use std::collections::{HashMap, VecDeque};
+use faas_flow_store::CommitError;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::{Mutex as AsyncMutex, watch};
-
-/// Documents that one commit may hold: what the smallest of the backends takes.
-const CHUNK: usize = 100;
-/// Tries to commit before this replica leaves a run to whoever finds its leases over.
-const COMMIT_TRIES: u32 = 8;
-
-/// How a run ended, or that it paused.
-#[derive(Debug, Clone)]
-pub struct Ended {
-    /// Succeeded, failed or stopped; or paused, until somebody resumes it.
-    pub status: Status,
-    /// The result, or the answer of the flow's failure handler.
-    pub result: Option<Bytes>,
-    /// Why it failed.
-    pub failure: Option<Failure>,
-}
+use std::time::Duration;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 pub(crate) struct Live {
     pub(super) host: Arc<Host>,
     pub(super) flow: Arc<Flow>,
     pub(super) plan: Arc<Plan>,
     pub(super) id: RunId,
-    pub(super) request: faas_flow_core::run::Request,
+    pub(super) request: Arc<Request>,
     inner: AsyncMutex<Inner>,
     /// Instances that serve this run and are idle.
     pub(super) instances: Mutex<Vec<Instance>>,
     /// Context values, while nothing is stored because there is nothing to recover.
     pub(super) values: Mutex<HashMap<String, Option<Bytes>>>,
+    /// Bytes of documents that this replica wrote or read.
+    pub(super) kept: Mutex<HashMap<String, Bytes>>,
     /// Whether nothing is stored before the end.
     pub(super) deferred: bool,
-    ended: watch::Sender<Option<Arc<Ended>>>,
+    pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
+    /// Why this replica left the run to others, if it had to.
+    pub(super) given_up: watch::Sender<Option<Failure>>,
     cancelled: watch::Sender<bool>,
 }
 
-struct Inner {
-    state: RunState,
-    /// Ready, and waiting for room.
-    pending: VecDeque<NodePath>,
-    /// Branches that wait for a sibling to end, by the node that began them.
-    held: HashMap<NodePath, VecDeque<NodePath>>,
-    /// Branches under way, where their number is limited.
-    open: HashMap<NodePath, usize>,
-    /// What this replica executes, with the tokens.
-    running: HashMap<NodePath, u32>,
+pub(super) struct Inner {
+    pub(super) state: RunState,
+    pub(super) queue: Queue,
+    /// What was applied and is not committed.
+    pub(super) unsaved: Unsaved,
+    /// Whether a task will commit it in time.
+    pub(super) saves_later: bool,
+    /// What this replica executes.
+    pub(super) running: BTreeMap<NodePath, Running>,
+    /// Nodes whose branches have all arrived, as a commit has told.
+    pub(super) joined: VecDeque<Event>,
+    /// What is to be told to others once it is committed.
+    pub(super) outbox: Vec<NodePath>,
+    /// The callback that the last step claimed.
+    pub(super) callback: Option<(String, u32)>,
+    pub(super) keeper: bool,
+    /// When the keeper last looked at the whole stored run.
+    pub(super) looked: u64,
+    /// Until when nothing in the whole run is to be done.
+    pub(super) sleeps: Option<u64>,
+    /// Left: nothing more may be claimed here.
+    pub(super) gone: bool,
+    /// What is at hand is not what is stored, and never will be.
+    pub(super) broken: bool,
 }
 
-/// What a node's execution left to commit besides its report.
-#[derive(Default)]
-pub(super) struct Changes(pub(super) Vec<(String, Bytes)>);
+/// A claim of this replica.
+#[derive(Debug, Clone)]
+pub(super) struct Running {
+    pub(super) token: u32,
+    /// Nothing but the flow's own code takes part.
+    pub(super) own: bool,
+}
+
+/// How this replica came to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It began the run, or took it up.
+    Keeper,
+    /// It executes some of its nodes.
+    Helper,
+}
+
+/// What became of a wish to execute a node.
+pub(super) enum Claimed {
+    /// It is being executed here.
+    Taken,
+    /// Somebody else does, or did, or nobody may.
+    Refused(Refusal),
+    /// The run has been left since: it must be opened anew.
+    Gone,
+}
 
 impl Live {
-    pub(super) fn new(host: Arc<Host>, flow: Arc<Flow>, plan: Arc<Plan>, state: RunState, deferred: bool) -> Arc<Self> {
-        let (id, request) = (state.run().id.clone(), state.run().request.clone());
-        let (pending, held, open, running) = Default::default();
-        let inner = AsyncMutex::new(Inner { state, pending, held, open, running });
-        let (instances, values) = Default::default();
-        let (ended, cancelled) = (watch::channel(None).0, watch::channel(false).0);
-        Arc::new(Self { host, flow, plan, id, request, inner, instances, values, deferred, ended, cancelled })
-    }
-
-    /// Waits for the end.
-    pub(super) async fn end(&self) -> Option<Arc<Ended>> {
-        self.ended.subscribe().wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone())
-    }
-
-    pub(super) fn cancellation(&self) -> watch::Receiver<bool> {
-        self.cancelled.subscribe()
+    pub(super) fn new(
+        host: Arc<Host>,
+        flow: Arc<Flow>,
+        plan: Arc<Plan>,
+        state: RunState,
+        deferred: bool,
+        part: Part,
+    ) -> Arc<Self> {
+        let (id, request) = (state.run().id.clone(), Arc::new(state.run().request.clone()));
+        let inner = Inner {
+            state,
+            queue: Queue::default(),
+            unsaved: Unsaved::default(),
+            saves_later: false,
+            running: BTreeMap::new(),
+            joined: VecDeque::new(),
+            outbox: Vec::new(),
+            callback: None,
+            keeper: part == Part::Keeper,
+            looked: host.now(),
+            sleeps: None,
+            gone: false,
+            broken: false,
+        };
+        let (instances, values, kept) = Default::default();
+        let (ended, given_up, cancelled) = (watch::channel(None).0, watch::channel(None).0, watch::channel(false).0);
+        let inner = AsyncMutex::new(inner);
+        Arc::new(Self {
+            host,
+            flow,
+            plan,
+            id,
+            request,
+            inner,
+            instances,
+            values,
+            kept,
+            deferred,
+            ended,
+            given_up,
+            cancelled,
+        })
     }
 
     pub(super) fn show(&self, step: impl FnOnce() -> Step) {
@@ -87,14 +146,26 @@ impl Live {
         }
     }
 
+    pub(super) async fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().await
+    }
+
     /// Stores a new run, with its first node claimed, and executes it.
-    pub(super) async fn begin(self: &Arc<Self>, effects: Vec<Effect>) -> Result<(), Error> {
+    pub(super) async fn begin(self: &Arc<Self>, effects: Vec<Effect>, documents: Documents) -> Result<(), Error> {
         self.show(|| Step::Started);
-        let mut inner = self.inner.lock().await;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(documents.iter().cloned());
+        let mut inner = self.lock().await;
         let mut works = Vec::new();
-        self.take(&mut inner, effects, &mut works);
-        match self.commit(&mut inner, Vec::new(), Vec::new()).await {
+        for effect in effects {
+            if let Effect::Dispatch(path) = effect {
+                inner.queue.add(&self.plan, path);
+            }
+        }
+        self.fill(&mut inner, &mut works);
+        match self.commit(&mut inner, documents).await {
             Ok(_) => {
+                inner.unsaved = Unsaved::default();
+                self.send(&mut inner);
                 drop(inner);
                 self.spawn(works);
                 Ok(())
@@ -110,415 +181,151 @@ impl Live {
         }
     }
 
-    /// Renews what this replica holds, takes up what nobody holds, and watches the deadline.
-    pub(super) async fn beat(self: &Arc<Self>) {
-        if self.deferred {
-            return;
+    /// Executes a node that may be claimed, on somebody's hint.
+    pub(super) async fn claim(
+        self: &Arc<Self>,
+        path: &NodePath,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Claimed, Error> {
+        let mut inner = self.lock().await;
+        if inner.gone {
+            return Ok(Claimed::Gone);
         }
-        let at = now();
-        let mut inner = self.inner.lock().await;
-        if inner.state.run().phase == Phase::Ended {
-            return;
-        }
-        let until = at + self.lease();
-        let running: Vec<(NodePath, u32)> = inner.running.iter().map(|(path, token)| (path.clone(), *token)).collect();
-        for (path, token) in running {
-            let _ = inner.state.step(&self.plan, Event::Renew { path, token, until }, at);
-        }
-        for path in inner.state.claimable(at) {
-            if !inner.running.contains_key(&path) && !inner.waits(&path) {
-                self.enqueue(&mut inner, path);
-            }
+        if inner.running.contains_key(path) {
+            return Ok(Claimed::Refused(Refusal::Leased));
         }
         let mut works = Vec::new();
-        self.fill(&mut inner, &mut works);
-        if let Err(error) = self.commit(&mut inner, Vec::new(), Vec::new()).await {
-            tracing::warn!(run = %self.id, code = %error.code(), "cannot renew the leases of the run: {error}");
-            return self.abandon();
-        }
-        let deadline = inner.state.run().deadline.filter(|deadline| *deadline <= at);
-        let idle = inner.running.is_empty() && works.is_empty();
+        let now = self.host.now();
+        let claim = Event::Claim { path: path.clone(), owner: self.host.owner.clone(), until: now + self.lease() };
+        let refused = self.apply(&mut inner, claim, Vec::new(), &mut works).await?;
         drop(inner);
-        self.spawn(works);
-        if deadline.is_some() {
-            self.step_and_spawn(Event::Deadline).await;
-        } else if idle {
-            // Somebody else's leases are not over yet: leave the run to the next look.
-            self.abandon();
+        if let Some(refusal) = refused {
+            self.spawn(works);
+            self.settle().await;
+            return Ok(Claimed::Refused(refusal));
         }
+        let mut permit = Some(permit);
+        for work in works {
+            tokio::spawn(self.clone().execute(work, permit.take()));
+        }
+        Ok(Claimed::Taken)
     }
 
-    pub(super) async fn joined(self: &Arc<Self>, path: NodePath, epoch: u32) {
-        self.step_and_spawn(Event::Joined { path, epoch }).await;
+    /// Applies an event; answers with the work that this replica claimed.
+    async fn react(self: &Arc<Self>, event: Event, documents: Documents) -> Vec<Work> {
+        let (mut inner, mut works) = (self.lock().await, Vec::new());
+        let _ = self.apply(&mut inner, event, documents, &mut works).await;
+        works
     }
 
-    async fn step_and_spawn(self: &Arc<Self>, event: Event) {
-        let works = self.step(event, Changes::default()).await;
+    pub(super) async fn react_and_spawn(self: &Arc<Self>, event: Event) {
+        let works = self.react(event, Vec::new()).await;
         self.spawn(works);
     }
 
-    fn spawn(self: &Arc<Self>, works: Vec<Work>) {
+    pub(super) fn spawn(self: &Arc<Self>, works: Vec<Work>) {
         for work in works {
-            tokio::spawn(self.clone().execute(work));
+            tokio::spawn(self.clone().execute(work, None));
         }
     }
 
     /// Executes one piece of work, and then, in the same task, what became ready by it.
-    async fn execute(self: Arc<Self>, work: Work) {
+    async fn execute(self: Arc<Self>, work: Work, mut permit: Option<OwnedSemaphorePermit>) {
         let mut next = Some(work);
         while let Some(work) = next.take() {
-            let Ok(_permit) = self.host.permits.acquire().await else { return };
+            if permit.is_none() {
+                let Ok(acquired) = self.host.permits.clone().acquire_owned().await else { return };
+                permit = Some(acquired);
+            }
             self.show(|| Step::Running(work.path.clone()));
             let began = Instant::now();
-            let mut cancelled = self.cancellation();
+            let mut cancelled = self.cancelled.subscribe();
             let hook = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
             let finished = tokio::select! {
-                finished = self.perform(&work) => Some(finished),
+                biased;
                 _ = cancelled.wait_for(|cancelled| *cancelled), if !hook => None,
+                finished = self.perform(&work) => Some(finished),
             };
-            let Some((report, changes)) = finished else { return };
+            let Some((report, changes)) = finished else { break };
             self.show(|| shown(&work, &report, began.elapsed()));
+            let wake = match &report.outcome {
+                Outcome::Suspended(suspended) => Some(suspended.until),
+                _ => None,
+            };
             let event = Event::Complete { path: work.path, token: work.token, report };
-            let mut works = self.step(event, changes).await.into_iter();
+            let mut works = self.react(event, changes).await.into_iter();
+            if let Some(wait) =
+                wake.map(|until| until.saturating_sub(self.host.now())).filter(|wait| *wait <= self.lease())
+            {
+                let live = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    live.wake().await;
+                });
+            }
             next = works.next();
+            permit = permit.filter(|_| next.is_some());
             self.spawn(works.collect());
         }
+        drop(permit);
+        self.settle().await;
     }
 
-    /// Applies an event and commits what comes of it, until that holds; answers with the work that this replica claimed.
-    async fn step(self: &Arc<Self>, event: Event, changes: Changes) -> Vec<Work> {
-        let mut inner = self.inner.lock().await;
-        let mut works = Vec::new();
-        let mut events = VecDeque::from([(event, changes.0)]);
-        while let Some((event, values)) = events.pop_front() {
-            if let Event::Complete { path, .. } = &event {
-                inner.running.remove(path);
-            }
-            match self.step_once(&mut inner, event, values, &mut works).await {
-                Ok(joined) => events.extend(joined.into_iter().map(|event| (event, Vec::new()))),
-                Err(error) => {
-                    tracing::error!(run = %self.id, code = %error.code(), "leaves the run to whoever finds its leases over: {error}");
-                    self.abandon();
-                    return Vec::new();
-                }
-            }
-        }
-        works
-    }
-
-    async fn step_once(
-        self: &Arc<Self>,
-        inner: &mut Inner,
-        event: Event,
-        values: Vec<(String, Bytes)>,
-        works: &mut Vec<Work>,
-    ) -> Result<Vec<Event>, Error> {
-        for attempt in 1.. {
-            let effects = match inner.state.step(&self.plan, event.clone(), now()) {
-                Ok(effects) => effects,
-                Err(Refusal::Needs(doc)) => {
-                    if !self.bring(inner, &doc).await? {
-                        return Ok(Vec::new());
-                    }
-                    continue;
-                }
-                Err(refusal) => {
-                    tracing::debug!(run = %self.id, ?event, %refusal, "ignores an event");
-                    return Ok(Vec::new());
-                }
-            };
-            let arrivals = arrivals(&effects);
-            let claimed = works.len();
-            let ended = effects.iter().any(|effect| matches!(effect, Effect::Ended));
-            self.take(inner, effects, works);
-            match self
-                .commit(inner, values.clone(), arrivals.iter().map(|(arrival, ..)| arrival.clone()).collect())
-                .await
-            {
-                Ok(committed) => {
-                    // A run that paused itself has no more to say to those who wait either.
-                    if ended || inner.state.run().paused && inner.running.is_empty() {
-                        self.announce(inner).await;
-                    }
-                    return Ok(self.joins(inner, arrivals, &committed));
-                }
-                Err(error) if attempt >= COMMIT_TRIES => return Err(error.into()),
-                Err(error) => {
-                    // Whatever the state is now, it is what the store says.
-                    for work in works.drain(claimed..) {
-                        inner.running.remove(&work.path);
-                        inner.pending.push_front(work.path);
-                    }
-                    if let CommitError::Store(error) = &error {
-                        tracing::warn!(run = %self.id, code = %error.code(), attempt, "tries to commit again: {error}");
-                        tokio::time::sleep(Duration::from_millis(20) * 2u32.pow(attempt)).await;
-                    }
-                    let loaded = load(&*self.host.state, &self.id).await?;
-                    inner.state =
-                        loaded.ok_or_else(|| Error::new(Code::RUN_UNKNOWN, "the run is gone from the store"))?;
-                }
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// The events that follow from branches having arrived.
-    fn joins(
-        &self,
-        inner: &mut Inner,
-        arrivals: Vec<(Arrival, NodePath, u32, u32)>,
-        committed: &Committed,
-    ) -> Vec<Event> {
-        let mut events = Vec::new();
-        for ((_, node, epoch, total), arrived) in arrivals.into_iter().zip(&committed.arrived) {
-            if let Some(open) = inner.open.get_mut(&node) {
-                *open = open.saturating_sub(1);
-            }
-            if *arrived == u64::from(total) {
-                inner.open.remove(&node);
-                events.push(Event::Joined { path: node, epoch });
-            }
-        }
-        events
-    }
-
-    async fn bring(&self, inner: &mut Inner, doc: &Doc) -> Result<bool, Error> {
-        let Doc::Scope(_) = doc else { return Ok(false) };
-        let Some(document) = self.host.state.read(&self.id, &[doc.name()]).await?.into_iter().next().flatten() else {
-            return Ok(false);
-        };
-        let scope = faas_flow_core::run::decode(&document.bytes);
-        let scope = scope.map_err(|source| Error::Unreadable { run: self.id.clone(), source })?;
-        inner.state.load_scope(scope, document.version);
-        Ok(true)
-    }
-
-    /// Notes what became ready, and claims what there is room for.
-    fn take(&self, inner: &mut Inner, effects: Vec<Effect>, works: &mut Vec<Work>) {
-        for effect in effects {
-            match effect {
-                Effect::Dispatch(path) => self.enqueue(inner, path),
-                Effect::Execute(work) => works.push(work),
-                Effect::Cancel => {
-                    self.cancelled.send_replace(true);
-                    inner.pending.clear();
-                    inner.held.clear();
-                    inner.running.clear();
-                    works.clear();
-                }
-                // The next sibling may begin in the same commit.
-                Effect::Arrive { node, .. } => {
-                    if let Some(next) = inner.held.get_mut(&node).and_then(VecDeque::pop_front) {
-                        *inner.open.entry(node).or_default() += 1;
-                        inner.pending.push_back(next);
-                    }
-                }
-                Effect::Ended => {}
-            }
-        }
-        self.fill(inner, works);
-    }
-
-    fn enqueue(&self, inner: &mut Inner, path: NodePath) {
-        let Some((node, most)) = self.limit(&path) else { return inner.pending.push_back(path) };
-        let open = inner.open.entry(node.clone()).or_default();
-        if *open < most {
-            *open += 1;
-            inner.pending.push_back(path);
-        } else {
-            inner.held.entry(node).or_default().push_back(path);
+    /// Leaves the run if this replica only helped and has nothing more to do for it.
+    pub(super) async fn settle(&self) {
+        let mut inner = self.lock().await;
+        if !inner.keeper && inner.is_idle() {
+            self.leave(&mut inner);
         }
     }
 
-    /// The node whose branch this node begins, if it limits how many run.
-    fn limit(&self, path: &NodePath) -> Option<(NodePath, usize)> {
-        let dag = self.plan.dag(&path.scope)?;
-        if dag.nodes.get(dag.start)?.id != path.node {
-            return None;
-        }
-        let (parent, _) = path.scope.parent()?;
-        let most = self.plan.dag(&parent.scope)?.node(&parent.node)?.branches()?.max_parallel?;
-        Some((parent, most))
+    pub(super) fn cancel(&self, inner: &mut Inner) {
+        self.cancelled.send_replace(true);
+        inner.queue.clear();
+        inner.running.clear();
+        inner.outbox.clear();
     }
 
-    fn fill(&self, inner: &mut Inner, works: &mut Vec<Work>) {
-        let at = now();
-        while inner.running.len() < self.host.settings.run_inflight {
-            let Some(path) = inner.pending.pop_front() else { return };
-            let claim = Event::Claim { path, owner: self.host.owner.clone(), until: at + self.lease() };
-            // A refusal means that somebody else has it, or that the run is paused: nothing is lost.
-            for effect in inner.state.step(&self.plan, claim, at).unwrap_or_default() {
-                if let Effect::Execute(work) = effect {
-                    inner.running.insert(work.path.clone(), work.token);
-                    works.push(work);
-                }
-            }
-        }
+    /// How many nodes this replica executes.
+    pub(super) async fn busy(&self) -> usize {
+        self.lock().await.running.len()
     }
 
-    fn lease(&self) -> u64 {
+    pub(super) fn lease(&self) -> u64 {
         self.host.settings.lease.as_millis() as u64
     }
 
-    /// Writes what changed: new branches first, in pieces, then the rest in one piece.
-    async fn commit(
-        &self,
-        inner: &mut Inner,
-        values: Vec<(String, Bytes)>,
-        arrivals: Vec<Arrival>,
-    ) -> Result<Committed, CommitError> {
-        if self.deferred {
-            let none = Committed { versions: Vec::new(), arrived: vec![u64::MAX; arrivals.len()] };
-            return Ok(none);
-        }
-        let mut documents: Vec<(Doc, Put)> = Vec::new();
-        inner.state.changed(|doc, version, bytes| {
-            let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
-            let put = Put { doc: doc.name(), expect, bytes: bytes.into() };
-            documents.push((doc, put));
-        });
-        let run = inner.state.run();
-        let mut change = Change { arrivals, ..Change::default() };
-        let is_run = |documents: &[(Doc, Put)]| documents.iter().any(|(doc, _)| *doc == Doc::Run);
-        if is_run(&documents) || self.near_due(run) {
-            change.entry = Some(self.entry(inner));
-        }
-        if documents.len() > CHUNK {
-            // New scopes only count once the node that began them says so, which the last piece does.
-            let (new, old): (Vec<_>, Vec<_>) = documents.into_iter().partition(|(_, put)| put.expect == Expect::Absent);
-            for piece in new.chunks(CHUNK) {
-                let puts = piece.iter().map(|(_, put)| put.clone()).collect();
-                let piece_change = Change { checks: self.guards(inner, &old), puts, ..Change::default() };
-                let committed = self.host.state.commit(&self.id, piece_change).await?;
-                note(&mut inner.state, piece, &committed);
-            }
-            documents = old;
-        }
-        if !is_run(&documents) && inner.state.run_version() > 0 {
-            change.checks.push(Check { doc: Doc::Run.name(), version: inner.state.run_version() });
-        }
-        change.puts = documents.iter().map(|(_, put)| put.clone()).collect();
-        change.puts.extend(values.into_iter().map(|(doc, bytes)| Put { doc, expect: Expect::Any, bytes }));
-        if change.puts.is_empty() && change.arrivals.is_empty() && change.entry.is_none() {
-            return Ok(Committed { versions: Vec::new(), arrived: Vec::new() });
-        }
-        let committed = self.host.state.commit(&self.id, change).await?;
-        note(&mut inner.state, &documents, &committed);
-        Ok(committed)
+    /// Leaves the run to whoever finds its leases over: what is at hand must not be written any more.
+    pub(super) fn break_off(&self, inner: &mut Inner) {
+        inner.broken = true;
+        self.cancel(inner);
+        self.leave(inner);
     }
 
-    /// A piece may be written while the run, and what began it, are as they were.
-    fn guards(&self, inner: &Inner, old: &[(Doc, Put)]) -> Vec<Check> {
-        let old = old.iter().filter_map(|(_, put)| match put.expect {
-            Expect::Version(version) => Some(Check { doc: put.doc.clone(), version }),
-            _ => None,
-        });
-        let run = Check { doc: Doc::Run.name(), version: inner.state.run_version() };
-        let mut checks: Vec<Check> = old.filter(|check| check.doc != run.doc).collect();
-        if run.version > 0 {
-            checks.push(run);
-        }
-        checks
-    }
-
-    fn near_due(&self, run: &faas_flow_core::run::Run) -> bool {
-        now().saturating_sub(run.started) >= self.lease() / 3
-    }
-
-    fn entry(&self, inner: &Inner) -> RunEntry {
-        let run = inner.state.run();
-        let status = run.status();
-        let due = match status {
-            Status::Running => Some(now() + self.lease()),
-            // An operator resumes it.
-            Status::Paused => None,
-            // Then it is forgotten.
-            _ => run.ended.map(|ended| ended + self.host.settings.history_ttl.as_millis() as u64),
-        };
-        RunEntry {
-            run: self.id.clone(),
-            flow: run.flow.clone(),
-            digest: run.digest.clone(),
-            status,
-            started: run.started,
-            ended: run.ended,
-            due,
-        }
-    }
-
-    /// Tells those who wait, and forgets the run here.
-    async fn announce(self: &Arc<Self>, inner: &Inner) {
-        let run = inner.state.run();
-        let (status, mut failure) = (run.status(), run.failure.clone());
-        let result = match &run.result {
-            Some(payload) => match self.host.data.fetch(&self.id, payload).await {
-                Ok(bytes) => Some(bytes),
-                Err(lost) => {
-                    failure.get_or_insert(lost);
-                    None
-                }
-            },
-            None => None,
-        };
-        self.ended.send_replace(Some(Arc::new(Ended { status, result, failure })));
-        self.show(|| Step::Ended(status));
-        self.abandon();
-        if self.deferred {
-            self.keep_history(inner);
-        } else if status.is_final() {
-            self.host.note_ended(self.id.clone()).await;
-        }
-    }
-
-    /// Writes the history of a run that had nothing to recover, behind its answer.
-    fn keep_history(self: &Arc<Self>, inner: &Inner) {
-        let mut change = Change { entry: Some(self.entry(inner)), ..Change::default() };
-        inner.state.changed(|doc, _, bytes| {
-            change.puts.push(Put { doc: doc.name(), expect: Expect::Absent, bytes: bytes.into() });
-        });
-        // A run that paused waits for its operator, however many have ended since.
-        let ended = inner.state.run().status().is_final();
-        let live = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = live.host.state.commit(&live.id, change).await {
-                tracing::warn!(run = %live.id, code = %error.code(), "cannot keep the history of the run: {error}");
-            }
-            if ended {
-                live.host.note_ended(live.id.clone()).await;
-            }
-        });
-    }
-
-    /// Drives the run no longer.
-    fn abandon(&self) {
-        self.host.runs().remove(&self.id);
+    /// Works on the run no longer.
+    pub(super) fn leave(&self, inner: &mut Inner) -> bool {
+        inner.gone = true;
+        self.host.forget_live(&self.id, self);
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        false
     }
 }
 
 impl Inner {
-    fn waits(&self, path: &NodePath) -> bool {
-        self.pending.contains(path) || self.held.values().any(|held| held.contains(path))
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Whether this replica has nothing to do for the run.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.queue.is_empty() && self.unsaved.is_empty()
     }
 }
 
-fn note(state: &mut RunState, documents: &[(Doc, Put)], committed: &Committed) {
-    for ((doc, _), version) in documents.iter().zip(&committed.versions) {
-        state.committed(doc, *version);
-    }
-}
-
-/// What arrives, with the node, the token and the number that it is expected to reach.
-fn arrivals(effects: &[Effect]) -> Vec<(Arrival, NodePath, u32, u32)> {
-    let arrivals = effects.iter().filter_map(|effect| match effect {
-        Effect::Arrive { node, epoch, key, index, payload, total } => {
-            let bytes = encode(&(index, payload)).into();
-            let arrival = Arrival { set: set_of(node, *epoch), member: key.to_string(), bytes };
-            Some((arrival, node.clone(), *epoch, *total))
-        }
-        _ => None,
-    });
-    arrivals.collect()
+pub(super) fn node<'a>(state: &'a RunState, path: &NodePath) -> Option<&'a NodeState> {
+    let nodes = state.scope(&path.scope).map(|scope| scope.nodes.iter()).into_iter().flatten();
+    nodes.chain(&state.run().hooks).find(|node| node.id == path.node)
 }
 
 fn shown(work: &Work, report: &Report, took: Duration) -> Step {
@@ -526,11 +333,7 @@ fn shown(work: &Work, report: &Report, took: Duration) -> Step {
     match &report.outcome {
         Outcome::Done(payload) => Step::Done { path, micros: took.as_micros() as u64, size: payload.size() },
         Outcome::Branched(branches) => Step::Branching { path, branches: branches.len() },
+        Outcome::Suspended(suspended) => Step::Suspended { path, until: suspended.until },
         Outcome::Failed(failure) => Step::Failed { path, failure: failure.clone() },
     }
-}
-
-/// A branch's place and result, as [`arrivals`] wrote them.
-pub(super) fn read_arrival(bytes: &[u8]) -> Result<(u32, Payload), Failure> {
-    faas_flow_core::run::decode(bytes).map_err(|error| Failure::reject(error.code(), error.to_string()))
 }

@@ -1,8 +1,11 @@
 //! One call of a function or URL, with its handlers and its tries.
 
 use super::execute::{Try, wait_before};
+use crate::Answers;
+use crate::network::place;
 use bytes::Bytes;
 use faas_flow_core::definition::Call;
+use faas_flow_core::run::Suspended;
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,17 +15,26 @@ use std::time::Duration;
 impl Try<'_> {
     /// Makes the call that is the node's operation number `index`.
     pub(super) async fn call(&mut self, index: usize, call: &Call, apply: bool, data: Bytes) -> Result<Bytes, Failure> {
-        let mut tries = 0;
+        let operation = u32::try_from(index).unwrap_or(u32::MAX);
+        let earlier = self.work.suspended.as_ref().filter(|s| s.operation == operation && s.data.is_some());
+        let mut tries = earlier.map_or(0, |suspended| suspended.tries as usize);
         let failure = loop {
-            let failure = match self.try_call(index, call, apply, data.clone()).await {
+            let (failure, after) = match self.try_call(index, call, apply, data.clone()).await {
                 Ok(data) => return Ok(data),
-                Err(failure) => failure,
+                Err(failed) => failed,
             };
-            match wait_before(call.retry, tries, &failure) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => break failure,
-            }
+            let Some(wait) = wait_before(call.retry, tries, &failure) else { break failure };
+            let wait = after.map_or(wait, |after| wait.max(after));
             tries += 1;
+            if self.live.waits_here(wait) {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let until = self.live.host.now() + wait.as_millis() as u64;
+            let data = Some(self.keep(&format!("suspended/{index}/{tries}"), data).await?);
+            let tries = u32::try_from(tries).unwrap_or(u32::MAX);
+            self.suspended = Some((Suspended { until, operation, tries, data }, failure.clone()));
+            return Err(failure);
         };
         match &call.recover {
             Some(recover) => self.instance().await?.recover(recover, &failure.to_string()).await,
@@ -30,11 +42,19 @@ impl Try<'_> {
         }
     }
 
-    async fn try_call(&mut self, index: usize, call: &Call, apply: bool, data: Bytes) -> Result<Bytes, Failure> {
+    /// One try; a failure comes with the time that the callee wants to be left alone.
+    async fn try_call(
+        &mut self,
+        index: usize,
+        call: &Call,
+        apply: bool,
+        data: Bytes,
+    ) -> Result<Bytes, (Failure, Option<Duration>)> {
+        let plain = |failure: Failure| (failure, None);
         let functions = &self.live.host.functions;
         let mut request = self.request(index, call, apply, data);
         if let Some(prepare) = &call.prepare {
-            request = self.instance().await?.prepare(prepare, request).await?;
+            request = self.instance().await.map_err(plain)?.prepare(prepare, request).await.map_err(plain)?;
         }
         let limit = call.timeout_ms.map_or(self.live.host.settings.call_timeout, Duration::from_millis);
         let sent = async {
@@ -44,12 +64,13 @@ impl Try<'_> {
             }
         };
         let response = tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| {
-            let message = format!("`{}` did not answer within {} ms", call.target, limit.as_millis());
+            let message = format!("`{}` did not answer within {} ms", place(&call.target), limit.as_millis());
             Err(Failure::retry(Code::CALL_TIMED_OUT, message))
-        })?;
+        });
+        let response = response.map_err(plain)?;
         match &call.receive {
-            Some(receive) => self.instance().await?.receive(receive, response).await,
-            None => accept(&call.target, response),
+            Some(receive) => self.instance().await.map_err(plain)?.receive(receive, response).await.map_err(plain),
+            None => accept(call, response, self.live.host.settings.answers),
         }
     }
 
@@ -67,20 +88,47 @@ impl Try<'_> {
         // The same on every attempt, so that a function can tell a repetition (design: section 5).
         headers.push(("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{run}/{}/{index}", self.work.path)));
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
-        HttpRequest { method: call.method.clone().unwrap_or_else(|| "POST".to_owned()), url, headers, body }
+        let method = call.method.as_ref().unwrap_or(&self.live.host.settings.default_method).clone();
+        HttpRequest { method, url, headers, body }
     }
 }
 
-fn accept(target: &str, response: HttpResponse) -> Result<Bytes, Failure> {
-    let HttpResponse { status, body, .. } = response;
+fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Bytes, (Failure, Option<Duration>)> {
+    let HttpResponse { status, body, headers } = response;
     if (200..300).contains(&status) {
         return Ok(body);
     }
-    let said: String = String::from_utf8_lossy(&body).trim().chars().take(200).collect();
-    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-    let message = format!("`{target}` answered with status {status}{said}");
-    Err(match status {
-        408 | 429 | 500..600 => Failure::retry(Code::CALL_STATUS, message),
-        _ => Failure::reject(Code::CALL_STATUS, message),
-    })
+    let said = answers.quote(&body);
+    let message = format!("`{}` answered with status {status}{said}", place(&call.target));
+    if !call.retries_on(status) {
+        return Err((Failure::reject(Code::CALL_STATUS, message), None));
+    }
+    let after = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+    Err((Failure::retry(Code::CALL_STATUS, message), after.and_then(|(_, value)| retry_after(value))))
+}
+
+/// How long a `Retry-After` (RFC 9110, section 10.2.3) asks to wait: seconds, or until a date; a day at most.
+fn retry_after(value: &str) -> Option<Duration> {
+    const MOST: Duration = Duration::from_secs(24 * 3600);
+    let value = value.trim();
+    let wait = match value.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            httpdate::parse_http_date(value).ok()?.duration_since(std::time::SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("99999999"), Some(Duration::from_secs(24 * 3600)));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon"), None);
+    }
 }

@@ -1,14 +1,16 @@
 //! Takes requests: begins a run for each.
 
+use super::ended::Ended;
 use super::execute::{log, values};
-use super::host::{Host, now};
-use super::live::{Ended, Live};
+use super::host::Host;
+use super::live::{Live, Part};
 use crate::Error;
 use bytes::Bytes;
 use faas_flow_core::run::{Request, RunState, Start};
-use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_core::{Code, Failure, FlowName, Payload, RunId};
 use faas_flow_guest::{Level, RunContext};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A request to a flow.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,8 @@ pub struct Submission {
     pub body: Bytes,
     /// Query and headers.
     pub request: Request,
+    /// Where the result, or the failure, is to be sent.
+    pub callback: Option<String>,
 }
 
 /// A run that has begun.
@@ -29,14 +33,24 @@ pub struct Submitted {
 }
 
 impl Submitted {
-    /// Waits until the run has ended, or paused.
-    pub async fn end(&self) -> Option<Arc<Ended>> {
-        self.live.end().await
+    /// Waits until the run has ended, or paused, on whichever replica.
+    pub async fn end(&self, at_most: Duration) -> Result<Option<Arc<Ended>>, Error> {
+        self.live.host.wait_for(Some(&self.live), &self.id, at_most).await
     }
 
-    /// Whether nothing of the run is stored before its end, so that it is for its caller to wait.
-    pub fn is_deferred(&self) -> bool {
-        self.live.deferred
+    /// Waits until this replica has left the run to whoever finds it due, because its store failed for too long; answers with
+    /// how.
+    pub async fn given_up(&self) -> Failure {
+        let mut given_up = self.live.given_up.subscribe();
+        match given_up.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+            Ok(Some(failure)) => failure,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Whether its caller gets the result without asking for it: that of a flow of a single node, as in the original.
+    pub fn answers(&self) -> bool {
+        self.live.plan.is_single_node()
     }
 }
 
@@ -49,26 +63,36 @@ impl Host {
         submission: Submission,
         waits: Waits,
     ) -> Result<Submitted, Error> {
-        let Submission { id, body, request } = submission;
-        let Some(flow) = self.flow(flow) else {
-            let known: Vec<String> = self.flows().iter().map(|flow| flow.name.to_string()).collect();
-            let message = format!("there is no flow `{flow}` here: there are {}", known.join(", "));
-            return Err(Error::new(Code::FLOW_UNKNOWN, message));
-        };
-        if body.len() > self.settings.body_limit {
-            let message = format!("the body has {} bytes, and {} is the most", body.len(), self.settings.body_limit);
-            return Err(Error::new(Code::BODY_TOO_LARGE, message));
-        }
+        let Submission { id, body, request, callback } = submission;
         let chosen = id.is_some();
         let id = match id {
             Some(id) => id,
             None => RunId::new(xid::new().to_string())?,
         };
+        let Some(flow) = self.flow_for(flow, &id) else {
+            let known: Vec<String> = self.flows().iter().map(|flow| flow.name.to_string()).collect();
+            let message = format!("there is no flow `{flow}` here: there are {}", known.join(", "));
+            return Err(Error::new(Code::FLOW_UNKNOWN, message));
+        };
+        if self.is_draining() {
+            return Err(Error::new(
+                Code::OVERLOADED,
+                "this replica is about to stop: try again, and another will answer",
+            ));
+        }
+        if body.len() > self.settings.body_limit {
+            let message = format!("the body has {} bytes, and {} is the most", body.len(), self.settings.body_limit);
+            return Err(Error::new(Code::BODY_TOO_LARGE, message));
+        }
         let context = Before { id: id.clone(), flow: flow.name.clone(), request: request.clone() };
         let plan = flow.plan_for(Arc::new(context)).await?;
-        let deferred = waits == Waits::Yes && !chosen && plan.is_single_node();
-        let input =
-            if deferred { faas_flow_core::Payload::Inline(body) } else { self.data.keep(&id, "(input)", body).await? };
+        let small = body.len() <= self.settings.inline_limit;
+        let deferred = waits == Waits::Yes && !chosen && callback.is_none() && small && plan.is_single_node();
+        let mut documents = Vec::new();
+        let input = match deferred {
+            true => Payload::Inline(body),
+            false => self.data.keep(&id, "(input)", body, &mut documents).await?,
+        };
         let start = Start {
             id: id.clone(),
             flow: flow.name.clone(),
@@ -76,10 +100,11 @@ impl Host {
             request,
             definition: flow.plan.is_none().then(|| plan.definition().clone()),
             input,
-            now: now(),
+            callback,
+            now: self.now(),
         };
         let (state, effects) = RunState::start(&plan, start);
-        let live = Live::new(self.clone(), flow, plan, state, deferred);
+        let live = Live::new(self.clone(), flow, plan, state, deferred, Part::Keeper);
         {
             let mut runs = self.runs();
             if runs.len() >= self.settings.max_runs {
@@ -91,7 +116,7 @@ impl Host {
             }
             runs.insert(id.clone(), live.clone());
         }
-        if let Err(error) = live.begin(effects).await {
+        if let Err(error) = live.begin(effects, documents).await {
             self.runs().remove(&id);
             return Err(error);
         }

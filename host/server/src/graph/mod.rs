@@ -3,6 +3,7 @@
 //! Wrong definitions are drawn too, as far as that goes: a picture helps most when `check` complains. Edges to nowhere
 //! are left out, and nothing is drawn below [`DEEPEST`].
 
+mod diff;
 mod dot;
 mod json;
 mod layout;
@@ -12,6 +13,7 @@ mod samples;
 mod svg;
 mod view;
 
+pub use diff::{Change, Colours, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
 pub use json::render_json;
 
 use faas_flow_core::Definition;

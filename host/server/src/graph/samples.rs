@@ -82,7 +82,7 @@ pub(super) fn parallel_ends(aggregator: Option<&str>) -> Definition {
     flow(Dag { aggregate_ends, ..dag(functions(&["a", "b", "c"]), edges(&[("a", "b"), ("a", "c")])) })
 }
 
-fn dynamic() -> Definition {
+pub(super) fn dynamic() -> Definition {
     let inner = dag(functions(&["f1", "f2"]), edges(&[("f1", "f2")]));
     let each = branches("F/split", vec![("", inner)], Some("F/merge"));
     let each = Branches { max_parallel: Some(4), ..each };
@@ -94,7 +94,7 @@ fn dynamic() -> Definition {
     flow(dag(nodes, edges(&[("n1", "F"), ("F", "n2")])))
 }
 
-fn conditional() -> Definition {
+pub(super) fn conditional() -> Definition {
     let diamond = dag(functions(&["a", "b", "c", "d"]), edges(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]));
     let each = branches("F/split", vec![("", dag(functions(&["m1", "m2"]), edges(&[("m1", "m2")])))], Some("F/merge"));
     let looped =

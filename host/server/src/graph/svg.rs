@@ -5,26 +5,67 @@
 use super::layout::{self, LINE, PAD, Picture, Placed, Wire};
 use super::view::{self, Kind, View};
 use faas_flow_core::Definition;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 const MARGIN: f64 = 24.0;
 const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
+/// What became of a node or edge between two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    Came,
+    Went,
+    Changed,
+}
+
+/// What is marked: nodes by their paths, edges by those of their nodes.
+#[derive(Default)]
+pub(super) struct Marks {
+    pub nodes: HashMap<String, Mark>,
+    pub edges: HashMap<(String, String), Mark>,
+}
+
+impl Mark {
+    const ALL: [Mark; 3] = [Mark::Came, Mark::Went, Mark::Changed];
+
+    /// Word, sign and colour: whoever sees no colours reads the sign.
+    fn looks(self) -> (&'static str, char, &'static str) {
+        match self {
+            Mark::Came => ("came", '+', "#15803d"),
+            Mark::Went => ("went", '−', "#c2261d"),
+            Mark::Changed => ("changed", '~', "#b45309"),
+        }
+    }
+}
+
 pub(super) fn render(view: &View, definition: &Definition, name: &str) -> String {
+    draw_all(view, definition, name, None)
+}
+
+/// The same with what changed marked, and a legend.
+pub(super) fn render_marked(view: &View, definition: &Definition, name: &str, marks: &Marks) -> String {
+    draw_all(view, definition, name, Some(marks))
+}
+
+fn draw_all(view: &View, definition: &Definition, name: &str, marks: Option<&Marks>) -> String {
     let picture = layout::picture(view);
     let about = about(definition);
-    let header = if about.is_empty() { 52.0 } else { 72.0 };
+    let legend = if about.is_empty() { 56.0 } else { 76.0 };
+    let header = legend - 4.0 + if marks.is_some() { 26.0 } else { 0.0 };
     let words = layout::text_width(name, 17.0).max(layout::text_width(&about, 12.0));
-    let width = picture.width.max(words).max(160.0) + 2.0 * MARGIN;
+    let width = picture.width.max(words).max(if marks.is_some() { 250.0 } else { 160.0 }) + 2.0 * MARGIN;
     let height = picture.height.max(LINE) + header + MARGIN;
-    let mut out = Out(String::new());
+    let mut out = Out { text: String::new(), marks };
     out.put(format_args!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
          height=\"{height:.0}\" role=\"img\" font-family=\"{FONTS}\" font-size=\"12\" fill=\"#1f2733\">"
     ));
     out.put(format_args!("<title>{}</title>", escaped(name)));
     out.put(format_args!("<defs>"));
-    for (id, colour) in [("data", "#56657a"), ("order", "#8a97a8")] {
+    let marked = Mark::ALL.map(Mark::looks).map(|(word, _, colour)| (word, colour));
+    let used = if marks.is_some() { &marked[..] } else { &[] };
+    for (id, colour) in [("data", "#56657a"), ("order", "#8a97a8")].iter().chain(used) {
         out.put(format_args!(
             "<marker id=\"arrow-{id}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" \
              markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 .5 8 4 0 7.5z\" fill=\"{colour}\"/></marker>"
@@ -43,12 +84,24 @@ pub(super) fn render(view: &View, definition: &Definition, name: &str) -> String
     if !about.is_empty() {
         out.put(format_args!("<text x=\"{MARGIN}\" y=\"51\" fill=\"#5d6b7e\">{}</text>", escaped(&about)));
     }
+    if marks.is_some() {
+        for (at, mark) in Mark::ALL.into_iter().enumerate() {
+            let x = MARGIN + 8.0 + 78.0 * at as f64;
+            badge(&mut out, mark, x, legend);
+            let (word, _, colour) = mark.looks();
+            out.put(format_args!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{word}</text>",
+                x + 13.0,
+                legend + 4.0
+            ));
+        }
+    }
     if picture.boxes.is_empty() {
         out.put(format_args!("<text x=\"{MARGIN}\" y=\"{}\" fill=\"#5d6b7e\">no nodes</text>", header + 12.0));
     }
     draw(&mut out, &picture, (width - picture.width) / 2.0, header);
     out.put(format_args!("</svg>"));
-    out.0
+    out.text
 }
 
 fn about(definition: &Definition) -> String {
@@ -59,17 +112,30 @@ fn about(definition: &Definition) -> String {
     parts.join(" · ")
 }
 
-struct Out(String);
+struct Out<'a> {
+    text: String,
+    marks: Option<&'a Marks>,
+}
 
-impl Out {
+impl Out<'_> {
     fn put(&mut self, text: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
-        let _ = self.0.write_fmt(text);
-        self.0.push('\n');
+        let _ = self.text.write_fmt(text);
+        self.text.push('\n');
     }
 }
 
-fn draw(out: &mut Out, picture: &Picture<'_>, x: f64, y: f64) {
+/// A sign on a disc.
+fn badge(out: &mut Out<'_>, mark: Mark, x: f64, y: f64) {
+    let (word, sign, colour) = mark.looks();
+    out.put(format_args!(
+        "<g class=\"mark {word}\"><title>{word}</title><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8\" fill=\"{colour}\"/>\
+         <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"14\" font-weight=\"700\" fill=\"#ffffff\">{sign}</text></g>",
+        y + 4.6
+    ));
+}
+
+fn draw(out: &mut Out<'_>, picture: &Picture<'_>, x: f64, y: f64) {
     out.put(format_args!("<g transform=\"translate({x:.1} {y:.1})\">"));
     for placed in &picture.boxes {
         node(out, placed);
@@ -91,13 +157,19 @@ fn colours(kind: Kind) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn node(out: &mut Out, placed: &Placed<'_>) {
+fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
     let shape = placed.shape;
     let (x, y, width, height) = (placed.x, placed.y, placed.width, placed.height);
     let (border, fill, stripe) = colours(shape.kind);
     let path = escaped(&shape.path);
+    let mark = out.marks.and_then(|marks| marks.nodes.get(&shape.path)).copied();
+    let (word, outline) = mark.map_or((String::new(), String::new()), |mark| {
+        let (word, _, colour) = mark.looks();
+        let dashes = if mark == Mark::Went { " stroke-dasharray=\"6 4\"" } else { "" };
+        (format!(" {word}"), format!(" style=\"stroke:{colour};stroke-width:2.4\"{dashes}"))
+    });
     out.put(format_args!(
-        "<g class=\"node {}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
+        "<g class=\"node {}{word}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
         shape.kind.word()
     ));
     if shape.kind == Kind::End {
@@ -114,7 +186,7 @@ fn node(out: &mut Out, placed: &Placed<'_>) {
         return;
     }
     out.put(format_args!(
-        "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"7\" fill=\"{fill}\" stroke=\"{border}\"/>"
+        "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"7\" fill=\"{fill}\" stroke=\"{border}\"{outline}/>"
     ));
     out.put(format_args!(
         "<path class=\"stripe\" d=\"M7 0H5V{height:.1}H7A7 7 0 0 1 0 {:.1}V7A7 7 0 0 1 7 0z\" fill=\"{stripe}\"/>",
@@ -139,10 +211,13 @@ fn node(out: &mut Out, placed: &Placed<'_>) {
         out.put(format_args!("<text x=\"{left}\" y=\"{base:.1}\" fill=\"{colour}\">{whole}{shown}</text>"));
     }
     insides(out, placed, border, stripe);
+    if let Some(mark) = mark {
+        badge(out, mark, width - 4.0, 4.0);
+    }
     out.put(format_args!("</g>"));
 }
 
-fn insides(out: &mut Out, placed: &Placed<'_>, border: &str, stripe: &str) {
+fn insides(out: &mut Out<'_>, placed: &Placed<'_>, border: &str, stripe: &str) {
     for inside in &placed.insides {
         let (mut x, mut y) = (inside.x + (inside.width - inside.picture.width) / 2.0, inside.y);
         if !inside.frame.title.is_empty() {
@@ -168,7 +243,7 @@ fn insides(out: &mut Out, placed: &Placed<'_>, border: &str, stripe: &str) {
     }
 }
 
-fn edge(out: &mut Out, wire: &Wire<'_>, picture: &Picture<'_>) {
+fn edge(out: &mut Out<'_>, wire: &Wire<'_>, picture: &Picture<'_>) {
     let mut path = String::new();
     let mut from = (0.0, 0.0);
     for (at, &(x, y)) in wire.points.iter().enumerate() {
@@ -185,20 +260,32 @@ fn edge(out: &mut Out, wire: &Wire<'_>, picture: &Picture<'_>) {
     }
     let (class, dashes, colour) =
         if wire.arrow.carries { ("data", "", "#56657a") } else { ("order", " stroke-dasharray=\"5 4\"", "#8a97a8") };
-    let path_of = |index: usize| picture.boxes.get(index).map(|placed| escaped(&placed.shape.path)).unwrap_or_default();
+    let end = |index: usize| picture.boxes.get(index).map(|placed| placed.shape.path.clone()).unwrap_or_default();
+    let ends = (end(wire.arrow.from), end(wire.arrow.to));
+    let mark = out.marks.and_then(|marks| marks.edges.get(&ends)).copied();
+    let (word, colour, width, tip) = mark.map_or((String::new(), colour, 1.4, class), |mark| {
+        let (word, _, colour) = mark.looks();
+        (format!(" {word}"), colour, 2.4, word)
+    });
     out.put(format_args!(
-        "<path class=\"edge {class}\" data-from=\"{}\" data-to=\"{}\" d=\"{path}\" fill=\"none\" stroke=\"{colour}\" \
-         stroke-width=\"1.4\"{dashes} marker-end=\"url(#arrow-{class})\"/>",
-        path_of(wire.arrow.from),
-        path_of(wire.arrow.to)
+        "<path class=\"edge {class}{word}\" data-from=\"{}\" data-to=\"{}\" d=\"{path}\" fill=\"none\" stroke=\"{colour}\" \
+         stroke-width=\"{width}\"{dashes} marker-end=\"url(#arrow-{tip})\"/>",
+        escaped(&ends.0),
+        escaped(&ends.1)
     ));
     let mut curve = wire.points.iter().skip(1);
-    if let (Some(handler), Some(a), Some(b)) = (&wire.arrow.label, curve.next(), curve.next()) {
+    let (Some(a), Some(b)) = (curve.next(), curve.next()) else { return };
+    let (x, mut y) = ((a.0 + b.0) / 2.0, (a.1 + b.1) / 2.0);
+    if let Some(mark) = mark {
+        badge(out, mark, x, y);
+        y += 18.0;
+    }
+    if let Some(handler) = &wire.arrow.label {
         out.put(format_args!(
             "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\" text-anchor=\"middle\" fill=\"#45536a\" \
              stroke=\"#fbfcfe\" stroke-width=\"4\" paint-order=\"stroke\">{}</text>",
-            (a.0 + b.0) / 2.0,
-            (a.1 + b.1) / 2.0 + 4.0,
+            x,
+            y + 4.0,
             escaped(&layout::shortened(handler))
         ));
     }

@@ -197,7 +197,7 @@ fn limits(operations: &Operations, notes: &mut Vec<String>) {
     notes.extend(operations.timeout_ms.iter().map(|ms| format!("timeout {}", duration(*ms))));
 }
 
-fn operation(operation: &Operation) -> String {
+pub(super) fn operation(operation: &Operation) -> String {
     match operation {
         Operation::Apply(call) => described(call, None),
         Operation::Request(call) => described(call, Some("POST")),
@@ -231,7 +231,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// A branch key as it stands in a path.
-fn encoded(key: &str) -> String {
+pub(super) fn encoded(key: &str) -> String {
     let mut text = String::new();
     for byte in key.bytes() {
         if byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) {

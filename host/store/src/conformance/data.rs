@@ -3,6 +3,7 @@
 use super::{ODD_NAMES, new_run};
 use crate::{DataKey, DataStore};
 use bytes::Bytes;
+use faas_flow_core::{Digest, FlowName, RunId};
 use std::sync::Arc;
 
 pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
@@ -26,6 +27,20 @@ pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
         assert!(store.get(&key).await.unwrap().unwrap() == bytes, "{} bytes differ", bytes.len());
     }
     store.delete_run(&run).await.unwrap();
+}
+
+/// The modules of a flow are removed one by one.
+pub(super) async fn a_module_is_removed_alone(store: &dyn DataStore) {
+    let flow = FlowName::new(new_run().as_str()).unwrap();
+    let keys =
+        [b"1", b"2"].map(|bytes| DataKey::new(RunId::of_module(&flow, &Digest::of(bytes)), "flow.wasm").unwrap());
+    for key in &keys {
+        store.put(key, "module".into()).await.unwrap();
+    }
+    store.delete_run(keys[0].run()).await.unwrap();
+    assert_eq!(store.get(&keys[0]).await.unwrap(), None);
+    assert_eq!(store.get(&keys[1]).await.unwrap().unwrap(), "module");
+    store.delete_run(keys[1].run()).await.unwrap();
 }
 
 pub(super) async fn the_last_put_wins(store: &dyn DataStore) {

@@ -52,6 +52,21 @@ pub(super) async fn what_is_unknown_is_empty(store: &dyn StateStore) {
     store.delete(&run).await.unwrap();
 }
 
+/// What belongs to a flow is kept like a run's documents, and is in no list.
+pub(super) async fn the_partition_of_a_flow_is_no_run(store: &dyn StateStore) {
+    let flow = new_flow();
+    let partition = RunId::of_flow(&flow);
+    let committed = store.commit(&partition, puts([put("active", Expect::Version(0), "1")])).await.unwrap();
+    assert_eq!(committed.versions, [1]);
+    let again = store.commit(&partition, puts([put("active", Expect::Version(0), "2")])).await;
+    assert!(matches!(again, Err(CommitError::Conflict)), "{again:?}");
+    assert_eq!(store.read_all(&partition).await.unwrap(), [("active".to_owned(), doc(1, "1").unwrap())]);
+    let query = RunQuery { flow: Some(flow), status: None, limit: 9 };
+    assert_eq!(store.runs(&query).await.unwrap(), []);
+    assert!(!store.due(Millis::MAX >> 1, 1000).await.unwrap().contains(&partition));
+    store.delete(&partition).await.unwrap();
+}
+
 pub(super) async fn versions_count_the_writes(store: &dyn StateStore) {
     let run = new_run();
     let expectations = [Expect::Absent, Expect::Version(1), Expect::Any, Expect::Version(3)].into_iter().zip(1_u64..);

@@ -1,7 +1,8 @@
 //! Opens connections to the file, and tells whose file it is.
 
+use super::Options;
 use crate::StoreError;
-use crate::open::{Durability, Options};
+use crate::address::Durability;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,18 @@
+{{/* What the secret holds already, or random characters; the same wherever one installation asks. */}}
+{{- define "secret-value" -}}
+{{- $made := get .root.Release "faasFlowSecrets" | default dict }}
+{{- if not (hasKey $made .name) }}
+{{- $found := lookup "v1" "Secret" .root.Values.functionsNamespace .name }}
+{{- $value := "" }}
+{{- if $found }}
+{{- $value = index $found.data .name | b64dec }}
+{{- else if .root.Values.secrets.create }}
+{{- $value = randAlphaNum 40 }}
+{{- else }}
+{{- $value = fail (printf "there is no secret %s in %s: make it, or set secrets.create" .name .root.Values.functionsNamespace) }}
+{{- end }}
+{{- $_ := set $made .name $value }}
+{{- $_ := set .root.Release "faasFlowSecrets" $made }}
+{{- end }}
+{{- get $made .name }}
+{{- end }}

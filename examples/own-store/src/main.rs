@@ -1,0 +1,20 @@
+//! A host of flows whose state is in a store of our own.
+
+mod store;
+
+use faas_flow_guest::{Guests, Limits};
+use faas_flow_host::{Functions, Guards, Host, Http, Parts, Settings, load_flow, serve};
+use faas_flow_store::open_data;
+use std::sync::Arc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let module = std::env::args().nth(1).unwrap_or_else(|| "greet.wasm".into());
+    let address = std::env::args().nth(2).unwrap_or_else(|| "127.0.0.1:8080".into());
+    let settings = Settings::default();
+    let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings)?));
+    let (state, data) = (Arc::new(store::OwnStore::default()), open_data("memory").await?);
+    let host = Host::new(Parts::new(settings, state, data, functions));
+    host.deploy(load_flow(Arc::new(Guests::new(Limits::default(), None)?), module.as_ref(), None).await?);
+    Ok(serve(host, Guards::default(), &address).await?)
+}

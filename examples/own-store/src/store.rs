@@ -1,0 +1,125 @@
+//! The store: all runs in one map, behind one lock.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::{Millis, RunId};
+use faas_flow_store::{Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use tokio::sync::Mutex;
+
+/// Gone with the process.
+#[derive(Default)]
+pub struct OwnStore(Mutex<BTreeMap<RunId, Run>>);
+
+#[derive(Default, Clone)]
+struct Run {
+    docs: BTreeMap<String, Document>,
+    sets: BTreeMap<String, BTreeMap<String, Bytes>>,
+    entry: Option<RunEntry>,
+}
+
+impl Run {
+    fn version(&self, doc: &str) -> u64 {
+        self.docs.get(doc).map_or(0, |doc| doc.version)
+    }
+
+    fn admits(&self, change: &Change) -> bool {
+        change.checks.iter().all(|check| self.version(&check.doc) == check.version)
+            && change.puts.iter().all(|put| match put.expect {
+                Expect::Any => true,
+                Expect::Absent => self.version(&put.doc) == 0,
+                Expect::Version(version) => self.version(&put.doc) == version,
+            })
+    }
+}
+
+impl OwnStore {
+    /// What a run looks like now.
+    async fn run(&self, run: &RunId) -> Run {
+        self.0.lock().await.get(run).cloned().unwrap_or_default()
+    }
+
+    async fn entries(&self) -> Vec<RunEntry> {
+        self.0.lock().await.values().filter_map(|run| run.entry.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl StateStore for OwnStore {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        let run = self.run(run).await;
+        Ok(docs.iter().map(|doc| run.docs.get(doc).cloned()).collect())
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        Ok(self.run(run).await.docs.into_iter().collect())
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        let mut runs = self.0.lock().await;
+        let run = runs.entry(run.clone()).or_default();
+        if !run.admits(&change) {
+            return Err(CommitError::Conflict);
+        }
+        let mut committed = Committed::default();
+        for put in change.puts {
+            let version = run.version(&put.doc) + 1;
+            run.docs.insert(put.doc, Document { version, bytes: put.bytes });
+            committed.versions.push(version);
+        }
+        let sets: Vec<String> = change.arrivals.iter().map(|arrival| arrival.set.clone()).collect();
+        for arrival in change.arrivals {
+            run.sets.entry(arrival.set).or_default().entry(arrival.member).or_insert(arrival.bytes);
+        }
+        committed.arrived = sets.iter().map(|set| run.sets.get(set).map_or(0, |set| set.len() as u64)).collect();
+        run.entry = change.entry.or(run.entry.take());
+        Ok(committed)
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        Ok(self.run(run).await.sets.remove(set).into_iter().flatten().collect())
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        let runs = self.0.lock().await;
+        Ok(runs.get(run).and_then(|run| run.sets.get(set)).map_or(0, |set| set.len() as u64))
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        Ok(self.run(run).await.entry)
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        let mut found = self.entries().await;
+        found.retain(|entry| query.flow.as_ref().is_none_or(|flow| *flow == entry.flow));
+        found.retain(|entry| query.status.is_none_or(|status| status == entry.status));
+        found.sort_by_key(|entry| Reverse((entry.started, entry.run.clone())));
+        found.truncate(query.limit);
+        Ok(found)
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let entries = self.entries().await;
+        let due = entries.into_iter().filter_map(|entry| Some((entry.due.filter(|due| *due <= now)?, entry.run)));
+        let mut due: Vec<(Millis, RunId)> = due.collect();
+        due.sort_unstable();
+        Ok(due.into_iter().take(limit).map(|(_, run)| run).collect())
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        self.0.lock().await.remove(run);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn conforms() {
+        faas_flow_store::conformance::state_store(|| async { Arc::new(OwnStore::default()) as _ }).await;
+    }
+}

@@ -1,0 +1,144 @@
+//! How a run as a whole goes on: paused, resumed, stopped, out of time, and towards its end.
+
+use super::documents::{NodeState, Phase, Progress};
+use super::engine::Followed;
+use super::events::{Effect, Refusal, Task};
+use super::state::RunState;
+use crate::plan::Plan;
+use crate::{Code, Failure, HandlerId, Millis, NodeId, Payload, ScopePath, Status};
+
+impl RunState {
+    pub(super) fn pause(&mut self) -> Followed {
+        self.unended()?;
+        self.change_run().paused = true;
+        Ok(Vec::new())
+    }
+
+    pub(super) fn resume(&mut self, now: Millis) -> Followed {
+        self.unended()?;
+        self.change_run().paused = false;
+        Ok(self.claimable(now).into_iter().map(Effect::Dispatch).collect())
+    }
+
+    pub(super) fn deadline(&mut self, plan: &Plan, now: Millis) -> Followed {
+        self.in_flow()?;
+        let message = "the run took longer than its deadline: raise it, or find what was slow in its history";
+        Ok(self.end(plan, Status::Failed, Some(Failure::reject(Code::DEADLINE_PASSED, message)), now))
+    }
+
+    pub(super) fn stop(&mut self, plan: &Plan, now: Millis) -> Followed {
+        self.in_flow()?;
+        let failure = Failure::reject(Code::RUN_STOPPED, "somebody stopped the run");
+        Ok(self.end(plan, Status::Stopped, Some(failure), now))
+    }
+
+    /// The flow has a verdict: what is left are the run's handlers.
+    pub(super) fn end(&mut self, plan: &Plan, verdict: Status, failure: Option<Failure>, now: Millis) -> Vec<Effect> {
+        let run = self.change_run();
+        run.verdict = Some(verdict);
+        run.failure = failure;
+        run.paused = false;
+        let cancel = (verdict != Status::Succeeded).then_some(Effect::Cancel);
+        let phase = if verdict == Status::Failed { Phase::Failure } else { Phase::Finally };
+        let next = self.enter(plan, phase, now);
+        cancel.into_iter().chain([next]).collect()
+    }
+
+    /// Goes on with the first phase from `phase` on that there is something to do in.
+    fn enter(&mut self, plan: &Plan, phase: Phase, now: Millis) -> Effect {
+        let definition = plan.definition();
+        let phases = [
+            (Phase::Failure, &definition.on_failure, NodeId::failure()),
+            (Phase::Finally, &definition.finally, NodeId::finally()),
+        ];
+        let run = self.change_run();
+        for (due, handler, id) in phases {
+            if handler.is_some() && (phase == due || phase == Phase::Failure) {
+                run.phase = due;
+                let path = ScopePath::root().node(&id);
+                // A run that was re-run has them already: their fencing tokens count on.
+                if run.hooks.iter().all(|hook| hook.id != id) {
+                    run.hooks.push(NodeState::new(id));
+                }
+                if let Some(hook) = run.hooks.iter_mut().find(|hook| hook.id == path.node) {
+                    (hook.progress, hook.since) = (Progress::Ready, now);
+                }
+                return Effect::Dispatch(path);
+            }
+        }
+        self.ended(now)
+    }
+
+    fn ended(&mut self, now: Millis) -> Effect {
+        let run = self.change_run();
+        run.phase = Phase::Ended;
+        run.ended = Some(now);
+        if let Some(callback) = &mut run.callback {
+            callback.next = Some(now);
+        }
+        Effect::Ended
+    }
+
+    /// What the handler of the run's phase does.
+    pub(super) fn hook(&self, plan: &Plan) -> Option<Task> {
+        let run = self.run();
+        let handler = |id: &Option<String>| id.as_ref().and_then(|id| HandlerId::new(id).ok());
+        match run.phase {
+            Phase::Failure => {
+                Some(Task::Recover { handler: handler(&plan.definition().on_failure)?, failure: run.failure.clone()? })
+            }
+            _ => Some(Task::Finally { handler: handler(&plan.definition().finally)?, verdict: run.verdict? }),
+        }
+    }
+
+    pub(super) fn hook_ended(&mut self, plan: &Plan, answer: Result<Payload, Failure>, now: Millis) -> Vec<Effect> {
+        let run = self.change_run();
+        if run.phase == Phase::Finally {
+            // How the run ended is settled: a finally handler that fails shows in its history.
+            return vec![self.ended(now)];
+        }
+        match answer {
+            Ok(answer) => run.result = Some(answer),
+            Err(failure) => {
+                if let Some(first) = &mut run.failure {
+                    first.message = failure.message;
+                }
+            }
+        }
+        vec![self.enter(plan, Phase::Finally, now)]
+    }
+
+    /// When the run's callback may be called next; none if there is nothing to deliver. It may be past.
+    pub fn callback_due(&self) -> Option<Millis> {
+        self.run().callback.as_ref().and_then(|callback| callback.next)
+    }
+
+    pub(super) fn call_back(&mut self, until: Millis, now: Millis) -> Followed {
+        match self.callback_due() {
+            None => return Err(Refusal::Stale),
+            Some(next) if next > now => return Err(Refusal::Early { until: next }),
+            Some(_) => {}
+        }
+        let Some(callback) = &mut self.change_run().callback else { return Err(Refusal::Stale) };
+        callback.tries += 1;
+        callback.next = Some(until);
+        Ok(vec![Effect::CallBack { url: callback.url.clone(), tries: callback.tries }])
+    }
+
+    pub(super) fn called_back(
+        &mut self,
+        tries: u32,
+        failure: Option<Failure>,
+        next: Option<Millis>,
+        now: Millis,
+    ) -> Followed {
+        if self.run().callback.as_ref().is_none_or(|callback| callback.next.is_none() || callback.tries != tries) {
+            return Err(Refusal::Stale);
+        }
+        let Some(callback) = &mut self.change_run().callback else { return Err(Refusal::Stale) };
+        callback.delivered = failure.is_none().then_some(now);
+        callback.next = next.filter(|_| failure.is_some());
+        callback.failure = failure;
+        Ok(Vec::new())
+    }
+}

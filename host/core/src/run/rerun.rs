@@ -1,0 +1,120 @@
+//! Running a part of a run again, from one of its nodes on.
+
+use super::documents::{Callback, NodeState, Phase, Progress, Scope};
+use super::engine::Followed;
+use super::events::{Effect, Refusal};
+use super::state::RunState;
+use crate::plan::{Plan, PlanDag};
+use crate::{Millis, NodePath, ScopePath};
+
+impl RunState {
+    pub(super) fn rerun(&mut self, plan: &Plan, path: &NodePath, now: Millis) -> Followed {
+        let run = self.run();
+        let ended = match run.phase {
+            Phase::Ended => true,
+            Phase::Flow if run.paused => false,
+            _ => return Err(Refusal::Running),
+        };
+        let reopened = self.reopened(plan, path)?;
+        let failed = run.failure.as_ref().and_then(|failure| failure.path.as_ref());
+        if let Some(Err(Refusal::Needs(doc))) = failed.map(|path| self.live(&path.scope)) {
+            return Err(Refusal::Needs(doc));
+        }
+        self.unwind(plan, path, Progress::Ready, now)?;
+        for parent in &reopened {
+            self.unwind(plan, parent, Progress::Branching, now)?;
+        }
+        if ended {
+            self.revive(now)?;
+        }
+        self.begin_again(plan, now);
+        Ok(self.claimable(now).into_iter().map(Effect::Dispatch).collect())
+    }
+
+    /// The nodes whose only branch has ended and is to go on, from within outwards. Refused where it has siblings: a set
+    /// takes each of its members once.
+    fn reopened(&self, plan: &Plan, path: &NodePath) -> Result<Vec<NodePath>, Refusal> {
+        let mut scope = self.live(&path.scope)?;
+        let mut dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
+        let node = dag.node(&path.node).ok_or(Refusal::Unknown)?;
+        if !node.inputs.iter().all(|input| is_done(scope, input.from)) {
+            return Err(Refusal::Unready);
+        }
+        let mut reopened = Vec::new();
+        while let Some((parent, _)) = scope.path.parent().filter(|_| is_done(scope, dag.end)) {
+            if scope.siblings > 1 {
+                return Err(Refusal::Arrived { node: parent });
+            }
+            scope = self.live(&parent.scope)?;
+            dag = plan.dag(&parent.scope).ok_or(Refusal::Unknown)?;
+            reopened.push(parent);
+        }
+        Ok(reopened)
+    }
+
+    /// Takes back what a node has yielded, and everything that followed from it in its dag.
+    fn unwind(&mut self, plan: &Plan, path: &NodePath, progress: Progress, now: Millis) -> Result<(), Refusal> {
+        let dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
+        let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
+        let scope = self.change_scope(&path.scope)?;
+        for (i, after) in descendants(dag, at).into_iter().enumerate() {
+            let Some(node) = scope.nodes.get_mut(i).filter(|_| after) else { continue };
+            let branches = node.branches.take();
+            node.clear(if i == at { progress } else { Progress::Waiting }, now);
+            node.output = None;
+            node.suspended = None;
+            if i == at && progress == Progress::Branching {
+                node.branches = branches.map(|branches| super::Branches { only: None, ..branches });
+            }
+        }
+        Ok(())
+    }
+
+    /// What had failed, or was cancelled when the run ended, goes on as well.
+    fn revive(&mut self, now: Millis) -> Result<(), Refusal> {
+        let fell = |node: &NodeState| matches!(node.progress, Progress::Failed | Progress::Running);
+        let fallen = self.scopes().filter(|scope| scope.nodes.iter().any(fell) && self.live(&scope.path).is_ok());
+        let fallen: Vec<ScopePath> = fallen.map(|scope| scope.path.clone()).collect();
+        for path in fallen {
+            let nodes = self.change_scope(&path)?.nodes.iter_mut();
+            nodes.filter(|node| fell(node)).for_each(|node| node.clear(Progress::Ready, now));
+        }
+        Ok(())
+    }
+
+    /// The run has no end any more.
+    fn begin_again(&mut self, plan: &Plan, now: Millis) {
+        let run = self.change_run();
+        run.phase = Phase::Flow;
+        run.paused = false;
+        (run.ended, run.verdict, run.result, run.failure) = (None, None, None, None);
+        run.deadline = plan.definition().deadline_ms.map(|ms| now.saturating_add(ms));
+        run.hooks.iter_mut().for_each(|hook| hook.clear(Progress::Waiting, now));
+        run.callback = run.callback.take().map(|callback| Callback::new(callback.url));
+    }
+}
+
+impl NodeState {
+    /// Stops what runs: its report will be out of date.
+    fn clear(&mut self, progress: Progress, now: Millis) {
+        self.progress = progress;
+        self.since = now;
+        self.lease = None;
+    }
+}
+
+fn is_done(scope: &Scope, node: usize) -> bool {
+    scope.nodes.get(node).is_some_and(|node| node.progress == Progress::Done)
+}
+
+/// For each node of the dag, whether it is `at` or comes after it.
+fn descendants(dag: &PlanDag, at: usize) -> Vec<bool> {
+    let mut after = vec![false; dag.nodes.len()];
+    let mut open = vec![at];
+    while let Some(i) = open.pop() {
+        let Some(seen) = after.get_mut(i).filter(|seen| !**seen) else { continue };
+        *seen = true;
+        open.extend(dag.nodes.get(i).into_iter().flat_map(|node| &node.successors));
+    }
+    after
+}

@@ -1,0 +1,127 @@
+//! What the gateway calls.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use url::Url;
+
+/// Nobody answered: the connection was refused, or broke before the whole answer was there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(pub String);
+
+/// A function behind the gateway: something in this process, or [`Upstream`].
+#[async_trait]
+pub trait Function: Send + Sync {
+    /// Answers one request. Its URI is what follows `/function/NAME`, from the slash on, with the query.
+    async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unreachable>;
+
+    /// How many replicas serve it.
+    fn replicas(&self) -> usize {
+        1
+    }
+}
+
+/// Requests over HTTP, to the URL that they carry. Redirects are handed back, proxies of the environment not used.
+#[derive(Debug, Clone)]
+pub struct Web(reqwest::Client);
+
+/// Why a request over HTTP has no answer.
+enum Failure {
+    Refused(String),
+    Broken(String),
+}
+
+impl Web {
+    /// A client with its own connections.
+    pub fn new() -> Self {
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        // Only a broken TLS set-up fails here, and reqwest's own default would meet it too.
+        Web(client.build().unwrap_or_default())
+    }
+
+    async fn send(&self, url: &str, request: &Request<Bytes>) -> Result<Response<Bytes>, Failure> {
+        let mut builder = self.0.request(request.method().clone(), url).headers(request.headers().clone());
+        if !request.body().is_empty() {
+            // Chunked, as every hop of OpenFaaS sends a body on: functions never see its length (contract §1.4).
+            let body = request.body().clone();
+            let chunks = futures_util::stream::once(async move { Ok::<_, std::io::Error>(body) });
+            builder = builder.body(reqwest::Body::wrap_stream(chunks));
+        }
+        let failed = |error: reqwest::Error| match error.is_connect() {
+            true => Failure::Refused(describe(&error)),
+            false => Failure::Broken(describe(&error)),
+        };
+        let answer = builder.send().await.map_err(failed)?;
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        *response.body_mut() = answer.bytes().await.map_err(failed)?;
+        Ok(response)
+    }
+}
+
+/// reqwest's message names the URL only; the reason is in its sources.
+fn describe(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Web::new()
+    }
+}
+
+#[async_trait]
+impl Function for Web {
+    async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unreachable> {
+        let answer = self.send(&request.uri().to_string(), &request).await;
+        answer.map_err(|(Failure::Refused(why) | Failure::Broken(why))| Unreachable(why))
+    }
+}
+
+/// A function's replicas, called in turn. One that refuses the connection is passed over for this call.
+#[derive(Debug)]
+pub struct Upstream {
+    replicas: Vec<String>,
+    next: AtomicUsize,
+    web: Web,
+}
+
+impl Upstream {
+    /// Replicas by their addresses, `http://10.0.0.7:8080`.
+    pub fn new(replicas: impl IntoIterator<Item = Url>) -> Self {
+        let replicas = replicas.into_iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
+        Upstream { replicas, next: AtomicUsize::new(0), web: Web::new() }
+    }
+}
+
+#[async_trait]
+impl Function for Upstream {
+    async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unreachable> {
+        let rest = request.uri().path_and_query().map_or("/", |rest| rest.as_str());
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut refused = "it has no replicas".to_owned();
+        for replica in self.replicas.iter().cycle().skip(first % self.replicas.len().max(1)).take(self.replicas.len()) {
+            match self.web.send(&format!("{replica}{rest}"), &request).await {
+                Ok(response) => return Ok(response),
+                Err(Failure::Refused(why)) => refused = why,
+                Err(Failure::Broken(why)) => return Err(Unreachable(why)),
+            }
+        }
+        Err(Unreachable(refused))
+    }
+
+    fn replicas(&self) -> usize {
+        self.replicas.len()
+    }
+}

@@ -1,0 +1,132 @@
+//! The gateway's routes (contract §1.4, §2.1).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+
+use crate::proxy::{Call, identified};
+use crate::{Error, Gateway, path};
+
+const SYNC: &str = "/function";
+const ASYNC: &str = "/async-function";
+
+impl Gateway {
+    /// `/function/…`, `/async-function/…`, `/healthz` and `/system/functions`.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/function/{name}", any(function))
+            .route("/function/{name}/{*path}", any(function))
+            .route("/function/{name}/", any(function))
+            .route("/async-function/{name}", any(async_function))
+            .route("/async-function/{name}/{*path}", any(async_function))
+            .route("/async-function/{name}/", any(async_function))
+            .route("/healthz", get(|| async { "OK" }))
+            .route("/system/functions", get(list))
+            .with_state(self.clone())
+    }
+
+    /// `/metrics`, apart since OpenFaaS has it on a port of its own and a host may have one already.
+    pub fn metrics_router(self: &Arc<Self>) -> Router {
+        Router::new().route("/metrics", get(metrics)).with_state(self.clone())
+    }
+}
+
+/// A request to a function, read as a whole: there is no limit on this side.
+struct Incoming {
+    method: Method,
+    function: String,
+    rest: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+async fn read(prefix: &str, request: Request) -> Result<Incoming, Response> {
+    let (mut parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let bad = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned()).into_response();
+    let decoded = path::decode(parts.uri.path()).ok_or_else(|| bad("malformed path"))?;
+    let clean = path::clean(&decoded);
+    if clean != decoded {
+        let location = path::with_query(&path::encode(&clean), &query);
+        return Err((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response());
+    }
+    let named = clean.strip_prefix(prefix).and_then(path::split_name);
+    let (function, rest) = named.ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
+    let rest = path::with_query(&path::encode(rest), &query);
+    // HTTP/2 and absolute-form requests carry the host in the URI.
+    if let (None, Some(authority)) = (parts.headers.get(header::HOST), parts.uri.authority())
+        && let Ok(host) = authority.as_str().parse()
+    {
+        parts.headers.insert(header::HOST, host);
+    }
+    let body = to_bytes(body, usize::MAX).await.map_err(|error| bad(&format!("the body ended early: {error}")))?;
+    Ok(Incoming { method: parts.method, function: function.into(), rest, headers: parts.headers, body })
+}
+
+async fn function(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let allowed =
+        [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::HEAD];
+    if !allowed.contains(request.method()) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let incoming = match read(SYNC, request).await {
+        Ok(incoming) => incoming,
+        Err(response) => return response,
+    };
+    let rest = if incoming.rest.starts_with('/') { incoming.rest } else { format!("/{}", incoming.rest) };
+    let Incoming { method, function, headers, body, .. } = incoming;
+    gateway.proxy(Call { method, function, rest, headers, body }).await.map(Body::from)
+}
+
+async fn async_function(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    if request.method() != Method::POST {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let incoming = match read(ASYNC, request).await {
+        Ok(incoming) => incoming,
+        Err(response) => return response,
+    };
+    match gateway.enqueue(&incoming.function, &incoming.rest, incoming.headers, incoming.body).await {
+        Ok(accepted) => {
+            let mut response = StatusCode::ACCEPTED.into_response();
+            identified(response.headers_mut(), &accepted);
+            response
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// In the words of OpenFaaS where they are known. A body that is too large is a 500 there, not a 413.
+fn refused(error: &Error) -> Response {
+    let queuing = |why: String| (StatusCode::INTERNAL_SERVER_ERROR, format!("Error queuing request: {why}"));
+    match error {
+        Error::BadPath(_) | Error::BadCallbackUrl { .. } => (StatusCode::BAD_REQUEST, error.to_string()),
+        Error::BodyTooLarge { size, most, .. } => {
+            queuing(format!("request body too large for OpenFaaS CE ({size} bytes), maximum: {most} bytes"))
+        }
+        Error::Queue(why) => queuing(why.clone()),
+    }
+    .into_response()
+}
+
+async fn list(State(gateway): State<Arc<Gateway>>) -> Response {
+    let functions = gateway.functions().into_iter().map(|(name, replicas)| {
+        let invocations = gateway.tally.invocations(&name);
+        serde_json::json!({
+            "name": name, "image": "", "namespace": "openfaas-fn", "invocationCount": invocations,
+            "replicas": replicas, "availableReplicas": replicas, "labels": {}, "annotations": {},
+        })
+    });
+    let functions = serde_json::Value::from_iter(functions);
+    ([(header::CONTENT_TYPE, "application/json")], functions.to_string()).into_response()
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], gateway.metrics().await).into_response()
+}

@@ -1,0 +1,165 @@
+//! `faas-flow-gateway`: the gateway on its own, for runs with several processes.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
+use faas_flow_gateway::{Config, Faults, Gateway, Profile, QueueConfig, Retry, Upstream};
+use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
+
+/// A small OpenFaaS gateway with its queue-worker. Prints its address as one line of JSON once it listens.
+#[derive(Parser)]
+#[command(name = "faas-flow-gateway", version)]
+struct Cli {
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: std::net::IpAddr,
+    /// The port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Whose behaviour to take on.
+    #[arg(long, value_enum, default_value_t = Edition::Ce)]
+    profile: Edition,
+    /// A function and its replicas. May be given more than once.
+    #[arg(long = "function", value_name = "NAME=URL[,URL…]", value_parser = function)]
+    functions: Vec<(String, Vec<Url>)>,
+    /// Keep the queue in a NATS server with JetStream.
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+    /// The stream in the NATS server.
+    #[arg(long, default_value = "faas-request")]
+    stream: String,
+    /// How many async calls are made at a time, instead of the profile's number.
+    #[arg(long)]
+    inflight: Option<usize>,
+    /// After this long a running call is delivered once more.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    ack_wait: Option<Duration>,
+    /// The first wait between retries of the pro profile.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    retry_wait: Option<Duration>,
+    /// The longest wait between retries of the pro profile.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    max_retry_wait: Option<Duration>,
+    /// How long a function may take.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "60s")]
+    upstream_timeout: Duration,
+    /// How long calls in flight may take to end after SIGTERM.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10s")]
+    stop_limit: Duration,
+    /// The seed of the faults.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The chance that a message is lost.
+    #[arg(long, default_value_t = 0.0, value_parser = chance)]
+    drop: f64,
+    /// The chance that a message is delivered once more.
+    #[arg(long, default_value_t = 0.0, value_parser = chance)]
+    duplicate: f64,
+    /// The chance that a delivery is held back, for `--delay-by`.
+    #[arg(long, default_value_t = 0.0, value_parser = chance)]
+    delay: f64,
+    /// How long a delivery is held back.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "90s")]
+    delay_by: Duration,
+    /// From how many waiting messages the next is picked at random.
+    #[arg(long, default_value_t = 0)]
+    reorder: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Edition {
+    /// OpenFaaS Community Edition.
+    Ce,
+    /// OpenFaaS Pro.
+    Pro,
+}
+
+fn function(text: &str) -> anyhow::Result<(String, Vec<Url>)> {
+    let Some((name, urls)) = text.split_once('=') else { bail!("write NAME=URL, with commas between more URLs") };
+    let urls = urls.split(',').map(|url| Url::parse(url).with_context(|| format!("`{url}` is not a url")));
+    Ok((name.to_owned(), urls.collect::<Result<_, _>>()?))
+}
+
+fn chance(text: &str) -> anyhow::Result<f64> {
+    let chance = text.parse()?;
+    if !(0.0..=1.0).contains(&chance) {
+        bail!("a chance is from 0 to 1");
+    }
+    Ok(chance)
+}
+
+impl Cli {
+    fn config(&self) -> Config {
+        let profile = match self.profile {
+            Edition::Ce => Profile::Ce,
+            Edition::Pro => Profile::Pro,
+        };
+        let defaults = Config::new(profile);
+        let retry = defaults.retry.clone().map(|retry| Retry {
+            initial: self.retry_wait.unwrap_or(retry.initial),
+            max: self.max_retry_wait.unwrap_or(retry.max),
+            ..retry
+        });
+        let queue = match &self.nats {
+            Some(url) => QueueConfig::Nats { url: url.clone(), stream: self.stream.clone() },
+            None => QueueConfig::Memory,
+        };
+        Config {
+            queue,
+            inflight: self.inflight.unwrap_or(defaults.inflight),
+            ack_wait: self.ack_wait.unwrap_or(defaults.ack_wait),
+            retry,
+            upstream_timeout: self.upstream_timeout,
+            faults: Faults {
+                seed: self.seed,
+                drop: self.drop,
+                duplicate: self.duplicate,
+                delay: (self.delay, self.delay_by),
+                reorder: self.reorder,
+            },
+            ..defaults
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    match serve(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(cli: Cli) -> anyhow::Result<()> {
+    let gateway = Gateway::new(cli.config());
+    for (name, urls) in &cli.functions {
+        gateway.set(name, Arc::new(Upstream::new(urls.clone())));
+    }
+    gateway.connect().await?;
+    let address = SocketAddr::new(cli.host, cli.port);
+    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    gateway.start();
+    println!("{}", serde_json::json!({ "address": format!("http://{}", listener.local_addr()?) }));
+    let ended = async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    let router = gateway.router().merge(gateway.metrics_router());
+    axum::serve(listener, router).with_graceful_shutdown(ended).await?;
+    let stopped = gateway.stop(cli.stop_limit).await;
+    tracing::info!(stopped.cut_off, stopped.queued, "stopped");
+    Ok(())
+}

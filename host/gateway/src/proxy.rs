@@ -1,0 +1,118 @@
+//! The synchronous call: from the gateway through the provider to the function (contract §1.4).
+
+use bytes::Bytes;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use tokio::time::timeout;
+
+use crate::config::Profile;
+use crate::function::Unreachable;
+use crate::{Accepted, Gateway};
+
+/// Headers of one hop, which are not passed on. The length is among them, since bodies are sent on chunked.
+const HOP: [&str; 10] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// The header of answers that come from OpenFaaS rather than from the function.
+pub(crate) const INTERNAL: &str = "x-openfaas-internal";
+
+/// A call of a function, sync or for the queue.
+pub(crate) struct Call {
+    pub method: Method,
+    pub function: String,
+    /// From the slash on, escaped, with the query.
+    pub rest: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Gateway {
+    /// Calls a function and answers as the gateway does, whatever happens.
+    pub(crate) async fn proxy(&self, mut call: Call) -> Response<Bytes> {
+        let accepted = self.identify(&mut call.headers);
+        let asked_type = call.headers.get(header::CONTENT_TYPE).cloned();
+        let function = call.function.clone();
+        self.tally.started(&function);
+        let mut response = self.invoke(call).await;
+        self.tally.ended(&function, response.status().as_u16());
+        complete(&mut response, &accepted, asked_type);
+        response
+    }
+
+    async fn invoke(&self, call: Call) -> Response<Bytes> {
+        let Some(function) = self.function(&call.function) else {
+            return self.unknown(&call.function);
+        };
+        let mut headers = call.headers;
+        strip(&mut headers);
+        // Functions see their own address as host, and the gateway's here.
+        if let Some(host) = headers.remove(header::HOST) {
+            headers.insert("x-forwarded-host", host);
+        }
+        let mut request = Request::new(call.body);
+        *request.method_mut() = call.method;
+        *request.headers_mut() = headers;
+        match call.rest.parse() {
+            Ok(uri) => *request.uri_mut() = uri,
+            Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{}: {error}", call.rest)),
+        }
+        match timeout(self.config.upstream_timeout, function.call(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(Unreachable(why))) => {
+                tracing::warn!(function = call.function, "function not reached: {why}");
+                internal(StatusCode::INTERNAL_SERVER_ERROR, format!("Can't reach service for: {}.", call.function))
+            }
+            Err(_) => plain(StatusCode::BAD_GATEWAY, String::new()),
+        }
+    }
+
+    /// CE's provider finds no endpoints; Pro's gateway asks whether the function exists, to scale it up from zero.
+    fn unknown(&self, name: &str) -> Response<Bytes> {
+        match self.config.profile {
+            Profile::Ce => internal(StatusCode::SERVICE_UNAVAILABLE, format!("No endpoints available for: {name}.")),
+            Profile::Pro => plain(StatusCode::NOT_FOUND, format!("error finding function {name}: not found")),
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+fn internal(status: StatusCode, text: String) -> Response<Bytes> {
+    let mut response = plain(status, text);
+    response.headers_mut().insert(INTERNAL, HeaderValue::from_static("proxy"));
+    response
+}
+
+fn strip(headers: &mut HeaderMap) {
+    for name in HOP {
+        headers.remove(name);
+    }
+}
+
+/// What every answer of the gateway carries.
+fn complete(response: &mut Response<Bytes>, accepted: &Accepted, asked_type: Option<HeaderValue>) {
+    let headers = response.headers_mut();
+    strip(headers);
+    identified(headers, accepted);
+    headers.entry(header::CONTENT_TYPE).or_insert_with(|| asked_type.unwrap_or(HeaderValue::from_static("text/plain")));
+}
+
+/// Adds the headers of the gateway itself.
+pub(crate) fn identified(headers: &mut HeaderMap, accepted: &Accepted) {
+    headers.insert("x-call-id", accepted.call_id.clone());
+    headers.insert("x-start-time", accepted.start_time.clone());
+    headers.insert(HeaderName::from_static("x-served-by"), HeaderValue::from_static("openfaas-ce/0.27.14"));
+}

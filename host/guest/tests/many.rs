@@ -1,0 +1,72 @@
+//! Many versions of a flow, loaded at a time.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use faas_flow_core::Digest;
+use faas_flow_guest::{Guests, Limits, NoContext};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const VERSIONS: u32 = 100;
+/// What a version may cost beyond its code.
+const MOST: usize = 2 << 20;
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
+fn module() -> Vec<u8> {
+    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let modules = set("FAAS_FLOW_MODULES").unwrap_or_else(|| {
+        let cache = set("XDG_CACHE_HOME").unwrap_or_else(|| set("HOME").expect("HOME is set").join(".cache"));
+        cache.join("faas-flow/modules")
+    });
+    std::fs::read(modules.join("versions.wasm")).expect("the module: run `cargo xtask modules`")
+}
+
+#[tokio::test]
+async fn a_hundred_versions_cost_little_beyond_their_code_and_give_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let guests = Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap();
+    let version = |number: u32| {
+        // A section of its own makes it another module: its kind, its length, its name, and its number.
+        [&module(), &[0, 9, 4][..], b"swap", &number.to_le_bytes()].concat()
+    };
+    // Their code is the same: compiled once, for all of them.
+    let last = guests.load(&version(VERSIONS)).unwrap();
+    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    for number in 0..VERSIONS {
+        let digest = Digest::of(&version(number));
+        std::fs::copy(&file, file.with_file_name(name.replace(last.digest().as_str(), digest.as_str()))).unwrap();
+    }
+    let code = std::fs::metadata(&file).unwrap().len() as usize * VERSIONS as usize;
+    let define = async |number: u32| {
+        let module = guests.load(&version(number)).unwrap();
+        module.define(Arc::new(NoContext::new("versions"))).await.unwrap();
+        module
+    };
+    // The first one brings what all share.
+    let first = define(VERSIONS).await;
+    let before = resident();
+    let mut versions = Vec::new();
+    for number in 0..VERSIONS {
+        versions.push(define(number).await);
+    }
+    let loaded = resident().saturating_sub(before);
+    let each = loaded.saturating_sub(code) / VERSIONS as usize;
+    eprintln!(
+        "{VERSIONS} versions: {} KiB, of code {} KiB, beyond it {} KiB each",
+        loaded >> 10,
+        code >> 10,
+        each >> 10
+    );
+    assert!(each < MOST, "{each} bytes each");
+    drop(versions);
+    let left = resident().saturating_sub(before);
+    eprintln!("unloaded: {} KiB", left >> 10);
+    assert!(left < loaded / 2 + MOST, "{left} of {loaded} bytes are left");
+    drop(first);
+}

@@ -1,0 +1,157 @@
+//! Builds a flow's sources into a module, with what its author builds it with.
+
+use super::{Refused, unusable};
+use crate::Error;
+use faas_flow_core::Code;
+use serde::Deserialize;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// How a module is made.
+pub(super) enum Build {
+    /// With cargo, in this folder.
+    Cargo(PathBuf),
+    /// With a command for the shell, which makes this module.
+    Shell { folder: PathBuf, command: String, module: PathBuf },
+}
+
+impl Build {
+    pub(super) fn of(folder: &Path, command: Option<String>, module: Option<PathBuf>) -> Result<Self, Error> {
+        let unreadable = |error| unusable(format!("cannot read the folder {}: {error}", folder.display()));
+        let folder = folder.canonicalize().map_err(unreadable)?;
+        match (command, module) {
+            (Some(command), Some(module)) => Ok(Build::Shell { module: folder.join(module), folder, command }),
+            _ if folder.join("Cargo.toml").is_file() => Ok(Build::Cargo(folder)),
+            _ => Err(unusable(format!(
+                "{} has no Cargo.toml: name the folder of the flow, or say how it is built with --build and --module",
+                folder.display()
+            ))),
+        }
+    }
+
+    /// The module, if it is known before it is built.
+    pub(super) fn module(&self) -> Option<&Path> {
+        match self {
+            Build::Cargo(_) => None,
+            Build::Shell { module, .. } => Some(module),
+        }
+    }
+
+    /// Builds once. What the tools say goes to stderr as it is.
+    pub(super) async fn run(&self) -> Result<PathBuf, Refused> {
+        match self {
+            Build::Shell { folder, command, module } => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(command).current_dir(folder).stdout(to_stderr()?);
+                start(shell, "sh")?.end().await?;
+                Ok(module.clone())
+            }
+            Build::Cargo(folder) => {
+                let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+                let mut cargo = Command::new(program);
+                cargo.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+                cargo.current_dir(folder).stdout(Stdio::piped());
+                let mut running = start(cargo, "cargo")?;
+                let mut said = Vec::new();
+                if let Some(mut stdout) = running.child.stdout.take() {
+                    // A pipe that breaks is the end of cargo, which is looked at next.
+                    let _ = stdout.read_to_end(&mut said).await;
+                }
+                running.end().await?;
+                Ok(made(&said, folder)?)
+            }
+        }
+    }
+}
+
+fn to_stderr() -> Result<Stdio, Error> {
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+    stderr.map(Stdio::from).map_err(|error| Error::new(Code::INTERNAL, format!("cannot share stderr: {error}")))
+}
+
+/// A line of cargo's.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// The one module among what cargo says that it made.
+fn made(said: &[u8], folder: &Path) -> Result<PathBuf, Error> {
+    let messages = said.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Message>(line).ok());
+    let artifacts =
+        messages.filter(|message| message.reason == "compiler-artifact").flat_map(|message| message.filenames);
+    let mut modules: Vec<PathBuf> =
+        artifacts.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).collect();
+    match (modules.pop(), modules.is_empty()) {
+        (Some(module), true) => Ok(module),
+        (Some(_), false) => Err(unusable(format!(
+            "cargo makes several modules in {}: name the folder of one flow's package",
+            folder.display()
+        ))),
+        (None, _) => Err(unusable(format!(
+            "cargo makes no module in {}: its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under `[lib]`",
+            folder.display()
+        ))),
+    }
+}
+
+/// A build that is under way. If nobody waits for it any more, it and all that it started ends.
+struct Running {
+    child: Child,
+    /// Its process group, until it has ended.
+    group: Option<u32>,
+}
+
+fn start(mut command: Command, name: &str) -> Result<Running, Error> {
+    command.stdin(Stdio::null()).process_group(0);
+    let child = command.spawn().map_err(|error| {
+        Error::new(Code::TOOL_MISSING, format!("cannot run {name}: {error}; install it, or say another --build"))
+    })?;
+    let group = child.id();
+    Ok(Running { child, group })
+}
+
+impl Running {
+    async fn end(mut self) -> Result<(), Refused> {
+        let status = self.child.wait().await;
+        self.group = None;
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(Refused::Build),
+            Err(error) => Err(Error::new(Code::INTERNAL, format!("cannot wait for the build: {error}")).into()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(group) = self.group else { return };
+        // The shell has `kill` wherever there is a shell.
+        let kill = format!("kill -TERM -{group}");
+        let _ = std::process::Command::new("sh").arg("-c").arg(kill).stderr(Stdio::null()).status();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_found_among_what_cargo_says() {
+        let artifact = |files: &str| format!("{{\"reason\":\"compiler-artifact\",\"filenames\":[{files}]}}\n");
+        let said = |lines: &[&str]| made(lines.concat().as_bytes(), Path::new("flow"));
+        let (library, module) = (artifact("\"/t/libdep.rlib\""), artifact("\"/t/flow.wasm\",\"/t/libflow.rlib\""));
+        let end = "{\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(said(&[&library, "no json\n", &module, end]).unwrap(), PathBuf::from("/t/flow.wasm"));
+        assert!(said(&[&library, end]).unwrap_err().to_string().contains("crate-type"));
+        let two = said(&[&module, &artifact("\"/t/other.wasm\"")]).unwrap_err();
+        assert!(two.to_string().contains("several modules"), "{two}");
+    }
+}

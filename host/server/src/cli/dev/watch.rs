@@ -1,0 +1,200 @@
+//! Watches a folder of sources. A file has changed if its content has: what a build writes anew as it was starts no other.
+
+use super::unusable;
+use crate::Error;
+use faas_flow_core::Digest;
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, timeout_at};
+
+/// Changes that are this close together are one.
+const QUIET: Duration = Duration::from_millis(75);
+/// Changes that never end are built all the same.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Where compilers and package managers put what they make.
+const MADE: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// What marks a folder of things that can be made again, as cargo marks its own.
+const MADE_TAG: &str = "CACHEDIR.TAG";
+
+pub(super) struct Watch {
+    root: PathBuf,
+    module: Option<PathBuf>,
+    watcher: RecommendedWatcher,
+    events: UnboundedReceiver<PathBuf>,
+    /// The files that there are, by what is in them.
+    files: HashMap<PathBuf, Digest>,
+}
+
+impl Watch {
+    /// Watches the folder from here on, but for the module that is built there.
+    pub(super) fn new(folder: &Path, module: Option<&Path>) -> Result<Self, Error> {
+        let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let (sender, events) = unbounded_channel();
+        let whole = root.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let paths = match event {
+                Ok(event) if event.need_rescan() => vec![whole.clone()],
+                Ok(event) if is_change(event.kind) => event.paths,
+                Ok(_) => return,
+                // What was lost is found by looking at everything.
+                Err(_) => vec![whole.clone()],
+            };
+            for path in paths {
+                // Nobody listens any more at the end.
+                let _ = sender.send(path);
+            }
+        });
+        let watcher = watcher.map_err(|error| unwatchable(&root, &error))?;
+        let mut watch =
+            Self { root: root.clone(), module: module.map(Path::to_owned), watcher, events, files: HashMap::new() };
+        watch.watch(&root)?;
+        watch.look(&root, &mut BTreeSet::new());
+        Ok(watch)
+    }
+
+    /// Waits until sources have changed and are quiet again, and says which.
+    pub(super) async fn changed(&mut self) -> Result<String, Error> {
+        loop {
+            let mut touched = BTreeSet::new();
+            touched.extend(self.events.recv().await);
+            if touched.is_empty() {
+                return Err(unusable(format!("the folder {} is not watched any more", self.root.display())));
+            }
+            let longest = Instant::now() + LONGEST;
+            while let Ok(Some(path)) = timeout_at((Instant::now() + QUIET).min(longest), self.events.recv()).await {
+                touched.insert(path);
+            }
+            let mut changed = BTreeSet::new();
+            for path in touched {
+                self.look(&path, &mut changed);
+            }
+            if let Some(first) = changed.first() {
+                let first = first.strip_prefix(&self.root).unwrap_or(first).display();
+                return Ok(match changed.len() {
+                    1 => format!("{first} changed"),
+                    count => format!("{first} and {} more changed", count - 1),
+                });
+            }
+        }
+    }
+
+    fn watch(&mut self, folder: &Path) -> Result<(), Error> {
+        self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| unwatchable(folder, &error))
+    }
+
+    /// Looks at a file, or at all that is in a folder, and notes what is not as it was.
+    fn look(&mut self, path: &Path, changed: &mut BTreeSet<PathBuf>) {
+        if self.is_ignored(path) {
+            return;
+        }
+        if path.is_dir() {
+            // One that cannot be watched has its files looked at when something beside it changes.
+            if path != self.root && self.watch(path).is_err() {
+                return;
+            }
+            for entry in path.read_dir().into_iter().flatten().flatten() {
+                self.look(&entry.path(), changed);
+            }
+            return self.miss(path, changed);
+        }
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                let digest = Digest::of(&bytes);
+                if self.files.insert(path.to_owned(), digest.clone()).is_none_or(|before| before != digest) {
+                    changed.insert(path.to_owned());
+                }
+            }
+            Err(_) => self.miss(path, changed),
+        }
+    }
+
+    /// Forgets the files at or below a path that are gone.
+    fn miss(&mut self, path: &Path, changed: &mut BTreeSet<PathBuf>) {
+        let gone = |file: &PathBuf| file.starts_with(path) && !file.exists();
+        changed.extend(self.files.extract_if(|file, _| gone(file)).map(|(file, _)| file));
+    }
+
+    /// What is hidden, what was made, and the module.
+    fn is_ignored(&self, path: &Path) -> bool {
+        let Ok(inside) = path.strip_prefix(&self.root) else { return true };
+        let made = |name: &str| MADE.contains(&name) || name.starts_with('.');
+        let mut at = self.root.clone();
+        self.module.as_deref() == Some(path)
+            || inside.components().any(|part| {
+                at.push(part);
+                made(&part.as_os_str().to_string_lossy()) || at.join(MADE_TAG).exists()
+            })
+    }
+}
+
+/// To look at a file is none, or every look would lead to another.
+fn is_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        _ => true,
+    }
+}
+
+fn unwatchable(folder: &Path, error: &notify::Error) -> Error {
+    unusable(format!("cannot watch {}: {error}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tempfile::TempDir;
+
+    /// Waits for the next change, which must come.
+    async fn next(watch: &mut Watch) -> String {
+        tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.expect("a change is seen").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_one_change_and_what_is_made_is_none() {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("src")).unwrap();
+        fs::write(at("src/lib.rs"), "1").unwrap();
+        let mut watch =
+            Watch::new(folder.path(), Some(&folder.path().canonicalize().unwrap().join("flow.wasm"))).unwrap();
+        // None of these counts, and what counts comes last.
+        for made in ["target", "built", "node_modules", ".git"] {
+            fs::create_dir(at(made)).unwrap();
+            fs::write(at(made).join("CACHEDIR.TAG"), "").unwrap();
+            fs::write(at(made).join("x"), "x").unwrap();
+        }
+        for (name, text) in [("flow.wasm", "module"), (".hidden", "x"), ("src/lib.rs", "1"), ("src/.lib.rs.swp", "x")] {
+            fs::write(at(name), text).unwrap();
+        }
+        for text in ["2", "3", "4"] {
+            fs::write(at("src/lib.rs"), text).unwrap();
+        }
+        assert_eq!(next(&mut watch).await, "src/lib.rs changed");
+        // Whatever the burst left behind is none: the next thing that is seen is the next change.
+        fs::create_dir(at("src/more")).unwrap();
+        fs::write(at("src/more/a.rs"), "a").unwrap();
+        assert_eq!(next(&mut watch).await, "src/more/a.rs changed");
+        fs::write(at("src/more/a.rs"), "b").unwrap();
+        assert_eq!(next(&mut watch).await, "src/more/a.rs changed");
+        fs::remove_dir_all(at("src/more")).unwrap();
+        assert_eq!(next(&mut watch).await, "src/more/a.rs changed");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_an_editor_replaces_has_changed() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("flow.js");
+        fs::write(&file, "1").unwrap();
+        let mut watch = Watch::new(folder.path(), None).unwrap();
+        let beside = folder.path().join("flow.js~");
+        fs::write(&beside, "2").unwrap();
+        fs::rename(&beside, &file).unwrap();
+        assert!(next(&mut watch).await.contains("flow.js"));
+    }
+}

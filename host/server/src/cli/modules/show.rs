@@ -1,0 +1,159 @@
+//! A server's answers, for people.
+
+use super::super::common::moment;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Which versions there are.
+pub(super) fn list(listed: &Value) -> String {
+    let mut text = format!("{:<12} {:<10} {:<20} {:>9}", "VERSION", "STANDING", "CAME", "SIZE");
+    let versions = array(listed, "versions");
+    let counted = versions.iter().any(|version| !version["runs-in-flight"].is_null());
+    if counted {
+        let _ = write!(text, " {:>6}", "RUNS");
+    }
+    text.push_str("  BY, MESSAGE\n");
+    for version in versions {
+        let size = format!("{} KiB", number(version, "size").div_ceil(1024));
+        let came = moment(number(version, "at"));
+        let _ = write!(text, "{:<12} {:<10} {came:<20} {size:>9}", short(version), word(version, "standing"));
+        if counted {
+            let _ = write!(text, " {:>6}", number(version, "runs-in-flight"));
+        }
+        let _ = writeln!(text, "  {}", said(version));
+    }
+    if let Some(canary) = listed.get("canary") {
+        let runs = &listed["canary-runs"];
+        let _ = writeln!(
+            text,
+            "\ncanary {} gets {} of the new runs: {} ended, {} failed; withdrawn when over {} of at least {} fail",
+            short(canary),
+            share(canary, "share"),
+            number(runs, "ended"),
+            number(runs, "failed"),
+            share(canary, "max-failures"),
+            number(canary, "over")
+        );
+    }
+    if let Some(withdrawn) = listed.get("withdrawn") {
+        let at = moment(number(withdrawn, "at"));
+        let _ = writeln!(text, "\ncanary {} was withdrawn {at}: {}", short(withdrawn), said(withdrawn));
+    }
+    let history = array(listed, "history");
+    if history.len() > 1 {
+        let _ = writeln!(text, "\n{:<12} {:<12} {:<20}  BY, MESSAGE", "IN SERVICE", "WHY", "SINCE");
+        for activation in history.iter().take(10) {
+            let since = moment(number(activation, "at"));
+            let _ = writeln!(
+                text,
+                "{:<12} {:<12} {since:<20}  {}",
+                short(activation),
+                word(activation, "why"),
+                said(activation)
+            );
+        }
+    }
+    text
+}
+
+/// One version.
+pub(super) fn version(version: &Value) -> String {
+    let mut text = format!("digest     {}\nsize       {} bytes\n", word(version, "digest"), number(version, "size"));
+    let _ = writeln!(text, "contract   faas-flow:flow@{}", word(version, "wit"));
+    let _ = writeln!(text, "came       {}, {}", moment(number(version, "at")), word(version, "origin"));
+    let _ = writeln!(text, "by         {}", said(version));
+    let signed = if version["signature"].is_null() { "no" } else { "yes" };
+    let _ = writeln!(text, "signed     {signed}");
+    if !version["removed"].is_null() {
+        let _ = writeln!(text, "removed    {}", moment(number(version, "removed")));
+    }
+    text
+}
+
+/// A version that was pushed.
+pub(super) fn pushed(pushed: &Value) -> String {
+    let version = &pushed["version"];
+    match pushed["known"].as_bool() {
+        Some(true) => format!("{} was stored already\n", short(version)),
+        _ => format!("{} is stored\n", short(version)),
+    }
+}
+
+/// What is in service after a change.
+pub(super) fn in_service(active: &Value) -> String {
+    let now = &active["active"];
+    let mut text = format!("{} is in service (revision {})\n", short(now), number(active, "revision"));
+    if let Some(canary) = active.get("canary") {
+        let _ = writeln!(text, "{} gets {} of the new runs", short(canary), share(canary, "share"));
+    }
+    text
+}
+
+/// What was removed, and what was not.
+pub(super) fn collected(collected: &Value, dry_run: bool) -> String {
+    let mut text = String::new();
+    for digest in array(collected, "removed") {
+        let word = if dry_run { "would be removed" } else { "removed" };
+        let _ =
+            writeln!(text, "{:<12} {word}", digest.as_str().and_then(|digest| digest.get(..12)).unwrap_or_default());
+    }
+    for (digest, why) in collected["kept"].as_object().into_iter().flatten() {
+        let _ =
+            writeln!(text, "{:<12} kept: {}", digest.get(..12).unwrap_or_default(), why.as_str().unwrap_or_default());
+    }
+    text
+}
+
+/// The runs in flight, by what a new version would be to them.
+pub(in super::super) fn runs(planned: &Value) -> String {
+    let mut text = String::new();
+    for (name, what) in [
+        ("unaffected", "unaffected by the change: what is ahead of them is the same graph"),
+        ("pinned", "pinned to their version: they would go on otherwise in the new one, and end as they began"),
+        ("missing", "waiting for a version that is missing"),
+    ] {
+        let runs = array(&planned["runs"], name);
+        let _ = writeln!(text, "{:>5} runs {what}", runs.len());
+        let shown: Vec<&str> = runs.iter().take(5).filter_map(Value::as_str).collect();
+        if !shown.is_empty() {
+            let more = if runs.len() > shown.len() { ", …" } else { "" };
+            let _ = writeln!(text, "           {}{more}", shown.join(", "));
+        }
+    }
+    match number(planned, "more-runs") {
+        0 => text,
+        more => text + &format!("{more:>5} runs more were not looked into\n"),
+    }
+}
+
+fn array<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value[name].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn word<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn number(value: &Value, name: &str) -> u64 {
+    value[name].as_u64().unwrap_or_default()
+}
+
+fn short(value: &Value) -> &str {
+    word(value, "digest").get(..12).unwrap_or_default()
+}
+
+fn said(value: &Value) -> String {
+    match word(value, "message") {
+        "" => word(value, "who").to_owned(),
+        message => format!("{}: {message}", word(value, "who")),
+    }
+}
+
+/// Hundredths of a percent.
+fn share(value: &Value, name: &str) -> String {
+    let hundredths = number(value, name);
+    match (hundredths / 100, hundredths % 100) {
+        (whole, 0) => format!("{whole}%"),
+        (whole, part) => format!("{whole}.{part:02}%"),
+    }
+}

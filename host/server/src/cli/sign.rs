@@ -1,0 +1,148 @@
+//! `faas-flow keygen`, `sign` and `verify`: docs/signing.md.
+
+use super::common::{self, ModuleKeys};
+use crate::Error;
+use crate::config::Options;
+use crate::flows::{compile, read_module};
+use crate::signature::{PrivateKey, Signature, Statement, Trusted, beside};
+use clap::Args;
+use faas_flow_core::{Code, FlowName};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(super) struct Keygen {
+    /// Where to: NAME.key is the private key, NAME.pub the public one
+    name: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Keygen {
+    pub(super) fn run(self) -> Result<ExitCode, Error> {
+        let with = |kind: &str| {
+            let mut name = self.name.as_os_str().to_owned();
+            name.push(kind);
+            PathBuf::from(name)
+        };
+        let (private, public) = (with(".key"), with(".pub"));
+        let key = PrivateKey::generate()?;
+        key.write(&private, &public)?;
+        let id = key.id().to_string();
+        if self.json {
+            common::print_json(&json!({ "key": id, "private": private, "public": public }))?;
+        } else {
+            common::print(format!("key {id}\n"));
+            eprintln!("wrote {}, which signs: keep it secret", private.display());
+            eprintln!("wrote {}, for module_keys", public.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Sign {
+    /// The module
+    module: PathBuf,
+    /// The private key
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The flow that the module may be
+    #[arg(long, value_name = "NAME")]
+    flow: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    guest: Options<ModuleKeys>,
+}
+
+impl Sign {
+    pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        let flow = FlowName::new(self.flow)?;
+        let key = PrivateKey::read(&self.key)?;
+        if PrivateKey::is_exposed(&self.key) {
+            let file = self.key.display();
+            eprintln!("warning: others than its owner may read {file}: `chmod 600 {file}`");
+        }
+        let module = compile(common::guests_of(self.guest)?, read_module(&self.module).await?).await?;
+        let (digest, wit) = (module.digest(), module.wit_version());
+        let signature = Statement { digest, flow: &flow, wit }.sign(&key)?;
+        let file = beside(&self.module);
+        std::fs::write(&file, format!("{signature}\n")).map_err(|error| {
+            Error::new(Code::OUTPUT_UNWRITABLE, format!("cannot write {}: {error}", file.display()))
+        })?;
+        if self.json {
+            common::print_json(&json!({
+                "digest": digest, "flow": flow, "wit": wit, "key": key.id().to_string(),
+                "signature": signature.to_string(), "file": file,
+            }))?;
+        } else {
+            common::print(format!("{signature}\n"));
+            eprintln!("wrote {}", file.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Verify {
+    /// The module
+    module: PathBuf,
+    /// A file of public keys, any of which may have signed it
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    keys: Vec<PathBuf>,
+    /// The flow that the module is to be
+    #[arg(long, value_name = "NAME")]
+    flow: String,
+    /// The signature's file, if it is not the module's with .sig after it
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    guest: Options<ModuleKeys>,
+}
+
+impl Verify {
+    pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        let json = self.json;
+        match self.verified().await {
+            Err(error) if json => {
+                let problem = json!({ "code": error.code(), "message": error.to_string() });
+                common::print_json(&json!({ "valid": false, "problems": [problem] }))?;
+                Ok(ExitCode::FAILURE)
+            }
+            other => other,
+        }
+    }
+
+    async fn verified(self) -> Result<ExitCode, Error> {
+        let flow = FlowName::new(self.flow)?;
+        let trusted = Trusted::read(&self.keys)?;
+        let line = match &self.signature {
+            Some(file) => Some(read_signature(file)?),
+            None => trusted.beside(&self.module)?,
+        };
+        let module = compile(common::guests_of(self.guest)?, read_module(&self.module).await?).await?;
+        let (digest, wit) = (module.digest(), module.wit_version());
+        trusted.check(digest, &flow, wit, line.as_deref())?;
+        let key = Signature::parse(&line.unwrap_or_default())?.key().to_string();
+        if self.json {
+            common::print_json(
+                &json!({ "valid": true, "digest": digest, "flow": flow, "wit": wit, "key": key, "problems": [] }),
+            )?;
+        } else {
+            common::print(format!("valid: module {} is signed as flow {flow} with key {key}\n", digest.as_str()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read_signature(file: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Error::new(Code::BAD_MODULE_SIGNATURE, format!("cannot read {}: {error}", file.display())))
+}

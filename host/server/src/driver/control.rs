@@ -1,0 +1,206 @@
+//! What callers and operators ask of runs, on whichever replica they ask.
+
+use super::ended::Ended;
+use super::host::Host;
+use super::live::{Claimed, Live, Part};
+use super::load::{load, load_around, load_run};
+use crate::Error;
+use faas_flow_core::run::{Event, Phase, Refusal, RunState};
+use faas_flow_core::{Code, NodePath, RunId, Status};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The first wait between two looks at a run that another replica may have ended; each further one is twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// The longest of them.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forwarded {
+    /// This replica executes the node.
+    Taken,
+    /// There was nothing to do, and this is why.
+    Ignored(String),
+    /// There is no such run here.
+    UnknownRun,
+}
+
+impl Host {
+    /// Executes a node of a run, if it is ready and nobody else does. Waits for room as long as the settings say.
+    pub async fn forward(self: &Arc<Self>, run: &RunId, path: &NodePath) -> Result<Forwarded, Error> {
+        let full = || {
+            let message = "this replica is busy: the event will be sent again, or somebody else finds the node ready";
+            Error::new(Code::OVERLOADED, message)
+        };
+        if self.is_draining() {
+            return Err(full());
+        }
+        loop {
+            let permit = tokio::time::timeout(self.settings.room_wait, self.permits.clone().acquire_owned()).await;
+            let Ok(Ok(permit)) = permit else { return Err(full()) };
+            let known = self.runs().get(run).cloned();
+            let live = match known {
+                Some(live) => live,
+                None => match self.open(run, path).await? {
+                    Ok(live) => live,
+                    Err(forwarded) => return Ok(forwarded),
+                },
+            };
+            match live.claim(path, permit).await? {
+                Claimed::Taken => return Ok(Forwarded::Taken),
+                Claimed::Refused(refusal) => return Ok(Forwarded::Ignored(refusal.to_string())),
+                Claimed::Gone => {}
+            }
+        }
+    }
+
+    /// Opens a stored run to help with one of its nodes.
+    async fn open(self: &Arc<Self>, run: &RunId, path: &NodePath) -> Result<Result<Arc<Live>, Forwarded>, Error> {
+        let Some(state) = load_around(&*self.state, run, path).await? else {
+            return Ok(Err(Forwarded::UnknownRun));
+        };
+        if state.run().phase == Phase::Ended {
+            return Ok(Err(Forwarded::Ignored(Refusal::Ended.to_string())));
+        }
+        self.adopt(state, Part::Helper).await.map(Ok)
+    }
+
+    /// Nothing new of the run starts from here on; what runs is finished.
+    pub async fn pause(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+        self.control(run, Event::Pause).await
+    }
+
+    /// A paused run goes on.
+    pub async fn resume(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+        self.control(run, Event::Resume).await
+    }
+
+    /// Ends the run: operations in flight are cut off, here at once, on other replicas within a third of a lease.
+    pub async fn stop(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+        self.control(run, Event::Stop).await
+    }
+
+    /// Runs a node, and all that follows it, again.
+    pub async fn rerun(self: &Arc<Self>, run: &RunId, path: &NodePath) -> Result<(), Error> {
+        self.control(run, Event::Rerun { path: path.clone() }).await
+    }
+
+    async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {
+        let unknown = || Error::new(Code::RUN_UNKNOWN, format!("there is no run {run}"));
+        loop {
+            let known = self.runs().get(run).cloned();
+            let live = match known {
+                Some(live) => live,
+                None => {
+                    let state = load(&*self.state, run).await?.ok_or_else(unknown)?;
+                    self.adopt(state, Part::Keeper).await?
+                }
+            };
+            match live.control(event.clone()).await? {
+                Claimed::Gone => {}
+                Claimed::Taken => return Ok(()),
+                Claimed::Refused(refusal) => {
+                    return Err(Error::new(Code::RUN_STATE, format!("run {run}: {refusal}")));
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of a run, wherever it happens, or for its pause.
+    pub async fn wait(self: &Arc<Self>, run: &RunId, at_most: Duration) -> Result<Option<Arc<Ended>>, Error> {
+        let live = self.runs().get(run).cloned();
+        self.wait_for(live.as_ref(), run, at_most).await
+    }
+
+    /// Here the end shows at once; that of a run which ends elsewhere, the store tells.
+    pub(super) async fn wait_for(
+        self: &Arc<Self>,
+        live: Option<&Arc<Live>>,
+        run: &RunId,
+        at_most: Duration,
+    ) -> Result<Option<Arc<Ended>>, Error> {
+        let until = Instant::now() + at_most;
+        let told = async {
+            match live {
+                Some(live) => live.end().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(told);
+        let mut pause = FIRST_LOOK;
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut told => return Ok(ended),
+                () = tokio::time::sleep_until(until.min(Instant::now() + pause)) => {}
+            }
+            if live.is_none_or(|live| !live.deferred)
+                && let Some(ended) = self.ended(run).await?
+            {
+                return Ok(Some(ended));
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            pause = (pause * 2).min(LAST_LOOK);
+        }
+    }
+
+    /// How a stored run ended, if it did.
+    async fn ended(&self, run: &RunId) -> Result<Option<Arc<Ended>>, Error> {
+        let Some(entry) = self.state.entry(run).await? else { return Ok(None) };
+        if !entry.status.is_final() && entry.status != Status::Paused {
+            return Ok(None);
+        }
+        let Some(state) = load_run(&*self.state, run).await? else { return Ok(None) };
+        let (status, mut failure) = (state.run().status(), state.run().failure.clone());
+        let result = match &state.run().result {
+            Some(payload) => match self.data.fetch(&*self.state, run, payload).await {
+                Ok(bytes) => Some(bytes),
+                Err(lost) => {
+                    failure.get_or_insert(lost);
+                    None
+                }
+            },
+            None => None,
+        };
+        let over = status.is_final() || status == Status::Paused;
+        Ok(over.then(|| Arc::new(Ended { status, result, failure })))
+    }
+
+    /// Puts a loaded run among those that this replica works on; another task may have been faster.
+    pub(super) async fn adopt(self: &Arc<Self>, state: RunState, part: Part) -> Result<Arc<Live>, Error> {
+        let (flow, plan) = self.pinned(state.run()).await?;
+        let run = state.run().id.clone();
+        let live = Live::new(self.clone(), flow, plan, state, false, part);
+        Ok(self.runs().entry(run).or_insert(live).clone())
+    }
+}
+
+impl Live {
+    /// Applies what somebody asks, and keeps the run if it goes on.
+    async fn control(self: &Arc<Self>, event: Event) -> Result<Claimed, Error> {
+        let mut inner = self.lock().await;
+        if inner.is_gone() {
+            return Ok(Claimed::Gone);
+        }
+        if !inner.keeper && !matches!(event, Event::Pause | Event::Stop) {
+            // Only a whole copy of the state knows all that is to go on.
+            self.leave(&mut inner);
+            return Ok(Claimed::Gone);
+        }
+        let mut works = Vec::new();
+        let refused = self.apply(&mut inner, event, Vec::new(), &mut works).await?;
+        if inner.is_idle() && inner.state.run().phase == Phase::Ended {
+            self.leave(&mut inner);
+        }
+        drop(inner);
+        self.spawn(works);
+        Ok(match refused {
+            None => Claimed::Taken,
+            Some(refusal) => Claimed::Refused(refusal),
+        })
+    }
+}

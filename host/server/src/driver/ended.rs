@@ -1,0 +1,152 @@
+//! The end of a run: tells those who wait, calls back, keeps the history.
+
+use super::live::{Inner, Live};
+use crate::Step;
+use crate::network::place;
+use bytes::Bytes;
+use faas_flow_core::run::Event;
+use faas_flow_core::{Code, Failure, Status};
+use faas_flow_guest::HttpRequest;
+use faas_flow_store::{Change, Expect, Put};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one try to call back may take, and so how long nobody else tries.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Tries to call back: the last one is about an hour and a half behind the first.
+const CALLBACK_TRIES: u32 = 12;
+/// The waits between them double up to this.
+const CALLBACK_WAIT: Duration = Duration::from_secs(20 * 60);
+
+/// How a run ended, or that it paused.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Succeeded, failed or stopped; or paused, until somebody resumes it.
+    pub status: Status,
+    /// The result, or the answer of the flow's failure handler.
+    pub result: Option<Bytes>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+}
+
+impl Live {
+    /// Waits for the end, if this replica comes to know of it.
+    pub(super) async fn end(&self) -> Option<Arc<Ended>> {
+        self.ended.subscribe().wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone())
+    }
+
+    /// Tells those who wait, and leaves the run.
+    pub(super) async fn announce(self: &Arc<Self>, inner: &mut Inner) {
+        let ended = Arc::new(self.ending(inner).await);
+        let status = ended.status;
+        self.ended.send_replace(Some(ended));
+        self.show(|| Step::Ended(status));
+        self.leave(inner);
+        if self.deferred {
+            return self.keep_history(inner);
+        }
+        if status.is_final() {
+            if inner.state.callback_due().is_some_and(|due| due <= self.host.now()) {
+                tokio::spawn(self.clone().call_back());
+            }
+            self.host.note_ended(self.id.clone()).await;
+        }
+    }
+
+    async fn ending(&self, inner: &Inner) -> Ended {
+        let run = inner.state.run();
+        let (status, mut failure) = (run.status(), run.failure.clone());
+        let result = match &run.result {
+            Some(payload) => match self.fetch(payload).await {
+                Ok(bytes) => Some(bytes),
+                Err(lost) => {
+                    failure.get_or_insert(lost);
+                    None
+                }
+            },
+            None => None,
+        };
+        Ended { status, result, failure }
+    }
+
+    /// Writes the history of a run that had nothing to recover, behind its answer.
+    fn keep_history(self: &Arc<Self>, inner: &Inner) {
+        let mut change = Change { entry: Some(self.entry(inner)), ..Change::default() };
+        inner.state.write_changed(|doc, _, bytes| {
+            change.puts.push(Put { doc: doc.name(), expect: Expect::Absent, bytes: bytes.into() });
+        });
+        // A run that paused waits for its operator, however many have ended since.
+        let ended = inner.state.run().status().is_final();
+        let live = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = live.host.state.commit(&live.id, change).await {
+                tracing::warn!(run = %live.id, code = %error.code(), "cannot keep the history of the run: {error}");
+            }
+            if ended {
+                live.host.note_ended(live.id.clone()).await;
+            }
+        });
+    }
+
+    /// Calls back once, if it is time and nobody else does.
+    pub(super) fn call_back(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        // A type that is named: the steps of a run spawn this, and this is steps of a run.
+        Box::pin(async move { self.try_call_back().await })
+    }
+
+    async fn try_call_back(self: &Arc<Self>) {
+        let until = self.host.now() + CALLBACK_TIMEOUT.as_millis() as u64;
+        let mut inner = self.lock().await;
+        let mut works = Vec::new();
+        let _ = self.apply(&mut inner, Event::CallBack { until }, Vec::new(), &mut works).await;
+        let Some((url, tries)) = inner.callback.take() else { return };
+        let ended = self.ending(&inner).await;
+        drop(inner);
+        let failure = match tokio::time::timeout(CALLBACK_TIMEOUT, self.post(&url, &ended)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(failure),
+            Err(_) => Some(Failure::retry(
+                Code::CALL_TIMED_OUT,
+                format!("{} did not answer within {} s", place(&url), CALLBACK_TIMEOUT.as_secs()),
+            )),
+        };
+        let again = failure.is_some() && tries < CALLBACK_TRIES;
+        match &failure {
+            None => self.host.counters.callback(Ok(())),
+            Some(_) if !again => self.host.counters.callback(Err(())),
+            Some(_) => {}
+        }
+        if let Some(failure) = &failure {
+            let what = if again { "tries again later" } else { "gives up" };
+            tracing::warn!(run = %self.id, tries, code = %failure.code, "cannot call back and {what}: {failure}");
+        }
+        let wait = Duration::from_secs(2).saturating_mul(2u32.saturating_pow(tries)).min(CALLBACK_WAIT);
+        let next = again.then(|| self.host.now() + wait.as_millis() as u64);
+        self.react_and_spawn(Event::CalledBack { tries, failure, next }).await;
+    }
+
+    /// Sends the result, or what stands in its place, to whoever wants to be told.
+    async fn post(&self, url: &str, ended: &Ended) -> Result<(), Failure> {
+        let text = || ended.failure.as_ref().map(|failure| failure.to_string().into()).unwrap_or_default();
+        let body = ended.result.clone().unwrap_or_else(text);
+        let mut headers = vec![
+            ("X-Faas-Flow-Reqid".to_owned(), self.id.to_string()),
+            ("X-Faas-Flow-Flow".to_owned(), self.flow.name.to_string()),
+            ("X-Faas-Flow-Status".to_owned(), ended.status.to_string()),
+            ("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{}/callback", self.id)),
+        ];
+        if let Some(failure) = &ended.failure {
+            headers.push(("X-Faas-Flow-Error".to_owned(), failure.code.to_string()));
+        }
+        if let Some(keys) = &self.host.keys {
+            headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_hub(&body)));
+        }
+        let request = HttpRequest { method: "POST".to_owned(), url: url.to_owned(), headers, body };
+        let answer = self.host.functions.request(request).await?;
+        match answer.status {
+            200..300 => Ok(()),
+            status => Err(Failure::retry(Code::CALL_STATUS, format!("{} answered with status {status}", place(url)))),
+        }
+    }
+}

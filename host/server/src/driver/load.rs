@@ -1,0 +1,74 @@
+//! From stored documents to the state of a run.
+
+use crate::Error;
+use faas_flow_core::run::{Doc, RunState, RunView, decode};
+use faas_flow_core::{NodePath, RunId};
+use faas_flow_store::{Document, StateStore};
+
+/// All of a run's documents.
+pub(super) async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
+    let mut documents = store.read_all(run).await?;
+    let Some(at) = documents.iter().position(|(name, _)| name == "run") else { return Ok(None) };
+    let (_, document) = documents.swap_remove(at);
+    let mut state = RunState::load(read(run, &document)?, document.version);
+    for (name, document) in documents {
+        if let Some(Doc::Scope(_)) = Doc::parse(&name) {
+            state.load_scope(read(run, &document)?, document.version);
+        }
+    }
+    Ok(Some(state))
+}
+
+/// A run with what a node's execution needs of it.
+pub(super) async fn load_around(
+    store: &dyn StateStore,
+    run: &RunId,
+    path: &NodePath,
+) -> Result<Option<RunState>, Error> {
+    load_some(store, run, &Doc::around(path)).await
+}
+
+/// A run without its scopes.
+pub(super) async fn load_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
+    load_some(store, run, &[Doc::Run]).await
+}
+
+/// Of these documents, the run comes first.
+async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<Option<RunState>, Error> {
+    let names: Vec<String> = docs.iter().map(Doc::name).collect();
+    let mut documents = store.read(run, &names).await?.into_iter();
+    let Some(document) = documents.next().flatten() else { return Ok(None) };
+    let mut state = RunState::load(read(run, &document)?, document.version);
+    for document in documents.flatten() {
+        state.load_scope(read(run, &document)?, document.version);
+    }
+    Ok(Some(state))
+}
+
+/// Puts what the store has in place of documents at hand; false if the run is gone.
+pub(super) async fn refresh(
+    store: &dyn StateStore,
+    run: &RunId,
+    state: &mut RunState,
+    docs: &[Doc],
+) -> Result<bool, Error> {
+    let names: Vec<String> = docs.iter().map(Doc::name).collect();
+    for (doc, document) in docs.iter().zip(store.read(run, &names).await?) {
+        match (doc, document) {
+            (Doc::Run, None) => return Ok(false),
+            (Doc::Run, Some(document)) => state.reload_run(read(run, &document)?, document.version),
+            (Doc::Scope(path), None) => state.forget_scope(path),
+            (Doc::Scope(_), Some(document)) => state.load_scope(read(run, &document)?, document.version),
+        }
+    }
+    Ok(true)
+}
+
+fn read<T: serde::de::DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, Error> {
+    decode(&document.bytes).map_err(|source| Error::Unreadable { run: run.clone(), source })
+}
+
+/// A stored run as people see it; none if there is none.
+pub async fn read_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
+    Ok(load(store, run).await?.map(|state| RunView::new(state.run(), state.scopes())))
+}

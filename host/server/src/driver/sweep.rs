@@ -1,0 +1,105 @@
+//! Looks after stored runs: those that this replica works on, and those that nobody does.
+
+use super::host::Host;
+use super::live::{Live, Part};
+use super::load::load;
+use crate::Error;
+use faas_flow_core::RunId;
+use faas_flow_core::run::Phase;
+use std::sync::{Arc, PoisonError};
+
+/// Runs that one look at the store finds at most.
+const DUE: usize = 1000;
+
+impl Host {
+    /// Renews leases, watches deadlines, and takes up runs that nobody drives. Ends only with the host.
+    pub async fn sweep(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(self.settings.lease / 3);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
+            for run in live {
+                run.beat().await;
+            }
+            if self.is_draining() {
+                continue;
+            }
+            if let Err(error) = self.take_up_due().await {
+                tracing::warn!(code = %error.code(), "cannot look for runs that nobody drives: {error}");
+            }
+        }
+    }
+
+    async fn take_up_due(self: &Arc<Self>) -> Result<(), Error> {
+        let mut due = self.state.due(self.now(), DUE).await?;
+        // Replicas that look at the same time begin at different ends.
+        fastrand::shuffle(&mut due);
+        for run in due {
+            if let Err(error) = self.take_up(&run).await {
+                tracing::warn!(%run, code = %error.code(), "cannot take up the run: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with a stored run, calls back, or forgets a run whose time is over.
+    async fn take_up(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+        let known = self.runs().get(run).cloned();
+        if let Some(live) = known {
+            return live.keep().await;
+        }
+        let entry = self.state.entry(run).await?;
+        let Some(entry) = entry.filter(|entry| entry.due.is_some_and(|due| due <= self.now())) else { return Ok(()) };
+        if !entry.status.is_final() && self.flow(&entry.flow).is_none() {
+            // Flows that share a store look after their own.
+            return Ok(());
+        }
+        let Some(state) = load(&*self.state, run).await? else { return self.forget(run).await };
+        if state.run().phase == Phase::Ended {
+            return match state.callback_due() {
+                Some(_) => {
+                    let (flow, plan) = self.pinned(state.run()).await?;
+                    Live::new(self.clone(), flow, plan, state, false, Part::Helper).call_back().await;
+                    Ok(())
+                }
+                None if state.run().ended.is_none_or(|ended| self.forgotten(ended) <= self.now()) => {
+                    self.forget(run).await
+                }
+                // It was due because nobody drove it, and has ended since the index was read.
+                None => Ok(()),
+            };
+        }
+        let live = self.adopt(state, Part::Keeper).await?;
+        tracing::info!(%run, "takes up the run");
+        live.keep().await
+    }
+
+    /// Notes that a run has ended, and forgets the oldest where there are too many.
+    pub(super) async fn note_ended(&self, run: RunId) {
+        if self.settings.history_limit == usize::MAX {
+            return;
+        }
+        let oldest = {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.push_back(run);
+            if ended.len() > self.settings.history_limit { ended.pop_front() } else { None }
+        };
+        if let Some(oldest) = oldest
+            && let Err(error) = self.forget(&oldest).await
+        {
+            tracing::warn!(run = %oldest, code = %error.code(), "cannot forget the run: {error}");
+        }
+    }
+
+    /// When a run is forgotten that ended then.
+    pub(super) fn forgotten(&self, ended: u64) -> u64 {
+        ended + self.settings.history_ttl.as_millis() as u64
+    }
+
+    /// Forgets a run: its payloads first, so that nothing is left that nobody knows of.
+    async fn forget(&self, run: &RunId) -> Result<(), Error> {
+        self.data.store.delete_run(run).await?;
+        Ok(self.state.delete(run).await?)
+    }
+}

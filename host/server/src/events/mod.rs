@@ -1,0 +1,9 @@
+//! Events between replicas: what they say, and how they are signed.
+
+mod event;
+mod gateway;
+mod sign;
+
+pub use event::Event;
+pub use gateway::GatewayEvents;
+pub use sign::{Keys, SIGNATURE, Signed, TIME, Window};

@@ -1,0 +1,341 @@
+use super::*;
+use crate::graph::samples;
+use faas_flow_core::definition::{Branch, Branches, Call, Dag, Edge, Node, NodeKind, Operation, Operations};
+use faas_flow_core::run::{NodeView, Progress, RunView};
+use faas_flow_core::{Digest, FlowName, NodePath, RunId, Status};
+use proptest::prelude::*;
+use std::path::Path;
+
+fn arbitrary_operations() -> impl Strategy<Value = Operations> {
+    let call = ("[ab]", proptest::option::of(1..3_u64)).prop_map(|(target, timeout_ms)| Call {
+        target,
+        timeout_ms,
+        ..Call::default()
+    });
+    let operation = prop_oneof![
+        call.clone().prop_map(Operation::Apply),
+        call.prop_map(Operation::Request),
+        "[hi]".prop_map(Operation::Modify)
+    ];
+    (proptest::collection::vec(operation, 0..4), proptest::option::of(1..3_u64))
+        .prop_map(|(list, timeout_ms)| Operations { list, retry: None, timeout_ms })
+}
+
+/// Dags of a few ids, so that two of them have much in common; some are not valid.
+fn arbitrary_dag() -> impl Strategy<Value = Dag> {
+    let leaf = arbitrary_operations().prop_map(NodeKind::Operations).boxed();
+    dag_of(leaf).prop_recursive(2, 24, 4, |inner| {
+        let branches = (proptest::collection::vec(("[cd]", inner.clone()), 0..3), proptest::option::of("m"));
+        let branches = branches.prop_map(|(dags, aggregator)| Branches {
+            handler: "h".into(),
+            dags: dags.into_iter().map(|(key, dag)| Branch { key, dag }).collect(),
+            aggregator,
+            ..Branches::default()
+        });
+        let each = (inner.clone()).prop_map(|dag| {
+            NodeKind::ForEach(Branches { dags: vec![Branch { key: String::new(), dag }], ..Branches::default() })
+        });
+        let kind = prop_oneof![
+            2 => arbitrary_operations().prop_map(NodeKind::Operations),
+            1 => inner.prop_map(NodeKind::SubDag),
+            1 => branches.prop_map(NodeKind::Condition),
+            1 => each
+        ];
+        dag_of(kind.boxed()).boxed()
+    })
+}
+
+fn dag_of(kind: BoxedStrategy<NodeKind>) -> BoxedStrategy<Dag> {
+    let node = ("[xyz]", kind).prop_map(|(id, kind)| Node { id, kind });
+    let carries = prop_oneof![Just(Carries::Output), Just(Carries::Nothing), "f".prop_map(Carries::Forwarded)];
+    let edge = ("[xyz]", "[xyz]", carries).prop_map(|(from, to, carries)| Edge { from, to, carries });
+    (proptest::collection::vec(node, 0..4), proptest::collection::vec(edge, 0..4), proptest::option::of("e"))
+        .prop_map(|(nodes, edges, aggregate_ends)| Dag { nodes, edges, aggregate_ends, ..Dag::default() })
+        .boxed()
+}
+
+fn arbitrary() -> impl Strategy<Value = Definition> {
+    (arbitrary_dag(), proptest::collection::vec("[a-d]", 0..3), proptest::option::of(1..3_u64))
+        .prop_map(|(dag, handlers, deadline_ms)| Definition { dag, handlers, deadline_ms, ..Definition::default() })
+}
+
+/// The difference seen from the other side, in an order that both sides agree on.
+fn mirrored(difference: &Difference) -> Vec<String> {
+    let turn = |change: Change| match change {
+        Change::Came => Change::Went,
+        Change::Went => Change::Came,
+        Change::Changed => Change::Changed,
+    };
+    let detail =
+        |Detail { property, was, is }: &Detail| Detail { property: property.clone(), was: is.clone(), is: was.clone() };
+    facts(&Difference {
+        flow: difference.flow.iter().map(detail).collect(),
+        nodes: difference
+            .nodes
+            .iter()
+            .map(|node| NodeChange {
+                path: node.path.clone(),
+                change: turn(node.change),
+                details: node.details.iter().map(detail).collect(),
+            })
+            .collect(),
+        edges: difference
+            .edges
+            .iter()
+            .map(|edge| EdgeChange {
+                from: edge.from.clone(),
+                to: edge.to.clone(),
+                change: turn(edge.change),
+                was: edge.is.clone(),
+                is: edge.was.clone(),
+            })
+            .collect(),
+        handlers: difference
+            .handlers
+            .iter()
+            .map(|handler| HandlerChange { id: handler.id.clone(), change: turn(handler.change) })
+            .collect(),
+        ..Difference::default()
+    })
+}
+
+fn facts(difference: &Difference) -> Vec<String> {
+    let detail = |of: &str, detail: &Detail| format!("{of} {detail:?}");
+    let mut facts: Vec<String> = difference.flow.iter().map(|one| detail("flow", one)).collect();
+    for node in &difference.nodes {
+        facts.push(format!("{} {:?}", node.path, node.change));
+        facts.extend(node.details.iter().map(|one| detail(&node.path, one)));
+    }
+    facts.extend(difference.edges.iter().map(|edge| format!("{edge:?}")));
+    facts.extend(difference.handlers.iter().map(|handler| format!("{handler:?}")));
+    facts.sort();
+    facts
+}
+
+proptest! {
+    #[test]
+    fn a_version_does_not_differ_from_itself(definition in arbitrary()) {
+        let difference = Difference::between(&definition, &definition.clone());
+        prop_assert!(difference.is_empty(), "{:?}", difference);
+        prop_assert!(difference.changed_nodes().is_empty());
+    }
+
+    #[test]
+    fn the_way_back_is_the_mirror_of_the_way_there(a in arbitrary(), b in arbitrary()) {
+        let there = Difference::between(&a, &b);
+        prop_assert_eq!(facts(&Difference::between(&b, &a)), mirrored(&there));
+        prop_assert_eq!(there.is_empty(), Difference::between(&b, &a).is_empty());
+    }
+
+    #[test]
+    fn whatever_changed_is_drawn_and_marked(a in arbitrary(), b in arbitrary()) {
+        let difference = Difference::between(&a, &b);
+        let svg = difference.svg(&a, &b, "x");
+        prop_assert_eq!(svg.matches("<g ").count() + svg.matches("<g>").count(), svg.matches("</g>").count());
+        let marked = difference.nodes.iter().filter(|node| svg.contains(&format!("data-path=\"{}\"", node.path))).count();
+        // What stood in a node that is of another kind now is not drawn; everything else is.
+        let kinds = difference.nodes.iter().any(|node| node.details.iter().any(|detail| detail.property == "kind"));
+        prop_assert!(kinds || marked == difference.nodes.len());
+    }
+}
+
+#[test]
+fn every_sample_differs_from_every_other() {
+    let all = samples::all();
+    for (at, (name, a)) in all.iter().enumerate() {
+        for (other, b) in all.iter().skip(at + 1) {
+            assert!(!Difference::between(a, b).is_empty(), "{name} {other}");
+        }
+    }
+    for (_, wrong) in samples::wrong() {
+        assert!(Difference::between(&wrong, &wrong.clone()).is_empty());
+    }
+}
+
+/// A flow of two versions with one of each change.
+fn versions() -> (Definition, Definition) {
+    let old = samples::conditional();
+    let mut new = old.clone();
+    new.deadline_ms = Some(60_000);
+    new.handlers = vec!["C/condition".into(), "n1/2".into(), "extra".into()];
+    let old = Definition { handlers: vec!["C/condition".into(), "n1/2".into(), "prep".into()], ..old };
+    let NodeKind::Operations(first) = &mut new.dag.nodes[0].kind else { panic!("n1 has operations") };
+    first.list[0] = samples::apply("func1-v2");
+    first.list.push(samples::apply("audit"));
+    let NodeKind::Condition(choice) = &mut new.dag.nodes[1].kind else { panic!("C is a condition") };
+    choice.max_parallel = Some(2);
+    // In c1, `c` makes room for `e`.
+    let diamond = &mut choice.dags[0].dag;
+    diamond.nodes[2].id = "e".into();
+    for edge in &mut diamond.edges {
+        for end in [&mut edge.from, &mut edge.to] {
+            if end == "c" {
+                *end = "e".into();
+            }
+        }
+    }
+    // The log is asked before n2 no more.
+    new.dag.nodes.remove(2);
+    new.dag.edges.retain(|edge| edge.from != "log" && edge.to != "log");
+    new.dag.edges[1].carries = Carries::Forwarded("C/to-n2".into());
+    (old, new)
+}
+
+#[test]
+fn came_went_and_changed_are_told_apart_at_any_depth() {
+    let (old, new) = versions();
+    let difference = Difference::between(&old, &new);
+    let of = |change: Change| -> Vec<&str> {
+        difference.nodes.iter().filter(|node| node.change == change).map(|node| node.path.as_str()).collect()
+    };
+    assert_eq!(of(Change::Came), ["C[c1]/e"]);
+    assert_eq!(of(Change::Went), ["C[c1]/c", "log"]);
+    assert_eq!(of(Change::Changed), ["n1", "C"]);
+    let touched: Vec<&str> = difference.changed_nodes().into_iter().collect();
+    assert_eq!(touched, ["C", "C[c1]/c", "C[c1]/d", "C[c1]/e", "log", "n1", "n2"]);
+    assert_eq!(difference.warnings(), ["handler prep went: no run of the new version can call it"]);
+}
+
+/// Compares with a file beside this one; UPDATE_GOLDEN=1 writes it.
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/graph/diff/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        found == text,
+        "{name} differs: look at it, and at UPDATE_GOLDEN=1 cargo test --workspace graph::diff\n{text}"
+    );
+}
+
+#[test]
+fn a_difference_reads_and_looks_as_it_did() {
+    let (old, new) = versions();
+    let difference = Difference::between(&old, &new);
+    golden("difference.txt", &difference.text(Colours::Off));
+    golden("difference.json", &format!("{}\n", serde_json::to_string_pretty(&difference).unwrap()));
+    golden("difference.svg", &difference.svg(&old, &new, "conditional"));
+    let coloured = difference.text(Colours::On);
+    assert!(coloured.contains("\x1b[32m+ C[c1]/e\x1b[0m") && coloured.contains("\x1b[31m- log\x1b[0m"), "{coloured}");
+}
+
+#[test]
+fn the_same_graph_says_so() {
+    let difference = Difference::between(&samples::single(), &samples::single());
+    assert_eq!(difference.text(Colours::Off), "the graph is the same\n");
+    let svg = difference.svg(&samples::single(), &samples::single(), "single");
+    assert_eq!(svg.matches("class=\"mark ").count(), 3, "only the legend has marks");
+}
+
+#[test]
+fn only_operations_that_differ_are_named() {
+    let (old, mut new) = (samples::single(), samples::single());
+    let NodeKind::Operations(operations) = &mut new.dag.nodes[0].kind else { panic!("n1 has operations") };
+    operations.list.insert(1, samples::apply("between"));
+    let text = Difference::between(&old, &new).text(Colours::Off);
+    assert_eq!(text, "~ n1\n~     operations/list/1: came, is between\nnodes: 1 changed\n");
+}
+
+/// A run of the old version, with its nodes as far as this.
+fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
+    let node = |(path, progress): &(&str, Progress)| NodeView {
+        path: NodePath::parse(path).unwrap(),
+        progress: *progress,
+        started: None,
+        since: None,
+        waits_until: None,
+        input_size: 0,
+        output_size: None,
+        attempts: Vec::new(),
+    };
+    RunView {
+        request_id: RunId::new("run").unwrap(),
+        flow: FlowName::new("flow").unwrap(),
+        digest: Digest::of(b"old"),
+        status,
+        started: 0,
+        ended: None,
+        result_size: None,
+        failure: None,
+        callback: None,
+        nodes: nodes.iter().map(node).collect(),
+    }
+}
+
+use Progress::{Branching, Done, Ready, Running, Waiting};
+
+fn concerns(difference: &Difference, nodes: &[(&str, Progress)]) -> bool {
+    difference.concerns(&run(Status::Running, nodes))
+}
+
+#[test]
+fn a_run_is_concerned_until_it_is_past_what_changed() {
+    let old = samples::dynamic();
+    let mut new = old.clone();
+    new.dag.nodes[0].kind = samples::single().dag.nodes[0].kind.clone();
+    let first = Difference::between(&old, &new);
+    for progress in [Ready, Running, Progress::Failed] {
+        assert!(concerns(&first, &[("n1", progress), ("F", Waiting), ("n2", Waiting)]));
+    }
+    assert!(!concerns(&first, &[("n1", Done), ("F", Ready), ("n2", Waiting)]));
+    let ended = run(Status::Failed, &[("n1", Progress::Failed), ("F", Waiting), ("n2", Waiting)]);
+    assert!(!first.concerns(&ended));
+    assert!(first.concerns(&run(Status::Paused, &[("n1", Ready), ("F", Waiting), ("n2", Waiting)])));
+    // The flow as a whole concerns whoever is under way.
+    let mut hurried = old.clone();
+    hurried.deadline_ms = Some(1);
+    let whole = Difference::between(&old, &hurried);
+    assert!(concerns(&whole, &[("n1", Done), ("F", Done), ("n2", Running)]));
+}
+
+#[test]
+fn what_is_inside_a_for_each_is_ahead_until_all_of_it_is_done() {
+    let old = samples::dynamic();
+    let mut new = old.clone();
+    let NodeKind::ForEach(each) = &mut new.dag.nodes[1].kind else { panic!("F is a for-each") };
+    each.dags[0].dag.nodes[1].kind = samples::single().dag.nodes[0].kind.clone();
+    let difference = Difference::between(&old, &new);
+    assert_eq!(difference.changed_nodes().into_iter().collect::<Vec<_>>(), ["F/f2"]);
+    let at = |f: Progress, inside: &[(&'static str, Progress)]| {
+        let nodes = [("n1", Done), ("F", f), ("n2", Waiting)];
+        concerns(&difference, &nodes.iter().chain(inside).copied().collect::<Vec<_>>())
+    };
+    assert!(at(Waiting, &[]));
+    assert!(at(Branching, &[("F[a]/f1", Done), ("F[a]/f2", Done), ("F[b]/f1", Running), ("F[b]/f2", Waiting)]));
+    assert!(!at(Done, &[("F[a]/f1", Done), ("F[a]/f2", Done)]));
+}
+
+#[test]
+fn a_node_that_came_is_ahead_of_whoever_has_not_begun_what_follows() {
+    let (old, mut new) = (samples::dynamic(), samples::dynamic());
+    new.dag.nodes.push(Node { id: "n0".into(), kind: NodeKind::Operations(Operations::default()) });
+    new.dag.edges = [("n1", "n0"), ("n0", "F"), ("F", "n2")]
+        .map(|(from, to)| Edge { from: from.into(), to: to.into(), carries: Carries::Output })
+        .into();
+    let difference = Difference::between(&old, &new);
+    assert!(concerns(&difference, &[("n1", Done), ("F", Ready), ("n2", Waiting)]));
+    assert!(!concerns(&difference, &[("n1", Done), ("F", Done), ("n2", Running)]));
+}
+
+#[test]
+fn a_branch_that_may_still_be_chosen_is_ahead() {
+    let (old, new) = {
+        let old = samples::conditional();
+        let mut new = old.clone();
+        let NodeKind::Condition(choice) = &mut new.dag.nodes[1].kind else { panic!("C is a condition") };
+        choice.dags[0].dag.nodes[0].kind = samples::single().dag.nodes[0].kind.clone();
+        (old, new)
+    };
+    let difference = Difference::between(&old, &new);
+    assert_eq!(difference.changed_nodes().into_iter().collect::<Vec<_>>(), ["C[c1]/a"]);
+    let around = |c: Progress, a: Option<Progress>| {
+        let mut nodes = vec![("n1", Done), ("log", Done), ("C", c), ("n2", Waiting)];
+        nodes.extend(a.map(|a| ("C[c1]/a", a)));
+        concerns(&difference, &nodes)
+    };
+    assert!(around(Ready, None));
+    assert!(around(Branching, Some(Running)));
+    assert!(!around(Branching, Some(Done)));
+    assert!(!around(Done, None));
+}

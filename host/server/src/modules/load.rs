@@ -1,0 +1,139 @@
+//! Loads the versions that runs are pinned to, when they are needed.
+
+use super::store::Stored;
+use crate::flows::{Brought, load_module};
+use crate::signature::Trusted;
+use crate::{Error, Flow, Host};
+use faas_flow_core::run::RunView;
+use faas_flow_core::{Code, Digest, FlowName};
+use faas_flow_guest::Guests;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Makes flows of modules.
+pub struct Loader {
+    guests: Arc<Guests>,
+    /// Who may sign what it loads.
+    trusted: Trusted,
+    /// Those that need not be compiled.
+    known: Vec<Flow>,
+    /// One load of a module at a time.
+    under_way: Mutex<HashMap<Digest, Weak<AsyncMutex<()>>>>,
+}
+
+impl Loader {
+    /// A loader for the modules that somebody brings, now or later, and that one of the keys has signed, if there are any.
+    pub fn new(guests: Arc<Guests>, trusted: Trusted) -> Self {
+        Self { guests, trusted, known: Vec::new(), under_way: Mutex::default() }
+    }
+
+    /// A loader that knows these already, so that loading takes no time: for simulations.
+    #[doc(hidden)]
+    pub fn knowing(self, known: Vec<Flow>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// The largest module that it takes, in bytes.
+    pub fn module_bytes(&self) -> usize {
+        self.guests.limits().module_bytes
+    }
+
+    /// Compiles and checks a module.
+    pub(super) async fn load(&self, brought: &Brought, name: &FlowName) -> Result<Arc<Flow>, Error> {
+        let digest = Digest::of(&brought.bytes);
+        if let Some(known) = self.known.iter().find(|known| *known.module.digest() == digest) {
+            return Ok(Arc::new(known.clone()));
+        }
+        load_module(self.guests.clone(), &self.trusted, brought, name.clone()).await.map(Arc::new)
+    }
+
+    /// Whether a module that is loaded already may be brought with this signature.
+    pub(super) fn check(&self, flow: &Flow, signature: Option<&str>) -> Result<(), Error> {
+        self.trusted.check(flow.module.digest(), &flow.name, flow.module.wit_version(), signature)
+    }
+
+    fn turn(&self, digest: &Digest) -> Arc<AsyncMutex<()>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = under_way.get(digest).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(AsyncMutex::new(()));
+        under_way.insert(digest.clone(), Arc::downgrade(&turn));
+        turn
+    }
+}
+
+impl Host {
+    /// A version of a flow: at hand, or loaded from the store.
+    pub(crate) async fn version(&self, flow: &FlowName, digest: &Digest) -> Result<Arc<Flow>, Error> {
+        if let Some(loaded) = self.loaded(flow, digest) {
+            return Ok(loaded);
+        }
+        let missing = |why: &str| {
+            let message = format!("module {} of flow {flow} {why}", digest.short());
+            Error::new(Code::MODULE_MISSING, message)
+        };
+        let Some(loader) = self.modules.as_ref().filter(|_| self.flow(flow).is_some()) else {
+            return Err(missing("is not loaded here"));
+        };
+        let turn = loader.turn(digest);
+        let _turn = turn.lock().await;
+        if let Some(loaded) = self.loaded(flow, digest) {
+            return Ok(loaded);
+        }
+        let stored = self.stored(flow);
+        let version = match stored.version(digest).await? {
+            Some((version, _)) if version.is_there() => version,
+            Some((version, _)) if version.removed.is_some() => {
+                return Err(missing("was removed: push it again with --again"));
+            }
+            _ => return Err(missing("is not in the module store: push it")),
+        };
+        let bytes = stored.bytes(digest).await?;
+        let bytes = bytes.ok_or_else(|| missing("is gone from the module store: push it again"))?;
+        if Digest::of(&bytes) != version.digest {
+            let message = format!(
+                "module {} of flow {flow} is damaged in the module store ({} bytes of {}): push it again",
+                digest.short(),
+                bytes.len(),
+                version.size
+            );
+            return Err(Error::new(Code::MODULE_DAMAGED, message));
+        }
+        let loaded = loader.load(&Brought { bytes, signature: version.signature }, flow).await?;
+        tracing::info!(%flow, version = digest.short(), "loaded");
+        self.serve(flow, |service| service.remember(&loaded));
+        Ok(loaded)
+    }
+
+    /// The version that a run waits for, if it is under way and its version can be loaded nowhere.
+    pub async fn waits_for(&self, run: &RunView) -> Result<Option<Digest>, Error> {
+        let (flow, digest) = (&run.flow, &run.digest);
+        if self.modules.is_none() || run.status.is_final() || self.loaded(flow, digest).is_some() {
+            return Ok(None);
+        }
+        let stored = self.stored(flow);
+        let there = match stored.version(digest).await? {
+            Some((version, _)) if version.is_there() => {
+                stored.bytes(digest).await?.is_some_and(|bytes| Digest::of(&bytes) == *digest)
+            }
+            _ => false,
+        };
+        Ok((!there).then(|| digest.clone()))
+    }
+
+    pub(super) fn stored<'a>(&'a self, flow: &'a FlowName) -> Stored<'a> {
+        Stored { flow, state: &*self.state, data: &*self.data.store }
+    }
+
+    pub(super) fn loader(&self) -> Result<&Loader, Error> {
+        self.modules.as_ref().ok_or_else(|| {
+            Error::new(
+                Code::MODULES_FIXED,
+                "this host has no module store: it serves the modules that it was made with",
+            )
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Everything that the host sends to others goes through here.
+
+use crate::config::redacted;
+use crate::{Error, Settings};
+use async_trait::async_trait;
+use bytes::BytesMut;
+use faas_flow_core::{Code, Failure};
+use faas_flow_guest::{HttpRequest, HttpResponse};
+
+/// Sends requests: over HTTP, or, in a simulation, to what stands for the world.
+#[async_trait]
+pub trait Network: Send + Sync + 'static {
+    /// Sends one request and reads the whole response, of whatever status.
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Failure>;
+}
+
+/// HTTP/1.1 with kept connections. Redirects are answers like others: one would lead to an address that nobody configured.
+pub struct Http {
+    client: reqwest::Client,
+    response_limit: usize,
+}
+
+impl Http {
+    /// A client with the settings' limits.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let client =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tcp_nodelay(true).build().map_err(
+                |error| {
+                    let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), deepest);
+                    Error::new(Code::INTERNAL, format!("cannot set up the HTTP client: {reason}"))
+                },
+            )?;
+        Ok(Self { client, response_limit: settings.response_limit })
+    }
+}
+
+#[async_trait]
+impl Network for Http {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        let HttpRequest { method, url, headers, body } = request;
+        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| {
+            Failure::reject(Code::BAD_CALL, format!("`{}` is not an HTTP method", method.escape_debug()))
+        })?;
+        let mut builder = self.client.request(method, &url).body(body);
+        for (name, value) in &headers {
+            builder = builder.header(name, value);
+        }
+        let place = place(&url);
+        let unreachable = |error: reqwest::Error| {
+            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), deepest);
+            match error.is_builder() {
+                true => Failure::reject(Code::BAD_CALL, format!("the request to {place} is malformed: {reason}")),
+                false => Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {place}: {reason}")),
+            }
+        };
+        let mut response = builder.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let headers = response.headers().iter();
+        let headers =
+            headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers = headers.collect();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            within_limit(&place, body.len() + chunk.len(), self.response_limit)?;
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpResponse { status, headers, body: body.freeze() })
+    }
+}
+
+/// An address as errors and logs may show it: without what may be a secret, a user's password or the query.
+pub(crate) fn place(url: &str) -> String {
+    redacted(url.split(['?', '#']).next().unwrap_or_default())
+}
+
+pub(crate) fn within_limit(what: &str, size: usize, limit: usize) -> Result<(), Failure> {
+    if size <= limit {
+        return Ok(());
+    }
+    let message = format!("`{what}` answered with more than {limit} bytes");
+    Err(Failure::reject(Code::RESPONSE_TOO_LARGE, message))
+}
+
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_password_and_query() {
+        assert_eq!(place("http://ann:secret@host:81/a/b?key=secret#secret"), "http://***@host:81/a/b");
+        assert_eq!(place("func1/part?key=secret"), "func1/part");
+    }
+}

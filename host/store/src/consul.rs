@@ -1,0 +1,207 @@
+//! State in Consul's key-value store: one commit is one transaction, and one round trip.
+//!
+//! - Consul compares the index at which a key was last modified, and a document's version counts from 1: the version is in
+//!   the key's flags, and this process remembers the index that goes with it (see [`heads`]). Where Consul does not know
+//!   that index any more, the heads are read again, which tells a conflict from a memory out of date.
+//! - A set's size is in a key of its own, written with each first arrival.
+//! - What is too large for a transaction is written beforehand (see [`aside`]).
+//! - The two lists hold a run at its start and at its due time, in bundles (see [`keys`]).
+//!
+//! All reads are `consistent`: linearizable.
+
+mod agent;
+mod aside;
+mod commit;
+mod heads;
+mod keys;
+
+use crate::address::Address;
+use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
+use agent::{Agent, Op, Outcome};
+use aside::Read;
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::{Millis, RunId};
+use heads::{Head, Heads};
+use keys::{Keys, bundle, moment};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// The version of the scheme of keys.
+const VERSION: u64 = 1;
+/// Operations that any Consul takes in one transaction; since 1.14 it takes 128.
+const OPS: usize = 64;
+/// So many locks share the runs between them.
+const TURNS: usize = 256;
+
+/// State in Consul.
+struct Consul {
+    agent: Agent,
+    keys: Keys,
+    heads: Heads,
+    turns: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
+    address.knows(&["prefix", "token", "dc", "timeout_ms"])?;
+    let prefix = address.text("prefix").unwrap_or_else(|| "faas-flow/".into());
+    let valid = |c: char| c.is_ascii_alphanumeric() || ",-_/".contains(c);
+    if prefix.starts_with('/') || !prefix.chars().all(valid) {
+        return Err(address.bad("prefix may have letters, digits and ,-_/ and begins with no slash"));
+    }
+    let store = Consul {
+        agent: Agent::new(address)?,
+        keys: Keys::new(prefix),
+        heads: Heads::default(),
+        turns: (0..TURNS).map(|_| Mutex::default()).collect(),
+        hasher: RandomState::new(),
+    };
+    store.verify().await?;
+    Ok(Arc::new(store))
+}
+
+impl Consul {
+    /// Marks a new store with its version, and refuses one that a newer release wrote.
+    async fn verify(&self) -> Result<(), StoreError> {
+        let key = self.keys.version();
+        // Written even if it is there, in vain: who may not write is told now.
+        if let Outcome::Done(_) = self.agent.txn(&[Op::cas(key.clone(), VERSION.to_string().as_bytes(), 0, 0)]).await? {
+            return Ok(());
+        }
+        let found = self.agent.read(&[Op::read(key)]).await?;
+        let found = found.first().and_then(agent::Pair::value).unwrap_or_default();
+        match std::str::from_utf8(&found).ok().and_then(|text| text.parse().ok()) {
+            Some(found) if found > VERSION => {
+                Err(StoreError::Newer { place: self.agent.place().to_owned(), found, known: VERSION })
+            }
+            Some(_) => Ok(()),
+            None => Err(self.agent.corrupt(format!("its version is `{}`", found.escape_ascii()))),
+        }
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
+    fn turn(&self, run: &RunId) -> &Mutex<()> {
+        &self.turns[self.hasher.hash_one(run) as usize % TURNS]
+    }
+
+    fn read_entry(&self, bytes: Option<Vec<u8>>) -> Result<RunEntry, StoreError> {
+        entry::decode(&bytes.unwrap_or_default()).map_err(|reason| self.agent.corrupt(reason))
+    }
+
+    /// The values among what was read in one view, by the bases of their keys. Their heads are remembered.
+    fn assemble(&self, pairs: Vec<agent::Pair>) -> Result<BTreeMap<String, Read>, StoreError> {
+        let heads = pairs.iter().filter(|pair| pair.key.ends_with("/v"));
+        let heads: Result<Vec<_>, String> = heads.map(|pair| Ok((pair.key.clone(), Head::of(pair)?))).collect();
+        self.heads.note(heads.map_err(|reason| self.agent.corrupt(reason))?);
+        aside::assemble(pairs).map_err(|reason| self.agent.corrupt(reason))
+    }
+
+    /// The values below a prefix with their names, sorted.
+    async fn named(&self, prefix: &str) -> Result<Vec<(String, Read)>, StoreError> {
+        let values = self.assemble(self.agent.below(prefix).await?)?;
+        let name = |base: &str| keys::decode(base.strip_prefix(prefix)?.strip_suffix('/')?);
+        let values = values.into_iter().map(|(base, read)| match name(&base) {
+            Some(name) => Ok((name, read)),
+            None => Err(self.agent.corrupt(format!("the key `{base}` has no name"))),
+        });
+        let mut values: Vec<(String, Read)> = values.collect::<Result<_, _>>()?;
+        values.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(values)
+    }
+}
+
+fn document(read: Read) -> Document {
+    Document { version: read.head.flags, bytes: read.value }
+}
+
+#[async_trait]
+impl StateStore for Consul {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        let pairs = match docs.len() {
+            0 => return Ok(Vec::new()),
+            1..=OPS => {
+                let ops: Vec<Op> = docs.iter().map(|doc| Op::read(self.keys.doc(run, doc))).collect();
+                self.agent.read(&ops).await?
+            }
+            _ => self.agent.below(&self.keys.docs(run)).await?,
+        };
+        let found = self.assemble(pairs)?;
+        let document = |read: &Read| Document { version: read.head.flags, bytes: read.value.clone() };
+        Ok(docs.iter().map(|doc| found.get(&self.keys.doc(run, doc)).map(document)).collect())
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        let found = self.named(&self.keys.docs(run)).await?;
+        Ok(found.into_iter().map(|(name, read)| (name, document(read))).collect())
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        self.apply(run, &change).await
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let found = self.named(&self.keys.members(run, set)).await?;
+        Ok(found.into_iter().map(|(name, read)| (name, read.value)).collect())
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        let found = self.agent.read(&[Op::read(self.keys.count(run, set))]).await?;
+        Ok(found.first().map_or(0, |pair| pair.flags))
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        let found = self.agent.read(&[Op::read(self.keys.entry(run))]).await?;
+        found.first().map(|pair| self.read_entry(pair.value())).transpose()
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        let mut found: Vec<RunEntry> = Vec::new();
+        if query.limit == 0 {
+            return Ok(found);
+        }
+        let mut bundles = self.agent.folders(&self.keys.list()).await?;
+        bundles.sort_unstable();
+        for bundle in bundles.iter().rev() {
+            let entries = self.agent.below(bundle).await?;
+            let entries: Result<Vec<_>, _> = entries.iter().map(|pair| self.read_entry(pair.value())).collect();
+            let mut entries: Vec<RunEntry> = entries?.into_iter().filter(|entry| query.admits(entry)).collect();
+            entries.sort_unstable_by(|a, b| Reverse((a.started, &a.run)).cmp(&Reverse((b.started, &b.run))));
+            found.extend(entries);
+            if found.len() >= query.limit {
+                break;
+            }
+        }
+        found.truncate(query.limit);
+        Ok(found)
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let queue = self.keys.queue();
+        let mut bundles = self.agent.folders(&queue).await?;
+        bundles.sort_unstable();
+        let last = format!("{queue}{}", bundle(now));
+        let mut found: Vec<(Millis, RunId)> = Vec::new();
+        for bundle in bundles.iter().take_while(|bundle| **bundle <= last) {
+            let keys = self.agent.keys(bundle).await?;
+            let due = keys.iter().map(|key| {
+                let due = key.strip_prefix(bundle.as_str()).and_then(moment);
+                due.ok_or_else(|| self.agent.corrupt(format!("the key `{key}` is no due run")))
+            });
+            let mut due: Vec<(Millis, RunId)> = due.collect::<Result<_, _>>()?;
+            due.sort_unstable();
+            found.extend(due.into_iter().filter(|(at, _)| *at <= now));
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found.into_iter().take(limit).map(|(_, run)| run).collect())
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        self.forget(run).await
+    }
+}

@@ -1,0 +1,273 @@
+//! Consul's HTTP API, as far as it is used: transactions, and reads of all keys that begin alike.
+
+use crate::StoreError;
+use crate::address::Address;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Client, Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One agent, or what balances the load between several. Every call ends within the time limit.
+pub(super) struct Agent {
+    client: Client,
+    base: String,
+    place: String,
+    query: String,
+    timeout: Duration,
+}
+
+/// One operation of a transaction.
+#[derive(Debug, Serialize)]
+pub(super) enum Op {
+    #[serde(rename = "KV")]
+    Kv(Kv),
+}
+
+/// An operation on a key.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Kv {
+    verb: &'static str,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    flags: u64,
+    index: u64,
+}
+
+impl Op {
+    fn new(verb: &'static str, key: String) -> Self {
+        Op::Kv(Kv { verb, key, ..Kv::default() })
+    }
+
+    /// Writes a key whatever is there.
+    pub(super) fn set(key: String, value: &[u8]) -> Self {
+        Op::Kv(Kv { verb: "set", key, value: Some(STANDARD.encode(value)), ..Kv::default() })
+    }
+
+    /// Writes a key that was last modified at an index; 0 for one that does not exist.
+    pub(super) fn cas(key: String, value: &[u8], flags: u64, index: u64) -> Self {
+        Op::Kv(Kv { verb: "cas", key, value: Some(STANDARD.encode(value)), flags, index })
+    }
+
+    /// Demands that a key was last modified at an index; 0 for one that does not exist.
+    pub(super) fn check(key: String, index: u64) -> Self {
+        match index {
+            0 => Op::new("check-not-exists", key),
+            _ => Op::Kv(Kv { verb: "check-index", key, index, ..Kv::default() }),
+        }
+    }
+
+    /// Reads all keys that begin so; none is no failure, as it is with `get`.
+    pub(super) fn read(prefix: String) -> Self {
+        Op::new("get-tree", prefix)
+    }
+
+    pub(super) fn delete(key: String) -> Self {
+        Op::new("delete", key)
+    }
+
+    pub(super) fn delete_all(prefix: String) -> Self {
+        Op::new("delete-tree", prefix)
+    }
+}
+
+/// A key as it was read or written; without its value when it was written.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Pair {
+    pub(super) key: String,
+    pub(super) flags: u64,
+    #[serde(default)]
+    value: Option<String>,
+    pub(super) modify_index: u64,
+}
+
+impl Pair {
+    pub(super) fn value(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(self.value.as_deref().unwrap_or_default()).ok()
+    }
+}
+
+/// What became of a transaction.
+pub(super) enum Outcome {
+    /// It happened. The pairs it read and wrote.
+    Done(Vec<Pair>),
+    /// A key was not as an operation demanded, and nothing happened.
+    Stale(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(default)]
+    results: Option<Vec<Outer>>,
+    #[serde(default)]
+    errors: Option<Vec<Refusal>>,
+}
+
+#[derive(Deserialize)]
+struct Outer {
+    #[serde(rename = "KV")]
+    kv: Pair,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Refusal {
+    what: String,
+}
+
+impl Agent {
+    pub(super) fn new(address: &Address<'_>) -> Result<Self, StoreError> {
+        let usage = || address.bad(format!("use {}://HOST:PORT", address.scheme));
+        let host = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        if address.place.is_empty() || !address.place.chars().all(host) {
+            return Err(usage());
+        }
+        let scheme = if address.scheme == "consuls" { "https" } else { "http" };
+        let base = format!("{scheme}://{}/v1/", address.place);
+        reqwest::Url::parse(&base).map_err(|_| usage())?;
+        let mut query = "?consistent".to_owned();
+        if let Some(dc) = address.text("dc") {
+            if dc.is_empty() || !dc.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+                return Err(address.bad("dc must be the name of a datacenter"));
+            }
+            query.push_str(&format!("&dc={dc}"));
+        }
+        let timeout = address.millis("timeout_ms")?.unwrap_or(Duration::from_secs(5));
+        let mut headers = HeaderMap::new();
+        let token = address.text("token").or_else(|| std::env::var("CONSUL_HTTP_TOKEN").ok());
+        if let Some(token) = token.filter(|token| !token.is_empty()) {
+            let token = HeaderValue::try_from(token).map_err(|_| address.bad("token must be the id of a token"));
+            let mut token = token?;
+            token.set_sensitive(true);
+            headers.insert("x-consul-token", token);
+        }
+        let client = Client::builder()
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .timeout(timeout)
+            .build();
+        let place = format!("{}://{}", address.scheme, address.place);
+        let client = client.map_err(|error| unavailable(&place, told(&error)))?;
+        Ok(Self { client, base, place, query, timeout })
+    }
+
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(super) fn corrupt(&self, reason: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { place: self.place.clone(), reason: reason.into() }
+    }
+
+    pub(super) fn unavailable(&self, reason: impl Into<String>) -> StoreError {
+        unavailable(&self.place, reason)
+    }
+
+    /// Does all of it, or nothing.
+    pub(super) async fn txn(&self, ops: &[Op]) -> Result<Outcome, StoreError> {
+        // What is made of strings and numbers always encodes.
+        let body = serde_json::to_vec(ops).unwrap_or_default();
+        let (status, body) = self.call(Method::PUT, "txn", "", body).await?;
+        let answer: Answer = match status {
+            StatusCode::OK | StatusCode::CONFLICT => self.json(&body)?,
+            _ => return Err(self.unavailable(format!("it says {status}"))),
+        };
+        let refusals: Vec<String> = answer.errors.into_iter().flatten().map(|refusal| refusal.what).collect();
+        if let Some(reason) = refusals.iter().find(|what| what.contains("Permission denied")) {
+            return Err(StoreError::Denied { place: self.place.clone(), reason: short(reason) });
+        }
+        match refusals.into_iter().next() {
+            Some(what) => Ok(Outcome::Stale(short(&what))),
+            None if status == StatusCode::CONFLICT => Err(self.corrupt("it refuses a transaction without a reason")),
+            None => Ok(Outcome::Done(answer.results.into_iter().flatten().map(|outer| outer.kv).collect())),
+        }
+    }
+
+    /// Reads in one view.
+    pub(super) async fn read(&self, ops: &[Op]) -> Result<Vec<Pair>, StoreError> {
+        match self.txn(ops).await? {
+            Outcome::Done(pairs) => Ok(pairs),
+            Outcome::Stale(what) => Err(self.unavailable(what)),
+        }
+    }
+
+    /// All that begins so, in one view.
+    pub(super) async fn below(&self, prefix: &str) -> Result<Vec<Pair>, StoreError> {
+        self.list(&format!("kv/{prefix}"), "&recurse").await
+    }
+
+    /// The keys that begin so.
+    pub(super) async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.list(&format!("kv/{prefix}"), "&keys").await
+    }
+
+    /// The keys that begin so, up to and with the next slash.
+    pub(super) async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.list(&format!("kv/{prefix}"), "&keys&separator=/").await
+    }
+
+    async fn list<T: DeserializeOwned>(&self, path: &str, options: &str) -> Result<Vec<T>, StoreError> {
+        let (status, body) = self.call(Method::GET, path, options, Vec::new()).await?;
+        match status {
+            StatusCode::OK => self.json(&body),
+            StatusCode::NOT_FOUND => Ok(Vec::new()),
+            _ => Err(self.unavailable(format!("it says {status}"))),
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, StoreError> {
+        serde_json::from_slice(body).map_err(|error| self.corrupt(format!("its answer is not Consul's: {error}")))
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        options: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, bytes::Bytes), StoreError> {
+        let url = format!("{}{path}{}{options}", self.base, self.query);
+        let failed = |error: reqwest::Error| match error.is_timeout() {
+            true => self.unavailable(format!("nothing came within timeout_ms={}", self.timeout.as_millis())),
+            false => self.unavailable(told(&error.without_url())),
+        };
+        let answer = self.client.request(method, url).body(body).send().await.map_err(failed)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(failed)?;
+        let said = || short(&String::from_utf8_lossy(&body));
+        match status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+                Err(StoreError::Denied { place: self.place.clone(), reason: said() })
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => Err(StoreError::TooLarge {
+                place: self.place.clone(),
+                reason: said(),
+                remedy: "use Consul 1.14 or later, or raise its limits.txn_max_req_len".into(),
+            }),
+            StatusCode::OK | StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok((status, body)),
+            _ => Err(self.unavailable(format!("it says {status}: {}", said()))),
+        }
+    }
+}
+
+fn unavailable(place: &str, reason: impl Into<String>) -> StoreError {
+    StoreError::Unavailable { place: place.to_owned(), reason: reason.into() }
+}
+
+/// What a server says, on one line of bounded length.
+fn short(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect::<String>().trim().to_owned()
+}
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}

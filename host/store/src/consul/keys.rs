@@ -1,0 +1,151 @@
+//! Which keys a run has.
+//!
+//! ```text
+//! <prefix>version                                  the version of this scheme
+//! <prefix>r/<run>/d/<document>/v                   a document's head; its version is in the key's flags
+//! <prefix>r/<run>/d/<document>/<id>/<n>            a piece of a document that is set aside, see `aside`
+//! <prefix>r/<run>/s/<set>/v                        how many members a set has, in the key's flags
+//! <prefix>r/<run>/s/<set>/m/<member>/v             a member's head
+//! <prefix>r/<run>/s/<set>/m/<member>/<id>/<n>      a piece of a member
+//! <prefix>r/<run>/e                                the run's entry
+//! <prefix>l/<hours>/<started>/<run>                the entry again, where runs are listed
+//! <prefix>q/<hours>/<due>/<run>                    that a run is due
+//! ```
+//!
+//! Consul pages through nothing, so the lists are cut into bundles of about a quarter of an hour, and a listing reads
+//! only the bundles that it needs. Newer agents take letters, digits and `,-_./` only in the keys that a URL names, so
+//! names are written in these.
+
+use faas_flow_core::{Millis, RunId};
+
+/// One bundle of a list covers 2^20 milliseconds.
+const BUNDLE: u32 = 20;
+
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    pub(super) fn version(&self) -> String {
+        format!("{}version", self.prefix)
+    }
+
+    /// What all keys of a run but those of the two lists begin with.
+    pub(super) fn run(&self, run: &RunId) -> String {
+        format!("{}r/{run}/", self.prefix)
+    }
+
+    /// What the keys of all documents begin with.
+    pub(super) fn docs(&self, run: &RunId) -> String {
+        format!("{}r/{run}/d/", self.prefix)
+    }
+
+    /// What a document's keys begin with.
+    pub(super) fn doc(&self, run: &RunId, doc: &str) -> String {
+        format!("{}r/{run}/d/{}/", self.prefix, encode(doc))
+    }
+
+    pub(super) fn count(&self, run: &RunId, set: &str) -> String {
+        format!("{}r/{run}/s/{}/v", self.prefix, encode(set))
+    }
+
+    /// What the keys of a set's members begin with.
+    pub(super) fn members(&self, run: &RunId, set: &str) -> String {
+        format!("{}r/{run}/s/{}/m/", self.prefix, encode(set))
+    }
+
+    /// What a member's keys begin with.
+    pub(super) fn member(&self, run: &RunId, set: &str, member: &str) -> String {
+        format!("{}{}/", self.members(run, set), encode(member))
+    }
+
+    pub(super) fn entry(&self, run: &RunId) -> String {
+        format!("{}r/{run}/e", self.prefix)
+    }
+
+    /// What the bundles of listed runs begin with.
+    pub(super) fn list(&self) -> String {
+        format!("{}l/", self.prefix)
+    }
+
+    pub(super) fn listed(&self, started: Millis, run: &RunId) -> String {
+        format!("{}{}{started:016x}/{run}", self.list(), bundle(started))
+    }
+
+    /// What the bundles of due runs begin with.
+    pub(super) fn queue(&self) -> String {
+        format!("{}q/", self.prefix)
+    }
+
+    pub(super) fn due(&self, at: Millis, run: &RunId) -> String {
+        format!("{}{}{at:016x}/{run}", self.queue(), bundle(at))
+    }
+}
+
+/// The name of the bundle that a moment is in. Names sort as moments do.
+pub(super) fn bundle(at: Millis) -> String {
+    format!("{:011x}/", at >> BUNDLE)
+}
+
+/// The moment and run that end a key of a list.
+pub(super) fn moment(rest: &str) -> Option<(Millis, RunId)> {
+    let (at, run) = rest.split_once('/')?;
+    Some((Millis::from_str_radix(at, 16).ok()?, RunId::new(run).ok()?))
+}
+
+/// A name in letters, digits, `-` and `_`, and any other byte as a comma and two digits.
+fn encode(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!(",{byte:02x}")),
+        }
+    }
+    encoded
+}
+
+/// The name that [`encode`] wrote.
+pub(super) fn decode(encoded: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some(at) = rest.find(',') {
+        bytes.extend_from_slice(rest.get(..at)?.as_bytes());
+        bytes.push(u8::from_str_radix(rest.get(at + 1..at + 3)?, 16).ok()?);
+        rest = rest.get(at + 3..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_comes_back_and_a_key_is_what_any_agent_takes() {
+        let (keys, run) = (Keys::new("faas-flow/".into()), RunId::new("r").unwrap());
+        for name in ["x", "../x", "a,b", ",", "ü", "nul\0", "f.js", "C[c1]/F[f 2]", "%2e"] {
+            assert_eq!(decode(&encode(name)).as_deref(), Some(name));
+            let key = keys.member(&run, name, name);
+            assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b",-_/".contains(&byte)), "{key}");
+        }
+        assert_eq!((decode(",2"), decode(",zz"), decode(",ff")), (None, None, None));
+    }
+
+    #[test]
+    fn bundles_sort_as_moments_do() {
+        let moments = [0, 1, 1 << 19, 1 << 20, 1 << 40, u64::MAX >> 1, u64::MAX];
+        assert!(moments.map(bundle).is_sorted());
+        let (keys, run) = (Keys::new(String::new()), RunId::new("r").unwrap());
+        for at in moments {
+            let due = keys.due(at, &run);
+            let rest = due.strip_prefix(&format!("{}{}", keys.queue(), bundle(at))).unwrap();
+            assert_eq!(moment(rest), Some((at, run.clone())));
+        }
+    }
+}

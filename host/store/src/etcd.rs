@@ -1,0 +1,193 @@
+//! State in etcd: one commit is one transaction, and one round trip.
+//!
+//! - A document's version is the one that etcd counts for its key, and conditions are comparisons of it.
+//! - A member arrives in a transaction of its own within the commit's: it is written, and counted, where it is missing
+//!   (see [`keys`]).
+//! - The two lists hold a run at its start and at its due time. Moving it needs its last place, which this process
+//!   remembers (see [`places`]) and etcd confirms by a comparison: where that fails, another process moved the run, and
+//!   the commit is tried again with what etcd has.
+//!
+//! All reads are linearizable.
+
+mod commit;
+mod connect;
+mod keys;
+mod places;
+
+use crate::address::Address;
+use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
+use async_trait::async_trait;
+use bytes::Bytes;
+use connect::{Servers, Trouble};
+use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse};
+use faas_flow_core::{Millis, RunId};
+use keys::{Keys, after, after_prefix};
+use places::Places;
+use std::sync::Arc;
+
+/// The version of the scheme of keys.
+const VERSION: u64 = 1;
+/// Documents that one transaction reads: etcd takes 128 operations unless told otherwise.
+const READS: usize = 100;
+
+/// State in etcd.
+struct Etcd {
+    servers: Servers,
+    keys: Keys,
+    places: Places,
+}
+
+pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
+    address.knows(match address.scheme {
+        "etcds" => &["prefix", "timeout_ms", "ca", "cert", "key"],
+        _ => &["prefix", "timeout_ms"],
+    })?;
+    let servers = Servers::connect(address).await?;
+    let keys = Keys::new(address.text("prefix").unwrap_or_else(|| "faas-flow/".into()));
+    let store = Etcd { servers, keys, places: Places::default() };
+    store.verify().await?;
+    Ok(Arc::new(store))
+}
+
+impl Etcd {
+    /// Marks a new store with its version, and refuses one that a newer release wrote.
+    async fn verify(&self) -> Result<(), StoreError> {
+        let key = self.keys.version();
+        let txn = Txn::new()
+            .when([Compare::version(key.clone(), CompareOp::Equal, 0)])
+            .and_then([TxnOp::put(key.clone(), VERSION.to_string(), None)])
+            .or_else([TxnOp::get(key, None)]);
+        let found = self.servers.txn(txn).await?;
+        let Some(pair) = gets(found.op_responses()).next().and_then(|pairs| pairs.into_iter().next()) else {
+            return Ok(());
+        };
+        match std::str::from_utf8(pair.value()).ok().and_then(|text| text.parse().ok()) {
+            Some(found) if found > VERSION => {
+                Err(StoreError::Newer { place: self.servers.place().to_owned(), found, known: VERSION })
+            }
+            Some(_) => Ok(()),
+            None => Err(self.servers.corrupt(format!("its version is `{}`", pair.value().escape_ascii()))),
+        }
+    }
+
+    async fn read_once(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, Trouble> {
+        let (mut found, mut revision) = (Vec::with_capacity(docs.len()), 0);
+        for docs in docs.chunks(READS) {
+            let get = |doc| TxnOp::get(self.keys.doc(run, doc), Some(GetOptions::new().with_revision(revision)));
+            let answer =
+                self.servers.txn(Txn::new().and_then(docs.iter().map(|doc| get(doc)).collect::<Vec<_>>())).await?;
+            revision = answer.header().map_or(0, |header| header.revision());
+            found.extend(gets(answer.op_responses()).map(|pairs| pairs.into_iter().next().map(document)));
+        }
+        Ok(found)
+    }
+
+    fn read_entry(&self, bytes: &[u8]) -> Result<RunEntry, StoreError> {
+        entry::decode(bytes).map_err(|reason| self.servers.corrupt(reason))
+    }
+
+    /// The rest of a key, which is a name.
+    fn name(&self, key: &[u8], prefix: &[u8]) -> Result<String, StoreError> {
+        let name = key.strip_prefix(prefix).and_then(|name| String::from_utf8(name.to_vec()).ok());
+        name.ok_or_else(|| self.servers.corrupt(format!("the key `{}` is not text", key.escape_ascii())))
+    }
+
+    /// What lies below a prefix, with the rest of its key.
+    async fn below(&self, prefix: &[u8]) -> Result<Vec<(String, KeyValue)>, StoreError> {
+        let pairs = self.servers.range(prefix, &after_prefix(prefix), usize::MAX).await?;
+        pairs.into_iter().map(|pair| Ok((self.name(pair.key(), prefix)?, pair))).collect()
+    }
+}
+
+/// The answers to the gets of a transaction, in their order.
+fn gets(answers: Vec<TxnOpResponse>) -> impl Iterator<Item = Vec<KeyValue>> {
+    answers.into_iter().filter_map(|answer| match answer {
+        TxnOpResponse::Get(mut get) => Some(get.take_kvs()),
+        _ => None,
+    })
+}
+
+fn document(pair: KeyValue) -> Document {
+    let version = version(&pair);
+    Document { version, bytes: pair.into_key_value().1.into() }
+}
+
+fn version(pair: &KeyValue) -> u64 {
+    u64::try_from(pair.version()).unwrap_or_default()
+}
+
+#[async_trait]
+impl StateStore for Etcd {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        loop {
+            match self.read_once(run, docs).await {
+                Err(Trouble::Compacted) => {}
+                found => return Ok(found?),
+            }
+        }
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        let found = self.below(&self.keys.doc(run, "")).await?;
+        Ok(found.into_iter().map(|(name, pair)| (name, document(pair))).collect())
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        self.apply(run, change).await
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let found = self.below(&self.keys.member(run, set, "")).await?;
+        Ok(found.into_iter().map(|(name, pair)| (name, pair.into_key_value().1.into())).collect())
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        let lanes = self.keys.lanes(run, set);
+        let lanes = self.servers.range(&lanes, &after_prefix(&lanes), usize::MAX).await?;
+        Ok(lanes.iter().map(version).sum())
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        let key = self.keys.entry(run);
+        let found = self.servers.range(&key, &after(&key), 1).await?;
+        found.first().map(|pair| self.read_entry(pair.value())).transpose()
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        let (mut from, mut found) = (self.keys.list(), Vec::new());
+        let end = after_prefix(&from);
+        while found.len() < query.limit {
+            let pairs = match query.flow.is_none() && query.status.is_none() {
+                true => self.servers.page((&from, &end), query.limit - found.len(), 0).await,
+                false => self.servers.page((&from, &end), usize::MAX, 0).await,
+            };
+            let (pairs, _) = pairs?;
+            let Some(last) = pairs.last() else { break };
+            from = after(last.key());
+            for pair in &pairs {
+                found.extend(Some(self.read_entry(pair.value())?).filter(|entry| query.admits(entry)));
+            }
+        }
+        found.truncate(query.limit);
+        Ok(found)
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        let (from, end) = self.keys.due_until(now);
+        let found = self.servers.range(&from, &end, limit).await?;
+        let run = |pair: &KeyValue| {
+            let name =
+                pair.key().get(from.len() + size_of::<Millis>() + 1..).and_then(|id| std::str::from_utf8(id).ok());
+            let run = name.and_then(|id| RunId::new(id).ok());
+            run.ok_or_else(|| self.servers.corrupt(format!("the key `{}` is no due run", pair.key().escape_ascii())))
+        };
+        found.iter().map(run).collect()
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        self.forget(run).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

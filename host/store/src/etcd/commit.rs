@@ -1,0 +1,160 @@
+//! A change as one transaction.
+
+use super::places::Place;
+use super::{Etcd, gets, version};
+use crate::{Arrival, Change, CommitError, Committed, Expect, Put, RunEntry, StoreError, entry};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, KeyValue, Txn, TxnOp, TxnResponse};
+use faas_flow_core::RunId;
+use std::collections::{HashMap, HashSet};
+
+/// Tries until a run that other processes move all the time is left alone: each failure is their success.
+const TRIES: usize = 100;
+
+impl Etcd {
+    pub(super) async fn apply(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        if change == Change::default() {
+            return Ok(Committed::default());
+        }
+        if change.entry.is_none() {
+            let answer = self.servers.txn(self.transaction(run, &change, None)).await.map_err(StoreError::from)?;
+            return if answer.succeeded() { Ok(committed(&change, &answer)) } else { Err(CommitError::Conflict) };
+        }
+        let mut place = self.places.of(run);
+        for _ in 0..TRIES {
+            let txn = self.transaction(run, &change, Some(place));
+            let answer = self.servers.txn(txn).await.map_err(StoreError::from)?;
+            if answer.succeeded() {
+                let entry = change.entry.as_ref();
+                let revision = answer.header().map_or(0, |header| header.revision());
+                let (started, due) = entry.map_or((0, None), |entry| (entry.started, entry.due));
+                self.places.note(run, Place { revision, started, due });
+                return Ok(committed(&change, &answer));
+            }
+            let found = self.place(&answer)?;
+            self.places.note(run, found);
+            if found == place {
+                return Err(CommitError::Conflict);
+            }
+            place = found;
+        }
+        Err(self.servers.unavailable("others change the run all the time").into())
+    }
+
+    pub(super) async fn forget(&self, run: &RunId) -> Result<(), StoreError> {
+        let mut place = self.places.of(run);
+        for _ in 0..TRIES {
+            let mut ops = vec![TxnOp::delete(self.keys.run(run), Some(DeleteOptions::new().with_prefix()))];
+            ops.extend(self.leave(run, place, None));
+            let txn = Txn::new()
+                .when([Compare::mod_revision(self.keys.entry(run), CompareOp::Equal, place.revision)])
+                .and_then(ops)
+                .or_else([TxnOp::get(self.keys.entry(run), None)]);
+            let answer = self.servers.txn(txn).await?;
+            if answer.succeeded() {
+                self.places.forget(run);
+                return Ok(());
+            }
+            place = self.place(&answer)?;
+        }
+        Err(self.servers.unavailable("others change the run all the time"))
+    }
+
+    /// The place that a failed transaction found.
+    fn place(&self, answer: &TxnResponse) -> Result<Place, StoreError> {
+        let Some(pair) = gets(answer.op_responses()).next().and_then(|pairs| pairs.into_iter().next()) else {
+            return Ok(Place::default());
+        };
+        let entry = self.read_entry(pair.value())?;
+        Ok(Place { revision: pair.mod_revision(), started: entry.started, due: entry.due })
+    }
+
+    fn transaction(&self, run: &RunId, change: &Change, place: Option<Place>) -> Txn {
+        let mut compares: Vec<Compare> =
+            change.checks.iter().map(|check| self.at_version(run, &check.doc, check.version)).collect();
+        compares.extend(change.puts.iter().filter_map(|put| match put.expect {
+            Expect::Any => None,
+            Expect::Absent => Some(self.at_version(run, &put.doc, 0)),
+            Expect::Version(version) => Some(self.at_version(run, &put.doc, version)),
+        }));
+        let mut ops: Vec<TxnOp> =
+            change.puts.iter().map(|put| TxnOp::put(self.keys.doc(run, &put.doc), &*put.bytes, None)).collect();
+        ops.extend(self.arrive(run, &change.arrivals));
+        let mut or_else = Vec::new();
+        if let Some((entry, place)) = change.entry.as_ref().zip(place) {
+            let key = self.keys.entry(run);
+            compares.push(Compare::mod_revision(key.clone(), CompareOp::Equal, place.revision));
+            or_else.push(TxnOp::get(key, None));
+            ops.extend(self.enter(run, entry, place));
+        }
+        let keys_only = || Some(GetOptions::new().with_keys_only());
+        let unknown = change.puts.iter().filter(|put| put.expect == Expect::Any);
+        ops.extend(unknown.map(|put| TxnOp::get(self.keys.doc(run, &put.doc), keys_only())));
+        let lanes =
+            |set: &str| TxnOp::get(self.keys.lanes(run, set), Some(GetOptions::new().with_keys_only().with_prefix()));
+        ops.extend(sets(&change.arrivals).iter().map(|set| lanes(set)));
+        Txn::new().when(compares).and_then(ops).or_else(or_else)
+    }
+
+    fn at_version(&self, run: &RunId, doc: &str, version: u64) -> Compare {
+        // No document has been written as often as the largest of these.
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        Compare::version(self.keys.doc(run, doc), CompareOp::Equal, version)
+    }
+
+    /// Writes and counts each member that is missing.
+    fn arrive(&self, run: &RunId, arrivals: &[Arrival]) -> Vec<TxnOp> {
+        let (mut seen, mut lanes) = (HashSet::new(), HashMap::<&str, u32>::new());
+        // The first of one change wins as well.
+        let first = arrivals.iter().filter(|arrival| seen.insert((&arrival.set, &arrival.member)));
+        let arrive = first.map(|Arrival { set, member, bytes }| {
+            let lane = lanes.entry(set).or_default();
+            let (member, counter) = (self.keys.member(run, set, member), self.keys.lane(run, set, *lane));
+            *lane += 1;
+            let missing = Compare::version(member.clone(), CompareOp::Equal, 0);
+            let puts = [TxnOp::put(member, &**bytes, None), TxnOp::put(counter, "", None)];
+            TxnOp::txn(Txn::new().when([missing]).and_then(puts))
+        });
+        arrive.collect()
+    }
+
+    /// Writes the entry, in the lists as well.
+    fn enter(&self, run: &RunId, entry: &RunEntry, place: Place) -> Vec<TxnOp> {
+        let line = entry::encode(entry);
+        let mut ops = self.leave(run, place, Some(entry));
+        ops.push(TxnOp::put(self.keys.entry(run), &*line, None));
+        ops.push(TxnOp::put(self.keys.listed(entry.started, run), &*line, None));
+        ops.extend(entry.due.map(|due| TxnOp::put(self.keys.due(due, run), "", None)));
+        ops
+    }
+
+    /// Removes from the lists what the next entry does not overwrite.
+    fn leave(&self, run: &RunId, place: Place, next: Option<&RunEntry>) -> Vec<TxnOp> {
+        let mut ops = Vec::new();
+        if place.revision > 0 && next.is_none_or(|next| next.started != place.started) {
+            ops.push(TxnOp::delete(self.keys.listed(place.started, run), None));
+        }
+        let due = place.due.filter(|due| next.is_none_or(|next| next.due != Some(*due)));
+        ops.extend(due.map(|due| TxnOp::delete(self.keys.due(due, run), None)));
+        ops
+    }
+}
+
+/// The sets that members arrive in, each once.
+fn sets(arrivals: &[Arrival]) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    arrivals.iter().map(|arrival| arrival.set.as_str()).filter(|set| seen.insert(*set)).collect()
+}
+
+fn committed(change: &Change, answer: &TxnResponse) -> Committed {
+    let mut gets = gets(answer.op_responses());
+    let version = |put: &Put| match put.expect {
+        Expect::Absent => 1,
+        Expect::Version(version) => version + 1,
+        Expect::Any => gets.next().and_then(|pairs| pairs.first().map(version)).unwrap_or_default(),
+    };
+    let versions = change.puts.iter().map(version).collect();
+    let size = |pairs: Vec<KeyValue>| pairs.iter().map(super::version).sum();
+    let sizes: HashMap<&str, u64> = sets(&change.arrivals).into_iter().zip(gets.map(size)).collect();
+    let arrived = change.arrivals.iter().map(|arrival| sizes.get(arrival.set.as_str()).copied().unwrap_or_default());
+    Committed { versions, arrived: arrived.collect() }
+}

@@ -1,0 +1,151 @@
+//! Which keys a run has.
+//!
+//! ```text
+//! <prefix>version                           the version of this scheme
+//! <prefix>r/<run>/d/<document>              a document; etcd counts its writes
+//! <prefix>r/<run>/m/<length><set><member>   a member of a set
+//! <prefix>r/<run>/n/<length><set><lane>     counts the members of a set, see `Keys::lane`
+//! <prefix>r/<run>/e                         the run's entry
+//! <prefix>l/<started><run>                  the entry again, in the order in which runs are listed
+//! <prefix>q/<due>/<run>                     that a run is due
+//! ```
+//!
+//! Names are written as they are: etcd's keys are bytes, and wherever a name may end in several places its length stands
+//! before it.
+
+use faas_flow_core::{Millis, RunId};
+
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: String) -> Self {
+        Self { prefix }
+    }
+
+    fn key<const N: usize>(&self, parts: [&[u8]; N]) -> Vec<u8> {
+        let mut key = self.prefix.clone().into_bytes();
+        parts.into_iter().for_each(|part| key.extend_from_slice(part));
+        key
+    }
+
+    pub(super) fn version(&self) -> Vec<u8> {
+        self.key([b"version"])
+    }
+
+    /// What all keys of a run but those of the two lists begin with.
+    pub(super) fn run(&self, run: &RunId) -> Vec<u8> {
+        self.key([b"r/", run.as_str().as_bytes(), b"/"])
+    }
+
+    fn of_run<const N: usize>(&self, run: &RunId, parts: [&[u8]; N]) -> Vec<u8> {
+        let mut key = self.run(run);
+        parts.into_iter().for_each(|part| key.extend_from_slice(part));
+        key
+    }
+
+    pub(super) fn doc(&self, run: &RunId, doc: &str) -> Vec<u8> {
+        self.of_run(run, [b"d/", doc.as_bytes()])
+    }
+
+    pub(super) fn member(&self, run: &RunId, set: &str, member: &str) -> Vec<u8> {
+        self.of_run(run, [b"m/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), member.as_bytes()])
+    }
+
+    /// Counts members. etcd counts the writes of a key, so a write beside each first arrival makes a counter that needs
+    /// no reading. A transaction writes a key once: the arrivals of one commit in one set count in different lanes, and
+    /// the lanes together tell the size of the set.
+    pub(super) fn lane(&self, run: &RunId, set: &str, lane: u32) -> Vec<u8> {
+        self.of_run(run, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), &lane.to_be_bytes()])
+    }
+
+    /// What the lanes of a set begin with.
+    pub(super) fn lanes(&self, run: &RunId, set: &str) -> Vec<u8> {
+        self.of_run(run, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes()])
+    }
+
+    pub(super) fn entry(&self, run: &RunId) -> Vec<u8> {
+        self.of_run(run, [b"e"])
+    }
+
+    /// What the listed entries begin with.
+    pub(super) fn list(&self) -> Vec<u8> {
+        self.key([b"l/"])
+    }
+
+    /// Sorts by descending start and id: etcd pages through ascending keys only. The last byte is above all the
+    /// complements, so that `ab` comes before `a`.
+    pub(super) fn listed(&self, started: Millis, run: &RunId) -> Vec<u8> {
+        let run: Vec<u8> = run.as_str().bytes().map(|byte| !byte).collect();
+        self.key([b"l/", &(!started).to_be_bytes(), &run, &[0xff]])
+    }
+
+    pub(super) fn due(&self, at: Millis, run: &RunId) -> Vec<u8> {
+        self.key([b"q/", &at.to_be_bytes(), b"/", run.as_str().as_bytes()])
+    }
+
+    /// The range of what is due at a moment.
+    pub(super) fn due_until(&self, now: Millis) -> (Vec<u8>, Vec<u8>) {
+        // `0` follows `/`.
+        (self.key([b"q/"]), self.key([b"q/", &now.to_be_bytes(), b"0"]))
+    }
+}
+
+/// The first key after all those that begin with this one.
+pub(super) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    // No key is beyond: to etcd this means that the range has no end.
+    vec![0]
+}
+
+/// The first key after this one.
+pub(super) fn after(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(id: &str) -> RunId {
+        RunId::new(id).unwrap()
+    }
+
+    #[test]
+    fn listed_runs_sort_by_descending_start_and_id() {
+        let keys = Keys::new("p/".into());
+        let listed = [(9, "a"), (5, "b"), (5, "ab"), (5, "a"), (0, "z")].map(|(at, id)| keys.listed(at, &run(id)));
+        assert!(listed.is_sorted(), "{listed:?}");
+    }
+
+    #[test]
+    fn what_is_due_lies_in_the_range() {
+        let keys = Keys::new(String::new());
+        for now in [0, 47, 48, u64::MAX] {
+            let (from, end) = keys.due_until(now);
+            assert!((from..end.clone()).contains(&keys.due(now, &run("a"))), "{now}");
+            assert!(now == u64::MAX || keys.due(now + 1, &run("-")) >= end, "{now}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_past_all_that_begin_with_it() {
+        assert_eq!(after_prefix(b"ab"), b"ac");
+        assert_eq!(after_prefix(b"a\xff\xff"), b"b");
+        assert_eq!(after_prefix(b"\xff"), b"\0");
+    }
+
+    #[test]
+    fn sets_do_not_share_members() {
+        let (keys, run) = (Keys::new(String::new()), run("r"));
+        assert_ne!(keys.member(&run, "a", "bc"), keys.member(&run, "ab", "c"));
+        assert!(!keys.lane(&run, "ab", 0).starts_with(&keys.lanes(&run, "a")));
+    }
+}

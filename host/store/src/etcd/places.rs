@@ -1,0 +1,53 @@
+//! Where runs stand in the two lists, as far as this process remembers.
+
+use faas_flow_core::{Millis, RunId};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Half of the runs that are remembered at most.
+const REMEMBERED: usize = 10_000;
+
+/// A run's place in the lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The revision that wrote the run's entry; 0 for a run without one.
+    pub(super) revision: i64,
+    pub(super) started: Millis,
+    pub(super) due: Option<Millis>,
+}
+
+/// The places of the runs that changed last.
+#[derive(Default)]
+pub(super) struct Places(Mutex<Generations>);
+
+#[derive(Default)]
+struct Generations {
+    young: HashMap<RunId, Place>,
+    old: HashMap<RunId, Place>,
+}
+
+impl Places {
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run that is not remembered is probably new.
+    pub(super) fn of(&self, run: &RunId) -> Place {
+        let places = self.lock();
+        places.young.get(run).or_else(|| places.old.get(run)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn note(&self, run: &RunId, place: Place) {
+        let mut places = self.lock();
+        places.young.insert(run.clone(), place);
+        if places.young.len() > REMEMBERED {
+            places.old = std::mem::take(&mut places.young);
+        }
+    }
+
+    pub(super) fn forget(&self, run: &RunId) {
+        let mut places = self.lock();
+        places.young.remove(run);
+        places.old.remove(run);
+    }
+}

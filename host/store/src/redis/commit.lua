@@ -1,0 +1,96 @@
+-- One commit. Nothing is written before everything that could be wrong has been looked at.
+-- KEYS: the run, its partition's runs and due, then the sets. ARGV: see `state.rs`, in the same order.
+local run, runs, due = KEYS[1], KEYS[2], KEYS[3]
+local at = 0
+local function argument()
+  at = at + 1
+  return ARGV[at]
+end
+
+-- A call with so many arguments fits on Lua's stack.
+local MOST = 1000
+
+local id = argument()
+local checked, expected, version = {}, {}, {}
+for check = 1, tonumber(argument()) do
+  checked[check], expected[check] = 'v' .. argument(), argument()
+end
+for from = 1, #checked, MOST do
+  local found = redis.call('HMGET', run, unpack(checked, from, math.min(from + MOST - 1, #checked)))
+  for i, known in ipairs(found) do
+    local check = from + i - 1
+    known = known or '0'
+    if not string.match(known, '^%d+$') or #known > 15 then
+      return redis.error_reply('FFCORRUPT a version is no number')
+    end
+    if expected[check] ~= '*' and known ~= expected[check] then
+      return false
+    end
+    version[checked[check]] = tonumber(known)
+  end
+end
+local fresh = {}
+for set = 4, #KEYS do
+  fresh[set] = redis.call('HLEN', KEYS[set]) == 0
+end
+redis.call('ZCARD', runs)
+redis.call('ZCARD', due)
+
+local versions, arrived, others, fields = {}, {}, {}, {}
+for put = 1, tonumber(argument()) do
+  local doc, bytes = argument(), argument()
+  versions[put] = version['v' .. doc] + 1
+  fields[#fields + 1], fields[#fields + 2] = 'd' .. doc, bytes
+  fields[#fields + 1], fields[#fields + 2] = 'v' .. doc, string.format('%d', versions[put])
+end
+for from = 1, #fields, MOST do
+  redis.call('HSET', run, unpack(fields, from, math.min(from + MOST - 1, #fields)))
+end
+
+local ttl = -2
+for arrival = 1, tonumber(argument()) do
+  local set, name, member, bytes = tonumber(argument()), argument(), argument(), argument()
+  redis.call('HSETNX', KEYS[set], member, bytes)
+  if fresh[set] then
+    fresh[set] = false
+    redis.call('HSET', run, 's' .. name, '')
+    ttl = redis.call('PTTL', run)
+    if ttl > 0 then
+      redis.call('PEXPIRE', KEYS[set], ttl)
+    end
+  end
+  arrived[arrival] = set
+end
+local size = {}
+for arrival, set in ipairs(arrived) do
+  size[set] = size[set] or redis.call('HLEN', KEYS[set])
+  arrived[arrival] = size[set]
+end
+
+local entry = argument()
+if entry then
+  local started, due_at, expire = argument(), argument(), argument()
+  redis.call('HSET', run, 'e', entry)
+  redis.call('ZADD', runs, started, id)
+  if due_at == '' then
+    redis.call('ZREM', due, id)
+  else
+    redis.call('ZADD', due, due_at, id)
+  end
+  if expire ~= '0' or redis.call('PTTL', run) > 0 then
+    for _, field in ipairs(redis.call('HKEYS', run)) do
+      if string.sub(field, 1, 1) == 's' then
+        others[#others + 1] = string.sub(field, 2)
+      end
+    end
+    -- With sets, which are other keys, the caller has to name them all first.
+    if #others == 0 then
+      if expire == '0' then
+        redis.call('PERSIST', run)
+      else
+        redis.call('PEXPIREAT', run, expire)
+      end
+    end
+  end
+end
+return { versions, arrived, others }

@@ -1,0 +1,52 @@
+//! Data in Redis: one hash per run, a field per name.
+
+use super::link::{Arguments, Link, Lua, Repeat};
+use crate::{DataKey, DataStore, StoreError};
+use ::redis::cmd;
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::RunId;
+use std::time::Duration;
+
+/// Lets the run's data live on. One script, so that no value is stored that would never go.
+const PUT: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('EXPIRE', KEYS[1], ARGV[3])";
+const PUT_FOR_EVER: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('PERSIST', KEYS[1])";
+
+pub(super) struct RedisData {
+    link: Link,
+    ttl: Duration,
+    put: Lua,
+}
+
+impl RedisData {
+    pub(super) fn new(link: Link, ttl: Duration) -> Self {
+        let put = Lua::new(if ttl.is_zero() { PUT_FOR_EVER } else { PUT });
+        Self { link, ttl, put }
+    }
+
+    fn key(&self, run: &RunId) -> Vec<u8> {
+        format!("{}data:{{{run}}}", self.link.target.prefix).into_bytes()
+    }
+}
+
+#[async_trait]
+impl DataStore for RedisData {
+    async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
+        let mut arguments = Arguments::default();
+        arguments.bytes(key.name().as_bytes()).bytes(&bytes).text(self.ttl.as_secs());
+        self.link.run(&self.put, &[self.key(key.run())], &arguments, Repeat::Harmless).await
+    }
+
+    async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
+        let mut get = cmd("HGET");
+        get.arg(self.key(key.run())).arg(key.name());
+        let found: Option<Vec<u8>> = self.link.ask(&get, Repeat::Harmless).await?;
+        Ok(found.map(Bytes::from))
+    }
+
+    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+        let mut delete = cmd("UNLINK");
+        delete.arg(self.key(run));
+        self.link.ask(&delete, Repeat::Harmless).await
+    }
+}

@@ -1,0 +1,298 @@
+//! The state of runs in Redis.
+
+use super::link::{Arguments, Link, Lua, Repeat};
+use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
+use ::redis::cmd;
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+/// The form that this release writes.
+const FORM: u64 = 1;
+
+/// How many partitions a new store gets.
+const PARTITIONS: u64 = 16;
+
+/// How long a run outlives the time at which it should have been forgotten.
+const GRACE: Millis = 60 * 60 * 1000;
+
+pub(super) struct RedisState {
+    pub(super) link: Link,
+    pub(super) partitions: u64,
+    pub(super) forget: Lua,
+    commit: Lua,
+    expire: Lua,
+    delete: Lua,
+}
+
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+impl RedisState {
+    /// Marks the store, or sees that it is one of ours. The number of partitions is the store's, once it has one.
+    pub(super) async fn open(link: Link, partitions: Option<u64>) -> Result<Self, StoreError> {
+        let key = format!("{}store", link.target.prefix);
+        let (mut get, mut mark) = (cmd("GET"), cmd("SET"));
+        get.arg(&key);
+        mark.arg(&key).arg(format!("{FORM} {}", partitions.unwrap_or(PARTITIONS).clamp(1, 1024))).arg("NX");
+        let mut found: Option<Vec<u8>> = link.ask(&get, Repeat::Harmless).await?;
+        if found.is_none() {
+            link.ask::<()>(&mark, Repeat::Harmless).await?;
+            found = link.ask(&get, Repeat::Harmless).await?;
+        }
+        let text = String::from_utf8(found.unwrap_or_default()).unwrap_or_default();
+        let numbers = text.split_once(' ').and_then(|(form, partitions)| Some((form.parse().ok()?, partitions)));
+        let partitions = match numbers {
+            Some((FORM, partitions)) => partitions.parse().ok().filter(|partitions| (1..=1024).contains(partitions)),
+            Some((found, _)) if found > FORM => {
+                return Err(StoreError::Newer { place: link.target.to_string(), found, known: FORM });
+            }
+            _ => None,
+        };
+        let partitions = partitions.ok_or_else(|| link.target.corrupt(format!("the key {key} is not ours")))?;
+        Ok(Self {
+            link,
+            partitions,
+            forget: Lua::new(include_str!("forget.lua")),
+            commit: Lua::new(include_str!("commit.lua")),
+            expire: Lua::new(include_str!("expire.lua")),
+            delete: Lua::new(include_str!("delete.lua")),
+        })
+    }
+
+    /// What the keys of a partition begin with. The braces tell a cluster what to place by.
+    pub(super) fn partition(&self, number: u64) -> String {
+        format!("{}{{{number}}}:", self.link.target.prefix)
+    }
+
+    fn partition_of(&self, run: &RunId) -> String {
+        // FNV-1a. Part of the stored form: a run is found by it.
+        let hash = run
+            .as_str()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        self.partition((hash >> 32) % self.partitions)
+    }
+
+    pub(super) fn run_key(&self, run: &RunId) -> Vec<u8> {
+        format!("{}run:{run}", self.partition_of(run)).into_bytes()
+    }
+
+    fn set_key(&self, run: &RunId, set: &str) -> Vec<u8> {
+        format!("{}run:{run}:{set}", self.partition_of(run)).into_bytes()
+    }
+
+    /// The run and its partition's index, as the scripts expect them.
+    pub(super) fn keys(&self, run: &RunId) -> Vec<Vec<u8>> {
+        let partition = self.partition_of(run);
+        ["runs", "due"].iter().fold(vec![self.run_key(run)], |mut keys, name| {
+            keys.push(format!("{partition}{name}").into_bytes());
+            keys
+        })
+    }
+
+    /// Lets all keys of a run expire at a time, or never (0).
+    async fn expire(&self, run: &RunId, sets: &[String], at: Millis) -> Result<(), StoreError> {
+        let mut keys: Vec<Vec<u8>> = sets.iter().map(|set| self.set_key(run, set)).collect();
+        keys.push(self.run_key(run));
+        let mut arguments = Arguments::default();
+        arguments.text(at);
+        self.link.run(&self.expire, &keys, &arguments, Repeat::Harmless).await
+    }
+
+    fn text(&self, bytes: Vec<u8>) -> Result<String, StoreError> {
+        String::from_utf8(bytes).map_err(|_| self.link.target.corrupt("a name is not UTF-8"))
+    }
+
+    fn version(&self, bytes: &[u8]) -> Result<u64, StoreError> {
+        let version = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+        version.ok_or_else(|| self.link.target.corrupt("a version is no number"))
+    }
+
+    fn document(&self, version: Option<Vec<u8>>, bytes: Option<Vec<u8>>) -> Result<Option<Document>, StoreError> {
+        match (version, bytes) {
+            (Some(version), Some(bytes)) => {
+                Ok(Some(Document { version: self.version(&version)?, bytes: bytes.into() }))
+            }
+            (None, None) => Ok(None),
+            _ => Err(self.link.target.corrupt("half of a document is missing")),
+        }
+    }
+
+    pub(super) fn decode(&self, run: &RunId, bytes: &[u8]) -> Result<RunEntry, StoreError> {
+        decode(run, bytes).ok_or_else(|| self.link.target.corrupt(format!("the entry of run {run} makes no sense")))
+    }
+}
+
+#[async_trait]
+impl StateStore for RedisState {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        if docs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut read = cmd("HMGET");
+        read.arg(self.run_key(run));
+        for doc in docs {
+            read.arg(format!("v{doc}")).arg(format!("d{doc}"));
+        }
+        let found: Vec<Option<Vec<u8>>> = self.link.ask(&read, Repeat::Harmless).await?;
+        let mut found = found.into_iter();
+        docs.iter().map(|_| self.document(found.next().flatten(), found.next().flatten())).collect()
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        let mut read = cmd("HGETALL");
+        read.arg(self.run_key(run));
+        let fields: Fields = self.link.ask(&read, Repeat::Harmless).await?;
+        let mut halves: BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)> = BTreeMap::new();
+        for (mut name, value) in fields {
+            let kind = name.first().copied();
+            let name = name.split_off(1.min(name.len()));
+            match kind {
+                Some(b'v') => halves.entry(name).or_default().0 = Some(value),
+                Some(b'd') => halves.entry(name).or_default().1 = Some(value),
+                _ => {}
+            }
+        }
+        let docs = halves.into_iter().map(|(name, (version, bytes))| {
+            let document = self.document(version, bytes)?;
+            let document = document.ok_or_else(|| self.link.target.corrupt("half of a document is missing"))?;
+            Ok((self.text(name)?, document))
+        });
+        docs.collect()
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        let mut keys = self.keys(run);
+        let mut arguments = Arguments::default();
+        arguments.bytes(run.as_str().as_bytes());
+        arguments.text(change.checks.len() + change.puts.len());
+        for check in &change.checks {
+            arguments.bytes(check.doc.as_bytes()).text(check.version);
+        }
+        for put in &change.puts {
+            arguments.bytes(put.doc.as_bytes());
+            match put.expect {
+                Expect::Any => arguments.bytes(b"*"),
+                Expect::Absent => arguments.bytes(b"0"),
+                Expect::Version(version) => arguments.text(version),
+            };
+        }
+        arguments.text(change.puts.len());
+        for put in &change.puts {
+            arguments.bytes(put.doc.as_bytes()).bytes(&put.bytes);
+        }
+        arguments.text(change.arrivals.len());
+        let mut sets: BTreeMap<&str, usize> = BTreeMap::new();
+        for Arrival { set, member, bytes } in &change.arrivals {
+            let at = *sets.entry(set).or_insert_with(|| {
+                keys.push(self.set_key(run, set));
+                keys.len()
+            });
+            arguments.text(at).bytes(set.as_bytes()).bytes(member.as_bytes()).bytes(bytes);
+        }
+        let expire = change.entry.as_ref().map_or(0, expiry);
+        if let Some(entry) = &change.entry {
+            let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
+            arguments.text(encode(entry)).text(entry.started).text(due).text(expire);
+        }
+        type Answer = (Vec<u64>, Vec<u64>, Vec<Vec<u8>>);
+        let answer: Option<Answer> = self.link.run(&self.commit, &keys, &arguments, Repeat::Never).await?;
+        let (versions, arrived, sets) = answer.ok_or(CommitError::Conflict)?;
+        if !sets.is_empty() {
+            let sets = sets.into_iter().map(|set| self.text(set)).collect::<Result<Vec<_>, _>>()?;
+            let expired = self.expire(run, &sets, expire).await;
+            // A run that stays longer than it should does no harm; one that goes too early does.
+            if expire == 0 {
+                expired.map_err(|error| self.link.target.unavailable(error))?;
+            }
+        }
+        Ok(Committed { versions, arrived })
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let mut read = cmd("HGETALL");
+        read.arg(self.set_key(run, set));
+        let fields: Fields = self.link.ask(&read, Repeat::Harmless).await?;
+        let members = fields.into_iter().map(|(member, bytes)| Ok((self.text(member)?, bytes.into())));
+        let mut members: Vec<(String, Bytes)> = members.collect::<Result<_, StoreError>>()?;
+        members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(members)
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        let mut count = cmd("HLEN");
+        count.arg(self.set_key(run, set));
+        self.link.ask(&count, Repeat::Harmless).await
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        let mut read = cmd("HGET");
+        read.arg(self.run_key(run)).arg("e");
+        let found: Option<Vec<u8>> = self.link.ask(&read, Repeat::Harmless).await?;
+        found.map(|bytes| self.decode(run, &bytes)).transpose()
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        self.list(query).await
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.list_due(now, limit).await
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        let mut sets: Vec<String> = Vec::new();
+        loop {
+            let mut keys = self.keys(run);
+            keys.extend(sets.iter().map(|set| self.set_key(run, set)));
+            let mut arguments = Arguments::default();
+            arguments.bytes(run.as_str().as_bytes());
+            for set in &sets {
+                arguments.bytes(set.as_bytes());
+            }
+            let missing: Vec<Vec<u8>> = self.link.run(&self.delete, &keys, &arguments, Repeat::Harmless).await?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            sets = missing.into_iter().map(|set| self.text(set)).collect::<Result<Vec<_>, _>>()?;
+        }
+    }
+}
+
+/// When a run with this entry expires; 0 for never.
+fn expiry(entry: &RunEntry) -> Millis {
+    match (entry.ended, entry.due) {
+        (Some(_), Some(due)) => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+            due.max(Millis::try_from(now).unwrap_or(due)).saturating_add(GRACE).min(i64::MAX as Millis)
+        }
+        _ => 0,
+    }
+}
+
+/// An entry as words: flow, digest, status, start, end, due.
+fn encode(entry: &RunEntry) -> String {
+    let optional = |time: Option<Millis>| time.map_or("-".into(), |time| time.to_string());
+    let RunEntry { run: _, flow, digest, status, started, ended, due } = entry;
+    format!("{flow} {digest} {} {started} {} {}", status.as_str(), optional(*ended), optional(*due))
+}
+
+fn decode(run: &RunId, bytes: &[u8]) -> Option<RunEntry> {
+    let optional = |word: &str| match word {
+        "-" => Some(None),
+        time => time.parse().ok().map(Some),
+    };
+    let words: Vec<&str> = std::str::from_utf8(bytes).ok()?.split(' ').collect();
+    let [flow, digest, status, started, ended, due] = words.try_into().ok()?;
+    Some(RunEntry {
+        run: run.clone(),
+        flow: FlowName::new(flow).ok()?,
+        digest: Digest::new(digest).ok()?,
+        status: Status::parse(status)?,
+        started: started.parse().ok()?,
+        ended: optional(ended)?,
+        due: optional(due)?,
+    })
+}

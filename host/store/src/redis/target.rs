@@ -1,0 +1,92 @@
+//! What an address of a Redis says.
+
+use crate::StoreError;
+use crate::address::Address;
+use ::redis::{ClientTlsConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates};
+use std::fmt;
+use std::time::Duration;
+
+/// Where a Redis is and how to talk to it.
+pub(super) struct Target {
+    pub(super) kind: Kind,
+    /// The hosts of the address, with user, password and database.
+    pub(super) nodes: Vec<ConnectionInfo>,
+    pub(super) tls: Option<TlsCertificates>,
+    pub(super) prefix: String,
+    pub(super) timeout: Duration,
+    /// The address for people: without user and password.
+    place: String,
+}
+
+pub(super) enum Kind {
+    Single,
+    /// The nodes are sentinels, which know the server of this name.
+    Sentinel(String),
+    Cluster,
+}
+
+const OPTIONS: [&str; 6] = ["prefix", "timeout_ms", "ca", "cert", "key", "master"];
+
+impl Target {
+    /// Reads the options that state and data have in common; `more` are those that the store has besides.
+    pub(super) fn parse(address: &Address<'_>, more: &[&str]) -> Result<Self, StoreError> {
+        let (secure, kind) = address.scheme.split_once('+').unwrap_or((address.scheme, ""));
+        let kind = match (kind, address.text("master")) {
+            ("sentinel", Some(master)) => Kind::Sentinel(master),
+            ("sentinel", None) => return Err(address.bad("say master=NAME, the name that the sentinels know it by")),
+            (_, Some(_)) => return Err(address.bad("master is an option of redis+sentinel")),
+            ("cluster", None) => Kind::Cluster,
+            _ => Kind::Single,
+        };
+        address.knows(&[&OPTIONS, more].concat())?;
+        let (user, rest) = address.place.rsplit_once('@').map_or(("", address.place), |(user, rest)| (user, rest));
+        let (hosts, db) = rest.split_once('/').unwrap_or((rest, ""));
+        let rule = || {
+            let example = "[user:password@]host:port[/database]";
+            address
+                .bad(format!("use {}://{example}; sentinels and clusters take several hosts: a:1,b:2", address.scheme))
+        };
+        let node = |host: &str| {
+            let at = if user.is_empty() { "" } else { "@" };
+            let info = format!("{secure}://{user}{at}{host}/{db}").into_connection_info().map_err(|_| rule())?;
+            let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+            Ok(info.set_redis_settings(settings))
+        };
+        let nodes: Vec<ConnectionInfo> = hosts.split(',').map(node).collect::<Result<_, StoreError>>()?;
+        if hosts.is_empty() || (matches!(kind, Kind::Single) && nodes.len() > 1) {
+            return Err(rule());
+        }
+        let prefix = address.text("prefix").unwrap_or_else(|| "ff:".into());
+        if prefix.contains(['{', '}']) {
+            return Err(address.bad("prefix may not hold braces, which tell a cluster where a key belongs"));
+        }
+        let timeout = address.millis("timeout_ms")?.unwrap_or(Duration::from_secs(5));
+        let place = format!("{}://{rest}", address.scheme);
+        Ok(Self { kind, nodes, tls: tls(address, secure)?, prefix, timeout, place })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+fn tls(address: &Address<'_>, secure: &str) -> Result<Option<TlsCertificates>, StoreError> {
+    let read = |option: &str| {
+        let path = address.text(option);
+        let bytes = path.map(|path| std::fs::read(&path).map_err(|error| (path, error))).transpose();
+        bytes.map_err(|(path, error)| address.bad(format!("{option} names {path}, which cannot be read, {error}")))
+    };
+    let (root_cert, cert, key) = (read("ca")?, read("cert")?, read("key")?);
+    let client_tls = match (cert, key) {
+        (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig { client_cert, client_key }),
+        (None, None) => None,
+        _ => return Err(address.bad("cert and key come together")),
+    };
+    match (secure, root_cert, client_tls) {
+        ("rediss", root_cert, client_tls) => Ok(Some(TlsCertificates { client_tls, root_cert })),
+        (_, None, None) => Ok(None),
+        _ => Err(address.bad("ca, cert and key are options of rediss")),
+    }
+}

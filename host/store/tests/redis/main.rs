@@ -1,0 +1,323 @@
+//! The backends in Redis, against the real server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod reach;
+#[path = "../servers/mod.rs"]
+mod servers;
+mod speed;
+
+use bytes::Bytes;
+use faas_flow_core::{Code, Digest, FlowName, RunId, Status};
+use faas_flow_store::*;
+use redis::Commands;
+use servers::{Server, free_port, redis as server};
+use std::io::{BufRead, BufReader, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn url(server: &Server, options: &str) -> String {
+    format!("redis://127.0.0.1:{}{options}", server.port())
+}
+
+fn raw(server: &Server) -> redis::Connection {
+    redis::Client::open(url(server, "")).unwrap().get_connection().unwrap()
+}
+
+async fn state(server: &Server) -> Arc<dyn StateStore> {
+    open_state(&url(server, "?timeout_ms=20000")).await.unwrap()
+}
+
+fn run(name: &str) -> RunId {
+    RunId::new(name).unwrap()
+}
+
+fn entry(run: &RunId, due: Option<u64>, ended: Option<u64>) -> RunEntry {
+    let (flow, digest) = (FlowName::new("flow").unwrap(), Digest::of(b"module"));
+    RunEntry { run: run.clone(), flow, digest, status: Status::Running, started: 5, ended, due }
+}
+
+/// A change of every kind.
+fn everything(run: &RunId, version: u64) -> Change {
+    Change {
+        checks: vec![Check { doc: "y".into(), version: 0 }],
+        puts: vec![Put { doc: "x".into(), expect: Expect::Version(version), bytes: version.to_string().into() }],
+        arrivals: vec![Arrival { set: "s".into(), member: version.to_string(), bytes: "m".into() }],
+        entry: Some(entry(run, Some(7), None)),
+    }
+}
+
+fn store_code(error: CommitError) -> Code {
+    match error {
+        CommitError::Store(error) => error.code(),
+        CommitError::Conflict => panic!("a conflict"),
+    }
+}
+
+fn keys(connection: &mut redis::Connection) -> Vec<String> {
+    let mut keys: Vec<String> = connection.keys("*").unwrap();
+    keys.sort_unstable();
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms() {
+    let server = server(&[]);
+    for options in ["", "/3?prefix=other:&partitions=1"] {
+        let url = url(&server, options);
+        conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
+    }
+    let left = keys(&mut raw(&server));
+    assert_eq!(left, ["ff:store"], "deleted runs leave keys behind");
+    for options in ["/1", "/1?ttl_s=0&prefix=a:"] {
+        let url = url(&server, options);
+        conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_conforms() {
+    let server = server(&["--cluster-enabled", "yes"]);
+    let mut connection = raw(&server);
+    let _: () = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16383).query(&mut connection).unwrap();
+    let url = format!("redis+cluster://127.0.0.1:{}", server.port());
+    conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
+    conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
+
+    let r = run("r");
+    open_state(&url).await.unwrap().commit(&r, everything(&r, 0)).await.unwrap();
+    let slot =
+        |key: &String| -> u64 { redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query(&mut raw(&server)).unwrap() };
+    let keys: Vec<String> = keys(&mut connection).into_iter().filter(|key| key != "ff:store").collect();
+    assert_eq!(keys.len(), 4, "{keys:?}");
+    assert!(keys.iter().all(|key| slot(key) == slot(&keys[0])), "{keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_is_one_command() {
+    let server = server(&[]);
+    let (store, r) = (state(&server).await, run("r"));
+    store.commit(&r, everything(&r, 0)).await.unwrap();
+
+    let mut monitor = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    monitor.write_all(b"MONITOR\r\n").unwrap();
+    let mut lines = BufReader::new(monitor).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "+OK");
+    let committed = store.commit(&r, everything(&r, 1)).await.unwrap();
+    assert_eq!(committed, Committed { versions: vec![2], arrived: vec![2] });
+    let _: () = redis::cmd("ECHO").arg("the end").query(&mut raw(&server)).unwrap();
+
+    let commands: Vec<String> = lines.take_while(|line| !line.contains("the end")).collect();
+    let sent: Vec<&String> = commands.iter().filter(|line| !line.contains(" lua]")).collect();
+    let ours = sent.iter().filter(|line| !line.contains("\"CLIENT\"") && !line.contains("\"HELLO\"")).count();
+    assert_eq!(ours, 1, "{sent:?}");
+    assert!(sent[0].contains("\"EVALSHA\""), "{sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_waited_for_and_loses_nothing() {
+    let mut server = server(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (store, r) = (state(&server).await, run("r"));
+    let hasty = open_state(&url(&server, "?timeout_ms=3000")).await.unwrap();
+    for round in 0..3 {
+        store.commit(&r, everything(&r, round)).await.unwrap();
+        server.kill();
+        let reading = tokio::spawn({
+            let (store, r) = (store.clone(), r.clone());
+            async move { store.read(&r, &["x".into()]).await }
+        });
+        tokio::task::yield_now().await;
+        server.run();
+        let docs = reading.await.unwrap().unwrap();
+        assert_eq!(docs[0].as_ref().unwrap().version, round + 1);
+    }
+    server.kill();
+    let error = hasty.commit(&r, everything(&r, 3)).await.unwrap_err();
+    assert_eq!(store_code(error), Code::STORE_UNAVAILABLE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_not_waited_for_longer_than_the_timeout() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?timeout_ms=3000")).await.unwrap();
+    let r = run("r");
+    store.commit(&r, everything(&r, 0)).await.unwrap();
+    server.signal("STOP");
+    let started = Instant::now();
+    let error = store.commit(&r, everything(&r, 1)).await.unwrap_err();
+    assert_eq!(store_code(error), Code::STORE_UNAVAILABLE);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    server.signal("CONT");
+    // Whether the commit happened was unknown; now it is known.
+    let version = store.read(&r, &["x".into()]).await.unwrap()[0].as_ref().unwrap().version;
+    store.commit(&r, everything(&r, version)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_writes_says_why() {
+    let server = server(&[]);
+    let (store, r) = (state(&server).await, run("r"));
+    store.commit(&r, everything(&r, 0)).await.unwrap();
+    let mut connection = raw(&server);
+    let mut tell = |words: &[&str]| {
+        let mut command = redis::Cmd::new();
+        command.arg(words).query::<()>(&mut connection).unwrap();
+    };
+    let mut entry_only = everything(&r, 1);
+    entry_only.puts.clear();
+    for (broken, mended, code) in [
+        (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"], Code::STORE_FULL),
+        (["REPLICAOF", "127.0.0.1", "1", ""], ["REPLICAOF", "NO", "ONE", ""], Code::STORE_READ_ONLY),
+    ] {
+        let words = |words: [&'static str; 4]| words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        let before = store.read_all(&r).await.unwrap();
+        tell(&words(broken));
+        for change in [everything(&r, 1), entry_only.clone()] {
+            let error = store.commit(&r, change).await.unwrap_err();
+            assert_eq!(store_code(error.clone()), code, "{error}");
+        }
+        assert_eq!(store.read_all(&r).await.unwrap(), before);
+        assert_eq!(store.arrived(&r, "s").await.unwrap(), 1);
+        tell(&words(mended));
+    }
+    store.commit(&r, everything(&r, 1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_is_told_and_changes_nothing() {
+    let server = server(&[]);
+    let (store, r) = (open_state(&url(&server, "?partitions=1")).await.unwrap(), run("r"));
+    let mut connection = raw(&server);
+    let (key, set) = ("ff:{0}:run:r", "ff:{0}:run:r:s");
+    let garbage: [(&str, &[&str]); 6] = [
+        ("the run", &["SET", key, "x"]),
+        ("a set", &["SET", set, "x"]),
+        ("a version", &["HSET", key, "vx", "many"]),
+        ("a version too high", &["HSET", key, "vx", "99999999999999999999999"]),
+        ("the list", &["SET", "ff:{0}:runs", "x"]),
+        ("what is due", &["SET", "ff:{0}:due", "x"]),
+    ];
+    for (what, words) in garbage {
+        redis::Cmd::new().arg(words).query::<()>(&mut connection).unwrap();
+        let before = keys(&mut connection);
+        let mut change = everything(&r, 0);
+        change.puts[0].expect = Expect::Any;
+        let error = store.commit(&r, change).await.unwrap_err();
+        assert_eq!(store_code(error.clone()), Code::STORE_CORRUPT, "{what}: {error}");
+        assert_eq!(keys(&mut connection), before, "{what}");
+        store.delete(&r).await.ok();
+        let gone: Vec<&str> = vec![key, set, "ff:{0}:runs", "ff:{0}:due"];
+        connection.del::<_, ()>(gone).unwrap();
+    }
+    for fields in [&["vx", "1"][..], &["dx", "1"], &["vx", "no", "dx", "1"]] {
+        redis::Cmd::new().arg("HSET").arg(key).arg(fields).query::<()>(&mut connection).unwrap();
+        assert_eq!(store.read(&r, &["x".into()]).await.unwrap_err().code(), Code::STORE_CORRUPT, "{fields:?}");
+        assert_eq!(store.read_all(&r).await.unwrap_err().code(), Code::STORE_CORRUPT, "{fields:?}");
+        store.delete(&r).await.unwrap();
+    }
+    for text in ["", "nonsense", "flow digest running 1 - -", "\u{0}"] {
+        redis::Cmd::new().arg(&["HSET", key, "e", text]).query::<()>(&mut connection).unwrap();
+        assert_eq!(store.entry(&r).await.unwrap_err().code(), Code::STORE_CORRUPT, "{text:?}");
+    }
+    for (text, code) in [("hello", Code::STORE_CORRUPT), ("2 16", Code::STORE_NEWER), ("1 0", Code::STORE_CORRUPT)] {
+        connection.set::<_, _, ()>("ff:store", text).unwrap();
+        let error = open_state(&url(&server, "")).await.err().unwrap();
+        assert_eq!(error.code(), code, "{text}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_enter_is_told_without_the_password() {
+    let server = server(&["--requirepass", "open sesame"]);
+    let address = |user: &str| format!("redis://{user}127.0.0.1:{}/0?timeout_ms=2000", server.port());
+    for user in ["", ":secret@", "somebody:secret@"] {
+        let error = open_state(&address(user)).await.err().unwrap();
+        assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        assert!(error.to_string().contains(&server.port().to_string()), "{error}");
+    }
+    open_state(&address(":open%20sesame@")).await.unwrap();
+    let error = open_state(&format!("redis://u:secret@127.0.0.1:{}?timeout_ms=200", free_port())).await.err().unwrap();
+    assert_eq!(error.code(), Code::STORE_UNAVAILABLE);
+    assert!(!error.to_string().contains("secret"), "{error}");
+    for bad in [
+        "redis://",
+        "redis://u:secret@h:x",
+        "redis://u:secret@a,b",
+        "redis+sentinel://u:secret@a",
+        "redis://u:secret@a?ca=b",
+    ] {
+        let error = open_state(bad).await.err().unwrap();
+        assert_eq!(error.code(), Code::BAD_STORE_URL, "{bad}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_nobody_forgets_expires() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?partitions=1")).await.unwrap();
+    let mut connection = raw(&server);
+    let (key, set) = ("ff:{0}:run:r", "ff:{0}:run:r:s");
+    let mut ttls = || -> Vec<i64> { [key, set].iter().map(|key| connection.ttl(*key).unwrap()).collect() };
+    let r = run("r");
+    store.commit(&r, everything(&r, 0)).await.unwrap();
+    assert_eq!(ttls(), [-1, -1]);
+    let ended = |due| Change { entry: Some(entry(&r, due, Some(6))), ..Change::default() };
+    // A due time in the past counts as now.
+    store.commit(&r, ended(Some(7))).await.unwrap();
+    assert!(ttls().iter().all(|ttl| (3500..=3600).contains(ttl)), "{:?}", ttls());
+    store.commit(&r, everything(&r, 1)).await.unwrap();
+    assert_eq!(ttls(), [-1, -1], "a run that goes on does not expire");
+    store.commit(&r, ended(Some(7))).await.unwrap();
+    let arrival = Arrival { set: "late".into(), member: "m".into(), bytes: Bytes::new() };
+    store.commit(&r, Change { arrivals: vec![arrival], ..Change::default() }).await.unwrap();
+    assert!(connection.ttl::<_, i64>("ff:{0}:run:r:late").unwrap() > 3500);
+
+    connection.del::<_, ()>(key).unwrap();
+    let all = RunQuery { flow: None, status: None, limit: 10 };
+    assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 1);
+    assert_eq!(store.due(u64::MAX >> 12, 10).await.unwrap(), []);
+    assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 0);
+    assert_eq!(store.runs(&all).await.unwrap(), []);
+    assert_eq!(connection.zcard::<_, u64>("ff:{0}:runs").unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lists_are_read_page_by_page() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?partitions=3")).await.unwrap();
+    let commits = (0..4000_u64).map(|n| {
+        let (store, r) = (store.clone(), run(&format!("r{n}")));
+        let flow = FlowName::new(if n % 1000 == 0 { "rare" } else { "flow" }).unwrap();
+        let entry = RunEntry { started: n / 2, flow, ..entry(&r, None, None) };
+        async move { store.commit(&r, Change { entry: Some(entry), ..Change::default() }).await.unwrap() }
+    });
+    futures_util::future::join_all(commits).await;
+    let query = |flow: Option<&str>, limit| RunQuery {
+        flow: flow.map(|flow| FlowName::new(flow).unwrap()),
+        status: None,
+        limit,
+    };
+    let all = store.runs(&query(None, usize::MAX)).await.unwrap();
+    assert_eq!(all.len(), 4000);
+    assert!(all.windows(2).all(|pair| (pair[0].started, &pair[0].run) > (pair[1].started, &pair[1].run)));
+    assert_eq!(store.runs(&query(None, 1500)).await.unwrap(), all[..1500]);
+    let rare = store.runs(&query(Some("rare"), 3)).await.unwrap();
+    assert_eq!(rare.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r3000", "r2000", "r1000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_lives_as_long_as_its_ttl() {
+    let server = server(&[]);
+    let key = DataKey::new(run("r"), "x").unwrap();
+    let mut connection = raw(&server);
+    for (options, ttl) in [("", 30 * 24 * 3600), ("?ttl_s=60", 60), ("?ttl_s=0", -1)] {
+        open_data(&url(&server, options)).await.unwrap().put(&key, "1".into()).await.unwrap();
+        let left: i64 = connection.ttl("ff:data:{r}").unwrap();
+        assert!((ttl - 5..=ttl).contains(&left), "{options}: {left}");
+    }
+    connection.set::<_, _, ()>("ff:data:{r}", "garbage").unwrap();
+    let error = open_data(&url(&server, "")).await.unwrap().get(&key).await.unwrap_err();
+    assert_eq!(error.code(), Code::STORE_CORRUPT);
+}

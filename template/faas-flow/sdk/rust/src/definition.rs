@@ -1,0 +1,136 @@
+//! What a flow says about itself, as plain data. Its JSON form is that of the host's own definition.
+
+use crate::{Backoff, Exhausted};
+use serde::Serialize;
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Definition {
+    pub dag: Dag,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finally: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_exhausted: Exhausted,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Dag {
+    pub nodes: Vec<Node>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<Edge>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aggregate_inputs: Vec<AggregateInputs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregate_ends: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct AggregateInputs {
+    pub node: String,
+    pub aggregator: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Node {
+    pub id: String,
+    #[serde(flatten)]
+    pub kind: NodeKind,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NodeKind {
+    Operations(Operations),
+    SubDag(Dag),
+    Condition(Branches),
+    ForEach(Branches),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Operations {
+    pub list: Vec<Operation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Backoff>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Operation {
+    Apply(Call),
+    Request(Call),
+    Modify(String),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Call {
+    pub target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Backoff>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retry_on: Vec<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Branches {
+    pub handler: String,
+    pub dags: Vec<Branch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregator: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub carries_nothing: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Branch {
+    pub key: String,
+    pub dag: Dag,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Edge {
+    pub from: String,
+    pub to: String,
+    #[serde(skip_serializing_if = "is_default")]
+    pub carries: Carries,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Carries {
+    #[default]
+    Output,
+    Nothing,
+    Forwarded(String),
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

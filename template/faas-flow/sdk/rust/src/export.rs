@@ -1,0 +1,234 @@
+//! The component's side of the contract: plays a recorded definition to the host, and hands the host's calls to the
+//! flow's closures.
+//!
+//! An instance serves one run, so the closures of its first call serve the later ones too: the context that they
+//! captured is that of their run.
+
+use crate::definition as plain;
+use crate::handler::Handlers;
+use crate::record::record;
+use crate::{Context, Exhausted, Failure, Inputs, Level, Outcome, Request, Response, Result, State, Workflow};
+use bindings::exports::faas_flow::flow::{definition, handlers};
+use bindings::faas_flow::flow::{builder, context, types};
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+#[allow(missing_docs, unsafe_code, clippy::all)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "flow",
+        pub_export_macro: true,
+        export_macro_name: "export_bindings",
+        default_bindings_module: "faas_flow::export::bindings",
+    });
+}
+
+/// The author's function, as a type.
+pub trait Define {
+    /// Describes the flow.
+    fn define(workflow: &mut Workflow, context: &Context) -> Result;
+}
+
+fn flow<T: Define>() -> Result<(plain::Definition, Handlers)> {
+    std::panic::set_hook(Box::new(|panic| context::log(context::Level::Error, &panic.to_string())));
+    record(T::define, &Context { host: Host })
+}
+
+thread_local! {
+    static HANDLERS: OnceCell<Rc<Handlers>> = const { OnceCell::new() };
+}
+
+fn closures<T: Define>() -> Result<Rc<Handlers>, types::Failure> {
+    if let Some(handlers) = HANDLERS.with(|kept| kept.get().cloned()) {
+        return Ok(handlers);
+    }
+    let handlers = Rc::new(flow::<T>()?.1);
+    Ok(HANDLERS.with(|kept| kept.get_or_init(|| handlers).clone()))
+}
+
+impl<T: Define> definition::Guest for T {
+    fn define(workflow: builder::Workflow) -> Result<(), String> {
+        let (definition, _) = flow::<T>().map_err(|failure| failure.to_string())?;
+        workflow.handlers(&definition.handlers);
+        definition.on_failure.iter().for_each(|id| workflow.on_failure(id));
+        definition.finally.iter().for_each(|id| workflow.finally(id));
+        definition.deadline_ms.iter().for_each(|ms| workflow.deadline(*ms));
+        if definition.on_exhausted == Exhausted::Pause {
+            workflow.on_exhausted(types::Exhausted::Pause);
+        }
+        play_dag(&workflow.dag(), &definition.dag);
+        Ok(())
+    }
+}
+
+fn play_dag(host: &builder::Dag, dag: &plain::Dag) {
+    for node in &dag.nodes {
+        match &node.kind {
+            plain::NodeKind::Operations(operations) => play_operations(&host.node(&node.id), operations),
+            plain::NodeKind::SubDag(inner) => play_dag(&host.sub_dag(&node.id), inner),
+            plain::NodeKind::Condition(branches) => {
+                let host = host.condition(&node.id, &branches.handler);
+                branches.dags.iter().for_each(|branch| play_dag(&host.branch(&branch.key), &branch.dag));
+                play_branches(&host, branches);
+            }
+            plain::NodeKind::ForEach(branches) => {
+                let host = host.for_each(&node.id, &branches.handler);
+                branches.dags.iter().for_each(|branch| play_dag(&host.each(), &branch.dag));
+                play_branches(&host, branches);
+            }
+        }
+    }
+    for edge in &dag.edges {
+        let carries = match &edge.carries {
+            plain::Carries::Output => types::Carries::Output,
+            plain::Carries::Nothing => types::Carries::Nothing,
+            plain::Carries::Forwarded(id) => types::Carries::Forwarded(id.clone()),
+        };
+        host.edge(&edge.from, &edge.to, &carries);
+    }
+    dag.aggregate_inputs.iter().for_each(|inputs| host.aggregate_inputs(&inputs.node, &inputs.aggregator));
+    dag.aggregate_ends.iter().for_each(|id| host.aggregate_ends(id));
+}
+
+fn play_operations(host: &builder::Node, operations: &plain::Operations) {
+    for operation in &operations.list {
+        match operation {
+            plain::Operation::Apply(call) => play_call(&host.apply(&call.target), call),
+            plain::Operation::Request(call) => play_call(&host.request(&call.target), call),
+            plain::Operation::Modify(id) => host.modify(id),
+        }
+    }
+    operations.retry.iter().for_each(|policy| host.retry((*policy).into()));
+    operations.timeout_ms.iter().for_each(|ms| host.timeout(*ms));
+}
+
+fn play_call(host: &builder::Call, call: &plain::Call) {
+    call.method.iter().for_each(|name| host.method(name));
+    call.headers.iter().for_each(|(name, value)| host.header(name, value));
+    call.query.iter().for_each(|(name, value)| host.query(name, value));
+    call.prepare.iter().for_each(|id| host.prepare(id));
+    call.receive.iter().for_each(|id| host.receive(id));
+    call.recover.iter().for_each(|id| host.recover(id));
+    call.retry.iter().for_each(|policy| host.retry((*policy).into()));
+    if !call.retry_on.is_empty() {
+        host.retry_on(&call.retry_on);
+    }
+    call.timeout_ms.iter().for_each(|ms| host.timeout(*ms));
+}
+
+fn play_branches(host: &builder::Branches, branches: &plain::Branches) {
+    branches.aggregator.iter().for_each(|id| host.aggregate(id));
+    if branches.carries_nothing {
+        host.carries_nothing();
+    }
+    branches.max_parallel.iter().for_each(|count| host.max_parallel(*count));
+}
+
+impl<T: Define> handlers::Guest for T {
+    fn modify(id: String, data: Vec<u8>) -> Result<Vec<u8>, types::Failure> {
+        Ok(closures::<T>()?.modify(&id, data)?)
+    }
+    fn aggregate(id: String, inputs: types::Named) -> Result<Vec<u8>, types::Failure> {
+        Ok(closures::<T>()?.aggregate(&id, Inputs(inputs))?)
+    }
+    fn condition(id: String, data: Vec<u8>) -> Result<Vec<String>, types::Failure> {
+        Ok(closures::<T>()?.condition(&id, data)?)
+    }
+    fn for_each(id: String, data: Vec<u8>) -> Result<types::Named, types::Failure> {
+        Ok(closures::<T>()?.for_each(&id, data)?)
+    }
+    fn forward(id: String, data: Vec<u8>) -> Result<Vec<u8>, types::Failure> {
+        Ok(closures::<T>()?.forward(&id, data)?)
+    }
+    fn prepare(id: String, request: types::HttpRequest) -> Result<types::HttpRequest, types::Failure> {
+        let types::HttpRequest { method, url, headers, body } = request;
+        let Request { method, url, headers, body } =
+            closures::<T>()?.prepare(&id, Request { method, url, headers, body })?;
+        Ok(types::HttpRequest { method, url, headers, body })
+    }
+    fn receive(id: String, response: types::HttpResponse) -> Result<Vec<u8>, types::Failure> {
+        let types::HttpResponse { status, headers, body } = response;
+        Ok(closures::<T>()?.receive(&id, Response { status, headers, body })?)
+    }
+    fn recover(id: String, error: String) -> Result<Vec<u8>, types::Failure> {
+        Ok(closures::<T>()?.recover(&id, error)?)
+    }
+    fn finally(id: String, outcome: types::Outcome) -> Result<(), types::Failure> {
+        let outcome = match outcome {
+            types::Outcome::Success => Outcome::Success,
+            types::Outcome::Failure => Outcome::Failure,
+        };
+        Ok(closures::<T>()?.finally(&id, outcome)?)
+    }
+}
+
+impl From<Failure> for types::Failure {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Retry(message) => Self::Retry(message),
+            Failure::Reject(message) => Self::Reject(message),
+        }
+    }
+}
+
+impl From<crate::Backoff> for types::Backoff {
+    fn from(policy: crate::Backoff) -> Self {
+        let crate::Backoff { attempts, first_delay_ms, factor, max_delay_ms } = policy;
+        Self { attempts, first_delay_ms, factor, max_delay_ms }
+    }
+}
+
+/// The context that the host offers.
+#[derive(Clone, Copy)]
+pub(crate) struct Host;
+
+impl Host {
+    pub(crate) fn request_id(&self) -> String {
+        context::request_id()
+    }
+    pub(crate) fn flow_name(&self) -> String {
+        context::flow_name()
+    }
+    pub(crate) fn node(&self) -> String {
+        context::node()
+    }
+    pub(crate) fn state(&self) -> State {
+        match context::state() {
+            context::RunState::Running => State::Running,
+            context::RunState::Paused => State::Paused,
+            context::RunState::Stopped => State::Stopped,
+            context::RunState::Succeeded => State::Succeeded,
+            context::RunState::Failed => State::Failed,
+        }
+    }
+    pub(crate) fn query(&self, name: &str) -> Vec<String> {
+        context::query(name)
+    }
+    pub(crate) fn header(&self, name: &str) -> Vec<String> {
+        context::header(name)
+    }
+    pub(crate) fn inputs(&self) -> Inputs {
+        Inputs(context::inputs())
+    }
+    // A store that cannot be read now may be readable soon; a refused key stays refused.
+    pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        context::get(key).map_err(Failure::Retry)
+    }
+    pub(crate) fn set(&self, key: &str, value: Vec<u8>) -> Result {
+        context::set(key, &value).map_err(Failure::Reject)
+    }
+    pub(crate) fn delete(&self, key: &str) -> Result {
+        context::delete(key).map_err(Failure::Reject)
+    }
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        let level = match level {
+            Level::Trace => context::Level::Trace,
+            Level::Debug => context::Level::Debug,
+            Level::Info => context::Level::Info,
+            Level::Warn => context::Level::Warn,
+            Level::Error => context::Level::Error,
+        };
+        context::log(level, message);
+    }
+}

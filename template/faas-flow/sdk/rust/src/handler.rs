@@ -1,0 +1,81 @@
+//! A flow's closures by their ids.
+
+use crate::{Failure, Inputs, Outcome, Request, Response, Result};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+pub(crate) type Data = Vec<u8>;
+pub(crate) type Modify = Rc<dyn Fn(Data) -> Result<Data>>;
+pub(crate) type Aggregate = Rc<dyn Fn(Inputs) -> Result<Data>>;
+pub(crate) type Choose = Rc<dyn Fn(Data) -> Result<Vec<String>>>;
+pub(crate) type Split = Rc<dyn Fn(Data) -> Result<Vec<(String, Data)>>>;
+pub(crate) type Prepare = Rc<dyn Fn(Request) -> Result<Request>>;
+pub(crate) type Receive = Rc<dyn Fn(Response) -> Result<Data>>;
+pub(crate) type Recover = Rc<dyn Fn(String) -> Result<Data>>;
+pub(crate) type Finally = Rc<dyn Fn(Outcome) -> Result>;
+
+#[derive(Clone)]
+pub(crate) enum Handler {
+    Modify(Modify),
+    Aggregate(Aggregate),
+    Condition(Choose),
+    ForEach(Split),
+    Forward(Modify),
+    Prepare(Prepare),
+    Receive(Receive),
+    Recover(Recover),
+    Finally(Finally),
+}
+
+impl Handler {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Modify(_) => "modify",
+            Self::Aggregate(_) => "aggregate",
+            Self::Condition(_) => "condition",
+            Self::ForEach(_) => "for-each",
+            Self::Forward(_) => "forward",
+            Self::Prepare(_) => "prepare",
+            Self::Receive(_) => "receive",
+            Self::Recover(_) => "recover",
+            Self::Finally(_) => "finally",
+        }
+    }
+}
+
+/// Every closure of a flow.
+#[derive(Default)]
+pub(crate) struct Handlers(pub(crate) BTreeMap<String, Handler>);
+
+/// One function per kind: finds the closure of that id and kind, and calls it.
+macro_rules! call {
+    ($($name:ident, $variant:ident, $word:literal: $input:ty => $output:ty;)*) => {
+        impl Handlers {
+            $(pub(crate) fn $name(&self, id: &str, input: $input) -> Result<$output> {
+                match self.0.get(id) {
+                    Some(Handler::$variant(run)) => run(input),
+                    other => Err(no_such(id, $word, other)),
+                }
+            })*
+        }
+    };
+}
+
+call! {
+    modify, Modify, "modify": Data => Data;
+    aggregate, Aggregate, "aggregate": Inputs => Data;
+    condition, Condition, "condition": Data => Vec<String>;
+    for_each, ForEach, "for-each": Data => Vec<(String, Data)>;
+    forward, Forward, "forward": Data => Data;
+    prepare, Prepare, "prepare": Request => Request;
+    receive, Receive, "receive": Response => Data;
+    recover, Recover, "recover": String => Data;
+    finally, Finally, "finally": Outcome => ();
+}
+
+fn no_such(id: &str, wanted: &str, found: Option<&Handler>) -> Failure {
+    Failure::Reject(match found {
+        Some(other) => format!("handler `{id}` is called as {wanted}, but is of the kind {}", other.kind()),
+        None => format!("the flow has no handler `{id}`"),
+    })
+}

@@ -1,0 +1,360 @@
+//! The HTTP surface of a flow, through a real server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod harness;
+
+use faas_flow_core::{FlowName, RunId};
+use faas_flow_host::events::{Event, Keys, SIGNATURE, Signed, TIME};
+use harness::{Answer, Serve, Server, script};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+
+const CHAIN: &str = "/function/async-chain";
+const SECRET: &str = "the secret of these tests";
+const TOKEN: &str = "the token of these tests";
+
+fn chain() -> Serve {
+    let serve = Serve::flows(&["async-chain", "sync-chain"]).function("func1", "echo").function("func2", "echo");
+    serve.function("fake-storage", "echo")
+}
+
+/// A chain whose second function waits for a file.
+fn gated(folder: &Path) -> Serve {
+    let body = "cat > input; touch begun; until [ -e gate ]; do [ -e input ] || exit 1; sleep 0.02; done; cat input";
+    let slow = script(folder, "slow.sh", &format!("cd '{}'; {body}", folder.display()));
+    let serve = Serve::flows(&["async-chain"]).function("func1", "echo").function("func2", slow);
+    serve.function("fake-storage", "echo")
+}
+
+async fn begun(folder: &Path) {
+    while !folder.join("begun").exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+fn open_gate(folder: &Path) {
+    fs::write(folder.join("gate"), "").unwrap();
+}
+
+/// A folder of secrets.
+fn secrets(names: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (name, secret) in names {
+        fs::write(folder.path().join(name), secret).unwrap();
+    }
+    folder
+}
+
+fn with_id(server: &Server, path: &str, id: &str, body: &str) -> RequestBuilder {
+    server.request(path, body.to_owned()).header("X-Faas-Flow-Reqid", id)
+}
+
+async fn state(server: &Server, id: &str) -> Value {
+    let request = server.client.get(server.url(&format!("{CHAIN}/flow/{id}/state")));
+    serde_json::from_str(&server.send(request.header("Accept", "application/json")).await.ok()).unwrap()
+}
+
+async fn metric(server: &Server, line: &str) -> u64 {
+    let metrics = server.get("/_/metrics").await.ok();
+    let value = metrics.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("{line} is not in {metrics}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_same_request_id_twice_is_the_same_run() {
+    let server = chain().start();
+    let first = server.send(with_id(&server, CHAIN, "my_run-1", "hi")).await;
+    assert_eq!((first.status, first.id.as_deref()), (202, Some("my_run-1")));
+    let second = server.send(with_id(&server, CHAIN, "my_run-1", "hi")).await;
+    assert_eq!((second.status, second.id.as_deref()), (202, Some("my_run-1")));
+    let waited = server.send(with_id(&server, CHAIN, "my_run-1", "hi").header("X-Faas-Flow-Wait", "60s")).await;
+    assert_eq!(waited.ok(), "you said \"hi\"");
+    let attempts = server.shown("my_run-1")["nodes"][0]["attempts"].as_array().unwrap().len();
+    assert_eq!(attempts, 1);
+
+    let other_body = server.send(with_id(&server, CHAIN, "my_run-1", "ho")).await;
+    assert!(other_body.failed(409, "FF0215").contains("another body"));
+    let other_flow = server.send(with_id(&server, "/function/sync-chain", "my_run-1", "hi")).await;
+    assert!(other_flow.failed(409, "FF0215").contains("another flow"));
+}
+
+#[tokio::test]
+async fn of_many_requests_with_one_id_one_run_comes() {
+    let server = chain().start();
+    let sent = (0..8).map(|_| server.send(with_id(&server, CHAIN, "twins", "hi").header("X-Faas-Flow-Wait", "60s")));
+    let mut answers = Vec::new();
+    let mut sent: Vec<_> = sent.map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        sent.retain_mut(|answer| match answer.as_mut().poll(context) {
+            std::task::Poll::Ready(answer) => {
+                answers.push(answer);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if sent.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    for answer in answers {
+        assert_eq!(answer.ok(), "you said \"hi\"");
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_paused_resumed_and_stopped_by_path_and_by_query() {
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).start();
+    server.send(with_id(&server, CHAIN, "r", "hi")).await;
+    begun(folder.path()).await;
+    assert_eq!(state(&server, "r").await["state"], "running");
+    assert_eq!(server.get(&format!("{CHAIN}?state=r")).await.ok(), "RUNNING");
+
+    assert_eq!(server.post(&format!("{CHAIN}/flow/r/pause"), "").await.ok(), "Successfully paused request r");
+    assert_eq!(server.get(&format!("{CHAIN}/flow/r/state")).await.ok(), "PAUSED");
+    open_gate(folder.path());
+    assert_eq!(server.get(&format!("{CHAIN}/flow/r/result")).await.status, 202);
+    assert_eq!(server.get(&format!("{CHAIN}?resume-flow=r")).await.ok(), "Successfully resumed request r");
+    assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+    assert_eq!(server.get(&format!("{CHAIN}?state=r")).await.ok(), "FINISHED");
+    server.post(&format!("{CHAIN}/flow/r/pause"), "").await.failed(409, "FF0222");
+
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).start();
+    server.send(with_id(&server, CHAIN, "s", "hi")).await;
+    begun(folder.path()).await;
+    assert_eq!(server.get(&format!("{CHAIN}?stop-flow=s")).await.ok(), "Successfully stopped request s");
+    server.result_of("async-chain", "s").await.failed(409, "FF0211");
+    assert_eq!(state(&server, "s").await["state"], "stopped");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_leads_to_the_result() {
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).start();
+    let request = with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "50ms");
+    let accepted = request.send().await.unwrap();
+    assert_eq!(accepted.status(), 202);
+    let location = accepted.headers()["location"].to_str().unwrap().to_owned();
+    open_gate(folder.path());
+    let result = server.client.get(server.url(&location)).header("X-Faas-Flow-Wait", "60s");
+    let result = result.send().await.unwrap();
+    assert_eq!(result.headers()["x-faas-flow-state"], "succeeded");
+    assert_eq!(result.text().await.unwrap(), "you said \"hi\"");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_as_the_caller_reads_it() {
+    let server = chain().start();
+    let request = |path: &str| server.client.get(server.url(path));
+    let answer =
+        request("/function/nobody").header("Accept", "text/html, application/json;q=0.9").send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(problem["code"], "FF0214");
+    assert!(problem["message"].as_str().unwrap().contains("nobody"));
+    let text = server.get("/function/nobody").await.failed(404, "FF0214");
+    assert!(text.starts_with("FF0214: ") && text.ends_with('\n') && text.lines().count() == 1, "{text}");
+}
+
+#[tokio::test]
+async fn each_route_takes_its_methods_only() {
+    let server = chain().start();
+    for (path, method, allow) in [
+        (CHAIN.to_owned(), Method::DELETE, "GET, POST"),
+        (CHAIN.to_owned(), Method::PUT, "GET, POST"),
+        (format!("{CHAIN}/flow/r/forward"), Method::GET, "POST"),
+        (format!("{CHAIN}/flow/r/rerun"), Method::GET, "POST"),
+        (format!("{CHAIN}/flow/r/stop"), Method::DELETE, "GET, POST"),
+        (format!("{CHAIN}/flow/r/result"), Method::POST, "GET"),
+        ("/_/health".to_owned(), Method::POST, "GET"),
+        ("/".to_owned(), Method::POST, "GET"),
+    ] {
+        let answer = server.client.request(method.clone(), server.url(&path)).send().await.unwrap();
+        assert_eq!(answer.status(), 405, "{method} {path}");
+        assert_eq!(answer.headers()["allow"], allow, "{method} {path}");
+        assert_eq!(answer.headers()["x-faas-flow-error"], "FF0509");
+    }
+}
+
+#[tokio::test]
+async fn impossible_ids_are_refused_wherever_they_come() {
+    let server = chain().start();
+    let long = "x".repeat(10 * 1024);
+    for id in ["a%2Fb", "a.b", "%00", "a%0Ab", "%FF", "a%20b", &long] {
+        for what in ["state", "result", "pause", "resume", "stop", "forward", "rerun"] {
+            let method = if what == "result" { Method::GET } else { Method::POST };
+            let request = server.client.request(method, server.url(&format!("{CHAIN}/flow/{id}/{what}?node=n1")));
+            server.send(request).await.failed(400, "FF0213");
+        }
+        for query in ["state", "pause-flow", "resume-flow", "stop-flow"] {
+            server.get(&format!("{CHAIN}?{query}={id}")).await.failed(400, "FF0213");
+        }
+    }
+    for path in ["flow/a/b/state", "flow/r/dance", "flow", "flow/r", "else/where", "flow/r/state/"] {
+        server.get(&format!("{CHAIN}/{path}")).await.failed(404, "FF0508");
+    }
+    for what in ["state", "result"] {
+        server.get(&format!("{CHAIN}/flow/nothing/{what}")).await.failed(404, "FF0212");
+    }
+    for what in ["pause", "resume", "stop", "rerun?node=n1"] {
+        server.post(&format!("{CHAIN}/flow/nothing/{what}"), "").await.failed(404, "FF0212");
+    }
+    server.post(&format!("{CHAIN}/flow/nothing/rerun"), "").await.failed(400, "FF0217");
+    for node in ["", "a//b", "a[", "%00"] {
+        server.post(&format!("{CHAIN}/flow/nothing/rerun?node={node}"), "").await.failed(400, "FF0217");
+    }
+}
+
+#[tokio::test]
+async fn the_runs_of_one_flow_are_not_those_of_another() {
+    let server = chain().start();
+    server.send(with_id(&server, CHAIN, "mine", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    let other = "/function/sync-chain";
+    for what in ["state", "result"] {
+        server.get(&format!("{other}/flow/mine/{what}")).await.failed(404, "FF0212");
+    }
+    server.post(&format!("{other}/flow/mine/stop"), "").await.failed(404, "FF0212");
+}
+
+#[tokio::test]
+async fn callbacks_go_to_allowed_hosts_only() {
+    let server = chain().with("--callback-host", "hooks.example").start();
+    let call = |url: &str| server.send(server.request(CHAIN, "hi").header("X-Faas-Flow-Callback-Url", url));
+    for bad in ["nowhere", "ftp://hooks.example/", "http://127.0.0.1:1/", "http://u:p@hooks.example/"] {
+        call(bad).await.failed(400, "FF0507");
+    }
+    assert_eq!(call("").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_callback_is_delivered_signed_and_counted() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let hook = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| async move {
+        let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+        sender.send((header("x-faas-flow-reqid"), header("x-hub-signature-256"), body)).unwrap();
+    });
+    tokio::spawn(async move { axum::serve(listener, hook).await });
+    let secrets = secrets(&[("faasflow-hmac-secret", SECRET)]);
+    let server = chain().with("--callback-host", &address.to_string());
+    let server = server.with("--secrets", secrets.path().to_str().unwrap()).start();
+    let request = with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Callback-Url", format!("http://{address}/h"));
+    let accepted = request.send().await.unwrap();
+    assert_eq!(accepted.headers()["x-faas-flow-callback-url"], format!("http://{address}/h"));
+    let (run, signature, body) = receiver.recv().await.unwrap();
+    assert_eq!((run.as_str(), body.as_str()), ("r", "you said \"hi\""));
+    Keys::new(SECRET, None).unwrap().verify_hub(body.as_bytes(), Some(&signature), None).unwrap();
+    while metric(&server, "faas_flow_callbacks_total{end=\"delivered\"}").await == 0 {}
+}
+
+#[tokio::test]
+async fn changing_runs_needs_the_token_where_there_is_one() {
+    let secrets = secrets(&[("faasflow-admin-token", TOKEN)]);
+    let server = chain().with("--secrets", secrets.path().to_str().unwrap()).start();
+    server.send(with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    for path in ["flow/r/pause", "flow/r/resume", "flow/r/stop", "flow/r/rerun?node=n1", "?stop-flow=r"] {
+        let post = || server.request(&format!("{CHAIN}/{path}"), "");
+        server.send(post()).await.failed(401, "FF0506");
+        server.send(post().bearer_auth("another token of that length")).await.failed(401, "FF0506");
+        assert_ne!(server.send(post().bearer_auth(TOKEN)).await.status, 401, "{path}");
+    }
+    server.get(&format!("{CHAIN}/flow/r/state")).await.ok();
+}
+
+#[tokio::test]
+async fn requests_are_authenticated_where_that_is_asked_for() {
+    let secrets = secrets(&[("faasflow-hmac-secret", "It's a Secret to Everybody")]);
+    let server = chain().with("--secrets", secrets.path().to_str().unwrap());
+    let server = server.flag("--authenticate-requests").start();
+    let body = "Hello, World!";
+    server.post(CHAIN, body).await.failed(401, "FF0501");
+    let signed = |value: &str| server.request(CHAIN, body).header("X-Hub-Signature-256", value);
+    server.send(signed("sha256=00")).await.failed(401, "FF0502");
+    // GitHub's documented example.
+    let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    assert_eq!(server.send(signed(right).header("X-Faas-Flow-Wait", "60s")).await.ok(), format!("you said \"{body}\""));
+}
+
+/// An event as a replica sends it.
+fn event(server: &Server, keys: &Keys, run: &str, about: &str, path: &str, age: u64) -> RequestBuilder {
+    let body = serde_json::json!({ "run": about, "path": path }).to_string();
+    let target = Event::target(&FlowName::new("async-chain").unwrap(), &RunId::new(run).unwrap());
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 - age;
+    let signed = Signed { method: "POST", path: &target, run, body: body.as_bytes() };
+    let signature = keys.sign(&signed, time);
+    server.request(&target, body).header(SIGNATURE, signature).header(TIME, time.to_string())
+}
+
+#[tokio::test]
+async fn events_that_are_not_right_change_nothing_and_are_counted() {
+    let secrets = secrets(&[("faasflow-hmac-secret", SECRET)]);
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).with("--secrets", secrets.path().to_str().unwrap()).start();
+    let (keys, other) = (Keys::new(SECRET, None).unwrap(), Keys::new("another secret, as long", None).unwrap());
+    server.send(with_id(&server, CHAIN, "r", "hi")).await;
+    begun(folder.path()).await;
+    let before = server.shown("r");
+    let ignored = |reason: &'static str| {
+        let server = &server;
+        async move { metric(server, &format!("faas_flow_events_ignored_total{{reason=\"{reason}\"}}")).await }
+    };
+    let forward = format!("{CHAIN}/flow/r/forward");
+    let send = |request: RequestBuilder| server.send(request);
+
+    server.post(&forward, r#"{"run":"r","path":"n3"}"#).await.failed(401, "FF0501");
+    assert_eq!(ignored("unsigned").await, 1);
+    send(event(&server, &other, "r", "r", "n3", 0)).await.failed(401, "FF0502");
+    // Another body, another run, another flow than was signed.
+    send(event(&server, &keys, "r", "r", "n3", 0).body(r#"{"run":"r","path":"n2"}"#)).await.failed(401, "FF0502");
+    let moved = event(&server, &keys, "r", "r", "n3", 0).build().unwrap();
+    for path in [format!("{CHAIN}/flow/other/forward"), format!("{CHAIN}/flow/r-/forward")] {
+        let mut request = server.request(&path, moved.body().unwrap().as_bytes().unwrap().to_vec());
+        request = request.headers(moved.headers().clone());
+        send(request).await.failed(401, "FF0502");
+    }
+    assert_eq!(ignored("bad-signature").await, 4);
+    send(event(&server, &keys, "r", "r", "n3", 2 * 3600 * 1000)).await.failed(401, "FF0503");
+    assert_eq!(ignored("too-old").await, 1);
+    send(event(&server, &keys, "r", "other", "n3", 0)).await.failed(400, "FF0504");
+    assert_eq!(ignored("foreign-flow").await, 1);
+    for path in ["", "a//b", "\0", &"x".repeat(10 * 1024), &"x/".repeat(10 * 1024)] {
+        send(event(&server, &keys, "r", "r", path, 0)).await.failed(400, "FF0504");
+    }
+    assert_eq!(ignored("malformed").await, 5);
+    send(event(&server, &keys, "nothing", "nothing", "n3", 0)).await.failed(404, "FF0212");
+    assert_eq!(ignored("unknown-run").await, 1);
+    // Done, running, not ready, not there: and each of them again.
+    for path in ["n1", "n2", "n3", "n9", "C[c]/n1", "n1", "n2"] {
+        let Answer { status, body, .. } = send(event(&server, &keys, "r", "r", path, 0)).await;
+        assert!(status == 200 && body.starts_with("ignored: "), "{path}: {status} {body}");
+    }
+    assert_eq!(ignored("stale").await, 7);
+
+    let after = server.shown("r");
+    let nodes = |shown: &Value| -> Vec<(Value, usize)> {
+        let nodes = shown["nodes"].as_array().unwrap().iter();
+        nodes.map(|node| (node["progress"].clone(), node["attempts"].as_array().unwrap().len())).collect()
+    };
+    assert_eq!(nodes(&after), nodes(&before));
+    assert_eq!(metric(&server, "faas_flow_events_taken_total").await, 0);
+    open_gate(folder.path());
+    assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+    send(event(&server, &keys, "r", "r", "n3", 0)).await.ok();
+}
+
+#[tokio::test]
+async fn the_host_says_how_it_is() {
+    let server = chain().start();
+    assert_eq!(server.get("/_/health").await.ok(), "OK");
+    assert_eq!(server.get("/_/ready").await.ok(), "OK");
+    server.get("/_/nothing").await.failed(404, "FF0508");
+    let openapi: Value = serde_json::from_str(&server.get("/_/openapi.json").await.ok()).unwrap();
+    assert_eq!(openapi["openapi"], "3.1.0");
+    assert!(metric(&server, "faas_flow_requests_total{status=\"2xx\"}").await >= 3);
+    assert_eq!(metric(&server, "faas_flow_requests_total{status=\"4xx\"}").await, 1);
+}

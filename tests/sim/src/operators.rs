@@ -1,0 +1,49 @@
+//! People who pause runs, resume them, and stop one, each time on some replica.
+
+use crate::Job;
+use crate::replica::Cluster;
+use anyhow::Result;
+use axum::body::Body;
+use axum::http::Request;
+use faas_flow_core::RunId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest between two things that they ask for.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// What operators do while things go wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Operators {
+    /// How often they pause a run, and resume it later.
+    pub pauses: u32,
+    /// The number of the run that they stop.
+    pub stops: Option<usize>,
+}
+
+impl Operators {
+    pub async fn work(self, cluster: &Arc<Cluster>, runs: &[(RunId, Job)]) -> Result<()> {
+        for _ in 0..self.pauses {
+            let chosen = cluster.world().draw(runs.len() as u64);
+            let Some((run, job)) = runs.get(usize::try_from(chosen)?) else { continue };
+            for what in ["pause", "resume"] {
+                tokio::time::sleep(cluster.world().time(PAUSE)).await;
+                ask(cluster, *job, run, what).await?;
+            }
+        }
+        if let Some((run, job)) = self.stops.and_then(|number| runs.get(number)) {
+            tokio::time::sleep(cluster.world().time(PAUSE)).await;
+            ask(cluster, *job, run, "stop").await?;
+        }
+        Ok(())
+    }
+}
+
+/// Asks once. It may be refused, and nobody may answer.
+pub async fn ask(cluster: &Arc<Cluster>, job: Job, run: &RunId, what: &str) -> Result<()> {
+    let request = Request::post(format!("/function/{}/flow/{run}/{what}", job.flow)).body(Body::empty())?;
+    let answer = tokio::time::timeout(Duration::from_secs(20), cluster.send(request)).await;
+    let status = answer.ok().flatten().map_or_else(|| "no answer".to_owned(), |answer| answer.status().to_string());
+    cluster.world().note(format_args!("{what} {run}: {status}"));
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Whether a replica lives. One that does not has no effect any more: whatever it begins never ends.
+
+use crate::world::{Fault, World};
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// The longest that a step takes before and after its effect.
+const SLOW: Duration = Duration::from_millis(8);
+
+/// One replica's switch.
+pub struct Power {
+    pub name: String,
+    pub world: Arc<World>,
+    off: AtomicBool,
+    died: Notify,
+}
+
+impl Power {
+    pub fn new(name: String, world: Arc<World>) -> Arc<Self> {
+        Arc::new(Self { name, world, off: AtomicBool::new(false), died: Notify::new() })
+    }
+
+    pub fn is_on(&self) -> bool {
+        !self.off.load(Ordering::Relaxed)
+    }
+
+    /// The replica dies.
+    pub fn cut(&self) {
+        self.off.store(true, Ordering::Relaxed);
+        self.world.note(format_args!("{} dies", self.name));
+        self.died.notify_one();
+    }
+
+    /// Waits until it has died.
+    pub async fn dead(&self) {
+        while self.is_on() {
+            self.died.notified().await;
+        }
+    }
+
+    async fn pass(&self) {
+        if !self.is_on() {
+            pending().await
+        }
+    }
+
+    /// Takes a step of the replica: its effect is at one moment, with time before and after it, and perhaps a fault. Without an
+    /// answer, nothing tells whether the effect was.
+    pub async fn step<T>(&self, what: &str, effect: impl Future<Output = T>) -> Option<T> {
+        self.pass().await;
+        let fault = self.world.next_fault();
+        tokio::time::sleep(self.world.time(SLOW)).await;
+        self.pass().await;
+        match fault {
+            Some(fault) => self.world.note(format_args!("{} {what}: {fault:?}", self.name)),
+            None => self.world.note(format_args!("{} {what}", self.name)),
+        }
+        match fault {
+            Some(Fault::CrashBefore) => self.cut(),
+            Some(Fault::FailBefore) => return None,
+            _ => {}
+        }
+        self.pass().await;
+        let done = effect.await;
+        if fault == Some(Fault::CrashAfter) {
+            self.cut();
+        }
+        tokio::time::sleep(self.world.time(SLOW)).await;
+        self.pass().await;
+        (fault != Some(Fault::FailAfter)).then_some(done)
+    }
+}

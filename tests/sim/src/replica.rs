@@ -1,0 +1,228 @@
+//! Three replicas, the gateway between them, and their deaths.
+
+use crate::network::{Steps, Wires};
+use crate::power::Power;
+use crate::stores::{Data, Ledger, State};
+use crate::swaps::Versions;
+use crate::world::World;
+use anyhow::Result;
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Response};
+use bytes::Bytes;
+use faas_flow_gateway::{Config, Faults as QueueFaults, Function, Gateway, Profile, Unreachable};
+use faas_flow_host::events::{GatewayEvents, Keys};
+use faas_flow_host::{Clock, Flow, Functions, Guards, Host, Parts, Settings, router};
+use faas_flow_store::{DataStore, StateStore, open_data, open_state};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tower::ServiceExt;
+
+const REPLICAS: usize = 3;
+
+/// What all replicas share.
+pub struct Common {
+    world: Arc<World>,
+    settings: Settings,
+    flows: Vec<Flow>,
+    /// The versions of the flow that is swapped: the replicas come with the first one.
+    versions: Option<Arc<Versions>>,
+    keys: Keys,
+    clock: Clock,
+    state: Arc<dyn StateStore>,
+    data: Arc<dyn DataStore>,
+    ledger: Arc<Ledger>,
+    steps: Arc<Steps>,
+    gateway: Arc<Gateway>,
+    /// All that ever began.
+    hosts: Mutex<Vec<Arc<Host>>>,
+}
+
+struct Replica {
+    power: Arc<Power>,
+    router: Router,
+}
+
+/// The replicas that are there at the moment.
+pub struct Cluster {
+    common: Common,
+    replicas: Mutex<Vec<Arc<Replica>>>,
+    observer: Arc<Host>,
+}
+
+impl Common {
+    pub async fn new(
+        world: Arc<World>,
+        settings: Settings,
+        (flows, versions): (Vec<Flow>, Option<Arc<Versions>>),
+        seed: u64,
+        faulty: bool,
+    ) -> Result<Self> {
+        let profile = if seed.is_multiple_of(2) { Profile::Pro } else { Profile::Ce };
+        let mut config = Config::new(profile);
+        config.ack_wait = Duration::from_secs(30);
+        config.faults = QueueFaults { seed: Some(seed), ..QueueFaults::default() };
+        if faulty {
+            let delay = (0.05, Duration::from_secs(40));
+            config.faults = QueueFaults { seed: Some(seed), drop: 0.05, duplicate: 0.05, delay, reorder: 3 };
+        }
+        let gateway = Gateway::new(config);
+        gateway.start();
+        Ok(Self {
+            steps: Steps::new(world.clone()),
+            settings,
+            flows,
+            versions,
+            keys: Keys::new(*b"a secret of the simulation", None)?,
+            clock: Clock::tokio(1_700_000_000_000),
+            state: open_state("memory").await?,
+            data: open_data("memory").await?,
+            ledger: Arc::default(),
+            gateway,
+            hosts: Mutex::default(),
+            world,
+        })
+    }
+
+    fn replica(&self, number: usize) -> Arc<Replica> {
+        let power = Power::new(format!("replica {number}"), self.world.clone());
+        self.world.note(format_args!("{} begins", power.name));
+        let host = self.host(&power);
+        tokio::spawn(host.clone().sweep());
+        let guards = Guards { keys: Some(self.keys.clone()), ..Guards::default() };
+        Arc::new(Replica { power, router: router(host, guards) })
+    }
+
+    fn host(&self, power: &Arc<Power>) -> Arc<Host> {
+        let network =
+            Arc::new(Wires { power: power.clone(), steps: self.steps.clone(), gateway: self.gateway.clone() });
+        let gateway = "http://gateway".to_owned();
+        let functions = Functions::new([], Some(gateway.clone()), &self.settings, network.clone());
+        let state = State { inner: self.state.clone(), power: power.clone(), ledger: self.ledger.clone() };
+        let data = Data { inner: self.data.clone(), power: power.clone() };
+        let mut parts = Parts::new(self.settings.clone(), Arc::new(state), Arc::new(data), functions);
+        parts.clock = self.clock.clone();
+        parts.events =
+            Some(Arc::new(GatewayEvents::new(network, gateway, Some(self.keys.clone()), self.clock.clone())));
+        parts.modules = self.versions.as_ref().map(|versions| versions.loader());
+        let host = Host::new(parts);
+        self.flows.iter().for_each(|flow| host.deploy(flow.clone()));
+        if let Some(versions) = self.versions.clone() {
+            tokio::spawn(versions.bring(host.clone()));
+        }
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).push(host.clone());
+        host
+    }
+}
+
+impl Cluster {
+    pub fn start(common: Common) -> Arc<Self> {
+        let replicas: Vec<_> = (0..REPLICAS).map(|number| common.replica(number)).collect();
+        let parts = Parts::new(
+            common.settings.clone(),
+            common.state.clone(),
+            common.data.clone(),
+            Functions::new([], None, &common.settings, Arc::new(Nobody)),
+        );
+        let cluster = Arc::new(Self { replicas: Mutex::new(replicas), observer: Host::new(parts), common });
+        let versions = cluster.common.versions.as_ref().map(|versions| versions.first());
+        for flow in cluster.common.flows.iter().chain(versions) {
+            let function = Behind { cluster: cluster.clone(), flow: flow.name.to_string() };
+            cluster.common.gateway.set(flow.name.to_string(), Arc::new(function));
+        }
+        cluster
+    }
+
+    pub fn world(&self) -> &World {
+        &self.common.world
+    }
+
+    /// Lets go of everything that replicas have in memory, the dead ones too.
+    pub fn end(&self) {
+        self.common.hosts.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(|host| host.crash());
+    }
+
+    /// The state as it is.
+    pub fn truth(&self) -> &dyn StateStore {
+        &*self.common.state
+    }
+
+    /// A host that only looks.
+    pub fn observer(&self) -> Arc<Host> {
+        self.observer.clone()
+    }
+
+    fn replicas(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Replica>>> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn any(&self) -> Option<Arc<Replica>> {
+        let at = usize::try_from(self.common.world.draw(REPLICAS as u64)).unwrap_or_default();
+        self.replicas().get(at).cloned()
+    }
+
+    /// A request to some replica: no answer if that is dead, or dies meanwhile.
+    pub async fn send(&self, request: Request<Body>) -> Option<Response<Body>> {
+        let replica = self.any().filter(|replica| replica.power.is_on())?;
+        tokio::select! {
+            biased;
+            () = replica.power.dead() => None,
+            answer = replica.router.clone().oneshot(request) => answer.ok(),
+        }
+    }
+
+    /// Lets replicas die, and others begin in their place.
+    pub async fn storm(self: Arc<Self>, deaths: u32, during: Duration) {
+        for _ in 0..deaths {
+            tokio::time::sleep(self.common.world.time(during / deaths)).await;
+            if let Some(replica) = self.any() {
+                replica.power.cut();
+            }
+            tokio::time::sleep(self.common.world.time(Duration::from_secs(3))).await;
+            self.revive();
+        }
+    }
+
+    /// Begins a replica in place of each that is dead.
+    pub fn revive(&self) {
+        let mut replicas = self.replicas();
+        for (number, replica) in replicas.iter_mut().enumerate() {
+            if !replica.power.is_on() {
+                *replica = self.common.replica(number);
+            }
+        }
+    }
+}
+
+/// A flow, as the gateway reaches it.
+struct Behind {
+    cluster: Arc<Cluster>,
+    flow: String,
+}
+
+#[async_trait]
+impl Function for Behind {
+    async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unreachable> {
+        let nobody = || Unreachable("the replica is dead".to_owned());
+        let (mut parts, body) = request.into_parts();
+        let rest = parts.uri.path_and_query().map_or("", |rest| rest.as_str()).trim_start_matches('/');
+        parts.uri = format!("/function/{}/{rest}", self.flow).parse().map_err(|_| nobody())?;
+        let answer = self.cluster.send(Request::from_parts(parts, Body::from(body))).await.ok_or_else(nobody)?;
+        let (parts, body) = answer.into_parts();
+        Ok(Response::from_parts(parts, to_bytes(body, 1 << 20).await.map_err(|_| nobody())?))
+    }
+}
+
+struct Nobody;
+
+#[async_trait]
+impl faas_flow_host::Network for Nobody {
+    async fn send(
+        &self,
+        request: faas_flow_guest::HttpRequest,
+    ) -> Result<faas_flow_guest::HttpResponse, faas_flow_core::Failure> {
+        let message = format!("nobody is at {}", request.url);
+        Err(faas_flow_core::Failure::reject(faas_flow_core::Code::CALL_UNREACHABLE, message))
+    }
+}

@@ -1,0 +1,151 @@
+//! The shared stores as one replica sees them; and the ledger of what is committed.
+
+use crate::power::Power;
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::run::{Doc, NodeState, Progress, Run, Scope, decode};
+use faas_flow_core::{Millis, RunId};
+use faas_flow_store::{
+    Change, CommitError, Committed, DataKey, DataStore, Document, RunEntry, RunQuery, StateStore, StoreError,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The truth about runs, as one replica reaches it.
+pub struct State {
+    pub inner: Arc<dyn StateStore>,
+    pub power: Arc<Power>,
+    pub ledger: Arc<Ledger>,
+}
+
+/// Counts how often each node was committed.
+#[derive(Default)]
+pub struct Ledger(Mutex<HashMap<String, u32>>);
+
+fn lost<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable { place: "simulated".to_owned(), reason: "no answer".to_owned() })
+}
+
+impl State {
+    async fn step<T>(&self, what: &str, effect: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.power.step(what, effect).await.unwrap_or_else(lost)
+    }
+}
+
+impl Ledger {
+    /// Counts what this change turns from not done to done. The store is asked before and after in one moment.
+    async fn commit(
+        &self,
+        store: &dyn StateStore,
+        run: &RunId,
+        change: Change,
+        power: &Power,
+    ) -> Result<Committed, CommitError> {
+        let names: Vec<String> = change.puts.iter().map(|put| put.doc.clone()).collect();
+        let before = store.read(run, &names).await?;
+        let after: Vec<Bytes> = change.puts.iter().map(|put| put.bytes.clone()).collect();
+        let committed = store.commit(run, change).await?;
+        for ((name, before), after) in names.iter().zip(before).zip(after) {
+            let before = before.map(|document| nodes(name, &document.bytes)).unwrap_or_default();
+            for (node, done) in nodes(name, &after) {
+                let was = before.iter().any(|(known, done)| *known == node && *done);
+                if done && !was {
+                    let key = format!("{run} {node}");
+                    let mut ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    let count = ledger.entry(key.clone()).or_default();
+                    *count += 1;
+                    if *count > 1 {
+                        power.world.violation(format!("{key} was committed {count} times"));
+                    }
+                }
+            }
+        }
+        Ok(committed)
+    }
+}
+
+/// The nodes in a document, and whether each is done. A scope that was begun anew is another one.
+fn nodes(name: &str, bytes: &[u8]) -> Vec<(String, bool)> {
+    let read = |place: String, nodes: &[NodeState]| {
+        let done = |node: &NodeState| matches!(node.progress, Progress::Done | Progress::Failed);
+        nodes.iter().map(|node| (format!("{place}/{}", node.id), done(node))).collect::<Vec<_>>()
+    };
+    match Doc::parse(name) {
+        Some(Doc::Run) => decode::<Run>(bytes).map(|run| read(String::new(), &run.hooks)).unwrap_or_default(),
+        Some(Doc::Scope(path)) => decode::<Scope>(bytes)
+            .map(|scope| read(format!("{path}@{}", scope.epoch), &scope.nodes))
+            .unwrap_or_default(),
+        None => Vec::new(),
+    }
+}
+
+#[async_trait]
+impl StateStore for State {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.step(&format!("reads {run} {docs:?}"), self.inner.read(run, docs)).await
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        self.step(&format!("reads all of {run}"), self.inner.read_all(run)).await
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        let docs: Vec<&str> = change.puts.iter().map(|put| put.doc.as_str()).collect();
+        let what = format!("commits to {run} {docs:?}, {} arrive", change.arrivals.len());
+        let commit = self.ledger.commit(&*self.inner, run, change, &self.power);
+        match self.power.step(&what, commit).await {
+            Some(done) => done,
+            None => lost().map_err(CommitError::Store),
+        }
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.step(&format!("reads set {set} of {run}"), self.inner.arrivals(run, set)).await
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        self.step(&format!("counts set {set} of {run}"), self.inner.arrived(run, set)).await
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        self.step(&format!("reads the entry of {run}"), self.inner.entry(run)).await
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        self.step("lists runs", self.inner.runs(query)).await
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        // The list may lag behind.
+        let now = now.saturating_sub(self.power.world.draw(200));
+        self.step("looks for runs that are due", self.inner.due(now, limit)).await
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        self.step(&format!("deletes {run}"), self.inner.delete(run)).await
+    }
+}
+
+/// The data store, as one replica reaches it.
+pub struct Data {
+    pub inner: Arc<dyn DataStore>,
+    pub power: Arc<Power>,
+}
+
+#[async_trait]
+impl DataStore for Data {
+    async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
+        let what = format!("puts {key}");
+        self.power.step(&what, self.inner.put(key, bytes)).await.unwrap_or_else(lost)
+    }
+
+    async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
+        let what = format!("gets {key}");
+        self.power.step(&what, self.inner.get(key)).await.unwrap_or_else(lost)
+    }
+
+    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+        let what = format!("deletes the data of {run}");
+        self.power.step(&what, self.inner.delete_run(run)).await.unwrap_or_else(lost)
+    }
+}

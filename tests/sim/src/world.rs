@@ -1,0 +1,157 @@
+//! What all replicas of one simulation share: chance, faults, and the trace.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A fault at one step of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The replica dies before the step has an effect.
+    CrashBefore,
+    /// The replica dies when the step has had its effect.
+    CrashAfter,
+    /// The step fails without effect.
+    FailBefore,
+    /// The step has its effect, and its answer is lost.
+    FailAfter,
+}
+
+impl Fault {
+    /// All there are.
+    pub const ALL: [Fault; 4] = [Fault::CrashBefore, Fault::CrashAfter, Fault::FailBefore, Fault::FailAfter];
+}
+
+/// How much goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Faults {
+    /// Nothing.
+    None,
+    /// One fault, at this step, counted from 0.
+    One(u64, Fault),
+    /// What the queue does to one event that it accepted, counted from 0.
+    Event(u64, EventFault),
+    /// At each step a fault with this chance, in one of so many.
+    Chance(u32),
+}
+
+/// What may happen to an event between the gateway's answer and its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventFault {
+    /// It is never delivered.
+    Lost,
+    /// It is delivered twice.
+    Repeated,
+}
+
+impl EventFault {
+    /// All there are.
+    pub const ALL: [EventFault; 2] = [EventFault::Lost, EventFault::Repeated];
+}
+
+/// Chance, faults and trace.
+pub struct World {
+    rng: Mutex<fastrand::Rng>,
+    faults: Faults,
+    calm: AtomicBool,
+    steps: AtomicU64,
+    events: AtomicU64,
+    began: Instant,
+    trace: Mutex<String>,
+    violations: Mutex<Vec<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    /// A world in which everything follows from the seed.
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            rng: Mutex::new(fastrand::Rng::with_seed(seed)),
+            faults,
+            calm: AtomicBool::new(faults == Faults::None),
+            steps: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            began: Instant::now(),
+            trace: Mutex::default(),
+            violations: Mutex::default(),
+        }
+    }
+
+    /// Draws a number below `below`, which is not 0.
+    pub fn draw(&self, below: u64) -> u64 {
+        lock(&self.rng).u64(..below)
+    }
+
+    /// Draws a time.
+    pub fn time(&self, most: Duration) -> Duration {
+        Duration::from_micros(self.draw(u64::try_from(most.as_micros()).unwrap_or(u64::MAX).max(1)))
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn calm_down(&self) {
+        self.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// How many steps replicas have taken.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// The fault of the next step.
+    pub fn next_fault(&self) -> Option<Fault> {
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
+        match self.faults {
+            Faults::One(at, fault) if at == step => Some(fault),
+            Faults::Chance(one_in) if !self.calm.load(Ordering::Relaxed) && self.draw(one_in.into()) == 0 => {
+                // Replicas die by the scenario's own clock: here only what a store or a network does.
+                Fault::ALL.get(2 + usize::try_from(self.draw(2)).unwrap_or_default()).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// How many events the queue has accepted.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// What happens to the next event.
+    pub fn next_event_fault(&self) -> Option<EventFault> {
+        let event = self.events.fetch_add(1, Ordering::Relaxed);
+        match self.faults {
+            Faults::Event(at, fault) if at == event => {
+                self.note(format_args!("the event is {fault:?}"));
+                Some(fault)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes what happens.
+    pub fn note(&self, what: std::fmt::Arguments<'_>) {
+        let at = self.began.elapsed().as_micros();
+        // Writing to a string cannot fail.
+        let _ = writeln!(lock(&self.trace), "{:>10.3} ms  {what}", at as f64 / 1e3);
+    }
+
+    /// Notes what must not happen.
+    pub fn violation(&self, what: String) {
+        self.note(format_args!("VIOLATION: {what}"));
+        lock(&self.violations).push(what);
+    }
+
+    /// What must not have happened.
+    pub fn violations(&self) -> Vec<String> {
+        lock(&self.violations).clone()
+    }
+
+    /// Everything that happened.
+    pub fn trace(&self) -> String {
+        lock(&self.trace).clone()
+    }
+}

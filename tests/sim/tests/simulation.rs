@@ -1,0 +1,87 @@
+//! Seeds by the thousand, and every single fault at every step.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use faas_flow_sim::{DELAYS, EventFault, Fault, Faults, Flows, JOBS, Versions, seed, single, swaps};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static FLOWS: LazyLock<Flows> = LazyLock::new(|| Flows::load().unwrap());
+
+/// Runs `each` for all numbers on two threads.
+fn all(numbers: u64, each: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < numbers) {
+                    each(number);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_every_run_ends_and_no_node_is_committed_twice() {
+    let seeds = std::env::var("FAAS_FLOW_SEEDS").map_or(2000, |seeds| seeds.parse().unwrap());
+    all(seeds, |number| {
+        let outcome = seed(&FLOWS, number, None).unwrap_or_else(|error| panic!("seed {number}: {error:#}"));
+        assert!(outcome.wrong.is_empty(), "cargo xtask sim --seed {number}: {:?}", outcome.wrong);
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_while_a_flow_is_swapped_every_run_is_that_of_one_version() {
+    let seeds = std::env::var("FAAS_FLOW_SEEDS").map_or(400, |seeds| seeds.parse().unwrap());
+    let versions = Versions::load().unwrap();
+    all(seeds, |number| {
+        let outcome = swaps(&versions, number).unwrap_or_else(|error| panic!("seed {number}: {error:#}"));
+        assert!(outcome.wrong.is_empty(), "cargo xtask sim --swaps --seed {number}: {:?}", outcome.wrong);
+    });
+    for number in 0..10 {
+        let (one, other) = (swaps(&versions, number).unwrap(), swaps(&versions, number).unwrap());
+        assert!(one.trace == other.trace, "seed {number} went otherwise the second time");
+    }
+}
+
+#[test]
+fn a_single_fault_at_any_step_changes_no_result() {
+    for (job, delay) in JOBS.iter().flat_map(|job| DELAYS.map(|delay| (*job, delay))) {
+        let right = single(&FLOWS, job, delay, Faults::None).unwrap();
+        assert!(right.wrong.is_empty(), "{job:?}: {:?}", right.wrong);
+        let at_steps = (0..right.steps).flat_map(|step| Fault::ALL.map(|fault| Faults::One(step, fault)));
+        let of_events = (0..right.events).flat_map(|event| EventFault::ALL.map(|fault| Faults::Event(event, fault)));
+        let faults: Vec<Faults> = at_steps.chain(of_events).collect();
+        all(faults.len() as u64, |number| {
+            let faults = faults[number as usize];
+            let outcome =
+                single(&FLOWS, job, delay, faults).unwrap_or_else(|error| panic!("{job:?} {faults:?}: {error:#}"));
+            assert!(outcome.wrong.is_empty(), "{job:?} {delay:?} {faults:?}: {:?}\n{}", outcome.wrong, outcome.trace);
+            assert_eq!(outcome.ends, right.ends, "{job:?} {delay:?} {faults:?}\n{}", outcome.trace);
+        });
+    }
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    for number in 0..20 {
+        let (one, other) = (seed(&FLOWS, number, None).unwrap(), seed(&FLOWS, number, None).unwrap());
+        assert!(one.trace == other.trace, "seed {number} went otherwise the second time");
+    }
+}
+
+#[test]
+fn what_only_the_flows_own_code_does_shares_commits() {
+    let commits = |job, delay| {
+        let outcome = single(&FLOWS, job, delay, Faults::None).unwrap();
+        outcome.trace.lines().filter(|line| line.contains("commits to") && !line.contains("commits to r0 [],")).count()
+    };
+    for job in JOBS {
+        let [each, together] = DELAYS.map(|delay| commits(job, delay));
+        assert!(together <= each, "{job:?}: {together} commits instead of {each}");
+        if ["case=ends", "case=sub-dag"].contains(&job.query) {
+            // Its start, what the first look after it finds done, and its end.
+            assert_eq!((each, together), (6, 3), "{job:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `deploy/`: the chart, the base rendered of it, the compose files, and the functions of the examples, each checked by
+//! the tools that will read it.
+
+use crate::place::Place;
+use crate::run::Run;
+use crate::setup::{self, COMPOSE, HELM, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MONITOR_SCHEMAS};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The oldest Kubernetes that the chart is for, and the newest that there are schemas of.
+const VERSIONS: [&str; 2] = ["1.29.0", "1.37.0"];
+
+/// Everything that can be turned on.
+const ALL: &[&str] = &[
+    "s3.enabled=true",
+    "collector.enabled=true",
+    "jaeger.enabled=true",
+    "serviceMonitor.enabled=true",
+    "serviceMonitor.labels.release=prometheus",
+    "flows[0].name=greet",
+    "redis.storage.className=fast",
+    "redis.nodeSelector.disk=ssd",
+];
+
+/// Everything that can be turned off.
+const NOTHING: &[&str] =
+    &["secrets.create=false", "redis.enabled=false", "networkPolicy.flows=false", "networkPolicy.infrastructure=false"];
+
+/// What the base for those without Helm is: random secrets would be the same for all of them.
+const BASE: &[&str] = &["secrets.create=false"];
+
+const RENDERED: &str = "deploy/kustomize/base/rendered.yaml";
+
+/// Renews the rendered base.
+pub fn render(place: &Place) -> Result<()> {
+    setup::for_deploy(place)?;
+    let rendered = base(place)?;
+    let path = place.root.join(RENDERED);
+    fs::write(&path, rendered).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Checks all of it.
+pub fn check(place: &Place) -> Result<()> {
+    setup::for_deploy(place)?;
+    let work = Work::new(place)?;
+    for values in [&[], ALL, NOTHING] {
+        let mut lint = HELM.command(place);
+        lint.current_dir(&place.root).args(["lint", "--strict", "--quiet", "deploy/chart"]);
+        set(&mut lint, values).must("the chart")?;
+        for version in VERSIONS {
+            work.conforms(&chart(place, values, version)?, version)?;
+        }
+    }
+    let rendered = fs::read_to_string(place.root.join(RENDERED)).with_context(|| format!("cannot read {RENDERED}"))?;
+    ensure!(rendered == base(place)?, "{RENDERED} is not what the chart renders: run `cargo xtask deploy --render`");
+    ensure!(!rendered.contains("kind: Secret"), "{RENDERED} has a secret, which would be everybody's");
+    let mut kustomize = KUSTOMIZE.command(place);
+    let built = output(kustomize.current_dir(&place.root).args(["build", "deploy/kustomize/base"]))?;
+    work.conforms(&built, VERSIONS[1])?;
+    for file in ["laptop", "faasd"] {
+        let mut compose = COMPOSE.command(place);
+        output(compose.arg(place.root.join("deploy/compose").join(file).with_extension("yaml")))?;
+    }
+    let mut functions = KUBERNETES_SCHEMAS.command(place);
+    functions.current_dir(&place.root).args(["deploy/check/functions.py", "deploy/check/stack.yaml"]);
+    for name in place.examples_with("stack.yaml")? {
+        functions.arg(format!("examples/{name}/stack.yaml"));
+    }
+    work.conforms(&output(&mut functions)?, VERSIONS[1])
+}
+
+fn chart(place: &Place, values: &[&str], version: &str) -> Result<String> {
+    let mut helm = HELM.command(place);
+    helm.current_dir(&place.root).args(["template", "faas-flow", "deploy/chart", "--namespace", "faasflow"]);
+    output(set(helm.args(["--kube-version", version]), values))
+}
+
+fn set<'a>(helm: &'a mut Command, values: &[&str]) -> &'a mut Command {
+    values.iter().fold(helm, |helm, value| helm.args(["--set", value]))
+}
+
+/// The chart without what tells that Helm made it, since Helm does not look after what comes of it.
+fn base(place: &Place) -> Result<String> {
+    let rendered = chart(place, BASE, VERSIONS[1])?;
+    let theirs = ["# Source:", "helm.sh/", "app.kubernetes.io/managed-by:"];
+    let kept = rendered.lines().filter(|line| !theirs.iter().any(|start| line.trim_start().starts_with(start)));
+    Ok(kept.flat_map(|line| [line, "\n"]).collect())
+}
+
+/// A folder with the schemas, and with what is checked.
+struct Work<'a> {
+    place: &'a Place,
+    folder: PathBuf,
+}
+
+impl<'a> Work<'a> {
+    fn new(place: &'a Place) -> Result<Self> {
+        let folder = place.target.join("deploy");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let schemas: [(_, &str, &[&str]); 3] = [
+            (KUBERNETES_SCHEMAS, "kubernetes", &VERSIONS),
+            (MONITOR_SCHEMAS, "monitors", &[]),
+            (KUBERNETES_SCHEMAS, "functions", &[]),
+        ];
+        for (tool, what, arguments) in schemas {
+            let mut python = tool.command(place);
+            python.arg(place.root.join("deploy/check/schemas.py")).arg(what).arg(&folder).args(arguments);
+            python.must("the schemas")?;
+        }
+        Ok(Self { place, folder })
+    }
+
+    /// Every manifest has a schema, keeps to it, and has nothing else.
+    fn conforms(&self, manifests: &str, version: &str) -> Result<()> {
+        let file = self.folder.join("manifests.yaml");
+        fs::write(&file, manifests).with_context(|| format!("cannot write {}", file.display()))?;
+        let mut kubeconform = KUBECONFORM.command(self.place);
+        kubeconform.args(["-strict", "-kubernetes-version", version]);
+        for schemas in [
+            "{{ .NormalizedKubernetesVersion }}/{{ .ResourceKind }}{{ .KindSuffix }}.json",
+            "{{ .ResourceKind }}{{ .KindSuffix }}.json",
+        ] {
+            kubeconform.arg("-schema-location").arg(self.folder.join(schemas));
+        }
+        kubeconform.arg(&file).must("the manifests")
+    }
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_owned();
+    let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} ended with {}: {}", program.display(), output.status, said.trim());
+    Ok(String::from_utf8(output.stdout)?)
+}
