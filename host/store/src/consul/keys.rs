@@ -36,26 +36,26 @@ impl Keys {
 
     /// What all keys of a run but those of the two lists begin with.
     pub(super) fn run(&self, run: &RunId) -> String {
-        format!("{}r/{run}/", self.prefix)
+        format!("{}r/{}/", self.prefix, encode(run.as_str()))
     }
 
     /// What the keys of all documents begin with.
     pub(super) fn docs(&self, run: &RunId) -> String {
-        format!("{}r/{run}/d/", self.prefix)
+        format!("{}d/", self.run(run))
     }
 
     /// What a document's keys begin with.
     pub(super) fn doc(&self, run: &RunId, doc: &str) -> String {
-        format!("{}r/{run}/d/{}/", self.prefix, encode(doc))
+        format!("{}{}/", self.docs(run), encode(doc))
     }
 
     pub(super) fn count(&self, run: &RunId, set: &str) -> String {
-        format!("{}r/{run}/s/{}/v", self.prefix, encode(set))
+        format!("{}s/{}/v", self.run(run), encode(set))
     }
 
     /// What the keys of a set's members begin with.
     pub(super) fn members(&self, run: &RunId, set: &str) -> String {
-        format!("{}r/{run}/s/{}/m/", self.prefix, encode(set))
+        format!("{}s/{}/m/", self.run(run), encode(set))
     }
 
     /// What a member's keys begin with.
@@ -64,7 +64,7 @@ impl Keys {
     }
 
     pub(super) fn entry(&self, run: &RunId) -> String {
-        format!("{}r/{run}/e", self.prefix)
+        format!("{}e", self.run(run))
     }
 
     /// What the bundles of listed runs begin with.
@@ -125,6 +125,19 @@ pub(super) fn decode(encoded: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faas_flow_core::FlowName;
+
+    fn valid(key: &str) -> bool {
+        key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b",-_/".contains(&byte))
+    }
+
+    #[test]
+    fn the_keys_of_a_flow_are_what_any_agent_takes() {
+        let keys = Keys::new("faas-flow/".into());
+        let partition = RunId::of_flow(&FlowName::new("greet").unwrap());
+        assert_eq!(keys.entry(&partition), "faas-flow/r/,7egreet/e");
+        assert!(valid(&keys.docs(&partition)));
+    }
 
     #[test]
     fn a_name_comes_back_and_a_key_is_what_any_agent_takes() {
@@ -132,7 +145,7 @@ mod tests {
         for name in ["x", "../x", "a,b", ",", "ü", "nul\0", "f.js", "C[c1]/F[f 2]", "%2e"] {
             assert_eq!(decode(&encode(name)).as_deref(), Some(name));
             let key = keys.member(&run, name, name);
-            assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b",-_/".contains(&byte)), "{key}");
+            assert!(valid(&key), "{key}");
         }
         assert_eq!((decode(",2"), decode(",zz"), decode(",ff")), (None, None, None));
     }
