@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Server, faas_flow, module, root, run};
+use harness::{Server, faas_flow, module, root, run, until};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -45,16 +45,6 @@ impl Project {
     fn builds(&self) -> usize {
         fs::read_to_string(self.around("builds")).unwrap_or_default().lines().count()
     }
-}
-
-/// Waits until this holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let poll = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(240), poll).await.unwrap_or_else(|_| panic!("{what} does not come"));
 }
 
 async fn says(server: &Server, text: &str) {

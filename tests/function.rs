@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Serve, Server, faas_flow, module, script};
+use harness::{Serve, Server, faas_flow, module, script, until};
 use reqwest::{Method, Response};
 use std::fs;
 use std::net::TcpListener;
@@ -43,15 +43,6 @@ impl World {
     }
 }
 
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let poll = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), poll).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
-}
-
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).unwrap_or_else(|| panic!("{name} is missing in {response:?}")).to_str().unwrap()
 }
@@ -86,6 +77,7 @@ async fn a_request_over_its_time_is_answered_with_504_and_its_run_goes_on() {
     let id = answer.id.clone().expect("the run's id");
     let said = answer.failed(504, "FF0223");
     assert!(said.contains(&format!("/flow/{id}/result")) && said.contains("500ms"), "{said}");
+    assert_eq!(server.get(&format!("/flow/{id}/state")).await.ok(), "RUNNING");
     let chosen = server.send(server.request("/", "hi").header("X-Faas-Flow-Reqid", "chosen")).await;
     assert_eq!(chosen.id.as_deref(), Some("chosen"));
     chosen.failed(504, "FF0223");
@@ -93,6 +85,33 @@ async fn a_request_over_its_time_is_answered_with_504_and_its_run_goes_on() {
     world.open_gate();
     for id in [&id, "chosen"] {
         assert_eq!(server.result_of("sync-chain", id).await.ok(), "you said \"hi\"");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_was_answered_with_504_can_be_stopped() {
+    let world = World::new();
+    let server = world.function().with("--exec-timeout", "500ms").start_in(world.path());
+    let answer = server.post("/", "hi").await;
+    let id = answer.id.clone().expect("the run's id");
+    answer.failed(504, "FF0223");
+    server.post(&format!("/flow/{id}/stop"), "").await.ok();
+    assert_eq!(server.get(&format!("/flow/{id}/state")).await.ok(), "STOPPED");
+}
+
+#[tokio::test]
+async fn a_repeated_request_with_an_id_is_answered_as_the_first() {
+    let world = World::new();
+    let server = world.function().start_in(world.path());
+    let ask = || server.send(server.request("/", "hi").header("X-Faas-Flow-Reqid", "mine"));
+    let (first, second, ()) = tokio::join!(ask(), ask(), async {
+        world.begun().await;
+        world.open_gate();
+    });
+    let third = ask().await;
+    for answer in [first, second, third] {
+        assert_eq!(answer.id.as_deref(), Some("mine"));
+        assert_eq!(answer.ok(), "you said \"hi\"");
     }
 }
 

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Uri;
 use faas_flow_gateway::{Config, Gateway, Profile, Upstream};
-use harness::{Serve, Server, run};
+use harness::{Serve, Server, run, until};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +18,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 const CHAIN: &str = "async-chain";
+const SYNC: &str = "sync-chain";
 const RESULT: &str = "you said \"hi\"";
 
 /// Step functions: all answer with what they are given; `func2` and `step` once the gate is open.
@@ -46,15 +47,6 @@ async fn step(State(steps): State<Arc<Steps>>, uri: Uri, body: Bytes) -> Bytes {
         steps.gate.subscribe().wait_for(|open| *open).await.unwrap();
     }
     body
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let poll = async {
-        while !holds().await {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(Duration::from_secs(60), poll).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
 /// What replicas share.
@@ -243,6 +235,54 @@ async fn a_stop_cuts_off_what_another_replica_executes_within_a_third_of_a_lease
     until("the call is cut off", async || world.steps.ended.load(Ordering::Relaxed) == 1).await;
     assert!(at.elapsed() < lease / 3 + Duration::from_secs(1), "{:?}", at.elapsed());
     assert_eq!(world.shown(&id)["status"], "stopped");
+}
+
+/// A flow of a single node, whose caller gives up.
+async fn begin_sync(replica: &Server) -> String {
+    let answer = replica.send(replica.request("/", "hi").header("X-Timeout", "1s")).await;
+    let id = answer.id.clone().expect("the run's id");
+    answer.failed(504, "FF0223");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_one_node_whose_caller_was_told_that_it_goes_on_survives_a_kill() {
+    let world = World::new().await;
+    let (first, second) = (world.start(world.replica(SYNC, SHORT)), world.start(world.replica(SYNC, SHORT)));
+    let id = begin_sync(&first).await;
+    first.kill();
+    world.begun(2).await;
+    world.open_gate();
+    assert_eq!(second.result_of(SYNC, &id).await.ok(), RESULT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_sigterm_a_run_of_one_node_is_given_back_like_any_other() {
+    let world = World::new().await;
+    let lease = Duration::from_secs(9);
+    let mut first = world.start(world.replica(SYNC, lease).with("--healthcheck-interval", "0"));
+    let second = world.start(world.replica(SYNC, lease));
+    let id = begin_sync(&first).await;
+    first.signal("TERM");
+    assert_eq!(first.end(TO_END).await, Some(0));
+    let at = Instant::now();
+    world.begun(2).await;
+    assert!(at.elapsed() < lease / 2, "taken up only after {:?}", at.elapsed());
+    world.open_gate();
+    assert_eq!(second.result_of(SYNC, &id).await.ok(), RESULT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_one_node_needs_no_store_while_it_is_away() {
+    let mut world = World::new().await;
+    let replica = world.start(world.replica(SYNC, SHORT));
+    world.redis.kill();
+    let ask = tokio::spawn(replica.request("/", "hi").send());
+    world.begun(1).await;
+    sleep(SHORT).await;
+    world.open_gate();
+    let answer = ask.await.unwrap().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (200, RESULT.to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Serve, Server, run, script};
+use harness::{Serve, Server, run, script, until};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -186,7 +186,7 @@ async fn the_branches_of_a_run_survive_the_death_of_its_server() {
     let request = server.request("/function/fixture?case=items-two-at-a-time", items.clone());
     server.send(request.header("X-Faas-Flow-Reqid", "branches")).await;
     let begun = || fs::read_to_string(folder.path().join("begun")).unwrap_or_default();
-    until("the tenth item began", || begun().contains('j')).await;
+    until("the tenth item began", async || begun().contains('j')).await;
     server.kill();
 
     fs::write(folder.path().join("gate"), "").unwrap();
@@ -198,15 +198,6 @@ async fn the_branches_of_a_run_survive_the_death_of_its_server() {
     let begun = begun();
     let twice = items.chars().filter(|item| begun.matches(*item).count() > 1).count();
     assert!((1..=2).contains(&twice), "{begun}");
-}
-
-async fn until(what: &str, done: impl Fn() -> bool) {
-    let poll = async {
-        while !done() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), poll).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
 }
 
 #[tokio::test]
@@ -221,7 +212,7 @@ async fn a_run_survives_the_death_of_its_server() {
     let server = serve().start_in(folder.path());
     server.send(server.request(CHAIN, "hi").header("X-Faas-Flow-Reqid", "survivor")).await;
     let begun = folder.path().join("begun");
-    until("the second node began", || begun.exists()).await;
+    until("the second node began", async || begun.exists()).await;
     server.kill();
 
     let shown = || run(folder.path(), ["requests", "show", "survivor", "--json"]).json();

@@ -8,7 +8,7 @@ mod s3;
 #[path = "../host/store/tests/servers/mod.rs"]
 mod servers;
 
-use harness::{Answer, Serve, Server, faas_flow, module};
+use harness::{Answer, Serve, Server, faas_flow, module, until};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -20,15 +20,6 @@ const FLOW: &str = "sync-chain";
 
 fn function(state: &str) -> Serve {
     Serve::replica(FLOW).with("--state", state).function("func1", "echo").function("func2", "echo")
-}
-
-async fn until(what: &str, server: &Server, holds: impl AsyncFn() -> bool) {
-    let poll = async {
-        while !holds().await {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(Duration::from_secs(60), poll).await.unwrap_or_else(|_| panic!("waited in vain: {what}\n{}", server.log()));
 }
 
 async fn health(server: &Server) -> Answer {
@@ -72,7 +63,7 @@ async fn it_answers_503_while_its_store_is_away_and_serves_once_that_is_back() {
     sleep(Duration::from_secs(1)).await;
 
     redis.run();
-    until("it serves", &server, async || health(&server).await.status == 200).await;
+    until("it serves", async || health(&server).await.status == 200).await;
     assert_eq!(server.post("/", "hi").await.ok(), "you said \"hi\"");
     assert_eq!(measured().await.0, 200);
     assert!(folder.path().join(".lock").exists());
@@ -100,7 +91,7 @@ async fn it_waits_for_s3_too() {
     let said = health(&server).await.failed(503, "FF0306");
     assert!(said.contains("s3://bucket at http://127.0.0.1"), "{said}");
     s3.go_on().await;
-    until("it serves", &server, async || health(&server).await.status == 200).await;
+    until("it serves", async || health(&server).await.status == 200).await;
     assert_eq!(server.post("/", "hi").await.ok(), "you said \"hi\"");
 }
 

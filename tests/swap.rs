@@ -8,7 +8,7 @@ mod servers;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use harness::{Answer, Done, Serve, Server, faas_flow, run, version};
+use harness::{Answer, Done, Serve, Server, faas_flow, run, until, version};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,15 +38,6 @@ async fn step(State(steps): State<Arc<Steps>>, body: Bytes) -> Bytes {
     steps.begun.fetch_add(1, Ordering::Relaxed);
     steps.gate.subscribe().wait_for(|open| *open).await.unwrap();
     body
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let poll = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), poll).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
 impl World {

@@ -97,6 +97,17 @@ impl Done {
     }
 }
 
+/// Waits until this holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let poll = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Builds of flows take their time on a busy machine.
+    tokio::time::timeout(Duration::from_secs(240), poll).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}
+
 /// A script that serves as a function.
 pub fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
     let path = folder.join(name);

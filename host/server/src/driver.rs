@@ -8,6 +8,7 @@ mod clock;
 mod commit;
 mod control;
 mod data;
+mod deferred;
 mod ended;
 mod events;
 mod execute;

@@ -42,9 +42,13 @@ impl Live {
         inner: &mut Inner,
         values: Vec<(String, Bytes)>,
     ) -> Result<Vec<u64>, CommitError> {
-        if self.deferred {
-            return Ok(Vec::new());
+        match self.is_deferred() {
+            true => Ok(Vec::new()),
+            false => self.write(inner, values).await,
         }
+    }
+
+    pub(super) async fn write(&self, inner: &mut Inner, values: Vec<(String, Bytes)>) -> Result<Vec<u64>, CommitError> {
         let mut documents: Vec<(Doc, Put)> = Vec::with_capacity(inner.state.changed().len());
         inner.state.write_changed(|doc, version, bytes| {
             let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };

@@ -136,13 +136,18 @@ impl Host {
                 ended = &mut told => return Ok(ended),
                 () = tokio::time::sleep_until(until.min(Instant::now() + pause)) => {}
             }
-            if live.is_none_or(|live| !live.deferred)
+            // Whoever has waited so long, or is about to be told that the run goes on, is to find it again.
+            let stored = match live {
+                Some(live) => live.store().await,
+                None => Ok(()),
+            };
+            if stored.is_ok()
                 && let Some(ended) = self.ended(run).await?
             {
                 return Ok(Some(ended));
             }
             if Instant::now() >= until {
-                return Ok(None);
+                return stored.map(|()| None);
             }
             pause = (pause * 2).min(LAST_LOOK);
         }

@@ -43,7 +43,7 @@ impl Live {
         self.ended.send_replace(Some(ended));
         self.show(|| Step::Ended(status));
         self.leave(inner);
-        if self.deferred {
+        if self.is_deferred() {
             return self.keep_history(inner);
         }
         if status.is_final() {
@@ -70,11 +70,12 @@ impl Live {
         Ended { status, result, failure }
     }
 
-    /// Writes the history of a run that had nothing to recover, behind its answer.
+    /// Writes the history of a run that was not stored before its end, behind its answer.
     fn keep_history(self: &Arc<Self>, inner: &Inner) {
         let mut change = Change { entry: Some(self.entry(inner)), ..Change::default() };
         inner.state.write_changed(|doc, _, bytes| {
-            change.puts.push(Put { doc: doc.name(), expect: Expect::Absent, bytes: bytes.into() });
+            // A try to store the run earlier may have happened without an answer.
+            change.puts.push(Put { doc: doc.name(), expect: Expect::Any, bytes: bytes.into() });
         });
         // A run that paused waits for its operator, however many have ended since.
         let ended = inner.state.run().status().is_final();

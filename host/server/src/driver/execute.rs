@@ -52,7 +52,7 @@ impl Live {
             let ended = self.host.now();
             // That a store does not answer is no failure of the node: whoever executes it waits, or is cut off.
             if let Err(failure) = &tried
-                && !self.deferred
+                && !self.is_deferred()
                 && may_pass(failure.code)
             {
                 store_tries += 1;
@@ -71,7 +71,7 @@ impl Live {
             tries += 1;
             let outcome = match wait {
                 None => outcome,
-                Some(wait) if self.waits_here(wait) => {
+                Some(wait) if self.waits_here(wait).await => {
                     tokio::time::sleep(wait).await;
                     continue;
                 }
@@ -87,8 +87,15 @@ impl Live {
     }
 
     /// Whether a wait is short enough to sit it out; a longer one is stored, and any replica may go on after it.
-    pub(super) fn waits_here(&self, wait: Duration) -> bool {
-        self.deferred || wait <= self.host.settings.longest_sleep
+    pub(super) async fn waits_here(&self, wait: Duration) -> bool {
+        if wait <= self.host.settings.longest_sleep {
+            return true;
+        }
+        let stored = self.store().await;
+        if let Err(error) = &stored {
+            tracing::warn!(run = %self.id, code = %error.code(), "sits a long wait out, since nothing can be stored: {error}");
+        }
+        stored.is_err()
     }
 
     async fn attempt(self: &Arc<Self>, work: &Work) -> Result<(Outcome, Option<Failure>, Documents), Failure> {
@@ -126,9 +133,13 @@ impl Live {
     }
 
     async fn keep_changes(&self, work: &Work, changes: Vec<(String, Option<Bytes>)>) -> Result<Documents, Failure> {
-        if self.deferred {
-            self.values.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
-            return Ok(Documents::new());
+        if self.is_deferred() {
+            // Not while the run is being stored, and what is kept with it.
+            let _inner = self.lock().await;
+            if self.is_deferred() {
+                self.values.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
+                return Ok(Documents::new());
+            }
         }
         let mut kept = Vec::with_capacity(changes.len());
         for (key, value) in changes {
@@ -270,7 +281,7 @@ impl Try<'_> {
 
     pub(super) async fn keep(&mut self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
         let (live, Work { path, token, .. }) = (self.live, self.work);
-        if live.deferred {
+        if live.is_deferred() {
             return live.host.data.keep_whole(&live.id, &format!("{path}/{token}/{name}"), bytes).await;
         }
         let known = self.documents.len();
@@ -377,7 +388,7 @@ impl RunContext for Context {
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
         let Some(live) = self.live.upgrade() else { return Err("the run is over".to_owned()) };
-        if live.deferred {
+        if live.is_deferred() {
             let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(values.get(key).cloned().flatten());
         }

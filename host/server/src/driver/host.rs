@@ -154,6 +154,11 @@ impl Host {
         Ok((flow, plan))
     }
 
+    /// Whether the caller of this run gets the result without asking for it.
+    pub(crate) async fn answers(&self, run: &Run) -> Result<bool, Error> {
+        Ok(self.pinned(run).await?.1.is_single_node())
+    }
+
     /// What happens to all runs from now on. A slow reader loses the oldest.
     pub fn watch(&self) -> broadcast::Receiver<Progress> {
         self.progress.subscribe()

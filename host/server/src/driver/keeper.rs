@@ -24,10 +24,11 @@ impl Live {
     }
 
     async fn beat_with(self: &Arc<Self>, trust: Trust) {
-        if self.deferred {
+        let mut inner = self.lock().await;
+        if let Err(error) = self.store_now(&mut inner).await {
+            tracing::warn!(run = %self.id, code = %error.code(), "cannot store the run yet: {error}");
             return;
         }
-        let mut inner = self.lock().await;
         let (mut works, looked) = (Vec::new(), inner.looked);
         let beaten = self.try_beat(&mut inner, trust, &mut works).await;
         if self.or_break_off(&mut inner, &mut works, beaten).is_err() {
@@ -197,7 +198,11 @@ impl Live {
     /// Gives back what this replica executes and leaves the run to others, who find it due at once.
     pub(super) async fn release(self: &Arc<Self>) -> usize {
         let mut inner = self.lock().await;
-        if inner.gone || self.deferred {
+        if inner.gone {
+            return 0;
+        }
+        if let Err(error) = self.store_now(&mut inner).await {
+            tracing::error!(run = %self.id, code = %error.code(), "loses the run, which is not stored: {error}");
             return 0;
         }
         let released = self.try_release(&mut inner).await;

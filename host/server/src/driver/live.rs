@@ -15,6 +15,7 @@ use faas_flow_core::{Code, Failure, NodePath, Plan, RunId};
 use faas_flow_guest::Instance;
 use faas_flow_store::CommitError;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, OwnedSemaphorePermit, watch};
@@ -29,12 +30,12 @@ pub(crate) struct Live {
     inner: AsyncMutex<Inner>,
     /// Instances that serve this run and are idle.
     pub(super) instances: Mutex<Vec<Instance>>,
-    /// Context values, while nothing is stored because there is nothing to recover.
+    /// Context values, while nothing is stored.
     pub(super) values: Mutex<HashMap<String, Option<Bytes>>>,
     /// Bytes of documents that this replica wrote or read.
     pub(super) kept: Mutex<HashMap<String, Bytes>>,
-    /// Whether nothing is stored before the end.
-    pub(super) deferred: bool,
+    /// Whether nothing is stored yet, see [`super::deferred`].
+    pub(super) deferred: AtomicBool,
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
     /// Why this replica left the run to others, if it had to.
     pub(super) given_up: watch::Sender<Option<Failure>>,
@@ -132,7 +133,7 @@ impl Live {
             instances,
             values,
             kept,
-            deferred,
+            deferred: AtomicBool::new(deferred),
             ended,
             given_up,
             cancelled,

@@ -26,7 +26,7 @@ impl Try<'_> {
             let Some(wait) = wait_before(call.retry, tries, &failure) else { break failure };
             let wait = after.map_or(wait, |after| wait.max(after));
             tries += 1;
-            if self.live.waits_here(wait) {
+            if self.live.waits_here(wait).await {
                 tokio::time::sleep(wait).await;
                 continue;
             }

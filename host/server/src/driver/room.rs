@@ -19,7 +19,7 @@ impl Live {
                 continue;
             }
             // Branches whose number is limited stay with the replica that counts them.
-            let stays = self.deferred || waiting.here || queue::limit(&self.plan, &waiting.path).is_some();
+            let stays = self.is_deferred() || waiting.here || queue::limit(&self.plan, &waiting.path).is_some();
             if !stays && (self.host.sends_first() || !room && self.host.may_send()) {
                 inner.outbox.push(waiting.path);
                 continue;

@@ -168,7 +168,7 @@ impl Live {
         documents: Documents,
         works: &mut Vec<Work>,
     ) -> Result<Result<(), Refusal>, Error> {
-        let mut current = self.deferred;
+        let mut current = self.is_deferred();
         loop {
             match self.advance(inner, event.clone(), documents.clone(), works) {
                 Ok(()) => {
@@ -233,7 +233,7 @@ impl Live {
         let small = unsaved.bytes <= WAITING_BYTES && inner.state.changed().len() <= WAITING_DOCUMENTS;
         let delay = self.host.settings.commit_delay.as_millis() as u64;
         let due = unsaved.since + delay <= self.host.now();
-        let told = self.deferred || unsaved.pressing || !inner.outbox.is_empty();
+        let told = self.is_deferred() || unsaved.pressing || !inner.outbox.is_empty();
         small && !due && !told && inner.running.values().any(|running| running.own)
     }
 

@@ -56,7 +56,7 @@ impl Submitted {
 
 impl Host {
     /// Begins a run. When this answers, the run is stored and will end, whatever becomes of this process; but for a flow of
-    /// a single node whose caller waits (`waits`) and did not choose the id, which needs no state.
+    /// a single node whose caller waits (`waits`) and did not choose the id, which is stored only if it takes a while.
     pub async fn submit(
         self: &Arc<Self>,
         flow: &FlowName,

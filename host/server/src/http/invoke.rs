@@ -33,23 +33,27 @@ impl Surface {
         let submission =
             Submission { id: id.clone(), body, request: Kept { query, headers: kept }, callback: callback.clone() };
         let waits = if asynchronous || wait.is_some() { Waits::No } else { Waits::Yes };
+        let settings = self.host.settings();
+        let patience = |answers: bool| match (wait, answers) {
+            _ if asynchronous => None,
+            (Some(wait), _) => Some(wait),
+            // A flow of a single node answers with its result, as in the original; any other goes on by itself.
+            (None, true) => Some(settings.max_wait),
+            (None, false) => settings.default_wait.map(|wait| about.in_time(wait)),
+        };
         let (run, ended) = match (self.host.submit(flow, submission, waits).await, id, digest) {
             (Ok(run), ..) => {
                 about.set(&run.id);
-                let default = self.host.settings().default_wait.filter(|_| !run.answers() && !asynchronous);
-                let default = default.map(|wait| about.in_time(wait));
-                let ended = match wait.or(default) {
+                let ended = match patience(run.answers()) {
                     Some(wait) => run.end(wait).await?,
-                    // A flow of a single node answers with its result, as in the original; any other goes on by itself.
-                    None if run.answers() && !asynchronous => run.end(self.host.settings().max_wait).await?,
                     None => None,
                 };
                 (run.id, ended)
             }
             (Err(error), Some(id), Some(digest)) if error.code() == Code::RUN_EXISTS => {
-                self.is_the_same(flow, &id, &digest).await?;
+                let run = self.same(flow, &id, &digest).await?;
                 about.set(&id);
-                let ended = match wait {
+                let ended = match patience(self.host.answers(&run).await?) {
                     Some(wait) => self.host.wait(&id, wait).await?,
                     None => None,
                 };
@@ -71,7 +75,7 @@ impl Surface {
     }
 
     /// The run that has this id was begun by the same request: the same flow, the same body.
-    async fn is_the_same(&self, flow: &FlowName, id: &RunId, digest: &str) -> Result<(), Error> {
+    async fn same(&self, flow: &FlowName, id: &RunId, digest: &str) -> Result<Run, Error> {
         let taken = |what: &str| {
             let message = format!("the request id {id} belongs to a run {what}: choose another");
             Err(Error::new(Code::RUN_EXISTS, message))
@@ -88,7 +92,7 @@ impl Surface {
         let body = run.request.headers.iter().find(|(name, _)| name == BODY);
         match body {
             _ if run.flow != *flow => taken("of another flow"),
-            Some((_, body)) if body == digest => Ok(()),
+            Some((_, body)) if body == digest => Ok(run),
             _ => taken("with another body"),
         }
     }
