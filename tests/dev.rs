@@ -7,7 +7,6 @@ use harness::{Server, faas_flow, module, root, run, until};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// A project whose source is a file that names the module to make.

@@ -7,7 +7,6 @@ use harness::{Serve, Server, run, script, until};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 use tempfile::TempDir;
 
 fn chain() -> Server {

@@ -52,6 +52,8 @@ pub fn faas_flow(folder: &Path) -> Command {
             command.env_remove(variable);
         }
     }
+    // This program is not optimised, and the machine may be busy: modules of 40 MB take their time.
+    command.env("compile_timeout", "10m");
     command
 }
 
