@@ -35,6 +35,8 @@ impl Takes for FunctionKeys {
 
 /// The longest that requests are still taken after SIGTERM: with what follows, it ends before Kubernetes ends it.
 const LONGEST_SETTLE: Duration = Duration::from_secs(10);
+/// of-watchdog hands SIGTERM on at once and requests for as long as it waits itself: the function stays a little longer.
+const AFTER_WATCHDOG: Duration = Duration::from_secs(1);
 
 impl Function {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
@@ -44,10 +46,7 @@ impl Function {
         let (name, source) = config::flow_name(&values, |name| std::env::var(name).ok())?;
         common::warn(&values);
         no_watchdog_is_missed(&values)?;
-        let settle = values.time(&config::HEALTHCHECK_INTERVAL);
-        if settle > LONGEST_SETTLE {
-            eprintln!("warning: healthcheck_interval is cut to 10s, so that the function ends before it is killed");
-        }
+        let settle = settle(&values);
         let (listener, address) = listen(&place(&values)).await?;
         let guards = guards::of(&values, address.ip())?;
         let metrics = metrics::listen(&values, address.ip()).await?;
@@ -67,7 +66,7 @@ impl Function {
         measured.serves(metrics::routes(contract));
         let lock = Lock::take(&values);
         eprintln!("ready");
-        server.until_stopped(host, settle.min(LONGEST_SETTLE), lock).await?;
+        server.until_stopped(host, settle, lock).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -80,7 +79,8 @@ async fn begin(values: &Values, starting: &Starting, name: &FlowName, keys: Opti
     let flow = common::load_brought(&guests, &trusted, &module(values), Some(name.clone())).await?;
     let (state, data) = (values.text(&config::STATE_STORE), values.text(&config::DATA_STORE));
     let (state, data) = waiting::stores(starting, &state, &data).await?;
-    let mut parts = Parts { keys: keys.clone(), ..Parts::new(settings, state, data, functions) };
+    let traces = common::traces(values, name.as_str(), network.clone())?;
+    let mut parts = Parts { keys: keys.clone(), traces, ..Parts::new(settings, state, data, functions) };
     if let Some(gateway) = values.url(&config::GATEWAY) {
         parts.events = Some(Arc::new(GatewayEvents::new(network, gateway, keys, parts.clock.clone())));
     }
@@ -88,6 +88,25 @@ async fn begin(values: &Values, starting: &Starting, name: &FlowName, keys: Opti
     let host = Host::new(parts);
     waiting::bring(starting, &host, flow).await?;
     Ok(host)
+}
+
+/// How long requests are still taken after SIGTERM.
+fn settle(values: &Values) -> Duration {
+    let watchdog = values.some(&config::UPSTREAM_URL).is_some();
+    let asked = match watchdog && values.given(&config::HEALTHCHECK_INTERVAL).is_none() {
+        // So long it waits itself.
+        true => values.time(&config::WRITE_TIMEOUT),
+        false => values.time(&config::HEALTHCHECK_INTERVAL),
+    };
+    if asked > LONGEST_SETTLE {
+        eprintln!(
+            "warning: requests are taken for 10s after SIGTERM, not {}s, so that the function ends before it is killed: set \
+             healthcheck_interval to 10s or less{}",
+            asked.as_secs(),
+            if watchdog { ", or of-watchdog sends requests to nobody" } else { "" }
+        );
+    }
+    asked.min(LONGEST_SETTLE) + if watchdog { AFTER_WATCHDOG } else { Duration::ZERO }
 }
 
 /// Whoever says `jwt_auth` wants of-watchdog to check tokens: without it, the function would be open.
