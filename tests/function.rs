@@ -5,6 +5,7 @@ mod harness;
 
 use harness::{Serve, Server, faas_flow, module, script, until};
 use reqwest::{Method, Response};
+use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -96,7 +97,9 @@ async fn a_run_that_was_answered_with_504_can_be_stopped() {
     let id = answer.id.clone().expect("the run's id");
     answer.failed(504, "FF0223");
     server.post(&format!("/flow/{id}/stop"), "").await.ok();
-    assert_eq!(server.get(&format!("/flow/{id}/state")).await.ok(), "STOPPED");
+    let state = server.client.get(server.url(&format!("/flow/{id}/state"))).header("Accept", "application/json");
+    let state: Value = serde_json::from_str(&server.send(state).await.ok()).unwrap();
+    assert_eq!(state["state"], "stopped");
 }
 
 #[tokio::test]
@@ -282,29 +285,30 @@ async fn a_lock_file_that_cannot_be_written_is_a_warning() {
 async fn a_request_is_a_line_of_the_log_without_what_is_the_callers_own() {
     let world = World::new();
     world.open_gate();
-    let function = |level: &str| {
+    let function = |level: Option<&str>| {
         let mut command = faas_flow(world.path());
         command.arg("function").arg(format!("sync-chain={}", module("sync-chain").display()));
         command.args(["--listen", "127.0.0.1:0", "--state", "memory", "--metrics-port", "0", "--suppress-lock"]);
-        command.args(["--function", "func1=echo", "--function", "func2=echo"]).env("RUST_LOG", level);
+        command.args(["--function", "func1=echo", "--function", "func2=echo"]);
+        command.envs(level.map(|level| ("RUST_LOG", level)));
         Server::start(command)
     };
     let ask = async |server: &Server| {
         let request = server.request("/?query=s3cret", "s3cret").header("X-Faas-Flow-Reqid", "mine");
-        assert_eq!(server.send(request.header("X-Own", "s3cret")).await.status, 200);
+        assert_eq!(server.send(request.header("X-Own", "s3cret").header("X-Call-Id", "call-7")).await.status, 200);
         server.get("/_/health").await.ok();
     };
-    let server = function("info");
+    let server = function(None);
     ask(&server).await;
     until("the request is logged", async || server.log().contains("answered")).await;
     let log = server.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("answered")).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    for part in ["mine", "POST", "path=\"/\"", "status=200", "seconds="] {
+    for part in ["mine", "call-7", "POST", "path=\"/\"", "status=200", "seconds="] {
         assert!(lines[0].contains(part), "{part}: {log}");
     }
     assert!(!log.contains("s3cret"), "{log}");
-    let silent = function("warn");
+    let silent = function(Some("warn"));
     ask(&silent).await;
     assert!(!silent.log().contains("answered"));
 }

@@ -88,7 +88,7 @@ impl Cli {
         if let Command::Compile = self.command {
             return compile();
         }
-        common::start_logging();
+        common::start_logging(matches!(self.command, Command::Function(_)));
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

@@ -22,6 +22,7 @@ mod room;
 mod step;
 mod submit;
 mod sweep;
+mod trace;
 
 pub use clock::Clock;
 pub use control::Forwarded;

@@ -17,6 +17,7 @@ mod progress;
 mod serve;
 mod settings;
 pub mod signature;
+mod traces;
 
 pub use counters::{Counters, Ignored};
 pub use driver::{Clock, Ended, Events, Forwarded, Host, Parts, Submission, Submitted, Waits, read_run};
@@ -29,3 +30,4 @@ pub use network::{Http, Network};
 pub use progress::{Progress, Step};
 pub use serve::serve;
 pub use settings::{Answers, Dispatch, Settings};
+pub use traces::Traces;

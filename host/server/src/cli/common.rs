@@ -6,7 +6,7 @@ use crate::events::Keys;
 use crate::flows::{Brought, load_module, name_of, read_module};
 use crate::modules::Loader;
 use crate::signature::Trusted;
-use crate::{Answers, Error, Flow, Function, Functions, Host, Http, Network, Parts, Settings, load_flow};
+use crate::{Answers, Error, Flow, Function, Functions, Host, Http, Network, Parts, Settings, Traces, load_flow};
 use faas_flow_core::{Code, FlowName, Millis};
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_store::{open_data, open_state};
@@ -67,10 +67,20 @@ pub(super) async fn empty_host(values: &Values, keys: Option<Keys>, loader: Load
     warn(values);
     // Who serves flows here writes functions here.
     let settings = Settings { answers: Answers::Quoted, ..Settings::of(values) };
-    let (functions, _) = functions(values, &settings)?;
+    let (functions, network) = functions(values, &settings)?;
+    let traces = traces(values, "faas-flow", network)?;
     let state = open_state(&values.text(&config::STATE_STORE)).await?;
     let data = open_data(&values.text(&config::DATA_STORE)).await?;
-    Ok(Host::new(Parts { keys, modules: Some(loader), ..Parts::new(settings, state, data, functions) }))
+    Ok(Host::new(Parts { keys, modules: Some(loader), traces, ..Parts::new(settings, state, data, functions) }))
+}
+
+/// What takes the spans of runs, as those of this service.
+pub(super) fn traces(values: &Values, service: &str, network: Arc<dyn Network>) -> Result<Option<Traces>, Error> {
+    if !values.switch(&config::ENABLE_TRACING) {
+        return Ok(None);
+    }
+    let Some(server) = values.url(&config::TRACE_SERVER) else { return Ok(None) };
+    Traces::new(&server, service.to_owned(), network).map(Some)
 }
 
 /// A host of this machine, and its flows loaded.
@@ -124,9 +134,6 @@ pub(super) fn warn(values: &Values) {
     for warning in &values.warnings {
         eprintln!("warning: {warning}");
     }
-    for key in config::ALL.iter().filter(|key| key.later && values.given(key).is_some()) {
-        eprintln!("warning: {} is known, but not in force in this release", key.name);
-    }
 }
 
 /// Takes an address to listen on.
@@ -172,10 +179,12 @@ fn named(path: &Path) -> Result<(Option<FlowName>, PathBuf), Error> {
     })
 }
 
-/// Logs go to stderr, as `RUST_LOG` says; warnings and what flows log by default.
-pub(super) fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,flow=info"));
+/// Logs go to stderr, as `RUST_LOG` says. By default these are warnings, what flows log, and of a deployed function a line
+/// for each request, as of-watchdog writes one.
+pub(super) fn start_logging(requests: bool) {
+    let default = if requests { "warn,flow=info,request=info" } else { "warn,flow=info" };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| super::progress::AboveBoard);
     // A second subscriber in one process (a test) is no reason to fail.
     let _ = logs.with_ansi(std::io::stderr().is_terminal()).try_init();

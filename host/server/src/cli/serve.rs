@@ -41,8 +41,16 @@ pub(super) struct Queues {
 struct ServeKeys;
 
 impl Takes for ServeKeys {
-    const GROUPS: &'static [Group] =
-        &[Group::Address, Group::Calls, Group::Stores, Group::Limits, Group::Access, Group::Guest, Group::Modules];
+    const GROUPS: &'static [Group] = &[
+        Group::Address,
+        Group::Calls,
+        Group::Stores,
+        Group::Limits,
+        Group::Access,
+        Group::Guest,
+        Group::Modules,
+        Group::Tracing,
+    ];
     const DEFAULTS: Defaults = Defaults::Local;
 }
 

@@ -76,6 +76,7 @@ impl Server {
             tracing::info!(released, "gave nodes back that had not finished");
         }
         let _ = tokio::time::timeout(ANSWERS, self.served).await;
+        host.stop_tracing().await;
         Ok(())
     }
 }

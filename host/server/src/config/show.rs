@@ -76,8 +76,6 @@ pub(crate) fn markdown() -> String {
             };
             let origin = key.origin.as_str();
             let (name, kind, meaning) = (key.name, key.kind.describe(), key.meaning);
-            let meaning =
-                if key.later { format!("**not in force in this release.** {meaning}") } else { meaning.to_owned() };
             let _ = writeln!(text, "| `{name}`{also} | {kind} | {default} | {origin} | {meaning} |");
         }
     }

@@ -19,8 +19,6 @@ pub(crate) struct Key {
     /// A second name of the variable, which the original has.
     pub also: Option<&'static str>,
     pub option: Named,
-    /// Taken, but what it is about comes with a later release.
-    pub later: bool,
 }
 
 /// Whose key it is.
@@ -107,18 +105,7 @@ impl Key {
         group: Group,
         meaning: &'static str,
     ) -> Self {
-        Self {
-            name,
-            kind,
-            default,
-            local: None,
-            origin,
-            group,
-            meaning,
-            also: None,
-            option: Named::AsKey,
-            later: false,
-        }
+        Self { name, kind, default, local: None, origin, group, meaning, also: None, option: Named::AsKey }
     }
 
     const fn locally(self, local: &'static str) -> Self {
@@ -127,10 +114,6 @@ impl Key {
 
     const fn also(self, also: &'static str) -> Self {
         Self { also: Some(also), ..self }
-    }
-
-    const fn later(self) -> Self {
-        Self { later: true, ..self }
     }
 
     const fn option(self, option: Named) -> Self {
@@ -278,9 +261,10 @@ mod keys {
             .option(Named::As("module-key"));
 
         ENABLE_TRACING = Key::new("enable_tracing", Kind::Switch, "false", Original, Tracing,
-            "whether runs are traced").later();
-        TRACE_SERVER = Key::new("trace_server", Kind::Text, "", Original, Tracing,
-            "where traces are sent").later();
+            "whether runs are traced: [tracing](tracing.md)").option(Named::Also("tracing"));
+        TRACE_SERVER = Key::new("trace_server", Kind::Server, "http://127.0.0.1:4318", Original, Tracing,
+            "who takes the spans, with OTLP over HTTP; the ports of Jaeger's old agent stand for 4318 at the same host")
+            .also("OTEL_EXPORTER_OTLP_ENDPOINT");
     }
 }
 pub(crate) use keys::*;

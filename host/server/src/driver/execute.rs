@@ -8,9 +8,10 @@ use faas_flow_core::definition::{Backoff, Operation};
 use faas_flow_core::run::{Attempt, CONTEXT, Outcome, Report, Request, Suspended, Task, Work, set_of};
 use faas_flow_core::{BranchKey, Code, Failure, FlowName, Payload, RunId, Status};
 use faas_flow_guest::{CallContext, Instance, Level, RunContext};
+use opentelemetry::trace::SpanId;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Tries to read a value that the flow's code asks for.
 const STORE_TRIES: u32 = 8;
@@ -19,6 +20,8 @@ const STORE_TRIES: u32 = 8;
 pub(super) struct Try<'a> {
     pub(super) live: &'a Arc<Live>,
     pub(super) work: &'a Work,
+    /// The node's span.
+    pub(super) span: SpanId,
     instance: Option<Instance>,
     context: CallContext,
     changes: Vec<(String, Option<Bytes>)>,
@@ -36,17 +39,18 @@ impl Live {
             Task::Operations(operations) => (operations.retry, operations.timeout_ms),
             _ => (None, None),
         };
+        let (span, begun) = (self.new_span(), SystemTime::now());
         let mut attempts = Vec::new();
         let mut tries = work.suspended.as_ref().filter(|s| s.data.is_none()).map_or(0, |s| s.tries as usize);
         let mut store_tries = 0;
         loop {
             let started = self.host.now();
             let tried = match timeout {
-                None => self.attempt(work).await,
+                None => self.attempt(work, span).await,
                 Some(ms) => {
-                    tokio::time::timeout(Duration::from_millis(ms), self.attempt(work)).await.unwrap_or_else(|_| {
-                        Err(Failure::retry(Code::NODE_TIMED_OUT, format!("the node took longer than its {ms} ms")))
-                    })
+                    tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span)).await.unwrap_or_else(
+                        |_| Err(Failure::retry(Code::NODE_TIMED_OUT, format!("the node took longer than its {ms} ms"))),
+                    )
                 }
             };
             let ended = self.host.now();
@@ -82,7 +86,9 @@ impl Live {
                     data: None,
                 }),
             };
-            return (Report { outcome, input_size, attempts }, changes);
+            let report = Report { outcome, input_size, attempts };
+            self.trace_node(work, span, begun, &report);
+            return (report, changes);
         }
     }
 
@@ -98,7 +104,11 @@ impl Live {
         stored.is_err()
     }
 
-    async fn attempt(self: &Arc<Self>, work: &Work) -> Result<(Outcome, Option<Failure>, Documents), Failure> {
+    async fn attempt(
+        self: &Arc<Self>,
+        work: &Work,
+        span: SpanId,
+    ) -> Result<(Outcome, Option<Failure>, Documents), Failure> {
         let state = match &work.task {
             Task::Recover { .. } => Status::Failed,
             Task::Finally { verdict, .. } => *verdict,
@@ -106,7 +116,7 @@ impl Live {
         };
         let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new() };
         let (instance, changes, documents, suspended) = Default::default();
-        let mut attempt = Try { live: self, work, instance, context, changes, documents, suspended };
+        let mut attempt = Try { live: self, work, span, instance, context, changes, documents, suspended };
         let outcome = attempt.outcome().await;
         let (documents, suspended) = (std::mem::take(&mut attempt.documents), attempt.suspended.take());
         let changes = attempt.finish(outcome.is_ok() || suspended.is_some());

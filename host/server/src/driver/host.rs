@@ -8,7 +8,7 @@ use super::load::{load, read_run};
 use crate::events::Keys;
 use crate::modules::{Loader, Service};
 use crate::settings::Dispatch;
-use crate::{Counters, Error, Flow, Functions, Progress, Settings};
+use crate::{Counters, Error, Flow, Functions, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
 use faas_flow_core::{Code, Digest, FlowName, Millis, Plan, RunId};
 use faas_flow_store::{DataStore, StateStore};
@@ -35,12 +35,15 @@ pub struct Parts {
     pub keys: Option<Keys>,
     /// Loads the versions of flows that the stores keep; without it, a host has those that it was given.
     pub modules: Option<Loader>,
+    /// Takes the spans of runs.
+    pub traces: Option<Traces>,
 }
 
 impl Parts {
     /// What every host needs; the rest is as on a single machine.
     pub fn new(settings: Settings, state: Arc<dyn StateStore>, data: Arc<dyn DataStore>, functions: Functions) -> Self {
-        Self { settings, state, data, functions, events: None, clock: Clock::System, keys: None, modules: None }
+        let (events, keys, modules, traces) = (None, None, None, None);
+        Self { settings, state, data, functions, events, clock: Clock::System, keys, modules, traces }
     }
 }
 
@@ -61,6 +64,7 @@ pub struct Host {
     pub(crate) counters: Counters,
     /// Loads versions of flows.
     pub(crate) modules: Option<Loader>,
+    pub(super) traces: Option<Traces>,
     flows: RwLock<HashMap<FlowName, Service>>,
     live: Mutex<BTreeMap<RunId, Arc<Live>>>,
     /// Ended runs, the oldest first, where their number is limited.
@@ -70,7 +74,7 @@ pub struct Host {
 impl Host {
     /// A host without flows. It looks after stored runs once [`Host::sweep`] is being awaited.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, state, data, functions, events, clock, keys, modules } = parts;
+        let Parts { settings, state, data, functions, events, clock, keys, modules, traces } = parts;
         Arc::new(Self {
             state,
             data: Data { store: data, inline_limit: settings.inline_limit },
@@ -85,6 +89,7 @@ impl Host {
             draining: AtomicBool::new(false),
             counters: Counters::default(),
             modules,
+            traces,
             flows: RwLock::default(),
             live: Mutex::default(),
             ended: Mutex::default(),
@@ -233,6 +238,14 @@ impl Host {
     #[doc(hidden)]
     pub fn crash(&self) {
         self.runs().clear();
+    }
+
+    /// Sends the spans that are left, once nothing more is done.
+    pub(crate) async fn stop_tracing(self: &Arc<Self>) {
+        let host = self.clone();
+        // It waits in its thread.
+        let stopped = tokio::task::spawn_blocking(move || host.traces.as_ref().map(Traces::stop));
+        let _ = stopped.await;
     }
 
     /// Lets the health check fail, so that nobody sends requests here any more.

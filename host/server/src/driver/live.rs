@@ -8,6 +8,7 @@ use super::ended::Ended;
 use super::host::Host;
 use super::queue::Queue;
 use super::step::{Documents, Unsaved};
+use crate::traces::TraceContext;
 use crate::{Error, Flow, Progress, Step};
 use bytes::Bytes;
 use faas_flow_core::run::{Effect, Event, NodeState, Outcome, Refusal, Report, Request, RunState, Task, Work};
@@ -27,6 +28,7 @@ pub(crate) struct Live {
     pub(super) plan: Arc<Plan>,
     pub(super) id: RunId,
     pub(super) request: Arc<Request>,
+    pub(super) trace: Option<TraceContext>,
     inner: AsyncMutex<Inner>,
     /// Instances that serve this run and are idle.
     pub(super) instances: Mutex<Vec<Instance>>,
@@ -105,6 +107,7 @@ impl Live {
         part: Part,
     ) -> Arc<Self> {
         let (id, request) = (state.run().id.clone(), Arc::new(state.run().request.clone()));
+        let trace = host.traces.as_ref().map(|_| TraceContext::of(&id, &request));
         let inner = Inner {
             state,
             queue: Queue::default(),
@@ -129,6 +132,7 @@ impl Live {
             plan,
             id,
             request,
+            trace,
             inner,
             instances,
             values,

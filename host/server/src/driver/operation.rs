@@ -1,6 +1,7 @@
 //! One call of a function or URL, with its handlers and its tries.
 
 use super::execute::{Try, wait_before};
+use super::trace::Asked;
 use crate::Answers;
 use crate::network::place;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use faas_flow_core::{Code, Failure};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl Try<'_> {
     /// Makes the call that is the node's operation number `index`.
@@ -52,10 +53,13 @@ impl Try<'_> {
     ) -> Result<Bytes, (Failure, Option<Duration>)> {
         let plain = |failure: Failure| (failure, None);
         let functions = &self.live.host.functions;
+        let span = self.live.new_span();
         let mut request = self.request(index, call, apply, data);
+        request.headers.extend(self.live.traceparent(span));
         if let Some(prepare) = &call.prepare {
             request = self.instance().await.map_err(plain)?.prepare(prepare, request).await.map_err(plain)?;
         }
+        let (begun, asked) = (SystemTime::now(), Asked::new(index, call, apply, &request));
         let limit = call.timeout_ms.map_or(self.live.host.settings.call_timeout, Duration::from_millis);
         let sent = async {
             match apply {
@@ -67,6 +71,7 @@ impl Try<'_> {
             let message = format!("`{}` did not answer within {} ms", place(&call.target), limit.as_millis());
             Err(Failure::retry(Code::CALL_TIMED_OUT, message))
         });
+        self.live.trace_call(self, span, begun, &asked, &response);
         let response = response.map_err(plain)?;
         match &call.receive {
             Some(receive) => self.instance().await.map_err(plain)?.receive(receive, response).await.map_err(plain),

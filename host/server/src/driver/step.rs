@@ -297,6 +297,7 @@ impl Live {
                     // A run that paused itself has no more to say to those who wait either.
                     let paused = !unsaved.events.is_empty() && inner.state.run().paused && inner.running.is_empty();
                     if unsaved.ended {
+                        self.trace_run(inner);
                         self.host.count_ended(&self.flow, inner.state.run().status() == Status::Failed);
                     }
                     if unsaved.ended || paused {

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const TIMEOUT: &str = "x-timeout";
 /// What is left of the time for a request when waiting for a result ends, or a tenth of it where that is less.
 const SPARE: Duration = Duration::from_secs(1);
+/// By it OpenFaaS tells its calls apart.
+const CALL_ID: &str = "x-call-id";
 const DURATION: &str = "x-duration-seconds";
 
 /// The contract between OpenFaaS and a function.
@@ -153,6 +155,8 @@ fn is_own(path: &str) -> bool {
 async fn entry(State(contract): State<Arc<Contract>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let call = request.headers().get(CALL_ID).and_then(|call| call.to_str().ok()).unwrap_or("-");
+    let call: String = call.chars().take(64).collect();
     let mut response = contract.answer(request, next).await;
     let (took, status) = (began.elapsed(), response.status().as_u16());
     let seconds = format!("{:.6}", took.as_secs_f64());
@@ -161,7 +165,7 @@ async fn entry(State(contract): State<Arc<Contract>>, request: Request, next: Ne
         contract.requests.answered(status, &method, took);
         // Neither the query nor headers nor bodies: they are the caller's own business.
         let run = response.headers().get(REQUEST_ID).and_then(|run| run.to_str().ok()).unwrap_or("-");
-        tracing::info!(run, %method, path, status, seconds, "answered");
+        tracing::info!(target: "request", run, call, %method, path, status, seconds, "answered");
     }
     response
 }

@@ -1,0 +1,132 @@
+//! Traces of runs, as OpenTelemetry has them: a span for a run, below it one for each execution of a node, below that one
+//! for each call. They are sent in batches with OTLP over HTTP, <https://opentelemetry.io/docs/specs/otlp/#otlphttp>; what
+//! cannot be sent is lost, and harms no run.
+
+mod context;
+mod sender;
+
+pub(crate) use context::{TRACEPARENT, TraceContext};
+
+use crate::Error;
+use crate::network::Network;
+use faas_flow_core::Code;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanProcessor};
+use sender::Sender;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Ports of Jaeger's agent, and OTLP's for gRPC: where they are named, OTLP over HTTP is at the same host.
+const OTHER_PORTS: [u16; 5] = [5775, 6831, 6832, 14268, 4317];
+const PORT: u16 = 4318;
+/// What is left to be sent when a replica stops is given so long.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Sends spans, in the background.
+pub struct Traces {
+    processor: BatchSpanProcessor,
+    scope: InstrumentationScope,
+}
+
+/// What a span says.
+pub(crate) struct Span {
+    pub(crate) id: SpanId,
+    pub(crate) parent: SpanId,
+    pub(crate) kind: SpanKind,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) start: SystemTime,
+    pub(crate) end: SystemTime,
+    pub(crate) attributes: Vec<KeyValue>,
+    /// Its code only: a message may have data in it.
+    pub(crate) failure: Option<Code>,
+}
+
+impl Traces {
+    /// Sends the spans of a service to `server`, a URL without a path or with that of OTLP's receiver. It belongs to the
+    /// runtime that it is made in.
+    pub fn new(server: &str, service: String, network: Arc<dyn Network>) -> Result<Self, Error> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::new(
+                Code::BAD_CONFIGURATION,
+                format!("trace_server `{}` cannot be used: {error}", crate::network::place(server)),
+            )
+        };
+        let endpoint = endpoint(server).map_err(|error| failed(&error))?;
+        let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint);
+        let exporter = exporter.with_http_client(Sender::new(network)).build().map_err(|error| failed(&error))?;
+        let mut processor = BatchSpanProcessor::builder(exporter).build();
+        let version = env!("CARGO_PKG_VERSION");
+        processor.set_resource(&Resource::builder().with_service_name(service).build());
+        Ok(Self { processor, scope: InstrumentationScope::builder("faas-flow").with_version(version).build() })
+    }
+
+    /// Notes a span that has ended.
+    pub(crate) fn end(&self, trace: &TraceContext, span: Span) {
+        if !trace.sampled {
+            return;
+        }
+        let Span { id, parent, kind, name, start, end, attributes, failure } = span;
+        let context = SpanContext::new(trace.trace, id, TraceFlags::SAMPLED, false, TraceState::NONE);
+        self.processor.on_end(SpanData {
+            span_context: context,
+            parent_span_id: parent,
+            parent_span_is_remote: trace.caller == Some(parent),
+            span_kind: kind,
+            name,
+            start_time: start,
+            end_time: end.max(start),
+            attributes,
+            dropped_attributes_count: 0,
+            events: Default::default(),
+            links: Default::default(),
+            status: failure.map_or(Status::Unset, |code| Status::error(code.to_string())),
+            instrumentation_scope: self.scope.clone(),
+        });
+    }
+
+    /// Sends what is left; nothing is noted from here on.
+    pub(crate) fn stop(&self) {
+        if let Err(error) = self.processor.shutdown_with_timeout(LAST) {
+            tracing::warn!("the last spans may not have been sent: {error}");
+        }
+    }
+}
+
+/// A new span's id.
+pub(crate) fn new_span() -> SpanId {
+    SpanId::from(fastrand::u64(1..))
+}
+
+/// The address that spans are posted to.
+fn endpoint(server: &str) -> Result<String, String> {
+    let mut url = reqwest::Url::parse(server).map_err(|error| error.to_string())?;
+    if url.port().is_some_and(|port| OTHER_PORTS.contains(&port)) {
+        url.set_port(Some(PORT)).map_err(|()| "it has no port".to_owned())?;
+    }
+    if url.path() == "/" {
+        url.set_path("/v1/traces");
+    }
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn spans_are_posted_where_otlp_over_http_is() {
+        for (server, url) in [
+            ("http://collector:4318", "http://collector:4318/v1/traces"),
+            ("http://jaeger.faasflow:5775", "http://jaeger.faasflow:4318/v1/traces"),
+            ("http://jaeger:4317/", "http://jaeger:4318/v1/traces"),
+            ("https://traces.example.com", "https://traces.example.com/v1/traces"),
+            ("https://traces.example.com/otlp/v1/traces", "https://traces.example.com/otlp/v1/traces"),
+        ] {
+            assert_eq!(endpoint(server).as_deref(), Ok(url), "{server}");
+        }
+    }
+}

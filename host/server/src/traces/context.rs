@@ -1,0 +1,94 @@
+//! Which trace a run belongs to, the same on every replica: the caller's, if it says so in `traceparent`
+//! (<https://www.w3.org/TR/trace-context/>), else one made of the run's id.
+
+use faas_flow_core::RunId;
+use faas_flow_core::run::Request;
+use opentelemetry::trace::{SpanId, TraceId};
+use sha2::{Digest, Sha256};
+
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// A run's place among traces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TraceContext {
+    pub(crate) trace: TraceId,
+    /// The span of the run.
+    pub(crate) root: SpanId,
+    /// The span that the run is a part of, if somebody traces its caller.
+    pub(crate) caller: Option<SpanId>,
+    /// Whether anybody wants to see it.
+    pub(crate) sampled: bool,
+}
+
+impl TraceContext {
+    pub(crate) fn of(run: &RunId, request: &Request) -> Self {
+        let hash: [u8; 32] = Sha256::digest(run.as_str()).into();
+        let trace = TraceId::from_bytes(hash.first_chunk().copied().unwrap_or_default());
+        let root = SpanId::from_bytes(hash.last_chunk().copied().unwrap_or_default());
+        let header = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT));
+        match header.and_then(|(_, value)| parse(value)) {
+            Some((trace, caller, sampled)) => Self { trace, root, caller: Some(caller), sampled },
+            None => Self { trace, root, caller: None, sampled: true },
+        }
+    }
+
+    /// The header that makes what somebody else does a part of this span.
+    pub(crate) fn traceparent(&self, span: SpanId) -> (String, String) {
+        let flags = u8::from(self.sampled);
+        (TRACEPARENT.to_owned(), format!("00-{}-{span}-{flags:02x}", self.trace))
+    }
+}
+
+/// The trace, the span and whether it is sampled. Later versions begin as this one does.
+fn parse(header: &str) -> Option<(TraceId, SpanId, bool)> {
+    let mut parts = header.trim().split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex =
+        |text: &str, digits| text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let valid = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
+    if !valid || version == "00" && parts.next().is_some() {
+        return None;
+    }
+    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+    let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+    (trace != TraceId::INVALID && span != SpanId::INVALID).then_some((trace, span, sampled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(header: &str) -> TraceContext {
+        let headers = vec![("Traceparent".to_owned(), header.to_owned())];
+        TraceContext::of(&RunId::new("r").unwrap(), &Request { query: Vec::new(), headers })
+    }
+
+    #[test]
+    fn a_run_is_a_part_of_its_callers_trace() {
+        let context = of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        assert_eq!(context.trace.to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(context.caller.map(|caller| caller.to_string()).as_deref(), Some("b7ad6b7169203331"));
+        assert!(context.sampled);
+        let (_, sent) = context.traceparent(context.root);
+        assert_eq!(parse(&sent), Some((context.trace, context.root, true)));
+        assert!(!of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00").sampled);
+        assert!(of("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more").caller.is_some());
+    }
+
+    #[test]
+    fn without_a_callers_trace_a_run_has_its_own_on_every_replica() {
+        let own = of("");
+        assert_eq!((own.caller, own.sampled), (None, true));
+        for bad in [
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "ü",
+        ] {
+            assert_eq!(of(bad), own, "{bad}");
+        }
+    }
+}
