@@ -53,6 +53,41 @@ async fn get(server: &Server, path: &str) -> Response {
 }
 
 #[tokio::test]
+async fn a_flow_yml_beside_the_module_says_what_the_environment_does_not() {
+    let folder = TempDir::new().unwrap();
+    let flow = folder.path().join("flow.wasm");
+    fs::copy(module("sync-chain"), &flow).unwrap();
+    let settings = "environment:\n  max_inflight: 7\n  state_store: memory\n  exec_timeout: 1s\n";
+    fs::write(folder.path().join("flow.yml"), settings).unwrap();
+    let config = |arguments: &[&str]| {
+        let mut command = faas_flow(folder.path());
+        command.args(["config", "--json"]).args(arguments).env("exec_timeout", "2s").env("flow", &flow);
+        let rows: Vec<Value> = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        move |key: &str| {
+            let row = rows.iter().find(|row| row["key"] == key).unwrap();
+            format!("{} from {}", row["value"].as_str().unwrap(), row["from"].as_str().unwrap())
+        }
+    };
+    let shown = config(&["--max-inflight", "8"]);
+    assert_eq!(shown("max_inflight"), "8 from option --max-inflight");
+    assert_eq!(shown("exec_timeout"), "2s from environment exec_timeout");
+    assert_eq!(shown("state_store"), format!("memory from file {}", folder.path().join("flow.yml").display()));
+
+    let serve = || {
+        let mut command = faas_flow(folder.path());
+        command.args(["function", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--suppress-lock"]);
+        command.args(["--function", "func1=echo", "--function", "func2=echo"]).env("OPENFAAS_NAME", "sync-chain");
+        command
+    };
+    let server = Server::start(serve());
+    assert_eq!(server.post("/", "hi").await.ok(), "you said \"hi\"");
+    fs::write(folder.path().join("flow.yml"), "environment:\n  max_inflght: 7\n").unwrap();
+    let refused = serve().output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("FF0410") && said.contains("max_inflight"), "{said}");
+}
+
+#[tokio::test]
 async fn every_answer_says_how_long_it_took() {
     let world = World::new();
     world.open_gate();

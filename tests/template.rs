@@ -13,6 +13,7 @@ use faas_flow_gateway::{Config, Gateway, Profile, Upstream};
 use harness::{Server, root};
 use image::buildah::{Buildah, platforms};
 use image::{Image, faas_cli};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -62,13 +63,8 @@ impl World {
     fn container<'a>(&self, image: &'a Image) -> image::Container<'a> {
         let state = format!("redis://127.0.0.1:{}", self.redis.port());
         let deployed = image.container().read_only().secrets(&self.folder.path().join("secrets"));
-        // What `faas-cli new` left, but for addresses.
-        let settings = fs::read_to_string(root().join("template/faas-flow/function/flow.yml")).unwrap();
-        let settings =
-            settings.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with('#')));
-        let container = settings.map(|line| line.split_once(": ").unwrap());
-        let container = container.fold(deployed, |container, (name, value)| container.environment(name, value));
-        container
+        // The rest is in the image, as `faas-cli new` left it.
+        deployed
             .environment("listen", "127.0.0.1:0")
             .environment("metrics_port", "0")
             .environment("gateway", self.gateway_url.trim_start_matches("http://"))
@@ -121,6 +117,14 @@ async fn a_new_function_answers_through_the_gateway_as_nobody_on_a_root_it_canno
     assert_eq!((image.user.as_str(), &image.ports), ("12000:12000", &BTreeSet::from([8080])));
     let mut server = world.deploy("greet", &image);
     assert_eq!(world.invoke("greet", "Adam\n").await, (200, "Hello, Adam!".to_owned()));
+
+    // What stack.yaml does not say, the flow.yml in the image does.
+    let config = ["faas-flow", "config", "--json"].map(str::to_owned);
+    let config = world.container(&image).exec(&config);
+    let config: Vec<Value> = serde_json::from_slice(&config.stdout).unwrap();
+    let from = |key: &str| config.iter().find(|row| row["key"] == key).unwrap()["from"].clone();
+    assert_eq!(from("exec_timeout"), "file /home/app/flow.yml");
+    assert_eq!(from("state_store"), "environment state_store");
 
     let process = inside(&server);
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();

@@ -1,7 +1,7 @@
 //! `faas-flow config`
 
 use super::common;
-use super::function::FunctionKeys;
+use super::function::{FunctionKeys, put_beside};
 use crate::Error;
 use crate::config::{self, Options, Row, SECRET_MOUNT_PATH, SECRETS, Source};
 use clap::Args;
@@ -24,7 +24,11 @@ impl Config {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let mut values = match &self.file {
             Some(file) => self.keys.over(config::file_layer(file)?),
-            None => self.keys.read()?,
+            None => {
+                let mut values = self.keys.read()?;
+                put_beside(&mut values)?;
+                values
+            }
         };
         // What is missing here may be there in the container: it is shown as missing.
         let missing = config::resolve_stores(&mut values, false).err();

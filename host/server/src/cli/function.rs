@@ -42,6 +42,7 @@ impl Function {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
         given(&mut values, self.module);
+        put_beside(&mut values)?;
         config::resolve_stores(&mut values, false)?;
         let (name, source) = config::flow_name(&values, |name| std::env::var(name).ok())?;
         common::warn(&values);
@@ -134,6 +135,15 @@ fn given(values: &mut Values, module: Option<PathBuf>) {
         None => text,
     };
     values.set(&config::FLOW, vec![file], Source::Option("FLOW".to_owned()));
+}
+
+/// A `flow.yml` beside the module has the settings that the environment does not.
+pub(super) fn put_beside(values: &mut Values) -> Result<(), Error> {
+    let file = module(values).with_file_name("flow.yml");
+    if file.is_file() {
+        values.put_below(config::file_layer(&file)?);
+    }
+    Ok(())
 }
 
 /// The module: a relative name is looked for in the working directory, then beside the program.

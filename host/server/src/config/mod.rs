@@ -1,6 +1,6 @@
 //! What an operator may set. OpenFaaS hands `environment` and `environment_file` of stack.yaml to a container as environment
-//! variables, so a key is a variable, and an option of the commands that take it. Options win over the environment, and that
-//! over defaults.
+//! variables, so a key is a variable, and an option of the commands that take it. Options win over the environment, that over
+//! a `flow.yml` beside the module, and that over defaults.
 
 mod file;
 mod kind;

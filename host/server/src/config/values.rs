@@ -67,6 +67,13 @@ impl Values {
         values
     }
 
+    /// Puts a layer below all that was given so far.
+    pub fn put_below(&mut self, layer: Layer<'_>) {
+        for (key, given, source) in layer {
+            self.given.entry(key.name).or_insert((given, source));
+        }
+    }
+
     pub fn set(&mut self, key: &'static Key, given: Vec<String>, source: Source) {
         self.given.insert(key.name, (given, source));
     }
