@@ -54,6 +54,21 @@ pub fn definition(random: &mut Random, depth: usize) -> Definition {
     definition
 }
 
+/// The dag that a scope is an instance of, as its author wrote it.
+pub fn dag_of<'a>(root: &'a Dag, scope: &ScopePath) -> &'a Dag {
+    scope.steps().fold(root, |dag, step| {
+        let node = dag.nodes.iter().find(|node| node.id == step.node.as_str()).unwrap();
+        match (&node.kind, &step.key) {
+            (NodeKind::SubDag(dag), None) => dag,
+            (NodeKind::Condition(branches), Some(key)) => {
+                &branches.dags.iter().find(|branch| branch.key == key.as_str()).unwrap().dag
+            }
+            (NodeKind::ForEach(branches), Some(_)) => &branches.dags[0].dag,
+            _ => panic!("{scope} is no branch of {}", node.id),
+        }
+    })
+}
+
 fn dag(random: &mut Random, depth: usize) -> Dag {
     let size = 1 + random.below(5);
     let mut dag = Dag { aggregate_ends: (random.below(2) == 0).then(|| "a".to_owned()), ..Dag::default() };

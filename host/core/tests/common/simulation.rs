@@ -3,7 +3,7 @@
 use super::store::{Conflict, Data, Store};
 use super::{Random, work};
 use faas_flow_core::run::{
-    Attempt, DATA, Doc, Effect, Event, Outcome, Phase, Refusal, Report, RunState, Suspended, Task, Work,
+    Attempt, DATA, Doc, Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Suspended, Task, Work,
 };
 use faas_flow_core::{Code, Failure, Millis, NodePath, Payload, Plan, Status};
 use std::collections::BTreeMap;
@@ -165,10 +165,31 @@ impl<'a> Simulation<'a> {
         let event = Event::Claim { path, owner: format!("replica {replica}"), until: self.now + LEASE };
         for effect in self.apply(replica, event, None).unwrap_or_default() {
             let Effect::Execute(work) = effect else { continue };
+            self.comes_after_its_predecessors(&work);
             if let Some(waits) = &self.waits {
                 assert_eq!(work.suspended.as_ref(), waits.get(&work.path), "{} goes on elsewhere", work.path);
             }
             self.replicas[replica].works.push(work);
+        }
+    }
+
+    /// Whatever an edge carries, and if it is nothing, what it comes from is done before what it leads to begins.
+    fn comes_after_its_predecessors(&self, work: &Work) {
+        if matches!(work.task, Task::Recover { .. } | Task::Finally { .. }) {
+            return;
+        }
+        let (path, dag) = (&work.path, super::dag_of(&self.plan.definition().dag, &work.path.scope));
+        let progress = self.store.progress(&path.scope);
+        let predecessors: Vec<&str> = match path.node.is_reserved() {
+            // It joins the ends.
+            true => dag.nodes.iter().map(|node| node.id.as_str()).collect(),
+            false => {
+                let leading = dag.edges.iter().filter(|edge| edge.to == path.node.as_str());
+                leading.map(|edge| edge.from.as_str()).collect()
+            }
+        };
+        for predecessor in predecessors {
+            assert_eq!(progress[predecessor], Progress::Done, "{path} begins before {predecessor} is done");
         }
     }
 

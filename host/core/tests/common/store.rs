@@ -1,7 +1,7 @@
 //! A store in memory, with the promises that the engine relies on: commits are atomic and compare versions.
 
-use faas_flow_core::run::{DATA, Doc, Effect, RunState, Scope, decode, encode, set_of};
-use faas_flow_core::{NodePath, Payload};
+use faas_flow_core::run::{DATA, Doc, Effect, Progress, Run, RunState, Scope, decode, encode, set_of};
+use faas_flow_core::{NodePath, Payload, ScopePath};
 use std::collections::BTreeMap;
 
 /// What is stored of one run.
@@ -37,9 +37,7 @@ impl Store {
         match (doc, self.documents.get(&doc.name())) {
             (Doc::Run, Some((version, bytes))) => state.reload_run(decode(bytes).unwrap(), *version),
             (Doc::Scope(_), Some((version, bytes))) => {
-                let scope: Scope = decode(bytes).unwrap();
-                assert_eq!(encode(&scope), *bytes, "the stored form survives a round trip");
-                state.load_scope(scope, *version);
+                state.load_scope(decode(bytes).unwrap(), *version);
             }
             (Doc::Scope(path), None) => {
                 state.forget_scope(path);
@@ -74,6 +72,11 @@ impl Store {
         }
         self.version += 1;
         for (doc, _, bytes) in puts {
+            let again = match &doc {
+                Doc::Run => encode(&decode::<Run>(&bytes).unwrap()),
+                Doc::Scope(_) => encode(&decode::<Scope>(&bytes).unwrap()),
+            };
+            assert_eq!(again, bytes, "{} survives a round trip", doc.name());
             self.documents.insert(doc.name(), (self.version, bytes));
             state.committed(&doc, self.version);
         }
@@ -92,6 +95,13 @@ impl Store {
             }
         }
         Ok(full)
+    }
+
+    /// How far the nodes of a scope are, by id.
+    pub fn progress(&self, scope: &ScopePath) -> BTreeMap<String, Progress> {
+        let (_, bytes) = &self.documents[&Doc::Scope(scope.clone()).name()];
+        let scope: Scope = decode(bytes).unwrap();
+        scope.nodes.into_iter().map(|node| (node.id.to_string(), node.progress)).collect()
     }
 
     /// How many have arrived in a set.
