@@ -6,6 +6,7 @@ use crate::compiler::Compiler;
 use crate::engine::{Ticker, engine};
 use crate::error::SERVED;
 use crate::module::{Loaded, Module};
+use crate::room::Room;
 use crate::state::State;
 use crate::{GuestError, Limits};
 use faas_flow_core::Digest;
@@ -33,6 +34,7 @@ pub struct Guests {
 pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
+    pub(crate) room: Room,
     _ticker: Ticker,
 }
 
@@ -46,7 +48,8 @@ impl Guests {
             .map_err(|reason| GuestError::Engine { reason: reason.to_string() })?;
         let cache = cache.map(|folder| Cache::new(folder, &engine));
         let ticker = Ticker::start(&engine, limits.tick.max(Duration::from_millis(1)))?;
-        Ok(Self { host: Arc::new(Host { engine, limits, _ticker: ticker }), linker, cache, compiler: None })
+        let room = Room::new(limits.instances);
+        Ok(Self { host: Arc::new(Host { engine, limits, room, _ticker: ticker }), linker, cache, compiler: None })
     }
 
     /// Compiles in a process of its own from here on, instead of in this one.
@@ -57,6 +60,11 @@ impl Guests {
     /// The limits that hold for every module.
     pub fn limits(&self) -> &Limits {
         &self.host.limits
+    }
+
+    /// Whether there is room for all instances beforehand. Without, each gets its memory when it is made, which is slower.
+    pub fn has_pool(&self) -> bool {
+        self.host.engine.pooling_allocator_metrics().is_some()
     }
 
     /// Checks a component and makes it ready to run, from cached code when there is some. It blocks for seconds when

@@ -1,15 +1,18 @@
 //! One live instance of a flow.
 
+use crate::bindings::Flow;
 use crate::bindings::faas_flow::flow::types;
-use crate::bindings::{Flow, FlowPre};
 use crate::error::GuestError;
+use crate::guests::Host;
+use crate::module::Loaded;
+use crate::room::Place;
 use crate::state::State;
-use crate::{CallContext, HttpRequest, HttpResponse, Limits, Module, Outcome, RunContext};
+use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, RunContext};
 use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// One live instance of a flow, which serves the calls of one run, one after the other.
 ///
@@ -22,6 +25,8 @@ pub struct Instance {
     usable: bool,
     /// Keeps the clock of the engine going.
     _module: Module,
+    /// Given up after the store, which gives its slots back to the pool.
+    _place: Place,
 }
 
 /// Calls a handler: nothing may come between `begin` and `end` but the call itself.
@@ -35,13 +40,9 @@ macro_rules! call {
 }
 
 impl Instance {
-    pub(crate) async fn new(
-        engine: &Engine,
-        limits: &Limits,
-        pre: &FlowPre<State>,
-        run: Arc<dyn RunContext>,
-        module: Module,
-    ) -> Result<Self, GuestError> {
+    pub(crate) async fn new(loaded: &Loaded, run: Arc<dyn RunContext>, module: Module) -> Result<Self, GuestError> {
+        let Host { engine, limits, room, .. } = &*loaded.host;
+        let place = room.take().ok_or_else(|| pool_full(&format_args!("{} is the most", limits.instances)))?;
         let mut store = Store::new(engine, State::new(run, limits));
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(limits.output_bytes);
@@ -50,9 +51,15 @@ impl Instance {
             let over = Instant::now() >= store.data().until;
             Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
         });
-        match pre.instantiate_async(&mut store).await {
-            Ok(flow) => Ok(Self { store, flow, timeout: limits.call_timeout, usable: true, _module: module }),
-            Err(error) => Err(failure(&error, store.data()).into()),
+        match loaded.pre.instantiate_async(&mut store).await {
+            Ok(flow) => {
+                let timeout = limits.call_timeout;
+                Ok(Self { store, flow, timeout, usable: true, _module: module, _place: place })
+            }
+            Err(error) => Err(match broken(&error, store.data()) {
+                Some(failure) => failure.into(),
+                None => GuestError::Engine { reason: error.root_cause().to_string() },
+            }),
         }
     }
 
@@ -154,12 +161,17 @@ impl Instance {
     }
 }
 
-/// What wasmtime's error means for the run.
+/// What wasmtime's error in a call means for the run.
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> Failure {
+    broken(error, state).unwrap_or_else(|| misspoken(error))
+}
+
+/// The limit that was met, or the trap.
+fn broken(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
-        return Failure::retry(Code::GUEST_POOL_FULL, format!("too many flow instances run at once: {full}"));
+        return Some(pool_full(full));
     }
-    match error.downcast_ref::<Trap>() {
+    Some(match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => {
             let reason = format!("the flow's code nested its calls too deeply{}; does it recurse?", place(error));
             Failure::reject(Code::GUEST_OUT_OF_STACK, reason)
@@ -173,19 +185,32 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> Failure {
             Failure::reject(Code::GUEST_OUT_OF_MEMORY, reason)
         }
         Some(trap) => Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {trap}{}", place(error))),
-        None => untyped(error),
-    }
+        None => return None,
+    })
 }
 
-/// Errors that wasmtime tells apart by their text only; `tests/hostile.rs` notices when it changes.
-fn untyped(error: &wasmtime::Error) -> Failure {
+fn pool_full(reason: &dyn std::fmt::Display) -> Failure {
+    Failure::retry(Code::GUEST_POOL_FULL, format!("too many flow instances run at once: {reason}"))
+}
+
+/// What wasmtime says when the data that a call hands over exceeds `limits.output_bytes`. It has no type for it that could
+/// be asked for, so `tests/hostile.rs` sees to it that this is still what it says.
+const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// Not a trap: the code ran, but what it handed over is too much, or is no value of the contract: bytes outside its memory,
+/// text that is not UTF-8, a handle that it was never given.
+fn misspoken(error: &wasmtime::Error) -> Failure {
     let reason = error.root_cause().to_string();
-    match reason.contains("fuel") || reason.contains("out of bounds of memory") {
-        true => Failure::reject(
-            Code::OUTPUT_TOO_LARGE,
-            format!("the flow's code returned more than it may: {reason}; hand large data on in parts"),
-        ),
-        false => Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {reason}{}", place(error))),
+    match reason.ends_with(TOO_MUCH) {
+        true => {
+            let reason =
+                format!("the flow's code returned more than it may{}; hand large data on in parts", place(error));
+            Failure::reject(Code::OUTPUT_TOO_LARGE, reason)
+        }
+        false => {
+            let reason = format!("the flow's code handed over something impossible: {reason}{}", place(error));
+            Failure::reject(Code::BAD_HANDLER_ANSWER, reason)
+        }
     }
 }
 

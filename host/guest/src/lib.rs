@@ -15,6 +15,7 @@ mod guests;
 mod instance;
 mod limits;
 mod module;
+mod room;
 mod state;
 
 pub use compiler::{Compiler, compile};

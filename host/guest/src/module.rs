@@ -77,10 +77,9 @@ impl Module {
         }
     }
 
-    /// A fresh instance for one run.
+    /// A fresh instance for one run. Where all that may live at once do, it fails with `GUEST_POOL_FULL`.
     pub async fn instantiate(&self, context: Arc<dyn RunContext>) -> Result<Instance, GuestError> {
-        let Loaded { host, pre, .. } = &*self.0;
-        Instance::new(&host.engine, &host.limits, pre, context, self.clone()).await
+        Instance::new(&self.0, context, self.clone()).await
     }
 }
 

@@ -7,7 +7,9 @@ mod hostile;
 use bytes::Bytes;
 use faas_flow_core::definition::{NodeKind, Operation};
 use faas_flow_core::{Code, Failure};
-use faas_flow_guest::{CallContext, GuestError, Guests, Instance, Limits, Module, NoContext};
+use faas_flow_guest::{
+    CallContext, GuestError, Guests, HttpRequest, HttpResponse, Instance, Limits, Module, NoContext, Outcome,
+};
 use hostile::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,11 @@ fn run() -> Arc<NoContext> {
 }
 
 async fn instance(guests: &Guests, modify: &str) -> Instance {
-    guests.load(&flow(ONE_NODE, modify)).unwrap().instantiate(run()).await.unwrap()
+    instance_of(guests, &flow(ONE_NODE, modify)).await
+}
+
+async fn instance_of(guests: &Guests, flow: &[u8]) -> Instance {
+    guests.load(flow).unwrap().instantiate(run()).await.unwrap()
 }
 
 async fn failure_of(modify: &str) -> Failure {
@@ -70,9 +76,67 @@ async fn recursion_runs_out_of_stack() {
 }
 
 #[tokio::test]
-async fn too_much_output_is_refused_whether_it_exists_or_not() {
-    assert_eq!(failure_of(HUGE).await.code, Code::OUTPUT_TOO_LARGE);
+async fn a_table_that_grows_runs_out_of_memory() {
+    assert_eq!(failure_of(GROW_TABLE).await.code, Code::GUEST_OUT_OF_MEMORY);
+}
+
+#[tokio::test]
+async fn too_much_output_is_refused() {
     assert_eq!(failure_of(LARGE).await.code, Code::OUTPUT_TOO_LARGE);
+    let roomy = Guests::new(Limits { memory_bytes: 2 << 30, instances: 1, ..Limits::default() }, None).unwrap();
+    let failure = instance(&roomy, GIBIBYTE).await.modify("n", Bytes::new()).await.unwrap_err();
+    assert_eq!((failure.code, failure.retry), (Code::OUTPUT_TOO_LARGE, false), "{failure}");
+}
+
+#[tokio::test]
+async fn what_is_no_value_of_the_contract_is_told_from_too_much_and_from_a_crash() {
+    for impossible in [HUGE, NO_TEXT, NO_HANDLE] {
+        let failure = failure_of(impossible).await;
+        assert_eq!((failure.code, failure.retry), (Code::BAD_HANDLER_ANSWER, false), "{failure}");
+    }
+}
+
+/// Calls the handler of this kind.
+async fn call(instance: &mut Instance, kind: &str) -> Result<(), Failure> {
+    let data = Bytes::from_static(b"x");
+    match kind {
+        "modify" => instance.modify("n", data).await.map(drop),
+        "aggregate" => instance.aggregate("n", vec![("a".to_owned(), data)]).await.map(drop),
+        "condition" => instance.condition("n", data).await.map(drop),
+        "for-each" => instance.for_each("n", data).await.map(drop),
+        "forward" => instance.forward("n", data).await.map(drop),
+        "prepare" => {
+            let (method, url) = ("POST".to_owned(), "http://function/f".to_owned());
+            instance.prepare("n", HttpRequest { method, url, headers: Vec::new(), body: data }).await.map(drop)
+        }
+        "receive" => {
+            instance.receive("n", HttpResponse { status: 200, headers: Vec::new(), body: data }).await.map(drop)
+        }
+        "recover" => instance.recover("n", "FF0001: why").await.map(drop),
+        "finally" => instance.finally("n", Outcome::Failure).await,
+        other => panic!("no kind {other}"),
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_handler_is_held_to_the_limits() {
+    let hostile = [
+        (TRAP, Code::GUEST_TRAPPED),
+        (LOOP, Code::GUEST_OUT_OF_TIME),
+        (GROW, Code::GUEST_OUT_OF_MEMORY),
+        (GROW_TABLE, Code::GUEST_OUT_OF_MEMORY),
+        (RECURSE, Code::GUEST_OUT_OF_STACK),
+        (NO_TEXT, Code::BAD_HANDLER_ANSWER),
+    ];
+    let guests = guests();
+    for (kind, _) in KINDS {
+        for (body, code) in hostile {
+            let mut instance = instance_of(&guests, &flow_with(kind, body)).await;
+            let failure = call(&mut instance, kind).await.unwrap_err();
+            assert_eq!((failure.code, failure.retry), (code, false), "{kind}: {failure}");
+            assert!(!instance.usable(), "{kind} {code}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -95,6 +159,44 @@ async fn a_full_pool_asks_for_patience() {
     assert_eq!((failure.code, failure.retry), (Code::GUEST_POOL_FULL, true));
     live.clear();
     assert!(module.instantiate(run()).await.is_ok());
+}
+
+/// No address space has room for a pool of such memories.
+fn without_pool() -> Guests {
+    Guests::new(Limits { memory_bytes: 1 << 46, ..limits() }, None).unwrap()
+}
+
+#[tokio::test]
+async fn without_a_pool_there_are_no_more_instances_either() {
+    let guests = without_pool();
+    assert!(!guests.has_pool());
+    let module = guests.load(&flow(ONE_NODE, ECHO)).unwrap();
+    let mut live = Vec::new();
+    for _ in 0..4 {
+        live.push(module.instantiate(run()).await.unwrap());
+    }
+    let Err(GuestError::Call(failure)) = module.instantiate(run()).await else { panic!("a fifth instance") };
+    assert_eq!((failure.code, failure.retry), (Code::GUEST_POOL_FULL, true));
+    let Err(GuestError::Call(failure)) = module.define(run()).await else { panic!("a fifth instance") };
+    assert_eq!(failure.code, Code::GUEST_POOL_FULL);
+    live.clear();
+    let mut instance = module.instantiate(run()).await.unwrap();
+    assert_eq!(instance.modify("n", Bytes::from_static(b"fine")).await.unwrap(), "fine");
+}
+
+#[tokio::test]
+async fn without_a_pool_the_limits_hold_too() {
+    let guests = without_pool();
+    for (body, code) in [
+        (TRAP, Code::GUEST_TRAPPED),
+        (LOOP, Code::GUEST_OUT_OF_TIME),
+        (GROW_TABLE, Code::GUEST_OUT_OF_MEMORY),
+        (RECURSE, Code::GUEST_OUT_OF_STACK),
+        (GIBIBYTE, Code::OUTPUT_TOO_LARGE),
+    ] {
+        let failure = instance(&guests, body).await.modify("n", Bytes::new()).await.unwrap_err();
+        assert_eq!(failure.code, code, "{failure}");
+    }
 }
 
 #[tokio::test]
@@ -137,4 +239,9 @@ async fn a_definition_that_never_ends_is_cut_short() {
     assert_eq!(refused(REFUSE).await, Code::DEFINE_FAILED);
     assert_eq!(refused(LOOP).await, Code::GUEST_OUT_OF_TIME);
     assert_eq!(refused(TRAP).await, Code::GUEST_TRAPPED);
+    assert_eq!(refused(GROW).await, Code::GUEST_OUT_OF_MEMORY);
+    assert_eq!(refused(GROW_TABLE).await, Code::GUEST_OUT_OF_MEMORY);
+    assert_eq!(refused(RECURSE).await, Code::GUEST_OUT_OF_STACK);
+    assert_eq!(refused(NO_TEXT).await, Code::BAD_HANDLER_ANSWER);
+    assert_eq!(refused(NO_HANDLE).await, Code::BAD_HANDLER_ANSWER);
 }

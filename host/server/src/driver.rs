@@ -13,6 +13,7 @@ mod ended;
 mod events;
 mod execute;
 mod host;
+mod instances;
 mod keeper;
 mod live;
 mod load;

@@ -40,7 +40,8 @@ pub struct Settings {
     pub default_method: String,
     /// Where ready nodes are executed. Auto.
     pub dispatch: Dispatch,
-    /// How long an event waits for room on this replica before it is refused. 10 s.
+    /// How long an event, or a request that its flow's definition depends on, waits for room on this replica before it is refused.
+    /// 10 s.
     pub room_wait: Duration,
     /// Whether a failure repeats what a function said of it. It does not: that may be the data it was called with.
     pub answers: Answers,

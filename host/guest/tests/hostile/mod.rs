@@ -14,8 +14,10 @@ pub const ECHO: &str = "
 pub const TRAP: &str = "unreachable";
 pub const LOOP: &str = "(loop $again (br $again)) unreachable";
 pub const GROW: &str = "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable";
-pub const RECURSE: &str = "(call $recurse (local.get 0) (local.get 1) (local.get 2) (local.get 3))";
-/// Claims to return 1 GiB.
+pub const GROW_TABLE: &str = "
+    (loop $more (br_if $more (i32.ne (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)))) unreachable";
+pub const RECURSE: &str = "(call $deeper) unreachable";
+/// Claims to return 1 GiB, more than its memory has.
 pub const HUGE: &str = "
     (i32.store (i32.const 1024) (i32.const 0))
     (i32.store (i32.const 1028) (i32.const 2048))
@@ -28,6 +30,20 @@ pub const LARGE: &str = "
     (i32.store (i32.const 1028) (i32.const 2048))
     (i32.store (i32.const 1032) (i32.const 41943040))
     (i32.const 1024)";
+/// Returns 1 GiB that is really there.
+pub const GIBIBYTE: &str = "
+    (drop (memory.grow (i32.const 16384)))
+    (i32.store (i32.const 1024) (i32.const 0))
+    (i32.store (i32.const 1028) (i32.const 2048))
+    (i32.store (i32.const 1032) (i32.const 1073741824))
+    (i32.const 1024)";
+/// Hands the host text that is not UTF-8.
+pub const NO_TEXT: &str = "
+    (i32.store8 (i32.const 2048) (i32.const 255))
+    (call $set (i32.const 2048) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 1100))
+    unreachable";
+/// Uses a node that it was never given.
+pub const NO_HANDLE: &str = "(call $node.modify (i32.const 77) (i32.const 512) (i32.const 2)) unreachable";
 /// Returns `reject(\"no\")`.
 pub const REJECT: &str = "
     (i32.store (i32.const 1024) (i32.const 1))
@@ -72,29 +88,41 @@ pub const REFUSE: &str = "
 
 pub const WIT: &str = include_str!("../../../../wit/flow.wit");
 
+/// The kinds of handlers, and how many words they take.
+pub const KINDS: [(&str, usize); 9] = [
+    ("modify", 4),
+    ("aggregate", 4),
+    ("condition", 4),
+    ("for-each", 4),
+    ("forward", 4),
+    ("prepare", 10),
+    ("receive", 7),
+    ("recover", 4),
+    ("finally", 3),
+];
+
 /// A flow with these bodies of `define` and `modify`; its other handlers trap.
 pub fn flow(define: &str, modify: &str) -> Vec<u8> {
     flow_of(WIT, "0.1.0", "", define, modify)
 }
 
+/// A flow of one node whose handler of this kind has this body.
+pub fn flow_with(kind: &str, body: &str) -> Vec<u8> {
+    flow_from(WIT, "0.1.0", "", ONE_NODE, (kind, body))
+}
+
 pub fn flow_of(wit: &str, version: &str, more_imports: &str, define: &str, modify: &str) -> Vec<u8> {
-    let handlers = format!("faas-flow:flow/handlers@{version}");
-    let rest: String = [
-        ("aggregate", 4),
-        ("condition", 4),
-        ("for-each", 4),
-        ("forward", 4),
-        ("prepare", 10),
-        ("receive", 7),
-        ("recover", 4),
-        ("finally", 3),
-    ]
-    .iter()
-    .map(|(name, count)| {
-        let params = "i32 ".repeat(*count);
-        format!("(func (export \"{handlers}#{name}\") (param {params}) (result i32) unreachable)\n")
-    })
-    .collect();
+    flow_from(wit, version, more_imports, define, ("modify", modify))
+}
+
+fn flow_from(wit: &str, version: &str, more_imports: &str, define: &str, (kind, body): (&str, &str)) -> Vec<u8> {
+    let handlers = KINDS.map(|(name, count)| {
+        let params = "i32 ".repeat(count);
+        let body = if name == kind { body } else { "unreachable" };
+        let name = format!("faas-flow:flow/handlers@{version}#{name}");
+        format!("(func (export \"{name}\") (param {params}) (result i32) {body})\n")
+    });
+    let handlers = handlers.concat();
     let module = format!(
         r#"(module
         (import "faas-flow:flow/builder@{version}" "[method]workflow.dag" (func $flow.dag (param i32) (result i32)))
@@ -107,6 +135,7 @@ pub fn flow_of(wit: &str, version: &str, more_imports: &str, define: &str, modif
         (import "faas-flow:flow/context@{version}" "set" (func $set (param i32 i32 i32 i32 i32)))
         {more_imports}
         (memory (export "memory") 1)
+        (table $table 1 funcref)
         (data (i32.const 512) "no")
         (global $free (mut i32) (i32.const 4096))
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
@@ -114,8 +143,8 @@ pub fn flow_of(wit: &str, version: &str, more_imports: &str, define: &str, modif
             (global.get $free)
             (global.set $free (i32.add (global.get $free) (local.get 3))))
         (func (export "faas-flow:flow/definition@{version}#define") (param i32) (result i32) {define})
-        (func $recurse (export "{handlers}#modify") (param i32 i32 i32 i32) (result i32) {modify})
-        {rest})"#
+        (func $deeper (call $deeper))
+        {handlers})"#
     );
     component(wit, "flow", &module)
 }

@@ -33,6 +33,7 @@ pub(super) fn guests_of(options: Options<ModuleKeys>) -> Result<Arc<Guests>, Err
 pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
     let limits = Limits {
         memory_bytes: values.bytes(&config::GUEST_MEMORY),
+        instances: u32::try_from(values.count(&config::GUEST_INSTANCES)).unwrap_or(u32::MAX),
         call_timeout: values.time(&config::GUEST_TIMEOUT),
         ..Limits::default()
     };
@@ -187,7 +188,7 @@ pub(super) fn start_logging(requests: bool) {
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| super::progress::AboveBoard);
     // A second subscriber in one process (a test) is no reason to fail.
-    let _ = logs.with_ansi(std::io::stderr().is_terminal()).try_init();
+    let _ = logs.with_ansi(std::io::stderr().is_terminal() && wants_colours()).try_init();
 }
 
 /// Reads `@file`, `@-` for stdin, or the text itself.

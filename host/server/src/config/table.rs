@@ -232,7 +232,7 @@ mod keys {
         LONGEST_SLEEP = Key::new("longest_sleep", Kind::Time { least: 0, most: HOUR }, "5s", Ours, Limits,
             "the longest wait between two tries that is sat out in place; longer ones are stored");
         ROOM_WAIT = Key::new("room_wait", Kind::Time { least: 0, most: HOUR }, "10s", Ours, Limits,
-            "how long an event waits for room here before it is refused");
+            "how long an event, or a request that its flow's definition depends on, waits for room here before it is refused");
         HISTORY_TTL = Key::new("history_ttl", TIME, "168h", Ours, Limits,
             "how long the history and result of a run are kept after its end");
 
@@ -249,6 +249,8 @@ mod keys {
 
         GUEST_MEMORY = Key::new("guest_memory", Kind::Bytes, "64MiB", Ours, Guest,
             "memory that an instance of a flow may have");
+        GUEST_INSTANCES = Key::new("guest_instances", Kind::Count { least: 1 }, "1000", Ours, Guest,
+            "instances of flows that live at once; where all do, idle ones make room, and nodes wait");
         GUEST_TIMEOUT = Key::new("guest_timeout", Kind::Time { least: 1, most: HOUR }, "10s", Ours, Guest,
             "the longest that one call of the flow's code may take");
         COMPILE_TIMEOUT = Key::new("compile_timeout", Kind::Time { least: 1000, most: HOUR }, "60s", Ours, Guest,

@@ -307,13 +307,7 @@ impl Try<'_> {
     pub(super) async fn instance(&mut self) -> Result<&mut Instance, Failure> {
         let mut instance = match self.instance.take().filter(Instance::usable) {
             Some(instance) => instance,
-            None => {
-                let idle = self.live.instances.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                match idle {
-                    Some(instance) => instance,
-                    None => self.fresh().await?,
-                }
-            }
+            None => self.live.take_instance().await?,
         };
         // What earlier calls of this node changed is taken before the context is entered anew.
         self.changes.extend(instance.take_changes());
@@ -321,25 +315,11 @@ impl Try<'_> {
         Ok(self.instance.insert(instance))
     }
 
-    async fn fresh(&self) -> Result<Instance, Failure> {
-        let context = Arc::new(Context {
-            id: self.live.id.clone(),
-            flow: self.live.flow.name.clone(),
-            request: self.live.request.clone(),
-            live: Arc::downgrade(self.live),
-        });
-        let instance = self.live.flow.module.instantiate(context).await;
-        instance.map_err(|error| match error.code() {
-            Code::GUEST_POOL_FULL => Failure::retry(error.code(), error.to_string()),
-            code => Failure::reject(code, error.to_string()),
-        })
-    }
-
     /// Gives the instance back, and yields what the node's code changed.
     fn finish(mut self, succeeded: bool) -> Vec<(String, Option<Bytes>)> {
         if let Some(mut instance) = self.instance.take().filter(Instance::usable) {
             self.changes.extend(instance.take_changes());
-            self.live.instances.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+            self.live.give_back(instance);
         }
         if succeeded { self.changes } else { Vec::new() }
     }
@@ -371,11 +351,22 @@ fn choice(handler: &str, keys: &[BranchKey], chosen: Vec<String>) -> Result<Vec<
 }
 
 /// What a flow's code sees of its run. The run has idle instances with their contexts, so these do not hold the run.
-struct Context {
+pub(super) struct Context {
     id: RunId,
     flow: FlowName,
     request: Arc<Request>,
     live: Weak<Live>,
+}
+
+impl Context {
+    pub(super) fn of(live: &Arc<Live>) -> Self {
+        Self {
+            id: live.id.clone(),
+            flow: live.flow.name.clone(),
+            request: live.request.clone(),
+            live: Arc::downgrade(live),
+        }
+    }
 }
 
 #[async_trait::async_trait]

@@ -311,7 +311,7 @@ impl Live {
     pub(super) fn leave(&self, inner: &mut Inner) -> bool {
         inner.gone = true;
         self.host.forget_live(&self.id, self);
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.drop_idle();
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
         false
     }

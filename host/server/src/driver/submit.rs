@@ -85,7 +85,8 @@ impl Host {
             return Err(Error::new(Code::BODY_TOO_LARGE, message));
         }
         let context = Before { id: id.clone(), flow: flow.name.clone(), request: request.clone() };
-        let plan = flow.plan_for(Arc::new(context)).await?;
+        let context: Arc<dyn RunContext> = Arc::new(context);
+        let plan = self.in_room(self.settings.room_wait, || flow.plan_for(context.clone())).await?;
         let small = body.len() <= self.settings.inline_limit;
         let deferred = waits == Waits::Yes && !chosen && callback.is_none() && small && plan.is_single_node();
         let mut documents = Vec::new();
