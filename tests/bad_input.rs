@@ -7,6 +7,7 @@ use harness::{Done, faas_flow, module, run, script};
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -188,6 +189,23 @@ fn a_store_is_opened_where_it_is_asked_to_be() {
     run(folder.path(), ["requests", "list"]).failed("FF0309", &[".faas-flow/state.db"]);
     chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).ok();
     chain(folder.path(), "echo", &["--state", "sqlite:state.db?mode=ro"]).failed("FF0302", &["state.db"]);
+}
+
+#[test]
+fn a_store_where_nothing_can_be_written_is_named() {
+    let folder = folder();
+    let (shut, cases) = (folder.path().join("shut"), |store: &str| {
+        chain(folder.path(), "echo", &["--state", store]).failed("FF0302", &["state.db"]);
+        chain(folder.path(), "echo", &["--state", &store.replace("state.db", "new/state.db")])
+            .failed("FF0302", &["state.db"]);
+    });
+    fs::create_dir(&shut).unwrap();
+    fs::set_permissions(&shut, fs::Permissions::from_mode(0o555)).unwrap();
+    match fs::File::create_new(shut.join("new")) {
+        Err(_) => cases("sqlite:shut/state.db"),
+        // This is root, to whom permissions mean nothing; but nobody creates files in /sys.
+        Ok(_) => cases("sqlite:/sys/state.db"),
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::StoreError;
 use crate::address::Durability;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Marks the file as ours: `ffst`.
@@ -45,7 +46,7 @@ impl Place {
     /// Opens the connection that writes, and creates directory, file and tables where they are missing.
     pub(super) fn writer(&self) -> Result<Connection, StoreError> {
         if let Some(parent) = self.path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| self.unavailable(error))?;
+            std::fs::create_dir_all(parent).map_err(|error| self.refused(&error))?;
         }
         let mut db = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         if db.is_readonly(rusqlite::MAIN_DB).map_err(|error| self.error(&error))? {
@@ -145,10 +146,33 @@ impl Place {
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly { place },
             Some(ErrorCode::DiskFull) => StoreError::Full { place },
+            Some(ErrorCode::CannotOpen) => self.closed(error),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.corrupt(error.to_string()),
             Some(_) => self.unavailable(error),
             // Not SQLite's own errors, but those of reading what a row holds.
             None => self.corrupt(error.to_string()),
+        }
+    }
+
+    /// SQLite does not say why it cannot open the file, or make its log beside it: the system does, when it is asked for a
+    /// file there.
+    fn closed(&self, error: &rusqlite::Error) -> StoreError {
+        let probe = self.path.with_extension(format!("probe-{}", std::process::id()));
+        let made = std::fs::File::create_new(&probe);
+        // It exists no longer than this, if at all.
+        let _ = made.is_ok().then(|| std::fs::remove_file(&probe));
+        // Where the folder takes files, it is about this one.
+        let opened = made.and_then(|_| std::fs::OpenOptions::new().write(true).open(&self.path));
+        match opened {
+            Err(refusal) if writes_nothing(&refusal) => StoreError::ReadOnly { place: self.to_string() },
+            _ => self.unavailable(error),
+        }
+    }
+
+    fn refused(&self, error: &std::io::Error) -> StoreError {
+        match writes_nothing(error) {
+            true => StoreError::ReadOnly { place: self.to_string() },
+            false => self.unavailable(error),
         }
     }
 
@@ -159,4 +183,9 @@ impl Place {
     pub(super) fn unavailable(&self, reason: impl ToString) -> StoreError {
         StoreError::Unavailable { place: self.to_string(), reason: reason.to_string() }
     }
+}
+
+/// Whether the user may not write there, or nobody may.
+fn writes_nothing(refusal: &std::io::Error) -> bool {
+    matches!(refusal.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }

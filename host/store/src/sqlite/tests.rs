@@ -1,6 +1,7 @@
 use crate::{Change, CommitError, Expect, Put, RunQuery, StateStore, StoreError, conformance, open_state};
 use faas_flow_core::{Code, RunId};
 use rusqlite::Connection;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -192,6 +193,25 @@ async fn a_row_that_makes_no_sense_is_told_and_the_rest_can_be_read() {
     beside(&directory).execute_batch(odd).unwrap();
     assert_eq!(store.runs(&ALL).await.unwrap_err().code(), Code::STORE_CORRUPT);
     assert_eq!(store.read_all(&run(1)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_written_the_store_is_read_only() {
+    // Nobody creates files there, not even root.
+    if Path::new("/sys/kernel").is_dir() {
+        assert_eq!(opening_fails("sqlite:/sys/state.db").await.code(), Code::STORE_READ_ONLY);
+        assert_eq!(opening_fails("sqlite:/sys/folder/state.db").await.code(), Code::STORE_READ_ONLY);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    drop(open_state(&url(&directory, "")).await.unwrap());
+    let access = |mode| std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    access(0o555);
+    // To root, permissions mean nothing.
+    if std::fs::File::create_new(directory.path().join("new")).is_err() {
+        assert_eq!(opening_fails(&url(&directory, "")).await.code(), Code::STORE_READ_ONLY);
+    }
+    access(0o755);
+    open_state(&url(&directory, "")).await.unwrap();
 }
 
 #[tokio::test]
