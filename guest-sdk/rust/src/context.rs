@@ -31,7 +31,8 @@ impl Context {
         self.host.node()
     }
 
-    /// The state of the run when this call of the flow began.
+    /// The state of the run when this call of the flow began: running in a node, failed in the failure handler, and in the
+    /// finally handler the state in which the run ended.
     pub fn state(&self) -> State {
         self.host.state()
     }

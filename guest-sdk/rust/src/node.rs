@@ -121,6 +121,10 @@ impl Call {
     }
 
     /// Turns a response of any status into data.
+    ///
+    /// With it no status is a failure by itself, so none is tried again: of a status that may pass, the closure returns
+    /// [`Failure::Retry`](crate::Failure::Retry), and the policy of [`Call::retry`] holds. [`Call::retry_on`] has no
+    /// meaning then.
     pub fn receive<T: Into<Vec<u8>>>(&self, receive: impl Fn(Response) -> Result<T> + 'static) -> Self {
         self.with(|call| call.receive = Some(Rc::new(move |response| receive(response).map(Into::into))))
     }
@@ -130,8 +134,9 @@ impl Call {
         self.with(|call| call.recover = Some(Rc::new(move |failure| recover(failure).map(Into::into))))
     }
 
-    /// How to try this call again: after connection errors, timeouts, the statuses 408, 429 and 5xx or those of
-    /// [`Call::retry_on`], and a closure's [`Failure::Retry`](crate::Failure::Retry).
+    /// How to try this call again: after connection errors, timeouts, a closure's
+    /// [`Failure::Retry`](crate::Failure::Retry), and, unless [`Call::receive`] sees the responses, the statuses 408, 429
+    /// and 5xx or those of [`Call::retry_on`].
     pub fn retry(&self, policy: Backoff) -> Self {
         self.with(|call| call.retry = Some(policy))
     }
