@@ -1,17 +1,19 @@
 //! Shows runs as they go: nodes that light up on a terminal, plain lines elsewhere.
 
+mod board;
+
+use super::common::moment;
 use crate::{Progress, Step};
-use faas_flow_core::{RunId, Status};
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use board::{Board, Screen};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
-/// Lines of one run that a terminal shows at a time.
-const ROWS: usize = 16;
+/// What is shown at a time, however much happens meanwhile.
+const TOGETHER: usize = 256;
 
 /// How many lines of a board stand above the cursor. Whoever writes to stderr while there are any takes them away first.
 static DRAWN: Mutex<usize> = Mutex::new(0);
@@ -61,38 +63,91 @@ impl Shown {
 /// Begins to show what a host does on stderr.
 pub(super) fn show(events: broadcast::Receiver<Progress>) -> Shown {
     let (stop, stopped) = oneshot::channel();
-    let terminal = std::io::stderr().is_terminal();
-    Shown { stop, task: tokio::spawn(display(events, stopped, terminal)) }
+    // A terminal that cannot move its cursor gets plain lines.
+    let moves = std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
+    let display = match std::io::stderr().is_terminal() && moves {
+        true => Display::Board(Board::default()),
+        false => Display::Lines,
+    };
+    Shown { stop, task: tokio::spawn(follow(events, stopped, display, write_over)) }
 }
 
-async fn display(mut events: broadcast::Receiver<Progress>, mut stopped: oneshot::Receiver<()>, terminal: bool) {
-    let mut board = Board::default();
-    loop {
-        tokio::select! {
-            biased;
-            event = events.recv() => match event {
-                Ok(event) if terminal => board.note(&event),
-                Ok(event) => eprintln!("{}", line(&event)),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return,
-            },
-            _ = &mut stopped => return,
+/// How steps are shown.
+enum Display {
+    /// The nodes of one run, redrawn in place; runs beside it go by as plain lines.
+    Board(Board),
+    Lines,
+}
+
+impl Display {
+    /// What happened; `said` takes lines that stay.
+    fn note(&mut self, event: &Progress, said: &mut String) {
+        match self {
+            Display::Board(board) => board.note(event, Screen::of_stderr(), said),
+            Display::Lines => *said += &(line(event) + "\n"),
         }
+    }
+
+    /// So many steps went by unseen, the end of the run that is shown perhaps among them.
+    fn lost(&mut self, steps: u64, said: &mut String) {
+        if let Display::Board(board) = self {
+            board.let_go(Screen::of_stderr(), said);
+        }
+        *said += &format!("… {steps} steps went by too fast to be shown\n");
+    }
+
+    /// What has been said with the board below it, and how many rows that has.
+    fn draw(&self, said: String) -> (String, usize) {
+        let rows = match self {
+            Display::Board(board) => board.rows(Screen::of_stderr()),
+            Display::Lines => Vec::new(),
+        };
+        (rows.iter().fold(said, |text, row| text + row + "\n"), rows.len())
+    }
+}
+
+async fn follow(
+    mut events: broadcast::Receiver<Progress>,
+    mut stopped: oneshot::Receiver<()>,
+    mut display: Display,
+    mut write: impl FnMut(&str, usize) -> std::io::Result<()>,
+) {
+    loop {
+        let mut heard = tokio::select! {
+            biased;
+            heard = events.recv() => heard,
+            _ = &mut stopped => return,
+        };
+        let mut said = String::new();
+        for seen in 1.. {
+            match heard {
+                Ok(event) => display.note(&event, &mut said),
+                Err(RecvError::Lagged(missed)) => display.lost(missed, &mut said),
+                Err(RecvError::Closed) => return,
+            }
+            if seen == TOGETHER || events.is_empty() {
+                break;
+            }
+            heard = events.recv().await;
+        }
+        let (text, rows) = display.draw(said);
+        // Whoever closed stderr does not want to know.
+        let _ = write(&text, rows);
     }
 }
 
 /// One event as a plain line.
 fn line(event: &Progress) -> String {
     let run = &event.run;
-    match &event.step {
+    printable(&match &event.step {
         Step::Started => format!("{run} started"),
         Step::Running(path) => format!("{run} {path} running"),
         Step::Done { path, micros, size } => format!("{run} {path} done in {}, {size} bytes", took(*micros)),
         Step::Branching { path, branches } => format!("{run} {path} began {branches} branches"),
-        Step::Suspended { path, until } => format!("{run} {path} waits until {}", super::common::moment(*until)),
+        Step::Suspended { path, until } => format!("{run} {path} waits until {}", moment(*until)),
         Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
-    }
+    })
 }
 
 fn took(micros: u64) -> String {
@@ -100,70 +155,14 @@ fn took(micros: u64) -> String {
     if micros < 10_000 { format!("{micros} µs") } else { format!("{} ms", took.as_millis()) }
 }
 
-/// The nodes of one run, redrawn in place; runs beside it go by as plain lines.
-#[derive(Default)]
-struct Board {
-    run: Option<RunId>,
-    rows: BTreeMap<String, String>,
-    order: Vec<String>,
+/// The text on one line, without what a terminal would obey: control characters, and marks that turn the direction of
+/// writing.
+fn printable(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect()
 }
 
-impl Board {
-    fn note(&mut self, event: &Progress) {
-        match &self.run {
-            Some(run) if *run == event.run => {}
-            Some(_) => {
-                let _ = write_over(&format!("{}\n", line(event)), 0);
-                return self.draw();
-            }
-            None => {
-                let _ = write_over(&format!("\x1b[1m{}\x1b[0m\n", event.run), 0);
-                *self = Board { run: Some(event.run.clone()), ..Board::default() };
-            }
-        }
-        let (path, text) = match &event.step {
-            Step::Started => return,
-            Step::Running(path) => (path, "\x1b[33m●\x1b[0m running".to_owned()),
-            Step::Done { path, micros, size } => {
-                (path, format!("\x1b[32m●\x1b[0m done      {:>10}  {size} bytes", took(*micros)))
-            }
-            Step::Branching { path, branches } => (path, format!("\x1b[36m◆\x1b[0m branches  {branches:>10}")),
-            Step::Suspended { path, until } => {
-                (path, format!("\x1b[33m○\x1b[0m waits until {}", super::common::moment(*until)))
-            }
-            Step::Failed { path, failure } => (path, format!("\x1b[31m●\x1b[0m failed    {failure}")),
-            Step::Ended(status) => return self.ended(*status),
-        };
-        let path = path.to_string();
-        if self.rows.insert(path.clone(), text).is_none() {
-            self.order.push(path);
-        }
-        self.draw();
-    }
-
-    /// Draws the latest rows over those that were drawn before.
-    fn draw(&mut self) {
-        let mut out = String::new();
-        let hidden = self.order.len().saturating_sub(ROWS);
-        if hidden > 0 {
-            // Writing to a string cannot fail.
-            let _ = writeln!(out, "  … {hidden} more");
-        }
-        for path in self.order.iter().skip(hidden) {
-            let row = self.rows.get(path).map_or("", String::as_str);
-            let short: String = path.chars().take(40).collect();
-            let _ = writeln!(out, "  {short:<40} {row}");
-        }
-        let rows = out.lines().count();
-        let _ = write_over(&out, rows);
-    }
-
-    fn ended(&mut self, status: Status) {
-        let colour = if status == Status::Succeeded { 32 } else { 31 };
-        self.draw();
-        self.run = None;
-        // What was drawn stays.
-        *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = 0;
-        let _ = write_over(&format!("  \x1b[{colour};1m{status}\x1b[0m\n"), 0);
-    }
-}
+#[cfg(test)]
+mod tests;

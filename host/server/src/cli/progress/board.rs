@@ -1,0 +1,148 @@
+//! The nodes of one run, as rows that a terminal shows in place.
+
+use super::{line, printable, took};
+use crate::cli::common::{moment, wants_colours};
+use crate::{Progress, Step};
+use faas_flow_core::{NodePath, RunId, Status};
+use std::collections::BTreeMap;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Rows of a run that are shown at a time, where the terminal has room for them.
+const ROWS: usize = 16;
+/// Columns of a node's path, where the terminal has room for them.
+const PATH: usize = 40;
+
+/// What is drawn on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Screen {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) colours: bool,
+}
+
+/// A node, as it was last seen.
+struct Row {
+    mark: char,
+    colour: u8,
+    text: String,
+}
+
+#[derive(Default)]
+pub(super) struct Board {
+    run: Option<RunId>,
+    rows: BTreeMap<String, Row>,
+    order: Vec<String>,
+}
+
+impl Screen {
+    /// The terminal behind stderr, as large as it is now.
+    pub(super) fn of_stderr() -> Self {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+        // Some terminals do not know.
+        let or = |known: Option<u16>, usual: u16| known.filter(|cells| *cells > 0).unwrap_or(usual).into();
+        let (width, height) = (size.map(|size| size.ws_col), size.map(|size| size.ws_row));
+        Self { width: or(width, 80), height: or(height, 24), colours: wants_colours() }
+    }
+
+    fn paint(&self, text: &str, colour: impl std::fmt::Display) -> String {
+        if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+impl Board {
+    /// What happened to a run. What is to stay goes to `said`: the run's id, its end, and what happens to others meanwhile.
+    pub(super) fn note(&mut self, event: &Progress, screen: Screen, said: &mut String) {
+        match &self.run {
+            Some(run) if *run == event.run => {}
+            Some(_) => {
+                *said += &(line(event) + "\n");
+                return;
+            }
+            None => {
+                *said += &(screen.paint(event.run.as_str(), 1) + "\n");
+                *self = Board { run: Some(event.run.clone()), ..Board::default() };
+            }
+        }
+        match &event.step {
+            Step::Started => {}
+            Step::Running(path) => self.row(path, '●', 33, "running".to_owned()),
+            Step::Done { path, micros, size } => {
+                self.row(path, '●', 32, format!("done      {:>10}  {size} bytes", took(*micros)));
+            }
+            Step::Branching { path, branches } => self.row(path, '◆', 36, format!("branches  {branches:>10}")),
+            Step::Suspended { path, until } => {
+                self.row(path, '○', 33, format!("waits until {}", moment(*until)));
+            }
+            Step::Failed { path, failure } => self.row(path, '●', 31, format!("failed    {failure}")),
+            Step::Ended(status) => {
+                self.let_go(screen, said);
+                let colour = if *status == Status::Succeeded { "32;1" } else { "31;1" };
+                *said += &format!("  {}\n", screen.paint(&status.to_string(), colour));
+            }
+        }
+    }
+
+    fn row(&mut self, path: &NodePath, mark: char, colour: u8, text: String) {
+        let path = printable(&path.to_string());
+        if self.rows.insert(path.clone(), Row { mark, colour, text: printable(&text) }).is_none() {
+            self.order.push(path);
+        }
+    }
+
+    /// Leaves the run as it stands; the next that something happens to is the one that is shown.
+    pub(super) fn let_go(&mut self, screen: Screen, said: &mut String) {
+        *said = self.rows(screen).iter().fold(std::mem::take(said), |said, row| said + row + "\n");
+        *self = Board::default();
+    }
+
+    /// The latest rows, each on a line of the screen, and together less than it has: the cursor stands below them.
+    pub(super) fn rows(&self, screen: Screen) -> Vec<String> {
+        let room = screen.height.saturating_sub(1).min(ROWS + 1);
+        let hidden = match self.order.len() > room.min(ROWS) {
+            true => self.order.len().saturating_sub(room.saturating_sub(1)),
+            false => 0,
+        };
+        let more = (hidden > 0 && room > 0).then(|| clip(&format!("  … {hidden} more"), screen.width));
+        let shown = self.order.iter().skip(hidden).filter_map(|path| Some((path, self.rows.get(path)?)));
+        more.into_iter().chain(shown.map(|(path, row)| row.draw(path, screen))).collect()
+    }
+}
+
+impl Row {
+    fn draw(&self, path: &str, screen: Screen) -> String {
+        let column = PATH.min(screen.width / 2);
+        let path = clip_start(path, column);
+        // Two columns before the path, one before and one behind the mark.
+        let Some(rest) = screen.width.checked_sub(column + 5).filter(|rest| *rest > 0) else {
+            return clip(&path, screen.width);
+        };
+        let gap = " ".repeat(column.saturating_sub(path.width()));
+        let mark = screen.paint(&self.mark.to_string(), self.colour);
+        format!("  {path}{gap} {mark} {}", clip(&self.text, rest))
+    }
+}
+
+/// What of the text fits into so many columns.
+fn clip(text: &str, columns: usize) -> String {
+    match text.width() <= columns {
+        true => text.to_owned(),
+        false => fitting(text.chars(), columns.saturating_sub(1)).chain(['…'].into_iter().take(columns)).collect(),
+    }
+}
+
+/// The same of its end, where a path says which node it is.
+fn clip_start(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let end: Vec<char> = fitting(text.chars().rev(), columns.saturating_sub(1)).collect();
+    ['…'].into_iter().take(columns).chain(end.into_iter().rev()).collect()
+}
+
+fn fitting(text: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
+    let mut used = 0;
+    text.take_while(move |c| {
+        used += c.width().unwrap_or_default();
+        used <= columns
+    })
+}
