@@ -6,7 +6,8 @@ mod harness;
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::AppendHeaders;
-use harness::{Answer, Serve, Server, run, script};
+use harness::{Answer, Serve, Server, run, script, until};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -105,6 +106,7 @@ async fn branches_that_carry_nothing_start_empty_and_drop_their_results() {
     let step = step(|_| (200, "dropped")).await;
     assert_eq!(answer(&with(&step), "items-carry-nothing").await.ok(), "[0=, 1=] after");
     assert_eq!(step.calls.load(Ordering::SeqCst), 2);
+    gives("branches-carry-nothing", "[a=, b=]").await;
 }
 
 #[tokio::test]
@@ -283,6 +285,97 @@ async fn a_flows_code_that_runs_wild_harms_only_its_run() {
 }
 
 #[tokio::test]
+async fn handlers_of_every_kind_are_held_to_the_limits() {
+    let server = Serve::flows(&["fixture"]).function("step", "echo").with("--guest-timeout", "300ms").start();
+    let ways = [("traps", "FF0006"), ("loops", "FF0007"), ("grows", "FF0008")];
+    for kind in ["modify", "aggregate", "condition", "for-each", "forward", "prepare", "receive", "recover"] {
+        for (way, code) in ways {
+            fails(&server, &format!("{kind}-that-{way}"), (500, code), "n", &[]).await;
+        }
+    }
+    for (way, code) in ways {
+        let case = format!("define-that-{way}");
+        let answer = answer(&server, &case).await;
+        assert_eq!((answer.status, answer.code.as_deref()), (500, Some(code)), "{case}: {answer:?}");
+        // What runs at a run's end changes nothing about how it ended.
+        let said = self::answer(&server, &format!("failure-that-{way}")).await.failed(500, "FF0012");
+        assert!(said.contains("no good"), "{said}");
+        assert_eq!(self::answer(&server, &format!("finally-that-{way}")).await.ok(), "in n");
+    }
+    assert_eq!(answer(&server, "call").await.ok(), "in", "the host goes on");
+}
+
+#[tokio::test]
+async fn a_flow_sees_how_its_run_is_doing() {
+    let server = fixture();
+    let said = server.result("fixture?case=states", "fail").await.failed(500, "FF0012");
+    assert!(said.starts_with("the failure handler saw Failed"), "{said}");
+    assert_eq!(server.result("fixture?case=states", "fine").await.ok(), "fine");
+    // What the server says arrives by another way than its answer.
+    until("both runs have ended", async || server.log().matches("the finally handler saw").count() == 2).await;
+    let log = server.log();
+    assert_eq!(log.matches("the node saw Running").count(), 2, "{log}");
+    for ended in ["Failed", "Succeeded"] {
+        assert_eq!(log.matches(&format!("the finally handler saw {ended}")).count(), 1, "{log}");
+    }
+}
+
+/// A step that notes that it began, and ends once there is a gate.
+fn gated(folder: &Path) -> PathBuf {
+    let wait = "until [ -e gate ]; do [ -e begun ] || exit 1; sleep 0.02; done";
+    script(folder, "gated.sh", &format!("cd '{}'; touch begun; {wait}; cat", folder.display()))
+}
+
+#[tokio::test]
+async fn instances_that_are_idle_make_room() {
+    let folder = TempDir::new().unwrap();
+    let server = Serve::flows(&["async-chain", "greet"]).with("--guest-instances", "1");
+    let server = server.function("func1", "echo").function("func2", "echo");
+    // Its second node keeps an instance for what follows, and the last one waits.
+    let server = server.function("fake-storage", gated(folder.path())).start();
+    let id = server.post("/function/async-chain", "hi").await.id.expect("a request id");
+    until("the last node began", async || folder.path().join("begun").exists()).await;
+    assert_eq!(server.result("greet", "Ada").await.ok(), "Hello, Ada!");
+    std::fs::write(folder.path().join("gate"), "").unwrap();
+    assert_eq!(server.result_of("async-chain", &id).await.ok(), "you said \"hi\"");
+}
+
+#[tokio::test]
+async fn a_node_waits_for_instances_that_are_at_work_and_a_new_run_not_for_ever() {
+    let folder = TempDir::new().unwrap();
+    let server = Serve::flows(&["fixture", "greet"]).with("--guest-instances", "1").with("--room-wait", "100ms");
+    let server = server.function("step", gated(folder.path())).start();
+    // The node's own code and a call share it, so that its instance is at work meanwhile.
+    let id = server.post("/async-function/fixture?case=retried-call-in-a-node", "hi").await.id.expect("a request id");
+    until("the call began", async || folder.path().join("begun").exists()).await;
+    let refused = server.post("/function/fixture?case=one-branch", "hi").await.failed(503, "FF0018");
+    assert!(refused.contains("1 is the most"), "{refused}");
+    let greeted = server.post("/async-function/greet", "Ada").await.id.expect("a request id");
+    until("the node is at work", async || server.shown(&greeted)["nodes"][0]["progress"] == "running").await;
+    assert_eq!(server.get(&format!("/function/greet/flow/{greeted}/result")).await.status, 202);
+    std::fs::write(folder.path().join("gate"), "").unwrap();
+    assert_eq!(server.result_of("fixture", &id).await.ok(), "hi once done");
+    assert_eq!(server.result_of("greet", &greeted).await.ok(), "Hello, Ada!");
+    assert_eq!(server.shown(&greeted)["nodes"][0]["attempts"].as_array().unwrap().len(), 1, "waiting is no try");
+}
+
+#[tokio::test]
+async fn branches_side_by_side_need_no_more_instances_than_there_are() {
+    let server = Serve::flows(&["conditional-branching"]).with("--guest-instances", "2");
+    let server = ["func1", "func2", "fake-storage"].iter().fold(server, |server, name| server.function(name, "echo"));
+    let server = server.start();
+    let mut runs = Vec::new();
+    for n in 0..20 {
+        runs.push(server.post("/function/conditional-branching", n.to_string()).await.id.expect("a request id"));
+    }
+    for (n, id) in runs.iter().enumerate() {
+        let x = format!("[f1={n} n1 F/n1, f2={n} n1 F/n1]");
+        let result = server.result_of("conditional-branching", id).await.ok();
+        assert_eq!(result, format!("[c1=[x2={x} x2/n2, x3={x}], c2={n} n1 c2/n1]"));
+    }
+}
+
+#[tokio::test]
 async fn a_failed_run_answers_what_its_flow_says_and_cleans_up_once() {
     let server = fixture();
     let said = answer(&server, "failure-answered").await.failed(500, "FF0012");
@@ -291,14 +384,8 @@ async fn a_failed_run_answers_what_its_flow_says_and_cleans_up_once() {
     assert!(said.starts_with("FF0012") && said.contains("no good"), "{said}");
     assert_eq!(answer(&server, "finally-after-success").await.ok(), "in");
     // What the server says arrives by another way than its answer.
-    let mut log = server.log();
-    for _ in 0..500 {
-        if log.contains("finally success") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        log = server.log();
-    }
+    until("the last run has ended", async || server.log().contains("finally success")).await;
+    let log = server.log();
     assert_eq!((log.matches("finally failure").count(), log.matches("finally success").count()), (2, 1), "{log}");
 }
 
@@ -330,6 +417,24 @@ async fn values_last_as_long_as_the_run() {
 }
 
 #[tokio::test]
+async fn values_keep_their_types() {
+    gives("typed-values", "Some((\"a\", 1.5)) None None true").await;
+}
+
+#[tokio::test]
+async fn a_node_may_read_and_write_json() {
+    let server = fixture();
+    assert_eq!(server.result("fixture?case=json", "[1, 2, 39]").await.ok(), "42 in all");
+    let refused = server.result("fixture?case=json", "[1, 2").await.failed(500, "FF0012");
+    assert!(refused.contains("at n") && refused.contains("EOF"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_dag_takes_over_another_one() {
+    gives("append", "[b=in a b]").await;
+}
+
+#[tokio::test]
 async fn a_flow_sees_its_request_without_its_secrets() {
     let server = fixture();
     let request = server.request("/function/fixture?case=request-seen&x=1&x=a%20b", "in");
@@ -339,8 +444,8 @@ async fn a_flow_sees_its_request_without_its_secrets() {
     assert_eq!(seen, r#"mine fixture n ["1", "a b"] ["blue"] []"#);
 }
 
-#[tokio::test]
-async fn a_call_is_sent_as_the_flow_says() {
+/// A server that answers with what it was asked.
+async fn mirror() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mirror = |method: Method, uri: Uri, headers: HeaderMap, body: String| async move {
@@ -349,8 +454,28 @@ async fn a_call_is_sent_as_the_flow_says() {
     };
     let router = Router::new().fallback(mirror);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let server = Serve::flows(&["fixture"]).function("step", url).start();
+    url
+}
+
+#[tokio::test]
+async fn a_call_is_sent_as_the_flow_says() {
+    let server = Serve::flows(&["fixture"]).function("step", mirror().await).start();
     assert_eq!(answer(&server, "call-options").await.ok(), "PUT /deeper?q=a%20b%26c blue yes in prepared");
+}
+
+#[tokio::test]
+async fn a_request_is_sent_as_the_flow_says() {
+    let url = mirror().await;
+    let sent = answer(&fixture(), &format!("request-options&url={url}/there")).await.ok();
+    assert_eq!(sent, "PATCH /there?q=a%20b%26c blue none in");
+}
+
+#[tokio::test]
+async fn a_request_has_its_own_time() {
+    // Connections are taken by the system, and never answered.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    fails(&fixture(), &format!("slow-request&url={url}"), (504, "FF0206"), "n", &["50 ms"]).await;
 }
 
 #[tokio::test]
@@ -358,6 +483,8 @@ async fn a_definition_that_depends_on_the_request_is_checked_with_it() {
     let server = fixture();
     let cycle = answer(&server, "cycle").await.failed(500, "FF0105");
     assert!(cycle.contains("a → b → a") || cycle.contains("b → a → b"), "{cycle}");
+    let bad = answer(&server, "no-nodes-in-a-branch").await.failed(500, "FF0101");
+    assert!(bad.contains("C[empty]"), "{bad}");
     assert!(answer(&server, "nonsense").await.failed(500, "FF0005").contains("there is no case `nonsense`"));
     let module = harness::module("fixture");
     let checked = run(server.folder(), ["check", "--json", module.to_str().unwrap()]).json();

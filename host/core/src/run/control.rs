@@ -99,11 +99,13 @@ impl RunState {
         }
         match answer {
             Ok(answer) => run.result = Some(answer),
-            Err(failure) => {
+            // The handler's own words. That it crashed says nothing about why the run failed, and shows in its history.
+            Err(Failure { code: Code::GUEST_REJECTED | Code::GUEST_RETRIES, message, .. }) => {
                 if let Some(first) = &mut run.failure {
-                    first.message = failure.message;
+                    first.message = message;
                 }
             }
+            Err(_) => {}
         }
         vec![self.enter(plan, Phase::Finally, now)]
     }
