@@ -1,6 +1,9 @@
 //! Whatever is wrong, a command says what, with a code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../host/guest/tests/hostile/mod.rs"]
+mod hostile;
+
 mod harness;
 
 use harness::{Done, faas_flow, module, run, script};
@@ -43,6 +46,50 @@ fn a_component_that_is_cut_short_is_refused() {
     let whole = fs::read(module("greet")).unwrap();
     fs::write(folder.path().join("cut.wasm"), &whole[..whole.len() / 2]).unwrap();
     run(folder.path(), ["check", "cut.wasm"]).failed("FF0011", &[]);
+}
+
+#[test]
+fn a_definition_that_cannot_run_is_refused_and_its_culprit_named() {
+    let folder = folder();
+    let module = module("fixture");
+    for (case, code, says) in [
+        ("cycle", "FF0105", &["a → b → a"][..]),
+        ("duplicate-node", "FF0102", &["FF0102 at twin"]),
+        ("duplicate-edge", "FF0103", &["a → b"]),
+        ("edge-to-nowhere", "FF0104", &["a → nowhere"]),
+        ("several-starts", "FF0106", &["left, right"]),
+        ("no-nodes", "FF0101", &["add at least one"]),
+        ("no-nodes-in-a-branch", "FF0101", &["C[empty]"]),
+        ("dag-in-itself", "FF0005", &["`S/again` contains itself"]),
+        ("deep", "FF0107", &["32"]),
+        ("aggregator-of-nowhere", "FF0117", &["`nowhere`"]),
+    ] {
+        let case = format!("case={case}");
+        run(folder.path(), ["run", module.to_str().unwrap(), "--quiet", "--query", &case]).failed(code, says);
+    }
+}
+
+#[test]
+fn a_flow_that_goes_wrong_while_it_describes_itself_is_refused() {
+    let folder = folder();
+    for (name, define, code, says) in [
+        ("missing", hostile::ONE_NODE, "FF0108", "`no`"),
+        ("trap", hostile::TRAP, "FF0006", "unreachable"),
+        ("loop", hostile::LOOP, "FF0007", "too long"),
+        ("grow", hostile::GROW, "FF0008", "memory"),
+        ("table", hostile::GROW_TABLE, "FF0008", "memory"),
+        ("recurse", hostile::RECURSE, "FF0009", "recurse"),
+        ("handle", hostile::NO_HANDLE, "FF0016", "handle"),
+        ("text", hostile::NO_TEXT, "FF0016", "utf-8"),
+        ("deep", hostile::DEEP, "FF0107", "32"),
+        ("refuse", hostile::REFUSE, "FF0005", "no"),
+    ] {
+        let file = format!("{name}.wasm");
+        fs::write(folder.path().join(&file), hostile::flow(define, hostile::ECHO)).unwrap();
+        for command in ["check", "run"] {
+            run(folder.path(), [command, &file, "--guest-timeout", "300ms"]).failed(code, &[says]);
+        }
+    }
 }
 
 #[test]

@@ -35,9 +35,18 @@ impl Write for AboveBoard {
 /// Writes in place of the board; the last `rows` lines of the text are the new one.
 fn write_over(text: &str, rows: usize) -> std::io::Result<()> {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let up = if *drawn > 0 { format!("\x1b[{drawn}A\x1b[J") } else { String::new() };
+    let text = over(*drawn, text);
     *drawn = rows;
-    std::io::stderr().write_all(format!("{up}{text}").as_bytes())
+    std::io::stderr().write_all(text.as_bytes())
+}
+
+/// The text in place of so many lines above the cursor: each line clears what it does not fill, and the last what is below.
+/// Cleared at once, a board as high as the terminal would be kept among the lines that have scrolled away.
+fn over(drawn: usize, text: &str) -> String {
+    match drawn {
+        0 => text.to_owned(),
+        _ => format!("\x1b[{drawn}A{}\x1b[J", text.replace('\n', "\x1b[K\n")),
+    }
 }
 
 /// Writes lines to stderr, above the board if there is one.

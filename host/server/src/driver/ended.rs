@@ -40,8 +40,9 @@ impl Live {
     pub(super) async fn announce(self: &Arc<Self>, inner: &mut Inner) {
         let ended = Arc::new(self.ending(inner).await);
         let status = ended.status;
-        self.ended.send_replace(Some(ended));
+        // Who waits for the end shows no more once it is there.
         self.show(|| Step::Ended(status));
+        self.ended.send_replace(Some(ended));
         self.leave(inner);
         if self.is_deferred() {
             return self.keep_history(inner);

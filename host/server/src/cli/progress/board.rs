@@ -67,13 +67,13 @@ impl Board {
             Step::Started => {}
             Step::Running(path) => self.row(path, '●', 33, "running".to_owned()),
             Step::Done { path, micros, size } => {
-                self.row(path, '●', 32, format!("done      {:>10}  {size} bytes", took(*micros)));
+                self.row(path, '●', 32, format!("done {:>8}  {size} bytes", took(*micros)));
             }
-            Step::Branching { path, branches } => self.row(path, '◆', 36, format!("branches  {branches:>10}")),
+            Step::Branching { path, branches } => self.row(path, '◆', 36, format!("{branches} branches")),
             Step::Suspended { path, until } => {
                 self.row(path, '○', 33, format!("waits until {}", moment(*until)));
             }
-            Step::Failed { path, failure } => self.row(path, '●', 31, format!("failed    {failure}")),
+            Step::Failed { path, failure } => self.row(path, '●', 31, format!("failed: {failure}")),
             Step::Ended(status) => {
                 self.let_go(screen, said);
                 let colour = if *status == Status::Succeeded { "32;1" } else { "31;1" };

@@ -38,7 +38,7 @@ fn a_node_lights_up_in_its_own_row() {
     assert_eq!(said, "one\n");
     let rows = board.rows(WIDE);
     assert_eq!(rows.len(), 2, "{rows:?}");
-    assert!(rows[0].starts_with("  a ") && rows[0].ends_with("● done         1500 µs  7 bytes"), "{rows:?}");
+    assert!(rows[0].starts_with("  a ") && rows[0].ends_with("● done  1500 µs  7 bytes"), "{rows:?}");
     assert!(rows[1].starts_with("  C[x]/b ") && rows[1].ends_with("● running"), "{rows:?}");
 }
 
@@ -81,6 +81,12 @@ fn rows_fit_any_screen() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_drawn_over_is_cleared_line_by_line() {
+    assert_eq!(over(0, "a\nb\n"), "a\nb\n");
+    assert_eq!(over(2, "a\nb\nc\n"), "\x1b[2Aa\x1b[K\nb\x1b[K\nc\x1b[K\n\x1b[J");
 }
 
 #[test]
