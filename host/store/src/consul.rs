@@ -16,6 +16,7 @@ mod heads;
 mod keys;
 
 use crate::address::Address;
+use crate::garbage::Garbage;
 use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
 use agent::{Agent, Op, Outcome};
 use aside::Read;
@@ -42,6 +43,7 @@ struct Consul {
     agent: Agent,
     keys: Keys,
     heads: Heads,
+    garbage: Garbage,
     turns: Vec<Mutex<()>>,
     hasher: RandomState,
 }
@@ -57,6 +59,7 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
         agent: Agent::new(address)?,
         keys: Keys::new(prefix),
         heads: Heads::default(),
+        garbage: Garbage::default(),
         turns: (0..TURNS).map(|_| Mutex::default()).collect(),
         hasher: RandomState::new(),
     };
@@ -90,6 +93,23 @@ impl Consul {
 
     fn read_entry(&self, bytes: Option<Vec<u8>>) -> Result<RunEntry, StoreError> {
         entry::decode(&bytes.unwrap_or_default()).map_err(|reason| self.agent.corrupt(reason))
+    }
+
+    /// The bundles of a list, sorted.
+    async fn bundles(&self, list: &str) -> Result<Vec<String>, StoreError> {
+        let found = self.agent.folders(list).await?.into_iter().map(|bundle| match bundle.ends_with('/') {
+            true => Ok(bundle),
+            false => Err(self.agent.corrupt(format!("the key `{bundle}` is in no bundle"))),
+        });
+        let bundles = found.filter_map(|bundle| self.garbage.sift(bundle).transpose());
+        let mut bundles: Vec<String> = bundles.collect::<Result<_, _>>()?;
+        bundles.sort_unstable();
+        Ok(bundles)
+    }
+
+    fn listed(&self, pair: &agent::Pair) -> Result<RunEntry, StoreError> {
+        let entry = entry::decode(&pair.value().unwrap_or_default());
+        entry.map_err(|reason| self.agent.corrupt(format!("{reason}, at `{}`", pair.key)))
     }
 
     /// The values among what was read in one view, by the bases of their keys. Their heads are remembered.
@@ -163,12 +183,11 @@ impl StateStore for Consul {
         if query.limit == 0 {
             return Ok(found);
         }
-        let mut bundles = self.agent.folders(&self.keys.list()).await?;
-        bundles.sort_unstable();
-        for bundle in bundles.iter().rev() {
+        for bundle in self.bundles(&self.keys.list()).await?.iter().rev() {
             let entries = self.agent.below(bundle).await?;
-            let entries: Result<Vec<_>, _> = entries.iter().map(|pair| self.read_entry(pair.value())).collect();
-            let mut entries: Vec<RunEntry> = entries?.into_iter().filter(|entry| query.admits(entry)).collect();
+            let entries = entries.iter().filter_map(|pair| self.garbage.sift(self.listed(pair)).transpose());
+            let mut entries: Vec<RunEntry> = entries.collect::<Result<_, _>>()?;
+            entries.retain(|entry| query.admits(entry));
             entries.sort_unstable_by(|a, b| Reverse((a.started, &a.run)).cmp(&Reverse((b.started, &b.run))));
             found.extend(entries);
             if found.len() >= query.limit {
@@ -181,15 +200,15 @@ impl StateStore for Consul {
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
         let queue = self.keys.queue();
-        let mut bundles = self.agent.folders(&queue).await?;
-        bundles.sort_unstable();
+        let bundles = self.bundles(&queue).await?;
         let last = format!("{queue}{}", bundle(now));
         let mut found: Vec<(Millis, RunId)> = Vec::new();
         for bundle in bundles.iter().take_while(|bundle| **bundle <= last) {
             let keys = self.agent.keys(bundle).await?;
-            let due = keys.iter().map(|key| {
+            let due = keys.iter().filter_map(|key| {
                 let due = key.strip_prefix(bundle.as_str()).and_then(moment);
-                due.ok_or_else(|| self.agent.corrupt(format!("the key `{key}` is no due run")))
+                let due = due.ok_or_else(|| self.agent.corrupt(format!("the key `{key}` is no due run")));
+                self.garbage.sift(due).transpose()
             });
             let mut due: Vec<(Millis, RunId)> = due.collect::<Result<_, _>>()?;
             due.sort_unstable();
@@ -203,5 +222,9 @@ impl StateStore for Consul {
 
     async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
         self.forget(run).await
+    }
+
+    fn garbage(&self) -> u64 {
+        self.garbage.count()
     }
 }

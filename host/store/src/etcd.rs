@@ -15,6 +15,7 @@ mod keys;
 mod places;
 
 use crate::address::Address;
+use crate::garbage::Garbage;
 use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,6 +36,7 @@ struct Etcd {
     servers: Servers,
     keys: Keys,
     places: Places,
+    garbage: Garbage,
 }
 
 pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
@@ -44,7 +46,7 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
     })?;
     let servers = Servers::connect(address).await?;
     let keys = Keys::new(address.text("prefix").unwrap_or_else(|| "faas-flow/".into()));
-    let store = Etcd { servers, keys, places: Places::default() };
+    let store = Etcd { servers, keys, places: Places::default(), garbage: Garbage::default() };
     store.verify().await?;
     Ok(Arc::new(store))
 }
@@ -84,6 +86,11 @@ impl Etcd {
 
     fn read_entry(&self, bytes: &[u8]) -> Result<RunEntry, StoreError> {
         entry::decode(bytes).map_err(|reason| self.servers.corrupt(reason))
+    }
+
+    fn listed(&self, pair: &KeyValue) -> Result<RunEntry, StoreError> {
+        entry::decode(pair.value())
+            .map_err(|reason| self.servers.corrupt(format!("{reason}, at `{}`", pair.key().escape_ascii())))
     }
 
     /// The rest of a key, which is a name.
@@ -165,7 +172,7 @@ impl StateStore for Etcd {
             let Some(last) = pairs.last() else { break };
             from = after(last.key());
             for pair in &pairs {
-                found.extend(Some(self.read_entry(pair.value())?).filter(|entry| query.admits(entry)));
+                found.extend(self.garbage.sift(self.listed(pair))?.filter(|entry| query.admits(entry)));
             }
         }
         found.truncate(query.limit);
@@ -174,18 +181,22 @@ impl StateStore for Etcd {
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
         let (from, end) = self.keys.due_until(now);
-        let found = self.servers.range(&from, &end, limit).await?;
+        let found = self.servers.range(&from, &end, self.garbage.beside(limit)).await?;
         let run = |pair: &KeyValue| {
             let name =
                 pair.key().get(from.len() + size_of::<Millis>() + 1..).and_then(|id| std::str::from_utf8(id).ok());
             let run = name.and_then(|id| RunId::new(id).ok());
             run.ok_or_else(|| self.servers.corrupt(format!("the key `{}` is no due run", pair.key().escape_ascii())))
         };
-        found.iter().map(run).collect()
+        found.iter().filter_map(|pair| self.garbage.sift(run(pair)).transpose()).take(limit).collect()
     }
 
     async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
         self.forget(run).await
+    }
+
+    fn garbage(&self) -> u64 {
+        self.garbage.count()
     }
 }
 

@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod etcd;
 mod files;
+mod garbage;
 mod memory;
 mod open;
 mod redis;

@@ -119,6 +119,7 @@ pub struct RunQuery {
 ///   call sees, on every replica. A version is never given twice while the run exists.
 /// - *Listing* ([`runs`](StateStore::runs), [`due`](StateStore::due)) may lag behind in a distributed backend: it is a
 ///   hint, and the sweeper reads the run before it acts.
+///   What stands in a list and is no run is passed over and counted ([`garbage`](StateStore::garbage)).
 /// - *Errors*: with an error of [`read`](StateStore::read) and its like nothing has happened. When a commit answers
 ///   [`StoreError::Unavailable`] it is unknown whether it happened: read before trying again. After any other error it
 ///   has not happened.
@@ -152,4 +153,9 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// Forgets a run: documents, sets and entry. Deleting an unknown run is fine. Versions begin anew.
     async fn delete(&self, run: &RunId) -> Result<(), StoreError>;
+
+    /// How much this process has met in the lists that is no run, and passed over.
+    fn garbage(&self) -> u64 {
+        0
+    }
 }

@@ -1,6 +1,7 @@
 //! The state of runs in Redis.
 
 use super::link::{Arguments, Link, Lua, Repeat};
+use crate::garbage::Garbage;
 use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
 use ::redis::cmd;
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ pub(super) struct RedisState {
     pub(super) link: Link,
     pub(super) partitions: u64,
     pub(super) forget: Lua,
+    pub(super) garbage: Garbage,
     commit: Lua,
     expire: Lua,
     delete: Lua,
@@ -55,6 +57,7 @@ impl RedisState {
             link,
             partitions,
             forget: Lua::new(include_str!("forget.lua")),
+            garbage: Garbage::default(),
             commit: Lua::new(include_str!("commit.lua")),
             expire: Lua::new(include_str!("expire.lua")),
             delete: Lua::new(include_str!("delete.lua")),
@@ -258,6 +261,10 @@ impl StateStore for RedisState {
             }
             sets = missing.into_iter().map(|set| self.text(set)).collect::<Result<Vec<_>, _>>()?;
         }
+    }
+
+    fn garbage(&self) -> u64 {
+        self.garbage.count()
     }
 }
 

@@ -227,6 +227,50 @@ async fn garbage_is_told_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn garbage_in_the_lists_is_passed_over_and_counted() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?partitions=2")).await.unwrap();
+    let names: Vec<RunId> = (0..20).map(|n| run(&format!("a-run-with-an-id-of-its-own-{n}"))).collect();
+    for r in &names {
+        store.commit(r, everything(r, 0)).await.unwrap();
+    }
+    let mut connection = raw(&server);
+    // Before the runs and behind them, in an index; and what stands where a run should.
+    for (index, score) in [("due", 0), ("due", 8), ("runs", 0), ("runs", 99)] {
+        for id in ["not/a/run", "\u{0}"] {
+            let id = format!("{id} {index} {score}");
+            connection.zadd::<_, _, _, ()>(format!("ff:{{0}}:{index}"), id, score).unwrap();
+        }
+    }
+    let (whole, others): (Vec<_>, Vec<_>) = {
+        let first = |name: &&RunId| keys(&mut raw(&server)).contains(&format!("ff:{{0}}:run:{name}"));
+        names.iter().partition(first)
+    };
+    redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:run:{}", whole[0]), "x"]).query::<()>(&mut connection).unwrap();
+    let entry = format!("ff:{{0}}:run:{}", whole[1]);
+    redis::Cmd::new().arg(&["HSET", &entry, "e", "x"]).query::<()>(&mut connection).unwrap();
+    let all = |limit| RunQuery { flow: None, status: None, limit };
+    assert_eq!(store.due(9, 100).await.unwrap().len(), 19, "one of them cannot be read at all");
+    assert_eq!(store.runs(&all(100)).await.unwrap().len(), 18, "and one has no entry");
+    assert_eq!(store.garbage(), 10);
+    for limit in [1, 5, 18] {
+        assert_eq!(store.due(9, limit).await.unwrap().len(), limit);
+        assert_eq!(store.runs(&all(limit)).await.unwrap().len(), limit);
+    }
+    // A whole part of the index.
+    for index in ["due", "runs"] {
+        redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:{index}"), "x"]).query::<()>(&mut connection).unwrap();
+    }
+    let mut due = store.due(9, 100).await.unwrap();
+    due.sort_unstable();
+    let mut others: Vec<RunId> = others.into_iter().cloned().collect();
+    others.sort_unstable();
+    assert_eq!(due, others);
+    assert_eq!(store.runs(&all(100)).await.unwrap().len(), others.len());
+    assert_eq!(store.garbage(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_enter_is_told_without_the_password() {
     let server = server(&["--requirepass", "open sesame"]);
     let address = |user: &str| format!("redis://{user}127.0.0.1:{}/0?timeout_ms=2000", server.port());

@@ -80,6 +80,8 @@ impl Server {
         let log = File::options().create(true).append(true).open(self.directory.path().join("log")).unwrap();
         let mut command = Command::new(self.program);
         command.args((self.arguments)(self.port, self.directory.path())).current_dir(self.directory.path());
+        // Debian puts some where not every PATH looks.
+        command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap_or_else(|error| match error.kind() {
             ErrorKind::NotFound => panic!("{} is not installed: run `cargo xtask setup`", self.program),
