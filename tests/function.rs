@@ -316,6 +316,22 @@ async fn a_lock_file_that_cannot_be_written_is_a_warning() {
     assert!(warnings.len() == 1 && warnings[0].contains("lock file"), "{log}");
 }
 
+/// As `faas-cli local-run` does with `readonly_root_filesystem`: nothing is mounted at `/tmp`.
+#[tokio::test]
+async fn where_nothing_can_be_written_a_function_serves_all_the_same_and_says_what_it_lacks() {
+    let folder = TempDir::new().unwrap();
+    let mut command = faas_flow(folder.path());
+    command.arg("function").arg(format!("sync-chain={}", module("sync-chain").display()));
+    command.args(["--listen", "127.0.0.1:0", "--state", "memory", "--metrics-port", "0", "--dispatch", "local"]);
+    command.args(["--function", "func1=echo", "--function", "func2=echo"]);
+    // Nobody can make a folder there.
+    command.envs(["HOME", "XDG_CACHE_HOME", "TMPDIR"].map(|name| (name, "/proc/none")));
+    let server = Server::start(command);
+    assert_eq!(server.post("/", "hi").await.ok(), "you said \"hi\"");
+    let log = server.log();
+    assert!(log.contains("compiled code is not kept") && log.contains("cannot write the lock file"), "{log}");
+}
+
 #[tokio::test]
 async fn a_request_is_a_line_of_the_log_without_what_is_the_callers_own() {
     let world = World::new();

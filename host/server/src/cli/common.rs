@@ -142,7 +142,7 @@ pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), E
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AddrInUse => {
             let message = format!(
-                "{address} is taken by another process: choose another with --listen, or port 0 for a free one"
+                "{address} is taken by another process: choose another with --listen (port, for a function), or port 0 for a free one"
             );
             Error::new(Code::ADDRESS_IN_USE, message)
         }
