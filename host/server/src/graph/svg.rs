@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 const MARGIN: f64 = 24.0;
+/// From one line of what changed to the next.
+const LISTED: f64 = 20.0;
 const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
 /// What became of a node or edge between two versions.
@@ -24,6 +26,8 @@ pub(super) enum Mark {
 pub(super) struct Marks {
     pub nodes: HashMap<String, Mark>,
     pub edges: HashMap<(String, String), Mark>,
+    /// What has no place in the graph: a line each.
+    pub lines: Vec<(Mark, String)>,
 }
 
 impl Mark {
@@ -52,8 +56,11 @@ fn draw_all(view: &View, definition: &Definition, name: &str, marks: Option<&Mar
     let picture = layout::picture(view);
     let about = about(definition);
     let legend = if about.is_empty() { 56.0 } else { 76.0 };
-    let header = legend - 4.0 + if marks.is_some() { 26.0 } else { 0.0 };
+    let lines = marks.map_or(&[][..], |marks| &marks.lines);
+    let listed = lines.len() as f64 * LISTED;
+    let header = legend - 4.0 + if marks.is_some() { 26.0 + listed } else { 0.0 };
     let words = layout::text_width(name, 17.0).max(layout::text_width(&about, 12.0));
+    let words = lines.iter().map(|(_, line)| layout::text_width(line, 12.0) + 21.0).fold(words, f64::max);
     let width = picture.width.max(words).max(if marks.is_some() { 250.0 } else { 160.0 }) + 2.0 * MARGIN;
     let height = picture.height.max(LINE) + header + MARGIN;
     let mut out = Out { text: String::new(), marks };
@@ -95,6 +102,13 @@ fn draw_all(view: &View, definition: &Definition, name: &str, marks: Option<&Mar
                 legend + 4.0
             ));
         }
+    }
+    for (at, (mark, line)) in lines.iter().enumerate() {
+        let y = legend + LISTED * (at + 1) as f64;
+        badge(&mut out, *mark, MARGIN + 8.0, y);
+        let (_, _, colour) = mark.looks();
+        let (x, y) = (MARGIN + 21.0, y + 4.0);
+        out.put(format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{}</text>", escaped(line)));
     }
     if picture.boxes.is_empty() {
         out.put(format_args!("<text x=\"{MARGIN}\" y=\"{}\" fill=\"#5d6b7e\">no nodes</text>", header + 12.0));

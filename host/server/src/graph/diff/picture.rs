@@ -2,6 +2,7 @@
 
 use super::text::described;
 use super::{Change, Difference};
+use crate::graph::layout;
 use crate::graph::svg::{self, Mark, Marks};
 use crate::graph::view::{self, Arrow, Kind, Shape, View};
 use faas_flow_core::Definition;
@@ -26,7 +27,11 @@ pub(super) fn render(difference: &Difference, old: &Definition, new: &Definition
     let nodes = difference.nodes.iter().map(|node| (node.path.clone(), mark(node.change))).collect();
     let edges = difference.edges.iter();
     let edges = edges.map(|edge| ((edge.from.clone(), edge.to.clone()), mark(edge.change))).collect();
-    svg::render_marked(&view, new, name, &Marks { nodes, edges })
+    let flow = difference.flow.iter().map(|detail| (Mark::Changed, format!("flow: {}", described(detail))));
+    let handlers = difference.handlers.iter();
+    let handlers = handlers.map(|handler| (mark(handler.change), format!("handler {}", handler.id)));
+    let lines = flow.chain(handlers).map(|(mark, line)| (mark, layout::shortened(&line))).collect();
+    svg::render_marked(&view, new, name, &Marks { nodes, edges, lines })
 }
 
 /// Says in each node that changed how it did.
