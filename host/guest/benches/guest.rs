@@ -26,7 +26,7 @@ fn loading(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (guests, bytes) = (Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap(), bytes());
-    guests.load(&bytes).unwrap();
+    guests.load(&bytes).unwrap().keep_code();
     criterion.bench_function("load compiled code and define", |bencher| {
         bencher.to_async(&runtime).iter(async || {
             let module = guests.load(&bytes).unwrap();

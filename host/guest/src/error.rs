@@ -56,7 +56,7 @@ pub enum GuestError {
         at_most: std::time::Duration,
     },
     /// The file is too large.
-    #[error("the module has {size} bytes, more than the {limit} that are allowed; strip it, or raise the limit")]
+    #[error("the module has {size} bytes, more than the {limit} that are allowed: strip it, or keep data out of it")]
     ModuleTooLarge {
         /// Its size.
         size: usize,

@@ -12,7 +12,7 @@ use crate::{GuestError, Limits};
 use faas_flow_core::Digest;
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -26,7 +26,7 @@ const EXPORTS: [&str; 2] = ["definition", "handlers"];
 pub struct Guests {
     host: Arc<Host>,
     linker: Linker<State>,
-    cache: Option<Cache>,
+    cache: Option<Arc<Cache>>,
     compiler: Option<Compiler>,
 }
 
@@ -39,14 +39,14 @@ pub(crate) struct Host {
 }
 
 impl Guests {
-    /// Prepares for modules under these limits. Compiled code is kept in the folder `cache`, which is made when needed
-    /// and must be writable to nobody else.
+    /// Prepares for modules under these limits. Compiled code is kept in the folder `cache`, which is made when needed; one
+    /// that somebody else owns or may write to is not used.
     pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, GuestError> {
         let engine = engine(&limits)?;
         let mut linker = Linker::new(&engine);
         Flow::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
             .map_err(|reason| GuestError::Engine { reason: reason.to_string() })?;
-        let cache = cache.map(|folder| Cache::new(folder, &engine));
+        let cache = cache.and_then(|folder| Cache::open(folder, &engine)).map(Arc::new);
         let ticker = Ticker::start(&engine, limits.tick.max(Duration::from_millis(1)))?;
         let room = Room::new(limits.instances);
         Ok(Self { host: Arc::new(Host { engine, limits, room, _ticker: ticker }), linker, cache, compiler: None })
@@ -68,7 +68,8 @@ impl Guests {
     }
 
     /// Checks a component and makes it ready to run, from cached code when there is some. It blocks for seconds when
-    /// there is none: async callers put it on a thread of its own.
+    /// there is none: async callers put it on a thread of its own. Code that was compiled is cached once somebody says so
+    /// ([`Module::keep_code`]), when all is known that may speak against the module.
     ///
     /// What a compiler makes for `wasm32-unknown-unknown` will do too, if it says which world it is for, as the Rust SDK
     /// sees to: it is wrapped on the way. The digest is that of `bytes` in either case.
@@ -79,7 +80,7 @@ impl Guests {
         }
         check_header(bytes)?;
         let digest = Digest::of(bytes);
-        let component = self.component(bytes, &digest)?;
+        let (component, compiled) = self.component(bytes, &digest)?;
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
         let exports: Vec<String> = ty.exports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
@@ -90,13 +91,15 @@ impl Guests {
             .map_err(|reason| GuestError::UnknownImport { names: vec![format!("other shapes ({reason:#})")] })?;
         let pre = FlowPre::new(pre)
             .map_err(|reason| GuestError::WrongWorld { missing: format!("what it must ({reason:#})") })?;
-        Ok(Module::new(Loaded { host: self.host.clone(), digest, imports, exports, pre }))
+        let code = Mutex::new(self.cache.clone().zip(compiled));
+        Ok(Module::new(Loaded { host: self.host.clone(), digest, imports, exports, pre, code }))
     }
 
-    fn component(&self, bytes: &[u8], digest: &Digest) -> Result<Component, GuestError> {
+    /// The component, and its code if it was compiled just now.
+    fn component(&self, bytes: &[u8], digest: &Digest) -> Result<(Component, Option<Vec<u8>>), GuestError> {
         let engine = &self.host.engine;
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
-            return Ok(component);
+            return Ok((component, None));
         }
         let failed = |reason: wasmtime::Error| GuestError::CompileFailed { reason: format!("{reason:#}") };
         let wrapped = wrapped(bytes)?;
@@ -104,10 +107,7 @@ impl Guests {
             Some(compiler) => compiler.run(&wrapped)?,
             None => engine.precompile_component(&wrapped).map_err(failed)?,
         };
-        if let Some(cache) = &self.cache {
-            cache.keep(digest, &code);
-        }
-        compiled(engine, &code).map_err(failed)
+        Ok((compiled(engine, &code).map_err(failed)?, Some(code)))
     }
 }
 

@@ -15,6 +15,7 @@ mod guests;
 mod instance;
 mod limits;
 mod module;
+mod private;
 mod room;
 mod state;
 
@@ -25,3 +26,4 @@ pub use guests::Guests;
 pub use instance::Instance;
 pub use limits::Limits;
 pub use module::{Defined, Module};
+pub use private::make_private;

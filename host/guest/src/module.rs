@@ -1,6 +1,7 @@
 //! A loaded flow.
 
 use crate::bindings::FlowPre;
+use crate::cache::Cache;
 use crate::error::GuestError;
 use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
@@ -8,7 +9,7 @@ use crate::state::State;
 use crate::{CallContext, RunContext};
 use faas_flow_core::{Definition, Digest};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::Resource;
 
 /// A loaded flow; clones are the same one.
@@ -21,6 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     pub(crate) pre: FlowPre<State>,
+    /// What was compiled and is not cached yet.
+    pub(crate) code: Mutex<Option<(Arc<Cache>, Vec<u8>)>>,
 }
 
 /// What a flow said about itself.
@@ -56,6 +59,14 @@ impl Module {
     pub fn wit_version(&self) -> &str {
         let mut versions = self.0.exports.iter().filter_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'));
         versions.next().map_or("", |(_, version)| version)
+    }
+
+    /// Caches the code of a module that was compiled to be loaded. It blocks while it writes.
+    pub fn keep_code(&self) {
+        let code = self.0.code.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((cache, code)) = code {
+            cache.keep(&self.0.digest, &code);
+        }
     }
 
     /// Asks the flow what it looks like, in an instance of its own.

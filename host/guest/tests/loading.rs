@@ -9,6 +9,7 @@ use faas_flow_core::Code;
 use faas_flow_guest::{GuestError, Guests, Limits, NoContext};
 use hostile::*;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wit_component::{StringEncoding, embed_component_metadata};
@@ -85,7 +86,9 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("code");
     let bytes = flow(ONE_NODE, ECHO);
-    guests(Some(&cache)).load(&bytes).unwrap();
+    let module = guests(Some(&cache)).load(&bytes).unwrap();
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is kept of a module that may yet be refused");
+    module.keep_code();
     let file = only_file(&cache);
     let good = fs::read(&file).unwrap();
     let written = || fs::metadata(&file).unwrap().modified().unwrap();
@@ -97,8 +100,35 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
     for damaged in [&good[..good.len() / 2], &good[..10], &[good[..100].to_vec(), vec![0; good.len() - 100]].concat()] {
         fs::write(&file, damaged).unwrap();
         let module = guests(Some(&cache)).load(&bytes).unwrap();
+        module.keep_code();
         assert!(fs::read(&file).unwrap().len() == good.len(), "it is written again");
         let mut instance = module.instantiate(Arc::new(NoContext::new("test"))).await.unwrap();
         assert_eq!(instance.modify("n", Bytes::from_static(b"x")).await.unwrap(), "x");
     }
+}
+
+#[test]
+fn code_that_somebody_else_may_have_written_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("code");
+    let bytes = flow(ONE_NODE, ECHO);
+    let open_to_all = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    // Whether it was compiled: then it is kept, though the file is gone.
+    let compiles = || {
+        let module = guests(Some(&cache)).load(&bytes).unwrap();
+        fs::remove_file(only_file(&cache)).unwrap();
+        module.keep_code();
+        fs::read_dir(&cache).unwrap().count() == 1
+    };
+    let keep = || guests(Some(&cache)).load(&bytes).unwrap().keep_code();
+    keep();
+    assert!(!compiles());
+    keep();
+    open_to_all(&only_file(&cache), 0o666);
+    assert!(compiles(), "others may write to the file");
+    open_to_all(&cache, 0o777);
+    let module = guests(Some(&cache)).load(&bytes).unwrap();
+    fs::remove_file(only_file(&cache)).unwrap();
+    module.keep_code();
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is kept where others may write");
 }

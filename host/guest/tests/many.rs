@@ -36,6 +36,7 @@ async fn a_hundred_versions_cost_little_beyond_their_code_and_give_it_back() {
     };
     // Their code is the same: compiled once, for all of them.
     let last = guests.load(&version(VERSIONS)).unwrap();
+    last.keep_code();
     let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     for number in 0..VERSIONS {

@@ -4,9 +4,10 @@ use crate::Error;
 use crate::signature::Trusted;
 use bytes::Bytes;
 use faas_flow_core::{Code, Definition, FlowName, Plan};
-use faas_flow_guest::{Guests, Module, NoContext, RunContext};
+use faas_flow_guest::{GuestError, Guests, Limits, Module, NoContext, RunContext};
 use std::path::Path;
 use std::sync::Arc;
+use tokio::io::AsyncReadExt as _;
 
 /// A flow in service.
 #[derive(Clone)]
@@ -36,10 +37,19 @@ pub struct Brought {
     pub signature: Option<String>,
 }
 
-/// The bytes of a module's file.
+/// The bytes of a module's file. Of one that is too large for any host, no more than that is read.
 pub(crate) async fn read_module(path: &Path) -> Result<Bytes, Error> {
     let unreadable = |source| Error::ModuleUnreadable { path: path.to_owned(), source };
-    tokio::fs::read(path).await.map(Bytes::from).map_err(unreadable)
+    let limit = Limits::default().module_bytes;
+    let mut file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+    let size = usize::try_from(file.metadata().await.map_err(unreadable)?.len()).unwrap_or(usize::MAX);
+    if size > limit {
+        return Err(GuestError::ModuleTooLarge { size, limit }.into());
+    }
+    let mut bytes = Vec::with_capacity(size);
+    // What is no file says no size; one that is too large all the same is refused where it is loaded.
+    (&mut file).take(limit as u64 + 1).read_to_end(&mut bytes).await.map_err(unreadable)?;
+    Ok(bytes.into())
 }
 
 /// The name, or else the file's.
@@ -61,7 +71,12 @@ pub(crate) async fn load_module(
     trusted.wants(brought.signature.as_deref(), &name)?;
     let module = compile(guests, brought.bytes.clone()).await?;
     trusted.check(module.digest(), &name, module.wit_version(), brought.signature.as_deref())?;
-    defined(module, name).await
+    let flow = defined(module, name).await?;
+    // What is refused leaves nothing behind.
+    let module = flow.module.clone();
+    let kept = tokio::task::spawn_blocking(move || module.keep_code()).await;
+    kept.map_err(|error| Error::new(Code::INTERNAL, format!("keeping compiled code ended early: {error}")))?;
+    Ok(flow)
 }
 
 /// Compiles a module, and runs none of its code.

@@ -1,13 +1,14 @@
 //! Where compiled code is kept if nobody says.
 
+use faas_flow_guest::make_private;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// The user's cache, or where that cannot be written, as in a container with a read-only root, a folder in `$TMPDIR`.
+/// The user's cache, or where that cannot be used, as in a container with a read-only root, a folder in `$TMPDIR`.
 pub(super) fn folder() -> Option<PathBuf> {
     let home = home_cache().map(|cache| cache.join("faas-flow/compiled"));
-    let home = home.filter(|folder| folder.is_absolute() && writable(folder));
+    let home = home.filter(|folder| folder.is_absolute() && usable(folder).is_ok());
     home.or_else(|| temporary(&std::env::temp_dir()))
 }
 
@@ -16,26 +17,31 @@ fn home_cache() -> Option<PathBuf> {
     set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
 }
 
-fn writable(folder: &Path) -> bool {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.is_ok() && tempfile::tempfile_in(folder).is_ok()
+/// Whether this user can write to the folder, and nobody else.
+fn usable(folder: &Path) -> Result<(), String> {
+    make_private(folder)?;
+    tempfile::tempfile_in(folder).map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Whoever writes there runs code in the host, and others may write into the folder around it: it must be this user's, and
-/// nobody else's.
+/// Others may write into the folder around it: what is there already must be a folder, and no link to one.
 fn temporary(around: &Path) -> Option<PathBuf> {
     let user = std::fs::metadata("/proc/self").ok()?.uid();
     let folder = around.join(format!("faas-flow-{user}"));
-    let made = DirBuilder::new().mode(0o700).create(&folder);
-    let found = std::fs::symlink_metadata(&folder).ok();
-    let ours = found.is_some_and(|found| found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0);
-    if ours && writable(&folder) {
-        tracing::info!(target: "start", "compiled code is kept in {}, as the user's cache cannot be written", folder.display());
-        return Some(folder);
+    // It may be there.
+    let _ = DirBuilder::new().mode(0o700).create(&folder);
+    let found = std::fs::symlink_metadata(&folder).map_err(|error| error.to_string());
+    let plain = found.and_then(|found| if found.is_dir() { Ok(()) } else { Err("it is no folder".to_owned()) });
+    match plain.and_then(|()| usable(&folder)) {
+        Ok(()) => {
+            let said = "as the user's cache cannot be used";
+            tracing::info!(target: "start", "compiled code is kept in {}, {said}", folder.display());
+            Some(folder)
+        }
+        Err(why) => {
+            tracing::warn!(target: "start", "compiled code is not kept: {}: {why}", folder.display());
+            None
+        }
     }
-    let why = made.err().map_or_else(|| "somebody else may write there".to_owned(), |error| error.to_string());
-    tracing::warn!(target: "start", "compiled code is not kept: {}: {why}", folder.display());
-    None
 }
 
 #[cfg(test)]
