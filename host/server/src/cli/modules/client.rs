@@ -4,8 +4,8 @@ use super::super::common;
 use crate::{Error, Http, Network, Settings};
 use bytes::Bytes;
 use clap::Args;
-use faas_flow_core::Code;
-use faas_flow_guest::HttpRequest;
+use faas_flow_core::{Code, Digest};
+use faas_flow_guest::{HttpRequest, Limits};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -66,7 +66,9 @@ impl Client {
                 format!("{}/function/{to}", gateway.trim_end_matches('/'))
             }
         };
-        let settings = Settings { call_timeout: PATIENCE, ..Settings::default() };
+        // What can be pushed can be pulled.
+        let response_limit = Limits::default().module_bytes;
+        let settings = Settings { call_timeout: PATIENCE, response_limit, ..Settings::default() };
         Ok(Self { http: Http::new(&settings)?, url: url.trim_end_matches('/').to_owned(), token, json })
     }
 
@@ -78,8 +80,33 @@ impl Client {
         self.ask("POST", path, query, None, Bytes::new()).await
     }
 
-    pub(in super::super) async fn bytes(&self, path: &str) -> Result<Bytes, Error> {
-        self.send("GET", path, &[], None, Bytes::new()).await
+    /// A version's module, whole.
+    pub(in super::super) async fn module(&self, digest: &Digest) -> Result<Bytes, Error> {
+        let bytes = self.send("GET", &format!("modules/{digest}/flow.wasm"), &[], None, Bytes::new()).await?;
+        let found = Digest::of(&bytes);
+        if found != *digest {
+            let message = format!(
+                "{} answered with {} bytes of sha256 {} for module {}: pull it again, or push the module again",
+                self.url,
+                bytes.len(),
+                found.short(),
+                digest.short()
+            );
+            return Err(Error::new(Code::DIGEST_MISMATCH, message));
+        }
+        Ok(bytes)
+    }
+
+    /// The whole digest of the version that begins so.
+    pub(super) async fn digest(&self, digits: &str) -> Result<Digest, Error> {
+        match Digest::new(digits) {
+            Ok(digest) => Ok(digest),
+            Err(_) => {
+                let version = self.get(&format!("modules/{}", part(digits)), &[]).await?;
+                let digest = version.get("digest").and_then(Value::as_str).unwrap_or_default();
+                Ok(Digest::new(digest)?)
+            }
+        }
     }
 
     pub(in super::super) async fn ask(

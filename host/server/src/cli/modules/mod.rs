@@ -38,10 +38,10 @@ pub(super) struct Push {
 /// When a canary is withdrawn.
 #[derive(Args)]
 struct Limit {
-    /// Withdraw the canary when more than this share of its runs fail [default: 5%]
+    /// Withdraw the canary when more than this share of its last runs failed [default: 5%]
     #[arg(long, value_name = "SHARE", requires = "canary")]
     max_failures: Option<String>,
-    /// Count the canary's runs as so many while there are fewer [default: 100]
+    /// Look at so many of its last runs; fewer count as so many [default: 100]
     #[arg(long, value_name = "RUNS", requires = "canary")]
     over: Option<u32>,
 }
@@ -207,10 +207,9 @@ impl Modules {
             What::Withdraw(Change { target, said }) => change(target, "modules/withdraw", said.query()).await,
             What::Pull { version, target, out } => {
                 let client = Client::new(target)?;
-                let path = format!("modules/{}/flow.wasm", client::part(&version.digits));
-                let bytes = client.bytes(&path).await?;
+                let digest = client.digest(&version.digits).await?;
+                let bytes = client.module(&digest).await?;
                 write(&out, &bytes)?;
-                let digest = Digest::of(&bytes);
                 let written = serde_json::json!({ "digest": digest, "size": bytes.len(), "file": out });
                 client.done(&written, || format!("{} has {} ({} bytes)\n", out.display(), digest.short(), bytes.len()))
             }
