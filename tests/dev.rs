@@ -3,7 +3,8 @@
 
 mod harness;
 
-use harness::{Server, faas_flow, module, root, run, until};
+use harness::{Server, faas_flow, module, root, run, script, until, version};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,10 +35,16 @@ impl Project {
 
     /// `dev`, with what its build does before it makes the module.
     fn dev(&self, before: &str) -> Command {
+        let mut command = self.dev_with(before);
+        command.args(["--function", "func1=echo"]);
+        command
+    }
+
+    fn dev_with(&self, before: &str) -> Command {
         let mut command = faas_flow(self.folder.path());
         let build = format!("echo built >> ../builds; source=$(cat source); {before} cp \"$source\" flow.wasm");
         command.args(["dev", "flow", "--build", &build, "--module", "flow.wasm", "--listen", "127.0.0.1:0"]);
-        command.args(["--function", "func1=echo", "--function", "func2=echo"]);
+        command.args(["--function", "func2=echo"]);
         command
     }
 
@@ -120,6 +127,37 @@ async fn what_changes_during_a_build_is_one_more_build() {
     project.edit(&module("greet"));
     answers(&server, "flow", "Hello, Ada!").await;
     assert_eq!(project.builds(), 4);
+}
+
+#[tokio::test]
+async fn only_the_last_few_versions_are_kept_and_what_a_run_needs() {
+    let project = Project::new(&module("greet"));
+    let gate = project.around("gate");
+    let step = script(
+        project.folder.path(),
+        "step.sh",
+        &format!("while ! test -f {}; do sleep 0.02; done; cat", gate.display()),
+    );
+    let mut dev = project.dev_with("");
+    dev.arg("--function").arg(format!("func1={}", step.display()));
+    let server = Server::start(dev);
+    let pinned = version(project.folder.path(), 1, "okay");
+    project.edit(&pinned);
+    says(&server, " → ").await;
+    let begun = server.post("/function/flow", "in").await;
+    let id = begun.id.unwrap();
+    for number in 2..10 {
+        project.edit(&version(project.folder.path(), number, "okay"));
+        until("it is built", async || server.log().matches("in service").count() == usize::from(number)).await;
+    }
+    let listed: Value = serde_json::from_str(&server.get("/function/flow/modules").await.ok()).unwrap();
+    let versions = listed["versions"].as_array().unwrap().iter();
+    let kept: Vec<&Value> = versions.filter(|version| version["standing"] != "removed").collect();
+    assert_eq!(kept.len(), 6, "the last five, and the one of the run: {listed}");
+    let pinned = faas_flow_core::Digest::of(&fs::read(&pinned).unwrap()).to_string();
+    assert!(kept.iter().any(|version| version["digest"] == pinned.as_str()), "{listed}");
+    fs::write(&gate, "").unwrap();
+    assert_eq!(server.result_of("flow", &id).await.ok(), "in|0001|0001");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod harness;
 
+use harness::versions::{FLOW, World, begin, digest, tell};
 use harness::{Server, faas_flow, module, run};
 use serde_json::Value;
 use std::fs;
@@ -131,17 +132,23 @@ async fn a_host_takes_only_versions_that_are_signed() {
     fs::copy(module("sync-chain"), folder.join("next.wasm")).unwrap();
     let serve = |keys: &str| {
         let mut command = faas_flow(folder);
-        command.env("module_keys", keys).args(["serve", "greet.wasm", "--listen", "127.0.0.1:0"]);
+        command.env("module_keys", keys).args(["serve", "greet.wasm", "--listen", "127.0.0.1:0", "--cache", "code"]);
         command.args(["--function", "func1=echo", "--function", "func2=echo"]);
         command
     };
     let server = Server::start(serve("release.pub"));
-    let push = |server: &Server| run(folder, ["push", "next.wasm", "--to", &server.url("/function/greet")]);
-    push(&server).failed("FF0030", &["not signed"]);
+    let tell = |server: &Server, what| run(folder, [what, "next.wasm", "--to", &server.url("/function/greet")]);
+    let push = |server: &Server| tell(server, "push");
+    let compiled = || fs::read_dir(folder.join("code")).unwrap().count();
+    assert_eq!(compiled(), 1);
+    push(&server).failed("FF0030", &["403", "not signed"]);
+    tell(&server, "plan").failed("FF0030", &["403", "not signed"]);
     let sign_next = |key| run(folder, ["sign", "next.wasm", "--key", key, "--flow", "greet"]).ok();
     run(folder, ["keygen", "later"]).ok();
     sign_next("later.key");
     push(&server).failed("FF0031", &["none of module_keys"]);
+    tell(&server, "plan").failed("FF0031", &["none of module_keys"]);
+    assert_eq!(compiled(), 1, "nothing is left of what was refused");
     assert_eq!(server.result("greet", "Ada").await.ok(), "Hello, Ada!");
     sign_next("release.key");
     push(&server).ok();
@@ -159,6 +166,33 @@ async fn a_host_takes_only_versions_that_are_signed() {
     drop(server);
     let server = Server::start(serve("later.pub"));
     assert_eq!(server.result("greet", "Ada").await.ok(), "you said \"Ada\"");
+}
+
+#[tokio::test]
+async fn a_plan_says_which_runs_are_of_versions_that_no_key_holds_for() {
+    let world = World::new().await;
+    let [first, second, third] = [1, 2, 3].map(|number| world.version(number, "okay"));
+    run(world.path(), ["keygen", "release"]).ok();
+    for module in [&second, &third] {
+        let module = module.to_str().unwrap();
+        run(world.path(), ["sign", module, "--key", "release.key", "--flow", "versions"]).ok();
+    }
+    let server = world.start(&first);
+    let unsigned = begin(&server, "in").await;
+    world.begun(1).await;
+    server.kill();
+    let server = world.serve(&second).with("--module-key", "release.pub").start_in(world.path());
+    let signed = begin(&server, "in").await;
+    world.begun(2).await;
+    let planned = tell(&server, &["plan"], &[&third]).await.json();
+    assert_eq!(planned["runs"]["unloadable"], serde_json::json!([unsigned]), "{planned}");
+    assert_eq!(planned["runs"]["unaffected"], serde_json::json!([signed]), "{planned}");
+    assert!(planned["unloadable"][digest(&first)].as_str().unwrap().starts_with("FF0030: "), "{planned}");
+    let words = ["plan".to_owned(), third.display().to_string(), "--to".to_owned(), server.url(FLOW)];
+    let folder = world.path().to_owned();
+    let text = tokio::task::spawn_blocking(move || run(&folder, words).ok()).await.unwrap();
+    assert!(text.contains("1 run  of a version that is there, but cannot be loaded"), "{text}");
+    assert!(text.contains(&format!("{}: FF0030: ", &digest(&first)[..12])), "{text}");
 }
 
 /// OpenSSL, as installed by `cargo xtask setup`.

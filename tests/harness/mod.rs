@@ -1,6 +1,8 @@
 //! The real binary, as people run it: commands with their output, and servers that end with their tests.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod versions;
+
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;

@@ -60,9 +60,10 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Kill replicas and Redis while flows run, and check that nothing is lost
+    /// Kill replicas and Redis while flows run, swap one of them, and check that nothing is lost
     Chaos {
-        /// Passed on: `--runs`, `--seed`, `--json`, `--keep`
+        /// Passed on: `--runs N`; `--swaps N`, which swaps a flow among five versions meanwhile; `--seed N`, `--json`,
+        /// `--keep FOLDER` for the logs
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

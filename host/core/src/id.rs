@@ -110,9 +110,13 @@ impl RunId {
         Self(format!("~{flow}").into())
     }
 
-    /// The partition of a data store that keeps the bytes of one of a flow's modules.
-    pub fn of_module(flow: &FlowName, module: &Digest) -> Self {
-        Self(format!("~{flow}.{module}").into())
+    /// The partition of a data store that keeps a copy of the bytes of one of a flow's modules: copy 0 first, another one
+    /// each time that the last was removed.
+    pub fn of_module(flow: &FlowName, module: &Digest, copy: u32) -> Self {
+        match copy {
+            0 => Self(format!("~{flow}.{module}").into()),
+            copy => Self(format!("~{flow}.{module}.{copy}").into()),
+        }
     }
 }
 

@@ -2,13 +2,20 @@
 //! chaos run makes as many versions as it wants of one build. Every node of its own stamps the data with the number, so a
 //! result says which version, or which versions, it comes from.
 
-use faas_flow::{Context, Inputs, Result, Workflow, flow};
+use faas_flow::{Context, Exhausted, Failure, Inputs, Result, Workflow, flow};
 
 /// `NNNN` is the number, `mmmm` the mode.
 static MARK: [u8; 27] = *b"faas-flow-version:0000:okay";
 
 /// Describes the flow of the mark's mode.
-pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+pub fn define(workflow: &mut Workflow, context: &Context) -> Result {
+    match mode() {
+        // Defined anew for each request, some of which it does not like.
+        b"asks" if !context.query("refuse").is_empty() => return Err("this version refuses to begin".into()),
+        // Its first node gives up, for an operator to look at.
+        b"paus" => workflow.on_exhausted(Exhausted::Pause),
+        _ => {}
+    }
     let dag = workflow.dag();
     dag.node("first").modify(stamp);
     match mode() {
@@ -56,6 +63,9 @@ fn mode() -> &'static [u8] {
 /// The data, and behind it the version.
 fn stamp(data: Vec<u8>) -> Result<Vec<u8>> {
     assert!(mode() != b"trap", "this version fails at once");
+    if mode() == b"paus" {
+        return Err(Failure::retry("this version gives up"));
+    }
     Ok([data.as_slice(), b"|", number()].concat())
 }
 

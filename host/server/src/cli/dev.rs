@@ -13,8 +13,9 @@ use crate::signature::Trusted;
 use crate::{Brought, Error, Flow, Host, local_router};
 use build::Build;
 use clap::Args;
-use faas_flow_core::{Code, FlowName};
+use faas_flow_core::{Code, Digest, FlowName};
 use faas_flow_guest::Guests;
+use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use watch::Watch;
 
+/// Versions that are kept besides those that runs need: whoever undoes an edit goes back to one of them.
+const KEPT: usize = 5;
 /// Lines of the difference that a swap shows.
 const LINES: usize = 20;
 
@@ -66,7 +69,7 @@ impl Dev {
         let watch = Watch::new(&self.path, build.module())?;
         let name = self.name.map(FlowName::new).transpose()?;
         let guests = common::guests(&values)?;
-        let mut author = Author { build, watch, guests, name };
+        let mut author = Author { build, watch, guests, name, made: VecDeque::new() };
         let mut signals = stop::Signals::new()
             .map_err(|error| Error::new(Code::INTERNAL, format!("cannot listen to signals: {error}")))?;
         let (flow, brought) = tokio::select! {
@@ -74,7 +77,7 @@ impl Dev {
             () = signals.any() => return Ok(ExitCode::SUCCESS),
         };
         let host = host(&values, &author.guests, guards.keys.clone()).await?;
-        put(&host, &flow, brought).await;
+        author.put(&host, &flow, brought).await;
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = local_router(&host, guards, &gateway);
@@ -100,17 +103,6 @@ async fn host(values: &Values, guests: &Arc<Guests>, keys: Option<crate::events:
     common::empty_host(values, keys, Loader::new(guests.clone(), Trusted::default())).await
 }
 
-/// Serves a version, and keeps it for runs that are pinned to it.
-async fn put(host: &Host, flow: &Flow, brought: Brought) {
-    let digest = flow.module.digest().clone();
-    host.deploy(flow.clone());
-    let by = By { who: "faas-flow dev".to_owned(), message: String::new(), at: host.now() };
-    let upload = Upload { digest, bytes: brought.bytes, by, signature: None, again: true };
-    if let Err(error) = host.push(&flow.name, upload).await {
-        say(&format!("warning: runs that pause may not find this version again: {error}"));
-    }
-}
-
 /// Whoever edits the sources.
 struct Author {
     build: Build,
@@ -118,6 +110,8 @@ struct Author {
     guests: Arc<Guests>,
     /// The flow's name, once somebody said it or the first module has.
     name: Option<FlowName>,
+    /// The versions that were made, the newest first.
+    made: VecDeque<Digest>,
 }
 
 impl Author {
@@ -145,7 +139,7 @@ impl Author {
                     say(&format!("{}: the build made the version that is served", serves.name));
                 }
                 Ok((flow, brought, built)) => {
-                    put(host, &flow, brought).await;
+                    self.put(host, &flow, brought).await;
                     say(&swapped(&serves, &flow, built.elapsed()));
                     serves = flow;
                 }
@@ -156,6 +150,24 @@ impl Author {
                         serves.module.digest().short()
                     ));
                 }
+            }
+        }
+    }
+
+    /// Serves a version, and keeps it for runs that are pinned to it; older ones go that no run needs.
+    async fn put(&mut self, host: &Host, flow: &Flow, brought: Brought) {
+        let digest = flow.module.digest().clone();
+        host.deploy(flow.clone());
+        self.made.retain(|made| *made != digest);
+        self.made.push_front(digest.clone());
+        let by = By { who: "faas-flow dev".to_owned(), message: String::new(), at: host.now() };
+        let upload = Upload { digest, bytes: brought.bytes, by, signature: None, again: true };
+        if let Err(error) = host.push(&flow.name, upload).await {
+            say(&format!("warning: runs that pause may not find this version again: {error}"));
+        }
+        for old in self.made.split_off(KEPT.min(self.made.len())) {
+            if !host.discard(&flow.name, &old).await.unwrap_or_default() {
+                self.made.push_back(old);
             }
         }
     }

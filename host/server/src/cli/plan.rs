@@ -10,7 +10,7 @@ use crate::signature::Trusted;
 use crate::{Brought, Error, Flow};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use faas_flow_core::{Code, FlowName};
+use faas_flow_core::{Code, Digest, FlowName};
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ impl Plan {
                 let planned = deployed(&server, &self.new, new.clone()).await?;
                 let said = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let name = FlowName::new(said("flow"))?;
-                let old = server.bytes(&format!("modules/{}/flow.wasm", said("active"))).await?;
+                let old = server.module(&Digest::new(said("active"))?).await?;
                 let load = async |bytes| {
                     let brought = Brought { bytes, signature: None };
                     load_module(guests.clone(), &Trusted::default(), &brought, name.clone()).await
@@ -144,7 +144,7 @@ impl Versions {
             "difference": self.difference, "changed-nodes": self.difference.changed_nodes(), "warnings": self.warnings(),
         });
         if let (Some(planned), Some(fields)) = (&self.planned, json.as_object_mut()) {
-            fields.extend(["runs", "more-runs"].map(|name| (name.to_owned(), planned[name].clone())));
+            fields.extend(["runs", "unloadable", "more-runs"].map(|name| (name.to_owned(), planned[name].clone())));
         }
         json
     }

@@ -2,12 +2,13 @@
 
 use super::common;
 use super::control::Control;
-use crate::config::{Defaults, Group, Options, STATE_STORE, Takes, redacted, resolve_stores};
+use crate::config::{DATA_STORE, Defaults, Group, Options, STATE_STORE, Takes, redacted, resolve_stores};
+use crate::modules::{Missing, waits_for};
 use crate::{Error, read_run};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, FlowName, RunId, Status};
-use faas_flow_store::{RunEntry, RunQuery, open_state};
+use faas_flow_store::{RunEntry, RunQuery, open_data, open_state};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -63,11 +64,7 @@ impl Requests {
         let mut values = self.keys.read()?;
         resolve_stores(&mut values, false)?;
         let state = values.text(&STATE_STORE);
-        // Looking changes nothing, so it needs no right to.
-        let url = match state.starts_with("sqlite:") && !state.contains('?') {
-            true => format!("{state}?mode=ro"),
-            false => state.clone(),
-        };
+        let url = reading(state.clone());
         let store = open_state(&url).await?;
         match self.what {
             What::Control(control) => {
@@ -113,15 +110,41 @@ impl Requests {
                         ),
                     )
                 })?;
+                let data = reading(values.text(&DATA_STORE));
+                let waits_for = async { waits_for(&*store, &*open_data(&data).await?, &view).await };
+                let waits_for = waits_for.await.unwrap_or_else(|error| {
+                    eprintln!(
+                        "warning: cannot tell whether the run's version is there: error {}: {error}",
+                        error.code()
+                    );
+                    None
+                });
                 if self.json {
-                    common::print_json(&view)?;
+                    common::print_json(&shown(&view, waits_for.as_ref())?)?;
                 } else {
-                    show(&view);
+                    show(&view, waits_for.as_ref());
                 }
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Looking changes nothing, so it needs no right to.
+fn reading(url: String) -> String {
+    let takes_a_mode = url.starts_with("sqlite:") || url.starts_with("files:");
+    if takes_a_mode && !url.contains('?') { format!("{url}?mode=ro") } else { url }
+}
+
+/// The run, and what it waits for if its version is missing.
+fn shown(view: &RunView, waits_for: Option<&Missing>) -> Result<serde_json::Value, Error> {
+    let shown = serde_json::to_value(view);
+    let mut shown = shown.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
+    if let (Some(Missing { version, why }), Some(fields)) = (waits_for, shown.as_object_mut()) {
+        fields.insert("waits-for".to_owned(), json!(version));
+        fields.insert("waits-because".to_owned(), json!(why));
+    }
+    Ok(shown)
 }
 
 fn entry(run: &RunEntry) -> serde_json::Value {
@@ -131,12 +154,15 @@ fn entry(run: &RunEntry) -> serde_json::Value {
     })
 }
 
-fn show(view: &RunView) {
+fn show(view: &RunView, waits_for: Option<&Missing>) {
     let took = view.ended.map_or(String::new(), |ended| format!(", took {} ms", ended.saturating_sub(view.started)));
     common::print(format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest));
     common::print(format!("status      {}\nstarted     {}{took}\n", view.status, common::moment(view.started)));
     if let Some(failure) = &view.failure {
         common::print(format!("failure     {failure}\n"));
+    }
+    if let Some(Missing { version, why }) = waits_for {
+        common::print(format!("waits for   version {version}: {why}\n"));
     }
     common::print(format!(
         "\n{:<36} {:<10} {:>9} {:>5} {:>10} {:>10}\n",

@@ -12,7 +12,9 @@ use super::load::refresh;
 use crate::Error;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
-use faas_flow_core::run::{CONTEXT, Doc, Effect, Event, Outcome, Progress, Refusal, Task, Work, set_of};
+use faas_flow_core::run::{
+    CONTEXT, Doc, Effect, Event, NodeState, Outcome, Progress, Refusal, RunState, Task, Work, set_of,
+};
 use faas_flow_core::{Code, Failure, Millis, NodePath, Status};
 use faas_flow_store::CommitError;
 use std::sync::Arc;
@@ -299,6 +301,8 @@ impl Live {
                     if unsaved.ended {
                         self.trace_run(inner);
                         self.host.count_ended(&self.flow, inner.state.run().status() == Status::Failed);
+                    } else if paused && gave_up(&inner.state) {
+                        self.host.count_ended(&self.flow, true);
                     }
                     if unsaved.ended || paused {
                         self.announce(inner).await;
@@ -409,6 +413,16 @@ fn around(event: &Event) -> Vec<Doc> {
         Event::Claim { path, .. } | Event::Complete { path, .. } | Event::Joined { path, .. } => Doc::around(path),
         _ => vec![Doc::Run],
     }
+}
+
+/// Whether a run that paused did so by itself: a node's tries ran out, and it is tried again when somebody says so.
+fn gave_up(state: &RunState) -> bool {
+    let gave_up = |node: &NodeState| {
+        let failure = node.attempts.last().and_then(|attempt| attempt.failure.as_ref());
+        let failed = failure.is_some_and(|failure| failure.code != Code::NODE_LOST);
+        node.progress == Progress::Ready && node.suspended.is_none() && failed
+    };
+    state.scopes().flat_map(|scope| &scope.nodes).any(gave_up)
 }
 
 /// Whether a store that fails so may answer soon.

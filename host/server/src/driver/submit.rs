@@ -86,7 +86,13 @@ impl Host {
         }
         let context = Before { id: id.clone(), flow: flow.name.clone(), request: request.clone() };
         let context: Arc<dyn RunContext> = Arc::new(context);
-        let plan = self.in_room(self.settings.room_wait, || flow.plan_for(context.clone())).await?;
+        let plan = self.in_room(self.settings.room_wait, || flow.plan_for(context.clone())).await;
+        let plan = plan.inspect_err(|error| {
+            // That there is no room for it is not its fault.
+            if error.code() != Code::GUEST_POOL_FULL {
+                self.count_ended(&flow, true);
+            }
+        })?;
         let small = body.len() <= self.settings.inline_limit;
         let deferred = waits == Waits::Yes && !chosen && callback.is_none() && small && plan.is_single_node();
         let mut documents = Vec::new();

@@ -1,7 +1,7 @@
 //! Requests about one run: events, control, state and result.
 
 use super::Surface;
-use super::answer::{self, Caller, REQUEST_ID, insert, plain};
+use super::answer::{self, REQUEST_ID, insert, plain};
 use super::ask::{Control, Request};
 use crate::events::Event;
 use crate::{Ended, Error, Forwarded, Ignored};
@@ -72,10 +72,7 @@ impl Surface {
 
     pub(super) async fn state(&self, request: &Request<'_>, run: &RunId) -> Result<Response, Error> {
         let view = self.view(request, run).await?;
-        let waits_for = match request.caller {
-            Caller::Json => self.host.waits_for(&view).await?,
-            Caller::Text => None,
-        };
+        let waits_for = self.host.waits_for(&view).await?;
         Ok(answer::state(run, &view, waits_for.as_ref(), request.caller))
     }
 

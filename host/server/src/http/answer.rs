@@ -1,11 +1,12 @@
 //! Answers: statuses, error codes, and bodies as the caller wants them.
 
+use crate::modules::Missing;
 use crate::{Ended, Error};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Code, Digest, Failure, RunId, Status};
+use faas_flow_core::{Code, Failure, RunId, Status};
 use serde_json::json;
 
 pub(super) const REQUEST_ID: &str = "x-faas-flow-reqid";
@@ -151,13 +152,19 @@ fn data(bytes: bytes::Bytes) -> Response {
 
 /// How a run is doing: in the original's words, or in ours as JSON, with the missing version that it waits for. A header has
 /// ours in any case.
-pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&Digest>, caller: Caller) -> Response {
+pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&Missing>, caller: Caller) -> Response {
     let mut response = match caller {
-        Caller::Text => plain(match view.status {
-            Status::Running => "RUNNING",
-            Status::Paused => "PAUSED",
-            Status::Stopped | Status::Succeeded | Status::Failed => "FINISHED",
-        }),
+        Caller::Text => {
+            let word = match view.status {
+                Status::Running => "RUNNING",
+                Status::Paused => "PAUSED",
+                Status::Stopped | Status::Succeeded | Status::Failed => "FINISHED",
+            };
+            plain(match waits_for {
+                None => word.to_owned(),
+                Some(Missing { version, why }) => format!("{word}\nwaits for version {version}: {why}\n"),
+            })
+        }
         Caller::Json => {
             let mut state = json!({
                 "request-id": run,
@@ -168,8 +175,9 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&Digest>, cal
                 "ended": view.ended,
                 "failure": view.failure,
             });
-            if let (Some(version), Some(fields)) = (waits_for, state.as_object_mut()) {
+            if let (Some(Missing { version, why }), Some(fields)) = (waits_for, state.as_object_mut()) {
                 fields.insert("waits-for".to_owned(), json!(version));
+                fields.insert("waits-because".to_owned(), json!(why));
             }
             axum_json(&state)
         }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 /// The line of a pushed module's signature.
 const SIGNATURE: &str = "x-faas-flow-module-signature";
-/// A canary is withdrawn when more than 5 % of its runs fail, of which there count at least 100.
+/// A canary is withdrawn when more than 5 % of its last 100 runs failed.
 const MAX_FAILURES: &str = "5%";
 const OVER: u32 = 100;
 
@@ -131,8 +131,10 @@ impl Surface {
                 match request.parameter("canary").map(Share::parse).transpose()? {
                     Some(share) => {
                         let limit = Share::parse(request.parameter("max-failures").unwrap_or(MAX_FAILURES))?;
-                        let over = number(request, "over")?.map(u32::try_from).transpose();
-                        let over = over.map_err(|_| malformed("over", "a number below 2^32"))?.unwrap_or(OVER).max(1);
+                        let over = number(request, "over")?.map(u32::try_from).transpose().ok();
+                        let over =
+                            over.map(|over| over.unwrap_or(OVER)).filter(|over| (1..=Canary::MOST).contains(over));
+                        let over = over.ok_or_else(|| malformed("over", "1 to 10000"))?;
                         host.try_out(flow, (&digest, share), (limit, over), expected, by).await?
                     }
                     None => host.activate(flow, &digest, expected, by).await?,

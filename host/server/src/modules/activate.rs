@@ -44,7 +44,7 @@ impl Host {
     }
 
     /// Lets a share of the new runs begin with a version that is stored. It is withdrawn when more than `max_failures` of
-    /// its runs have failed, of which there count at least `over`.
+    /// its last `over` runs have failed, where fewer count as so many.
     pub async fn try_out(
         &self,
         flow: &FlowName,

@@ -119,9 +119,9 @@ pub struct Canary {
     pub digest: Digest,
     /// How many of the new runs, in hundredths of a percent.
     pub share: Share,
-    /// It is withdrawn when more of its runs have failed than this share of them, in hundredths of a percent.
+    /// It is withdrawn when more than this share of its last runs have failed, in hundredths of a percent.
     pub max_failures: Share,
-    /// Fewer runs than these count as if they were so many.
+    /// How many of its last runs are looked at. Fewer count as if they were so many.
     pub over: u32,
     /// Who, when, and their message.
     #[serde(flatten)]
@@ -129,9 +129,12 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// Whether it fails too often.
-    pub fn is_bad(&self, ended: u64, failed: u64) -> bool {
-        self.max_failures.exceeded_by(failed, ended.max(u64::from(self.over)))
+    /// The most runs that may be looked at.
+    pub const MOST: u32 = 10_000;
+
+    /// Whether it fails too often, if so many of its last runs have failed.
+    pub fn is_bad(&self, failed: u64) -> bool {
+        self.max_failures.exceeded_by(failed, u64::from(self.over))
     }
 }
 
@@ -180,7 +183,17 @@ impl Active {
         self.serial += 1;
         self.history.insert(0, Activation { serial: self.serial, digest, origin, why, by, restores });
         self.history.truncate(REMEMBERED);
-        self.canary = None;
+        self.end_canary();
+    }
+
+    /// What takes the place of a canary withdraws it, unless it is the same version.
+    fn end_canary(&mut self) {
+        let now = self.now().cloned();
+        if let (Some(canary), Some(now)) = (self.canary.take(), now)
+            && canary.digest != now.digest
+        {
+            self.withdrawn = Some(Withdrawn { digest: canary.digest, by: now.by });
+        }
     }
 
     /// Goes back to what was in service before; once more, to what was before that.
@@ -197,6 +210,9 @@ impl Active {
     /// Lets a share of the new runs begin with another version.
     pub(super) fn try_out(&mut self, digest: Digest, share: Share, (max_failures, over): (Share, u32), by: By) {
         self.serial += 1;
+        if let Some(other) = self.canary.take().filter(|other| other.digest != digest) {
+            self.withdrawn = Some(Withdrawn { digest: other.digest, by: by.clone() });
+        }
         self.canary = Some(Canary { serial: self.serial, digest, share, max_failures, over, by });
     }
 
@@ -219,10 +235,13 @@ impl Active {
         self.now().map(|now| &now.digest).into_iter().chain(self.canary.as_ref().map(|canary| &canary.digest))
     }
 
-    /// When a version was last in service: now, or when another took its place.
+    /// When a version was last in service, or a canary: now, or when another took its place.
     pub(super) fn last_served(&self, digest: &Digest, now: Millis) -> Option<Millis> {
-        let at = self.history.iter().position(|activation| activation.digest == *digest)?;
-        Some(at.checked_sub(1).and_then(|next| self.history.get(next)).map_or(now, |next| next.by.at))
+        let at = self.history.iter().position(|activation| activation.digest == *digest);
+        let next =
+            at.map(|at| at.checked_sub(1).and_then(|next| self.history.get(next)).map_or(now, |next| next.by.at));
+        let withdrawn = self.withdrawn.as_ref().filter(|withdrawn| withdrawn.digest == *digest);
+        next.max(withdrawn.map(|withdrawn| withdrawn.by.at))
     }
 }
 
@@ -316,8 +335,7 @@ mod tests {
         let mut active = after(&[1]);
         active.try_out(digest(2), Share::parse("10").unwrap(), (Share::parse("5%").unwrap(), 100), by(2));
         let canary = active.canary.unwrap();
-        assert!(!canary.is_bad(3, 3) && !canary.is_bad(100, 5) && !canary.is_bad(1000, 50));
-        assert!(canary.is_bad(6, 6) && canary.is_bad(100, 6) && canary.is_bad(1000, 51));
+        assert!(!canary.is_bad(0) && !canary.is_bad(5) && canary.is_bad(6) && canary.is_bad(100));
     }
 
     #[test]
@@ -325,6 +343,10 @@ mod tests {
         let active = after(&[1, 2, 3]);
         let served = |n| active.last_served(&digest(n), 99);
         assert_eq!([served(1), served(2), served(3), served(4)], [Some(1), Some(2), Some(99), None]);
+        let mut tried = active.clone();
+        tried.try_out(digest(1), Share::parse("10").unwrap(), (Share::parse("5%").unwrap(), 100), by(7));
+        tried.activate(digest(4), Origin::Push, Why::Activated, by(8));
+        assert_eq!((tried.last_served(&digest(1), 99), tried.withdrawn.unwrap().digest), (Some(8), digest(1)));
     }
 
     #[test]

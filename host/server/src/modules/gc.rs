@@ -1,13 +1,15 @@
 //! Removes the bytes of versions that nobody needs any more.
 
 use super::active::Active;
-use super::store::put;
+use super::image::SAID;
+use super::store::{At, put};
 use super::version::Version;
 use crate::{Error, Host};
 use faas_flow_core::{Digest, FlowName, Millis, Status};
-use faas_flow_store::{Check, RunQuery};
+use faas_flow_store::{Check, RunEntry, RunQuery};
+use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 /// What to keep.
@@ -15,7 +17,8 @@ use std::time::Duration;
 pub struct Keep {
     /// So many versions that were in service before the active one. 3.
     pub predecessors: usize,
-    /// Whatever was pushed or in service so recently, as replicas may be a little behind. 10 min.
+    /// Whatever was pushed or in service so recently, as replicas may be a little behind. 10 min; no less than
+    /// [`LEAST`](Keep::LEAST).
     pub recent: Duration,
     /// Remove nothing, but say what would be.
     pub dry_run: bool,
@@ -24,6 +27,8 @@ pub struct Keep {
 impl Keep {
     /// The most predecessors that one may ask for: the history has fewer.
     pub const MOST: usize = 1000;
+    /// Within this time all replicas have heard of a swap, and whoever pushed a version has activated it.
+    pub const LEAST: Duration = Duration::from_secs(5);
 }
 
 impl Default for Keep {
@@ -44,69 +49,149 @@ pub struct Collected {
 
 /// How long the bytes of a version that was removed are looked for once more, should that have been broken off.
 const LOOKED_FOR: Duration = Duration::from_secs(24 * 3600);
+/// A callback that failed is tried again within this time: the longest wait between two tries, and a bit.
+const CALLS_BACK: Duration = Duration::from_secs(30 * 60);
+/// Runs that are read at a time.
+const AT_A_TIME: usize = 16;
 
 impl Host {
+    /// The runs of a flow that are in flight, the newest first.
+    pub(super) async fn in_flight(&self, flow: &FlowName) -> Result<Vec<RunEntry>, Error> {
+        let mut runs = Vec::new();
+        for status in Status::ALL.into_iter().filter(|status| !status.is_final()) {
+            let query = RunQuery { flow: Some(flow.clone()), status: Some(status), limit: u32::MAX as usize };
+            runs.extend(self.state.runs(&query).await?);
+        }
+        runs.sort_by_key(|entry| std::cmp::Reverse(entry.started));
+        Ok(runs)
+    }
+
     /// How many runs in flight are pinned to each version of a flow.
     pub async fn runs_in_flight(&self, flow: &FlowName) -> Result<BTreeMap<Digest, u64>, Error> {
         let mut runs = BTreeMap::new();
-        for status in Status::ALL.into_iter().filter(|status| !status.is_final()) {
-            let query = RunQuery { flow: Some(flow.clone()), status: Some(status), limit: u32::MAX as usize };
-            for entry in self.state.runs(&query).await? {
-                *runs.entry(entry.digest).or_default() += 1;
-            }
+        for entry in self.in_flight(flow).await? {
+            *runs.entry(entry.digest).or_default() += 1;
         }
         Ok(runs)
     }
 
-    /// Removes versions: never one that new runs may begin with, that a run in flight is pinned to, or that `keep` names.
+    /// How many runs need each version of a flow: those in flight, and those that have ended and are to call back still.
+    async fn runs_that_need(&self, flow: &FlowName) -> Result<BTreeMap<Digest, Need>, Error> {
+        let (mut needs, mut known) = (BTreeMap::<Digest, Need>::new(), HashSet::new());
+        for entry in self.in_flight(flow).await? {
+            needs.entry(entry.digest).or_default().in_flight += 1;
+            known.insert(entry.run);
+        }
+        let soon = self.now() + CALLS_BACK.as_millis() as u64;
+        let due = self.state.due(soon, u32::MAX as usize).await?.into_iter().filter(|run| !known.contains(run));
+        let mut entries =
+            stream::iter(due.map(|run| async move { self.state.entry(&run).await })).buffer_unordered(AT_A_TIME);
+        while let Some(entry) = entries.next().await {
+            // Any other that has ended is due when it is to be forgotten.
+            let calls_back = |entry: &RunEntry| {
+                let forgotten = entry.ended.unwrap_or_default() + self.settings.history_ttl.as_millis() as u64;
+                entry.flow == *flow && (!entry.status.is_final() || entry.due.is_some_and(|due| due < forgotten))
+            };
+            if let Some(entry) = entry?.filter(calls_back) {
+                let need = needs.entry(entry.digest).or_default();
+                match entry.status.is_final() {
+                    true => need.calling_back += 1,
+                    // It began since.
+                    false => need.in_flight += 1,
+                }
+            }
+        }
+        Ok(needs)
+    }
+
+    /// Removes versions: never one that new runs may begin with, that a replica came with, that a run needs still, or that
+    /// `keep` names.
     pub async fn collect(&self, flow: &FlowName, keep: Keep) -> Result<Collected, Error> {
         self.loader()?;
+        let keep = Keep { recent: keep.recent.max(Keep::LEAST), ..keep };
         let (stored, now) = (self.stored(flow), self.now());
         let ((active, revision), versions) = stored.all().await?;
-        let pinned = self.runs_in_flight(flow).await?;
+        let needs = self.runs_that_need(flow).await?;
         let mut collected = Collected::default();
         for (version, at) in versions {
             let digest = version.digest.clone();
             if let Some(removed) = version.removed {
                 if now.saturating_sub(removed) < LOOKED_FOR.as_millis() as u64 && !keep.dry_run {
-                    stored.remove(&digest).await?;
+                    stored.remove(&digest, version.copy).await?;
                 }
                 continue;
             }
-            if let Some(why) = needed(&version, &active, &pinned, &keep, now) {
+            if let Some(why) = needed(&version, &active, needs.get(&digest), &keep, now) {
                 collected.kept.insert(digest, why);
                 continue;
             }
-            if !keep.dry_run {
-                let version = Version { removed: Some(now), ..version };
-                // Whoever activates it at the same time has changed the pointer, or finds it removed.
-                let unchanged = Check { doc: Active::DOC.to_owned(), version: revision };
-                if !stored.commit(vec![put(Version::doc(&digest), at, &version)?], vec![unchanged]).await? {
-                    collected.kept.insert(digest, "somebody changed it, or the active version, meanwhile".to_owned());
-                    continue;
-                }
-                stored.remove(&digest).await?;
+            if !keep.dry_run && !self.remove(flow, (version, at), revision).await? {
+                collected.kept.insert(digest, "somebody changed it, or the active version, meanwhile".to_owned());
+                continue;
             }
             collected.removed.push(digest);
         }
         Ok(collected)
     }
+
+    /// Removes a version's bytes, unless it, or the active version, is not what it was.
+    async fn remove(&self, flow: &FlowName, (version, at): At<Version>, revision: u64) -> Result<bool, Error> {
+        let (stored, digest, copy) = (self.stored(flow), version.digest.clone(), version.copy);
+        let version = Version { removed: Some(self.now()), ..version };
+        // Whoever activates it at the same time has changed the pointer, or finds it removed.
+        let unchanged = Check { doc: Active::DOC.to_owned(), version: revision };
+        let removed = stored.commit(vec![put(Version::doc(&digest), at, &version)?], vec![unchanged]).await?;
+        if removed {
+            stored.remove(&digest, copy).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Removes one version, unless new runs may begin with it or a run needs it. Answers whether it is gone.
+    pub(crate) async fn discard(&self, flow: &FlowName, digest: &Digest) -> Result<bool, Error> {
+        let stored = self.stored(flow);
+        let ((active, revision), _) = stored.active().await?;
+        let serves = self.flow(flow).is_some_and(|flow| flow.module.digest() == digest);
+        if serves || active.in_service().any(|serves| serves == digest) {
+            return Ok(false);
+        }
+        match stored.version(digest).await? {
+            Some((version, at)) if version.removed.is_none() => {
+                let needs = self.runs_that_need(flow).await?;
+                Ok(!needs.contains_key(digest) && self.remove(flow, (version, at), revision).await?)
+            }
+            _ => Ok(true),
+        }
+    }
+}
+
+/// The runs that need a version.
+#[derive(Debug, Clone, Copy, Default)]
+struct Need {
+    in_flight: u64,
+    /// Ended, and to call back still.
+    calling_back: u64,
 }
 
 /// Why a version must stay.
-fn needed(
-    version: &Version,
-    active: &Active,
-    pinned: &BTreeMap<Digest, u64>,
-    keep: &Keep,
-    now: Millis,
-) -> Option<String> {
+fn needed(version: &Version, active: &Active, need: Option<&Need>, keep: &Keep, now: Millis) -> Option<String> {
     let digest = &version.digest;
     if active.in_service().any(|serves| serves == digest) {
         return Some("in service".to_owned());
     }
-    if let Some(runs) = pinned.get(digest) {
-        return Some(format!("pinned by {runs} run{} in flight", if *runs == 1 { "" } else { "s" }));
+    if let Some(Need { in_flight, calling_back }) = need {
+        let runs = |count: u64| format!("{count} run{}", if count == 1 { "" } else { "s" });
+        return Some(match in_flight {
+            0 => format!(
+                "{} of it ended and {} to call back",
+                runs(*calling_back),
+                if *calling_back == 1 { "is" } else { "are" }
+            ),
+            in_flight => format!("pinned by {} in flight", runs(*in_flight)),
+        });
+    }
+    if version.brought.is_some_and(|said| now.saturating_sub(said) < 3 * SAID.as_millis() as u64) {
+        return Some(format!("a replica of the last {} min came with it", 3 * SAID.as_secs() / 60));
     }
     let current: BTreeSet<&Digest> = active.in_service().collect();
     let mut predecessors: Vec<&Digest> = Vec::new();
@@ -139,6 +224,8 @@ mod tests {
             signature: None,
             stored: true,
             removed: None,
+            copy: 0,
+            brought: None,
         }
     }
 
@@ -148,14 +235,20 @@ mod tests {
         for (at, n) in [1u8, 2, 3, 4].into_iter().enumerate() {
             active.activate(Digest::of(&[n]), Origin::Push, Why::Activated, By::new("me", "", at as u64).unwrap());
         }
-        let pinned = BTreeMap::from([(Digest::of(&[1]), 2)]);
         let keep = Keep { predecessors: 1, recent: Duration::from_millis(10), dry_run: false };
-        let why = |n: u8, at: Millis| needed(&version(n, at), &active, &pinned, &keep, 1000).unwrap_or_default();
-        assert_eq!(why(4, 0), "in service");
-        assert_eq!(why(1, 0), "pinned by 2 runs in flight");
-        assert!(why(3, 0).starts_with("one of the last 1"));
-        assert_eq!(why(2, 0), "");
-        assert_eq!(why(5, 0), "");
-        assert!(why(5, 995).starts_with("pushed or in service"));
+        let why = |version: &Version, need: Option<Need>| {
+            needed(version, &active, need.as_ref(), &keep, 10_000_000).unwrap_or_default()
+        };
+        let of_runs = |in_flight, calling_back| Some(Need { in_flight, calling_back });
+        assert_eq!(why(&version(4, 0), None), "in service");
+        assert_eq!(why(&version(1, 0), of_runs(2, 1)), "pinned by 2 runs in flight");
+        assert_eq!(why(&version(1, 0), of_runs(0, 1)), "1 run of it ended and is to call back");
+        assert!(why(&version(3, 0), None).starts_with("one of the last 1"));
+        assert_eq!(why(&version(2, 0), None), "");
+        assert_eq!(why(&version(5, 0), None), "");
+        assert!(why(&version(5, 9_999_995), None).starts_with("pushed or in service"));
+        let brought = |at| Version { brought: Some(at), ..version(2, 0) };
+        assert_eq!(why(&brought(9_000_000), None), "a replica of the last 30 min came with it");
+        assert_eq!(why(&brought(8_000_000), None), "");
     }
 }

@@ -7,11 +7,15 @@ use super::active::{Active, Origin, Why};
 use super::store::put;
 use super::version::{By, Version};
 use crate::{Brought, Error, Flow, Host};
-use faas_flow_core::Code;
+use faas_flow_core::{Code, FlowName, Millis};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Replicas that start together.
 const TRIES: usize = 100;
+/// How often it is said in the store that replicas are there which came with a module. `gc` believes it for three times as
+/// long.
+pub(super) const SAID: Duration = Duration::from_secs(600);
 
 impl Host {
     /// Puts the module that this replica comes with into service, as far as the rule has it, and stores it for the other
@@ -21,35 +25,37 @@ impl Host {
         let (flow, name, digest) = (Arc::new(flow.clone()), flow.name, flow.module.digest().clone());
         self.deploy_shared(flow.clone());
         let stored = self.stored(&name);
-        let mut kept = false;
         for _ in 0..TRIES {
             let ((mut active, at), _) = stored.active().await?;
             let known = stored.version(&digest).await?;
             let is_new = known.as_ref().is_none_or(|(version, _)| !version.stored);
             let mut puts = Vec::new();
-            let stale = known
-                .clone()
-                .filter(|(version, _)| version.is_there() && signature.is_some() && version.signature != signature);
-            if known.as_ref().is_none_or(|(version, _)| !version.is_there()) {
-                if !kept {
-                    stored.keep(&digest, bytes.clone()).await?;
-                    kept = true;
+            let version = match &known {
+                Some((version, _)) if version.is_there() => Version {
+                    // Signed anew, as with another key: replicas find the signature that holds today.
+                    signature: signature.clone().or_else(|| version.signature.clone()),
+                    brought: self.brought(version),
+                    ..version.clone()
+                },
+                _ => {
+                    let copy = known.as_ref().map_or(0, |(version, _)| version.next_copy());
+                    stored.keep(&digest, copy, bytes.clone()).await?;
+                    Version {
+                        digest: digest.clone(),
+                        size: bytes.len() as u64,
+                        wit: flow.module.wit_version().to_owned(),
+                        origin: Origin::Image,
+                        by: By::host("came with a replica", self.now()),
+                        signature: signature.clone(),
+                        stored: true,
+                        removed: None,
+                        copy,
+                        brought: Some(self.now()),
+                    }
                 }
-                let version = Version {
-                    digest: digest.clone(),
-                    size: bytes.len() as u64,
-                    wit: flow.module.wit_version().to_owned(),
-                    origin: Origin::Image,
-                    by: By::host("came with a replica", self.now()),
-                    signature: signature.clone(),
-                    stored: true,
-                    removed: None,
-                };
+            };
+            if known.as_ref().is_none_or(|(known, _)| *known != version) {
                 puts.push(put(Version::doc(&digest), known.map_or(0, |(_, at)| at), &version)?);
-            }
-            // Signed anew, as with another key: replicas find the signature that holds today.
-            if let Some((version, at)) = stale {
-                puts.push(put(Version::doc(&digest), at, &Version { signature: signature.clone(), ..version })?);
             }
             if is_new || active.now().is_none() {
                 let by = By::host("an image brought it", self.now());
@@ -72,5 +78,25 @@ impl Host {
             }
         }
         Err(Error::new(Code::ACTIVATION_CONFLICT, "other replicas change the active version all the time"))
+    }
+
+    /// Says that this replica is there still, with the module that it came with, so that `gc` keeps that.
+    pub(super) async fn say_what_it_came_with(&self, flow: &FlowName) -> Result<(), Error> {
+        let Some(digest) = self.serve(flow, |service| service.image.module.digest().clone()) else { return Ok(()) };
+        let stored = self.stored(flow);
+        if let Some((version, at)) = stored.version(&digest).await?.filter(|(version, _)| version.is_there()) {
+            let said = Version { brought: self.brought(&version), ..version.clone() };
+            if said != version {
+                // Whoever was faster said it as well.
+                stored.commit(vec![put(Version::doc(&digest), at, &said)?], Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When a replica last said that it came with this: now, unless somebody did a moment ago.
+    fn brought(&self, version: &Version) -> Option<Millis> {
+        let fresh = |said: &Millis| self.now().saturating_sub(*said) < SAID.as_millis() as u64;
+        version.brought.filter(fresh).or_else(|| Some(self.now()))
     }
 }

@@ -1,7 +1,7 @@
 //! What operators see of a flow's versions.
 
 use super::active::{Active, Canary, Withdrawn};
-use super::canary::Tally;
+use super::canary::Ends;
 use super::version::Version;
 use crate::{Error, Host};
 use bytes::Bytes;
@@ -57,12 +57,35 @@ pub struct Listed {
     pub canary: Option<Canary>,
     /// How its runs ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub canary_runs: Option<Tally>,
+    pub canary_runs: Option<CanaryRuns>,
     /// The last canary that was withdrawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<Withdrawn>,
     /// What was in service, the newest first.
     pub history: Vec<super::Activation>,
+}
+
+/// How a canary's runs ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CanaryRuns {
+    /// Of which canary.
+    pub serial: u64,
+    /// How many.
+    pub ended: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// How many of them are looked at: the last ones.
+    pub last: u64,
+    /// How many of these failed.
+    pub last_failed: u64,
+}
+
+impl CanaryRuns {
+    fn of(serial: u64, ends: &Ends) -> Self {
+        let Ends { ended, failed, .. } = *ends;
+        Self { serial, ended, failed, last: ends.last(), last_failed: ends.last_failed() }
+    }
 }
 
 impl Host {
@@ -86,8 +109,8 @@ impl Host {
         let (serves, loaded) =
             here.ok_or_else(|| Error::new(Code::FLOW_UNKNOWN, format!("there is no flow {flow}")))?;
         let canary_runs = active.canary.as_ref().map(|canary| match tally.serial == canary.serial {
-            true => tally,
-            false => Tally { serial: canary.serial, ..Tally::default() },
+            true => CanaryRuns::of(canary.serial, &tally.ends),
+            false => CanaryRuns::of(canary.serial, &Ends::default()),
         });
         let Active { history, canary, withdrawn, .. } = active;
         Ok(Listed { flow: flow.clone(), revision, serves, loaded, versions, canary, canary_runs, withdrawn, history })
@@ -118,16 +141,11 @@ impl Host {
 
     /// A version's module.
     pub async fn module_bytes(&self, flow: &FlowName, version: &Version) -> Result<Bytes, Error> {
-        let digest = &version.digest;
-        let gone = |code, what: &str| Error::new(code, format!("module {} of flow {flow} {what}", digest.short()));
         if !version.is_there() {
-            return Err(gone(Code::VERSION_UNKNOWN, "is no longer stored"));
+            let message = format!("module {} of flow {flow} is no longer stored", version.digest.short());
+            return Err(Error::new(Code::VERSION_UNKNOWN, message));
         }
-        match self.stored(flow).bytes(digest).await? {
-            Some(bytes) if Digest::of(&bytes) == *digest => Ok(bytes),
-            Some(_) => Err(gone(Code::MODULE_DAMAGED, "is damaged in the module store: push it again")),
-            None => Err(gone(Code::MODULE_MISSING, "is gone from the module store: push it again")),
-        }
+        self.stored(flow).whole(version).await
     }
 }
 

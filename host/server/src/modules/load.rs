@@ -7,6 +7,7 @@ use crate::{Error, Flow, Host};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, Digest, FlowName};
 use faas_flow_guest::Guests;
+use faas_flow_store::{DataStore, StateStore};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Mutex as AsyncMutex;
@@ -65,18 +66,44 @@ impl Loader {
     }
 }
 
+/// A version that can be loaded nowhere, and that a run waits for.
+#[derive(Debug, Clone)]
+pub struct Missing {
+    /// Which.
+    pub version: Digest,
+    /// Why it cannot be loaded, and what to do.
+    pub why: String,
+}
+
+/// What a run waits for, as far as the stores tell. Flows of which they know no version have them elsewhere.
+pub(crate) async fn waits_for(
+    state: &dyn StateStore,
+    data: &dyn DataStore,
+    run: &RunView,
+) -> Result<Option<Missing>, Error> {
+    let stored = Stored { flow: &run.flow, state, data };
+    if run.status.is_final() || stored.active().await?.0.1 == 0 {
+        return Ok(None);
+    }
+    let whole = async { stored.whole(&stored.there(&run.digest).await?).await };
+    match whole.await {
+        Ok(_) => Ok(None),
+        Err(error) if matches!(error.code(), Code::MODULE_MISSING | Code::MODULE_DAMAGED) => {
+            Ok(Some(Missing { version: run.digest.clone(), why: error.to_string() }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Host {
     /// A version of a flow: at hand, or loaded from the store.
     pub(crate) async fn version(&self, flow: &FlowName, digest: &Digest) -> Result<Arc<Flow>, Error> {
         if let Some(loaded) = self.loaded(flow, digest) {
             return Ok(loaded);
         }
-        let missing = |why: &str| {
-            let message = format!("module {} of flow {flow} {why}", digest.short());
-            Error::new(Code::MODULE_MISSING, message)
-        };
         let Some(loader) = self.modules.as_ref().filter(|_| self.flow(flow).is_some()) else {
-            return Err(missing("is not loaded here"));
+            let message = format!("module {} of flow {flow} is not loaded here", digest.short());
+            return Err(Error::new(Code::MODULE_MISSING, message));
         };
         let turn = loader.turn(digest);
         let _turn = turn.lock().await;
@@ -84,44 +111,20 @@ impl Host {
             return Ok(loaded);
         }
         let stored = self.stored(flow);
-        let version = match stored.version(digest).await? {
-            Some((version, _)) if version.is_there() => version,
-            Some((version, _)) if version.removed.is_some() => {
-                return Err(missing("was removed: push it again with --again"));
-            }
-            _ => return Err(missing("is not in the module store: push it")),
-        };
-        let bytes = stored.bytes(digest).await?;
-        let bytes = bytes.ok_or_else(|| missing("is gone from the module store: push it again"))?;
-        if Digest::of(&bytes) != version.digest {
-            let message = format!(
-                "module {} of flow {flow} is damaged in the module store ({} bytes of {}): push it again",
-                digest.short(),
-                bytes.len(),
-                version.size
-            );
-            return Err(Error::new(Code::MODULE_DAMAGED, message));
-        }
+        let version = stored.there(digest).await?;
+        let bytes = stored.whole(&version).await?;
         let loaded = loader.load(&Brought { bytes, signature: version.signature }, flow).await?;
         tracing::info!(%flow, version = digest.short(), "loaded");
         self.serve(flow, |service| service.remember(&loaded));
         Ok(loaded)
     }
 
-    /// The version that a run waits for, if it is under way and its version can be loaded nowhere.
-    pub async fn waits_for(&self, run: &RunView) -> Result<Option<Digest>, Error> {
-        let (flow, digest) = (&run.flow, &run.digest);
-        if self.modules.is_none() || run.status.is_final() || self.loaded(flow, digest).is_some() {
+    /// What a run waits for, if it is under way and its version can be loaded nowhere.
+    pub async fn waits_for(&self, run: &RunView) -> Result<Option<Missing>, Error> {
+        if self.modules.is_none() || self.loaded(&run.flow, &run.digest).is_some() {
             return Ok(None);
         }
-        let stored = self.stored(flow);
-        let there = match stored.version(digest).await? {
-            Some((version, _)) if version.is_there() => {
-                stored.bytes(digest).await?.is_some_and(|bytes| Digest::of(&bytes) == *digest)
-            }
-            _ => false,
-        };
-        Ok((!there).then(|| digest.clone()))
+        waits_for(&*self.state, &*self.data.store, run).await
     }
 
     pub(super) fn stored<'a>(&'a self, flow: &'a FlowName) -> Stored<'a> {

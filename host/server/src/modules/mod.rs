@@ -20,10 +20,11 @@ mod version;
 
 pub use activate::Expected;
 pub use active::{Activation, Active, Canary, Origin, Share, Why, Withdrawn};
-pub use canary::Tally;
+pub use canary::{Ends, Tally};
 pub use gc::{Collected, Keep};
-pub use list::{Listed, Standing, VersionView};
-pub use load::Loader;
+pub use list::{CanaryRuns, Listed, Standing, VersionView};
+pub(crate) use load::waits_for;
+pub use load::{Loader, Missing};
 pub use plan::{Planned, Sorted};
 pub use push::{Pushed, Upload};
 pub use version::{By, Version};

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use faas_flow_core::{Code, Digest, FlowName};
 use std::sync::Arc;
 
+/// Others that push the same version at the same time, or remove it.
+const TRIES: usize = 10;
+
 /// What somebody pushes.
 #[derive(Debug, Clone)]
 pub struct Upload {
@@ -47,16 +50,7 @@ impl Host {
             );
             return Err(Error::new(Code::DIGEST_MISMATCH, message));
         }
-        let stored = self.stored(flow);
-        let before = stored.version(&digest).await?;
-        if let Some((version, _)) = before.as_ref().filter(|(version, _)| version.removed.is_some() && !again) {
-            let message = format!(
-                "version {} was here before, pushed by {}, and was removed by gc: push it with --again if you mean it",
-                digest.short(),
-                version.by.who
-            );
-            return Err(Error::new(Code::VERSION_REMOVED, message));
-        }
+        unless_removed(self.stored(flow).version(&digest).await?.as_ref(), again)?;
         let loaded = match self.loaded(flow, &digest) {
             Some(loaded) => {
                 loader.check(&loaded, signature.as_deref())?;
@@ -64,21 +58,6 @@ impl Host {
             }
             None => loader.load(&Brought { bytes: bytes.clone(), signature: signature.clone() }, flow).await?,
         };
-        if let Some((version, at)) = before.as_ref().filter(|(version, _)| version.is_there()) {
-            let mut version = version.clone();
-            // Signed anew, as with another key: replicas find the signature that holds today.
-            if signature.is_some() && signature != version.signature {
-                version.signature = signature;
-                if !stored.commit(vec![put(Version::doc(&digest), *at, &version)?], Vec::new()).await? {
-                    self.stored_by_another(flow, &digest).await?;
-                }
-            }
-            if stored.bytes(&digest).await?.is_none_or(|bytes| Digest::of(&bytes) != digest) {
-                stored.keep(&digest, bytes).await?;
-            }
-            self.keep_ready(flow, loaded);
-            return Ok(Pushed { version, known: true });
-        }
         let version = Version {
             digest,
             size: bytes.len() as u64,
@@ -88,41 +67,85 @@ impl Host {
             signature,
             stored: false,
             removed: None,
+            copy: 0,
+            brought: None,
         };
-        let known = !self.store(flow, before, version.clone(), bytes).await?;
+        let pushed = self.store(flow, &version, &bytes, again).await?;
         self.keep_ready(flow, loaded);
-        Ok(Pushed { version: Version { stored: true, ..version }, known })
+        Ok(pushed)
     }
 
-    /// Notes the version first, so that `gc` finds what a push that is broken off leaves. False if somebody else stored it.
-    async fn store(
+    /// Stores a version, or mends what is stored of it. Others may push the same one meanwhile, and `gc` may remove it.
+    async fn store(&self, flow: &FlowName, new: &Version, bytes: &Bytes, again: bool) -> Result<Pushed, Error> {
+        for _ in 0..TRIES {
+            let before = self.stored(flow).version(&new.digest).await?;
+            unless_removed(before.as_ref(), again)?;
+            let known = before.as_ref().is_some_and(|(version, _)| version.is_there());
+            let stored = match before {
+                Some(before) if known => self.mend(flow, before, new, bytes).await?,
+                before => self.store_anew(flow, before, new, bytes).await?,
+            };
+            if let Some(version) = stored {
+                return Ok(Pushed { version, known });
+            }
+        }
+        let message = format!("others push or remove version {} all the time: push it again", new.digest.short());
+        Err(Error::new(Code::ACTIVATION_CONFLICT, message))
+    }
+
+    /// Looks whether a version that is stored is whole; none if somebody changed it meanwhile.
+    async fn mend(
+        &self,
+        flow: &FlowName,
+        (mut version, at): At<Version>,
+        new: &Version,
+        bytes: &Bytes,
+    ) -> Result<Option<Version>, Error> {
+        let stored = self.stored(flow);
+        // Signed anew, as with another key: replicas find the signature that holds today.
+        if new.signature.is_some() && new.signature != version.signature {
+            version.signature = new.signature.clone();
+            if !stored.commit(vec![put(Version::doc(&version.digest), at, &version)?], Vec::new()).await? {
+                return Ok(None);
+            }
+        }
+        if stored.bytes(&version).await?.is_none_or(|bytes| Digest::of(&bytes) != version.digest) {
+            stored.keep(&version.digest, version.copy, bytes.clone()).await?;
+        }
+        Ok(Some(version))
+    }
+
+    /// Stores a version that is not there; none if somebody changed it meanwhile. It is noted first, so that `gc` finds what a
+    /// push leaves that is broken off.
+    async fn store_anew(
         &self,
         flow: &FlowName,
         before: Option<At<Version>>,
-        version: Version,
-        bytes: Bytes,
-    ) -> Result<bool, Error> {
-        let (stored, doc) = (self.stored(flow), Version::doc(&version.digest));
-        let at = before.map_or(0, |(_, at)| at);
-        if !stored.commit(vec![put(&doc, at, &version)?], Vec::new()).await? {
-            return self.stored_by_another(flow, &version.digest).await.map(|()| false);
-        }
-        stored.keep(&version.digest, bytes).await?;
-        let version = Version { stored: true, ..version };
-        match stored.commit(vec![put(&doc, at + 1, &version)?], Vec::new()).await? {
-            true => Ok(true),
-            false => self.stored_by_another(flow, &version.digest).await.map(|()| false),
-        }
-    }
-
-    async fn stored_by_another(&self, flow: &FlowName, digest: &Digest) -> Result<(), Error> {
-        match self.stored(flow).version(digest).await? {
-            Some((version, _)) if version.is_there() => Ok(()),
-            _ => {
-                let message = format!("somebody else is storing version {} just now: push it again", digest.short());
-                Err(Error::new(Code::ACTIVATION_CONFLICT, message))
+        new: &Version,
+        bytes: &Bytes,
+    ) -> Result<Option<Version>, Error> {
+        let (stored, digest) = (self.stored(flow), &new.digest);
+        let (copy, brought) = before.as_ref().map_or((0, None), |(known, _)| (known.next_copy(), known.brought));
+        let mut version = Version { copy, brought, ..new.clone() };
+        let at = match &before {
+            // Somebody is about to store the same bytes, or was.
+            Some((known, at)) if known.removed.is_none() => *at,
+            before => {
+                if let Some((removed, _)) = before {
+                    // Should `gc` have been broken off.
+                    stored.remove(digest, removed.copy).await?;
+                }
+                let at = before.as_ref().map_or(0, |(_, at)| *at);
+                if !stored.commit(vec![put(Version::doc(digest), at, &version)?], Vec::new()).await? {
+                    return Ok(None);
+                }
+                at + 1
             }
-        }
+        };
+        stored.keep(digest, copy, bytes.clone()).await?;
+        version.stored = true;
+        let done = stored.commit(vec![put(Version::doc(digest), at, &version)?], Vec::new()).await?;
+        Ok(done.then_some(version))
     }
 
     fn keep_ready(&self, flow: &FlowName, loaded: Arc<Flow>) {
@@ -130,5 +153,20 @@ impl Host {
             service.remember(&loaded);
             service.ready = Some(loaded);
         });
+    }
+}
+
+/// What `gc` has removed is not taken back because somebody repeats an old push.
+fn unless_removed(before: Option<&At<Version>>, again: bool) -> Result<(), Error> {
+    match before {
+        Some((version, _)) if version.removed.is_some() && !again => {
+            let message = format!(
+                "version {} was here before, pushed by {}, and was removed by gc: push it with --again if you mean it",
+                version.digest.short(),
+                version.by.who
+            );
+            Err(Error::new(Code::VERSION_REMOVED, message))
+        }
+        _ => Ok(()),
     }
 }

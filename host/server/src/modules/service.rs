@@ -1,6 +1,7 @@
 //! The versions of one flow that a replica has at hand, and which one a new run gets.
 
 use super::active::Canary;
+use super::canary::Ends;
 use crate::Flow;
 use faas_flow_core::{Digest, RunId};
 use std::collections::HashMap;
@@ -19,9 +20,7 @@ pub(crate) struct Service {
     /// The revision of the active pointer that is followed here; none before the first look at the store.
     pub revision: Option<u64>,
     /// Runs of the canary that ended here and are not counted in the store.
-    pub ended: u64,
-    /// Those of them that failed.
-    pub failed: u64,
+    pub ended: Ends,
     /// Every version that something still holds: a run, or one of the fields above.
     loaded: HashMap<Digest, Weak<Flow>>,
 }
@@ -30,7 +29,7 @@ impl Service {
     pub fn new(flow: Arc<Flow>) -> Self {
         let loaded = HashMap::from([(flow.module.digest().clone(), Arc::downgrade(&flow))]);
         let (image, active) = (flow.clone(), flow);
-        Self { image, active, canary: None, ready: None, revision: None, ended: 0, failed: 0, loaded }
+        Self { image, active, canary: None, ready: None, revision: None, ended: Ends::default(), loaded }
     }
 
     /// Serves this version from here on. Runs of others go on, and keep theirs at hand.
@@ -40,6 +39,12 @@ impl Service {
         (self.canary, self.revision) = (None, None);
     }
 
+    /// Whether what the store says at this revision is followed here as a whole.
+    pub fn follows(&self, revision: u64, canary: Option<&Canary>) -> bool {
+        let known = self.canary.as_ref().map(|(canary, _)| canary.serial);
+        self.revision == Some(revision) && known == canary.map(|canary| canary.serial)
+    }
+
     /// Follows the store's word.
     pub fn follow(&mut self, revision: u64, active: Arc<Flow>, canary: Option<(Canary, Arc<Flow>)>) {
         self.remember(&active);
@@ -47,7 +52,7 @@ impl Service {
             self.remember(canary);
         }
         if self.canary.as_ref().map(|(canary, _)| canary.serial) != canary.as_ref().map(|(canary, _)| canary.serial) {
-            (self.ended, self.failed) = (0, 0);
+            self.ended = Ends::default();
         }
         (self.revision, self.active, self.canary, self.ready) = (Some(revision), active, canary, None);
     }

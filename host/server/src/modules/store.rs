@@ -62,21 +62,55 @@ impl Stored<'_> {
         }
     }
 
+    /// A version that can be loaded, as far as its document says.
+    pub async fn there(&self, digest: &Digest) -> Result<Version, Error> {
+        let why = match self.version(digest).await? {
+            Some((version, _)) if version.is_there() => return Ok(version),
+            Some((version, _)) if version.removed.is_some() => "was removed: push it again with --again",
+            _ => "is not in the module store: push it",
+        };
+        Err(self.missing(digest, why))
+    }
+
+    /// A version's module, compared with its digest.
+    pub async fn whole(&self, version: &Version) -> Result<Bytes, Error> {
+        let Version { digest, size, .. } = version;
+        match self.bytes(version).await? {
+            Some(bytes) if Digest::of(&bytes) == *digest => Ok(bytes),
+            Some(bytes) => {
+                let message = format!(
+                    "module {} of flow {} is damaged in the module store ({} bytes of {size}): push it again",
+                    digest.short(),
+                    self.flow,
+                    bytes.len()
+                );
+                Err(Error::new(Code::MODULE_DAMAGED, message))
+            }
+            None => Err(self.missing(digest, "is gone from the module store: push it again")),
+        }
+    }
+
+    fn missing(&self, digest: &Digest, why: &str) -> Error {
+        Error::new(Code::MODULE_MISSING, format!("module {} of flow {} {why}", digest.short(), self.flow))
+    }
+
     /// A module's bytes as they are stored, if they are.
-    pub async fn bytes(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
-        self.data.get(&self.key(digest)?).await
+    pub async fn bytes(&self, version: &Version) -> Result<Option<Bytes>, StoreError> {
+        self.data.get(&self.key(&version.digest, version.copy)?).await
     }
 
-    pub async fn keep(&self, digest: &Digest, bytes: Bytes) -> Result<(), StoreError> {
-        self.data.put(&self.key(digest)?, bytes).await
+    /// Stores a copy of a module's bytes.
+    pub async fn keep(&self, digest: &Digest, copy: u32, bytes: Bytes) -> Result<(), StoreError> {
+        self.data.put(&self.key(digest, copy)?, bytes).await
     }
 
-    pub async fn remove(&self, digest: &Digest) -> Result<(), StoreError> {
-        self.data.delete_run(&RunId::of_module(self.flow, digest)).await
+    /// Removes one copy of a module's bytes.
+    pub async fn remove(&self, digest: &Digest, copy: u32) -> Result<(), StoreError> {
+        self.data.delete_run(&RunId::of_module(self.flow, digest, copy)).await
     }
 
-    fn key(&self, digest: &Digest) -> Result<DataKey, StoreError> {
-        let key = DataKey::new(RunId::of_module(self.flow, digest), "flow.wasm");
+    fn key(&self, digest: &Digest, copy: u32) -> Result<DataKey, StoreError> {
+        let key = DataKey::new(RunId::of_module(self.flow, digest, copy), "flow.wasm");
         key.map_err(|error| StoreError::Corrupt { place: digest.to_string(), reason: error.to_string() })
     }
 }

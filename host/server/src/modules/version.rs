@@ -28,6 +28,17 @@ pub struct Version {
     /// When `gc` removed its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Millis>,
+    /// Which copy of its bytes is stored. Whoever stores them anew after `gc` stores another one, in another place: what is
+    /// being removed is nobody else's.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub copy: u32,
+    /// When a replica last said that it came with this module, if one ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought: Option<Millis>,
+}
+
+fn is_first(copy: &u32) -> bool {
+    *copy == 0
 }
 
 impl Version {
@@ -39,6 +50,11 @@ impl Version {
     /// Whether runs can begin with it.
     pub fn is_there(&self) -> bool {
         self.stored && self.removed.is_none()
+    }
+
+    /// The copy of its bytes that is to be stored, where it is not there.
+    pub(super) fn next_copy(&self) -> u32 {
+        self.copy + u32::from(self.removed.is_some())
     }
 }
 

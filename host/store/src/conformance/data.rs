@@ -33,7 +33,7 @@ pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
 pub(super) async fn a_module_is_removed_alone(store: &dyn DataStore) {
     let flow = FlowName::new(new_run().as_str()).unwrap();
     let keys =
-        [b"1", b"2"].map(|bytes| DataKey::new(RunId::of_module(&flow, &Digest::of(bytes)), "flow.wasm").unwrap());
+        [b"1", b"2"].map(|bytes| DataKey::new(RunId::of_module(&flow, &Digest::of(bytes), 0), "flow.wasm").unwrap());
     for key in &keys {
         store.put(key, "module".into()).await.unwrap();
     }

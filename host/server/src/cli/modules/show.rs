@@ -26,13 +26,15 @@ pub(super) fn list(listed: &Value) -> String {
         let runs = &listed["canary-runs"];
         let _ = writeln!(
             text,
-            "\ncanary {} gets {} of the new runs: {} ended, {} failed; withdrawn when over {} of at least {} fail",
+            "\ncanary {} gets {} of the new runs: {} ended, {} failed; withdrawn when over {} of the last {} fail: {} of {}",
             short(canary),
             share(canary, "share"),
             number(runs, "ended"),
             number(runs, "failed"),
             share(canary, "max-failures"),
-            number(canary, "over")
+            number(canary, "over"),
+            number(runs, "last-failed"),
+            number(runs, "last")
         );
     }
     if let Some(withdrawn) = listed.get("withdrawn") {
@@ -111,17 +113,26 @@ pub(in super::super) fn runs(planned: &Value) -> String {
         ("unaffected", "unaffected by the change: what is ahead of them is the same graph"),
         ("pinned", "pinned to their version: they would go on otherwise in the new one, and end as they began"),
         ("missing", "waiting for a version that is missing"),
+        ("unloadable", "of a version that is there, but cannot be loaded"),
     ] {
+        if name == "unloadable" && array(&planned["runs"], name).is_empty() {
+            continue;
+        }
         let runs = array(&planned["runs"], name);
-        let _ = writeln!(text, "{:>5} runs {what}", runs.len());
+        let _ = writeln!(text, "{:>5} {} {what}", runs.len(), if runs.len() == 1 { "run " } else { "runs" });
         let shown: Vec<&str> = runs.iter().take(5).filter_map(Value::as_str).collect();
         if !shown.is_empty() {
             let more = if runs.len() > shown.len() { ", …" } else { "" };
             let _ = writeln!(text, "           {}{more}", shown.join(", "));
         }
     }
+    for (version, why) in planned["unloadable"].as_object().into_iter().flatten() {
+        let (version, why) = (version.get(..12).unwrap_or_default(), why.as_str().unwrap_or_default());
+        let _ = writeln!(text, "           {version}: {why}");
+    }
     match number(planned, "more-runs") {
         0 => text,
+        1 => text + "    1 run more was not looked into\n",
         more => text + &format!("{more:>5} runs more were not looked into\n"),
     }
 }
