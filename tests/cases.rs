@@ -220,6 +220,31 @@ async fn a_run_pauses_where_its_flow_says_so() {
 }
 
 #[tokio::test]
+async fn a_run_that_paused_itself_is_resumed_or_run_again() {
+    let step = step(|call| if call % 4 < 3 { (503, "busy") } else { (200, "at last") }).await;
+    let server = with(&step);
+    let ways = ["resume", "rerun?node=n"];
+    for (way, number) in ways.into_iter().zip(1..) {
+        let paused = answer(&server, "paused").await;
+        assert_eq!((paused.status, step.calls.load(Ordering::SeqCst)), (202, 4 * number - 1), "{way}");
+        let id = paused.id.unwrap();
+        server.post(&format!("/function/fixture/flow/{id}/{way}"), "").await.ok();
+        let ended = server.client.get(server.url(&format!("/function/fixture/flow/{id}/result")));
+        assert_eq!(server.send(ended.header("X-Faas-Flow-Wait", "60s")).await.ok(), "at last", "{way}");
+        assert_eq!(step.calls.load(Ordering::SeqCst), 4 * number, "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_tried_again_when_the_callee_wants_it() {
+    let step = step(|call| if call == 0 { (503, LATER) } else { (200, "at last") }).await;
+    let began = Instant::now();
+    assert_eq!(answer(&with(&step), "retried-node").await.ok(), "at last");
+    assert!(began.elapsed() >= Duration::from_secs(2), "the step function asked for two seconds");
+    assert_eq!(step.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn a_recover_handler_goes_on_with_other_data() {
     let busy = step(|_| (503, "busy")).await;
     let result = answer(&with(&busy), "recovered-call").await.ok();

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::{HttpRequest, HttpResponse};
+use std::time::{Duration, SystemTime};
 
 /// Sends requests: over HTTP, or, in a simulation, to what stands for the world.
 #[async_trait]
@@ -68,6 +69,19 @@ impl Network for Http {
     }
 }
 
+/// How long a response asks to be left alone (`Retry-After`, RFC 9110, section 10.2.3): seconds, or until a date; a day at
+/// most.
+pub(crate) fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
+    const MOST: Duration = Duration::from_secs(24 * 3600);
+    let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+    let value = value.trim();
+    let wait = match value.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).unwrap_or_default(),
+    };
+    Some(wait.min(MOST))
+}
+
 /// An address as errors and logs may show it: without what may be a secret, a user's password or the query.
 pub(crate) fn place(url: &str) -> String {
     redacted(url.split(['?', '#']).next().unwrap_or_default())
@@ -97,5 +111,15 @@ mod tests {
     fn an_address_is_shown_without_password_and_query() {
         assert_eq!(place("http://ann:secret@host:81/a/b?key=secret#secret"), "http://***@host:81/a/b");
         assert_eq!(place("func1/part?key=secret"), "func1/part");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let asked = |value: &str| retry_after(&[("x".into(), "1".into()), ("Retry-After".into(), value.into())]);
+        assert_eq!(asked(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(asked("99999999"), Some(Duration::from_secs(24 * 3600)));
+        assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(asked("soon"), None);
+        assert_eq!(retry_after(&[]), None);
     }
 }

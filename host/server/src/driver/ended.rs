@@ -1,9 +1,11 @@
 //! The end of a run: tells those who wait, calls back, keeps the history.
 
+use super::execute::wait_before;
 use super::live::{Inner, Live};
 use crate::Step;
-use crate::network::place;
+use crate::network::{place, retry_after};
 use bytes::Bytes;
+use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::Event;
 use faas_flow_core::{Code, Failure, Status};
 use faas_flow_guest::HttpRequest;
@@ -16,8 +18,10 @@ use std::time::Duration;
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Tries to call back: the last one is about an hour and a half behind the first.
 const CALLBACK_TRIES: u32 = 12;
-/// The waits between them double up to this.
-const CALLBACK_WAIT: Duration = Duration::from_secs(20 * 60);
+/// The waits between them double up to 20 min, and are shorter by chance by up to half, so that those of many runs do not
+/// come together.
+const CALLBACK_WAITS: Backoff =
+    Backoff { attempts: CALLBACK_TRIES, first_delay_ms: 4_000, factor: 2.0, max_delay_ms: 20 * 60 * 1000 };
 
 /// How a run ended, or that it paused.
 #[derive(Debug, Clone)]
@@ -105,31 +109,32 @@ impl Live {
         let Some((url, tries)) = inner.callback.take() else { return };
         let ended = self.ending(&inner).await;
         drop(inner);
-        let failure = match tokio::time::timeout(CALLBACK_TIMEOUT, self.post(&url, &ended)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(failure)) => Some(failure),
-            Err(_) => Some(Failure::retry(
-                Code::CALL_TIMED_OUT,
-                format!("{} did not answer within {} s", place(&url), CALLBACK_TIMEOUT.as_secs()),
-            )),
+        let (failure, after) = match tokio::time::timeout(CALLBACK_TIMEOUT, self.post(&url, &ended)).await {
+            Ok(Ok(())) => (None, None),
+            Ok(Err((failure, after))) => (Some(failure), after),
+            Err(_) => {
+                let message = format!("{} did not answer within {} s", place(&url), CALLBACK_TIMEOUT.as_secs());
+                (Some(Failure::retry(Code::CALL_TIMED_OUT, message)), None)
+            }
         };
-        let again = failure.is_some() && tries < CALLBACK_TRIES;
+        let wait = failure.as_ref().and_then(|failure| wait_before(Some(CALLBACK_WAITS), tries as usize - 1, failure));
+        let wait = wait.map(|wait| wait.max(after.unwrap_or_default()));
         match &failure {
             None => self.host.counters.callback(Ok(())),
-            Some(_) if !again => self.host.counters.callback(Err(())),
+            Some(_) if wait.is_none() => self.host.counters.callback(Err(())),
             Some(_) => {}
         }
         if let Some(failure) = &failure {
-            let what = if again { "tries again later" } else { "gives up" };
+            let what = if wait.is_some() { "tries again later" } else { "gives up" };
             tracing::warn!(run = %self.id, tries, code = %failure.code, "cannot call back and {what}: {failure}");
         }
-        let wait = Duration::from_secs(2).saturating_mul(2u32.saturating_pow(tries)).min(CALLBACK_WAIT);
-        let next = again.then(|| self.host.now() + wait.as_millis() as u64);
+        let next = wait.map(|wait| self.host.now() + wait.as_millis() as u64);
         self.react_and_spawn(Event::CalledBack { tries, failure, next }).await;
     }
 
-    /// Sends the result, or what stands in its place, to whoever wants to be told.
-    async fn post(&self, url: &str, ended: &Ended) -> Result<(), Failure> {
+    /// Sends the result, or what stands in its place, to whoever wants to be told. A failure comes with the time that they
+    /// want to be left alone.
+    async fn post(&self, url: &str, ended: &Ended) -> Result<(), (Failure, Option<Duration>)> {
         let text = || ended.failure.as_ref().map(|failure| failure.to_string().into()).unwrap_or_default();
         let body = ended.result.clone().unwrap_or_else(text);
         let mut headers = vec![
@@ -145,10 +150,13 @@ impl Live {
             headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_hub(&body)));
         }
         let request = HttpRequest { method: "POST".to_owned(), url: url.to_owned(), headers, body };
-        let answer = self.host.functions.request(request).await?;
+        let answer = self.host.functions.request(request).await.map_err(|failure| (failure, None))?;
+        let said = || format!("{} answered with status {}", place(url), answer.status);
         match answer.status {
             200..300 => Ok(()),
-            status => Err(Failure::retry(Code::CALL_STATUS, format!("{} answered with status {status}", place(url)))),
+            // What is wrong with it will be wrong with it the next time; redirects lead to where nobody allowed them to go.
+            300..500 if !matches!(answer.status, 408 | 429) => Err((Failure::reject(Code::CALL_STATUS, said()), None)),
+            _ => Err((Failure::retry(Code::CALL_STATUS, said()), retry_after(&answer.headers))),
         }
     }
 }

@@ -29,6 +29,20 @@ pub(super) struct Try<'a> {
     documents: Vec<(String, Bytes)>,
     /// Where the node is to go on later, and what makes it wait.
     pub(super) suspended: Option<(Suspended, Failure)>,
+    /// How long the callee whose answer failed the node wants to be left alone.
+    pub(super) after: Option<Duration>,
+}
+
+/// Why a try at a node failed, and how long somebody asks to wait before the next one.
+struct Failed {
+    failure: Failure,
+    after: Option<Duration>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, after: None }
+    }
 }
 
 impl Live {
@@ -49,28 +63,31 @@ impl Live {
                 None => self.attempt(work, span).await,
                 Some(ms) => {
                     tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span)).await.unwrap_or_else(
-                        |_| Err(Failure::retry(Code::NODE_TIMED_OUT, format!("the node took longer than its {ms} ms"))),
+                        |_| Err(Failure::retry(Code::NODE_TIMED_OUT, format!("the node took longer than its {ms} ms")).into()),
                     )
                 }
             };
             let ended = self.host.now();
             // That a store does not answer is no failure of the node: whoever executes it waits, or is cut off.
-            if let Err(failure) = &tried
+            if let Err(failed) = &tried
                 && !self.is_deferred()
-                && may_pass(failure.code)
+                && may_pass(failed.failure.code)
             {
                 store_tries += 1;
                 tokio::time::sleep(backoff(store_tries)).await;
                 continue;
             }
-            let (outcome, changes, failure) = match tried {
-                Ok((outcome, failure, changes)) => (outcome, changes, failure),
-                Err(failure) => (Outcome::Failed(failure.clone()), Documents::new(), Some(failure)),
+            let (outcome, changes, failure, after) = match tried {
+                Ok((outcome, failure, changes)) => (outcome, changes, failure, None),
+                Err(Failed { failure, after }) => {
+                    (Outcome::Failed(failure.clone()), Documents::new(), Some(failure), after)
+                }
             };
             let wait = match (&outcome, &failure) {
                 (Outcome::Failed(_), Some(failure)) => wait_before(retry, tries, failure),
                 _ => None,
             };
+            let wait = wait.map(|wait| wait.max(after.unwrap_or_default()));
             attempts.push(Attempt { started, ended, failure });
             tries += 1;
             let outcome = match wait {
@@ -108,7 +125,7 @@ impl Live {
         self: &Arc<Self>,
         work: &Work,
         span: SpanId,
-    ) -> Result<(Outcome, Option<Failure>, Documents), Failure> {
+    ) -> Result<(Outcome, Option<Failure>, Documents), Failed> {
         let state = match &work.task {
             Task::Recover { .. } => Status::Failed,
             Task::Finally { verdict, .. } => *verdict,
@@ -116,13 +133,14 @@ impl Live {
         };
         let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new() };
         let (instance, changes, documents, suspended) = Default::default();
-        let mut attempt = Try { live: self, work, span, instance, context, changes, documents, suspended };
+        let mut attempt = Try { live: self, work, span, instance, context, changes, documents, suspended, after: None };
         let outcome = attempt.outcome().await;
         let (documents, suspended) = (std::mem::take(&mut attempt.documents), attempt.suspended.take());
+        let after = attempt.after;
         let changes = attempt.finish(outcome.is_ok() || suspended.is_some());
         let (outcome, failure) = match suspended {
             Some((suspended, failure)) => (Outcome::Suspended(suspended), Some(failure)),
-            None => (outcome?, None),
+            None => (outcome.map_err(|failure| Failed { failure, after })?, None),
         };
         let mut changes = self.keep_changes(work, changes).await?;
         changes.extend(documents);

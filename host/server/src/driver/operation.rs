@@ -3,7 +3,7 @@
 use super::execute::{Try, wait_before};
 use super::trace::Asked;
 use crate::Answers;
-use crate::network::place;
+use crate::network::{place, retry_after};
 use bytes::Bytes;
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
@@ -24,8 +24,12 @@ impl Try<'_> {
                 Ok(data) => return Ok(data),
                 Err(failed) => failed,
             };
-            let Some(wait) = wait_before(call.retry, tries, &failure) else { break failure };
-            let wait = after.map_or(wait, |after| wait.max(after));
+            let Some(wait) = wait_before(call.retry, tries, &failure) else {
+                // The node may be tried again as a whole.
+                self.after = after;
+                break failure;
+            };
+            let wait = wait.max(after.unwrap_or_default());
             tries += 1;
             if self.live.waits_here(wait).await {
                 tokio::time::sleep(wait).await;
@@ -38,7 +42,10 @@ impl Try<'_> {
             return Err(failure);
         };
         match &call.recover {
-            Some(recover) => self.instance().await?.recover(recover, &failure.to_string()).await,
+            Some(recover) => {
+                self.after = None;
+                self.instance().await?.recover(recover, &failure.to_string()).await
+            }
             None => Err(failure),
         }
     }
@@ -108,32 +115,5 @@ fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Bytes
     if !call.retries_on(status) {
         return Err((Failure::reject(Code::CALL_STATUS, message), None));
     }
-    let after = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-    Err((Failure::retry(Code::CALL_STATUS, message), after.and_then(|(_, value)| retry_after(value))))
-}
-
-/// How long a `Retry-After` (RFC 9110, section 10.2.3) asks to wait: seconds, or until a date; a day at most.
-fn retry_after(value: &str) -> Option<Duration> {
-    const MOST: Duration = Duration::from_secs(24 * 3600);
-    let value = value.trim();
-    let wait = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            httpdate::parse_http_date(value).ok()?.duration_since(std::time::SystemTime::now()).unwrap_or_default()
-        }
-    };
-    Some(wait.min(MOST))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("99999999"), Some(Duration::from_secs(24 * 3600)));
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon"), None);
-    }
+    Err((Failure::retry(Code::CALL_STATUS, message), retry_after(&headers)))
 }
