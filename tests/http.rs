@@ -5,7 +5,7 @@ mod harness;
 
 use faas_flow_core::{FlowName, RunId};
 use faas_flow_host::events::{Event, Keys, SIGNATURE, Signed, TIME};
-use harness::{Answer, Serve, Server, script};
+use harness::{Answer, Serve, Server, metric, script};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use std::fs;
@@ -26,7 +26,7 @@ fn chain() -> Serve {
 fn gated(folder: &Path) -> Serve {
     let body = "cat > input; touch begun; until [ -e gate ]; do [ -e input ] || exit 1; sleep 0.02; done; cat input";
     let slow = script(folder, "slow.sh", &format!("cd '{}'; {body}", folder.display()));
-    let serve = Serve::flows(&["async-chain"]).function("func1", "echo").function("func2", slow);
+    let serve = Serve::flows(&["async-chain", "sync-chain"]).function("func1", "echo").function("func2", slow);
     serve.function("fake-storage", "echo")
 }
 
@@ -56,12 +56,6 @@ fn with_id(server: &Server, path: &str, id: &str, body: &str) -> RequestBuilder 
 async fn state(server: &Server, id: &str) -> Value {
     let request = server.client.get(server.url(&format!("{CHAIN}/flow/{id}/state")));
     serde_json::from_str(&server.send(request.header("Accept", "application/json")).await.ok()).unwrap()
-}
-
-async fn metric(server: &Server, line: &str) -> u64 {
-    let metrics = server.get("/_/metrics").await.ok();
-    let value = metrics.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("{line} is not in {metrics}")).parse().unwrap()
 }
 
 #[tokio::test]
@@ -193,6 +187,7 @@ async fn impossible_ids_are_refused_wherever_they_come() {
         for query in ["state", "pause-flow", "resume-flow", "stop-flow"] {
             server.get(&format!("{CHAIN}?{query}={id}")).await.failed(400, "FF0213");
         }
+        server.send(with_id(&server, CHAIN, id, "hi")).await.failed(400, "FF0213");
     }
     for path in ["flow/a/b/state", "flow/r/dance", "flow", "flow/r", "else/where", "flow/r/state/"] {
         server.get(&format!("{CHAIN}/{path}")).await.failed(404, "FF0508");
@@ -221,35 +216,44 @@ async fn the_runs_of_one_flow_are_not_those_of_another() {
 }
 
 #[tokio::test]
-async fn callbacks_go_to_allowed_hosts_only() {
-    let server = chain().with("--callback-host", "hooks.example").start();
-    let call = |url: &str| server.send(server.request(CHAIN, "hi").header("X-Faas-Flow-Callback-Url", url));
-    for bad in ["nowhere", "ftp://hooks.example/", "http://127.0.0.1:1/", "http://u:p@hooks.example/"] {
-        call(bad).await.failed(400, "FF0507");
+async fn a_run_is_run_again_from_a_node() {
+    let folder = TempDir::new().unwrap();
+    let counted = |name: &str| {
+        let body =
+            format!("cd '{}'; echo \"$Http_X_Faas_Flow_Idempotency_Key\" >> {name}; cat", folder.path().display());
+        script(folder.path(), &format!("{name}.sh"), &body)
+    };
+    let serve = Serve::flows(&["async-chain"]).function("func1", counted("func1"));
+    let server = serve.function("func2", counted("func2")).function("fake-storage", counted("fake-storage")).start();
+    let again = format!("{CHAIN}/flow/r/rerun?node=n2");
+    server.post(&again, "").await.failed(404, "FF0212");
+    server.send(with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    for times in 2..4 {
+        assert_eq!(server.post(&again, "").await.ok(), "Successfully restarted request r");
+        assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+        let calls = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(calls("func1"), "r/n1/0\n", "what comes before is as it was");
+        assert_eq!(calls("func2"), "r/n2/0\n".repeat(times));
+        assert_eq!(calls("fake-storage"), "r/n3/0\n".repeat(times));
     }
-    assert_eq!(call("").await.status, 202);
+    let nowhere = server.post(&format!("{CHAIN}/flow/r/rerun?node=n9"), "").await;
+    assert!(nowhere.failed(409, "FF0222").contains("no such node"));
 }
 
 #[tokio::test]
-async fn a_callback_is_delivered_signed_and_counted() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-    let hook = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| async move {
-        let header = |name: &str| headers[name].to_str().unwrap().to_owned();
-        sender.send((header("x-faas-flow-reqid"), header("x-hub-signature-256"), body)).unwrap();
-    });
-    tokio::spawn(async move { axum::serve(listener, hook).await });
-    let secrets = secrets(&[("faasflow-hmac-secret", SECRET)]);
-    let server = chain().with("--callback-host", &address.to_string());
-    let server = server.with("--secrets", secrets.path().to_str().unwrap()).start();
-    let request = with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Callback-Url", format!("http://{address}/h"));
-    let accepted = request.send().await.unwrap();
-    assert_eq!(accepted.headers()["x-faas-flow-callback-url"], format!("http://{address}/h"));
-    let (run, signature, body) = receiver.recv().await.unwrap();
-    assert_eq!((run.as_str(), body.as_str()), ("r", "you said \"hi\""));
-    Keys::new(SECRET, None).unwrap().verify_hub(body.as_bytes(), Some(&signature), None).unwrap();
-    while metric(&server, "faas_flow_callbacks_total{end=\"delivered\"}").await == 0 {}
+async fn a_host_with_as_many_runs_as_it_may_have_takes_no_more() {
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).with("--max-runs", "1").start();
+    server.send(with_id(&server, CHAIN, "first", "hi")).await;
+    begun(folder.path()).await;
+    let refused = with_id(&server, CHAIN, "second", "hi").send().await.unwrap();
+    let header = |name: &str| refused.headers()[name].to_str().unwrap();
+    assert_eq!((refused.status().as_u16(), header("x-faas-flow-error"), header("retry-after")), (429, "FF0220", "1"));
+    server.get(&format!("{CHAIN}/flow/second/state")).await.failed(404, "FF0212");
+    open_gate(folder.path());
+    assert_eq!(server.result_of("async-chain", "first").await.ok(), "you said \"hi\"");
+    let second = with_id(&server, CHAIN, "second", "hi").header("X-Faas-Flow-Wait", "60s");
+    assert_eq!(server.send(second).await.ok(), "you said \"hi\"");
 }
 
 #[tokio::test]
@@ -282,8 +286,12 @@ async fn requests_are_authenticated_where_that_is_asked_for() {
 
 /// An event as a replica sends it.
 fn event(server: &Server, keys: &Keys, run: &str, about: &str, path: &str, age: u64) -> RequestBuilder {
+    event_of("async-chain", server, keys, run, about, path, age)
+}
+
+fn event_of(flow: &str, server: &Server, keys: &Keys, run: &str, about: &str, path: &str, age: u64) -> RequestBuilder {
     let body = serde_json::json!({ "run": about, "path": path }).to_string();
-    let target = Event::target(&FlowName::new("async-chain").unwrap(), &RunId::new(run).unwrap());
+    let target = Event::target(&FlowName::new(flow).unwrap(), &RunId::new(run).unwrap());
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 - age;
     let signed = Signed { method: "POST", path: &target, run, body: body.as_bytes() };
     let signature = keys.sign(&signed, time);
@@ -322,6 +330,9 @@ async fn events_that_are_not_right_change_nothing_and_are_counted() {
     assert_eq!(ignored("too-old").await, 1);
     send(event(&server, &keys, "r", "other", "n3", 0)).await.failed(400, "FF0504");
     assert_eq!(ignored("foreign-flow").await, 1);
+    // Signed for the flow that it is sent to, and about a run of the other one.
+    send(event_of("sync-chain", &server, &keys, "r", "r", "n3", 0)).await.failed(404, "FF0212");
+    assert_eq!(ignored("foreign-flow").await, 2);
     for path in ["", "a//b", "\0", &"x".repeat(10 * 1024), &"x/".repeat(10 * 1024)] {
         send(event(&server, &keys, "r", "r", path, 0)).await.failed(400, "FF0504");
     }

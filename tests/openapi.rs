@@ -1,15 +1,30 @@
-//! The OpenAPI document is true: schemathesis finds nothing in a real server that it does not say.
+//! The OpenAPI document is true: schemathesis finds nothing in real servers that it does not say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod harness;
 
-use harness::{Serve, root};
+use harness::{Serve, Server, root};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// The id that the document has as an example.
 const RUN: &str = "d7ca4bhj0q8g00f3k1v0";
+
+/// Examples for each operation, all kinds of them together: as many as fit into a minute.
+const EXAMPLES: u32 = 48;
+
+/// Further query parameters are the flow's own: none is wrong. Of what `/` takes, what is asked by query does not look at the
+/// headers of new runs.
+const SETTINGS: &str = r#"
+[generation]
+allow-extra-parameters = false
+
+[[operations]]
+include-path = "/"
+checks.negative_data_rejection.enabled = false
+"#;
 
 /// Where `cargo xtask setup` puts the version that it pins.
 fn schemathesis() -> PathBuf {
@@ -23,26 +38,73 @@ fn schemathesis() -> PathBuf {
     program
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn schemathesis_finds_nothing() {
-    let program = schemathesis();
-    let serve = Serve::flows(&["async-chain"]).function("func1", "echo").function("func2", "echo");
-    let server = serve.function("fake-storage", "echo").start();
-    let flow = "/function/async-chain";
+const CHAIN: &str = "async-chain";
+const TOKEN: &str = "the token of these tests";
+
+/// A server with a run, and what it wants to be asked with.
+fn serve(serve: Serve, token: Option<&str>) -> Server {
+    let folder = TempDir::new().unwrap();
+    let serve = ["func1", "func2", "fake-storage"].into_iter().fold(serve, |serve, name| serve.function(name, "echo"));
+    let serve = match token {
+        Some(token) => {
+            std::fs::create_dir(folder.path().join("secrets")).unwrap();
+            std::fs::write(folder.path().join("secrets/faasflow-admin-token"), token).unwrap();
+            serve.with("--secrets", folder.path().join("secrets").to_str().unwrap())
+        }
+        None => serve,
+    };
+    let mut server = serve.start_in(folder.path());
+    server.keep(folder);
+    server
+}
+
+/// Tries out what the document says of the paths that fit, or of all others.
+async fn finds_nothing(server: &Server, base: &str, paths: [&str; 2], examples: u32, token: Option<&str>) {
+    std::fs::write(server.folder().join("schemathesis.toml"), SETTINGS).unwrap();
+    let mut run = Command::new(schemathesis());
+    run.arg("run").arg(server.url("/_/openapi.json")).arg("--url").arg(server.url(base)).args(paths);
+    run.args(["--max-examples", &examples.to_string(), "--seed", "1", "--no-color"]);
+    // A callback that is well-formed may still not be allowed.
+    run.args(["--exclude-checks", "positive_data_acceptance"]);
+    run.args(["--generation-database", "none"]).current_dir(server.folder());
+    if let Some(token) = token {
+        run.arg("--header").arg(format!("Authorization: Bearer {token}"));
+    }
+    let run = tokio::task::spawn_blocking(move || run.output());
+    let run = tokio::time::timeout(Duration::from_secs(300), run).await.unwrap().unwrap().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// What is under a flow's path, and what is the host's own.
+async fn holds(server: &Server, flow: &str, token: Option<&str>) {
     let begun = server.request(flow, "hi").header("X-Faas-Flow-Reqid", RUN).header("X-Faas-Flow-Wait", "60s");
     server.send(begun).await.ok();
-    // Further query parameters are the flow's own: none is wrong.
-    std::fs::write(server.folder().join("schemathesis.toml"), "[generation]\nallow-extra-parameters = false\n")
-        .unwrap();
-    // What is under a flow's path, and what is the host's own. A callback that is well-formed may still not be allowed.
-    for (base, paths) in [(flow, "--exclude-path-regex"), ("", "--include-path-regex")] {
-        let mut run = Command::new(&program);
-        run.arg("run").arg(server.url("/_/openapi.json")).arg("--url").arg(server.url(base)).args([paths, "^/_/"]);
-        run.args(["--exclude-checks", "positive_data_acceptance", "--max-examples", "20", "--seed", "1", "--no-color"]);
-        run.args(["--generation-database", "none"]).current_dir(server.folder());
-        let run = tokio::task::spawn_blocking(move || run.output());
-        let run = tokio::time::timeout(Duration::from_secs(300), run).await.unwrap().unwrap().unwrap();
-        let said = String::from_utf8_lossy(&run.stdout).into_owned();
-        assert!(run.status.success(), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
-    }
+    finds_nothing(server, flow.trim_end_matches('/'), ["--exclude-path-regex", "^/_/"], EXAMPLES, token).await;
+    finds_nothing(server, "", ["--include-path-regex", "^/_/"], EXAMPLES / 4, token).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_holds_for_a_local_server() {
+    holds(&serve(Serve::flows(&[CHAIN]), None), "/function/async-chain", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_holds_for_a_local_server_that_wants_a_token() {
+    let server = serve(Serve::flows(&[CHAIN]), Some(TOKEN));
+    holds(&server, "/function/async-chain", Some(TOKEN)).await;
+    finds_nothing(&server, "/function/async-chain", ["--exclude-path-regex", "^/_/"], EXAMPLES / 4, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_holds_for_a_function() {
+    let function = Serve::replica(CHAIN).with("--state", "memory");
+    holds(&serve(function, None), "/", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_holds_for_a_function_that_wants_a_token() {
+    let server = serve(Serve::replica(CHAIN).with("--state", "memory"), Some(TOKEN));
+    holds(&server, "/", Some(TOKEN)).await;
+    finds_nothing(&server, "", ["--exclude-path-regex", "^/_/"], EXAMPLES / 4, None).await;
 }

@@ -9,8 +9,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Uri;
+use faas_flow_core::run::{Doc, Run, decode, encode};
+use faas_flow_core::{Digest, FlowName, NodePath, RunId};
 use faas_flow_gateway::{Config, Gateway, Profile, Upstream};
-use harness::{Serve, Server, run, until};
+use faas_flow_host::Clock;
+use faas_flow_host::events::{Event, Keys, SIGNATURE, Signed, TIME};
+use faas_flow_store::{Change, Expect, Put, open_state};
+use harness::{Serve, Server, metric, run, until};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,12 +134,6 @@ async fn begin(replica: &Server) -> String {
     let answer = replica.post("/", "hi").await;
     assert_eq!(answer.status, 202, "{answer:?}");
     answer.id.unwrap()
-}
-
-async fn metric(replica: &Server, line: &str) -> u64 {
-    let metrics = replica.get("/_/metrics").await.ok();
-    let value = metrics.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("{line} is not in {metrics}")).parse().unwrap()
 }
 
 const LONG: Duration = Duration::from_secs(10);
@@ -321,4 +320,124 @@ async fn while_redis_is_away_requests_fail_with_a_code_and_after_it_the_runs_go_
     world.redis.run();
     assert_eq!(second.result_of(CHAIN, &id).await.ok(), RESULT);
     assert_eq!(first.result(CHAIN, "hi").await.ok(), RESULT);
+}
+
+/// Twenty runs that execute on a replica which gets a signal; their ids.
+async fn twenty_runs_and_a_signal(world: &World, replica: &Server) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(begin(replica).await);
+    }
+    world.begun(20).await;
+    replica.signal("TERM");
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_sigterm_it_ends_in_time_though_the_store_is_gone_and_loses_nothing() {
+    let mut world = World::new().await;
+    let mut first = world.start(world.replica(CHAIN, SHORT).with("--healthcheck-interval", "0"));
+    let ids = twenty_runs_and_a_signal(&world, &first).await;
+    world.redis.kill();
+    assert_eq!(first.end(TO_END).await, Some(0));
+    world.redis.run();
+    world.open_gate();
+    let second = world.start(world.replica(CHAIN, SHORT));
+    for id in ids {
+        assert_eq!(second.result_of(CHAIN, &id).await.ok(), RESULT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_sigterm_it_ends_in_time_though_the_store_hangs() {
+    let world = World::new().await;
+    // The longest that requests are still taken, and nothing that notices the store before what runs is given back.
+    let replica = world.replica(CHAIN, Duration::from_secs(120)).with("--healthcheck-interval", "10s");
+    let mut replica = world.start(replica);
+    twenty_runs_and_a_signal(&world, &replica).await;
+    world.redis.signal("STOP");
+    let at = Instant::now();
+    assert_eq!(replica.end(TO_END).await, Some(0));
+    assert!(replica.log().contains("does not take runs back in time"), "{:?}: {}", at.elapsed(), replica.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_costs_one_round_trip_to_the_store_per_node() {
+    let world = World::new().await;
+    world.open_gate();
+    let replica = world.start(world.replica(CHAIN, Duration::from_secs(60)));
+    let store = async |call: &str| metric(&replica, &format!("faas_flow_store_calls_total{{call=\"{call}\"}}")).await;
+    let all = async || [store("commit").await, store("read").await, store("list").await, store("delete").await];
+    let ended = async || metric(&replica, "faas_flow_runs_ended_total{end=\"succeeded\"}").await;
+    // What the first run of a version does once is not counted.
+    begin(&replica).await;
+    until("the first run ends", async || ended().await == 1).await;
+    let before = all().await;
+    let executed = "faas_flow_nodes_executed_total{end=\"done\"}";
+    let nodes = metric(&replica, executed).await;
+    for _ in 0..10 {
+        begin(&replica).await;
+    }
+    until("all runs end", async || ended().await == 11).await;
+    let nodes = metric(&replica, executed).await - nodes;
+    assert_eq!(nodes, 40, "three nodes and what runs at the end");
+    let [commits, reads, lists, deletes] = all().await;
+    // Each node's commit, and that which begins the run.
+    assert_eq!(commits - before[0], nodes + 10);
+    assert_eq!([reads, lists, deletes], before[1..], "a chain asks nothing of the store besides");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_for_a_version_that_is_nowhere_is_ignored_and_counted() {
+    let world = World::new().await;
+    let replica = world.start(world.replica(CHAIN, LONG));
+    let id = begin(&replica).await;
+    world.begun(1).await;
+    // The same run once more, of another version.
+    let (id, lost) = (RunId::new(id).unwrap(), RunId::new("lost").unwrap());
+    let store = open_state(&world.state()).await.unwrap();
+    let puts = store.read_all(&id).await.unwrap().into_iter().map(|(doc, document)| {
+        let bytes = match Doc::parse(&doc) {
+            Some(Doc::Run) => {
+                let mut run: Run = decode(&document.bytes).unwrap();
+                (run.id, run.digest) = (lost.clone(), Digest::of(b"nowhere"));
+                encode(&run).into()
+            }
+            _ => document.bytes,
+        };
+        Put { doc, expect: Expect::Absent, bytes }
+    });
+    let puts = puts.collect();
+    store.commit(&lost, Change { puts, ..Change::default() }).await.unwrap();
+
+    let keys = Keys::new("the secret of these replicas", None).unwrap();
+    let (target, time) = (Event::target(&FlowName::new(CHAIN).unwrap(), &lost), Clock::System.now());
+    let body = Event { run: lost.clone(), path: NodePath::parse("n3").unwrap() }.encode();
+    let signed = Signed { method: "POST", path: &target, run: lost.as_str(), body: &body };
+    let event = replica.request("/flow/lost/forward", body.clone()).header(SIGNATURE, keys.sign(&signed, time));
+    let said = replica.send(event.header(TIME, time.to_string())).await.ok();
+    assert!(said.starts_with("ignored: ") && said.contains("module"), "{said}");
+    assert_eq!(metric(&replica, "faas_flow_events_ignored_total{reason=\"unknown-version\"}").await, 1);
+    world.open_gate();
+    assert_eq!(replica.result_of(CHAIN, id.as_str()).await.ok(), RESULT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_in_the_list_of_runs_holds_up_no_run() {
+    let world = World::new().await;
+    let (first, second) = (world.start(world.replica(CHAIN, SHORT)), world.start(world.replica(CHAIN, SHORT)));
+    let id = begin(&first).await;
+    world.begun(1).await;
+    let mut redis = redis::Client::open(world.state()).unwrap().get_connection().unwrap();
+    let indices: Vec<String> = redis::cmd("KEYS").arg("ff:*:due").query(&mut redis).unwrap();
+    assert!(!indices.is_empty());
+    for index in &indices {
+        redis::cmd("ZADD").arg(index).arg(0).arg("no/run").exec(&mut redis).unwrap();
+    }
+    first.kill();
+    world.open_gate();
+    assert_eq!(second.result_of(CHAIN, &id).await.ok(), RESULT);
+    assert_eq!(metric(&second, "faas_flow_store_garbage").await, 1);
+    assert_eq!(second.log().matches("passes over what is no run").count(), 1);
+    assert!(metric(&second, "faas_flow_runs_taken_up_total").await >= 1);
 }

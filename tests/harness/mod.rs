@@ -112,6 +112,13 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(240), poll).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }
 
+/// A figure of a server, by the line of its metrics that holds it.
+pub async fn metric(server: &Server, line: &str) -> u64 {
+    let metrics = server.get("/_/metrics").await.ok();
+    let value = metrics.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("{line} is not in {metrics}")).parse().unwrap()
+}
+
 /// A script that serves as a function.
 pub fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
     let path = folder.join(name);
@@ -180,7 +187,7 @@ impl Serve {
     pub fn start(self) -> Server {
         let folder = TempDir::new().unwrap();
         let mut server = self.start_in(folder.path());
-        server.folder = Some(folder);
+        server.keep(folder);
         server
     }
 
@@ -314,6 +321,11 @@ impl Server {
     /// What the server wrote to stderr so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Takes the folder that it was started in: it goes with the server.
+    pub fn keep(&mut self, folder: TempDir) {
+        self.folder = Some(folder);
     }
 
     /// The folder that the server runs in.

@@ -101,6 +101,7 @@ codes! {
     TOO_MANY_REQUESTS = 224, "too many requests at a time";
     STARTING = 225, "the function is starting";
     REQUEST_TOO_SLOW = 226, "the request took too long to arrive";
+    STOPPING = 227, "the replica is about to stop";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

@@ -24,7 +24,7 @@ const CHAOS: Duration = Duration::from_secs(180);
 const CALM: Duration = Duration::from_secs(90);
 /// Refusals that a kill explains: the store does not answer, or the replica is about to stop, or is starting. Kubernetes sends
 /// nothing to one that is not ready; this gateway passes over those alone that refuse the connection.
-const EXCUSED: [&[u8]; 3] = [b"FF0306", b"FF0220", b"FF0225"];
+const EXCUSED: [&[u8]; 4] = [b"FF0306", b"FF0220", b"FF0225", b"FF0227"];
 /// How often it is looked whether all have ended.
 const LOOK: Duration = Duration::from_millis(500);
 

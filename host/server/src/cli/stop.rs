@@ -12,10 +12,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// For nodes to finish that execute when the server takes no more requests.
+/// From a signal to the end: under what Kubernetes allows, and what the tests of this demand.
+const WHOLE: Duration = Duration::from_secs(24);
+/// Of that, for nodes to finish that execute when the server takes no more requests: at most.
 const FINISH: Duration = Duration::from_secs(12);
+/// For what did not finish to be given back.
+const GIVE_BACK: Duration = Duration::from_secs(3);
 /// For answers to be sent after that.
-const ANSWERS: Duration = Duration::from_secs(3);
+const ANSWERS: Duration = Duration::from_secs(2);
 
 /// Serves until a signal comes, as [`Server::until_stopped`] says.
 pub(crate) async fn serve(
@@ -58,8 +62,8 @@ impl Server {
     }
 
     /// Serves until a signal comes. Then the health check fails, the lock file goes, and `settle` later, when nobody sends
-    /// requests any more, nothing new is taken; what executes is finished or given back to other replicas. It takes
-    /// `settle` and 15 s at most.
+    /// requests any more, nothing new is taken; what executes is finished or given back to other replicas. All of it takes
+    /// 24 s at most, whatever the store does.
     pub async fn until_stopped(mut self, host: Arc<Host>, settle: Duration, lock: Option<Lock>) -> Result<(), Error> {
         tokio::select! {
             () = self.signals.any() => {}
@@ -71,7 +75,8 @@ impl Server {
         drop(lock);
         tokio::time::sleep(settle).await;
         let _ = self.stop.send(());
-        let released = host.drain(FINISH).await;
+        let finish = WHOLE.saturating_sub(settle + GIVE_BACK + ANSWERS).min(FINISH);
+        let released = host.drain(finish, GIVE_BACK).await;
         if released > 0 {
             tracing::info!(released, "gave nodes back that had not finished");
         }

@@ -6,7 +6,7 @@ use super::live::{Claimed, Live, Part};
 use super::load::{load, load_around, load_run};
 use crate::Error;
 use faas_flow_core::run::{Event, Phase, Refusal, RunState};
-use faas_flow_core::{Code, NodePath, RunId, Status};
+use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,17 +25,24 @@ pub enum Forwarded {
     Ignored(String),
     /// There is no such run here.
     UnknownRun,
+    /// The run is another flow's.
+    Foreign,
 }
 
 impl Host {
-    /// Executes a node of a run, if it is ready and nobody else does. Waits for room as long as the settings say.
-    pub async fn forward(self: &Arc<Self>, run: &RunId, path: &NodePath) -> Result<Forwarded, Error> {
+    /// What is answered while the replica drains.
+    pub(super) fn stopping() -> Error {
+        Error::new(Code::STOPPING, "this replica is about to stop: try again, and another will answer")
+    }
+
+    /// Executes a node of a flow's run, if it is ready and nobody else does. Waits for room as long as the settings say.
+    pub async fn forward(self: &Arc<Self>, flow: &FlowName, run: &RunId, path: &NodePath) -> Result<Forwarded, Error> {
         let full = || {
             let message = "this replica is busy: the event will be sent again, or somebody else finds the node ready";
             Error::new(Code::OVERLOADED, message)
         };
         if self.is_draining() {
-            return Err(full());
+            return Err(Self::stopping());
         }
         loop {
             let permit = tokio::time::timeout(self.settings.room_wait, self.permits.clone().acquire_owned()).await;
@@ -43,11 +50,14 @@ impl Host {
             let known = self.runs().get(run).cloned();
             let live = match known {
                 Some(live) => live,
-                None => match self.open(run, path).await? {
+                None => match self.open(flow, run, path).await? {
                     Ok(live) => live,
                     Err(forwarded) => return Ok(forwarded),
                 },
             };
+            if live.flow.name != *flow {
+                return Ok(Forwarded::Foreign);
+            }
             match live.claim(path, permit).await? {
                 Claimed::Taken => return Ok(Forwarded::Taken),
                 Claimed::Refused(refusal) => return Ok(Forwarded::Ignored(refusal.to_string())),
@@ -57,10 +67,18 @@ impl Host {
     }
 
     /// Opens a stored run to help with one of its nodes.
-    async fn open(self: &Arc<Self>, run: &RunId, path: &NodePath) -> Result<Result<Arc<Live>, Forwarded>, Error> {
+    async fn open(
+        self: &Arc<Self>,
+        flow: &FlowName,
+        run: &RunId,
+        path: &NodePath,
+    ) -> Result<Result<Arc<Live>, Forwarded>, Error> {
         let Some(state) = load_around(&*self.state, run, path).await? else {
             return Ok(Err(Forwarded::UnknownRun));
         };
+        if state.run().flow != *flow {
+            return Ok(Err(Forwarded::Foreign));
+        }
         if state.run().phase == Phase::Ended {
             return Ok(Err(Forwarded::Ignored(Refusal::Ended.to_string())));
         }

@@ -5,6 +5,7 @@ use super::data::Data;
 use super::events::Events;
 use super::live::Live;
 use super::load::{load, read_run};
+use crate::counters::{Counted, gauge};
 use crate::events::Keys;
 use crate::modules::{Loader, Service};
 use crate::settings::Dispatch;
@@ -15,7 +16,10 @@ use faas_flow_store::{DataStore, StateStore};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// What a host is made of.
 pub struct Parts {
@@ -61,7 +65,7 @@ pub struct Host {
     pub(crate) progress: broadcast::Sender<Progress>,
     stopping: AtomicBool,
     draining: AtomicBool,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     /// Loads versions of flows.
     pub(crate) modules: Option<Loader>,
     pub(super) traces: Option<Traces>,
@@ -75,8 +79,9 @@ impl Host {
     /// A host without flows. It looks after stored runs once [`Host::sweep`] is being awaited.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, state, data, functions, events, clock, keys, modules, traces } = parts;
+        let counters = Arc::new(Counters::default());
         Arc::new(Self {
-            state,
+            state: Arc::new(Counted::new(state, counters.clone())),
             data: Data { store: data, inline_limit: settings.inline_limit },
             functions,
             events,
@@ -87,7 +92,7 @@ impl Host {
             progress: broadcast::channel(4096).0,
             stopping: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            counters: Counters::default(),
+            counters,
             modules,
             traces,
             flows: RwLock::default(),
@@ -184,6 +189,15 @@ impl Host {
         &*self.state
     }
 
+    /// What Prometheus reads of this replica.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = self.counters.prometheus();
+        gauge(&mut text, "runs_live", "runs that this replica works on", self.runs().len() as u64);
+        let help = "what this replica met in the state store's lists of runs that is no run";
+        gauge(&mut text, "store_garbage", help, self.state.garbage());
+        text
+    }
+
     pub(crate) fn now(&self) -> Millis {
         self.clock.now()
     }
@@ -257,27 +271,44 @@ impl Host {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Ends the replica in good order: takes nothing new, lets what runs finish until `at_most` is over, gives the rest back
-    /// so that others take it at once. Answers with how many nodes it gave back.
-    pub async fn drain(self: &Arc<Self>, at_most: std::time::Duration) -> usize {
+    /// Ends the replica in good order: takes nothing new, lets what runs `finish` in this time, and gives the rest back so
+    /// that others take it at once, as far as the store takes it back within `give_back`. Answers with how many nodes it
+    /// gave back.
+    pub async fn drain(self: &Arc<Self>, finish: Duration, give_back: Duration) -> usize {
         self.announce_stop();
         self.draining.store(true, Ordering::Relaxed);
-        let until = tokio::time::Instant::now() + at_most;
+        // Whoever tries to commit holds its run: neither part may wait for all of them.
+        let _ = timeout(finish, self.finished()).await;
+        let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
+        let mut releases: JoinSet<usize> = live.into_iter().map(|run| async move { run.release().await }).collect();
+        let mut released = 0;
+        let all = async {
+            while let Some(one) = releases.join_next().await {
+                released += one.unwrap_or_default();
+            }
+        };
+        if timeout(give_back, all).await.is_err() {
+            let runs = releases.len();
+            tracing::error!(
+                runs,
+                "the store does not take runs back in time: others find them when their leases are over"
+            );
+        }
+        released
+    }
+
+    /// Waits until nothing is being executed here.
+    async fn finished(&self) {
         loop {
             let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
             let mut busy = 0;
             for run in &live {
                 busy += run.busy().await;
             }
-            let over = tokio::time::Instant::now() >= until;
-            if busy == 0 || over {
-                let mut released = 0;
-                for run in live {
-                    released += run.release().await;
-                }
-                return released;
+            if busy == 0 {
+                return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }

@@ -4,6 +4,7 @@ use super::live::{Inner, Live, node};
 use super::load::{load, refresh};
 use super::queue;
 use crate::Error;
+use crate::counters::Lease;
 use faas_flow_core::run::{Doc, Event, NodeState, Phase, Progress, Scope, Work, set_of};
 use faas_flow_core::{NodePath, ScopePath};
 use std::sync::Arc;
@@ -62,13 +63,15 @@ impl Live {
         }
         let until = at + self.lease();
         let running: Vec<_> = inner.running.iter().map(|(path, running)| (path.clone(), running.token)).collect();
+        let mut renewed = 0;
         for (path, token) in running {
-            let _ = self.advance(inner, Event::Renew { path, token, until }, Vec::new(), works);
+            renewed += usize::from(self.advance(inner, Event::Renew { path, token, until }, Vec::new(), works).is_ok());
         }
         self.enqueue_claimable(inner, trust, at);
         self.fill(inner, works);
         inner.sleeps = (inner.looked == at).then(|| self.sleep(inner, at)).flatten();
         self.save_with_entry(inner, works).await?;
+        self.host.counters.leases(Lease::Renewed, renewed);
         if inner.sleeps.is_some() {
             self.leave(inner);
         }
@@ -225,6 +228,7 @@ impl Live {
         }
         (inner.sleeps, inner.keeper) = (Some(self.host.now()), true);
         self.save_with_entry(inner, &mut works).await?;
+        self.host.counters.leases(Lease::GivenBack, running.len());
         Ok(running.len())
     }
 }

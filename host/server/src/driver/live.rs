@@ -8,6 +8,7 @@ use super::ended::Ended;
 use super::host::Host;
 use super::queue::Queue;
 use super::step::{Documents, Unsaved};
+use crate::counters::{Executed, Lease};
 use crate::traces::TraceContext;
 use crate::{Error, Flow, Progress, Step};
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub(crate) struct Live {
     pub(super) kept: Mutex<HashMap<String, Bytes>>,
     /// Whether nothing is stored yet, see [`super::deferred`].
     pub(super) deferred: AtomicBool,
+    /// Whether this replica is looking after it at the moment, see [`super::sweep`].
+    pub(super) looked_after: AtomicBool,
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
     /// Why this replica left the run to others, if it had to.
     pub(super) given_up: watch::Sender<Option<Failure>>,
@@ -138,6 +141,7 @@ impl Live {
             values,
             kept,
             deferred: AtomicBool::new(deferred),
+            looked_after: AtomicBool::new(false),
             ended,
             given_up,
             cancelled,
@@ -253,6 +257,7 @@ impl Live {
             };
             let Some((report, changes)) = finished else { break };
             self.show(|| shown(&work, &report, began.elapsed()));
+            self.host.counters.executed(Executed::of(&report.outcome));
             let wake = match &report.outcome {
                 Outcome::Suspended(suspended) => Some(suspended.until),
                 _ => None,
@@ -303,6 +308,7 @@ impl Live {
     /// Leaves the run to whoever finds its leases over: what is at hand must not be written any more.
     pub(super) fn break_off(&self, inner: &mut Inner) {
         inner.broken = true;
+        self.host.counters.leases(Lease::Lost, inner.running.len());
         self.cancel(inner);
         self.leave(inner);
     }

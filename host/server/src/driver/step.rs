@@ -10,6 +10,7 @@ use super::commit::Arriving;
 use super::live::{Inner, Live, Running, node};
 use super::load::refresh;
 use crate::Error;
+use crate::counters::Lease;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{
@@ -119,7 +120,11 @@ impl Live {
             let own = inner.running.remove(path).is_some_and(|running| running.own);
             inner.unsaved.pressing |= !own;
         }
+        let completes = matches!(event, Event::Complete { .. });
         let refused = self.step(inner, event, documents, works).await?.err();
+        if completes && refused == Some(Refusal::Stale) {
+            self.host.counters.leases(Lease::Lost, 1);
+        }
         self.go_on(inner, works).await?;
         Ok(refused)
     }
@@ -300,7 +305,9 @@ impl Live {
                     let paused = !unsaved.events.is_empty() && inner.state.run().paused && inner.running.is_empty();
                     if unsaved.ended {
                         self.trace_run(inner);
-                        self.host.count_ended(&self.flow, inner.state.run().status() == Status::Failed);
+                        let status = inner.state.run().status();
+                        self.host.counters.run_ended(status);
+                        self.host.count_ended(&self.flow, status == Status::Failed);
                     } else if paused && gave_up(&inner.state) {
                         self.host.count_ended(&self.flow, true);
                     }

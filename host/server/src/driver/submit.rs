@@ -75,10 +75,7 @@ impl Host {
             return Err(Error::new(Code::FLOW_UNKNOWN, message));
         };
         if self.is_draining() {
-            return Err(Error::new(
-                Code::OVERLOADED,
-                "this replica is about to stop: try again, and another will answer",
-            ));
+            return Err(Self::stopping());
         }
         if body.len() > self.settings.body_limit {
             let message = format!("the body has {} bytes, and {} is the most", body.len(), self.settings.body_limit);
@@ -127,6 +124,7 @@ impl Host {
             self.runs().remove(&id);
             return Err(error);
         }
+        self.counters.run_begun();
         Ok(Submitted { id, live })
     }
 }

@@ -6,22 +6,52 @@ use super::load::load;
 use crate::Error;
 use faas_flow_core::RunId;
 use faas_flow_core::run::Phase;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, timeout};
 
 /// Runs that one look at the store finds at most.
 const DUE: usize = 1000;
+/// Runs that are looked after at a time, so that neither a slow store nor one run that hangs makes leases run out.
+const AT_ONCE: usize = 64;
 
 impl Host {
     /// Renews leases, watches deadlines, and takes up runs that nobody drives. Ends only with the host.
     pub async fn sweep(self: Arc<Self>) {
+        tokio::join!(self.look_after_own(), self.look_for_lost());
+    }
+
+    fn ticks(&self) -> Interval {
         let mut ticks = tokio::time::interval(self.settings.lease / 3);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    }
+
+    /// Looks after the runs that this replica works on.
+    async fn look_after_own(&self) {
+        let (mut ticks, turns) = (self.ticks(), Arc::new(Semaphore::new(AT_ONCE)));
         loop {
             ticks.tick().await;
             let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
-            for run in live {
-                run.beat().await;
+            // A run that is still being looked after, since the store is slow, is not to be so twice.
+            for run in live.into_iter().filter(|run| !run.looked_after.swap(true, Ordering::Relaxed)) {
+                let turns = turns.clone();
+                tokio::spawn(async move {
+                    let _turn = turns.acquire_owned().await;
+                    run.beat().await;
+                    run.looked_after.store(false, Ordering::Relaxed);
+                });
             }
+        }
+    }
+
+    /// Looks for runs that nobody works on.
+    async fn look_for_lost(self: &Arc<Self>) {
+        let mut ticks = self.ticks();
+        loop {
+            ticks.tick().await;
             if self.is_draining() {
                 continue;
             }
@@ -35,10 +65,23 @@ impl Host {
         let mut due = self.state.due(self.now(), DUE).await?;
         // Replicas that look at the same time begin at different ends.
         fastrand::shuffle(&mut due);
-        for run in due {
-            if let Err(error) = self.take_up(&run).await {
-                tracing::warn!(%run, code = %error.code(), "cannot take up the run: {error}");
-            }
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let mut taken: JoinSet<()> = due
+            .into_iter()
+            .map(|run| {
+                let (host, turns) = (self.clone(), turns.clone());
+                async move {
+                    let _turn = turns.acquire_owned().await;
+                    if let Err(error) = host.take_up(&run).await {
+                        tracing::warn!(%run, code = %error.code(), "cannot take up the run: {error}");
+                    }
+                }
+            })
+            .collect();
+        let all = async { while taken.join_next().await.is_some() {} };
+        // One that hangs keeps nobody from looking again.
+        if timeout(self.settings.lease, all).await.is_err() {
+            taken.detach_all();
         }
         Ok(())
     }
@@ -71,6 +114,7 @@ impl Host {
             };
         }
         let live = self.adopt(state, Part::Keeper).await?;
+        self.counters.run_taken_up();
         tracing::info!(%run, "takes up the run");
         live.keep().await
     }

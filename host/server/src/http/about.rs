@@ -27,7 +27,7 @@ impl Surface {
             let message = format!("the event is about run {}, and its path about {run}", event.run);
             return Err(Error::new(Code::BAD_EVENT, message));
         }
-        match self.host.forward(run, &event.path).await {
+        match self.host.forward(request.flow, run, &event.path).await {
             Ok(Forwarded::Taken) => {
                 self.host.counters.event_taken();
                 Ok(StatusCode::ACCEPTED.into_response())
@@ -40,10 +40,14 @@ impl Surface {
                 self.host.counters.event_ignored(Ignored::UnknownRun);
                 Err(unknown(request, run))
             }
-            // Another flow's run, or one of a module that this replica does not have.
-            Err(error) if error.code() == Code::MODULE_MISSING => {
+            Ok(Forwarded::Foreign) => {
                 self.host.counters.event_ignored(Ignored::Foreign);
-                Err(error)
+                Err(unknown(request, run))
+            }
+            // Sending it again would not bring the version; once it is there, the run is found due.
+            Err(error) if error.code() == Code::MODULE_MISSING => {
+                self.host.counters.event_ignored(Ignored::UnknownVersion);
+                Ok(plain(format!("ignored: {error}\n")))
             }
             Err(error) => Err(error),
         }

@@ -61,6 +61,7 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         | Code::STORE_READ_ONLY
         | Code::STORE_UNAVAILABLE
         | Code::STARTING
+        | Code::STOPPING
         | Code::GUEST_POOL_FULL
         | Code::MODULE_MISSING => StatusCode::SERVICE_UNAVAILABLE,
         Code::CALL_TIMED_OUT | Code::NODE_TIMED_OUT | Code::DEADLINE_PASSED | Code::REQUEST_TIMED_OUT => {

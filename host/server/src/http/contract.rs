@@ -79,7 +79,7 @@ impl Contract {
     /// What Prometheus reads: of-watchdog's metrics, and the host's.
     pub fn metrics(&self) -> String {
         let requests = self.requests.prometheus(self.in_flight.load(Ordering::Relaxed));
-        requests + &self.host.counters.prometheus()
+        requests + &self.host.metrics()
     }
 
     async fn answer(&self, request: Request, next: Next) -> Response {

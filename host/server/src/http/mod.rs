@@ -139,7 +139,7 @@ impl Surface {
                 (StatusCode::SERVICE_UNAVAILABLE, plain("stopping")).into_response()
             }
             "health" | "ready" => plain("OK"),
-            "metrics" => plain(self.host.counters.prometheus()),
+            "metrics" => plain(self.host.metrics()),
             "openapi.json" => (json, OPENAPI).into_response(),
             _ => return Err(ask::unknown(&format!("/_/{what}"))),
         };

@@ -1,0 +1,152 @@
+//! A state store whose round trips are counted.
+
+use super::{Counters, add, add_many};
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::{Millis, RunId};
+use faas_flow_store::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+/// What a replica asks of its state store: each time it is one round trip, unless the backend's page says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Documents, sets or an entry of one run.
+    Read,
+    /// A change of one run.
+    Commit,
+    /// Runs that are due, or all runs.
+    List,
+    /// A run is forgotten.
+    Delete,
+}
+
+impl Call {
+    pub(super) const ALL: [Call; 4] = [Call::Read, Call::Commit, Call::List, Call::Delete];
+
+    /// The value of the label `call`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Call::Read => "read",
+            Call::Commit => "commit",
+            Call::List => "list",
+            Call::Delete => "delete",
+        }
+    }
+}
+
+/// How one kind of call went.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) made: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) micros: AtomicU64,
+}
+
+/// The store, as one replica asks it.
+pub(crate) struct Counted {
+    inner: Arc<dyn StateStore>,
+    counters: Arc<Counters>,
+}
+
+impl Counted {
+    pub(crate) fn new(inner: Arc<dyn StateStore>, counters: Arc<Counters>) -> Self {
+        Self { inner, counters }
+    }
+
+    async fn count<T, E>(&self, call: Call, asked: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    where
+        CommitError: From<E>,
+        E: Clone,
+    {
+        let began = Instant::now();
+        let answer = asked.await;
+        if let Some(calls) = self.counters.store.get(call as usize) {
+            add(&calls.made);
+            add_many(&calls.micros, u64::try_from(began.elapsed().as_micros()).unwrap_or_default());
+            match answer.as_ref().map_err(|error| CommitError::from(error.clone())) {
+                Ok(_) => {}
+                Err(CommitError::Conflict) => add(&self.counters.conflicts),
+                Err(CommitError::Store(_)) => add(&calls.failed),
+            }
+        }
+        answer
+    }
+}
+
+#[async_trait]
+impl StateStore for Counted {
+    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.count(Call::Read, self.inner.read(run, docs)).await
+    }
+
+    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+        self.count(Call::Read, self.inner.read_all(run)).await
+    }
+
+    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        self.count(Call::Commit, self.inner.commit(run, change)).await
+    }
+
+    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.count(Call::Read, self.inner.arrivals(run, set)).await
+    }
+
+    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+        self.count(Call::Read, self.inner.arrived(run, set)).await
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        self.count(Call::Read, self.inner.entry(run)).await
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        self.count(Call::List, self.inner.runs(query)).await
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.count(Call::List, self.inner.due(now, limit)).await
+    }
+
+    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+        self.count(Call::Delete, self.inner.delete(run)).await
+    }
+
+    fn garbage(&self) -> u64 {
+        self.inner.garbage()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faas_flow_store::{Expect, Put, open_state};
+
+    #[tokio::test]
+    async fn calls_conflicts_and_errors_are_told_apart() {
+        let counters = Arc::new(Counters::default());
+        let store = Counted::new(open_state("memory").await.unwrap(), counters.clone());
+        let run = RunId::new("r").unwrap();
+        let put = Put { doc: "x".into(), expect: Expect::Absent, bytes: Bytes::new() };
+        let change = Change { puts: vec![put], ..Change::default() };
+        store.commit(&run, change.clone()).await.unwrap();
+        store.commit(&run, change).await.unwrap_err();
+        store.read(&run, &["x".into()]).await.unwrap();
+        store.entry(&run).await.unwrap();
+        store.due(0, 1).await.unwrap();
+        let failing = async { Err::<(), _>(StoreError::Full { place: "here".into() }) };
+        store.count(Call::Delete, failing).await.unwrap_err();
+        let text = counters.prometheus();
+        for line in [
+            "faas_flow_store_calls_total{call=\"read\"} 2",
+            "faas_flow_store_calls_total{call=\"commit\"} 2",
+            "faas_flow_store_calls_total{call=\"list\"} 1",
+            "faas_flow_store_errors_total{call=\"commit\"} 0",
+            "faas_flow_store_errors_total{call=\"delete\"} 1",
+            "faas_flow_commit_conflicts_total 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}
