@@ -4,14 +4,32 @@ use crate::client::read_message;
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Serves until the process ends.
 pub fn start() -> Result<SocketAddr> {
+    listen(serve)
+}
+
+/// The same, but nothing is answered: counts the calls that wait.
+pub fn never(calls: Arc<AtomicUsize>) -> Result<SocketAddr> {
+    listen(move |mut stream| {
+        let mut buffer = vec![0; 64 << 10];
+        while read_message(&mut stream, &mut buffer)?.is_some() {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    })
+}
+
+fn listen(serve: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
             // Whoever closes the connection early has its own error to report.
             thread::spawn(move || serve(stream).ok());
         }

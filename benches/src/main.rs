@@ -35,7 +35,8 @@ struct Options {
     /// Only these stores
     #[arg(long, value_delimiter = ',', value_name = "memory,sqlite,redis")]
     stores: Vec<String>,
-    /// Measure instead what swaps cost those who call the flow meanwhile
+    /// Measure instead what swaps take on three replicas, what they cost those who call the flow meanwhile, and the memory of
+    /// a version: each figure beside its aim
     #[arg(long, conflicts_with_all = ["flows", "stores"])]
     swaps: bool,
     /// How long each row is measured

@@ -3,6 +3,7 @@
 use crate::original::figures;
 use anyhow::Result;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 /// One flow with one store, one size and one number of clients.
 #[derive(Serialize)]
@@ -38,14 +39,35 @@ pub fn json(row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// Named figures: a line each, or one JSON object.
-pub fn figures_of(figures: &impl Serialize, json: bool) -> Result<()> {
+/// A figure, and the most that it should be.
+pub struct Figure {
+    pub name: &'static str,
+    pub value: f64,
+    pub aim: Option<f64>,
+}
+
+/// Named figures beside their aims: a line each, or one JSON object.
+pub fn figures_of(figures: &[Figure], json: bool) -> Result<()> {
+    let met = |figure: &Figure| figure.aim.map(|aim| figure.value <= aim);
     if json {
-        println!("{}", serde_json::to_string(figures)?);
+        let values: Map<String, Value> =
+            figures.iter().map(|figure| (figure.name.to_owned(), figure.value.into())).collect();
+        let aimed = figures.iter().filter_map(|figure| {
+            Some((figure.name.to_owned(), json!({ "at-most": figure.aim?, "met": met(figure)? })))
+        });
+        let aims: Map<String, Value> = aimed.collect();
+        let mut all = values;
+        all.insert("aims".to_owned(), aims.into());
+        println!("{}", serde_json::to_string(&all)?);
         return Ok(());
     }
-    for (name, value) in serde_json::to_value(figures)?.as_object().into_iter().flatten() {
-        println!("{name:<22}{:>10.3}", value.as_f64().unwrap_or(f64::NAN));
+    for figure in figures {
+        print!("{:<28}{:>10.3}", figure.name, figure.value);
+        match (figure.aim, met(figure)) {
+            (Some(aim), Some(true)) => println!("  at most {aim}: met"),
+            (Some(aim), _) => println!("  at most {aim}: not met"),
+            (None, _) => println!(),
+        }
     }
     Ok(())
 }

@@ -41,14 +41,21 @@ impl Server {
 
     fn once(options: &Options, echo: SocketAddr, store: &Store, flow: &Flow) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for the stores")?;
-        let mut command = Command::new(&options.host);
-        command.current_dir(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]);
-        command.arg(options.modules.join(flow.module).with_extension("wasm"));
-        command.arg("--function").arg(format!("echo=http://{echo}"));
         let redis = store.options.contains(&"{redis}").then(|| Redis::start(folder.path())).transpose()?;
         let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
         let fill = |option: &str| option.replace("{}", &folder.path().to_string_lossy()).replace("{redis}", &redis_url);
-        command.args(store.options.map(fill));
+        let more = store.options.map(fill);
+        let mut server = Self::with(options, echo, flow, folder, &more)?;
+        server.redis = redis;
+        Ok(server)
+    }
+
+    /// A server of one flow with these options, in this folder.
+    pub fn with(options: &Options, echo: SocketAddr, flow: &Flow, folder: TempDir, more: &[String]) -> Result<Self> {
+        let mut command = Command::new(&options.host);
+        command.current_dir(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]);
+        command.arg(options.modules.join(flow.module).with_extension("wasm"));
+        command.arg("--function").arg(format!("echo=http://{echo}")).args(more);
         let began = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
@@ -68,7 +75,7 @@ impl Server {
             child,
             ready: Duration::ZERO,
             idle_mib: 0.0,
-            redis,
+            redis: None,
             _folder: folder,
         };
         server.health()?;

@@ -1,12 +1,17 @@
-//! What a swap costs those who call the flow meanwhile: the same load without swaps, then with one after the other.
+//! What swaps cost: how long a push takes until three replicas serve it, what it costs those who call the flow meanwhile,
+//! and what versions take of memory.
 
-use crate::cell::{self, FLOWS, Flow, STORES};
+mod memory;
+
+use crate::cell::{self, FLOWS, Flow};
 use crate::client::read_message;
 use crate::load::{self, Load, Measured};
+use crate::redis::Redis;
+use crate::report::Figure;
 use crate::server::Server;
 use crate::{Options, report};
 use anyhow::{Context, Result, anyhow, bail};
-use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Write;
@@ -16,46 +21,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Clients at a time: with the server they leave the machine a little to compile with.
+const REPLICAS: usize = 3;
+/// Clients at a time, each on a replica: with the servers they leave the machine a little to compile with.
 const CLIENTS: usize = 2;
 /// From the end of a swap to the next.
 const PAUSE: Duration = Duration::from_millis(300);
+/// How often a replica is asked what it serves.
+const LOOK: Duration = Duration::from_millis(5);
+/// The longest that a replica may take to follow.
+const PATIENCE: Duration = Duration::from_secs(60);
 const SIZE: usize = 64;
 
-/// What was measured.
-#[derive(Serialize)]
-pub struct Swaps {
-    /// Swaps while the load ran.
-    pub swaps: usize,
-    /// From the first byte of a push to the answer that the version is active: the median, and the longest.
-    pub push_ms: f64,
-    pub longest_push_ms: f64,
-    /// Of requests without swaps.
-    pub p99_ms: f64,
-    pub slowest_ms: f64,
-    /// Of requests while there were swaps.
-    pub p99_swapping_ms: f64,
-    pub slowest_swapping_ms: f64,
-    /// The slowest request with swaps, as a multiple of the p99 without.
-    pub slowest_ratio: f64,
-}
-
-/// Measures a chain of ten with its state in memory.
+/// Measures a chain of ten on three replicas that share Redis, each with a disk of its own: each compiles what is pushed.
 pub fn measure(options: &Options, echo: SocketAddr, time: Duration) -> Result<()> {
-    let named = |flow: &&Flow| flow.name == "F2";
-    let (flow, store) = (FLOWS.iter().find(named).context("there is F2")?, STORES.first().context("there is a store")?);
-    let server = Server::start(options, echo, store, flow)?;
+    let flow = named("F2")?;
+    let folder = tempfile::tempdir().context("cannot make a folder for Redis")?;
+    let redis = Redis::start(folder.path())?;
+    let replicas = (0..REPLICAS).map(|_| replica(options, echo, flow, &redis.url())).collect::<Result<Vec<_>>>()?;
+    let addresses: Vec<SocketAddr> = replicas.iter().map(|replica| replica.address).collect();
     let module = fs::read(options.modules.join(flow.module).with_extension("wasm"))?;
-    let clients = (0..CLIENTS).map(|number| cell::client(&server, flow, SIZE, number)).collect::<Result<Vec<_>>>()?;
+    let clients = replicas.iter().take(CLIENTS).enumerate();
+    let clients =
+        clients.map(|(number, replica)| cell::client(replica, flow, SIZE, number)).collect::<Result<Vec<_>>>()?;
     let Measured { clients, .. } = load::run(Load { clients, time: time.min(Duration::from_secs(1)) })?;
     let Measured { clients, latencies: calm, .. } = load::run(Load { clients, time })?;
 
     let over = Arc::new(AtomicBool::new(false));
-    let (address, path, ends) = (server.address, format!("/function/{}", flow.module), over.clone());
-    let swapping = thread::spawn(move || swap_on(address, &path, &module, &ends));
+    let (path, ends) = (format!("/function/{}", flow.module), over.clone());
+    let swapping = thread::spawn(move || swap_on(&addresses, &path, &module, &ends));
     let Measured { latencies: swapped, .. } = load::run(Load { clients, time })?;
     over.store(true, Ordering::Relaxed);
     let pushes = swapping.join().map_err(|_| anyhow!("the operator panicked"))??;
+    drop(replicas);
 
     let sorted = |mut latencies: Vec<Duration>| {
         latencies.sort_unstable();
@@ -63,39 +60,81 @@ pub fn measure(options: &Options, echo: SocketAddr, time: Duration) -> Result<()
     };
     let (calm, swapped, pushes) = (sorted(calm), sorted(swapped), sorted(pushes));
     let p99_ms = cell::quantile(&calm, 0.99);
-    let slowest_swapping_ms = cell::quantile(&swapped, 1.0);
-    let swaps = Swaps {
-        swaps: pushes.len(),
-        push_ms: cell::quantile(&pushes, 0.5),
-        longest_push_ms: cell::quantile(&pushes, 1.0),
-        p99_ms,
-        slowest_ms: cell::quantile(&calm, 1.0),
-        p99_swapping_ms: cell::quantile(&swapped, 0.99),
-        slowest_swapping_ms,
-        slowest_ratio: slowest_swapping_ms / p99_ms,
-    };
-    report::figures_of(&swaps, options.json)
+    let slowest_ms = cell::quantile(&swapped, 1.0);
+    let plain = |name, value| Figure { name, value, aim: None };
+    let most = |name, value, aim| Figure { name, value, aim: Some(aim) };
+    let figures = [
+        plain("swaps", pushes.len() as f64),
+        // From the first byte of a push until all three serve it.
+        plain("push_to_active_ms", cell::quantile(&pushes, 0.5)),
+        most("longest_push_to_active_ms", cell::quantile(&pushes, 1.0), 2000.0),
+        // Of requests without swaps, and while there were some.
+        plain("p99_ms", p99_ms),
+        plain("slowest_ms", cell::quantile(&calm, 1.0)),
+        plain("p99_swapping_ms", cell::quantile(&swapped, 0.99)),
+        plain("slowest_swapping_ms", slowest_ms),
+        // The slowest request with swaps, as a multiple of the p99 without.
+        most("slowest_ratio", slowest_ms / p99_ms, 2.0),
+        // Of a hundred versions that are loaded, each beyond its code.
+        most("kib_per_version", memory::per_version(options)?, 2048.0),
+    ];
+    report::figures_of(&figures, options.json)
 }
 
-/// Pushes one version after the other, each of which has never been compiled.
-fn swap_on(address: SocketAddr, path: &str, module: &[u8], over: &AtomicBool) -> Result<Vec<Duration>> {
-    let seed = std::process::id().to_le_bytes();
+fn named(name: &str) -> Result<&'static Flow> {
+    FLOWS.iter().find(|flow| flow.name == name).with_context(|| format!("there is no {name}"))
+}
+
+fn replica(options: &Options, echo: SocketAddr, flow: &Flow, stores: &str) -> Result<Server> {
+    let folder = tempfile::tempdir().context("cannot make a folder for a replica")?;
+    let cache = folder.path().join("code").to_string_lossy().into_owned();
+    let more = ["--state", stores, "--data-store", stores, "--cache", &cache].map(str::to_owned);
+    Server::with(options, echo, flow, folder, &more)
+}
+
+/// Pushes one version after the other to the first replica, each of which has never been compiled, until all serve it.
+fn swap_on(replicas: &[SocketAddr], path: &str, module: &[u8], over: &AtomicBool) -> Result<Vec<Duration>> {
+    let first = *replicas.first().context("there are replicas")?;
     let mut pushes = Vec::new();
     while !over.load(Ordering::Relaxed) {
-        // A section of its own makes it another module: its kind, its length, its name, and its number.
-        let number = (pushes.len() as u32).to_le_bytes();
-        let version = [module, &[0, 13, 4], b"swap", &seed, &number].concat();
-        let digest: String = Sha256::digest(&version).iter().map(|byte| format!("{byte:02x}")).collect();
+        let version = version(module, pushes.len() as u32);
         let began = Instant::now();
-        ask(address, "PUT", &format!("{path}/modules/{digest}"), &version)?;
-        ask(address, "POST", &format!("{path}/modules/{digest}/activate"), b"")?;
+        let digest = push(first, path, &version)?;
+        ask(first, "POST", &format!("{path}/modules/{digest}/activate"), b"")?;
+        for replica in replicas {
+            while serves(*replica, path)? != digest {
+                if began.elapsed() > PATIENCE {
+                    bail!("{replica} does not follow");
+                }
+                thread::sleep(LOOK);
+            }
+        }
         pushes.push(began.elapsed());
         thread::sleep(PAUSE);
     }
     Ok(pushes)
 }
 
-fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<()> {
+/// Another module of the same code, which no run of the benchmark has had.
+fn version(module: &[u8], number: u32) -> Vec<u8> {
+    // A section of its own: its kind, its length, its name, and its number.
+    [module, &[0, 13, 4], b"swap", &std::process::id().to_le_bytes(), &number.to_le_bytes()].concat()
+}
+
+/// Stores a version, and yields its digest.
+fn push(address: SocketAddr, path: &str, version: &[u8]) -> Result<String> {
+    let digest: String = Sha256::digest(version).iter().map(|byte| format!("{byte:02x}")).collect();
+    ask(address, "PUT", &format!("{path}/modules/{digest}"), version)?;
+    Ok(digest)
+}
+
+/// What new runs begin with on a replica.
+fn serves(address: SocketAddr, path: &str) -> Result<String> {
+    let listed: Value = serde_json::from_slice(&ask(address, "GET", &format!("{path}/modules"), b"")?)?;
+    Ok(listed.get("serves").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).context("cannot connect")?;
     let length = body.len();
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n")?;
@@ -103,7 +142,7 @@ fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<()>
     let mut buffer = vec![0; 64 << 10];
     let answer = read_message(&mut stream, &mut buffer)?.context("the server closed the connection")?;
     match answer.head.starts_with(b"HTTP/1.1 20") {
-        true => Ok(()),
+        true => Ok(answer.body.to_vec()),
         false => bail!("{method} {path}: {}", String::from_utf8_lossy(answer.body)),
     }
 }

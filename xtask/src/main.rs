@@ -50,7 +50,7 @@ enum Task {
     Template,
     /// Measure: runs per second, latency, memory
     Bench {
-        /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`
+        /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`, `--swaps`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

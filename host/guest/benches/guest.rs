@@ -1,6 +1,6 @@
 //! What a flow's code costs: to load, a fresh instance, a call into a live one.
 //!
-//! Needs the module `greet`: `cargo xtask modules` builds it and `FAAS_FLOW_MODULES` says where it is.
+//! Needs the modules of the examples: `cargo xtask modules` builds them and `FAAS_FLOW_MODULES` says where they are.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -10,23 +10,33 @@ use faas_flow_guest::{CallContext, Guests, Limits, Module, NoContext};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-fn bytes() -> Vec<u8> {
+/// The module of an example, if it was built.
+fn example(name: &str) -> Option<Vec<u8>> {
     let modules = std::env::var_os("FAAS_FLOW_MODULES").map(PathBuf::from);
     let modules =
         modules.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/faas-flow/modules"));
-    std::fs::read(modules.join("greet.wasm")).unwrap()
+    std::fs::read(modules.join(name).with_extension("wasm")).ok()
 }
 
 fn module() -> Module {
-    Guests::new(Limits::default(), None).unwrap().load(&bytes()).unwrap()
+    Guests::new(Limits::default(), None).unwrap().load(&example("greet").unwrap()).unwrap()
 }
 
 /// What a second start, or a second replica on the same disk, does with a module.
 fn loading(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (guests, bytes) = (Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap(), bytes());
-    guests.load(&bytes).unwrap().keep_code();
+    let guests = Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap();
+    let mut group = criterion.benchmark_group("load compiled code");
+    // In Rust, JavaScript and Python: code and modules are read and hashed, so it takes longer for larger ones.
+    for name in ["greet", "greet-js", "greet-python"] {
+        let Some(bytes) = example(name) else { continue };
+        guests.load(&bytes).unwrap().keep_code();
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function(name, |bencher| bencher.iter(|| guests.load(&bytes).unwrap()));
+    }
+    group.finish();
+    let bytes = example("greet").unwrap();
     criterion.bench_function("load compiled code and define", |bencher| {
         bencher.to_async(&runtime).iter(async || {
             let module = guests.load(&bytes).unwrap();

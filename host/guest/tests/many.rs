@@ -6,6 +6,7 @@ use faas_flow_core::Digest;
 use faas_flow_guest::{Guests, Limits, NoContext};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 const VERSIONS: u32 = 100;
 /// What a version may cost beyond its code.
@@ -52,10 +53,11 @@ async fn a_hundred_versions_cost_little_beyond_their_code_and_give_it_back() {
     // The first one brings what all share.
     let first = define(VERSIONS).await;
     let before = resident();
-    let mut versions = Vec::new();
+    let (mut versions, began) = (Vec::new(), Instant::now());
     for number in 0..VERSIONS {
         versions.push(define(number).await);
     }
+    eprintln!("loaded and defined in {:?} each", began.elapsed() / VERSIONS);
     let loaded = resident().saturating_sub(before);
     let each = loaded.saturating_sub(code) / VERSIONS as usize;
     eprintln!(

@@ -37,21 +37,11 @@ impl Host {
                     brought: self.brought(version),
                     ..version.clone()
                 },
-                _ => {
+                known => {
                     let copy = known.as_ref().map_or(0, |(version, _)| version.next_copy());
                     stored.keep(&digest, copy, bytes.clone()).await?;
-                    Version {
-                        digest: digest.clone(),
-                        size: bytes.len() as u64,
-                        wit: flow.module.wit_version().to_owned(),
-                        origin: Origin::Image,
-                        by: By::host("came with a replica", self.now()),
-                        signature: signature.clone(),
-                        stored: true,
-                        removed: None,
-                        copy,
-                        brought: Some(self.now()),
-                    }
+                    let (size, signature) = (bytes.len() as u64, signature.clone());
+                    Version { copy, size, signature, ..self.of_image(&flow) }
                 }
             };
             if known.as_ref().is_none_or(|(known, _)| *known != version) {
@@ -78,6 +68,22 @@ impl Host {
             }
         }
         Err(Error::new(Code::ACTIVATION_CONFLICT, "other replicas change the active version all the time"))
+    }
+
+    /// What is known of a version that an image brings, but for its bytes.
+    fn of_image(&self, flow: &Flow) -> Version {
+        Version {
+            digest: flow.module.digest().clone(),
+            size: 0,
+            wit: flow.module.wit_version().to_owned(),
+            origin: Origin::Image,
+            by: By::host("came with a replica", self.now()),
+            signature: None,
+            stored: true,
+            removed: None,
+            copy: 0,
+            brought: Some(self.now()),
+        }
     }
 
     /// Says that this replica is there still, with the module that it came with, so that `gc` keeps that.

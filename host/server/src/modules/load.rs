@@ -121,10 +121,17 @@ impl Host {
 
     /// What a run waits for, if it is under way and its version can be loaded nowhere.
     pub async fn waits_for(&self, run: &RunView) -> Result<Option<Missing>, Error> {
-        if self.modules.is_none() || self.loaded(&run.flow, &run.digest).is_some() {
+        let (flow, digest) = (&run.flow, &run.digest);
+        let known = self.serve(flow, |service| service.find(digest).is_some() || service.was_whole(digest));
+        if self.modules.is_none() || run.status.is_final() || known == Some(true) {
             return Ok(None);
         }
-        waits_for(&*self.state, &*self.data.store, run).await
+        // To see that costs to read the module: not again for everybody who asks how the run is doing.
+        let missing = waits_for(&*self.state, &*self.data.store, run).await?;
+        if missing.is_none() {
+            self.serve(flow, |service| service.note_whole(digest));
+        }
+        Ok(missing)
     }
 
     pub(super) fn stored<'a>(&'a self, flow: &'a FlowName) -> Stored<'a> {

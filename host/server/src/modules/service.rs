@@ -6,6 +6,8 @@ use crate::Flow;
 use faas_flow_core::{Digest, RunId};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// One flow in service on this replica.
 pub(crate) struct Service {
@@ -23,13 +25,19 @@ pub(crate) struct Service {
     pub ended: Ends,
     /// Every version that something still holds: a run, or one of the fields above.
     loaded: HashMap<Digest, Weak<Flow>>,
+    /// Versions that were whole in the store when somebody looked.
+    whole: HashMap<Digest, Instant>,
 }
+
+/// How long a version that was whole in the store is not looked at again.
+const WHOLE: Duration = Duration::from_secs(10);
 
 impl Service {
     pub fn new(flow: Arc<Flow>) -> Self {
         let loaded = HashMap::from([(flow.module.digest().clone(), Arc::downgrade(&flow))]);
         let (image, active) = (flow.clone(), flow);
-        Self { image, active, canary: None, ready: None, revision: None, ended: Ends::default(), loaded }
+        let (ended, whole) = (Ends::default(), HashMap::new());
+        Self { image, active, canary: None, ready: None, revision: None, ended, loaded, whole }
     }
 
     /// Serves this version from here on. Runs of others go on, and keep theirs at hand.
@@ -66,6 +74,17 @@ impl Service {
     /// A version, if it is at hand.
     pub fn find(&self, digest: &Digest) -> Option<Arc<Flow>> {
         self.loaded.get(digest).and_then(Weak::upgrade)
+    }
+
+    /// Notes that a version is whole in the store.
+    pub fn note_whole(&mut self, digest: &Digest) {
+        self.whole.retain(|_, at| at.elapsed() < WHOLE);
+        self.whole.insert(digest.clone(), Instant::now());
+    }
+
+    /// Whether a version was whole in the store a moment ago.
+    pub fn was_whole(&self, digest: &Digest) -> bool {
+        self.whole.get(digest).is_some_and(|at| at.elapsed() < WHOLE)
     }
 
     /// How many versions are at hand.

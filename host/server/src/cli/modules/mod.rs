@@ -118,7 +118,7 @@ enum What {
         /// Keep so many that were in service before the active one
         #[arg(long, default_value_t = 3)]
         keep: usize,
-        /// Keep what was pushed or in service within this time
+        /// Keep what was pushed or in service within this time; 5s at least
         #[arg(long, value_name = "TIME", default_value = "10m")]
         recent: String,
         /// Say what would be removed, and remove nothing
