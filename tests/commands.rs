@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Done, module, run, until};
+use harness::{Done, Serve, Server, module, run, until};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -172,6 +172,35 @@ async fn the_nodes_of_a_run_light_up_in_place_however_small_the_terminal() {
         assert_eq!(plain.iter().filter(|line| line.contains('●') || line.contains('◆')).count(), 8, "{shown}");
         assert!(!shown.contains("running"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_watched_prints_each_step_as_json() {
+    let folder = TempDir::new().unwrap();
+    let serve = Serve::flows(&["greet"]).flag("--watch").flag("--json").command_in(folder.path());
+    let file = folder.path().join("steps");
+    // A shell keeps stdout, which the harness drops.
+    let mut shell = Command::new("sh");
+    shell.current_dir(folder.path()).args(["-c", "exec \"$@\" > steps", "sh"]).arg(serve.get_program());
+    shell.args(serve.get_args());
+    for (name, value) in serve.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let server = Server::start(shell);
+    let answer = server.result("greet", "Ada").await;
+    let id = answer.id.clone().expect("a request id");
+    assert_eq!(answer.ok(), "Hello, Ada!");
+    let steps = || fs::read_to_string(&file).unwrap();
+    until("the end is printed", async || steps().contains("\"ended\"")).await;
+    let steps: Vec<Value> = steps().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(steps.iter().all(|step| step["request_id"] == id.as_str()), "{steps:?}");
+    let kinds: Vec<&str> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["started", "running", "done", "ended"]);
+    assert_eq!((&steps[2]["path"], &steps[2]["size"]), (&"greet".into(), &11.into()));
+    assert_eq!(steps[3]["status"], "succeeded");
 }
 
 fn without_colours(line: &str) -> String {

@@ -5,10 +5,11 @@ use crate::place::Place;
 use crate::run::{Run, program};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -65,10 +66,10 @@ pub fn run(place: &Place) -> Result<()> {
             Input::Text(text) => text.as_bytes().to_vec(),
             Input::File(file) => fs::read(place.root.join(file)).with_context(|| format!("cannot read {file}"))?,
         };
-        let (status, result) = server.post(&format!("/function/{}", show.example), &input)?;
+        let Answer { status, run, body } = server.post(&format!("/function/{}", show.example), &input)?;
         // The server draws on the same terminal: let it finish.
-        sleep(Duration::from_millis(150));
-        let result = String::from_utf8_lossy(&result);
+        server.wait_until_shown(&run);
+        let result = String::from_utf8_lossy(&body);
         ensure!(status == 200, "{} answered with status {status}: {}", show.example, result.trim());
         println!("{}", result.trim_end());
     }
@@ -93,6 +94,15 @@ struct Server {
     child: Child,
     address: SocketAddr,
     state: String,
+    /// What it has shown, a line of JSON for each step of a run.
+    shown: Receiver<String>,
+}
+
+struct Answer {
+    status: u16,
+    /// The request id.
+    run: String,
+    body: Vec<u8>,
 }
 
 impl Server {
@@ -102,16 +112,19 @@ impl Server {
         let state = format!("sqlite:{}", folder.join("state.db").display());
         let address = free_address().context("cannot find a free port")?;
         let mut serve = Command::new(&program);
-        serve.current_dir(&place.root).stdin(Stdio::null()).stdout(Stdio::null());
+        serve.current_dir(&place.root).stdin(Stdio::null()).stdout(Stdio::piped());
         serve.arg("serve").args(SHOWS.map(|show| module(place, show.example)));
-        serve.args(["--watch", "--listen", &address.to_string(), "--state", &state]);
+        serve.args(["--watch", "--json", "--listen", &address.to_string(), "--state", &state]);
         serve.arg("--data-store").arg(format!("files:{}", folder.join("data").display()));
         for function in FUNCTIONS {
             serve.args(["--function", function]);
         }
         eprintln!("serving the examples");
-        let child = serve.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let mut server = Self { program, child, address, state };
+        let mut child = serve.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let lines = BufReader::new(child.stdout.take().context("the server has no stdout")?).lines();
+        let (sender, shown) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut server = Self { program, child, address, state, shown };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -123,7 +136,9 @@ impl Server {
                 bail!("the server ended with {status} before it was ready");
             }
             // The address is taken before the modules are compiled: only an answer means ready.
-            if matches!(exchange(self.address, "GET /_/health", b"", Duration::from_secs(1)), Ok((200, _))) {
+            if exchange(self.address, "GET /_/health", b"", Duration::from_secs(1))
+                .is_ok_and(|answer| answer.status == 200)
+            {
                 return Ok(());
             }
             ensure!(started.elapsed() < PATIENCE, "the server was not ready after {} s", PATIENCE.as_secs());
@@ -131,7 +146,13 @@ impl Server {
         }
     }
 
-    fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+    /// Waits until the end of a run stands on the terminal, or for a while: what goes by too fast is not shown.
+    fn wait_until_shown(&self, run: &str) {
+        let ended = |line: &str| line.contains(&format!("\"{run}\"")) && line.contains("\"step\":\"ended\"");
+        while self.shown.recv_timeout(Duration::from_secs(5)).is_ok_and(|line| !ended(&line)) {}
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> Result<Answer> {
         exchange(self.address, &format!("POST {path}"), body, Duration::from_secs(90))
             .with_context(|| format!("no answer to POST {path}"))
     }
@@ -157,7 +178,7 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 /// One request in HTTP/1.0, whose answer ends with the connection.
-fn exchange(address: SocketAddr, request: &str, body: &[u8], patience: Duration) -> Result<(u16, Vec<u8>)> {
+fn exchange(address: SocketAddr, request: &str, body: &[u8], patience: Duration) -> Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(patience))?;
     let head = format!(
@@ -172,5 +193,8 @@ fn exchange(address: SocketAddr, request: &str, body: &[u8], patience: Duration)
     let body = answer.split_off(end + 4);
     let head = String::from_utf8_lossy(&answer);
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok((status.with_context(|| format!("the answer begins with `{}`", head.trim()))?, body))
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let run = headers.filter(|(name, _)| name.eq_ignore_ascii_case("x-faas-flow-reqid")).map(|(_, id)| id.to_owned());
+    let run = run.last().unwrap_or_default();
+    Ok(Answer { status: status.with_context(|| format!("the answer begins with `{}`", head.trim()))?, run, body })
 }

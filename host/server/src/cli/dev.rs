@@ -81,7 +81,7 @@ impl Dev {
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = local_router(&host, guards, &gateway);
-        let shown = progress::show(host.watch());
+        let shown = progress::show(host.watch(), progress::Stdout::Nothing);
         tokio::spawn(host.clone().sweep());
         say(&format!("serves http://{address}/function/{}", flow.name));
         for name in host.functions().names() {

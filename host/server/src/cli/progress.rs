@@ -2,9 +2,10 @@
 
 mod board;
 
-use super::common::moment;
+use super::common::{moment, print};
 use crate::{Progress, Step};
 use board::{Board, Screen};
+use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -69,8 +70,16 @@ impl Shown {
     }
 }
 
+/// What stdout gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stdout {
+    Nothing,
+    /// Each step as a line of JSON, once it is shown.
+    Json,
+}
+
 /// Begins to show what a host does on stderr.
-pub(super) fn show(events: broadcast::Receiver<Progress>) -> Shown {
+pub(super) fn show(events: broadcast::Receiver<Progress>, stdout: Stdout) -> Shown {
     let (stop, stopped) = oneshot::channel();
     // A terminal that cannot move its cursor gets plain lines.
     let moves = std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
@@ -78,7 +87,14 @@ pub(super) fn show(events: broadcast::Receiver<Progress>) -> Shown {
         true => Display::Board(Board::default()),
         false => Display::Lines,
     };
-    Shown { stop, task: tokio::spawn(follow(events, stopped, display, write_over)) }
+    let write = move |drawn: Drawn| {
+        // Whoever closed stderr does not want to know.
+        let _ = write_over(&drawn.text, drawn.rows);
+        if stdout == Stdout::Json {
+            print(drawn.json);
+        }
+    };
+    Shown { stop, task: tokio::spawn(follow(events, stopped, display, write)) }
 }
 
 /// How steps are shown.
@@ -105,21 +121,30 @@ impl Display {
         *said += &format!("… {steps} steps went by too fast to be shown\n");
     }
 
-    /// What has been said with the board below it, and how many rows that has.
-    fn draw(&self, said: String) -> (String, usize) {
+    /// What has been said, with the board below it.
+    fn draw(&self, said: String, json: String) -> Drawn {
         let rows = match self {
             Display::Board(board) => board.rows(Screen::of_stderr()),
             Display::Lines => Vec::new(),
         };
-        (rows.iter().fold(said, |text, row| text + row + "\n"), rows.len())
+        Drawn { text: rows.iter().fold(said, |text, row| text + row + "\n"), rows: rows.len(), json }
     }
+}
+
+/// What several steps look like.
+struct Drawn {
+    text: String,
+    /// How many lines at the end of the text are the board.
+    rows: usize,
+    /// The same steps as lines of JSON.
+    json: String,
 }
 
 async fn follow(
     mut events: broadcast::Receiver<Progress>,
     mut stopped: oneshot::Receiver<()>,
     mut display: Display,
-    mut write: impl FnMut(&str, usize) -> std::io::Result<()>,
+    mut write: impl FnMut(Drawn),
 ) {
     loop {
         let mut heard = tokio::select! {
@@ -127,10 +152,13 @@ async fn follow(
             heard = events.recv() => heard,
             _ = &mut stopped => return,
         };
-        let mut said = String::new();
+        let (mut said, mut json) = (String::new(), String::new());
         for seen in 1.. {
             match heard {
-                Ok(event) => display.note(&event, &mut said),
+                Ok(event) => {
+                    display.note(&event, &mut said);
+                    json += &format!("{}\n", value(&event));
+                }
                 Err(RecvError::Lagged(missed)) => display.lost(missed, &mut said),
                 Err(RecvError::Closed) => return,
             }
@@ -139,9 +167,7 @@ async fn follow(
             }
             heard = events.recv().await;
         }
-        let (text, rows) = display.draw(said);
-        // Whoever closed stderr does not want to know.
-        let _ = write(&text, rows);
+        write(display.draw(said, json));
     }
 }
 
@@ -157,6 +183,24 @@ fn line(event: &Progress) -> String {
         Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
     })
+}
+
+/// One event as JSON.
+fn value(event: &Progress) -> Value {
+    let (step, rest) = match &event.step {
+        Step::Started => ("started", json!({})),
+        Step::Running(path) => ("running", json!({ "path": path })),
+        Step::Done { path, micros, size } => ("done", json!({ "path": path, "micros": micros, "size": size })),
+        Step::Branching { path, branches } => ("branching", json!({ "path": path, "branches": branches })),
+        Step::Suspended { path, until } => ("suspended", json!({ "path": path, "until": until })),
+        Step::Failed { path, failure } => ("failed", json!({ "path": path, "failure": failure })),
+        Step::Ended(status) => ("ended", json!({ "status": status })),
+    };
+    let mut value = json!({ "request_id": event.run, "step": step });
+    if let (Some(value), Value::Object(rest)) = (value.as_object_mut(), rest) {
+        value.extend(rest);
+    }
+    value
 }
 
 fn took(micros: u64) -> String {

@@ -58,7 +58,7 @@ impl Run {
         resolve_stores(&mut values, true)?;
         let (host, flows) = common::local_host(&values, &[self.flow], None).await?;
         let Some((flow, _)) = flows.first() else { return Ok(ExitCode::SUCCESS) };
-        let shown = (!self.quiet).then(|| progress::show(host.watch()));
+        let shown = (!self.quiet).then(|| progress::show(host.watch(), progress::Stdout::Nothing));
         tokio::spawn(host.clone().sweep());
         let submitted = host.submit(&flow.name, Submission { id, body, request, callback: None }, Waits::No).await?;
         let ended = loop {

@@ -1,7 +1,8 @@
 //! `faas-flow serve`
 
 use super::common::{self, listen, local_host};
-use super::{guards, progress, stop};
+use super::progress::{self, Stdout};
+use super::{guards, stop};
 use crate::config::{Defaults, Group, LISTEN, Options, PORT, STATE_STORE, Source, Takes, resolve_stores};
 use crate::{Error, local_router};
 use clap::{Args, ValueEnum};
@@ -20,6 +21,9 @@ pub(super) struct Serve {
     /// Show each run as it goes
     #[arg(long)]
     watch: bool,
+    /// Print each step as a line of JSON, too, once it is shown
+    #[arg(long, requires = "watch")]
+    json: bool,
     #[command(flatten)]
     queues: Queues,
     #[command(flatten)]
@@ -78,7 +82,8 @@ impl Serve {
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = local_router(&host, guards, &gateway);
-        let shown = self.watch.then(|| progress::show(host.watch()));
+        let stdout = if self.json { Stdout::Json } else { Stdout::Nothing };
+        let shown = self.watch.then(|| progress::show(host.watch(), stdout));
         tokio::spawn(host.clone().sweep());
         for (flow, _) in &flows {
             eprintln!("serves http://{address}/function/{}", flow.name);

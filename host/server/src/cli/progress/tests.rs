@@ -141,9 +141,10 @@ async fn a_slow_display_shows_what_comes_after_what_it_missed() {
     let (_stop, stopped) = oneshot::channel();
     drop(events);
     let mut shown = String::new();
-    let write = |text: &str, _| {
-        shown += text;
-        Ok(())
+    let write = |drawn: Drawn| {
+        assert_eq!(drawn.json.lines().count(), 2);
+        assert!(drawn.json.starts_with(r#"{"path":"c","request_id":"one","step":"running"}"#), "{}", drawn.json);
+        shown += &drawn.text;
     };
     follow(receiver, stopped, Display::Lines, write).await;
     assert_eq!(shown, "… 2 steps went by too fast to be shown\none c running\none d running\n");
