@@ -55,7 +55,7 @@ fn resident(options: &Options, flow: &Flow, cache: &Path, active: Active) -> Res
             ask(server.address, "POST", &format!("{path}/modules/{digest}/activate"), b"")?;
         }
         let mut run = TcpStream::connect(server.address).context("cannot connect")?;
-        write!(run, "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", server.address)?;
+        write!(run, "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 2\r\n\r\nin", server.address)?;
         runs.push(run);
         let began = Instant::now();
         while calls.load(Ordering::Relaxed) < runs.len() {
