@@ -19,7 +19,6 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -79,15 +78,15 @@ async fn what_nothing_needs_is_removed_and_is_not_taken_back_unasked() {
 }
 
 #[tokio::test]
-async fn the_version_of_a_run_that_is_to_call_back_stays_until_it_has() {
-    let (world, calls, opened) = (World::open().await, Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+async fn a_run_that_has_ended_calls_back_though_its_version_is_gone() {
+    let (world, opened, called) = (World::open().await, watch::channel(false).0, watch::channel(String::new()).0);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hook = listener.local_addr().unwrap();
-    let (called, open) = (calls.clone(), opened.clone());
-    let answer = async move || match open.load(Ordering::Relaxed) {
+    let (opens, calls) = (opened.subscribe(), called.clone());
+    let answer = async move |body: String| match *opens.borrow() {
         false => StatusCode::SERVICE_UNAVAILABLE,
         true => {
-            called.fetch_add(1, Ordering::Relaxed);
+            calls.send_replace(body);
             StatusCode::OK
         }
     };
@@ -96,22 +95,24 @@ async fn the_version_of_a_run_that_is_to_call_back_stays_until_it_has() {
     let start = |image: &Path| world.serve(image).with("--callback-host", &hook.to_string()).start_in(world.path());
     let server = start(&first);
     push(&server, &second).await.ok();
-    let request =
-        server.request("/function/versions", "in").header("X-Faas-Flow-Callback-Url", format!("http://{hook}/"));
+    let request = server.request("/function/versions", "in");
+    let request = request.header("X-Faas-Flow-Callback-Url", format!("http://{hook}/"));
     let id = server.send(request).await.id.unwrap();
     assert_eq!(ended(&server, &id).await, "in|0002|0002");
     for number in 3..5 {
         push(&server, &world.version(number, "okay")).await.ok();
     }
-    let collected = tell(&server, &["modules", "gc", "--keep", "0", "--recent", "0s", "--dry-run"], &[]).await.json();
-    let why = &collected["kept"][digest(&second)];
-    assert_eq!(why, "1 run of it ended and is to call back", "{collected}");
-    // Whoever takes it up has to load the version.
+    would_go(&server, &second).await;
+    let collected = tell(&server, &GC, &[]).await.json();
+    assert_eq!(collected["removed"], serde_json::json!([digest(&second)]));
+    // Nobody has that version in memory any more.
     server.kill();
     let server = start(&first);
-    opened.store(true, Ordering::Relaxed);
-    until("it calls back", async || calls.load(Ordering::Relaxed) > 0).await;
-    would_go(&server, &second).await;
+    opened.send_replace(true);
+    let mut called = called.subscribe();
+    let body = called.wait_for(|body| !body.is_empty()).await.unwrap().clone();
+    assert_eq!(body, "in|0002|0002");
+    assert_eq!(result(&server, "in").await.ok(), "in|0004|0004");
 }
 
 /// Data whose removal takes until somebody lets it go on.

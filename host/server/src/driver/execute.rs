@@ -61,11 +61,12 @@ impl Live {
             let started = self.host.now();
             let tried = match timeout {
                 None => self.attempt(work, span).await,
-                Some(ms) => {
-                    tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span)).await.unwrap_or_else(
-                        |_| Err(Failure::retry(Code::NODE_TIMED_OUT, format!("the node took longer than its {ms} ms")).into()),
-                    )
-                }
+                Some(ms) => tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span))
+                    .await
+                    .unwrap_or_else(|_| {
+                        Err(Failure::retry(Code::NODE_TIMED_OUT, format!("the node took longer than its {ms} ms"))
+                            .into())
+                    }),
             };
             let ended = self.host.now();
             // That a store does not answer is no failure of the node: whoever executes it waits, or is cut off.

@@ -21,6 +21,9 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+/// A version of a flow, and the plan of one of its runs.
+type Pinned = (Arc<Flow>, Arc<Plan>);
+
 /// What a host is made of.
 pub struct Parts {
     /// Limits and times.
@@ -151,7 +154,7 @@ impl Host {
     }
 
     /// The module and the plan that a run is pinned to.
-    pub(super) async fn pinned(&self, run: &Run) -> Result<(Arc<Flow>, Arc<Plan>), Error> {
+    pub(super) async fn pinned(&self, run: &Run) -> Result<Pinned, Error> {
         let flow = match self.version(&run.flow, &run.digest).await {
             Ok(flow) => flow,
             Err(error) => return Err(Error::new(error.code(), format!("run {} waits: {error}", run.id))),
@@ -162,6 +165,16 @@ impl Host {
             (None, None) => return Err(Error::new(Code::STORE_CORRUPT, "the run's definition was not kept with it")),
         };
         Ok((flow, plan))
+    }
+
+    /// What calls back of a run that has ended: it needs nothing of the run's version, which may be gone.
+    pub(super) fn at_hand(&self, run: &Run) -> Result<Option<Pinned>, Error> {
+        let Some(flow) = self.loaded(&run.flow, &run.digest).or_else(|| self.flow(&run.flow)) else { return Ok(None) };
+        let plan = match &flow.plan {
+            Some(plan) => plan.clone(),
+            None => Arc::new(Plan::new((*flow.definition).clone()).map_err(Error::Definition)?),
+        };
+        Ok(Some((flow, plan)))
     }
 
     /// Whether the caller of this run gets the result without asking for it.

@@ -102,7 +102,8 @@ impl Host {
         if state.run().phase == Phase::Ended {
             return match state.callback_due() {
                 Some(_) => {
-                    let (flow, plan) = self.pinned(state.run()).await?;
+                    // Flows that share a store look after their own.
+                    let Some((flow, plan)) = self.at_hand(state.run())? else { return Ok(()) };
                     Live::new(self.clone(), flow, plan, state, false, Part::Helper).call_back().await;
                     Ok(())
                 }

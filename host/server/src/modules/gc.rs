@@ -7,9 +7,8 @@ use super::version::Version;
 use crate::{Error, Host};
 use faas_flow_core::{Digest, FlowName, Millis, Status};
 use faas_flow_store::{Check, RunEntry, RunQuery};
-use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What to keep.
@@ -49,10 +48,6 @@ pub struct Collected {
 
 /// How long the bytes of a version that was removed are looked for once more, should that have been broken off.
 const LOOKED_FOR: Duration = Duration::from_secs(24 * 3600);
-/// A callback that failed is tried again within this time: the longest wait between two tries, and a bit.
-const CALLS_BACK: Duration = Duration::from_secs(30 * 60);
-/// Runs that are read at a time.
-const AT_A_TIME: usize = 16;
 
 impl Host {
     /// The runs of a flow that are in flight, the newest first.
@@ -75,43 +70,14 @@ impl Host {
         Ok(runs)
     }
 
-    /// How many runs need each version of a flow: those in flight, and those that have ended and are to call back still.
-    async fn runs_that_need(&self, flow: &FlowName) -> Result<BTreeMap<Digest, Need>, Error> {
-        let (mut needs, mut known) = (BTreeMap::<Digest, Need>::new(), HashSet::new());
-        for entry in self.in_flight(flow).await? {
-            needs.entry(entry.digest).or_default().in_flight += 1;
-            known.insert(entry.run);
-        }
-        let soon = self.now() + CALLS_BACK.as_millis() as u64;
-        let due = self.state.due(soon, u32::MAX as usize).await?.into_iter().filter(|run| !known.contains(run));
-        let mut entries =
-            stream::iter(due.map(|run| async move { self.state.entry(&run).await })).buffer_unordered(AT_A_TIME);
-        while let Some(entry) = entries.next().await {
-            // Any other that has ended is due when it is to be forgotten.
-            let calls_back = |entry: &RunEntry| {
-                let forgotten = entry.ended.unwrap_or_default() + self.settings.history_ttl.as_millis() as u64;
-                entry.flow == *flow && (!entry.status.is_final() || entry.due.is_some_and(|due| due < forgotten))
-            };
-            if let Some(entry) = entry?.filter(calls_back) {
-                let need = needs.entry(entry.digest).or_default();
-                match entry.status.is_final() {
-                    true => need.calling_back += 1,
-                    // It began since.
-                    false => need.in_flight += 1,
-                }
-            }
-        }
-        Ok(needs)
-    }
-
-    /// Removes versions: never one that new runs may begin with, that a replica came with, that a run needs still, or that
-    /// `keep` names.
+    /// Removes versions: never one that new runs may begin with, that a replica came with, that a run in flight is pinned
+    /// to, or that `keep` names. Calling back when a run has ended needs none.
     pub async fn collect(&self, flow: &FlowName, keep: Keep) -> Result<Collected, Error> {
         self.loader()?;
         let keep = Keep { recent: keep.recent.max(Keep::LEAST), ..keep };
         let (stored, now) = (self.stored(flow), self.now());
         let ((active, revision), versions) = stored.all().await?;
-        let needs = self.runs_that_need(flow).await?;
+        let pinned = self.runs_in_flight(flow).await?;
         let mut collected = Collected::default();
         for (version, at) in versions {
             let digest = version.digest.clone();
@@ -121,7 +87,7 @@ impl Host {
                 }
                 continue;
             }
-            if let Some(why) = needed(&version, &active, needs.get(&digest), &keep, now) {
+            if let Some(why) = needed(&version, &active, &pinned, &keep, now) {
                 collected.kept.insert(digest, why);
                 continue;
             }
@@ -157,38 +123,28 @@ impl Host {
         }
         match stored.version(digest).await? {
             Some((version, at)) if version.removed.is_none() => {
-                let needs = self.runs_that_need(flow).await?;
-                Ok(!needs.contains_key(digest) && self.remove(flow, (version, at), revision).await?)
+                let pinned = self.runs_in_flight(flow).await?;
+                Ok(!pinned.contains_key(digest) && self.remove(flow, (version, at), revision).await?)
             }
             _ => Ok(true),
         }
     }
 }
 
-/// The runs that need a version.
-#[derive(Debug, Clone, Copy, Default)]
-struct Need {
-    in_flight: u64,
-    /// Ended, and to call back still.
-    calling_back: u64,
-}
-
 /// Why a version must stay.
-fn needed(version: &Version, active: &Active, need: Option<&Need>, keep: &Keep, now: Millis) -> Option<String> {
+fn needed(
+    version: &Version,
+    active: &Active,
+    pinned: &BTreeMap<Digest, u64>,
+    keep: &Keep,
+    now: Millis,
+) -> Option<String> {
     let digest = &version.digest;
     if active.in_service().any(|serves| serves == digest) {
         return Some("in service".to_owned());
     }
-    if let Some(Need { in_flight, calling_back }) = need {
-        let runs = |count: u64| format!("{count} run{}", if count == 1 { "" } else { "s" });
-        return Some(match in_flight {
-            0 => format!(
-                "{} of it ended and {} to call back",
-                runs(*calling_back),
-                if *calling_back == 1 { "is" } else { "are" }
-            ),
-            in_flight => format!("pinned by {} in flight", runs(*in_flight)),
-        });
+    if let Some(runs) = pinned.get(digest) {
+        return Some(format!("pinned by {runs} run{} in flight", if *runs == 1 { "" } else { "s" }));
     }
     if version.brought.is_some_and(|said| now.saturating_sub(said) < 3 * SAID.as_millis() as u64) {
         return Some(format!("a replica of the last {} min came with it", 3 * SAID.as_secs() / 60));
@@ -236,19 +192,16 @@ mod tests {
             active.activate(Digest::of(&[n]), Origin::Push, Why::Activated, By::new("me", "", at as u64).unwrap());
         }
         let keep = Keep { predecessors: 1, recent: Duration::from_millis(10), dry_run: false };
-        let why = |version: &Version, need: Option<Need>| {
-            needed(version, &active, need.as_ref(), &keep, 10_000_000).unwrap_or_default()
-        };
-        let of_runs = |in_flight, calling_back| Some(Need { in_flight, calling_back });
-        assert_eq!(why(&version(4, 0), None), "in service");
-        assert_eq!(why(&version(1, 0), of_runs(2, 1)), "pinned by 2 runs in flight");
-        assert_eq!(why(&version(1, 0), of_runs(0, 1)), "1 run of it ended and is to call back");
-        assert!(why(&version(3, 0), None).starts_with("one of the last 1"));
-        assert_eq!(why(&version(2, 0), None), "");
-        assert_eq!(why(&version(5, 0), None), "");
-        assert!(why(&version(5, 9_999_995), None).starts_with("pushed or in service"));
+        let pinned = BTreeMap::from([(Digest::of(&[1]), 2)]);
+        let why = |version: &Version| needed(version, &active, &pinned, &keep, 10_000_000).unwrap_or_default();
+        assert_eq!(why(&version(4, 0)), "in service");
+        assert_eq!(why(&version(1, 0)), "pinned by 2 runs in flight");
+        assert!(why(&version(3, 0)).starts_with("one of the last 1"));
+        assert_eq!(why(&version(2, 0)), "");
+        assert_eq!(why(&version(5, 0)), "");
+        assert!(why(&version(5, 9_999_995)).starts_with("pushed or in service"));
         let brought = |at| Version { brought: Some(at), ..version(2, 0) };
-        assert_eq!(why(&brought(9_000_000), None), "a replica of the last 30 min came with it");
-        assert_eq!(why(&brought(8_000_000), None), "");
+        assert_eq!(why(&brought(9_000_000)), "a replica of the last 30 min came with it");
+        assert_eq!(why(&brought(8_000_000)), "");
     }
 }
