@@ -5,6 +5,7 @@
 //! throughput. The processor time and the peak memory are those of the server's process alone, as the kernel counts
 //! them; the generator and the echo function share the machine with it.
 
+mod aim;
 mod cell;
 mod client;
 mod echo;
@@ -68,14 +69,18 @@ fn run(options: &Options) -> Result<()> {
     if options.swaps {
         return swap::measure(options, echo, time);
     }
+    if !options.json {
+        report::head();
+    }
     let mut rows = Vec::new();
     for store in &stores {
         for flow in &flows {
             for size in flow.sizes {
                 let measured = cell::measure(options, echo, store, flow, size, time)?;
                 for row in measured {
-                    if options.json {
-                        report::json(&row)?;
+                    match options.json {
+                        true => report::json(&row)?,
+                        false => report::line(&row),
                     }
                     rows.push(row);
                 }
@@ -83,7 +88,7 @@ fn run(options: &Options) -> Result<()> {
         }
     }
     if !options.json {
-        report::table(&rows);
+        report::foot(&rows);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is printed.
 
+use crate::aim;
 use crate::original::figures;
 use anyhow::Result;
 use serde::Serialize;
@@ -72,47 +73,52 @@ pub fn figures_of(figures: &[Figure], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// For people.
-pub fn table(rows: &[Row]) {
+/// For people: what the columns are.
+pub fn head() {
     println!(
-        "{:<5} {:<7} {:>6} {:>3} {:>9} {:>8} {:>8} {:>11} {:>8} │ {:>6} {:>6} {:>6}",
+        "{:<5} {:<7} {:>6} {:>3} {:>9} {:>8} {:>8} {:>11} {:>8} │ {:>6} {:>6} {:>6} │ aim",
         "flow", "store", "size", "at", "runs/s", "p50 ms", "p99 ms", "cpu ms/run", "rss MiB", "runs", "p50", "cpu"
     );
-    for row in rows {
-        print!(
-            "{:<5} {:<7} {:>6} {:>3} {:>9.0} {:>8.3} {:>8.3} {:>11.4} {:>8.1}",
-            row.flow,
-            row.store,
-            row.size,
-            row.concurrency,
-            row.runs_per_s,
-            row.p50_ms,
-            row.p99_ms,
-            row.cpu_ms_per_run,
-            row.rss_mib
-        );
-        match figures(row.flow, row.store, row.size) {
-            Some(original) if row.concurrency == 1 => {
-                println!(" │ {:>6} {:>6} {:>6}", "", times(original.p50_ms / row.p50_ms), "")
-            }
-            Some(original) => println!(
-                " │ {:>6} {:>6} {:>6}",
-                times(row.runs_per_s / original.runs_per_s),
-                "",
-                times(original.cpu_ms_per_run / row.cpu_ms_per_run)
-            ),
-            None => println!(),
+}
+
+/// For people: one row, beside the original's figures and what it is to reach.
+pub fn line(row: &Row) {
+    let [runs, p50, cpu] = match figures(row.flow, row.store, row.size) {
+        Some(original) if row.concurrency == 1 => [None, Some(original.p50_ms / row.p50_ms), None],
+        Some(original) => {
+            let cpu = original.cpu_ms_per_run / row.cpu_ms_per_run;
+            [Some(row.runs_per_s / original.runs_per_s), None, Some(cpu)]
         }
+        None => [None; 3],
     }
+    .map(|ratio| ratio.map_or_else(String::new, times));
+    let aim = aim::of(row).map_or_else(String::new, |aim| aim.to_string());
+    let line = format!(
+        "{:<5} {:<7} {:>6} {:>3} {:>9.0} {:>8.3} {:>8.3} {:>11.4} {:>8.1} │ {runs:>6} {p50:>6} {cpu:>6} │ {aim}",
+        row.flow,
+        row.store,
+        row.size,
+        row.concurrency,
+        row.runs_per_s,
+        row.p50_ms,
+        row.p99_ms,
+        row.cpu_ms_per_run,
+        row.rss_mib
+    );
+    println!("{}", line.trim_end());
+}
+
+/// For people: what all rows together say.
+pub fn foot(rows: &[Row]) {
     let median = |of: fn(&Row) -> f64| {
         let mut all: Vec<f64> = rows.iter().map(of).collect();
         all.sort_by(f64::total_cmp);
         all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
     };
+    let (ready, idle) = (median(|row| row.ready_ms), median(|row| row.idle_rss_mib));
+    let [ready_aim, idle_aim] = aim::of_server(ready, idle);
     println!(
-        "\nready in {:.0} ms with a warm cache, {:.1} MiB resident idle (medians)",
-        median(|row| row.ready_ms),
-        median(|row| row.idle_rss_mib)
+        "\nready in {ready:.0} ms with a warm cache: {ready_aim}; {idle:.1} MiB resident idle: {idle_aim} (medians)"
     );
     for row in rows.iter().filter(|row| row.concurrency == 1) {
         if let (Some(trip), Some(commits)) = (row.redis_round_trip_ms, row.redis_commits_per_run) {
@@ -126,7 +132,7 @@ pub fn table(rows: &[Row]) {
         }
     }
     println!(
-        "right of the line: how many times better than the original with Redis, or else in memory, which was not \
+        "right of the first line: how many times better than the original with Redis, or else in memory, which was not \
          measured here,\nbut on the same kind of machine (2 cores, x86-64) in November 2026; runs per second include the load \
          generator's share of it"
     );

@@ -194,7 +194,7 @@ fn exchange(address: SocketAddr, request: &str, body: &[u8], patience: Duration)
     let head = String::from_utf8_lossy(&answer);
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let headers = head.lines().filter_map(|line| line.split_once(": "));
-    let run = headers.filter(|(name, _)| name.eq_ignore_ascii_case("x-faas-flow-reqid")).map(|(_, id)| id.to_owned());
-    let run = run.last().unwrap_or_default();
+    let mut ids = headers.filter(|(name, _)| name.eq_ignore_ascii_case("x-faas-flow-reqid"));
+    let run = ids.next().map(|(_, id)| id.to_owned()).unwrap_or_default();
     Ok(Answer { status: status.with_context(|| format!("the answer begins with `{}`", head.trim()))?, run, body })
 }

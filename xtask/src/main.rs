@@ -104,7 +104,7 @@ fn run() -> anyhow::Result<()> {
         Task::Deploy { render: false } => deploy::check(&place),
         Task::Template => template::renew(&place),
         Task::Bench { arguments } => {
-            setup::wasm_target()?;
+            setup::for_bench(&place)?;
             let flows = modules::build_for_bench(&place)?;
             eprintln!("building the host for speed");
             let mut build = place.cargo("build");

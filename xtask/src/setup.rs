@@ -94,8 +94,16 @@ pub fn for_deploy(place: &Place) -> Result<()> {
     install(place, &[HELM, KUBECONFORM, KUSTOMIZE, COMPOSE, KUBERNETES_SCHEMAS, MONITOR_SCHEMAS])
 }
 
+/// Installs what the benchmark needs: what its flows and the host are compiled with, and Redis.
+pub fn for_bench(place: &Place) -> Result<()> {
+    wasm_target()?;
+    runtimes(place, &[])?;
+    let redis = program("redis-server", &["--version"]).quiet().is_none().then_some("redis-server");
+    debian(redis.as_slice())
+}
+
 /// Installs what building flows in Rust needs.
-pub fn wasm_target() -> Result<()> {
+fn wasm_target() -> Result<()> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let libraries = program(&rustc, &["--print", "target-libdir", "--target", TARGET]).quiet();
     if libraries.is_some_and(|libraries| Path::new(&libraries).is_dir()) {

@@ -1,0 +1,93 @@
+//! What the project aims at, beside what is measured.
+
+use crate::original::figures;
+use crate::report::Row;
+use std::fmt;
+
+/// Round trips of Redis that the median run of F2 is measured by: one for each of its ten nodes, and one for its start.
+const ROUND_TRIPS: f64 = 11.0;
+
+/// Something that a row is to reach.
+pub struct Aim {
+    what: String,
+    met: bool,
+}
+
+impl fmt::Display for Aim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.met { "✓" } else { "✗" }, self.what)
+    }
+}
+
+/// What this row is to reach, if it is to reach anything.
+pub fn of(row: &Row) -> Option<Aim> {
+    match row.concurrency {
+        1 => in_round_trips(row),
+        _ => in_times(row),
+    }
+}
+
+/// So many times the original's throughput.
+fn in_times(row: &Row) -> Option<Aim> {
+    let least = match (row.store, row.flow) {
+        ("memory", "F2") => 50.0,
+        ("redis", "F1") => 10.0,
+        ("redis", "F2") => 20.0,
+        ("redis", "F3" | "F4") => 30.0,
+        _ => return None,
+    };
+    let times = row.runs_per_s / figures(row.flow, row.store, row.size)?.runs_per_s;
+    Some(Aim { what: format!("{least:.0}× the runs/s"), met: times >= least })
+}
+
+/// Twice as long as the round trips of one commit per node take.
+fn in_round_trips(row: &Row) -> Option<Aim> {
+    let trip = row.redis_round_trip_ms.filter(|_| row.flow == "F2")?;
+    let most = 2.0 * ROUND_TRIPS * trip;
+    Some(Aim { what: format!("p50 ≤ {most:.3} ms, 2 × {ROUND_TRIPS:.0} round trips"), met: row.p50_ms <= most })
+}
+
+/// What all rows together are to reach: ready so soon, and so small.
+pub fn of_server(ready_ms: f64, idle_rss_mib: f64) -> [Aim; 2] {
+    [
+        Aim { what: "ready in under 100 ms".to_owned(), met: ready_ms < 100.0 },
+        Aim { what: "under 64 MiB resident idle".to_owned(), met: idle_rss_mib < 64.0 },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(flow: &'static str, store: &'static str, concurrency: usize) -> Row {
+        Row {
+            flow,
+            store,
+            size: 64,
+            concurrency,
+            runs_per_s: 5000.0,
+            p50_ms: 0.5,
+            p99_ms: 1.0,
+            cpu_ms_per_run: 0.3,
+            rss_mib: 40.0,
+            ready_ms: 20.0,
+            idle_rss_mib: 30.0,
+            redis_round_trip_ms: (store == "redis").then_some(0.02),
+            redis_commits_per_run: None,
+        }
+    }
+
+    fn said(row: &Row) -> Option<String> {
+        of(row).map(|aim| aim.to_string())
+    }
+
+    #[test]
+    fn aims_are_those_of_their_rows() {
+        assert_eq!(said(&row("F2", "memory", 16)).as_deref(), Some("✗ 50× the runs/s"));
+        assert_eq!(said(&row("F2", "redis", 16)).as_deref(), Some("✓ 20× the runs/s"));
+        assert_eq!(said(&row("F2", "redis", 1)).as_deref(), Some("✗ p50 ≤ 0.440 ms, 2 × 11 round trips"));
+        for none in [row("F1", "memory", 16), row("F2", "sqlite", 16), row("F3", "redis", 1), row("F7", "redis", 1)] {
+            assert_eq!(said(&none), None);
+        }
+    }
+}
