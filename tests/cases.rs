@@ -366,20 +366,28 @@ async fn instances_that_are_idle_make_room() {
 }
 
 #[tokio::test]
-async fn a_node_waits_for_instances_that_are_at_work_and_a_new_run_not_for_ever() {
+async fn a_call_that_is_under_way_keeps_no_instance() {
     let folder = TempDir::new().unwrap();
-    let server = Serve::flows(&["fixture", "greet"]).with("--guest-instances", "1").with("--room-wait", "100ms");
+    let server = Serve::flows(&["fixture", "greet"]).with("--guest-instances", "1");
     let server = server.function("step", gated(folder.path())).start();
-    // The node's own code and a call share it, so that its instance is at work meanwhile.
+    // The node's own code runs before the call and behind it.
     let id = server.post("/async-function/fixture?case=retried-call-in-a-node", "hi").await.id.expect("a request id");
     until("the call began", async || folder.path().join("begun").exists()).await;
+    assert_eq!(server.result("greet", "Ada").await.ok(), "Hello, Ada!");
+    std::fs::write(folder.path().join("gate"), "").unwrap();
+    assert_eq!(server.result_of("fixture", &id).await.ok(), "hi once done");
+}
+
+#[tokio::test]
+async fn a_node_waits_for_instances_that_are_at_work_and_a_new_run_not_for_ever() {
+    let server = Serve::flows(&["fixture", "greet"]).with("--guest-instances", "1").with("--room-wait", "1ms");
+    let server = server.with("--guest-timeout", "5s").start();
+    let busy = server.post("/async-function/fixture?case=modify-that-loops", "hi").await.id.expect("a request id");
+    until("the loop began", async || server.shown(&busy)["nodes"][0]["progress"] == "running").await;
     let refused = server.post("/function/fixture?case=one-branch", "hi").await.failed(503, "FF0018");
     assert!(refused.contains("1 is the most"), "{refused}");
     let greeted = server.post("/async-function/greet", "Ada").await.id.expect("a request id");
-    until("the node is at work", async || server.shown(&greeted)["nodes"][0]["progress"] == "running").await;
-    assert_eq!(server.get(&format!("/function/greet/flow/{greeted}/result")).await.status, 202);
-    std::fs::write(folder.path().join("gate"), "").unwrap();
-    assert_eq!(server.result_of("fixture", &id).await.ok(), "hi once done");
+    server.result_of("fixture", &busy).await.failed(500, "FF0007");
     assert_eq!(server.result_of("greet", &greeted).await.ok(), "Hello, Ada!");
     assert_eq!(server.shown(&greeted)["nodes"][0]["attempts"].as_array().unwrap().len(), 1, "waiting is no try");
 }
@@ -439,6 +447,15 @@ async fn values_last_as_long_as_the_run() {
     let large = "x".repeat(100 * 1024);
     let result = fixture().result("fixture?case=values", large.clone()).await.ok();
     assert_eq!(result, format!("{large} true"));
+}
+
+#[tokio::test]
+async fn a_node_sees_its_own_values_at_once() {
+    gives("own-values", "in called true").await;
+    let server = fixture();
+    // A run that is stored from its beginning.
+    let request = server.request("/function/fixture?case=own-values", "in").header("X-Faas-Flow-Reqid", "stored");
+    assert_eq!(server.send(request.header("X-Faas-Flow-Wait", "60s")).await.ok(), "in called true");
 }
 
 #[tokio::test]

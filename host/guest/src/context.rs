@@ -61,11 +61,13 @@ pub struct CallContext {
     pub state: Status,
     /// The node's inputs by predecessor in declared order, before any aggregator.
     pub inputs: Vec<(String, Bytes)>,
+    /// What earlier calls of the node have set, or deleted: none. One entry per key.
+    pub values: Vec<(String, Option<Bytes>)>,
 }
 
 impl Default for CallContext {
     fn default() -> Self {
-        Self { node: String::new(), state: Status::Running, inputs: Vec::new() }
+        Self { node: String::new(), state: Status::Running, inputs: Vec::new(), values: Vec::new() }
     }
 }
 
@@ -80,7 +82,7 @@ pub trait RunContext: Send + Sync {
     fn query(&self, name: &str) -> Vec<String>;
     /// The values of a header of that request, in order; names are compared without regard to case.
     fn header(&self, name: &str) -> Vec<String>;
-    /// A value that a committed node of this run has set. The instance's own changes are not asked for here.
+    /// A value that a committed node of this run has set. The node's own changes are not asked for here.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String>;
     /// Writes a line to the host's log.
     fn log(&self, node: &str, level: Level, message: &str);

@@ -63,12 +63,13 @@ impl Instance {
         }
     }
 
-    /// Says what `context` answers from now on, and forgets the changes so far.
+    /// Says what `context` answers from now on; changes so far that the call does not bring along are forgotten.
     pub fn enter(&mut self, call: CallContext) {
         self.store.data_mut().enter(call);
     }
 
-    /// The values that the flow's code has set (or deleted: none) since `enter`: the last of each key.
+    /// The values that the flow's code has set (or deleted: none), those that it entered with included: the last of each
+    /// key.
     pub fn take_changes(&mut self) -> Vec<(String, Option<Bytes>)> {
         std::mem::take(&mut self.store.data_mut().changes)
     }

@@ -15,7 +15,7 @@ const LOG_LINE: usize = 16 << 10;
 pub(crate) struct State {
     pub(crate) run: Arc<dyn RunContext>,
     pub(crate) call: CallContext,
-    /// Set and deleted values since the instance entered the node, one entry per key.
+    /// What the node has set and deleted so far, one entry per key.
     pub(crate) changes: Vec<(String, Option<Bytes>)>,
     changed_bytes: usize,
     output_bytes: usize,
@@ -43,10 +43,11 @@ impl State {
         }
     }
 
-    pub(crate) fn enter(&mut self, call: CallContext) {
+    pub(crate) fn enter(&mut self, mut call: CallContext) {
+        self.changes = std::mem::take(&mut call.values);
+        let size = |(key, value): &(String, Option<Bytes>)| key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.changed_bytes = self.changes.iter().map(size).sum();
         self.call = call;
-        self.changes.clear();
-        self.changed_bytes = 0;
     }
 
     fn read(&mut self) {

@@ -206,6 +206,9 @@ async fn changes_are_those_since_the_node_was_entered() {
     instance.modify("n", Bytes::from_static(b"1")).await.unwrap();
     instance.modify("n", Bytes::from_static(b"2")).await.unwrap();
     assert_eq!(instance.take_changes(), [("no".to_owned(), Some(Bytes::from_static(b"2")))]);
+    let values = vec![("earlier".to_owned(), None)];
+    instance.enter(CallContext { values: values.clone(), ..CallContext::default() });
+    assert_eq!(instance.take_changes(), values, "those of earlier calls of the node count too");
     instance.enter(CallContext::default());
     assert_eq!(instance.take_changes(), []);
 }

@@ -132,7 +132,7 @@ impl Live {
             Task::Finally { verdict, .. } => *verdict,
             _ => Status::Running,
         };
-        let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new() };
+        let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new(), values: Vec::new() };
         let (instance, changes, documents, suspended) = Default::default();
         let mut attempt = Try { live: self, work, span, instance, context, changes, documents, suspended, after: None };
         let outcome = attempt.outcome().await;
@@ -324,22 +324,32 @@ impl Try<'_> {
     /// An instance that knows this node: the one at hand, unless an earlier call crashed it, an idle one of this run, or a
     /// fresh one.
     pub(super) async fn instance(&mut self) -> Result<&mut Instance, Failure> {
-        let mut instance = match self.instance.take().filter(Instance::usable) {
+        let mut instance = match self.at_hand() {
             Some(instance) => instance,
             None => self.live.take_instance().await?,
         };
-        // What earlier calls of this node changed is taken before the context is entered anew.
-        self.changes.extend(instance.take_changes());
-        instance.enter(self.context.clone());
+        // A node sees its own changes at once, whichever instance made them.
+        instance.enter(CallContext { values: self.changes.clone(), ..self.context.clone() });
         Ok(self.instance.insert(instance))
+    }
+
+    /// The instance at hand, unless a call crashed it, without what the node's code changed in it.
+    fn at_hand(&mut self) -> Option<Instance> {
+        let mut instance = self.instance.take().filter(Instance::usable)?;
+        self.changes = instance.take_changes();
+        Some(instance)
+    }
+
+    /// Needs no instance for a while: another node of the run may have it, or another run its room.
+    pub(super) fn rest(&mut self) {
+        if let Some(instance) = self.at_hand() {
+            self.live.give_back(instance);
+        }
     }
 
     /// Gives the instance back, and yields what the node's code changed.
     fn finish(mut self, succeeded: bool) -> Vec<(String, Option<Bytes>)> {
-        if let Some(mut instance) = self.instance.take().filter(Instance::usable) {
-            self.changes.extend(instance.take_changes());
-            self.live.give_back(instance);
-        }
+        self.rest();
         if succeeded { self.changes } else { Vec::new() }
     }
 }

@@ -67,6 +67,7 @@ impl Try<'_> {
             request = self.instance().await.map_err(plain)?.prepare(prepare, request).await.map_err(plain)?;
         }
         let (begun, asked) = (SystemTime::now(), Asked::new(index, call, apply, &request));
+        self.rest();
         let limit = call.timeout_ms.map_or(self.live.host.settings.call_timeout, Duration::from_millis);
         let sent = async {
             match apply {
