@@ -160,10 +160,15 @@ impl Live {
     }
 
     /// Stores a new run, with its first node claimed, and executes it.
-    pub(super) async fn begin(self: &Arc<Self>, effects: Vec<Effect>, documents: Documents) -> Result<(), Error> {
+    /// Nobody may have seen it before, so it comes locked.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        effects: Vec<Effect>,
+        documents: Documents,
+    ) -> Result<(), Error> {
         self.show(|| Step::Started);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(documents.iter().cloned());
-        let mut inner = self.lock().await;
         let mut works = Vec::new();
         for effect in effects {
             if let Effect::Dispatch(path) = effect {
@@ -171,9 +176,15 @@ impl Live {
             }
         }
         self.fill(&mut inner, &mut works);
-        match self.commit(&mut inner, documents).await {
+        let begun = self.commit(&mut inner, documents).await;
+        inner.unsaved = Unsaved::default();
+        if begun.is_err() {
+            // Its caller is told so: whoever waits for the lock is not to begin it after all.
+            inner.running.clear();
+            self.break_off(&mut inner);
+        }
+        match begun {
             Ok(_) => {
-                inner.unsaved = Unsaved::default();
                 self.send(&mut inner);
                 drop(inner);
                 self.spawn(works);

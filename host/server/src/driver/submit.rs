@@ -109,6 +109,7 @@ impl Host {
         };
         let (state, effects) = RunState::start(&plan, start);
         let live = Live::new(self.clone(), flow, plan, state, deferred, Part::Keeper);
+        let inner = live.lock().await;
         {
             let mut runs = self.runs();
             if runs.len() >= self.settings.max_runs {
@@ -120,10 +121,7 @@ impl Host {
             }
             runs.insert(id.clone(), live.clone());
         }
-        if let Err(error) = live.begin(effects, documents).await {
-            self.runs().remove(&id);
-            return Err(error);
-        }
+        live.begin(inner, effects, documents).await?;
         self.counters.run_begun();
         Ok(Submitted { id, live })
     }
