@@ -49,7 +49,10 @@ struct Consul {
 }
 
 pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
-    address.knows(&["prefix", "token", "dc", "timeout_ms"])?;
+    address.knows(match address.scheme {
+        "consuls" => &["prefix", "token", "dc", "timeout_ms", "ca"],
+        _ => &["prefix", "token", "dc", "timeout_ms"],
+    })?;
     let prefix = address.text("prefix").unwrap_or_else(|| "faas-flow/".into());
     let valid = |c: char| c.is_ascii_alphanumeric() || ",-_/".contains(c);
     if prefix.starts_with('/') || !prefix.chars().all(valid) {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 ///   - `prefix=faas-flow/`: what all keys begin with.
 ///   - `token=ID` (default: `CONSUL_HTTP_TOKEN`): the ACL token.
 ///   - `dc=NAME` (default: the agent's): the datacenter.
+///   - `ca=PATH`: a PEM file with the certificates to trust, besides the system's; TLS only.
 ///   - `timeout_ms=5000`: how long to wait for an answer.
 /// - `etcd://HOST:PORT,HOST:PORT`, or `etcds://` for TLS, with `USER:PASSWORD@` before the hosts if need be: in etcd, 3.4
 ///   or later. Options:

@@ -5,7 +5,7 @@ use crate::address::Address;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Certificate, Client, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -147,12 +147,15 @@ impl Agent {
             token.set_sensitive(true);
             headers.insert("x-consul-token", token);
         }
-        let client = Client::builder()
+        let mut client = Client::builder()
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
-            .timeout(timeout)
-            .build();
+            .timeout(timeout);
+        for certificate in authorities(address)? {
+            client = client.add_root_certificate(certificate);
+        }
+        let client = client.build();
         let place = format!("{}://{}", address.scheme, address.place);
         let client = client.map_err(|error| unavailable(&place, told(&error)))?;
         Ok(Self { client, base, place, query, timeout })
@@ -254,6 +257,19 @@ impl Agent {
             StatusCode::OK | StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok((status, body)),
             _ => Err(self.unavailable(format!("it says {status}: {}", said()))),
         }
+    }
+}
+
+/// The certificates to trust besides the system's.
+fn authorities(address: &Address<'_>) -> Result<Vec<Certificate>, StoreError> {
+    let Some(path) = address.text("ca") else { return Ok(Vec::new()) };
+    let bad =
+        |reason: String| address.bad(format!("ca must be a file of PEM certificates, and {path} is none: {reason}"));
+    let pem = std::fs::read(&path).map_err(|error| bad(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| bad(told(&error)))?;
+    match certificates.is_empty() {
+        true => Err(bad("it has no certificate".to_owned())),
+        false => Ok(certificates),
     }
 }
 

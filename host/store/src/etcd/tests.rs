@@ -267,6 +267,22 @@ async fn users_are_known_by_their_passwords() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_conforms_and_both_sides_show_who_they_are() {
+    let server = Server::start_secure().await;
+    let (cert, key) = (server.file("cert.pem"), server.file("key.pem"));
+    let shown = format!("?ca={cert}&cert={cert}&key={key}");
+    // A server that has just begun may take a while.
+    server.open(&shown).await;
+    conformance::state_store(|| async { open_state(&server.url(&shown)).await.unwrap() }).await;
+    let plain = format!("etcd://{}", server.host());
+    for refused in [server.url(&format!("?ca={cert}")), server.url(&format!("?cert={cert}&key={key}")), plain] {
+        let mark = if refused.contains('?') { '&' } else { '?' };
+        let error = open_state(&format!("{refused}{mark}timeout_ms=2000")).await.err().unwrap();
+        assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{refused}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn an_address_that_names_no_servers_is_refused() {
     for url in ["etcd", "etcd://", "etcd://a,", "etcd://a/b", "etcd://a?ca=x", "etcds://a?cert=x", "etcd://a b"] {

@@ -1,4 +1,6 @@
 mod server;
+#[path = "../../tests/tls/mod.rs"]
+mod tls;
 
 use crate::{DataKey, DataStore, StoreError, conformance, open_data};
 use bytes::Bytes;
@@ -25,6 +27,20 @@ async fn conforms() {
         let url = server.url(place, "");
         conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_conforms_and_trusts_only_its_authority() {
+    let server = Server::start().await;
+    let front = tls::Front::before(server.address).await;
+    let url = |options: &str| {
+        let url = server.url("bucket", &format!("&attempts=1{options}"));
+        url.replace(&format!("http://{}", server.address), &format!("https://127.0.0.1:{}", front.port))
+    };
+    let trusted = url(&format!("&ca={}", front.authority()));
+    conformance::data_store(|| async { open_data(&trusted).await.unwrap() }).await;
+    let error = refused(&url("")).await;
+    assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod server;
+#[path = "../tls/mod.rs"]
+mod tls;
 
 use bytes::Bytes;
 use faas_flow_core::{Code, Digest, FlowName, RunId, Status};
@@ -342,6 +344,21 @@ async fn the_token_may_come_from_the_environment() {
     again.args(["--exact", "the_token_may_come_from_the_environment"]);
     let output = again.env(SERVER, server.url("")).env("CONSUL_HTTP_TOKEN", "s3cr3t").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_conforms_and_trusts_only_its_authority() {
+    let server = Server::start();
+    let front = tls::Front::before(server.address()).await;
+    let url = format!("consuls://127.0.0.1:{}?timeout_ms=20000", front.port);
+    let trusted = format!("{url}&ca={}", front.authority());
+    conformance::state_store(|| async { open_state(&trusted).await.unwrap() }).await;
+    let error = open_state(&url).await.err().unwrap();
+    assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
+    for bad in ["/nowhere", "Cargo.toml"] {
+        let error = open_state(&format!("{url}&ca={bad}")).await.err().unwrap();
+        assert_eq!(error.code(), Code::BAD_STORE_URL, "{error}");
+    }
 }
 
 #[tokio::test]

@@ -112,6 +112,10 @@ impl Server {
         }
     }
 
+    pub fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     pub fn url(&self, options: &str) -> String {
         format!("consul://127.0.0.1:{}{options}", self.port)
     }

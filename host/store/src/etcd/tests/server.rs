@@ -12,33 +12,56 @@ pub(super) struct Server {
     child: Child,
     command: Command,
     port: u16,
-    _data: TempDir,
+    secure: bool,
+    data: TempDir,
 }
 
 impl Server {
     pub(super) async fn start(options: &[&str]) -> Self {
+        Self::start_with("http", options).await
+    }
+
+    /// One that takes TLS only, and only from those who show a certificate: its own, `cert.pem`, is the authority of all.
+    pub(super) async fn start_secure() -> Self {
+        Self::start_with("https", &[]).await
+    }
+
+    async fn start_with(scheme: &str, options: &[&str]) -> Self {
         // Another process may take a port between its choice and its use.
         for _ in 0..5 {
-            if let Some(server) = Self::try_start(options).await {
+            if let Some(server) = Self::try_start(scheme, options).await {
                 return server;
             }
         }
         panic!("etcd does not start");
     }
 
-    async fn try_start(options: &[&str]) -> Option<Self> {
+    async fn try_start(scheme: &str, options: &[&str]) -> Option<Self> {
         let [client, peer] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let [port, peer] = [client, peer].map(|listener| listener.local_addr().unwrap().port());
         let data = tempfile::tempdir().unwrap();
-        let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
+        let secure = scheme == "https";
+        let (client, peer) = (format!("{scheme}://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
         let mut command = Command::new("etcd");
         // Nobody cuts the power here, and a disk that others use makes each fsync take as long as it likes.
-        command.arg("--data-dir").arg(data.path()).args(["--unsafe-no-fsync", "--log-level=error"]).args(options);
+        command
+            .arg("--data-dir")
+            .arg(data.path().join("data"))
+            .args(["--unsafe-no-fsync", "--log-level=error"])
+            .args(options);
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.arg(format!("--initial-cluster=default={peer}")).stdout(Stdio::null()).stderr(Stdio::null());
+        if secure {
+            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+            let [cert, key] = ["cert.pem", "key.pem"].map(|name| data.path().join(name));
+            std::fs::write(&cert, made.cert.pem()).unwrap();
+            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            command.arg("--cert-file").arg(&cert).arg("--key-file").arg(&key);
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(&cert);
+        }
         let child = command.spawn().expect("there is no etcd: install it with `cargo xtask setup`");
-        let mut server = Self { child, command, port, _data: data };
+        let mut server = Self { child, command, port, secure, data };
         server.is_up().await.then_some(server)
     }
 
@@ -60,7 +83,12 @@ impl Server {
     }
 
     pub(super) fn url(&self, options: &str) -> String {
-        format!("etcd://{}{options}", self.host())
+        format!("{}://{}{options}", if self.secure { "etcds" } else { "etcd" }, self.host())
+    }
+
+    /// A file of a server that takes TLS.
+    pub(super) fn file(&self, name: &str) -> String {
+        self.data.path().join(name).display().to_string()
     }
 
     /// Opens a store. A server that has just begun, on a busy machine, may take longer than a test's own timeout.
