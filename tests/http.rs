@@ -4,14 +4,19 @@
 mod harness;
 
 use faas_flow_core::{FlowName, RunId};
+use faas_flow_guest::{Guests, Limits};
 use faas_flow_host::events::{Event, Keys, SIGNATURE, Signed, TIME};
+use faas_flow_host::{Functions, Guards, Host, Http, Parts, Settings, function_router, load_flow};
+use faas_flow_store::{open_data, open_state};
 use harness::{Answer, Serve, Server, metric, script};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 const CHAIN: &str = "/function/async-chain";
 const SECRET: &str = "the secret of these tests";
@@ -368,4 +373,27 @@ async fn the_host_says_how_it_is() {
     assert_eq!(openapi["openapi"], "3.1.0");
     assert!(metric(&server, "faas_flow_requests_total{status=\"2xx\"}").await >= 3);
     assert_eq!(metric(&server, "faas_flow_requests_total{status=\"4xx\"}").await, 1);
+}
+
+#[tokio::test]
+async fn a_replica_that_drains_takes_nothing_and_says_to_come_again() {
+    let limits = Limits { tick: Duration::from_secs(3600), ..Limits::default() };
+    let guests = Arc::new(Guests::new(limits, None).unwrap());
+    let name = FlowName::new("sync-chain").unwrap();
+    let flow = load_flow(guests, &harness::module("sync-chain"), Some(name.clone())).await.unwrap();
+    let settings = Settings::default();
+    let (state, data) = (open_state("memory").await.unwrap(), open_data("memory").await.unwrap());
+    let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings).unwrap()));
+    let host = Host::new(Parts::new(settings, state, data, functions));
+    host.deploy(flow);
+    assert_eq!(host.drain(Duration::ZERO, Duration::ZERO).await, 0);
+    let replica = function_router(host, name, Guards::default());
+    let event = r#"{"run":"r","path":"sync"}"#;
+    for (path, body) in [("/", "hi"), ("/flow/r/forward", event)] {
+        let request = axum::extract::Request::post(path).body(axum::body::Body::from(body)).unwrap();
+        let answer = replica.clone().oneshot(request).await.unwrap();
+        let header = |name: &str| answer.headers()[name].to_str().unwrap();
+        let said = (answer.status().as_u16(), header("x-faas-flow-error"), header("retry-after"));
+        assert_eq!(said, (503, "FF0227", "1"), "{path}");
+    }
 }

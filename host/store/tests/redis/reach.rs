@@ -32,7 +32,7 @@ async fn tls_conforms_and_trusts_only_its_authority() {
     for more in ["".to_owned(), format!("&cert={cert}&key={key}")] {
         let url = format!("rediss://127.0.0.1:{}?ca={cert}{more}", server.port());
         conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
-        open_state(&url).await.unwrap();
+        conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
     }
     for (scheme, options) in [("rediss", ""), ("redis", "")] {
         let url = format!("{scheme}://127.0.0.1:{}?timeout_ms=300{options}", server.port());
@@ -56,6 +56,8 @@ async fn sentinels_lead_to_the_next_master() {
         vec![file]
     });
     let url = format!("redis+sentinel://127.0.0.1:{}?master=flows&timeout_ms=3000", sentinel.port());
+    conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
+    conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
     let (store, r) = (open_state(&url).await.unwrap(), run("r"));
     store.commit(&r, everything(&r, 0)).await.unwrap();
     let patience = Instant::now() + Duration::from_secs(60);
@@ -68,9 +70,11 @@ async fn sentinels_lead_to_the_next_master() {
     {
         assert!(Instant::now() < patience, "the replica does not follow: {}", sentinel.log());
     }
-    // A write after the replica has come, so that it is one that `WAIT` waits for.
     store.commit(&r, everything(&r, 1)).await.unwrap();
-    let _: u64 = redis::cmd("WAIT").arg(1).arg(5000).query(&mut raw(&master)).unwrap();
+    // `WAIT` waits for the writes of its own connection, and with them for all before.
+    let mut connection = raw(&master);
+    redis::cmd("SET").arg("mark").arg(1).exec(&mut connection).unwrap();
+    assert_eq!(redis::cmd("WAIT").arg(1).arg(20_000).query::<u64>(&mut connection).unwrap(), 1);
 
     master.kill();
     loop {
