@@ -12,7 +12,7 @@ mod swaps;
 mod world;
 
 pub use swaps::{Versions, swaps};
-pub use world::{EventFault, Fault, Faults};
+pub use world::{EventFault, Fault, Faults, Weather};
 
 use anyhow::{Context, Result, bail};
 use axum::body::{Body, to_bytes};
@@ -21,16 +21,19 @@ use bytes::Bytes;
 use faas_flow_core::{FlowName, RunId, Status};
 use faas_flow_guest::{Guests, Limits};
 use faas_flow_host::{Dispatch, Flow, Host, Settings, load_flow};
+use faas_flow_store::RunQuery;
+use network::HOOK;
 use operators::Operators;
 use replica::{Cluster, Common};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use world::World;
 
-/// What a run is of: a flow with a query and a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a run is of: a flow with a query and a body, and what else its caller asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Job {
     /// The flow's module.
     pub flow: &'static str,
@@ -38,14 +41,64 @@ pub struct Job {
     pub query: &'static str,
     /// The request's body.
     pub body: &'static str,
+    /// What else.
+    pub asks: Asks,
+}
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asks {
+    /// The result, later, under an id of its own.
+    Later,
+    /// The result, for which it waits; if it gets none, it asks again. The host makes up the id.
+    Now,
+    /// To be told.
+    Callback,
+    /// That this node is run again, once the run has ended.
+    Again(&'static str),
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}?{} with {} bytes, {:?}", self.flow, self.query, self.body.len(), self.asks)
+    }
 }
 
 const fn job(flow: &'static str, query: &'static str, body: &'static str) -> Job {
-    Job { flow, query, body }
+    Job { flow, query, body, asks: Asks::Later }
 }
 
-/// Every construct, alone and nested.
-pub const JOBS: [Job; 20] = [
+impl Job {
+    const fn asks(self, asks: Asks) -> Self {
+        Self { asks, ..self }
+    }
+}
+
+/// Too large to stand in a document beside others.
+const LARGE: &str = match std::str::from_utf8(&[b'x'; 3000]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
+const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
+    {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
+
+/// Every example, and every construct, alone and nested.
+pub const JOBS: [Job; 33] = [
+    job("greet", "", "Ada"),
+    job("greet-js", "", "Ada"),
+    job("greet-python", "", "Ada"),
+    job("flights", "", FLIGHTS),
+    job("async-chain", "", LARGE),
+    job("fixture", "case=values", LARGE),
+    job("greet", "", "Ada").asks(Asks::Now),
+    job("sync-chain", "", "hi").asks(Asks::Now),
+    // So long that it is stored before its end.
+    job("fixture", "case=retried-call", "busy").asks(Asks::Now),
+    job("async-chain", "", "hi").asks(Asks::Callback),
+    job("fixture", "case=failure-not-answered", "in").asks(Asks::Callback),
+    job("async-chain", "", "hi").asks(Asks::Again("n2")),
+    job("fixture", "case=items", "abc").asks(Asks::Again("F")),
     job("sync-chain", "", "hi"),
     job("async-chain", "", "hi"),
     job("parallel-branching", "", "hi"),
@@ -101,8 +154,7 @@ impl Flows {
         let limits = Limits { tick: Duration::from_secs(3600), ..Limits::default() };
         let guests = Arc::new(Guests::new(limits, Some(cache.join("faas-flow/compiled")))?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut names: Vec<&str> = JOBS.iter().map(|job| job.flow).collect();
-        names.dedup();
+        let names: BTreeSet<&str> = JOBS.iter().map(|job| job.flow).collect();
         let flows = names.into_iter().map(|name| {
             let path = modules.join(name).with_extension("wasm");
             let flow = runtime.block_on(load_flow(guests.clone(), &path, Some(FlowName::new(name)?)));
@@ -117,7 +169,7 @@ impl Flows {
         if let Some(end) = known().get(&job) {
             return Ok(end.clone());
         }
-        let end = single(self, job, DELAYS[0], Faults::None)?.ends.into_iter().next().context("a job has an end")?;
+        let end = single(self, job, HOWS[0], Faults::None)?.ends.into_iter().next().context("a job has an end")?;
         known().insert(job, end.clone());
         Ok(end)
     }
@@ -146,12 +198,19 @@ pub fn seed(flows: &Flows, seed: u64, only: Option<&str>) -> Result<Outcome> {
         commit_delay: rng.choice(DELAYS).unwrap_or_default(),
         ..Settings::default()
     };
+    // So small that payloads go to the data store.
+    let inline_limit = if rng.u8(..4) == 0 { 1 } else { settings.inline_limit };
+    let settings = Settings { inline_limit, ..settings };
     let faults = Faults::Chance(rng.u32(8..80));
     let deaths = rng.u32(..5);
+    let usual = Weather::default().slow;
+    // Now and then the store is slower than a lease.
+    let slow = if rng.u8(..12) == 0 { settings.lease.mul_f32(rng.f32()) } else { usual };
+    let weather = Weather { slow, crashes: rng.u32(..4) };
     let stops = Some(rng.usize(..jobs.len() * 4)).filter(|run| *run < jobs.len());
     let operators = Operators { pauses: rng.u32(..4).saturating_sub(1), stops };
     let right = jobs.iter().map(|job| flows.right(*job)).collect::<Result<Vec<_>>>()?;
-    let mut outcome = simulate(flows, &jobs, settings, faults, deaths, operators, seed)?;
+    let mut outcome = simulate(flows, &jobs, settings, (faults, weather), deaths, operators, seed)?;
     for (number, ((end, right), job)) in outcome.ends.iter().zip(right).zip(jobs).enumerate() {
         let stopped = operators.stops == Some(number) && end.starts_with("stopped");
         if *end != right && !stopped {
@@ -161,17 +220,48 @@ pub fn seed(flows: &Flows, seed: u64, only: Option<&str>) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// How replicas are set up for a single run.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// How long what the flow's own code did may wait to be committed.
+    pub commit_delay: Duration,
+    /// Where work goes.
+    pub dispatch: Dispatch,
+    /// Larger payloads go to the data store.
+    pub inline_limit: usize,
+    /// Odd: the queue is that of the Community Edition; even: that of Pro.
+    pub seed: u64,
+}
+
+/// All work in place as far as there is room, each node with a commit; the same with as few commits as there may be, and
+/// all data in its store; all work through the queue.
+pub const HOWS: [How; 3] = [
+    How { commit_delay: DELAYS[0], dispatch: Dispatch::Auto, inline_limit: 32 << 10, seed: 1 },
+    How { commit_delay: DELAYS[1], dispatch: Dispatch::Auto, inline_limit: 1, seed: 3 },
+    How { commit_delay: DELAYS[1], dispatch: Dispatch::Gateway, inline_limit: 32 << 10, seed: 2 },
+];
+
 /// Simulates one run of a job, with at most one fault.
-pub fn single(flows: &Flows, job: Job, commit_delay: Duration, faults: Faults) -> Result<Outcome> {
-    let settings = Settings { run_nodes: 3, lease: Duration::from_secs(3), commit_delay, ..Settings::default() };
-    simulate(flows, &[job], settings, faults, 0, Operators::default(), 1)
+pub fn single(flows: &Flows, job: Job, how: How, faults: Faults) -> Result<Outcome> {
+    let How { commit_delay, dispatch, inline_limit, seed } = how;
+    let lease = Duration::from_secs(3);
+    let settings = Settings { run_nodes: 3, lease, commit_delay, dispatch, inline_limit, ..Settings::default() };
+    simulate(flows, &[job], settings, (faults, Weather::default()), 0, Operators::default(), seed)
+}
+
+/// A run that somebody asked for.
+enum Begun {
+    /// Under this id.
+    Run(RunId),
+    /// By waiting for its result.
+    Asked(JoinHandle<Result<String>>),
 }
 
 fn simulate(
     flows: &Flows,
     jobs: &[Job],
     settings: Settings,
-    faults: Faults,
+    (faults, weather): (Faults, Weather),
     deaths: u32,
     operators: Operators,
     seed: u64,
@@ -179,36 +269,92 @@ fn simulate(
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     runtime.block_on(async {
-        let world = Arc::new(World::new(seed, faults));
+        let world = Arc::new(World::new(seed, faults, weather));
         let flows = (flows.0.clone(), None);
         let common = Common::new(world.clone(), settings, flows, seed, faults != Faults::None).await?;
         let cluster = Cluster::start(common);
         let mut wrong = Vec::new();
         let storm = tokio::spawn(cluster.clone().storm(deaths, STORM));
+        if weather.crashes > 0 {
+            tokio::spawn(cluster.clone().look_after());
+        }
         let mut runs = Vec::new();
         for (number, job) in jobs.iter().enumerate() {
-            runs.push((begin(&cluster, *job, number).await?, *job));
+            let begun = match job.asks {
+                Asks::Now => Begun::Asked(tokio::spawn(ask_now(cluster.clone(), *job))),
+                _ => Begun::Run(begin(&cluster, *job, number).await?),
+            };
+            runs.push((begun, *job));
         }
-        operators.work(&cluster, &runs).await?;
+        let ids: Vec<(Option<RunId>, Job)> = runs.iter().map(|(begun, job)| (begun.id().cloned(), *job)).collect();
+        operators.work(&cluster, &ids).await?;
         if faults != Faults::None && deaths > 0 {
             storm.await?;
         }
         world.calm_down();
         cluster.revive();
         let mut ends = Vec::new();
-        for (run, job) in &runs {
-            match end(&cluster, run, *job).await? {
-                Some(ended) => ends.push(ended),
-                None => {
-                    ends.push("nothing".to_owned());
-                    wrong.push(format!("run {run} ({job:?}) did not end"));
-                }
-            }
+        for (number, (begun, job)) in runs.into_iter().enumerate() {
+            let ended = match begun {
+                Begun::Run(run) => end(&cluster, &run, job).await?,
+                Begun::Asked(answer) => tokio::time::timeout(PATIENCE, answer).await.ok().transpose()?.transpose()?,
+            };
+            ends.push(ended.unwrap_or_else(|| {
+                wrong.push(format!("run number {number} ({job:?}) did not end"));
+                "nothing".to_owned()
+            }));
         }
+        wrong.extend(left(&cluster).await?);
         cluster.end();
         wrong.extend(world.violations());
         Ok(Outcome { wrong, steps: world.steps(), events: world.events(), trace: world.trace(), ends })
     })
+}
+
+impl Begun {
+    fn id(&self) -> Option<&RunId> {
+        match self {
+            Begun::Run(run) => Some(run),
+            Begun::Asked(_) => None,
+        }
+    }
+}
+
+/// Asks until an answer comes, as a caller does who waits for the result.
+async fn ask_now(cluster: Arc<Cluster>, job: Job) -> Result<String> {
+    loop {
+        let request = Request::post(format!("/function/{}?{}", job.flow, job.query)).body(Body::from(job.body))?;
+        let answer = tokio::time::timeout(Duration::from_secs(60), cluster.send(request)).await;
+        if let Ok(Some(answer)) = answer {
+            let (parts, body) = answer.into_parts();
+            let body = to_bytes(body, 1 << 20).await?;
+            let state = parts.headers.get("x-faas-flow-state").and_then(|state| state.to_str().ok());
+            let said = format!("{}: {}", state.unwrap_or("no state"), String::from_utf8_lossy(&body));
+            cluster.world().note(format_args!("somebody who waits hears {} {said}", parts.status));
+            // The result may be there, and not to be had at the moment.
+            let none = [StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE];
+            if state.is_some() && !none.contains(&parts.status) {
+                return Ok(said);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// What is wrong with what is left in the store: every run in it has ended, though its caller may have gone away.
+async fn left(cluster: &Arc<Cluster>) -> Result<Option<String>> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let all = cluster.truth().runs(&RunQuery { flow: None, status: None, limit: usize::MAX }).await?;
+        let left = all.into_iter().find(|entry| !entry.status.is_final());
+        match left {
+            Some(left) if began.elapsed() >= PATIENCE => {
+                return Ok(Some(format!("run {} is left {}", left.run, left.status)));
+            }
+            Some(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            None => return Ok(None),
+        }
+    }
 }
 
 /// Sends a request until a replica takes it: the same id twice is the same run.
@@ -216,9 +362,13 @@ async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId>
     let id = RunId::new(format!("r{number}"))?;
     for _ in 0..200 {
         let uri = format!("/function/{}?{}", job.flow, job.query);
-        let request = Request::post(uri).header("x-faas-flow-reqid", id.as_str()).header("x-faas-flow-wait", "1ms");
+        let mut request = Request::post(uri).header("x-faas-flow-reqid", id.as_str()).header("x-faas-flow-wait", "1ms");
+        if job.asks == Asks::Callback {
+            request = request.header("x-faas-flow-callback-url", HOOK);
+        }
         let sent = cluster.send(request.body(Body::from(job.body))?);
-        match tokio::time::timeout(Duration::from_secs(5), sent).await {
+        // It takes a few steps.
+        match tokio::time::timeout(Duration::from_secs(5) + cluster.world().slow() * 8, sent).await {
             Ok(Some(response)) if matches!(response.status(), StatusCode::OK | StatusCode::ACCEPTED) => return Ok(id),
             // A run that ended at once, if only by failing, was taken.
             Ok(Some(response)) if response.headers().contains_key("x-faas-flow-state") => return Ok(id),
@@ -240,8 +390,40 @@ async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId>
     bail!("nobody takes run {id}")
 }
 
-/// How a run ended, once it has.
+/// How a run ended, once it has, with all that its caller asked for.
 async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<String>> {
+    let Some(mut ended) = end_once(cluster, run, job).await? else { return Ok(None) };
+    match job.asks {
+        Asks::Later | Asks::Now => {}
+        Asks::Callback => {
+            let began = tokio::time::Instant::now();
+            let told = loop {
+                match cluster.told(run) {
+                    None if began.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_millis(200)).await,
+                    told => break told,
+                }
+            };
+            ended.push_str(&format!(", and its caller was told {told:?}"));
+        }
+        Asks::Again(node) => {
+            cluster.may_run_again(run);
+            let what = format!("rerun?node={node}");
+            // It is under way again if an answer got lost.
+            while !matches!(
+                operators::ask(cluster, job, run, &what).await?,
+                Some(StatusCode::OK | StatusCode::CONFLICT)
+            ) {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                cluster.revive();
+            }
+            let Some(again) = end_once(cluster, run, job).await? else { return Ok(None) };
+            ended.push_str(&format!(", and then with {again}"));
+        }
+    }
+    Ok(Some(ended))
+}
+
+async fn end_once(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<String>> {
     let began = tokio::time::Instant::now();
     while began.elapsed() < PATIENCE {
         let entry = cluster.truth().entry(run).await?;

@@ -66,7 +66,9 @@ fn main() -> Result<ExitCode> {
                     if !wrong.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
                         let swaps = if options.swaps { "--swaps " } else { "" };
-                        eprintln!("seed {this}: {}\n  again: cargo xtask sim {swaps}--seed {this}", wrong.join("; "));
+                        let flow = options.flow.as_ref().map(|flow| format!("--flow {flow} ")).unwrap_or_default();
+                        let wrong = wrong.join("; ");
+                        eprintln!("seed {this}: {wrong}\n  again: cargo xtask sim {swaps}{flow}--seed {this}");
                     }
                     let done = this - options.from + 1;
                     if done.is_multiple_of(500) {

@@ -4,7 +4,7 @@ use crate::Job;
 use crate::replica::Cluster;
 use anyhow::Result;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use faas_flow_core::RunId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,16 +22,17 @@ pub struct Operators {
 }
 
 impl Operators {
-    pub async fn work(self, cluster: &Arc<Cluster>, runs: &[(RunId, Job)]) -> Result<()> {
+    pub async fn work(self, cluster: &Arc<Cluster>, runs: &[(Option<RunId>, Job)]) -> Result<()> {
         for _ in 0..self.pauses {
             let chosen = cluster.world().draw(runs.len() as u64);
-            let Some((run, job)) = runs.get(usize::try_from(chosen)?) else { continue };
+            // Nobody knows the id of a run whose caller waits.
+            let Some((Some(run), job)) = runs.get(usize::try_from(chosen)?) else { continue };
             for what in ["pause", "resume"] {
                 tokio::time::sleep(cluster.world().time(PAUSE)).await;
                 ask(cluster, *job, run, what).await?;
             }
         }
-        if let Some((run, job)) = self.stops.and_then(|number| runs.get(number)) {
+        if let Some((Some(run), job)) = self.stops.and_then(|number| runs.get(number)) {
             tokio::time::sleep(cluster.world().time(PAUSE)).await;
             ask(cluster, *job, run, "stop").await?;
         }
@@ -40,10 +41,11 @@ impl Operators {
 }
 
 /// Asks once. It may be refused, and nobody may answer.
-pub async fn ask(cluster: &Arc<Cluster>, job: Job, run: &RunId, what: &str) -> Result<()> {
+pub async fn ask(cluster: &Arc<Cluster>, job: Job, run: &RunId, what: &str) -> Result<Option<StatusCode>> {
     let request = Request::post(format!("/function/{}/flow/{run}/{what}", job.flow)).body(Body::empty())?;
     let answer = tokio::time::timeout(Duration::from_secs(20), cluster.send(request)).await;
-    let status = answer.ok().flatten().map_or_else(|| "no answer".to_owned(), |answer| answer.status().to_string());
-    cluster.world().note(format_args!("{what} {run}: {status}"));
-    Ok(())
+    let status = answer.ok().flatten().map(|answer| answer.status());
+    let said = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    cluster.world().note(format_args!("{what} {run}: {said}"));
+    Ok(status)
 }

@@ -1,14 +1,10 @@
 //! Whether a replica lives. One that does not has no effect any more: whatever it begins never ends.
 
-use crate::world::{Fault, World};
+use crate::world::{Answer, Fault, World};
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::sync::Notify;
-
-/// The longest that a step takes before and after its effect.
-const SLOW: Duration = Duration::from_millis(8);
 
 /// One replica's switch.
 pub struct Power {
@@ -50,9 +46,13 @@ impl Power {
     /// Takes a step of the replica: its effect is at one moment, with time before and after it, and perhaps a fault. Without an
     /// answer, nothing tells whether the effect was.
     pub async fn step<T>(&self, what: &str, effect: impl Future<Output = T>) -> Option<T> {
+        self.step_with(Answer::MayFail, what, effect).await
+    }
+
+    pub async fn step_with<T>(&self, answer: Answer, what: &str, effect: impl Future<Output = T>) -> Option<T> {
         self.pass().await;
-        let fault = self.world.next_fault();
-        tokio::time::sleep(self.world.time(SLOW)).await;
+        let fault = self.world.next_fault(answer);
+        tokio::time::sleep(self.world.time(self.world.slow())).await;
         self.pass().await;
         match fault {
             Some(fault) => self.world.note(format_args!("{} {what}: {fault:?}", self.name)),
@@ -68,7 +68,7 @@ impl Power {
         if fault == Some(Fault::CrashAfter) {
             self.cut();
         }
-        tokio::time::sleep(self.world.time(SLOW)).await;
+        tokio::time::sleep(self.world.time(self.world.slow())).await;
         self.pass().await;
         (fault != Some(Fault::FailAfter)).then_some(done)
     }

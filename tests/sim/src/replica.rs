@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use bytes::Bytes;
+use faas_flow_core::RunId;
 use faas_flow_gateway::{Config, Faults as QueueFaults, Function, Gateway, Profile, Unreachable};
 use faas_flow_host::events::{GatewayEvents, Keys};
 use faas_flow_host::{Clock, Flow, Functions, Guards, Host, Parts, Settings, router};
@@ -20,6 +21,8 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 const REPLICAS: usize = 3;
+/// What most runs take.
+const WORK: Duration = Duration::from_secs(1);
 
 /// What all replicas share.
 pub struct Common {
@@ -90,7 +93,8 @@ impl Common {
         self.world.note(format_args!("{} begins", power.name));
         let host = self.host(&power);
         tokio::spawn(host.clone().sweep());
-        let guards = Guards { keys: Some(self.keys.clone()), ..Guards::default() };
+        let callback_hosts = vec!["hooks".to_owned()];
+        let guards = Guards { keys: Some(self.keys.clone()), callback_hosts, ..Guards::default() };
         Arc::new(Replica { power, router: router(host, guards) })
     }
 
@@ -174,14 +178,34 @@ impl Cluster {
 
     /// Lets replicas die, and others begin in their place.
     pub async fn storm(self: Arc<Self>, deaths: u32, during: Duration) {
-        for _ in 0..deaths {
-            tokio::time::sleep(self.common.world.time(during / deaths)).await;
+        for number in 0..deaths {
+            // Most runs take seconds if nothing goes wrong: every other death comes while they are at work.
+            let within = if number % 2 == 0 { during.min(WORK) } else { during / deaths };
+            tokio::time::sleep(self.common.world.time(within)).await;
             if let Some(replica) = self.any() {
                 replica.power.cut();
             }
             tokio::time::sleep(self.common.world.time(Duration::from_secs(3))).await;
             self.revive();
         }
+    }
+
+    /// Begins replicas in place of those that died in the midst of a step, until nothing goes wrong any more.
+    pub async fn look_after(self: Arc<Self>) {
+        while !self.common.world.is_calm() {
+            tokio::time::sleep(Duration::from_secs(1) + self.common.world.time(Duration::from_secs(3))).await;
+            self.revive();
+        }
+    }
+
+    /// How a run ended, as its caller was told.
+    pub fn told(&self, run: &RunId) -> Option<String> {
+        self.common.steps.told(run.as_str())
+    }
+
+    /// Somebody may run this run again.
+    pub fn may_run_again(&self, run: &RunId) {
+        self.common.ledger.may_run_again(run);
     }
 
     /// Begins a replica in place of each that is dead.

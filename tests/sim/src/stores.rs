@@ -8,7 +8,7 @@ use faas_flow_core::{Millis, RunId};
 use faas_flow_store::{
     Change, CommitError, Committed, DataKey, DataStore, Document, RunEntry, RunQuery, StateStore, StoreError,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The truth about runs, as one replica reaches it.
@@ -20,19 +20,34 @@ pub struct State {
 
 /// Counts how often each node was committed.
 #[derive(Default)]
-pub struct Ledger(Mutex<HashMap<String, u32>>);
+pub struct Ledger {
+    committed: Mutex<HashMap<String, u32>>,
+    /// Runs that somebody may run again: what they take back counts no more.
+    again: Mutex<HashSet<RunId>>,
+}
 
 fn lost<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable { place: "simulated".to_owned(), reason: "no answer".to_owned() })
 }
 
 impl State {
-    async fn step<T>(&self, what: &str, effect: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn step<T>(
+        &self,
+        run: &RunId,
+        what: &str,
+        effect: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.power.world.know(run.as_str());
         self.power.step(what, effect).await.unwrap_or_else(lost)
     }
 }
 
 impl Ledger {
+    /// Somebody may run this run again.
+    pub fn may_run_again(&self, run: &RunId) {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone());
+    }
+
     /// Counts what this change turns from not done to done. The store is asked before and after in one moment.
     async fn commit(
         &self,
@@ -46,17 +61,22 @@ impl Ledger {
         let after: Vec<Bytes> = change.puts.iter().map(|put| put.bytes.clone()).collect();
         let committed = store.commit(run, change).await?;
         for ((name, before), after) in names.iter().zip(before).zip(after) {
-            let before = before.map(|document| nodes(name, &document.bytes)).unwrap_or_default();
-            for (node, done) in nodes(name, &after) {
-                let was = before.iter().any(|(known, done)| *known == node && *done);
-                if done && !was {
-                    let key = format!("{run} {node}");
-                    let mut ledger = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                    let count = ledger.entry(key.clone()).or_default();
-                    *count += 1;
-                    if *count > 1 {
-                        power.world.violation(format!("{key} was committed {count} times"));
-                    }
+            let done = |nodes: Vec<(String, bool)>| -> HashSet<String> {
+                nodes.into_iter().filter(|(_, done)| *done).map(|(node, _)| format!("{run} {node}")).collect()
+            };
+            let before = done(before.map(|document| nodes(name, &document.bytes)).unwrap_or_default());
+            let after = done(nodes(name, &after));
+            let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.again.lock().unwrap_or_else(PoisonError::into_inner).contains(run) {
+                for taken_back in before.difference(&after) {
+                    committed.remove(taken_back);
+                }
+            }
+            for key in after.difference(&before) {
+                let count = committed.entry(key.clone()).or_default();
+                *count += 1;
+                if *count > 1 {
+                    power.world.violation(format!("{key} was committed {count} times"));
                 }
             }
         }
@@ -82,14 +102,15 @@ fn nodes(name: &str, bytes: &[u8]) -> Vec<(String, bool)> {
 #[async_trait]
 impl StateStore for State {
     async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        self.step(&format!("reads {run} {docs:?}"), self.inner.read(run, docs)).await
+        self.step(run, &format!("reads {run} {docs:?}"), self.inner.read(run, docs)).await
     }
 
     async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        self.step(&format!("reads all of {run}"), self.inner.read_all(run)).await
+        self.step(run, &format!("reads all of {run}"), self.inner.read_all(run)).await
     }
 
     async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+        self.power.world.know(run.as_str());
         let docs: Vec<&str> = change.puts.iter().map(|put| put.doc.as_str()).collect();
         let what = format!("commits to {run} {docs:?}, {} arrive", change.arrivals.len());
         let commit = self.ledger.commit(&*self.inner, run, change, &self.power);
@@ -100,29 +121,29 @@ impl StateStore for State {
     }
 
     async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        self.step(&format!("reads set {set} of {run}"), self.inner.arrivals(run, set)).await
+        self.step(run, &format!("reads set {set} of {run}"), self.inner.arrivals(run, set)).await
     }
 
     async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        self.step(&format!("counts set {set} of {run}"), self.inner.arrived(run, set)).await
+        self.step(run, &format!("counts set {set} of {run}"), self.inner.arrived(run, set)).await
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        self.step(&format!("reads the entry of {run}"), self.inner.entry(run)).await
+        self.step(run, &format!("reads the entry of {run}"), self.inner.entry(run)).await
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        self.step("lists runs", self.inner.runs(query)).await
+        self.power.step("lists runs", self.inner.runs(query)).await.unwrap_or_else(lost)
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
         // The list may lag behind.
         let now = now.saturating_sub(self.power.world.draw(200));
-        self.step("looks for runs that are due", self.inner.due(now, limit)).await
+        self.power.step("looks for runs that are due", self.inner.due(now, limit)).await.unwrap_or_else(lost)
     }
 
     async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        self.step(&format!("deletes {run}"), self.inner.delete(run)).await
+        self.step(run, &format!("deletes {run}"), self.inner.delete(run)).await
     }
 }
 

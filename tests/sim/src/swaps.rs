@@ -3,7 +3,7 @@
 
 use crate::replica::{Cluster, Common};
 use crate::world::World;
-use crate::{DELAYS, Faults, Job, Outcome, STORM, begin, end};
+use crate::{Asks, DELAYS, Faults, Job, Outcome, STORM, Weather, begin, end};
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -21,7 +21,7 @@ use std::time::Duration;
 const FLOW: &str = "versions";
 const MARK: &[u8] = b"faas-flow-version:0000:okay";
 const MODES: [&str; 4] = ["okay", "more", "each", "trap"];
-const JOB: Job = Job { flow: FLOW, query: "", body: "in" };
+const JOB: Job = Job { flow: FLOW, query: "", body: "in", asks: Asks::Later };
 /// The longest between two things that operators ask for, and that runs begin.
 const PAUSE: Duration = Duration::from_secs(3);
 
@@ -128,7 +128,7 @@ fn simulate(
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     runtime.block_on(async {
-        let world = Arc::new(World::new(seed, faults));
+        let world = Arc::new(World::new(seed, faults, Weather::default()));
         let flows = (Vec::new(), Some(versions.clone()));
         let common = Common::new(world.clone(), settings, flows, seed, faults != Faults::None).await?;
         let cluster = Cluster::start(common);

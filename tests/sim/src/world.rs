@@ -1,7 +1,7 @@
 //! What all replicas of one simulation share: chance, faults, and the trace.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -51,10 +51,41 @@ impl EventFault {
     pub const ALL: [EventFault; 2] = [EventFault::Lost, EventFault::Repeated];
 }
 
+/// Whether the answer to something may get lost. A replica may die at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It arrives.
+    Sure,
+    /// It may fail.
+    MayFail,
+}
+
+/// What a seed says besides of how things go wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    /// The longest that a step takes before and after its effect.
+    pub slow: Duration,
+    /// Replicas that die in the midst of a step, at most.
+    pub crashes: u32,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self { slow: Duration::from_millis(8), crashes: 0 }
+    }
+}
+
+/// The length of an id that the host makes up.
+const MADE_UP: usize = 20;
+
 /// Chance, faults and trace.
 pub struct World {
     rng: Mutex<fastrand::Rng>,
     faults: Faults,
+    slow: Duration,
+    crashes: AtomicU32,
+    /// Ids of runs that the host made up, which differ from time to time.
+    made_up: Mutex<Vec<String>>,
     calm: AtomicBool,
     steps: AtomicU64,
     events: AtomicU64,
@@ -69,10 +100,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     /// A world in which everything follows from the seed.
-    pub fn new(seed: u64, faults: Faults) -> Self {
+    pub fn new(seed: u64, faults: Faults, weather: Weather) -> Self {
         Self {
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             faults,
+            slow: weather.slow,
+            crashes: AtomicU32::new(weather.crashes),
+            made_up: Mutex::default(),
             calm: AtomicBool::new(faults == Faults::None),
             steps: AtomicU64::new(0),
             events: AtomicU64::new(0),
@@ -92,6 +126,16 @@ impl World {
         Duration::from_micros(self.draw(u64::try_from(most.as_micros()).unwrap_or(u64::MAX).max(1)))
     }
 
+    /// The longest that a step takes before and after its effect.
+    pub fn slow(&self) -> Duration {
+        if self.is_calm() { self.slow.min(Weather::default().slow) } else { self.slow }
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::Relaxed)
+    }
+
     /// From now on nothing goes wrong.
     pub fn calm_down(&self) {
         self.calm.store(true, Ordering::Relaxed);
@@ -103,16 +147,20 @@ impl World {
     }
 
     /// The fault of the next step.
-    pub fn next_fault(&self) -> Option<Fault> {
+    pub fn next_fault(&self, answer: Answer) -> Option<Fault> {
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
-        match self.faults {
+        let fault = match self.faults {
             Faults::One(at, fault) if at == step => Some(fault),
-            Faults::Chance(one_in) if !self.calm.load(Ordering::Relaxed) && self.draw(one_in.into()) == 0 => {
-                // Replicas die by the scenario's own clock: here only what a store or a network does.
-                Fault::ALL.get(2 + usize::try_from(self.draw(2)).unwrap_or_default()).copied()
+            Faults::Chance(one_in) if !self.is_calm() && self.draw(one_in.into()) == 0 => {
+                let one_less = |left: u32| left.checked_sub(1);
+                let crashes = self.draw(8) == 0
+                    && self.crashes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+                let kind = self.draw(2) + if crashes { 0 } else { 2 };
+                Fault::ALL.get(usize::try_from(kind).unwrap_or_default()).copied()
             }
             _ => None,
-        }
+        };
+        fault.filter(|fault| answer == Answer::MayFail || matches!(fault, Fault::CrashBefore | Fault::CrashAfter))
     }
 
     /// How many events the queue has accepted.
@@ -139,6 +187,14 @@ impl World {
         let _ = writeln!(lock(&self.trace), "{:>10.3} ms  {what}", at as f64 / 1e3);
     }
 
+    /// Notes a run. In the trace, one whose id the host made up has a number instead.
+    pub fn know(&self, run: &str) {
+        let mut known = lock(&self.made_up);
+        if run.len() == MADE_UP && !known.iter().any(|known| known == run) {
+            known.push(run.to_owned());
+        }
+    }
+
     /// Notes what must not happen.
     pub fn violation(&self, what: String) {
         self.note(format_args!("VIOLATION: {what}"));
@@ -152,6 +208,8 @@ impl World {
 
     /// Everything that happened.
     pub fn trace(&self) -> String {
-        lock(&self.trace).clone()
+        let trace = lock(&self.trace).clone();
+        let made_up = lock(&self.made_up);
+        made_up.iter().enumerate().fold(trace, |trace, (number, id)| trace.replace(id, &format!("made-up-{number}")))
     }
 }

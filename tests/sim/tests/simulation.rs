@@ -1,7 +1,7 @@
 //! Seeds by the thousand, and every single fault at every step.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use faas_flow_sim::{DELAYS, EventFault, Fault, Faults, Flows, JOBS, Versions, seed, single, swaps};
+use faas_flow_sim::{Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Versions, seed, single, swaps};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,8 +46,8 @@ fn whatever_goes_wrong_while_a_flow_is_swapped_every_run_is_that_of_one_version(
 
 #[test]
 fn a_single_fault_at_any_step_changes_no_result() {
-    for (job, delay) in JOBS.iter().flat_map(|job| DELAYS.map(|delay| (*job, delay))) {
-        let right = single(&FLOWS, job, delay, Faults::None).unwrap();
+    for (job, how) in JOBS.iter().flat_map(|job| HOWS.map(|how| (*job, how))) {
+        let right = single(&FLOWS, job, how, Faults::None).unwrap();
         assert!(right.wrong.is_empty(), "{job:?}: {:?}", right.wrong);
         let at_steps = (0..right.steps).flat_map(|step| Fault::ALL.map(|fault| Faults::One(step, fault)));
         let of_events = (0..right.events).flat_map(|event| EventFault::ALL.map(|fault| Faults::Event(event, fault)));
@@ -55,9 +55,9 @@ fn a_single_fault_at_any_step_changes_no_result() {
         all(faults.len() as u64, |number| {
             let faults = faults[number as usize];
             let outcome =
-                single(&FLOWS, job, delay, faults).unwrap_or_else(|error| panic!("{job:?} {faults:?}: {error:#}"));
-            assert!(outcome.wrong.is_empty(), "{job:?} {delay:?} {faults:?}: {:?}\n{}", outcome.wrong, outcome.trace);
-            assert_eq!(outcome.ends, right.ends, "{job:?} {delay:?} {faults:?}\n{}", outcome.trace);
+                single(&FLOWS, job, how, faults).unwrap_or_else(|error| panic!("{job:?} {faults:?}: {error:#}"));
+            assert!(outcome.wrong.is_empty(), "{job:?} {how:?} {faults:?}: {:?}\n{}", outcome.wrong, outcome.trace);
+            assert_eq!(outcome.ends, right.ends, "{job:?} {how:?} {faults:?}\n{}", outcome.trace);
         });
     }
 }
@@ -73,10 +73,11 @@ fn a_seed_repeats_itself() {
 #[test]
 fn what_only_the_flows_own_code_does_shares_commits() {
     let commits = |job, delay| {
-        let outcome = single(&FLOWS, job, delay, Faults::None).unwrap();
+        let how = How { commit_delay: delay, ..HOWS[0] };
+        let outcome = single(&FLOWS, job, how, Faults::None).unwrap();
         outcome.trace.lines().filter(|line| line.contains("commits to") && !line.contains("commits to r0 [],")).count()
     };
-    for job in JOBS {
+    for job in JOBS.into_iter().filter(|job| job.asks == Asks::Later) {
         let [each, together] = DELAYS.map(|delay| commits(job, delay));
         assert!(together <= each, "{job:?}: {together} commits instead of {each}");
         if ["case=ends", "case=sub-dag"].contains(&job.query) {

@@ -84,7 +84,7 @@ impl Run {
             common::print(result);
         }
         match (ended.status, &ended.failure) {
-            (Status::Succeeded, _) => Ok(ExitCode::SUCCESS),
+            (Status::Succeeded, None) => Ok(ExitCode::SUCCESS),
             (Status::Paused, _) => {
                 eprintln!("the run {} paused", submitted.id);
                 Ok(ExitCode::FAILURE)

@@ -20,6 +20,8 @@ const FINISH: Duration = Duration::from_secs(12);
 const GIVE_BACK: Duration = Duration::from_secs(3);
 /// For answers to be sent after that.
 const ANSWERS: Duration = Duration::from_secs(2);
+/// For the last traces, as their sender has it.
+const TRACES: Duration = Duration::from_secs(2);
 
 /// Serves until a signal comes, as [`Server::until_stopped`] says.
 pub(crate) async fn serve(
@@ -75,7 +77,7 @@ impl Server {
         drop(lock);
         tokio::time::sleep(settle).await;
         let _ = self.stop.send(());
-        let finish = WHOLE.saturating_sub(settle + GIVE_BACK + ANSWERS).min(FINISH);
+        let finish = WHOLE.saturating_sub(settle + GIVE_BACK + ANSWERS + TRACES).min(FINISH);
         let released = host.drain(finish, GIVE_BACK).await;
         if released > 0 {
             tracing::info!(released, "gave nodes back that had not finished");

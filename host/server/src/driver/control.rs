@@ -178,19 +178,15 @@ impl Host {
             return Ok(None);
         }
         let Some(state) = load_run(&*self.state, run).await? else { return Ok(None) };
-        let (status, mut failure) = (state.run().status(), state.run().failure.clone());
+        let status = state.run().status();
+        if !status.is_final() && status != Status::Paused {
+            return Ok(None);
+        }
         let result = match &state.run().result {
-            Some(payload) => match self.data.fetch(&*self.state, run, payload).await {
-                Ok(bytes) => Some(bytes),
-                Err(lost) => {
-                    failure.get_or_insert(lost);
-                    None
-                }
-            },
+            Some(payload) => Some(self.data.fetch_patiently(&*self.state, run, payload).await),
             None => None,
         };
-        let over = status.is_final() || status == Status::Paused;
-        Ok(over.then(|| Arc::new(Ended { status, result, failure })))
+        Ok(Some(Arc::new(Ended::of(state.run(), result))))
     }
 
     /// Puts a loaded run among those that this replica works on; another task may have been faster.

@@ -1,5 +1,6 @@
 //! Payloads and context values: small ones in documents, larger ones in the DataStore.
 
+use super::step::{backoff, may_pass};
 use crate::Error;
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, DATA, decode, encode};
@@ -11,6 +12,9 @@ use std::sync::Arc;
 /// Bytes up to so many stand in the document that refers to them; larger ones get a document of their own, which is
 /// written once, while the other is written with every node.
 const EMBEDDED: usize = 1024;
+
+/// Tries to read a result.
+const FETCH_TRIES: u32 = 5;
 
 /// The data of runs.
 #[derive(Clone)]
@@ -73,6 +77,25 @@ impl Data {
                 Err(Failure::reject(Code::DATA_MISSING, message))
             }
             Err(error) => Err(Failure::retry(error.code(), error.to_string())),
+        }
+    }
+
+    /// The same for whoever has nobody else to ask again: a store that does not answer may do so a moment later.
+    pub(crate) async fn fetch_patiently(
+        &self,
+        state: &dyn StateStore,
+        run: &RunId,
+        payload: &Payload,
+    ) -> Result<Bytes, Failure> {
+        let mut tries = 1;
+        loop {
+            match self.fetch(state, run, payload).await {
+                Err(lost) if tries < FETCH_TRIES && may_pass(lost.code) => {
+                    tokio::time::sleep(backoff(tries)).await;
+                    tries += 1;
+                }
+                fetched => return fetched,
+            }
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::execute::wait_before;
 use super::live::{Inner, Live};
+use super::step::may_pass;
 use crate::Step;
 use crate::network::{place, retry_after};
 use bytes::Bytes;
 use faas_flow_core::definition::Backoff;
-use faas_flow_core::run::Event;
+use faas_flow_core::run::{Event, Run};
 use faas_flow_core::{Code, Failure, Status};
 use faas_flow_guest::HttpRequest;
 use faas_flow_store::{Change, Expect, Put};
@@ -30,8 +31,26 @@ pub struct Ended {
     pub status: Status,
     /// The result, or the answer of the flow's failure handler.
     pub result: Option<Bytes>,
-    /// Why it failed.
+    /// Why it failed; or why its result, which there is, cannot be read.
     pub failure: Option<Failure>,
+}
+
+impl Ended {
+    /// How a run ended, with its result if there is one that could be read. Where it could not, nobody takes it to be empty.
+    pub(super) fn of(run: &Run, result: Option<Result<Bytes, Failure>>) -> Self {
+        let status = run.status();
+        match result {
+            None => Self { status, result: None, failure: run.failure.clone() },
+            Some(Ok(result)) => Self { status, result: Some(result), failure: run.failure.clone() },
+            Some(Err(lost)) => Self { status, result: None, failure: Some(lost) },
+        }
+    }
+
+    /// Why the result, which there is, cannot be read now.
+    fn unread(&self, run: &Run) -> Option<Failure> {
+        let unread = run.result.is_some() && self.result.is_none();
+        self.failure.clone().filter(|failure| unread && may_pass(failure.code))
+    }
 }
 
 impl Live {
@@ -61,18 +80,14 @@ impl Live {
 
     async fn ending(&self, inner: &Inner) -> Ended {
         let run = inner.state.run();
-        let (status, mut failure) = (run.status(), run.failure.clone());
         let result = match &run.result {
-            Some(payload) => match self.fetch(payload).await {
-                Ok(bytes) => Some(bytes),
-                Err(lost) => {
-                    failure.get_or_insert(lost);
-                    None
-                }
-            },
             None => None,
+            Some(payload) => Some(match self.at_hand(payload) {
+                Some(bytes) => Ok(bytes),
+                None => self.host.data.fetch_patiently(&*self.host.state, &self.id, payload).await,
+            }),
         };
-        Ended { status, result, failure }
+        Ended::of(run, result)
     }
 
     /// Writes the history of a run that was not stored before its end, behind its answer.
@@ -108,8 +123,15 @@ impl Live {
         let _ = self.apply(&mut inner, Event::CallBack { until }, Vec::new(), &mut works).await;
         let Some((url, tries)) = inner.callback.take() else { return };
         let ended = self.ending(&inner).await;
+        let unread = ended.unread(inner.state.run());
         drop(inner);
-        let (failure, after) = match tokio::time::timeout(CALLBACK_TIMEOUT, self.post(&url, &ended)).await {
+        let posted = async {
+            match unread {
+                None => self.post(&url, &ended).await,
+                Some(unread) => Err((unread, None)),
+            }
+        };
+        let (failure, after) = match tokio::time::timeout(CALLBACK_TIMEOUT, posted).await {
             Ok(Ok(())) => (None, None),
             Ok(Err((failure, after))) => (Some(failure), after),
             Err(_) => {

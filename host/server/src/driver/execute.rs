@@ -150,15 +150,22 @@ impl Live {
 
     /// The bytes of a payload, from memory if this replica wrote or read them before.
     pub(super) async fn fetch(&self, payload: &Payload) -> Result<Bytes, Failure> {
-        let Payload::Kept { doc, .. } = payload else {
-            return self.host.data.fetch(&*self.host.state, &self.id, payload).await;
-        };
-        if let Some(bytes) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(doc) {
-            return Ok(bytes.clone());
+        if let Some(bytes) = self.at_hand(payload) {
+            return Ok(bytes);
         }
         let bytes = self.host.data.fetch(&*self.host.state, &self.id, payload).await?;
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(doc.clone(), bytes.clone());
+        if let Payload::Kept { doc, .. } = payload {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(doc.clone(), bytes.clone());
+        }
         Ok(bytes)
+    }
+
+    pub(super) fn at_hand(&self, payload: &Payload) -> Option<Bytes> {
+        match payload {
+            Payload::Inline(bytes) => Some(bytes.clone()),
+            Payload::Kept { doc, .. } => self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(doc).cloned(),
+            Payload::Stored { .. } => None,
+        }
     }
 
     async fn keep_changes(&self, work: &Work, changes: Vec<(String, Option<Bytes>)>) -> Result<Documents, Failure> {

@@ -128,7 +128,8 @@ fn allow_of(message: &str) -> &str {
 pub(super) fn ended(run: &RunId, ended: &Ended, caller: Caller) -> Response {
     let mut response = match (ended.status, &ended.result, &ended.failure) {
         (Status::Paused | Status::Running, ..) => StatusCode::ACCEPTED.into_response(),
-        (Status::Succeeded, result, _) => data(result.clone().unwrap_or_default()),
+        (Status::Succeeded, Some(result), _) => data(result.clone()),
+        (Status::Succeeded, None, None) => data(bytes::Bytes::new()),
         (_, Some(answer), failure) => {
             let code = failure.as_ref().map_or(Code::INTERNAL, |failure| failure.code);
             let mut response = data(answer.clone());
