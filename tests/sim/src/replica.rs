@@ -142,8 +142,12 @@ impl Cluster {
         &self.common.world
     }
 
-    /// Lets go of everything that replicas have in memory, the dead ones too.
+    /// Lets go of everything that replicas have in memory, the dead ones too, and of the circle of replicas and gateway.
     pub fn end(&self) {
+        for (name, _) in self.common.gateway.functions() {
+            self.common.gateway.remove(&name);
+        }
+        self.replicas().clear();
         self.common.hosts.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(|host| host.crash());
     }
 
