@@ -20,6 +20,9 @@ const STORE_TRIES: u32 = 8;
 pub(super) struct Try<'a> {
     pub(super) live: &'a Arc<Live>,
     pub(super) work: &'a Work,
+    /// Stands in the names of what this try keeps. The token would not do: a claim that is not committed yet may have that of
+    /// another one.
+    mark: u64,
     /// The node's span.
     pub(super) span: SpanId,
     instance: Option<Instance>,
@@ -134,7 +137,8 @@ impl Live {
         };
         let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new(), values: Vec::new() };
         let (instance, changes, documents, suspended) = Default::default();
-        let mut attempt = Try { live: self, work, span, instance, context, changes, documents, suspended, after: None };
+        let (mark, after) = (fastrand::u64(..), None);
+        let mut attempt = Try { live: self, work, mark, span, instance, context, changes, documents, suspended, after };
         let outcome = attempt.outcome().await;
         let (documents, suspended) = (std::mem::take(&mut attempt.documents), attempt.suspended.take());
         let after = attempt.after;
@@ -143,7 +147,7 @@ impl Live {
             Some((suspended, failure)) => (Outcome::Suspended(suspended), Some(failure)),
             None => (outcome.map_err(|failure| Failed { failure, after })?, None),
         };
-        let mut changes = self.keep_changes(work, changes).await?;
+        let mut changes = self.keep_changes(work, mark, changes).await?;
         changes.extend(documents);
         Ok((outcome, failure, changes))
     }
@@ -168,7 +172,12 @@ impl Live {
         }
     }
 
-    async fn keep_changes(&self, work: &Work, changes: Vec<(String, Option<Bytes>)>) -> Result<Documents, Failure> {
+    async fn keep_changes(
+        &self,
+        work: &Work,
+        mark: u64,
+        changes: Vec<(String, Option<Bytes>)>,
+    ) -> Result<Documents, Failure> {
         if self.is_deferred() {
             // Not while the run is being stored, and what is kept with it.
             let _inner = self.lock().await;
@@ -179,7 +188,7 @@ impl Live {
         }
         let mut kept = Vec::with_capacity(changes.len());
         for (key, value) in changes {
-            let name = format!("{}/{}/{CONTEXT}{key}", work.path, work.token);
+            let name = format!("{}/{mark:016x}/{CONTEXT}{key}", work.path);
             let bytes = self.host.data.keep_value(&self.id, &name, value).await?;
             kept.push((format!("{CONTEXT}{key}"), bytes));
         }
@@ -316,13 +325,13 @@ impl Try<'_> {
     }
 
     pub(super) async fn keep(&mut self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
-        let (live, Work { path, token, .. }) = (self.live, self.work);
+        let live = self.live;
+        let name = format!("{}/{:016x}/{name}", self.work.path, self.mark);
         if live.is_deferred() {
-            return live.host.data.keep_whole(&live.id, &format!("{path}/{token}/{name}"), bytes).await;
+            return live.host.data.keep_whole(&live.id, &name, bytes).await;
         }
         let known = self.documents.len();
-        let payload =
-            live.host.data.keep(&live.id, &format!("{path}/{token}/{name}"), bytes, &mut self.documents).await?;
+        let payload = live.host.data.keep(&live.id, &name, bytes, &mut self.documents).await?;
         let mut kept = live.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(self.documents.iter().skip(known).cloned());
         Ok(payload)

@@ -44,7 +44,8 @@ pub(crate) struct Live {
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
     /// Why this replica left the run to others, if it had to.
     pub(super) given_up: watch::Sender<Option<Failure>>,
-    cancelled: watch::Sender<bool>,
+    /// Tells when what is under way has become pointless. What begins later is not meant.
+    cancelled: watch::Sender<()>,
 }
 
 pub(super) struct Inner {
@@ -127,7 +128,7 @@ impl Live {
             broken: false,
         };
         let (instances, values, kept) = Default::default();
-        let (ended, given_up, cancelled) = (watch::channel(None).0, watch::channel(None).0, watch::channel(false).0);
+        let (ended, given_up, cancelled) = (watch::channel(None).0, watch::channel(None).0, watch::channel(()).0);
         let inner = AsyncMutex::new(inner);
         Arc::new(Self {
             host,
@@ -226,7 +227,7 @@ impl Live {
         }
         let mut permit = Some(permit);
         for work in works {
-            tokio::spawn(self.clone().execute(work, permit.take()));
+            tokio::spawn(self.clone().execute(work, permit.take(), self.cancelled.subscribe()));
         }
         Ok(Claimed::Taken)
     }
@@ -245,12 +246,17 @@ impl Live {
 
     pub(super) fn spawn(self: &Arc<Self>, works: Vec<Work>) {
         for work in works {
-            tokio::spawn(self.clone().execute(work, None));
+            tokio::spawn(self.clone().execute(work, None, self.cancelled.subscribe()));
         }
     }
 
     /// Executes one piece of work, and then, in the same task, what became ready by it.
-    async fn execute(self: Arc<Self>, work: Work, mut permit: Option<OwnedSemaphorePermit>) {
+    async fn execute(
+        self: Arc<Self>,
+        work: Work,
+        mut permit: Option<OwnedSemaphorePermit>,
+        mut cancelled: watch::Receiver<()>,
+    ) {
         let mut next = Some(work);
         while let Some(work) = next.take() {
             if permit.is_none() {
@@ -259,11 +265,10 @@ impl Live {
             }
             self.show(|| Step::Running(work.path.clone()));
             let began = Instant::now();
-            let mut cancelled = self.cancelled.subscribe();
             let hook = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
             let finished = tokio::select! {
                 biased;
-                _ = cancelled.wait_for(|cancelled| *cancelled), if !hook => None,
+                _ = cancelled.changed(), if !hook => None,
                 finished = self.perform(&work) => Some(finished),
             };
             let Some((report, changes)) = finished else { break };
@@ -275,6 +280,7 @@ impl Live {
             };
             let event = Event::Complete { path: work.path, token: work.token, report };
             let mut works = self.react(event, changes).await.into_iter();
+            cancelled = self.cancelled.subscribe();
             if let Some(wait) =
                 wake.map(|until| until.saturating_sub(self.host.now())).filter(|wait| *wait <= self.lease())
             {
@@ -301,7 +307,7 @@ impl Live {
     }
 
     pub(super) fn cancel(&self, inner: &mut Inner) {
-        self.cancelled.send_replace(true);
+        self.cancelled.send_replace(());
         inner.queue.clear();
         inner.running.clear();
         inner.outbox.clear();
