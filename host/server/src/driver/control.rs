@@ -58,7 +58,8 @@ impl Host {
             if live.flow.name != *flow {
                 return Ok(Forwarded::Foreign);
             }
-            match live.claim(path, permit).await? {
+            let (claimed, path) = (live.clone(), path.clone());
+            match to_its_end(async move { claimed.claim(&path, permit).await }).await? {
                 Claimed::Taken => return Ok(Forwarded::Taken),
                 Claimed::Refused(refusal) => return Ok(Forwarded::Ignored(refusal.to_string())),
                 Claimed::Gone => {}
@@ -116,7 +117,8 @@ impl Host {
                     self.adopt(state, Part::Keeper).await?
                 }
             };
-            match live.control(event.clone()).await? {
+            let event = event.clone();
+            match to_its_end(async move { live.control(event).await }).await? {
                 Claimed::Gone => {}
                 Claimed::Taken => return Ok(()),
                 Claimed::Refused(refusal) => {
@@ -195,6 +197,17 @@ impl Host {
         let run = state.run().id.clone();
         let live = Live::new(self.clone(), flow, plan, state, false, part);
         Ok(self.runs().entry(run).or_insert(live).clone())
+    }
+}
+
+/// Does what changes a run to its end, though whoever asked for it may go away: a request that is cut off must leave no run
+/// half changed, with nodes that are claimed and that nobody executes.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(lost) => Err(Error::new(Code::INTERNAL, format!("a task of the host ended early: {lost}"))),
     }
 }
 

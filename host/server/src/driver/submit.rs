@@ -1,12 +1,14 @@
 //! Takes requests: begins a run for each.
 
+use super::control::to_its_end;
 use super::ended::Ended;
 use super::execute::{log, values};
 use super::host::Host;
 use super::live::{Live, Part};
+use super::step::Documents;
 use crate::Error;
 use bytes::Bytes;
-use faas_flow_core::run::{Request, RunState, Start};
+use faas_flow_core::run::{Effect, Request, RunState, Start};
 use faas_flow_core::{Code, Failure, FlowName, Payload, RunId};
 use faas_flow_guest::{Level, RunContext};
 use std::sync::Arc;
@@ -109,21 +111,30 @@ impl Host {
         };
         let (state, effects) = RunState::start(&plan, start);
         let live = Live::new(self.clone(), flow, plan, state, deferred, Part::Keeper);
-        let inner = live.lock().await;
+        let begun = live.clone();
+        to_its_end(async move { begun.enter(effects, documents).await }).await?;
+        self.counters.run_begun();
+        Ok(Submitted { id, live })
+    }
+}
+
+impl Live {
+    /// Puts a new run among those that this replica works on, if there is room, and begins it.
+    async fn enter(self: &Arc<Self>, effects: Vec<Effect>, documents: Documents) -> Result<(), Error> {
+        let inner = self.lock().await;
         {
-            let mut runs = self.runs();
-            if runs.len() >= self.settings.max_runs {
+            let mut runs = self.host.runs();
+            if runs.len() >= self.host.settings.max_runs {
                 let message = format!("{} runs are under way, and that is the most: try again later", runs.len());
                 return Err(Error::new(Code::OVERLOADED, message));
             }
-            if runs.contains_key(&id) {
-                return Err(Error::new(Code::RUN_EXISTS, format!("there is a run with the request id {id} already")));
+            if runs.contains_key(&self.id) {
+                let message = format!("there is a run with the request id {} already", self.id);
+                return Err(Error::new(Code::RUN_EXISTS, message));
             }
-            runs.insert(id.clone(), live.clone());
+            runs.insert(self.id.clone(), self.clone());
         }
-        live.begin(inner, effects, documents).await?;
-        self.counters.run_begun();
-        Ok(Submitted { id, live })
+        self.begin(inner, effects, documents).await
     }
 }
 
