@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::cases::{FLOWS, FUNCTIONS, VERSIONS};
-use crate::processes::{Process, free_port};
+use crate::processes::{HOST, Process, free_port};
 use crate::swaps::Versions;
 use anyhow::{Context, Result, bail};
 use reqwest::Client;
@@ -46,8 +46,8 @@ impl Cluster {
         seed: u64,
     ) -> Result<Self> {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let (redis_port, gateway_port) = (free_port()?, free_port()?);
-        let mut arguments = texts(&["--port", &redis_port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        let (redis_port, gateway_port, host) = (free_port()?, free_port()?, HOST.to_string());
+        let mut arguments = texts(&["--port", &redis_port.to_string(), "--bind", &host, "--save", ""]);
         arguments.extend(texts(&[
             "--dir",
             &folder.to_string_lossy(),
@@ -64,8 +64,9 @@ impl Cluster {
         std::fs::write(secrets.join("faasflow-hmac-secret"), "the secret of a chaotic world")?;
         std::fs::write(secrets.join("faasflow-admin-token"), ADMIN_TOKEN)?;
 
-        let gateway_url = format!("http://127.0.0.1:{gateway_port}");
-        let mut arguments = texts(&["--port", &gateway_port.to_string(), "--profile", "pro", "--inflight", "100"]);
+        let gateway_url = format!("http://{host}:{gateway_port}");
+        let mut arguments = texts(&["--host", &host, "--port", &gateway_port.to_string()]);
+        arguments.extend(texts(&["--profile", "pro", "--inflight", "100"]));
         arguments.extend(texts(&["--drop", "0.01", "--duplicate", "0.01", "--seed", &seed.to_string()]));
         let mut replicas = Vec::new();
         let mut flows: Vec<_> =
@@ -80,7 +81,7 @@ impl Cluster {
             let mut urls = Vec::new();
             for (index, dispatch) in DISPATCH.iter().enumerate() {
                 let port = free_port()?;
-                let (listen, state) = (format!("127.0.0.1:{port}"), format!("redis://127.0.0.1:{redis_port}"));
+                let (listen, state) = (format!("{host}:{port}"), format!("redis://{host}:{redis_port}"));
                 let mut arguments =
                     texts(&["function", &format!("{flow}={}", module.display()), "--gateway", &gateway_url]);
                 arguments.extend(texts(&["--state", &state, "--secrets", &secrets.to_string_lossy()]));
@@ -173,7 +174,7 @@ impl Cluster {
     /// The statuses of all runs, by what the store says.
     pub async fn statuses(&self, options: &Options) -> Result<Vec<String>> {
         let mut command = Command::new(&options.host);
-        let state = format!("redis://127.0.0.1:{}", self.redis.port);
+        let state = format!("redis://{}:{}", *HOST, self.redis.port);
         command.args(["requests", "list", "--json", "--limit", "1000000", "--state", &state]).kill_on_drop(true);
         let output = command.output().await?;
         if !output.status.success() {

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -14,6 +15,14 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Ports below those that the system hands out for connections, so that none is taken while its process is down.
 const PORTS: std::ops::Range<u16> = 18_000..32_000;
+
+/// A loopback address of this run's own, where the system has more than one: while a process is down, another run that goes
+/// on beside this one would take its port, and its requests.
+pub static HOST: LazyLock<Ipv4Addr> = LazyLock::new(|| {
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, 64 | a % 64, b, c);
+    if TcpListener::bind((own, 0)).is_ok() { own } else { Ipv4Addr::LOCALHOST }
+});
 
 /// A process, or one that is to run again. It ends with its owner.
 pub struct Process {
@@ -31,7 +40,7 @@ pub struct Process {
 pub fn free_port() -> Result<u16> {
     for _ in 0..1000 {
         let port = fastrand::u16(PORTS);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if TcpListener::bind((*HOST, port)).is_ok() {
             return Ok(port);
         }
     }
@@ -46,7 +55,7 @@ impl Process {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", *HOST, self.port)
     }
 
     pub fn start(&mut self) -> Result<()> {
@@ -99,7 +108,7 @@ impl Process {
     /// Waits until it takes connections, starting it again if it ends.
     pub async fn up(&mut self) -> Result<()> {
         let port = self.port;
-        self.until(async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await
+        self.until(async || TcpStream::connect((*HOST, port)).await.is_ok()).await
     }
 
     /// Waits until its health check passes: it listens before it can serve.
