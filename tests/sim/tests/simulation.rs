@@ -1,7 +1,9 @@
 //! Seeds by the thousand, and every single fault at every step.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use faas_flow_sim::{Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Versions, seed, single, swaps};
+use faas_flow_sim::{
+    Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Versions, seed, single, swaps,
+};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,9 +46,19 @@ fn whatever_goes_wrong_while_a_flow_is_swapped_every_run_is_that_of_one_version(
     }
 }
 
+/// The set-ups in which a job meets every fault: the queue has no part in a run of one node, and a wide for-each takes long.
+fn set_ups(job: Job) -> Vec<How> {
+    let wide = job.query == "case=items" && job.body.len() > 10;
+    match job.asks {
+        Asks::Now => vec![HOWS[0], HOWS[1]],
+        _ if wide => vec![HOWS[0], HOWS[2]],
+        _ => HOWS.to_vec(),
+    }
+}
+
 #[test]
 fn a_single_fault_at_any_step_changes_no_result() {
-    for (job, how) in JOBS.iter().flat_map(|job| HOWS.map(|how| (*job, how))) {
+    for (job, how) in JOBS.into_iter().flat_map(|job| set_ups(job).into_iter().map(move |how| (job, how))) {
         let right = single(&FLOWS, job, how, Faults::None).unwrap();
         assert!(right.wrong.is_empty(), "{job:?}: {:?}", right.wrong);
         let at_steps = (0..right.steps).flat_map(|step| Fault::ALL.map(|fault| Faults::One(step, fault)));
@@ -81,8 +93,8 @@ fn what_only_the_flows_own_code_does_shares_commits() {
         let [each, together] = DELAYS.map(|delay| commits(job, delay));
         assert!(together <= each, "{job:?}: {together} commits instead of {each}");
         if ["case=ends", "case=sub-dag"].contains(&job.query) {
-            // Its start, what the first look after it finds done, and its end.
-            assert_eq!((each, together), (6, 3), "{job:?}");
+            // Its start, and its end with all that came before it.
+            assert_eq!((each, together), (5, 2), "{job:?}");
         }
     }
 }
