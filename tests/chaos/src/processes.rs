@@ -20,7 +20,7 @@ const PORTS: std::ops::Range<u16> = 18_000..32_000;
 /// on beside this one would take its port, and its requests.
 pub static HOST: LazyLock<Ipv4Addr> = LazyLock::new(|| {
     let [_, a, b, c] = std::process::id().to_be_bytes();
-    let own = Ipv4Addr::new(127, 64 | a % 64, b, c);
+    let own = Ipv4Addr::new(127, 64 | (a % 64), b, c);
     if TcpListener::bind((own, 0)).is_ok() { own } else { Ipv4Addr::LOCALHOST }
 });
 

@@ -54,7 +54,8 @@ async fn two_processes_may_share_a_store() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_processes_may_create_a_store_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let url = url(&directory, "");
+    // However busy the machine is.
+    let url = url(&directory, "?busy_timeout_ms=60000");
     let opened: Vec<_> = (0..8)
         .map(|_| {
             tokio::spawn({
