@@ -4,7 +4,7 @@ use crate::Options;
 use crate::cases::{Case, VERSIONS};
 use crate::cluster::{ADMIN_TOKEN, Cluster};
 use crate::report::Report;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use faas_flow_core::Digest;
 use reqwest::Client;
 use serde_json::Value;
@@ -157,6 +157,23 @@ pub async fn quiet(
     let operator = Operator { program: options.host.clone(), to: format!("{}/function/{VERSIONS}", cluster.url()) };
     let good: Vec<&Version> =
         versions.0.values().filter(|version| matches!(version.mode, Mode::Okay | Mode::More)).collect();
+    // The last of the swaps before may have been to one that fails at once, and each replica follows by itself.
+    operator.swap(good.first().context("there are good versions")?).await?;
+    let until = Instant::now() + PATIENCE;
+    for replica in cluster.replicas_of(VERSIONS) {
+        while !client
+            .post(replica.url())
+            .body("quiet")
+            .header("X-Faas-Flow-Wait", "30s")
+            .send()
+            .await?
+            .status()
+            .is_success()
+        {
+            ensure!(Instant::now() < until, "{} does not follow to a version that works", replica.name);
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
     let mut memory = Vec::new();
     for _ in 0..2 {
         for swap in 0..QUIET_SWAPS {
