@@ -272,6 +272,25 @@ async fn after_sigterm_a_run_of_one_node_is_given_back_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_behind_an_answer_is_written_before_a_replica_ends() {
+    let world = World::new().await;
+    world.open_gate();
+    let mut replica = world.start(world.replica(SYNC, LONG).with("--healthcheck-interval", "0"));
+    let asked: Vec<_> = (0..50).map(|_| tokio::spawn(replica.request("/", "hi").send())).collect();
+    let mut ids = Vec::new();
+    for answer in asked {
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        ids.push(answer.headers()["x-faas-flow-reqid"].to_str().unwrap().to_owned());
+    }
+    replica.signal("TERM");
+    assert_eq!(replica.end(TO_END).await, Some(0));
+    for id in ids {
+        assert_eq!(world.shown(&id)["status"], "succeeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_one_node_needs_no_store_while_it_is_away() {
     let mut world = World::new().await;
     let replica = world.start(world.replica(SYNC, SHORT));

@@ -1,6 +1,7 @@
 //! The end of a run: tells those who wait, calls back, keeps the history.
 
 use super::execute::wait_before;
+use super::host::Host;
 use super::live::{Inner, Live};
 use super::step::may_pass;
 use crate::Step;
@@ -14,6 +15,7 @@ use faas_flow_store::{Change, Expect, Put};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How long one try to call back may take, and so how long nobody else tries.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,6 +55,25 @@ impl Ended {
     }
 }
 
+/// Histories that are written at a time behind the answers of their runs.
+pub(super) const HISTORIES: usize = 256;
+/// How long an answer waits for those before it: callers that are faster than the store are slowed down, so that what is to be
+/// written does not pile up in memory; while the store hangs they are not held up for longer.
+const HISTORY_WAIT: Duration = Duration::from_secs(1);
+
+impl Host {
+    async fn room_for_history(&self) -> Option<OwnedSemaphorePermit> {
+        let room = tokio::time::timeout(HISTORY_WAIT, self.histories.clone().acquire_owned());
+        room.await.ok().and_then(Result::ok)
+    }
+
+    /// Waits until the histories that are being written are there.
+    pub(super) async fn histories_written(&self) {
+        // It is closed by nobody.
+        let _ = self.histories.acquire_many(HISTORIES as u32).await;
+    }
+}
+
 impl Live {
     /// Waits for the end, if this replica comes to know of it.
     pub(super) async fn end(&self) -> Option<Arc<Ended>> {
@@ -63,12 +84,13 @@ impl Live {
     pub(super) async fn announce(self: &Arc<Self>, inner: &mut Inner) {
         let ended = Arc::new(self.ending(inner).await);
         let status = ended.status;
+        let room = if self.is_deferred() { self.host.room_for_history().await } else { None };
         // Who waits for the end shows no more once it is there.
         self.show(|| Step::Ended(status));
         self.ended.send_replace(Some(ended));
         self.leave(inner);
         if self.is_deferred() {
-            return self.keep_history(inner);
+            return self.keep_history(inner, room);
         }
         if status.is_final() {
             if inner.state.callback_due().is_some_and(|due| due <= self.host.now()) {
@@ -91,7 +113,7 @@ impl Live {
     }
 
     /// Writes the history of a run that was not stored before its end, behind its answer.
-    fn keep_history(self: &Arc<Self>, inner: &Inner) {
+    fn keep_history(self: &Arc<Self>, inner: &Inner, room: Option<OwnedSemaphorePermit>) {
         let mut change = Change { entry: Some(self.entry(inner)), ..Change::default() };
         inner.state.write_changed(|doc, _, bytes| {
             // A try to store the run earlier may have happened without an answer.
@@ -107,6 +129,7 @@ impl Live {
             if ended {
                 live.host.note_ended(live.id.clone()).await;
             }
+            drop(room);
         });
     }
 

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::data::Data;
+use super::ended::HISTORIES;
 use super::events::Events;
 use super::live::Live;
 use super::load::{load, read_run};
@@ -65,6 +66,8 @@ pub struct Host {
     pub(super) keys: Option<Keys>,
     pub(crate) owner: String,
     pub(crate) permits: Arc<Semaphore>,
+    /// See [`super::ended`].
+    pub(super) histories: Arc<Semaphore>,
     pub(crate) progress: broadcast::Sender<Progress>,
     stopping: AtomicBool,
     draining: AtomicBool,
@@ -92,6 +95,7 @@ impl Host {
             keys,
             owner: xid::new().to_string(),
             permits: Arc::new(Semaphore::new(settings.max_nodes)),
+            histories: Arc::new(Semaphore::new(HISTORIES)),
             progress: broadcast::channel(4096).0,
             stopping: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -291,7 +295,11 @@ impl Host {
         self.announce_stop();
         self.draining.store(true, Ordering::Relaxed);
         // Whoever tries to commit holds its run: neither part may wait for all of them.
-        let _ = timeout(finish, self.finished()).await;
+        let finished = async {
+            self.finished().await;
+            self.histories_written().await;
+        };
+        let _ = timeout(finish, finished).await;
         let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
         let mut releases: JoinSet<usize> = live.into_iter().map(|run| async move { run.release().await }).collect();
         let mut released = 0;
