@@ -171,9 +171,8 @@ async fn a_long_wait_is_stored_and_outlives_the_server() {
     let request = server.request("/function/fixture?case=retried-call-in-a-node", "in");
     let accepted = server.send(request.header("X-Faas-Flow-Reqid", "waits").header("X-Faas-Flow-Wait", "1ms")).await;
     assert_eq!(accepted.status, 202);
-    while step.calls.load(Ordering::SeqCst) == 0 || shown()["nodes"][0]["waits_until"].is_null() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let waits = async || step.calls.load(Ordering::SeqCst) > 0 && !shown()["nodes"][0]["waits_until"].is_null();
+    until("the node waits", waits).await;
     server.kill();
     let server = serve();
     assert_eq!(server.result_of("fixture", "waits").await.ok(), "at last done");

@@ -175,10 +175,15 @@ async fn after_sigterm_what_executes_is_finished_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_sigterm_what_does_not_finish_is_given_back_and_taken_up_at_once() {
+    is_given_back(CHAIN, begin).await;
+}
+
+/// A replica that stops gives back what executes of a run that was begun so, and another takes it up at once.
+async fn is_given_back(flow: &str, begin: impl AsyncFn(&Server) -> String) {
     let lease = Duration::from_secs(9);
     let world = World::new().await;
-    let mut first = world.start(world.replica(CHAIN, lease).with("--healthcheck-interval", "0"));
-    let second = world.start(world.replica(CHAIN, lease));
+    let mut first = world.start(world.replica(flow, lease).with("--healthcheck-interval", "0"));
+    let second = world.start(world.replica(flow, lease));
     let id = begin(&first).await;
     world.begun(1).await;
     first.signal("TERM");
@@ -188,7 +193,7 @@ async fn after_sigterm_what_does_not_finish_is_given_back_and_taken_up_at_once()
     world.begun(2).await;
     assert!(at.elapsed() < lease / 2, "taken up only after {:?}", at.elapsed());
     world.open_gate();
-    assert_eq!(second.result_of(CHAIN, &id).await.ok(), RESULT);
+    assert_eq!(second.result_of(flow, &id).await.ok(), RESULT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,18 +262,7 @@ async fn a_run_of_one_node_whose_caller_was_told_that_it_goes_on_survives_a_kill
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_sigterm_a_run_of_one_node_is_given_back_like_any_other() {
-    let world = World::new().await;
-    let lease = Duration::from_secs(9);
-    let mut first = world.start(world.replica(SYNC, lease).with("--healthcheck-interval", "0"));
-    let second = world.start(world.replica(SYNC, lease));
-    let id = begin_sync(&first).await;
-    first.signal("TERM");
-    assert_eq!(first.end(TO_END).await, Some(0));
-    let at = Instant::now();
-    world.begun(2).await;
-    assert!(at.elapsed() < lease / 2, "taken up only after {:?}", at.elapsed());
-    world.open_gate();
-    assert_eq!(second.result_of(SYNC, &id).await.ok(), RESULT);
+    is_given_back(SYNC, begin_sync).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ mod s3;
 #[path = "../host/store/tests/servers/mod.rs"]
 mod servers;
 
-use harness::{Serve, Server, script};
+use harness::{Serve, Server, script, until};
 use std::fs;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -68,12 +68,7 @@ async fn no_secret_payload_or_token_is_logged_or_said_in_an_error() {
             ask("/flow/unknown/forward").await,
             ask(&format!("/nowhere?key={MARK}query")).await,
         ];
-        let told = async {
-            while !server.log().contains("cannot call back") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), told).await.expect("the callback fails, and that is logged");
+        until("the callback fails, and that is logged", async || server.log().contains("cannot call back")).await;
         redis.kill();
         let away = [ask("/flow/unknown/forward").await, server.get("/flow/unknown/state").await];
         redis.run();

@@ -5,7 +5,6 @@
 mod reach;
 #[path = "../servers/mod.rs"]
 mod servers;
-mod speed;
 
 use bytes::Bytes;
 use faas_flow_core::{Code, Digest, FlowName, RunId, Status};
