@@ -161,7 +161,7 @@ async fn a_version_that_is_pushed_again_while_it_is_being_removed_is_there() {
     let other = host(slow.clone(), Duration::from_secs(3600));
     for host in [&one, &another, &other] {
         let bytes = fs::read(&first).unwrap().into();
-        host.bring(flow.clone(), Brought { bytes, signature: None }).await.unwrap();
+        host.bring(flow.clone(), Brought::new(bytes, None)).await.unwrap();
     }
     let upload = |module: &Path| {
         let bytes = Bytes::from(fs::read(module).unwrap());

@@ -1,27 +1,29 @@
-//! Compiled code on disk: one file per module and configuration.
+//! Compiled code on disk: for each module and configuration its code, and beside it what the code must be.
 //!
-//! A file is the sha256 of the code in hexadecimal, and the code. It is written beside its place and renamed, so a
-//! reader sees all of it or nothing. Whoever writes to the folder runs code in the host: neither the folder nor a file in it
-//! is trusted that belongs to somebody else, or that others may write to.
+//! A `.code` file is mapped, and not read, when it is loaded. The `.sum` file beside it has the sha256 of the code in
+//! hexadecimal, and the stamp of the file whose bytes were last seen to match: device, inode, size and time of change. While
+//! the stamp is the same the bytes are; otherwise they are hashed again. The code is on disk before its sum is, and both are
+//! written beside their places and renamed, so a reader sees all of them or nothing. Whoever writes to the folder runs code
+//! in the host: neither the folder nor a file in it is trusted that belongs to somebody else, or that others may write to.
 //!
 //! When something is added, what nobody has loaded for a month is removed, and then what was not loaded for longest until
 //! the rest is no more than a gibibyte. Several processes may share a folder.
 
 use crate::private::{is_private, make_private};
 use faas_flow_core::Digest;
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, File, FileTimes, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-const HEADER: usize = 64;
-const SUFFIX: &str = "code";
+const CODE: &str = "code";
+const SUM: &str = "sum";
 /// What is being written begins so.
 const BESIDE: &str = ".tmp";
-/// A file's time says when it was last loaded, to this precision.
+/// The time of a sum says when its code was last loaded, to this precision.
 const PRECISION: Duration = Duration::from_secs(3600);
 
 /// How much is kept.
@@ -54,23 +56,20 @@ impl Cache {
     }
 
     fn path(&self, module: &Digest) -> PathBuf {
-        self.folder.join(format!("{module}-{:016x}.{SUFFIX}", self.settings))
+        self.folder.join(format!("{module}-{:016x}.{CODE}", self.settings))
     }
 
     /// The module's code, unless it is not there, damaged, or refused by the engine.
     pub(crate) fn load(&self, engine: &Engine, module: &Digest) -> Option<Component> {
         let path = self.path(module);
-        let mut file = File::open(&path).ok()?;
-        let loaded = read(&mut file).and_then(|bytes| {
-            let (sum, code) = bytes.split_at_checked(HEADER).ok_or("it is cut off")?;
-            match Digest::of(code).as_str().as_bytes() == sum {
-                true => compiled(engine, code).map_err(|error| format!("{error:#}")),
-                false => Err("its checksum is another one".to_owned()),
-            }
+        let file = File::open(&path).ok()?;
+        let loaded = self.check(&path, &file).and_then(|()| {
+            // Where the disk is one that nothing may be executed from, it is read.
+            mapped(engine, &path).or_else(|_| compiled(engine, &read(&path)?).map_err(|error| format!("{error:#}")))
         });
         match loaded {
             Ok(component) => {
-                note_use(&file);
+                note_use(&path.with_extension(SUM));
                 Some(component)
             }
             Err(reason) => {
@@ -78,6 +77,27 @@ impl Cache {
                 None
             }
         }
+    }
+
+    /// Whether the file has what was put there, and only this user can have done that.
+    fn check(&self, path: &Path, file: &File) -> Result<(), String> {
+        let about = file.metadata().map_err(|error| error.to_string())?;
+        is_private(&about)?;
+        let beside = path.with_extension(SUM);
+        is_private(&fs::metadata(&beside).map_err(|error| format!("its checksum cannot be read: {error}"))?)?;
+        let known = read(&beside)?;
+        let known = String::from_utf8_lossy(&known);
+        let (sum, seen) = known.split_once(' ').ok_or("its checksum is cut off")?;
+        let stamp = stamp(&about);
+        if stamp.as_deref() == Some(seen) {
+            return Ok(());
+        }
+        if Digest::of(&read(path)?).as_str() != sum {
+            return Err("its checksum is another one".to_owned());
+        }
+        // It costs time only, the next time.
+        let _ = stamp.map(|stamp| self.write(&beside, format!("{sum} {stamp}").as_bytes()));
+        Ok(())
     }
 
     /// Keeps the code. A cache that cannot be written costs time only.
@@ -89,29 +109,46 @@ impl Cache {
     }
 
     fn try_keep(&self, module: &Digest, code: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(BESIDE).tempfile_in(&self.folder)?;
-        file.write_all(Digest::of(code).as_str().as_bytes())?;
-        file.write_all(code)?;
-        file.persist(self.path(module))?;
+        let path = self.path(module);
+        let about = self.write(&path, code)?.metadata()?;
+        let sum = format!("{} {}", Digest::of(code), stamp(&about).unwrap_or_default());
+        self.write(&path.with_extension(SUM), sum.as_bytes())?;
         Ok(())
+    }
+
+    /// Writes a file as a whole; what is there afterwards is there after a power cut.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<File> {
+        let mut file = tempfile::Builder::new().prefix(BESIDE).tempfile_in(&self.folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        Ok(file.persist(path)?)
     }
 }
 
-/// All of a file that only this user can have written.
-fn read(file: &mut File) -> Result<Vec<u8>, String> {
-    let about = file.metadata().map_err(|error| error.to_string())?;
-    is_private(&about)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or_default());
-    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| error.to_string())
 }
 
-/// Notes that the file was loaded now, so that it is not the next to go. Where that cannot be written, it may be.
-fn note_use(file: &File) {
+/// What changes with a file's bytes; nothing where the system does not say when they were last changed.
+#[cfg(unix)]
+fn stamp(about: &Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (device, inode, size) = (about.dev(), about.ino(), about.size());
+    Some(format!("{device}-{inode}-{size}-{}.{:09}", about.ctime(), about.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn stamp(_: &Metadata) -> Option<String> {
+    None
+}
+
+/// Notes that the code was loaded now, so that it is not the next to go. Where that cannot be written, it may be.
+fn note_use(sum: &Path) {
     let now = SystemTime::now();
-    let known = file.metadata().and_then(|about| about.modified());
+    let known = fs::metadata(sum).and_then(|about| about.modified());
     if known.is_ok_and(|known| now.duration_since(known).unwrap_or_default() >= PRECISION) {
-        let _ = file.set_times(FileTimes::new().set_modified(now));
+        let file = File::options().append(true).open(sum);
+        let _ = file.and_then(|file| file.set_times(FileTimes::new().set_modified(now)));
     }
 }
 
@@ -121,11 +158,12 @@ fn prune(folder: &Path, added: &Path, most: Most) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let ours = path.extension().is_some_and(|extension| extension == SUFFIX);
+        let ours = path.extension().is_some_and(|extension| extension == CODE);
         let beside = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(BESIDE));
         // Another process may have removed it by now.
         let Ok(about) = fs::symlink_metadata(&path) else { continue };
-        let unused = now.duration_since(about.modified()?).unwrap_or_default();
+        let used = fs::symlink_metadata(path.with_extension(SUM)).and_then(|sum| sum.modified());
+        let unused = now.duration_since(used.or_else(|_| about.modified())?).unwrap_or_default();
         if (ours || beside) && about.is_file() {
             // What is being written is done long before that, or never.
             let unused = if beside { unused.saturating_mul(100) } else { unused };
@@ -137,13 +175,26 @@ fn prune(folder: &Path, added: &Path, most: Most) -> io::Result<()> {
     for (unused, size, path) in files {
         bytes = bytes.saturating_add(size);
         if path != added && (unused > most.unused || bytes > most.bytes) {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => bytes = bytes.saturating_sub(size),
-            }
+            remove(&path)?;
+            remove(&path.with_extension(SUM))?;
+            bytes = bytes.saturating_sub(size);
         }
     }
     Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Maps code that this host has compiled.
+#[allow(unsafe_code)]
+fn mapped(engine: &Engine, path: &Path) -> Result<Component, wasmtime::Error> {
+    // SAFETY: as for [`compiled`]; and files in the folder are replaced, never changed.
+    unsafe { Component::deserialize_file(engine, path) }
 }
 
 /// Loads code that this host has compiled.
@@ -151,7 +202,7 @@ fn prune(folder: &Path, added: &Path, most: Most) -> io::Result<()> {
 pub(crate) fn compiled(engine: &Engine, code: &[u8]) -> Result<Component, wasmtime::Error> {
     // SAFETY: the bytes are what `Engine::precompile_component` made, in this process, in the host's own compiler, or, by
     // their checksum, in one of both whose output `Cache::try_keep` wrote into a file that is this user's and that nobody
-    // else may write to, as `read` has seen; the engine refuses other versions and settings.
+    // else may write to, as `Cache::check` has seen; the engine refuses other versions and settings.
     unsafe { Component::deserialize(engine, code) }
 }
 
@@ -195,10 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_loaded_counts_as_used() {
+    fn code_that_is_loaded_counts_as_used() {
         let folder = tempfile::tempdir().unwrap();
-        let path = file(folder.path(), "a.code", 1, 5);
-        note_use(&File::open(&path).unwrap());
+        let path = file(folder.path(), "a.sum", 1, 5);
+        note_use(&path);
         assert!(fs::metadata(&path).unwrap().modified().unwrap().elapsed().unwrap_or_default() < PRECISION);
     }
 }

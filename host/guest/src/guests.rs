@@ -74,13 +74,17 @@ impl Guests {
     /// What a compiler makes for `wasm32-unknown-unknown` will do too, if it says which world it is for, as the Rust SDK
     /// sees to: it is wrapped on the way. The digest is that of `bytes` in either case.
     pub fn load(&self, bytes: &[u8]) -> Result<Module, GuestError> {
+        self.load_as(bytes, &Digest::of(bytes))
+    }
+
+    /// The same, with the digest of `bytes` that somebody has computed already.
+    pub fn load_as(&self, bytes: &[u8], digest: &Digest) -> Result<Module, GuestError> {
         let limit = self.host.limits.module_bytes;
         if bytes.len() > limit {
             return Err(GuestError::ModuleTooLarge { size: bytes.len(), limit });
         }
         check_header(bytes)?;
-        let digest = Digest::of(bytes);
-        let (component, compiled) = self.component(bytes, &digest)?;
+        let (component, compiled) = self.component(bytes, digest)?;
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
         let exports: Vec<String> = ty.exports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
@@ -92,7 +96,7 @@ impl Guests {
         let pre = FlowPre::new(pre)
             .map_err(|reason| GuestError::WrongWorld { missing: format!("what it must ({reason:#})") })?;
         let code = Mutex::new(self.cache.clone().zip(compiled));
-        Ok(Module::new(Loaded { host: self.host.clone(), digest, imports, exports, pre, code }))
+        Ok(Module::new(Loaded { host: self.host.clone(), digest: digest.clone(), imports, exports, pre, code }))
     }
 
     /// The component, and its code if it was compiled just now.

@@ -38,13 +38,13 @@ async fn a_hundred_versions_cost_little_beyond_their_code_and_give_it_back() {
     // Their code is the same: compiled once, for all of them.
     let last = guests.load(&version(VERSIONS)).unwrap();
     last.keep_code();
-    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    let name = file.file_name().unwrap().to_string_lossy().into_owned();
-    for number in 0..VERSIONS {
-        let digest = Digest::of(&version(number));
-        std::fs::copy(&file, file.with_file_name(name.replace(last.digest().as_str(), digest.as_str()))).unwrap();
+    let files: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    for (file, number) in files.iter().flat_map(|file| (0..VERSIONS).map(move |number| (file, number))) {
+        let (digest, name) = (Digest::of(&version(number)), file.file_name().unwrap().to_string_lossy());
+        std::fs::copy(file, file.with_file_name(name.replace(last.digest().as_str(), digest.as_str()))).unwrap();
     }
-    let code = std::fs::metadata(&file).unwrap().len() as usize * VERSIONS as usize;
+    let size = |file: &PathBuf| std::fs::metadata(file).unwrap().len() as usize;
+    let code = files.iter().map(size).sum::<usize>() * VERSIONS as usize;
     let define = async |number: u32| {
         let module = guests.load(&version(number)).unwrap();
         module.define(Arc::new(NoContext::new("versions"))).await.unwrap();

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::signature::Trusted;
 use bytes::Bytes;
-use faas_flow_core::{Code, Definition, FlowName, Plan};
+use faas_flow_core::{Code, Definition, Digest, FlowName, Plan};
 use faas_flow_guest::{GuestError, Guests, Limits, Module, NoContext, RunContext};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Flow {
 
 /// Reads, compiles and checks a module. Without a name, the file's is taken: `greet.wasm` is `greet`.
 pub async fn load_flow(guests: Arc<Guests>, path: &Path, name: Option<FlowName>) -> Result<Flow, Error> {
-    let brought = Brought { bytes: read_module(path).await?, signature: None };
+    let brought = Brought::new(read_module(path).await?, None);
     load_module(guests, &Trusted::default(), &brought, name_of(path, name)?).await
 }
 
@@ -33,8 +33,18 @@ pub async fn load_flow(guests: Arc<Guests>, path: &Path, name: Option<FlowName>)
 pub struct Brought {
     /// Its bytes.
     pub bytes: Bytes,
+    /// Their sha256.
+    pub digest: Digest,
     /// The line of its signature.
     pub signature: Option<String>,
+}
+
+impl Brought {
+    /// A module with the line of its signature.
+    pub fn new(bytes: Bytes, signature: Option<String>) -> Self {
+        let digest = Digest::of(&bytes);
+        Self { bytes, digest, signature }
+    }
 }
 
 /// The bytes of a module's file. Of one that is too large for any host, no more than that is read.
@@ -69,7 +79,7 @@ pub(crate) async fn load_module(
     name: FlowName,
 ) -> Result<Flow, Error> {
     trusted.wants(brought.signature.as_deref(), &name)?;
-    let module = compile(guests, brought.bytes.clone()).await?;
+    let module = compile(guests, brought).await?;
     trusted.check(module.digest(), &name, module.wit_version(), brought.signature.as_deref())?;
     let flow = defined(module, name).await?;
     // What is refused leaves nothing behind.
@@ -80,8 +90,9 @@ pub(crate) async fn load_module(
 }
 
 /// Compiles a module, and runs none of its code.
-pub(crate) async fn compile(guests: Arc<Guests>, bytes: Bytes) -> Result<Module, Error> {
-    tokio::task::spawn_blocking(move || guests.load(&bytes))
+pub(crate) async fn compile(guests: Arc<Guests>, brought: &Brought) -> Result<Module, Error> {
+    let (bytes, digest) = (brought.bytes.clone(), brought.digest.clone());
+    tokio::task::spawn_blocking(move || guests.load_as(&bytes, &digest))
         .await
         .map_err(|error| Error::new(Code::INTERNAL, format!("loading the module ended early: {error}")))?
         .map_err(Error::from)

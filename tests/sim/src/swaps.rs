@@ -77,7 +77,7 @@ impl Versions {
     /// What a replica does when it starts: it serves once its stores have answered.
     pub(crate) async fn bring(self: Arc<Self>, host: Arc<Host>) {
         let Some((flow, bytes)) = self.all.first() else { return };
-        let brought = Brought { bytes: bytes.clone(), signature: None };
+        let brought = Brought::new(bytes.clone(), None);
         while host.bring(flow.clone(), brought.clone()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }

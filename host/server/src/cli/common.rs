@@ -166,7 +166,7 @@ pub(super) async fn load_brought(
     path: &Path,
     name: Option<FlowName>,
 ) -> Result<(Flow, Brought), Error> {
-    let brought = Brought { bytes: read_module(path).await?, signature: trusted.beside(path)? };
+    let brought = Brought::new(read_module(path).await?, trusted.beside(path)?);
     let flow = load_module(guests.clone(), trusted, &brought, name_of(path, name)?).await?;
     Ok((flow, brought))
 }

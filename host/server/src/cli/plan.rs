@@ -65,7 +65,7 @@ impl Plan {
                 let name = FlowName::new(said("flow"))?;
                 let old = server.module(&Digest::new(said("active"))?).await?;
                 let load = async |bytes| {
-                    let brought = Brought { bytes, signature: None };
+                    let brought = Brought::new(bytes, None);
                     load_module(guests.clone(), &Trusted::default(), &brought, name.clone()).await
                 };
                 (load(old).await?, load(new).await?, Some(planned))

@@ -3,7 +3,7 @@
 use super::common::{self, ModuleKeys};
 use crate::Error;
 use crate::config::Options;
-use crate::flows::{compile, read_module};
+use crate::flows::{Brought, compile, read_module};
 use crate::signature::{PrivateKey, Signature, Statement, Trusted, beside};
 use clap::Args;
 use faas_flow_core::{Code, FlowName};
@@ -67,7 +67,8 @@ impl Sign {
             let file = self.key.display();
             eprintln!("warning: others than its owner may read {file}: `chmod 600 {file}`");
         }
-        let module = compile(common::guests_of(self.guest)?, read_module(&self.module).await?).await?;
+        let module =
+            compile(common::guests_of(self.guest)?, &Brought::new(read_module(&self.module).await?, None)).await?;
         let (digest, wit) = (module.digest(), module.wit_version());
         let signature = Statement { digest, flow: &flow, wit }.sign(&key)?;
         let file = beside(&self.module);
@@ -127,7 +128,8 @@ impl Verify {
             Some(file) => Some(read_signature(file)?),
             None => trusted.beside(&self.module)?,
         };
-        let module = compile(common::guests_of(self.guest)?, read_module(&self.module).await?).await?;
+        let module =
+            compile(common::guests_of(self.guest)?, &Brought::new(read_module(&self.module).await?, None)).await?;
         let (digest, wit) = (module.digest(), module.wit_version());
         trusted.check(digest, &flow, wit, line.as_deref())?;
         let key = Signature::parse(&line.unwrap_or_default())?.key().to_string();

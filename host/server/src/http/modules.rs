@@ -111,7 +111,7 @@ impl Surface {
                 return json(status, &json!({ "version": pushed.version, "known": pushed.known }));
             }
             Modules::Plan => {
-                let brought = Brought { bytes: request.body.clone(), signature: request.header(SIGNATURE) };
+                let brought = Brought::new(request.body.clone(), request.header(SIGNATURE));
                 return json(StatusCode::OK, &host.plan(flow, &brought).await?);
             }
             Modules::Collect => {

@@ -21,7 +21,7 @@ impl Host {
     /// Puts the module that this replica comes with into service, as far as the rule has it, and stores it for the other
     /// replicas. Answers whether it is what new runs begin with here.
     pub async fn bring(&self, flow: Flow, brought: Brought) -> Result<bool, Error> {
-        let Brought { bytes, signature } = brought;
+        let Brought { bytes, signature, .. } = brought;
         let (flow, name, digest) = (Arc::new(flow.clone()), flow.name, flow.module.digest().clone());
         self.deploy_shared(flow.clone());
         let stored = self.stored(&name);

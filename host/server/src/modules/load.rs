@@ -42,8 +42,7 @@ impl Loader {
 
     /// Compiles and checks a module.
     pub(super) async fn load(&self, brought: &Brought, name: &FlowName) -> Result<Arc<Flow>, Error> {
-        let digest = Digest::of(&brought.bytes);
-        if let Some(known) = self.known.iter().find(|known| *known.module.digest() == digest) {
+        if let Some(known) = self.known.iter().find(|known| *known.module.digest() == brought.digest) {
             return Ok(Arc::new(known.clone()));
         }
         load_module(self.guests.clone(), &self.trusted, brought, name.clone()).await.map(Arc::new)
@@ -113,7 +112,8 @@ impl Host {
         let stored = self.stored(flow);
         let version = stored.there(digest).await?;
         let bytes = stored.whole(&version).await?;
-        let loaded = loader.load(&Brought { bytes, signature: version.signature }, flow).await?;
+        let loaded =
+            loader.load(&Brought { bytes, digest: version.digest, signature: version.signature }, flow).await?;
         tracing::info!(%flow, version = digest.short(), "loaded");
         self.serve(flow, |service| service.remember(&loaded));
         Ok(loaded)

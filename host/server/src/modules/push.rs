@@ -41,11 +41,11 @@ impl Host {
     pub async fn push(&self, flow: &FlowName, upload: Upload) -> Result<Pushed, Error> {
         let loader = self.loader()?;
         let Upload { digest, bytes, by, signature, again } = upload;
-        let found = Digest::of(&bytes);
-        if found != digest {
+        let brought = Brought::new(bytes, signature);
+        if brought.digest != digest {
             let message = format!(
                 "the module has the sha256 {}, but is said to have {}: nothing was changed; push it again",
-                found.short(),
+                brought.digest.short(),
                 digest.short()
             );
             return Err(Error::new(Code::DIGEST_MISMATCH, message));
@@ -53,11 +53,12 @@ impl Host {
         unless_removed(self.stored(flow).version(&digest).await?.as_ref(), again)?;
         let loaded = match self.loaded(flow, &digest) {
             Some(loaded) => {
-                loader.check(&loaded, signature.as_deref())?;
+                loader.check(&loaded, brought.signature.as_deref())?;
                 loaded
             }
-            None => loader.load(&Brought { bytes: bytes.clone(), signature: signature.clone() }, flow).await?,
+            None => loader.load(&brought, flow).await?,
         };
+        let Brought { bytes, signature, .. } = brought;
         let version = Version {
             digest,
             size: bytes.len() as u64,
