@@ -3,6 +3,7 @@
 use super::live::{Inner, Live, node};
 use super::load::{load, refresh};
 use super::queue;
+use super::step::may_pass;
 use crate::Error;
 use crate::counters::Lease;
 use faas_flow_core::run::{Doc, Event, NodeState, Phase, Progress, Scope, Work, set_of};
@@ -58,8 +59,18 @@ impl Live {
         // What is at hand is about to be replaced by what is stored.
         self.save(inner, works).await?;
         let at = self.host.now();
-        if inner.gone || !self.look(inner, at).await? {
+        if inner.gone {
             return Ok(());
+        }
+        match self.look(inner, at).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            // What is under way goes on: if the store is away for so long that others take it up, their claims stand.
+            Err(error) if may_pass(error.code()) => {
+                tracing::warn!(run = %self.id, code = %error.code(), "cannot renew what it executes yet: {error}");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
         let until = at + self.lease();
         let running: Vec<_> = inner.running.iter().map(|(path, running)| (path.clone(), running.token)).collect();
@@ -84,11 +95,8 @@ impl Live {
     /// Looks at what others may have done to the run; whether there is something left to do for this replica.
     async fn look(self: &Arc<Self>, inner: &mut Inner, at: u64) -> Result<bool, Error> {
         if inner.keeper && at.saturating_sub(inner.looked) >= self.lease() {
-            inner.looked = at;
-            match load(&*self.host.state, &self.id).await? {
-                Some(state) => inner.state = state,
-                None => return Ok(self.leave(inner)),
-            }
+            let Some(state) = load(&*self.host.state, &self.id).await? else { return Ok(self.leave(inner)) };
+            (inner.state, inner.looked) = (state, at);
             self.set_open(inner);
         } else if !refresh(&*self.host.state, &self.id, &mut inner.state, &[Doc::Run]).await? {
             return Ok(self.leave(inner));
