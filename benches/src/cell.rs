@@ -72,9 +72,11 @@ pub fn measure(
     for &concurrency in flow.concurrencies {
         let clients = (0..concurrency).map(|i| client(&server, flow, size, i)).collect::<Result<Vec<_>>>()?;
         let what = || format!("{} with {} store, {size} bytes", flow.name, store.name);
-        let Measured { clients, .. } = load::run(Load { clients, time: WARM_UP.min(time) }).with_context(what)?;
+        let Measured { clients, .. } =
+            load::run(Load { clients, time: WARM_UP.min(time), pace: None }).with_context(what)?;
         let (before, commits_before) = (server.cpu()?, server.redis_commits()?);
-        let Measured { elapsed, mut latencies, .. } = load::run(Load { clients, time }).with_context(what)?;
+        let Measured { elapsed, mut latencies, .. } =
+            load::run(Load { clients, time, pace: None }).with_context(what)?;
         let cpu = server.cpu()? - before;
         let commits = server.redis_commits()?.map(|after| after - commits_before.unwrap_or(0));
         latencies.sort_unstable();

@@ -1,4 +1,4 @@
-//! A closed loop: every client sends its next request when it has the answer to its last.
+//! Clients that send one request after the other: each as soon as it has the answer to its last, or at its pace.
 
 use crate::client::Client;
 use anyhow::{Context, Result, anyhow, bail};
@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 pub struct Load {
     pub clients: Vec<Client>,
     pub time: Duration,
+    /// From one request of a client to its next. An answer that takes longer holds up the next request, whose time counts
+    /// from when it was due.
+    pub pace: Option<Duration>,
 }
 
 /// What came of it.
@@ -27,7 +30,7 @@ pub fn run(load: Load) -> Result<Measured> {
     let threads: Vec<_> = load
         .clients
         .into_iter()
-        .map(|client| thread::Builder::new().stack_size(256 << 10).spawn(move || repeat(client, until)))
+        .map(|client| thread::Builder::new().stack_size(256 << 10).spawn(move || repeat(client, until, load.pace)))
         .collect();
     let mut measured = Measured { clients: Vec::new(), elapsed: Duration::ZERO, latencies: Vec::new() };
     for thread in threads {
@@ -43,14 +46,23 @@ pub fn run(load: Load) -> Result<Measured> {
     Ok(measured)
 }
 
-fn repeat(mut client: Client, until: Instant) -> Result<(Client, Vec<Duration>)> {
+fn repeat(mut client: Client, until: Instant, pace: Option<Duration>) -> Result<(Client, Vec<Duration>)> {
     let mut latencies = Vec::with_capacity(1 << 16);
     let mut began = Instant::now();
+    let mut due = began;
     while began < until {
         client.run()?;
         let ended = Instant::now();
         latencies.push(ended - began);
-        began = ended;
+        began = match pace {
+            None => ended,
+            Some(pace) => {
+                due += pace;
+                thread::sleep(due.saturating_duration_since(ended));
+                // That this thread wakes up late is nobody's delay but its own.
+                if due > ended { Instant::now() } else { due }
+            }
+        };
     }
     Ok((client, latencies))
 }

@@ -22,8 +22,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const REPLICAS: usize = 3;
-/// Clients at a time, each on a replica: with the servers they leave the machine a little to compile with.
+/// Clients at a time, each on a replica.
 const CLIENTS: usize = 2;
+/// From one request of a client to its next: a tenth of what the machine can do. Who runs at its limit has nothing to compile
+/// with, and every request waits for others.
+const PACE: Duration = Duration::from_millis(2);
 /// From the end of a swap to the next.
 const PAUSE: Duration = Duration::from_millis(300);
 /// How often a replica is asked what it serves.
@@ -43,13 +46,14 @@ pub fn measure(options: &Options, echo: SocketAddr, time: Duration) -> Result<()
     let clients = replicas.iter().take(CLIENTS).enumerate();
     let clients =
         clients.map(|(number, replica)| cell::client(replica, flow, SIZE, number)).collect::<Result<Vec<_>>>()?;
-    let Measured { clients, .. } = load::run(Load { clients, time: time.min(Duration::from_secs(1)) })?;
-    let Measured { clients, latencies: calm, .. } = load::run(Load { clients, time })?;
+    let pace = Some(PACE);
+    let Measured { clients, .. } = load::run(Load { clients, time: time.min(Duration::from_secs(1)), pace })?;
+    let Measured { clients, latencies: calm, .. } = load::run(Load { clients, time, pace })?;
 
     let over = Arc::new(AtomicBool::new(false));
     let (path, ends) = (format!("/function/{}", flow.module), over.clone());
     let swapping = thread::spawn(move || swap_on(&addresses, &path, &module, &ends));
-    let Measured { latencies: swapped, .. } = load::run(Load { clients, time })?;
+    let Measured { latencies: swapped, .. } = load::run(Load { clients, time, pace })?;
     over.store(true, Ordering::Relaxed);
     let pushes = swapping.join().map_err(|_| anyhow!("the operator panicked"))??;
     drop(replicas);
