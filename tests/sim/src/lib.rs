@@ -52,6 +52,8 @@ pub enum Asks {
     Later,
     /// The result, for which it waits; if it gets none, it asks again. The host makes up the id.
     Now,
+    /// The same of a flow of several nodes, which does not answer with its result unless its caller says that it waits.
+    Waiting,
     /// To be told.
     Callback,
     /// That this node is run again, once the run has ended.
@@ -84,7 +86,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 33] = [
+pub const JOBS: [Job; 42] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -95,6 +97,15 @@ pub const JOBS: [Job; 33] = [
     job("sync-chain", "", "hi").asks(Asks::Now),
     // So long that it is stored before its end.
     job("fixture", "case=retried-call", "busy").asks(Asks::Now),
+    job("dynamic-branching-js", "", "hi"),
+    job("dynamic-branching-python", "", "hi"),
+    job("parallel-branching", "", "hi").asks(Asks::Waiting),
+    job("dynamic-branching", "", "hi").asks(Asks::Waiting),
+    job("fixture", "case=items", "abcdefghijklmnopqrst").asks(Asks::Waiting),
+    job("fixture", "case=sub-dag", "in").asks(Asks::Waiting),
+    job("fixture", "case=values", "in").asks(Asks::Waiting),
+    job("fixture", "case=failure-answered", "in").asks(Asks::Waiting),
+    job("fixture", "case=retried-node", "busy").asks(Asks::Waiting),
     job("async-chain", "", "hi").asks(Asks::Callback),
     job("fixture", "case=failure-not-answered", "in").asks(Asks::Callback),
     job("async-chain", "", "hi").asks(Asks::Again("n2")),
@@ -281,7 +292,7 @@ fn simulate(
         let mut runs = Vec::new();
         for (number, job) in jobs.iter().enumerate() {
             let begun = match job.asks {
-                Asks::Now => Begun::Asked(tokio::spawn(ask_now(cluster.clone(), *job))),
+                Asks::Now | Asks::Waiting => Begun::Asked(tokio::spawn(ask_now(cluster.clone(), *job))),
                 _ => Begun::Run(begin(&cluster, *job, number).await?),
             };
             runs.push((begun, *job));
@@ -323,7 +334,11 @@ impl Begun {
 /// Asks until an answer comes, as a caller does who waits for the result.
 async fn ask_now(cluster: Arc<Cluster>, job: Job) -> Result<String> {
     loop {
-        let request = Request::post(format!("/function/{}?{}", job.flow, job.query)).body(Body::from(job.body))?;
+        let mut request = Request::post(format!("/function/{}?{}", job.flow, job.query));
+        if job.asks == Asks::Waiting {
+            request = request.header("x-faas-flow-wait", "40s");
+        }
+        let request = request.body(Body::from(job.body))?;
         let answer = tokio::time::timeout(Duration::from_secs(60), cluster.send(request)).await;
         if let Ok(Some(answer)) = answer {
             let (parts, body) = answer.into_parts();
@@ -394,7 +409,7 @@ async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId>
 async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<String>> {
     let Some(mut ended) = end_once(cluster, run, job).await? else { return Ok(None) };
     match job.asks {
-        Asks::Later | Asks::Now => {}
+        Asks::Later | Asks::Now | Asks::Waiting => {}
         Asks::Callback => {
             let began = tokio::time::Instant::now();
             let told = loop {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use faas_flow_core::run::{Doc, RunState, encode, set_of};
 use faas_flow_core::{BranchKey, Failure, NodePath, Payload, ScopePath, Status};
 use faas_flow_store::{Arrival, Change, Check, CommitError, Committed, Expect, Put, RunEntry};
+use std::sync::atomic::Ordering;
 
 /// Documents that one commit may hold, and their bytes together: what the smallest of the backends takes.
 const CHUNK: usize = 50;
@@ -91,6 +92,7 @@ impl Live {
             let committed = self.host.state.commit(&self.id, change).await?;
             arrivals.note(&committed);
             note(&mut inner.state, &documents, &committed);
+            self.late.store(false, Ordering::Release);
         }
         Ok(arrivals.arrived)
     }

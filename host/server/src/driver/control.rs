@@ -158,7 +158,10 @@ impl Host {
             }
             // Whoever has waited so long, or is about to be told that the run goes on, is to find it again.
             let stored = match live {
-                Some(live) => live.store().await,
+                Some(live) => {
+                    let patience = until.saturating_duration_since(Instant::now()) + LAST_LOOK;
+                    tokio::time::timeout(patience, live.store()).await.unwrap_or_else(|_| Err(live.unstored()))
+                }
                 None => Ok(()),
             };
             if stored.is_ok()

@@ -1,29 +1,61 @@
-//! A run that is stored late: that of a single node whose caller waits for the result and did not choose the id.
+//! Runs that are stored late: those whose caller waits for the result, did not choose the id and wants no callback.
 //!
-//! As long as it is young nobody but its caller knows of it, and should this replica be lost, the caller gets no answer and
-//! asks again: so it may end without a commit on the way, and its history is written behind its answer. It is stored like
-//! any other as soon as it takes longer than the first look of its caller, before it sits out a long wait, before anybody
-//! is told that it goes on, and before this replica stops. While the store is away it goes on in memory.
+//! As long as such a run is young nobody but its caller knows of it, and should this replica be lost, the caller gets no
+//! answer and asks again: so it may be executed before it is stored. It is stored as soon as it takes longer than the first
+//! look of its caller, before it sits out a long wait, before anybody is told that it goes on, and before this replica
+//! stops.
+//!
+//! That of a single node is *deferred*: it may end without a commit on the way, and its history is written behind its
+//! answer; while the store is away it goes on in memory. The beginning of any other waits as all does that only the flow's
+//! own code did ([`super::step`]): it is stored together with what follows, and before anything leaves this replica, be it a
+//! call or the answer.
 
+use super::control::to_its_end;
 use super::live::{Inner, Live};
 use super::step::Documents;
 use crate::Error;
+use faas_flow_core::Code;
 use faas_flow_core::run::CONTEXT;
 use faas_flow_store::CommitError;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 impl Live {
-    /// Whether nothing is stored yet. While the run is locked, this does not change.
+    /// Whether nothing is stored yet of a run of a single node. While the run is locked, this does not change.
     pub(super) fn is_deferred(&self) -> bool {
         self.deferred.load(Ordering::Acquire)
     }
 
+    /// Whether the beginning of a run of several nodes waits to be stored.
+    pub(super) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Acquire)
+    }
+
     /// Stores the run, if it is not stored yet.
-    pub(super) async fn store(&self) -> Result<(), Error> {
-        match self.is_deferred() {
-            true => self.store_now(&mut *self.lock().await).await,
-            false => Ok(()),
+    pub(super) async fn store(self: &Arc<Self>) -> Result<(), Error> {
+        if self.is_deferred() {
+            return self.store_now(&mut *self.lock().await).await;
+        }
+        if !self.is_late() {
+            return Ok(());
+        }
+        let live = self.clone();
+        let stored = async move {
+            let mut inner = live.lock().await;
+            live.save_now(&mut inner).await?;
+            match live.is_late() {
+                true => Err(live.unstored()),
+                false => Ok(()),
+            }
+        };
+        to_its_end(stored).await
+    }
+
+    /// What the caller of a run is told that cannot be stored.
+    pub(super) fn unstored(&self) -> Error {
+        match &*self.given_up.borrow() {
+            Some(failure) => Error::new(failure.code, failure.to_string()),
+            None => Error::new(Code::STORE_UNAVAILABLE, "the run could not be stored: try again"),
         }
     }
 

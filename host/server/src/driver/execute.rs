@@ -118,7 +118,10 @@ impl Live {
         if wait <= self.host.settings.longest_sleep {
             return true;
         }
-        let stored = self.store().await;
+        if !self.is_deferred() {
+            return false;
+        }
+        let stored = self.store_now(&mut *self.lock().await).await;
         if let Err(error) = &stored {
             tracing::warn!(run = %self.id, code = %error.code(), "sits a long wait out, since nothing can be stored: {error}");
         }

@@ -17,7 +17,7 @@ use faas_flow_core::{Code, Failure, NodePath, Plan, RunId};
 use faas_flow_guest::Instance;
 use faas_flow_store::CommitError;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, OwnedSemaphorePermit, watch};
@@ -37,8 +37,10 @@ pub(crate) struct Live {
     pub(super) values: Mutex<HashMap<String, Option<Bytes>>>,
     /// Bytes of documents that this replica wrote or read.
     pub(super) kept: Mutex<HashMap<String, Bytes>>,
-    /// Whether nothing is stored yet, see [`super::deferred`].
+    /// Whether nothing is stored yet of a run of a single node, see [`super::deferred`].
     pub(super) deferred: AtomicBool,
+    /// Whether the beginning waits to be stored with what follows, see there.
+    pub(super) late: AtomicBool,
     /// Whether this replica is looking after it at the moment, see [`super::sweep`].
     pub(super) looked_after: AtomicBool,
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
@@ -142,6 +144,7 @@ impl Live {
             values,
             kept,
             deferred: AtomicBool::new(deferred),
+            late: AtomicBool::new(false),
             looked_after: AtomicBool::new(false),
             ended,
             given_up,
@@ -160,13 +163,15 @@ impl Live {
         self.inner.lock().await
     }
 
-    /// Stores a new run, with its first node claimed, and executes it.
+    /// Stores a new run, with its first node claimed, and executes it; where it may be stored `late` and only its own code
+    /// is to be executed, its beginning waits as all that code does.
     /// Nobody may have seen it before, so it comes locked.
     pub(super) async fn begin(
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
         effects: Vec<Effect>,
         documents: Documents,
+        late: bool,
     ) -> Result<(), Error> {
         self.show(|| Step::Started);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(documents.iter().cloned());
@@ -177,6 +182,13 @@ impl Live {
             }
         }
         self.fill(&mut inner, &mut works);
+        if late && self.may_wait(&inner) && inner.running.values().all(|running| running.own) {
+            self.late.store(true, Ordering::Release);
+            self.save_later(&mut inner);
+            drop(inner);
+            self.spawn(works);
+            return Ok(());
+        }
         let begun = self.commit(&mut inner, documents).await;
         inner.unsaved = Unsaved::default();
         if begun.is_err() {

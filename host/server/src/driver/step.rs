@@ -16,14 +16,14 @@ use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{
     CONTEXT, Doc, Effect, Event, NodeState, Outcome, Progress, Refusal, RunState, Task, Work, set_of,
 };
-use faas_flow_core::{Code, Failure, Millis, NodePath, Status};
+use faas_flow_core::{BranchKey, Code, Failure, Millis, NodePath, Payload, Status};
 use faas_flow_store::CommitError;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Tries to commit before this replica leaves a run to whoever finds its leases over.
 const COMMIT_TRIES: u32 = 8;
-/// Branches that may begin in a commit with other things.
+/// Branches that may begin in a commit with other things, see [`begins_together`].
 const FEW_BRANCHES: usize = 16;
 /// Changed documents, and bytes of others, that may wait to be committed together: less than a commit may hold.
 const WAITING_DOCUMENTS: usize = 24;
@@ -65,7 +65,7 @@ impl Unsaved {
             Event::Claim { .. } | Event::Joined { .. } | Event::Renew { .. } => false,
             Event::Complete { report, .. } => match &report.outcome {
                 Outcome::Done(_) => false,
-                Outcome::Branched(branches) => branches.len() > FEW_BRANCHES,
+                Outcome::Branched(branches) => !begins_together(branches),
                 Outcome::Failed(_) | Outcome::Suspended(_) => true,
             },
             _ => true,
@@ -75,6 +75,12 @@ impl Unsaved {
         self.pressing |= !effects.iter().all(waits);
         self.events.push((event, documents));
     }
+}
+
+/// Whether branches may begin in a commit with other things.
+fn begins_together(branches: &[(Option<BranchKey>, Payload)]) -> bool {
+    let bytes: u64 = branches.iter().map(|(_, payload)| payload.size()).sum();
+    branches.len() <= FEW_BRANCHES && bytes <= WAITING_BYTES as u64
 }
 
 /// Whether nothing but the flow's own code takes part: without effects, and with the same result when done again.
@@ -114,7 +120,7 @@ impl Live {
         works: &mut Vec<Work>,
     ) -> Result<Option<Refusal>, Error> {
         if let Event::Complete { path, report, .. } = &event {
-            if matches!(&report.outcome, Outcome::Branched(branches) if branches.len() > FEW_BRANCHES) {
+            if matches!(&report.outcome, Outcome::Branched(branches) if !begins_together(branches)) {
                 self.save(inner, works).await?;
             }
             let own = inner.running.remove(path).is_some_and(|running| running.own);
@@ -235,7 +241,7 @@ impl Live {
     }
 
     /// Whether what was applied may be committed later: the flow's own code is at work, and its end will be committed too.
-    fn may_wait(&self, inner: &Inner) -> bool {
+    pub(super) fn may_wait(&self, inner: &Inner) -> bool {
         let unsaved = &inner.unsaved;
         let small = unsaved.bytes <= WAITING_BYTES && inner.state.changed().len() <= WAITING_DOCUMENTS;
         let delay = self.host.settings.commit_delay.as_millis() as u64;
@@ -245,7 +251,7 @@ impl Live {
     }
 
     /// Sees to it that what waits is committed in time, whatever becomes of the work under way.
-    fn save_later(self: &Arc<Self>, inner: &mut Inner) {
+    pub(super) fn save_later(self: &Arc<Self>, inner: &mut Inner) {
         if inner.unsaved.is_empty() || std::mem::replace(&mut inner.saves_later, true) {
             return;
         }
@@ -253,23 +259,25 @@ impl Live {
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             if let Some(live) = live.upgrade() {
-                live.save_now().await;
+                let mut inner = live.lock().await;
+                inner.saves_later = false;
+                // An error means that this replica has left the run, which has been said.
+                let _ = live.save_now(&mut inner).await;
             }
         });
     }
 
-    async fn save_now(self: Arc<Self>) {
-        let mut inner = self.lock().await;
-        inner.saves_later = false;
+    /// Commits what waits, and executes what becomes ready by it.
+    pub(super) async fn save_now(self: &Arc<Self>, inner: &mut Inner) -> Result<(), Error> {
         if inner.gone || inner.unsaved.is_empty() {
-            return;
+            return Ok(());
         }
         let mut works = Vec::new();
         inner.unsaved.pressing = true;
-        let saved = self.go_on(&mut inner, &mut works).await;
-        let _ = self.or_break_off(&mut inner, &mut works, saved);
-        drop(inner);
+        let saved = self.go_on(inner, &mut works).await;
+        let saved = self.or_break_off(inner, &mut works, saved);
         self.spawn(works);
+        saved
     }
 
     /// Commits what was applied, if there is anything.
@@ -329,7 +337,9 @@ impl Live {
             if !docs.contains(&Doc::Run) {
                 docs.push(Doc::Run);
             }
-            self.reload(inner, docs).await?;
+            if !self.reload(inner, docs).await? {
+                continue;
+            }
             refused.extend(self.apply_again(inner, works).await?);
             self.fill(inner, works);
         }
@@ -395,8 +405,8 @@ impl Live {
             })
     }
 
-    /// Puts what the store has in the place of what is at hand.
-    async fn reload(&self, inner: &mut Inner, docs: Vec<Doc>) -> Result<(), Error> {
+    /// Puts what the store has in the place of what is at hand; false if it has nothing yet.
+    async fn reload(&self, inner: &mut Inner, docs: Vec<Doc>) -> Result<bool, Error> {
         let mut tries = 1;
         let found = loop {
             match refresh(&*self.host.state, &self.id, &mut inner.state, &docs).await {
@@ -408,7 +418,8 @@ impl Live {
             }
         };
         match found {
-            true => Ok(()),
+            true => Ok(true),
+            false if self.is_late() => Ok(false),
             false => Err(Error::new(Code::RUN_UNKNOWN, format!("run {} is gone from the store", self.id))),
         }
     }

@@ -57,8 +57,9 @@ impl Submitted {
 }
 
 impl Host {
-    /// Begins a run. When this answers, the run is stored and will end, whatever becomes of this process; but for a flow of
-    /// a single node whose caller waits (`waits`) and did not choose the id, which is stored only if it takes a while.
+    /// Begins a run. When this answers, the run is stored and will end, whatever becomes of this process; but where the
+    /// caller waits (`waits`), did not choose the id and did not ask for a callback, it may be stored a little later, see
+    /// [`super::deferred`].
     pub async fn submit(
         self: &Arc<Self>,
         flow: &FlowName,
@@ -93,9 +94,15 @@ impl Host {
             }
         })?;
         let small = body.len() <= self.settings.inline_limit;
-        let deferred = waits == Waits::Yes && !chosen && callback.is_none() && small && plan.is_single_node();
+        let waits = match waits {
+            Waits::No => false,
+            Waits::ForOneNode => plan.is_single_node(),
+            Waits::Yes => true,
+        };
+        let late = waits && !chosen && callback.is_none() && small;
+        let deferred = late && plan.is_single_node();
         let mut documents = Vec::new();
-        let input = match deferred {
+        let input = match late {
             true => Payload::Inline(body),
             false => self.data.keep(&id, "(input)", body, &mut documents).await?,
         };
@@ -112,7 +119,7 @@ impl Host {
         let (state, effects) = RunState::start(&plan, start);
         let live = Live::new(self.clone(), flow, plan, state, deferred, Part::Keeper);
         let begun = live.clone();
-        to_its_end(async move { begun.enter(effects, documents).await }).await?;
+        to_its_end(async move { begun.enter(effects, documents, late).await }).await?;
         self.counters.run_begun();
         Ok(Submitted { id, live })
     }
@@ -120,7 +127,7 @@ impl Host {
 
 impl Live {
     /// Puts a new run among those that this replica works on, if there is room, and begins it.
-    async fn enter(self: &Arc<Self>, effects: Vec<Effect>, documents: Documents) -> Result<(), Error> {
+    async fn enter(self: &Arc<Self>, effects: Vec<Effect>, documents: Documents, late: bool) -> Result<(), Error> {
         let inner = self.lock().await;
         {
             let mut runs = self.host.runs();
@@ -134,16 +141,18 @@ impl Live {
             }
             runs.insert(self.id.clone(), self.clone());
         }
-        self.begin(inner, effects, documents).await
+        self.begin(inner, effects, documents, late).await
     }
 }
 
-/// Whether the caller waits for the result as long as it takes.
+/// Whether the caller waits for the result, with [`Submitted::end`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
-    /// It does.
+    /// It does, for a while at least.
     Yes,
-    /// It may go away.
+    /// It does if the flow has a single node, [`Submitted::answers`].
+    ForOneNode,
+    /// It only wants to know that the run has begun.
     No,
 }
 

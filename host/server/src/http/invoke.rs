@@ -32,8 +32,12 @@ impl Surface {
         kept.extend(digest.clone().map(|digest| (BODY.to_owned(), digest)));
         let submission =
             Submission { id: id.clone(), body, request: Kept { query, headers: kept }, callback: callback.clone() };
-        let waits = if asynchronous || wait.is_some() { Waits::No } else { Waits::Yes };
         let settings = self.host.settings();
+        let waits = match wait.or(settings.default_wait) {
+            _ if asynchronous => Waits::No,
+            Some(_) => Waits::Yes,
+            None => Waits::ForOneNode,
+        };
         let patience = |answers: bool| match (wait, answers) {
             _ if asynchronous => None,
             (Some(wait), _) => Some(wait),
