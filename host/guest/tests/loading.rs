@@ -75,10 +75,13 @@ fn unknown_imports_are_all_named() {
     assert_eq!(error, GuestError::UnknownImport { names: vec!["clock".into(), "dice".into()] });
 }
 
-fn only_file(folder: &Path) -> PathBuf {
-    let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let [file] = &files[..] else { panic!("{files:?}") };
-    file.clone()
+/// The only code in the folder, and its checksum.
+fn kept(folder: &Path) -> (PathBuf, PathBuf) {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let [code, sum] = &files[..] else { panic!("{files:?}") };
+    assert!(code.extension().unwrap() == "code" && *sum == code.with_extension("sum"), "{files:?}");
+    (code.clone(), sum.clone())
 }
 
 #[tokio::test]
@@ -89,22 +92,48 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
     let module = guests(Some(&cache)).load(&bytes).unwrap();
     assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is kept of a module that may yet be refused");
     module.keep_code();
-    let file = only_file(&cache);
-    let good = fs::read(&file).unwrap();
-    let written = || fs::metadata(&file).unwrap().modified().unwrap();
+    let (code, sum) = kept(&cache);
+    let (good, checked) = (fs::read(&code).unwrap(), fs::read(&sum).unwrap());
+    let written = || fs::metadata(&code).unwrap().modified().unwrap();
 
     let before = written();
     guests(Some(&cache)).load(&bytes).unwrap();
     assert_eq!(written(), before, "a cached module is not compiled");
 
-    for damaged in [&good[..good.len() / 2], &good[..10], &[good[..100].to_vec(), vec![0; good.len() - 100]].concat()] {
-        fs::write(&file, damaged).unwrap();
+    let zeros = [good[..100].to_vec(), vec![0; good.len() - 100]].concat();
+    let damages = [(&code, &good[..good.len() / 2]), (&code, &good[..10]), (&code, &zeros), (&sum, &checked[..10])];
+    for (file, damaged) in damages {
+        fs::write(file, damaged).unwrap();
         let module = guests(Some(&cache)).load(&bytes).unwrap();
         module.keep_code();
-        assert!(fs::read(&file).unwrap().len() == good.len(), "it is written again");
+        assert_eq!(kept(&cache), (code.clone(), sum.clone()));
+        assert!(
+            fs::read(&code).unwrap() == good && fs::read(&sum).unwrap().len() == checked.len(),
+            "it is written again"
+        );
         let mut instance = module.instantiate(Arc::new(NoContext::new("test"))).await.unwrap();
         assert_eq!(instance.modify("n", Bytes::from_static(b"x")).await.unwrap(), "x");
     }
+}
+
+#[test]
+fn code_that_was_moved_is_hashed_and_not_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, moved) = (folder.path().join("code"), folder.path().join("moved"));
+    let bytes = flow(ONE_NODE, ECHO);
+    guests(Some(&cache)).load(&bytes).unwrap().keep_code();
+    let (code, sum) = kept(&cache);
+    guests(Some(&moved)).load(&bytes).unwrap();
+    let there = |file: &Path| moved.join(file.file_name().unwrap());
+    for file in [&code, &sum] {
+        fs::copy(file, there(file)).unwrap();
+    }
+    let written = || fs::metadata(there(&code)).unwrap().modified().unwrap();
+    let before = written();
+    let module = guests(Some(&moved)).load(&bytes).unwrap();
+    module.keep_code();
+    assert_eq!(written(), before, "it was not compiled");
+    assert_ne!(fs::read(there(&sum)).unwrap(), fs::read(&sum).unwrap(), "the next time it is not hashed either");
 }
 
 #[test]
@@ -113,22 +142,28 @@ fn code_that_somebody_else_may_have_written_is_not_run() {
     let cache = folder.path().join("code");
     let bytes = flow(ONE_NODE, ECHO);
     let open_to_all = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let remove = || {
+        let (code, sum) = kept(&cache);
+        fs::remove_file(code).and_then(|()| fs::remove_file(sum)).unwrap();
+    };
     // Whether it was compiled: then it is kept, though the file is gone.
     let compiles = || {
         let module = guests(Some(&cache)).load(&bytes).unwrap();
-        fs::remove_file(only_file(&cache)).unwrap();
+        remove();
         module.keep_code();
-        fs::read_dir(&cache).unwrap().count() == 1
+        fs::read_dir(&cache).unwrap().count() == 2
     };
     let keep = || guests(Some(&cache)).load(&bytes).unwrap().keep_code();
     keep();
     assert!(!compiles());
     keep();
-    open_to_all(&only_file(&cache), 0o666);
-    assert!(compiles(), "others may write to the file");
+    open_to_all(&kept(&cache).0, 0o666);
+    assert!(compiles(), "others may write to the code");
+    open_to_all(&kept(&cache).1, 0o666);
+    assert!(compiles(), "others may write to its checksum");
     open_to_all(&cache, 0o777);
     let module = guests(Some(&cache)).load(&bytes).unwrap();
-    fs::remove_file(only_file(&cache)).unwrap();
+    remove();
     module.keep_code();
     assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is kept where others may write");
 }
