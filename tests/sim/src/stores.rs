@@ -156,6 +156,7 @@ pub struct Data {
 #[async_trait]
 impl DataStore for Data {
     async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
+        self.power.world.know(key.run().as_str());
         let what = format!("puts {key}");
         self.power.step(&what, self.inner.put(key, bytes)).await.unwrap_or_else(lost)
     }

@@ -12,7 +12,7 @@
 
 use super::control::to_its_end;
 use super::live::{Inner, Live};
-use super::step::Documents;
+use super::step::{COMMIT_TRIES, Documents, backoff, may_pass};
 use crate::Error;
 use faas_flow_core::Code;
 use faas_flow_core::run::CONTEXT;
@@ -34,7 +34,12 @@ impl Live {
     /// Stores the run, if it is not stored yet.
     pub(super) async fn store(self: &Arc<Self>) -> Result<(), Error> {
         if self.is_deferred() {
-            return self.store_now(&mut *self.lock().await).await;
+            let mut inner = self.lock().await;
+            self.store_now(&mut inner).await?;
+            return match self.is_deferred() && inner.broken {
+                true => Err(self.unstored()),
+                false => Ok(()),
+            };
         }
         if !self.is_late() {
             return Ok(());
@@ -59,6 +64,22 @@ impl Live {
         }
     }
 
+    /// Stores a run of a single node, however long the store takes to answer again.
+    pub(super) async fn store_patiently(&self, inner: &mut Inner) -> Result<(), Error> {
+        let mut tries = 1;
+        loop {
+            match self.store_now(inner).await {
+                Err(error) if tries < COMMIT_TRIES && may_pass(error.code()) => {
+                    tracing::warn!(run = %self.id, code = %error.code(), tries, "tries to store the run again: {error}");
+                    tokio::time::sleep(backoff(tries)).await;
+                    tries += 1;
+                }
+                stored => return stored,
+            }
+        }
+    }
+
+    /// Stores a run of a single node, unless that has been done.
     pub(super) async fn store_now(&self, inner: &mut Inner) -> Result<(), Error> {
         // What has ended is being written.
         if !self.is_deferred() || inner.gone {

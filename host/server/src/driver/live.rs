@@ -184,6 +184,7 @@ impl Live {
         self.fill(&mut inner, &mut works);
         if late && self.may_wait(&inner) && inner.running.values().all(|running| running.own) {
             self.late.store(true, Ordering::Release);
+            inner.unsaved.add(documents);
             self.save_later(&mut inner);
             drop(inner);
             self.spawn(works);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Tries to commit before this replica leaves a run to whoever finds its leases over.
-const COMMIT_TRIES: u32 = 8;
+pub(super) const COMMIT_TRIES: u32 = 8;
 /// Branches that may begin in a commit with other things, see [`begins_together`].
 const FEW_BRANCHES: usize = 16;
 /// Changed documents, and bytes of others, that may wait to be committed together: less than a commit may hold.
@@ -49,6 +49,14 @@ pub(super) struct Unsaved {
 impl Unsaved {
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// Adds to what is committed with the first event.
+    pub(super) fn add(&mut self, documents: Documents) {
+        self.bytes += documents.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        if let Some((_, first)) = self.events.first_mut() {
+            first.extend(documents);
+        }
     }
 
     fn note(&mut self, event: Event, documents: Documents, effects: &[Effect], now: Millis) {
@@ -295,6 +303,10 @@ impl Live {
         inner: &mut Inner,
         works: &mut Vec<Work>,
     ) -> Result<(), Error> {
+        if self.is_deferred() && inner.state.run().paused {
+            // Whoever is told so may resume it.
+            self.store_patiently(inner).await?;
+        }
         let mut refused = Vec::new();
         for attempt in 1.. {
             let documents = inner.unsaved.events.iter().flat_map(|(_, documents)| documents.iter().cloned()).collect();

@@ -102,7 +102,7 @@ impl Host {
         let late = waits && !chosen && callback.is_none() && small;
         let deferred = late && plan.is_single_node();
         let mut documents = Vec::new();
-        let input = match late {
+        let input = match deferred {
             true => Payload::Inline(body),
             false => self.data.keep(&id, "(input)", body, &mut documents).await?,
         };
