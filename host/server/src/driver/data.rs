@@ -6,7 +6,7 @@ use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, DATA, decode, encode};
 use faas_flow_core::{Code, Digest, Failure, Payload, RunId};
 use faas_flow_store::{DataKey, DataStore, StateStore};
-use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// Bytes up to so many stand in the document that refers to them; larger ones get a document of their own, which is
@@ -29,7 +29,7 @@ impl Data {
     pub(crate) async fn keep(
         &self,
         run: &RunId,
-        name: &str,
+        name: impl Display + Send,
         bytes: Bytes,
         documents: &mut Vec<(String, Bytes)>,
     ) -> Result<Payload, Failure> {
@@ -42,7 +42,12 @@ impl Data {
     }
 
     /// Keeps bytes where they are, or in the data store if there are many.
-    pub(crate) async fn keep_whole(&self, run: &RunId, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
+    pub(crate) async fn keep_whole(
+        &self,
+        run: &RunId,
+        name: impl Display + Send,
+        bytes: Bytes,
+    ) -> Result<Payload, Failure> {
         if bytes.len() <= self.inline_limit {
             return Ok(Payload::Inline(bytes));
         }
@@ -100,7 +105,12 @@ impl Data {
     }
 
     /// A context value as its document holds it.
-    pub(crate) async fn keep_value(&self, run: &RunId, name: &str, value: Option<Bytes>) -> Result<Bytes, Failure> {
+    pub(crate) async fn keep_value(
+        &self,
+        run: &RunId,
+        name: impl Display + Send,
+        value: Option<Bytes>,
+    ) -> Result<Bytes, Failure> {
         let value = match value {
             Some(value) => Some(self.keep_whole(run, name, value).await?),
             None => None,
@@ -122,10 +132,11 @@ impl Data {
 }
 
 /// Paths may be longer than a name may be: then their digest stands for them.
-fn short(name: &str) -> Cow<'_, str> {
+fn short(name: impl Display) -> String {
     const LONGEST: usize = DataKey::LONGEST_NAME - DATA.len();
+    let name = name.to_string();
     match name.len() <= LONGEST {
-        true => Cow::Borrowed(name),
-        false => Cow::Owned(Digest::of(name.as_bytes()).as_str().to_owned()),
+        true => name,
+        false => Digest::of(name.as_bytes()).as_str().to_owned(),
     }
 }

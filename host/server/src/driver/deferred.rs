@@ -88,7 +88,7 @@ impl Live {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut documents = Documents::with_capacity(values.len());
         for (key, value) in values {
-            let kept = self.host.data.keep_value(&self.id, &format!("(begun)/{CONTEXT}{key}"), value).await;
+            let kept = self.host.data.keep_value(&self.id, format!("(begun)/{CONTEXT}{key}"), value).await;
             documents.push((format!("{CONTEXT}{key}"), kept?));
         }
         match self.write(inner, documents.clone()).await {

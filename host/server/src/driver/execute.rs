@@ -6,10 +6,11 @@ use super::step::{Documents, backoff, may_pass};
 use bytes::Bytes;
 use faas_flow_core::definition::{Backoff, Operation};
 use faas_flow_core::run::{Attempt, CONTEXT, Outcome, Report, Request, Suspended, Task, Work, set_of};
-use faas_flow_core::{BranchKey, Code, Failure, FlowName, Payload, RunId, Status};
+use faas_flow_core::{BranchKey, Code, Failure, FlowName, NodePath, Payload, RunId, Status};
 use faas_flow_guest::{CallContext, Instance, Level, RunContext};
 use opentelemetry::trace::SpanId;
 use std::collections::HashSet;
+use std::fmt::{self, Display, Formatter};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -191,11 +192,26 @@ impl Live {
         }
         let mut kept = Vec::with_capacity(changes.len());
         for (key, value) in changes {
-            let name = format!("{}/{mark:016x}/{CONTEXT}{key}", work.path);
-            let bytes = self.host.data.keep_value(&self.id, &name, value).await?;
-            kept.push((format!("{CONTEXT}{key}"), bytes));
+            let document = format!("{CONTEXT}{key}");
+            let name = Name { path: &work.path, mark, name: &document };
+            let bytes = self.host.data.keep_value(&self.id, name, value).await?;
+            kept.push((document, bytes));
         }
         Ok(kept)
+    }
+}
+
+/// What a try keeps, in the place that is its own. Small things are kept without a name, so it is only written where it is
+/// needed.
+struct Name<'a> {
+    path: &'a NodePath,
+    mark: u64,
+    name: &'a str,
+}
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{:016x}/{}", self.path, self.mark, self.name)
     }
 }
 
@@ -329,12 +345,15 @@ impl Try<'_> {
 
     pub(super) async fn keep(&mut self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
         let live = self.live;
-        let name = format!("{}/{:016x}/{name}", self.work.path, self.mark);
+        let name = Name { path: &self.work.path, mark: self.mark, name };
         if live.is_deferred() {
-            return live.host.data.keep_whole(&live.id, &name, bytes).await;
+            return live.host.data.keep_whole(&live.id, name, bytes).await;
         }
         let known = self.documents.len();
-        let payload = live.host.data.keep(&live.id, &name, bytes, &mut self.documents).await?;
+        let payload = live.host.data.keep(&live.id, name, bytes, &mut self.documents).await?;
+        if self.documents.len() == known {
+            return Ok(payload);
+        }
         let mut kept = live.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(self.documents.iter().skip(known).cloned());
         Ok(payload)
