@@ -282,9 +282,16 @@ fn the_template_has_the_sdk_of_this_repository() {
     }
     let requirements = |manifest: &Path| -> Vec<String> {
         let text = fs::read_to_string(manifest).unwrap();
-        let kept = text.lines().filter(|line| ["serde", "wit-bindgen"].iter().any(|name| line.starts_with(name)));
-        kept.map(str::to_owned).collect()
+        let kept =
+            text.lines().filter(|line| ["dlmalloc", "serde", "wit-bindgen"].iter().any(|name| line.starts_with(name)));
+        kept.map(|line| line.replace(", optional = true", "")).collect()
     };
+    let features = |manifest: &Path| {
+        let text = fs::read_to_string(manifest).unwrap();
+        text.split("\n\n").find(|part| part.starts_with("[features]")).map(str::to_owned)
+    };
+    let sdk = root().join("guest-sdk/rust/Cargo.toml");
+    assert_eq!(features(&sdk), features(&template.join("sdk/rust/Cargo.toml")), "its manifest there is not a copy");
     let ours = requirements(&root().join("Cargo.toml"));
     for requirement in requirements(&template.join("sdk/rust/Cargo.toml")) {
         assert!(ours.contains(&requirement), "{requirement} is not what the workspace has");

@@ -26,6 +26,9 @@
 //!
 //! Natively, [`testing`] runs a flow's closures against a fake context, so `cargo test` needs no wasm.
 //!
+//! The component gets a global allocator that suits short runs; a flow that brings its own takes this crate without its
+//! feature `heap`.
+//!
 //! # Handler ids
 //!
 //! The host knows each closure by an id, which follows from where the closure stands. Flows in other languages that
@@ -53,6 +56,8 @@ mod dag;
 mod definition;
 mod failure;
 mod handler;
+#[cfg(all(target_arch = "wasm32", feature = "heap"))]
+mod heap;
 mod node;
 mod record;
 mod values;
