@@ -56,12 +56,14 @@ pub const MONITOR_SCHEMAS: Tool = Tool::pypi("cloudcoil-models-prometheus-operat
 
 /// What tests start themselves: servers, on ports of their own, and what builds images. Each a program and Debian's
 /// package of it.
-const SERVERS: [(&str, &str); 5] = [
+const SERVERS: [(&str, &str); 6] = [
     ("buildah", "buildah"),
     ("redis-server", "redis-server"),
     ("redis-sentinel", "redis-sentinel"),
     ("etcd", "etcd-server"),
     ("nats-server", "nats-server"),
+    // And Chromium with it.
+    ("chromedriver", "chromium-driver"),
 ];
 
 /// What Debian asks whether a package may start a service.
@@ -73,7 +75,9 @@ pub fn for_tests(place: &Place) -> Result<()> {
     let missing = SERVERS.iter().filter(|(name, _)| program(name, &["--version"]).quiet().is_none());
     // Makes keys as others do; older ones do not know `--version`.
     let openssl = program("openssl", &["version"]).quiet().is_none().then_some("openssl");
-    debian(&missing.map(|(_, package)| *package).chain(openssl).collect::<Vec<_>>())
+    // A terminal to look at.
+    let tmux = program("tmux", &["-V"]).quiet().is_none().then_some("tmux");
+    debian(&missing.map(|(_, package)| *package).chain(openssl).chain(tmux).collect::<Vec<_>>())
 }
 
 /// Installs what building the modules needs.

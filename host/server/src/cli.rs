@@ -7,6 +7,7 @@ mod check;
 mod common;
 mod config;
 mod control;
+mod dashboard;
 mod dev;
 mod explain;
 mod function;
@@ -29,7 +30,7 @@ use crate::Error;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-pub(crate) use common::listen;
+pub(crate) use common::{listen, moment};
 pub(crate) use stop::serve as serve_until_stopped;
 
 /// Composes OpenFaaS functions into flows that are WebAssembly components.
@@ -57,6 +58,8 @@ enum Command {
     Dev(dev::Dev),
     /// Serves one flow as an OpenFaaS function: what runs in its container
     Function(function::Function),
+    /// Shows the flows and runs of a cluster in a browser; pauses, resumes and stops runs
+    Dashboard(dashboard::Shown),
     /// Asks a server on this machine whether it is healthy: for the health check of a container
     Health(health::Health),
     /// Shows runs that a state store knows; pauses, resumes, stops and re-runs them
@@ -104,6 +107,7 @@ impl Cli {
                 Command::Serve(serve) => serve.run().await,
                 Command::Dev(dev) => dev.run().await,
                 Command::Function(function) => function.run().await,
+                Command::Dashboard(shown) => shown.run().await,
                 Command::Health(health) => health.run(),
                 Command::Requests(requests) => requests.run().await,
                 Command::Push(push) => push.run().await,

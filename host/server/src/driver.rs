@@ -31,5 +31,6 @@ pub use ended::Ended;
 pub use events::Events;
 pub use host::{Host, Parts};
 pub use load::read_run;
+pub(crate) use load::read_run_with_definition;
 pub(crate) use step::may_pass;
 pub use submit::{Submission, Submitted, Waits};

@@ -3,6 +3,7 @@
 pub mod cli;
 mod config;
 mod counters;
+pub(crate) mod dashboard;
 mod driver;
 mod error;
 pub mod events;

@@ -234,6 +234,20 @@ pub enum Progress {
     Failed,
 }
 
+impl Progress {
+    /// Its word, as it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Progress::Waiting => "waiting",
+            Progress::Ready => "ready",
+            Progress::Running => "running",
+            Progress::Branching => "branching",
+            Progress::Done => "done",
+            Progress::Failed => "failed",
+        }
+    }
+}
+
 /// The right to execute a node until a moment in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {

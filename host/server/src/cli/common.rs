@@ -230,7 +230,7 @@ pub(super) fn print(text: impl AsRef<[u8]>) {
 }
 
 /// A moment in UTC, as RFC 3339 writes it, to the second.
-pub(super) fn moment(at: Millis) -> String {
+pub(crate) fn moment(at: Millis) -> String {
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at);
     humantime::format_rfc3339_seconds(at).to_string()
 }

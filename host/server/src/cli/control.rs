@@ -1,10 +1,10 @@
 //! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
 
 use super::common;
-use crate::{Error, Http, Network, Settings};
+use crate::dashboard::over_http;
+use crate::{Error, Http, Settings};
 use clap::{Args, Subcommand};
-use faas_flow_core::{Code, FlowName, NodePath, RunId};
-use faas_flow_guest::HttpRequest;
+use faas_flow_core::{FlowName, NodePath, RunId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 #[derive(Args)]
@@ -53,20 +53,10 @@ impl Control {
     /// Asks the server, and prints what it answers.
     pub(super) async fn ask(&self, flow: &FlowName) -> Result<(), Error> {
         let (Target { id, server, token }, server_path) = (self.target(), self.path()?);
-        let url = format!("{}/function/{flow}/flow/{id}/{server_path}", server.trim_end_matches('/'));
-        let authorization = token.iter().map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
-        let request =
-            HttpRequest { method: "POST".to_owned(), url, headers: authorization.collect(), body: Default::default() };
-        let answer = Http::new(&Settings::default())?.send(request).await?;
-        let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
-        if (200..300).contains(&answer.status) {
-            common::print(format!("{said}\n"));
-            return Ok(());
-        }
-        let code = answer.headers.iter().find(|(name, _)| name == "x-faas-flow-error");
-        let code = code.and_then(|(_, code)| Code::parse(code)).unwrap_or(Code::CALL_STATUS);
-        let said = said.strip_prefix(&format!("{code}: ")).unwrap_or(&said);
-        Err(Error::new(code, format!("the server refuses (status {}): {said}", answer.status)))
+        let network = Http::new(&Settings::default())?;
+        let said = over_http(&network, server, flow, &RunId::new(id)?, &server_path, token.as_deref()).await?;
+        common::print(format!("{said}\n"));
+        Ok(())
     }
 
     fn path(&self) -> Result<String, Error> {

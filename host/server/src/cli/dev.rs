@@ -80,7 +80,7 @@ impl Dev {
         author.put(&host, &flow, brought).await;
         let gateway = self.queues.gateway().await?;
         gateway.start();
-        let router = local_router(&host, guards, &gateway);
+        let router = local_router(&host, guards, &gateway)?;
         let shown = progress::show(host.watch(), progress::Stdout::Nothing);
         tokio::spawn(host.clone().sweep());
         say(&format!("serves http://{address}/function/{}", flow.name));

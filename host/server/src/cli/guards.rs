@@ -49,7 +49,7 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     Ok(Guards { keys, window: Window::default(), unchecked: unchecked && alone, authenticate, admin, callback_hosts })
 }
 
-fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
+pub(super) fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
     let path = folder.join(ADMIN_TOKEN);
     match std::fs::read_to_string(&path).map(|token| token.trim().to_owned()) {
         Ok(token) if token.len() < 16 => {

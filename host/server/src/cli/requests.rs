@@ -171,7 +171,7 @@ fn show(view: &RunView, waits_for: Option<&Missing>) {
     for node in &view.nodes {
         let took =
             node.started.zip(node.since).map_or(String::new(), |(from, to)| format!("{} ms", to.saturating_sub(from)));
-        let progress = format!("{:?}", node.progress).to_lowercase();
+        let progress = node.progress.as_str();
         let out = node.output_size.map_or(String::new(), |size| size.to_string());
         let (path, tries, size) = (node.path.to_string(), node.attempts.len(), node.input_size);
         common::print(format!("{path:<36} {progress:<10} {took:>9} {tries:>5} {size:>10} {out:>10}\n"));

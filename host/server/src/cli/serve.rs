@@ -81,7 +81,7 @@ impl Serve {
         let (host, flows) = local_host(&values, &self.flows, guards.keys.clone()).await?;
         let gateway = self.queues.gateway().await?;
         gateway.start();
-        let router = local_router(&host, guards, &gateway);
+        let router = local_router(&host, guards, &gateway)?;
         let stdout = if self.json { Stdout::Json } else { Stdout::Nothing };
         let shown = self.watch.then(|| progress::show(host.watch(), stdout));
         tokio::spawn(host.clone().sweep());
@@ -92,6 +92,7 @@ impl Serve {
         for name in host.functions().names() {
             eprintln!("serves http://{address}/function/{name} (a step function)");
         }
+        eprintln!("serves http://{address}/dashboard/");
         eprintln!("ready");
         let served = stop::serve(listener, router, host, Duration::ZERO, None).await;
         gateway.stop(Duration::from_secs(1)).await;

@@ -2,8 +2,9 @@
 
 use crate::Error;
 use faas_flow_core::run::{Doc, RunState, RunView, decode};
-use faas_flow_core::{NodePath, RunId};
+use faas_flow_core::{Definition, NodePath, RunId};
 use faas_flow_store::{Document, StateStore};
+use std::sync::Arc;
 
 /// All of a run's documents.
 pub(super) async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
@@ -66,6 +67,15 @@ pub(super) async fn refresh(
 
 fn read<T: serde::de::DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, Error> {
     decode(&document.bytes).map_err(|source| Error::Unreadable { run: run.clone(), source })
+}
+
+/// A stored run as people see it, with the definition that was kept with it, if one was.
+pub(crate) async fn read_run_with_definition(
+    store: &dyn StateStore,
+    run: &RunId,
+) -> Result<Option<(RunView, Option<Arc<Definition>>)>, Error> {
+    let state = load(store, run).await?;
+    Ok(state.map(|state| (RunView::new(state.run(), state.scopes()), state.run().definition.clone())))
 }
 
 /// A stored run as people see it; none if there is none.

@@ -15,8 +15,11 @@ mod view;
 
 pub use diff::{Change, Colours, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
 pub use json::render_json;
+pub(crate) use svg::escaped;
 
-use faas_flow_core::Definition;
+use faas_flow_core::run::Progress;
+use faas_flow_core::{Definition, NodePath};
+use std::collections::HashMap;
 
 /// Dags nested deeper than this are left out; a valid definition nests less deeply.
 const DEEPEST: usize = 40;
@@ -76,6 +79,28 @@ pub fn render(definition: &Definition, name: &str, format: Format) -> String {
         Format::Json => render_json(definition, None),
         Format::Definition => json::indented(definition),
     }
+}
+
+/// Draws the flow with the progress of each node as a class of it. A node in a for-each is drawn once, with that which
+/// matters most of all its items.
+pub(crate) fn render_progress<'a>(
+    definition: &Definition,
+    name: &str,
+    nodes: impl Iterator<Item = (&'a NodePath, Progress)>,
+) -> String {
+    let mut classes: HashMap<String, &'static str> = HashMap::new();
+    for (path, progress) in nodes {
+        let class = classes.entry(view::drawn_as(definition, path)).or_insert("");
+        *class = weighty(class, progress.as_str());
+    }
+    svg::render_classed(&view::of(definition), definition, name, &classes)
+}
+
+/// The one of two that matters more.
+fn weighty(one: &'static str, other: &'static str) -> &'static str {
+    let order = ["", "waiting", "done", "ready", "branching", "running", "failed"];
+    let weight = |word: &str| order.iter().position(|known| *known == word);
+    if weight(one) >= weight(other) { one } else { other }
 }
 
 #[cfg(test)]

@@ -44,15 +44,31 @@ impl Mark {
 }
 
 pub(super) fn render(view: &View, definition: &Definition, name: &str) -> String {
-    draw_all(view, definition, name, None)
+    draw_all(view, definition, name, None, &HashMap::new())
+}
+
+/// The same, each node with one more class: whoever shows the picture says what that looks like.
+pub(super) fn render_classed(
+    view: &View,
+    definition: &Definition,
+    name: &str,
+    classes: &HashMap<String, &'static str>,
+) -> String {
+    draw_all(view, definition, name, None, classes)
 }
 
 /// The same with what changed marked, and a legend.
 pub(super) fn render_marked(view: &View, definition: &Definition, name: &str, marks: &Marks) -> String {
-    draw_all(view, definition, name, Some(marks))
+    draw_all(view, definition, name, Some(marks), &HashMap::new())
 }
 
-fn draw_all(view: &View, definition: &Definition, name: &str, marks: Option<&Marks>) -> String {
+fn draw_all(
+    view: &View,
+    definition: &Definition,
+    name: &str,
+    marks: Option<&Marks>,
+    classes: &HashMap<String, &'static str>,
+) -> String {
     let picture = layout::picture(view);
     let about = about(definition);
     let legend = if about.is_empty() { 56.0 } else { 76.0 };
@@ -63,7 +79,7 @@ fn draw_all(view: &View, definition: &Definition, name: &str, marks: Option<&Mar
     let words = lines.iter().map(|(_, line)| layout::text_width(line, 12.0) + 21.0).fold(words, f64::max);
     let width = picture.width.max(words).max(if marks.is_some() { 250.0 } else { 160.0 }) + 2.0 * MARGIN;
     let height = picture.height.max(LINE) + header + MARGIN;
-    let mut out = Out { text: String::new(), marks };
+    let mut out = Out { text: String::new(), marks, classes };
     out.put(format_args!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
          height=\"{height:.0}\" role=\"img\" font-family=\"{FONTS}\" font-size=\"12\" fill=\"#1f2733\">"
@@ -129,6 +145,7 @@ fn about(definition: &Definition) -> String {
 struct Out<'a> {
     text: String,
     marks: Option<&'a Marks>,
+    classes: &'a HashMap<String, &'static str>,
 }
 
 impl Out<'_> {
@@ -176,6 +193,7 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
     let (x, y, width, height) = (placed.x, placed.y, placed.width, placed.height);
     let (border, fill, stripe) = colours(shape.kind);
     let path = escaped(&shape.path);
+    let class = out.classes.get(&shape.path).map_or(String::new(), |class| format!(" {class}"));
     let mark = out.marks.and_then(|marks| marks.nodes.get(&shape.path)).copied();
     let (word, outline) = mark.map_or((String::new(), String::new()), |mark| {
         let (word, _, colour) = mark.looks();
@@ -183,7 +201,7 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         (format!(" {word}"), format!(" style=\"stroke:{colour};stroke-width:2.4\"{dashes}"))
     });
     out.put(format_args!(
-        "<g class=\"node {}{word}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
+        "<g class=\"node {}{word}{class}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
         shape.kind.word()
     ));
     if shape.kind == Kind::End {
@@ -306,7 +324,7 @@ fn edge(out: &mut Out<'_>, wire: &Wire<'_>, picture: &Picture<'_>) {
 }
 
 /// Text for content and attributes; XML has no way to write most control characters.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

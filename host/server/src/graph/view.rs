@@ -1,6 +1,7 @@
 //! What all pictures show, in words: one shape per node, with its dags inside it.
 
 use super::DEEPEST;
+use faas_flow_core::NodePath;
 use faas_flow_core::definition::{
     Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations,
 };
@@ -106,6 +107,26 @@ impl Shape {
 /// The view of a whole flow.
 pub(super) fn of(definition: &Definition) -> View {
     view(&definition.dag, "", 0)
+}
+
+/// The path of the shape that a run's node is drawn as.
+pub(super) fn drawn_as(definition: &Definition, path: &NodePath) -> String {
+    let (mut dag, mut drawn) = (Some(&definition.dag), String::new());
+    for step in path.scope.steps() {
+        let node = dag.and_then(|dag| dag.nodes.iter().find(|node| node.id == step.node.as_str()));
+        drawn.push_str(step.node.as_str());
+        dag = match (node.map(|node| &node.kind), &step.key) {
+            (Some(NodeKind::SubDag(inside)), _) => Some(inside),
+            (Some(NodeKind::Condition(branches)), Some(key)) => {
+                let _ = write!(drawn, "[{}]", encoded(key.as_str()));
+                branches.dags.iter().find(|branch| branch.key == key.as_str()).map(|branch| &branch.dag)
+            }
+            (Some(NodeKind::ForEach(branches)), _) => branches.dags.first().map(|branch| &branch.dag),
+            _ => None,
+        };
+        drawn.push('/');
+    }
+    drawn + path.node.as_str()
 }
 
 fn view(dag: &Dag, prefix: &str, depth: usize) -> View {

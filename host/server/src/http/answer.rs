@@ -17,7 +17,7 @@ const RETRY_AFTER: &str = "1";
 
 /// What a caller reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     Text,
     Json,
 }
@@ -33,7 +33,7 @@ impl Caller {
     }
 }
 
-pub(super) fn status_of(code: Code) -> StatusCode {
+pub(crate) fn status_of(code: Code) -> StatusCode {
     match code {
         Code::BAD_REQUEST_ID | Code::BAD_REQUEST | Code::BAD_FLOW_NAME | Code::BAD_EVENT | Code::BAD_CALLBACK => {
             StatusCode::BAD_REQUEST
@@ -112,7 +112,7 @@ pub(super) fn axum_json(value: &serde_json::Value) -> Response {
 }
 
 /// A method is one of these, or 405 says which they are.
-pub(super) fn allowed(method: &Method, methods: &[Method]) -> Result<(), Error> {
+pub(crate) fn allowed(method: &Method, methods: &[Method]) -> Result<(), Error> {
     if methods.contains(method) || *method == Method::HEAD && methods == [Method::GET] {
         return Ok(());
     }

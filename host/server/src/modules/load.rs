@@ -5,7 +5,7 @@ use crate::flows::{Brought, load_module};
 use crate::signature::Trusted;
 use crate::{Error, Flow, Host};
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Code, Digest, FlowName};
+use faas_flow_core::{Code, Definition, Digest, FlowName};
 use faas_flow_guest::Guests;
 use faas_flow_store::{DataStore, StateStore};
 use std::collections::HashMap;
@@ -109,14 +109,28 @@ impl Host {
         if let Some(loaded) = self.loaded(flow, digest) {
             return Ok(loaded);
         }
-        let stored = self.stored(flow);
-        let version = stored.there(digest).await?;
-        let bytes = stored.whole(&version).await?;
-        let loaded =
-            loader.load(&Brought { bytes, digest: version.digest, signature: version.signature }, flow).await?;
+        let loaded = self.load_stored(loader, flow, digest).await?;
         tracing::info!(%flow, version = digest.short(), "loaded");
         self.serve(flow, |service| service.remember(&loaded));
         Ok(loaded)
+    }
+
+    /// What a version defines when its code is asked outside of a run: of a flow that is served here, or not.
+    pub(crate) async fn definition(&self, flow: &FlowName, digest: &Digest) -> Result<Arc<Definition>, Error> {
+        if let Some(loaded) = self.loaded(flow, digest) {
+            return Ok(loaded.definition.clone());
+        }
+        let loader = self.loader()?;
+        let turn = loader.turn(digest);
+        let _turn = turn.lock().await;
+        Ok(self.load_stored(loader, flow, digest).await?.definition.clone())
+    }
+
+    async fn load_stored(&self, loader: &Loader, flow: &FlowName, digest: &Digest) -> Result<Arc<Flow>, Error> {
+        let stored = self.stored(flow);
+        let version = stored.there(digest).await?;
+        let bytes = stored.whole(&version).await?;
+        loader.load(&Brought { bytes, digest: version.digest, signature: version.signature }, flow).await
     }
 
     /// What a run waits for, if it is under way and its version can be loaded nowhere.

@@ -1,0 +1,119 @@
+//! Who sees the dashboard, and which forms are its own.
+
+use crate::{Admin, Error};
+use aws_lc_rs::rand;
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use faas_flow_core::{Code, RunId};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+
+/// Whoever has the host's token may see and change everything; with the browser's own question for user and password, where
+/// the token is the password, and any user will do.
+pub(crate) struct Access {
+    admin: Admin,
+    /// Made anew at each start: a form is good for as long as the process lives.
+    key: [u8; 64],
+}
+
+impl Access {
+    pub fn new(admin: Admin) -> Result<Self, Error> {
+        let mut key = [0; 64];
+        let filled = rand::fill(&mut key);
+        filled.map_err(|_| Error::new(Code::INTERNAL, "the system has no random numbers"))?;
+        Ok(Self { admin, key })
+    }
+
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
+        let token = match &self.admin {
+            Admin::Anybody => return Ok(()),
+            Admin::Nobody => {
+                let message = "nobody sees the dashboard here, as the host has no `faasflow-admin-token`";
+                return Err(Error::new(Code::TOKEN_NEEDED, message));
+            }
+            Admin::Token(token) => token,
+        };
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password);
+        // Digests, so that the time it takes says nothing about the token.
+        match given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token)) {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::TOKEN_NEEDED,
+                "the password is the host's `faasflow-admin-token`, and any user name will do",
+            )),
+        }
+    }
+
+    /// What a form about a run carries, so that no other site's form is taken for it.
+    pub(super) fn ticket(&self, run: &RunId) -> String {
+        base16ct::lower::encode_string(&self.mac(run).finalize().into_bytes())
+    }
+
+    pub(super) fn check(&self, run: &RunId, form: &[u8]) -> Result<(), Error> {
+        let ticket = form.strip_prefix(b"ticket=").unwrap_or_default();
+        let ticket = base16ct::lower::decode_vec(ticket).unwrap_or_default();
+        self.mac(run).verify_slice(&ticket).map_err(|_| {
+            let message =
+                "the form is none of this dashboard's, or older than its last start: go back, load the page again";
+            Error::new(Code::BAD_SIGNATURE, message)
+        })
+    }
+
+    fn mac(&self, run: &RunId) -> Hmac<Sha256> {
+        // It takes keys of any length.
+        let mut mac = Hmac::<Sha256>::new(&self.key.into());
+        mac.update(run.as_str().as_bytes());
+        mac
+    }
+}
+
+/// The password of `Basic`, or the token of `Bearer`.
+fn password(value: &str) -> Option<String> {
+    let (scheme, given) = value.split_once(' ')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(given.trim().to_owned()),
+        "basic" => {
+            let pair = String::from_utf8(STANDARD.decode(given.trim()).ok()?).ok()?;
+            Some(pair.split_once(':')?.1.to_owned())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_the_password() {
+        let admit = |admin: Admin, value: Option<&str>| {
+            let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
+            Access::new(admin).unwrap().admit(&headers.into_iter().collect()).map_err(|error| error.code())
+        };
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        let token = || Admin::Token("s3cret".into());
+        for right in [basic("admin:s3cret"), basic(":s3cret"), "Bearer s3cret".to_owned()] {
+            assert_eq!(admit(token(), Some(&right)), Ok(()), "{right}");
+        }
+        for wrong in [basic("s3cret:"), basic("s3cret"), "Basic s3cret".to_owned(), "s3cret".to_owned()] {
+            assert_eq!(admit(token(), Some(&wrong)), Err(Code::TOKEN_NEEDED), "{wrong}");
+        }
+        assert_eq!(admit(token(), None), Err(Code::TOKEN_NEEDED));
+        assert_eq!(admit(Admin::Nobody, Some("Bearer ")), Err(Code::TOKEN_NEEDED));
+        assert_eq!(admit(Admin::Anybody, None), Ok(()));
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_one_run_of_one_process() {
+        let (access, other) = (Access::new(Admin::Anybody).unwrap(), Access::new(Admin::Anybody).unwrap());
+        let (run, another) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap());
+        let form = format!("ticket={}", access.ticket(&run));
+        assert!(access.check(&run, form.as_bytes()).is_ok());
+        assert!(access.check(&another, form.as_bytes()).is_err());
+        assert!(other.check(&run, form.as_bytes()).is_err());
+        for bad in ["", "ticket=", "ticket=zz", &form[..form.len() - 2]] {
+            assert!(access.check(&run, bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

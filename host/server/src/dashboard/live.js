@@ -1,0 +1,19 @@
+// Renews what a page is about, once a second, while it changes and somebody looks.
+"use strict";
+
+async function renew() {
+  const main = document.querySelector("main");
+  if (main.dataset.live === "yes" && !document.hidden) {
+    try {
+      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const renewed = page.querySelector("main");
+      if (response.ok && renewed) main.replaceWith(document.adoptNode(renewed));
+    } catch {
+      // The server is away: what is shown stays.
+    }
+  }
+  setTimeout(renew, 1000);
+}
+
+setTimeout(renew, 1000);

@@ -1,0 +1,130 @@
+//! A run: its picture with the nodes' progress, its timeline, and what may be done about it.
+
+use super::Dashboard;
+use super::page::{Page, Size, Took, badge, time};
+use super::timeline;
+use crate::Error;
+use crate::driver::read_run_with_definition;
+use crate::graph::{escaped, render_progress};
+use faas_flow_core::run::{NodeView, RunView};
+use faas_flow_core::{Code, Definition, RunId, Status};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Nodes that are listed: those of a wide for-each may be many.
+const LISTED: usize = 500;
+
+impl Dashboard {
+    pub(super) async fn run(&self, run: &RunId) -> Result<Page, Error> {
+        let found = read_run_with_definition(self.host.state(), run).await?;
+        let (view, kept) = found.ok_or_else(|| unknown(run))?;
+        let waits = self.host.waits_for(&view).await.ok().flatten();
+        let definition = match kept {
+            Some(definition) => Ok(definition),
+            None => self.definitions.of(&view.flow, &view.digest).await,
+        };
+        let mut main = self.head(&view);
+        if let Some(missing) = &waits {
+            let why = escaped(&missing.why.to_string());
+            let _ = writeln!(
+                main,
+                "<p class=\"card error\">It waits for version <code>{}</code>: {why}</p>",
+                missing.version
+            );
+        }
+        if let Some(failure) = &view.failure {
+            let _ = writeln!(main, "<p class=\"card error\">{}</p>", escaped(&failure.to_string()));
+        }
+        main.push_str(&picture(&view, definition));
+        main.push_str("<h1>Timeline</h1>\n");
+        main.push_str(&timeline::draw(&view, self.host.now()));
+        main.push_str("<h1>Nodes</h1>\n");
+        main.push_str(&nodes(&view));
+        let json = serde_json::to_value(&view);
+        let mut json = json.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
+        if let (Some(missing), Some(fields)) = (waits, json.as_object_mut()) {
+            fields.insert("waits-for".to_owned(), json!(missing.version));
+        }
+        let trail =
+            vec![("flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
+        Ok(Page { title: run.to_string(), trail, main, live: !view.status.is_final(), depth: 2, json })
+    }
+
+    fn head(&self, view: &RunView) -> String {
+        let took = Took(view.ended.unwrap_or(self.host.now()).saturating_sub(view.started));
+        let word = if view.ended.is_some() { "took" } else { "for" };
+        let result = view.result_size.map_or(String::new(), |size| format!(" · result {}", Size(size)));
+        let mut head = format!(
+            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {} · {word} {took}{result}</p>\n",
+            escaped(view.request_id.as_str()),
+            badge(view.status),
+            view.digest.short(),
+            time(view.started),
+        );
+        let buttons: &[(&str, &str)] = match view.status {
+            Status::Running => &[("pause", "Pause"), ("stop", "Stop")],
+            Status::Paused => &[("resume", "Resume"), ("stop", "Stop")],
+            _ => &[],
+        };
+        if self.has_buttons() && !buttons.is_empty() {
+            let (id, ticket) = (escaped(view.request_id.as_str()), self.access.ticket(&view.request_id));
+            let forms = buttons.iter().map(|(what, label)| {
+                format!(
+                    "<form method=\"post\" action=\"{id}/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
+                     <button class=\"{what}\">{label}</button></form>"
+                )
+            });
+            let _ = writeln!(head, "<div class=\"buttons\">{}</div>", forms.collect::<String>());
+        }
+        head
+    }
+}
+
+pub(super) fn unknown(run: &RunId) -> Error {
+    Error::new(Code::RUN_UNKNOWN, format!("the store has no run {run}"))
+}
+
+fn picture(view: &RunView, definition: Result<Arc<Definition>, Error>) -> String {
+    match definition {
+        Ok(definition) => {
+            let nodes = view.nodes.iter().map(|node| (&node.path, node.progress));
+            format!("<div class=\"picture\">{}</div>\n", render_progress(&definition, view.flow.as_str(), nodes))
+        }
+        Err(error) => format!("<p class=\"quiet\">No picture: {}</p>\n", escaped(&error.to_string())),
+    }
+}
+
+fn nodes(view: &RunView) -> String {
+    let mut table = String::from(
+        "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Took</th><th>Tries</th><th>In</th><th>Out</th>\
+         <th>What went wrong</th></tr></thead><tbody>\n",
+    );
+    for node in view.nodes.iter().take(LISTED) {
+        let path = escaped(&node.path.to_string());
+        let (progress, tries) = (node.progress.as_str(), node.attempts.len());
+        let took =
+            node.started.zip(node.since).map_or(String::new(), |(from, to)| Took(to.saturating_sub(from)).to_string());
+        let out = node.output_size.map_or(String::new(), |size| Size(size).to_string());
+        let _ = writeln!(
+            table,
+            "<tr data-node=\"{path}\"><td><code>{path}</code></td><td><span class=\"badge {progress}\">{progress}</span></td>\
+             <td class=\"number\">{took}</td><td class=\"number\">{tries}</td><td class=\"number\">{}</td><td class=\"number\">{out}</td>\
+             <td>{}</td></tr>",
+            Size(node.input_size),
+            failures(node)
+        );
+    }
+    table.push_str("</tbody></table>\n");
+    if view.nodes.len() > LISTED {
+        let _ = writeln!(table, "<p class=\"quiet\">{LISTED} of {} nodes; all of them as JSON.</p>", view.nodes.len());
+    }
+    table
+}
+
+fn failures(node: &NodeView) -> String {
+    let failures = node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref());
+    let waits = node.waits_until.map(|until| format!("waits until {}", time(until)));
+    let failures = failures.map(|failure| escaped(&failure.to_string()));
+    failures.chain(waits).collect::<Vec<_>>().join("<br>")
+}

@@ -1,0 +1,73 @@
+//! When each node of a run was at work: a bar each, from its first claim to where it is.
+
+use super::page::Took;
+use crate::graph::escaped;
+use faas_flow_core::Millis;
+use faas_flow_core::run::{Progress, RunView};
+use std::fmt::Write as _;
+
+/// Nodes that get a bar.
+const DRAWN: usize = 200;
+/// The picture's own units: where bars begin, how wide they may be, and from one to the next.
+const LEFT: f64 = 260.0;
+const WIDTH: f64 = 700.0;
+const ROW: f64 = 22.0;
+const MARKS: u32 = 4;
+/// Letters that fit beside a bar.
+const LETTERS: usize = 34;
+
+pub(super) fn draw(view: &RunView, now: Millis) -> String {
+    let begun: Vec<_> = view.nodes.iter().filter_map(|node| Some((node, node.started?))).take(DRAWN).collect();
+    if begun.is_empty() {
+        return "<p class=\"quiet\">No node has begun.</p>\n".to_owned();
+    }
+    let end = view.ended.unwrap_or(now).max(view.started + 1);
+    let whole = (end - view.started) as f64;
+    let at = |moment: Millis| LEFT + WIDTH * (moment.clamp(view.started, end) - view.started) as f64 / whole;
+    let height = ROW * (begun.len() as f64 + 1.5);
+    let mut svg = format!(
+        "<div class=\"picture\"><svg class=\"timeline\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {height}\" role=\"img\">\
+         <title>when each node was at work</title>\n"
+    );
+    for mark in 0..=MARKS {
+        let share = f64::from(mark) / f64::from(MARKS);
+        let (x, took) = (LEFT + WIDTH * share, Took((whole * share) as Millis));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            svg,
+            "<path class=\"mark\" d=\"M{x:.1} {ROW}V{height}\"/><text class=\"mark\" x=\"{x:.1}\" y=\"14\" text-anchor=\"middle\">{took}</text>"
+        );
+    }
+    for (row, (node, started)) in (1..).zip(&begun) {
+        let y = ROW * f64::from(row);
+        let under_way = matches!(node.progress, Progress::Running | Progress::Branching);
+        let until = if under_way { end } else { node.since.unwrap_or(end) };
+        let (from, to) = (at(*started), at(until.max(*started)));
+        let (path, progress) = (node.path.to_string(), node.progress.as_str());
+        let took = Took(until.saturating_sub(*started));
+        let name: String = match path.chars().count() > LETTERS {
+            true => std::iter::once('…').chain(path.chars().skip(path.chars().count() - LETTERS + 1)).collect(),
+            false => path.clone(),
+        };
+        let (path, name) = (escaped(&path), escaped(&name));
+        let _ = writeln!(
+            svg,
+            "<g class=\"bar {progress}\"><title>{path}: {progress}, {took}</title><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>\
+             <rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\" rx=\"3\"/></g>",
+            LEFT - 8.0,
+            y + 15.0,
+            y + 4.0,
+            (to - from).max(2.0)
+        );
+        // A try that failed shows where it ended.
+        for attempt in node.attempts.iter().filter(|attempt| attempt.failure.is_some()) {
+            let x = at(attempt.ended);
+            let _ = writeln!(svg, "<path class=\"failure\" d=\"M{x:.1} {:.1}v14\"/>", y + 4.0);
+        }
+    }
+    svg.push_str("</svg></div>\n");
+    if view.nodes.len() > DRAWN {
+        let _ = writeln!(svg, "<p class=\"quiet\">The first {DRAWN} nodes that began.</p>");
+    }
+    svg
+}
