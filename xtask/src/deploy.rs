@@ -17,6 +17,9 @@ const ALL: &[&str] = &[
     "s3.enabled=true",
     "collector.enabled=true",
     "jaeger.enabled=true",
+    "dashboard.enabled=true",
+    "dashboard.namespaces[0]=ingress",
+    "redis.auth=true",
     "serviceMonitor.enabled=true",
     "serviceMonitor.labels.release=prometheus",
     "flows[0].name=greet",
@@ -27,6 +30,14 @@ const ALL: &[&str] = &[
 /// Everything that can be turned off.
 const NOTHING: &[&str] =
     &["secrets.create=false", "redis.enabled=false", "networkPolicy.flows=false", "networkPolicy.infrastructure=false"];
+
+/// The dashboard where nothing reaches it but a forwarded port, with a store of somebody else's.
+const SHOWN: &[&str] = &[
+    "secrets.create=false",
+    "redis.enabled=false",
+    "dashboard.enabled=true",
+    "dashboard.stateStore=redis://elsewhere:6379",
+];
 
 /// What the base for those without Helm is: random secrets would be the same for all of them.
 const BASE: &[&str] = &["secrets.create=false"];
@@ -45,7 +56,7 @@ pub fn render(place: &Place) -> Result<()> {
 pub fn check(place: &Place) -> Result<()> {
     setup::for_deploy(place)?;
     let work = Work::new(place)?;
-    for values in [&[], ALL, NOTHING] {
+    for values in [&[], ALL, NOTHING, SHOWN] {
         let mut lint = HELM.command(place);
         lint.current_dir(&place.root).args(["lint", "--strict", "--quiet", "deploy/chart"]);
         set(&mut lint, values).must("the chart")?;

@@ -16,3 +16,8 @@
 {{- end }}
 {{- get $made .name }}
 {{- end }}
+{{/* Redis' password: what its secret holds already, or random characters. */}}
+{{- define "redis-password" -}}
+{{- $found := lookup "v1" "Secret" .Release.Namespace "redis-password" }}
+{{- if $found }}{{ index $found.data "redis-password" | b64dec }}{{ else }}{{ randAlphaNum 40 }}{{ end }}
+{{- end }}
