@@ -18,7 +18,8 @@ const TOKEN: &str = "a token of more than sixteen";
 /// A function that answers with what it gets once this file is there.
 fn gated(folder: &Path) -> (PathBuf, PathBuf) {
     let gate = folder.join("open");
-    let wait = format!("while [ ! -e {} ]; do sleep 0.02; done; cat", gate.display());
+    // It ends with the folder, too, whoever is left of it.
+    let wait = format!("while [ ! -e {} -a -e \"$0\" ]; do sleep 0.02; done; cat", gate.display());
     (script(folder, "gated.sh", &wait), gate)
 }
 

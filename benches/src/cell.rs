@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::load::{Load, Measured};
 use crate::report::Row;
 use crate::server::Server;
-use crate::{Options, load};
+use crate::{Options, load, original};
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -94,10 +94,17 @@ pub fn measure(
             ready_ms: server.ready.as_secs_f64() * 1e3,
             idle_rss_mib: server.idle_mib,
             redis_round_trip_ms: server.redis_round_trip()?.map(|trip| trip.as_secs_f64() * 1e3),
+            original: original::figures(flow.name, store.name, size),
             redis_commits_per_run: commits.map(|commits| commits as f64 / runs),
         };
         eprint!("  {:.0} runs/s at {concurrency}", row.runs_per_s);
         rows.push(row);
+    }
+    drop(server);
+    for row in &mut rows {
+        if let Some(program) = &options.original {
+            row.original = original::measure(program, flow, store.name, size, row.concurrency, time)?;
+        }
     }
     eprintln!();
     Ok(rows)

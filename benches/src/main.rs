@@ -43,6 +43,9 @@ struct Options {
     /// How long each row is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Measure the original, too, and compare with that
+    #[arg(long, hide = true, value_name = "PROGRAM")]
+    original: Option<PathBuf>,
     /// The program to measure
     #[arg(long, hide = true)]
     host: PathBuf,
@@ -88,7 +91,7 @@ fn run(options: &Options) -> Result<()> {
         }
     }
     if !options.json {
-        report::foot(&rows);
+        report::foot(&rows, options.original.is_some());
     }
     Ok(())
 }

@@ -1,16 +1,55 @@
 //! The original's figures, to compare with: those with Redis beside ours with Redis, those in memory beside all others.
 //!
-//! Measured elsewhere, on the same kind of machine (2 cores, x86-64, Linux), in November 2026: the project's baseline.
-//! There a gateway in memory with 16 workers stood beside it, and it had a store object per request.
+//! With `--original` they are measured beside ours, by the program in `benches/original`. Else they are the project's
+//! baseline, measured elsewhere, on the same kind of machine (2 cores, x86-64, Linux), in November 2026, in the same way: a
+//! gateway in memory with 16 workers stood beside it, and it had a store object per request.
+
+use crate::cell::Flow;
+use crate::redis::Redis;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// One flow with one size.
+#[derive(Deserialize, Serialize)]
 pub struct Original {
-    /// At concurrency 16.
+    /// In the baseline: at concurrency 16.
     pub runs_per_s: f64,
-    /// Of the engine alone.
+    /// Of the engine alone; in the baseline at concurrency 16.
     pub cpu_ms_per_run: f64,
-    /// At concurrency 1.
+    /// In the baseline: at concurrency 1.
     pub p50_ms: f64,
+    /// Runs whose result never came.
+    #[serde(default)]
+    pub lost: u64,
+}
+
+/// Measures a flow; none for one that the program does not have.
+pub fn measure(
+    program: &Path,
+    flow: &Flow,
+    store: &str,
+    size: usize,
+    clients: usize,
+    time: Duration,
+) -> Result<Option<Original>> {
+    if figures(flow.name, store, size).is_none() {
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir()?;
+    let redis = if store == "redis" { Some(Redis::start(folder.path())?) } else { None };
+    let store = redis.as_ref().map_or_else(|| "memory".to_owned(), Redis::address);
+    let mut command = Command::new(program);
+    command.args(["--flow", flow.name, "--store", &store, "--size", &size.to_string()]);
+    command.args(["--clients", &clients.to_string(), "--seconds", &time.as_secs_f64().to_string()]);
+    // What it says of events that its engine cut off is no news.
+    let output = command.stderr(Stdio::null()).output().context("cannot start the original")?;
+    if !output.status.success() {
+        bail!("the original could not be measured with {}: {}", flow.name, output.status);
+    }
+    Ok(Some(serde_json::from_slice(&output.stdout)?))
 }
 
 /// The figures of a flow; none for one that was not measured.
@@ -36,5 +75,5 @@ pub fn figures(flow: &str, store: &str, size: usize) -> Option<Original> {
         16384 => large,
         _ => return None,
     };
-    Some(Original { runs_per_s, cpu_ms_per_run, p50_ms })
+    Some(Original { runs_per_s, cpu_ms_per_run, p50_ms, lost: 0 })
 }

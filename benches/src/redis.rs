@@ -41,8 +41,12 @@ impl Redis {
         Ok(redis)
     }
 
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
     }
 
     /// How many scripts it has run: each commit is one.

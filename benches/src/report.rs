@@ -1,7 +1,7 @@
 //! What is printed.
 
 use crate::aim;
-use crate::original::figures;
+use crate::original::Original;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -32,6 +32,9 @@ pub struct Row {
     /// Commits to Redis, each one round trip, per run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_commits_per_run: Option<f64>,
+    /// What the original does with the same: measured beside it, or else its baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
 }
 
 /// One line.
@@ -83,7 +86,7 @@ pub fn head() {
 
 /// For people: one row, beside the original's figures and what it is to reach.
 pub fn line(row: &Row) {
-    let [runs, p50, cpu] = match figures(row.flow, row.store, row.size) {
+    let [runs, p50, cpu] = match &row.original {
         Some(original) if row.concurrency == 1 => [None, Some(original.p50_ms / row.p50_ms), None],
         Some(original) => {
             let cpu = original.cpu_ms_per_run / row.cpu_ms_per_run;
@@ -109,7 +112,7 @@ pub fn line(row: &Row) {
 }
 
 /// For people: what all rows together say.
-pub fn foot(rows: &[Row]) {
+pub fn foot(rows: &[Row], measured: bool) {
     let median = |of: fn(&Row) -> f64| {
         let mut all: Vec<f64> = rows.iter().map(of).collect();
         all.sort_by(f64::total_cmp);
@@ -131,10 +134,16 @@ pub fn foot(rows: &[Row]) {
             );
         }
     }
+    let lost: u64 = rows.iter().filter_map(|row| row.original.as_ref()).map(|original| original.lost).sum();
+    let how = match measured {
+        true => format!("measured in turn with ours; {lost} of its runs were lost"),
+        false => {
+            "measured elsewhere on the same kind of machine in November 2026; --original measures it here".to_owned()
+        }
+    };
     println!(
-        "right of the first line: how many times better than the original with Redis, or else in memory, which was not \
-         measured here,\nbut on the same kind of machine (2 cores, x86-64) in November 2026; runs per second include the load \
-         generator's share of it"
+        "right of the first line: how many times better than the original with Redis, or else in memory ({how});\nruns per \
+         second include the load generator's share of the machine"
     );
 }
 

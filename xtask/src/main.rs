@@ -50,6 +50,9 @@ enum Task {
     Template,
     /// Measure: runs per second, latency, memory
     Bench {
+        /// Measure the original, too, and compare with that; it is compiled with Go
+        #[arg(long)]
+        original: bool,
         /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`, `--swaps`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -103,8 +106,8 @@ fn run() -> anyhow::Result<()> {
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
         Task::Template => template::renew(&place),
-        Task::Bench { arguments } => {
-            setup::for_bench(&place)?;
+        Task::Bench { original, arguments } => {
+            setup::for_bench(&place, original)?;
             let flows = modules::build_for_bench(&place)?;
             eprintln!("building the host for speed");
             let mut build = place.cargo("build");
@@ -113,6 +116,14 @@ fn run() -> anyhow::Result<()> {
             let programs = place.target.join("release");
             let mut bench = Command::new(programs.join("faas-flow-bench"));
             bench.arg("--host").arg(programs.join("faas-flow")).arg("--modules").arg(flows).args(arguments);
+            if original {
+                eprintln!("building the original");
+                let program = programs.join("original");
+                let mut go = Command::new("go");
+                go.current_dir(place.root.join("benches/original")).env("CGO_ENABLED", "0");
+                go.args(["build", "-o"]).arg(&program).must("building the original")?;
+                bench.arg("--original").arg(program);
+            }
             bench.must("the benchmark")
         }
         Task::Sim { arguments } => {

@@ -98,8 +98,11 @@ pub fn for_deploy(place: &Place) -> Result<()> {
     install(place, &[HELM, KUBECONFORM, KUSTOMIZE, COMPOSE, KUBERNETES_SCHEMAS, MONITOR_SCHEMAS])
 }
 
-/// Installs what the benchmark needs: what its flows and the host are compiled with, and Redis.
-pub fn for_bench(place: &Place) -> Result<()> {
+/// Installs what the benchmark needs: what its flows, the host and the original are compiled with, and Redis.
+pub fn for_bench(place: &Place, original: bool) -> Result<()> {
+    if original {
+        go("the original's libraries")?;
+    }
     wasm_target()?;
     runtimes(place, &[])?;
     let redis = program("redis-server", &["--version"]).quiet().is_none().then_some("redis-server");
@@ -151,10 +154,16 @@ fn runtimes(place: &Place, tools: &[&Tool]) -> Result<()> {
         packages.extend(["python3", "python3-venv"]);
     }
     debian(&packages)?;
-    if tools.iter().any(|tool| matches!(tool.registry, Registry::Go)) && program("go", &["version"]).quiet().is_none() {
-        bail!(
-            "this machine lacks Go, which helm and its like are compiled with: install 1.26 or later, and run this again"
-        );
+    match tools.iter().any(|tool| matches!(tool.registry, Registry::Go)) {
+        true => go("helm and its like"),
+        false => Ok(()),
+    }
+}
+
+/// Go is too big to install it unasked.
+fn go(what: &str) -> Result<()> {
+    if program("go", &["version"]).quiet().is_none() {
+        bail!("this machine lacks Go, which {what} are compiled with: install 1.26 or later, and run this again");
     }
     Ok(())
 }
