@@ -71,9 +71,47 @@ async fn flows_and_runs_are_shown_as_pages_and_as_json() {
         assert!(shown.contains(&format!("class=\"node operations done\" id=\"node:{node}\"")), "{node} {shown}");
         assert!(shown.contains(&format!("<title>{node}: done,")), "the timeline has {node}: {shown}");
     }
-    assert!(!shown.contains("<form"), "nothing is to be done about a run that ended");
+    assert!(
+        !shown.contains("class=\"stop\"") && shown.contains("class=\"rerun\""),
+        "what may be done about a run that ended"
+    );
     let view = json(&server, &format!("/dashboard/runs/{run}")).await;
     assert_eq!((&view["status"], view["nodes"].as_array().unwrap().len()), (&"succeeded".into(), 4));
+}
+
+/// What a page's forms carry.
+fn ticket(page: &str) -> &str {
+    page.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap()
+}
+
+#[tokio::test]
+async fn a_form_begins_a_run_and_another_runs_a_node_again() {
+    let folder = TempDir::new().unwrap();
+    let mended = folder.path().join("mended");
+    let breaks = script(folder.path(), "breaks.sh", &format!("[ -e {} ] || exit 1; cat", mended.display()));
+    let server = Serve::flows(&["async-chain"]).function("func1", "echo").function("func2", &breaks);
+    let server = server.function("fake-storage", "echo").start();
+    let flow = page(&server, "/dashboard/flows/async-chain").await.ok();
+    let post = "/dashboard/flows/async-chain/run";
+    server.post(post, "body=hi").await.failed(401, "FF0502");
+    let form = format!("ticket={}&body=two+%26%0D%0Alines", ticket(&flow));
+    let run = server.post(post, form).await.ok();
+    let id = run.split("<title>").nth(1).unwrap().split(' ').next().unwrap();
+    until("it fails", async || json(&server, &format!("/dashboard/runs/{id}")).await["status"] == "failed").await;
+    let failed = page(&server, "/dashboard/flows/async-chain?state=failed").await.ok();
+    assert!(failed.contains(&format!("runs/{id}\"")), "{failed}");
+    let succeeded = page(&server, "/dashboard/flows/async-chain?state=succeeded").await.ok();
+    assert!(!succeeded.contains(&format!("runs/{id}\"")) && succeeded.contains("<svg"), "{succeeded}");
+    page(&server, "/dashboard/flows/async-chain?state=odd").await.failed(400, "FF0217");
+
+    fs::write(&mended, "").unwrap();
+    let shown = page(&server, &format!("/dashboard/runs/{id}")).await.ok();
+    assert_eq!(shown.matches("name=\"node\"").count(), 2, "n1 and n2 have run, and no handler runs again: {shown}");
+    let form = format!("ticket={}&node=n2", ticket(&shown));
+    server.post(&format!("/dashboard/runs/{id}/rerun"), form).await.ok();
+    until("it succeeds", async || json(&server, &format!("/dashboard/runs/{id}")).await["status"] == "succeeded").await;
+    let result = server.get(&format!("/function/async-chain/flow/{id}/result")).await.ok();
+    assert!(result.contains("two &\nlines"), "{result}");
 }
 
 #[tokio::test]
@@ -129,10 +167,7 @@ async fn only_a_form_of_the_dashboard_stops_a_run() {
     let (func1, _) = gated(folder.path());
     let server = chain(&func1).start();
     let (run, other) = (begin(&server).await, begin(&server).await);
-    let ticket = async |run: &str| {
-        let shown = page(&server, &format!("/dashboard/runs/{run}")).await.ok();
-        shown.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
-    };
+    let ticket = async |run: &str| ticket(&page(&server, &format!("/dashboard/runs/{run}")).await.ok()).to_owned();
     let stop = format!("/dashboard/runs/{run}/stop");
     server.post(&stop, "").await.failed(401, "FF0502");
     server.post(&stop, format!("ticket={}", ticket(&other).await)).await.failed(401, "FF0502");
@@ -172,14 +207,27 @@ async fn the_dashboard_of_a_cluster_reads_the_store_and_asks_the_gateway() {
     assert!(ask("/").await.contains("href=\"flows/async-chain\""));
     let press = async |button: &str| {
         let shown = ask(&format!("/runs/{run}")).await;
-        let ticket = shown.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        let request = dashboard.request(&format!("/runs/{run}/{button}"), format!("ticket={ticket}"));
+        let request = dashboard.request(&format!("/runs/{run}/{button}"), format!("ticket={}", ticket(&shown)));
         dashboard.send(request.basic_auth("me", Some(TOKEN))).await.ok()
     };
     assert!(press("pause").await.contains(">paused</span>"));
     fs::write(&gate, "").unwrap();
     assert!(!press("resume").await.contains(">paused</span>"));
     until("the run ends", async || ask(&format!("/runs/{run}")).await.contains(">succeeded</span>")).await;
+
+    let flow = ask("/flows/async-chain").await;
+    let request = dashboard.request("/flows/async-chain/run", format!("ticket={}&body=ho", ticket(&flow)));
+    let begun = dashboard.send(request.basic_auth("me", Some(TOKEN))).await.ok();
+    let id = begun.split("<title>").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    until("the second run ends", async || ask(&format!("/runs/{id}")).await.contains(">succeeded</span>")).await;
+    let shown = ask(&format!("/runs/{id}")).await;
+    let request = dashboard.request(&format!("/runs/{id}/rerun"), format!("ticket={}&node=n3", ticket(&shown)));
+    dashboard.send(request.basic_auth("me", Some(TOKEN))).await.ok();
+    until("n3 has run twice", async || {
+        ask(&format!("/runs/{id}")).await.matches(">succeeded</span>").count() == 1
+            && server.get(&format!("/function/async-chain/flow/{id}/state")).await.body.contains("FINISHED")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
 
 use super::common;
-use crate::dashboard::over_http;
+use crate::dashboard::{Action, over_http};
 use crate::{Error, Http, Settings};
 use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, NodePath, RunId};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 #[derive(Args)]
 pub(super) struct Target {
@@ -52,22 +51,19 @@ impl Control {
 
     /// Asks the server, and prints what it answers.
     pub(super) async fn ask(&self, flow: &FlowName) -> Result<(), Error> {
-        let (Target { id, server, token }, server_path) = (self.target(), self.path()?);
+        let (Target { id, server, token }, action) = (self.target(), self.action()?);
         let network = Http::new(&Settings::default())?;
-        let said = over_http(&network, server, flow, &RunId::new(id)?, &server_path, token.as_deref()).await?;
+        let said = over_http(&network, server, flow, &RunId::new(id)?, &action, token.as_deref()).await?;
         common::print(format!("{said}\n"));
         Ok(())
     }
 
-    fn path(&self) -> Result<String, Error> {
+    fn action(&self) -> Result<Action, Error> {
         Ok(match self {
-            Control::Pause(_) => "pause".to_owned(),
-            Control::Resume(_) => "resume".to_owned(),
-            Control::Stop(_) => "stop".to_owned(),
-            Control::Rerun { node, .. } => {
-                let node = NodePath::parse(node)?.to_string();
-                format!("rerun?node={}", utf8_percent_encode(&node, NON_ALPHANUMERIC))
-            }
+            Control::Pause(_) => Action::Pause,
+            Control::Resume(_) => Action::Resume,
+            Control::Stop(_) => Action::Stop,
+            Control::Rerun { node, .. } => Action::Rerun(NodePath::parse(node)?),
         })
     }
 }

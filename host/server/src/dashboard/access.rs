@@ -5,7 +5,7 @@ use aws_lc_rs::rand;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use faas_flow_core::{Code, RunId};
+use faas_flow_core::{Code, FlowName, RunId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
@@ -45,27 +45,36 @@ impl Access {
         }
     }
 
-    /// What a form about a run carries, so that no other site's form is taken for it.
-    pub(super) fn ticket(&self, run: &RunId) -> String {
-        base16ct::lower::encode_string(&self.mac(run).finalize().into_bytes())
+    /// What a form about a run or a flow carries, so that no other site's form is taken for it.
+    pub(super) fn ticket(&self, about: About<'_>) -> String {
+        base16ct::lower::encode_string(&self.mac(about).finalize().into_bytes())
     }
 
-    pub(super) fn check(&self, run: &RunId, form: &[u8]) -> Result<(), Error> {
-        let ticket = form.strip_prefix(b"ticket=").unwrap_or_default();
+    pub(super) fn check(&self, about: About<'_>, ticket: &str) -> Result<(), Error> {
         let ticket = base16ct::lower::decode_vec(ticket).unwrap_or_default();
-        self.mac(run).verify_slice(&ticket).map_err(|_| {
+        self.mac(about).verify_slice(&ticket).map_err(|_| {
             let message =
                 "the form is none of this dashboard's, or older than its last start: go back, load the page again";
             Error::new(Code::BAD_SIGNATURE, message)
         })
     }
 
-    fn mac(&self, run: &RunId) -> Hmac<Sha256> {
+    fn mac(&self, about: About<'_>) -> Hmac<Sha256> {
         // It takes keys of any length.
         let mut mac = Hmac::<Sha256>::new(&self.key.into());
-        mac.update(run.as_str().as_bytes());
+        match about {
+            About::Run(run) => mac.update(format!("run {run}").as_bytes()),
+            About::Flow(flow) => mac.update(format!("flow {flow}").as_bytes()),
+        }
         mac
     }
+}
+
+/// What a form is about.
+#[derive(Clone, Copy)]
+pub(super) enum About<'a> {
+    Run(&'a RunId),
+    Flow(&'a FlowName),
 }
 
 /// The password of `Basic`, or the token of `Bearer`.
@@ -105,15 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_good_for_one_run_of_one_process() {
+    fn a_ticket_is_good_for_one_run_or_flow_of_one_process() {
         let (access, other) = (Access::new(Admin::Anybody).unwrap(), Access::new(Admin::Anybody).unwrap());
-        let (run, another) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap());
-        let form = format!("ticket={}", access.ticket(&run));
-        assert!(access.check(&run, form.as_bytes()).is_ok());
-        assert!(access.check(&another, form.as_bytes()).is_err());
-        assert!(other.check(&run, form.as_bytes()).is_err());
-        for bad in ["", "ticket=", "ticket=zz", &form[..form.len() - 2]] {
-            assert!(access.check(&run, bad.as_bytes()).is_err(), "{bad}");
+        let (run, another, flow) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap(), FlowName::new("r1").unwrap());
+        let ticket = access.ticket(About::Run(&run));
+        assert!(access.check(About::Run(&run), &ticket).is_ok());
+        assert!(access.check(About::Run(&another), &ticket).is_err());
+        assert!(access.check(About::Flow(&flow), &ticket).is_err());
+        assert!(other.check(About::Run(&run), &ticket).is_err());
+        for bad in ["", "zz", &ticket[..ticket.len() - 2]] {
+            assert!(access.check(About::Run(&run), bad).is_err(), "{bad}");
         }
     }
 }

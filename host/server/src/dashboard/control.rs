@@ -1,9 +1,11 @@
-//! Pausing, resuming and stopping: by the host itself, or by whichever replica the gateway chooses.
+//! Beginning, pausing, resuming, stopping and re-running: by the host itself, or by whichever replica the gateway chooses.
 
 use super::Dashboard;
-use crate::{Error, Network};
-use faas_flow_core::{Code, FlowName, RunId};
-use faas_flow_guest::HttpRequest;
+use crate::{Error, Network, Submission, Waits};
+use bytes::Bytes;
+use faas_flow_core::{Code, FlowName, NodePath, RunId};
+use faas_flow_guest::{HttpRequest, HttpResponse};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
 
 /// Who changes runs when a button is pressed.
@@ -16,29 +18,73 @@ pub(crate) enum Control {
     Nobody,
 }
 
+/// What may be done to a run.
+pub(crate) enum Action {
+    Pause,
+    Resume,
+    Stop,
+    /// From this node on.
+    Rerun(NodePath),
+}
+
+impl Action {
+    /// What it is called in the routes of a flow.
+    fn route(&self) -> String {
+        match self {
+            Action::Pause => "pause".to_owned(),
+            Action::Resume => "resume".to_owned(),
+            Action::Stop => "stop".to_owned(),
+            Action::Rerun(path) => format!("rerun?node={}", utf8_percent_encode(&path.to_string(), NON_ALPHANUMERIC)),
+        }
+    }
+}
+
 impl Dashboard {
     pub(super) fn has_buttons(&self) -> bool {
         !matches!(self.control, Control::Nobody)
     }
 
-    pub(super) async fn control(&self, run: &RunId, what: &str) -> Result<(), Error> {
+    /// Begins a run.
+    pub(super) async fn begin(&self, flow: &FlowName, body: Bytes) -> Result<RunId, Error> {
         match &self.control {
-            Control::Here => match what {
-                "pause" => self.host.pause(run).await,
-                "resume" => self.host.resume(run).await,
-                _ => self.host.stop(run).await,
+            Control::Here => {
+                let submission = Submission { id: None, body, request: Default::default(), callback: None };
+                Ok(self.host.submit(flow, submission, Waits::No).await?.id)
+            }
+            Control::Gateway { network, gateway, .. } => {
+                let run = RunId::new(xid::new().to_string())?;
+                let url = format!("{}/function/{flow}", gateway.trim_end_matches('/'));
+                let headers = vec![("X-Faas-Flow-Reqid".to_owned(), run.to_string())];
+                let request = HttpRequest { method: "POST".to_owned(), url, headers, body };
+                let answer = network.send(request).await?;
+                // A run that failed has its own page, which says more.
+                let begun = answer.headers.iter().any(|(name, _)| name == "x-faas-flow-state");
+                if begun { Ok(run) } else { said(&answer).map(|_| run) }
+            }
+            Control::Nobody => Err(nobody()),
+        }
+    }
+
+    pub(super) async fn control(&self, run: &RunId, action: Action) -> Result<(), Error> {
+        match &self.control {
+            Control::Here => match action {
+                Action::Pause => self.host.pause(run).await,
+                Action::Resume => self.host.resume(run).await,
+                Action::Stop => self.host.stop(run).await,
+                Action::Rerun(path) => self.host.rerun(run, &path).await,
             },
             Control::Gateway { network, gateway, token } => {
                 let entry = self.host.state().entry(run).await?;
                 let flow = entry.ok_or_else(|| super::run::unknown(run))?.flow;
-                over_http(&**network, gateway, &flow, run, what, token.as_deref()).await.map(drop)
+                over_http(&**network, gateway, &flow, run, &action, token.as_deref()).await.map(drop)
             }
-            Control::Nobody => {
-                let message = "this dashboard only shows: it has no `gateway` to ask for changes";
-                Err(Error::new(Code::ROUTE_UNKNOWN, message))
-            }
+            Control::Nobody => Err(nobody()),
         }
     }
+}
+
+fn nobody() -> Error {
+    Error::new(Code::ROUTE_UNKNOWN, "this dashboard only shows: it has no `gateway` to ask for changes")
 }
 
 /// Asks a server or gateway to change a run; answers with what it says.
@@ -47,14 +93,18 @@ pub(crate) async fn over_http(
     server: &str,
     flow: &FlowName,
     run: &RunId,
-    what: &str,
+    action: &Action,
     token: Option<&str>,
 ) -> Result<String, Error> {
-    let url = format!("{}/function/{flow}/flow/{run}/{what}", server.trim_end_matches('/'));
+    let url = format!("{}/function/{flow}/flow/{run}/{}", server.trim_end_matches('/'), action.route());
     let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
     let headers = authorization.into_iter().collect();
     let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Default::default() };
-    let answer = network.send(request).await?;
+    said(&network.send(request).await?)
+}
+
+/// What was answered, or the error that it tells of.
+fn said(answer: &HttpResponse) -> Result<String, Error> {
     let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
     if (200..300).contains(&answer.status) {
         return Ok(said);

@@ -1,11 +1,12 @@
 //! A flow: its picture, and its latest runs.
 
 use super::Dashboard;
+use super::access::About;
 use super::flows::table;
 use super::page::Page;
 use crate::Error;
 use crate::graph::{Format, escaped, render};
-use faas_flow_core::{Code, Digest, FlowName};
+use faas_flow_core::{Code, Digest, FlowName, Status};
 use faas_flow_store::RunQuery;
 use serde_json::json;
 
@@ -13,10 +14,17 @@ use serde_json::json;
 const LISTED: usize = 100;
 
 impl Dashboard {
-    pub(super) async fn flow(&self, flow: &FlowName) -> Result<Page, Error> {
-        let runs = self.host.state().runs(&RunQuery { flow: Some(flow.clone()), status: None, limit: LISTED }).await?;
+    /// With the runs in one state, or in all.
+    pub(super) async fn flow(&self, flow: &FlowName, status: Option<Status>) -> Result<Page, Error> {
+        let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, limit };
+        let runs = self.host.state().runs(&query(status, LISTED)).await?;
         let served = self.host.flow(flow).map(|served| served.module.digest().clone());
-        let version: Option<Digest> = served.or_else(|| runs.first().map(|run| run.digest.clone()));
+        let version: Option<Digest> = match served.or_else(|| runs.first().map(|run| run.digest.clone())) {
+            None if status.is_some() => {
+                self.host.state().runs(&query(None, 1)).await?.first().map(|run| run.digest.clone())
+            }
+            version => version,
+        };
         let Some(version) = version else {
             return Err(Error::new(
                 Code::FLOW_UNKNOWN,
@@ -30,13 +38,14 @@ impl Dashboard {
             Err(error) => format!("<p class=\"quiet\">No picture: {}</p>", escaped(&error.to_string())),
         };
         let list = match runs.is_empty() {
-            true => "<p class=\"quiet\">No runs yet.</p>".to_owned(),
+            true => "<p class=\"quiet\">None.</p>".to_owned(),
             false => table(runs.iter(), "../", self.host.now()),
         };
         let main = format!(
-            "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n<h1>Latest runs</h1>\n{list}",
+            "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n<h1>Latest runs</h1>\n{}\n{list}",
             escaped(flow.as_str()),
-            version.short()
+            version.short(),
+            states(flow, status)
         );
         let entries: Vec<_> = runs
             .iter()
@@ -49,6 +58,32 @@ impl Dashboard {
             .collect();
         let json = json!({ "flow": flow, "version": version, "runs": entries });
         let trail = vec![("flows".to_owned(), "../".to_owned())];
-        Ok(Page { title: flow.to_string(), trail, main, live: true, depth: 2, json })
+        let aside = if self.has_buttons() { self.begins(flow) } else { String::new() };
+        Ok(Page { title: flow.to_string(), trail, main, aside, live: true, depth: 2, json })
     }
+
+    /// The form that begins a run.
+    fn begins(&self, flow: &FlowName) -> String {
+        let (ticket, flow) = (self.access.ticket(About::Flow(flow)), escaped(flow.as_str()));
+        format!(
+            "<h1>Run it</h1>\n<form class=\"run\" method=\"post\" action=\"{flow}/run\">\
+             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
+             <textarea name=\"body\" rows=\"4\" placeholder=\"the request's body\" aria-label=\"the request's body\"></textarea>\
+             <button>Run</button></form>"
+        )
+    }
+}
+
+/// Links to the runs in each state.
+fn states(flow: &FlowName, chosen: Option<Status>) -> String {
+    let flow = escaped(flow.as_str());
+    let link = |status: Option<Status>| {
+        let (word, query) = status.map_or(("all", String::new()), |s| (s.as_str(), format!("?state={}", s.as_str())));
+        match status == chosen {
+            true => format!("<strong>{word}</strong>"),
+            false => format!("<a href=\"{flow}{query}\">{word}</a>"),
+        }
+    };
+    let links: Vec<String> = std::iter::once(None).chain(Status::ALL.map(Some)).map(link).collect();
+    format!("<p class=\"states quiet\">{}</p>", links.join(" · "))
 }

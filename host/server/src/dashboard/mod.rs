@@ -8,27 +8,27 @@ mod control;
 mod definitions;
 mod flow;
 mod flows;
+mod form;
 mod page;
 mod run;
 mod timeline;
 
 pub(crate) use access::Access;
-pub(crate) use control::{Control, over_http};
+pub(crate) use control::{Action, Control, over_http};
 
 use crate::http::{Caller, allowed, status_of};
 use crate::{Error, Host};
+use access::About;
 use axum::Router;
-use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use definitions::Definitions;
-use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
+use form::Form;
 use page::Page;
 use std::sync::Arc;
 
-/// The longest form, in bytes: it holds a ticket.
-const FORM: usize = 4096;
 /// Only what comes from here is shown or asked, and nobody else shows it in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -77,21 +77,33 @@ impl Dashboard {
             [Some(""), None, ..] => allowed(&method, &get).map(|()| self.flows())?.await?,
             [Some("flows"), Some(flow), None, _] => {
                 allowed(&method, &get)?;
-                self.flow(&FlowName::new(flow)?).await?
+                self.flow(&FlowName::new(flow)?, status(request.uri().query())?).await?
+            }
+            [Some("flows"), Some(flow), Some("run"), None] => {
+                allowed(&method, &[Method::POST])?;
+                let (flow, form) = (FlowName::new(flow)?, Form::read(request).await?);
+                self.access.check(About::Flow(&flow), form.field("ticket"))?;
+                // Browsers end lines in forms with CRLF, whatever was typed.
+                let body = form.field("body").replace("\r\n", "\n");
+                let run = self.begin(&flow, body.into()).await?;
+                return Ok(lead(format!("../../runs/{run}")));
             }
             [Some("runs"), Some(run), None, _] => {
                 allowed(&method, &get)?;
                 self.run(&RunId::new(run)?).await?
             }
-            [Some("runs"), Some(run), Some(what @ ("pause" | "resume" | "stop")), None] => {
+            [Some("runs"), Some(run), Some(what @ ("pause" | "resume" | "stop" | "rerun")), None] => {
                 allowed(&method, &[Method::POST])?;
-                let run = RunId::new(run)?;
-                let form = to_bytes(request.into_body(), FORM).await;
-                let form = form.map_err(|error| Error::new(Code::BAD_REQUEST, format!("no form: {error}")))?;
-                self.access.check(&run, &form)?;
-                self.control(&run, what).await?;
-                let back = format!("../{run}");
-                return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, back)]).into_response());
+                let (run, form) = (RunId::new(run)?, Form::read(request).await?);
+                self.access.check(About::Run(&run), form.field("ticket"))?;
+                let action = match what {
+                    "pause" => Action::Pause,
+                    "resume" => Action::Resume,
+                    "stop" => Action::Stop,
+                    _ => Action::Rerun(NodePath::parse(form.field("node"))?),
+                };
+                self.control(&run, action).await?;
+                return Ok(lead(format!("../{run}")));
             }
             _ => {
                 let shown: String = path.escape_debug().take(100).collect();
@@ -100,6 +112,21 @@ impl Dashboard {
         };
         Ok(page.answer(caller))
     }
+}
+
+/// Leads the browser to a page.
+fn lead(to: String) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
+}
+
+/// The state that runs are wanted in: `?state=failed`; any, if there is none.
+fn status(query: Option<&str>) -> Result<Option<Status>, Error> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let Some((_, word)) = pairs.find(|(name, _)| name == "state") else { return Ok(None) };
+    Status::parse(&word).map(Some).ok_or_else(|| {
+        let known = Status::ALL.map(Status::as_str).join(", ");
+        Error::new(Code::BAD_REQUEST, format!("`{}` is no state of a run: there are {known}", word.escape_debug()))
+    })
 }
 
 fn decoded(part: &str) -> String {

@@ -15,8 +15,10 @@ pub(super) struct Page {
     pub title: String,
     /// What leads up from here: names and relative links.
     pub trail: Vec<(String, String)>,
-    /// HTML.
+    /// HTML, which is renewed where the page changes by itself.
     pub main: String,
+    /// HTML below it, which stays.
+    pub aside: String,
     /// Whether it changes by itself.
     pub live: bool,
     /// How many folders lie above it.
@@ -35,7 +37,7 @@ impl Page {
         let up = up(depth);
         let trail = vec![("flows".to_owned(), if up.is_empty() { "./".to_owned() } else { up })];
         let json = json!({ "code": code, "message": message });
-        Self { title: code, trail, main, live: false, depth, json }
+        Self { title: code, trail, main, aside: String::new(), live: false, depth, json }
     }
 
     pub fn answer(self, caller: Caller) -> Response {
@@ -46,7 +48,7 @@ impl Page {
     }
 
     fn html(&self) -> String {
-        let (up, title, main) = (up(self.depth), escaped(&self.title), &self.main);
+        let (up, title, main, aside) = (up(self.depth), escaped(&self.title), &self.main, &self.aside);
         let live = if self.live { " data-live=\"yes\"" } else { "" };
         let trail =
             self.trail.iter().map(|(name, link)| format!("<a href=\"{}\">{}</a>", escaped(link), escaped(name)));
@@ -56,7 +58,7 @@ impl Page {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>{title} · faas-flow</title><link rel=\"icon\" href=\"data:,\">\
              <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}live.js\"></script></head>\n\
-             <body><header><strong>faas-flow</strong> <nav>{trail}</nav></header>\n<main{live}>\n{main}\n</main></body></html>\n"
+             <body><header><strong>faas-flow</strong> <nav>{trail}</nav></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
         )
     }
 }

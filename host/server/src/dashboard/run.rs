@@ -1,12 +1,13 @@
 //! A run: its picture with the nodes' progress, its timeline, and what may be done about it.
 
 use super::Dashboard;
+use super::access::About;
 use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
 use crate::Error;
 use crate::driver::read_run_with_definition;
 use crate::graph::{escaped, render_progress};
-use faas_flow_core::run::{NodeView, RunView};
+use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Code, Definition, RunId, Status};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -40,7 +41,8 @@ impl Dashboard {
         main.push_str("<h1>Timeline</h1>\n");
         main.push_str(&timeline::draw(&view, self.host.now()));
         main.push_str("<h1>Nodes</h1>\n");
-        main.push_str(&nodes(&view));
+        let rerun = (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(run)));
+        main.push_str(&nodes(&view, rerun.as_deref()));
         let json = serde_json::to_value(&view);
         let mut json = json.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
         if let (Some(missing), Some(fields)) = (waits, json.as_object_mut()) {
@@ -48,7 +50,15 @@ impl Dashboard {
         }
         let trail =
             vec![("flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
-        Ok(Page { title: run.to_string(), trail, main, live: !view.status.is_final(), depth: 2, json })
+        Ok(Page {
+            title: run.to_string(),
+            trail,
+            main,
+            aside: String::new(),
+            live: !view.status.is_final(),
+            depth: 2,
+            json,
+        })
     }
 
     fn head(&self, view: &RunView) -> String {
@@ -68,7 +78,7 @@ impl Dashboard {
             _ => &[],
         };
         if self.has_buttons() && !buttons.is_empty() {
-            let (id, ticket) = (escaped(view.request_id.as_str()), self.access.ticket(&view.request_id));
+            let (id, ticket) = (escaped(view.request_id.as_str()), self.access.ticket(About::Run(&view.request_id)));
             let forms = buttons.iter().map(|(what, label)| {
                 format!(
                     "<form method=\"post\" action=\"{id}/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
@@ -95,22 +105,32 @@ fn picture(view: &RunView, definition: Result<Arc<Definition>, Error>) -> String
     }
 }
 
-fn nodes(view: &RunView) -> String {
+/// A table of the nodes; with a ticket for those who may run one of them again.
+fn nodes(view: &RunView, rerun: Option<&str>) -> String {
     let mut table = String::from(
         "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Took</th><th>Tries</th><th>In</th><th>Out</th>\
-         <th>What went wrong</th></tr></thead><tbody>\n",
+         <th>What went wrong</th><th></th></tr></thead><tbody>\n",
     );
+    let id = escaped(view.request_id.as_str());
     for node in view.nodes.iter().take(LISTED) {
         let path = escaped(&node.path.to_string());
         let (progress, tries) = (node.progress.as_str(), node.attempts.len());
         let took =
             node.started.zip(node.since).map_or(String::new(), |(from, to)| Took(to.saturating_sub(from)).to_string());
+        let again = rerun.filter(|_| may_run_again(node));
+        let again = again.map_or_else(String::new, |ticket| {
+            format!(
+                "<form method=\"post\" action=\"{id}/rerun\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
+                 <input type=\"hidden\" name=\"node\" value=\"{path}\">\
+                 <button class=\"rerun\" title=\"Runs {path}, and all that follows it, again\">Run again</button></form>"
+            )
+        });
         let out = node.output_size.map_or(String::new(), |size| Size(size).to_string());
         let _ = writeln!(
             table,
             "<tr data-node=\"{path}\"><td><code>{path}</code></td><td><span class=\"badge {progress}\">{progress}</span></td>\
              <td class=\"number\">{took}</td><td class=\"number\">{tries}</td><td class=\"number\">{}</td><td class=\"number\">{out}</td>\
-             <td>{}</td></tr>",
+             <td>{}</td><td>{again}</td></tr>",
             Size(node.input_size),
             failures(node)
         );
@@ -127,4 +147,9 @@ fn failures(node: &NodeView) -> String {
     let waits = node.waits_until.map(|until| format!("waits until {}", time(until)));
     let failures = failures.map(|failure| escaped(&failure.to_string()));
     failures.chain(waits).collect::<Vec<_>>().join("<br>")
+}
+
+/// Whether a node of a run that has ended may run again; the flow's handlers, whose names are in brackets, may not.
+fn may_run_again(node: &NodeView) -> bool {
+    matches!(node.progress, Progress::Done | Progress::Failed) && !node.path.to_string().starts_with('(')
 }
