@@ -1,21 +1,27 @@
 //! Compiling in a process of its own: it can be broken off, and what it takes of the machine comes back when it ends.
 //!
-//! The compiler gets a module on stdin and writes machine code to stdout. It gives way to whatever else runs, and is the
-//! first to go when memory runs out: a module that is hard to compile harms nobody but whoever waits for it.
+//! The compiler gets a module on stdin and writes machine code to stdout. It is the first to go when memory runs out: a
+//! module that is hard to compile harms nobody but whoever waits for it.
+//!
+//! It takes what processor time nobody else wants, so that no request waits for it. Where there is too little of that, it
+//! is begun again with a small share of its own.
 
 use crate::engine::compiling_engine;
 use crate::{GuestError, Limits};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The memory that a compiler may map, in bytes.
 const MEMORY: u64 = 4 << 30;
-/// How much it gives way to others: 0 would not, 19 is the most.
+/// How much it gives way to others, once it has a share: 0 would not, 19 is the most.
 const NICE: i32 = 10;
+/// How long it may take what is left over, until that is found to be too little: less than a core's [`LEAST`]th part.
+const TRIAL: Duration = Duration::from_secs(1);
+const LEAST: u32 = 8;
 
 /// A program that calls [`compile`] when it is started like this.
 #[derive(Debug, Clone)]
@@ -31,6 +37,19 @@ pub struct Compiler {
 impl Compiler {
     /// The machine code of a component.
     pub(crate) fn run(&self, component: &[u8]) -> Result<Vec<u8>, GuestError> {
+        let until = Instant::now() + self.at_most;
+        match self.attempt(component, Share::Leftover, until)? {
+            Some(code) => Ok(code),
+            None => self.attempt(component, Share::Small, until)?.ok_or(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> GuestError {
+        GuestError::CompileTimedOut { at_most: self.at_most }
+    }
+
+    /// None if what is left over is too little.
+    fn attempt(&self, component: &[u8], share: Share, until: Instant) -> Result<Option<Vec<u8>>, GuestError> {
         let cannot = |reason: std::io::Error| GuestError::Engine {
             reason: format!("cannot start {} to compile the module: {reason}", self.program.display()),
         };
@@ -38,17 +57,35 @@ impl Compiler {
         command.args(&self.arguments).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(cannot)?;
+        let (process, began) = (child.id(), Instant::now());
+        if share == Share::Leftover {
+            wants_what_is_left(process);
+        }
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (sender, code) = mpsc::channel();
         thread::scope(|scope| {
             // A compiler that ends early reads no further: its exit status says why.
             scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(component)));
             scope.spawn(move || sender.send((read(stdout), read(stderr))));
-            let answer = code.recv_timeout(self.at_most);
+            let mut starves = false;
+            let answer = loop {
+                let left = until.saturating_duration_since(Instant::now());
+                match code.recv_timeout(left.min(TRIAL)) {
+                    Err(RecvTimeoutError::Timeout) if left > TRIAL => {
+                        let least = began.elapsed() / LEAST;
+                        starves = share == Share::Leftover && processor_time(process).is_some_and(|had| had < least);
+                        if starves {
+                            break Err(RecvTimeoutError::Timeout);
+                        }
+                    }
+                    answer => break answer,
+                }
+            };
             let ended = end(&mut child, answer.is_err());
             match (answer, ended) {
-                (Err(_), _) => Err(GuestError::CompileTimedOut { at_most: self.at_most }),
-                (Ok((code, _)), Ok(true)) => Ok(code),
+                (Err(_), _) if starves => Ok(None),
+                (Err(_), _) => Err(self.timed_out()),
+                (Ok((code, _)), Ok(true)) => Ok(Some(code)),
                 (Ok((_, said)), _) => {
                     let said = String::from_utf8_lossy(&said).trim().to_owned();
                     let reason = if said.is_empty() { "the compiler crashed".to_owned() } else { said };
@@ -57,6 +94,43 @@ impl Compiler {
             }
         })
     }
+}
+
+/// What a compiler gets of the processors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// What nobody else wants.
+    Leftover,
+    /// Little, but some.
+    Small,
+}
+
+/// Lets a process have what nobody else wants. Where the system has no such thing, it gives way as all compilers do.
+#[allow(unsafe_code)]
+fn wants_what_is_left(process: u32) {
+    #[cfg(target_os = "linux")]
+    if let Ok(process) = libc::pid_t::try_from(process) {
+        // SAFETY: both structs are plain numbers, and the pointer is to a value that outlives the call.
+        unsafe {
+            let none: libc::sched_param = std::mem::zeroed();
+            let _ = libc::sched_setscheduler(process, libc::SCHED_IDLE, &raw const none);
+        }
+    }
+}
+
+/// The processor time that a process has had, where the system tells.
+#[allow(unsafe_code)]
+fn processor_time(process: u32) -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the pointers are to values that outlive the calls, and all their bits are numbers.
+    unsafe {
+        let (mut clock, mut time): (libc::clockid_t, libc::timespec) = (0, std::mem::zeroed());
+        let told = libc::clock_getcpuclockid(libc::pid_t::try_from(process).ok()?, &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0;
+        told.then(|| Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// Waits for the end, which is near; whether it was a good one.
@@ -96,5 +170,30 @@ fn give_way() {
         let _ = libc::nice(NICE);
         let limit = libc::rlimit { rlim_cur: MEMORY, rlim_max: MEMORY };
         let _ = libc::setrlimit(libc::RLIMIT_AS, &raw const limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell script that is no compiler.
+    fn pretends(script: &str, at_most: Duration) -> Compiler {
+        Compiler { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], at_most }
+    }
+
+    #[test]
+    fn a_compiler_that_gets_no_processor_time_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("begun").display().to_string();
+        let script = format!("[ -e {mark} ] && exec /bin/cat; : > {mark}; exec /bin/sleep 600");
+        let code = pretends(&script, Duration::from_secs(60)).run(b"module").unwrap();
+        assert_eq!(code, b"module");
+    }
+
+    #[test]
+    fn one_that_takes_too_long_is_broken_off() {
+        let error = pretends("exec /bin/sleep 600", Duration::from_millis(50)).run(b"module").unwrap_err();
+        assert!(matches!(error, GuestError::CompileTimedOut { .. }), "{error}");
     }
 }
