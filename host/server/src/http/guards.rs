@@ -47,28 +47,30 @@ impl std::fmt::Debug for Admin {
     }
 }
 
+impl Admin {
+    /// Lets pass whoever has given the token; with what others are told where nobody may, and where theirs is another one.
+    pub(crate) fn admit(&self, given: Option<&str>, nobody: &'static str, another: &'static str) -> Result<(), Error> {
+        let admitted = match self {
+            Admin::Anybody => true,
+            Admin::Nobody => return Err(Error::new(Code::TOKEN_NEEDED, nobody)),
+            // Digests, so that the time it takes says nothing about the token.
+            Admin::Token(token) => given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token)),
+        };
+        if admitted { Ok(()) } else { Err(Error::new(Code::TOKEN_NEEDED, another)) }
+    }
+}
+
 /// The longest address to call back, in bytes.
 const LONGEST_URL: usize = 2048;
 
 impl Guards {
     /// Lets an administrative request pass.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
-        let token = match &self.admin {
-            Admin::Anybody => return Ok(()),
-            Admin::Nobody => {
-                let message = "nobody may change runs here, as the host has no `faasflow-admin-token`";
-                return Err(Error::new(Code::TOKEN_NEEDED, message));
-            }
-            Admin::Token(token) => token,
-        };
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        // Digests, so that the time it takes says nothing about the token.
-        match given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token)) {
-            true => Ok(()),
-            false => Err(Error::new(Code::TOKEN_NEEDED, "this needs `Authorization: Bearer` with the host's token")),
-        }
+        let nobody = "nobody may change runs here, as the host has no `faasflow-admin-token`";
+        self.admin.admit(given, nobody, "this needs `Authorization: Bearer` with the host's token")
     }
 
     /// Lets a signed event pass.
