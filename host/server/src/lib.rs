@@ -15,6 +15,7 @@ mod local;
 pub mod modules;
 mod network;
 mod progress;
+mod remote;
 mod serve;
 mod settings;
 pub mod signature;

@@ -1,7 +1,7 @@
 //! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
 
 use super::common;
-use crate::dashboard::{Action, over_http};
+use crate::remote::{self, Action};
 use crate::{Error, Http, Settings};
 use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, NodePath, RunId};
@@ -53,7 +53,7 @@ impl Control {
     pub(super) async fn ask(&self, flow: &FlowName) -> Result<(), Error> {
         let (Target { id, server, token }, action) = (self.target(), self.action()?);
         let network = Http::new(&Settings::default())?;
-        let said = over_http(&network, server, flow, &RunId::new(id)?, &action, token.as_deref()).await?;
+        let said = remote::control(&network, server, flow, &RunId::new(id)?, &action, token.as_deref()).await?;
         common::print(format!("{said}\n"));
         Ok(())
     }

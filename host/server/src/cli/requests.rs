@@ -120,7 +120,7 @@ impl Requests {
                     None
                 });
                 if self.json {
-                    common::print_json(&shown(&view, waits_for.as_ref())?)?;
+                    common::print_json(&Missing::shown(waits_for.as_ref(), &view)?)?;
                 } else {
                     show(&view, waits_for.as_ref());
                 }
@@ -134,17 +134,6 @@ impl Requests {
 fn reading(url: String) -> String {
     let takes_a_mode = url.starts_with("sqlite:") || url.starts_with("files:");
     if takes_a_mode && !url.contains('?') { format!("{url}?mode=ro") } else { url }
-}
-
-/// The run, and what it waits for if its version is missing.
-fn shown(view: &RunView, waits_for: Option<&Missing>) -> Result<serde_json::Value, Error> {
-    let shown = serde_json::to_value(view);
-    let mut shown = shown.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
-    if let (Some(Missing { version, why }), Some(fields)) = (waits_for, shown.as_object_mut()) {
-        fields.insert("waits-for".to_owned(), json!(version));
-        fields.insert("waits-because".to_owned(), json!(why));
-    }
-    Ok(shown)
 }
 
 fn entry(run: &RunEntry) -> serde_json::Value {

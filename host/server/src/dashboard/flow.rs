@@ -59,7 +59,7 @@ impl Dashboard {
         let json = json!({ "flow": flow, "version": version, "runs": entries });
         let trail = vec![("flows".to_owned(), "../".to_owned())];
         let aside = if self.has_buttons() { self.begins(flow) } else { String::new() };
-        Ok(Page { title: flow.to_string(), trail, main, aside, live: true, depth: 2, json })
+        Ok(Page { title: flow.to_string(), trail, main, aside, live: true, json })
     }
 
     /// The form that begins a run.

@@ -55,15 +55,7 @@ impl Dashboard {
             main.push_str(&table(runs.iter().take(LISTED), "", self.host.now()));
         }
         let json = json!({ "flows": lines, "counted": runs.len() });
-        Ok(Page {
-            title: "Flows".to_owned(),
-            trail: Vec::new(),
-            main,
-            aside: String::new(),
-            live: true,
-            depth: 1,
-            json,
-        })
+        Ok(Page { title: "Flows".to_owned(), trail: Vec::new(), main, aside: String::new(), live: true, json })
     }
 }
 

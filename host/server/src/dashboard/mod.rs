@@ -14,9 +14,10 @@ mod run;
 mod timeline;
 
 pub(crate) use access::Access;
-pub(crate) use control::{Action, Control, over_http};
+pub(crate) use control::Control;
 
-use crate::http::{Caller, allowed, status_of};
+use crate::http::{Caller, ERROR, allowed, status_of};
+use crate::remote::Action;
 use crate::{Error, Host};
 use access::About;
 use axum::Router;
@@ -55,9 +56,9 @@ impl Dashboard {
         Router::new().fallback(entry).with_state(Arc::new(self))
     }
 
-    async fn answer(&self, request: Request, caller: Caller) -> Result<Response, Error> {
+    async fn answer(&self, request: Request, caller: Caller, depth: usize) -> Result<Response, Error> {
         let path = request.uri().path().strip_prefix(self.prefix).unwrap_or_default().to_owned();
-        let (method, get) = (request.method().clone(), [Method::GET]);
+        let method = request.method().clone();
         let mut parts = path.trim_start_matches('/').splitn(4, '/').map(decoded);
         let parts = std::array::from_fn(|_| parts.next());
         let parts: [Option<&str>; 4] = parts.each_ref().map(Option::as_deref);
@@ -74,9 +75,12 @@ impl Dashboard {
                 let to = format!("{}/", self.prefix.trim_start_matches('/'));
                 return Ok((StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response());
             }
-            [Some(""), None, ..] => allowed(&method, &get).map(|()| self.flows())?.await?,
+            [Some(""), None, ..] => {
+                allowed(&method, &[Method::GET])?;
+                self.flows().await?
+            }
             [Some("flows"), Some(flow), None, _] => {
-                allowed(&method, &get)?;
+                allowed(&method, &[Method::GET])?;
                 self.flow(&FlowName::new(flow)?, status(request.uri().query())?).await?
             }
             [Some("flows"), Some(flow), Some("run"), None] => {
@@ -89,7 +93,7 @@ impl Dashboard {
                 return Ok(lead(format!("../../runs/{run}")));
             }
             [Some("runs"), Some(run), None, _] => {
-                allowed(&method, &get)?;
+                allowed(&method, &[Method::GET])?;
                 self.run(&RunId::new(run)?).await?
             }
             [Some("runs"), Some(run), Some(what @ ("pause" | "resume" | "stop" | "rerun")), None] => {
@@ -110,7 +114,7 @@ impl Dashboard {
                 return Err(Error::new(Code::ROUTE_UNKNOWN, format!("the dashboard has no page `{shown}`")));
             }
         };
-        Ok(page.answer(caller))
+        Ok(page.answer(caller, depth))
     }
 }
 
@@ -141,16 +145,16 @@ async fn entry(State(dashboard): State<Arc<Dashboard>>, request: Request) -> Res
     let caller = Caller::of(request.headers());
     // How far down the page is, for its links.
     let depth = request.uri().path().strip_prefix(dashboard.prefix).unwrap_or_default().matches('/').count();
-    let answered = dashboard.answer(request, caller).await;
+    let answered = dashboard.answer(request, caller, depth).await;
     let mut response = answered.unwrap_or_else(|error| {
-        let mut response = Page::of_error(&error, depth).answer(caller);
+        let mut response = Page::of_error(&error, depth).answer(caller, depth);
         *response.status_mut() = status_of(error.code());
         if error.code() == Code::TOKEN_NEEDED {
             let question = HeaderValue::from_static("Basic realm=\"faas-flow\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, question);
         }
         if let Ok(code) = HeaderValue::from_str(&error.code().to_string()) {
-            response.headers_mut().insert("x-faas-flow-error", code);
+            response.headers_mut().insert(ERROR, code);
         }
         response
     });

@@ -21,12 +21,11 @@ pub(super) struct Page {
     pub aside: String,
     /// Whether it changes by itself.
     pub live: bool,
-    /// How many folders lie above it.
-    pub depth: usize,
     pub json: Value,
 }
 
 impl Page {
+    /// So many folders lie above it.
     pub fn of_error(error: &Error, depth: usize) -> Self {
         let (code, message) = (error.code().to_string(), error.to_string());
         let main = format!(
@@ -37,18 +36,19 @@ impl Page {
         let up = up(depth);
         let trail = vec![("flows".to_owned(), if up.is_empty() { "./".to_owned() } else { up })];
         let json = json!({ "code": code, "message": message });
-        Self { title: code, trail, main, aside: String::new(), live: false, depth, json }
+        Self { title: code, trail, main, aside: String::new(), live: false, json }
     }
 
-    pub fn answer(self, caller: Caller) -> Response {
+    /// So many folders lie above it.
+    pub fn answer(self, caller: Caller, depth: usize) -> Response {
         match caller {
             Caller::Json => ([(header::CONTENT_TYPE, "application/json")], self.json.to_string()).into_response(),
-            Caller::Text => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], self.html()).into_response(),
+            Caller::Text => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], self.html(depth)).into_response(),
         }
     }
 
-    fn html(&self) -> String {
-        let (up, title, main, aside) = (up(self.depth), escaped(&self.title), &self.main, &self.aside);
+    fn html(&self, depth: usize) -> String {
+        let (up, title, main, aside) = (up(depth), escaped(&self.title), &self.main, &self.aside);
         let live = if self.live { " data-live=\"yes\"" } else { "" };
         let trail =
             self.trail.iter().map(|(name, link)| format!("<a href=\"{}\">{}</a>", escaped(link), escaped(name)));

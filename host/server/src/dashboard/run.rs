@@ -7,9 +7,9 @@ use super::timeline;
 use crate::Error;
 use crate::driver::read_run_with_definition;
 use crate::graph::{escaped, render_progress};
+use crate::modules::Missing;
 use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Code, Definition, RunId, Status};
-use serde_json::json;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -43,22 +43,10 @@ impl Dashboard {
         main.push_str("<h1>Nodes</h1>\n");
         let rerun = (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(run)));
         main.push_str(&nodes(&view, rerun.as_deref()));
-        let json = serde_json::to_value(&view);
-        let mut json = json.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
-        if let (Some(missing), Some(fields)) = (waits, json.as_object_mut()) {
-            fields.insert("waits-for".to_owned(), json!(missing.version));
-        }
+        let json = Missing::shown(waits.as_ref(), &view)?;
         let trail =
             vec![("flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
-        Ok(Page {
-            title: run.to_string(),
-            trail,
-            main,
-            aside: String::new(),
-            live: !view.status.is_final(),
-            depth: 2,
-            json,
-        })
+        Ok(Page { title: run.to_string(), trail, main, aside: String::new(), live: !view.status.is_final(), json })
     }
 
     fn head(&self, view: &RunView) -> String {
@@ -151,5 +139,5 @@ fn failures(node: &NodeView) -> String {
 
 /// Whether a node of a run that has ended may run again; the flow's handlers, whose names are in brackets, may not.
 fn may_run_again(node: &NodeView) -> bool {
-    matches!(node.progress, Progress::Done | Progress::Failed) && !node.path.to_string().starts_with('(')
+    matches!(node.progress, Progress::Done | Progress::Failed) && !node.path.node.is_reserved()
 }

@@ -10,8 +10,8 @@ use faas_flow_core::{Code, Failure, RunId, Status};
 use serde_json::json;
 
 pub(super) const REQUEST_ID: &str = "x-faas-flow-reqid";
-const ERROR: &str = "x-faas-flow-error";
-const STATE: &str = "x-faas-flow-state";
+pub(crate) const ERROR: &str = "x-faas-flow-error";
+pub(crate) const STATE: &str = "x-faas-flow-state";
 /// Seconds after which a caller that was turned away may try again.
 const RETRY_AFTER: &str = "1";
 
@@ -177,9 +177,8 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&Missing>, ca
                 "ended": view.ended,
                 "failure": view.failure,
             });
-            if let (Some(Missing { version, why }), Some(fields)) = (waits_for, state.as_object_mut()) {
-                fields.insert("waits-for".to_owned(), json!(version));
-                fields.insert("waits-because".to_owned(), json!(why));
+            if let Some(missing) = waits_for {
+                missing.add_to(&mut state);
             }
             axum_json(&state)
         }

@@ -21,7 +21,7 @@ pub(crate) use starting::Starting;
 use crate::graph::{self, Format};
 use crate::{Error, Host};
 use answer::plain;
-pub(crate) use answer::{Caller, allowed, status_of};
+pub(crate) use answer::{Caller, ERROR, STATE, allowed, status_of};
 use ask::{Ask, Request};
 use axum::Router;
 use axum::body::{Body, to_bytes};

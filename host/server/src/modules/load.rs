@@ -8,6 +8,7 @@ use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, Definition, Digest, FlowName};
 use faas_flow_guest::Guests;
 use faas_flow_store::{DataStore, StateStore};
+use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Mutex as AsyncMutex;
@@ -72,6 +73,26 @@ pub struct Missing {
     pub version: Digest,
     /// Why it cannot be loaded, and what to do.
     pub why: String,
+}
+
+impl Missing {
+    /// Adds it to what is told of a run as JSON.
+    pub(crate) fn add_to(&self, run: &mut serde_json::Value) {
+        if let Some(fields) = run.as_object_mut() {
+            fields.insert("waits-for".to_owned(), json!(self.version));
+            fields.insert("waits-because".to_owned(), json!(self.why));
+        }
+    }
+
+    /// A run as JSON, with what it waits for.
+    pub(crate) fn shown(missing: Option<&Self>, view: &RunView) -> Result<serde_json::Value, Error> {
+        let run = serde_json::to_value(view);
+        let mut run = run.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
+        if let Some(missing) = missing {
+            missing.add_to(&mut run);
+        }
+        Ok(run)
+    }
 }
 
 /// What a run waits for, as far as the stores tell. Flows of which they know no version have them elsewhere.

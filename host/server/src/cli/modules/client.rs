@@ -1,6 +1,7 @@
 //! Asks a server about a flow's versions.
 
 use super::super::common;
+use crate::remote::accepted;
 use crate::{Error, Http, Network, Settings};
 use bytes::Bytes;
 use clap::Args;
@@ -147,14 +148,7 @@ impl Client {
         let answer = answer.map_err(|_| {
             Error::new(Code::CALL_TIMED_OUT, format!("{} did not answer within {} s", self.url, PATIENCE.as_secs()))
         })??;
-        if (200..300).contains(&answer.status) {
-            return Ok(answer.body);
-        }
-        let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
-        let code = answer.headers.iter().find(|(name, _)| name == "x-faas-flow-error");
-        let code = code.and_then(|(_, code)| Code::parse(code)).unwrap_or(Code::CALL_STATUS);
-        let said = said.strip_prefix(&format!("{code}: ")).unwrap_or(&said);
-        Err(Error::new(code, format!("the server refuses (status {}): {said}", answer.status)))
+        Ok(accepted(answer)?.body)
     }
 
     /// What goes on, for people.

@@ -1,0 +1,60 @@
+//! Asking another server, or a gateway, for changes.
+
+use crate::http::ERROR;
+use crate::{Error, Network};
+use faas_flow_core::{Code, FlowName, NodePath, RunId};
+use faas_flow_guest::{HttpRequest, HttpResponse};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What may be done to a run.
+pub(crate) enum Action {
+    Pause,
+    Resume,
+    Stop,
+    /// From this node on.
+    Rerun(NodePath),
+}
+
+impl Action {
+    /// What it is called in the routes of a flow.
+    fn route(&self) -> String {
+        match self {
+            Action::Pause => "pause".to_owned(),
+            Action::Resume => "resume".to_owned(),
+            Action::Stop => "stop".to_owned(),
+            Action::Rerun(path) => format!("rerun?node={}", utf8_percent_encode(&path.to_string(), NON_ALPHANUMERIC)),
+        }
+    }
+}
+
+/// Asks a server or gateway to change a run; answers with what it says.
+pub(crate) async fn control(
+    network: &dyn Network,
+    server: &str,
+    flow: &FlowName,
+    run: &RunId,
+    action: &Action,
+    token: Option<&str>,
+) -> Result<String, Error> {
+    let url = format!("{}/function/{flow}/flow/{run}/{}", server.trim_end_matches('/'), action.route());
+    let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
+    let headers = authorization.into_iter().collect();
+    let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Default::default() };
+    Ok(said(&accepted(network.send(request).await?)?))
+}
+
+/// The answer, or the error that it tells of.
+pub(crate) fn accepted(answer: HttpResponse) -> Result<HttpResponse, Error> {
+    if (200..300).contains(&answer.status) {
+        return Ok(answer);
+    }
+    let said = said(&answer);
+    let code = answer.headers.iter().find(|(name, _)| name == ERROR);
+    let code = code.and_then(|(_, code)| Code::parse(code)).unwrap_or(Code::CALL_STATUS);
+    let said = said.strip_prefix(&format!("{code}: ")).unwrap_or(&said);
+    Err(Error::new(code, format!("the server refuses (status {}): {said}", answer.status)))
+}
+
+fn said(answer: &HttpResponse) -> String {
+    String::from_utf8_lossy(&answer.body).trim().to_owned()
+}
