@@ -1,7 +1,7 @@
 //! State and data in Redis, or in what speaks its protocol: one server, one found through sentinels, or a cluster.
 //!
 //! All keys of a run lie in one slot, together with the part of the index that the run belongs to (its *partition*), so
-//! that a commit is one script and one round trip, on a cluster too. Below the prefix there are, for partition `k`:
+//! that a commit is one script and one round trip, on a cluster too. (One that might be the first of a run, and is not, takes two.) Below the prefix there are, for partition `k`:
 //!
 //! | key | type | holds |
 //! |---|---|---|
