@@ -8,7 +8,7 @@ use crate::config::{self, Defaults, Group, Options, Takes, Values};
 use crate::dashboard::{Access, Control, Dashboard};
 use crate::http::{Patience, Starting};
 use crate::modules::Loader;
-use crate::{Admin, Error, Functions, Host, Http, Parts, Settings};
+use crate::{Admin, Error, Functions, Host, Http, Network, Parts, Settings};
 use clap::Args;
 use faas_flow_core::Code;
 use std::net::IpAddr;
@@ -42,11 +42,14 @@ impl Shown {
         let at = values.some(&config::LISTEN).unwrap_or_else(|| format!("0.0.0.0:{}", values.port(&config::PORT)));
         let (listener, address) = listen(&at).await?;
         let admin = admin(&values, address.ip())?;
+        let network: Arc<dyn Network> = Arc::new(Http::new(&Settings::of(&values))?);
         let starting = Starting::default();
         let mut server = Server::start(listener, starting.router(), PATIENCE)?;
         eprintln!("serves the dashboard at http://{address}/");
-        let Some(host) = server.unless_stopped(host(&values, &starting)).await? else { return Ok(ExitCode::SUCCESS) };
-        let control = control(&values, &admin)?;
+        let Some(host) = server.unless_stopped(host(&values, network.clone(), &starting)).await? else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let control = control(&values, network, &admin);
         let dashboard = Dashboard::new(host.clone(), Access::new(admin)?, control, "");
         starting.serves(dashboard.router());
         eprintln!("ready");
@@ -72,9 +75,8 @@ fn admin(values: &Values, address: IpAddr) -> Result<Admin, Error> {
 }
 
 /// A host that serves no flows and looks after no runs: it reads.
-async fn host(values: &Values, starting: &Starting) -> Result<Arc<Host>, Error> {
+async fn host(values: &Values, network: Arc<dyn Network>, starting: &Starting) -> Result<Arc<Host>, Error> {
     let settings = Settings::of(values);
-    let network = Arc::new(Http::new(&settings)?);
     let loader = Loader::new(common::guests(values)?, common::trusted(values)?);
     let (state, data) = (values.text(&config::STATE_STORE), values.text(&config::DATA_STORE));
     let (state, data) = waiting::stores(starting, &state, &data).await?;
@@ -82,12 +84,11 @@ async fn host(values: &Values, starting: &Starting) -> Result<Arc<Host>, Error> 
     Ok(Host::new(Parts { modules: Some(loader), ..Parts::new(settings, state, data, functions) }))
 }
 
-fn control(values: &Values, admin: &Admin) -> Result<Control, Error> {
-    let Some(gateway) = values.url(&config::GATEWAY) else { return Ok(Control::Nobody) };
-    let network = Arc::new(Http::new(&Settings::of(values))?);
+fn control(values: &Values, network: Arc<dyn Network>, admin: &Admin) -> Control {
+    let Some(gateway) = values.url(&config::GATEWAY) else { return Control::Nobody };
     let token = match admin {
         Admin::Token(token) => Some(token.clone()),
         Admin::Anybody | Admin::Nobody => None,
     };
-    Ok(Control::Gateway { network, gateway, token })
+    Control::Gateway { network, gateway, token }
 }
