@@ -16,7 +16,7 @@
 
 use crate::definition::Definition;
 use crate::handler::Handlers;
-use crate::record::record;
+use crate::record::{Recorded, record};
 use crate::{Context, Failure, Inputs, Level, Outcome, Request, Response, Result, State, Workflow};
 use serde::{Serialize, de::DeserializeOwned};
 use std::cell::RefCell;
@@ -124,7 +124,7 @@ impl Flow {
         fake.0.0.borrow_mut().defining = true;
         let recorded = record(define, &fake.context());
         fake.0.0.borrow_mut().defining = false;
-        let (definition, handlers) = recorded?;
+        let Recorded { definition, handlers, .. } = recorded?;
         Ok(Self { definition, handlers })
     }
 

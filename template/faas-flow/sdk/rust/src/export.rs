@@ -6,12 +6,11 @@
 
 use crate::definition as plain;
 use crate::handler::Handlers;
-use crate::record::record;
+use crate::record::{Recorded, record};
 use crate::{Context, Exhausted, Failure, Inputs, Level, Outcome, Request, Response, Result, State, Workflow};
 use bindings::exports::faas_flow::flow::{definition, handlers};
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
-use std::rc::Rc;
 
 #[allow(missing_docs, unsafe_code, clippy::all)]
 pub mod bindings {
@@ -30,26 +29,27 @@ pub trait Define {
     fn define(workflow: &mut Workflow, context: &Context) -> Result;
 }
 
-fn flow<T: Define>() -> Result<(plain::Definition, Handlers)> {
+fn flow<T: Define>() -> Result<Recorded> {
     std::panic::set_hook(Box::new(|panic| context::log(context::Level::Error, &panic.to_string())));
     record(T::define, &Context { host: Host })
 }
 
 thread_local! {
-    static HANDLERS: OnceCell<Rc<Handlers>> = const { OnceCell::new() };
+    /// Kept whole: an instance is dropped in one piece, so that what it needs no longer is not worth freeing.
+    static RECORDED: OnceCell<&'static Recorded> = const { OnceCell::new() };
 }
 
-fn closures<T: Define>() -> Result<Rc<Handlers>, types::Failure> {
-    if let Some(handlers) = HANDLERS.with(|kept| kept.get().cloned()) {
-        return Ok(handlers);
+fn closures<T: Define>() -> Result<&'static Handlers, types::Failure> {
+    if let Some(recorded) = RECORDED.with(|kept| kept.get().copied()) {
+        return Ok(&recorded.handlers);
     }
-    let handlers = Rc::new(flow::<T>()?.1);
-    Ok(HANDLERS.with(|kept| kept.get_or_init(|| handlers).clone()))
+    let recorded: &Recorded = Box::leak(Box::new(flow::<T>()?));
+    Ok(&RECORDED.with(|kept| *kept.get_or_init(|| recorded)).handlers)
 }
 
 impl<T: Define> definition::Guest for T {
     fn define(workflow: builder::Workflow) -> Result<(), String> {
-        let (definition, _) = flow::<T>().map_err(|failure| failure.to_string())?;
+        let Recorded { definition, .. } = flow::<T>().map_err(|failure| failure.to_string())?;
         workflow.handlers(&definition.handlers);
         definition.on_failure.iter().for_each(|id| workflow.on_failure(id));
         definition.finally.iter().for_each(|id| workflow.finally(id));

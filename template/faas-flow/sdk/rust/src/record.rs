@@ -10,14 +10,22 @@ use std::rc::Rc;
 
 pub(crate) type Define = fn(&mut Workflow, &Context) -> Result;
 
+/// A flow that was described.
+pub(crate) struct Recorded {
+    pub definition: plain::Definition,
+    pub handlers: Handlers,
+    /// As its author built it.
+    pub _workflow: Workflow,
+}
+
 /// Runs `define`, and returns what it described together with the closures.
-pub(crate) fn record(define: Define, context: &Context) -> Result<(plain::Definition, Handlers)> {
+pub(crate) fn record(define: Define, context: &Context) -> Result<Recorded> {
     let mut workflow = Workflow::default();
     define(&mut workflow, context)?;
     let mut recorder = Recorder::default();
     let dag = recorder.dag("", &workflow.dag)?;
-    let on_failure = workflow.on_failure.map(|run| recorder.keep("(failure)".into(), Handler::Recover(run)));
-    let finally = workflow.finally.map(|run| recorder.keep("(finally)".into(), Handler::Finally(run)));
+    let on_failure = workflow.on_failure.clone().map(|run| recorder.keep("(failure)".into(), Handler::Recover(run)));
+    let finally = workflow.finally.clone().map(|run| recorder.keep("(finally)".into(), Handler::Finally(run)));
     let definition = plain::Definition {
         dag,
         handlers: recorder.handlers.0.keys().cloned().collect(),
@@ -26,7 +34,7 @@ pub(crate) fn record(define: Define, context: &Context) -> Result<(plain::Defini
         deadline_ms: workflow.deadline_ms,
         on_exhausted: workflow.on_exhausted,
     };
-    Ok((definition, recorder.handlers))
+    Ok(Recorded { definition, handlers: recorder.handlers, _workflow: workflow })
 }
 
 #[derive(Default)]
@@ -53,22 +61,22 @@ impl Recorder {
         let edges = model.edges.iter().map(|edge| self.edge(prefix, edge)).collect();
         let mut aggregate_inputs = Vec::new();
         for (node, run) in &model.aggregate_inputs {
-            let aggregator = self.keep(format!("{prefix}{node}/aggregate"), Handler::Aggregate(run.clone()));
+            let aggregator = self.keep([prefix, node, "/aggregate"].concat(), Handler::Aggregate(run.clone()));
             aggregate_inputs.push(plain::AggregateInputs { node: node.clone(), aggregator });
         }
         let aggregate_ends = model
             .aggregate_ends
             .as_ref()
-            .map(|run| self.keep(format!("{prefix}(end)/aggregate"), Handler::Aggregate(run.clone())));
+            .map(|run| self.keep([prefix, "(end)/aggregate"].concat(), Handler::Aggregate(run.clone())));
         self.around.pop();
         Ok(plain::Dag { nodes, edges, aggregate_inputs, aggregate_ends })
     }
 
     fn node(&mut self, prefix: &str, id: &str, kind: &NodeKind) -> Result<plain::Node> {
-        let path = format!("{prefix}{id}");
+        let path = [prefix, id].concat();
         let kind = match kind {
             NodeKind::Operations(model) => plain::NodeKind::Operations(self.operations(&path, &model.borrow())),
-            NodeKind::SubDag(dag) => plain::NodeKind::SubDag(self.dag(&format!("{path}/"), dag)?),
+            NodeKind::SubDag(dag) => plain::NodeKind::SubDag(self.dag(&[&path, "/"].concat(), dag)?),
             NodeKind::Condition(model) => plain::NodeKind::Condition(self.branches(&path, &model.borrow())?),
             NodeKind::ForEach(model) => plain::NodeKind::ForEach(self.branches(&path, &model.borrow())?),
         };
@@ -77,7 +85,7 @@ impl Recorder {
 
     fn operations(&mut self, path: &str, model: &Operations) -> plain::Operations {
         let operation = |(index, operation): (usize, &Operation)| {
-            let path = format!("{path}/{index}");
+            let path = [path, "/", &index.to_string()].concat();
             match operation {
                 Operation::Apply(call) => plain::Operation::Apply(self.call(&path, &call.borrow())),
                 Operation::Request(call) => plain::Operation::Request(self.call(&path, &call.borrow())),
@@ -97,9 +105,9 @@ impl Recorder {
             method: model.method.clone(),
             headers: model.headers.clone(),
             query: model.query.clone(),
-            prepare: prepare.map(|run| self.keep(format!("{path}/prepare"), run)),
-            receive: receive.map(|run| self.keep(format!("{path}/receive"), run)),
-            recover: recover.map(|run| self.keep(format!("{path}/recover"), run)),
+            prepare: prepare.map(|run| self.keep([path, "/prepare"].concat(), run)),
+            receive: receive.map(|run| self.keep([path, "/receive"].concat(), run)),
+            recover: recover.map(|run| self.keep([path, "/recover"].concat(), run)),
             retry: model.retry,
             retry_on: model.retry_on.clone(),
             timeout_ms: model.timeout_ms,
@@ -108,18 +116,18 @@ impl Recorder {
 
     fn branches(&mut self, path: &str, model: &BranchesModel) -> Result<plain::Branches> {
         let handler = match &model.selects {
-            Selects::Choose(run) => self.keep(format!("{path}/condition"), Handler::Condition(run.clone())),
-            Selects::Split(run) => self.keep(format!("{path}/for-each"), Handler::ForEach(run.clone())),
+            Selects::Choose(run) => self.keep([path, "/condition"].concat(), Handler::Condition(run.clone())),
+            Selects::Split(run) => self.keep([path, "/for-each"].concat(), Handler::ForEach(run.clone())),
         };
         let mut dags = Vec::new();
         for (key, dag) in &model.dags {
-            let dag = self.dag(&format!("{path}[{}]/", encode(key)), dag)?;
+            let dag = self.dag(&[path, "[", &encode(key), "]/"].concat(), dag)?;
             dags.push(plain::Branch { key: key.clone(), dag });
         }
         let aggregator = model
             .aggregator
             .as_ref()
-            .map(|run| self.keep(format!("{path}/aggregate-branches"), Handler::Aggregate(run.clone())));
+            .map(|run| self.keep([path, "/aggregate-branches"].concat(), Handler::Aggregate(run.clone())));
         let (carries_nothing, max_parallel) = (model.carries_nothing, model.max_parallel);
         Ok(plain::Branches { handler, dags, aggregator, carries_nothing, max_parallel })
     }
@@ -131,7 +139,7 @@ impl Recorder {
             Carries::Output => plain::Carries::Output,
             Carries::Nothing => plain::Carries::Nothing,
             Carries::Forwarded(run) => plain::Carries::Forwarded(
-                self.keep(format!("{prefix}{from}->{to}/forward"), Handler::Forward(run.clone())),
+                self.keep([prefix, &from, "->", &to, "/forward"].concat(), Handler::Forward(run.clone())),
             ),
         };
         plain::Edge { from, to, carries }
