@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faas_flow_core::Digest;
-use faas_flow_guest::{CallContext, Guests, Limits, Module, NoContext};
+use faas_flow_guest::{Guests, Limits, Module, NoContext};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ fn guest(criterion: &mut Criterion) {
     criterion.bench_function("fresh instance and modify", |bencher| {
         bencher.to_async(&runtime).iter(async || {
             let mut instance = module.instantiate(context.clone()).await.unwrap();
-            instance.enter(CallContext::default());
+            instance.enter(Arc::default(), Vec::new());
             instance.modify("greet/0", name.clone()).await.unwrap()
         });
     });
@@ -71,7 +71,7 @@ fn guest(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
             bencher.iter(|| {
-                instance.enter(CallContext::default());
+                instance.enter(Arc::default(), Vec::new());
                 runtime.block_on(instance.modify("greet/0", data.clone())).unwrap()
             });
         });

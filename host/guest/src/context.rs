@@ -61,13 +61,11 @@ pub struct CallContext {
     pub state: Status,
     /// The node's inputs by predecessor in declared order, before any aggregator.
     pub inputs: Vec<(String, Bytes)>,
-    /// What earlier calls of the node have set, or deleted: none. One entry per key.
-    pub values: Vec<(String, Option<Bytes>)>,
 }
 
 impl Default for CallContext {
     fn default() -> Self {
-        Self { node: String::new(), state: Status::Running, inputs: Vec::new(), values: Vec::new() }
+        Self { node: String::new(), state: Status::Running, inputs: Vec::new() }
     }
 }
 

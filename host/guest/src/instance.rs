@@ -11,7 +11,7 @@ use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, RunContext}
 use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// One live instance of a flow, which serves the calls of one run, one after the other.
@@ -20,8 +20,8 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBackt
 /// before it was done, the instance is no longer [usable](Instance::usable).
 pub struct Instance {
     pub(crate) store: Store<State>,
-    pub(crate) flow: Flow,
-    timeout: Duration,
+    /// Large, and an instance is handed around.
+    pub(crate) flow: Box<Flow>,
     usable: bool,
     /// Keeps the clock of the engine going.
     _module: Module,
@@ -47,15 +47,14 @@ impl Instance {
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(limits.output_bytes);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            let over = Instant::now() >= store.data().until;
+        let timeout = limits.call_timeout;
+        store.epoch_deadline_callback(move |mut store| {
+            let now = Instant::now();
+            let over = now >= *store.data_mut().until.get_or_insert(now + timeout);
             Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
         });
         match loaded.pre.instantiate_async(&mut store).await {
-            Ok(flow) => {
-                let timeout = limits.call_timeout;
-                Ok(Self { store, flow, timeout, usable: true, _module: module, _place: place })
-            }
+            Ok(flow) => Ok(Self { store, flow: Box::new(flow), usable: true, _module: module, _place: place }),
             Err(error) => Err(match broken(&error, store.data()) {
                 Some(failure) => failure.into(),
                 None => GuestError::Engine { reason: error.root_cause().to_string() },
@@ -63,9 +62,10 @@ impl Instance {
         }
     }
 
-    /// Says what `context` answers from now on; changes so far that the call does not bring along are forgotten.
-    pub fn enter(&mut self, call: CallContext) {
-        self.store.data_mut().enter(call);
+    /// Says what `context` answers from now on; `values` are what earlier calls of the node have set, or deleted (none), one
+    /// entry per key. Changes so far that are not among them are forgotten.
+    pub fn enter(&mut self, call: Arc<CallContext>, values: Vec<(String, Option<Bytes>)>) {
+        self.store.data_mut().enter(call, values);
     }
 
     /// The values that the flow's code has set (or deleted: none), those that it entered with included: the last of each
@@ -145,9 +145,8 @@ impl Instance {
         }
         self.usable = false;
         self.store.set_epoch_deadline(1);
-        let until = Instant::now() + self.timeout;
         let state = self.store.data_mut();
-        state.until = until;
+        state.until = None;
         state.usage.denied = false;
         Ok(())
     }

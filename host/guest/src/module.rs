@@ -1,12 +1,12 @@
 //! A loaded flow.
 
+use crate::RunContext;
 use crate::bindings::FlowPre;
 use crate::cache::Cache;
 use crate::error::GuestError;
 use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
 use crate::state::State;
-use crate::{CallContext, RunContext};
 use faas_flow_core::{Definition, Digest};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +72,7 @@ impl Module {
     /// Asks the flow what it looks like, in an instance of its own.
     pub async fn define(&self, context: Arc<dyn RunContext>) -> Result<Defined, GuestError> {
         let mut instance = self.instantiate(context).await?;
-        instance.enter(CallContext::default());
+        instance.enter(Arc::default(), Vec::new());
         instance.begin()?;
         let Instance { flow, store, .. } = &mut instance;
         store.data_mut().defining = true;

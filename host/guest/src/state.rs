@@ -14,7 +14,7 @@ const LOG_LINE: usize = 16 << 10;
 
 pub(crate) struct State {
     pub(crate) run: Arc<dyn RunContext>,
-    pub(crate) call: CallContext,
+    pub(crate) call: Arc<CallContext>,
     /// What the node has set and deleted so far, one entry per key.
     pub(crate) changes: Vec<(String, Option<Bytes>)>,
     changed_bytes: usize,
@@ -22,8 +22,9 @@ pub(crate) struct State {
     pub(crate) arena: Arena,
     pub(crate) defining: bool,
     pub(crate) read_context: bool,
-    /// When the call under way has run for too long.
-    pub(crate) until: Instant,
+    /// When the call under way has run for too long: known since the first tick of the engine's clock that it has met, as
+    /// most end before.
+    pub(crate) until: Option<Instant>,
     pub(crate) usage: Usage,
 }
 
@@ -31,20 +32,20 @@ impl State {
     pub(crate) fn new(run: Arc<dyn RunContext>, limits: &Limits) -> Self {
         Self {
             run,
-            call: CallContext::default(),
+            call: Arc::default(),
             changes: Vec::new(),
             changed_bytes: 0,
             output_bytes: limits.output_bytes,
             arena: Arena::default(),
             defining: false,
             read_context: false,
-            until: Instant::now() + limits.call_timeout,
+            until: None,
             usage: Usage { memory: 0, limit: limits.memory_bytes, elements: limits.table_elements, denied: false },
         }
     }
 
-    pub(crate) fn enter(&mut self, mut call: CallContext) {
-        self.changes = std::mem::take(&mut call.values);
+    pub(crate) fn enter(&mut self, call: Arc<CallContext>, values: Vec<(String, Option<Bytes>)>) {
+        self.changes = values;
         let size = |(key, value): &(String, Option<Bytes>)| key.len() + value.as_ref().map_or(0, Bytes::len);
         self.changed_bytes = self.changes.iter().map(size).sum();
         self.call = call;

@@ -7,9 +7,7 @@ mod hostile;
 use bytes::Bytes;
 use faas_flow_core::definition::{NodeKind, Operation};
 use faas_flow_core::{Code, Failure};
-use faas_flow_guest::{
-    CallContext, GuestError, Guests, HttpRequest, HttpResponse, Instance, Limits, Module, NoContext, Outcome,
-};
+use faas_flow_guest::{GuestError, Guests, HttpRequest, HttpResponse, Instance, Limits, Module, NoContext, Outcome};
 use hostile::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,14 +200,14 @@ async fn without_a_pool_the_limits_hold_too() {
 #[tokio::test]
 async fn changes_are_those_since_the_node_was_entered() {
     let mut instance = instance(&guests(), SET).await;
-    instance.enter(CallContext::default());
+    instance.enter(Arc::default(), Vec::new());
     instance.modify("n", Bytes::from_static(b"1")).await.unwrap();
     instance.modify("n", Bytes::from_static(b"2")).await.unwrap();
     assert_eq!(instance.take_changes(), [("no".to_owned(), Some(Bytes::from_static(b"2")))]);
     let values = vec![("earlier".to_owned(), None)];
-    instance.enter(CallContext { values: values.clone(), ..CallContext::default() });
+    instance.enter(Arc::default(), values.clone());
     assert_eq!(instance.take_changes(), values, "those of earlier calls of the node count too");
-    instance.enter(CallContext::default());
+    instance.enter(Arc::default(), Vec::new());
     assert_eq!(instance.take_changes(), []);
 }
 
