@@ -184,20 +184,27 @@ pub(super) async fn runs_do_not_see_each_other(store: &dyn StateStore) {
 }
 
 pub(super) async fn the_first_arrival_of_a_member_wins(store: &dyn StateStore) {
-    let run = new_run();
-    let first =
-        arrivals([arrival("s", "b", "1"), arrival("s", "a", "1"), arrival("t", "a", "1"), arrival("s", "b", "2")]);
-    assert_eq!(store.commit(&run, first).await.unwrap().arrived, [2, 2, 1, 2]);
-    let again = Change {
-        puts: vec![put("x", Expect::Absent, "1")],
-        ..arrivals([arrival("s", "a", "3"), arrival("s", "c", "")])
-    };
-    assert_eq!(store.commit(&run, again).await.unwrap(), Committed { versions: vec![1], arrived: vec![3, 3] });
-    let members = store.arrivals(&run, "s").await.unwrap();
-    assert_eq!(members, [("a".into(), "1".into()), ("b".into(), "1".into()), ("c".into(), Bytes::new())]);
-    assert_eq!(store.arrived(&run, "s").await.unwrap(), 3);
-    assert_eq!(store.read_all(&run).await.unwrap().len(), 1, "a set is no document");
-    store.delete(&run).await.unwrap();
+    // By themselves, and in a commit that begins the run.
+    for begins in [false, true] {
+        let (run, flow) = (new_run(), new_flow());
+        let mut first =
+            arrivals([arrival("s", "b", "1"), arrival("s", "a", "1"), arrival("t", "a", "1"), arrival("s", "b", "2")]);
+        first.entry = begins.then(|| entry(&run, &flow, 1));
+        first.puts.extend(begins.then(|| put("x", Expect::Absent, "0")));
+        let versions = vec![1; first.puts.len()];
+        assert_eq!(store.commit(&run, first).await.unwrap(), Committed { versions, arrived: vec![2, 2, 1, 2] });
+        let again = Change {
+            puts: vec![put("x", Expect::Any, "1")],
+            ..arrivals([arrival("s", "a", "3"), arrival("s", "c", "")])
+        };
+        assert_eq!(store.commit(&run, again).await.unwrap().arrived, [3, 3]);
+        let members = store.arrivals(&run, "s").await.unwrap();
+        assert_eq!(members, [("a".into(), "1".into()), ("b".into(), "1".into()), ("c".into(), Bytes::new())]);
+        assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(3), Ok(1)));
+        assert_eq!(store.read_all(&run).await.unwrap().len(), 1, "a set is no document");
+        store.delete(&run).await.unwrap();
+        assert_eq!(store.arrived(&run, "s").await.unwrap(), 0, "deleted with its run");
+    }
 }
 
 pub(super) async fn concurrent_increments_lose_nothing(store: Arc<dyn StateStore>) {

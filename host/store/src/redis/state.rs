@@ -2,9 +2,7 @@
 
 use super::link::{Arguments, Link, Lua, Repeat};
 use crate::garbage::Garbage;
-use crate::{
-    Arrival, Change, CommitError, Committed, Document, Expect, Put, RunEntry, RunQuery, StateStore, StoreError,
-};
+use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
 use ::redis::cmd;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,7 +19,10 @@ const PARTITIONS: u64 = 16;
 /// How long a run outlives the time at which it should have been forgotten.
 const GRACE: Millis = 60 * 60 * 1000;
 
-/// Documents of a first commit for which there is a shorter way: their fields are arguments of one call in Lua.
+/// Where the first set stands among a script's keys.
+const FIRST_SET: usize = 4;
+
+/// Documents and arrivals of a first commit for which there is a shorter way: their fields are arguments of one call in Lua.
 const FEW: usize = 100;
 
 pub(super) struct RedisState {
@@ -96,24 +97,52 @@ impl RedisState {
     /// The run and its partition's index, as the scripts expect them.
     pub(super) fn keys(&self, run: &RunId) -> Vec<Vec<u8>> {
         let partition = self.partition_of(run);
-        ["runs", "due"].iter().fold(vec![self.run_key(run)], |mut keys, name| {
-            keys.push(format!("{partition}{name}").into_bytes());
-            keys
-        })
+        let key = |rest: &[&str]| [&[&*partition], rest].concat().concat().into_bytes();
+        vec![key(&["run:", run.as_str()]), key(&["runs"]), key(&["due"])]
     }
 
-    /// Commits what may be the first of a run, and needs nothing of `commit.lua` then; false if it is not the first.
-    async fn create(&self, run: &RunId, puts: &[Put], entry: &RunEntry) -> Result<bool, CommitError> {
-        let mut arguments = Arguments::default();
+    /// Commits what may be the first of a run, and needs nothing of `commit.lua` then; none if it is not the first.
+    async fn create(&self, run: &RunId, change: &Change, entry: &RunEntry) -> Result<Option<Committed>, CommitError> {
+        let Change { puts, arrivals, .. } = change;
+        let (mut keys, mut arguments) = (self.keys(run), Arguments::default());
         let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
         arguments.bytes(run.as_str().as_bytes()).text(entry.started).text(due).text(expiry(entry));
+        let at = self.arrive(run, arrivals, &mut keys, &mut arguments);
+        for set in at.keys() {
+            arguments.text(format_args!("s{set}")).bytes(b"");
+        }
         for put in puts {
             arguments.text(format_args!("d{}", put.doc)).bytes(&put.bytes);
             arguments.text(format_args!("v{}", put.doc)).bytes(b"1");
         }
         arguments.bytes(b"e").text(encode(entry));
-        let created: Option<u64> = self.link.run(&self.create, &self.keys(run), &arguments, Repeat::Never).await?;
-        Ok(created.is_some())
+        let sizes: Option<Vec<u64>> = self.link.run(&self.create, &keys, &arguments, Repeat::Never).await?;
+        Ok(sizes.map(|sizes| {
+            let size = |arrival: &Arrival| sizes.get(at.get(&*arrival.set)?.checked_sub(FIRST_SET)?).copied();
+            let arrived = arrivals.iter().map(|arrival| size(arrival).unwrap_or_default()).collect();
+            Committed { versions: vec![1; puts.len()], arrived }
+        }))
+    }
+
+    /// Names the sets and what arrives in them, as the scripts expect it; answers with where each set stands among the keys,
+    /// from 1.
+    fn arrive<'a>(
+        &self,
+        run: &RunId,
+        arrivals: &'a [Arrival],
+        keys: &mut Vec<Vec<u8>>,
+        arguments: &mut Arguments<'a>,
+    ) -> BTreeMap<&'a str, usize> {
+        let mut sets = BTreeMap::new();
+        arguments.text(arrivals.len());
+        for Arrival { set, member, bytes } in arrivals {
+            let at = *sets.entry(set.as_str()).or_insert_with(|| {
+                keys.push(self.set_key(run, set));
+                keys.len()
+            });
+            arguments.text(at).bytes(set.as_bytes()).bytes(member.as_bytes()).bytes(bytes);
+        }
+        sets
     }
 
     /// Lets all keys of a run expire at a time, or never (0).
@@ -190,12 +219,11 @@ impl StateStore for RedisState {
     async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
         if let Change { checks, puts, arrivals, entry: Some(entry) } = &change
             && checks.is_empty()
-            && arrivals.is_empty()
-            && puts.len() <= FEW
+            && puts.len() + arrivals.len() <= FEW
             && puts.iter().all(|put| matches!(put.expect, Expect::Any | Expect::Absent | Expect::Version(0)))
-            && self.create(run, puts, entry).await?
+            && let Some(created) = self.create(run, &change, entry).await?
         {
-            return Ok(Committed { versions: vec![1; puts.len()], arrived: Vec::new() });
+            return Ok(created);
         }
         let mut keys = self.keys(run);
         let mut arguments = Arguments::default();
@@ -216,15 +244,7 @@ impl StateStore for RedisState {
         for put in &change.puts {
             arguments.bytes(put.doc.as_bytes()).bytes(&put.bytes);
         }
-        arguments.text(change.arrivals.len());
-        let mut sets: BTreeMap<&str, usize> = BTreeMap::new();
-        for Arrival { set, member, bytes } in &change.arrivals {
-            let at = *sets.entry(set).or_insert_with(|| {
-                keys.push(self.set_key(run, set));
-                keys.len()
-            });
-            arguments.text(at).bytes(set.as_bytes()).bytes(member.as_bytes()).bytes(bytes);
-        }
+        self.arrive(run, &change.arrivals, &mut keys, &mut arguments);
         let expire = change.entry.as_ref().map_or(0, expiry);
         if let Some(entry) = &change.entry {
             let due = entry.due.map(|due| due.to_string()).unwrap_or_default();

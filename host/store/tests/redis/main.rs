@@ -317,6 +317,14 @@ async fn a_run_that_nobody_forgets_expires() {
     store.commit(&r, Change { arrivals: vec![arrival], ..Change::default() }).await.unwrap();
     assert!(connection.ttl::<_, i64>("ff:{0}:run:r:late").unwrap() > 3500);
 
+    let ended = Some(entry(&run("q"), Some(7), Some(6)));
+    let begun_and_ended = Change { checks: Vec::new(), entry: ended, ..everything(&run("q"), 0) };
+    store.commit(&run("q"), begun_and_ended).await.unwrap();
+    for key in ["ff:{0}:run:q", "ff:{0}:run:q:s"] {
+        assert!(connection.ttl::<_, i64>(key).unwrap() > 3500, "{key}");
+    }
+    store.delete(&run("q")).await.unwrap();
+
     connection.del::<_, ()>(key).unwrap();
     let all = RunQuery { flow: None, status: None, limit: 10 };
     assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 1);
