@@ -45,13 +45,13 @@ fn ready(effects: Vec<Effect>) -> Option<NodePath> {
 /// Claims and completes every node; `commit` sees the state as often as a store would.
 fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut commit: impl FnMut(&mut RunState)) {
     while let Some(path) = next.take() {
-        let claim = Event::Claim { path, owner: "replica".to_owned(), until: 10_000 };
-        let Some(Effect::Execute(work)) = state.step(plan, claim, 1).unwrap().pop() else { return };
+        let claim = Event::Claim { path, owner: "replica".into(), until: 10_000 };
+        let Some(Effect::Execute(work)) = state.step(plan, &claim, 1).unwrap().pop() else { return };
         commit(&mut state);
         let output = work.inputs.into_iter().next().map_or_else(Payload::empty, |input| input.payload);
         let report = Report { outcome: Outcome::Done(output), input_size: 0, attempts: Vec::new() };
         let complete = Event::Complete { path: work.path, token: work.token, report };
-        next = ready(state.step(plan, complete, 2).unwrap());
+        next = ready(state.step(plan, &complete, 2).unwrap());
     }
     commit(&mut state);
 }

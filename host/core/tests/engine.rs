@@ -101,7 +101,7 @@ mod control {
     use faas_flow_core::{NodePath, Payload};
 
     fn claim(path: &str, until: u64) -> Event {
-        Event::Claim { path: NodePath::parse(path).unwrap(), owner: "me".to_owned(), until }
+        Event::Claim { path: NodePath::parse(path).unwrap(), owner: "me".into(), until }
     }
 
     fn done(path: &str, token: u32) -> Event {
@@ -113,15 +113,15 @@ mod control {
     fn a_paused_run_commits_what_runs_and_starts_nothing_until_resumed() {
         let plan = chain();
         let (mut state, _) = common::start(&plan);
-        state.step(&plan, claim("a", 100), 2).unwrap();
-        state.step(&plan, Event::Pause, 3).unwrap();
+        state.step(&plan, &claim("a", 100), 2).unwrap();
+        state.step(&plan, &Event::Pause, 3).unwrap();
         assert_eq!(state.run().status(), Status::Paused);
-        state.step(&plan, done("a", 1), 4).unwrap();
-        assert_eq!(state.step(&plan, claim("b", 100), 5).unwrap_err(), Refusal::Paused);
-        let effects = state.step(&plan, Event::Resume, 6).unwrap();
+        state.step(&plan, &done("a", 1), 4).unwrap();
+        assert_eq!(state.step(&plan, &claim("b", 100), 5).unwrap_err(), Refusal::Paused);
+        let effects = state.step(&plan, &Event::Resume, 6).unwrap();
         assert!(matches!(&effects[..], [Effect::Dispatch(path)] if path.to_string() == "b"));
-        state.step(&plan, claim("b", 100), 7).unwrap();
-        state.step(&plan, done("b", 1), 8).unwrap();
+        state.step(&plan, &claim("b", 100), 7).unwrap();
+        state.step(&plan, &done("b", 1), 8).unwrap();
         assert_eq!(state.run().status(), Status::Succeeded);
     }
 
@@ -133,11 +133,11 @@ mod control {
             Event::Claim { path, until, .. } => Event::Claim { path, owner: "other".into(), until },
             _ => unreachable!(),
         };
-        state.step(&plan, claim("a", 10), 2).unwrap();
-        assert_eq!(state.step(&plan, other(20), 9).unwrap_err(), Refusal::Leased);
-        state.step(&plan, other(20), 10).unwrap();
-        assert_eq!(state.step(&plan, done("a", 1), 11).unwrap_err(), Refusal::Stale);
-        state.step(&plan, done("a", 2), 12).unwrap();
+        state.step(&plan, &claim("a", 10), 2).unwrap();
+        assert_eq!(state.step(&plan, &other(20), 9).unwrap_err(), Refusal::Leased);
+        state.step(&plan, &other(20), 10).unwrap();
+        assert_eq!(state.step(&plan, &done("a", 1), 11).unwrap_err(), Refusal::Stale);
+        state.step(&plan, &done("a", 2), 12).unwrap();
         let node = &state.scopes().next().unwrap().nodes[0];
         assert_eq!(node.progress, Progress::Done);
         assert_eq!(node.attempts[0].failure.as_ref().unwrap().code, faas_flow_core::Code::NODE_LOST);
@@ -147,23 +147,23 @@ mod control {
     fn a_node_that_was_given_back_may_be_claimed_at_once() {
         let plan = chain();
         let (mut state, _) = common::start(&plan);
-        state.step(&plan, claim("a", 10), 2).unwrap();
+        state.step(&plan, &claim("a", 10), 2).unwrap();
         let release = |token| Event::Release { path: NodePath::parse("a").unwrap(), token };
-        assert_eq!(state.step(&plan, release(2), 3).unwrap_err(), Refusal::Stale);
-        state.step(&plan, release(1), 3).unwrap();
+        assert_eq!(state.step(&plan, &release(2), 3).unwrap_err(), Refusal::Stale);
+        state.step(&plan, &release(1), 3).unwrap();
         assert_eq!(state.claimable(3).len(), 1);
-        assert_eq!(state.step(&plan, done("a", 1), 4).unwrap_err(), Refusal::Stale);
+        assert_eq!(state.step(&plan, &done("a", 1), 4).unwrap_err(), Refusal::Stale);
     }
 
     #[test]
     fn a_stopped_run_ends_at_once_and_takes_no_more_reports() {
         let plan = chain();
         let (mut state, _) = common::start(&plan);
-        state.step(&plan, claim("a", 100), 2).unwrap();
-        let effects = state.step(&plan, Event::Stop, 3).unwrap();
+        state.step(&plan, &claim("a", 100), 2).unwrap();
+        let effects = state.step(&plan, &Event::Stop, 3).unwrap();
         assert!(matches!(&effects[..], [Effect::Cancel, Effect::Ended]));
-        assert_eq!(state.step(&plan, done("a", 1), 4).unwrap_err(), Refusal::Ended);
-        assert_eq!(state.step(&plan, Event::Stop, 4).unwrap_err(), Refusal::Ended);
+        assert_eq!(state.step(&plan, &done("a", 1), 4).unwrap_err(), Refusal::Ended);
+        assert_eq!(state.step(&plan, &Event::Stop, 4).unwrap_err(), Refusal::Ended);
         assert_eq!(state.run().status(), Status::Stopped);
     }
 
@@ -171,7 +171,7 @@ mod control {
     fn a_deadline_fails_the_run() {
         let plan = chain();
         let (mut state, _) = common::start(&plan);
-        state.step(&plan, Event::Deadline, 3).unwrap();
+        state.step(&plan, &Event::Deadline, 3).unwrap();
         assert_eq!(state.run().failure.as_ref().unwrap().code, faas_flow_core::Code::DEADLINE_PASSED);
     }
 }

@@ -117,11 +117,11 @@ impl Run {
     }
 
     fn step(&mut self, event: Event, now: u64) -> Result<Vec<Effect>, Refusal> {
-        self.state.step(&self.plan, event, now)
+        self.state.step(&self.plan, &event, now)
     }
 
     fn claim(&mut self, node: &str) -> u32 {
-        let claim = Event::Claim { path: path(node), owner: "me".to_owned(), until: 900 };
+        let claim = Event::Claim { path: path(node), owner: "me".into(), until: 900 };
         let effects = self.step(claim, 2).unwrap();
         let [Effect::Execute(work)] = &effects[..] else { panic!("{effects:?}") };
         work.token

@@ -46,7 +46,7 @@ fn a_run_is_stored_as_its_golden_file() {
         progress: Progress::Running,
         since: 5,
         token: 1,
-        lease: Some(Lease { owner: "replica".to_owned(), until: 9 }),
+        lease: Some(Lease { owner: "replica".into(), until: 9 }),
         branches: None,
         suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None }),
         output: None,

@@ -16,7 +16,7 @@ fn path(text: &str) -> NodePath {
 }
 
 fn claim(node: &str, until: u64) -> Event {
-    Event::Claim { path: path(node), owner: "me".to_owned(), until }
+    Event::Claim { path: path(node), owner: "me".into(), until }
 }
 
 fn report(node: &str, token: u32, outcome: Outcome) -> Event {
@@ -56,16 +56,16 @@ fn wait() -> Suspended {
 fn a_suspended_node_is_claimed_when_its_wait_is_over_and_goes_on_where_it_was() {
     let plan = single(false);
     let (mut state, _) = start(&plan);
-    assert_eq!(work(&state.step(&plan, claim("a", 100), 2).unwrap()).suspended, None);
-    assert!(state.step(&plan, report("a", 1, Outcome::Suspended(wait())), 3).unwrap().is_empty());
+    assert_eq!(work(&state.step(&plan, &claim("a", 100), 2).unwrap()).suspended, None);
+    assert!(state.step(&plan, &report("a", 1, Outcome::Suspended(wait())), 3).unwrap().is_empty());
     assert_eq!((state.next_wake(), state.claimable(999)), (Some(1_000), vec![]));
-    assert_eq!(state.step(&plan, claim("a", 2_000), 999).unwrap_err(), Refusal::Early { until: 1_000 });
+    assert_eq!(state.step(&plan, &claim("a", 2_000), 999).unwrap_err(), Refusal::Early { until: 1_000 });
     assert_eq!(state.claimable(1_000), [path("a")]);
-    assert_eq!(work(&state.step(&plan, claim("a", 2_000), 1_000).unwrap()).suspended, Some(wait()));
+    assert_eq!(work(&state.step(&plan, &claim("a", 2_000), 1_000).unwrap()).suspended, Some(wait()));
     assert_eq!(state.next_wake(), None);
     // The lease is lost: the next one goes on at the same operation.
-    assert_eq!(work(&state.step(&plan, claim("a", 3_000), 2_000).unwrap()).suspended, Some(wait()));
-    state.step(&plan, report("a", 3, Outcome::Done(payload("out"))), 2_001).unwrap();
+    assert_eq!(work(&state.step(&plan, &claim("a", 3_000), 2_000).unwrap()).suspended, Some(wait()));
+    state.step(&plan, &report("a", 3, Outcome::Done(payload("out"))), 2_001).unwrap();
     let node = &state.scopes().next().unwrap().nodes[0];
     assert_eq!((node.progress, &node.suspended), (Progress::Done, &None));
 }
@@ -74,11 +74,11 @@ fn a_suspended_node_is_claimed_when_its_wait_is_over_and_goes_on_where_it_was() 
 fn a_paused_run_is_not_woken() {
     let plan = single(false);
     let (mut state, _) = start(&plan);
-    state.step(&plan, claim("a", 100), 2).unwrap();
-    state.step(&plan, Event::Pause, 3).unwrap();
-    state.step(&plan, report("a", 1, Outcome::Suspended(wait())), 3).unwrap();
+    state.step(&plan, &claim("a", 100), 2).unwrap();
+    state.step(&plan, &Event::Pause, 3).unwrap();
+    state.step(&plan, &report("a", 1, Outcome::Suspended(wait())), 3).unwrap();
     assert_eq!((state.next_wake(), state.claimable(2_000)), (None, vec![]));
-    assert!(state.step(&plan, Event::Resume, 4).unwrap().is_empty(), "its wait is not over");
+    assert!(state.step(&plan, &Event::Resume, 4).unwrap().is_empty(), "its wait is not over");
     assert_eq!(state.next_wake(), Some(1_000));
     let view = RunView::new(state.run(), state.scopes());
     assert_eq!(view.nodes[0].waits_until, Some(1_000));
@@ -88,13 +88,13 @@ fn a_paused_run_is_not_woken() {
 fn a_handler_of_the_run_may_wait_too() {
     let plan = single(true);
     let (mut state, _) = start(&plan);
-    state.step(&plan, claim("a", 100), 2).unwrap();
-    state.step(&plan, report("a", 1, Outcome::Done(Payload::empty())), 3).unwrap();
-    state.step(&plan, claim("(finally)", 100), 4).unwrap();
-    state.step(&plan, report("(finally)", 1, Outcome::Suspended(wait())), 5).unwrap();
+    state.step(&plan, &claim("a", 100), 2).unwrap();
+    state.step(&plan, &report("a", 1, Outcome::Done(Payload::empty())), 3).unwrap();
+    state.step(&plan, &claim("(finally)", 100), 4).unwrap();
+    state.step(&plan, &report("(finally)", 1, Outcome::Suspended(wait())), 5).unwrap();
     assert_eq!(state.next_wake(), Some(1_000));
-    state.step(&plan, claim("(finally)", 2_000), 1_000).unwrap();
-    state.step(&plan, report("(finally)", 2, Outcome::Done(Payload::empty())), 1_001).unwrap();
+    state.step(&plan, &claim("(finally)", 2_000), 1_000).unwrap();
+    state.step(&plan, &report("(finally)", 2, Outcome::Done(Payload::empty())), 1_001).unwrap();
     assert_eq!((state.run().status(), state.next_wake()), (Status::Succeeded, None));
 }
 
@@ -106,9 +106,9 @@ mod callbacks {
         let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..common::the_start() };
         let (mut state, _) = RunState::start(&plan, start);
         assert_eq!(state.callback_due(), None);
-        assert_eq!(state.step(&plan, Event::CallBack { until: 9 }, 2).unwrap_err(), Refusal::Stale);
-        state.step(&plan, claim("a", 100), 2).unwrap();
-        state.step(&plan, report("a", 1, Outcome::Done(Payload::empty())), 10).unwrap();
+        assert_eq!(state.step(&plan, &Event::CallBack { until: 9 }, 2).unwrap_err(), Refusal::Stale);
+        state.step(&plan, &claim("a", 100), 2).unwrap();
+        state.step(&plan, &report("a", 1, Outcome::Done(Payload::empty())), 10).unwrap();
         assert_eq!(state.callback_due(), Some(10));
         (plan, state)
     }
@@ -116,21 +116,21 @@ mod callbacks {
     #[test]
     fn a_callback_is_tried_by_one_replica_at_a_time_until_it_is_delivered() {
         let (plan, mut state) = ended();
-        let effects = state.step(&plan, Event::CallBack { until: 40 }, 10).unwrap();
+        let effects = state.step(&plan, &Event::CallBack { until: 40 }, 10).unwrap();
         assert!(matches!(&effects[..], [Effect::CallBack { url, tries: 1 }] if url == "http://127.0.0.1/done"));
-        assert_eq!(state.step(&plan, Event::CallBack { until: 40 }, 11).unwrap_err(), Refusal::Early { until: 40 });
+        assert_eq!(state.step(&plan, &Event::CallBack { until: 40 }, 11).unwrap_err(), Refusal::Early { until: 40 });
         let failure = Failure::retry(Code::CALL_STATUS, "the callback answered with status 500");
         let failed = |tries, next| Event::CalledBack { tries, failure: Some(failure.clone()), next };
-        state.step(&plan, failed(1, Some(30)), 12).unwrap();
+        state.step(&plan, &failed(1, Some(30)), 12).unwrap();
         assert_eq!(state.callback_due(), Some(30));
         // The second is never heard of again, the third delivers.
-        state.step(&plan, Event::CallBack { until: 40 }, 30).unwrap();
-        state.step(&plan, Event::CallBack { until: 60 }, 40).unwrap();
-        assert_eq!(state.step(&plan, failed(2, Some(50)), 41).unwrap_err(), Refusal::Stale);
-        state.step(&plan, Event::CalledBack { tries: 3, failure: None, next: None }, 42).unwrap();
+        state.step(&plan, &Event::CallBack { until: 40 }, 30).unwrap();
+        state.step(&plan, &Event::CallBack { until: 60 }, 40).unwrap();
+        assert_eq!(state.step(&plan, &failed(2, Some(50)), 41).unwrap_err(), Refusal::Stale);
+        state.step(&plan, &Event::CalledBack { tries: 3, failure: None, next: None }, 42).unwrap();
         assert_eq!(state.callback_due(), None);
-        assert_eq!(state.step(&plan, Event::CallBack { until: 99 }, 70).unwrap_err(), Refusal::Stale);
-        assert_eq!(state.step(&plan, failed(3, Some(50)), 71).unwrap_err(), Refusal::Stale);
+        assert_eq!(state.step(&plan, &Event::CallBack { until: 99 }, 70).unwrap_err(), Refusal::Stale);
+        assert_eq!(state.step(&plan, &failed(3, Some(50)), 71).unwrap_err(), Refusal::Stale);
         let callback = RunView::new(state.run(), state.scopes()).callback.unwrap();
         assert_eq!((callback.tries, callback.delivered, callback.failure), (3, Some(42), None));
     }
@@ -138,9 +138,9 @@ mod callbacks {
     #[test]
     fn a_callback_that_is_given_up_keeps_its_failure() {
         let (plan, mut state) = ended();
-        state.step(&plan, Event::CallBack { until: 40 }, 10).unwrap();
+        state.step(&plan, &Event::CallBack { until: 40 }, 10).unwrap();
         let failure = Some(Failure::reject(Code::CALL_STATUS, "the callback answered with status 404"));
-        state.step(&plan, Event::CalledBack { tries: 1, failure: failure.clone(), next: None }, 12).unwrap();
+        state.step(&plan, &Event::CalledBack { tries: 1, failure: failure.clone(), next: None }, 12).unwrap();
         let callback = state.run().callback.clone().unwrap();
         assert_eq!((callback.next, callback.delivered, callback.failure), (None, None, failure));
     }
@@ -152,11 +152,11 @@ mod partial_hands {
     /// `nested` with two branches begun, and its documents.
     fn begun(plan: &Plan) -> RunState {
         let (mut state, _) = start(plan);
-        state.step(plan, claim("F", 100), 2).unwrap();
+        state.step(plan, &claim("F", 100), 2).unwrap();
         let keys = ["x", "y"].map(|key| (Some(BranchKey::new(key).unwrap()), Payload::empty()));
-        state.step(plan, report("F", 1, Outcome::Branched(keys.to_vec())), 3).unwrap();
-        state.step(plan, claim("F[x]/S", 100), 4).unwrap();
-        state.step(plan, report("F[x]/S", 1, Outcome::Branched(vec![(None, Payload::empty())])), 5).unwrap();
+        state.step(plan, &report("F", 1, Outcome::Branched(keys.to_vec())), 3).unwrap();
+        state.step(plan, &claim("F[x]/S", 100), 4).unwrap();
+        state.step(plan, &report("F[x]/S", 1, Outcome::Branched(vec![(None, Payload::empty())])), 5).unwrap();
         state
     }
 
@@ -177,7 +177,7 @@ mod partial_hands {
         );
         let mut state = RunState::load(all.run().clone(), 1);
         let mut needed = vec![Doc::Run];
-        while let Err(refusal) = state.step(&plan, claim("F[x]/S/n", 100), 6) {
+        while let Err(refusal) = state.step(&plan, &claim("F[x]/S/n", 100), 6) {
             let Refusal::Needs(Doc::Scope(path)) = refusal else { panic!("{refusal}") };
             assert_eq!((state.claimable(6), state.branching()), (vec![], vec![]), "{path} is not at hand");
             state.load_scope(all.scope(&path).unwrap().clone(), 1);
@@ -185,7 +185,7 @@ mod partial_hands {
         }
         assert_eq!(needed, Doc::around(&path("F[x]/S/n")));
         // With these, the end of the scope and of the one around it needs no more.
-        let effects = state.step(&plan, report("F[x]/S/n", 1, Outcome::Done(Payload::empty())), 7).unwrap();
+        let effects = state.step(&plan, &report("F[x]/S/n", 1, Outcome::Done(Payload::empty())), 7).unwrap();
         assert!(matches!(&effects[..], [Effect::Arrive { node, .. }] if *node == path("F")));
         state.forget_scope(&scope("F[x]/S"));
         assert_eq!(state.held().len(), 3);
@@ -196,19 +196,19 @@ mod partial_hands {
         let plan = nested();
         let lost = begun(&plan);
         let (mut state, _) = start(&plan);
-        state.step(&plan, claim("F", 10), 2).unwrap();
-        state.step(&plan, claim("F", 100), 10).unwrap();
+        state.step(&plan, &claim("F", 10), 2).unwrap();
+        state.step(&plan, &claim("F", 100), 10).unwrap();
         for path in ["F[x]", "F[y]", "F[x]/S"] {
             state.load_scope(lost.scope(&scope(path)).unwrap().clone(), 7);
         }
-        assert_eq!(state.step(&plan, claim("F[y]/S", 100), 11).unwrap_err(), Refusal::Stale);
+        assert_eq!(state.step(&plan, &claim("F[y]/S", 100), 11).unwrap_err(), Refusal::Stale);
         assert_eq!((state.claimable(11), state.branching()), (vec![], vec![]));
         assert_eq!(RunView::new(state.run(), state.scopes()).nodes.len(), 1);
         let keys = vec![(Some(BranchKey::new("x").unwrap()), Payload::empty())];
-        state.step(&plan, report("F", 2, Outcome::Branched(keys)), 12).unwrap();
+        state.step(&plan, &report("F", 2, Outcome::Branched(keys)), 12).unwrap();
         assert_eq!(state.claimable(13), [path("F[x]/S")], "what was below it is not begun yet");
         // It writes over the lost branch, and counts on.
-        let work = work(&state.step(&plan, claim("F[x]/S", 100), 14).unwrap()).clone();
+        let work = work(&state.step(&plan, &claim("F[x]/S", 100), 14).unwrap()).clone();
         assert_eq!(work.token, 2);
         let mut written = Vec::new();
         state.write_changed(|doc, version, _| written.push((doc.clone(), version)));

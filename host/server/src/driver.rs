@@ -15,6 +15,7 @@ mod execute;
 mod host;
 mod instances;
 mod keeper;
+mod later;
 mod live;
 mod load;
 mod operation;

@@ -86,7 +86,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 42] = [
+pub const JOBS: [Job; 43] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -102,6 +102,7 @@ pub const JOBS: [Job; 42] = [
     job("parallel-branching", "", "hi").asks(Asks::Waiting),
     job("dynamic-branching", "", "hi").asks(Asks::Waiting),
     job("fixture", "case=items", "abcdefghijklmnopqrst").asks(Asks::Waiting),
+    job("fixture", "case=reversed-branches", "in").asks(Asks::Waiting),
     job("fixture", "case=sub-dag", "in").asks(Asks::Waiting),
     job("fixture", "case=values", "in").asks(Asks::Waiting),
     job("fixture", "case=failure-answered", "in").asks(Asks::Waiting),

@@ -252,7 +252,7 @@ impl Progress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The replica.
-    pub owner: String,
+    pub owner: Arc<str>,
     /// When somebody else may claim the node.
     pub until: Millis,
 }

@@ -12,40 +12,42 @@ pub(super) type Followed = Result<Vec<Effect>, Refusal>;
 
 impl RunState {
     /// Applies one event at one moment. A refusal has changed nothing.
-    pub fn step(&mut self, plan: &Plan, event: Event, now: Millis) -> Followed {
+    pub fn step(&mut self, plan: &Plan, event: &Event, now: Millis) -> Followed {
         match event {
-            Event::Claim { path, owner, until } => self.claim(plan, path, Lease { owner, until }, now),
-            Event::Renew { path, token, until } => self.renew(&path, token, until),
-            Event::Release { path, token } => self.release(&path, token, now),
-            Event::Complete { path, token, report } => self.complete(plan, path, token, report, now),
-            Event::Joined { path, epoch } => self.joined(plan, path, epoch, now),
+            Event::Claim { path, owner, until } => {
+                self.claim(plan, path, Lease { owner: owner.clone(), until: *until }, now)
+            }
+            Event::Renew { path, token, until } => self.renew(path, *token, *until),
+            Event::Release { path, token } => self.release(path, *token, now),
+            Event::Complete { path, token, report } => self.complete(plan, path, *token, report, now),
+            Event::Joined { path, epoch } => self.joined(plan, path, *epoch, now),
             Event::Deadline => self.deadline(plan, now),
             Event::Pause => self.pause(),
             Event::Resume => self.resume(now),
             Event::Stop => self.stop(plan, now),
-            Event::Rerun { path } => self.rerun(plan, &path, now),
-            Event::CallBack { until } => self.call_back(until, now),
-            Event::CalledBack { tries, failure, next } => self.called_back(tries, failure, next, now),
+            Event::Rerun { path } => self.rerun(plan, path, now),
+            Event::CallBack { until } => self.call_back(*until, now),
+            Event::CalledBack { tries, failure, next } => self.called_back(*tries, failure.clone(), *next, now),
         }
     }
 
-    fn claim(&mut self, plan: &Plan, path: NodePath, lease: Lease, now: Millis) -> Followed {
+    fn claim(&mut self, plan: &Plan, path: &NodePath, lease: Lease, now: Millis) -> Followed {
         self.unended()?;
         if self.run().paused {
             return Err(Refusal::Paused);
         }
-        let node = self.node(&path)?;
+        let node = self.node(path)?;
         let lost = match (node.progress, &node.lease, &node.suspended) {
             (Progress::Ready, _, Some(suspended)) if suspended.until > now => {
                 return Err(Refusal::Early { until: suspended.until });
             }
             (Progress::Ready, ..) => None,
             (Progress::Running, Some(held), _) if held.until > now => return Err(Refusal::Leased),
-            (Progress::Running, held, _) => Some(held.as_ref().map_or(String::new(), |held| held.owner.clone())),
+            (Progress::Running, held, _) => Some(held.as_ref().map(|held| held.owner.clone()).unwrap_or_default()),
             _ => return Err(Refusal::Stale),
         };
-        let work = self.work(plan, &path, node)?;
-        let node = self.change(&path)?;
+        let work = self.work(plan, path, node)?;
+        let node = self.change(path)?;
         if let Some(owner) = lost {
             let failure = Failure::retry(Code::NODE_LOST, format!("replica {owner} did not report in time"));
             node.attempts.push(Attempt { started: node.since, ended: now, failure: Some(failure) });
@@ -116,28 +118,28 @@ impl RunState {
         Ok(Vec::new())
     }
 
-    fn complete(&mut self, plan: &Plan, path: NodePath, token: u32, report: Report, now: Millis) -> Followed {
-        self.running(&path, token)?;
+    fn complete(&mut self, plan: &Plan, path: &NodePath, token: u32, report: &Report, now: Millis) -> Followed {
+        self.running(path, token)?;
         let hook = self.run().phase != Phase::Flow;
         if let Outcome::Branched(items) = &report.outcome {
-            let node = planned(plan, &path)?;
+            let node = planned(plan, path)?;
             if items.iter().any(|(key, _)| node.branch(key.as_ref()).is_none()) {
                 return Err(Refusal::Unknown);
             }
         }
         let pauses = plan.definition().on_exhausted == Exhausted::Pause;
-        let node = self.change(&path)?;
-        node.attempts.extend(report.attempts);
+        let node = self.change(path)?;
+        node.attempts.extend_from_slice(&report.attempts);
         if node.branches.is_none() {
             node.input_size = report.input_size;
         }
         node.lease = None;
         node.since = now;
         node.suspended = None;
-        match report.outcome {
+        match &report.outcome {
             Outcome::Suspended(suspended) => {
                 node.progress = Progress::Ready;
-                node.suspended = Some(suspended);
+                node.suspended = Some(suspended.clone());
                 Ok(Vec::new())
             }
             Outcome::Failed(failure) if failure.retry && pauses && !hook => {
@@ -146,23 +148,27 @@ impl RunState {
             }
             Outcome::Done(output) if hook => {
                 node.progress = Progress::Done;
-                Ok(self.hook_ended(plan, Ok(output), now))
+                Ok(self.hook_ended(plan, Ok(output.clone()), now))
             }
             Outcome::Failed(failure) => {
                 node.progress = Progress::Failed;
+                let failure = failure.clone();
                 match hook {
                     true => Ok(self.hook_ended(plan, Err(failure), now)),
-                    false => Ok(self.end(plan, Status::Failed, Some(Failure { path: Some(path), ..failure }), now)),
+                    false => {
+                        let failure = Failure { path: Some(path.clone()), ..failure };
+                        Ok(self.end(plan, Status::Failed, Some(failure), now))
+                    }
                 }
             }
-            Outcome::Branched(items) if items.is_empty() => self.done(plan, &path, Payload::empty(), now),
-            Outcome::Branched(items) => self.branch(plan, &path, token, items, now),
-            Outcome::Done(output) => self.done(plan, &path, output, now),
+            Outcome::Branched(items) if items.is_empty() => self.done(plan, path, &Payload::empty(), now),
+            Outcome::Branched(items) => self.branch(plan, path, token, items, now),
+            Outcome::Done(output) => self.done(plan, path, output, now),
         }
     }
 
     /// A node has its output: its successors may be ready, its scope may have ended.
-    fn done(&mut self, plan: &Plan, path: &NodePath, output: Payload, now: Millis) -> Followed {
+    fn done(&mut self, plan: &Plan, path: &NodePath, output: &Payload, now: Millis) -> Followed {
         let dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
         let scope = self.change_scope(&path.scope)?;
@@ -171,7 +177,7 @@ impl RunState {
             node.output = Some(output.clone());
         }
         if at == dag.end {
-            return self.scope_ended(plan, path.scope.clone(), output, now);
+            return self.scope_ended(plan, &path.scope, output.clone(), now);
         }
         let done = |scope: &Scope, i: usize| scope.nodes.get(i).is_some_and(|node| node.progress == Progress::Done);
         let mut effects = Vec::new();
@@ -188,12 +194,12 @@ impl RunState {
         Ok(effects)
     }
 
-    fn scope_ended(&mut self, plan: &Plan, path: ScopePath, result: Payload, now: Millis) -> Followed {
+    fn scope_ended(&mut self, plan: &Plan, path: &ScopePath, result: Payload, now: Millis) -> Followed {
         let Some((parent, key)) = path.parent() else {
             self.change_run().result = Some(result);
             return Ok(self.end(plan, Status::Succeeded, None, now));
         };
-        let scope = self.scope(&path).ok_or(Refusal::Unknown)?;
+        let scope = self.scope(path).ok_or(Refusal::Unknown)?;
         let (epoch, index, total) = (scope.epoch, scope.index, scope.siblings);
         let nothing = planned(plan, &parent)?.branches().is_some_and(|branches| branches.carries_nothing);
         let payload = if nothing { Payload::empty() } else { result };
@@ -203,7 +209,7 @@ impl RunState {
                 if let Some(branches) = &mut self.change(&parent)?.branches {
                     branches.only = Some((key.map_or_else(String::new, |key| key.to_string()), payload));
                 }
-                self.joined(plan, parent, epoch, now)
+                self.joined(plan, &parent, epoch, now)
             }
         }
     }
@@ -213,7 +219,7 @@ impl RunState {
         plan: &Plan,
         path: &NodePath,
         epoch: u32,
-        items: Vec<(Option<BranchKey>, Payload)>,
+        items: &[(Option<BranchKey>, Payload)],
         now: Millis,
     ) -> Followed {
         let node = planned(plan, path)?;
@@ -225,7 +231,7 @@ impl RunState {
             if let Some(start) = dag.nodes.get(dag.start) {
                 effects.push(Effect::Dispatch(scope.node(&start.id)));
             }
-            self.begin_scope(Scope::new(dag, scope, input, (index, total), epoch, now));
+            self.begin_scope(Scope::new(dag, scope, input.clone(), (index, total), epoch, now));
         }
         let state = self.change(path)?;
         state.progress = Progress::Branching;
@@ -233,9 +239,9 @@ impl RunState {
         Ok(effects)
     }
 
-    fn joined(&mut self, plan: &Plan, path: NodePath, epoch: u32, now: Millis) -> Followed {
-        let planned = planned(plan, &path)?;
-        let node = self.node(&path)?;
+    fn joined(&mut self, plan: &Plan, path: &NodePath, epoch: u32, now: Millis) -> Followed {
+        let planned = planned(plan, path)?;
+        let node = self.node(path)?;
         let Some(branches) = node.branches.as_ref().filter(|branches| branches.epoch == epoch) else {
             return Err(Refusal::Stale);
         };
@@ -243,15 +249,15 @@ impl RunState {
             return Err(Refusal::Stale);
         }
         if planned.branches().is_some_and(|branches| branches.aggregator.is_some()) {
-            let node = self.change(&path)?;
+            let node = self.change(path)?;
             (node.progress, node.since) = (Progress::Ready, now);
-            return Ok(vec![Effect::Dispatch(path)]);
+            return Ok(vec![Effect::Dispatch(path.clone())]);
         }
         let output = match (&planned.kind, &branches.only) {
             (PlanKind::ForEach(_), _) | (_, None) => Payload::empty(),
             (_, Some((_, payload))) => payload.clone(),
         };
-        self.done(plan, &path, output, now)
+        self.done(plan, path, &output, now)
     }
 }
 

@@ -14,7 +14,7 @@ pub enum Event {
         /// Which node.
         path: NodePath,
         /// The replica.
-        owner: String,
+        owner: Arc<str>,
         /// Until when it holds the node.
         until: Millis,
     },

@@ -104,6 +104,11 @@ impl RunState {
         self.run.version
     }
 
+    /// Whether the store has a version of this scope, as far as is known: without, nobody else has ever seen it.
+    pub fn is_stored(&self, path: &ScopePath) -> bool {
+        self.scopes.get(path).is_none_or(|held| held.version > 0)
+    }
+
     /// The documents at hand that are not as they are stored.
     pub fn changed(&self) -> &BTreeSet<Doc> {
         &self.changed

@@ -3,6 +3,7 @@
 
 use crate::{Code, NodePath, ScopePath};
 use serde::{Serialize, de::DeserializeOwned};
+use std::cell::RefCell;
 
 /// The version of the stored form that this build writes. It reads all versions up to this one.
 pub const FORM: u8 = 1;
@@ -82,12 +83,23 @@ impl Unreadable {
 
 /// The stored form of a document.
 pub fn encode<T: Serialize>(document: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(512);
-    bytes.push(FORM);
-    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-    // Writing to memory cannot fail, and our documents have no maps with odd keys: decoding would tell.
-    let _ = document.serialize(&mut serializer);
-    bytes
+    /// More is not kept.
+    const LARGE: usize = 1 << 20;
+    thread_local! {
+        /// Grown before, so that what is handed out is allocated once and has its very size.
+        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        scratch.push(FORM);
+        let mut serializer = rmp_serde::Serializer::new(&mut *scratch).with_struct_map();
+        // Writing to memory cannot fail, and our documents have no maps with odd keys: decoding would tell.
+        let _ = document.serialize(&mut serializer);
+        let bytes = scratch.to_vec();
+        scratch.clear();
+        scratch.shrink_to(LARGE);
+        bytes
+    })
 }
 
 /// Reads a document.

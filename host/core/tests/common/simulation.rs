@@ -113,7 +113,7 @@ impl<'a> Simulation<'a> {
     pub fn ask(&mut self, event: Event) -> Result<(), Refusal> {
         let (mut state, faults) = (self.store.load(), std::mem::take(&mut self.faults));
         loop {
-            match state.step(self.plan, event.clone(), self.now) {
+            match state.step(self.plan, &event, self.now) {
                 Err(Refusal::Needs(doc)) if self.store.bring(&mut state, &doc) => {}
                 Err(refusal) => {
                     self.faults = faults;
@@ -162,7 +162,7 @@ impl<'a> Simulation<'a> {
         if self.replicas[replica].works.iter().any(|work| work.path == path) {
             return; // It executes the node already.
         }
-        let event = Event::Claim { path, owner: format!("replica {replica}"), until: self.now + LEASE };
+        let event = Event::Claim { path, owner: format!("replica {replica}").into(), until: self.now + LEASE };
         for effect in self.apply(replica, event, None).unwrap_or_default() {
             let Effect::Execute(work) = effect else { continue };
             self.comes_after_its_predecessors(&work);
@@ -270,7 +270,7 @@ impl<'a> Simulation<'a> {
         }
         let data = of.as_ref().and_then(|(_, data)| data.as_ref());
         loop {
-            let effects = match state.step(self.plan, event.clone(), self.now) {
+            let effects = match state.step(self.plan, &event, self.now) {
                 Err(Refusal::Needs(doc)) if self.store.bring(&mut state, &doc) => continue,
                 // What is at hand may be old: the run was resumed, or re-run, by somebody else.
                 Err(_) if !fresh => {

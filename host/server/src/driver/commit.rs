@@ -17,7 +17,7 @@ pub(super) struct Arriving {
     pub(super) branch: ScopePath,
     pub(super) epoch: u32,
     pub(super) total: u32,
-    member: Arrival,
+    pub(super) member: Arrival,
 }
 
 impl Arriving {

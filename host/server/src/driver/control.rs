@@ -8,6 +8,7 @@ use crate::Error;
 use faas_flow_core::run::{Event, Phase, Refusal, RunState};
 use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -208,6 +209,11 @@ impl Host {
 pub(super) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
+    let mut work = Box::pin(work);
+    // Most of it waits for nothing, and needs no task of its own.
+    if let Poll::Ready(done) = futures_util::poll!(&mut work) {
+        return done;
+    }
     match tokio::spawn(work).await {
         Ok(done) => done,
         Err(lost) => Err(Error::new(Code::INTERNAL, format!("a task of the host ended early: {lost}"))),

@@ -63,6 +63,9 @@ const HISTORY_WAIT: Duration = Duration::from_secs(1);
 
 impl Host {
     async fn room_for_history(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(room) = self.histories.clone().try_acquire_owned() {
+            return Some(room);
+        }
         let room = tokio::time::timeout(HISTORY_WAIT, self.histories.clone().acquire_owned());
         room.await.ok().and_then(Result::ok)
     }

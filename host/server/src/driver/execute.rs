@@ -1,13 +1,14 @@
 //! Executes a node: gathers its inputs, merges them, and does its task with what results.
 
 use super::commit::read_arrival;
-use super::live::Live;
+use super::live::{Live, node};
 use super::step::{Documents, backoff, may_pass};
 use bytes::Bytes;
 use faas_flow_core::definition::{Backoff, Operation};
 use faas_flow_core::run::{Attempt, CONTEXT, Outcome, Report, Request, Suspended, Task, Work, set_of};
 use faas_flow_core::{BranchKey, Code, Failure, FlowName, NodePath, Payload, RunId, Status};
 use faas_flow_guest::{CallContext, Instance, Level, RunContext};
+use faas_flow_store::Arrival;
 use opentelemetry::trace::SpanId;
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
@@ -27,7 +28,7 @@ pub(super) struct Try<'a> {
     /// The node's span.
     pub(super) span: SpanId,
     instance: Option<Instance>,
-    context: CallContext,
+    context: Arc<CallContext>,
     changes: Vec<(String, Option<Bytes>)>,
     /// Outputs that get a document of their own.
     documents: Vec<(String, Bytes)>,
@@ -139,7 +140,7 @@ impl Live {
             Task::Finally { verdict, .. } => *verdict,
             _ => Status::Running,
         };
-        let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new(), values: Vec::new() };
+        let context = Arc::new(CallContext { node: work.path.to_string(), state, inputs: Vec::new() });
         let (instance, changes, documents, suspended) = Default::default();
         let (mark, after) = (fastrand::u64(..), None);
         let mut attempt = Try { live: self, work, mark, span, instance, context, changes, documents, suspended, after };
@@ -320,20 +321,32 @@ impl Try<'_> {
             }
             inputs.push((input.from.clone(), data));
         }
-        self.context.inputs = inputs.clone();
-        if let Some(aggregator) = &work.aggregator {
-            return self.instance().await?.aggregate(aggregator.as_str(), inputs).await;
+        let context = Arc::make_mut(&mut self.context);
+        context.inputs = inputs;
+        match (&work.aggregator, &*context.inputs) {
+            (Some(aggregator), inputs) => {
+                let inputs = inputs.to_vec();
+                self.instance().await?.aggregate(aggregator.as_str(), inputs).await
+            }
+            (None, [(_, data)]) => Ok(data.clone()),
+            (None, _) => Ok(Bytes::new()),
         }
-        Ok(match <[_; 1]>::try_from(inputs) {
-            Ok([(_, data)]) => data,
-            Err(_) => Bytes::new(),
-        })
     }
 
     async fn arrived(&self, epoch: u32) -> Result<Vec<(String, Bytes)>, Failure> {
-        let live = self.live;
-        let set = live.host.state.arrivals(&live.id, &set_of(&self.work.path, epoch)).await;
-        let set = set.map_err(|error| Failure::retry(error.code(), error.to_string()))?;
+        let (live, set) = (self.live, set_of(&self.work.path, epoch));
+        let arrived = |member: &Arrival| (member.member.clone(), member.bytes.clone());
+        let inner = live.lock().await;
+        let total = node(&inner.state, &self.work.path).and_then(|node| Some(node.branches.as_ref()?.total as usize));
+        let unsaved: Vec<_> = inner.unsaved.arrived(&set).map(arrived).collect();
+        drop(inner);
+        let set = match total == Some(unsaved.len()) {
+            // All are here, and none in the store yet.
+            true => unsaved,
+            false => {
+                live.host.state.arrivals(&live.id, &set).await.map_err(|e| Failure::retry(e.code(), e.to_string()))?
+            }
+        };
         let mut results = Vec::with_capacity(set.len());
         for (key, bytes) in set {
             let (index, payload) = read_arrival(&bytes)?;
@@ -367,7 +380,7 @@ impl Try<'_> {
             None => self.live.take_instance().await?,
         };
         // A node sees its own changes at once, whichever instance made them.
-        instance.enter(CallContext { values: self.changes.clone(), ..self.context.clone() });
+        instance.enter(self.context.clone(), self.changes.clone());
         Ok(self.instance.insert(instance))
     }
 

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::data::Data;
 use super::ended::HISTORIES;
 use super::events::Events;
+use super::later::SavesLater;
 use super::live::Live;
 use super::load::{load, read_run};
 use crate::counters::{Counted, gauge};
@@ -64,7 +65,7 @@ pub struct Host {
     pub(crate) events: Option<Arc<dyn Events>>,
     clock: Clock,
     pub(super) keys: Option<Keys>,
-    pub(crate) owner: String,
+    pub(crate) owner: Arc<str>,
     pub(crate) permits: Arc<Semaphore>,
     /// See [`super::ended`].
     pub(super) histories: Arc<Semaphore>,
@@ -79,6 +80,7 @@ pub struct Host {
     live: Mutex<BTreeMap<RunId, Arc<Live>>>,
     /// Ended runs, the oldest first, where their number is limited.
     pub(super) ended: Mutex<VecDeque<RunId>>,
+    pub(super) saves_later: SavesLater,
 }
 
 impl Host {
@@ -93,7 +95,7 @@ impl Host {
             events,
             clock,
             keys,
-            owner: xid::new().to_string(),
+            owner: xid::new().to_string().into(),
             permits: Arc::new(Semaphore::new(settings.max_nodes)),
             histories: Arc::new(Semaphore::new(HISTORIES)),
             progress: broadcast::channel(4096).0,
@@ -105,6 +107,7 @@ impl Host {
             flows: RwLock::default(),
             live: Mutex::default(),
             ended: Mutex::default(),
+            saves_later: SavesLater::default(),
             settings,
         })
     }

@@ -76,10 +76,10 @@ impl Live {
         let running: Vec<_> = inner.running.iter().map(|(path, running)| (path.clone(), running.token)).collect();
         let mut renewed = 0;
         for (path, token) in running {
-            renewed += usize::from(self.advance(inner, Event::Renew { path, token, until }, Vec::new(), works).is_ok());
+            renewed += usize::from(self.advance(inner, Event::Renew { path, token, until }, at, works).is_ok());
         }
         self.enqueue_claimable(inner, trust, at);
-        self.fill(inner, works);
+        self.fill(inner, at, works);
         inner.sleeps = (inner.looked == at).then(|| self.sleep(inner, at)).flatten();
         self.save_with_entry(inner, works).await?;
         self.host.counters.leases(Lease::Renewed, renewed);
@@ -156,7 +156,7 @@ impl Live {
         }
         let at = self.host.now();
         self.enqueue_claimable(&mut inner, Trust::Events, at);
-        self.fill(&mut inner, &mut works);
+        self.fill(&mut inner, at, &mut works);
         let gone_on = self.go_on(&mut inner, &mut works).await;
         let _ = self.or_break_off(&mut inner, &mut works, gone_on);
         drop(inner);
@@ -230,11 +230,12 @@ impl Live {
         if inner.gone {
             return Ok(0);
         }
+        let now = self.host.now();
         for (path, token) in &running {
             let release = Event::Release { path: path.clone(), token: *token };
-            let _ = self.advance(inner, release, Vec::new(), &mut works);
+            let _ = self.advance(inner, release, now, &mut works);
         }
-        (inner.sleeps, inner.keeper) = (Some(self.host.now()), true);
+        (inner.sleeps, inner.keeper) = (Some(now), true);
         self.save_with_entry(inner, &mut works).await?;
         self.host.counters.leases(Lease::GivenBack, running.len());
         Ok(running.len())

@@ -152,8 +152,12 @@ impl Live {
         })
     }
 
+    fn is_watched(&self) -> bool {
+        self.host.progress.receiver_count() > 0
+    }
+
     pub(super) fn show(&self, step: impl FnOnce() -> Step) {
-        if self.host.progress.receiver_count() > 0 {
+        if self.is_watched() {
             // Nobody watching is no error.
             let _ = self.host.progress.send(Progress { run: self.id.clone(), step: step() });
         }
@@ -181,7 +185,7 @@ impl Live {
                 inner.queue.add(&self.plan, path);
             }
         }
-        self.fill(&mut inner, &mut works);
+        self.fill(&mut inner, self.host.now(), &mut works);
         if late && self.may_wait(&inner) && inner.running.values().all(|running| running.own) {
             self.late.store(true, Ordering::Release);
             inner.unsaved.add(documents);
@@ -276,8 +280,8 @@ impl Live {
                 let Ok(acquired) = self.host.permits.clone().acquire_owned().await else { return };
                 permit = Some(acquired);
             }
+            let began = self.is_watched().then(Instant::now);
             self.show(|| Step::Running(work.path.clone()));
-            let began = Instant::now();
             let hook = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
             let finished = tokio::select! {
                 biased;
@@ -285,7 +289,7 @@ impl Live {
                 finished = self.perform(&work) => Some(finished),
             };
             let Some((report, changes)) = finished else { break };
-            self.show(|| shown(&work, &report, began.elapsed()));
+            self.show(|| shown(&work, &report, began.map_or(Duration::ZERO, |began| began.elapsed())));
             self.host.counters.executed(Executed::of(&report.outcome));
             let wake = match &report.outcome {
                 Outcome::Suspended(suspended) => Some(suspended.until),
@@ -293,7 +297,7 @@ impl Live {
             };
             let event = Event::Complete { path: work.path, token: work.token, report };
             let mut works = self.react(event, changes).await.into_iter();
-            cancelled = self.cancelled.subscribe();
+            cancelled.mark_unchanged();
             if let Some(wait) =
                 wake.map(|until| until.saturating_sub(self.host.now())).filter(|wait| *wait <= self.lease())
             {

@@ -1,7 +1,7 @@
 //! What is ready and waits for its turn on this replica.
 
 use faas_flow_core::{NodePath, Plan, ScopePath};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A node that waits for its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +17,16 @@ pub(super) struct Queue {
     /// Ready, and waiting for room.
     pending: VecDeque<Waiting>,
     /// Everything that waits, here or for a sibling.
-    waiting: HashSet<NodePath>,
+    waiting: BTreeSet<NodePath>,
     /// The branches of nodes that limit how many are under way, by the node.
-    limited: HashMap<NodePath, Branches>,
+    limited: BTreeMap<NodePath, Branches>,
 }
 
 #[derive(Default)]
 struct Branches {
     /// Under way. Which, and not how many: after a commit of which nobody knows whether it happened, the same branch may
     /// begin or end twice.
-    open: HashSet<ScopePath>,
+    open: BTreeSet<ScopePath>,
     /// Starts that wait for a sibling to end.
     held: VecDeque<NodePath>,
 }
@@ -144,6 +144,7 @@ mod tests {
     use super::*;
     use faas_flow_core::{BranchKey, NodeId};
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
     const BRANCHES: u8 = 6;
 

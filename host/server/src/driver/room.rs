@@ -2,13 +2,14 @@
 
 use super::live::{Inner, Live};
 use super::queue;
+use faas_flow_core::Millis;
 use faas_flow_core::run::{Event, Work};
 use std::sync::Arc;
 
 impl Live {
     /// Claims what waits while there is room; beyond, others are told, if there is a way to tell them.
-    pub(super) fn fill(&self, inner: &mut Inner, works: &mut Vec<Work>) {
-        let until = self.host.now() + self.lease();
+    pub(super) fn fill(&self, inner: &mut Inner, now: Millis, works: &mut Vec<Work>) {
+        let until = now + self.lease();
         loop {
             let room = self.host.room(inner.running.len());
             if !room && !self.host.may_send() {
@@ -29,7 +30,7 @@ impl Live {
             }
             let claim = Event::Claim { path: waiting.path, owner: self.host.owner.clone(), until };
             // A refusal means that somebody else has it, or that the run is paused: nothing is lost.
-            let _ = self.advance(inner, claim, Vec::new(), works);
+            let _ = self.advance(inner, claim, now, works);
         }
     }
 

@@ -17,7 +17,7 @@ use faas_flow_core::run::{
     CONTEXT, Doc, Effect, Event, NodeState, Outcome, Progress, Refusal, RunState, Task, Work, set_of,
 };
 use faas_flow_core::{BranchKey, Code, Failure, Millis, NodePath, Payload, Status};
-use faas_flow_store::CommitError;
+use faas_flow_store::{Arrival, CommitError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use std::time::Duration;
 pub(super) const COMMIT_TRIES: u32 = 8;
 /// Branches that may begin in a commit with other things, see [`begins_together`].
 const FEW_BRANCHES: usize = 16;
-/// Changed documents, and bytes of others, that may wait to be committed together: less than a commit may hold.
+/// Changed documents with arrivals, and bytes of others, that may wait to be committed together: less than a commit may hold.
 const WAITING_DOCUMENTS: usize = 24;
 const WAITING_BYTES: usize = 256 << 10;
 
@@ -57,6 +57,11 @@ impl Unsaved {
         if let Some((_, first)) = self.events.first_mut() {
             first.extend(documents);
         }
+    }
+
+    /// The branches that have arrived in a set.
+    pub(super) fn arrived<'a>(&'a self, set: &'a str) -> impl Iterator<Item = &'a Arrival> {
+        self.arrivals.iter().map(|arriving| &arriving.member).filter(move |member| member.set == set)
     }
 
     fn note(&mut self, event: Event, documents: Documents, effects: &[Effect], now: Millis) {
@@ -191,9 +196,11 @@ impl Live {
     ) -> Result<Result<(), Refusal>, Error> {
         let mut current = self.is_deferred();
         loop {
-            match self.advance(inner, event.clone(), documents.clone(), works) {
-                Ok(()) => {
-                    self.fill(inner, works);
+            let now = self.host.now();
+            match inner.state.step(&self.plan, &event, now) {
+                Ok(effects) => {
+                    self.follow(inner, event, documents, effects, now, works);
+                    self.fill(inner, now, works);
                     return Ok(Ok(()));
                 }
                 Err(Refusal::Needs(doc)) => {
@@ -214,16 +221,29 @@ impl Live {
         }
     }
 
-    /// Applies one event to what is at hand, and notes what follows.
+    /// Applies one event to what is at hand, if it is not refused, and does what follows.
     pub(super) fn advance(
         &self,
         inner: &mut Inner,
         event: Event,
-        documents: Documents,
+        now: Millis,
         works: &mut Vec<Work>,
     ) -> Result<(), Refusal> {
-        let now = self.host.now();
-        let effects = inner.state.step(&self.plan, event.clone(), now)?;
+        let effects = inner.state.step(&self.plan, &event, now)?;
+        self.follow(inner, event, Documents::new(), effects, now, works);
+        Ok(())
+    }
+
+    /// Notes an event that was applied, and does what follows from it.
+    pub(super) fn follow(
+        &self,
+        inner: &mut Inner,
+        event: Event,
+        documents: Documents,
+        effects: Vec<Effect>,
+        now: Millis,
+        works: &mut Vec<Work>,
+    ) {
         inner.unsaved.note(event, documents, &effects, now);
         for effect in effects {
             match effect {
@@ -235,7 +255,14 @@ impl Live {
                 Effect::Arrive { node, epoch, key, index, payload, total } => {
                     let arriving = Arriving::new(node, epoch, &key, index, &payload, total);
                     inner.queue.branch_ended(&self.plan, &arriving.node, &arriving.branch);
+                    // Of branches that are not stored themselves, all arrive here.
+                    let counts = !inner.state.is_stored(&arriving.branch);
+                    let (node, set) = (arriving.node.clone(), arriving.member.set.clone());
                     inner.unsaved.arrivals.push(arriving);
+                    if counts && inner.unsaved.arrived(&set).count() == total as usize {
+                        inner.queue.joined(&node);
+                        inner.joined.push_back(Event::Joined { path: node, epoch });
+                    }
                 }
                 Effect::Cancel => {
                     self.cancel(inner);
@@ -245,34 +272,16 @@ impl Live {
                 Effect::Ended => inner.unsaved.ended = true,
             }
         }
-        Ok(())
     }
 
     /// Whether what was applied may be committed later: the flow's own code is at work, and its end will be committed too.
     pub(super) fn may_wait(&self, inner: &Inner) -> bool {
         let unsaved = &inner.unsaved;
-        let small = unsaved.bytes <= WAITING_BYTES && inner.state.changed().len() <= WAITING_DOCUMENTS;
-        let delay = self.host.settings.commit_delay.as_millis() as u64;
-        let due = unsaved.since + delay <= self.host.now();
+        let small =
+            unsaved.bytes <= WAITING_BYTES && inner.state.changed().len() + unsaved.arrivals.len() <= WAITING_DOCUMENTS;
         let told = self.is_deferred() || unsaved.pressing || !inner.outbox.is_empty();
-        small && !due && !told && inner.running.values().any(|running| running.own)
-    }
-
-    /// Sees to it that what waits is committed in time, whatever becomes of the work under way.
-    pub(super) fn save_later(self: &Arc<Self>, inner: &mut Inner) {
-        if inner.unsaved.is_empty() || std::mem::replace(&mut inner.saves_later, true) {
-            return;
-        }
-        let (live, delay) = (Arc::downgrade(self), self.host.settings.commit_delay);
-        tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            if let Some(live) = live.upgrade() {
-                let mut inner = live.lock().await;
-                inner.saves_later = false;
-                // An error means that this replica has left the run, which has been said.
-                let _ = live.save_now(&mut inner).await;
-            }
-        });
+        let due = || unsaved.since + self.host.settings.commit_delay.as_millis() as u64 <= self.host.now();
+        small && !told && inner.running.values().any(|running| running.own) && !due()
     }
 
     /// Commits what waits, and executes what becomes ready by it.
@@ -312,11 +321,12 @@ impl Live {
             let documents = inner.unsaved.events.iter().flat_map(|(_, documents)| documents.iter().cloned()).collect();
             let error = match self.commit(inner, documents).await {
                 Ok(arrived) => {
-                    let unsaved = std::mem::take(&mut inner.unsaved);
-                    for (arrival, arrived) in unsaved.arrivals.into_iter().zip(arrived) {
-                        let is_known =
-                            |joined: &Event| matches!(joined, Event::Joined { path, .. } if *path == arrival.node);
-                        if arrived == u64::from(arrival.total) && !inner.joined.iter().any(is_known) {
+                    let mut unsaved = std::mem::take(&mut inner.unsaved);
+                    for (arrival, arrived) in std::mem::take(&mut unsaved.arrivals).into_iter().zip(arrived) {
+                        let Arriving { node, epoch, .. } = &arrival;
+                        let tells = |event: &Event| matches!(event, Event::Joined { path, epoch: of } if path == node && of == epoch);
+                        let mut known = unsaved.events.iter().map(|(event, _)| event).chain(&inner.joined);
+                        if arrived == u64::from(arrival.total) && !known.any(tells) {
                             inner.queue.joined(&arrival.node);
                             inner.joined.push_back(Event::Joined { path: arrival.node, epoch: arrival.epoch });
                         }
@@ -353,7 +363,7 @@ impl Live {
                 continue;
             }
             refused.extend(self.apply_again(inner, works).await?);
-            self.fill(inner, works);
+            self.fill(inner, self.host.now(), works);
         }
         if refused.is_empty() {
             return Ok(());
@@ -372,14 +382,17 @@ impl Live {
             if let Event::Complete { path, .. } = &event {
                 inner.running.remove(path);
             }
-            let applied = loop {
-                match self.advance(inner, event.clone(), documents.clone(), &mut again) {
+            let (applied, now) = loop {
+                let now = self.host.now();
+                match inner.state.step(&self.plan, &event, now) {
                     Err(Refusal::Needs(doc)) if self.bring(inner, &doc).await? => {}
-                    applied => break applied,
+                    applied => break (applied, now),
                 }
             };
-            if let (Err(_), Event::Complete { path, .. }) = (applied, event) {
-                refused.push(path);
+            match (applied, event) {
+                (Ok(effects), event) => self.follow(inner, event, documents, effects, now, &mut again),
+                (Err(_), Event::Complete { path, .. }) => refused.push(path),
+                (Err(_), _) => {}
             }
         }
         // What is under way here goes on if its claim stands.
