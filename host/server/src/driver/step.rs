@@ -2,7 +2,7 @@
 //!
 //! Everybody may know of what was applied once it is committed, and nothing leaves this replica before. What only the
 //! flow's own code did can be done again, and comes out the same, so it waits for [`Settings::commit_delay`] at most and is
-//! committed together with what follows.
+//! committed together with what follows; so a node whose branches all begin and end before that goes on without a commit, too.
 //!
 //! [`Settings::commit_delay`]: crate::Settings::commit_delay
 
