@@ -97,8 +97,8 @@ impl RedisState {
     /// The run and its partition's index, as the scripts expect them.
     pub(super) fn keys(&self, run: &RunId) -> Vec<Vec<u8>> {
         let partition = self.partition_of(run);
-        let key = |rest: &[&str]| [&[&*partition], rest].concat().concat().into_bytes();
-        vec![key(&["run:", run.as_str()]), key(&["runs"]), key(&["due"])]
+        let index = |name: &str| [&*partition, name].concat().into_bytes();
+        vec![self.run_key(run), index("runs"), index("due")]
     }
 
     /// Commits what may be the first of a run, and needs nothing of `commit.lua` then; none if it is not the first.

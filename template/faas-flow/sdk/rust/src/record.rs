@@ -14,7 +14,7 @@ pub(crate) type Define = fn(&mut Workflow, &Context) -> Result;
 pub(crate) struct Recorded {
     pub definition: plain::Definition,
     pub handlers: Handlers,
-    /// As its author built it.
+    /// As its author built it: read no more, and freed with the rest or, in a component, never.
     pub _workflow: Workflow,
 }
 
