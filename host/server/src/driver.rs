@@ -6,6 +6,7 @@
 
 mod clock;
 mod commit;
+mod context;
 mod control;
 mod data;
 mod deferred;

@@ -7,6 +7,8 @@ use super::load::{load, load_around, load_run};
 use crate::Error;
 use faas_flow_core::run::{Event, Phase, Refusal, RunState};
 use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -209,15 +211,14 @@ impl Host {
 pub(super) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    let mut work = Box::pin(work);
+    let ended_early = || Error::new(Code::INTERNAL, "a task of the host ended early: its log says why");
+    let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
     // Most of it waits for nothing, and needs no task of its own.
-    if let Poll::Ready(done) = futures_util::poll!(&mut work) {
-        return done;
-    }
-    match tokio::spawn(work).await {
-        Ok(done) => done,
-        Err(lost) => Err(Error::new(Code::INTERNAL, format!("a task of the host ended early: {lost}"))),
-    }
+    let done = match futures_util::poll!(&mut work) {
+        Poll::Ready(done) => done,
+        Poll::Pending => tokio::spawn(work).await.map_err(|_| ended_early())?,
+    };
+    done.map_err(|_| ended_early())?
 }
 
 impl Live {
@@ -243,5 +244,21 @@ impl Live {
             None => Claimed::Taken,
             Some(refusal) => Claimed::Refused(refusal),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fault_of_the_host_is_answered_with_a_code_whether_the_work_waits_or_not() {
+        let at_once = to_its_end::<()>(async { panic!("at once") }).await;
+        assert_eq!(at_once.unwrap_err().code(), Code::INTERNAL);
+        let later = to_its_end::<()>(async {
+            tokio::task::yield_now().await;
+            panic!("later")
+        });
+        assert_eq!(later.await.unwrap_err().code(), Code::INTERNAL);
     }
 }

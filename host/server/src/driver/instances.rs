@@ -1,6 +1,6 @@
 //! Instances of flows: those that a run has idle, and room for more.
 
-use super::execute::Context;
+use super::context::Context;
 use super::host::Host;
 use super::live::Live;
 use super::step::backoff;

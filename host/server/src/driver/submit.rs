@@ -1,8 +1,8 @@
 //! Takes requests: begins a run for each.
 
+use super::context::Before;
 use super::control::to_its_end;
 use super::ended::Ended;
-use super::execute::{log, values};
 use super::host::Host;
 use super::live::{Live, Part};
 use super::step::Documents;
@@ -10,7 +10,7 @@ use crate::Error;
 use bytes::Bytes;
 use faas_flow_core::run::{Effect, Request, RunState, Start};
 use faas_flow_core::{Code, Failure, FlowName, Payload, RunId};
-use faas_flow_guest::{Level, RunContext};
+use faas_flow_guest::RunContext;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,38 +154,4 @@ pub enum Waits {
     ForOneNode,
     /// It only wants to know that the run has begun.
     No,
-}
-
-/// What `define` sees of a run that has not begun.
-struct Before {
-    id: RunId,
-    flow: FlowName,
-    request: Request,
-}
-
-#[async_trait::async_trait]
-impl RunContext for Before {
-    fn request_id(&self) -> &str {
-        self.id.as_str()
-    }
-
-    fn flow_name(&self) -> &str {
-        self.flow.as_str()
-    }
-
-    fn query(&self, name: &str) -> Vec<String> {
-        values(&self.request.query, |given| given == name)
-    }
-
-    fn header(&self, name: &str) -> Vec<String> {
-        values(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
-    }
-
-    async fn get(&self, _key: &str) -> Result<Option<Bytes>, String> {
-        Ok(None)
-    }
-
-    fn log(&self, node: &str, level: Level, message: &str) {
-        log(&self.id, self.flow.as_str(), node, level, message);
-    }
 }

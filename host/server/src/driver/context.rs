@@ -1,0 +1,123 @@
+//! What a flow's code sees of its run.
+
+use super::live::Live;
+use super::step::{backoff, may_pass};
+use bytes::Bytes;
+use faas_flow_core::run::Request;
+use faas_flow_core::{FlowName, RunId};
+use faas_flow_guest::{Level, RunContext};
+use std::sync::{Arc, PoisonError, Weak};
+
+/// Tries to read a value that the flow's code asks for.
+const STORE_TRIES: u32 = 8;
+
+/// What handlers see. The run has idle instances with their contexts, so these do not hold the run.
+pub(super) struct Context {
+    id: RunId,
+    flow: FlowName,
+    request: Arc<Request>,
+    live: Weak<Live>,
+}
+
+impl Context {
+    pub(super) fn of(live: &Arc<Live>) -> Self {
+        Self {
+            id: live.id.clone(),
+            flow: live.flow.name.clone(),
+            request: live.request.clone(),
+            live: Arc::downgrade(live),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl RunContext for Context {
+    fn request_id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn flow_name(&self) -> &str {
+        self.flow.as_str()
+    }
+
+    fn query(&self, name: &str) -> Vec<String> {
+        values(&self.request.query, |given| given == name)
+    }
+
+    fn header(&self, name: &str) -> Vec<String> {
+        values(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
+        let Some(live) = self.live.upgrade() else { return Err("the run is over".to_owned()) };
+        if live.is_deferred() {
+            let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
+            return Ok(values.get(key).cloned().flatten());
+        }
+        let mut tries = 1;
+        let value = loop {
+            match live.host.data.value(&*live.host.state, &live.id, key).await {
+                Err(error) if tries < STORE_TRIES && may_pass(error.code()) => {
+                    tokio::time::sleep(backoff(tries)).await;
+                    tries += 1;
+                }
+                value => break value,
+            }
+        };
+        value.map_err(|error| format!("{}: {error}", error.code()))
+    }
+
+    fn log(&self, node: &str, level: Level, message: &str) {
+        log(&self.id, self.flow_name(), node, level, message);
+    }
+}
+
+/// What `define` sees of a run that has not begun.
+pub(super) struct Before {
+    pub(super) id: RunId,
+    pub(super) flow: FlowName,
+    pub(super) request: Request,
+}
+
+#[async_trait::async_trait]
+impl RunContext for Before {
+    fn request_id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn flow_name(&self) -> &str {
+        self.flow.as_str()
+    }
+
+    fn query(&self, name: &str) -> Vec<String> {
+        values(&self.request.query, |given| given == name)
+    }
+
+    fn header(&self, name: &str) -> Vec<String> {
+        values(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
+    }
+
+    async fn get(&self, _key: &str) -> Result<Option<Bytes>, String> {
+        Ok(None)
+    }
+
+    fn log(&self, node: &str, level: Level, message: &str) {
+        log(&self.id, self.flow.as_str(), node, level, message);
+    }
+}
+
+/// The values of a name, in order.
+fn values(given: &[(String, String)], is: impl Fn(&str) -> bool) -> Vec<String> {
+    given.iter().filter(|(name, _)| is(name)).map(|(_, value)| value.clone()).collect()
+}
+
+/// A line from a flow's code.
+fn log(run: &RunId, flow: &str, node: &str, level: Level, message: &str) {
+    match level {
+        Level::Trace => tracing::trace!(target: "flow", %run, flow, node, "{message}"),
+        Level::Debug => tracing::debug!(target: "flow", %run, flow, node, "{message}"),
+        Level::Info => tracing::info!(target: "flow", %run, flow, node, "{message}"),
+        Level::Warn => tracing::warn!(target: "flow", %run, flow, node, "{message}"),
+        Level::Error => tracing::error!(target: "flow", %run, flow, node, "{message}"),
+    }
+}
