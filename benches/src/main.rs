@@ -43,6 +43,9 @@ struct Options {
     /// How long each row is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Let servers end by themselves instead of killing them: what they write at their end is written
+    #[arg(long, hide = true)]
+    polite: bool,
     /// Measure the original, too, and compare with that
     #[arg(long, hide = true, value_name = "PROGRAM")]
     original: Option<PathBuf>,

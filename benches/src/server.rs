@@ -4,6 +4,7 @@ use crate::Options;
 use crate::cell::{Flow, Store};
 use crate::redis::Redis;
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,13 +14,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What `/proc` counts processor time in.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 /// For a server that has just become ready to become quiet.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// A server; killed when it is dropped.
+/// A server; ended when it is dropped.
 pub struct Server {
     child: Child,
+    polite: bool,
     pub address: SocketAddr,
     /// From its start until it answered.
     pub ready: Duration,
@@ -68,11 +70,14 @@ impl Server {
             address: match address {
                 Ok(address) => address,
                 Err(error) => {
-                    stop(&mut child);
+                    // It may have ended by itself.
+                    let _ = child.kill();
+                    let _ = child.wait();
                     return Err(error);
                 }
             },
             child,
+            polite: options.polite,
             ready: Duration::ZERO,
             idle_mib: 0.0,
             redis: None,
@@ -124,14 +129,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        stop(&mut self.child);
+        if self.polite {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        } else {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
     }
-}
-
-fn stop(child: &mut Child) {
-    // It may have ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// Reads what it says until it is ready; what it says later goes to our stderr.

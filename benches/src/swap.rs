@@ -8,7 +8,7 @@ use crate::client::read_message;
 use crate::load::{self, Load, Measured};
 use crate::redis::Redis;
 use crate::report::Figure;
-use crate::server::Server;
+use crate::server::{Server, TICKS_PER_SECOND};
 use crate::{Options, report};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
@@ -48,12 +48,16 @@ pub fn measure(options: &Options, echo: SocketAddr, time: Duration) -> Result<()
         clients.map(|(number, replica)| cell::client(replica, flow, SIZE, number)).collect::<Result<Vec<_>>>()?;
     let pace = Some(PACE);
     let Measured { clients, .. } = load::run(Load { clients, time: time.min(Duration::from_secs(1)), pace })?;
+    let begun = stolen()?;
     let Measured { clients, latencies: calm, .. } = load::run(Load { clients, time, pace })?;
+    let calm_stolen_ms = stolen()? - begun;
 
     let over = Arc::new(AtomicBool::new(false));
     let (path, ends) = (format!("/function/{}", flow.module), over.clone());
+    let begun = stolen()?;
     let swapping = thread::spawn(move || swap_on(&addresses, &path, &module, &ends));
     let Measured { latencies: swapped, .. } = load::run(Load { clients, time, pace })?;
+    let swapping_stolen_ms = stolen()? - begun;
     over.store(true, Ordering::Relaxed);
     let pushes = swapping.join().map_err(|_| anyhow!("the operator panicked"))??;
     drop(replicas);
@@ -77,12 +81,23 @@ pub fn measure(options: &Options, echo: SocketAddr, time: Duration) -> Result<()
         plain("slowest_ms", cell::quantile(&calm, 1.0)),
         plain("p99_swapping_ms", cell::quantile(&swapped, 0.99)),
         plain("slowest_swapping_ms", slowest_ms),
+        // Time in which a processor had work, and stood still because another machine had it: no request goes on then.
+        plain("stolen_ms", calm_stolen_ms),
+        plain("stolen_swapping_ms", swapping_stolen_ms),
         // The slowest request with swaps, as a multiple of the p99 without.
         most("slowest_ratio", slowest_ms / p99_ms, 2.0),
         // Of a hundred versions that are loaded, each beyond its code.
         most("kib_per_version", memory::per_version(options)?, 2048.0),
     ];
     report::figures_of(&figures, options.json)
+}
+
+/// What the machine under this one has taken from its processors since it began, in milliseconds; in steps of ten.
+fn stolen() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat").context("cannot read what was stolen")?;
+    // `cpu`, and the eighth of the numbers behind it.
+    let ticks = stat.split_whitespace().nth(8).and_then(|ticks| ticks.parse::<f64>().ok());
+    Ok(ticks.context("nothing is known of what was stolen")? * 1e3 / TICKS_PER_SECOND)
 }
 
 fn named(name: &str) -> Result<&'static Flow> {

@@ -5,6 +5,7 @@ mod demo;
 mod deploy;
 mod modules;
 mod place;
+mod release;
 mod run;
 mod setup;
 mod template;
@@ -48,11 +49,16 @@ enum Task {
     },
     /// Renew the SDK in template/, which is a copy
     Template,
+    /// Build the host as it ships: compiled, made to run the benchmark's flows, and compiled again with what that told
+    Release,
     /// Measure: runs per second, latency, memory
     Bench {
         /// Measure the original, too, and compare with that; it is compiled with Go
         #[arg(long)]
         original: bool,
+        /// Measure a host that is compiled once, without a profile: built sooner, slower than what ships
+        #[arg(long)]
+        plain: bool,
         /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`, `--swaps`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -106,19 +112,25 @@ fn run() -> anyhow::Result<()> {
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
         Task::Template => template::renew(&place),
-        Task::Bench { original, arguments } => {
+        Task::Release => {
+            println!("{}", release::build(&place)?.display());
+            Ok(())
+        }
+        Task::Bench { original, plain, arguments } => {
             setup::for_bench(&place, original)?;
             let flows = modules::build_for_bench(&place)?;
-            eprintln!("building the host for speed");
-            let mut build = place.cargo("build");
-            build.args(["--quiet", "--release", "--package", "faas-flow-host", "--package", "faas-flow-bench"]);
-            build.must("building the host")?;
-            let programs = place.target.join("release");
-            let mut bench = Command::new(programs.join("faas-flow-bench"));
-            bench.arg("--host").arg(programs.join("faas-flow")).arg("--modules").arg(flows).args(arguments);
+            let (program, host) = (
+                release::build_bench(&place)?,
+                match plain {
+                    true => release::build_plain(&place)?,
+                    false => release::build(&place)?,
+                },
+            );
+            let mut bench = Command::new(program);
+            bench.arg("--host").arg(host).arg("--modules").arg(flows).args(arguments);
             if original {
                 eprintln!("building the original");
-                let program = programs.join("original");
+                let program = place.target.join("release/original");
                 let mut go = Command::new("go");
                 go.current_dir(place.root.join("benches/original")).env("CGO_ENABLED", "0");
                 go.args(["build", "-o"]).arg(&program).must("building the original")?;

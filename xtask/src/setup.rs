@@ -109,6 +109,21 @@ pub fn for_bench(place: &Place, original: bool) -> Result<()> {
     debian(redis.as_slice())
 }
 
+/// Installs what a release of the host is built with; where its merger of profiles is.
+pub fn for_release(place: &Place) -> Result<PathBuf> {
+    for_bench(place, false)?;
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    let libraries = program(&rustc, &["--print", "target-libdir"]).quiet().context("rustc does not tell its folder")?;
+    let merger = Path::new(&libraries).with_file_name("bin").join("llvm-profdata");
+    if !merger.is_file() {
+        eprintln!("installing llvm-tools, which belongs to this Rust, with rustup");
+        program("rustup", &["component", "add", "llvm-tools"])
+            .must("adding the component")
+            .with_context(|| format!("no {}: install LLVM's tools as your Rust was installed", merger.display()))?;
+    }
+    Ok(merger)
+}
+
 /// Installs what building flows in Rust needs.
 fn wasm_target() -> Result<()> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
