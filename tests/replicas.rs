@@ -368,7 +368,7 @@ async fn after_sigterm_it_ends_in_time_though_the_store_hangs() {
     let replica = world.replica(CHAIN, Duration::from_secs(120)).with("--healthcheck-interval", "10s");
     let mut replica = world.start(replica);
     twenty_runs_and_a_signal(&world, &replica).await;
-    world.redis.signal("STOP");
+    world.redis.hold();
     let at = Instant::now();
     assert_eq!(replica.end(TO_END).await, Some(0));
     assert!(replica.log().contains("does not take runs back in time"), "{:?}: {}", at.elapsed(), replica.log());

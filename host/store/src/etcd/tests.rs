@@ -46,7 +46,7 @@ async fn fails(store: &Arc<dyn StateStore>) -> Code {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     conformance::state_store(|| async { open_state(&server.url("")).await.unwrap() }).await;
     let left = raw(&server).await.get("", Some(etcd_client::GetOptions::new().with_all_keys())).await.unwrap();
     assert_eq!(left.kvs().len(), 1, "only the version is left");
@@ -54,7 +54,7 @@ async fn conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_with_other_prefixes_do_not_see_each_other() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let (one, other) = (server.open("?prefix=a%2F").await, server.open("?prefix=b%2F").await);
     let change = Change { puts: vec![put("x", Expect::Absent, "1")], ..entered(&run(1), Some(1)) };
     one.commit(&run(1), change.clone()).await.unwrap();
@@ -65,7 +65,7 @@ async fn stores_with_other_prefixes_do_not_see_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let (one, other) = (server.open("").await, server.open("").await);
     for (store, due) in [(&one, Some(10)), (&other, Some(20)), (&one, Some(30)), (&one, None), (&other, Some(40))] {
         store.commit(&run(1), entered(&run(1), due)).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_unavailable_until_it_is_back() {
-    let mut server = Server::start(&[]).await;
+    let mut server = Server::start(&[]);
     let store = server.open("?timeout_ms=10000").await;
     store.commit(&run(1), puts([put("x", Expect::Absent, "1")])).await.unwrap();
     server.kill();
@@ -90,7 +90,7 @@ async fn a_killed_server_is_unavailable_until_it_is_back() {
     let change = puts([put("x", Expect::Version(1), "2")]);
     let error = store.commit(&run(1), change.clone()).await.unwrap_err();
     assert!(matches!(&error, CommitError::Store(StoreError::Unavailable { .. })), "{error}");
-    server.restart().await;
+    server.run();
     let committed = loop {
         match store.commit(&run(1), change.clone()).await {
             Err(CommitError::Store(StoreError::Unavailable { .. })) => tokio::task::yield_now().await,
@@ -113,12 +113,12 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_is_given_up_in_time() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let store = server.open("?timeout_ms=1000").await;
-    server.signal("STOP");
+    server.hold();
     let error = store.commit(&run(1), puts([put("x", Expect::Any, "1")])).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
-    server.signal("CONT");
+    server.go_on();
     while store.read(&run(1), &["x".into()]).await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -126,7 +126,7 @@ async fn a_stopped_server_is_given_up_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_server_of_several_is_enough_to_answer() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let url = format!("etcd://{},127.0.0.1:1?timeout_ms=5000", server.host());
     let store = open_state(&url).await.unwrap();
     for n in 1..=20 {
@@ -136,7 +136,7 @@ async fn one_server_of_several_is_enough_to_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compaction_takes_nothing_away() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let store = server.open("").await;
     for n in 0..150 {
         store.commit(&run(1), puts([put(n, Expect::Absent, "1"), put("x", Expect::Any, "")])).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_compaction_takes_nothing_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_a_page_comes_back_in_order() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let store = server.open("").await;
     for chunk in 0..21 {
         let arrival = |n| Arrival { set: "s".into(), member: format!("{chunk:02}-{n:02}"), bytes: "".into() };
@@ -166,7 +166,7 @@ async fn more_than_a_page_comes_back_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_is_called_garbage() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let store = server.open("").await;
     let mut client = raw(&server).await;
     client.put("faas-flow/r/run1/e", "garbage", None).await.unwrap();
@@ -183,7 +183,7 @@ async fn garbage_is_called_garbage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_in_the_lists_is_passed_over_and_counted() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let store = server.open("").await;
     store.commit(&run(1), entered(&run(1), Some(5))).await.unwrap();
     let mut client = raw(&server).await;
@@ -207,7 +207,7 @@ async fn garbage_in_the_lists_is_passed_over_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_beyond_the_servers_bounds_says_which_bound_to_raise() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let store = server.open("").await;
     let many = |count: usize| puts((0..count).map(|n| put(n, Expect::Absent, "")));
     store.commit(&run(1), many(128)).await.unwrap();
@@ -218,7 +218,7 @@ async fn a_change_beyond_the_servers_bounds_says_which_bound_to_raise() {
         assert!(error.to_string().contains(flag), "{error}");
         assert_eq!(store.read_all(&run(2)).await.unwrap(), []);
     }
-    let generous = Server::start(&["--max-txn-ops=1000", "--max-request-bytes=10000000"]).await;
+    let generous = Server::start(&["--max-txn-ops=1000", "--max-request-bytes=10000000"]);
     let store = generous.open("").await;
     store.commit(&run(1), many(1000)).await.unwrap();
     store.commit(&run(2), large()).await.unwrap();
@@ -228,7 +228,7 @@ async fn a_change_beyond_the_servers_bounds_says_which_bound_to_raise() {
 /// The largest change of the driver: a piece of new documents with its guards, an entry, and an arrival.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_the_driver_fits() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let store = server.open("").await;
     let (one, other) = (run(1), run(2));
     for due in [1, 2] {
@@ -245,7 +245,7 @@ async fn a_change_of_the_driver_fits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_known_by_their_passwords() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[]);
     let mut client = raw(&server).await;
     for user in ["root", "us@er"] {
         client.user_add(user, "pass:w@rd", None).await.unwrap();
@@ -269,7 +269,7 @@ async fn users_are_known_by_their_passwords() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_conforms_and_both_sides_show_who_they_are() {
-    let server = Server::start_secure().await;
+    let server = Server::start_secure();
     let (cert, key) = (server.file("cert.pem"), server.file("key.pem"));
     let shown = format!("?ca={cert}&cert={cert}&key={key}");
     // A server that has just begun may take a while.

@@ -141,12 +141,12 @@ async fn a_server_that_hangs_is_not_waited_for_longer_than_the_timeout() {
     let store = open_state(&url(&server, "?timeout_ms=3000")).await.unwrap();
     let r = run("r");
     store.commit(&r, everything(&r, 0)).await.unwrap();
-    server.signal("STOP");
+    server.hold();
     let started = Instant::now();
     let error = store.commit(&r, everything(&r, 1)).await.unwrap_err();
     assert_eq!(store_code(error), Code::STORE_UNAVAILABLE);
     assert!(started.elapsed() < Duration::from_secs(15));
-    server.signal("CONT");
+    server.go_on();
     // Whether the commit happened was unknown; now it is known.
     let version = store.read(&r, &["x".into()]).await.unwrap()[0].as_ref().unwrap().version;
     store.commit(&r, everything(&r, version)).await.unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a server may take until it answers.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server's arguments, given its port and its directory.
 type Arguments = dyn Fn(u16, &Path) -> Vec<String> + Send + Sync;
@@ -69,10 +69,25 @@ impl Server {
         assert!(self.try_run(), "{} does not start again: {}", self.program, self.log());
     }
 
-    /// Sends it a signal: `STOP`, `CONT`, `TERM`.
-    pub fn signal(&self, name: &str) {
-        let id = self.child.as_ref().expect("it runs").id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    /// Holds it: nothing of it runs until it goes on.
+    pub fn hold(&self) {
+        let id = self.signal("STOP");
+        // Its threads stop a moment after the signal, each by itself.
+        while !is_held(id) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets it go on after a hold.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    /// Sends it a signal; yields its id.
+    fn signal(&self, name: &str) -> u32 {
+        let id = self.child.as_ref().expect("it runs").id();
+        assert!(Command::new("kill").args(["-s", name, &id.to_string()]).status().unwrap().success());
+        id
     }
 
     fn try_run(&mut self) -> bool {
@@ -105,6 +120,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether all threads of a process are stopped.
+fn is_held(id: u32) -> bool {
+    std::fs::read_dir(format!("/proc/{id}/task")).unwrap().all(|thread| {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+    })
 }
 
 /// A port that nobody listens on.

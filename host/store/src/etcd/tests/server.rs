@@ -1,85 +1,39 @@
 //! An etcd of our own.
 
+#[path = "../../../tests/servers/mod.rs"]
+mod servers;
+
 use crate::{StateStore, StoreError, open_state};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
-/// A server on free ports, ended when dropped.
+/// One that ends with the test, and may take TLS only.
 pub(super) struct Server {
-    child: Child,
-    command: Command,
-    port: u16,
+    server: servers::Server,
     secure: bool,
-    data: TempDir,
 }
 
 impl Server {
-    pub(super) async fn start(options: &[&str]) -> Self {
-        Self::start_with("http", options).await
+    pub(super) fn start(options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let server = servers::Server::start("etcd", move |port, _| arguments("http", port, &options));
+        Self { server, secure: false }
     }
 
     /// One that takes TLS only, and only from those who show a certificate: its own, `cert.pem`, is the authority of all.
-    pub(super) async fn start_secure() -> Self {
-        Self::start_with("https", &[]).await
-    }
-
-    async fn start_with(scheme: &str, options: &[&str]) -> Self {
-        // Another process may take a port between its choice and its use.
-        for _ in 0..5 {
-            if let Some(server) = Self::try_start(scheme, options).await {
-                return server;
-            }
-        }
-        panic!("etcd does not start");
-    }
-
-    async fn try_start(scheme: &str, options: &[&str]) -> Option<Self> {
-        let [client, peer] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, peer] = [client, peer].map(|listener| listener.local_addr().unwrap().port());
-        let data = tempfile::tempdir().unwrap();
-        let secure = scheme == "https";
-        let (client, peer) = (format!("{scheme}://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
-        let mut command = Command::new("etcd");
-        // Nobody cuts the power here, and a disk that others use makes each fsync take as long as it likes.
-        command
-            .arg("--data-dir")
-            .arg(data.path().join("data"))
-            .args(["--unsafe-no-fsync", "--log-level=error"])
-            .args(options);
-        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        command.arg(format!("--initial-cluster=default={peer}")).stdout(Stdio::null()).stderr(Stdio::null());
-        if secure {
-            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-            let [cert, key] = ["cert.pem", "key.pem"].map(|name| data.path().join(name));
-            std::fs::write(&cert, made.cert.pem()).unwrap();
-            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-            command.arg("--cert-file").arg(&cert).arg("--key-file").arg(&key);
-            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(&cert);
-        }
-        let child = command.spawn().expect("there is no etcd: install it with `cargo xtask setup`");
-        let mut server = Self { child, command, port, secure, data };
-        server.is_up().await.then_some(server)
-    }
-
-    /// Waits until the server answers; false if it ends.
-    async fn is_up(&mut self) -> bool {
-        let began = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
-            assert!(began.elapsed() < Duration::from_secs(60), "etcd does not answer");
-            if tokio::net::TcpStream::connect(self.host()).await.is_ok() {
-                return true;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        false
+    pub(super) fn start_secure() -> Self {
+        let server = servers::Server::start("etcd", |port, directory| {
+            let [cert, key] = certificate(directory);
+            let options = ["--cert-file", &cert, "--key-file", &key, "--client-cert-auth", "--trusted-ca-file", &cert];
+            arguments("https", port, &options.map(str::to_owned))
+        });
+        Self { server, secure: true }
     }
 
     pub(super) fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port())
     }
 
     pub(super) fn url(&self, options: &str) -> String {
@@ -88,7 +42,7 @@ impl Server {
 
     /// A file of a server that takes TLS.
     pub(super) fn file(&self, name: &str) -> String {
-        self.data.path().join(name).display().to_string()
+        self.directory().join(name).display().to_string()
     }
 
     /// Opens a store. A server that has just begun, on a busy machine, may take longer than a test's own timeout.
@@ -101,27 +55,40 @@ impl Server {
             }
         }
     }
+}
 
-    pub(super) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+impl Deref for Server {
+    type Target = servers::Server;
 
-    pub(super) async fn restart(&mut self) {
-        self.child = self.command.spawn().unwrap();
-        assert!(self.is_up().await, "etcd does not start again");
-    }
-
-    pub(super) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+    fn deref(&self) -> &Self::Target {
+        &self.server
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have been killed already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.server
     }
+}
+
+/// Clients and peers have the same port at two addresses of this machine.
+fn arguments(scheme: &str, port: u16, options: &[String]) -> Vec<String> {
+    let (client, peer) = (format!("{scheme}://127.0.0.1:{port}"), format!("http://127.0.0.2:{port}"));
+    let cluster = format!("default={peer}");
+    // Nobody cuts the power here, and a disk that others use makes each fsync take as long as it likes.
+    let mut arguments = vec!["--data-dir=data", "--unsafe-no-fsync", "--log-level=error"];
+    arguments.extend(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+    arguments.extend(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    arguments.extend(["--initial-cluster", &cluster]);
+    arguments.into_iter().map(str::to_owned).chain(options.iter().cloned()).collect()
+}
+
+/// A certificate and its key, in files.
+fn certificate(directory: &Path) -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    [("cert.pem", made.cert.pem()), ("key.pem", made.signing_key.serialize_pem())].map(|(name, text)| {
+        let path = directory.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    })
 }
