@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -43,6 +44,15 @@ impl Place {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.arg(subcommand).current_dir(&self.root);
         cargo.env("CARGO_TARGET_DIR", &self.target).env("FAAS_FLOW_MODULES", &self.modules);
+        cargo
+    }
+
+    /// A cargo command that only builds: a terminal shows how far it is, anything else hears of errors only.
+    pub fn builder(&self, subcommand: &str) -> Command {
+        let mut cargo = self.cargo(subcommand);
+        if !stderr().is_terminal() {
+            cargo.arg("--quiet");
+        }
         cargo
     }
 
