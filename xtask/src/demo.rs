@@ -58,7 +58,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub fn run(place: &Place) -> Result<()> {
     modules::build(place)?;
     eprintln!("building the host");
-    place.builder("build").args(["--package", "faas-flow-host"]).must("building the host")?;
+    place.build_programs(&["faas-flow"])?;
     let mut server = Server::start(place)?;
     for show in SHOWS {
         eprintln!("\n── {}: {}", show.example, show.about);

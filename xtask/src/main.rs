@@ -141,7 +141,7 @@ fn run() -> anyhow::Result<()> {
         Task::Sim { arguments } => {
             setup::for_modules(&place)?;
             modules::build(&place)?;
-            place.builder("test").args(["--workspace", "--no-run"]).must("building the simulation")?;
+            place.build_programs(&["faas-flow-sim"])?;
             Command::new(place.target.join("debug/faas-flow-sim")).args(arguments).must("the simulation")
         }
         Task::Chaos { arguments } => {
@@ -156,8 +156,7 @@ fn run() -> anyhow::Result<()> {
 
 /// With the programs that the tests use too.
 fn chaos(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
-    // As the tests are built: another choice of packages has other features, and wasmtime compiles for minutes again.
-    place.builder("test").args(["--workspace", "--no-run"]).must("building the programs")?;
+    place.build_programs(&["faas-flow", "faas-flow-gateway", "faas-flow-chaos"])?;
     let programs = place.target.join("debug");
     let mut chaos = Command::new(programs.join("faas-flow-chaos"));
     chaos.arg("--host").arg(programs.join("faas-flow")).arg("--gateway").arg(programs.join("faas-flow-gateway"));

@@ -1,5 +1,6 @@
 //! Where things are: the clone, and the cache outside of it that all clones share.
 
+use crate::run::Run as _;
 use anyhow::{Context, Result};
 use std::env;
 use std::ffi::OsString;
@@ -54,6 +55,18 @@ impl Place {
             cargo.arg("--quiet");
         }
         cargo
+    }
+
+    /// Builds programs of the project for development: `<target>/debug/<name>`.
+    pub fn build_programs(&self, names: &[&str]) -> Result<()> {
+        let mut build = self.builder("build");
+        build.arg("--workspace");
+        for name in names {
+            build.args(["--bin", name]);
+        }
+        // An example may use what only tests depend on. So all is built with the features that tests get it with, and neither has
+        // to compile wasmtime again after the other.
+        build.args(["--example", "f1"]).must("building programs")
     }
 
     /// The names of the folders in `examples/` that have this file, in order.
