@@ -1,7 +1,8 @@
 //! Chromium, as WebDriver drives it: a real browser, without a window.
 
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -56,6 +57,15 @@ impl Browser {
         self.ask("execute/sync", json!({ "script": script, "args": [] })).await
     }
 
+    fn end_session(&self) -> std::io::Result<usize> {
+        let (host, path) = self.session.trim_start_matches("http://").split_once('/').unwrap_or_default();
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        write!(stream, "DELETE /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        // The first byte of the answer.
+        stream.read(&mut [0])
+    }
+
     async fn ask(&self, what: &str, body: Value) -> Value {
         self.post(&format!("{}/{what}", self.session), body).await
     }
@@ -71,7 +81,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // SIGTERM: it ends its browser first.
+        // A driver that is ended may leave its browser behind; with its session the browser has ended.
+        let _ = self.end_session();
         let _ = Command::new("kill").arg(self.driver.id().to_string()).status();
         let _ = self.driver.wait();
     }
