@@ -48,9 +48,9 @@ impl Place {
         cargo
     }
 
-    /// A cargo command that only builds: a terminal shows how far it is, anything else hears of errors only.
-    pub fn builder(&self, subcommand: &str) -> Command {
-        let mut cargo = self.cargo(subcommand);
+    /// `cargo build`: a terminal shows how far it is, anything else hears of errors only.
+    pub fn build(&self) -> Command {
+        let mut cargo = self.cargo("build");
         if !stderr().is_terminal() {
             cargo.arg("--quiet");
         }
@@ -59,7 +59,7 @@ impl Place {
 
     /// Builds programs of the project for development: `<target>/debug/<name>`.
     pub fn build_programs(&self, names: &[&str]) -> Result<()> {
-        let mut build = self.builder("build");
+        let mut build = self.build();
         build.arg("--workspace");
         for name in names {
             build.args(["--bin", name]);

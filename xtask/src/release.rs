@@ -49,14 +49,14 @@ pub fn build(place: &Place) -> Result<PathBuf> {
 /// Builds it without a profile, in a third of the time.
 pub fn build_plain(place: &Place) -> Result<PathBuf> {
     eprintln!("building the host");
-    let mut build = place.builder("build");
+    let mut build = place.build();
     build.args(["--release", "--locked", "--package", "faas-flow-host"]).must("building the host")?;
     Ok(place.target.join("release/faas-flow"))
 }
 
 /// Builds the benchmark's program.
 pub fn build_bench(place: &Place) -> Result<PathBuf> {
-    let mut build = place.builder("build");
+    let mut build = place.build();
     build.args(["--release", "--package", "faas-flow-bench"]).must("building the benchmark")?;
     Ok(place.target.join("release/faas-flow-bench"))
 }
@@ -71,7 +71,7 @@ fn host(place: &Place, folder: &str, what: &str, profile: &Path) -> Result<PathB
     }
     flags.push(format!("-Cprofile-{what}="));
     flags.push(profile);
-    let mut build = place.builder("build");
+    let mut build = place.build();
     build.env("CARGO_TARGET_DIR", &folder).env("CARGO_ENCODED_RUSTFLAGS", flags);
     if what == "generate" {
         // What is optimized when all is linked changes nothing of what is counted, and takes most of the time.

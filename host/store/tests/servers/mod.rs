@@ -72,8 +72,10 @@ impl Server {
     /// Holds it: nothing of it runs until it goes on.
     pub fn hold(&self) {
         let id = self.signal("STOP");
-        // Its threads stop a moment after the signal, each by itself.
+        // Its threads stop a moment after the signal, each by itself. One that has ended never does.
+        let begun = Instant::now();
         while !is_held(id) {
+            assert!(begun.elapsed() < PATIENCE, "{} does not stop: {}", self.program, self.log());
             std::thread::sleep(Duration::from_millis(1));
         }
     }
