@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Marks the file as ours: `ffst`.
 const APPLICATION_ID: i32 = 0x6666_7374;
@@ -19,6 +20,9 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// The pages that the log may hold before they are copied to the database: 16 MiB. Hot pages are copied once for many
 /// writes, and the two syncs that copying costs are rare.
 const CHECKPOINT_PAGES: i32 = 4096;
+
+/// Who is refused the log comes again after this.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// The file, and how to open it.
 pub(super) struct Place {
@@ -103,8 +107,7 @@ impl Place {
     }
 
     fn configure(&self, db: &Connection) -> rusqlite::Result<()> {
-        // A file system without shared memory keeps another mode, which is slower and as correct.
-        db.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        self.keep_a_log(db)?;
         let synchronous = match self.options.durability {
             Durability::ProcessCrash => "normal",
             Durability::PowerLoss => "full",
@@ -116,6 +119,24 @@ impl Place {
             db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
         }
         Ok(())
+    }
+
+    /// Turns the write-ahead log on. Of several who do so at once, SQLite refuses some right away instead of letting them
+    /// wait, since each may hold what another needs: they come again as long as they would have waited.
+    fn keep_a_log(&self, db: &Connection) -> rusqlite::Result<()> {
+        let begun = Instant::now();
+        loop {
+            // A file system without shared memory keeps another mode, which is slower and as correct.
+            match db.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())) {
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && begun.elapsed() < self.options.busy_timeout =>
+                {
+                    std::thread::sleep(AGAIN);
+                }
+                settled => return settled,
+            }
+        }
     }
 
     /// Creates the tables, unless they are there or another process creates them first.
