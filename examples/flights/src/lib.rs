@@ -46,7 +46,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn function(name: &str, input: &[u8]) -> Vec<u8> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("functions").join(name).with_extension("sh");
+        let program = Path::new("functions").join(name).with_extension("sh");
         let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap().stdout

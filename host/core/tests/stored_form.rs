@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/form-{FORM}/{name}"))
+    format!("tests/golden/form-{FORM}/{name}").into()
 }
 
 /// Compares with the golden file, byte for byte, and with its JSON twin that people can read.

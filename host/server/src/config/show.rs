@@ -85,22 +85,22 @@ pub(crate) fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
+    use std::path::Path;
 
     const BEGIN: &str = "<!-- keys: made of host/server/src/config/table.rs -->\n";
     const END: &str = "\n<!-- end of keys -->\n";
 
     #[test]
     fn docs_are_in_step_with_the_table() {
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"));
-        let text = std::fs::read_to_string(&path).unwrap();
+        let path = Path::new("../../docs/configuration.md");
+        let text = std::fs::read_to_string(path).unwrap();
         let (head, rest) = text.split_once(BEGIN).expect("the mark where the keys begin");
         let (found, tail) = rest.split_once(END).expect("the mark where they end");
         if found == markdown() {
             return;
         }
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, format!("{head}{BEGIN}{}{END}{tail}", markdown())).unwrap();
+            std::fs::write(path, format!("{head}{BEGIN}{}{END}{tail}", markdown())).unwrap();
             return;
         }
         panic!("docs/configuration.md differs from the table: UPDATE_DOCS=1 cargo test --workspace docs_are_in_step");
