@@ -196,6 +196,8 @@ fn debian(packages: &[&str]) -> Result<()> {
     program("apt-get", &["update", "--quiet"]).must("updating the package lists")?;
     let _off = ServicesOff::until_dropped()?;
     let mut apt = program("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends"]);
+    // Someone else may be installing, as machines do by themselves after they start.
+    apt.args(["-o", "DPkg::Lock::Timeout=300"]);
     apt.env("DEBIAN_FRONTEND", "noninteractive").args(packages).must("installing packages")
 }
 
