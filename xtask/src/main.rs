@@ -49,7 +49,7 @@ enum Task {
     },
     /// Renew the SDK in template/, which is a copy
     Template,
-    /// Build the host as it ships: compiled, made to run the benchmark's flows, and compiled again with what that told
+    /// Build the host as it ships: compiled and laid out with what it told when it ran the benchmark's flows (on Linux)
     Release,
     /// Measure: runs per second, latency, memory
     Bench {

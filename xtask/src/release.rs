@@ -1,5 +1,6 @@
-//! The host as it ships: compiled so that it counts where it goes, made to run the benchmark's flows, and compiled again
-//! with what was counted (profile-guided optimization). What that brings is measured in benches/README.md.
+//! The host as it ships. It is compiled so that it counts where it goes, made to run the benchmark's flows, and compiled again
+//! with what was counted (profile-guided optimization). What is linked then does the same once more, to be laid out so that what
+//! runs lies together, in the order in which it runs (LLVM's BOLT). What each brings is measured in benches/README.md.
 
 use crate::modules;
 use crate::place::Place;
@@ -10,40 +11,121 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Every flow of the benchmark with each of its stores, for a short while.
 const LESSON: [&str; 4] = ["--json", "--polite", "--seconds", "0.5"];
 
+/// What follows each other lies behind each other, functions as well as the blocks in them; what never ran lies elsewhere. Of
+/// functions that are the same, one is kept.
+const LAYOUT: [&str; 7] = [
+    "-reorder-blocks=ext-tsp",
+    "-reorder-functions=cdsort",
+    "-split-functions",
+    "-split-all-cold",
+    "-split-eh",
+    "-icf=safe",
+    "-use-gnu-stack",
+];
+
 /// Builds it: `<target>/trained/faas-flow`.
 pub fn build(place: &Place) -> Result<PathBuf> {
-    let merger = setup::for_release(place)?;
-    let flows = modules::build_for_bench(place)?;
-    let bench = build_bench(place)?;
-    let folder = place.target.join("trained");
-    let (counts, profiles) = (folder.join("counts"), folder.join("profiles"));
-    eprintln!("building a host that counts where it goes");
-    let counting = host(place, "counting", "generate", &counts)?;
-    // A name of its own for each profile: cargo would not see that a file of the same name has changed.
-    let made = fs::metadata(&counting).and_then(|about| about.modified()).context("cannot see what was built")?;
-    let profile = profiles.join(made.duration_since(UNIX_EPOCH)?.as_millis().to_string());
-    if !profile.exists() {
-        clear(&counts)?;
-        eprintln!("letting it run the benchmark's flows");
-        let mut lesson = Command::new(bench);
-        lesson.arg("--host").arg(&counting).arg("--modules").arg(flows).args(LESSON);
-        lesson.stdout(Stdio::null()).must("the lesson")?;
-        let merged = folder.join("merged");
-        let mut merge = Command::new(merger);
-        merge.args(["merge", "--output"]).arg(&merged).arg(&counts).must("merging what was counted")?;
-        clear(&profiles)?;
-        let kept = fs::create_dir_all(&profiles).and_then(|()| fs::rename(&merged, &profile));
-        kept.with_context(|| format!("cannot write {}", profile.display()))?;
-    }
+    let training = Training {
+        place,
+        tools: setup::for_release(place)?,
+        flows: modules::build_for_bench(place)?,
+        bench: build_bench(place)?,
+        folder: place.target.join("trained"),
+    };
+    let profile = training.profile()?;
     eprintln!("building the host");
-    let (built, program) = (host(place, "host", "use", &profile)?, folder.join("faas-flow"));
-    fs::copy(&built, &program).with_context(|| format!("cannot write {}", program.display()))?;
-    Ok(program)
+    // Nothing can be moved without knowing what refers to it.
+    let flags = format!("-Cprofile-use={}\x1f-Clink-arg=-Wl,--emit-relocs", profile.display());
+    let linked = training.compile("host", &flags, &[])?;
+    training.lay_out(&linked)
+}
+
+/// What a host learns with, and where.
+struct Training<'a> {
+    place: &'a Place,
+    tools: setup::ReleaseTools,
+    flows: PathBuf,
+    bench: PathBuf,
+    folder: PathBuf,
+}
+
+impl Training<'_> {
+    /// Makes a profile, unless that of the same host is there.
+    fn profile(&self) -> Result<PathBuf> {
+        eprintln!("building a host that counts where it goes");
+        let counts = self.folder.join("counts");
+        // What is optimized when all is linked changes nothing of what is counted, and takes most of the time.
+        let quick = [("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_DEBUG", "0")];
+        let counting = self.compile("counting", &format!("-Cprofile-generate={}", counts.display()), &quick)?;
+        // A name of its own for each: cargo would not see that a file of the same name has changed.
+        let profiles = self.folder.join("profiles");
+        let profile = profiles.join(modified(&counting)?.duration_since(UNIX_EPOCH)?.as_millis().to_string());
+        if !profile.exists() {
+            self.learn(&counting, &counts)?;
+            let merged = self.folder.join("merged");
+            let mut merge = Command::new(&self.tools.profdata);
+            merge.args(["merge", "--output"]).arg(&merged).arg(&counts).must("merging what was counted")?;
+            empty(&profiles)?;
+            rename(&merged, &profile)?;
+        }
+        Ok(profile)
+    }
+
+    /// Makes the program that ships of what was linked, unless it is there.
+    fn lay_out(&self, linked: &Path) -> Result<PathBuf> {
+        let program = self.folder.join("faas-flow");
+        if program.exists() && modified(&program)? > modified(linked)? {
+            return Ok(program);
+        }
+        eprintln!("making it count where it goes");
+        let (counts, instrumented) = (self.folder.join("counts"), self.folder.join("instrumented"));
+        let mut instrument = Command::new(self.tools.bolt);
+        instrument.arg(linked).args(["-instrument", "-instrumentation-file-append-pid"]);
+        instrument.arg(format!("-instrumentation-file={}", counts.join("host").display()));
+        instrument.arg("-o").arg(&instrumented).stdout(Stdio::null()).must("making the host count")?;
+        self.learn(&instrumented, &counts)?;
+        eprintln!("laying it out");
+        let (merged, laid_out) = (self.folder.join("merged"), self.folder.join("laid-out"));
+        let mut merge = Command::new(self.tools.fdata);
+        merge.args(["-q", "-o"]).arg(&merged).arg(&counts).must("merging what was counted")?;
+        let mut lay_out = Command::new(self.tools.bolt);
+        lay_out.arg(linked).arg("-data").arg(&merged).args(LAYOUT);
+        lay_out.arg("-o").arg(&laid_out).stdout(Stdio::null()).must("laying out the host")?;
+        rename(&laid_out, &program)?;
+        Ok(program)
+    }
+
+    /// Lets a host run the benchmark's flows, which leaves what it counted in a folder.
+    fn learn(&self, host: &Path, counts: &Path) -> Result<()> {
+        empty(counts)?;
+        eprintln!("letting it run the benchmark's flows");
+        let mut lesson = Command::new(&self.bench);
+        lesson.arg("--host").arg(host).arg("--modules").arg(&self.flows).args(LESSON);
+        lesson.stdout(Stdio::null()).must("the lesson")
+    }
+
+    /// Builds a host with more flags for all that it consists of, which is why it has a target folder of its own.
+    fn compile(&self, folder: &str, more: &str, settings: &[(&str, &str)]) -> Result<PathBuf> {
+        let folder = self.folder.join(folder);
+        let machine =
+            program("rustc", &["--print", "host-tuple"]).quiet().context("rustc does not tell its machine")?;
+        let mut flags = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+        if !flags.is_empty() {
+            flags.push("\x1f");
+        }
+        flags.push(more);
+        let mut build = self.place.build();
+        build.env("CARGO_TARGET_DIR", &folder).env("CARGO_ENCODED_RUSTFLAGS", flags).envs(settings.iter().copied());
+        // With a target named, the flags are not for what runs while building.
+        build.args(["--release", "--locked", "--package", "faas-flow-host", "--target", &machine]);
+        build.must("building the host")?;
+        Ok(folder.join(machine).join("release/faas-flow"))
+    }
 }
 
 /// Builds it without a profile, in a third of the time.
@@ -61,31 +143,16 @@ pub fn build_bench(place: &Place) -> Result<PathBuf> {
     Ok(place.target.join("release/faas-flow-bench"))
 }
 
-/// Builds a host that makes a profile or uses it. It has a target folder of its own, since all that it consists of does so.
-fn host(place: &Place, folder: &str, what: &str, profile: &Path) -> Result<PathBuf> {
-    let folder = place.target.join("trained").join(folder);
-    let machine = program("rustc", &["--print", "host-tuple"]).quiet().context("rustc does not tell its machine")?;
-    let mut flags = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    if !flags.is_empty() {
-        flags.push("\x1f");
-    }
-    flags.push(format!("-Cprofile-{what}="));
-    flags.push(profile);
-    let mut build = place.build();
-    build.env("CARGO_TARGET_DIR", &folder).env("CARGO_ENCODED_RUSTFLAGS", flags);
-    if what == "generate" {
-        // What is optimized when all is linked changes nothing of what is counted, and takes most of the time.
-        build.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_DEBUG", "0");
-    }
-    // With a target named, the flag is not for what runs while building.
-    build.args(["--release", "--locked", "--package", "faas-flow-host", "--target", &machine]);
-    build.must("building the host")?;
-    Ok(folder.join(machine).join("release/faas-flow"))
+fn modified(file: &Path) -> Result<SystemTime> {
+    let made = fs::metadata(file).and_then(|about| about.modified());
+    made.with_context(|| format!("cannot see when {} was made", file.display()))
 }
 
-fn clear(folder: &Path) -> Result<()> {
-    match folder.exists() {
-        true => fs::remove_dir_all(folder).with_context(|| format!("cannot clear {}", folder.display())),
-        false => Ok(()),
-    }
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    let emptied = if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) };
+    emptied.and_then(|()| fs::create_dir_all(folder)).with_context(|| format!("cannot empty {}", folder.display()))
 }
