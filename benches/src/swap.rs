@@ -22,11 +22,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const REPLICAS: usize = 3;
-/// Clients at a time, each on a replica.
-const CLIENTS: usize = 2;
-/// From one request of a client to its next: a tenth of what the machine can do. Who runs at its limit has nothing to compile
-/// with, and every request waits for others.
-const PACE: Duration = Duration::from_millis(2);
+/// Clients at a time, as many as measure throughput; each on one of the replicas.
+const CLIENTS: usize = 16;
+/// From one request of a client to its next: all of them begin at once, and together do a tenth of what the machine can. Who runs
+/// at its limit has nothing to compile with.
+const PACE: Duration = Duration::from_millis(16);
 /// From the end of a swap to the next.
 const PAUSE: Duration = Duration::from_millis(300);
 /// How often a replica is asked what it serves.
@@ -43,7 +43,7 @@ pub fn measure(options: &Options, echo: SocketAddr, time: Duration) -> Result<()
     let replicas = (0..REPLICAS).map(|_| replica(options, echo, flow, &redis.url())).collect::<Result<Vec<_>>>()?;
     let addresses: Vec<SocketAddr> = replicas.iter().map(|replica| replica.address).collect();
     let module = fs::read(options.modules.join(flow.module).with_extension("wasm"))?;
-    let clients = replicas.iter().take(CLIENTS).enumerate();
+    let clients = replicas.iter().cycle().take(CLIENTS).enumerate();
     let clients =
         clients.map(|(number, replica)| cell::client(replica, flow, SIZE, number)).collect::<Result<Vec<_>>>()?;
     let pace = Some(PACE);

@@ -8,10 +8,10 @@
 
 use crate::engine::compiling_engine;
 use crate::{GuestError, Limits};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError, SendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,17 +50,15 @@ impl Compiler {
 
     /// None if what is left over is too little.
     fn attempt(&self, component: &[u8], share: Share, until: Instant) -> Result<Option<Vec<u8>>, GuestError> {
-        let cannot = |reason: std::io::Error| GuestError::Engine {
+        let cannot = |reason: io::Error| GuestError::Engine {
             reason: format!("cannot start {} to compile the module: {reason}", self.program.display()),
         };
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(cannot)?;
-        let (process, began) = (child.id(), Instant::now());
-        if share == Share::Leftover {
-            wants_what_is_left(process);
-        }
+        let began = Instant::now();
+        let Some(mut child) = start(command, share).map_err(cannot)? else { return Ok(None) };
+        let process = child.id();
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (sender, code) = mpsc::channel();
         thread::scope(|scope| {
@@ -105,16 +103,33 @@ enum Share {
     Small,
 }
 
-/// Lets a process have what nobody else wants. Where the system has no such thing, it gives way as all compilers do.
-#[allow(unsafe_code)]
-fn wants_what_is_left(process: u32) {
-    #[cfg(target_os = "linux")]
-    if let Ok(process) = libc::pid_t::try_from(process) {
-        // SAFETY: both structs are plain numbers, and the pointer is to a value that outlives the call.
-        unsafe {
-            let none: libc::sched_param = std::mem::zeroed();
-            let _ = libc::sched_setscheduler(process, libc::SCHED_IDLE, &raw const none);
+/// Starts a process. One that is to have what is left over is started by a thread that has no more than that itself: a program's
+/// first milliseconds are as long as others. None if that thread did not get so far.
+fn start(mut command: Command, share: Share) -> io::Result<Option<Child>> {
+    if share == Share::Small {
+        return command.spawn().map(Some);
+    }
+    // Nothing waits in it: a process is taken over, or ended here.
+    let (sender, started) = mpsc::sync_channel(0);
+    let run = move || {
+        wants_what_is_left();
+        if let Err(SendError(Ok(mut late))) = sender.send(command.spawn()) {
+            let _ = end(&mut late, true);
         }
+    };
+    thread::Builder::new().name("starts-compiler".into()).spawn(run)?;
+    started.recv_timeout(TRIAL).map_or(Ok(None), |child| child.map(Some))
+}
+
+/// Lets this thread, and what it starts, have what nobody else wants. Where the system has no such thing, it gives way as all
+/// compilers do.
+#[allow(unsafe_code)]
+fn wants_what_is_left() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the struct is plain numbers, and the pointer is to a value that outlives the call.
+    unsafe {
+        let none: libc::sched_param = std::mem::zeroed();
+        let _ = libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none);
     }
 }
 
@@ -134,7 +149,7 @@ fn processor_time(process: u32) -> Option<Duration> {
 }
 
 /// Waits for the end, which is near; whether it was a good one.
-fn end(child: &mut Child, break_off: bool) -> std::io::Result<bool> {
+fn end(child: &mut Child, break_off: bool) -> io::Result<bool> {
     if break_off {
         child.kill()?;
     }
@@ -153,10 +168,10 @@ pub fn compile() -> Result<(), GuestError> {
     give_way();
     let failed = |reason: String| GuestError::CompileFailed { reason };
     let mut component = Vec::new();
-    std::io::stdin().read_to_end(&mut component).map_err(|error| failed(error.to_string()))?;
+    io::stdin().read_to_end(&mut component).map_err(|error| failed(error.to_string()))?;
     let engine = compiling_engine(&Limits::default())?;
     let code = engine.precompile_component(&component).map_err(|reason| failed(format!("{reason:#}")))?;
-    std::io::stdout().write_all(&code).map_err(|error| failed(error.to_string()))
+    io::stdout().write_all(&code).map_err(|error| failed(error.to_string()))
 }
 
 /// Whatever of it the system refuses, the rest helps.
