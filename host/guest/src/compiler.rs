@@ -103,8 +103,8 @@ enum Share {
     Small,
 }
 
-/// Starts a process. One that is to have what is left over is started by a thread that has no more than that itself: a program's
-/// first milliseconds are as long as others. None if that thread did not get so far.
+/// Starts a process. One that is to have what is left over is started by a thread that has no more than that itself: told later, it
+/// would take its first milliseconds from requests. None if that thread did not get so far.
 fn start(mut command: Command, share: Share) -> io::Result<Option<Child>> {
     if share == Share::Small {
         return command.spawn().map(Some);
@@ -204,6 +204,23 @@ mod tests {
         let script = format!("[ -e {mark} ] && exec /bin/cat; : > {mark}; exec /bin/sleep 600");
         let code = pretends(&script, Duration::from_secs(60)).run(b"module").unwrap();
         assert_eq!(code, b"module");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn it_has_what_is_left_over_from_its_first_instruction_on() {
+        let start = || {
+            let mut command = Command::new("/bin/cat");
+            command.arg("/proc/self/stat").stdout(Stdio::piped());
+            start(command, Share::Leftover).unwrap()
+        };
+        // Other tests may leave nothing over for a while.
+        let mut child = (0..60).find_map(|_| start()).expect("a process is started within a minute");
+        let stat = String::from_utf8(read(child.stdout.take())).unwrap();
+        assert!(end(&mut child, false).unwrap());
+        // Behind the name, in parentheses, the policy is the 39th.
+        let policy = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(38));
+        assert_eq!(policy, Some(libc::SCHED_IDLE.to_string().as_str()), "{stat}");
     }
 
     #[test]
