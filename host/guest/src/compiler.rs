@@ -6,8 +6,11 @@
 //! It takes what processor time nobody else wants, so that no request waits for it. Where there is too little of that, it
 //! is begun again with a small share of its own.
 
+mod share;
+
 use crate::engine::compiling_engine;
 use crate::{GuestError, Limits};
+use share::{give_way, processor_time, wants_what_is_left};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,10 +18,6 @@ use std::sync::mpsc::{self, RecvTimeoutError, SendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The memory that a compiler may map, in bytes.
-const MEMORY: u64 = 4 << 30;
-/// How much it gives way to others, once it has a share: 0 would not, 19 is the most.
-const NICE: i32 = 10;
 /// How long it may take what is left over, until that is found to be too little: less than a core's [`LEAST`]th part.
 const TRIAL: Duration = Duration::from_secs(1);
 const LEAST: u32 = 8;
@@ -121,33 +120,6 @@ fn start(mut command: Command, share: Share) -> io::Result<Option<Child>> {
     started.recv_timeout(TRIAL).map_or(Ok(None), |child| child.map(Some))
 }
 
-/// Lets this thread, and what it starts, have what nobody else wants. Where the system has no such thing, it gives way as all
-/// compilers do.
-#[allow(unsafe_code)]
-fn wants_what_is_left() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the struct is plain numbers, and the pointer is to a value that outlives the call.
-    unsafe {
-        let none: libc::sched_param = std::mem::zeroed();
-        let _ = libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none);
-    }
-}
-
-/// The processor time that a process has had, where the system tells.
-#[allow(unsafe_code)]
-fn processor_time(process: u32) -> Option<Duration> {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the pointers are to values that outlive the calls, and all their bits are numbers.
-    unsafe {
-        let (mut clock, mut time): (libc::clockid_t, libc::timespec) = (0, std::mem::zeroed());
-        let told = libc::clock_getcpuclockid(libc::pid_t::try_from(process).ok()?, &raw mut clock) == 0
-            && libc::clock_gettime(clock, &raw mut time) == 0;
-        told.then(|| Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default()))
-    }
-    #[cfg(not(target_os = "linux"))]
-    None
-}
-
 /// Waits for the end, which is near; whether it was a good one.
 fn end(child: &mut Child, break_off: bool) -> io::Result<bool> {
     if break_off {
@@ -172,20 +144,6 @@ pub fn compile() -> Result<(), GuestError> {
     let engine = compiling_engine(&Limits::default())?;
     let code = engine.precompile_component(&component).map_err(|reason| failed(format!("{reason:#}")))?;
     io::stdout().write_all(&code).map_err(|error| failed(error.to_string()))
-}
-
-/// Whatever of it the system refuses, the rest helps.
-#[allow(unsafe_code)]
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    #[cfg(unix)]
-    // SAFETY: both calls change limits of this process only, and the pointer is to a value that outlives its call.
-    unsafe {
-        let _ = libc::nice(NICE);
-        let limit = libc::rlimit { rlim_cur: MEMORY, rlim_max: MEMORY };
-        let _ = libc::setrlimit(libc::RLIMIT_AS, &raw const limit);
-    }
 }
 
 #[cfg(test)]
