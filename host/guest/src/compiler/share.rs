@@ -1,9 +1,10 @@
-//! What a compiler gets of the machine: processor time that nobody else wants, and memory that it is the first to give back.
+//! What a compiler gets of the machine: processor time that nobody else wants, and memory that it is the first to give
+//! back.
 //!
-//! Linux gives what nobody else wants to threads of the policy `SCHED_IDLE`, but not quite: they have a weight of 3, where 1024 is
-//! usual, so now and then it is their turn although others wait. Such a turn lasts until the next tick of the kernel's clock, up
-//! to 4 ms with the 250 Hz of many kernels (seen with Linux 6.18, in its trace of what runs when), which is longer than many a
-//! request takes. A compiler therefore ends its turns itself, after [`TURN`].
+//! Linux gives what nobody else wants to threads of the policy `SCHED_IDLE`, but not quite: they have a weight of 3, where
+//! 1024 is usual, so now and then it is their turn although others wait. Such a turn lasts until the next tick of the
+//! kernel's clock, up to 4 ms with the 250 Hz of many kernels (seen with Linux 6.18, in its trace of what runs when), which
+//! is longer than many a request takes. A compiler therefore ends its turns itself, after [`TURN`].
 
 use std::time::Duration;
 
@@ -73,8 +74,8 @@ fn end_turns() -> std::io::Result<()> {
     let done = |status: libc::c_int| if status == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
     let every = libc::timespec { tv_sec: 0, tv_nsec: TURN.subsec_nanos().into() };
     let every = libc::itimerspec { it_interval: every, it_value: every };
-    // SAFETY: the structs are plain numbers and pointers, which may be zero, the pointers are to values that outlive the calls, and the
-    // handler does nothing but call the kernel. What it interrupts goes on (`SA_RESTART`).
+    // SAFETY: the structs are plain numbers and pointers, which may be zero, the pointers are to values that outlive the
+    // calls, and the handler does nothing but call the kernel. What it interrupts goes on (`SA_RESTART`).
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         let handler: extern "C" fn(libc::c_int) = offer;
