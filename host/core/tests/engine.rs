@@ -97,14 +97,16 @@ fn chain() -> Plan {
 
 mod control {
     use super::*;
-    use faas_flow_core::run::{Effect, Outcome, Refusal, Report};
+    use faas_flow_core::run::{ClaimToken, Effect, Outcome, Refusal, Report};
     use faas_flow_core::{NodePath, Payload};
 
     fn claim(path: &str, until: u64) -> Event {
-        Event::Claim { path: NodePath::parse(path).unwrap(), owner: "me".into(), until }
+        let token = ClaimToken::new(1);
+        Event::Claim { path: NodePath::parse(path).unwrap(), owner: "me".into(), token, until }
     }
 
     fn done(path: &str, token: u32) -> Event {
+        let token = ClaimToken::new(token);
         let report = Report { outcome: Outcome::Done(Payload::empty()), input_size: 0, attempts: Vec::new() };
         Event::Complete { path: NodePath::parse(path).unwrap(), token, report }
     }
@@ -130,7 +132,9 @@ mod control {
         let plan = chain();
         let (mut state, _) = common::start(&plan);
         let other = |until| match claim("a", until) {
-            Event::Claim { path, until, .. } => Event::Claim { path, owner: "other".into(), until },
+            Event::Claim { path, until, .. } => {
+                Event::Claim { path, owner: "other".into(), token: ClaimToken::new(2), until }
+            }
             _ => unreachable!(),
         };
         state.step(&plan, &claim("a", 10), 2).unwrap();
@@ -144,11 +148,35 @@ mod control {
     }
 
     #[test]
+    fn of_two_claims_that_race_only_the_one_that_was_committed_may_report() {
+        let plan = chain();
+        let (mut winner, mut loser) = (common::start(&plan).0, common::start(&plan).0);
+        // Both replicas claim the node, each in its own copy of the same state.
+        let claimed = |token| Event::Claim {
+            path: NodePath::parse("a").unwrap(),
+            owner: "a replica".into(),
+            token: ClaimToken::new(token),
+            until: 100,
+        };
+        winner.step(&plan, &claimed(1), 2).unwrap();
+        loser.step(&plan, &claimed(2), 2).unwrap();
+        // The loser's commit conflicts, so it loads what the winner committed.
+        let scope = winner.scopes().next().unwrap().clone();
+        loser.load_scope(scope, 1);
+        assert_eq!(loser.step(&plan, &claimed(2), 3).unwrap_err(), Refusal::Leased);
+        assert_eq!(loser.step(&plan, &done("a", 2), 4).unwrap_err(), Refusal::Stale);
+        loser.step(&plan, &done("a", 1), 4).unwrap();
+    }
+
+    #[test]
     fn a_node_that_was_given_back_may_be_claimed_at_once() {
         let plan = chain();
         let (mut state, _) = common::start(&plan);
         state.step(&plan, &claim("a", 10), 2).unwrap();
-        let release = |token| Event::Release { path: NodePath::parse("a").unwrap(), token };
+        let release = |token| {
+            let token = ClaimToken::new(token);
+            Event::Release { path: NodePath::parse("a").unwrap(), token }
+        };
         assert_eq!(state.step(&plan, &release(2), 3).unwrap_err(), Refusal::Stale);
         state.step(&plan, &release(1), 3).unwrap();
         assert_eq!(state.claimable(3).len(), 1);

@@ -7,7 +7,7 @@ mod common;
 use common::simulation::{Faults, Simulation, Trace};
 use common::{Random, definition};
 use faas_flow_core::definition::{Branch, Branches, Carries, Dag, Edge, Node, NodeKind, Operations};
-use faas_flow_core::run::{Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Start};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Start};
 use faas_flow_core::{BranchKey, Code, Definition, Failure, NodePath, Payload, Plan, Status};
 use proptest::prelude::*;
 
@@ -106,6 +106,7 @@ fn diamond() -> Plan {
 struct Run {
     plan: Plan,
     state: RunState,
+    claims: u32,
 }
 
 impl Run {
@@ -113,21 +114,23 @@ impl Run {
         let plan = diamond();
         let start = Start { callback: Some("http://127.0.0.1/".to_owned()), ..common::the_start() };
         let (state, _) = RunState::start(&plan, start);
-        Self { plan, state }
+        Self { plan, state, claims: 0 }
     }
 
     fn step(&mut self, event: Event, now: u64) -> Result<Vec<Effect>, Refusal> {
         self.state.step(&self.plan, &event, now)
     }
 
-    fn claim(&mut self, node: &str) -> u32 {
-        let claim = Event::Claim { path: path(node), owner: "me".into(), until: 900 };
+    fn claim(&mut self, node: &str) -> ClaimToken {
+        self.claims += 1;
+        let token = ClaimToken::new(self.claims);
+        let claim = Event::Claim { path: path(node), owner: "me".into(), token, until: 900 };
         let effects = self.step(claim, 2).unwrap();
         let [Effect::Execute(work)] = &effects[..] else { panic!("{effects:?}") };
         work.token
     }
 
-    fn report(&mut self, node: &str, token: u32, outcome: Outcome) -> Result<Vec<Effect>, Refusal> {
+    fn report(&mut self, node: &str, token: ClaimToken, outcome: Outcome) -> Result<Vec<Effect>, Refusal> {
         let report = Report { outcome, input_size: 0, attempts: Vec::new() };
         self.step(Event::Complete { path: path(node), token, report }, 3)
     }
@@ -178,9 +181,10 @@ fn deadline_callback_and_handlers_begin_anew() {
     assert_eq!((now.status(), now.phase, now.deadline), (Status::Running, Phase::Flow, Some(1_500)));
     assert_eq!((&now.verdict, &now.failure, &now.result, now.ended), (&None, &None, &None, None));
     assert_eq!(run.state.callback_due(), None);
+    let first = run.state.run().hooks[0].token;
     run.fail("a");
     assert_eq!(run.state.callback_due(), Some(3));
-    assert_eq!(run.state.run().hooks[0].token, 2, "a report of the first end's handler is out of date");
+    assert_ne!(run.state.run().hooks[0].token, first, "a report of the first end's handler is out of date");
 }
 
 #[test]

@@ -207,6 +207,11 @@ impl Cluster {
         self.common.steps.told(run.as_str())
     }
 
+    /// How often each idempotency key was called, see [`Steps::calls`].
+    pub fn calls(&self) -> std::collections::HashMap<String, usize> {
+        self.common.steps.calls()
+    }
+
     /// Somebody may run this run again.
     pub fn may_run_again(&self, run: &RunId) {
         self.common.ledger.may_run_again(run);

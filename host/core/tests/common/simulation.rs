@@ -3,7 +3,7 @@
 use super::store::{Conflict, Data, Store};
 use super::{Random, work};
 use faas_flow_core::run::{
-    Attempt, DATA, Doc, Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Suspended, Task, Work,
+    Attempt, ClaimToken, DATA, Doc, Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Suspended, Task, Work,
 };
 use faas_flow_core::{Code, Failure, Millis, NodePath, Payload, Plan, Status};
 use std::collections::BTreeMap;
@@ -162,7 +162,9 @@ impl<'a> Simulation<'a> {
         if self.replicas[replica].works.iter().any(|work| work.path == path) {
             return; // It executes the node already.
         }
-        let event = Event::Claim { path, owner: format!("replica {replica}").into(), until: self.now + LEASE };
+        let token = ClaimToken::new(self.random.below(u32::MAX as usize) as u32);
+        let owner = format!("replica {replica}").into();
+        let event = Event::Claim { path, owner, token, until: self.now + LEASE };
         for effect in self.apply(replica, event, None).unwrap_or_default() {
             let Effect::Execute(work) = effect else { continue };
             self.comes_after_its_predecessors(&work);
@@ -228,7 +230,7 @@ impl<'a> Simulation<'a> {
             );
         }
         let store = &self.store;
-        match work::outcome(work, &|payload| store.text(payload), &|epoch| store.set(&work.path, epoch)) {
+        match work::outcome(work, &|payload| store.text(payload), &|began_by| store.set(&work.path, began_by)) {
             Outcome::Done(Payload::Inline(bytes)) if bytes.len() > INLINE => {
                 let doc = format!("{DATA}{}/{}/0", work.path, work.token);
                 let kept = Payload::Kept { doc: doc.clone(), size: bytes.len() as u64 };
@@ -251,9 +253,9 @@ impl<'a> Simulation<'a> {
             self.now = self.now.max(state.next_wake().unwrap_or(0));
         }
         self.hints.extend(state.claimable(self.now));
-        for (path, epoch, total) in state.branching() {
-            if self.store.arrived(&path, epoch) == total as usize {
-                self.apply(replica, Event::Joined { path, epoch }, None);
+        for (path, began_by, total) in state.branching() {
+            if self.store.arrived(&path, began_by) == total as usize {
+                self.apply(replica, Event::Joined { path, began_by }, None);
             }
         }
     }
@@ -302,8 +304,8 @@ impl<'a> Simulation<'a> {
             }
             self.replicas[replica].state = Some(state);
             self.dispatch(effects.clone());
-            for (path, epoch) in full {
-                self.apply(replica, Event::Joined { path, epoch }, None);
+            for (path, began_by) in full {
+                self.apply(replica, Event::Joined { path, began_by }, None);
             }
             return Some(effects);
         }

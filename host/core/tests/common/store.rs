@@ -1,6 +1,6 @@
 //! A store in memory, with the promises that the engine relies on: commits are atomic and compare versions.
 
-use faas_flow_core::run::{DATA, Doc, Effect, Progress, Run, RunState, Scope, decode, encode, set_of};
+use faas_flow_core::run::{ClaimToken, DATA, Doc, Effect, Progress, Run, RunState, Scope, decode, encode, set_of};
 use faas_flow_core::{NodePath, Payload, ScopePath};
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ impl Store {
         state: &mut RunState,
         data: Option<&Data>,
         effects: &[Effect],
-    ) -> Result<Vec<(NodePath, u32)>, Conflict> {
+    ) -> Result<Vec<(NodePath, ClaimToken)>, Conflict> {
         let mut puts = vec![];
         state.write_changed(|doc, version, bytes| puts.push((doc.clone(), version, bytes)));
         let stored = |name: &str| self.documents.get(name).map_or(0, |(version, _)| *version);
@@ -86,12 +86,12 @@ impl Store {
         }
         let mut full = Vec::new();
         for effect in effects {
-            let Effect::Arrive { node, epoch, key, index, payload, total } = effect else { continue };
-            let set = self.sets.entry(set_of(node, *epoch)).or_default();
+            let Effect::Arrive { node, began_by, key, index, payload, total } = effect else { continue };
+            let set = self.sets.entry(set_of(node, *began_by)).or_default();
             let old = set.insert(key.to_string(), (*index, payload.clone()));
             assert!(old.is_none(), "{node}[{key}] came twice");
             if set.len() == *total as usize {
-                full.push((node.clone(), *epoch));
+                full.push((node.clone(), *began_by));
             }
         }
         Ok(full)
@@ -105,13 +105,13 @@ impl Store {
     }
 
     /// How many have arrived in a set.
-    pub fn arrived(&self, node: &NodePath, epoch: u32) -> usize {
-        self.sets.get(&set_of(node, epoch)).map_or(0, BTreeMap::len)
+    pub fn arrived(&self, node: &NodePath, began_by: ClaimToken) -> usize {
+        self.sets.get(&set_of(node, began_by)).map_or(0, BTreeMap::len)
     }
 
     /// What has arrived in a set, in the order of the branches.
-    pub fn set(&self, node: &NodePath, epoch: u32) -> Vec<String> {
-        let set = &self.sets[&set_of(node, epoch)];
+    pub fn set(&self, node: &NodePath, began_by: ClaimToken) -> Vec<String> {
+        let set = &self.sets[&set_of(node, began_by)];
         let mut all: Vec<_> = set.iter().map(|(key, (i, data))| (*i, format!("{key}={}", self.text(data)))).collect();
         all.sort();
         all.into_iter().map(|(_, value)| value).collect()

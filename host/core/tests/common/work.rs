@@ -1,11 +1,11 @@
 //! Executes work symbolically: a node's output tells how it came about, and does not depend on the order of events.
 
 use super::payload;
-use faas_flow_core::run::{Input, Outcome, Task, Work};
+use faas_flow_core::run::{ClaimToken, Input, Outcome, Task, Work};
 use faas_flow_core::{BranchKey, Payload};
 
 /// What comes of a node's work. `text` fetches a payload, `set` the results that arrived for a merge, in order.
-pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(u32) -> Vec<String>) -> Outcome {
+pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(ClaimToken) -> Vec<String>) -> Outcome {
     let input = |input: &Input| match &input.forwarder {
         Some(handler) => format!("{handler}({})", text(&input.payload)),
         None => text(&input.payload),
@@ -34,10 +34,10 @@ pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(u32)
             });
             Outcome::Branched(items.collect())
         }
-        Task::Merge { handler, only, epoch } => {
+        Task::Merge { handler, only, began_by } => {
             let results = match only {
                 Some((key, payload)) => vec![format!("{key}={}", text(payload))],
-                None => set(*epoch),
+                None => set(*began_by),
             };
             Outcome::Done(payload(&format!("{handler}({})", results.join(","))))
         }

@@ -2,7 +2,7 @@
 
 use super::live::{Inner, Live};
 use bytes::Bytes;
-use faas_flow_core::run::{Doc, RunState, encode, set_of};
+use faas_flow_core::run::{ClaimToken, Doc, RunState, encode, set_of};
 use faas_flow_core::{BranchKey, Failure, NodePath, Payload, ScopePath, Status};
 use faas_flow_store::{Arrival, Change, Check, CommitError, Committed, Expect, Put, RunEntry};
 use std::sync::atomic::Ordering;
@@ -15,17 +15,24 @@ const CHUNK_BYTES: usize = 768 << 10;
 pub(super) struct Arriving {
     pub(super) node: NodePath,
     pub(super) branch: ScopePath,
-    pub(super) epoch: u32,
+    pub(super) began_by: ClaimToken,
     pub(super) total: u32,
     pub(super) member: Arrival,
 }
 
 impl Arriving {
-    pub(super) fn new(node: NodePath, epoch: u32, key: &BranchKey, index: u32, payload: &Payload, total: u32) -> Self {
+    pub(super) fn new(
+        node: NodePath,
+        began_by: ClaimToken,
+        key: &BranchKey,
+        index: u32,
+        payload: &Payload,
+        total: u32,
+    ) -> Self {
         let branch = node.scope.branch(&node.node, Some(key));
         let bytes = encode(&(index, payload)).into();
-        let member = Arrival { set: set_of(&node, epoch), member: key.to_string(), bytes };
-        Self { node, branch, epoch, total, member }
+        let member = Arrival { set: set_of(&node, began_by), member: key.to_string(), bytes };
+        Self { node, branch, began_by, total, member }
     }
 }
 

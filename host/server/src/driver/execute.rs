@@ -5,7 +5,7 @@ use super::live::{Live, node};
 use super::step::{Documents, backoff, may_pass};
 use bytes::Bytes;
 use faas_flow_core::definition::{Backoff, Operation};
-use faas_flow_core::run::{Attempt, CONTEXT, Outcome, Report, Suspended, Task, Work, set_of};
+use faas_flow_core::run::{Attempt, CONTEXT, ClaimToken, Outcome, Report, Suspended, Task, Work, set_of};
 use faas_flow_core::{BranchKey, Code, Failure, NodePath, Payload, Status};
 use faas_flow_guest::{CallContext, Instance};
 use faas_flow_store::Arrival;
@@ -235,10 +235,10 @@ impl Try<'_> {
                 self.instance().await?.finally(handler.as_str(), outcome).await?;
                 Ok(Outcome::Done(Payload::empty()))
             }
-            Task::Merge { handler, only, epoch } => {
+            Task::Merge { handler, only, began_by } => {
                 let results = match only {
                     Some((key, payload)) => vec![(key.clone(), live.fetch(payload).await?)],
-                    None => self.arrived(*epoch).await?,
+                    None => self.arrived(*began_by).await?,
                 };
                 let merged = self.instance().await?.aggregate(handler.as_str(), results).await?;
                 Ok(Outcome::Done(self.keep("", merged).await?))
@@ -330,8 +330,8 @@ impl Try<'_> {
         }
     }
 
-    async fn arrived(&self, epoch: u32) -> Result<Vec<(String, Bytes)>, Failure> {
-        let (live, set) = (self.live, set_of(&self.work.path, epoch));
+    async fn arrived(&self, began_by: ClaimToken) -> Result<Vec<(String, Bytes)>, Failure> {
+        let (live, set) = (self.live, set_of(&self.work.path, began_by));
         let arrived = |member: &Arrival| (member.member.clone(), member.bytes.clone());
         let inner = live.lock().await;
         let total = node(&inner.state, &self.work.path).and_then(|node| Some(node.branches.as_ref()?.total as usize));

@@ -12,7 +12,7 @@ use crate::counters::{Executed, Lease};
 use crate::traces::TraceContext;
 use crate::{Error, Flow, Progress, Step};
 use bytes::Bytes;
-use faas_flow_core::run::{Effect, Event, NodeState, Outcome, Refusal, Report, Request, RunState, Task, Work};
+use faas_flow_core::run::{ClaimToken, Effect, Event, NodeState, Outcome, Refusal, Report, Request, RunState, Task, Work};
 use faas_flow_core::{Code, Failure, NodePath, Plan, RunId};
 use faas_flow_guest::Instance;
 use faas_flow_store::CommitError;
@@ -79,7 +79,7 @@ pub(super) struct Inner {
 /// A claim of this replica.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
-    pub(super) token: u32,
+    pub(super) token: ClaimToken,
     /// Nothing but the flow's own code takes part.
     pub(super) own: bool,
 }
@@ -234,10 +234,12 @@ impl Live {
         }
         let mut works = Vec::new();
         let now = self.host.now();
-        let claim = Event::Claim { path: path.clone(), owner: self.host.owner.clone(), until: now + self.lease() };
+        let claim = Event::Claim { path: path.clone(), owner: self.host.owner.clone(), token: new_token(), until: now + self.lease() };
         let refused = self.apply(&mut inner, claim, Vec::new(), &mut works).await?;
+        // Another replica may have been faster: then the claim was applied here, and its commit was not.
+        let lost = refused.is_none() && !inner.running.contains_key(path);
         drop(inner);
-        if let Some(refusal) = refused {
+        if let Some(refusal) = refused.or(lost.then_some(Refusal::Leased)) {
             self.spawn(works);
             self.settle().await;
             return Ok(Claimed::Refused(refusal));
@@ -366,6 +368,11 @@ impl Inner {
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_empty() && self.queue.is_empty() && self.unsaved.is_empty()
     }
+}
+
+/// A token that no other claim has.
+pub(super) fn new_token() -> ClaimToken {
+    ClaimToken::new(fastrand::u32(..))
 }
 
 pub(super) fn node<'a>(state: &'a RunState, path: &NodePath) -> Option<&'a NodeState> {

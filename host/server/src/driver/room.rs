@@ -1,6 +1,6 @@
 //! Where what is ready is executed: here while there is room, elsewhere beyond.
 
-use super::live::{Inner, Live};
+use super::live::{Inner, Live, new_token};
 use super::queue;
 use faas_flow_core::Millis;
 use faas_flow_core::run::{Event, Work};
@@ -28,7 +28,7 @@ impl Live {
             if !room {
                 return inner.queue.put_back(waiting);
             }
-            let claim = Event::Claim { path: waiting.path, owner: self.host.owner.clone(), until };
+            let claim = Event::Claim { path: waiting.path, owner: self.host.owner.clone(), token: new_token(), until };
             // A refusal means that somebody else has it, or that the run is paused: nothing is lost.
             let _ = self.advance(inner, claim, now, works);
         }

@@ -252,8 +252,8 @@ impl Live {
                     inner.running.insert(work.path.clone(), Running { token: work.token, own: is_own(&work.task) });
                     works.push(work);
                 }
-                Effect::Arrive { node, epoch, key, index, payload, total } => {
-                    let arriving = Arriving::new(node, epoch, &key, index, &payload, total);
+                Effect::Arrive { node, began_by, key, index, payload, total } => {
+                    let arriving = Arriving::new(node, began_by, &key, index, &payload, total);
                     inner.queue.branch_ended(&self.plan, &arriving.node, &arriving.branch);
                     // Of branches that are not stored themselves, all arrive here.
                     let counts = !inner.state.is_stored(&arriving.branch);
@@ -261,7 +261,7 @@ impl Live {
                     inner.unsaved.arrivals.push(arriving);
                     if counts && inner.unsaved.arrived(&set).count() == total as usize {
                         inner.queue.joined(&node);
-                        inner.joined.push_back(Event::Joined { path: node, epoch });
+                        inner.joined.push_back(Event::Joined { path: node, began_by });
                     }
                 }
                 Effect::Cancel => {
@@ -323,12 +323,12 @@ impl Live {
                 Ok(arrived) => {
                     let mut unsaved = std::mem::take(&mut inner.unsaved);
                     for (arrival, arrived) in std::mem::take(&mut unsaved.arrivals).into_iter().zip(arrived) {
-                        let Arriving { node, epoch, .. } = &arrival;
-                        let tells = |event: &Event| matches!(event, Event::Joined { path, epoch: of } if path == node && of == epoch);
+                        let Arriving { node, began_by, .. } = &arrival;
+                        let tells = |event: &Event| matches!(event, Event::Joined { path, began_by: of } if path == node && of == began_by);
                         let mut known = unsaved.events.iter().map(|(event, _)| event).chain(&inner.joined);
                         if arrived == u64::from(arrival.total) && !known.any(tells) {
                             inner.queue.joined(&arrival.node);
-                            inner.joined.push_back(Event::Joined { path: arrival.node, epoch: arrival.epoch });
+                            inner.joined.push_back(Event::Joined { path: arrival.node, began_by: arrival.began_by });
                         }
                     }
                     // A run that paused itself has no more to say to those who wait either.
@@ -378,6 +378,8 @@ impl Live {
         let (unsaved, before) = (std::mem::take(&mut inner.unsaved), inner.running.clone());
         let (mut again, mut refused) = (Vec::new(), Vec::new());
         inner.unsaved.pressing = true;
+        // Claimed again below, unless another replica was faster.
+        inner.callback = None;
         for (event, documents) in unsaved.events {
             if let Event::Complete { path, .. } = &event {
                 inner.running.remove(path);
@@ -411,10 +413,10 @@ impl Live {
     async fn look_for_joins(&self, inner: &mut Inner, ended: Vec<NodePath>) -> Result<(), Error> {
         for path in ended {
             let Some(scope) = inner.state.scope(&path.scope).filter(|scope| scope.siblings > 1) else { continue };
-            let (epoch, total) = (scope.epoch, u64::from(scope.siblings));
+            let (began_by, total) = (scope.began_by, u64::from(scope.siblings));
             let Some((node, _)) = path.scope.parent() else { continue };
-            if self.host.state.arrived(&self.id, &set_of(&node, epoch)).await? == total {
-                inner.joined.push_back(Event::Joined { path: node, epoch });
+            if self.host.state.arrived(&self.id, &set_of(&node, began_by)).await? == total {
+                inner.joined.push_back(Event::Joined { path: node, began_by });
             }
         }
         Ok(())
