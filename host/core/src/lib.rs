@@ -11,6 +11,8 @@ mod plan;
 mod retry;
 pub mod run;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod validate;
 
 pub use code::Code;

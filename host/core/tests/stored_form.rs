@@ -4,10 +4,8 @@
 //! older form are never written again.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
-use common::{Random, definition, payload};
 use faas_flow_core::run::*;
+use faas_flow_core::testing::{Random, definition, payload};
 use faas_flow_core::*;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
-use common::{payload, start};
 use faas_flow_core::definition::{Branch, Branches, Dag, Node, NodeKind, Operations};
 use faas_flow_core::run::{
     ClaimToken, Doc, Effect, Event, Outcome, Progress, Refusal, Report, Run, RunState, RunView, Start, Suspended, Work,
 };
+use faas_flow_core::testing::{payload, the_start};
 use faas_flow_core::{BranchKey, Code, Definition, Failure, NodePath, Payload, Plan, ScopePath, Status};
 
 fn path(text: &str) -> NodePath {
@@ -58,7 +56,7 @@ fn wait() -> Suspended {
 #[test]
 fn a_suspended_node_is_claimed_when_its_wait_is_over_and_goes_on_where_it_was() {
     let plan = single(false);
-    let (mut state, _) = start(&plan);
+    let (mut state, _) = RunState::start(&plan, the_start());
     assert_eq!(work(&state.step(&plan, &claim("a", 100), 2).unwrap()).suspended, None);
     assert!(state.step(&plan, &report("a", 100, Outcome::Suspended(wait())), 3).unwrap().is_empty());
     assert_eq!((state.next_wake(), state.claimable(999)), (Some(1_000), vec![]));
@@ -76,7 +74,7 @@ fn a_suspended_node_is_claimed_when_its_wait_is_over_and_goes_on_where_it_was() 
 #[test]
 fn a_paused_run_is_not_woken() {
     let plan = single(false);
-    let (mut state, _) = start(&plan);
+    let (mut state, _) = RunState::start(&plan, the_start());
     state.step(&plan, &claim("a", 100), 2).unwrap();
     state.step(&plan, &Event::Pause, 3).unwrap();
     state.step(&plan, &report("a", 100, Outcome::Suspended(wait())), 3).unwrap();
@@ -90,7 +88,7 @@ fn a_paused_run_is_not_woken() {
 #[test]
 fn a_handler_of_the_run_may_wait_too() {
     let plan = single(true);
-    let (mut state, _) = start(&plan);
+    let (mut state, _) = RunState::start(&plan, the_start());
     state.step(&plan, &claim("a", 100), 2).unwrap();
     state.step(&plan, &report("a", 100, Outcome::Done(Payload::empty())), 3).unwrap();
     state.step(&plan, &claim("(finally)", 100), 4).unwrap();
@@ -106,7 +104,7 @@ mod callbacks {
 
     fn ended() -> (Plan, RunState) {
         let plan = single(false);
-        let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..common::the_start() };
+        let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..the_start() };
         let (mut state, _) = RunState::start(&plan, start);
         assert_eq!(state.callback_due(), None);
         assert_eq!(state.step(&plan, &Event::CallBack { until: 9 }, 2).unwrap_err(), Refusal::Stale);
@@ -154,7 +152,7 @@ mod partial_hands {
 
     /// `nested` with two branches begun, and its documents.
     fn begun(plan: &Plan) -> RunState {
-        let (mut state, _) = start(plan);
+        let (mut state, _) = RunState::start(plan, the_start());
         state.step(plan, &claim("F", 100), 2).unwrap();
         let keys = ["x", "y"].map(|key| (Some(BranchKey::new(key).unwrap()), Payload::empty()));
         state.step(plan, &report("F", 100, Outcome::Branched(keys.to_vec())), 3).unwrap();
@@ -198,7 +196,7 @@ mod partial_hands {
     fn branches_of_a_lost_claim_are_not_part_of_the_run() {
         let plan = nested();
         let lost = begun(&plan);
-        let (mut state, _) = start(&plan);
+        let (mut state, _) = RunState::start(&plan, the_start());
         state.step(&plan, &claim("F", 10), 2).unwrap();
         state.step(&plan, &claim("F", 200), 10).unwrap();
         for path in ["F[x]", "F[y]", "F[x]/S"] {
@@ -220,7 +218,7 @@ mod partial_hands {
     #[test]
     fn a_reload_replaces_what_was_changed() {
         let plan = single(false);
-        let (mut state, _) = start(&plan);
+        let (mut state, _) = RunState::start(&plan, the_start());
         state.reload_run(Run { paused: true, ..state.run().clone() }, 5);
         assert_eq!((state.run_version(), state.run().status()), (5, Status::Paused));
         assert!(state.changed().iter().eq([&Doc::Scope(ScopePath::root())]));

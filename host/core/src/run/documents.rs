@@ -133,7 +133,14 @@ pub struct Scope {
 
 impl Scope {
     /// A scope whose start is ready.
-    pub fn new(dag: &PlanDag, path: ScopePath, input: Payload, place: (u32, u32), began_by: ClaimToken, now: Millis) -> Self {
+    pub fn new(
+        dag: &PlanDag,
+        path: ScopePath,
+        input: Payload,
+        place: (u32, u32),
+        began_by: ClaimToken,
+        now: Millis,
+    ) -> Self {
         let mut nodes: Vec<_> = dag.nodes.iter().map(|node| NodeState::new(node.id.clone())).collect();
         if let Some(start) = nodes.get_mut(dag.start) {
             start.progress = Progress::Ready;

@@ -1,17 +1,15 @@
-//! What the engine is tested with: random definitions here, symbolic work and a simulation beside.
-#![allow(dead_code, reason = "each test uses its part")]
+//! What the engine and what drives it are tested with: random definitions, the same for the same seed.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "for tests only")]
 
-use faas_flow_core::definition::*;
-use faas_flow_core::run::{Effect, Request, RunState, Start};
-use faas_flow_core::*;
-
-pub mod simulation;
-pub mod store;
-pub mod work;
+use crate::definition::*;
+use crate::run::{Request, Start};
+use crate::*;
 
 /// A xorshift, so that an order is repeated by its seed.
 pub struct Random(pub u64);
+
 impl Random {
+    /// A number below `n`; 0 if that is 0.
     pub fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -20,10 +18,7 @@ impl Random {
     }
 }
 
-pub fn start(plan: &Plan) -> (RunState, Vec<Effect>) {
-    RunState::start(plan, the_start())
-}
-
+/// What a run of the tests begins with.
 pub fn the_start() -> Start {
     Start {
         id: RunId::new("run").unwrap(),
@@ -37,6 +32,7 @@ pub fn the_start() -> Start {
     }
 }
 
+/// A payload that stands inside the state.
 pub fn payload(text: &str) -> Payload {
     Payload::Inline(text.to_owned().into())
 }
@@ -110,5 +106,29 @@ fn branches(random: &mut Random, depth: usize, keys: &[&str]) -> Branches {
         aggregator: (random.below(3) > 0).then(|| "a".to_owned()),
         carries_nothing: random.below(4) == 0,
         max_parallel: None,
+    }
+}
+
+/// The same definition, in which some of the operations call functions.
+pub fn with_calls(mut definition: Definition, random: &mut Random) -> Definition {
+    put_calls(&mut definition.dag, random);
+    definition
+}
+
+fn put_calls(dag: &mut Dag, random: &mut Random) {
+    for node in &mut dag.nodes {
+        match &mut node.kind {
+            NodeKind::Operations(operations) => {
+                for operation in &mut operations.list {
+                    if random.below(2) == 0 {
+                        *operation = Operation::Apply(Call { target: "f".to_owned(), ..Call::default() });
+                    }
+                }
+            }
+            NodeKind::SubDag(dag) => put_calls(dag, random),
+            NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
+                branches.dags.iter_mut().for_each(|branch| put_calls(&mut branch.dag, random));
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Executes work symbolically: a node's output tells how it came about, and does not depend on the order of events.
 
-use super::payload;
 use faas_flow_core::run::{ClaimToken, Input, Outcome, Task, Work};
+use faas_flow_core::testing::payload;
 use faas_flow_core::{BranchKey, Payload};
 
 /// What comes of a node's work. `text` fetches a payload, `set` the results that arrived for a merge, in order.
