@@ -1,11 +1,11 @@
 //! What the keeper of a run does for it now and then, and what happens when a replica takes a run up or gives it back.
 
 use super::live::{Inner, Live, node};
-use super::load::{load, refresh};
 use super::queue;
 use super::step::may_pass;
 use crate::Error;
 use crate::counters::Lease;
+use crate::versions::runs::{load, refresh};
 use faas_flow_core::run::{Doc, Event, NodeState, Phase, Progress, Scope, Work, set_of};
 use faas_flow_core::{NodePath, ScopePath};
 use std::sync::Arc;
