@@ -4,7 +4,6 @@
 //! node's output and claims what became ready, so a chain costs one store round trip per node at most; nodes that only run
 //! the flow's own code share one ([`step`]).
 
-mod clock;
 mod commit;
 mod context;
 mod control;
@@ -18,7 +17,6 @@ mod instances;
 mod keeper;
 mod later;
 mod live;
-mod load;
 mod operation;
 mod queue;
 mod room;
@@ -27,12 +25,9 @@ mod submit;
 mod sweep;
 mod trace;
 
-pub use clock::Clock;
 pub use control::Forwarded;
 pub use ended::Ended;
 pub use events::Events;
 pub use host::{Host, Parts};
-pub use load::read_run;
-pub(crate) use load::read_run_with_definition;
 pub(crate) use step::may_pass;
 pub use submit::{Submission, Submitted, Waits};

@@ -111,7 +111,9 @@ impl Common {
             Some(Arc::new(GatewayEvents::new(network, gateway, Some(self.keys.clone()), self.clock.clone())));
         parts.modules = self.versions.as_ref().map(|versions| versions.loader());
         let host = Host::new(parts);
-        self.flows.iter().for_each(|flow| host.deploy(flow.clone()));
+        for flow in &self.flows {
+            host.versions().deploy(flow.clone());
+        }
         if let Some(versions) = self.versions.clone() {
             tokio::spawn(versions.bring(host.clone()));
         }

@@ -3,6 +3,7 @@
 use super::common::{self, ModuleKeys};
 use crate::Error;
 use crate::config::Options;
+use crate::versions;
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ impl Check {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let loaded = common::load(&common::guests_of(self.guest)?, &self.flow).await;
         let flow = match loaded {
-            Err(Error::Definition(problems)) if self.json => {
+            Err(Error::Versions(versions::Error::InvalidDefinition(problems))) if self.json => {
                 common::print_json(&json!({ "valid": false, "problems": problems }))?;
                 return Ok(ExitCode::FAILURE);
             }
@@ -34,8 +35,10 @@ impl Check {
             }
             other => other?,
         };
-        let warnings =
-            faas_flow_core::Plan::new((*flow.definition).clone()).map_err(Error::Definition)?.warnings().to_vec();
+        let warnings = faas_flow_core::Plan::new((*flow.definition).clone())
+            .map_err(versions::Error::InvalidDefinition)?
+            .warnings()
+            .to_vec();
         let (module, handlers) = (&flow.module, &flow.definition.handlers);
         if self.json {
             common::print_json(&json!({

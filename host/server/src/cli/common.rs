@@ -3,10 +3,9 @@
 use super::cache;
 use crate::config::{self, Defaults, Group, Options, Takes, Values};
 use crate::events::Keys;
-use crate::flows::{Brought, load_module, name_of, read_module};
-use crate::modules::Loader;
-use crate::signature::Trusted;
-use crate::{Answers, Error, Flow, Function, Functions, Host, Http, Network, Parts, Settings, Traces, load_flow};
+use crate::versions::signature::Trusted;
+use crate::versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
+use crate::{Answers, Error, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
 use faas_flow_core::{Code, FlowName, Millis};
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_store::{open_data, open_state};
@@ -60,7 +59,7 @@ pub(super) fn trusted(values: &Values) -> Result<Trusted, Error> {
         // A name is that of a secret, unless a file here has it.
         if !key.exists() && secret.exists() { secret } else { key }
     });
-    Trusted::read(&files.collect::<Vec<_>>())
+    Ok(Trusted::read(&files.collect::<Vec<_>>())?)
 }
 
 /// A host of this machine, without flows.
@@ -89,36 +88,36 @@ pub(super) async fn local_host(
     values: &Values,
     flows: &[PathBuf],
     keys: Option<Keys>,
-) -> Result<(Arc<Host>, Vec<(Flow, Brought)>), Error> {
+) -> Result<(Arc<Host>, Vec<(Flow, Artifact)>), Error> {
     let (guests, trusted) = (guests(values)?, trusted(values)?);
     let host = empty_host(values, keys, Loader::new(guests.clone(), trusted.clone())).await?;
     let mut loaded = Vec::new();
     for path in flows {
         let (name, file) = named(path)?;
-        let (flow, brought) = load_brought(&guests, &trusted, &file, name).await?;
-        if host.flow(&flow.name).is_some() {
+        let (flow, artifact) = load_brought(&guests, &trusted, &file, name).await?;
+        if host.versions().active(&flow.name).is_some() {
             let message = format!("two flows have the name {}: give one another with NAME=FILE", flow.name);
             return Err(Error::new(Code::DUPLICATE_FLOW, message));
         }
-        host.deploy(flow.clone());
-        loaded.push((flow, brought));
+        host.versions().deploy(flow.clone());
+        loaded.push((flow, artifact));
     }
     Ok((host, loaded))
 }
 
 /// Puts the modules that the host came with into its module store, and follows what is in service from here on.
-pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Brought)>) -> Result<(), Error> {
-    for (flow, brought) in loaded {
+pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Artifact)>) -> Result<(), Error> {
+    for (flow, artifact) in loaded {
         let (name, digest) = (flow.name.clone(), flow.module.digest().clone());
-        if !host.bring(flow, brought).await? {
-            let serves = host.flow(&name).map(|flow| flow.module.digest().short().to_owned()).unwrap_or_default();
+        if host.versions().register_image(flow, artifact).await? == Registered::Superseded {
+            let serves = host.versions().active(&name).map(|flow| flow.digest().short().to_owned()).unwrap_or_default();
             eprintln!(
                 "flow {name}: version {serves} was put into service and is served, not {}, which this host came with",
                 digest.short()
             );
         }
     }
-    tokio::spawn(host.clone().follow());
+    tokio::spawn(host.versions().clone().follow());
     Ok(())
 }
 
@@ -156,7 +155,7 @@ pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), E
 /// Loads `FILE` or `NAME=FILE`.
 pub(super) async fn load(guests: &Arc<Guests>, path: &Path) -> Result<Flow, Error> {
     let (name, file) = named(path)?;
-    load_flow(guests.clone(), &file, name).await
+    Ok(load_flow(guests.clone(), &file, name).await?)
 }
 
 /// Loads a module that one of the keys has signed, if there are any, and keeps what it is made of for the module store.
@@ -165,10 +164,10 @@ pub(super) async fn load_brought(
     trusted: &Trusted,
     path: &Path,
     name: Option<FlowName>,
-) -> Result<(Flow, Brought), Error> {
-    let brought = Brought::new(read_module(path).await?, trusted.beside(path)?);
-    let flow = load_module(guests.clone(), trusted, &brought, name_of(path, name)?).await?;
-    Ok((flow, brought))
+) -> Result<(Flow, Artifact), Error> {
+    let artifact = Artifact::new(read_module(path).await?, trusted.beside(path)?);
+    let flow = load_module(guests.clone(), trusted, &artifact, name_of(path, name)?).await?;
+    Ok((flow, artifact))
 }
 
 /// The name and the file of `FILE` or `NAME=FILE`.

@@ -7,7 +7,7 @@ use super::waiting;
 use crate::config::{self, Defaults, Group, Options, Takes, Values};
 use crate::dashboard::{Access, Control, Dashboard};
 use crate::http::{Patience, Starting};
-use crate::modules::Loader;
+use crate::versions::Loader;
 use crate::{Admin, Error, Functions, Host, Http, Network, Parts, Settings};
 use clap::Args;
 use faas_flow_core::Code;

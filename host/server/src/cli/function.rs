@@ -7,7 +7,7 @@ use super::{guards, metrics, waiting};
 use crate::config::{self, Defaults, Group, Options, Source, Takes, Values};
 use crate::events::{GatewayEvents, Keys};
 use crate::http::{Patience, Starting};
-use crate::modules::Loader;
+use crate::versions::Loader;
 use crate::{Contract, Error, Host, Parts, Settings, function_router};
 use clap::Args;
 use faas_flow_core::{Code, FlowName};

@@ -3,11 +3,11 @@
 use super::common::{self, ModuleKeys};
 use super::modules::client::{self, Client};
 use super::modules::{self, show};
+use crate::Error;
 use crate::config::Options;
-use crate::flows::load_module;
 use crate::graph::{Colours, Difference};
-use crate::signature::Trusted;
-use crate::{Brought, Error, Flow};
+use crate::versions::signature::Trusted;
+use crate::versions::{Artifact, Flow, load_module, read_module};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use faas_flow_core::{Code, Digest, FlowName};
@@ -59,14 +59,14 @@ impl Plan {
             (Some(from), _) => (common::load(&guests, from).await?, common::load(&guests, &self.new).await?, None),
             (None, to) => {
                 let server = Client::to(to.unwrap_or_default(), self.token, false)?;
-                let new = crate::flows::read_module(&self.new).await?;
+                let new = read_module(&self.new).await?;
                 let planned = deployed(&server, &self.new, new.clone()).await?;
                 let said = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let name = FlowName::new(said("flow"))?;
                 let old = server.module(&Digest::new(said("active"))?).await?;
                 let load = async |bytes| {
-                    let brought = Brought::new(bytes, None);
-                    load_module(guests.clone(), &Trusted::default(), &brought, name.clone()).await
+                    let artifact = Artifact::new(bytes, None);
+                    load_module(guests.clone(), &Trusted::default(), &artifact, name.clone()).await
                 };
                 (load(old).await?, load(new).await?, Some(planned))
             }

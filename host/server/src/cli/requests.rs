@@ -2,9 +2,9 @@
 
 use super::common;
 use super::control::Control;
+use crate::Error;
 use crate::config::{DATA_STORE, Defaults, Group, Options, STATE_STORE, Takes, redacted, resolve_stores};
-use crate::modules::{Missing, waits_for};
-use crate::{Error, read_run};
+use crate::versions::{MissingModule, missing_module, read_run};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, FlowName, RunId, Status};
@@ -111,8 +111,8 @@ impl Requests {
                     )
                 })?;
                 let data = reading(values.text(&DATA_STORE));
-                let waits_for = async { waits_for(&*store, &*open_data(&data).await?, &view).await };
-                let waits_for = waits_for.await.unwrap_or_else(|error| {
+                let waits_for = async { Ok(missing_module(&*store, &*open_data(&data).await?, &view).await?) };
+                let waits_for = waits_for.await.unwrap_or_else(|error: Error| {
                     eprintln!(
                         "warning: cannot tell whether the run's version is there: error {}: {error}",
                         error.code()
@@ -120,7 +120,7 @@ impl Requests {
                     None
                 });
                 if self.json {
-                    common::print_json(&Missing::shown(waits_for.as_ref(), &view)?)?;
+                    common::print_json(&MissingModule::shown(waits_for.as_ref(), &view)?)?;
                 } else {
                     show(&view, waits_for.as_ref());
                 }
@@ -143,14 +143,14 @@ fn entry(run: &RunEntry) -> serde_json::Value {
     })
 }
 
-fn show(view: &RunView, waits_for: Option<&Missing>) {
+fn show(view: &RunView, waits_for: Option<&MissingModule>) {
     let took = view.ended.map_or(String::new(), |ended| format!(", took {} ms", ended.saturating_sub(view.started)));
     common::print(format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest));
     common::print(format!("status      {}\nstarted     {}{took}\n", view.status, common::moment(view.started)));
     if let Some(failure) = &view.failure {
         common::print(format!("failure     {failure}\n"));
     }
-    if let Some(Missing { version, why }) = waits_for {
+    if let Some(MissingModule { version, why }) = waits_for {
         common::print(format!("waits for   version {version}: {why}\n"));
     }
     common::print(format!(

@@ -3,8 +3,8 @@
 use super::common::{self, ModuleKeys};
 use crate::Error;
 use crate::config::Options;
-use crate::flows::{Brought, compile, read_module};
-use crate::signature::{PrivateKey, Signature, Statement, Trusted, beside};
+use crate::versions::signature::{PrivateKey, Signature, Statement, Trusted, beside};
+use crate::versions::{Artifact, compile, read_module};
 use clap::Args;
 use faas_flow_core::{Code, FlowName};
 use serde_json::json;
@@ -68,7 +68,7 @@ impl Sign {
             eprintln!("warning: others than its owner may read {file}: `chmod 600 {file}`");
         }
         let module =
-            compile(common::guests_of(self.guest)?, &Brought::new(read_module(&self.module).await?, None)).await?;
+            compile(common::guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
         let (digest, wit) = (module.digest(), module.wit_version());
         let signature = Statement { digest, flow: &flow, wit }.sign(&key)?;
         let file = beside(&self.module);
@@ -129,7 +129,7 @@ impl Verify {
             None => trusted.beside(&self.module)?,
         };
         let module =
-            compile(common::guests_of(self.guest)?, &Brought::new(read_module(&self.module).await?, None)).await?;
+            compile(common::guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
         let (digest, wit) = (module.digest(), module.wit_version());
         trusted.check(digest, &flow, wit, line.as_deref())?;
         let key = Signature::parse(&line.unwrap_or_default())?.key().to_string();

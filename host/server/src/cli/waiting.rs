@@ -1,9 +1,9 @@
 //! A start whose other side is away: it is tried again until that is back.
 
 use crate::driver::may_pass;
-use crate::flows::Brought;
 use crate::http::Starting;
-use crate::{Error, Flow, Host};
+use crate::versions::{Artifact, Flow};
+use crate::{Error, Host};
 use faas_flow_core::definition::Backoff;
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) async fn stores(
 }
 
 /// Puts the flow that the function came with into service.
-pub(super) async fn bring(starting: &Starting, host: &Arc<Host>, flow: (Flow, Brought)) -> Result<(), Error> {
+pub(super) async fn bring(starting: &Starting, host: &Arc<Host>, flow: (Flow, Artifact)) -> Result<(), Error> {
     let bring = async || super::common::bring(host, vec![flow.clone()]).await;
     until_done(starting, async || bring().await.map_err(|error| ("the stores", error))).await
 }

@@ -3,8 +3,8 @@
 use super::ended::Ended;
 use super::host::Host;
 use super::live::{Claimed, Live, Part};
-use super::load::{load, load_around, load_run};
 use crate::Error;
+use crate::versions::runs::{load, load_around, load_run};
 use faas_flow_core::run::{Event, Phase, Refusal, RunState};
 use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
 use futures_util::FutureExt;
@@ -199,7 +199,7 @@ impl Host {
 
     /// Puts a loaded run among those that this replica works on; another task may have been faster.
     pub(super) async fn adopt(self: &Arc<Self>, state: RunState, part: Part) -> Result<Arc<Live>, Error> {
-        let (flow, plan) = self.pinned(state.run()).await?;
+        let (flow, plan) = self.versions.pinned(state.run()).await?;
         let run = state.run().id.clone();
         let live = Live::new(self.clone(), flow, plan, state, false, part);
         Ok(self.runs().entry(run).or_insert(live).clone())

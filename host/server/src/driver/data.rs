@@ -2,8 +2,9 @@
 
 use super::step::{backoff, may_pass};
 use crate::Error;
+use crate::versions::runs::read;
 use bytes::Bytes;
-use faas_flow_core::run::{CONTEXT, DATA, decode, encode};
+use faas_flow_core::run::{CONTEXT, DATA, encode};
 use faas_flow_core::{Code, Digest, Failure, Payload, RunId};
 use faas_flow_store::{DataKey, DataStore, StateStore};
 use std::fmt::Display;
@@ -122,8 +123,7 @@ impl Data {
     pub(crate) async fn value(&self, state: &dyn StateStore, run: &RunId, key: &str) -> Result<Option<Bytes>, Error> {
         let documents = state.read(run, &[format!("{CONTEXT}{key}")]).await?;
         let Some(document) = documents.into_iter().next().flatten() else { return Ok(None) };
-        let value: Option<Payload> =
-            decode(&document.bytes).map_err(|source| Error::Unreadable { run: run.clone(), source })?;
+        let value: Option<Payload> = read(run, &document)?;
         match value {
             Some(payload) => Ok(Some(self.fetch(state, run, &payload).await?)),
             None => Ok(None),

@@ -1,30 +1,26 @@
 //! The host: flows, stores and functions, and the runs that are under way.
 
-use super::clock::Clock;
 use super::data::Data;
 use super::ended::HISTORIES;
 use super::events::Events;
 use super::later::SavesLater;
 use super::live::Live;
-use super::load::{load, read_run};
 use crate::counters::{Counted, gauge};
 use crate::events::Keys;
-use crate::modules::{Loader, Service};
 use crate::settings::Dispatch;
-use crate::{Counters, Error, Flow, Functions, Progress, Settings, Traces};
+use crate::versions::runs::{load, read_run};
+use crate::versions::{Clock, Loader, Versions};
+use crate::{Counters, Error, Functions, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
-use faas_flow_core::{Code, Digest, FlowName, Millis, Plan, RunId};
+use faas_flow_core::{Millis, RunId};
 use faas_flow_store::{DataStore, StateStore};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-/// A version of a flow, and the plan of one of its runs.
-type Pinned = (Arc<Flow>, Arc<Plan>);
 
 /// What a host is made of.
 pub struct Parts {
@@ -73,10 +69,8 @@ pub struct Host {
     stopping: AtomicBool,
     draining: AtomicBool,
     pub(crate) counters: Arc<Counters>,
-    /// Loads versions of flows.
-    pub(crate) modules: Option<Loader>,
+    pub(crate) versions: Arc<Versions>,
     pub(super) traces: Option<Traces>,
-    flows: RwLock<HashMap<FlowName, Service>>,
     live: Mutex<BTreeMap<RunId, Arc<Live>>>,
     /// Ended runs, the oldest first, where their number is limited.
     pub(super) ended: Mutex<VecDeque<RunId>>,
@@ -88,8 +82,10 @@ impl Host {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, state, data, functions, events, clock, keys, modules, traces } = parts;
         let counters = Arc::new(Counters::default());
+        let state: Arc<dyn StateStore> = Arc::new(Counted::new(state, counters.clone()));
+        let versions = Arc::new(Versions::new(state.clone(), data.clone(), modules, clock.clone()));
         Arc::new(Self {
-            state: Arc::new(Counted::new(state, counters.clone())),
+            state,
             data: Data { store: data, inline_limit: settings.inline_limit },
             functions,
             events,
@@ -102,9 +98,8 @@ impl Host {
             stopping: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             counters,
-            modules,
+            versions,
             traces,
-            flows: RwLock::default(),
             live: Mutex::default(),
             ended: Mutex::default(),
             saves_later: SavesLater::default(),
@@ -112,81 +107,14 @@ impl Host {
         })
     }
 
-    /// Puts a flow into service, in place of one of the same name. Runs of that one go on with it.
-    pub fn deploy(&self, flow: Flow) {
-        self.deploy_shared(Arc::new(flow));
-    }
-
-    pub(crate) fn deploy_shared(&self, flow: Arc<Flow>) {
-        let mut flows = self.flows.write().unwrap_or_else(PoisonError::into_inner);
-        match flows.get_mut(&flow.name) {
-            Some(service) => service.deploy(flow),
-            None => drop(flows.insert(flow.name.clone(), Service::new(flow))),
-        }
-    }
-
-    /// A flow in service: the version that new runs begin with.
-    pub fn flow(&self, name: &FlowName) -> Option<Arc<Flow>> {
-        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|service| service.active.clone())
-    }
-
-    /// The version that this new run begins with.
-    pub(super) fn flow_for(&self, name: &FlowName, run: &RunId) -> Option<Arc<Flow>> {
-        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
-        flows.get(name).map(|service| service.choose(run).clone())
-    }
-
-    /// A version that is at hand.
-    pub(crate) fn loaded(&self, name: &FlowName, digest: &Digest) -> Option<Arc<Flow>> {
-        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(name)?.find(digest)
-    }
-
-    /// Whether new runs of this flow may begin with a canary.
-    pub(crate) fn has_canary(&self, name: &FlowName) -> bool {
-        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
-        flows.get(name).is_some_and(|service| service.canary.is_some())
-    }
-
-    /// Looks at, or changes, how a flow is served here.
-    pub(crate) fn serve<T>(&self, name: &FlowName, with: impl FnOnce(&mut Service) -> T) -> Option<T> {
-        self.flows.write().unwrap_or_else(PoisonError::into_inner).get_mut(name).map(with)
-    }
-
-    /// All flows in service, by name.
-    pub fn flows(&self) -> Vec<Arc<Flow>> {
-        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
-        let mut flows: Vec<_> = flows.values().map(|service| service.active.clone()).collect();
-        flows.sort_by(|a, b| a.name.cmp(&b.name));
-        flows
-    }
-
-    /// The module and the plan that a run is pinned to.
-    pub(super) async fn pinned(&self, run: &Run) -> Result<Pinned, Error> {
-        let flow = match self.version(&run.flow, &run.digest).await {
-            Ok(flow) => flow,
-            Err(error) => return Err(Error::new(error.code(), format!("run {} waits: {error}", run.id))),
-        };
-        let plan = match (&run.definition, &flow.plan) {
-            (Some(definition), _) => Arc::new(Plan::new((**definition).clone()).map_err(Error::Definition)?),
-            (None, Some(plan)) => plan.clone(),
-            (None, None) => return Err(Error::new(Code::STORE_CORRUPT, "the run's definition was not kept with it")),
-        };
-        Ok((flow, plan))
-    }
-
-    /// What calls back of a run that has ended: it needs nothing of the run's version, which may be gone.
-    pub(super) fn at_hand(&self, run: &Run) -> Result<Option<Pinned>, Error> {
-        let Some(flow) = self.loaded(&run.flow, &run.digest).or_else(|| self.flow(&run.flow)) else { return Ok(None) };
-        let plan = match &flow.plan {
-            Some(plan) => plan.clone(),
-            None => Arc::new(Plan::new((*flow.definition).clone()).map_err(Error::Definition)?),
-        };
-        Ok(Some((flow, plan)))
+    /// The versions of the flows that it serves.
+    pub fn versions(&self) -> &Arc<Versions> {
+        &self.versions
     }
 
     /// Whether the caller of this run gets the result without asking for it.
     pub(crate) async fn answers(&self, run: &Run) -> Result<bool, Error> {
-        Ok(self.pinned(run).await?.1.is_single_node())
+        Ok(self.versions.pinned(run).await?.1.is_single_node())
     }
 
     /// What happens to all runs from now on. A slow reader loses the oldest.
@@ -256,7 +184,7 @@ impl Host {
 
     /// A stored run as people see it.
     pub async fn view(&self, run: &RunId) -> Result<Option<RunView>, Error> {
-        read_run(&*self.state, run).await
+        Ok(read_run(&*self.state, run).await?)
     }
 
     /// The result of a run that has one.

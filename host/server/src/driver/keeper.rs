@@ -1,12 +1,12 @@
 //! What the keeper of a run does for it now and then, and what happens when a replica takes a run up or gives it back.
 
 use super::live::{Inner, Live, node};
-use super::load::{load, refresh};
 use super::queue;
 use super::step::may_pass;
 use crate::Error;
 use crate::counters::Lease;
-use faas_flow_core::run::{ClaimToken, Doc, Event, NodeState, Phase, Progress, Scope, Work, set_of};
+use crate::versions::runs::{load, refresh};
+use faas_flow_core::run::{Doc, Event, NodeState, Phase, Progress, Scope, Work, set_of};
 use faas_flow_core::{NodePath, ScopePath};
 use std::sync::Arc;
 
@@ -46,10 +46,10 @@ impl Live {
     }
 
     /// Lets nodes go on whose branches have all arrived: whoever brought the last one may have been lost right after.
-    async fn join(self: &Arc<Self>, branching: Vec<(NodePath, ClaimToken, u32)>) -> Result<(), Error> {
-        for (node, began_by, total) in branching {
-            if total > 1 && self.host.state.arrived(&self.id, &set_of(&node, began_by)).await? == u64::from(total) {
-                self.react_and_spawn(Event::Joined { path: node, began_by }).await;
+    async fn join(self: &Arc<Self>, branching: Vec<(NodePath, u32, u32)>) -> Result<(), Error> {
+        for (node, epoch, total) in branching {
+            if total > 1 && self.host.state.arrived(&self.id, &set_of(&node, epoch)).await? == u64::from(total) {
+                self.react_and_spawn(Event::Joined { path: node, epoch }).await;
             }
         }
         Ok(())
@@ -130,7 +130,7 @@ impl Live {
                 continue;
             }
             // A start of a branch counts as under way once it was claimed; before, its turn may not have come.
-            let begun = node(&inner.state, &path).is_some_and(|node| !node.token.is_none());
+            let begun = node(&inner.state, &path).is_some_and(|node| node.token > 0);
             match !begun && queue::limit(&self.plan, &path).is_some() {
                 true => inner.queue.add(&self.plan, path),
                 false => inner.queue.add_here(path),
@@ -203,7 +203,7 @@ impl Live {
         let start = scope.nodes.get(dag.start)?;
         let ended = scope.nodes.get(dag.end).is_some_and(|end| end.progress == Progress::Done);
         let (node, _) = queue::limit(&self.plan, &scope.path.node(&start.id))?;
-        (!start.token.is_none() && !ended).then(|| (node, scope.path.clone()))
+        (start.token > 0 && !ended).then(|| (node, scope.path.clone()))
     }
 
     /// Gives back what this replica executes and leaves the run to others, who find it due at once.

@@ -8,9 +8,10 @@
 
 use super::commit::Arriving;
 use super::live::{Inner, Live, Running, node};
-use super::load::refresh;
 use crate::Error;
 use crate::counters::Lease;
+use crate::versions::RunEnd;
+use crate::versions::runs::refresh;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{
@@ -337,9 +338,10 @@ impl Live {
                         self.trace_run(inner);
                         let status = inner.state.run().status();
                         self.host.counters.run_ended(status);
-                        self.host.count_ended(&self.flow, status == Status::Failed);
+                        let end = if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine };
+                        self.host.versions.count_ended(&self.flow, end);
                     } else if paused && gave_up(&inner.state) {
-                        self.host.count_ended(&self.flow, true);
+                        self.host.versions.count_ended(&self.flow, RunEnd::Failed);
                     }
                     if unsaved.ended || paused {
                         self.announce(inner).await;

@@ -7,6 +7,7 @@ use super::host::Host;
 use super::live::{Live, Part};
 use super::step::Documents;
 use crate::Error;
+use crate::versions::RunEnd;
 use bytes::Bytes;
 use faas_flow_core::run::{Effect, Request, RunState, Start};
 use faas_flow_core::{Code, Failure, FlowName, Payload, RunId};
@@ -72,8 +73,8 @@ impl Host {
             Some(id) => id,
             None => RunId::new(xid::new().to_string())?,
         };
-        let Some(flow) = self.flow_for(flow, &id) else {
-            let known: Vec<String> = self.flows().iter().map(|flow| flow.name.to_string()).collect();
+        let Some(flow) = self.versions.for_new_run(flow, &id) else {
+            let known: Vec<String> = self.versions.all_active().iter().map(|flow| flow.name.to_string()).collect();
             let message = format!("there is no flow `{flow}` here: there are {}", known.join(", "));
             return Err(Error::new(Code::FLOW_UNKNOWN, message));
         };
@@ -86,11 +87,11 @@ impl Host {
         }
         let context = Before { id: id.clone(), flow: flow.name.clone(), request: request.clone() };
         let context: Arc<dyn RunContext> = Arc::new(context);
-        let plan = self.in_room(self.settings.room_wait, || flow.plan_for(context.clone())).await;
+        let plan = self.in_room(self.settings.room_wait, || async { Ok(flow.plan_for(context.clone()).await?) }).await;
         let plan = plan.inspect_err(|error| {
             // That there is no room for it is not its fault.
             if error.code() != Code::GUEST_POOL_FULL {
-                self.count_ended(&flow, true);
+                self.versions.count_ended(&flow, RunEnd::Failed);
             }
         })?;
         let small = body.len() <= self.settings.inline_limit;

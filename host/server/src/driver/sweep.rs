@@ -2,8 +2,8 @@
 
 use super::host::Host;
 use super::live::{Live, Part};
-use super::load::load;
 use crate::Error;
+use crate::versions::runs::load;
 use faas_flow_core::RunId;
 use faas_flow_core::run::Phase;
 use std::sync::atomic::Ordering;
@@ -94,7 +94,7 @@ impl Host {
         }
         let entry = self.state.entry(run).await?;
         let Some(entry) = entry.filter(|entry| entry.due.is_some_and(|due| due <= self.now())) else { return Ok(()) };
-        if !entry.status.is_final() && self.flow(&entry.flow).is_none() {
+        if !entry.status.is_final() && self.versions.active(&entry.flow).is_none() {
             // Flows that share a store look after their own.
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl Host {
             return match state.callback_due() {
                 Some(_) => {
                     // Flows that share a store look after their own.
-                    let Some((flow, plan)) = self.at_hand(state.run())? else { return Ok(()) };
+                    let Some((flow, plan)) = self.versions.for_callback(state.run())? else { return Ok(()) };
                     Live::new(self.clone(), flow, plan, state, false, Part::Helper).call_back().await;
                     Ok(())
                 }

@@ -76,7 +76,7 @@ impl Surface {
 
     pub(super) async fn state(&self, request: &Request<'_>, run: &RunId) -> Result<Response, Error> {
         let view = self.view(request, run).await?;
-        let waits_for = self.host.waits_for(&view).await?;
+        let waits_for = self.host.versions().missing_module(&view).await?;
         Ok(answer::state(run, &view, waits_for.as_ref(), request.caller))
     }
 

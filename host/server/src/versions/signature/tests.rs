@@ -1,4 +1,5 @@
 use super::*;
+use faas_flow_core::Code;
 use std::fs;
 use tempfile::TempDir;
 
@@ -84,7 +85,7 @@ fn any_of_several_keys_will_do_and_no_other() {
     assert_eq!(refused.code(), Code::BAD_MODULE_SIGNATURE);
     assert!(refused.to_string().contains("none of module_keys"), "{refused}");
     // One that says it was made with a trusted key is found out.
-    let (stranger, old) = (keys.trusted(&["stranger"]).0[0].id(), keys.trusted(&["old"]).0[0].id());
+    let (stranger, old) = (keys.trusted(&["stranger"]).0[0].id().clone(), keys.trusted(&["old"]).0[0].id().clone());
     let forged = strange.replace(&stranger.to_string(), &old.to_string());
     assert_eq!(both.check(&digest, &greet, "0.1.0", Some(&forged)).unwrap_err().code(), Code::BAD_MODULE_SIGNATURE);
     // Both in one file, as a secret may have them.

@@ -1,13 +1,14 @@
-//! From stored documents to the state of a run.
+//! From the stored documents of a run to its state.
 
-use crate::Error;
+use super::error::Error;
 use faas_flow_core::run::{Doc, RunState, RunView, decode};
 use faas_flow_core::{Definition, NodePath, RunId};
 use faas_flow_store::{Document, StateStore};
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// All of a run's documents.
-pub(super) async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
+/// Loads a run with all of its documents; none if the store does not know it.
+pub async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
     let mut documents = store.read_all(run).await?;
     let Some(at) = documents.iter().position(|(name, _)| name == "run") else { return Ok(None) };
     let (_, document) = documents.swap_remove(at);
@@ -20,21 +21,17 @@ pub(super) async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<R
     Ok(Some(state))
 }
 
-/// A run with what a node's execution needs of it.
-pub(super) async fn load_around(
-    store: &dyn StateStore,
-    run: &RunId,
-    path: &NodePath,
-) -> Result<Option<RunState>, Error> {
+/// Loads a run with the documents that executing a node needs; none if the store does not know it.
+pub async fn load_around(store: &dyn StateStore, run: &RunId, path: &NodePath) -> Result<Option<RunState>, Error> {
     load_some(store, run, &Doc::around(path)).await
 }
 
-/// A run without its scopes.
-pub(super) async fn load_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
+/// Loads a run without its scopes; none if the store does not know it.
+pub async fn load_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
     load_some(store, run, &[Doc::Run]).await
 }
 
-/// Of these documents, the run comes first.
+/// Loads some documents, of which the run itself comes first.
 async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<Option<RunState>, Error> {
     let names: Vec<String> = docs.iter().map(Doc::name).collect();
     let mut documents = store.read(run, &names).await?.into_iter();
@@ -46,13 +43,8 @@ async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<
     Ok(Some(state))
 }
 
-/// Puts what the store has in place of documents at hand; false if the run is gone.
-pub(super) async fn refresh(
-    store: &dyn StateStore,
-    run: &RunId,
-    state: &mut RunState,
-    docs: &[Doc],
-) -> Result<bool, Error> {
+/// Replaces the given documents of a loaded run by what is stored now; false if the run is gone.
+pub async fn refresh(store: &dyn StateStore, run: &RunId, state: &mut RunState, docs: &[Doc]) -> Result<bool, Error> {
     let names: Vec<String> = docs.iter().map(Doc::name).collect();
     for (doc, document) in docs.iter().zip(store.read(run, &names).await?) {
         match (doc, document) {
@@ -65,12 +57,14 @@ pub(super) async fn refresh(
     Ok(true)
 }
 
-fn read<T: serde::de::DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, Error> {
-    decode(&document.bytes).map_err(|source| Error::Unreadable { run: run.clone(), source })
+/// Decodes one document of a run.
+pub fn read<T: DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, Error> {
+    decode(&document.bytes).map_err(|source| Error::RunUnreadable { run: run.clone(), source })
 }
 
-/// A stored run as people see it, with the definition that was kept with it, if one was.
-pub(crate) async fn read_run_with_definition(
+/// A stored run as it is shown to people, with the definition that was stored with it, if one was; none if the store does
+/// not know the run.
+pub async fn read_run_with_definition(
     store: &dyn StateStore,
     run: &RunId,
 ) -> Result<Option<(RunView, Option<Arc<Definition>>)>, Error> {
@@ -78,7 +72,7 @@ pub(crate) async fn read_run_with_definition(
     Ok(state.map(|state| (RunView::new(state.run(), state.scopes()), state.run().definition.clone())))
 }
 
-/// A stored run as people see it; none if there is none.
+/// A stored run as it is shown to people; none if the store does not know it.
 pub async fn read_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
     Ok(load(store, run).await?.map(|state| RunView::new(state.run(), state.scopes())))
 }

@@ -1,9 +1,9 @@
-//! Keys of Ed25519 as PEM: PKCS#8 for private ones, SPKI for public ones, as OpenSSL writes both.
+//! Ed25519 keys in PEM: PKCS#8 for private keys, SPKI for public keys, as OpenSSL writes both.
 
-use crate::Error;
+use super::error::{Error, KeyProblem};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
-use faas_flow_core::{Code, Digest};
+use faas_flow_core::Digest;
 use pem::{EncodeConfig, LineEnding, Pem};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -14,14 +14,14 @@ use std::path::Path;
 const PRIVATE: &str = "PRIVATE KEY";
 const PUBLIC: &str = "PUBLIC KEY";
 
-/// Which key: the first 16 hexadecimal digits of the sha256 of its SPKI.
+/// The id of a key: the first 16 hexadecimal digits of the sha256 of its SPKI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyId(String);
 
 impl KeyId {
     const LENGTH: usize = 16;
 
-    /// Reads its text.
+    /// Reads an id; none if the text is not 16 hexadecimal digits in lower case.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         (text.len() == Self::LENGTH && digits).then(|| Self(text.to_owned()))
@@ -38,14 +38,14 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// A key that signs.
+/// A key that makes signatures.
 pub struct PrivateKey {
     pair: Ed25519KeyPair,
     spki: Vec<u8>,
 }
 
 impl PrivateKey {
-    /// A new key, from the system's randomness.
+    /// Makes a key from the system's source of randomness.
     pub fn generate() -> Result<Self, Error> {
         Self::of(Ed25519KeyPair::generate().map_err(|_| failed("make a key"))?)
     }
@@ -56,39 +56,38 @@ impl PrivateKey {
         Ok(Self { pair, spki })
     }
 
-    /// Reads a file with one private key.
+    /// Reads a file that holds exactly one private key.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let blocks = read(file)?;
-        let [block] = &*blocks else {
-            return Err(bad(file, &format!("has {} keys where one private key is wanted", blocks.len())));
-        };
+        let [block] = &*blocks else { return Err(bad(file, KeyProblem::Several(blocks.len()))) };
         match block.tag() {
             PRIVATE => {}
-            PUBLIC => return Err(bad(file, "is a public key: to sign takes the private one, NAME.key")),
-            "ENCRYPTED PRIVATE KEY" => return Err(bad(file, "is encrypted: decrypt it first with `openssl pkey`")),
-            tag => return Err(bad(file, &format!("has a `{}` where a `{PRIVATE}` is wanted", tag.escape_debug()))),
+            PUBLIC => return Err(bad(file, KeyProblem::Public)),
+            "ENCRYPTED PRIVATE KEY" => return Err(bad(file, KeyProblem::Encrypted)),
+            tag => return Err(bad(file, KeyProblem::Kind { found: tag.to_owned(), expected: PRIVATE })),
         }
         let pair = Ed25519KeyPair::from_pkcs8(block.contents());
-        Self::of(pair.map_err(|_| bad(file, "is no private key of Ed25519"))?)
+        Self::of(pair.map_err(|_| bad(file, KeyProblem::NotEd25519("private")))?)
     }
 
-    /// Whether others than its owner may read the file.
+    /// Whether users other than the file's owner may read it.
     pub fn is_exposed(file: &Path) -> bool {
         std::fs::metadata(file).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
     }
 
-    /// Its id, which is that of its public key.
+    /// Its id, which is also that of its public key.
     pub fn id(&self) -> KeyId {
         KeyId::of(&self.spki)
     }
 
-    /// Writes two files that are not there yet: the private key for its owner alone, and the public key.
+    /// Writes both halves to new files: the private key, which only its owner may read, and the public key. Neither file may
+    /// exist. If the public key cannot be written, no private key is left behind.
     pub fn write(&self, private: &Path, public: &Path) -> Result<(), Error> {
         let pkcs8 = self.pair.to_pkcs8v1().map_err(|_| failed("write a private key"))?;
         create(private, &encode(PRIVATE, pkcs8.as_ref()), 0o600)?;
         let written = create(public, &encode(PUBLIC, &self.spki), 0o644);
         if written.is_err() {
-            // Half a pair is of no use.
+            // The caller hears why the public half failed; that the private one cannot be removed adds nothing.
             let _ = std::fs::remove_file(private);
         }
         written
@@ -99,7 +98,7 @@ impl PrivateKey {
     }
 }
 
-/// A key that says whether a signature holds.
+/// A key that verifies signatures.
 #[derive(Debug, Clone)]
 pub struct PublicKey {
     key: ParsedPublicKey,
@@ -107,7 +106,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads all keys of a file: several while one replaces another.
+    /// Reads all keys of a file. There may be several, as while one key replaces another.
     pub fn read(file: &Path) -> Result<Vec<Self>, Error> {
         let blocks = read(file)?;
         blocks.iter().map(|block| Self::of(file, block)).collect()
@@ -116,22 +115,19 @@ impl PublicKey {
     fn of(file: &Path, block: &Pem) -> Result<Self, Error> {
         match block.tag() {
             PUBLIC => {}
-            PRIVATE => {
-                let message = "is a private key: only public ones, NAME.pub, belong where modules are checked";
-                return Err(bad(file, message));
-            }
-            tag => return Err(bad(file, &format!("has a `{}` where a `{PUBLIC}` is wanted", tag.escape_debug()))),
+            PRIVATE => return Err(bad(file, KeyProblem::Private)),
+            tag => return Err(bad(file, KeyProblem::Kind { found: tag.to_owned(), expected: PUBLIC })),
         }
         let spki = block.contents();
-        // The library takes 32 bare bytes for a key, too, which would have another id.
+        // The library also accepts a bare key of 32 bytes, without the SPKI around it, whose id would be another one.
         let key = ParsedPublicKey::new(&ED25519, spki).ok().filter(|_| spki.len() > 32);
-        let key = key.ok_or_else(|| bad(file, "is no public key of Ed25519"))?;
+        let key = key.ok_or_else(|| bad(file, KeyProblem::NotEd25519("public")))?;
         Ok(Self { key, id: KeyId::of(spki) })
     }
 
-    /// Which key it is.
-    pub fn id(&self) -> KeyId {
-        self.id.clone()
+    /// Its id.
+    pub fn id(&self) -> &KeyId {
+        &self.id
     }
 
     pub(super) fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
@@ -140,12 +136,9 @@ impl PublicKey {
 }
 
 fn read(file: &Path) -> Result<Vec<Pem>, Error> {
-    let text = std::fs::read(file).map_err(|error| bad(file, &format!("cannot be read: {error}")))?;
-    let blocks = pem::parse_many(&text).map_err(|error| bad(file, &format!("is damaged PEM: {error}")))?;
-    match blocks.is_empty() {
-        true => Err(bad(file, "holds no key in PEM, as `faas-flow keygen` and `openssl genpkey` write it")),
-        false => Ok(blocks),
-    }
+    let text = std::fs::read(file).map_err(|error| bad(file, KeyProblem::Unreadable(error)))?;
+    let blocks = pem::parse_many(&text).map_err(|error| bad(file, KeyProblem::Pem(error)))?;
+    if blocks.is_empty() { Err(bad(file, KeyProblem::Empty)) } else { Ok(blocks) }
 }
 
 fn encode(tag: &str, der: &[u8]) -> String {
@@ -155,19 +148,15 @@ fn encode(tag: &str, der: &[u8]) -> String {
 fn create(file: &Path, text: &str, mode: u32) -> Result<(), Error> {
     let created = OpenOptions::new().write(true).create_new(true).mode(mode).open(file);
     created.and_then(|mut created| created.write_all(text.as_bytes())).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            let message =
-                format!("{} is there already, and a key is not overwritten: choose another name", file.display());
-            Error::new(Code::BAD_MODULE_KEY, message)
-        }
-        _ => Error::new(Code::BAD_MODULE_KEY, format!("cannot write {}: {error}", file.display())),
+        std::io::ErrorKind::AlreadyExists => bad(file, KeyProblem::Exists),
+        _ => bad(file, KeyProblem::Unwritable(error)),
     })
 }
 
-fn bad(file: &Path, what: &str) -> Error {
-    Error::new(Code::BAD_MODULE_KEY, format!("{} {what}", file.display()))
+fn bad(file: &Path, problem: KeyProblem) -> Error {
+    Error::BadKey { path: file.to_owned(), problem }
 }
 
-fn failed(what: &str) -> Error {
-    Error::new(Code::INTERNAL, format!("the cryptographic library cannot {what}"))
+fn failed(what: &'static str) -> Error {
+    Error::Cryptography { what }
 }

@@ -7,25 +7,25 @@ use tokio::time::Instant;
 /// Where a host takes the time from.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
-    /// The system.
+    /// The clock of the system.
     #[default]
     System,
-    /// Tokio's clock, which a simulation pauses and moves on.
+    /// Tokio's clock, which a simulation pauses and advances.
     Tokio {
         /// Some moment of that clock.
         at: Instant,
-        /// The time at that moment, since the Unix epoch.
+        /// The time at that moment, in milliseconds since the Unix epoch.
         is: Millis,
     },
 }
 
 impl Clock {
-    /// Tokio's clock, at `is` now.
+    /// Tokio's clock, with `is` as the present time.
     pub fn tokio(is: Millis) -> Self {
         Clock::Tokio { at: Instant::now(), is }
     }
 
-    /// This moment.
+    /// The present time, in milliseconds since the Unix epoch.
     pub fn now(&self) -> Millis {
         let millis = |time: Duration| Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX);
         match self {
