@@ -130,7 +130,8 @@ impl Session {
         let batch = &self.batch;
         let documents = self.state.changed().len() + batch.arrivals.len();
         let is_small = batch.bytes <= WAITING_BYTES && documents <= WAITING_DOCUMENTS;
-        let is_pressing = batch.pressing || !self.outbox.is_empty() || self.durability == Durability::Memory;
+        let waits_for_nothing = matches!(self.durability, Durability::Memory | Durability::Beginning);
+        let is_pressing = batch.pressing || waits_for_nothing || !self.outbox.is_empty();
         let executes_own_code = || self.running.values().any(|claim| claim.own_code);
         is_small && !is_pressing && executes_own_code() && now < batch.due(self.rules.commit_delay)
     }

@@ -81,7 +81,9 @@ pub enum Io {
         /// How many tries of what they are needed for have failed in a row.
         tries: u32,
     },
-    /// Reads all documents of the run. Answered by [`Answer::LoadedAll`].
+    /// Reads the run's own document, once: the next look tries again. Answered by [`Answer::Loaded`].
+    LoadRun,
+    /// Reads all documents of the run, once. Answered by [`Answer::LoadedAll`].
     LoadAll,
     /// Commits a change, after the pause that `tries` failed tries call for. Answered by [`Answer::Committed`],
     /// [`Answer::Conflict`] or [`Answer::Unknown`].
@@ -102,7 +104,7 @@ pub enum Io {
 /// What became of an [`Io`].
 #[derive(Debug)]
 pub enum Answer {
-    /// The documents of [`Io::Load`], in its order; none for those that are not stored.
+    /// The documents of [`Io::Load`] in its order, or the one of [`Io::LoadRun`]; none for those that are not stored.
     Loaded(Vec<Option<Document>>),
     /// All documents of the run; empty if there is no such run.
     LoadedAll(Vec<(String, Document)>),

@@ -6,7 +6,7 @@ use crate::load::load_all;
 use crate::queue;
 use crate::replay::node;
 use crate::session::{Applying, Origin, Outstanding, Session, Todo};
-use faas_flow_core::run::{Doc, Event, NodeState, Phase, Progress, Scope};
+use faas_flow_core::run::{Event, NodeState, Phase, Progress, Scope};
 use faas_flow_core::{Failure, Millis, NodePath, ScopePath};
 use faas_flow_store::Document;
 
@@ -51,7 +51,7 @@ impl Session {
         let since = |watch: Watch| around.now.saturating_sub(watch.looked);
         let whole = matches!(self.role, Role::Owner(watch) if since(watch) >= self.rules.lease);
         let look = Look { at: around.now, trust, whole, renewed: 0 };
-        let io = if whole { Io::LoadAll } else { Io::Load { docs: vec![Doc::Run], tries: 0 } };
+        let io = if whole { Io::LoadAll } else { Io::LoadRun };
         self.wait_for(Outstanding::Look(look), io);
     }
 

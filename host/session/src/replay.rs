@@ -68,7 +68,7 @@ impl Session {
         self.batch = Batch::replayed(batch.beginning);
         if let Some(cancelled) = batch.cancelled {
             self.running.extend(cancelled.running);
-            self.ready.start = cancelled.start;
+            self.ready.start.extend(cancelled.start);
         }
         self.ready.call_back = None;
         for path in std::mem::take(&mut self.outbox).into_iter().rev() {

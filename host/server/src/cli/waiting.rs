@@ -1,6 +1,5 @@
 //! A start whose other side is away: it is tried again until that is back.
 
-use crate::driver::may_pass;
 use crate::http::Starting;
 use crate::versions::{Artifact, Flow};
 use crate::{Error, Host};
@@ -41,7 +40,7 @@ async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Hi
     let (mut begun, mut told, mut attempt) = (None, "", 1);
     loop {
         let (what, error) = match work().await {
-            Err((what, error)) if may_pass(error.code()) => (what, error),
+            Err((what, error)) if error.code().is_transient() => (what, error),
             Err((_, error)) => return Err(error),
             Ok(done) => {
                 if let Some(begun) = begun {

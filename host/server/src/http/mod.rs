@@ -60,7 +60,7 @@ fn routes(surface: Surface) -> Router {
 async fn entry(State(surface): State<Arc<Surface>>, request: HttpRequest) -> Response {
     let caller = Caller::of(request.headers());
     let response = surface.answer(request, caller).await.unwrap_or_else(|error| answer::failed(&error, caller));
-    surface.host.counters.request(response.status().as_u16());
+    surface.host.counters().request(response.status().as_u16());
     response
 }
 

@@ -43,20 +43,6 @@ async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<
     Ok(Some(state))
 }
 
-/// Replaces the given documents of a loaded run by what is stored now; false if the run is gone.
-pub async fn refresh(store: &dyn StateStore, run: &RunId, state: &mut RunState, docs: &[Doc]) -> Result<bool, Error> {
-    let names: Vec<String> = docs.iter().map(Doc::name).collect();
-    for (doc, document) in docs.iter().zip(store.read(run, &names).await?) {
-        match (doc, document) {
-            (Doc::Run, None) => return Ok(false),
-            (Doc::Run, Some(document)) => state.reload_run(read(run, &document)?, document.version),
-            (Doc::Scope(path), None) => state.forget_scope(path),
-            (Doc::Scope(_), Some(document)) => state.load_scope(read(run, &document)?, document.version),
-        }
-    }
-    Ok(true)
-}
-
 /// Decodes one document of a run.
 pub fn read<T: DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, Error> {
     decode(&document.bytes).map_err(|source| Error::RunUnreadable { run: run.clone(), source })

@@ -99,6 +99,7 @@ impl Replica {
                 let names: Vec<String> = docs.iter().map(|doc| doc.name()).collect();
                 Answer::Loaded(block_on(store.read(&run, &names)).unwrap())
             }
+            Io::LoadRun => Answer::Loaded(block_on(store.read(&run, &["run".to_owned()])).unwrap()),
             Io::LoadAll => Answer::LoadedAll(block_on(store.read_all(&run)).unwrap()),
             Io::Values { .. } => Answer::Values(Ok(Documents::new())),
             Io::Commit { .. } if fate == Fate::Lost => Answer::Unknown(failure(away())),

@@ -4,7 +4,7 @@ use crate::replica::{COMMIT_DELAY, LEASE, around, rules};
 use faas_flow_core::definition::{
     Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
 };
-use faas_flow_core::run::{Attempt, Event, Outcome, Refusal, Report, RunState, Work};
+use faas_flow_core::run::{Attempt, Doc, Event, Outcome, Refusal, Report, RunState, Work};
 use faas_flow_core::testing::{payload, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Plan, Status};
 use faas_flow_session::{Answer, Around, Dispatch, Documents, Durability, Input, Io, Over, Ready, Role, Session};
@@ -92,6 +92,14 @@ fn a_node_that_calls_is_executed_only_after_its_claim_was_committed() {
     assert!(session.io().is_none(), "at most one commit is outstanding");
     session.answer(committed(&second), &at(4));
     assert_eq!(session.ready().start[0].path, NodePath::parse("f2").unwrap());
+}
+
+#[test]
+fn a_run_that_somebody_may_ask_for_is_stored_before_anything_of_it_is_executed() {
+    let mut session = begin(&chain(&["a", "f"], Exhausted::Fail), Durability::Beginning);
+    let first = change(&mut session);
+    session.answer(committed(&first), &at(2));
+    assert_eq!(session.ready().start.len(), 1);
 }
 
 #[test]
@@ -203,10 +211,10 @@ fn a_commit_that_fails_too_often_abandons_the_run() {
 }
 
 /// The documents of a run whose first node is claimed by the session that [`begin`] made.
-fn stored(docs: &[faas_flow_core::run::Doc], plan: &Arc<Plan>) -> Vec<Option<faas_flow_store::Document>> {
+fn stored(docs: &[Doc], plan: &Arc<Plan>) -> Vec<Option<faas_flow_store::Document>> {
     let mut session = begin(plan, Durability::Beginning);
     let change = change(&mut session);
-    let find = |doc: &faas_flow_core::run::Doc| {
+    let find = |doc: &Doc| {
         let put = change.puts.iter().find(|put| put.doc == doc.name())?;
         Some(faas_flow_store::Document { version: 1, bytes: put.bytes.clone() })
     };
@@ -256,8 +264,9 @@ fn an_owner_renews_what_it_executes_and_moves_on_when_the_run_is_due() {
     let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
     commit(&mut session, 2);
     session.input(Input::Look, &at(12));
-    let Some(Io::Load { docs, .. }) = session.io() else { panic!("an owner looks at the run's own document") };
-    session.answer(Answer::Loaded(stored(&docs, &chain(&["f1", "f2"], Exhausted::Fail))), &at(12));
+    assert_eq!(session.io(), Some(Io::LoadRun));
+    let run = stored(&[Doc::Run], &chain(&["f1", "f2"], Exhausted::Fail));
+    session.answer(Answer::Loaded(run), &at(12));
     let renewal = change(&mut session);
     assert_eq!(renewal.entry.as_ref().unwrap().due, Some(12 + LEASE));
     session.answer(committed(&renewal), &at(13));
@@ -269,7 +278,7 @@ fn a_store_that_is_away_during_a_look_stops_nothing() {
     let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
     let work = commit(&mut session, 2).start.remove(0);
     session.input(Input::Look, &at(12));
-    assert!(matches!(session.io(), Some(Io::Load { .. })));
+    assert_eq!(session.io(), Some(Io::LoadRun));
     session.answer(Answer::NotLoaded(Failure::retry(Code::STORE_UNAVAILABLE, "away")), &at(12));
     let ready = session.ready();
     assert!(!ready.cancel && ready.abandoned.is_none() && session.executes(&work.path));
