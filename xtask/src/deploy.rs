@@ -3,7 +3,8 @@
 
 use crate::place::Place;
 use crate::run::Run;
-use crate::setup::{self, COMPOSE, HELM, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MONITOR_SCHEMAS};
+use crate::setup;
+use crate::tool::{COMPOSE, HELM, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MONITOR_SCHEMAS};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::PathBuf;

@@ -2,7 +2,8 @@
 
 use crate::place::Place;
 use crate::run::Run;
-use crate::setup::{COMPONENTIZE_JS, COMPONENTIZE_PY, TARGET, Tool};
+use crate::setup::TARGET;
+use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
