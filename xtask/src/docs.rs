@@ -61,19 +61,39 @@ fn stage(place: &Place, book: &Path, libraries: &[&str]) -> Result<()> {
     let mut git = program("git", &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]);
     let files = git.current_dir(&place.root).args(SOURCES).quiet().context("`git ls-files` failed")?;
     for file in files.split('\0').filter(|file| !file.is_empty()) {
-        copy(&place.root.join(file), &source.join(file))?;
+        let (from, to) = (place.root.join(file), source.join(file));
+        copy(&from, &to)?;
+        if file.ends_with(".md") {
+            let text = fs::read_to_string(&from).with_context(|| format!("cannot read {}", from.display()))?;
+            write(&to, &with_index_links(&text))?;
+        }
     }
     copy(&place.root.join("docs/book.toml"), &book.join("book.toml"))?;
     let mut summary = summary(place)?;
-    for page in pages(&place.root.join("docs"))? {
-        let link = format!("](docs/{page})");
-        ensure!(page == "SUMMARY.md" || summary.contains(&link), "docs/{page} is not in docs/SUMMARY.md: add it");
+    for (folder, prefix) in [("", ""), ("docs", "docs/")] {
+        for page in pages(&place.root.join(folder))? {
+            let is_linked = page == "SUMMARY.md" || summary.contains(&format!("]({prefix}{page})"));
+            ensure!(is_linked, "{prefix}{page} is not in docs/SUMMARY.md: add it");
+        }
     }
     if !libraries.is_empty() {
         summary.push_str("- [Rust API](api.md)\n");
         write(&source.join("api.md"), &api_page(libraries))?;
     }
     write(&source.join("SUMMARY.md"), &summary)
+}
+
+/// The text of a page with its links to a `README.md` changed to the page that mdBook makes of it, `index.html`.
+fn with_index_links(text: &str) -> String {
+    let mut parts = text.split("](");
+    let mut changed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (link, rest) = part.split_at(part.find(')').unwrap_or(0));
+        changed.push_str("](");
+        changed.push_str(&link.replace("README.md", "index.md"));
+        changed.push_str(rest);
+    }
+    changed
 }
 
 /// The summary, with its links as seen from the root of the repository, and with a page for each error code.
