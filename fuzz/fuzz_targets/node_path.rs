@@ -9,9 +9,10 @@ fuzz_target!(|text: &str| {
     if let Ok(path) = NodePath::parse(text) {
         assert_eq!(NodePath::parse(&path.to_string()).as_ref(), Ok(&path), "a path reads back");
         // Built again from its decoded steps, it has the same steps: what a key holds never ends a step.
-        let rebuilt = path.scope.steps().fold(faas_flow_core::ScopePath::root(), |scope, step| {
-            scope.branch(&step.node, step.key.as_ref())
-        });
+        let rebuilt = path
+            .scope
+            .steps()
+            .fold(faas_flow_core::ScopePath::root(), |scope, step| scope.branch(&step.node, step.key.as_ref()));
         assert!(rebuilt.steps().eq(path.scope.steps()), "a path's steps survive encoding");
         for doc in Doc::around(&path) {
             assert_eq!(Doc::parse(&doc.name()), Some(doc), "a document's name reads back");

@@ -15,7 +15,7 @@ pub fn run(place: &Place) -> Result<()> {
             setup::for_ci(place)?;
             setup::for_tests(place)
         }),
-        ("format", |place| place.cargo("fmt").args(["--all", "--check"]).must("the format differs: run `cargo fmt`")),
+        ("format", format),
         ("workflows", crate::workflows::check),
         ("documentation", crate::docs::check_book),
         ("unused dependencies", |place| {
@@ -54,6 +54,15 @@ pub fn run(place: &Place) -> Result<()> {
 }
 
 type Step = fn(&Place) -> Result<()>;
+
+/// Checks the format of the workspace, and of the fuzz targets, which are a workspace of their own.
+fn format(place: &Place) -> Result<()> {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut fmt = place.cargo("fmt");
+        fmt.args(["--all", "--check", "--manifest-path", manifest]).must("the format differs: run `cargo fmt`")?;
+    }
+    Ok(())
+}
 
 /// Checks the code that exists only for the target of flows: half of the SDK, and the flows themselves.
 fn lint_flows(place: &Place) -> Result<()> {

@@ -162,13 +162,8 @@ fn run() -> anyhow::Result<()> {
         Task::Bench { original, plain, arguments } => {
             setup::for_bench(&place, original)?;
             let flows = modules::build_for_bench(&place)?;
-            let (program, host) = (
-                release::build_bench(&place)?,
-                match plain {
-                    true => release::build_plain(&place)?,
-                    false => release::build(&place)?,
-                },
-            );
+            let program = release::build_bench(&place)?;
+            let host = if plain { release::build_plain(&place)? } else { release::build(&place)? };
             let mut bench = Command::new(program);
             bench.arg("--host").arg(host).arg("--modules").arg(flows).args(arguments);
             if original {
@@ -199,7 +194,7 @@ fn run() -> anyhow::Result<()> {
     }
 }
 
-/// With the programs that the tests use too.
+/// Runs the chaos with the programs that the tests use too, so that both share what is compiled.
 fn chaos(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
     place.build_programs(&["faas-flow", "faas-flow-gateway", "faas-flow-chaos"])?;
     let programs = place.target.join("debug");

@@ -53,7 +53,7 @@ enum Part {
 /// Makes the parts, and returns the folder that they are in.
 pub fn build(place: &Place, options: &Options) -> Result<PathBuf> {
     setup::for_package(place)?;
-    let out = options.out.clone().unwrap_or_else(|| place.target.join("dist"));
+    let out = std::path::absolute(options.out.clone().unwrap_or_else(|| place.target.join("dist")))?;
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| format!("cannot clear {}", out.display()))?;
     }
@@ -94,7 +94,7 @@ pub fn crates(place: &Place) -> Result<Vec<PathBuf>> {
     for package in &crates {
         cargo.args(["--package", &package.name]);
     }
-    // What is packaged while somebody works on it is not what is published: `cargo publish` refuses changes.
+    // Uncommitted changes are allowed, so that CI and contributors can check them. `cargo publish` refuses them.
     cargo.arg("--allow-dirty").must("packaging the crates")?;
     let file = |name: &str, version: &str| place.target.join("package").join(format!("{name}-{version}.crate"));
     Ok(crates.iter().map(|package| file(&package.name, &package.version)).collect())
