@@ -102,13 +102,7 @@ fn summary(place: &Place) -> Result<String> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut summary = String::new();
     for line in text.lines() {
-        // Links in it are relative to docs/, as they are for a reader on GitHub.
-        let rebased = match line.split_once("](") {
-            Some((title, link)) if link.starts_with("../") => format!("{title}]({}", link.trim_start_matches("../")),
-            Some((title, link)) if !link.starts_with(')') => format!("{title}](docs/{link}"),
-            _ => line.to_owned(),
-        };
-        writeln!(summary, "{rebased}")?;
+        writeln!(summary, "{}", seen_from_root(line))?;
         if line.contains("](errors/README.md)") {
             for page in pages(&place.root.join("docs/errors"))?.iter().filter(|page| *page != "README.md") {
                 writeln!(summary, "  - [{}](docs/errors/{page})", page.trim_end_matches(".md"))?;
@@ -116,6 +110,16 @@ fn summary(place: &Place) -> Result<String> {
         }
     }
     Ok(summary)
+}
+
+/// A line of `docs/SUMMARY.md`, whose link is relative to `docs/` so that it works on GitHub too, with the link as seen from
+/// the root of the repository.
+fn seen_from_root(line: &str) -> String {
+    match line.split_once("](") {
+        Some((title, link)) if link.starts_with("../") => format!("{title}]({}", link.trim_start_matches("../")),
+        Some((title, link)) if !link.starts_with(')') => format!("{title}](docs/{link}"),
+        _ => line.to_owned(),
+    }
 }
 
 /// The names of the pages in a folder, in order.
@@ -192,4 +196,25 @@ fn empty(folder: &Path) -> Result<()> {
         fs::remove_dir_all(folder).with_context(|| format!("cannot clear {}", folder.display()))?;
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_a_readme_lead_to_the_index_that_is_made_of_it() {
+        let text = "See [a](../README.md#start), [b](x/y.md) and README.md; ![c](p.png) [d](errors/README.md)";
+        let changed = "See [a](../index.md#start), [b](x/y.md) and README.md; ![c](p.png) [d](errors/index.md)";
+        assert_eq!(with_index_links(text), changed);
+        assert_eq!(with_index_links("an array](with no end README.md"), "an array](with no end README.md");
+    }
+
+    #[test]
+    fn the_summary_links_from_the_root_of_the_repository() {
+        assert_eq!(seen_from_root("- [HTTP](http.md)"), "- [HTTP](docs/http.md)");
+        assert_eq!(seen_from_root("  - [greet](../examples/greet/README.md)"), "  - [greet](examples/greet/README.md)");
+        assert_eq!(seen_from_root("- [Draft]()"), "- [Draft]()");
+        assert_eq!(seen_from_root("# For authors"), "# For authors");
+    }
 }
