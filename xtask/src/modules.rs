@@ -2,7 +2,8 @@
 
 use crate::place::Place;
 use crate::run::Run;
-use crate::setup::{COMPONENTIZE_JS, COMPONENTIZE_PY, TARGET, Tool};
+use crate::setup::TARGET;
+use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 use wit_component::ComponentEncoder;
 
-/// Packages of flows in `tests/`, and what their modules are called.
+/// Packages of flows in `tests/`, and the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
 
 /// Builds every example that is not up to date.
@@ -48,7 +49,7 @@ fn rust(place: &Place) -> Result<()> {
     for name in &names {
         cargo.arg("--package").arg(format!("example-{name}"));
     }
-    // The flows that the tests have besides the examples.
+    // The tests have flows of their own.
     for (package, _) in OF_TESTS {
         cargo.args(["--package", package]);
     }
@@ -79,7 +80,7 @@ pub fn build_for_bench(place: &Place) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes a component of what the Rust compiler made.
+/// Makes a component of the core module that the Rust compiler made.
 fn encode(core: &Path, module: &Path) -> Result<()> {
     let bytes = fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
     let component = ComponentEncoder::default()
@@ -90,7 +91,7 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
     replace(module, &component)
 }
 
-/// Runs a tool in the example's folder, unless its inputs are those of the module that is there.
+/// Runs a tool in the example's folder, unless the module was built from the same inputs.
 fn componentize(
     place: &Place,
     name: &str,
@@ -118,7 +119,7 @@ fn componentize(
     Ok(())
 }
 
-/// The whole of what a module is made of, to compare with the last time: it is a few kilobytes.
+/// Everything that a module is made of, to compare with the last time: a few kilobytes.
 fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
     let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
     for folder in folders {
@@ -140,7 +141,7 @@ fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
     Ok(all)
 }
 
-/// Replaces a file at once, so that nobody ever reads half of it; leaves one alone that is the same already.
+/// Replaces a file atomically, so that nobody reads half of it. A file that has this content already is left alone.
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
