@@ -470,7 +470,7 @@ fn gave_up(state: &RunState) -> bool {
 
 /// Whether a store that fails so may answer soon.
 pub(crate) fn may_pass(code: Code) -> bool {
-    matches!(code, Code::STORE_UNAVAILABLE | Code::STORE_LOCKED)
+    code.is_transient()
 }
 
 /// The wait after so many tries of a store.
