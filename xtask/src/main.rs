@@ -49,8 +49,12 @@ enum Task {
     },
     /// Renew the SDK in template/, which is a copy
     Template,
-    /// Build the host as it ships: compiled and laid out with what it told when it ran the benchmark's flows (on Linux)
-    Release,
+    /// Build the host as it ships, with profile-guided optimization
+    Release {
+        /// Also run the end-to-end tests against it
+        #[arg(long)]
+        test: bool,
+    },
     /// Measure: runs per second, latency, memory
     Bench {
         /// Measure the original, too, and compare with that; it is compiled with Go
@@ -112,8 +116,12 @@ fn run() -> anyhow::Result<()> {
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
         Task::Template => template::renew(&place),
-        Task::Release => {
-            println!("{}", release::build(&place)?.display());
+        Task::Release { test } => {
+            let program = release::build(&place)?;
+            if test {
+                release::test(&place, &program)?;
+            }
+            println!("{}", program.display());
             Ok(())
         }
         Task::Bench { original, plain, arguments } => {
