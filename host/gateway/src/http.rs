@@ -107,8 +107,8 @@ fn refused(error: &Error) -> Response {
     let queuing = |why: String| (StatusCode::INTERNAL_SERVER_ERROR, format!("Error queuing request: {why}"));
     match error {
         Error::BadPath(_) | Error::BadCallbackUrl { .. } => (StatusCode::BAD_REQUEST, error.to_string()),
-        Error::BodyTooLarge { size, most, .. } => {
-            queuing(format!("request body too large for OpenFaaS CE ({size} bytes), maximum: {most} bytes"))
+        Error::BodyTooLarge { size, limit, .. } => {
+            queuing(format!("request body too large for OpenFaaS CE ({size} bytes), maximum: {limit} bytes"))
         }
         Error::Queue(error) => queuing(error.to_string()),
     }

@@ -45,7 +45,7 @@ use queue::Queue;
 pub enum Error {
     /// The body is larger than the profile allows.
     #[error(
-        "the body of an asynchronous call to {function} has {size} bytes, and at most {most} are allowed: call /function/{function} instead"
+        "the body of an asynchronous call to {function} has {size} bytes, and at most {limit} are allowed: call /function/{function} instead"
     )]
     BodyTooLarge {
         /// The function called.
@@ -53,7 +53,7 @@ pub enum Error {
         /// The body's size in bytes.
         size: usize,
         /// The size limit in bytes.
-        most: usize,
+        limit: usize,
     },
     /// The path has malformed percent escapes.
     #[error("the path `{0}` is malformed: check its percent escapes")]
@@ -177,9 +177,9 @@ impl Gateway {
     }
 
     async fn queue_up(&self, name: &str, rest: &str, headers: HeaderMap, body: Bytes) -> Result<(), Error> {
-        let (size, most) = (body.len(), self.config.body_limit);
-        if size > most {
-            return Err(Error::BodyTooLarge { function: name.into(), size, most });
+        let limit = self.config.body_limit;
+        if body.len() > limit {
+            return Err(Error::BodyTooLarge { function: name.into(), size: body.len(), limit });
         }
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let path = path::decode(path).ok_or_else(|| Error::BadPath(path.into()))?;

@@ -200,7 +200,7 @@ async fn a_call_that_cannot_be_queued_is_rejected_with_a_reason() {
     let gateway = Gateway::new(Config::new(Profile::Ce));
     gateway.enqueue("f", "", HeaderMap::new(), vec![0; 256_000].into()).await.unwrap();
     let large = gateway.enqueue("f", "", HeaderMap::new(), vec![0; 256_001].into()).await;
-    assert_eq!(large, Err(Error::BodyTooLarge { function: "f".into(), size: 256_001, most: 256_000 }));
+    assert_eq!(large, Err(Error::BodyTooLarge { function: "f".into(), size: 256_001, limit: 256_000 }));
     let mut headers = HeaderMap::new();
     headers.insert("x-callback-url", HeaderValue::from_static("://nowhere"));
     let malformed = gateway.enqueue("f", "", headers, Bytes::new()).await.unwrap_err();

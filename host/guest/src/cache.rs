@@ -139,7 +139,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 #[cfg(unix)]
 fn stamp(metadata: &Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
-    let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.size());
+    let [device, inode, size] = [metadata.dev(), metadata.ino(), metadata.size()];
     Some(format!("{device}-{inode}-{size}-{}.{:09}", metadata.ctime(), metadata.ctime_nsec()))
 }
 

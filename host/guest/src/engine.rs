@@ -102,7 +102,8 @@ pub(crate) struct Ticker {
 
 impl Ticker {
     pub(crate) fn start(engine: &Engine, tick: Duration) -> Result<Self, GuestError> {
-        let (engine, stop) = (engine.weak(), Arc::new(AtomicBool::new(false)));
+        let engine = engine.weak();
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let run = move || {
             while !stopped.load(Ordering::Relaxed) {

@@ -5,6 +5,41 @@ use faas_flow_core::{Code, Failure};
 /// The version of the WIT contract that this host supports, without the patch number.
 pub(crate) const SUPPORTED: &str = "0.1";
 
+/// What a file is if it is not a component.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Found {
+    /// A core module of WebAssembly without a WIT world.
+    #[error(
+        "this is a core wasm module that does not name its WIT world; the Rust SDK embeds the world by itself, for other languages run `wasm-tools component embed`"
+    )]
+    CoreModule,
+    /// A core module that names its WIT world, but does not fit it.
+    #[error("this is a core wasm module that cannot be wrapped in a component: {reason}")]
+    UnfitCoreModule {
+        /// What does not fit.
+        reason: String,
+    },
+    /// WebAssembly of an unknown version.
+    #[error("this is WebAssembly of a version that the host does not support")]
+    OtherVersion,
+    /// An empty file.
+    #[error("the file is empty")]
+    Nothing,
+    /// Text.
+    #[error("this is text that begins with `{}`", .start.escape_debug())]
+    Text {
+        /// The first characters.
+        start: String,
+    },
+    /// Other data.
+    #[error("this is data that begins with {start:02x?}")]
+    Data {
+        /// The first bytes.
+        start: Vec<u8>,
+    },
+}
+
 /// Why a module cannot be loaded, or cannot say what its flow looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -12,8 +47,8 @@ pub enum GuestError {
     /// The bytes are not a component.
     #[error("not a WebAssembly component: {found}")]
     NotAComponent {
-        /// What the bytes are instead, and what to do about it.
-        found: String,
+        /// What the bytes are instead.
+        found: Found,
     },
     /// A component of another WIT world.
     #[error(

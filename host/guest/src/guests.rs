@@ -4,7 +4,7 @@ use crate::bindings::{Flow, FlowPre};
 use crate::cache::{Cache, compiled};
 use crate::compiler::Compiler;
 use crate::engine::{Ticker, engine};
-use crate::error::SUPPORTED;
+use crate::error::{Found, SUPPORTED};
 use crate::module::{Loaded, Module};
 use crate::room::Room;
 use crate::state::State;
@@ -121,9 +121,9 @@ fn wrapped(bytes: &[u8]) -> Result<Cow<'_, [u8]>, GuestError> {
         return Ok(Cow::Borrowed(bytes));
     }
     let encoded = ComponentEncoder::default().validate(true).module(bytes).and_then(|encoder| encoder.encode());
-    encoded.map(Cow::Owned).map_err(|reason| GuestError::NotAComponent {
-        found: format!("this is a core wasm module that cannot be wrapped in a component: {reason:#}"),
-    })
+    encoded
+        .map(Cow::Owned)
+        .map_err(|error| GuestError::NotAComponent { found: Found::UnfitCoreModule { reason: format!("{error:#}") } })
 }
 
 fn is_core(bytes: &[u8]) -> bool {
@@ -140,18 +140,12 @@ fn check_header(bytes: &[u8]) -> Result<(), GuestError> {
     let found = match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
         core if is_core(core) && names_its_world(core) => return Ok(()),
-        core if is_core(core) => {
-            "this is a core wasm module that does not name its WIT world; the Rust SDK embeds the \
-            world by itself, for other languages run `wasm-tools component embed`"
-                .to_owned()
-        }
-        [0, b'a', b's', b'm', ..] => "this is WebAssembly of a version that the host does not support".to_owned(),
-        [] => "the file is empty".to_owned(),
+        core if is_core(core) => Found::CoreModule,
+        [0, b'a', b's', b'm', ..] => Found::OtherVersion,
+        [] => Found::Nothing,
         start => match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                format!("this is text that begins with `{}`", text.chars().take(16).collect::<String>().escape_debug())
-            }
-            Err(_) => format!("this is data that begins with {:02x?}", start.iter().take(8).collect::<Vec<_>>()),
+            Ok(text) => Found::Text { start: text.chars().take(16).collect() },
+            Err(_) => Found::Data { start: start.iter().take(8).copied().collect() },
         },
     };
     Err(GuestError::NotAComponent { found })

@@ -21,7 +21,7 @@ mod state;
 
 pub use compiler::{Compiler, compile};
 pub use context::{CallContext, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext};
-pub use error::GuestError;
+pub use error::{Found, GuestError};
 pub use guests::Guests;
 pub use instance::Instance;
 pub use limits::Limits;

@@ -73,7 +73,8 @@ impl Etcd {
     }
 
     async fn read_once(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, Trouble> {
-        let (mut found, mut revision) = (Vec::with_capacity(docs.len()), 0);
+        let mut found = Vec::with_capacity(docs.len());
+        let mut revision = 0;
         for docs in docs.chunks(READS) {
             let get = |doc| TxnOp::get(self.keys.doc(run, doc), Some(GetOptions::new().with_revision(revision)));
             let answer =
@@ -162,7 +163,8 @@ impl StateStore for Etcd {
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        let (mut from, mut found) = (self.keys.list(), Vec::new());
+        let mut found = Vec::new();
+        let mut from = self.keys.list();
         let end = after_prefix(&from);
         while found.len() < query.limit {
             let unfiltered = query.flow.is_none() && query.status.is_none();

@@ -135,18 +135,18 @@ pub(super) async fn a_conflict_changes_nothing(store: &dyn StateStore) {
         (check("y", 0), put("new", Expect::Any, "bad")),
     ];
     for (checks, culprit) in conflicts {
-        let told = format!("{checks:?} {culprit:?}");
+        let case = format!("{checks:?} {culprit:?}");
         let change = Change {
             checks,
             puts: vec![put("y", Expect::Version(1), "bad"), put("z", Expect::Any, "bad"), culprit],
             arrivals: vec![arrival("s", "m2", "bad"), arrival("t", "m1", "bad")],
             entry: Some(RunEntry { status: Status::Failed, due: Some(1), ..entry(&run, &flow, 2) }),
         };
-        assert_eq!(store.commit(&run, change).await, Err(CommitError::Conflict), "{told}");
+        assert_eq!(store.commit(&run, change).await, Err(CommitError::Conflict), "{case}");
         let docs = store.read_all(&run).await.unwrap();
-        assert_eq!(docs, [("x".into(), doc(1, "x1").unwrap()), ("y".into(), doc(1, "y1").unwrap())], "{told}");
-        assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(1), Ok(0)), "{told}");
-        assert_eq!(store.entry(&run).await.unwrap(), Some(entry(&run, &flow, 1)), "{told}");
+        assert_eq!(docs, [("x".into(), doc(1, "x1").unwrap()), ("y".into(), doc(1, "y1").unwrap())], "{case}");
+        assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(1), Ok(0)), "{case}");
+        assert_eq!(store.entry(&run).await.unwrap(), Some(entry(&run, &flow, 1)), "{case}");
     }
     let unknown = new_run();
     let change = puts([put("a", Expect::Any, "bad"), put("b", Expect::Version(1), "bad")]);

@@ -56,7 +56,10 @@ impl Values {
         let budget = BODY - BODY / 8;
         let mut largest: Vec<_> = values.iter().collect();
         largest.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-        let (mut ops, mut filled, mut set) = (Vec::new(), 0, Self::default());
+        let mut set = Self::default();
+        // The operations of the next transaction, and their size.
+        let mut ops = Vec::new();
+        let mut filled = 0;
         for (base, value) in largest {
             if total <= budget {
                 break;

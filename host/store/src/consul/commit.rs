@@ -168,7 +168,8 @@ impl Consul {
             plan.ops.push(Op::check(key.clone(), head(&key).index));
         }
         for Put { doc, bytes, .. } in &change.puts {
-            let (base, key) = (self.keys.doc(run, doc), self.head_of(run, doc));
+            let base = self.keys.doc(run, doc);
+            let key = self.head_of(run, doc);
             let Head { index, flags, aside, .. } = head(&key);
             plan.replaced.extend(aside.map(|id| format!("{base}{id}/")));
             plan.committed.versions.push(flags + 1);
@@ -199,7 +200,8 @@ impl Consul {
         let mut new: HashMap<&str, u64> = HashMap::new();
         for Arrival { set, member, bytes } in first(arrivals) {
             let base = self.keys.member(run, set, member);
-            let (key, count) = (format!("{base}v"), new.entry(set).or_default());
+            let key = format!("{base}v");
+            let count = new.entry(set).or_default();
             if head(&key).index == 0 {
                 *count += 1;
                 plan.ops.push(Op::cas(key, &values.head(&base, bytes), 0, 0));

@@ -108,12 +108,14 @@ impl Etcd {
 
     /// The operations that write and count each member that is new.
     fn arrive(&self, run: &RunId, arrivals: &[Arrival]) -> Vec<TxnOp> {
-        let (mut seen, mut lanes) = (HashSet::new(), HashMap::<&str, u32>::new());
+        let mut seen = HashSet::new();
+        let mut lanes = HashMap::<&str, u32>::new();
         // If a member arrives twice in one change, the first arrival wins.
         let first = arrivals.iter().filter(|arrival| seen.insert((&arrival.set, &arrival.member)));
         let arrive = first.map(|Arrival { set, member, bytes }| {
             let lane = lanes.entry(set).or_default();
-            let (member, counter) = (self.keys.member(run, set, member), self.keys.lane(run, set, *lane));
+            let member = self.keys.member(run, set, member);
+            let counter = self.keys.lane(run, set, *lane);
             *lane += 1;
             let missing = Compare::version(member.clone(), CompareOp::Equal, 0);
             let puts = [TxnOp::put(member, &**bytes, None), TxnOp::put(counter, "", None)];

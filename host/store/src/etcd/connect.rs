@@ -133,7 +133,9 @@ impl Servers {
     }
 
     async fn range_once(&self, from: &[u8], end: &[u8], limit: usize) -> Result<Vec<KeyValue>, Trouble> {
-        let (mut found, mut from, mut revision) = (Vec::new(), from.to_vec(), 0);
+        let mut found = Vec::new();
+        let mut from = from.to_vec();
+        let mut revision = 0;
         while found.len() < limit {
             let wanted = limit - found.len();
             let (page, at) = self.page((&from, end), wanted, revision).await?;

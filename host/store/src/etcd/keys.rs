@@ -24,9 +24,7 @@ impl Keys {
     }
 
     fn key<const N: usize>(&self, parts: [&[u8]; N]) -> Vec<u8> {
-        let mut key = self.prefix.clone().into_bytes();
-        parts.into_iter().for_each(|part| key.extend_from_slice(part));
-        key
+        [self.prefix.as_bytes(), &parts.concat()].concat()
     }
 
     pub(super) fn version(&self) -> Vec<u8> {
@@ -39,9 +37,7 @@ impl Keys {
     }
 
     fn of_run<const N: usize>(&self, run: &RunId, parts: [&[u8]; N]) -> Vec<u8> {
-        let mut key = self.run(run);
-        parts.into_iter().for_each(|part| key.extend_from_slice(part));
-        key
+        [self.run(run), parts.concat()].concat()
     }
 
     pub(super) fn doc(&self, run: &RunId, doc: &str) -> Vec<u8> {

@@ -20,7 +20,11 @@ impl RedisState {
     /// down to the *cut*: the latest of the last runs of full pages, since further pages may have runs that come after it.
     pub(super) async fn list(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
         let page = query.limit.min(PAGE);
-        let (mut found, mut waiting, mut offset) = (Vec::new(), BTreeSet::new(), 0);
+        let mut found = Vec::new();
+        // Runs that were read, but come after the cut.
+        let mut waiting = BTreeSet::new();
+        let mut offset = 0;
+        // The last cut, down to which all runs were taken.
         let mut done: Option<Reverse<Place>> = None;
         while found.len() < query.limit {
             let pages = self.pages("runs", |command| {
@@ -38,7 +42,8 @@ impl RedisState {
             if cut.is_none() {
                 break;
             }
-            (waiting, done) = (below, cut.map(Reverse));
+            waiting = below;
+            done = cut.map(Reverse);
             offset += page;
         }
         Ok(found)

@@ -43,8 +43,9 @@ impl RedisState {
     /// Marks a new store, or checks that an existing one can be used. An existing store keeps its number of partitions.
     pub(super) async fn open(link: Link, partitions: Option<u64>) -> Result<Self, StoreError> {
         let key = format!("{}store", link.target.prefix);
-        let (mut get, mut mark) = (cmd("GET"), cmd("SET"));
+        let mut get = cmd("GET");
         get.arg(&key);
+        let mut mark = cmd("SET");
         mark.arg(&key).arg(format!("{FORM} {}", partitions.unwrap_or(PARTITIONS).clamp(1, 1024))).arg("NX");
         let mut found: Option<Vec<u8>> = link.ask(&get, Repeat::Harmless).await?;
         if found.is_none() {
@@ -107,7 +108,8 @@ impl RedisState {
     /// run exists already, so that nothing was changed.
     async fn create(&self, run: &RunId, change: &Change, entry: &RunEntry) -> Result<Option<Committed>, CommitError> {
         let Change { puts, arrivals, .. } = change;
-        let (mut keys, mut arguments) = (self.keys(run), Arguments::default());
+        let mut keys = self.keys(run);
+        let mut arguments = Arguments::default();
         let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
         arguments.bytes(run.as_str().as_bytes()).text(entry.started).text(due).text(expiry(entry));
         let at = self.arrive(run, arrivals, &mut keys, &mut arguments);
