@@ -62,7 +62,11 @@ enum Task {
     /// Check the GitHub workflows with actionlint and zizmor
     Workflows,
     /// Build the program that ships, optimized with a profile of the benchmark's flows
-    Release,
+    Release {
+        /// Also run the end-to-end tests against it
+        #[arg(long)]
+        test: bool,
+    },
     /// Make what a release publishes: archive, bill of materials, chart, crates, checksums
     ///
     /// The files are written to one folder, whose path is printed. The archive is for this machine; a release has one for
@@ -147,8 +151,12 @@ fn run() -> anyhow::Result<()> {
             setup::for_workflows(&place)?;
             workflows::check(&place)
         }
-        Task::Release => {
-            println!("{}", release::build(&place)?.display());
+        Task::Release { test } => {
+            let program = release::build(&place)?;
+            if test {
+                release::test(&place, &program)?;
+            }
+            println!("{}", program.display());
             Ok(())
         }
         Task::Package(options) => {

@@ -99,26 +99,9 @@ pub fn for_bench(place: &Place, original: bool) -> Result<()> {
     debian(redis.as_slice())
 }
 
-/// What a release of the host is built with, besides what builds any host.
-pub struct ReleaseTools {
-    /// Merges what programs counted that Rust compiled to count.
-    pub profdata: PathBuf,
-    /// Lays out a linked program anew: BOLT, of LLVM.
-    pub bolt: &'static str,
-    /// Merges what programs counted that BOLT made count.
-    pub fdata: &'static str,
-}
-
-/// Installs what a release of the host is built with.
-pub fn for_release(place: &Place) -> Result<ReleaseTools> {
+/// Installs what a release of the host is built with. Returns the path of `llvm-profdata`, which merges profiles.
+pub fn for_release(place: &Place) -> Result<PathBuf> {
     for_bench(place, false)?;
-    let is_there = |name: &str| program(name, &["--version"]).quiet().is_some();
-    // As LLVM names them, and as Debian does.
-    let (bolt, fdata) = match is_there("llvm-bolt") && is_there("merge-fdata") {
-        true => ("llvm-bolt", "merge-fdata"),
-        false => ("llvm-bolt-22", "merge-fdata-22"),
-    };
-    debian(if is_there(bolt) { &[] } else { &["bolt-22"] })?;
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let libraries = program(&rustc, &["--print", "target-libdir"]).quiet().context("rustc does not tell its folder")?;
     let profdata = Path::new(&libraries).with_file_name("bin").join("llvm-profdata");
@@ -128,7 +111,7 @@ pub fn for_release(place: &Place) -> Result<ReleaseTools> {
             .must("adding the component")
             .with_context(|| format!("no {}: install LLVM's tools as your Rust was installed", profdata.display()))?;
     }
-    Ok(ReleaseTools { profdata, bolt, fdata })
+    Ok(profdata)
 }
 
 /// Installs what building flows in Rust needs.

@@ -122,7 +122,7 @@ impl Host {
         let mut text = self.services.counters.prometheus();
         gauge(&mut text, "runs_live", "runs that this replica works on", self.runs.lock().len() as u64);
         let help = "what this replica met in the state store's lists of runs that is no run";
-        gauge(&mut text, "store_garbage", help, self.services.state.garbage());
+        gauge(&mut text, "store_garbage", help, self.services.state.malformed_entries());
         text
     }
 
