@@ -56,8 +56,8 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// The dag of the branch with this key, the same one each time. A key that the condition did not list adds a branch.
-    /// Keys have 1 to 128 bytes.
+    /// The dag of the branch with this key, the same one each time. A key that the condition did not list adds a
+    /// branch. Keys have 1 to 128 bytes.
     #[must_use = "a branch without nodes is not valid"]
     pub fn branch(&self, key: &str) -> Dag {
         self.model.borrow_mut().dag(key)

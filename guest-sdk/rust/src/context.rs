@@ -37,8 +37,8 @@ use crate::testing::Host;
 /// # In `define`
 ///
 /// `define` may read the context, for example to add a query parameter of the request to a call. The host then asks for
-/// the definition at the start of every run and keeps it with the run. If `define` does nothing with the context but log
-/// and clone it, the host asks once per module, which is faster.
+/// the definition at the start of every run and keeps it with the run. If `define` does nothing with the context but
+/// log and clone it, the host asks once per module, which is faster.
 ///
 /// While `define` runs there is no current node: [`Context::node`] and [`Context::inputs`] are empty, and values cannot
 /// be changed.

@@ -16,7 +16,8 @@ pub(crate) fn shared<T>(value: T) -> Shared<T> {
 /// Nodes, and the edges between them. A clone is the same dag.
 ///
 /// A dag has one start (a node without incoming edges) and no cycles. Its result is the output of its end (the node
-/// without outgoing edges). A dag with several ends yields nothing, unless [`Dag::end_aggregator`] merges their outputs.
+/// without outgoing edges). A dag with several ends yields nothing, unless [`Dag::end_aggregator`] merges their
+/// outputs.
 ///
 /// ```
 /// use faas_flow::{Context, Dag, Inputs, Result, Workflow};
@@ -95,8 +96,8 @@ impl Dag {
         self.add(&id.into(), NodeKind::SubDag(dag.clone()));
     }
 
-    /// Adds a node that runs some of its branches. `choose` gets the node's input and returns the keys of the branches to
-    /// run: at least one, each at most once. See [`Condition`] for an example.
+    /// Adds a node that runs some of its branches. `choose` gets the node's input and returns the keys of the branches
+    /// to run: at least one, each at most once. See [`Condition`] for an example.
     #[must_use = "a condition needs branches: add nodes to the dags that `branch` returns"]
     pub fn condition<K: Into<String>, C: Into<String>, I: IntoIterator<Item = C>>(
         &self,
@@ -126,8 +127,8 @@ impl Dag {
         ForEach { model }
     }
 
-    /// Adds an edge: `to` runs after `from`, and gets its output unless the [`Edge`] says otherwise. The two nodes may be
-    /// added before or after the edge.
+    /// Adds an edge: `to` runs after `from`, and gets its output unless the [`Edge`] says otherwise. The two nodes may
+    /// be added before or after the edge.
     pub fn edge(&self, from: impl Into<String>, to: impl Into<String>) -> Edge {
         let edge = Edge(shared(EdgeModel { from: from.into(), to: to.into(), carries: Carries::Output }));
         self.0.borrow_mut().edges.push(edge.clone());

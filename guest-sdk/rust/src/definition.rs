@@ -1,5 +1,5 @@
-//! The definition of a flow as plain data: handler ids stand where the author put closures. Its JSON form is the one that
-//! the host uses.
+//! The definition of a flow as plain data: handler ids stand where the author put closures. Its JSON form is the one
+//! that the host uses.
 
 use crate::backoff::Backoff;
 use crate::values::Exhausted;

@@ -1,8 +1,8 @@
 //! The component's side of the contract: replays a recorded definition into the host's builder, and passes the host's
 //! calls on to the flow's closures.
 //!
-//! An instance serves one run, so the closures recorded at its first call serve the later ones too: the context that they
-//! captured is that of the same run.
+//! An instance serves one run, so the closures recorded at its first call serve the later ones too: the context that
+//! they captured is that of the same run.
 
 use crate::backoff::Backoff;
 use crate::context::Context;
@@ -263,8 +263,8 @@ impl Host {
     pub(crate) fn inputs(self) -> Inputs {
         context::inputs().into()
     }
-    // Reading fails when the store cannot be reached, which may pass. Changing fails when the host refuses the key or the
-    // value, which does not.
+    // Reading fails when the store cannot be reached, which may pass. Changing fails when the host refuses the key or
+    // the value, which does not.
     pub(crate) fn get(self, key: &str) -> Result<Option<Vec<u8>>> {
         context::get(key).map_err(Failure::Retry)
     }

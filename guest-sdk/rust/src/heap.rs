@@ -11,9 +11,9 @@ use std::alloc::{GlobalAlloc, Layout};
 /// ```
 ///
 /// Rust's own allocator grows a component's memory at its first allocation. The host then changes the protection of
-/// pages, which stops all of its threads for a moment, and does so again before the next run gets that memory. With this
-/// allocator, the first 128 KiB are part of the memory that the component starts with, so most runs never grow it. They
-/// take no space in the module, and no memory in the host until they are used.
+/// pages, which stops all of its threads for a moment, and does so again before the next run gets that memory. With
+/// this allocator, the first 128 KiB are part of the memory that the component starts with, so most runs never grow it.
+/// They take no space in the module, and no memory in the host until they are used.
 ///
 /// On other targets than WebAssembly it is the system's allocator, so that a flow's tests run as usual.
 #[derive(Debug)]

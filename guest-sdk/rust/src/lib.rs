@@ -1,8 +1,8 @@
 //! Write flows in Rust.
 //!
 //! A flow composes [OpenFaaS](https://www.openfaas.com) functions into a graph: its nodes call functions, call URLs or
-//! run the flow's own code, and it branches, fans out over collections and merges what comes back. This crate compiles a
-//! flow to a WebAssembly component, which the `faas-flow` host runs on a laptop or as an OpenFaaS function.
+//! run the flow's own code, and it branches, fans out over collections and merges what comes back. This crate compiles
+//! a flow to a WebAssembly component, which the `faas-flow` host runs on a laptop or as an OpenFaaS function.
 //!
 //! # A whole flow
 //!
@@ -56,18 +56,18 @@
 //! crate-type = ["cdylib", "rlib"]
 //! ```
 //!
-//! `cargo build --release --target wasm32-unknown-unknown` makes the module, and `faas-flow run`, `faas-flow serve` or an
-//! image runs it.
+//! `cargo build --release --target wasm32-unknown-unknown` makes the module, and `faas-flow run`, `faas-flow serve` or
+//! an image runs it.
 //!
 //! # How the builder works
 //!
-//! Everything that a builder method returns is a handle: clone it, keep it, and use it in any order. Nothing fails while
-//! a flow is being described. The host checks the whole definition when it loads the module, and reports every problem
-//! at once; `faas-flow check` does the same on the command line.
+//! Everything that a builder method returns is a handle: clone it, keep it, and use it in any order. Nothing fails
+//! while a flow is being described. The host checks the whole definition when it loads the module, and reports every
+//! problem at once; `faas-flow check` does the same on the command line.
 //!
 //! Closures get and return bytes. What they return may be anything that converts into `Vec<u8>`, such as `String` or
-//! `&str`; [`Node::modify_json`] does the conversion from and to JSON. A closure fails with a [`Failure`], into which `?`
-//! turns any error.
+//! `&str`; [`Node::modify_json`] does the conversion from and to JSON. A closure fails with a [`Failure`], into which
+//! `?` turns any error.
 //!
 //! Closures run in a sandbox without files, network or clock, and must not rely on what an earlier call left in memory:
 //! the next node of the same run may be executed by another instance of the module, possibly on another machine. Keep
@@ -75,8 +75,8 @@
 //!
 //! # Handler ids
 //!
-//! The host knows each closure by an id, which follows from the closure's position. Flows in other languages that choose
-//! the same ids have the same definition.
+//! The host knows each closure by an id, which follows from the closure's position. Flows in other languages that
+//! choose the same ids have the same definition.
 //!
 //! | closure | id |
 //! |---|---|
@@ -96,11 +96,9 @@
 //!
 //! # Features
 //!
-//! - `heap`: [`Heap`], a global allocator that makes short runs cheaper. The crate itself never sets a global allocator.
+//! - `heap`: `Heap`, a global allocator that makes short runs cheaper. The crate itself never sets a global allocator.
 
 #![deny(missing_docs, missing_debug_implementations, clippy::missing_errors_doc)]
-// A heap is behind a feature, so links to it are broken without.
-#![cfg_attr(not(feature = "heap"), allow(rustdoc::broken_intra_doc_links))]
 
 mod backoff;
 mod branches;
@@ -170,7 +168,7 @@ macro_rules! flow {
                 }
             }
 
-            $crate::export::bindings::export_bindings!(FaasFlowExport with_types_in $crate::export::bindings);
+    $crate::export::bindings::export_bindings!(FaasFlowExport with_types_in $crate::export::bindings);
         };
     };
 }

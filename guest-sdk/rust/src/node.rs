@@ -183,8 +183,8 @@ impl Call {
         self.with(|call| call.receive = Some(Rc::new(move |response| receive(response).map(Into::into))))
     }
 
-    /// Sets a closure that gets the message of the call's failure when its retries are exhausted, and turns it into data
-    /// to continue with, or into another failure.
+    /// Sets a closure that gets the message of the call's failure when its retries are exhausted, and turns it into
+    /// data to continue with, or into another failure.
     pub fn recover<T: Into<Vec<u8>>>(&self, recover: impl Fn(String) -> Result<T> + 'static) -> Self {
         self.with(|call| call.recover = Some(Rc::new(move |failure| recover(failure).map(Into::into))))
     }
@@ -192,14 +192,14 @@ impl Call {
     /// Sets the retry policy of this call. By default it is tried once.
     ///
     /// The call is tried again after connection errors, timeouts, and a closure's
-    /// [`Failure::Retry`](crate::Failure::Retry). Unless [`Call::receive`] handles the responses, it is also tried again
-    /// after the statuses 408, 429 and 5xx, or after those of [`Call::retry_on`] instead.
+    /// [`Failure::Retry`](crate::Failure::Retry). Unless [`Call::receive`] handles the responses, it is also tried
+    /// again after the statuses 408, 429 and 5xx, or after those of [`Call::retry_on`] instead.
     pub fn retry(&self, policy: Backoff) -> Self {
         self.with(|call| call.retry = Some(policy))
     }
 
-    /// Sets the response statuses, from 100 to 599, after which [`Call::retry`] tries again. They replace the default of
-    /// 408, 429 and 5xx. An empty list keeps the default.
+    /// Sets the response statuses, from 100 to 599, after which [`Call::retry`] tries again. They replace the default
+    /// of 408, 429 and 5xx. An empty list keeps the default.
     pub fn retry_on(&self, statuses: &[u16]) -> Self {
         self.with(|call| call.retry_on = statuses.to_vec())
     }

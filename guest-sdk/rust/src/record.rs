@@ -54,7 +54,9 @@ impl Recorder {
     fn dag(&mut self, prefix: &str, dag: &Dag) -> Result<plain::Dag> {
         if self.enclosing.iter().any(|outer| Rc::ptr_eq(&outer.0, &dag.0)) {
             let node = prefix.trim_end_matches('/');
-            return Err(Failure::Reject(format!("the dag of `{node}` contains itself: create a new dag for each level")));
+            return Err(Failure::Reject(format!(
+                "the dag of `{node}` contains itself: create a new dag for each level"
+            )));
         }
         self.enclosing.push(dag.clone());
         let model = dag.0.borrow();

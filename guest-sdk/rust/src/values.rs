@@ -53,8 +53,8 @@ pub enum Exhausted {
     /// The run fails. This is the default.
     #[default]
     Fail,
-    /// The run pauses, so that an operator can fix the cause and resume it. A [`Failure::Reject`](crate::Failure::Reject)
-    /// still fails the run, since trying again cannot help.
+    /// The run pauses, so that an operator can fix the cause and resume it. A
+    /// [`Failure::Reject`](crate::Failure::Reject) still fails the run, since trying again cannot help.
     Pause,
 }
 

@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The context of a run in tests. It answers what a test told it to, and remembers what the flow logged and set. A clone
-/// is the same context.
+/// The context of a run in tests. It answers what a test told it to, and remembers what the flow logged and set. A
+/// clone is the same context.
 ///
 /// ```
 /// use faas_flow::{Level, testing::Fake};

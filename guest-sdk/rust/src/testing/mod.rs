@@ -1,7 +1,7 @@
 //! Tests of a flow's closures, without WebAssembly.
 //!
-//! [`Flow`] runs `define` natively and calls the closures one by one, by their handler ids. [`Fake`] is the context that
-//! they see. To run a whole flow with its functions, use `faas-flow test` and scenarios.
+//! [`Flow`] runs `define` natively and calls the closures one by one, by their handler ids. [`Fake`] is the context
+//! that they see. To run a whole flow with its functions, use `faas-flow test` and scenarios.
 //!
 //! ```
 //! use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
