@@ -47,8 +47,12 @@ enum Task {
         #[arg(long)]
         render: bool,
     },
-    /// Renew the SDK in template/, which is a copy
-    Template,
+    /// Write what template/ needs of the SDK: a copy, or the version that the registry has
+    Template {
+        /// Make the template use this published version instead of a copy of the SDK
+        #[arg(long, value_name = "VERSION")]
+        sdk_version: Option<semver::Version>,
+    },
     /// Build the host as it ships: compiled and laid out with what it told when it ran the benchmark's flows (on Linux)
     Release,
     /// Measure: runs per second, latency, memory
@@ -111,7 +115,10 @@ fn run() -> anyhow::Result<()> {
         Task::Test { arguments } => test(&place, &arguments),
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
-        Task::Template => template::renew(&place),
+        Task::Template { sdk_version } => {
+            let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
+            template::generate(&place, &sdk)
+        }
         Task::Release => {
             println!("{}", release::build(&place)?.display());
             Ok(())

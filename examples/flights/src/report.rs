@@ -1,6 +1,6 @@
 //! Turns the measurements of the functions into a table.
 
-use faas_flow::{Failure, Inputs, Result};
+use faas_flow::{Inputs, Result};
 use serde::{Deserialize, Serialize};
 
 /// Statistics of the flights of one hour. Delays are in minutes.
@@ -62,8 +62,7 @@ fn tenths(part: i64, whole: i64) -> String {
 }
 
 fn text<'a>(inputs: &'a Inputs, function: &str) -> Result<&'a str> {
-    let output =
-        inputs.get(function).ok_or_else(|| Failure::reject(format!("function `{function}` returned nothing")))?;
+    let output = inputs.get(function).ok_or_else(|| format!("function `{function}` returned nothing"))?;
     Ok(str::from_utf8(output)?.trim())
 }
 

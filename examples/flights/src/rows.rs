@@ -1,6 +1,6 @@
 //! Parses the file and groups its rows by hour.
 
-use faas_flow::{Failure, Result};
+use faas_flow::Result;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,9 +17,8 @@ pub fn by_hour(data: &[u8]) -> Result<BTreeMap<String, String>> {
     let flights: Vec<Flight> = serde_json::from_slice(data)?;
     let mut hours = BTreeMap::<String, String>::new();
     for (index, flight) in flights.iter().enumerate() {
-        let hour = hour(&flight.date).ok_or_else(|| {
-            Failure::reject(format!("row {index} has the date `{}`, not one such as 2001/01/31 23:59", flight.date))
-        })?;
+        let hour = hour(&flight.date)
+            .ok_or_else(|| format!("row {index} has the date `{}`, not one such as 2001/01/31 23:59", flight.date))?;
         if !flight.origin.bytes().all(|byte| byte.is_ascii_alphanumeric()) || flight.origin.is_empty() {
             return Err(format!("row {index} has the origin `{}`, not the code of an airport", flight.origin).into());
         }
