@@ -47,10 +47,10 @@ enum Task {
         #[arg(long)]
         render: bool,
     },
-    /// Write what template/ needs of the SDK: a copy, or the version that the registry has
+    /// Generate the copy of the SDK in template/, or switch the template to a published version
     Template {
-        /// Make the template use this published version instead of a copy of the SDK
-        #[arg(long, value_name = "VERSION")]
+        /// Use this version from the registry instead of a copy
+        #[arg(long, value_name = "VERSION", value_parser = template::version)]
         sdk_version: Option<semver::Version>,
     },
     /// Build the host as it ships: compiled and laid out with what it told when it ran the benchmark's flows (on Linux)

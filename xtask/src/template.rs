@@ -1,7 +1,7 @@
 //! The SDK in the OpenFaaS template.
 //!
-//! `faas-cli template pull` copies the template's folder and nothing else. So the flows made from it find the SDK in one
-//! of two places: in a copy below the template, or, once the SDK is published, in the registry.
+//! `faas-cli template pull` copies the template's folder and nothing else. So the flows made from it find the SDK in
+//! one of two places: in a copy below the template, or, once the SDK is published, in the registry.
 
 use crate::place::Place;
 use crate::run::Run as _;
@@ -37,6 +37,11 @@ pub enum Sdk {
     Copy,
     /// The registry.
     Published(Version),
+}
+
+/// Parses the version of a published SDK.
+pub fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text).map_err(|error| error.to_string())
 }
 
 /// Files by their path below the template.
