@@ -57,8 +57,12 @@ enum Task {
         #[arg(long)]
         render: bool,
     },
-    /// Copy the SDK into template/, which must hold a copy of its own
-    Template,
+    /// Generate the copy of the SDK in template/, or switch the template to a published version
+    Template {
+        /// Use this version from the registry instead of a copy
+        #[arg(long, value_name = "VERSION", value_parser = template::version)]
+        sdk_version: Option<semver::Version>,
+    },
     /// Check the GitHub workflows with actionlint and zizmor
     Workflows,
     /// Build the program that ships, optimized with a profile of the benchmark's flows
@@ -146,7 +150,10 @@ fn run() -> anyhow::Result<()> {
         Task::Test { arguments } => test(&place, &arguments),
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
-        Task::Template => template::renew(&place),
+        Task::Template { sdk_version } => {
+            let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
+            template::generate(&place, &sdk)
+        }
         Task::Workflows => {
             setup::for_workflows(&place)?;
             workflows::check(&place)

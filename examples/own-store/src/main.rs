@@ -1,4 +1,4 @@
-//! A host of flows whose state is in a store of our own.
+//! A host with a state store of its own.
 
 mod store;
 
