@@ -30,4 +30,5 @@ pub use progress::{Progress, Step};
 pub use serve::serve;
 pub use settings::{Answers, Dispatch, Settings};
 pub use traces::Traces;
-pub use versions::{Clock, Flow, load_flow, read_run};
+pub use versions::runs::read_run;
+pub use versions::{Clock, Flow, load_flow};

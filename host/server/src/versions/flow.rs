@@ -48,7 +48,7 @@ pub async fn load_flow(guests: Arc<Guests>, path: &Path, name: Option<FlowName>)
 }
 
 /// Reads the file of a module. A file that is larger than any host accepts is not read to its end.
-pub(crate) async fn read_module(path: &Path) -> Result<Bytes, Error> {
+pub async fn read_module(path: &Path) -> Result<Bytes, Error> {
     let unreadable = |source| Error::ModuleUnreadable { path: path.to_owned(), source };
     let limit = Limits::default().module_bytes;
     let mut file = tokio::fs::File::open(path).await.map_err(unreadable)?;
@@ -63,7 +63,7 @@ pub(crate) async fn read_module(path: &Path) -> Result<Bytes, Error> {
 }
 
 /// The given name, or else one that is made from the name of the file.
-pub(crate) fn name_of(path: &Path, name: Option<FlowName>) -> Result<FlowName, Error> {
+pub fn name_of(path: &Path, name: Option<FlowName>) -> Result<FlowName, Error> {
     if let Some(name) = name {
         return Ok(name);
     }
@@ -73,7 +73,7 @@ pub(crate) fn name_of(path: &Path, name: Option<FlowName>) -> Result<FlowName, E
 
 /// Compiles and checks a module. If there are trusted keys, one of them must have signed it; none of its code runs before
 /// that is verified.
-pub(crate) async fn load_module(
+pub async fn load_module(
     guests: Arc<Guests>,
     trusted: &Trusted,
     artifact: &Artifact,
@@ -92,7 +92,7 @@ pub(crate) async fn load_module(
 }
 
 /// Compiles a module without running any of its code.
-pub(crate) async fn compile(guests: Arc<Guests>, artifact: &Artifact) -> Result<Module, Error> {
+pub async fn compile(guests: Arc<Guests>, artifact: &Artifact) -> Result<Module, Error> {
     let Artifact { bytes, digest, .. } = artifact.clone();
     tokio::task::spawn_blocking(move || guests.load_as(&bytes, &digest))
         .await

@@ -127,7 +127,7 @@ impl Trusted {
     }
 
     /// Checks as much of a signature as can be checked before the module is known; none if no signature is required.
-    pub(crate) fn require(&self, signature: Option<&str>, flow: &FlowName) -> Result<Option<Signature>, Error> {
+    pub(super) fn require(&self, signature: Option<&str>, flow: &FlowName) -> Result<Option<Signature>, Error> {
         match signature {
             _ if self.is_empty() => Ok(None),
             None => Err(Error::Unsigned { module: format!("the module of flow {flow}") }),
@@ -136,7 +136,7 @@ impl Trusted {
     }
 
     /// Reads the signature beside a module's file, `FILE.sig`; none if no signature is required.
-    pub(crate) fn beside(&self, module: &Path) -> Result<Option<String>, Error> {
+    pub fn beside(&self, module: &Path) -> Result<Option<String>, Error> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -152,7 +152,7 @@ impl Trusted {
 }
 
 /// The file of a module's signature: `flow.wasm.sig` of `flow.wasm`.
-pub(crate) fn beside(module: &Path) -> PathBuf {
+pub fn beside(module: &Path) -> PathBuf {
     let mut name = module.as_os_str().to_owned();
     name.push(".sig");
     name.into()

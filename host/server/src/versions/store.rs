@@ -143,3 +143,80 @@ pub(super) fn put(doc: impl Into<String>, at: u64, value: &impl Serialize) -> Re
     let bytes = serde_json::to_vec(value).map_err(Error::Unwritable)?;
     Ok(Put { doc: doc.into(), expect: Expect::Version(at), bytes: bytes.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::version::{By, Origin};
+    use super::*;
+    use faas_flow_core::Code;
+    use faas_flow_store::{open_data, open_state};
+
+    fn version(bytes: &[u8]) -> Version {
+        Version {
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            wit: "0.1.0".to_owned(),
+            origin: Origin::Push,
+            by: By::new("me", "", 0).unwrap(),
+            signature: None,
+            stored: true,
+            removed: None,
+            copy: 0,
+            announced: None,
+        }
+    }
+
+    fn write(at: u64, version: &Version) -> Put {
+        put(Version::doc(&version.digest), at, version).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_version_that_cannot_be_loaded_says_why() {
+        let (state, data) = (open_state("memory").await.unwrap(), open_data("memory").await.unwrap());
+        let flow = FlowName::new("greet").unwrap();
+        let stored = Stored { flow: &flow, state: &*state, data: &*data };
+        let version = version(b"module");
+        let absent = async |expected: Absence| match stored.loadable(&version.digest).await {
+            Err(Error::Missing { absence, .. }) => assert_eq!(absence, expected),
+            other => panic!("{other:?}"),
+        };
+        absent(Absence::NotStored).await;
+        let unfinished = Version { stored: false, ..version.clone() };
+        assert_eq!(stored.commit(vec![write(0, &unfinished)], Vec::new()).await.unwrap(), Commit::Done);
+        absent(Absence::NotStored).await;
+        assert_eq!(stored.commit(vec![write(0, &version)], Vec::new()).await.unwrap(), Commit::Conflict);
+        stored.commit(vec![write(1, &version)], Vec::new()).await.unwrap();
+        assert_eq!(stored.loadable(&version.digest).await.unwrap(), version);
+        stored.commit(vec![write(2, &Version { removed: Some(1), ..version.clone() })], Vec::new()).await.unwrap();
+        absent(Absence::Removed).await;
+    }
+
+    #[tokio::test]
+    async fn bytes_are_compared_with_their_digest() {
+        let (state, data) = (open_state("memory").await.unwrap(), open_data("memory").await.unwrap());
+        let flow = FlowName::new("greet").unwrap();
+        let stored = Stored { flow: &flow, state: &*state, data: &*data };
+        let version = version(b"module");
+        let bytes = async || stored.intact_bytes(&version).await;
+        assert!(matches!(bytes().await, Err(Error::Missing { absence: Absence::Lost, .. })));
+        stored.put_bytes(&version.digest, 0, Bytes::from_static(b"mod")).await.unwrap();
+        let damaged = bytes().await.unwrap_err();
+        assert_eq!(damaged.code(), Code::MODULE_DAMAGED);
+        assert!(damaged.to_string().contains("3 bytes of 6"), "{damaged}");
+        stored.put_bytes(&version.digest, 0, Bytes::from_static(b"module")).await.unwrap();
+        assert_eq!(bytes().await.unwrap(), "module");
+    }
+
+    #[tokio::test]
+    async fn copies_of_a_module_do_not_share_their_bytes() {
+        let (state, data) = (open_state("memory").await.unwrap(), open_data("memory").await.unwrap());
+        let flow = FlowName::new("greet").unwrap();
+        let stored = Stored { flow: &flow, state: &*state, data: &*data };
+        let version = Version { copy: 1, ..version(b"module") };
+        for copy in [0, 1] {
+            stored.put_bytes(&version.digest, copy, Bytes::from_static(b"module")).await.unwrap();
+        }
+        stored.delete_bytes(&version.digest, 0).await.unwrap();
+        assert_eq!(stored.intact_bytes(&version).await.unwrap(), "module");
+    }
+}

@@ -104,3 +104,50 @@ impl By {
         Self { who: "faas-flow".to_owned(), message: why.to_owned(), at }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faas_flow_core::Code;
+
+    #[test]
+    fn what_earlier_releases_stored_is_read_and_written_back_the_same() {
+        let digest = Digest::of(b"x");
+        let json = serde_json::json!({
+            "digest": digest, "size": 1, "wit": "0.1.0", "origin": "image", "who": "faas-flow", "at": 3, "stored": true,
+            "removed": 9, "copy": 2, "brought": 7,
+        });
+        let version: Version = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!((version.announced, version.copy, version.is_there()), (Some(7), 2, false));
+        assert_eq!(serde_json::to_value(&version).unwrap(), json);
+    }
+
+    #[test]
+    fn bytes_that_are_stored_again_after_gc_are_another_copy() {
+        let by = By::new("me", "", 0).unwrap();
+        let (digest, wit) = (Digest::of(b"x"), "0.1.0".to_owned());
+        let interrupted = Version {
+            digest,
+            size: 1,
+            wit,
+            origin: Origin::Push,
+            by,
+            signature: None,
+            stored: false,
+            removed: None,
+            copy: 1,
+            announced: None,
+        };
+        assert_eq!(interrupted.next_copy(), 1);
+        assert_eq!(Version { removed: Some(5), ..interrupted }.next_copy(), 2);
+    }
+
+    #[test]
+    fn a_name_and_a_message_fit_on_a_line_each() {
+        assert_eq!(By::new("", "", 0).unwrap().who, "somebody");
+        let (long_name, long_message) = ("x".repeat(201), "x".repeat(1001));
+        for (who, message) in [("a\nb", ""), ("a", "b\0"), (&*long_name, ""), ("a", &*long_message)] {
+            assert_eq!(By::new(who, message, 0).unwrap_err().code(), Code::BAD_REQUEST);
+        }
+    }
+}
