@@ -4,19 +4,23 @@
 
 mod code;
 pub mod definition;
+mod duration;
 mod failure;
 mod id;
 mod payload;
 mod plan;
 pub mod run;
 mod status;
+mod suggest;
 mod validate;
 
 pub use code::Code;
 pub use definition::Definition;
+pub use duration::{ShownDuration, parse_duration};
 pub use failure::Failure;
 pub use id::{BranchKey, Digest, FlowName, HandlerId, Malformed, NodeId, NodePath, RunId, ScopePath, ScopeStep};
 pub use payload::Payload;
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
-pub use status::{Millis, Status};
+pub use status::{Millis, Status, moment};
+pub use suggest::nearest;
 pub use validate::{MAX_DEPTH, Problem, Warning};

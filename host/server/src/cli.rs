@@ -30,7 +30,7 @@ use crate::Error;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-pub(crate) use common::{listen, moment};
+pub(crate) use common::listen;
 pub(crate) use stop::serve as serve_until_stopped;
 
 /// Composes OpenFaaS functions into flows that are WebAssembly components.

@@ -9,7 +9,6 @@ mod error;
 pub mod events;
 mod flows;
 mod functions;
-pub mod graph;
 mod http;
 mod local;
 pub mod modules;

@@ -7,7 +7,7 @@ use crate::flows::{Brought, load_module, name_of, read_module};
 use crate::modules::Loader;
 use crate::signature::Trusted;
 use crate::{Answers, Error, Flow, Function, Functions, Host, Http, Network, Parts, Settings, Traces, load_flow};
-use faas_flow_core::{Code, FlowName, Millis};
+use faas_flow_core::{Code, FlowName};
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_store::{open_data, open_state};
 use std::io::{ErrorKind, IsTerminal};
@@ -227,10 +227,4 @@ pub(super) fn print(text: impl AsRef<[u8]>) {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_ref()).and_then(|()| stdout.flush());
-}
-
-/// A moment in UTC, as RFC 3339 writes it, to the second.
-pub(crate) fn moment(at: Millis) -> String {
-    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at);
-    humantime::format_rfc3339_seconds(at).to_string()
 }

@@ -1,8 +1,8 @@
 //! `faas-flow graph`
 
 use super::common::{self, ModuleKeys};
+use crate::Error;
 use crate::config::Options;
-use crate::{Error, graph};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,14 +39,14 @@ impl Graph {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let flow = common::load(&common::guests_of(self.guest)?, &self.flow).await?;
         let format = match self.format {
-            _ if self.json => graph::Format::Json,
-            Format::Svg => graph::Format::Svg,
-            Format::Mermaid => graph::Format::Mermaid,
-            Format::Dot => graph::Format::Dot,
-            Format::Json => graph::Format::Json,
-            Format::Definition => graph::Format::Definition,
+            _ if self.json => faas_flow_graph::Format::Json,
+            Format::Svg => faas_flow_graph::Format::Svg,
+            Format::Mermaid => faas_flow_graph::Format::Mermaid,
+            Format::Dot => faas_flow_graph::Format::Dot,
+            Format::Json => faas_flow_graph::Format::Json,
+            Format::Definition => faas_flow_graph::Format::Definition,
         };
-        let drawn = graph::render(&flow.definition, flow.name.as_str(), format);
+        let drawn = faas_flow_graph::render(&flow.definition, flow.name.as_str(), format);
         common::print(format!("{}\n", drawn.trim_end()));
         Ok(ExitCode::SUCCESS)
     }

@@ -2,9 +2,10 @@
 
 mod board;
 
-use super::common::{moment, print};
+use super::common::print;
 use crate::{Progress, Step};
 use board::{Board, Screen};
+use faas_flow_core::{ShownDuration, moment};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -203,9 +204,8 @@ fn value(event: &Progress) -> Value {
     value
 }
 
-fn took(micros: u64) -> String {
-    let took = Duration::from_micros(micros);
-    if micros < 10_000 { format!("{micros} µs") } else { format!("{} ms", took.as_millis()) }
+fn took(micros: u64) -> ShownDuration {
+    ShownDuration(Duration::from_micros(micros))
 }
 
 /// The text on one line, without what a terminal would obey: control characters, and marks that turn the direction of

@@ -2,12 +2,13 @@
 
 use super::common;
 use super::control::Control;
-use crate::config::{DATA_STORE, Defaults, Group, Options, STATE_STORE, Takes, redacted, resolve_stores};
+use crate::config::{DATA_STORE, Defaults, Group, Options, STATE_STORE, Takes, resolve_stores};
 use crate::modules::{Missing, waits_for};
+use crate::network::redacted;
 use crate::{Error, read_run};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Code, FlowName, RunId, Status};
+use faas_flow_core::{Code, FlowName, RunId, Status, moment};
 use faas_flow_store::{RunEntry, RunQuery, open_data, open_state};
 use serde_json::json;
 use std::process::ExitCode;
@@ -93,7 +94,7 @@ impl Requests {
                     let row = format!(
                         "{:<24} {flow:<24} {status:<10} {:<20} {took:>9}\n",
                         run.run.as_str(),
-                        common::moment(run.started)
+                        moment(run.started)
                     );
                     common::print(row);
                 }
@@ -146,7 +147,7 @@ fn entry(run: &RunEntry) -> serde_json::Value {
 fn show(view: &RunView, waits_for: Option<&Missing>) {
     let took = view.ended.map_or(String::new(), |ended| format!(", took {} ms", ended.saturating_sub(view.started)));
     common::print(format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest));
-    common::print(format!("status      {}\nstarted     {}{took}\n", view.status, common::moment(view.started)));
+    common::print(format!("status      {}\nstarted     {}{took}\n", view.status, moment(view.started)));
     if let Some(failure) = &view.failure {
         common::print(format!("failure     {failure}\n"));
     }

@@ -4,6 +4,7 @@ use crate::driver::may_pass;
 use crate::flows::Brought;
 use crate::http::Starting;
 use crate::{Error, Flow, Host};
+use faas_flow_core::ShownDuration;
 use faas_flow_core::definition::Backoff;
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Hi
             Ok(done) => {
                 if let Some(begun) = begun {
                     let waited = Duration::from_secs(Instant::now().duration_since(begun).as_secs());
-                    eprintln!("waited {} for {told}, and goes on", humantime::format_duration(waited));
+                    eprintln!("waited {} for {told}, and goes on", ShownDuration(waited));
                 }
                 return Ok(done);
             }

@@ -13,11 +13,10 @@ mod table;
 mod values;
 
 pub(crate) use file::layer as file_layer;
-pub(crate) use kind::time as duration;
 pub(crate) use name::flow_name;
 pub(crate) use options::{Options, Takes};
 pub(crate) use secrets::FILES as SECRETS;
-pub(crate) use show::{Row, redacted, rows};
+pub(crate) use show::{Row, rows};
 pub(crate) use stores::resolve as resolve_stores;
 pub(crate) use table::*;
 pub(crate) use values::{Defaults, Source, Values};

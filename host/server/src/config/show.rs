@@ -4,6 +4,7 @@
 use super::table::Group;
 use super::table::{ALL, Key};
 use super::values::{Source, Values};
+use crate::network::redacted;
 use std::fmt::Write as _;
 
 /// A key in force.
@@ -32,28 +33,6 @@ impl Row {
     pub fn of(key: &'static str, value: impl Into<String>, from: &Source) -> Self {
         Self { key, value: value.into(), from: from.to_string(), of: "faas-flow" }
     }
-}
-
-/// Text without the passwords that addresses in it may hold: neither before the host nor among the options.
-pub(crate) fn redacted(text: &str) -> String {
-    let ends = [' ', '`', '"', ','];
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some((head, tail)) = rest.split_once("://") {
-        let _ = write!(shown, "{head}://");
-        // A password may hold slashes and even an `@`, if nobody encoded them.
-        let address = tail.get(..tail.find(ends).unwrap_or(tail.len())).unwrap_or_default();
-        let place = address.split('?').next().unwrap_or_default();
-        rest = place.rfind('@').and_then(|at| tail.get(at..)).inspect(|_| shown.push_str("***")).unwrap_or(tail);
-    }
-    shown.push_str(rest);
-    for option in ["?token=", "&token=", "?password=", "&password="] {
-        if let Some((head, tail)) = shown.split_once(option) {
-            let end = tail.find(|c| c == '&' || ends.contains(&c)).unwrap_or(tail.len());
-            shown = format!("{head}{option}***{}", tail.get(end..).unwrap_or_default());
-        }
-    }
-    shown
 }
 
 /// The tables of docs/configuration.md.
@@ -104,20 +83,5 @@ mod tests {
             return;
         }
         panic!("docs/configuration.md differs from the table: UPDATE_DOCS=1 cargo test --workspace docs_are_in_step");
-    }
-
-    #[test]
-    fn no_password_is_shown() {
-        for (text, shown) in [
-            ("redis://u:s3cret@r:1/0?prefix=a", "redis://***@r:1/0?prefix=a"),
-            ("redis://:s3/cr@et@r:1/0", "redis://***@r:1/0"),
-            ("consul://c?token=s3cret&dc=d", "consul://c?token=***&dc=d"),
-            ("f=http://u:s3cret@a/x,g=http://b", "f=http://***@a/x,g=http://b"),
-            ("sqlite:a@b.db", "sqlite:a@b.db"),
-            ("s3://bucket?endpoint=http://e", "s3://bucket?endpoint=http://e"),
-            ("no answer from http://u:s3cret@h/p: refused", "no answer from http://***@h/p: refused"),
-        ] {
-            assert_eq!(redacted(text), shown);
-        }
     }
 }

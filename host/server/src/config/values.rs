@@ -3,7 +3,7 @@
 use super::kind;
 use super::table::{ALL, Key, WATCHDOGS};
 use crate::Error;
-use faas_flow_core::Code;
+use faas_flow_core::{Code, nearest, parse_duration};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -106,7 +106,7 @@ impl Values {
     }
 
     pub fn time(&self, key: &Key) -> Duration {
-        kind::time(&self.text(key)).unwrap_or_default()
+        parse_duration(&self.text(key)).unwrap_or_default()
     }
 
     /// A time of which 0 means that there is no limit.
@@ -190,8 +190,7 @@ fn misspelt(name: &str, unknown: Unknown) -> Option<Error> {
     if WATCHDOGS.contains(&name) {
         return None;
     }
-    let nearest = nearest(name);
-    let message = match (nearest, unknown) {
+    let message = match (resembled(name), unknown) {
         (Some(key), _) => format!("there is no key `{}`: did you mean `{key}`?", shown(name)),
         (None, Unknown::Any) => {
             format!("there is no key `{}`: docs/configuration.md has all, `faas-flow config` prints them", shown(name))
@@ -205,16 +204,18 @@ fn shown(name: &str) -> String {
     name.escape_debug().take(60).collect()
 }
 
-/// The key that a lower-case name resembles: a letter in five may be wrong.
-fn nearest(name: &str) -> Option<&'static str> {
+/// The key that a lower-case name resembles: one letter in five may be wrong.
+fn resembled(name: &str) -> Option<&'static str> {
     if name.len() < 4 || name.chars().any(|c| c.is_uppercase()) {
         return None;
     }
+    // Dashes and underscores are easily confused, so that they are no difference.
     let plain = |name: &str| name.replace('-', "_");
-    let names = ALL.iter().flat_map(|key| [Some(key.name), key.also]).flatten();
-    let distances = names.map(|key| (strsim::osa_distance(&plain(name), &plain(key)), key));
-    let (distance, key) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= (key.len() / 5).clamp(1, 3)).then_some(key)
+    let names: Vec<(String, &str)> =
+        ALL.iter().flat_map(|key| [Some(key.name), key.also]).flatten().map(|name| (plain(name), name)).collect();
+    let tolerance = |key: &str| (key.len() / 5).clamp(1, 3);
+    let found = nearest(&plain(name), names.iter().map(|(plain, _)| plain.as_str()), tolerance)?;
+    names.iter().find(|(plain, _)| plain == found).map(|(_, name)| *name)
 }
 
 /// One error of several: all their lines, and the first one's code.

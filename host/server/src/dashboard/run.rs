@@ -6,10 +6,10 @@ use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
 use crate::Error;
 use crate::driver::read_run_with_definition;
-use crate::graph::{escaped, render_progress};
 use crate::modules::Missing;
 use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Code, Definition, RunId, Status};
+use faas_flow_graph::{escaped, render_progress};
 use std::fmt::Write as _;
 use std::sync::Arc;
 

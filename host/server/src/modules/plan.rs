@@ -1,9 +1,9 @@
 //! What a version would change for the runs in flight, before it is pushed.
 
 use crate::flows::Brought;
-use crate::graph::Difference;
 use crate::{Error, Flow, Host};
 use faas_flow_core::{Code, Digest, FlowName, RunId};
+use faas_flow_graph::Difference;
 use faas_flow_store::RunEntry;
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! A server's answers, for people.
 
-use super::super::common::moment;
+use faas_flow_core::moment;
 use serde_json::Value;
 use std::fmt::Write as _;
 

@@ -1,9 +1,9 @@
 //! The nodes of one run, as rows that a terminal shows in place.
 
 use super::{line, printable, took};
-use crate::cli::common::{moment, wants_colours};
+use crate::cli::common::wants_colours;
 use crate::{Progress, Step};
-use faas_flow_core::{NodePath, RunId, Status};
+use faas_flow_core::{NodePath, RunId, Status, moment};
 use std::collections::BTreeMap;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -67,7 +67,7 @@ impl Board {
             Step::Started => {}
             Step::Running(path) => self.row(path, '●', 33, "running".to_owned()),
             Step::Done { path, micros, size } => {
-                self.row(path, '●', 32, format!("done {:>8}  {size} bytes", took(*micros)));
+                self.row(path, '●', 32, format!("done {:>8}  {size} bytes", took(*micros).to_string()));
             }
             Step::Branching { path, branches } => self.row(path, '◆', 36, format!("{branches} branches")),
             Step::Suspended { path, until } => {
