@@ -23,6 +23,9 @@ pub enum Error {
     /// The flow's definition is wrong.
     #[error("the definition of the flow is not valid:{}", list(.0))]
     Definition(Vec<Problem>),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] crate::config::Error),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,6 +63,7 @@ impl Error {
             Error::ModuleUnreadable { .. } => Code::MODULE_UNREADABLE,
             Error::Guest(error) => error.code(),
             Error::Definition(problems) => problems.first().map_or(Code::INTERNAL, |problem| problem.code),
+            Error::Config(error) => error.code(),
             Error::Store(error) => error.code(),
             Error::Unreadable { source, .. } => source.code(),
             Error::Coded { code, .. } => *code,

@@ -7,7 +7,7 @@ use super::events::Events;
 use super::later::SavesLater;
 use super::live::Live;
 use super::load::{load, read_run};
-use crate::counters::{Counted, gauge};
+use crate::counters::Counted;
 use crate::events::Keys;
 use crate::modules::{Loader, Service};
 use crate::settings::Dispatch;
@@ -211,11 +211,7 @@ impl Host {
 
     /// What Prometheus reads of this replica.
     pub(crate) fn metrics(&self) -> String {
-        let mut text = self.counters.prometheus();
-        gauge(&mut text, "runs_live", "runs that this replica works on", self.runs().len() as u64);
-        let help = "what this replica met in the state store's lists of runs that is no run";
-        gauge(&mut text, "store_garbage", help, self.state.garbage());
-        text
+        self.counters.prometheus(self.runs().len() as u64, self.state.garbage())
     }
 
     pub(crate) fn now(&self) -> Millis {
