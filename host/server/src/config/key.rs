@@ -172,6 +172,7 @@ impl<T> Key<T> {
 pub(crate) trait AnyKey: Sync {
     fn spec(&'static self) -> &'static Spec;
     /// The format of its values in a few words of Markdown.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares the documentation with it"))]
     fn describe(&self) -> String;
     /// The words that are its values, if only certain words are.
     fn words(&self) -> Vec<&'static str>;
