@@ -243,9 +243,13 @@ fn order(rows: &mut [Vec<usize>], cells: &mut [Cell]) {
             settle(row, cells);
         };
         if downwards {
-            rows.iter_mut().for_each(&mut sort)
+            for row in rows.iter_mut() {
+                sort(row);
+            }
         } else {
-            rows.iter_mut().rev().for_each(&mut sort)
+            for row in rows.iter_mut().rev() {
+                sort(row);
+            }
         }
         let now = crossings(rows, cells);
         if now < best.0 {
@@ -286,13 +290,19 @@ fn spread(rows: &[Vec<usize>], cells: &mut [Cell]) {
             _ => mean(cells, &cell.below),
         };
         if sweep % 2 == 0 {
-            rows.iter().for_each(|row| place(row, cells, wanted));
+            for row in rows {
+                place(row, cells, wanted);
+            }
         } else {
-            rows.iter().rev().for_each(|row| place(row, cells, wanted));
+            for row in rows.iter().rev() {
+                place(row, cells, wanted);
+            }
         }
     }
     let left = cells.iter().map(|cell| cell.x - cell.width / 2.0).fold(f64::INFINITY, f64::min);
-    cells.iter_mut().for_each(|cell| cell.x -= left);
+    for cell in cells {
+        cell.x -= left;
+    }
 }
 
 /// Places one row by pooling adjacent violators: the least squares of all moves away from the wanted places.
@@ -359,7 +369,9 @@ fn fan_out(wires: &mut [Wire<'_>], boxes: &[Placed<'_>]) {
             for (at, (_, index)) in ends.iter().enumerate() {
                 let Some(wire) = wires.get_mut(*index) else { continue };
                 let skipped = if leaving { 0 } else { wire.points.len().saturating_sub(2) };
-                wire.points.iter_mut().skip(skipped).take(2).for_each(|point| point.0 = first + step * at as f64);
+                for point in wire.points.iter_mut().skip(skipped).take(2) {
+                    point.0 = first + step * at as f64;
+                }
             }
         }
     }

@@ -68,7 +68,7 @@ pub enum Dispatch {
 pub enum Answers {
     /// The failure quotes its beginning, for authors who run their functions on their own machine.
     Quoted,
-    /// Nobody sees it.
+    /// It is discarded.
     Withheld,
 }
 

@@ -25,13 +25,12 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let mut values = match &self.file {
-            Some(file) => self.keys.read_over_file(file)?,
-            None => {
-                let mut values = self.keys.read()?;
-                read_file_beside(&mut values)?;
-                values
-            }
+        let mut values = if let Some(file) = &self.file {
+            self.keys.read_over_file(file)?
+        } else {
+            let mut values = self.keys.read()?;
+            read_file_beside(&mut values)?;
+            values
         };
         // A store that is not configured here may be configured in the container, so this is only a warning.
         let missing = resolve_stores(&mut values, Unspecified::Durable).err();

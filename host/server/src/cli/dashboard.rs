@@ -57,7 +57,7 @@ impl Shown {
     }
 }
 
-/// Who may see it: whoever has the token, or everybody if only this machine can reach it.
+/// Who may see it: those who have the token, or everybody if only this machine can reach it.
 fn admin(values: &Values, address: IpAddr) -> Result<Admin, Error> {
     let folder = &values.secret_mount_path.value;
     match guards::admin_token(folder)? {

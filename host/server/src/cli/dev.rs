@@ -62,7 +62,7 @@ impl Takes for DevKeys {
 impl Dev {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
-        // In memory, since runs are of no use later whose version nobody can build again.
+        // In memory, since a run is of no use later if its version cannot be built again.
         let stores = resolve_stores(&mut values, Unspecified::Memory)?;
         let at = values.listen.value.clone().unwrap_or_else(|| format!("127.0.0.1:{}", values.port.value));
         let (listener, address) = listen(&at).await?;

@@ -64,7 +64,7 @@ pub(super) async fn empty_host(
     loader: Loader,
 ) -> Result<Arc<Host>, Error> {
     warn(values);
-    // Whoever serves flows on their own machine may see what their functions answer.
+    // An author who serves flows on their own machine may see what the functions answer.
     let settings = Settings { answers: Answers::Quoted, ..Settings::of(values) };
     let (functions, network) = functions(values, &settings)?;
     let traces = traces(values, "faas-flow", network)?;

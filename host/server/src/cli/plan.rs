@@ -22,10 +22,10 @@ use std::process::ExitCode;
 pub(super) struct Plan {
     /// Module of the new version
     new: PathBuf,
-    /// Module of the old version; without it, the new version is compared with the active one on a server
+    /// Module of the old version; required without --to
     #[arg(long, value_name = "FILE", required_unless_present = "to")]
     from: Option<PathBuf>,
-    /// URL of the flow on a server; compares with the active version there and classifies the runs in flight
+    /// URL of the flow on a server: compares with the active version there and classifies the runs in flight; ignored with --from
     #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO")]
     to: Option<String>,
     #[command(flatten)]

@@ -29,8 +29,8 @@ impl Takes for RunKeys {
 pub(super) struct Run {
     /// Module of the flow
     flow: PathBuf,
-    /// Input of the run: text, @FILE, or @- for stdin
-    #[arg(long, short, default_value = "")]
+    /// Input of the run: text, @FILE, or @- for stdin [default: empty]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
     data: String,
     /// Query parameter of the request; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]

@@ -61,9 +61,9 @@ impl Takes for ServeKeys {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Queue {
-    /// Community Edition: one call at a time, without retries
+    /// One call at a time, without retries, as the Community Edition
     Ce,
-    /// Pro: several calls at a time, with retries
+    /// Several calls at a time, with retries, as OpenFaaS Pro
     Pro,
 }
 

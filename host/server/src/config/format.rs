@@ -24,7 +24,6 @@ pub(crate) enum Occurrence {
 /// A format whose values are of type `T`.
 pub(crate) trait Format<T>: Sync {
     /// The format in a few words of Markdown, for the documentation.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares the documentation with it"))]
     fn describe(&self) -> String;
 
     /// What stands for the value in the help of a command.
@@ -77,7 +76,6 @@ impl<T, F: Format<T>> Format<Option<T>> for Optional<F> {
 
 /// Text that is checked where it is used, if at all.
 pub(crate) struct Text {
-    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares the documentation with it"))]
     described: &'static str,
     placeholder: &'static str,
 }

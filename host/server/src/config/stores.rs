@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) enum Unspecified {
     /// At the keys' defaults.
     Durable,
-    /// In memory: nobody needs the runs after the process has ended.
+    /// In memory: the runs are not needed after the process has ended.
     Memory,
 }
 

@@ -16,7 +16,7 @@ macro_rules! keys {
         /// The values in force, each of its key's type.
         pub(crate) struct Values {
             $(pub $field: Setting<$type>,)*
-            /// Which defaults the keys have that nobody set.
+            /// The defaults of keys that are not set.
             pub defaults: Defaults,
             /// What to warn of when the program starts, a line each.
             pub warnings: Vec<String>,
@@ -80,12 +80,12 @@ keys! {
         "address to listen on, instead of `port`; port 0 takes a free port");
 
     upstream_url: Option<String> = Key::new("upstream_url", &Optional(Server), "", Original, Function,
-        "the URL at which of-watchdog, running in front of the function, expects it: the function listens there instead of on `port`, and leaves the lock file and the metrics to of-watchdog")
+        "URL at which of-watchdog, in front of the function, expects it; the function listens there instead of on `port`, and leaves the lock file and the metrics to of-watchdog")
         .also("http_upstream_url");
     metrics_port: u16 = Key::new("metrics_port", &Port, "8081", Ours, Function,
         "port that serves `/metrics`; 0 disables it");
     flow: PathBuf = Key::new("flow", &FilePath, "flow.wasm", Ours, Function,
-        "the flow's module; a relative path is looked up in the working directory, then next to the program")
+        "module of the flow; a relative path is looked up in the working directory, then next to the program")
         .option(Positional);
     flow_name: Option<String> = Key::new("flow_name", &Optional(Text::ANY), "", Ours, Function,
         "name of the function, to which its events are sent; by default `OPENFAAS_NAME`, or else the name in the host name");
@@ -106,7 +106,7 @@ keys! {
         "where ready nodes are executed: `local` on this replica, `gateway` through the gateway, `auto` on this replica while it has room and otherwise through the gateway");
 
     gateway: Option<String> = Key::new("gateway", &Optional(Server), "gateway.openfaas:8080", Original, Calls,
-        "the OpenFaaS gateway, which is called for all functions that are not in `functions`").locally("");
+        "OpenFaaS gateway, through which all functions are called that `functions` does not list").locally("");
     default_method: &'static str = Key::new("default-method", &METHODS, "POST", Original, Calls,
         "HTTP method of calls for which the flow sets none");
     functions: Vec<String> = Key::new("functions", &List, "", Ours, Calls,

@@ -65,7 +65,7 @@ impl<T> Setting<T> {
         self.source = source;
     }
 
-    /// Whether somebody gave a value, even if it is that of the default.
+    /// Whether a value was given, even if it is the same as the default.
     pub fn is_given(&self) -> bool {
         self.source != Source::Default
     }
@@ -77,7 +77,7 @@ impl Setting<Option<String>> {
         self.set(Some(text.clone()), text, source);
     }
 
-    /// The value, if somebody gave one.
+    /// The value, if one was given.
     pub fn given(&self) -> Option<&str> {
         self.value.as_deref().filter(|_| self.is_given())
     }

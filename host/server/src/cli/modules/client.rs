@@ -32,10 +32,10 @@ pub(super) struct Target {
 #[derive(Args)]
 pub(super) struct Said {
     /// Reason for the change, for the history
-    #[arg(long, short, value_name = "TEXT", default_value = "")]
+    #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,
     /// Your name, for the history [default: $USER]
-    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "")]
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "", hide_default_value = true)]
     who: String,
 }
 
@@ -99,14 +99,12 @@ impl Client {
 
     /// The digest of the version that begins with these digits.
     pub(super) async fn digest(&self, digits: &str) -> Result<Digest, Error> {
-        match Digest::new(digits) {
-            Ok(digest) => Ok(digest),
-            Err(_) => {
-                let version = self.get(&format!("modules/{}", part(digits)), &[]).await?;
-                let digest = version.get("digest").and_then(Value::as_str).unwrap_or_default();
-                Ok(Digest::new(digest)?)
-            }
+        if let Ok(digest) = Digest::new(digits) {
+            return Ok(digest);
         }
+        let version = self.get(&format!("modules/{}", part(digits)), &[]).await?;
+        let digest = version.get("digest").and_then(Value::as_str).unwrap_or_default();
+        Ok(Digest::new(digest)?)
     }
 
     pub(in super::super) async fn ask(
