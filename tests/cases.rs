@@ -384,7 +384,7 @@ async fn a_node_waits_for_instances_that_are_at_work_and_a_new_run_not_for_ever(
     let busy = server.post("/async-function/fixture?case=modify-that-loops", "hi").await.id.expect("a request id");
     until("the loop began", async || server.shown(&busy)["nodes"][0]["progress"] == "running").await;
     let refused = server.post("/function/fixture?case=one-branch", "hi").await.failed(503, "FF0018");
-    assert!(refused.contains("1 is the most"), "{refused}");
+    assert!(refused.contains("the limit is 1"), "{refused}");
     let greeted = server.post("/async-function/greet", "Ada").await.id.expect("a request id");
     server.result_of("fixture", &busy).await.failed(500, "FF0007");
     assert_eq!(server.result_of("greet", &greeted).await.ok(), "Hello, Ada!");

@@ -9,9 +9,10 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, RunId};
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_host::modules::{By, Expected, Keep, Loader, Upload};
-use faas_flow_host::signature::Trusted;
-use faas_flow_host::{Brought, Clock, Functions, Host, Http, Parts, Settings, load_flow};
+use faas_flow_host::versions::signature::Trusted;
+use faas_flow_host::versions::{
+    Artifact, By, Clock, Expected, IfRemoved, Keep, Loader, Removal, Upload, Versions, load_flow,
+};
 use faas_flow_store::{DataKey, DataStore, StoreError, open_data, open_state};
 use harness::until;
 use harness::versions::{World, begin, digest, ended, listed, push, result, standing, tell};
@@ -145,39 +146,35 @@ async fn a_version_that_is_pushed_again_while_it_is_being_removed_is_there() {
     let slow =
         Arc::new(Slow { data: data.clone(), removing: watch::channel(false).0, goes_on: watch::channel(false).0 });
     let is = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    let host = |data: Arc<dyn DataStore>, ahead: Duration| {
-        let settings = Settings::default();
-        let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings).unwrap()));
-        let mut parts = Parts::new(settings, state.clone(), data, functions);
-        parts.clock = Clock::tokio(is + ahead.as_millis() as u64);
-        parts.modules = Some(Loader::new(guests.clone(), Trusted::default()));
-        Host::new(parts)
+    let replica = |data: Arc<dyn DataStore>, ahead: Duration| {
+        let loader = Loader::new(guests.clone(), Trusted::default());
+        Versions::new(state.clone(), data, Some(loader), Clock::tokio(is + ahead.as_millis() as u64))
     };
     let name = FlowName::new("versions").unwrap();
     let [first, second, third] = [1, 2, 3].map(|number| world.version(number, "okay"));
     let flow = load_flow(guests.clone(), &first, Some(name.clone())).await.unwrap();
     // One of them is where all of this was long ago; to the others it is a moment old, however long the test takes.
-    let [one, another] = [data.clone(), data].map(|data| host(data, Duration::ZERO));
-    let other = host(slow.clone(), Duration::from_secs(3600));
-    for host in [&one, &another, &other] {
+    let [one, another] = [data.clone(), data].map(|data| replica(data, Duration::ZERO));
+    let other = Arc::new(replica(slow.clone(), Duration::from_secs(3600)));
+    for versions in [&one, &another, &*other] {
         let bytes = fs::read(&first).unwrap().into();
-        host.bring(flow.clone(), Brought::new(bytes, None)).await.unwrap();
+        versions.register_image(flow.clone(), Artifact::new(bytes, None)).await.unwrap();
     }
     let upload = |module: &Path| {
         let bytes = Bytes::from(fs::read(module).unwrap());
         let (digest, by) = (Digest::of(&bytes), By::new("me", "", is + 600_000).unwrap());
-        Upload { digest, bytes, by, signature: None, again: true }
+        Upload { digest, bytes, by, signature: None, if_removed: IfRemoved::StoreAgain }
     };
     for module in [&second, &third] {
         let pushed = one.push(&name, upload(module)).await.unwrap();
         one.activate(&name, &pushed.version.digest, Expected::Any, pushed.version.by).await.unwrap();
     }
-    let keep = Keep { predecessors: 0, recent: Duration::ZERO, dry_run: false };
-    let kept = one.collect(&name, keep).await.unwrap().kept;
+    let keep = Keep { predecessors: 0, recent: Duration::ZERO };
+    let kept = one.collect(&name, keep, Removal::Apply).await.unwrap().kept;
     assert!(kept.values().any(|why| why.ends_with("within the last 5 s")), "whatever anybody says: {kept:?}");
     let collecting = tokio::spawn({
         let (other, name) = (other.clone(), name.clone());
-        async move { other.collect(&name, keep).await.unwrap() }
+        async move { other.collect(&name, keep, Removal::Apply).await.unwrap() }
     });
     slow.removing.subscribe().wait_for(|removing| *removing).await.unwrap();
     // It is removed, and its bytes are about to be. Two push it again at once.
@@ -186,7 +183,7 @@ async fn a_version_that_is_pushed_again_while_it_is_being_removed_is_there() {
     assert!(a.version.is_there() && b.version.is_there(), "{a:?} {b:?}");
     slow.goes_on.send_replace(true);
     let removed = collecting.await.unwrap().removed;
-    let version = one.find_version(&name, &digest(&second)).await.unwrap();
+    let version = one.find(&name, &digest(&second)).await.unwrap();
     assert_eq!(removed, std::slice::from_ref(&version.digest));
     let bytes = one.module_bytes(&name, &version).await.unwrap();
     assert_eq!(Digest::of(&bytes), version.digest);

@@ -385,7 +385,7 @@ async fn a_replica_that_drains_takes_nothing_and_says_to_come_again() {
     let (state, data) = (open_state("memory").await.unwrap(), open_data("memory").await.unwrap());
     let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings).unwrap()));
     let host = Host::new(Parts::new(settings, state, data, functions));
-    host.deploy(flow);
+    host.versions().deploy(flow);
     assert_eq!(host.drain(Duration::ZERO, Duration::ZERO).await, 0);
     let replica = function_router(host, name, Guards::default());
     let event = r#"{"run":"r","path":"sync"}"#;

@@ -273,34 +273,3 @@ fn the_context_of_the_hosts_image_has_all_that_cargo_wants() {
     // Compiled in.
     assert!(context.path().join("docs/errors/FF0208.md").is_file() && context.path().join("wit/flow.wit").is_file());
 }
-
-#[test]
-fn the_template_has_the_sdk_of_this_repository() {
-    let template = root().join("template/faas-flow");
-    for (ours, copied) in [("guest-sdk/rust/src", "sdk/rust/src"), ("wit", "wit")] {
-        assert_eq!(files(&root().join(ours)), files(&template.join(copied)), "run `cargo xtask template`");
-    }
-    let requirements = |manifest: &Path| -> Vec<String> {
-        let text = fs::read_to_string(manifest).unwrap();
-        let kept =
-            text.lines().filter(|line| ["dlmalloc", "serde", "wit-bindgen"].iter().any(|name| line.starts_with(name)));
-        kept.map(|line| line.replace(", optional = true", "")).collect()
-    };
-    let features = |manifest: &Path| {
-        let text = fs::read_to_string(manifest).unwrap();
-        text.split("\n\n").find(|part| part.starts_with("[features]")).map(str::to_owned)
-    };
-    let sdk = root().join("guest-sdk/rust/Cargo.toml");
-    assert_eq!(features(&sdk), features(&template.join("sdk/rust/Cargo.toml")), "its manifest there is not a copy");
-    let ours = requirements(&root().join("Cargo.toml"));
-    for requirement in requirements(&template.join("sdk/rust/Cargo.toml")) {
-        assert!(ours.contains(&requirement), "{requirement} is not what the workspace has");
-    }
-}
-
-/// What is in a folder, by name.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files.iter().map(|path| (path.file_name().unwrap().display().to_string(), fs::read(path).unwrap())).collect()
-}

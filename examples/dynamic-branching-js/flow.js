@@ -1,4 +1,4 @@
-// Branches that are chosen while the flow runs: a condition, and a for-each inside one of its branches.
+// Branches that are chosen at run time: a condition, with a for-each in one of its branches.
 
 import { encode } from "./utf8.js";
 
@@ -24,7 +24,7 @@ export const definition = {
   },
 };
 
-// The flow's code by kind and id, as the definition names it.
+// The flow's handlers, by kind and by the ids that the definition uses.
 const code = {
   modify: {
     "n1/0": append(" n1"),

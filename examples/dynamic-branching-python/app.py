@@ -1,4 +1,4 @@
-"""Branches that are chosen while the flow runs: a condition, and a for-each inside one of its branches."""
+"""Branches that are chosen at run time: a condition, with a for-each in one of its branches."""
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -30,7 +30,7 @@ class Definition(exports.Definition):
 
 
 class Handlers:
-    """The kinds of handlers that this flow has; `exports.Handlers` lists all there are."""
+    """Only the kinds of handlers that this flow has. `exports.Handlers` lists all kinds."""
 
     def modify(self, handler: str, data: bytes) -> bytes:
         return find(MODIFIERS, handler)(data)
@@ -59,7 +59,7 @@ def join(inputs: Named) -> bytes:
     return b", ".join(key.encode() + b"=" + data for key, data in inputs)
 
 
-# The flow's code by kind and id, as the definition names it.
+# The flow's handlers, by kind and by the ids that the definition uses.
 MODIFIERS = {
     "n1/0": append(b" n1"),
     "C[c1]/F[]/n1/0": append(b" F/n1"),

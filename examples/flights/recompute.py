@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Computes the report of the flow `flights` in another way, from the same file: recompute.py data/flights-5k.json"""
+"""Computes the report of the flow `flights` independently, from the same file: recompute.py data/flights-5k.json"""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from collections import Counter
 
 
 def tenths(part: int, whole: int) -> str:
-    """part / whole with one decimal, halves away from zero."""
+    """part / whole with one decimal, halves rounded away from zero."""
     rounded = (abs(part) * 20 + whole) // (2 * whole)
     return f"{'-' if part < 0 and rounded else ''}{rounded // 10}.{rounded % 10}"
 

@@ -1,4 +1,4 @@
-// Greets by name: the smallest flow there is, one node with one modifier.
+// Greets by name. The smallest possible flow: one node with one modifier.
 
 import { decode, encode } from "./utf8.js";
 
@@ -25,11 +25,11 @@ function text(data) {
   try {
     return decode(data);
   } catch {
-    throw reject("the data is not UTF-8 text");
+    throw reject("the data is not valid UTF-8");
   }
 }
 
-// One of the contract's two failures: trying again cannot help. The other is `{ tag: "retry", val }`.
+// A failure that the host does not retry. For one that it retries, the tag is "retry".
 function reject(val) {
   return { tag: "reject", val };
 }

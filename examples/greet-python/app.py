@@ -1,4 +1,4 @@
-"""Greets by name: the smallest flow there is, one node with one modifier."""
+"""Greets by name. The smallest possible flow: one node with one modifier."""
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -13,7 +13,7 @@ class Definition(exports.Definition):
 
 
 class Handlers:
-    """The kinds of handlers that this flow has; `exports.Handlers` lists all there are."""
+    """Only the kinds of handlers that this flow has. `exports.Handlers` lists all kinds."""
 
     def modify(self, handler: str, data: bytes) -> bytes:
         if handler != "greet/0":
@@ -21,7 +21,7 @@ class Handlers:
         try:
             return greet(data.decode()).encode()
         except UnicodeDecodeError:
-            raise reject("the data is not UTF-8 text")
+            raise reject("the data is not valid UTF-8")
 
 
 def greet(name: str) -> str:
@@ -31,5 +31,5 @@ def greet(name: str) -> str:
 
 
 def reject(message: str) -> Err:
-    """The contract's failure for what trying again cannot help; `Failure_Retry` is the other one."""
+    """A failure that the host does not retry. For one that it retries, use `Failure_Retry`."""
     return Err(Failure_Reject(message))

@@ -2,26 +2,29 @@
 
 use crate::place::Place;
 use crate::run::Run;
-use crate::setup::{self, CARGO_DENY, CARGO_SHEAR, TARGET};
+use crate::setup::{self, TARGET};
+use crate::tool::{CARGO_DENY, CARGO_SHEAR};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// Runs all checks; ends at the first that fails, with the durations up to there.
+/// Runs all checks, stops at the first that fails, and prints how long each took.
 pub fn run(place: &Place) -> Result<()> {
-    let steps: [(&str, Step); 8] = [
+    let steps: [(&str, Step); 11] = [
         ("set-up", |place| {
             setup::for_modules(place)?;
             setup::for_ci(place)?;
             setup::for_tests(place)
         }),
-        ("format", |place| place.cargo("fmt").args(["--all", "--check"]).must("the format differs: run `cargo fmt`")),
+        ("format", format),
+        ("workflows", crate::workflows::check),
+        ("documentation", crate::docs::check_book),
         ("unused dependencies", |place| {
             CARGO_SHEAR.command(place).current_dir(&place.root).must("unused dependencies")
         }),
         ("licences, bans, sources", |place| {
             let mut deny = CARGO_DENY.command(place);
             deny.current_dir(&place.root).args(["--workspace", "check", "bans", "licenses", "sources"]);
-            deny.must("what deny.toml forbids")
+            deny.must("a dependency that deny.toml forbids")
         }),
         ("deployment", crate::deploy::check),
         ("lints", |place| {
@@ -29,6 +32,7 @@ pub fn run(place: &Place) -> Result<()> {
             clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]).must("lints")
         }),
         ("lints of flows", lint_flows),
+        ("packages", |place| crate::package::crates(place).map(drop)),
         ("tests", |place| crate::test(place, &[])),
     ];
     let mut durations: Vec<(&str, Duration)> = Vec::new();
@@ -51,7 +55,16 @@ pub fn run(place: &Place) -> Result<()> {
 
 type Step = fn(&Place) -> Result<()>;
 
-/// The half of the SDK that exists only inside a module.
+/// Checks the format of the workspace, and of the fuzz targets, which are a workspace of their own.
+fn format(place: &Place) -> Result<()> {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut fmt = place.cargo("fmt");
+        fmt.args(["--all", "--check", "--manifest-path", manifest]).must("the format differs: run `cargo fmt`")?;
+    }
+    Ok(())
+}
+
+/// Checks the code that exists only for the target of flows: half of the SDK, and the flows themselves.
 fn lint_flows(place: &Place) -> Result<()> {
     let mut clippy = place.cargo("clippy");
     clippy.args(["--target", TARGET, "--package", "faas-flow"]);

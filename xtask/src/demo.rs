@@ -1,4 +1,4 @@
-//! The main job, seen: the examples served, real input sent to them, each run shown as it goes, and its result.
+//! A demonstration: it serves the examples, sends them real input, and shows each run and its result.
 
 use crate::modules::{self, module};
 use crate::place::Place;
@@ -42,7 +42,7 @@ const SHOWS: [Show; 9] = [
     },
 ];
 
-/// The step functions that the examples apply; programs stand relative to the clone.
+/// The functions that the examples apply; the paths of programs are relative to the clone.
 const FUNCTIONS: [&str; 5] = [
     "func1=echo",
     "func2=echo",
@@ -51,7 +51,7 @@ const FUNCTIONS: [&str; 5] = [
     "busiest=./examples/flights/functions/busiest.sh",
 ];
 
-/// How long the server may take until it answers: the first time, it compiles all modules.
+/// How long the server may take until it answers. The first time, it compiles all modules.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Builds everything, serves the examples, and calls each of them.
@@ -67,7 +67,7 @@ pub fn run(place: &Place) -> Result<()> {
             Input::File(file) => fs::read(place.root.join(file)).with_context(|| format!("cannot read {file}"))?,
         };
         let Answer { status, run, body } = server.post(&format!("/function/{}", show.example), &input)?;
-        // The server draws on the same terminal: let it finish.
+        // The server writes to the same terminal, so let it finish.
         server.wait_until_shown(&run);
         let result = String::from_utf8_lossy(&body);
         ensure!(status == 200, "{} answered with status {status}: {}", show.example, result.trim());
@@ -75,7 +75,7 @@ pub fn run(place: &Place) -> Result<()> {
     }
     let (program, state) = (server.program.clone(), server.state.clone());
     server.stop()?;
-    eprintln!("\nThe history stays. Look at it with:");
+    eprintln!("\nThe history of these runs is kept. Look at it with:");
     eprintln!("  {} requests list --state-store {state}", program.display());
     eprintln!("  {} requests show --state-store {state} REQUEST-ID", program.display());
     eprintln!("The flows are in examples/, and README.md shows how to write one.");
@@ -88,13 +88,13 @@ impl Show {
     }
 }
 
-/// `faas-flow serve` with all examples; it ends with this value.
+/// `faas-flow serve` with all examples. The process ends when this value is dropped.
 struct Server {
     program: PathBuf,
     child: Child,
     address: SocketAddr,
     state: String,
-    /// What it has shown, a line of JSON for each step of a run.
+    /// The lines that it printed: one object of JSON for each step of a run.
     shown: Receiver<String>,
 }
 
@@ -135,7 +135,7 @@ impl Server {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended with {status} before it was ready");
             }
-            // The address is taken before the modules are compiled: only an answer means ready.
+            // It listens before the modules are compiled, so only an answer means that it is ready.
             if exchange(self.address, "GET /_/health", b"", Duration::from_secs(1))
                 .is_ok_and(|answer| answer.status == 200)
             {
@@ -146,7 +146,7 @@ impl Server {
         }
     }
 
-    /// Waits until the end of a run stands on the terminal, or for a while: what goes by too fast is not shown.
+    /// Waits until the end of a run was shown, for a few seconds at most: a run that ends too fast is not shown.
     fn wait_until_shown(&self, run: &str) {
         let ended = |line: &str| line.contains(&format!("\"{run}\"")) && line.contains("\"step\":\"ended\"");
         while self.shown.recv_timeout(Duration::from_secs(5)).is_ok_and(|line| !ended(&line)) {}
@@ -167,7 +167,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // After `stop` it has ended already; after an error nothing better can be done.
+        // After `stop` it has ended already. After an error there is nothing else to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -177,7 +177,7 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// One request in HTTP/1.0, whose answer ends with the connection.
+/// Sends one request of HTTP/1.0, where the end of the connection ends the answer.
 fn exchange(address: SocketAddr, request: &str, body: &[u8], patience: Duration) -> Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(patience))?;

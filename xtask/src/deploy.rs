@@ -1,15 +1,16 @@
-//! `deploy/`: the chart, the base rendered of it, the compose files, and the functions of the examples, each checked by
-//! the tools that will read it.
+//! `deploy/`: the chart, the base of kustomize that is rendered from it, the compose files, and the functions of the
+//! examples. Each is checked by the tools that will read it.
 
 use crate::place::Place;
 use crate::run::Run;
-use crate::setup::{self, COMPOSE, HELM, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MONITOR_SCHEMAS};
+use crate::setup;
+use crate::tool::{COMPOSE, HELM, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MONITOR_SCHEMAS};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The oldest Kubernetes that the chart is for, and the newest that there are schemas of.
+/// The oldest version of Kubernetes that the chart supports, and the newest that schemas exist for.
 const VERSIONS: [&str; 2] = ["1.29.0", "1.37.0"];
 
 /// Everything that can be turned on.
@@ -31,7 +32,7 @@ const ALL: &[&str] = &[
 const NOTHING: &[&str] =
     &["secrets.create=false", "redis.enabled=false", "networkPolicy.flows=false", "networkPolicy.infrastructure=false"];
 
-/// The dashboard where nothing reaches it but a forwarded port, with a store of somebody else's.
+/// The dashboard, reachable through a forwarded port only, with a store that the chart does not install.
 const SHOWN: &[&str] = &[
     "secrets.create=false",
     "redis.enabled=false",
@@ -39,12 +40,12 @@ const SHOWN: &[&str] = &[
     "dashboard.stateStore=redis://elsewhere:6379",
 ];
 
-/// What the base for those without Helm is: random secrets would be the same for all of them.
+/// The values of the base for clusters without Helm. It has no secrets: random ones would be the same everywhere.
 const BASE: &[&str] = &["secrets.create=false"];
 
 const RENDERED: &str = "deploy/kustomize/base/rendered.yaml";
 
-/// Renews the rendered base.
+/// Renders the base again.
 pub fn render(place: &Place) -> Result<()> {
     setup::for_deploy(place)?;
     let rendered = base(place)?;
@@ -65,8 +66,8 @@ pub fn check(place: &Place) -> Result<()> {
         }
     }
     let rendered = fs::read_to_string(place.root.join(RENDERED)).with_context(|| format!("cannot read {RENDERED}"))?;
-    ensure!(rendered == base(place)?, "{RENDERED} is not what the chart renders: run `cargo xtask deploy --render`");
-    ensure!(!rendered.contains("kind: Secret"), "{RENDERED} has a secret, which would be everybody's");
+    ensure!(rendered == base(place)?, "{RENDERED} is out of date: run `cargo xtask deploy --render`");
+    ensure!(!rendered.contains("kind: Secret"), "{RENDERED} contains a Secret, which all installations would share");
     let mut kustomize = KUSTOMIZE.command(place);
     let built = output(kustomize.current_dir(&place.root).args(["build", "deploy/kustomize/base"]))?;
     work.conforms(&built, VERSIONS[1])?;
@@ -92,15 +93,15 @@ fn set<'a>(helm: &'a mut Command, values: &[&str]) -> &'a mut Command {
     values.iter().fold(helm, |helm, value| helm.args(["--set", value]))
 }
 
-/// The chart without what tells that Helm made it, since Helm does not look after what comes of it.
+/// The chart without the labels that say Helm manages it, since Helm does not manage what is installed from the base.
 fn base(place: &Place) -> Result<String> {
     let rendered = chart(place, BASE, VERSIONS[1])?;
-    let theirs = ["# Source:", "helm.sh/", "app.kubernetes.io/managed-by:"];
-    let kept = rendered.lines().filter(|line| !theirs.iter().any(|start| line.trim_start().starts_with(start)));
+    let of_helm = ["# Source:", "helm.sh/", "app.kubernetes.io/managed-by:"];
+    let kept = rendered.lines().filter(|line| !of_helm.iter().any(|start| line.trim_start().starts_with(start)));
     Ok(kept.flat_map(|line| [line, "\n"]).collect())
 }
 
-/// A folder with the schemas, and with what is checked.
+/// A folder with the schemas, and with the manifests that are checked against them.
 struct Work<'a> {
     place: &'a Place,
     folder: PathBuf,
@@ -123,7 +124,7 @@ impl<'a> Work<'a> {
         Ok(Self { place, folder })
     }
 
-    /// Every manifest has a schema, keeps to it, and has nothing else.
+    /// Checks that every manifest has a schema and keeps to it, without fields that it does not name.
     fn conforms(&self, manifests: &str, version: &str) -> Result<()> {
         let file = self.folder.join("manifests.yaml");
         fs::write(&file, manifests).with_context(|| format!("cannot write {}", file.display()))?;
@@ -142,7 +143,7 @@ impl<'a> Work<'a> {
 fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_owned();
     let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} ended with {}: {}", program.display(), output.status, said.trim());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} ended with {}: {}", program.display(), output.status, errors.trim());
     Ok(String::from_utf8(output.stdout)?)
 }

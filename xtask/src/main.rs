@@ -1,21 +1,31 @@
-//! The project's own tasks, run as `cargo xtask <task>`. Each sets up what it needs.
+//! The project's own tasks, run as `cargo xtask <task>`. Each installs what it needs.
 
 mod ci;
 mod demo;
 mod deploy;
+mod docs;
+mod fuzz;
+mod licences;
+mod metadata;
 mod modules;
+mod mutants;
+mod package;
 mod place;
 mod release;
 mod run;
 mod setup;
 mod template;
+mod tool;
+mod workflows;
 
 use clap::{Parser, Subcommand};
 use place::Place;
 use run::Run;
 use std::process::{Command, ExitCode};
 
-/// The project's own tasks.
+/// Tasks of the faas-flow project
+///
+/// Each task installs what it needs, and names it first. Builds and tools are kept in ~/.cache/faas-flow, outside the clone.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -25,15 +35,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what the other tasks need and this machine lacks; say so first
+    /// Install what the other tasks need; each tool and package is named before it is installed
     Setup {
-        /// Also what `ci` needs, its servers included
+        /// Install what `ci` needs too: its checkers, and the servers that the tests start
         #[arg(long)]
         ci: bool,
     },
-    /// Build the examples into modules, in every language they are written in
+    /// Build the example flows, in Rust, JavaScript and Python
     Modules,
-    /// Run the examples on real input and show each run as it goes
+    /// Serve the examples, send them real input, and show each run
     Demo,
     /// Build the modules and run all tests
     Test {
@@ -41,42 +51,71 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Check the chart and the other files in deploy/ with the tools that will read them
+    /// Check the Helm chart and everything else in deploy/
     Deploy {
-        /// Renew the rendered base of kustomize instead
+        /// Render the base of kustomize from the chart instead
         #[arg(long)]
         render: bool,
     },
-    /// Renew the SDK in template/, which is a copy
-    Template,
-    /// Build the host as it ships: compiled and laid out with what it told when it ran the benchmark's flows (on Linux)
-    Release,
-    /// Measure: runs per second, latency, memory
+    /// Generate the copy of the SDK in template/, or switch the template to a published version
+    Template {
+        /// Use this version from the registry instead of a copy
+        #[arg(long, value_name = "VERSION", value_parser = template::version)]
+        sdk_version: Option<semver::Version>,
+    },
+    /// Check the GitHub workflows with actionlint and zizmor
+    Workflows,
+    /// Build the program that ships, optimized with a profile of the benchmark's flows
+    Release {
+        /// Also run the end-to-end tests against it
+        #[arg(long)]
+        test: bool,
+    },
+    /// Make what a release publishes: archive, bill of materials, chart, crates, checksums
+    ///
+    /// The files are written to one folder, whose path is printed. The archive is for this machine; a release has one for
+    /// each platform.
+    Package(package::Options),
+    /// Build the documentation site from docs/ and rustdoc, and check its links
+    ///
+    /// Prints the path of the folder with the site.
+    Docs,
+    /// Measure runs per second, latency and memory
     Bench {
-        /// Measure the original, too, and compare with that; it is compiled with Go
+        /// Measure the original Go project too, and compare; needs Go
         #[arg(long)]
         original: bool,
-        /// Measure a host that is compiled once, without a profile: built sooner, slower than what ships
+        /// Measure a program built without a profile: it is built in a third of the time, and slower than what ships
         #[arg(long)]
         plain: bool,
         /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`, `--swaps`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Simulate replicas, queue and stores that fail, under virtual time
+    /// Simulate replicas, a queue and stores that fail, under virtual time
     Sim {
-        /// Passed on to the simulation: `--seeds`, `--seed`, `--json`
+        /// Passed on to the simulation: `--seeds`, `--seed`, `--flow`, `--swaps`, `--json`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Kill replicas and Redis while flows run, swap one of them, and check that nothing is lost
+    /// Kill replicas and Redis while flows run, and check that nothing is lost
     Chaos {
-        /// Passed on: `--runs N`; `--swaps N`, which swaps a flow among five versions meanwhile; `--seed N`, `--json`,
-        /// `--keep FOLDER` for the logs
+        /// Passed on: `--runs N`; `--swaps N` to swap a flow meanwhile; `--seed N`; `--json`; `--keep FOLDER` for the logs
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Check format, lints, dependencies and tests, as `.ci/run` does
+    /// Fuzz what is read from outside: stored documents, paths, definitions, events
+    ///
+    /// The inputs that a target found interesting are kept in the target folder for the next time. An input that crashes
+    /// it is kept in fuzz/artifacts, and the task fails.
+    Fuzz(fuzz::Options),
+    /// Test the tests: change the rules of the engine in small ways, and see that a test notices
+    Mutants {
+        /// Passed on to `cargo mutants`: `--file 'host/core/src/id.rs'`, `--shard 0/4`, `--list`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run everything that a change must pass: format, lints, checks, documentation and tests
     Ci,
 }
 
@@ -111,21 +150,35 @@ fn run() -> anyhow::Result<()> {
         Task::Test { arguments } => test(&place, &arguments),
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
-        Task::Template => template::renew(&place),
-        Task::Release => {
-            println!("{}", release::build(&place)?.display());
+        Task::Template { sdk_version } => {
+            let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
+            template::generate(&place, &sdk)
+        }
+        Task::Workflows => {
+            setup::for_workflows(&place)?;
+            workflows::check(&place)
+        }
+        Task::Release { test } => {
+            let program = release::build(&place)?;
+            if test {
+                release::test(&place, &program)?;
+            }
+            println!("{}", program.display());
+            Ok(())
+        }
+        Task::Package(options) => {
+            println!("{}", package::build(&place, &options)?.display());
+            Ok(())
+        }
+        Task::Docs => {
+            println!("{}", docs::build(&place)?.display());
             Ok(())
         }
         Task::Bench { original, plain, arguments } => {
             setup::for_bench(&place, original)?;
             let flows = modules::build_for_bench(&place)?;
-            let (program, host) = (
-                release::build_bench(&place)?,
-                match plain {
-                    true => release::build_plain(&place)?,
-                    false => release::build(&place)?,
-                },
-            );
+            let program = release::build_bench(&place)?;
+            let host = if plain { release::build_plain(&place)? } else { release::build(&place)? };
             let mut bench = Command::new(program);
             bench.arg("--host").arg(host).arg("--modules").arg(flows).args(arguments);
             if original {
@@ -150,11 +203,13 @@ fn run() -> anyhow::Result<()> {
             modules::build(&place)?;
             chaos(&place, &arguments)
         }
+        Task::Fuzz(options) => fuzz::run(&place, &options),
+        Task::Mutants { arguments } => mutants::run(&place, &arguments),
         Task::Ci => ci::run(&place),
     }
 }
 
-/// With the programs that the tests use too.
+/// Runs the chaos with the programs that the tests use too, so that both share what is compiled.
 fn chaos(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
     place.build_programs(&["faas-flow", "faas-flow-gateway", "faas-flow-chaos"])?;
     let programs = place.target.join("debug");

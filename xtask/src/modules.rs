@@ -1,8 +1,9 @@
-//! Builds the examples into modules: `<cache>/modules/<folder>.wasm`.
+//! Builds modules from the examples and from the flows of the tests: `<cache>/modules/<name>.wasm`.
 
 use crate::place::Place;
 use crate::run::Run;
-use crate::setup::{COMPONENTIZE_JS, COMPONENTIZE_PY, TARGET, Tool};
+use crate::setup::TARGET;
+use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use std::process::Command;
 use std::time::Instant;
 use wit_component::ComponentEncoder;
 
-/// Packages of flows in `tests/`, and what their modules are called.
+/// The packages below `tests/` that are flows, with the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
 
-/// Builds every example that is not up to date.
+/// Builds all modules but those of the benchmark. Those in JavaScript and Python are built only if they are outdated.
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
@@ -32,7 +33,7 @@ pub fn build(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Where the module of an example is.
+/// The path of the module of an example.
 pub fn module(place: &Place, example: &str) -> PathBuf {
     place.modules.join(example).with_extension("wasm")
 }
@@ -48,7 +49,7 @@ fn rust(place: &Place) -> Result<()> {
     for name in &names {
         cargo.arg("--package").arg(format!("example-{name}"));
     }
-    // The flows that the tests have besides the examples.
+    // Flows that only the tests use.
     for (package, _) in OF_TESTS {
         cargo.args(["--package", package]);
     }
@@ -65,7 +66,7 @@ fn rust(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Builds the benchmark's flows: `<cache>/modules/bench/<flow>.wasm`, in the folder that this returns.
+/// Builds the flows of the benchmark, and returns the folder of their modules: `<cache>/modules/bench/<flow>.wasm`.
 pub fn build_for_bench(place: &Place) -> Result<PathBuf> {
     let folder = place.modules.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -79,7 +80,7 @@ pub fn build_for_bench(place: &Place) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes a component of what the Rust compiler made.
+/// Wraps the core module that the Rust compiler produced as a component.
 fn encode(core: &Path, module: &Path) -> Result<()> {
     let bytes = fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
     let component = ComponentEncoder::default()
@@ -90,7 +91,7 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
     replace(module, &component)
 }
 
-/// Runs a tool in the example's folder, unless its inputs are those of the module that is there.
+/// Runs a componentizer in the example's folder, unless the module there was made from the same inputs.
 fn componentize(
     place: &Place,
     name: &str,
@@ -118,7 +119,7 @@ fn componentize(
     Ok(())
 }
 
-/// The whole of what a module is made of, to compare with the last time: it is a few kilobytes.
+/// Everything that a module is made from, to compare with the last build. It is a few kilobytes, so it is not hashed.
 fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
     let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
     for folder in folders {
@@ -140,7 +141,8 @@ fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
     Ok(all)
 }
 
-/// Replaces a file at once, so that nobody ever reads half of it; leaves one alone that is the same already.
+/// Replaces a file atomically, so that no reader sees half of it. A file that would not change is left alone, and keeps
+/// its modification time.
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());

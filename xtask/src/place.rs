@@ -1,4 +1,4 @@
-//! Where things are: the clone, and the cache outside of it that all clones share.
+//! Where files are: the clone, and the cache outside it that all clones share.
 
 use crate::run::Run as _;
 use anyhow::{Context, Result};
@@ -17,14 +17,14 @@ pub struct Place {
     pub tools: PathBuf,
     /// The built modules; `FAAS_FLOW_MODULES` for the tests.
     pub modules: PathBuf,
-    /// What cargo builds.
+    /// The output of cargo.
     pub target: PathBuf,
 }
 
 impl Place {
     /// Reads the environment: `XDG_CACHE_HOME`, `HOME`, `CARGO_MANIFEST_DIR`, `CARGO_TARGET_DIR`, `FAAS_FLOW_MODULES`.
     pub fn find() -> Result<Self> {
-        // At run time: clones that share a target folder share this program too.
+        // Read at run time, since clones that share a target folder share this program too.
         let package = path("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = package.parent().context("xtask has no parent folder")?;
         let cache = match path("XDG_CACHE_HOME") {
@@ -48,7 +48,7 @@ impl Place {
         cargo
     }
 
-    /// `cargo build`: a terminal shows how far it is, anything else hears of errors only.
+    /// `cargo build`, which shows its progress on a terminal, and only errors elsewhere.
     pub fn build(&self) -> Command {
         let mut cargo = self.cargo("build");
         if !stderr().is_terminal() {
@@ -64,8 +64,8 @@ impl Place {
         for name in names {
             build.args(["--bin", name]);
         }
-        // An example may use what only tests depend on. So all is built with the features that tests get it with, and neither has
-        // to compile wasmtime again after the other.
+        // Cargo enables the features of development dependencies once an example is built. So everything is built with the
+        // features that the tests use, and neither has to compile wasmtime again after the other.
         build.args(["--example", "f1"]).must("building programs")
     }
 
@@ -83,8 +83,8 @@ impl Place {
         Ok(names)
     }
 
-    /// The names of the folders in `examples/` that are flows in Rust: libraries of C's kind, as modules are made of. Other
-    /// packages are programs around the host.
+    /// The names of the folders in `examples/` that are flows in Rust: packages with a `cdylib`, from which a module is made.
+    /// The other packages are programs that use the host as a library.
     pub fn rust_flows(&self) -> Result<Vec<String>> {
         let mut names = self.examples_with("Cargo.toml")?;
         names.retain(|name| {

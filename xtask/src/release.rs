@@ -1,6 +1,7 @@
-//! The host as it ships. It is compiled so that it counts where it goes, made to run the benchmark's flows, and compiled again
-//! with what was counted (profile-guided optimization). What is linked then does the same once more, to be laid out so that what
-//! runs lies together, in the order in which it runs (LLVM's BOLT). What each brings is measured in benches/README.md.
+//! The host as it ships, built with profile-guided optimization: the host is compiled with counters, runs the benchmark's
+//! flows, and is compiled again with the profile. `benches/README.md` says how much that gains.
+//!
+//! What is linked is what ships, so the end-to-end tests can run against it ([`test`]).
 
 use crate::modules;
 use crate::place::Place;
@@ -13,107 +14,86 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Every flow of the benchmark with each of its stores, for a short while.
-const LESSON: [&str; 4] = ["--json", "--polite", "--seconds", "0.5"];
+/// The arguments of the benchmark's training run: every flow with each of its stores, for a short time.
+const TRAINING: [&str; 4] = ["--json", "--polite", "--seconds", "0.5"];
 
-/// What follows each other lies behind each other, functions as well as the blocks in them; what never ran lies elsewhere. Of
-/// functions that are the same, one is kept.
-const LAYOUT: [&str; 7] = [
-    "-reorder-blocks=ext-tsp",
-    "-reorder-functions=cdsort",
-    "-split-functions",
-    "-split-all-cold",
-    "-split-eh",
-    "-icf=safe",
-    "-use-gnu-stack",
-];
-
-/// Builds it: `<target>/trained/faas-flow`.
+/// Builds the host that ships: `<target>/trained/faas-flow`.
 pub fn build(place: &Place) -> Result<PathBuf> {
     let training = Training {
         place,
-        tools: setup::for_release(place)?,
+        profdata: setup::for_release(place)?,
         flows: modules::build_for_bench(place)?,
         bench: build_bench(place)?,
         folder: place.target.join("trained"),
     };
     let profile = training.profile()?;
-    eprintln!("building the host");
-    // Nothing can be moved without knowing what refers to it.
-    let flags = format!("-Cprofile-use={}\x1f-Clink-arg=-Wl,--emit-relocs", profile.display());
-    let linked = training.compile("host", &flags, &[])?;
-    training.lay_out(&linked)
+    eprintln!("building the host with its profile");
+    let linked = training.compile("host", &format!("-Cprofile-use={}", profile.display()), &[])?;
+    // Renamed into place, since a program that runs cannot be overwritten.
+    let (copy, program) = (training.folder.join("copy"), training.folder.join("faas-flow"));
+    fs::copy(&linked, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+    rename(&copy, &program)?;
+    Ok(program)
 }
 
-/// What a host learns with, and where.
+/// Runs the end-to-end tests against a host that was built for release.
+pub fn test(place: &Place, program: &Path) -> Result<()> {
+    setup::for_modules(place)?;
+    setup::for_tests(place)?;
+    modules::build(place)?;
+    let mut tests = place.cargo("test");
+    tests.args(["--package", "faas-flow-e2e"]).env("FAAS_FLOW_PROGRAM", program);
+    tests.must("the end-to-end tests of the released program")
+}
+
+/// What a host is trained with, and where.
 struct Training<'a> {
     place: &'a Place,
-    tools: setup::ReleaseTools,
+    /// `llvm-profdata`.
+    profdata: PathBuf,
+    /// The folder of the benchmark's flows.
     flows: PathBuf,
+    /// The benchmark's program.
     bench: PathBuf,
     folder: PathBuf,
 }
 
 impl Training<'_> {
-    /// Makes a profile, unless that of the same host is there.
+    /// Records a profile, unless there is one of the same host.
     fn profile(&self) -> Result<PathBuf> {
-        eprintln!("building a host that counts where it goes");
+        eprintln!("building a host with counters");
         let counts = self.folder.join("counts");
-        // What is optimized when all is linked changes nothing of what is counted, and takes most of the time.
+        // Optimization at link time would take most of the time and does not affect the counters.
         let quick = [("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_DEBUG", "0")];
         let counting = self.compile("counting", &format!("-Cprofile-generate={}", counts.display()), &quick)?;
-        // A name of its own for each: cargo would not see that a file of the same name has changed.
+        // Each profile has a name of its own, since cargo would not notice that a file of the same name has changed.
         let profiles = self.folder.join("profiles");
         let profile = profiles.join(modified(&counting)?.duration_since(UNIX_EPOCH)?.as_millis().to_string());
         if !profile.exists() {
-            self.learn(&counting, &counts)?;
+            self.train(&counting, &counts)?;
             let merged = self.folder.join("merged");
-            let mut merge = Command::new(&self.tools.profdata);
-            merge.args(["merge", "--output"]).arg(&merged).arg(&counts).must("merging what was counted")?;
+            let mut merge = Command::new(&self.profdata);
+            merge.args(["merge", "--output"]).arg(&merged).arg(&counts).must("merging the profiles")?;
             empty(&profiles)?;
             rename(&merged, &profile)?;
         }
         Ok(profile)
     }
 
-    /// Makes the program that ships of what was linked, unless it is there.
-    fn lay_out(&self, linked: &Path) -> Result<PathBuf> {
-        let program = self.folder.join("faas-flow");
-        if program.exists() && modified(&program)? > modified(linked)? {
-            return Ok(program);
-        }
-        eprintln!("making it count where it goes");
-        let (counts, instrumented) = (self.folder.join("counts"), self.folder.join("instrumented"));
-        let mut instrument = Command::new(self.tools.bolt);
-        instrument.arg(linked).args(["-instrument", "-instrumentation-file-append-pid"]);
-        instrument.arg(format!("-instrumentation-file={}", counts.join("host").display()));
-        instrument.arg("-o").arg(&instrumented).stdout(Stdio::null()).must("making the host count")?;
-        self.learn(&instrumented, &counts)?;
-        eprintln!("laying it out");
-        let (merged, laid_out) = (self.folder.join("merged"), self.folder.join("laid-out"));
-        let mut merge = Command::new(self.tools.fdata);
-        merge.args(["-q", "-o"]).arg(&merged).arg(&counts).must("merging what was counted")?;
-        let mut lay_out = Command::new(self.tools.bolt);
-        lay_out.arg(linked).arg("-data").arg(&merged).args(LAYOUT);
-        lay_out.arg("-o").arg(&laid_out).stdout(Stdio::null()).must("laying out the host")?;
-        rename(&laid_out, &program)?;
-        Ok(program)
-    }
-
-    /// Lets a host run the benchmark's flows, which leaves what it counted in a folder.
-    fn learn(&self, host: &Path, counts: &Path) -> Result<()> {
+    /// Runs the benchmark's flows on a host with counters, which writes them to the folder `counts`.
+    fn train(&self, host: &Path, counts: &Path) -> Result<()> {
         empty(counts)?;
-        eprintln!("letting it run the benchmark's flows");
-        let mut lesson = Command::new(&self.bench);
-        lesson.arg("--host").arg(host).arg("--modules").arg(&self.flows).args(LESSON);
-        lesson.stdout(Stdio::null()).must("the lesson")
+        eprintln!("running the benchmark's flows");
+        let mut training = Command::new(&self.bench);
+        training.arg("--host").arg(host).arg("--modules").arg(&self.flows).args(TRAINING);
+        training.stdout(Stdio::null()).must("the training run")
     }
 
-    /// Builds a host with more flags for all that it consists of, which is why it has a target folder of its own.
+    /// Builds a host with additional flags for all of its crates, and therefore in a target folder of its own.
     fn compile(&self, folder: &str, more: &str, settings: &[(&str, &str)]) -> Result<PathBuf> {
         let folder = self.folder.join(folder);
         let machine =
-            program("rustc", &["--print", "host-tuple"]).quiet().context("rustc does not tell its machine")?;
+            program("rustc", &["--print", "host-tuple"]).quiet().context("`rustc --print host-tuple` failed")?;
         let mut flags = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
         if !flags.is_empty() {
             flags.push("\x1f");
@@ -121,14 +101,14 @@ impl Training<'_> {
         flags.push(more);
         let mut build = self.place.build();
         build.env("CARGO_TARGET_DIR", &folder).env("CARGO_ENCODED_RUSTFLAGS", flags).envs(settings.iter().copied());
-        // With a target named, the flags are not for what runs while building.
+        // With an explicit target, the flags do not apply to build scripts and macros.
         build.args(["--release", "--locked", "--package", "faas-flow-host", "--target", &machine]);
         build.must("building the host")?;
         Ok(folder.join(machine).join("release/faas-flow"))
     }
 }
 
-/// Builds it without a profile, in a third of the time.
+/// Builds the host without a profile, in half of the time.
 pub fn build_plain(place: &Place) -> Result<PathBuf> {
     eprintln!("building the host");
     let mut build = place.build();
@@ -144,8 +124,8 @@ pub fn build_bench(place: &Place) -> Result<PathBuf> {
 }
 
 fn modified(file: &Path) -> Result<SystemTime> {
-    let made = fs::metadata(file).and_then(|about| about.modified());
-    made.with_context(|| format!("cannot see when {} was made", file.display()))
+    let modified = fs::metadata(file).and_then(|metadata| metadata.modified());
+    modified.with_context(|| format!("cannot read the modification time of {}", file.display()))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
@@ -154,5 +134,5 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 
 fn empty(folder: &Path) -> Result<()> {
     let emptied = if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) };
-    emptied.and_then(|()| fs::create_dir_all(folder)).with_context(|| format!("cannot empty {}", folder.display()))
+    emptied.and_then(|()| fs::create_dir_all(folder)).with_context(|| format!("cannot clear {}", folder.display()))
 }

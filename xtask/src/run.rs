@@ -3,11 +3,12 @@
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
 
-/// What a task asks of a program.
+/// How tasks run a program.
 pub trait Run {
-    /// Runs it in view of the user; anything but success is an error that names `what`.
+    /// Runs it with its output shown. If it fails, the error names `what` it was run for.
     fn must(&mut self, what: &str) -> Result<()>;
-    /// Runs it unseen and yields its standard output, if it succeeds.
+    /// Runs it without showing its output. Returns its standard output without surrounding white space, or nothing if it
+    /// failed.
     fn quiet(&mut self) -> Option<String>;
 }
 
@@ -27,7 +28,7 @@ impl Run for Command {
     }
 }
 
-/// A program of the machine, by name.
+/// A command that runs a program of this machine, found by its name.
 pub fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(name);
     command.args(arguments);

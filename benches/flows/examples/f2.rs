@@ -1,6 +1,9 @@
-//! A chain of ten nodes, one modify each.
+//! A chain of ten nodes with one modifier each.
 
-use faas_flow::{Context, Result, Workflow, flow};
+use faas_flow::{Context, Heap, Result, Workflow, flow};
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
 
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {

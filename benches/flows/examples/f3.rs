@@ -1,6 +1,9 @@
-//! One node, ten side by side, and one that aggregates what they made.
+//! One node, then ten in parallel, then one that merges their outputs.
 
-use faas_flow::{Context, Inputs, Result, Workflow, flow};
+use faas_flow::{Context, Heap, Inputs, Result, Workflow, flow};
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
 
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {

@@ -1,6 +1,9 @@
-//! One node, a for-each over ten items with an aggregator, and one node more. Each item is the whole data.
+//! One node, then a for-each over ten items with an aggregator, then another node. Each item is a copy of the data.
 
-use faas_flow::{Context, Inputs, Result, Workflow, flow};
+use faas_flow::{Context, Heap, Inputs, Result, Workflow, flow};
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
 
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {

@@ -1,6 +1,9 @@
-//! One node, a condition that chooses one of two branches, and one node more.
+//! One node, then a condition that chooses one of two branches, then another node.
 
-use faas_flow::{Context, Result, Workflow, flow};
+use faas_flow::{Context, Heap, Result, Workflow, flow};
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
 
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {

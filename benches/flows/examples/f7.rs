@@ -1,6 +1,9 @@
-//! A for-each over the bytes of the data, each an item, with an aggregator that puts them back together.
+//! A for-each in which every byte of the data is an item, with an aggregator that puts them back together.
 
-use faas_flow::{Context, Inputs, Result, Workflow, flow};
+use faas_flow::{Context, Heap, Inputs, Result, Workflow, flow};
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
 
 /// Describes the flow.
 pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {

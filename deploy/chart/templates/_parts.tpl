@@ -53,7 +53,7 @@ spec:
     matchLabels: {{- include "selector" . | nindent 6 }}
 {{- end }}
 
-{{/* Only functions, and pods of the names in `also`, come in, and on these ports. */}}
+{{/* Admits only functions and the pods named in `also`, and only on these ports. */}}
 {{- define "policy" }}
 ---
 apiVersion: networking.k8s.io/v1

@@ -1,4 +1,4 @@
-{{/* What the secret holds already, or random characters; the same wherever one installation asks. */}}
+{{/* The existing content of the secret, or random characters; the same at each use within one installation. */}}
 {{- define "secret-value" -}}
 {{- $made := get .root.Release "faasFlowSecrets" | default dict }}
 {{- if not (hasKey $made .name) }}
@@ -9,14 +9,14 @@
 {{- else if .root.Values.secrets.create }}
 {{- $value = randAlphaNum 40 }}
 {{- else }}
-{{- $value = fail (printf "there is no secret %s in %s: make it, or set secrets.create" .name .root.Values.functionsNamespace) }}
+{{- $value = fail (printf "there is no secret %s in %s: create it, or set secrets.create" .name .root.Values.functionsNamespace) }}
 {{- end }}
 {{- $_ := set $made .name $value }}
 {{- $_ := set .root.Release "faasFlowSecrets" $made }}
 {{- end }}
 {{- get $made .name }}
 {{- end }}
-{{/* Redis' password: what its secret holds already, or random characters. */}}
+{{/* The password of Redis: the existing content of its secret, or random characters. */}}
 {{- define "redis-password" -}}
 {{- $found := lookup "v1" "Secret" .Release.Namespace "redis-password" }}
 {{- if $found }}{{ index $found.data "redis-password" | b64dec }}{{ else }}{{ randAlphaNum 40 }}{{ end }}

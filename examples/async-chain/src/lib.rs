@@ -1,4 +1,4 @@
-//! Three nodes in a row: each runs as an event of its own, and the run is cleaned up after, however it ends.
+//! Three nodes in a chain, and a finally handler that runs at the end, whatever the outcome.
 
 use faas_flow::{Context, Outcome, Result, Workflow, flow};
 
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn the_second_node_quotes() {
         let flow = Flow::new(define).unwrap();
-        assert_eq!(flow.call("n2/1", "hi").unwrap(), b"you said \"hi\"");
+        assert_eq!(flow.modify("n2/1", "hi").unwrap(), b"you said \"hi\"");
     }
 
     #[test]

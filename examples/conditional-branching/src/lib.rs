@@ -1,4 +1,4 @@
-//! A condition in a branch of a condition, behind a for-each.
+//! Nested branches: a condition, one of whose branches has a for-each followed by another condition.
 
 use faas_flow::{Context, Dag, Inputs, Result, Workflow, flow};
 
@@ -19,7 +19,7 @@ pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
 
 flow!(define);
 
-/// The branch `c1`: for-each `F`, then condition `X`.
+/// The branch `c1`: the for-each `F`, then the condition `X`.
 fn items_and_choices(dag: &Dag) {
     let items = dag.for_each("F", |data| Ok(["f1", "f2"].map(|key| (key, data.clone())))).aggregator(join);
     items.dag().node("n1").modify(append(" F/n1"));
@@ -39,7 +39,7 @@ fn append(suffix: &'static str) -> impl Fn(Vec<u8>) -> Result<Vec<u8>> {
     move |data| Ok([data.as_slice(), suffix.as_bytes()].concat())
 }
 
-/// Brackets keep apart what was joined further in.
+/// Joins results as `[key=data, key=data]`. The brackets keep nested joins apart.
 fn join(results: Inputs) -> Result<Vec<u8>> {
     let parts: Vec<_> = results.iter().map(|(key, data)| [key.as_bytes(), b"=", data].concat()).collect();
     Ok([b"[", parts.join(&b", "[..]).as_slice(), b"]"].concat())
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn handlers_are_named_by_where_they_stand() {
+    fn handlers_are_named_by_their_position() {
         let expected = [
             "C/aggregate-branches",
             "C/condition",
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn joins_nest() {
+    fn results_of_nested_branches_are_joined_in_brackets() {
         let flow = Flow::new(define).unwrap();
         let inner = flow.aggregate("C[c1]/X/aggregate-branches", [("x2", "a"), ("x3", "b")]).unwrap();
         assert_eq!(flow.aggregate("C/aggregate-branches", [("c1", inner)]).unwrap(), b"[c1=[x2=a, x3=b]]");

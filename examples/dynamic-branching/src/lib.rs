@@ -1,4 +1,4 @@
-//! Branches that are chosen while the flow runs: a condition, and a for-each inside one of its branches.
+//! Branches that are chosen at run time: a condition, with a for-each in one of its branches.
 
 use faas_flow::{Context, Inputs, Result, Workflow, flow};
 
@@ -35,7 +35,7 @@ mod tests {
     use faas_flow::testing::Flow;
 
     #[test]
-    fn handlers_are_named_by_where_they_stand() {
+    fn handlers_are_named_by_their_position() {
         let expected = [
             "C/aggregate-branches",
             "C/condition",
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn every_item_of_the_for_each_is_the_data() {
+    fn every_item_of_the_for_each_is_a_copy_of_the_data() {
         let flow = Flow::new(define).unwrap();
         let items = flow.for_each("C[c1]/F/for-each", "hi").unwrap();
         assert_eq!(items, [("f1".to_owned(), b"hi".to_vec()), ("f2".to_owned(), b"hi".to_vec())]);

@@ -1,5 +1,5 @@
-//! When do flights leave late? An ETL over the records of the U.S. Bureau of Transportation Statistics: parse, group by
-//! hour, measure each group in two functions side by side, and report.
+//! When do flights leave late? An ETL over records of the U.S. Bureau of Transportation Statistics: it parses them,
+//! groups them by hour, measures each group with two functions in parallel, and reports.
 
 mod report;
 mod rows;
@@ -13,7 +13,7 @@ pub fn define(workflow: &mut Workflow, context: &Context) -> Result {
     let log = context.clone();
     dag.node("parse").modify(move |data| {
         let hours = rows::by_hour(&data)?;
-        log.info(format!("{} hours of the day have flights", hours.len()));
+        log.info(format!("found flights in {} hours of the day", hours.len()));
         Ok(serde_json::to_vec(&hours)?)
     });
 
@@ -53,32 +53,32 @@ mod tests {
     }
 
     #[test]
-    fn the_report_is_what_the_recomputation_says() {
+    fn the_report_matches_the_recomputation() {
         let flow = Flow::new(define).unwrap();
-        let groups = flow.call("parse/0", include_bytes!("../data/flights-5k.json")).unwrap();
+        let groups = flow.modify("parse/0", include_bytes!("../data/flights-5k.json")).unwrap();
         let measured = flow.for_each("hours/for-each", groups).unwrap().into_iter().map(|(hour, rows)| {
-            let said = ["delays", "busiest"].map(|name| (name, function(name, &rows)));
-            (hour, flow.aggregate("hours[]/measure/aggregate", said).unwrap())
+            let outputs = ["delays", "busiest"].map(|name| (name, function(name, &rows)));
+            (hour, flow.aggregate("hours[]/measure/aggregate", outputs).unwrap())
         });
         let collected = flow.aggregate("hours/aggregate-branches", measured).unwrap();
-        let report = flow.call("report/0", collected).unwrap();
+        let report = flow.modify("report/0", collected).unwrap();
         assert_eq!(String::from_utf8(report).unwrap(), include_str!("../report.txt"));
     }
 
     #[test]
-    fn a_malformed_row_is_named() {
+    fn the_failure_names_a_malformed_row() {
         let flow = Flow::new(define).unwrap();
         let bad = r#"[{"date": "yesterday", "delay": 1, "origin": "SFO"}]"#;
         assert_eq!(
-            flow.call("parse/0", bad).unwrap_err().message(),
-            "row 0 has the date `yesterday`: write 2001/01/31 23:59"
+            flow.modify("parse/0", bad).unwrap_err().message(),
+            "row 0 has the date `yesterday`, not one such as 2001/01/31 23:59"
         );
     }
 
     #[test]
-    fn no_flights_make_an_empty_table() {
+    fn without_flights_the_table_has_only_a_header() {
         let flow = Flow::new(define).unwrap();
-        assert_eq!(flow.call("parse/0", "[]").unwrap(), b"{}");
-        assert_eq!(flow.call("report/0", "").unwrap(), b"hour flights   mean  worst late %  busiest\n");
+        assert_eq!(flow.modify("parse/0", "[]").unwrap(), b"{}");
+        assert_eq!(flow.modify("report/0", "").unwrap(), b"hour flights   mean  worst late %  busiest\n");
     }
 }

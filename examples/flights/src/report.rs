@@ -1,9 +1,9 @@
-//! From what the functions measured to a table.
+//! Turns the measurements of the functions into a table.
 
-use faas_flow::{Failure, Inputs, Result};
+use faas_flow::{Inputs, Result};
 use serde::{Deserialize, Serialize};
 
-/// What is known about the flights of one hour.
+/// Statistics of the flights of one hour. Delays are in minutes.
 #[derive(Serialize, Deserialize)]
 pub struct Hour {
     hour: String,
@@ -14,20 +14,20 @@ pub struct Hour {
     busiest: String,
 }
 
-/// Merges what the two functions said about one hour: `flights,total,worst,late` and `origin,flights`.
+/// Merges the outputs of the two functions for one hour: `flights,total,worst,late` and `origin,flights`.
 pub fn measure(inputs: Inputs) -> Result<Vec<u8>> {
     let [flights, total, worst, late] = numbers(text(&inputs, "delays")?)?;
     let busiest = text(&inputs, "busiest")?.replace(',', " ");
     Ok(serde_json::to_vec(&Hour { hour: String::new(), flights, total, worst, late, busiest })?)
 }
 
-/// Makes one list of all hours, each with its name.
+/// Collects all hours into one list, and names each.
 pub fn collect(results: Inputs) -> Result<Vec<u8>> {
     let named = results.into_iter().map(|(hour, data)| Ok(Hour { hour, ..serde_json::from_slice(&data)? }));
     Ok(serde_json::to_vec(&named.collect::<Result<Vec<_>>>()?)?)
 }
 
-/// The table that people read: a line per hour, and one for all. Without flights there was nothing to collect.
+/// The report: one line per hour, and one for all. Without flights, `collect` is not called and there is no data.
 pub fn table(collected: &[u8]) -> Result<String> {
     let mut table = format!("{:<4} {:>7} {:>6} {:>6} {:>6}  busiest\n", "hour", "flights", "mean", "worst", "late %");
     if collected.is_empty() {
@@ -54,7 +54,7 @@ fn line(hour: &Hour) -> String {
     format!("{}\n", line.trim_end())
 }
 
-/// `part / whole` with one decimal, halves away from zero.
+/// `part / whole` with one decimal, halves rounded away from zero.
 fn tenths(part: i64, whole: i64) -> String {
     let rounded = (part.abs() * 20 + whole) / (2 * whole.max(1));
     let sign = if part < 0 && rounded > 0 { "-" } else { "" };
@@ -62,12 +62,12 @@ fn tenths(part: i64, whole: i64) -> String {
 }
 
 fn text<'a>(inputs: &'a Inputs, function: &str) -> Result<&'a str> {
-    let output = inputs.get(function).ok_or_else(|| Failure::reject(format!("function `{function}` said nothing")))?;
-    Ok(std::str::from_utf8(output)?.trim())
+    let output = inputs.get(function).ok_or_else(|| format!("function `{function}` returned nothing"))?;
+    Ok(str::from_utf8(output)?.trim())
 }
 
 fn numbers(line: &str) -> Result<[i64; 4]> {
     let numbers = line.split(',').map(str::parse).collect::<Result<Vec<i64>, _>>();
     let numbers = numbers.ok().and_then(|numbers| numbers.try_into().ok());
-    numbers.ok_or_else(|| format!("function `delays` said `{line}`: it must say flights,total,worst,late").into())
+    numbers.ok_or_else(|| format!("function `delays` returned `{line}`, not flights,total,worst,late").into())
 }

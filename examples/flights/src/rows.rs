@@ -1,6 +1,6 @@
-//! From the file to groups.
+//! Parses the file and groups its rows by hour.
 
-use faas_flow::{Failure, Result};
+use faas_flow::Result;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,24 +12,23 @@ struct Flight {
     origin: String,
 }
 
-/// By hour of departure, the lines `delay,origin` that the functions read.
+/// The lines `delay,origin` that the functions read, grouped by hour of departure.
 pub fn by_hour(data: &[u8]) -> Result<BTreeMap<String, String>> {
     let flights: Vec<Flight> = serde_json::from_slice(data)?;
     let mut hours = BTreeMap::<String, String>::new();
     for (index, flight) in flights.iter().enumerate() {
-        let hour = hour(&flight.date).ok_or_else(|| {
-            Failure::reject(format!("row {index} has the date `{}`: write 2001/01/31 23:59", flight.date))
-        })?;
+        let hour = hour(&flight.date)
+            .ok_or_else(|| format!("row {index} has the date `{}`, not one such as 2001/01/31 23:59", flight.date))?;
         if !flight.origin.bytes().all(|byte| byte.is_ascii_alphanumeric()) || flight.origin.is_empty() {
-            return Err(format!("row {index} has the origin `{}`: write an airport's code", flight.origin).into());
+            return Err(format!("row {index} has the origin `{}`, not the code of an airport", flight.origin).into());
         }
         let lines = hours.entry(hour.into()).or_default();
-        writeln!(lines, "{},{}", flight.delay, flight.origin).map_err(|error| error.to_string())?;
+        writeln!(lines, "{},{}", flight.delay, flight.origin)?;
     }
     Ok(hours)
 }
 
-/// `23` of `2001/01/31 23:59`.
+/// The hour of a date: `23` of `2001/01/31 23:59`.
 fn hour(date: &str) -> Option<&str> {
     let (_, time) = date.split_once(' ')?;
     let (hour, _) = time.split_once(':')?;

@@ -1,4 +1,4 @@
-//! Greets by name: the smallest flow there is, one node with one modifier.
+//! Greets by name. The smallest possible flow: one node with one modifier.
 
 use faas_flow::{Context, Result, Workflow, flow};
 
@@ -25,14 +25,14 @@ mod tests {
     #[test]
     fn greets_by_name() {
         let flow = Flow::new(define).unwrap();
-        assert_eq!(flow.call("greet/0", " Adam\n").unwrap(), b"Hello, Adam!");
+        assert_eq!(flow.modify("greet/0", " Adam\n").unwrap(), b"Hello, Adam!");
     }
 
     #[test]
-    fn nobody_and_garbage_are_rejected() {
+    fn empty_names_and_invalid_utf8_are_rejected() {
         let flow = Flow::new(define).unwrap();
         for bad in [&b" "[..], b"\xff"] {
-            assert!(matches!(flow.call("greet/0", bad), Err(Failure::Reject(_))), "{bad:?}");
+            assert!(matches!(flow.modify("greet/0", bad), Err(Failure::Reject(_))), "{bad:?}");
         }
     }
 }

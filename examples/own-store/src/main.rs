@@ -1,4 +1,4 @@
-//! A host of flows whose state is in a store of our own.
+//! A host with a state store of its own.
 
 mod store;
 
@@ -15,6 +15,6 @@ async fn main() -> anyhow::Result<()> {
     let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings)?));
     let (state, data) = (Arc::new(store::OwnStore::default()), open_data("memory").await?);
     let host = Host::new(Parts::new(settings, state, data, functions));
-    host.deploy(load_flow(Arc::new(Guests::new(Limits::default(), None)?), module.as_ref(), None).await?);
+    host.versions().deploy(load_flow(Arc::new(Guests::new(Limits::default(), None)?), module.as_ref(), None).await?);
     Ok(serve(host, Guards::default(), &address).await?)
 }

@@ -1,4 +1,4 @@
-//! The store: all runs in one map, behind one lock.
+//! A state store that keeps all runs in one map, behind one lock.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use tokio::sync::Mutex;
 
-/// Gone with the process.
+/// Loses everything when the process ends.
 #[derive(Default)]
 pub struct OwnStore(Mutex<BTreeMap<RunId, Run>>);
 
@@ -35,7 +35,7 @@ impl Run {
 }
 
 impl OwnStore {
-    /// What a run looks like now.
+    /// A snapshot of a run.
     async fn run(&self, run: &RunId) -> Run {
         self.0.lock().await.get(run).cloned().unwrap_or_default()
     }

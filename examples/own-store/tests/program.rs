@@ -1,4 +1,4 @@
-//! The program itself, with a flow.
+//! Runs the program with a flow.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+/// Ends the process when dropped.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -17,7 +18,7 @@ impl Drop for Ended {
     }
 }
 
-/// A module that `cargo xtask modules` built.
+/// A module that `cargo xtask modules` has built.
 fn module(name: &str) -> PathBuf {
     let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     let modules = set("FAAS_FLOW_MODULES").unwrap_or_else(|| {
@@ -38,7 +39,7 @@ fn a_flow_runs_with_its_state_in_the_own_store() {
         let line = line.unwrap();
         Some(line.split_once("http://")?.1.split('/').next()?.to_owned())
     });
-    let mut stream = TcpStream::connect(address.expect("it says where it serves")).unwrap();
+    let mut stream = TcpStream::connect(address.expect("the program prints its address")).unwrap();
     let request = "POST /function/greet HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nAdam";
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! Two nodes side by side, and one that waits for both and merges what they made.
+//! Two nodes in parallel, and one that waits for both and merges their outputs.
 
 use faas_flow::{Context, Inputs, Result, Workflow, flow};
 
@@ -39,9 +39,9 @@ mod tests {
     }
 
     #[test]
-    fn each_modifier_leaves_its_mark() {
+    fn each_modifier_appends_its_node() {
         let flow = Flow::new(define).unwrap();
-        assert_eq!(flow.call("n1/0", "hi").unwrap(), b"hi n1");
-        assert_eq!(flow.call("n3/1", "hi n1").unwrap(), b"hi n1 n3");
+        assert_eq!(flow.modify("n1/0", "hi").unwrap(), b"hi n1");
+        assert_eq!(flow.modify("n3/1", "hi n1").unwrap(), b"hi n1 n3");
     }
 }

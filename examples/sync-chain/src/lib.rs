@@ -1,4 +1,4 @@
-//! Two functions and a modifier in a row, in one node: the caller gets the result at once.
+//! Two functions and a modifier, one after the other in a single node. The caller gets the result as the answer.
 
 use faas_flow::{Context, Result, Workflow, flow};
 
@@ -20,8 +20,8 @@ mod tests {
     use faas_flow::testing::Flow;
 
     #[test]
-    fn the_modifier_quotes_what_the_functions_made() {
+    fn the_modifier_quotes_the_output_of_the_functions() {
         let flow = Flow::new(define).unwrap();
-        assert_eq!(flow.call("sync/2", "hi").unwrap(), b"you said \"hi\"");
+        assert_eq!(flow.modify("sync/2", "hi").unwrap(), b"you said \"hi\"");
     }
 }

@@ -1,25 +1,8 @@
-use crate::dag::{Shared, aggregate, shared};
+use crate::dag::{Dag, Shared, aggregate, shared};
+use crate::failure::Result;
 use crate::handler::{Aggregate, Choose, Split};
-use crate::{Dag, Inputs, Result};
-use std::marker::PhantomData;
-
-/// The dags behind a [`Condition`] or a [`ForEach`].
-///
-/// Without an aggregator, a condition that chose exactly one branch yields that branch's result, and anything else
-/// yields nothing.
-pub struct Branches<By> {
-    pub(crate) model: Shared<BranchesModel>,
-    by: PhantomData<By>,
-}
-
-/// A condition's branches: one dag per key.
-pub type Condition = Branches<ByKey>;
-/// A for-each's branches: one dag for all items.
-pub type ForEach = Branches<ByItem>;
-/// Branches that are chosen by their keys.
-pub enum ByKey {}
-/// Branches that items make.
-pub enum ByItem {}
+use crate::inputs::Inputs;
+use std::fmt;
 
 pub(crate) enum Selects {
     Choose(Choose),
@@ -34,67 +17,132 @@ pub(crate) struct BranchesModel {
     pub max_parallel: Option<u32>,
 }
 
-impl<By> Branches<By> {
-    fn with(selects: Selects, dags: Vec<(String, Dag)>) -> Self {
-        let model =
-            shared(BranchesModel { selects, dags, aggregator: None, carries_nothing: false, max_parallel: None });
-        Self { model, by: PhantomData }
+impl BranchesModel {
+    pub fn new(selects: Selects, dags: Vec<(String, Dag)>) -> Shared<Self> {
+        shared(Self { selects, dags, aggregator: None, carries_nothing: false, max_parallel: None })
     }
 
-    /// Merges the results of the branches that ran, by key, in the order in which they were chosen or split. A for-each
-    /// over nothing aggregates nothing and goes on.
+    fn dag(&mut self, key: &str) -> Dag {
+        if let Some((_, dag)) = self.dags.iter().find(|(known, _)| known == key) {
+            return dag.clone();
+        }
+        let dag = Dag::new();
+        self.dags.push((key.into(), dag.clone()));
+        dag
+    }
+}
+
+/// The branches of a condition: one dag per key. Made by [`Dag::condition`].
+///
+/// Without an aggregator, a condition that chose exactly one branch yields the result of that branch, and a condition
+/// that chose several yields nothing.
+///
+/// ```
+/// use faas_flow::{Context, Result, Workflow};
+///
+/// fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+///     let size = workflow.dag().condition("size", ["small", "large"], |data: Vec<u8>| {
+///         Ok([if data.len() < 1024 { "small" } else { "large" }])
+///     });
+///     size.branch("small").node("ship").apply("ship-parcel");
+///     size.branch("large").node("ship").apply("ship-pallet");
+///     Ok(())
+/// }
+/// # faas_flow::testing::Flow::new(define).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Condition {
+    pub(crate) model: Shared<BranchesModel>,
+}
+
+impl Condition {
+    /// The dag of the branch with this key, the same one each time. A key that the condition did not list adds a
+    /// branch. Keys have 1 to 128 bytes.
+    #[must_use = "a branch without nodes is not valid"]
+    pub fn branch(&self, key: &str) -> Dag {
+        self.model.borrow_mut().dag(key)
+    }
+
+    /// Merges the results of the branches that ran, named by their keys, in the order in which they were chosen.
     pub fn aggregator<T: Into<Vec<u8>>>(&self, aggregator: impl Fn(Inputs) -> Result<T> + 'static) -> Self {
         self.model.borrow_mut().aggregator = Some(aggregate(aggregator));
         self.clone()
     }
 
-    /// The branches start with empty data, and their results are dropped.
+    /// Makes the branches start with empty data, and drops their results.
     pub fn execution(&self) -> Self {
         self.model.borrow_mut().carries_nothing = true;
         self.clone()
     }
 
-    /// At most so many branches run at a time.
+    /// Limits how many branches run at the same time, at least 1. By default they all do.
     pub fn max_parallel(&self, count: u32) -> Self {
         self.model.borrow_mut().max_parallel = Some(count);
         self.clone()
     }
+}
 
-    fn dag_of(&self, key: &str) -> Dag {
-        let dags = &mut self.model.borrow_mut().dags;
-        if let Some((_, dag)) = dags.iter().find(|(known, _)| known == key) {
-            return dag.clone();
-        }
-        let dag = Dag::new();
-        dags.push((key.into(), dag.clone()));
-        dag
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let model = self.model.borrow();
+        let keys: Vec<&str> = model.dags.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("Condition").field("branches", &keys).finish_non_exhaustive()
     }
 }
 
-impl Branches<ByKey> {
-    pub(crate) fn new(choose: Choose, keys: impl Iterator<Item = String>) -> Self {
-        Self::with(Selects::Choose(choose), keys.map(|key| (key, Dag::new())).collect())
-    }
-
-    /// The dag of one branch; a key that the condition did not list adds a branch.
-    pub fn branch(&self, key: &str) -> Dag {
-        self.dag_of(key)
-    }
+/// The branches of a for-each: one dag, which runs once for each item. Made by [`Dag::for_each`].
+///
+/// Without an aggregator, a for-each yields nothing.
+///
+/// ```
+/// use faas_flow::{Context, Inputs, Result, Workflow};
+///
+/// fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+///     let lines = workflow.dag().for_each("lines", |data: Vec<u8>| {
+///         let text = String::from_utf8(data)?;
+///         let lines = text.lines().enumerate();
+///         Ok(lines.map(|(number, line)| (number.to_string(), line.to_owned())).collect::<Vec<_>>())
+///     });
+///     lines.dag().node("translate").apply("translate");
+///     lines.max_parallel(4).aggregator(|results: Inputs| Ok(results.concat()));
+///     Ok(())
+/// }
+/// # faas_flow::testing::Flow::new(define).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct ForEach {
+    pub(crate) model: Shared<BranchesModel>,
 }
 
-impl Branches<ByItem> {
-    pub(crate) fn new(split: Split) -> Self {
-        Self::with(Selects::Split(split), vec![(String::new(), Dag::new())])
-    }
-
-    /// The dag that runs for each item.
+impl ForEach {
+    /// The dag that runs for each item, the same one each time.
+    #[must_use = "a for-each whose dag has no nodes is not valid"]
     pub fn dag(&self) -> Dag {
-        self.dag_of("")
+        self.model.borrow_mut().dag("")
+    }
+
+    /// Merges the results of all items, named by their keys, in the order in which they were split. If there are no
+    /// items, the aggregator is not called and the node's output is empty.
+    pub fn aggregator<T: Into<Vec<u8>>>(&self, aggregator: impl Fn(Inputs) -> Result<T> + 'static) -> Self {
+        self.model.borrow_mut().aggregator = Some(aggregate(aggregator));
+        self.clone()
+    }
+
+    /// Makes the branches start with empty data, and drops their results.
+    pub fn execution(&self) -> Self {
+        self.model.borrow_mut().carries_nothing = true;
+        self.clone()
+    }
+
+    /// Limits how many items are processed at the same time, at least 1. By default they all are.
+    pub fn max_parallel(&self, count: u32) -> Self {
+        self.model.borrow_mut().max_parallel = Some(count);
+        self.clone()
     }
 }
 
-impl<By> Clone for Branches<By> {
-    fn clone(&self) -> Self {
-        Self { model: self.model.clone(), by: PhantomData }
+impl fmt::Debug for ForEach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForEach").finish_non_exhaustive()
     }
 }

@@ -1,22 +1,54 @@
-use crate::{Inputs, Level, Result, State};
+use crate::failure::Result;
+use crate::inputs::Inputs;
+use crate::values::{Level, State};
 use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
 
 #[cfg(target_arch = "wasm32")]
 use crate::export::Host;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::testing::Host;
 
-/// What is known about the run, and values that live as long as it. Cheap to clone into closures.
+/// Facts about the current run, values that last as long as the run, and the log.
 ///
-/// A flow whose `define` reads it (anything but logging) is asked for its definition at the start of every run, and
-/// otherwise once. In `define` there is no node yet, there are no inputs, and values cannot be changed.
+/// A clone is the same context and costs next to nothing, so clone it into each closure that needs it:
+///
+/// ```
+/// use faas_flow::{Context, Result, Workflow};
+///
+/// fn define(workflow: &mut Workflow, context: &Context) -> Result {
+///     let dag = workflow.dag();
+///     let values = context.clone();
+///     dag.node("count").modify(move |data| {
+///         values.set("lines", &data.split(|byte| *byte == b'\n').count())?;
+///         Ok(data)
+///     });
+///     let values = context.clone();
+///     dag.node("report").modify(move |_| {
+///         let lines: usize = values.get("lines")?.unwrap_or_default();
+///         Ok(format!("{lines} lines"))
+///     });
+///     dag.edge("count", "report");
+///     Ok(())
+/// }
+/// # faas_flow::testing::Flow::new(define).unwrap();
+/// ```
+///
+/// # In `define`
+///
+/// `define` may read the context, for example to add a query parameter of the request to a call. The host then asks for
+/// the definition at the start of every run and keeps it with the run. If `define` does nothing with the context but
+/// log and clone it, the host asks once per module, which is faster.
+///
+/// While `define` runs there is no current node: [`Context::node`] and [`Context::inputs`] are empty, and values cannot
+/// be changed.
 #[derive(Clone)]
 pub struct Context {
     pub(crate) host: Host,
 }
 
 impl Context {
-    /// The id of the run: the `X-Faas-Flow-Reqid` of its request.
+    /// The id of the run, which is the `X-Faas-Flow-Reqid` of its request: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
     pub fn request_id(&self) -> String {
         self.host.request_id()
     }
@@ -26,23 +58,26 @@ impl Context {
         self.host.flow_name()
     }
 
-    /// Where the node stands in the run: `C[c1]/F[f2]/n1`.
+    /// The path of the current node within the run: `C[c1]/F[f2]/n1` is the node `n1` in the item `f2` of the for-each
+    /// `F` in the branch `c1` of the condition `C`. Branch keys are percent-encoded.
     pub fn node(&self) -> String {
         self.host.node()
     }
 
-    /// The state of the run when this call of the flow began: running in a node, failed in the failure handler, and in the
-    /// finally handler the state in which the run ended.
+    /// The state of the run when the host called this closure: [`State::Running`] in a node, [`State::Failed`] in the
+    /// failure handler, and in the finally handler the state in which the run ended.
     pub fn state(&self) -> State {
         self.host.state()
     }
 
-    /// The values of a query parameter of the request that began the run.
+    /// All values of a query parameter of the request that started the run, decoded, in order.
     pub fn query(&self, name: &str) -> Vec<String> {
         self.host.query(name)
     }
 
-    /// The values of a header of the request that began the run, whatever the case of its name.
+    /// All values of a header of the request that started the run, in order. Upper and lower case are the same.
+    ///
+    /// Credentials such as `Authorization` and `Cookie` are not available unless the operator allows them.
     pub fn header(&self, name: &str) -> Vec<String> {
         self.host.header(name)
     }
@@ -52,58 +87,100 @@ impl Context {
         self.host.inputs()
     }
 
-    /// A value that some node of this run set as JSON, or none.
+    /// Reads a JSON value that some node of this run has set, or `None`.
+    ///
+    /// A node sees its own changes at once. It sees those of other nodes after they have committed.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Retry`](crate::Failure::Retry) if the host cannot read the value now, and
+    /// [`Failure::Reject`](crate::Failure::Reject) if the value is not JSON or does not fit the type.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        Ok(self.get_bytes(key)?.map(|value| serde_json::from_slice(&value)).transpose()?)
+        match self.get_bytes(key)? {
+            Some(value) => Ok(Some(serde_json::from_slice(&value)?)),
+            None => Ok(None),
+        }
     }
 
-    /// Keeps a value as JSON for the rest of the run.
+    /// Sets a value, as JSON, for the rest of the run. See [`Context::set_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Context::set_bytes`]; also if the value cannot be represented in JSON.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result {
         self.set_bytes(key, serde_json::to_vec(value)?)
     }
 
-    /// The bytes of a value that some node of this run set, or none.
+    /// Reads the bytes of a value that some node of this run has set, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Retry`](crate::Failure::Retry) if the host cannot read the value now.
     pub fn get_bytes(&self, key: &str) -> Result<Option<Vec<u8>>> {
         self.host.get(key)
     }
 
-    /// Keeps bytes for the rest of the run, together with the node's output: when the node fails, they are dropped.
+    /// Sets a value for the rest of the run. The key has 1 to 256 bytes.
+    ///
+    /// The host commits the change in one step with the node's output. If the node fails, the change is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Reject`](crate::Failure::Reject) if the host refuses the key or the value, or in `define`.
     pub fn set_bytes(&self, key: &str, value: impl Into<Vec<u8>>) -> Result {
         self.host.set(key, value.into())
     }
 
-    /// Forgets a value; it need not exist.
-    pub fn del(&self, key: &str) -> Result {
+    /// Deletes a value. Deleting one that does not exist is not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Reject`](crate::Failure::Reject) if the host refuses the key, or in `define`.
+    pub fn delete(&self, key: &str) -> Result {
         self.host.delete(key)
     }
 
-    /// Writes a line to the host's log, together with the run and the node.
+    #[doc(hidden)]
+    #[deprecated(since = "0.1.0", note = "use `delete`")]
+    #[allow(clippy::missing_errors_doc)]
+    pub fn del(&self, key: &str) -> Result {
+        self.delete(key)
+    }
+
+    /// Writes a line to the host's log. The host adds the run and the node.
     pub fn log(&self, level: Level, message: impl AsRef<str>) {
         self.host.log(level, message.as_ref());
     }
 
-    /// Logs every step, for the author only.
+    /// Logs at [`Level::Trace`].
     pub fn trace(&self, message: impl AsRef<str>) {
         self.log(Level::Trace, message);
     }
 
-    /// Logs what helps to find a fault.
+    /// Logs at [`Level::Debug`].
     pub fn debug(&self, message: impl AsRef<str>) {
         self.log(Level::Debug, message);
     }
 
-    /// Logs what an operator wants to know.
+    /// Logs at [`Level::Info`].
     pub fn info(&self, message: impl AsRef<str>) {
         self.log(Level::Info, message);
     }
 
-    /// Logs what may become a problem.
+    /// Logs at [`Level::Warn`].
     pub fn warn(&self, message: impl AsRef<str>) {
         self.log(Level::Warn, message);
     }
 
-    /// Logs a problem.
+    /// Logs at [`Level::Error`].
     pub fn error(&self, message: impl AsRef<str>) {
         self.log(Level::Error, message);
+    }
+}
+
+// Shows no facts: printing a context in `define` must not count as reading it.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
     }
 }

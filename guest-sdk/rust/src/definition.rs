@@ -1,6 +1,8 @@
-//! What a flow says about itself, as plain data. Its JSON form is that of the host's own definition.
+//! The definition of a flow as plain data: handler ids stand where the author put closures. Its JSON form is the one
+//! that the host uses.
 
-use crate::{Backoff, Exhausted};
+use crate::backoff::Backoff;
+use crate::values::Exhausted;
 use serde::Serialize;
 
 #[derive(Debug, Default, Serialize)]

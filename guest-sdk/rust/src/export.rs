@@ -1,21 +1,27 @@
-//! The component's side of the contract: plays a recorded definition to the host, and hands the host's calls to the
-//! flow's closures.
+//! The component's side of the contract: replays a recorded definition into the host's builder, and passes the host's
+//! calls on to the flow's closures.
 //!
-//! An instance serves one run, so the closures of its first call serve the later ones too: the context that they
-//! captured is that of their run.
+//! An instance serves one run, so the closures recorded at its first call serve the later ones too: the context that
+//! they captured is that of the same run.
 
+use crate::backoff::Backoff;
+use crate::context::Context;
 use crate::definition as plain;
+use crate::failure::{Failure, Result};
 use crate::handler::Handlers;
+use crate::http::{Request, Response};
+use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
-use crate::{Context, Exhausted, Failure, Inputs, Level, Outcome, Request, Response, Result, State, Workflow};
+use crate::values::{Exhausted, Level, Outcome, State};
+use crate::workflow::Workflow;
 use bindings::exports::faas_flow::flow::{definition, handlers};
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
 
-#[allow(missing_docs, unsafe_code, clippy::all)]
+#[allow(missing_docs, missing_debug_implementations, unsafe_code, clippy::all, clippy::missing_errors_doc)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "flow",
         pub_export_macro: true,
         export_macro_name: "export_bindings",
@@ -26,6 +32,10 @@ pub mod bindings {
 /// The author's function, as a type.
 pub trait Define {
     /// Describes the flow.
+    ///
+    /// # Errors
+    ///
+    /// Those of the author's function.
     fn define(workflow: &mut Workflow, context: &Context) -> Result;
 }
 
@@ -35,49 +45,42 @@ fn flow<T: Define>() -> Result<Recorded> {
 }
 
 thread_local! {
-    /// Kept whole: an instance is dropped in one piece, so that what it needs no longer is not worth freeing.
+    /// Leaked on purpose: the host drops an instance as a whole, so freeing its parts would only cost time.
     static RECORDED: OnceCell<&'static Recorded> = const { OnceCell::new() };
 }
 
 fn closures<T: Define>() -> Result<&'static Handlers, types::Failure> {
-    if let Some(recorded) = RECORDED.with(|kept| kept.get().copied()) {
+    if let Some(recorded) = RECORDED.with(|cell| cell.get().copied()) {
         return Ok(&recorded.handlers);
     }
     let recorded: &Recorded = Box::leak(Box::new(flow::<T>()?));
-    Ok(&RECORDED.with(|kept| *kept.get_or_init(|| recorded)).handlers)
+    Ok(&RECORDED.with(|cell| *cell.get_or_init(|| recorded)).handlers)
 }
 
 impl<T: Define> definition::Guest for T {
     fn define(workflow: builder::Workflow) -> Result<(), String> {
         let Recorded { definition, .. } = flow::<T>().map_err(|failure| failure.to_string())?;
         workflow.handlers(&definition.handlers);
-        definition.on_failure.iter().for_each(|id| workflow.on_failure(id));
-        definition.finally.iter().for_each(|id| workflow.finally(id));
-        definition.deadline_ms.iter().for_each(|ms| workflow.deadline(*ms));
+        if let Some(id) = &definition.on_failure {
+            workflow.on_failure(id);
+        }
+        if let Some(id) = &definition.finally {
+            workflow.finally(id);
+        }
+        if let Some(ms) = definition.deadline_ms {
+            workflow.deadline(ms);
+        }
         if definition.on_exhausted == Exhausted::Pause {
             workflow.on_exhausted(types::Exhausted::Pause);
         }
-        play_dag(&workflow.dag(), &definition.dag);
+        replay_dag(&workflow.dag(), &definition.dag);
         Ok(())
     }
 }
 
-fn play_dag(host: &builder::Dag, dag: &plain::Dag) {
+fn replay_dag(host: &builder::Dag, dag: &plain::Dag) {
     for node in &dag.nodes {
-        match &node.kind {
-            plain::NodeKind::Operations(operations) => play_operations(&host.node(&node.id), operations),
-            plain::NodeKind::SubDag(inner) => play_dag(&host.sub_dag(&node.id), inner),
-            plain::NodeKind::Condition(branches) => {
-                let host = host.condition(&node.id, &branches.handler);
-                branches.dags.iter().for_each(|branch| play_dag(&host.branch(&branch.key), &branch.dag));
-                play_branches(&host, branches);
-            }
-            plain::NodeKind::ForEach(branches) => {
-                let host = host.for_each(&node.id, &branches.handler);
-                branches.dags.iter().for_each(|branch| play_dag(&host.each(), &branch.dag));
-                play_branches(&host, branches);
-            }
-        }
+        replay_node(host, node);
     }
     for edge in &dag.edges {
         let carries = match &edge.carries {
@@ -87,42 +90,91 @@ fn play_dag(host: &builder::Dag, dag: &plain::Dag) {
         };
         host.edge(&edge.from, &edge.to, &carries);
     }
-    dag.aggregate_inputs.iter().for_each(|inputs| host.aggregate_inputs(&inputs.node, &inputs.aggregator));
-    dag.aggregate_ends.iter().for_each(|id| host.aggregate_ends(id));
+    for inputs in &dag.aggregate_inputs {
+        host.aggregate_inputs(&inputs.node, &inputs.aggregator);
+    }
+    if let Some(id) = &dag.aggregate_ends {
+        host.aggregate_ends(id);
+    }
 }
 
-fn play_operations(host: &builder::Node, operations: &plain::Operations) {
+fn replay_node(host: &builder::Dag, node: &plain::Node) {
+    match &node.kind {
+        plain::NodeKind::Operations(operations) => replay_operations(&host.node(&node.id), operations),
+        plain::NodeKind::SubDag(dag) => replay_dag(&host.sub_dag(&node.id), dag),
+        plain::NodeKind::Condition(branches) => {
+            let host = host.condition(&node.id, &branches.handler);
+            for branch in &branches.dags {
+                replay_dag(&host.branch(&branch.key), &branch.dag);
+            }
+            replay_branches(&host, branches);
+        }
+        plain::NodeKind::ForEach(branches) => {
+            let host = host.for_each(&node.id, &branches.handler);
+            for branch in &branches.dags {
+                replay_dag(&host.each(), &branch.dag);
+            }
+            replay_branches(&host, branches);
+        }
+    }
+}
+
+fn replay_operations(host: &builder::Node, operations: &plain::Operations) {
     for operation in &operations.list {
         match operation {
-            plain::Operation::Apply(call) => play_call(&host.apply(&call.target), call),
-            plain::Operation::Request(call) => play_call(&host.request(&call.target), call),
+            plain::Operation::Apply(call) => replay_call(&host.apply(&call.target), call),
+            plain::Operation::Request(call) => replay_call(&host.request(&call.target), call),
             plain::Operation::Modify(id) => host.modify(id),
         }
     }
-    operations.retry.iter().for_each(|policy| host.retry((*policy).into()));
-    operations.timeout_ms.iter().for_each(|ms| host.timeout(*ms));
+    if let Some(policy) = operations.retry {
+        host.retry(policy.into());
+    }
+    if let Some(ms) = operations.timeout_ms {
+        host.timeout(ms);
+    }
 }
 
-fn play_call(host: &builder::Call, call: &plain::Call) {
-    call.method.iter().for_each(|name| host.method(name));
-    call.headers.iter().for_each(|(name, value)| host.header(name, value));
-    call.query.iter().for_each(|(name, value)| host.query(name, value));
-    call.prepare.iter().for_each(|id| host.prepare(id));
-    call.receive.iter().for_each(|id| host.receive(id));
-    call.recover.iter().for_each(|id| host.recover(id));
-    call.retry.iter().for_each(|policy| host.retry((*policy).into()));
+fn replay_call(host: &builder::Call, call: &plain::Call) {
+    if let Some(name) = &call.method {
+        host.method(name);
+    }
+    for (name, value) in &call.headers {
+        host.header(name, value);
+    }
+    for (name, value) in &call.query {
+        host.query(name, value);
+    }
+    if let Some(id) = &call.prepare {
+        host.prepare(id);
+    }
+    if let Some(id) = &call.receive {
+        host.receive(id);
+    }
+    if let Some(id) = &call.recover {
+        host.recover(id);
+    }
+    if let Some(policy) = call.retry {
+        host.retry(policy.into());
+    }
     if !call.retry_on.is_empty() {
         host.retry_on(&call.retry_on);
     }
-    call.timeout_ms.iter().for_each(|ms| host.timeout(*ms));
+    if let Some(ms) = call.timeout_ms {
+        host.timeout(ms);
+    }
 }
 
-fn play_branches(host: &builder::Branches, branches: &plain::Branches) {
-    branches.aggregator.iter().for_each(|id| host.aggregate(id));
+fn replay_branches(host: &builder::Branches, branches: &plain::Branches) {
+    if let Some(id) = &branches.aggregator {
+        host.aggregate(id);
+    }
     if branches.carries_nothing {
         host.carries_nothing();
     }
-    branches.max_parallel.iter().for_each(|count| host.max_parallel(*count));
+    if let Some(count) = branches.max_parallel {
+        host.max_parallel(count);
+    }
 }
 
 impl<T: Define> handlers::Guest for T {
@@ -130,7 +182,7 @@ impl<T: Define> handlers::Guest for T {
         Ok(closures::<T>()?.modify(&id, data)?)
     }
     fn aggregate(id: String, inputs: types::Named) -> Result<Vec<u8>, types::Failure> {
-        Ok(closures::<T>()?.aggregate(&id, Inputs(inputs))?)
+        Ok(closures::<T>()?.aggregate(&id, Inputs::from(inputs))?)
     }
     fn condition(id: String, data: Vec<u8>) -> Result<Vec<String>, types::Failure> {
         Ok(closures::<T>()?.condition(&id, data)?)
@@ -172,9 +224,9 @@ impl From<Failure> for types::Failure {
     }
 }
 
-impl From<crate::Backoff> for types::Backoff {
-    fn from(policy: crate::Backoff) -> Self {
-        let crate::Backoff { attempts, first_delay_ms, factor, max_delay_ms } = policy;
+impl From<Backoff> for types::Backoff {
+    fn from(policy: Backoff) -> Self {
+        let Backoff { attempts, first_delay_ms, factor, max_delay_ms } = policy;
         Self { attempts, first_delay_ms, factor, max_delay_ms }
     }
 }
@@ -184,16 +236,16 @@ impl From<crate::Backoff> for types::Backoff {
 pub(crate) struct Host;
 
 impl Host {
-    pub(crate) fn request_id(&self) -> String {
+    pub(crate) fn request_id(self) -> String {
         context::request_id()
     }
-    pub(crate) fn flow_name(&self) -> String {
+    pub(crate) fn flow_name(self) -> String {
         context::flow_name()
     }
-    pub(crate) fn node(&self) -> String {
+    pub(crate) fn node(self) -> String {
         context::node()
     }
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(self) -> State {
         match context::state() {
             context::RunState::Running => State::Running,
             context::RunState::Paused => State::Paused,
@@ -202,26 +254,27 @@ impl Host {
             context::RunState::Failed => State::Failed,
         }
     }
-    pub(crate) fn query(&self, name: &str) -> Vec<String> {
+    pub(crate) fn query(self, name: &str) -> Vec<String> {
         context::query(name)
     }
-    pub(crate) fn header(&self, name: &str) -> Vec<String> {
+    pub(crate) fn header(self, name: &str) -> Vec<String> {
         context::header(name)
     }
-    pub(crate) fn inputs(&self) -> Inputs {
-        Inputs(context::inputs())
+    pub(crate) fn inputs(self) -> Inputs {
+        context::inputs().into()
     }
-    // A store that cannot be read now may be readable soon; a refused key stays refused.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+    // Reading fails when the store cannot be reached, which may pass. Changing fails when the host refuses the key or
+    // the value, which does not.
+    pub(crate) fn get(self, key: &str) -> Result<Option<Vec<u8>>> {
         context::get(key).map_err(Failure::Retry)
     }
-    pub(crate) fn set(&self, key: &str, value: Vec<u8>) -> Result {
+    pub(crate) fn set(self, key: &str, value: Vec<u8>) -> Result {
         context::set(key, &value).map_err(Failure::Reject)
     }
-    pub(crate) fn delete(&self, key: &str) -> Result {
+    pub(crate) fn delete(self, key: &str) -> Result {
         context::delete(key).map_err(Failure::Reject)
     }
-    pub(crate) fn log(&self, level: Level, message: &str) {
+    pub(crate) fn log(self, level: Level, message: &str) {
         let level = match level {
             Level::Trace => context::Level::Trace,
             Level::Debug => context::Level::Debug,

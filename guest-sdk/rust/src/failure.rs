@@ -1,26 +1,57 @@
+use std::error::Error;
 use std::fmt;
 
-/// What the SDK's closures return.
+/// The result type of `define` and of every closure that a flow names.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// Why a closure produced no value, and what the host should do about it. The text is shown to people.
+/// Why a closure produced no value, and whether the host should try again.
 ///
-/// Texts and the errors of parsing turn into [`Failure::Reject`] by `?` or `into()`: the same input fails again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The message appears in the run's history, in the logs and in the caller's answer, so write it for people.
+///
+/// # The `?` operator
+///
+/// `?` and `into()` turn text and any [`std::error::Error`] into [`Failure::Reject`], because code that runs again on
+/// the same input fails again. The message contains the error and its sources, separated by colons. Where trying again
+/// may help, say so with [`Failure::retry`]:
+///
+/// ```
+/// use faas_flow::{Failure, Response, Result};
+///
+/// fn stock(response: Response) -> Result<String> {
+///     if response.status() == 503 {
+///         return Err(Failure::retry("the warehouse is closed for a moment"));
+///     }
+///     let items: Vec<u32> = serde_json::from_slice(response.body())?;
+///     if items.is_empty() {
+///         return Err("the warehouse has nothing in stock".into());
+///     }
+///     Ok(items.iter().sum::<u32>().to_string())
+/// }
+///
+/// assert_eq!(stock(Response::new(200).with_body("[1, 2]")), Ok("3".to_owned()));
+/// assert_eq!(stock(Response::new(200).with_body("[]")), Err(Failure::reject("the warehouse has nothing in stock")));
+/// assert!(matches!(stock(Response::new(200).with_body("{}")), Err(Failure::Reject(_))));
+/// assert!(matches!(stock(Response::new(503)), Err(Failure::Retry(_))));
+/// ```
+///
+/// For this conversion to be possible, `Failure` itself does not implement [`std::error::Error`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[must_use = "a failure does nothing until it is returned"]
+#[non_exhaustive]
 pub enum Failure {
-    /// Trying again may help: the host retries as far as the retry policy in force allows.
+    /// Trying again may help: the host retries as often as the retry policy of the call or node allows.
     Retry(String),
-    /// Trying again cannot help: what called the closure fails now.
+    /// Trying again cannot help: the host does not retry.
     Reject(String),
 }
 
 impl Failure {
-    /// A failure that may pass.
+    /// A failure that may go away by itself.
     pub fn retry(message: impl Into<String>) -> Self {
         Self::Retry(message.into())
     }
 
-    /// A failure that another try cannot mend.
+    /// A failure that happens again on the next try.
     pub fn reject(message: impl Into<String>) -> Self {
         Self::Reject(message.into())
     }
@@ -39,46 +70,33 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
-
-impl From<String> for Failure {
-    fn from(message: String) -> Self {
-        Self::Reject(message)
+// `Box<dyn Error>` is made from text as well as from errors, so this one conversion covers both. It cannot exist beside
+// an implementation of `Error` for `Failure`: `From<Failure> for Failure` would be defined twice.
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    // Inlined, so that the compiler sees which error it is and leaves out the rest of the trait object: without it, a
+    // small module grows by 4 KB.
+    #[inline(always)]
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let message = error.to_string();
+        Self::Reject(match error.source() {
+            Some(source) => with_sources(message, source),
+            None => message,
+        })
     }
 }
 
-impl From<&str> for Failure {
-    fn from(message: &str) -> Self {
-        Self::Reject(message.into())
+#[cold]
+fn with_sources(mut message: String, source: &dyn Error) -> String {
+    let mut source = Some(source);
+    while let Some(error) = source {
+        let cause = error.to_string();
+        // Some errors already end with the text of their source.
+        if !message.ends_with(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+        source = error.source();
     }
-}
-
-impl From<serde_json::Error> for Failure {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Reject(error.to_string())
-    }
-}
-
-impl From<std::str::Utf8Error> for Failure {
-    fn from(error: std::str::Utf8Error) -> Self {
-        Self::Reject(error.to_string())
-    }
-}
-
-impl From<std::string::FromUtf8Error> for Failure {
-    fn from(error: std::string::FromUtf8Error) -> Self {
-        Self::Reject(error.to_string())
-    }
-}
-
-impl From<std::num::ParseIntError> for Failure {
-    fn from(error: std::num::ParseIntError) -> Self {
-        Self::Reject(error.to_string())
-    }
-}
-
-impl From<std::num::ParseFloatError> for Failure {
-    fn from(error: std::num::ParseFloatError) -> Self {
-        Self::Reject(error.to_string())
-    }
+    message
 }

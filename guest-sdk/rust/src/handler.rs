@@ -1,6 +1,9 @@
-//! A flow's closures by their ids.
+//! The closures of a flow, by handler id.
 
-use crate::{Failure, Inputs, Outcome, Request, Response, Result};
+use crate::failure::{Failure, Result};
+use crate::http::{Request, Response};
+use crate::inputs::Inputs;
+use crate::values::Outcome;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -43,11 +46,11 @@ impl Handler {
     }
 }
 
-/// Every closure of a flow.
+/// All closures of a flow.
 #[derive(Default)]
 pub(crate) struct Handlers(pub(crate) BTreeMap<String, Handler>);
 
-/// One function per kind: finds the closure of that id and kind, and calls it.
+/// Makes one function per kind, which calls the closure with this id if it is of that kind.
 macro_rules! call {
     ($($name:ident, $variant:ident, $word:literal: $input:ty => $output:ty;)*) => {
         impl Handlers {
@@ -75,7 +78,7 @@ call! {
 
 fn no_such(id: &str, wanted: &str, found: Option<&Handler>) -> Failure {
     Failure::Reject(match found {
-        Some(other) => format!("handler `{id}` is called as {wanted}, but is of the kind {}", other.kind()),
+        Some(other) => format!("handler `{id}` was called as `{wanted}`, but its kind is `{}`", other.kind()),
         None => format!("the flow has no handler `{id}`"),
     })
 }

@@ -1,12 +1,26 @@
-use crate::dag::{Shared, shared};
+use crate::backoff::Backoff;
+use crate::dag::{Dag, Shared, shared};
+use crate::failure::Result;
 use crate::handler::{Modify, Prepare, Receive, Recover};
+use crate::http::{Request, Response};
+use crate::inputs::Inputs;
 use crate::values::millis;
-use crate::{Backoff, Dag, Inputs, Request, Response, Result};
 use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A node that runs operations one after the other, each on the output of the one before.
+/// A node that runs operations one after the other, each on the output of the one before. Made by [`Dag::node`].
+///
+/// ```
+/// use faas_flow::{Backoff, Dag};
+/// use std::time::Duration;
+///
+/// let dag = Dag::new();
+/// let node = dag.node("thumbnail");
+/// node.apply("resize").query("width", "80").modify(|image| Ok([b"thumbnail:", image.as_slice()].concat()));
+/// node.retry(Backoff::attempts(3)).timeout(Duration::from_secs(30));
+/// ```
 #[derive(Clone)]
 pub struct Node {
     pub(crate) dag: Dag,
@@ -42,41 +56,56 @@ pub(crate) struct CallModel {
 }
 
 impl Node {
-    /// Calls an OpenFaaS function by its name, which may be followed by a path: `func1` or `func1/path`.
+    /// Adds a call of an OpenFaaS function. The name may be followed by a path: `func1` or `func1/path`.
     pub fn apply(&self, function: impl Into<String>) -> Call {
         self.call(function.into(), Operation::Apply)
     }
 
-    /// Calls a URL, `http` or `https`.
+    /// Adds a request to a URL, `http` or `https`.
     pub fn request(&self, url: impl Into<String>) -> Call {
         self.call(url.into(), Operation::Request)
     }
 
-    /// Runs the flow's own code.
+    /// Adds a call of the flow's own code.
     pub fn modify<T: Into<Vec<u8>>>(&self, modifier: impl Fn(Vec<u8>) -> Result<T> + 'static) -> Self {
         let modifier = Rc::new(move |data| modifier(data).map(Into::into));
         self.operations.borrow_mut().list.push(Operation::Modify(modifier));
         self.clone()
     }
 
-    /// Runs the flow's own code on JSON.
+    /// Adds a call of the flow's own code that reads and writes JSON. Data that is not JSON of the closure's type is
+    /// rejected.
+    ///
+    /// ```
+    /// use faas_flow::{Context, Result, Workflow, testing::Flow};
+    ///
+    /// fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+    ///     workflow.dag().node("sum").modify_json(|numbers: Vec<u32>| Ok(numbers.iter().sum::<u32>()));
+    ///     Ok(())
+    /// }
+    ///
+    /// assert_eq!(Flow::new(define)?.modify("sum/0", "[1, 2, 3]")?, b"6");
+    /// # faas_flow::Result::<()>::Ok(())
+    /// ```
     pub fn modify_json<I: DeserializeOwned, O: Serialize>(&self, modifier: impl Fn(I) -> Result<O> + 'static) -> Self {
         self.modify(move |data| Ok(serde_json::to_vec(&modifier(serde_json::from_slice(&data)?)?)?))
     }
 
-    /// Merges the node's inputs, by predecessor: [`Dag::aggregate_inputs`].
+    /// Merges the node's inputs, named by predecessor, before its first operation. The same as
+    /// [`Dag::input_aggregator`].
     pub fn aggregator<T: Into<Vec<u8>>>(&self, aggregator: impl Fn(Inputs) -> Result<T> + 'static) -> Self {
-        self.dag.aggregate_inputs(&*self.id, aggregator);
+        self.dag.input_aggregator(&*self.id, aggregator);
         self.clone()
     }
 
-    /// How to try the whole node again, from its first operation, when an operation failed for good.
+    /// Sets the retry policy of the node. When an operation has failed and its own retries are exhausted, the node is
+    /// tried again from its first operation. By default it is tried once.
     pub fn retry(&self, policy: Backoff) -> Self {
         self.operations.borrow_mut().retry = Some(policy);
         self.clone()
     }
 
-    /// The longest that one try of the node may take.
+    /// Limits the time that one try of the whole node may take, in whole milliseconds, at least 1.
     pub fn timeout(&self, time: Duration) -> Self {
         self.operations.borrow_mut().timeout_ms = Some(millis(time));
         self.clone()
@@ -89,10 +118,32 @@ impl Node {
     }
 }
 
-/// One call of a function or URL: its options, and the node's next operations.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operations = self.operations.borrow().list.len();
+        f.debug_struct("Node").field("id", &self.id).field("operations", &operations).finish_non_exhaustive()
+    }
+}
+
+/// A call of a function or URL, made by [`Node::apply`] or [`Node::request`]: its options, and the node's next
+/// operations.
 ///
-/// The body is the data that reached the operation; the method is `POST` unless [`Call::method`] says otherwise; the
-/// output is the body of a response with a status from 200 to 299.
+/// The body of the request is the data that reached the operation. The method is `POST` unless [`Call::method`] says
+/// otherwise. The output is the body of the response, provided that its status is from 200 to 299.
+///
+/// ```
+/// use faas_flow::{Backoff, Dag};
+/// use std::time::Duration;
+///
+/// let dag = Dag::new();
+/// dag.node("quote")
+///     .apply("exchange-rates")
+///     .header("accept", "application/json")
+///     .retry(Backoff::attempts(3))
+///     .timeout(Duration::from_secs(2))
+///     .recover(|_| Ok("{}"))
+///     .modify(|rates| Ok(rates));
+/// ```
 #[derive(Clone)]
 pub struct Call {
     node: Node,
@@ -100,79 +151,85 @@ pub struct Call {
 }
 
 impl Call {
-    /// The HTTP method.
+    /// Sets the HTTP method.
     pub fn method(&self, name: impl Into<String>) -> Self {
-        self.with(|call| call.method = Some(name.into()))
+        let name = name.into();
+        self.with(|call| call.method = Some(name))
     }
 
-    /// Adds a header; a name may be given several times.
+    /// Adds a header. The same name may be added several times.
     pub fn header(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(|call| call.headers.push((name.into(), value.into())))
+        let header = (name.into(), value.into());
+        self.with(|call| call.headers.push(header))
     }
 
-    /// Adds a query parameter, which the host percent-encodes.
+    /// Adds a query parameter. The host percent-encodes name and value.
     pub fn query(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(|call| call.query.push((name.into(), value.into())))
+        let parameter = (name.into(), value.into());
+        self.with(|call| call.query.push(parameter))
     }
 
-    /// Sees, and may change, each request before it is sent.
+    /// Sets a closure that sees each request before it is sent, and may change it. It runs before every try.
     pub fn prepare(&self, prepare: impl Fn(Request) -> Result<Request> + 'static) -> Self {
         self.with(|call| call.prepare = Some(Rc::new(prepare)))
     }
 
-    /// Turns a response of any status into data.
+    /// Sets a closure that turns the response, whatever its status, into data.
     ///
-    /// With it no status is a failure by itself, so none is tried again: of a status that may pass, the closure returns
-    /// [`Failure::Retry`](crate::Failure::Retry), and the policy of [`Call::retry`] holds. [`Call::retry_on`] has no
-    /// meaning then.
+    /// With it no status is a failure by itself, so none is retried. To retry, the closure returns
+    /// [`Failure::Retry`](crate::Failure::Retry), and the policy of [`Call::retry`] applies. [`Call::retry_on`] has no
+    /// effect.
     pub fn receive<T: Into<Vec<u8>>>(&self, receive: impl Fn(Response) -> Result<T> + 'static) -> Self {
         self.with(|call| call.receive = Some(Rc::new(move |response| receive(response).map(Into::into))))
     }
 
-    /// Turns the call's failure, when its retries ran out, into data to go on with, or into another failure.
+    /// Sets a closure that gets the message of the call's failure when its retries are exhausted, and turns it into
+    /// data to continue with, or into another failure.
     pub fn recover<T: Into<Vec<u8>>>(&self, recover: impl Fn(String) -> Result<T> + 'static) -> Self {
         self.with(|call| call.recover = Some(Rc::new(move |failure| recover(failure).map(Into::into))))
     }
 
-    /// How to try this call again: after connection errors, timeouts, a closure's
-    /// [`Failure::Retry`](crate::Failure::Retry), and, unless [`Call::receive`] sees the responses, the statuses 408, 429
-    /// and 5xx or those of [`Call::retry_on`].
+    /// Sets the retry policy of this call. By default it is tried once.
+    ///
+    /// The call is tried again after connection errors, timeouts, and a closure's
+    /// [`Failure::Retry`](crate::Failure::Retry). Unless [`Call::receive`] handles the responses, it is also tried
+    /// again after the statuses 408, 429 and 5xx, or after those of [`Call::retry_on`] instead.
     pub fn retry(&self, policy: Backoff) -> Self {
         self.with(|call| call.retry = Some(policy))
     }
 
-    /// The statuses of a response, 100 to 599, after which the call is tried again as [`Call::retry`] says, in place of
-    /// 408, 429 and 5xx.
+    /// Sets the response statuses, from 100 to 599, after which [`Call::retry`] tries again. They replace the default
+    /// of 408, 429 and 5xx. An empty list keeps the default.
     pub fn retry_on(&self, statuses: &[u16]) -> Self {
         self.with(|call| call.retry_on = statuses.to_vec())
     }
 
-    /// The longest that one try of the call may take.
+    /// Limits the time that one try of this call may take, in whole milliseconds, at least 1.
     pub fn timeout(&self, time: Duration) -> Self {
         self.with(|call| call.timeout_ms = Some(millis(time)))
     }
 
-    /// The node's next operation: [`Node::apply`].
+    /// Adds the node's next operation: see [`Node::apply`].
     pub fn apply(&self, function: impl Into<String>) -> Call {
         self.node.apply(function)
     }
 
-    /// The node's next operation: [`Node::request`].
+    /// Adds the node's next operation: see [`Node::request`].
     pub fn request(&self, url: impl Into<String>) -> Call {
         self.node.request(url)
     }
 
-    /// The node's next operation: [`Node::modify`].
+    /// Adds the node's next operation: see [`Node::modify`].
     pub fn modify<T: Into<Vec<u8>>>(&self, modifier: impl Fn(Vec<u8>) -> Result<T> + 'static) -> Node {
         self.node.modify(modifier)
     }
 
-    /// The node's next operation: [`Node::modify_json`].
+    /// Adds the node's next operation: see [`Node::modify_json`].
     pub fn modify_json<I: DeserializeOwned, O: Serialize>(&self, modifier: impl Fn(I) -> Result<O> + 'static) -> Node {
         self.node.modify_json(modifier)
     }
 
-    /// Merges the node's inputs: [`Node::aggregator`].
+    /// Merges the inputs of the node: see [`Node::aggregator`].
     pub fn aggregator<T: Into<Vec<u8>>>(&self, aggregator: impl Fn(Inputs) -> Result<T> + 'static) -> Node {
         self.node.aggregator(aggregator)
     }
@@ -180,5 +237,12 @@ impl Call {
     fn with(&self, change: impl FnOnce(&mut CallModel)) -> Self {
         change(&mut self.model.borrow_mut());
         self.clone()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = &self.model.borrow().target;
+        f.debug_struct("Call").field("node", &self.node.id).field("target", target).finish_non_exhaustive()
     }
 }

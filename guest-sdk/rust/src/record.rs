@@ -1,31 +1,32 @@
-//! Gives every closure its id, and takes the definition down.
+//! Turns what an author's `define` built into plain data and closures with ids.
 
 use crate::branches::{BranchesModel, Selects};
-use crate::dag::{Carries, Edge, NodeKind};
+use crate::context::Context;
+use crate::dag::{Carries, Dag, Edge, EdgeModel, NodeKind};
 use crate::definition as plain;
+use crate::failure::{Failure, Result};
 use crate::handler::{Handler, Handlers};
 use crate::node::{CallModel, Operation, Operations};
-use crate::{Context, Dag, Failure, Result, Workflow};
+use crate::workflow::Workflow;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
-pub(crate) type Define = fn(&mut Workflow, &Context) -> Result;
-
-/// A flow that was described.
+/// A flow after its `define` has run.
 pub(crate) struct Recorded {
     pub definition: plain::Definition,
     pub handlers: Handlers,
-    /// As its author built it: read no more, and freed with the rest or, in a component, never.
+    /// Not read any more. It is kept because dropping it would take time, and a component never drops what it recorded.
     pub _workflow: Workflow,
 }
 
-/// Runs `define`, and returns what it described together with the closures.
-pub(crate) fn record(define: Define, context: &Context) -> Result<Recorded> {
+/// Runs `define`, gives every closure its id, and returns the definition together with the closures.
+pub(crate) fn record(define: impl FnOnce(&mut Workflow, &Context) -> Result, context: &Context) -> Result<Recorded> {
     let mut workflow = Workflow::default();
     define(&mut workflow, context)?;
     let mut recorder = Recorder::default();
     let dag = recorder.dag("", &workflow.dag)?;
-    let on_failure = workflow.on_failure.clone().map(|run| recorder.keep("(failure)".into(), Handler::Recover(run)));
-    let finally = workflow.finally.clone().map(|run| recorder.keep("(finally)".into(), Handler::Finally(run)));
+    let on_failure = workflow.on_failure.clone().map(|run| recorder.name("(failure)".into(), Handler::Recover(run)));
+    let finally = workflow.finally.clone().map(|run| recorder.name("(finally)".into(), Handler::Finally(run)));
     let definition = plain::Definition {
         dag,
         handlers: recorder.handlers.0.keys().cloned().collect(),
@@ -40,35 +41,37 @@ pub(crate) fn record(define: Define, context: &Context) -> Result<Recorded> {
 #[derive(Default)]
 struct Recorder {
     handlers: Handlers,
-    /// The dags around the current one, to notice one that contains itself.
-    around: Vec<Dag>,
+    /// The dags that enclose the current one, to detect a dag that contains itself.
+    enclosing: Vec<Dag>,
 }
 
 impl Recorder {
-    fn keep(&mut self, id: String, handler: Handler) -> String {
+    fn name(&mut self, id: String, handler: Handler) -> String {
         self.handlers.0.insert(id.clone(), handler);
         id
     }
 
     fn dag(&mut self, prefix: &str, dag: &Dag) -> Result<plain::Dag> {
-        if self.around.iter().any(|outer| Rc::ptr_eq(&outer.0, &dag.0)) {
+        if self.enclosing.iter().any(|outer| Rc::ptr_eq(&outer.0, &dag.0)) {
             let node = prefix.trim_end_matches('/');
-            return Err(Failure::Reject(format!("the dag of `{node}` contains itself: make a new dag for each level")));
+            return Err(Failure::Reject(format!(
+                "the dag of `{node}` contains itself: create a new dag for each level"
+            )));
         }
-        self.around.push(dag.clone());
+        self.enclosing.push(dag.clone());
         let model = dag.0.borrow();
         let nodes = model.nodes.iter().map(|(id, kind)| self.node(prefix, id, kind)).collect::<Result<_>>()?;
         let edges = model.edges.iter().map(|edge| self.edge(prefix, edge)).collect();
         let mut aggregate_inputs = Vec::new();
-        for (node, run) in &model.aggregate_inputs {
-            let aggregator = self.keep([prefix, node, "/aggregate"].concat(), Handler::Aggregate(run.clone()));
+        for (node, run) in &model.input_aggregators {
+            let aggregator = self.name([prefix, node, "/aggregate"].concat(), Handler::Aggregate(run.clone()));
             aggregate_inputs.push(plain::AggregateInputs { node: node.clone(), aggregator });
         }
         let aggregate_ends = model
-            .aggregate_ends
+            .end_aggregator
             .as_ref()
-            .map(|run| self.keep([prefix, "(end)/aggregate"].concat(), Handler::Aggregate(run.clone())));
-        self.around.pop();
+            .map(|run| self.name([prefix, "(end)/aggregate"].concat(), Handler::Aggregate(run.clone())));
+        self.enclosing.pop();
         Ok(plain::Dag { nodes, edges, aggregate_inputs, aggregate_ends })
     }
 
@@ -89,7 +92,7 @@ impl Recorder {
             match operation {
                 Operation::Apply(call) => plain::Operation::Apply(self.call(&path, &call.borrow())),
                 Operation::Request(call) => plain::Operation::Request(self.call(&path, &call.borrow())),
-                Operation::Modify(run) => plain::Operation::Modify(self.keep(path, Handler::Modify(run.clone()))),
+                Operation::Modify(run) => plain::Operation::Modify(self.name(path, Handler::Modify(run.clone()))),
             }
         };
         let list = model.list.iter().enumerate().map(operation).collect();
@@ -105,9 +108,9 @@ impl Recorder {
             method: model.method.clone(),
             headers: model.headers.clone(),
             query: model.query.clone(),
-            prepare: prepare.map(|run| self.keep([path, "/prepare"].concat(), run)),
-            receive: receive.map(|run| self.keep([path, "/receive"].concat(), run)),
-            recover: recover.map(|run| self.keep([path, "/recover"].concat(), run)),
+            prepare: prepare.map(|run| self.name([path, "/prepare"].concat(), run)),
+            receive: receive.map(|run| self.name([path, "/receive"].concat(), run)),
+            recover: recover.map(|run| self.name([path, "/recover"].concat(), run)),
             retry: model.retry,
             retry_on: model.retry_on.clone(),
             timeout_ms: model.timeout_ms,
@@ -116,8 +119,8 @@ impl Recorder {
 
     fn branches(&mut self, path: &str, model: &BranchesModel) -> Result<plain::Branches> {
         let handler = match &model.selects {
-            Selects::Choose(run) => self.keep([path, "/condition"].concat(), Handler::Condition(run.clone())),
-            Selects::Split(run) => self.keep([path, "/for-each"].concat(), Handler::ForEach(run.clone())),
+            Selects::Choose(run) => self.name([path, "/condition"].concat(), Handler::Condition(run.clone())),
+            Selects::Split(run) => self.name([path, "/for-each"].concat(), Handler::ForEach(run.clone())),
         };
         let mut dags = Vec::new();
         for (key, dag) in &model.dags {
@@ -127,32 +130,37 @@ impl Recorder {
         let aggregator = model
             .aggregator
             .as_ref()
-            .map(|run| self.keep([path, "/aggregate-branches"].concat(), Handler::Aggregate(run.clone())));
-        let (carries_nothing, max_parallel) = (model.carries_nothing, model.max_parallel);
-        Ok(plain::Branches { handler, dags, aggregator, carries_nothing, max_parallel })
+            .map(|run| self.name([path, "/aggregate-branches"].concat(), Handler::Aggregate(run.clone())));
+        Ok(plain::Branches {
+            handler,
+            dags,
+            aggregator,
+            carries_nothing: model.carries_nothing,
+            max_parallel: model.max_parallel,
+        })
     }
 
     fn edge(&mut self, prefix: &str, edge: &Edge) -> plain::Edge {
-        let edge = edge.0.borrow();
-        let (from, to) = (edge.from.clone(), edge.to.clone());
-        let carries = match &edge.carries {
+        let EdgeModel { from, to, carries } = &*edge.0.borrow();
+        let carries = match carries {
             Carries::Output => plain::Carries::Output,
             Carries::Nothing => plain::Carries::Nothing,
             Carries::Forwarded(run) => plain::Carries::Forwarded(
-                self.keep([prefix, &from, "->", &to, "/forward"].concat(), Handler::Forward(run.clone())),
+                self.name([prefix, from, "->", to, "/forward"].concat(), Handler::Forward(run.clone())),
             ),
         };
-        plain::Edge { from, to, carries }
+        plain::Edge { from: from.clone(), to: to.clone(), carries }
     }
 }
 
-/// A branch's key as it stands in ids and paths.
+/// Percent-encodes a branch key, as in the host's node paths.
 fn encode(key: &str) -> String {
     let mut text = String::new();
     for byte in key.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' => text.push(char::from(byte)),
-            other => text.push_str(&format!("%{other:02X}")),
+            // Writing to a string cannot fail.
+            other => drop(write!(text, "%{other:02X}")),
         }
     }
     text

@@ -1,10 +1,13 @@
+use crate::dag::Dag;
+use crate::failure::Result;
 use crate::handler::{Finally, Recover};
-use crate::values::millis;
-use crate::{Dag, Exhausted, Node, Outcome, Result};
+use crate::node::Node;
+use crate::values::{Exhausted, Outcome, millis};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The flow under construction.
+/// The flow that `define` describes: its outermost dag, and what applies to a run as a whole.
 #[derive(Default)]
 pub struct Workflow {
     pub(crate) dag: Dag,
@@ -15,39 +18,63 @@ pub struct Workflow {
 }
 
 impl Workflow {
-    /// Its outermost dag.
+    /// The outermost dag, the same one each time. Its start gets the body of the request, and its result is the run's.
     pub fn dag(&self) -> Dag {
         self.dag.clone()
     }
 
-    /// Makes another dag the outermost.
+    /// Replaces the outermost dag.
     pub fn set_dag(&mut self, dag: &Dag) {
         self.dag = dag.clone();
     }
 
-    /// The node of a flow that has only one: `sync`. Such a flow answers with its result.
+    /// Adds the only node of a flow that has just one, with the id `sync`. The caller of such a flow gets its result as
+    /// the answer to the request.
+    ///
+    /// ```
+    /// # use faas_flow::{Context, Result, Workflow};
+    /// fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+    ///     workflow.sync_node().apply("resize").apply("watermark");
+    ///     Ok(())
+    /// }
+    /// # faas_flow::testing::Flow::new(define).unwrap();
+    /// ```
     pub fn sync_node(&mut self) -> Node {
         self.dag.node("sync")
     }
 
-    /// Sees the failure of the run, once. The run has failed all the same: what this returns is the caller's answer in
-    /// place of the failure's text.
+    /// Sets the failure handler, which is called once when the run has failed. It gets the failure's message. The run
+    /// stays failed: what the handler returns replaces the message in the caller's answer.
     pub fn on_failure<T: Into<Vec<u8>>>(&mut self, recover: impl Fn(String) -> Result<T> + 'static) {
         self.on_failure = Some(Rc::new(move |failure| recover(failure).map(Into::into)));
     }
 
-    /// Runs once, however the run ends, after [`Workflow::on_failure`].
+    /// Sets the finally handler, which is called once at the end of every run, however it ended, and after
+    /// [`Workflow::on_failure`]. If it fails, the run's outcome does not change.
     pub fn finally(&mut self, finally: impl Fn(Outcome) -> Result + 'static) {
         self.finally = Some(Rc::new(finally));
     }
 
-    /// The longest that a run may take from its start. Then it fails.
+    /// Limits the time from the start of a run to its end, in whole milliseconds, at least 1. A run that takes longer
+    /// fails.
     pub fn deadline(&mut self, time: Duration) {
         self.deadline_ms = Some(millis(time));
     }
 
-    /// What happens when the retries of a node run out.
+    /// Sets what happens when a node has failed and its retries are exhausted.
     pub fn on_exhausted(&mut self, then: Exhausted) {
         self.on_exhausted = then;
+    }
+}
+
+impl fmt::Debug for Workflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workflow")
+            .field("dag", &self.dag)
+            .field("has_on_failure", &self.on_failure.is_some())
+            .field("has_finally", &self.finally.is_some())
+            .field("deadline_ms", &self.deadline_ms)
+            .field("on_exhausted", &self.on_exhausted)
+            .finish()
     }
 }

@@ -1,4 +1,4 @@
-//! What a flow records is what the host reads, in every construct.
+//! Definitions, handlers and contexts, in every construct.
 
 use faas_flow::testing::{Fake, Flow};
 use faas_flow::{Backoff, Context, Dag, Exhausted, Failure, Level, Outcome, Request, Response, Result, Workflow};
@@ -17,8 +17,8 @@ fn everything(workflow: &mut Workflow, context: &Context) -> Result {
         .timeout(Duration::from_millis(50))
         .retry(Backoff::attempts(2).first_delay(Duration::from_millis(5)).factor(1.5).max_delay(Duration::from_secs(1)))
         .retry_on(&[404, 503])
-        .prepare(|request| Ok(Request { method: "PATCH".into(), ..request }))
-        .receive(|response| Ok(response.body))
+        .prepare(|request| Ok(request.with_method("PATCH")))
+        .receive(|response| Ok(response.into_body()))
         .recover(|failure| Ok(format!("recovered: {failure}")))
         .request("http://example.test/x")
         .modify_json(|numbers: Vec<u32>| Ok(numbers.iter().sum::<u32>()));
@@ -31,14 +31,14 @@ fn everything(workflow: &mut Workflow, context: &Context) -> Result {
     sub.node("n3");
     sub.edge("n1", "n2");
     sub.edge("n1", "n3");
-    sub.aggregate_ends(|ends| Ok(ends.concat()));
+    sub.end_aggregator(|ends| Ok(ends.concat()));
     dag.sub_dag("S", &sub);
     dag.sub_dag("S again", &sub);
 
     let branches = dag.condition("C", ["c1", "a/b"], |_| Ok(vec!["c1"])).aggregator(|results| Ok(results.concat()));
     branches.branch("c1").node("n1").modify(Ok);
     branches.branch("a/b").node("n1").modify(Ok);
-    dag.aggregate_inputs("C", |inputs| Ok(inputs.concat()));
+    dag.input_aggregator("C", |inputs| Ok(inputs.concat()));
     let items = dag.for_each("F", |data| Ok(vec![("f1", data)])).execution().max_parallel(4);
     items.dag().node("n1").modify(Ok);
 
@@ -62,7 +62,7 @@ fn the_host_reads_the_definition_as_it_was_recorded() {
 }
 
 #[test]
-fn handlers_are_named_by_where_they_stand() {
+fn handlers_are_named_by_their_position() {
     let expected = [
         "(failure)",
         "(finally)",
@@ -89,13 +89,12 @@ fn handlers_are_named_by_where_they_stand() {
 }
 
 #[test]
-fn every_kind_of_closure_answers_to_its_id() {
+fn every_kind_of_closure_is_called_by_its_id() {
     let flow = Flow::new(everything).unwrap();
-    assert_eq!(flow.call("n2/2", "[1, 2]").unwrap(), b"3");
+    assert_eq!(flow.modify("n2/2", "[1, 2]").unwrap(), b"3");
     assert_eq!(flow.forward("n1->n2/forward", "x").unwrap(), b"f:x");
-    assert_eq!(flow.prepare("n2/0/prepare", Request::default()).unwrap().method, "PATCH");
-    let response = Response { body: b"b".to_vec(), ..Response::default() };
-    assert_eq!(flow.receive("n2/0/receive", response).unwrap(), b"b");
+    assert_eq!(flow.prepare("n2/0/prepare", Request::new("POST", "http://example.test")).unwrap().method(), "PATCH");
+    assert_eq!(flow.receive("n2/0/receive", Response::new(404).with_body("b")).unwrap(), b"b");
     assert_eq!(flow.recover("n2/0/recover", "late").unwrap(), b"recovered: late");
     assert_eq!(flow.recover("(failure)", "late").unwrap(), b"late");
     assert_eq!(flow.condition("C/condition", "").unwrap(), ["c1"]);
@@ -105,10 +104,10 @@ fn every_kind_of_closure_answers_to_its_id() {
 }
 
 #[test]
-fn an_id_that_does_not_exist_or_is_of_another_kind_is_rejected() {
+fn an_unknown_id_and_one_of_another_kind_are_rejected() {
     let flow = Flow::new(everything).unwrap();
-    assert_eq!(flow.call("n9/0", ""), Err(Failure::reject("the flow has no handler `n9/0`")));
-    let other = Failure::reject("handler `n1/1` is called as forward, but is of the kind modify");
+    assert_eq!(flow.modify("n9/0", ""), Err(Failure::reject("the flow has no handler `n9/0`")));
+    let other = Failure::reject("handler `n1/1` was called as `forward`, but its kind is `modify`");
     assert_eq!(flow.forward("n1/1", ""), Err(other));
 }
 
@@ -126,14 +125,14 @@ fn duplicates_are_recorded_for_the_host_to_report() {
 }
 
 #[test]
-fn a_dag_that_contains_itself_is_refused() {
+fn a_dag_that_contains_itself_is_rejected() {
     fn endless(workflow: &mut Workflow, _: &Context) -> Result {
         let dag = workflow.dag();
         dag.for_each("F", |data| Ok([("f", data)])).dag().sub_dag("S", &dag);
         Ok(())
     }
     let failure = Flow::new(endless).err().unwrap();
-    assert_eq!(failure.message(), "the dag of `F[]/S` contains itself: make a new dag for each level");
+    assert_eq!(failure.message(), "the dag of `F[]/S` contains itself: create a new dag for each level");
 }
 
 #[test]
@@ -145,29 +144,29 @@ fn define_may_read_the_request() {
 }
 
 #[test]
-fn values_and_logs_stay_in_the_context() {
+fn a_fake_context_remembers_values_and_logs() {
     fn counts(workflow: &mut Workflow, context: &Context) -> Result {
         let context = context.clone();
         workflow.sync_node().modify(move |_| {
             let count = context.get::<u32>("count")?.unwrap_or(0) + 1;
             context.set("count", &count)?;
             context.warn(format!("{} of {}", count, context.header("X-Limit").concat()));
-            context.del("old")?;
+            context.delete("old")?;
             Ok(context.inputs().concat())
         });
         Ok(())
     }
     let fake = Fake::new().header("x-limit", "9").input("n1", "in").value("old", "x").unwrap();
     let flow = Flow::with(&fake, counts).unwrap();
-    assert_eq!(flow.call("sync/0", "").unwrap(), b"in");
-    flow.call("sync/0", "").unwrap();
-    assert_eq!(fake.kept::<u32>("count").unwrap(), Some(2));
-    assert_eq!(fake.kept::<String>("old").unwrap(), None);
+    assert_eq!(flow.modify("sync/0", "").unwrap(), b"in");
+    flow.modify("sync/0", "").unwrap();
+    assert_eq!(fake.get::<u32>("count").unwrap(), Some(2));
+    assert_eq!(fake.get::<String>("old").unwrap(), None);
     assert_eq!(fake.logs()[1], (Level::Warn, "2 of 9".to_owned()));
 }
 
 #[test]
-fn values_cannot_change_in_define() {
+fn values_cannot_be_changed_in_define() {
     fn sets(_: &mut Workflow, context: &Context) -> Result {
         context.set("a", &1)
     }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faas_flow_core::definition::{Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
-use faas_flow_core::run::{Effect, Event, Outcome, Report, Request, RunState, Start};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Report, Request, RunState, Start};
 use faas_flow_core::{Definition, Digest, FlowName, NodePath, Payload, Plan, RunId};
 use std::hint::black_box;
 
@@ -45,7 +45,7 @@ fn ready(effects: Vec<Effect>) -> Option<NodePath> {
 /// Claims and completes every node; `commit` sees the state as often as a store would.
 fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut commit: impl FnMut(&mut RunState)) {
     while let Some(path) = next.take() {
-        let claim = Event::Claim { path, owner: "replica".into(), until: 10_000 };
+        let claim = Event::Claim { path, owner: "replica".into(), token: ClaimToken::new(1), until: 10_000 };
         let Some(Effect::Execute(work)) = state.step(plan, &claim, 1).unwrap().pop() else { return };
         commit(&mut state);
         let output = work.inputs.into_iter().next().map_or_else(Payload::empty, |input| input.payload);

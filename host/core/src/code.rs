@@ -140,6 +140,12 @@ codes! {
 }
 
 impl Code {
+    /// Whether what failed may succeed a moment later without anybody's help: a store that does not answer, or that
+    /// another process has locked.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Code::STORE_UNAVAILABLE | Code::STORE_LOCKED)
+    }
+
     /// The number behind `FF`.
     pub const fn number(self) -> u16 {
         self.0
@@ -185,5 +191,11 @@ mod tests {
         }
         assert_eq!(Code::parse("12"), Some(Code::GUEST_REJECTED));
         assert_eq!(Code::parse("FF9999"), None);
+    }
+
+    #[test]
+    fn only_a_store_that_is_away_or_locked_is_transient() {
+        let transient: Vec<Code> = Code::ALL.iter().copied().filter(|code| code.is_transient()).collect();
+        assert_eq!(transient, [Code::STORE_LOCKED, Code::STORE_UNAVAILABLE]);
     }
 }

@@ -3,6 +3,7 @@
 //! The JSON form of a [`Definition`] is what `faas-flow graph --format definition` prints and what a run keeps when its
 //! definition depends on the request. [`Plan`](crate::Plan) is the checked form that the engine runs.
 
+use crate::RetryPolicy;
 use serde::{Deserialize, Serialize};
 
 /// A flow's shape.
@@ -235,10 +236,9 @@ pub struct Backoff {
 impl Backoff {
     /// The wait before try `attempt` (2 and later), in milliseconds. `random` in 0..=1 takes off up to half of it.
     pub fn delay_ms(&self, attempt: u32, random: f64) -> u64 {
-        let exponent = i32::try_from(attempt.saturating_sub(2)).unwrap_or(i32::MAX);
-        let full = f64::from(self.first_delay_ms) * f64::from(self.factor).powi(exponent);
-        let capped = full.min(f64::from(self.max_delay_ms));
-        (capped * (1.0 - random.clamp(0.0, 1.0) / 2.0)).round() as u64
+        let unlimited = Self { attempts: u32::MAX, ..*self };
+        let delay = RetryPolicy::from(unlimited).delay_after(attempt.saturating_sub(1), random);
+        delay.map_or(0, |delay| (delay.as_secs_f64() * 1000.0).round() as u64)
     }
 }
 

@@ -9,9 +9,12 @@ mod failure;
 mod id;
 mod payload;
 mod plan;
+mod retry;
 pub mod run;
 mod status;
 mod suggest;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod validate;
 
 pub use code::Code;
@@ -21,6 +24,7 @@ pub use failure::Failure;
 pub use id::{BranchKey, Digest, FlowName, HandlerId, Malformed, NodeId, NodePath, RunId, ScopePath, ScopeStep};
 pub use payload::Payload;
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
+pub use retry::{Delays, RetryPolicy};
 pub use status::{Millis, Status, moment};
 pub use suggest::nearest;
 pub use validate::{MAX_DEPTH, Problem, Warning};

@@ -4,10 +4,8 @@
 //! older form are never written again.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
-use common::{Random, definition, payload};
 use faas_flow_core::run::*;
+use faas_flow_core::testing::{Random, definition, payload};
 use faas_flow_core::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,7 +43,7 @@ fn a_run_is_stored_as_its_golden_file() {
         id: NodeId::finally(),
         progress: Progress::Running,
         since: 5,
-        token: 1,
+        token: ClaimToken::new(1),
         lease: Some(Lease { owner: "replica".into(), until: 9 }),
         branches: None,
         suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None }),
@@ -89,7 +87,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         id: NodeId::new(id).unwrap(),
         progress,
         since: 17,
-        token: 2,
+        token: ClaimToken::new(2),
         lease: None,
         branches: None,
         suspended: None,
@@ -101,12 +99,12 @@ fn a_scope_is_stored_as_its_golden_file() {
             Attempt { started: 13, ended: 17, failure: None },
         ],
     };
-    let branches = Branches { total: 1, epoch: 2, only: Some(("k".to_owned(), payload("x"))) };
+    let branches = Branches { total: 1, began_by: ClaimToken::new(2), only: Some(("k".to_owned(), payload("x"))) };
     let branching = NodeState { branches: Some(branches), output: None, ..state("C", Progress::Branching) };
     let waiting = NodeState {
         progress: Progress::Waiting,
         since: 0,
-        token: 0,
+        token: ClaimToken::NONE,
         output: None,
         started: None,
         input_size: 0,
@@ -122,7 +120,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         input: payload("in"),
         index: 1,
         siblings: 3,
-        epoch: 2,
+        began_by: ClaimToken::new(2),
         nodes: vec![state("n1", Progress::Done), branching, waiting, suspended, large],
     };
     check("scope", &scope);

@@ -1,39 +1,42 @@
-//! What a gateway is made of: the profile's figures, each of which can be changed.
+//! The configuration of a gateway: a profile's values, each of which can be changed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use faas_flow_core::RetryPolicy;
+
 use crate::function::{Function, Web};
 
-/// Whose behaviour the gateway takes on.
+/// The edition of OpenFaaS whose behaviour the gateway has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// OpenFaaS Community Edition (contract §2.1, §2.2): one async call at a time for the whole cluster, done with
-    /// after one try whatever came of it, and at most 256,000 bytes of body.
+    /// The Community Edition: one asynchronous call at a time for the whole cluster, one try for each, and at most 256,000
+    /// bytes of body (sections "Asynchronous calls" and "Queue-worker of the Community Edition").
     Ce,
-    /// OpenFaaS Pro (contract §2.3): several async calls at a time, tried again with a growing wait.
+    /// OpenFaaS Pro: several asynchronous calls at a time, which are retried with growing delays (section "Queue-worker of
+    /// OpenFaaS Pro").
     Pro,
 }
 
-/// When a failed async call is made again (contract §2.3).
+/// When a failed asynchronous call is retried (section "Queue-worker of OpenFaaS Pro").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// How often a call is made again after the first time (`max_retry_attempts`).
+    /// How often a call is retried after the first try (`max_retry_attempts`).
     pub attempts: u32,
-    /// The wait before the first retry (`initial_retry_wait`); it doubles from try to try.
+    /// The delay before the first retry (`initial_retry_wait`). It doubles with each retry.
     pub initial: Duration,
-    /// The longest wait (`max_retry_wait`).
+    /// The longest delay (`max_retry_wait`).
     pub max: Duration,
-    /// The statuses that are tried again (`retry_http_codes`). An error answer with the header `X-OpenFaaS-Internal`
-    /// (no replica reached, say) is tried again whatever its status.
+    /// The statuses that are retried (`retry_http_codes`). An error with the header `X-OpenFaaS-Internal`, for example
+    /// because no replica could be reached, is always retried.
     pub codes: Vec<u16>,
 }
 
 impl Retry {
-    /// The wait before the call that follows the `attempt`-th (from 1).
-    pub fn wait(&self, attempt: u32) -> Duration {
-        let factor = 2u32.checked_pow(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.initial.saturating_mul(factor).min(self.max)
+    /// The delay before the next try after `failed_tries` (1 and more), or `None` if there is no further try.
+    pub fn delay_after(&self, failed_tries: u32) -> Option<Duration> {
+        let policy = RetryPolicy::exponential(self.initial, self.max).with_max_tries(self.attempts.saturating_add(1));
+        policy.delay_after(failed_tries, 0.0)
     }
 }
 
@@ -48,66 +51,67 @@ impl Default for Retry {
     }
 }
 
-/// Faults of the queue, drawn for each delivery. Chances are from 0 to 1.
+/// Faults of the queue, which are drawn for each delivery. Probabilities are from 0 to 1.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Faults {
-    /// Makes a run reproducible; without one each run differs.
+    /// The seed of the random numbers. Without one, each run differs.
     pub seed: Option<u64>,
-    /// The chance that a message is lost instead of delivered.
+    /// The probability that a message is lost instead of being delivered.
     pub drop: f64,
-    /// The chance that a message is delivered once more.
+    /// The probability that a message is delivered twice.
     pub duplicate: f64,
-    /// The chance that a delivery is held back, and for how long: beyond `ack_wait` the message is delivered to
-    /// somebody else before.
+    /// The probability that a delivery is delayed, and by how much. If it exceeds `ack_wait`, the message is delivered again
+    /// in the meantime.
     pub delay: (f64, Duration),
-    /// From how many waiting messages the next one is picked at random; 0 and 1 keep the order.
+    /// The number of waiting messages from which the next one is picked at random. 0 and 1 keep the order.
     pub reorder: usize,
 }
 
-/// Where async calls wait.
+/// Where asynchronous calls wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueueConfig {
     /// In the gateway's memory.
     Memory,
-    /// In a work-queue stream of a NATS server with JetStream, where they outlive the gateway and the server.
+    /// In a work-queue stream of a NATS server with JetStream, where they survive the end of the gateway and of the server.
     Nats {
-        /// The server, `nats://host:4222`.
+        /// The server's URL, such as `nats://host:4222`.
         url: String,
-        /// The stream and its subject; `faas-request` in OpenFaaS.
+        /// The name of the stream and its subject; `faas-request` in OpenFaaS.
         stream: String,
     },
 }
 
-/// Makes a [`Gateway`](crate::Gateway). [`Config::new`] has the figures of a profile.
+/// The configuration of a [`Gateway`](crate::Gateway). [`Config::new`] has the values of a profile.
 #[derive(Clone)]
 pub struct Config {
-    /// Decides how unknown functions are answered: 503 by CE's provider, 404 by Pro, which looks a function up first.
+    /// Decides about the response for unknown functions: 503 from CE's provider, 404 from Pro, which looks a function up
+    /// first.
     pub profile: Profile,
-    /// Where async calls wait.
+    /// Where asynchronous calls wait.
     pub queue: QueueConfig,
-    /// How many async calls are made at a time.
+    /// How many asynchronous calls are made at a time.
     pub inflight: usize,
-    /// The largest body of an async call, in bytes. 256,000 in CE; with Pro what fits into a NATS message of 1 MiB
-    /// once it is base64 in JSON (contract §2.4).
+    /// The largest body of an asynchronous call, in bytes: 256,000 in CE; in Pro, as much as fits in Base64 and JSON into a
+    /// NATS message of 1 MiB (section "Size limits").
     pub body_limit: usize,
-    /// After this long a call that still runs is delivered once more.
+    /// How long a call may take before its message is delivered again.
     pub ack_wait: Duration,
-    /// `None`: a call is done with after its first answer.
+    /// When a failed call is retried; `None` for never.
     pub retry: Option<Retry>,
-    /// How long a function may take before the gateway answers 502 for it (`upstream_timeout`).
+    /// How long a function may take before the gateway responds with 502 (`upstream_timeout`).
     pub upstream_timeout: Duration,
-    /// The host and port that functions see in `X-Forwarded-Host` of async calls.
+    /// The host and port that functions see in `X-Forwarded-Host` of asynchronous calls.
     pub host: String,
-    /// What goes wrong on purpose.
+    /// The faults to inject.
     pub faults: Faults,
-    /// Takes callbacks; the request has the whole URL. By default they go over HTTP.
+    /// Receives callbacks, as requests with the whole URL. By default they are sent over HTTP.
     pub callbacks: Arc<dyn Function>,
-    /// The time of day when the gateway is made, from which `X-Start-Time` counts on with tokio's clock.
+    /// The time at which the gateway is created. `X-Start-Time` is this time plus what has passed on tokio's clock.
     pub started: SystemTime,
 }
 
 impl Config {
-    /// The figures of a profile, with the queue in memory and without faults.
+    /// The values of a profile, with the queue in memory and without faults.
     pub fn new(profile: Profile) -> Self {
         let (inflight, body_limit, ack_wait, retry) = match profile {
             Profile::Ce => (1, 256_000, 30, None),

@@ -1,4 +1,4 @@
-//! What the gateway calls.
+//! The functions behind the gateway.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,52 +7,57 @@ use bytes::Bytes;
 use http::{Request, Response};
 use url::Url;
 
-/// Nobody answered: the connection was refused, or broke before the whole answer was there.
+/// There was no response: the connection was refused, or broke before the whole response had arrived. The text is the
+/// reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreachable(pub String);
 
-/// A function behind the gateway: something in this process, or [`Upstream`].
+/// A function behind the gateway: one in this process, or an [`Upstream`].
 #[async_trait]
 pub trait Function: Send + Sync {
-    /// Answers one request. Its URI is what follows `/function/NAME`, from the slash on, with the query.
+    /// Responds to one request. Its URI is the part after `/function/NAME`: the path from the slash on, and the query.
     async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unreachable>;
 
-    /// How many replicas serve it.
+    /// How many replicas the function has.
     fn replicas(&self) -> usize {
         1
     }
 }
 
-/// Requests over HTTP, to the URL that they carry. Redirects are handed back, proxies of the environment not used.
+/// Sends requests over HTTP to the URL that they have. Redirects are returned and not followed; proxies of the environment
+/// are not used.
 #[derive(Debug, Clone)]
 pub struct Web(reqwest::Client);
 
-/// Why a request over HTTP has no answer.
+/// Why a request over HTTP has no response.
 enum Failure {
+    /// There was no connection, so the function has not seen the request.
     Refused(String),
+    /// The connection broke, so the function may have seen the request.
     Broken(String),
 }
 
 impl Web {
-    /// A client with its own connections.
+    /// Creates a client with connections of its own.
     pub fn new() -> Self {
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        // Only a broken TLS set-up fails here, and reqwest's own default would meet it too.
+        // This can only fail if TLS cannot be set up, and then the default fails too.
         Web(client.build().unwrap_or_default())
     }
 
     async fn send(&self, url: &str, request: &Request<Bytes>) -> Result<Response<Bytes>, Failure> {
         let mut builder = self.0.request(request.method().clone(), url).headers(request.headers().clone());
         if !request.body().is_empty() {
-            // Chunked, as every hop of OpenFaaS sends a body on: functions never see its length (contract §1.4).
+            // In chunks, as every hop of OpenFaaS sends bodies: functions never see the length (section "The path of a
+            // request").
             let body = request.body().clone();
             let chunks = futures_util::stream::once(async move { Ok::<_, std::io::Error>(body) });
             builder = builder.body(reqwest::Body::wrap_stream(chunks));
         }
-        let failed = |error: reqwest::Error| match error.is_connect() {
-            true => Failure::Refused(describe(&error)),
-            false => Failure::Broken(describe(&error)),
+        let failed = |error: reqwest::Error| {
+            let failure = if error.is_connect() { Failure::Refused } else { Failure::Broken };
+            failure(describe(&error))
         };
         let answer = builder.send().await.map_err(failed)?;
         let mut response = Response::new(Bytes::new());
@@ -63,7 +68,7 @@ impl Web {
     }
 }
 
-/// reqwest's message names the URL only; the reason is in its sources.
+/// The message with its causes: reqwest's own message only has the URL.
 fn describe(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -89,7 +94,7 @@ impl Function for Web {
     }
 }
 
-/// A function's replicas, called in turn. One that refuses the connection is passed over for this call.
+/// The replicas of a function, which are called in turn. A replica that refuses the connection is skipped for this call.
 #[derive(Debug)]
 pub struct Upstream {
     replicas: Vec<String>,
@@ -98,7 +103,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Replicas by their addresses, `http://10.0.0.7:8080`.
+    /// Creates a function from the addresses of its replicas, such as `http://10.0.0.7:8080`.
     pub fn new(replicas: impl IntoIterator<Item = Url>) -> Self {
         let replicas = replicas.into_iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
         Upstream { replicas, next: AtomicUsize::new(0), web: Web::new() }

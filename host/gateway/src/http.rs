@@ -1,4 +1,4 @@
-//! The gateway's routes (contract §1.4, §2.1).
+//! The gateway's routes (sections "The path of a request" and "Asynchronous calls").
 
 use std::sync::Arc;
 
@@ -32,13 +32,13 @@ impl Gateway {
             .with_state(self.clone())
     }
 
-    /// `/metrics`, apart since OpenFaaS has it on a port of its own and a host may have one already.
+    /// `/metrics`, in a router of its own since OpenFaaS has it on another port and the host may have such a route itself.
     pub fn metrics_router(self: &Arc<Self>) -> Router {
         Router::new().route("/metrics", get(metrics)).with_state(self.clone())
     }
 }
 
-/// A request to a function, read as a whole: there is no limit on this side.
+/// A request to a function, with its whole body: the gateway does not limit its size.
 struct Incoming {
     method: Method,
     function: String,
@@ -60,7 +60,7 @@ async fn read(prefix: &str, request: Request) -> Result<Incoming, Response> {
     let named = clean.strip_prefix(prefix).and_then(path::split_name);
     let (function, rest) = named.ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
     let rest = path::with_query(&path::encode(rest), &query);
-    // HTTP/2 and absolute-form requests carry the host in the URI.
+    // HTTP/2 requests and requests in absolute form have the host in the URI.
     if let (None, Some(authority)) = (parts.headers.get(header::HOST), parts.uri.authority())
         && let Ok(host) = authority.as_str().parse()
     {
@@ -103,15 +103,15 @@ async fn async_function(State(gateway): State<Arc<Gateway>>, request: Request) -
     }
 }
 
-/// In the words of OpenFaaS where they are known. A body that is too large is a 500 there, not a 413.
+/// The response to a call that was not accepted, as OpenFaaS words it. A body that is too large is a 500 there, not a 413.
 fn refused(error: &Error) -> Response {
     let queuing = |why: String| (StatusCode::INTERNAL_SERVER_ERROR, format!("Error queuing request: {why}"));
     match error {
         Error::BadPath(_) | Error::BadCallbackUrl { .. } => (StatusCode::BAD_REQUEST, error.to_string()),
-        Error::BodyTooLarge { size, most, .. } => {
-            queuing(format!("request body too large for OpenFaaS CE ({size} bytes), maximum: {most} bytes"))
+        Error::BodyTooLarge { size, limit, .. } => {
+            queuing(format!("request body too large for OpenFaaS CE ({size} bytes), maximum: {limit} bytes"))
         }
-        Error::Queue(why) => queuing(why.clone()),
+        Error::Queue(error) => queuing(error.to_string()),
     }
     .into_response()
 }

@@ -1,12 +1,12 @@
-//! A small OpenFaaS gateway with its queue-worker: for `faas-flow serve`, for tests, and for runs in which things go
-//! wrong on purpose.
+//! A small OpenFaaS gateway with its queue-worker: for `faas-flow serve`, for tests, and for experiments with injected
+//! faults.
 //!
-//! It behaves as the gateway, the provider and the queue-worker of OpenFaaS do together, in one process. What it has to
-//! do comes from `openfaas-contract.md` of the project's notes, whose sections are cited as "contract §2.1". It is our
-//! own code throughout: OpenFaaS CE's licence allows neither copying nor shipping it.
+//! It behaves like the gateway, the provider and the queue-worker of OpenFaaS together, in one process. The facts about
+//! OpenFaaS are in `docs/openfaas.md`, to whose sections the comments refer. None of the code comes from OpenFaaS, since
+//! the licence of the Community Edition (CE) allows neither copying nor shipping it.
 //!
-//! Time is tokio's. With the queue in memory, functions in process, a seed, a current-thread runtime and a paused clock
-//! a run repeats itself exactly.
+//! Time is tokio's. With the queue in memory, functions in this process, a seed, a current-thread runtime and a paused
+//! clock, runs are reproducible.
 
 mod config;
 mod counters;
@@ -32,6 +32,7 @@ use url::Url;
 pub use config::{Config, Faults, Profile, QueueConfig, Retry};
 pub use counters::Counters;
 pub use function::{Function, Unreachable, Upstream, Web};
+pub use queue::QueueError;
 pub use worker::Stopped;
 
 use counters::Tally;
@@ -39,33 +40,35 @@ use message::Message;
 use proxy::Call;
 use queue::Queue;
 
-/// Why an async call was not taken.
+/// Why an asynchronous call was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The body is larger than the profile allows.
-    #[error("the body of an async call to {function} has {size} bytes and may have {most}: call /function/{function}")]
+    #[error(
+        "the body of an asynchronous call to {function} has {size} bytes, and at most {limit} are allowed: call /function/{function} instead"
+    )]
     BodyTooLarge {
         /// The function called.
         function: String,
         /// The body's size in bytes.
         size: usize,
-        /// The most that is taken.
-        most: usize,
+        /// The size limit in bytes.
+        limit: usize,
     },
-    /// The path's escapes are malformed.
+    /// The path has malformed percent escapes.
     #[error("the path `{0}` is malformed: check its percent escapes")]
     BadPath(String),
     /// `X-Callback-Url` is not a URL.
-    #[error("the callback url `{url}` is malformed, {why}: send an absolute url in x-callback-url")]
+    #[error("the callback URL `{url}` is malformed, {why}: send an absolute URL in X-Callback-Url")]
     BadCallbackUrl {
-        /// What was sent.
+        /// The value of the header.
         url: String,
         /// What is wrong with it.
         why: String,
     },
-    /// The queue did not confirm the call. It may have kept it nevertheless.
-    #[error("the queue does not answer: {0}: try again")]
-    Queue(String),
+    /// The queue did not confirm the call. It may be queued nevertheless.
+    #[error("the call was not queued, {0}: try again")]
+    Queue(#[from] QueueError),
 }
 
 impl Error {
@@ -79,7 +82,7 @@ impl Error {
     }
 }
 
-/// An async call that was taken.
+/// An asynchronous call that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// The value of `X-Call-Id`: the caller's, or a new one.
@@ -88,7 +91,7 @@ pub struct Accepted {
     pub start_time: HeaderValue,
 }
 
-/// The gateway. Functions can be set and removed at any time.
+/// The gateway. Functions can be added and removed at any time.
 pub struct Gateway {
     config: Config,
     queue: Queue,
@@ -96,13 +99,13 @@ pub struct Gateway {
     tally: Tally,
     rng: Mutex<fastrand::Rng>,
     made: Instant,
-    /// Something was settled or ended.
+    /// Notified when a delivery ends.
     changed: Notify,
     worker: Mutex<Option<worker::Worker>>,
 }
 
 impl Gateway {
-    /// A gateway without functions, whose async calls wait until [`start`](Gateway::start).
+    /// Creates a gateway without functions. Asynchronous calls wait in the queue until [`start`](Gateway::start).
     pub fn new(config: Config) -> Arc<Gateway> {
         let rng = config.faults.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         Arc::new(Gateway {
@@ -117,47 +120,49 @@ impl Gateway {
         })
     }
 
-    /// Connects to the queue now rather than with the first call, to learn whether it answers. CE's gateway does so at
-    /// its start (contract §2.1).
+    /// Connects to the queue now and not at the first call, to find out whether it answers. CE's gateway does so when it
+    /// starts (section "Asynchronous calls").
     pub async fn connect(&self) -> Result<(), Error> {
-        self.queue.connect().await.map_err(Error::Queue)
+        Ok(self.queue.connect().await?)
     }
 
-    /// Sets or replaces a function.
+    /// Adds or replaces a function.
     pub fn set(&self, name: impl Into<String>, function: Arc<dyn Function>) {
         self.functions.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), function);
     }
 
-    /// Removes a function; calls of it that are under way go on.
+    /// Removes a function. Calls in flight continue.
     pub fn remove(&self, name: &str) -> Option<Arc<dyn Function>> {
         self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 
-    /// The function that a name stands for: `NAME`, or `NAME.NAMESPACE`.
+    /// Finds a function by `NAME` or `NAME.NAMESPACE`.
     fn function(&self, name: &str) -> Option<Arc<dyn Function>> {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
         let short = || functions.get(name.rsplit_once('.')?.0);
         functions.get(name).or_else(short).cloned()
     }
 
-    /// The functions' names, with how many replicas each has.
+    /// The names of the functions, each with its number of replicas.
     pub fn functions(&self) -> Vec<(String, usize)> {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
         functions.iter().map(|(name, function)| (name.clone(), function.replicas())).collect()
     }
 
-    /// Calls a function, as a request to `/function/NAME` does: the request's URI is what follows the name. Whatever
-    /// happens, the gateway has an answer.
+    /// Calls a function, like a request to `/function/NAME`; the request's URI is the part after the name. Failures become
+    /// the gateway's own responses.
     pub async fn call(&self, name: &str, request: Request<Bytes>) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let rest = parts.uri.to_string();
         self.proxy(Call { method: parts.method, function: name.into(), rest, headers: parts.headers, body }).await
     }
 
-    /// Takes an async call, as `POST /async-function/NAME` + `rest` does; `rest` is the escaped path after the name with
-    /// its query, `/flow/x/forward?a=1`, or empty. Whether there is such a function is not looked at (contract §2.1).
+    /// Queues an asynchronous call, like `POST /async-function/NAME` + `rest`. `rest` is the percent-encoded path after the
+    /// name, with its query: `/flow/x/forward?a=1`, or empty. Whether the function exists is not checked (section
+    /// "Asynchronous calls").
     ///
-    /// Once this returns the call is delivered at least once, unless a profile or a fault says otherwise.
+    /// When this returns successfully, the call will be delivered at least once, unless the profile or a fault says
+    /// otherwise.
     pub async fn enqueue(
         &self,
         name: &str,
@@ -173,9 +178,9 @@ impl Gateway {
     }
 
     async fn queue_up(&self, name: &str, rest: &str, headers: HeaderMap, body: Bytes) -> Result<(), Error> {
-        let (size, most) = (body.len(), self.config.body_limit);
-        if size > most {
-            return Err(Error::BodyTooLarge { function: name.into(), size, most });
+        let limit = self.config.body_limit;
+        if body.len() > limit {
+            return Err(Error::BodyTooLarge { function: name.into(), size: body.len(), limit });
         }
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let path = path::decode(path).ok_or_else(|| Error::BadPath(path.into()))?;
@@ -190,10 +195,10 @@ impl Gateway {
             host: host.unwrap_or_default(),
             callback,
         };
-        self.queue.push(message).await.map_err(Error::Queue)
+        Ok(self.queue.push(message).await?)
     }
 
-    /// Gives a request `X-Call-Id` if it has none, and one more `X-Start-Time` (contract §1.4).
+    /// Adds `X-Call-Id` to a request if it has none, and another `X-Start-Time` (section "The path of a request").
     fn identify(&self, headers: &mut HeaderMap) -> Accepted {
         let call_id = headers.entry("x-call-id").or_insert_with(|| self.new_call_id()).clone();
         let now = self.config.started + self.made.elapsed();
@@ -221,12 +226,12 @@ impl Gateway {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The gateway's figures now.
+    /// The present values of the gateway's counters.
     pub async fn counters(&self) -> Counters {
         self.tally.read(self.depth().await)
     }
 
-    /// The figures in Prometheus' text form.
+    /// The counters in the Prometheus text format.
     pub async fn metrics(&self) -> String {
         self.tally.metrics(self.depth().await, &self.functions())
     }
@@ -235,14 +240,14 @@ impl Gateway {
         self.queue.depth().await.unwrap_or_default() as u64
     }
 
-    /// Waits until nothing is queued and nothing in flight. Needs started workers.
+    /// Waits until nothing is queued or in flight. Requires running workers.
     pub async fn idle(&self) {
         loop {
             let busy = self.tally.in_flight.get() > 0;
             if !busy && self.queue.depth().await == Some(0) {
                 return;
             }
-            // A NATS queue may change without us.
+            // A NATS queue may change without a notification.
             let _ = tokio::time::timeout(Duration::from_millis(100), self.changed.notified()).await;
         }
     }
@@ -255,7 +260,7 @@ fn callback(headers: &HeaderMap) -> Result<Option<Url>, Error> {
     let url = String::from_utf8_lossy(value.as_bytes()).into_owned();
     match Url::parse(&url) {
         Ok(parsed) if parsed.has_host() => Ok(Some(parsed)),
-        Ok(_) => Err(Error::BadCallbackUrl { url, why: "it names no host".into() }),
+        Ok(_) => Err(Error::BadCallbackUrl { url, why: "it has no host".into() }),
         Err(error) => Err(Error::BadCallbackUrl { url, why: error.to_string() }),
     }
 }

@@ -1,4 +1,4 @@
-//! `faas-flow-gateway`: the gateway on its own, for runs with several processes.
+//! `faas-flow-gateway`: the gateway as a program of its own, for set-ups with several processes.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -12,62 +12,62 @@ use faas_flow_gateway::{Config, Faults, Gateway, Profile, QueueConfig, Retry, Up
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
-/// A small OpenFaaS gateway with its queue-worker. Prints its address as one line of JSON once it listens.
+/// A small OpenFaaS gateway with its queue-worker. Prints its address as one line of JSON when it is ready.
 #[derive(Parser)]
 #[command(name = "faas-flow-gateway", version)]
 struct Cli {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     host: std::net::IpAddr,
-    /// The port to listen on; 0 takes a free one.
+    /// The port to listen on; 0 for any free port.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Whose behaviour to take on.
+    /// The edition of OpenFaaS to imitate.
     #[arg(long, value_enum, default_value_t = Edition::Ce)]
     profile: Edition,
-    /// A function and its replicas. May be given more than once.
+    /// A function and the URLs of its replicas. Can be given more than once.
     #[arg(long = "function", value_name = "NAME=URL[,URL…]", value_parser = function)]
     functions: Vec<(String, Vec<Url>)>,
-    /// Keep the queue in a NATS server with JetStream.
+    /// Use a NATS server with JetStream as the queue, instead of memory.
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
-    /// The stream in the NATS server.
+    /// The name of the stream in the NATS server.
     #[arg(long, default_value = "faas-request")]
     stream: String,
-    /// How many async calls are made at a time, instead of the profile's number.
+    /// Number of asynchronous calls to make at a time, instead of the profile's number.
     #[arg(long)]
     inflight: Option<usize>,
-    /// After this long a running call is delivered once more.
+    /// How long a call may take before it is delivered again.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     ack_wait: Option<Duration>,
-    /// The first wait between retries of the pro profile.
+    /// The delay before the first retry, in the pro profile.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     retry_wait: Option<Duration>,
-    /// The longest wait between retries of the pro profile.
+    /// The longest delay between retries, in the pro profile.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_retry_wait: Option<Duration>,
     /// How long a function may take.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
     upstream_timeout: Duration,
-    /// How long calls in flight may take to end after SIGTERM.
+    /// How long to wait for calls in flight after SIGTERM.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
     stop_limit: Duration,
-    /// The seed of the faults.
+    /// The seed of the random faults.
     #[arg(long)]
     seed: Option<u64>,
-    /// The chance that a message is lost.
+    /// The probability that a message is lost, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_parser = chance)]
     drop: f64,
-    /// The chance that a message is delivered once more.
+    /// The probability that a message is delivered twice, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_parser = chance)]
     duplicate: f64,
-    /// The chance that a delivery is held back, for `--delay-by`.
+    /// The probability that a delivery is delayed by `--delay-by`, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_parser = chance)]
     delay: f64,
-    /// How long a delivery is held back.
+    /// By how much a delivery is delayed.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s")]
     delay_by: Duration,
-    /// From how many waiting messages the next is picked at random.
+    /// The number of waiting messages from which the next one is picked at random.
     #[arg(long, default_value_t = 0)]
     reorder: usize,
 }
@@ -85,15 +85,15 @@ fn duration(text: &str) -> anyhow::Result<Duration> {
 }
 
 fn function(text: &str) -> anyhow::Result<(String, Vec<Url>)> {
-    let Some((name, urls)) = text.split_once('=') else { bail!("write NAME=URL, with commas between more URLs") };
-    let urls = urls.split(',').map(|url| Url::parse(url).with_context(|| format!("`{url}` is not a url")));
+    let Some((name, urls)) = text.split_once('=') else { bail!("expected NAME=URL, with commas between several URLs") };
+    let urls = urls.split(',').map(|url| Url::parse(url).with_context(|| format!("`{url}` is not a URL")));
     Ok((name.to_owned(), urls.collect::<Result<_, _>>()?))
 }
 
 fn chance(text: &str) -> anyhow::Result<f64> {
     let chance = text.parse()?;
     if !(0.0..=1.0).contains(&chance) {
-        bail!("a chance is from 0 to 1");
+        bail!("a probability is a number from 0 to 1");
     }
     Ok(chance)
 }
@@ -151,7 +151,8 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     }
     gateway.connect().await?;
     let address = SocketAddr::new(cli.host, cli.port);
-    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let listener =
+        tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let mut terminated = signal(SignalKind::terminate())?;
     gateway.start();
     println!("{}", serde_json::json!({ "address": format!("http://{}", listener.local_addr()?) }));

@@ -1,34 +1,35 @@
-//! An async call on its way, and its form in the queue.
+//! An asynchronous call, and its form in the queue.
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use http::header::{InvalidHeaderName, InvalidHeaderValue};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// An async call that was accepted.
+/// An asynchronous call that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The function.
+    /// The name of the function.
     pub function: String,
-    /// What follows the function's name in the URL, decoded; empty or from the slash on.
+    /// The path after the function's name in the URL, decoded: empty, or from the slash on.
     pub path: String,
-    /// The query without its question mark.
+    /// The query without the question mark.
     pub query: String,
     /// The caller's headers, with `X-Call-Id` and `X-Start-Time`.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// The gateway's host as the caller named it.
+    /// The value of `Host` in the caller's request.
     pub host: String,
-    /// Where the outcome is posted.
+    /// The URL to which the outcome is posted.
     pub callback: Option<Url>,
 }
 
-/// The JSON form that OpenFaaS gives to a queued call: `QueueRequest`, with Go's field names (contract §2.1).
+/// The JSON form of a queued call in OpenFaaS: `QueueRequest`, with Go's field names (section "Asynchronous calls").
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct QueueRequest {
@@ -61,8 +62,28 @@ struct GoUrl {
     raw_query: String,
 }
 
+/// Why a queued message is not a call.
+#[derive(Debug, thiserror::Error)]
+pub enum MalformedMessage {
+    /// It is not a `QueueRequest`.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A header has a malformed name.
+    #[error(transparent)]
+    HeaderName(#[from] InvalidHeaderName),
+    /// A header has a malformed value.
+    #[error(transparent)]
+    HeaderValue(#[from] InvalidHeaderValue),
+    /// The body is not Base64.
+    #[error("the body is not Base64: {0}")]
+    Body(#[from] base64::DecodeError),
+    /// The callback URL is malformed.
+    #[error("the callback URL is malformed: {0}")]
+    CallbackUrl(#[from] url::ParseError),
+}
+
 impl Message {
-    /// The queue's form.
+    /// The form in the queue.
     pub fn to_json(&self) -> Vec<u8> {
         let mut header: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in &self.headers {
@@ -84,30 +105,30 @@ impl Message {
                 raw_query: url.query().unwrap_or_default().into(),
             }),
         };
-        // Strings and maps of strings have a JSON form.
+        // Strings and maps of strings can always be encoded.
         serde_json::to_vec(&request).unwrap_or_default()
     }
 
-    /// Reads the queue's form; the error says what is wrong with it.
-    pub fn from_json(json: &[u8]) -> Result<Message, String> {
-        let request: QueueRequest = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    /// Parses the form in the queue.
+    pub fn from_json(json: &[u8]) -> Result<Message, MalformedMessage> {
+        let request: QueueRequest = serde_json::from_slice(json)?;
         let mut headers = HeaderMap::new();
         for (name, values) in &request.header {
-            let name = HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?;
+            let name = HeaderName::try_from(name.as_str())?;
             for value in values {
-                headers.append(name.clone(), HeaderValue::from_str(value).map_err(|error| error.to_string())?);
+                headers.append(name.clone(), HeaderValue::from_str(value)?);
             }
         }
         let callback = request.callback_url.map(|url| {
             let path = crate::path::with_query(&crate::path::encode(&url.path), &url.raw_query);
-            Url::parse(&format!("{}://{}{path}", url.scheme, url.host)).map_err(|error| error.to_string())
+            Url::parse(&format!("{}://{}{path}", url.scheme, url.host))
         });
         Ok(Message {
             function: request.function,
             path: request.path,
             query: request.query_string,
             headers,
-            body: STANDARD.decode(&request.body).map_err(|error| error.to_string())?.into(),
+            body: STANDARD.decode(&request.body)?.into(),
             host: request.host,
             callback: callback.transpose()?,
         })
@@ -119,7 +140,7 @@ fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// `x-call-id` as Go writes it: `X-Call-Id`.
+/// The name of a header as Go writes it: `X-Call-Id` for `x-call-id`.
 fn canonical(name: &str) -> String {
     let parts = name.split('-').map(|part| {
         let (first, rest) = part.split_at(part.len().min(1));
@@ -149,11 +170,11 @@ mod tests {
 
     #[test]
     fn a_message_survives_its_json_form() {
-        assert_eq!(Message::from_json(&message().to_json()), Ok(message()));
+        assert_eq!(Message::from_json(&message().to_json()).unwrap(), message());
     }
 
     #[test]
-    fn the_json_form_is_openfaas_own() {
+    fn the_json_form_is_that_of_openfaas() {
         let json: serde_json::Value = serde_json::from_slice(&message().to_json()).unwrap();
         let expected = serde_json::json!({
             "Header": {"X-Start-Time": ["1", "2"]}, "Host": "gateway.openfaas:8080", "Body": "AP9oaQ==",

@@ -1,8 +1,9 @@
-//! Paths as Go's URL and router packages, on which the gateway is built, treat them (contract §1.4, §2.2).
+//! Paths as treated by Go's URL and router packages, with which OpenFaaS's gateway is built (sections "The path of a
+//! request" and "Asynchronous calls").
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// What Go escapes in a path.
+/// The characters that Go escapes in a path.
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -25,7 +26,7 @@ const ESCAPED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A path without its escapes, `None` if one of them is malformed or it is not UTF-8.
+/// Decodes a path. `None` if an escape is malformed or the result is not UTF-8.
 pub fn decode(path: &str) -> Option<String> {
     let bytes = path.as_bytes();
     let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
@@ -36,12 +37,12 @@ pub fn decode(path: &str) -> Option<String> {
     percent_decode_str(path).decode_utf8().ok().map(|text| text.into_owned())
 }
 
-/// A path with the escapes that Go gives it: a slash that came as `%2F` is one now, a space is `%20` again.
+/// Encodes a path as Go does. A slash that arrived as `%2F` stays a slash; a space becomes `%20` again.
 pub fn encode(path: &str) -> String {
     utf8_percent_encode(path, ESCAPED).to_string()
 }
 
-/// A path without empty, `.` and `..` parts; where it differs, the gateway redirects there.
+/// Removes empty, `.` and `..` parts from a path. If the result differs, the gateway redirects to it.
 pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -55,7 +56,7 @@ pub fn clean(path: &str) -> String {
     format!("/{}{slash}", parts.join("/"))
 }
 
-/// Splits `/NAME/rest` into name and `/rest` (or `""`), if the name may be a function's.
+/// Splits `/NAME/rest` into the name and `/rest` (or `""`). `None` if the name is not valid for a function.
 pub fn split_name(path: &str) -> Option<(&str, &str)> {
     let path = path.strip_prefix('/')?;
     let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
@@ -63,8 +64,8 @@ pub fn split_name(path: &str) -> Option<(&str, &str)> {
     (valid && !name.is_empty()).then_some((name, rest))
 }
 
-/// The path and query that a queue-worker's request arrives with. It joins path and query without escaping them again,
-/// so that a `?` or `#` in the path ends it; `None` if Go would not take the result for a URL.
+/// The path and query of the request that a queue-worker sends for a message. The queue-worker joins path and query without
+/// escaping them, so a `?` or `#` in the path ends the path. `None` if Go would not accept the result as a URL.
 pub fn rejoin(path: &str, query: &str) -> Option<String> {
     let joined = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     if joined.bytes().any(|byte| byte.is_ascii_control()) {
@@ -76,7 +77,7 @@ pub fn rejoin(path: &str, query: &str) -> Option<String> {
     Some(with_query(&encode(if path.is_empty() { "/" } else { &path }), query))
 }
 
-/// `path?query`, or the path alone.
+/// `path?query`, or only the path if the query is empty.
 pub fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
@@ -86,21 +87,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_arrive_as_go_re_escapes_them() {
+    fn paths_are_encoded_again_as_go_does() {
         assert_eq!(encode(&decode("/a%2Fb%20c:d@e").unwrap()), "/a/b%20c:d@e");
         assert_eq!(decode("/a%2"), None);
         assert_eq!(decode("/%zz"), None);
     }
 
     #[test]
-    fn paths_are_cleaned_as_gorilla_does() {
+    fn paths_are_cleaned_as_gorilla_mux_does() {
         assert_eq!(clean("/function/a//b/../c/"), "/function/a/c/");
         assert_eq!(clean("/../.."), "/");
         assert_eq!(clean("/function/a"), "/function/a");
     }
 
     #[test]
-    fn a_queue_workers_url_is_cut_where_go_would_cut_it() {
+    fn a_queue_workers_url_ends_where_go_would_end_it() {
         assert_eq!(rejoin("/a b", "x=1").as_deref(), Some("/a%20b?x=1"));
         assert_eq!(rejoin("/a?b", "x=1").as_deref(), Some("/a?b?x=1"));
         assert_eq!(rejoin("/a#b", "x=1").as_deref(), Some("/a"));

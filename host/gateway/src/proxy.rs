@@ -1,4 +1,4 @@
-//! The synchronous call: from the gateway through the provider to the function (contract §1.4).
+//! The synchronous call: from the gateway through the provider to the function (section "The path of a request").
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};
@@ -9,7 +9,7 @@ use crate::config::Profile;
 use crate::function::Unreachable;
 use crate::{Accepted, Gateway};
 
-/// Headers of one hop, which are not passed on. The length is among them, since bodies are sent on chunked.
+/// Headers of one hop, which are not passed on. The length is one of them, since bodies are passed on in chunks.
 const HOP: [&str; 10] = [
     "connection",
     "content-length",
@@ -22,21 +22,21 @@ const HOP: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// The header of answers that come from OpenFaaS rather than from the function.
+/// The header of responses that come from OpenFaaS and not from the function.
 pub(crate) const INTERNAL: &str = "x-openfaas-internal";
 
-/// A call of a function, sync or for the queue.
+/// A call of a function, synchronous or for the queue.
 pub(crate) struct Call {
     pub method: Method,
     pub function: String,
-    /// From the slash on, escaped, with the query.
+    /// The path from the slash on, percent-encoded, with the query.
     pub rest: String,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl Gateway {
-    /// Calls a function and answers as the gateway does, whatever happens.
+    /// Calls a function. Failures become the gateway's own responses.
     pub(crate) async fn proxy(&self, mut call: Call) -> Response<Bytes> {
         let accepted = self.identify(&mut call.headers);
         let asked_type = call.headers.get(header::CONTENT_TYPE).cloned();
@@ -54,7 +54,7 @@ impl Gateway {
         };
         let mut headers = call.headers;
         strip(&mut headers);
-        // Functions see their own address as host, and the gateway's here.
+        // Functions see their own address in `Host`, and the gateway's in this header.
         if let Some(host) = headers.remove(header::HOST) {
             headers.insert("x-forwarded-host", host);
         }
@@ -68,14 +68,15 @@ impl Gateway {
         match timeout(self.config.upstream_timeout, function.call(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(Unreachable(why))) => {
-                tracing::warn!(function = call.function, "function not reached: {why}");
+                tracing::warn!(function = call.function, "could not reach function: {why}");
                 internal(StatusCode::INTERNAL_SERVER_ERROR, format!("Can't reach service for: {}.", call.function))
             }
             Err(_) => plain(StatusCode::BAD_GATEWAY, String::new()),
         }
     }
 
-    /// CE's provider finds no endpoints; Pro's gateway asks whether the function exists, to scale it up from zero.
+    /// The response for an unknown function. CE's provider finds no endpoints; Pro's gateway looks the function up to scale
+    /// it from zero.
     fn unknown(&self, name: &str) -> Response<Bytes> {
         match self.config.profile {
             Profile::Ce => internal(StatusCode::SERVICE_UNAVAILABLE, format!("No endpoints available for: {name}.")),
@@ -102,7 +103,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// What every answer of the gateway carries.
+/// Adds what every response of the gateway has.
 fn complete(response: &mut Response<Bytes>, accepted: &Accepted, asked_type: Option<HeaderValue>) {
     let headers = response.headers_mut();
     strip(headers);

@@ -1,4 +1,5 @@
-//! The queue-worker: takes messages, calls functions, posts callbacks (contract §2.2, §2.3).
+//! The queue-worker: takes messages from the queue, calls functions and posts callbacks (sections "Queue-worker of the
+//! Community Edition" and "Queue-worker of OpenFaaS Pro").
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -16,12 +17,12 @@ use crate::proxy::{Call, INTERNAL};
 use crate::queue::{Delivery, Ticket};
 use crate::{Gateway, path};
 
-/// What was left when the workers stopped.
+/// What was left over when the workers stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped {
-    /// Deliveries that did not end within the limit and were cut off; their messages are among the queued.
+    /// Deliveries that did not end within the limit and were cancelled. Their messages are still queued.
     pub cut_off: usize,
-    /// Messages that are still in the queue. With a queue in memory they are lost with the process.
+    /// Messages that are still queued. If the queue is in memory, they are lost when the process ends.
     pub queued: usize,
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct Worker {
 }
 
 impl Gateway {
-    /// Starts the workers, unless they run already.
+    /// Starts the workers, unless they are running.
     pub fn start(self: &Arc<Self>) {
         let mut worker = self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if worker.as_ref().is_some_and(|worker| !worker.handle.is_finished()) {
@@ -46,13 +47,13 @@ impl Gateway {
         self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
-    /// Stops taking messages and lets what is in flight end, for at most `limit`. Calls are still accepted and wait for
-    /// the next [`start`](Gateway::start), so close the listener before.
+    /// Stops taking messages, and waits at most `limit` for deliveries in flight. Calls are still accepted and wait for the
+    /// next [`start`](Gateway::start), so close the listener first.
     pub async fn stop(&self, limit: Duration) -> Stopped {
         let cut_off = match self.running() {
             None => 0,
             Some(worker) => {
-                // A worker that is gone already has nothing to stop.
+                // If the worker has ended already, there is nothing to stop.
                 let _ = worker.stop.send(limit);
                 worker.handle.await.unwrap_or_default()
             }
@@ -61,18 +62,18 @@ impl Gateway {
         Stopped { cut_off, queued: self.queue.depth().await.unwrap_or_default() }
     }
 
-    /// Stops at once, as a crash would: what was in flight is delivered again after the next
-    /// [`start`](Gateway::start), with a NATS queue after its ack wait.
+    /// Stops immediately, like a crash: deliveries in flight are repeated after the next [`start`](Gateway::start); with a
+    /// NATS queue, after the ack wait.
     pub async fn abort(&self) {
         if let Some(worker) = self.running() {
             worker.handle.abort();
-            // It ends as cancelled, and its deliveries with it.
+            // The result only says that it was cancelled, like its deliveries.
             let _ = worker.handle.await;
         }
     }
 }
 
-/// Counts a delivery as in flight while it lives.
+/// Counts a delivery as in flight until it is dropped.
 struct InFlight(Arc<Gateway>);
 
 impl InFlight {
@@ -89,7 +90,7 @@ impl Drop for InFlight {
     }
 }
 
-/// What happens to one delivery.
+/// The faults that are injected into one delivery.
 #[derive(Default)]
 struct Fate {
     dropped: bool,
@@ -98,7 +99,8 @@ struct Fate {
 }
 
 impl Gateway {
-    /// Always three draws, so that one fault's chance does not change where another strikes.
+    /// Draws the faults of a delivery. It always takes three random numbers, so that the probability of one fault does not
+    /// change when others occur.
     fn fate(&self) -> Fate {
         let faults = &self.config.faults;
         let mut rng = self.rng();
@@ -111,7 +113,7 @@ impl Gateway {
     }
 }
 
-/// Delivers until told to stop; tells how many deliveries it cut off.
+/// Delivers messages until it is stopped. Returns how many deliveries it has cancelled.
 async fn work(gateway: Arc<Gateway>, mut stop: oneshot::Receiver<Duration>) -> usize {
     gateway.queue.recover();
     let slots = Arc::new(Semaphore::new(gateway.config.inflight.max(1)));
@@ -157,13 +159,15 @@ async fn work(gateway: Arc<Gateway>, mut stop: oneshot::Receiver<Duration>) -> u
     }
 }
 
-/// What is to be done with a message after a call.
+/// What to do with a message after a call.
 enum Verdict {
     Done,
+    /// Deliver it again after a delay.
     Again(Duration),
 }
 
-/// One delivery: the call and its callback within the ack wait, or beyond it beside the next delivery.
+/// Makes the call of one delivery, and its callback. If that takes longer than the ack wait, it continues beside the next
+/// delivery of the message.
 async fn deliver(in_flight: InFlight, delivery: Delivery, held: Option<Duration>, slot: OwnedSemaphorePermit) {
     let gateway = &in_flight.0;
     let Delivery { message, attempt, ticket } = delivery;
@@ -178,7 +182,7 @@ async fn deliver(in_flight: InFlight, delivery: Delivery, held: Option<Duration>
         biased;
         verdict = &mut call => verdict,
         () = sleep(gateway.config.ack_wait) => {
-            // The queue hands the message out again, so the slot is free for that.
+            // The queue delivers the message again, which needs the slot.
             gateway.tally.expired.inc();
             drop(slot);
             ticket.expire();
@@ -187,14 +191,14 @@ async fn deliver(in_flight: InFlight, delivery: Delivery, held: Option<Duration>
     };
     match verdict {
         Verdict::Done => ticket.ack().await,
-        Verdict::Again(wait) => ticket.retry(wait).await,
+        Verdict::Again(delay) => ticket.retry(delay).await,
     }
 }
 
 impl Gateway {
     async fn call_queued(&self, message: &Message, attempt: u32) -> Verdict {
         let Some(rest) = path::rejoin(&message.path, &message.query) else {
-            tracing::error!(function = message.function, path = message.path, "dropped a call whose path is no url");
+            tracing::error!(function = message.function, path = message.path, "dropped a call whose path is not a URL");
             self.tally.failed.inc();
             return Verdict::Done;
         };
@@ -204,14 +208,14 @@ impl Gateway {
         let status = response.status().as_u16();
         if let Some(retry) = &self.config.retry {
             let asked = retry.codes.contains(&status) || (status >= 400 && response.headers().contains_key(INTERNAL));
-            if asked && attempt <= retry.attempts {
+            if asked && let Some(delay) = retry.delay_after(attempt) {
                 self.tally.retried.inc();
-                return Verdict::Again(retry.wait(attempt));
+                return Verdict::Again(delay);
             }
         }
         if !response.status().is_success() {
             self.tally.failed.inc();
-            tracing::warn!(function = message.function, status, attempt, "gave an async call up");
+            tracing::warn!(function = message.function, status, attempt, "gave up an asynchronous call");
         }
         if message.callback.is_some() {
             self.call_back(message, response, begun.elapsed()).await;
@@ -219,7 +223,7 @@ impl Gateway {
         Verdict::Done
     }
 
-    /// The queue-worker's request to the gateway: always POST, with the caller's headers but for the host.
+    /// The queue-worker's request to the gateway: always POST, with the caller's headers except `Host`.
     fn queued_call(&self, message: &Message, rest: String) -> Call {
         let mut headers = message.headers.clone();
         headers.insert(header::USER_AGENT, HeaderValue::from_static("openfaas-ce/nats-queue-worker"));
@@ -230,7 +234,8 @@ impl Gateway {
         Call { method: Method::POST, function: message.function.clone(), rest, headers, body: message.body.clone() }
     }
 
-    /// Posts a call's outcome, once: its body and headers, and four headers more (contract §2.2).
+    /// Posts the outcome of a call once: its body and headers, and four more headers (section "Callbacks of the
+    /// queue-worker").
     async fn call_back(&self, message: &Message, outcome: Response<Bytes>, took: Duration) {
         let Some(url) = &message.callback else { return };
         let (outcome, body) = outcome.into_parts();
@@ -252,7 +257,7 @@ impl Gateway {
                 *request.uri_mut() = uri;
                 timeout(self.config.upstream_timeout, self.config.callbacks.call(request)).await
             }
-            Err(_) => Ok(Err(crate::Unreachable("the url is malformed".into()))),
+            Err(_) => Ok(Err(crate::Unreachable("the URL is malformed".into()))),
         };
         let failure = match posted {
             Ok(Ok(response)) if response.status().is_success() => {
@@ -263,7 +268,7 @@ impl Gateway {
             Ok(Err(crate::Unreachable(why))) => why,
             Err(_) => format!("no answer within {:?}", self.config.upstream_timeout),
         };
-        tracing::warn!(function = message.function, "callback to {url} failed: {failure}");
+        tracing::warn!(function = message.function, %url, "callback failed: {failure}");
         self.tally.callback_failures.inc();
     }
 }

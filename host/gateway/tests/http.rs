@@ -1,4 +1,4 @@
-//! The gateway's routes, over real connections.
+//! Tests of the gateway's routes over real connections.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
@@ -14,7 +14,7 @@ use http::{Method, Request, Response};
 use reqwest::redirect::Policy;
 use url::Url;
 
-/// A function as an HTTP server: keeps the request with its headers, and answers through a recorder.
+/// A function behind an HTTP server, which passes requests with their headers to a recorder.
 async fn replica(recorder: &Arc<Recorder>) -> Url {
     let recorder = recorder.clone();
     let answer = move |request: axum::extract::Request| async move {
@@ -25,7 +25,7 @@ async fn replica(recorder: &Arc<Recorder>) -> Url {
     serve(axum::Router::new().fallback(answer)).await.parse().unwrap()
 }
 
-/// An address on which nobody listens: its listener was closed.
+/// An address with nothing listening: its listener was closed.
 async fn nobody() -> Url {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap()).parse().unwrap()
@@ -61,7 +61,7 @@ impl Set {
 }
 
 #[tokio::test]
-async fn a_sync_call_reaches_the_function_as_openfaas_passes_it_on() {
+async fn a_synchronous_call_reaches_the_function_like_one_of_openfaas() {
     let set = Set::new(Config::new(Profile::Ce)).await;
     let request = set.request("PUT", "/function/f.openfaas-fn/a%2Fb%20c?d=%20e");
     let request = request.header("authorization", "me").header("te", "trailers").header("x-own", "1").body("hi");
@@ -86,7 +86,7 @@ async fn a_sync_call_reaches_the_function_as_openfaas_passes_it_on() {
 }
 
 #[tokio::test]
-async fn the_functions_own_answer_comes_back_whatever_its_status() {
+async fn the_functions_own_response_is_returned_whatever_its_status() {
     let set = Set::new(Config::new(Profile::Ce)).await;
     let answer = Response::builder().status(418).header("x-own", "1").header("content-type", "text/html");
     set.function.answer(Ok(answer.body(Bytes::from_static(b"\xff\x00")).unwrap()));
@@ -124,7 +124,7 @@ async fn a_path_that_is_not_clean_is_redirected() {
 }
 
 #[tokio::test]
-async fn functions_that_cannot_answer_are_answered_for() {
+async fn the_gateway_responds_for_functions_that_cannot() {
     let config = Config { upstream_timeout: Duration::from_millis(50), ..Config::new(Profile::Ce) };
     let set = Set::new(config).await;
     set.gateway.set("down", Arc::new(Upstream::new([nobody().await])));
@@ -139,7 +139,7 @@ async fn functions_that_cannot_answer_are_answered_for() {
 }
 
 #[tokio::test]
-async fn replicas_take_turns_and_one_that_is_down_is_passed_over() {
+async fn replicas_take_turns_and_one_that_is_down_is_skipped() {
     let gateway = Gateway::new(Config::new(Profile::Ce));
     let (one, two) = (Recorder::new(), Recorder::new());
     let replicas = [replica(&one).await, nobody().await, replica(&two).await];
@@ -155,7 +155,7 @@ async fn replicas_take_turns_and_one_that_is_down_is_passed_over() {
 }
 
 #[tokio::test]
-async fn an_async_call_is_accepted_and_made() {
+async fn an_asynchronous_call_is_accepted_and_made() {
     let set = Set::new(Config::new(Profile::Ce)).await;
     let request = set.request("POST", "/async-function/f/flow/x/forward?a=1").body("hi");
     let response = request.send().await.unwrap();
@@ -185,7 +185,7 @@ async fn an_outcome_is_posted_over_http() {
 }
 
 #[tokio::test]
-async fn async_calls_that_cannot_be_queued_are_refused() {
+async fn asynchronous_calls_that_cannot_be_queued_are_rejected() {
     let set = Set::new(Config::new(Profile::Ce)).await;
     let large = set.request("POST", "/async-function/f").body(vec![0; 256_001]).send().await.unwrap();
     let text = "Error queuing request: request body too large for OpenFaaS CE (256001 bytes), maximum: 256000 bytes";
@@ -195,7 +195,7 @@ async fn async_calls_that_cannot_be_queued_are_refused() {
 }
 
 #[tokio::test]
-async fn functions_health_and_figures_can_be_read() {
+async fn functions_health_and_metrics_can_be_read() {
     let set = Set::new(Config::new(Profile::Ce)).await;
     set.answer("POST", "/function/f").await;
     assert_eq!(set.answer("GET", "/healthz").await, (200, "OK".into()));
@@ -214,7 +214,7 @@ async fn functions_health_and_figures_can_be_read() {
     }
 }
 
-/// A function that does not look at what it is asked.
+/// A function that ignores its request.
 struct Deaf;
 
 #[async_trait]
@@ -225,7 +225,7 @@ impl Function for Deaf {
 }
 
 #[tokio::test]
-async fn a_sync_body_has_no_limit() {
+async fn the_body_of_a_synchronous_call_has_no_limit() {
     let set = Set::new(Config::new(Profile::Ce)).await;
     set.gateway.set("deaf", Arc::new(Deaf));
     let response = set.request("POST", "/function/deaf").body(vec![0; 8 << 20]).send().await.unwrap();

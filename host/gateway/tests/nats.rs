@@ -1,4 +1,4 @@
-//! The queue in a real NATS server, which is killed and started again, as is the gateway.
+//! Tests of the queue in a real NATS server. Some kill and restart the server or the gateway.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
@@ -30,16 +30,16 @@ fn gateway(config: Config, function: &Arc<Recorder>) -> Arc<Gateway> {
 }
 
 async fn idle(gateway: &Gateway) {
-    timeout(LIMIT, gateway.idle()).await.expect("the queue is not empty in time");
+    timeout(LIMIT, gateway.idle()).await.expect("the queue becomes empty in time");
 }
 
-/// The bodies of the calls that were made to their end.
+/// The bodies of the calls that were completed.
 fn done(function: &Recorder) -> BTreeSet<String> {
     function.done.lock().unwrap().clone()
 }
 
 #[tokio::test]
-async fn calls_go_through_the_server_with_all_they_have() {
+async fn calls_keep_all_their_parts_in_the_server() {
     let server = NatsServer::start();
     let (function, callbacks) = (Recorder::new(), Recorder::new());
     let gateway = gateway(Config { callbacks: callbacks.clone(), ..config(&server, Profile::Ce) }, &function);
@@ -71,7 +71,7 @@ async fn ce_is_serial_and_tries_once() {
 }
 
 #[tokio::test]
-async fn pro_tries_again_until_the_attempts_are_used_up() {
+async fn pro_retries_up_to_the_limit() {
     let server = NatsServer::start();
     let function = Recorder::answering(&[500; 20]);
     let mut config = config(&server, Profile::Pro);
@@ -98,7 +98,7 @@ async fn a_call_beyond_the_ack_wait_is_delivered_again() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_for_the_server_is_refused() {
+async fn a_message_that_is_too_large_for_the_server_is_rejected() {
     let server = NatsServer::start();
     let gateway = Gateway::new(Config { body_limit: usize::MAX, ..config(&server, Profile::Pro) });
     gateway.enqueue("f", "", HeaderMap::new(), vec![0; 780_000].into()).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_message_that_is_too_large_for_the_server_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_refuses_calls_and_the_start() {
+async fn without_a_server_calls_and_the_start_fail() {
     let mut server = NatsServer::start();
     let gateway = Gateway::new(config(&server, Profile::Pro));
     server.kill();
@@ -134,7 +134,7 @@ async fn messages_are_picked_out_of_order_from_the_server_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_accepted_is_lost_when_the_server_is_killed() {
+async fn no_accepted_call_is_lost_when_the_server_is_killed() {
     let mut server = NatsServer::start();
     let function = Recorder::taking(Duration::from_millis(5));
     let gateway = gateway(config(&server, Profile::Pro), &function);
@@ -149,7 +149,7 @@ async fn nothing_accepted_is_lost_when_the_server_is_killed() {
             })
         });
         let calls: Vec<_> = calls.collect();
-        // In the midst of deliveries, and perhaps of confirmations.
+        // Some deliveries, and perhaps confirmations, are in flight at this moment.
         let some = async {
             while done(&function).len() < round * 100 + 20 {
                 tokio::task::yield_now().await
@@ -168,7 +168,7 @@ async fn nothing_accepted_is_lost_when_the_server_is_killed() {
 }
 
 #[tokio::test]
-async fn nothing_accepted_is_lost_when_the_gateway_goes_away() {
+async fn no_accepted_call_is_lost_when_the_gateway_ends() {
     let server = NatsServer::start();
     let function = Recorder::taking(Duration::from_millis(100));
     let config = Config { ack_wait: Duration::from_millis(500), ..config(&server, Profile::Pro) };
@@ -193,7 +193,7 @@ async fn nothing_accepted_is_lost_when_the_gateway_goes_away() {
 }
 
 #[tokio::test]
-async fn the_program_serves_and_loses_nothing_when_killed() {
+async fn the_program_loses_no_call_when_it_is_killed() {
     let server = NatsServer::start();
     let function = Recorder::taking(Duration::from_millis(50));
     let local = gateway(Config::new(Profile::Ce), &function);

@@ -1,4 +1,4 @@
-//! The queue-worker of each profile, in virtual time.
+//! Tests of the queue-worker in each profile, in virtual time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
@@ -37,7 +37,7 @@ async fn ce_makes_one_call_at_a_time_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ce_is_done_with_a_call_after_one_try_whatever_came_of_it() {
+async fn ce_makes_each_call_once_whatever_the_outcome() {
     let function = Recorder::answering(&[500, 429]);
     function.answer(Err(Unreachable("it is down".into())));
     let counters = run(Config::new(Profile::Ce), &function, 3).await;
@@ -46,7 +46,7 @@ async fn ce_is_done_with_a_call_after_one_try_whatever_came_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_of_an_unknown_function_is_taken_and_lost() {
+async fn a_call_of_an_unknown_function_is_accepted_and_lost() {
     for profile in [Profile::Ce, Profile::Pro] {
         let gateway = Gateway::new(Config { retry: None, ..Config::new(profile) });
         gateway.start();
@@ -65,7 +65,7 @@ async fn pro_makes_ten_calls_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pro_tries_again_with_doubled_waits_up_to_the_longest() {
+async fn pro_retries_with_doubling_delays_up_to_the_longest() {
     let function = Recorder::answering(&[500, 502, 503, 504, 408, 429]);
     let counters = run(Config::new(Profile::Pro), &function, 1).await;
     assert_eq!(function.times(), [0, 10, 30, 70, 150, 270, 390]);
@@ -73,14 +73,14 @@ async fn pro_tries_again_with_doubled_waits_up_to_the_longest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pro_gives_a_call_up_after_ten_retries() {
+async fn pro_gives_up_a_call_after_ten_retries() {
     let function = Recorder::answering(&[500; 20]);
     let counters = run(Config::new(Profile::Pro), &function, 1).await;
     assert_eq!(counters, Counters { accepted: 1, delivered: 11, retried: 10, failed: 1, ..Default::default() });
 }
 
 #[tokio::test(start_paused = true)]
-async fn pro_tries_a_function_that_is_not_reached_again_but_not_a_refusal() {
+async fn pro_retries_an_unreachable_function_but_not_a_client_error() {
     let function = Recorder::answering(&[400]);
     function.answer(Err(Unreachable("it is down".into())));
     let counters = run(Config::new(Profile::Pro), &function, 1).await;
@@ -89,7 +89,7 @@ async fn pro_tries_a_function_that_is_not_reached_again_but_not_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_waits_for_its_retry_holds_nothing_up() {
+async fn a_message_that_waits_for_its_retry_blocks_no_other() {
     let function = Recorder::answering(&[500]);
     run(Config { inflight: 1, ..Config::new(Profile::Pro) }, &function, 3).await;
     assert_eq!(function.bodies(), ["0", "1", "2", "0"]);
@@ -107,7 +107,7 @@ async fn a_call_beyond_the_ack_wait_is_delivered_again_beside_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_takes_too_long_is_answered_for() {
+async fn a_function_that_takes_too_long_counts_as_failed() {
     let function = Recorder::taking(Duration::from_secs(61));
     let config = Config { ack_wait: Duration::from_secs(300), ..Config::new(Profile::Ce) };
     let counters = run(config, &function, 1).await;
@@ -146,7 +146,7 @@ async fn the_outcome_is_posted_to_the_callback_url_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callback_that_fails_is_not_tried_again() {
+async fn a_failed_callback_is_not_retried() {
     let callbacks = Recorder::answering(&[503]);
     callbacks.answer(Err(Unreachable("it is down".into())));
     let gateway = gateway(Config { callbacks: callbacks.clone(), ..Config::new(Profile::Pro) }, &Recorder::new());
@@ -162,7 +162,7 @@ async fn a_callback_that_fails_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_path_is_not_escaped_again_and_one_that_is_no_url_is_lost() {
+async fn a_path_is_not_escaped_again_and_a_malformed_one_is_lost() {
     let function = Recorder::new();
     let gateway = gateway(Config::new(Profile::Ce), &function);
     gateway.start();
@@ -176,7 +176,7 @@ async fn a_path_is_not_escaped_again_and_one_that_is_no_url_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_from_the_queue_looks_as_the_workers_does() {
+async fn a_queued_call_looks_like_one_of_the_queue_worker() {
     let function = Recorder::new();
     let gateway = gateway(Config::new(Profile::Ce), &function);
     gateway.start();
@@ -196,11 +196,11 @@ async fn a_call_from_the_queue_looks_as_the_workers_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_queued_is_refused_with_a_reason() {
+async fn a_call_that_cannot_be_queued_is_rejected_with_a_reason() {
     let gateway = Gateway::new(Config::new(Profile::Ce));
     gateway.enqueue("f", "", HeaderMap::new(), vec![0; 256_000].into()).await.unwrap();
     let large = gateway.enqueue("f", "", HeaderMap::new(), vec![0; 256_001].into()).await;
-    assert_eq!(large, Err(Error::BodyTooLarge { function: "f".into(), size: 256_001, most: 256_000 }));
+    assert_eq!(large, Err(Error::BodyTooLarge { function: "f".into(), size: 256_001, limit: 256_000 }));
     let mut headers = HeaderMap::new();
     headers.insert("x-callback-url", HeaderValue::from_static("://nowhere"));
     let malformed = gateway.enqueue("f", "", headers, Bytes::new()).await.unwrap_err();
@@ -209,7 +209,7 @@ async fn what_cannot_be_queued_is_refused_with_a_reason() {
     assert_eq!((counters.accepted, counters.refused, counters.queued), (1, 2, 1));
 }
 
-/// What a run with these faults came to: the bodies with their times, and the figures.
+/// The result of a run with these faults: the bodies with their times, and the counters.
 async fn faulty(faults: Faults) -> (Vec<(u64, String)>, Counters) {
     let function = Recorder::taking(Duration::from_millis(700));
     let config = Config { faults, ack_wait: Duration::from_secs(20), ..Config::new(Profile::Pro) };
@@ -222,11 +222,11 @@ fn all_faults(seed: u64) -> Faults {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_repeat_themselves_with_their_seed() {
+async fn faults_are_reproducible_by_their_seed() {
     let (first, counters) = faulty(all_faults(7)).await;
     assert_eq!(faulty(all_faults(7)).await, (first.clone(), counters));
     assert_ne!(faulty(all_faults(8)).await.0, first);
-    // About a tenth each; delayed messages are delivered again and may meet another fault then.
+    // About a tenth each. A delayed message is delivered again and may have another fault then.
     for struck in [counters.dropped, counters.duplicated, counters.delayed, counters.expired] {
         assert!((15..60).contains(&struck), "{counters:?}");
     }
@@ -256,7 +256,7 @@ async fn reordering_stays_within_its_window_at_each_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_lets_calls_in_flight_end_and_tells_what_stayed() {
+async fn a_stop_waits_for_calls_in_flight_and_returns_what_is_left() {
     let function = Recorder::taking(Duration::from_secs(5));
     let gateway = gateway(Config::new(Profile::Ce), &function);
     gateway.start();
@@ -274,7 +274,7 @@ async fn a_stop_lets_calls_in_flight_end_and_tells_what_stayed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_aborted_worker_leaves_what_it_had_in_flight_to_the_next() {
+async fn deliveries_of_an_aborted_worker_are_repeated_by_the_next() {
     let function = Recorder::taking(Duration::from_secs(5));
     let gateway = gateway(Config::new(Profile::Pro), &function);
     gateway.start();
@@ -288,7 +288,7 @@ async fn an_aborted_worker_leaves_what_it_had_in_flight_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sync_call_needs_no_connection() {
+async fn a_synchronous_call_needs_no_connection() {
     let function = Recorder::new();
     let gateway = gateway(Config::new(Profile::Ce), &function);
     let request = || Request::put("/x?y=1").body(Bytes::from("hi")).unwrap();

@@ -1,6 +1,6 @@
-//! What a flow's code costs: to load, a fresh instance, a call into a live one.
+//! Benchmarks of a flow's code: loading it, creating an instance, and calling a live one.
 //!
-//! Needs the modules of the examples: `cargo xtask modules` builds them and `FAAS_FLOW_MODULES` says where they are.
+//! They need the modules of the examples, which `cargo xtask modules` builds in the folder `FAAS_FLOW_MODULES`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -23,13 +23,13 @@ fn module() -> Module {
     Guests::new(Limits::default(), None).unwrap().load(&example("greet").unwrap()).unwrap()
 }
 
-/// What a second start, or a second replica on the same disk, does with a module.
+/// Loading compiled code, as in a second start, or in a second replica on the same disk.
 fn loading(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let guests = Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap();
     let mut group = criterion.benchmark_group("load compiled code");
-    // In Rust, JavaScript and Python.
+    // Written in Rust, JavaScript and Python.
     for name in ["greet", "greet-js", "greet-python"] {
         let Some(bytes) = example(name) else { continue };
         let digest = Digest::of(&bytes);

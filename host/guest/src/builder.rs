@@ -1,7 +1,8 @@
-//! The host's side of `builder`: what `define` calls is noted in an arena, and read out as a tree.
+//! The host's side of the WIT interface `builder`: the calls of `define` are recorded in an arena, which becomes a
+//! [`Definition`].
 //!
-//! The handles that a flow holds are indices into the arena. A flow can neither forge nor keep them: wasmtime checks
-//! them, and every instance has its own arena.
+//! The handles that a flow holds are indices into the arena. A flow cannot forge them, since wasmtime checks them, and
+//! cannot use them in another instance, since each has an arena of its own.
 
 use crate::bindings::faas_flow::flow::builder::{self, Workflow};
 use crate::error::GuestError;
@@ -11,14 +12,14 @@ use faas_flow_core::definition::{self as plain, Operation};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-/// Dags within dags. The validator's limit is the same; here it stops a flow that would go on for ever.
+/// How deep dags may be nested. The validator has the same limit; this one stops a flow that would nest dags forever.
 const DEPTH: usize = 32;
-/// All calls of `builder` together.
+/// How many calls of `builder` one `define` may make.
 const CALLS: usize = 50_000;
-/// All text together.
+/// How many bytes of text those calls may pass altogether.
 const BYTES: usize = 16 << 20;
 
-/// The parts of a definition under construction. The outermost dag is the first.
+/// The parts of a definition under construction. The first dag is the outermost one.
 #[derive(Default)]
 pub(crate) struct Arena {
     calls_made: usize,
@@ -30,7 +31,7 @@ pub(crate) struct Arena {
     branches: Vec<Branches>,
 }
 
-/// Its `shape` is complete but for the nodes.
+/// A dag whose `shape` has everything but the nodes.
 #[derive(Default)]
 struct Dag {
     depth: usize,
@@ -65,14 +66,14 @@ struct Branches {
 }
 
 impl Arena {
-    /// Counts a call with so many bytes of text.
+    /// Counts a call that passes so many bytes of text.
     fn count(&mut self, bytes: usize) -> std::result::Result<(), GuestError> {
         self.calls_made += 1;
         self.bytes = self.bytes.saturating_add(bytes);
-        match self.calls_made > CALLS || self.bytes > BYTES {
-            true => Err(GuestError::DefinitionTooLarge { calls: CALLS, bytes: BYTES }),
-            false => Ok(()),
+        if self.calls_made > CALLS || self.bytes > BYTES {
+            return Err(GuestError::DefinitionTooLarge { calls: CALLS, bytes: BYTES });
         }
+        Ok(())
     }
 
     fn add_dag(&mut self, depth: usize) -> std::result::Result<usize, GuestError> {
@@ -94,7 +95,7 @@ impl Arena {
         self.calls.len() - 1
     }
 
-    /// The definition; the arena is empty afterwards.
+    /// Takes the definition and leaves the arena empty.
     pub(crate) fn take(&mut self) -> Definition {
         let mut definition = std::mem::take(&mut self.root);
         definition.dag = self.take_dag(0);
@@ -102,7 +103,7 @@ impl Arena {
         definition
     }
 
-    /// Its recursion is as deep as dags are nested, which `add_dag` bounds.
+    /// Recurses as deep as dags are nested, which `add_dag` limits.
     fn take_dag(&mut self, index: usize) -> plain::Dag {
         let Dag { mut shape, nodes, .. } = take(&mut self.dags, index);
         for (id, kind) in nodes {
@@ -143,9 +144,9 @@ fn take<T: Default>(parts: &mut [T], index: usize) -> T {
     parts.get_mut(index).map(std::mem::take).unwrap_or_default()
 }
 
-/// The part that a handle stands for.
+/// The part that a handle refers to.
 fn part<'a, T, H: 'static>(parts: &'a mut [T], handle: &Resource<H>) -> Result<&'a mut T> {
-    parts.get_mut(handle.rep() as usize).ok_or_else(|| wasmtime::Error::msg("a handle of another instance"))
+    parts.get_mut(handle.rep() as usize).ok_or_else(|| wasmtime::Error::msg("the handle belongs to another instance"))
 }
 
 fn handle<H: 'static>(index: usize) -> Resource<H> {

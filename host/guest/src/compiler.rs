@@ -1,148 +1,95 @@
-//! Compiling in a process of its own: it can be broken off, and what it takes of the machine comes back when it ends.
+//! Compiling in a separate process, which can be cancelled and whose memory is returned to the system when it ends.
 //!
-//! The compiler gets a module on stdin and writes machine code to stdout. It is the first to go when memory runs out: a
-//! module that is hard to compile harms nobody but whoever waits for it.
-//!
-//! It takes what processor time nobody else wants, so that no request waits for it. Where there is too little of that, it
-//! is begun again with a small share of its own.
+//! The compiler reads a component from stdin and writes machine code to stdout. It runs at the lowest priority on half of
+//! the processors, and is the first process to be ended when memory runs out: a component that is hard to compile does not
+//! slow down requests (see [`share`]).
 
 mod share;
 
 use crate::engine::compiling_engine;
-use crate::{GuestError, Limits};
-use share::{give_way, processor_time, wants_what_is_left};
+use crate::error::GuestError;
+use crate::limits::Limits;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, SendError};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long it may take what is left over, until that is found to be too little: less than a core's [`LEAST`]th part.
-const TRIAL: Duration = Duration::from_secs(1);
-const LEAST: u32 = 8;
-
-/// A program that calls [`compile`] when it is started like this.
+/// A program that calls [`compile`] when it is started with these arguments.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    /// The program.
+    /// The path of the program.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// How long a compilation may take.
+    /// How long one compilation may take; a longer one is cancelled.
     pub at_most: Duration,
 }
 
 impl Compiler {
-    /// The machine code of a component.
+    /// Compiles a component to machine code. Blocks until the compiler ends, or until `at_most` has passed.
     pub(crate) fn run(&self, component: &[u8]) -> Result<Vec<u8>, GuestError> {
-        let until = Instant::now() + self.at_most;
-        match self.attempt(component, Share::Leftover, until)? {
-            Some(code) => Ok(code),
-            None => self.attempt(component, Share::Small, until)?.ok_or(self.timed_out()),
-        }
-    }
-
-    fn timed_out(&self) -> GuestError {
-        GuestError::CompileTimedOut { at_most: self.at_most }
-    }
-
-    /// None if what is left over is too little.
-    fn attempt(&self, component: &[u8], share: Share, until: Instant) -> Result<Option<Vec<u8>>, GuestError> {
-        let cannot = |reason: io::Error| GuestError::Engine {
-            reason: format!("cannot start {} to compile the module: {reason}", self.program.display()),
-        };
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let began = Instant::now();
-        let Some(mut child) = start(command, share).map_err(cannot)? else { return Ok(None) };
-        let process = child.id();
+        let mut child = self.start().map_err(|error| GuestError::Engine {
+            reason: format!("cannot start {} to compile the module: {error}", self.program.display()),
+        })?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (sender, code) = mpsc::channel();
+        let (sender, output) = mpsc::channel();
         thread::scope(|scope| {
-            // A compiler that ends early reads no further: its exit status says why.
+            // A compiler that fails may stop reading before the end; its exit status tells.
             scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(component)));
-            scope.spawn(move || sender.send((read(stdout), read(stderr))));
-            let mut starves = false;
-            let answer = loop {
-                let left = until.saturating_duration_since(Instant::now());
-                match code.recv_timeout(left.min(TRIAL)) {
-                    Err(RecvTimeoutError::Timeout) if left > TRIAL => {
-                        let least = began.elapsed() / LEAST;
-                        starves = share == Share::Leftover && processor_time(process).is_some_and(|had| had < least);
-                        if starves {
-                            break Err(RecvTimeoutError::Timeout);
-                        }
-                    }
-                    answer => break answer,
-                }
+            scope.spawn(move || sender.send((read_all(stdout), read_all(stderr))));
+            let Ok((code, errors)) = output.recv_timeout(self.at_most) else {
+                cancel(&mut child);
+                return Err(GuestError::CompileTimedOut { at_most: self.at_most });
             };
-            let ended = end(&mut child, answer.is_err());
-            match (answer, ended) {
-                (Err(_), _) if starves => Ok(None),
-                (Err(_), _) => Err(self.timed_out()),
-                (Ok((code, _)), Ok(true)) => Ok(Some(code)),
-                (Ok((_, said)), _) => {
-                    let said = String::from_utf8_lossy(&said).trim().to_owned();
-                    let reason = if said.is_empty() { "the compiler crashed".to_owned() } else { said };
+            match child.wait() {
+                Ok(status) if status.success() => Ok(code),
+                _ => {
+                    let errors = String::from_utf8_lossy(&errors).trim().to_owned();
+                    let reason = if errors.is_empty() { "the compiler crashed".to_owned() } else { errors };
                     Err(GuestError::CompileFailed { reason })
                 }
             }
         })
     }
-}
 
-/// What a compiler gets of the processors.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Share {
-    /// What nobody else wants.
-    Leftover,
-    /// Little, but some.
-    Small,
-}
-
-/// Starts a process. One that is to have what is left over is started by a thread that has no more than that itself: told later, it
-/// would take its first milliseconds from requests. None if that thread did not get so far.
-fn start(mut command: Command, share: Share) -> io::Result<Option<Child>> {
-    if share == Share::Small {
-        return command.spawn().map(Some);
+    fn start(&self) -> io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear();
+        // Cranelift compiles functions in parallel on rayon's global pool, which reads this.
+        command.env("RAYON_NUM_THREADS", share::threads().to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }
-    // Nothing waits in it: a process is taken over, or ended here.
-    let (sender, started) = mpsc::sync_channel(0);
-    let run = move || {
-        wants_what_is_left();
-        if let Err(SendError(Ok(mut late))) = sender.send(command.spawn()) {
-            let _ = end(&mut late, true);
-        }
-    };
-    thread::Builder::new().name("starts-compiler".into()).spawn(run)?;
-    started.recv_timeout(TRIAL).map_or(Ok(None), |child| child.map(Some))
 }
 
-/// Waits for the end, which is near; whether it was a good one.
-fn end(child: &mut Child, break_off: bool) -> io::Result<bool> {
-    if break_off {
-        child.kill()?;
-    }
-    child.wait().map(|status| status.success())
+/// Ends a compiler that has taken too long, and removes it from the process table.
+fn cancel(child: &mut Child) {
+    // Both fail only if it has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
-fn read(from: Option<impl Read>) -> Vec<u8> {
+fn read_all(from: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // What is cut off is no code: the exit status, or the engine, finds out.
-    let _ = from.map(|mut from| from.read_to_end(&mut bytes));
+    if let Some(mut from) = from {
+        // Truncated output is noticed by the exit status, or by the engine that loads the code.
+        let _ = from.read_to_end(&mut bytes);
+    }
     bytes
 }
 
-/// What the program of a [`Compiler`] does: compiles the component on stdin to stdout.
+/// What the program of a [`Compiler`] does: compiles the component on stdin and writes the machine code to stdout.
+///
+/// Call it early: it lowers the priority of this thread and of the threads that are started afterwards, and limits the
+/// memory of the process for good.
 pub fn compile() -> Result<(), GuestError> {
-    give_way();
+    share::limit_this_process();
     let failed = |reason: String| GuestError::CompileFailed { reason };
     let mut component = Vec::new();
     io::stdin().read_to_end(&mut component).map_err(|error| failed(error.to_string()))?;
     let engine = compiling_engine(&Limits::default())?;
-    let code = engine.precompile_component(&component).map_err(|reason| failed(format!("{reason:#}")))?;
+    let code = engine.precompile_component(&component).map_err(|error| failed(format!("{error:#}")))?;
     io::stdout().write_all(&code).map_err(|error| failed(error.to_string()))
 }
 
@@ -150,40 +97,36 @@ pub fn compile() -> Result<(), GuestError> {
 mod tests {
     use super::*;
 
-    /// A shell script that is no compiler.
-    fn pretends(script: &str, at_most: Duration) -> Compiler {
+    /// A shell script in the place of a compiler.
+    fn script(script: &str, at_most: Duration) -> Compiler {
         Compiler { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], at_most }
     }
 
-    #[test]
-    fn a_compiler_that_gets_no_processor_time_is_begun_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().join("begun").display().to_string();
-        let script = format!("[ -e {mark} ] && exec /bin/cat; : > {mark}; exec /bin/sleep 600");
-        let code = pretends(&script, Duration::from_secs(60)).run(b"module").unwrap();
-        assert_eq!(code, b"module");
-    }
+    const MINUTE: Duration = Duration::from_secs(60);
 
-    #[cfg(target_os = "linux")]
     #[test]
-    fn it_has_what_is_left_over_from_its_first_instruction_on() {
-        let start = || {
-            let mut command = Command::new("/bin/cat");
-            command.arg("/proc/self/stat").stdout(Stdio::piped());
-            start(command, Share::Leftover).unwrap()
-        };
-        // Other tests may leave nothing over for a while.
-        let mut child = (0..60).find_map(|_| start()).expect("a process is started within a minute");
-        let stat = String::from_utf8(read(child.stdout.take())).unwrap();
-        assert!(end(&mut child, false).unwrap());
-        // Behind the name, in parentheses, the policy is the 39th.
-        let policy = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(38));
-        assert_eq!(policy, Some(libc::SCHED_IDLE.to_string().as_str()), "{stat}");
+    fn a_compiler_is_told_how_many_threads_to_use_and_nothing_else_of_the_environment() {
+        let threads = script("echo $RAYON_NUM_THREADS $HOME", MINUTE).run(b"").unwrap();
+        assert_eq!(String::from_utf8(threads).unwrap().trim(), share::threads().to_string());
     }
 
     #[test]
-    fn one_that_takes_too_long_is_broken_off() {
-        let error = pretends("exec /bin/sleep 600", Duration::from_millis(50)).run(b"module").unwrap_err();
-        assert!(matches!(error, GuestError::CompileTimedOut { .. }), "{error}");
+    fn what_a_compiler_writes_is_the_code() {
+        assert_eq!(script("exec /bin/cat", MINUTE).run(b"module").unwrap(), b"module");
+    }
+
+    #[test]
+    fn what_a_failing_compiler_says_is_the_reason() {
+        for (script_text, reason) in [("echo no memory >&2; exit 1", "no memory"), ("exit 1", "the compiler crashed")] {
+            let error = script(script_text, MINUTE).run(b"module").unwrap_err();
+            assert_eq!(error, GuestError::CompileFailed { reason: reason.to_owned() });
+        }
+    }
+
+    #[test]
+    fn a_compilation_that_takes_too_long_is_cancelled() {
+        let at_most = Duration::from_millis(50);
+        let error = script("exec /bin/sleep 600", at_most).run(b"module").unwrap_err();
+        assert_eq!(error, GuestError::CompileTimedOut { at_most });
     }
 }

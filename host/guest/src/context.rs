@@ -1,65 +1,65 @@
-//! What a flow's code may ask the host, and the values that its handlers take.
+//! What a flow's code may ask the host, and the values that its handlers take and return.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::Status;
 
-/// How much a log line matters.
+/// The severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Every step, for the author only.
+    /// Every step; only of interest to the author.
     Trace,
-    /// What helps to find a fault.
+    /// Helps to find a fault.
     Debug,
-    /// What an operator wants to know.
+    /// Of interest to an operator.
     Info,
-    /// What may become a problem.
+    /// May become a problem.
     Warn,
-    /// What is one.
+    /// Is a problem.
     Error,
 }
 
-/// How a run ended, as a `finally` handler hears it.
+/// How a run ended, as passed to a `finally` handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It produced its result.
+    /// The run succeeded.
     Success,
-    /// It did not.
+    /// The run failed or was stopped.
     Failure,
 }
 
 /// An HTTP request before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// Upper case.
+    /// The method in upper case.
     pub method: String,
-    /// Absolute, with its query.
+    /// The absolute URL with its query.
     pub url: String,
-    /// In order; a name may occur more than once.
+    /// The headers in order; a name may occur more than once.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,
 }
 
-/// An HTTP response as it arrived.
+/// An HTTP response as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// 100 to 599.
+    /// The status code, 100 to 599.
     pub status: u16,
-    /// In order of arrival; names in lower case.
+    /// The headers in order of arrival, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,
 }
 
-/// What is known about one call of the flow's code.
+/// What a flow's code can learn about the current call.
 #[derive(Debug, Clone)]
 pub struct CallContext {
-    /// Where the node stands in the run; empty outside of nodes.
+    /// The path of the node in the run; empty outside of nodes.
     pub node: String,
     /// The state of the run when the call began.
     pub state: Status,
-    /// The node's inputs by predecessor in declared order, before any aggregator.
+    /// The node's inputs by predecessor, in declared order, before an aggregator merges them.
     pub inputs: Vec<(String, Bytes)>,
 }
 
@@ -69,24 +69,25 @@ impl Default for CallContext {
     }
 }
 
-/// What is known about a run while its flow's code runs.
+/// What a flow's code can learn about its run.
 #[async_trait]
 pub trait RunContext: Send + Sync {
     /// The id of the run.
     fn request_id(&self) -> &str;
     /// The name under which the flow is deployed.
     fn flow_name(&self) -> &str;
-    /// The values of a query parameter of the request that began the run, decoded, in order.
+    /// The values of a query parameter of the request that started the run, decoded, in order.
     fn query(&self, name: &str) -> Vec<String>;
-    /// The values of a header of that request, in order; names are compared without regard to case.
+    /// The values of a header of that request, in order. Names are compared case-insensitively.
     fn header(&self, name: &str) -> Vec<String>;
-    /// A value that a committed node of this run has set. The node's own changes are not asked for here.
+    /// The value of a key as committed by earlier nodes of this run. Changes of the current node are kept by the instance.
+    /// An error reaches the flow's code as text.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String>;
     /// Writes a line to the host's log.
     fn log(&self, node: &str, level: Level, message: &str);
 }
 
-/// The context of a `define` that belongs to no run: it knows the flow's name only.
+/// The context of a `define` outside of a run: it only knows the flow's name.
 #[derive(Debug, Clone)]
 pub struct NoContext {
     flow: String,

@@ -1,4 +1,4 @@
-//! The one wasmtime configuration, and the thread that moves its clock.
+//! The one wasmtime configuration, and the thread that advances its epoch.
 
 use crate::{GuestError, Limits};
 use std::sync::Arc;
@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// A component is many core instances: those of Python have about twenty.
+/// The most core instances in one component. Components written in Python have about twenty.
 const CORE_INSTANCES: u32 = 64;
-/// Modules that are linked into one component share their memory; adapters bring their own.
+/// The most memories in one component. The modules linked into it share one; adapters have their own.
 const MEMORIES: u32 = 4;
-/// Shared like memories; `wit-component` adds one for its shims.
+/// The most tables in one component. The modules linked into it share one; `wit-component` adds one for its shims.
 const TABLES: u32 = 8;
 
-/// Everything that decides what code is compiled and how it runs. Invariants:
+/// Every setting that decides which code is generated and how it runs. Invariants:
 ///
-/// - Guests are deterministic: NaNs are canonical, relaxed SIMD gives one answer, there are no threads.
-/// - A guest cannot hold a thread: epochs are on and every call is async.
-/// - A guest's stack fits into the fiber that it runs on, with room for the host's own frames.
-/// - What changes the generated code is part of `Engine::precompile_compatibility_hash`, so cached code is never run
-///   under another configuration. Pooled or not is no such change: memories are laid out alike in both.
-fn config(limits: &Limits, pooled: bool) -> Config {
+/// - Guests are deterministic: NaNs are canonical, relaxed SIMD has one result, and there are no threads.
+/// - A guest cannot block a thread: epoch interruption is on and every call is async.
+/// - A guest's stack fits into the fiber it runs on, with room for the host's own frames.
+/// - Every setting that changes the generated code is part of `Engine::precompile_compatibility_hash`, so cached code never
+///   runs under another configuration. The allocation strategy is not one of them: memories have the same layout in both.
+fn config(limits: &Limits, allocation: Allocation) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -30,16 +30,25 @@ fn config(limits: &Limits, pooled: bool) -> Config {
         .max_wasm_stack(limits.stack_bytes)
         .async_stack_size(limits.stack_bytes + (1 << 20))
         .memory_init_cow(true)
-        // An image up to this size is mapped rather than copied, however sparse it is.
+        // A memory image of up to this size is mapped instead of copied, even if most of it is zeros.
         .memory_guaranteed_dense_image_size(64 << 20)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
-    if pooled {
+    if allocation == Allocation::Pooled {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
     }
     config
 }
 
-/// Slots for `limits.instances` components. It reserves address space, not memory.
+/// Where instances get their memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Allocation {
+    /// From slots that are reserved when the engine starts.
+    Pooled,
+    /// From the system, when an instance is created.
+    OnDemand,
+}
+
+/// Slots for `limits.instances` components. A pool reserves address space, not memory.
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let count = limits.instances;
     let mut pool = PoolingAllocationConfig::new();
@@ -57,8 +66,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_core_instance_size(4 << 20)
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements)
-        // What small guests touch stays mapped and is cleaned by hand: no `madvise`, no page faults, at the next use.
-        // The kernel says which pages were touched, where it can.
+        // Up to these sizes, memory stays mapped and is zeroed by the host, which saves the next instance an `madvise` and
+        // page faults. A kernel that can do so says which pages were written.
         .pagemap_scan(Enabled::Auto)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(64 << 10)
@@ -67,20 +76,25 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-/// Tries to reserve the pool, and does without when the address space is not to be had.
+/// Creates an engine with a pool of instances, or without one if there is not enough address space.
 pub(crate) fn engine(limits: &Limits) -> Result<Engine, GuestError> {
-    Engine::new(&config(limits, true)).or_else(|reason| {
-        tracing::warn!(%reason, "no room for a pool of instances: each is allocated when it is needed, which is slower");
-        Engine::new(&config(limits, false)).map_err(|reason| GuestError::Engine { reason: reason.to_string() })
+    Engine::new(&config(limits, Allocation::Pooled)).or_else(|reason| {
+        tracing::warn!(%reason, "could not reserve a pool of instances; allocating each on demand, which is slower");
+        on_demand_engine(limits)
     })
 }
 
-/// An engine that compiles the same code as [`engine`]'s, and runs none.
+/// Creates an engine that compiles the same code as [`engine`]'s, but has no pool, since it runs nothing.
 pub(crate) fn compiling_engine(limits: &Limits) -> Result<Engine, GuestError> {
-    Engine::new(&config(limits, false)).map_err(|reason| GuestError::Engine { reason: reason.to_string() })
+    on_demand_engine(limits)
 }
 
-/// Moves the engine's epoch on until it is dropped.
+fn on_demand_engine(limits: &Limits) -> Result<Engine, GuestError> {
+    Engine::new(&config(limits, Allocation::OnDemand))
+        .map_err(|reason| GuestError::Engine { reason: reason.to_string() })
+}
+
+/// Advances the engine's epoch at every tick, until it is dropped.
 pub(crate) struct Ticker {
     stop: Arc<AtomicBool>,
     thread: std::thread::Thread,
@@ -88,7 +102,8 @@ pub(crate) struct Ticker {
 
 impl Ticker {
     pub(crate) fn start(engine: &Engine, tick: Duration) -> Result<Self, GuestError> {
-        let (engine, stop) = (engine.weak(), Arc::new(AtomicBool::new(false)));
+        let engine = engine.weak();
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let run = move || {
             while !stopped.load(Ordering::Relaxed) {

@@ -1,89 +1,138 @@
-//! Why a module cannot be used.
+//! The errors of this crate.
 
 use faas_flow_core::{Code, Failure};
 
-/// The versions of the contract that this host serves.
-pub(crate) const SERVED: &str = "0.1";
+/// The version of the WIT contract that this host supports, without the patch number.
+pub(crate) const SUPPORTED: &str = "0.1";
+
+/// What a file is if it is not a component.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Found {
+    /// A core module of WebAssembly without a WIT world.
+    #[error(
+        "this is a core wasm module that does not name its WIT world; the Rust SDK embeds the world by itself, for other languages run `wasm-tools component embed`"
+    )]
+    CoreModule,
+    /// A core module that names its WIT world, but does not fit it.
+    #[error("this is a core wasm module that cannot be wrapped in a component: {reason}")]
+    UnfitCoreModule {
+        /// What does not fit.
+        reason: String,
+    },
+    /// WebAssembly of an unknown version.
+    #[error("this is WebAssembly of a version that the host does not support")]
+    OtherVersion,
+    /// An empty file.
+    #[error("the file is empty")]
+    Nothing,
+    /// Text.
+    #[error("this is text that begins with `{}`", .start.escape_debug())]
+    Text {
+        /// The first characters.
+        start: String,
+    },
+    /// Other data.
+    #[error("this is data that begins with {start:02x?}")]
+    Data {
+        /// The first bytes.
+        start: Vec<u8>,
+    },
+}
 
 /// Why a module cannot be loaded, or cannot say what its flow looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuestError {
-    /// The bytes are something else.
+    /// The bytes are not a component.
     #[error("not a WebAssembly component: {found}")]
     NotAComponent {
-        /// What the bytes are instead, and what to do.
-        found: String,
+        /// What the bytes are instead.
+        found: Found,
     },
-    /// A component for another world.
+    /// A component of another WIT world.
     #[error(
         "the component is not a flow: it does not export {missing}; build it for the world `flow` of `faas-flow:flow@0.1.0`"
     )]
     WrongWorld {
-        /// The missing export, or what is wrong about it.
+        /// The missing export.
         missing: String,
     },
-    /// A flow for another version of the contract.
+    /// An export has another type than the contract's.
     #[error(
-        "the component was made for {found}, but this host serves faas-flow:flow@{SERVED}; rebuild it, or use another host"
+        "the component is not a flow: an export has the wrong type: {reason}; rebuild it with this host's `wit/flow.wit`"
+    )]
+    MistypedExport {
+        /// Wasmtime's message.
+        reason: String,
+    },
+    /// A flow that was built for another version of the WIT contract.
+    #[error(
+        "the component was built for {found}, but this host supports faas-flow:flow@{SUPPORTED}; rebuild it, or use another host"
     )]
     WrongVersion {
-        /// The name with the version that the component has.
+        /// The interface that the component names, with its version.
         found: String,
     },
-    /// The component wants what the host does not have.
-    #[error("the component imports {}, which the host does not offer; build it without (componentize-py: `--stub-wasi`)", .names.join(", "))]
+    /// The component imports interfaces that the host does not offer.
+    #[error("the component imports {}, which the host does not offer; build it without them (componentize-py: `--stub-wasi`)", .names.join(", "))]
     UnknownImport {
-        /// All of them.
+        /// All such imports, in the order of the component.
         names: Vec<String>,
+    },
+    /// An import has a name that the host offers, but another type.
+    #[error("an import of the component has the wrong type: {reason}; rebuild it with this host's `wit/flow.wit`")]
+    MistypedImport {
+        /// Wasmtime's message.
+        reason: String,
     },
     /// `define` returned an error.
     #[error("the flow could not describe itself: {reason}")]
     DefineFailed {
-        /// The flow's own words.
+        /// The error that `define` returned.
         reason: String,
     },
     /// The component is broken, or larger than the limits allow.
     #[error("the component could not be compiled: {reason}")]
     CompileFailed {
-        /// What the compiler says.
+        /// The compiler's message.
         reason: String,
     },
-    /// The component takes too long to compile.
-    #[error("compiling the component took longer than {} s, and was broken off: is it very large? build it with optimisation, or raise compile_timeout", .at_most.as_secs())]
+    /// Compiling the component took too long.
+    #[error("compiling the component took longer than {} s and was cancelled; if it is very large, build it with optimizations, or raise compile_timeout", .at_most.as_secs())]
     CompileTimedOut {
-        /// How long it may take.
+        /// The time limit.
         at_most: std::time::Duration,
     },
-    /// The file is too large.
-    #[error("the module has {size} bytes, more than the {limit} that are allowed: strip it, or keep data out of it")]
+    /// The module file is too large.
+    #[error("the module has {size} bytes, more than the {limit} allowed: strip it, or keep data out of it")]
     ModuleTooLarge {
-        /// Its size.
+        /// Its size in bytes.
         size: usize,
-        /// The largest allowed.
+        /// The largest size allowed, in bytes.
         limit: usize,
     },
-    /// The flow describes too much.
+    /// The flow's definition is too large.
     #[error("the definition is too large: `define` may make {calls} calls with {bytes} bytes of text; does it loop?")]
     DefinitionTooLarge {
-        /// The calls allowed.
+        /// How many calls are allowed.
         calls: usize,
-        /// The bytes of text allowed.
+        /// How many bytes of text are allowed.
         bytes: usize,
     },
-    /// Dags in dags in dags.
+    /// The definition nests dags too deeply.
     #[error("dags are nested more than {limit} deep; does a sub-dag contain itself?")]
     NestedTooDeep {
         /// The deepest nesting allowed.
         limit: usize,
     },
-    /// The flow's code crashed or broke a limit.
+    /// The flow's code crashed or exceeded a limit.
     #[error("{}", .0.message)]
     Call(Failure),
-    /// The host itself cannot run WebAssembly here.
-    #[error("cannot run WebAssembly here: {reason}")]
+    /// WebAssembly cannot run on this machine.
+    #[error("cannot run WebAssembly on this machine: {reason}")]
     Engine {
-        /// What wasmtime says.
+        /// The reason, mostly wasmtime's message.
         reason: String,
     },
 }
@@ -93,9 +142,9 @@ impl GuestError {
     pub fn code(&self) -> Code {
         match self {
             Self::NotAComponent { .. } => Code::NOT_A_COMPONENT,
-            Self::WrongWorld { .. } => Code::WRONG_WORLD,
+            Self::WrongWorld { .. } | Self::MistypedExport { .. } => Code::WRONG_WORLD,
             Self::WrongVersion { .. } => Code::WRONG_VERSION,
-            Self::UnknownImport { .. } => Code::UNKNOWN_IMPORT,
+            Self::UnknownImport { .. } | Self::MistypedImport { .. } => Code::UNKNOWN_IMPORT,
             Self::DefineFailed { .. } => Code::DEFINE_FAILED,
             Self::CompileFailed { .. } => Code::COMPILE_FAILED,
             Self::CompileTimedOut { .. } => Code::COMPILE_TIMED_OUT,

@@ -1,10 +1,10 @@
-//! The place where modules are loaded.
+//! Loads modules: checks their bytes, compiles them or finds their code in the cache, and links them.
 
 use crate::bindings::{Flow, FlowPre};
 use crate::cache::{Cache, compiled};
 use crate::compiler::Compiler;
 use crate::engine::{Ticker, engine};
-use crate::error::SERVED;
+use crate::error::{Found, SUPPORTED};
 use crate::module::{Loaded, Module};
 use crate::room::Room;
 use crate::state::State;
@@ -22,7 +22,7 @@ pub(crate) const PACKAGE: &str = "faas-flow:flow/";
 const IMPORTS: [&str; 3] = ["types", "builder", "context"];
 const EXPORTS: [&str; 2] = ["definition", "handlers"];
 
-/// Loads modules. Its engine lives on in them when it is dropped.
+/// Loads modules. Modules keep the engine alive when this is dropped.
 pub struct Guests {
     host: Arc<Host>,
     linker: Linker<State>,
@@ -30,7 +30,7 @@ pub struct Guests {
     compiler: Option<Compiler>,
 }
 
-/// What modules share.
+/// What all modules share.
 pub(crate) struct Host {
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
@@ -39,8 +39,8 @@ pub(crate) struct Host {
 }
 
 impl Guests {
-    /// Prepares for modules under these limits. Compiled code is kept in the folder `cache`, which is made when needed; one
-    /// that somebody else owns or may write to is not used.
+    /// Creates an engine with these limits. Compiled code is cached in the folder `cache`, which is created if it does not
+    /// exist. A folder that belongs to another user, or that other users may write to, is not used.
     pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, GuestError> {
         let engine = engine(&limits)?;
         let mut linker = Linker::new(&engine);
@@ -52,32 +52,33 @@ impl Guests {
         Ok(Self { host: Arc::new(Host { engine, limits, room, _ticker: ticker }), linker, cache, compiler: None })
     }
 
-    /// Compiles in a process of its own from here on, instead of in this one.
+    /// Compiles in a separate process instead of in this one.
     pub fn with_compiler(self, compiler: Compiler) -> Self {
         Self { compiler: Some(compiler), ..self }
     }
 
-    /// The limits that hold for every module.
+    /// The limits of every module.
     pub fn limits(&self) -> &Limits {
         &self.host.limits
     }
 
-    /// Whether there is room for all instances beforehand. Without, each gets its memory when it is made, which is slower.
+    /// Whether the memory of all instances is reserved in a pool. Without one, each instance is allocated when it is
+    /// created, which is slower.
     pub fn has_pool(&self) -> bool {
         self.host.engine.pooling_allocator_metrics().is_some()
     }
 
-    /// Checks a component and makes it ready to run, from cached code when there is some. It blocks for seconds when
-    /// there is none: async callers put it on a thread of its own. Code that was compiled is cached once somebody says so
-    /// ([`Module::keep_code`]), when all is known that may speak against the module.
+    /// Checks a component and makes it ready to run, from cached code if there is some. Otherwise it compiles the component,
+    /// which blocks for seconds: async callers use `spawn_blocking`. The caller then decides whether the new code is worth
+    /// caching ([`Module::keep_code`]), for example after it has validated the definition.
     ///
-    /// What a compiler makes for `wasm32-unknown-unknown` will do too, if it says which world it is for, as the Rust SDK
-    /// sees to: it is wrapped on the way. The digest is that of `bytes` in either case.
+    /// A core module, as compilers create it for `wasm32-unknown-unknown`, is accepted too if it names its world, as the
+    /// Rust SDK's do: it is wrapped in a component. The digest is that of `bytes` in either case.
     pub fn load(&self, bytes: &[u8]) -> Result<Module, GuestError> {
         self.load_as(bytes, &Digest::of(bytes))
     }
 
-    /// The same, with the digest of `bytes` that somebody has computed already.
+    /// Like [`load`](Self::load), for a caller that has computed the digest of `bytes` already.
     pub fn load_as(&self, bytes: &[u8], digest: &Digest) -> Result<Module, GuestError> {
         let limit = self.host.limits.module_bytes;
         if bytes.len() > limit {
@@ -92,14 +93,13 @@ impl Guests {
         let pre = self
             .linker
             .instantiate_pre(&component)
-            .map_err(|reason| GuestError::UnknownImport { names: vec![format!("other shapes ({reason:#})")] })?;
-        let pre = FlowPre::new(pre)
-            .map_err(|reason| GuestError::WrongWorld { missing: format!("what it must ({reason:#})") })?;
+            .map_err(|reason| GuestError::MistypedImport { reason: format!("{reason:#}") })?;
+        let pre = FlowPre::new(pre).map_err(|reason| GuestError::MistypedExport { reason: format!("{reason:#}") })?;
         let code = Mutex::new(self.cache.clone().zip(compiled));
         Ok(Module::new(Loaded { host: self.host.clone(), digest: digest.clone(), imports, exports, pre, code }))
     }
 
-    /// The component, and its code if it was compiled just now.
+    /// The component, and its code if this call has compiled it.
     fn component(&self, bytes: &[u8], digest: &Digest) -> Result<(Component, Option<Vec<u8>>), GuestError> {
         let engine = &self.host.engine;
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
@@ -115,22 +115,22 @@ impl Guests {
     }
 }
 
-/// The component in these bytes: themselves, or what a core module is when it is wrapped.
+/// The bytes of a component: the given ones, or a core module wrapped in a component.
 fn wrapped(bytes: &[u8]) -> Result<Cow<'_, [u8]>, GuestError> {
     if !is_core(bytes) {
         return Ok(Cow::Borrowed(bytes));
     }
     let encoded = ComponentEncoder::default().validate(true).module(bytes).and_then(|encoder| encoder.encode());
-    encoded.map(Cow::Owned).map_err(|reason| GuestError::NotAComponent {
-        found: format!("this is a core wasm module that cannot be wrapped as one: {reason:#}"),
-    })
+    encoded
+        .map(Cow::Owned)
+        .map_err(|error| GuestError::NotAComponent { found: Found::UnfitCoreModule { reason: format!("{error:#}") } })
 }
 
 fn is_core(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm\x01\0\0\0")
 }
 
-/// Whether a core module says which world it is for: in a section of this name, where wit-bindgen puts it.
+/// Whether a core module names its WIT world, which wit-bindgen stores in a section with this prefix.
 fn names_its_world(core: &[u8]) -> bool {
     const SECTION: &[u8] = b"component-type";
     core.windows(SECTION.len()).any(|window| window == SECTION)
@@ -140,34 +140,30 @@ fn check_header(bytes: &[u8]) -> Result<(), GuestError> {
     let found = match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
         core if is_core(core) && names_its_world(core) => return Ok(()),
-        core if is_core(core) => "this is a core wasm module, and no flow: it does not say which world it is for, as \
-            flows made with the Rust SDK do by themselves and others once `wasm-tools component embed` has been at them"
-            .to_owned(),
-        [0, b'a', b's', b'm', ..] => "this is WebAssembly of a version that the host does not know".to_owned(),
-        [] => "the file is empty".to_owned(),
+        core if is_core(core) => Found::CoreModule,
+        [0, b'a', b's', b'm', ..] => Found::OtherVersion,
+        [] => Found::Nothing,
         start => match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                format!("this is text that begins with `{}`", text.chars().take(16).collect::<String>().escape_debug())
-            }
-            Err(_) => format!("this is data that begins with {:02x?}", start.iter().take(8).collect::<Vec<_>>()),
+            Ok(text) => Found::Text { start: text.chars().take(16).collect() },
+            Err(_) => Found::Data { start: start.iter().take(8).copied().collect() },
         },
     };
     Err(GuestError::NotAComponent { found })
 }
 
-/// The interface and version of one of the contract's own names.
+/// The interface and the version in a name of the WIT contract; `None` for other names.
 fn contract(name: &str) -> Option<(&str, &str)> {
     let rest = name.strip_prefix(PACKAGE)?;
     Some(rest.split_once('@').unwrap_or((rest, "")))
 }
 
-fn served(version: &str) -> bool {
-    version.strip_prefix(SERVED).is_some_and(|rest| rest.starts_with('.'))
+fn is_supported(version: &str) -> bool {
+    version.strip_prefix(SUPPORTED).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn check_names(imports: &[String], exports: &[String]) -> Result<(), GuestError> {
     for name in imports.iter().chain(exports) {
-        if contract(name).is_some_and(|(_, version)| !served(version)) {
+        if contract(name).is_some_and(|(_, version)| !is_supported(version)) {
             return Err(GuestError::WrongVersion { found: name.clone() });
         }
     }

@@ -14,22 +14,22 @@ use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
-/// One live instance of a flow, which serves the calls of one run, one after the other.
+/// One live instance of a flow, which serves the calls of one run, one at a time.
 ///
-/// What a call leaves in its memory is still there at the next. After a crash, or when the future of a call was dropped
-/// before it was done, the instance is no longer [usable](Instance::usable).
+/// Its memory survives from call to call. After a crash, or when the future of a call was dropped before it was ready, the
+/// instance is no longer [usable](Instance::usable).
 pub struct Instance {
     pub(crate) store: Store<State>,
-    /// Large, and an instance is handed around.
+    /// Boxed because it is large and instances are moved around.
     pub(crate) flow: Box<Flow>,
     usable: bool,
-    /// Keeps the clock of the engine going.
+    /// Keeps the engine's ticker running.
     _module: Module,
-    /// Given up after the store, which gives its slots back to the pool.
+    /// Dropped after the store, which returns its slots to the pool.
     _place: Place,
 }
 
-/// Calls a handler: nothing may come between `begin` and `end` but the call itself.
+/// Calls a handler between `begin` and `end`.
 macro_rules! call {
     ($self:ident.$function:ident($handler:ident; $argument:expr)) => {{
         $self.begin()?;
@@ -42,7 +42,7 @@ macro_rules! call {
 impl Instance {
     pub(crate) async fn new(loaded: &Loaded, run: Arc<dyn RunContext>, module: Module) -> Result<Self, GuestError> {
         let Host { engine, limits, room, .. } = &*loaded.host;
-        let place = room.take().ok_or_else(|| pool_full(&format_args!("{} is the most", limits.instances)))?;
+        let place = room.take().ok_or_else(|| pool_full(&format_args!("the limit is {}", limits.instances)))?;
         let mut store = Store::new(engine, State::new(run, limits));
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(limits.output_bytes);
@@ -55,58 +55,58 @@ impl Instance {
         });
         match loaded.pre.instantiate_async(&mut store).await {
             Ok(flow) => Ok(Self { store, flow: Box::new(flow), usable: true, _module: module, _place: place }),
-            Err(error) => Err(match broken(&error, store.data()) {
+            Err(error) => Err(match trap_or_limit(&error, store.data()) {
                 Some(failure) => failure.into(),
                 None => GuestError::Engine { reason: error.root_cause().to_string() },
             }),
         }
     }
 
-    /// Says what `context` answers from now on; `values` are what earlier calls of the node have set, or deleted (none), one
-    /// entry per key. Changes so far that are not among them are forgotten.
+    /// Sets what `context` answers in the following calls. `values` are the context values that earlier calls of the node
+    /// have set (or deleted: `None`), one entry per key; they replace the instance's own changes so far.
     pub fn enter(&mut self, call: Arc<CallContext>, values: Vec<(String, Option<Bytes>)>) {
         self.store.data_mut().enter(call, values);
     }
 
-    /// The values that the flow's code has set (or deleted: none), those that it entered with included: the last of each
-    /// key.
+    /// Takes the context values that the flow's code has set (or deleted: `None`), including those passed to
+    /// [`enter`](Self::enter): the latest for each key.
     pub fn take_changes(&mut self) -> Vec<(String, Option<Bytes>)> {
         std::mem::take(&mut self.store.data_mut().changes)
     }
 
-    /// Whether another call makes sense.
+    /// Whether the instance can serve another call.
     pub fn usable(&self) -> bool {
         self.usable
     }
 
-    /// Data in, data out.
+    /// Calls a `modify` handler: data in, data out.
     pub async fn modify(&mut self, handler: &str, data: Bytes) -> Result<Bytes, Failure> {
         call!(self.call_modify(handler; &data)).map(Bytes::from)
     }
 
-    /// Several values in, one out.
+    /// Calls an `aggregate` handler: several named values in, one out.
     pub async fn aggregate(&mut self, handler: &str, inputs: Vec<(String, Bytes)>) -> Result<Bytes, Failure> {
         let inputs: Vec<(String, Vec<u8>)> = inputs.into_iter().map(|(name, data)| (name, data.into())).collect();
         call!(self.call_aggregate(handler; &inputs)).map(Bytes::from)
     }
 
-    /// The keys of the branches to run.
+    /// Calls a `condition` handler, which returns the keys of the branches to run.
     pub async fn condition(&mut self, handler: &str, data: Bytes) -> Result<Vec<String>, Failure> {
         call!(self.call_condition(handler; &data))
     }
 
-    /// The items to run a branch for, by key.
+    /// Calls a `for-each` handler, which returns the items to run a branch for, by key.
     pub async fn for_each(&mut self, handler: &str, data: Bytes) -> Result<Vec<(String, Bytes)>, Failure> {
         let items = call!(self.call_for_each(handler; &data))?;
         Ok(items.into_iter().map(|(key, data)| (key, data.into())).collect())
     }
 
-    /// What an edge carries instead of the data.
+    /// Calls a `forward` handler, which returns what an edge carries instead of the data.
     pub async fn forward(&mut self, handler: &str, data: Bytes) -> Result<Bytes, Failure> {
         call!(self.call_forward(handler; &data)).map(Bytes::from)
     }
 
-    /// The request to send instead.
+    /// Calls a `prepare` handler, which returns the request to send.
     pub async fn prepare(&mut self, handler: &str, request: HttpRequest) -> Result<HttpRequest, Failure> {
         let HttpRequest { method, url, headers, body } = request;
         let request = types::HttpRequest { method, url, headers, body: body.into() };
@@ -114,19 +114,19 @@ impl Instance {
         Ok(HttpRequest { method, url, headers, body: body.into() })
     }
 
-    /// The data that a response stands for.
+    /// Calls a `receive` handler, which turns a response into data.
     pub async fn receive(&mut self, handler: &str, response: HttpResponse) -> Result<Bytes, Failure> {
         let HttpResponse { status, headers, body } = response;
         let response = types::HttpResponse { status, headers, body: body.into() };
         call!(self.call_receive(handler; &response)).map(Bytes::from)
     }
 
-    /// The data to go on with after a failure.
+    /// Calls a `recover` handler, which returns the data to continue with after a failure.
     pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Bytes, Failure> {
         call!(self.call_recover(handler; error)).map(Bytes::from)
     }
 
-    /// Cleans up after the run.
+    /// Calls a `finally` handler at the end of the run.
     pub async fn finally(&mut self, handler: &str, outcome: Outcome) -> Result<(), Failure> {
         let outcome = match outcome {
             Outcome::Success => types::Outcome::Success,
@@ -135,12 +135,12 @@ impl Instance {
         call!(self.call_finally(handler; outcome))
     }
 
-    /// A call is about to start. Should it never end, the instance stays unusable.
+    /// Marks the start of a call. The instance stays unusable until the call ends.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         if !self.usable {
             return Err(Failure::retry(
                 Code::GUEST_TRAPPED,
-                "the instance crashed in an earlier call; the next try has a new one",
+                "the instance crashed in an earlier call; the next try gets a new one",
             ));
         }
         self.usable = false;
@@ -161,13 +161,13 @@ impl Instance {
     }
 }
 
-/// What wasmtime's error in a call means for the run.
+/// Turns wasmtime's error in a call into a failure of the run.
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> Failure {
-    broken(error, state).unwrap_or_else(|| misspoken(error))
+    trap_or_limit(error, state).unwrap_or_else(|| bad_value(error))
 }
 
-/// The limit that was met, or the trap.
-fn broken(error: &wasmtime::Error, state: &State) -> Option<Failure> {
+/// The failure if the code hit a limit or trapped.
+fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return Some(pool_full(full));
     }
@@ -181,7 +181,7 @@ fn broken(error: &wasmtime::Error, state: &State) -> Option<Failure> {
             Failure::reject(Code::GUEST_OUT_OF_TIME, reason)
         }
         _ if state.usage.denied => {
-            let reason = format!("the flow's code wanted more memory than it may have{}", place(error));
+            let reason = format!("the flow's code needed more memory than it may use{}", place(error));
             Failure::reject(Code::GUEST_OUT_OF_MEMORY, reason)
         }
         Some(trap) => Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {trap}{}", place(error))),
@@ -193,28 +193,23 @@ fn pool_full(reason: &dyn std::fmt::Display) -> Failure {
     Failure::retry(Code::GUEST_POOL_FULL, format!("too many flow instances run at once: {reason}"))
 }
 
-/// What wasmtime says when the data that a call hands over exceeds `limits.output_bytes`. It has no type for it that could
-/// be asked for, so `tests/hostile.rs` sees to it that this is still what it says.
+/// Wasmtime's message when a call passes more data than `limits.output_bytes`. Wasmtime has no error type for it, so a test
+/// with hostile modules checks that the message is still the same.
 const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// Not a trap: the code ran, but what it handed over is too much, or is no value of the contract: bytes outside its memory,
-/// text that is not UTF-8, a handle that it was never given.
-fn misspoken(error: &wasmtime::Error) -> Failure {
+/// The failure if the code did not trap but passed a value that is too large or violates the contract: bytes outside its
+/// memory, text that is not UTF-8, a handle that it was never given.
+fn bad_value(error: &wasmtime::Error) -> Failure {
     let reason = error.root_cause().to_string();
-    match reason.ends_with(TOO_MUCH) {
-        true => {
-            let reason =
-                format!("the flow's code returned more than it may{}; hand large data on in parts", place(error));
-            Failure::reject(Code::OUTPUT_TOO_LARGE, reason)
-        }
-        false => {
-            let reason = format!("the flow's code handed over something impossible: {reason}{}", place(error));
-            Failure::reject(Code::BAD_HANDLER_ANSWER, reason)
-        }
+    if reason.ends_with(TOO_MUCH) {
+        let reason = format!("the flow's code returned more than it may{}; pass large data on in parts", place(error));
+        return Failure::reject(Code::OUTPUT_TOO_LARGE, reason);
     }
+    let reason = format!("the flow's code passed an invalid value: {reason}{}", place(error));
+    Failure::reject(Code::BAD_HANDLER_ANSWER, reason)
 }
 
-/// The innermost functions that have names.
+/// The innermost functions that have names, as the end of a sentence.
 fn place(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
     let names: Vec<&str> = backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(5).collect();

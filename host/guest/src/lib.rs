@@ -1,8 +1,8 @@
 //! Loads, limits, caches and calls flow components.
 //!
-//! [`Guests`] turns the bytes of a component into a [`Module`]; a module says what its flow looks like
-//! ([`Module::define`]) and gives out [`Instance`]s, each of which serves one run until something goes wrong in it.
-//! Whatever a flow's code does, it ends as a coded [`Failure`](faas_flow_core::Failure) and the host goes on.
+//! [`Guests`] turns the bytes of a component into a [`Module`]. A module describes its flow ([`Module::define`]) and
+//! creates [`Instance`]s, each of which serves one run until one of its calls fails. Whatever a flow's code does, the host
+//! keeps running: a crash, an endless loop or a broken limit becomes a coded [`Failure`](faas_flow_core::Failure).
 
 mod bindings;
 mod builder;
@@ -21,7 +21,7 @@ mod state;
 
 pub use compiler::{Compiler, compile};
 pub use context::{CallContext, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext};
-pub use error::GuestError;
+pub use error::{Found, GuestError};
 pub use guests::Guests;
 pub use instance::Instance;
 pub use limits::Limits;

@@ -1,26 +1,26 @@
-//! What a flow's code may use.
+//! Resource limits of a flow's code.
 
 use std::time::Duration;
 
-/// What a flow's code may use. Each limit holds for one instance or one call, whatever other instances do.
+/// Resource limits of a flow's code. Each applies to one instance or one call, independently of other instances.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// All linear memories of an instance together, in bytes.
+    /// The total size of an instance's linear memories, in bytes.
     pub memory_bytes: usize,
-    /// The elements of one table.
+    /// The largest number of elements in one table.
     pub table_elements: usize,
-    /// The stack of WebAssembly frames, in bytes.
+    /// The size of the stack for WebAssembly frames, in bytes.
     pub stack_bytes: usize,
-    /// How many instances may live at once.
+    /// How many instances may exist at once, over all modules.
     pub instances: u32,
-    /// The longest that one call may take, on the clock of the wall.
+    /// How long one call may take, in wall-clock time.
     pub call_timeout: Duration,
-    /// How often a call that runs lets others run. Not below a millisecond.
+    /// How often a running call yields to other tasks. At least a millisecond.
     pub tick: Duration,
-    /// All that one call returns, or hands to one function of the host, in bytes of host memory. The values that a
-    /// call sets in its context are bound by it too, together.
+    /// The most data that one call may return, or pass to one host function, in bytes of host memory. It also limits the
+    /// total size of the context values that a node sets.
     pub output_bytes: usize,
-    /// The largest module file, in bytes.
+    /// The largest size of a module file, in bytes.
     pub module_bytes: usize,
 }
 

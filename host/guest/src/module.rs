@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::Resource;
 
-/// A loaded flow; clones are the same one.
+/// A loaded flow. Cloning is cheap: clones share the code.
 #[derive(Clone)]
 pub struct Module(Arc<Loaded>);
 
@@ -22,16 +22,16 @@ pub(crate) struct Loaded {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     pub(crate) pre: FlowPre<State>,
-    /// What was compiled and is not cached yet.
+    /// Code that was compiled by this load and is not in the cache yet.
     pub(crate) code: Mutex<Option<(Arc<Cache>, Vec<u8>)>>,
 }
 
-/// What a flow said about itself.
+/// What a flow's `define` returned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Defined {
-    /// Its words, unchecked.
+    /// The definition, not validated yet.
     pub definition: Definition,
-    /// Whether it looked at the run, so that it must be asked again for each.
+    /// Whether `define` read the context of the run. If so, it must be called again for each run.
     pub read_context: bool,
 }
 
@@ -40,36 +40,36 @@ impl Module {
         Self(Arc::new(loaded))
     }
 
-    /// The sha256 of the bytes that were loaded.
+    /// The sha256 of the module's bytes.
     pub fn digest(&self) -> &Digest {
         &self.0.digest
     }
 
-    /// The names that the component imports.
+    /// The names of the component's imports.
     pub fn imports(&self) -> &[String] {
         &self.0.imports
     }
 
-    /// The names that the component exports.
+    /// The names of the component's exports.
     pub fn exports(&self) -> &[String] {
         &self.0.exports
     }
 
-    /// The version of the contract that it was made for: `0.1.0`.
+    /// The version of the WIT contract that it was built for, such as `0.1.0`.
     pub fn wit_version(&self) -> &str {
         let mut versions = self.0.exports.iter().filter_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'));
         versions.next().map_or("", |(_, version)| version)
     }
 
-    /// Caches the code of a module that was compiled to be loaded. It blocks while it writes.
+    /// Writes the code to the cache if this load has compiled it. Blocks while it writes.
     pub fn keep_code(&self) {
         let code = self.0.code.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((cache, code)) = code {
-            cache.keep(&self.0.digest, &code);
+            cache.add(&self.0.digest, &code);
         }
     }
 
-    /// Asks the flow what it looks like, in an instance of its own.
+    /// Calls the flow's `define` in a fresh instance.
     pub async fn define(&self, context: Arc<dyn RunContext>) -> Result<Defined, GuestError> {
         let mut instance = self.instantiate(context).await?;
         instance.enter(Arc::default(), Vec::new());
@@ -88,7 +88,8 @@ impl Module {
         }
     }
 
-    /// A fresh instance for one run. Where all that may live at once do, it fails with `GUEST_POOL_FULL`.
+    /// Creates an instance for one run. Fails with `GUEST_POOL_FULL` if [`Limits::instances`](crate::Limits::instances)
+    /// instances exist.
     pub async fn instantiate(&self, context: Arc<dyn RunContext>) -> Result<Instance, GuestError> {
         Instance::new(&self.0, context, self.clone()).await
     }

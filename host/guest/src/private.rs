@@ -1,33 +1,32 @@
-//! Folders and files that only the user of this process can have written to.
+//! Folders and files that only this process's user can have written to.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::path::Path;
 
-/// Makes a folder for this user alone, or sees to it that one which is there is.
+/// Creates a folder that only this user may enter (mode 0700), and its parents. A folder that exists is accepted if it
+/// belongs to this user and nobody else may write to it. The error says what is wrong.
 pub fn make_private(folder: &Path) -> Result<(), String> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(|error| error.to_string())?;
-    let about = fs::metadata(folder).map_err(|error| error.to_string())?;
-    is_private(&about)
+    let metadata = fs::metadata(folder).map_err(|error| error.to_string())?;
+    is_private(&metadata)
 }
 
-/// Whether this is the user's own, and nobody else may write to it.
+/// Checks that a file or folder belongs to this user and that nobody else may write to it. The error says what is wrong.
 #[cfg(unix)]
-#[allow(unsafe_code)]
-pub(crate) fn is_private(about: &Metadata) -> Result<(), String> {
+pub(crate) fn is_private(metadata: &Metadata) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt as _;
-    // SAFETY: it takes nothing and cannot fail.
-    let user = unsafe { libc::geteuid() };
-    if about.uid() != user {
-        return Err(format!("it belongs to user {}, and not to user {user}", about.uid()));
+    let user = rustix::process::geteuid().as_raw();
+    if metadata.uid() != user {
+        return Err(format!("it belongs to user {}, not to user {user}", metadata.uid()));
     }
-    match about.mode() & 0o022 {
-        0 => Ok(()),
-        _ => Err("others may write to it: `chmod go-w` it".to_owned()),
+    if metadata.mode() & 0o022 != 0 {
+        return Err("other users may write to it: run `chmod go-w` on it".to_owned());
     }
+    Ok(())
 }
 
 #[cfg(not(unix))]
@@ -54,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_where_the_folder_should_be_is_said() {
+    fn a_file_in_the_place_of_the_folder_is_an_error() {
         let around = tempfile::tempdir().unwrap();
         let file = around.path().join("file");
         fs::write(&file, "x").unwrap();

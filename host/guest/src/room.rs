@@ -1,15 +1,15 @@
-//! How many instances may live at once.
+//! Limits how many instances exist at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Room for so many instances. The pool has no more slots in any case; without a pool, nothing else bounds them.
+/// Counts instances up to a limit. With a pool, its slots set the same limit; without one, only this does.
 pub(crate) struct Room {
     limit: u32,
     taken: Arc<AtomicU32>,
 }
 
-/// An instance's place, which is free again when this is dropped.
+/// An instance's place, which becomes free when this is dropped.
 pub(crate) struct Place(Arc<AtomicU32>);
 
 impl Room {
@@ -17,7 +17,7 @@ impl Room {
         Self { limit, taken: Arc::default() }
     }
 
-    /// A place, if one is free.
+    /// Takes a place, if one is free.
     pub(crate) fn take(&self) -> Option<Place> {
         let more = |taken: u32| (taken < self.limit).then_some(taken + 1);
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok().map(|_| Place(self.taken.clone()))

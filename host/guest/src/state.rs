@@ -1,4 +1,4 @@
-//! What the host keeps for one instance, and how it answers `context`.
+//! The host's state of one instance, and its answers to `context`.
 
 use crate::bindings::faas_flow::flow::{context, types};
 use crate::builder::Arena;
@@ -9,21 +9,22 @@ use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{ResourceLimiter, Result};
 
-/// The longest log line, in bytes; the rest is cut.
+/// The longest log line, in bytes; longer ones are cut off.
 const LOG_LINE: usize = 16 << 10;
 
 pub(crate) struct State {
     pub(crate) run: Arc<dyn RunContext>,
     pub(crate) call: Arc<CallContext>,
-    /// What the node has set and deleted so far, one entry per key.
+    /// The context values that the node has set (or deleted: `None`) so far, one entry per key.
     pub(crate) changes: Vec<(String, Option<Bytes>)>,
     changed_bytes: usize,
     output_bytes: usize,
     pub(crate) arena: Arena,
+    /// Whether the current call is `define`.
     pub(crate) defining: bool,
+    /// Whether `define` has used `context`.
     pub(crate) read_context: bool,
-    /// When the call under way has run for too long: known since the first tick of the engine's clock that it has met, as
-    /// most end before.
+    /// The deadline of the current call. It is set at the first tick of the engine's epoch, which most calls never reach.
     pub(crate) until: Option<Instant>,
     pub(crate) usage: Usage,
 }
@@ -58,14 +59,14 @@ impl State {
     fn change(&mut self, key: String, value: Option<Vec<u8>>) -> Result<(), String> {
         self.read();
         if self.defining {
-            return Err("a flow cannot change its context while it describes itself".into());
+            return Err("a flow cannot change its context in `define`".into());
         }
         if !(1..=256).contains(&key.len()) {
-            return Err(format!("a context key has 1 to 256 bytes, this one has {}", key.len()));
+            return Err(format!("a context key must have 1 to 256 bytes, but this one has {}", key.len()));
         }
         self.changed_bytes += key.len() + value.as_ref().map_or(0, Vec::len);
         if self.changed_bytes > self.output_bytes {
-            return Err(format!("a node may set values of {} bytes altogether", self.output_bytes));
+            return Err(format!("a node may set context values of at most {} bytes altogether", self.output_bytes));
         }
         let value = value.map(Bytes::from);
         match self.changes.iter_mut().find(|(known, _)| *known == key) {
@@ -150,13 +151,15 @@ impl context::Host for State {
     }
 }
 
-/// Counts what an instance uses, and remembers whether it wanted more.
+/// Limits an instance's memory and tables, and records whether it asked for more.
 pub(crate) struct Usage {
-    /// All linear memories together.
+    /// The size of all linear memories together, in bytes.
     memory: usize,
+    /// The largest such size.
     limit: usize,
+    /// The largest number of elements in a table.
     elements: usize,
-    /// Since the call under way began.
+    /// Whether the current call was denied memory or table elements.
     pub(crate) denied: bool,
 }
 
@@ -164,9 +167,10 @@ impl ResourceLimiter for Usage {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current));
         let allowed = wanted <= self.limit && maximum.is_none_or(|maximum| desired <= maximum);
-        match allowed {
-            true => self.memory = wanted,
-            false => self.denied = true,
+        if allowed {
+            self.memory = wanted;
+        } else {
+            self.denied = true;
         }
         Ok(allowed)
     }

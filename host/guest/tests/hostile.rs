@@ -1,4 +1,4 @@
-//! Whatever a flow's code does, it ends in a coded failure, and the host goes on.
+//! Whatever a flow's code does, it becomes a coded failure, and the host keeps running.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "hostile/mod.rs"]
@@ -37,9 +37,9 @@ async fn failure_of(modify: &str) -> Failure {
     let mut instance = instance(&guests, modify).await;
     let failure = instance.modify("n", Bytes::from_static(b"x")).await.unwrap_err();
     assert!(!instance.usable());
-    assert!(instance.modify("n", Bytes::new()).await.is_err(), "a crashed instance is not called again");
+    assert!(instance.modify("n", Bytes::new()).await.is_err(), "a crashed instance cannot be called again");
     let mut good = self::instance(&guests, ECHO).await;
-    assert_eq!(good.modify("n", Bytes::from_static(b"fine")).await.unwrap(), "fine", "the host goes on");
+    assert_eq!(good.modify("n", Bytes::from_static(b"fine")).await.unwrap(), "fine", "the host keeps running");
     failure
 }
 
@@ -59,7 +59,7 @@ async fn a_trap_is_a_crash() {
 }
 
 #[tokio::test]
-async fn a_loop_runs_out_of_time_and_lets_others_run_meanwhile() {
+async fn a_loop_runs_out_of_time() {
     assert_eq!(failure_of(LOOP).await.code, Code::GUEST_OUT_OF_TIME);
 }
 
@@ -79,7 +79,7 @@ async fn a_table_that_grows_runs_out_of_memory() {
 }
 
 #[tokio::test]
-async fn too_much_output_is_refused() {
+async fn too_much_output_is_a_failure() {
     assert_eq!(failure_of(LARGE).await.code, Code::OUTPUT_TOO_LARGE);
     let roomy = Guests::new(Limits { memory_bytes: 2 << 30, instances: 1, ..Limits::default() }, None).unwrap();
     let failure = instance(&roomy, GIBIBYTE).await.modify("n", Bytes::new()).await.unwrap_err();
@@ -87,9 +87,9 @@ async fn too_much_output_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_value_of_the_contract_is_told_from_too_much_and_from_a_crash() {
-    for impossible in [HUGE, NO_TEXT, NO_HANDLE] {
-        let failure = failure_of(impossible).await;
+async fn an_invalid_value_is_neither_too_much_output_nor_a_crash() {
+    for invalid in [HUGE, NO_TEXT, NO_HANDLE] {
+        let failure = failure_of(invalid).await;
         assert_eq!((failure.code, failure.retry), (Code::BAD_HANDLER_ANSWER, false), "{failure}");
     }
 }
@@ -117,7 +117,7 @@ async fn call(instance: &mut Instance, kind: &str) -> Result<(), Failure> {
 }
 
 #[tokio::test]
-async fn every_kind_of_handler_is_held_to_the_limits() {
+async fn the_limits_apply_to_every_kind_of_handler() {
     let hostile = [
         (TRAP, Code::GUEST_TRAPPED),
         (LOOP, Code::GUEST_OUT_OF_TIME),
@@ -138,7 +138,7 @@ async fn every_kind_of_handler_is_held_to_the_limits() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_no_crash() {
+async fn a_rejection_is_not_a_crash() {
     let mut instance = instance(&guests(), REJECT).await;
     let failure = instance.modify("n", Bytes::new()).await.unwrap_err();
     assert_eq!(failure, Failure::reject(Code::GUEST_REJECTED, "no"));
@@ -146,7 +146,7 @@ async fn a_refusal_is_no_crash() {
 }
 
 #[tokio::test]
-async fn a_full_pool_asks_for_patience() {
+async fn a_full_pool_is_a_failure_that_can_be_retried() {
     let guests = guests();
     let module = guests.load(&flow(ONE_NODE, ECHO)).unwrap();
     let mut live = Vec::new();
@@ -159,13 +159,13 @@ async fn a_full_pool_asks_for_patience() {
     assert!(module.instantiate(run()).await.is_ok());
 }
 
-/// No address space has room for a pool of such memories.
+/// The memories are too large for a pool to fit into the address space.
 fn without_pool() -> Guests {
     Guests::new(Limits { memory_bytes: 1 << 46, ..limits() }, None).unwrap()
 }
 
 #[tokio::test]
-async fn without_a_pool_there_are_no_more_instances_either() {
+async fn without_a_pool_the_number_of_instances_is_limited_too() {
     let guests = without_pool();
     assert!(!guests.has_pool());
     let module = guests.load(&flow(ONE_NODE, ECHO)).unwrap();
@@ -183,7 +183,7 @@ async fn without_a_pool_there_are_no_more_instances_either() {
 }
 
 #[tokio::test]
-async fn without_a_pool_the_limits_hold_too() {
+async fn without_a_pool_the_limits_apply_too() {
     let guests = without_pool();
     for (body, code) in [
         (TRAP, Code::GUEST_TRAPPED),
@@ -198,7 +198,7 @@ async fn without_a_pool_the_limits_hold_too() {
 }
 
 #[tokio::test]
-async fn changes_are_those_since_the_node_was_entered() {
+async fn changes_are_those_since_the_instance_entered_the_node() {
     let mut instance = instance(&guests(), SET).await;
     instance.enter(Arc::default(), Vec::new());
     instance.modify("n", Bytes::from_static(b"1")).await.unwrap();
@@ -206,7 +206,7 @@ async fn changes_are_those_since_the_node_was_entered() {
     assert_eq!(instance.take_changes(), [("no".to_owned(), Some(Bytes::from_static(b"2")))]);
     let values = vec![("earlier".to_owned(), None)];
     instance.enter(Arc::default(), values.clone());
-    assert_eq!(instance.take_changes(), values, "those of earlier calls of the node count too");
+    assert_eq!(instance.take_changes(), values, "values of earlier calls of the node are included");
     instance.enter(Arc::default(), Vec::new());
     assert_eq!(instance.take_changes(), []);
 }
@@ -216,7 +216,7 @@ fn module(define: &str) -> Module {
 }
 
 #[tokio::test]
-async fn define_becomes_a_definition_even_when_the_loader_is_gone() {
+async fn define_returns_a_definition_even_after_the_loader_was_dropped() {
     let defined = module(ONE_NODE).define(run()).await.unwrap();
     assert!(!defined.read_context);
     let [node] = &defined.definition.dag.nodes[..] else { panic!("{defined:?}") };
@@ -230,13 +230,13 @@ async fn reading_the_context_in_define_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_definition_that_never_ends_is_cut_short() {
+async fn a_definition_that_never_ends_is_a_failure() {
     let refused = |define| async move { module(define).define(run()).await.unwrap_err().code() };
     assert_eq!(refused(DEEP).await, Code::NESTED_TOO_DEEP);
     let patient = Guests::new(Limits { call_timeout: Duration::from_secs(300), ..Limits::default() }, None).unwrap();
     let endless = patient.load(&flow(ENDLESS, ECHO)).unwrap();
-    let refused_in_the_end = endless.define(run()).await.unwrap_err();
-    assert_eq!(refused_in_the_end.code(), Code::DEFINITION_TOO_LARGE, "{refused_in_the_end}");
+    let error = endless.define(run()).await.unwrap_err();
+    assert_eq!(error.code(), Code::DEFINITION_TOO_LARGE, "{error}");
     assert_eq!(refused(REFUSE).await, Code::DEFINE_FAILED);
     assert_eq!(refused(LOOP).await, Code::GUEST_OUT_OF_TIME);
     assert_eq!(refused(TRAP).await, Code::GUEST_TRAPPED);

@@ -1,4 +1,4 @@
-//! What is not a flow is refused by name, and code is compiled once.
+//! Files that are not flows are rejected with the reason, and code is compiled only once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "hostile/mod.rs"]
@@ -25,7 +25,7 @@ fn refusal(bytes: &[u8]) -> GuestError {
 }
 
 #[test]
-fn other_files_are_told_from_components() {
+fn other_files_are_not_components() {
     let core = refusal(b"\0asm\x01\0\0\0");
     assert_eq!(core.code(), Code::NOT_A_COMPONENT);
     assert!(core.to_string().contains("core wasm module"), "{core}");
@@ -37,7 +37,7 @@ fn other_files_are_told_from_components() {
 }
 
 #[test]
-fn another_world_is_refused_with_what_it_lacks() {
+fn a_component_of_another_world_is_rejected_with_the_missing_export() {
     let other = component("package a:b; world w { export f: func(); }", "w", r#"(module (func (export "f")))"#);
     let error = refusal(&other);
     assert_eq!(error.code(), Code::WRONG_WORLD);
@@ -45,19 +45,19 @@ fn another_world_is_refused_with_what_it_lacks() {
 }
 
 #[test]
-fn a_core_module_is_wrapped_if_it_says_for_which_world() {
+fn a_core_module_is_wrapped_if_it_names_its_world() {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("w.wit", "package a:b; world w { export f: func(); }").unwrap();
     let world = resolve.select_world(&[package], Some("w")).unwrap();
     let mut core = wat::parse_str(r#"(module (func (export "f")))"#).unwrap();
     assert_eq!(refusal(&core).code(), Code::NOT_A_COMPONENT);
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).unwrap();
-    // It was read as a component, which only this world makes no flow.
+    // It is loaded as a component; it is not a flow only because of its world.
     assert_eq!(refusal(&core).code(), Code::WRONG_WORLD);
 }
 
 #[test]
-fn another_version_is_refused_with_both_versions() {
+fn another_version_is_rejected_with_both_versions() {
     let wit = WIT.replace("faas-flow:flow@0.1.0", "faas-flow:flow@0.2.0");
     let error = refusal(&flow_of(&wit, "0.2.0", "", ONE_NODE, ECHO));
     assert_eq!(error.code(), Code::WRONG_VERSION);
@@ -76,7 +76,7 @@ fn unknown_imports_are_all_named() {
 }
 
 /// The only code in the folder, and its checksum.
-fn kept(folder: &Path) -> (PathBuf, PathBuf) {
+fn cached(folder: &Path) -> (PathBuf, PathBuf) {
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let [code, sum] = &files[..] else { panic!("{files:?}") };
@@ -90,9 +90,9 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
     let cache = folder.path().join("code");
     let bytes = flow(ONE_NODE, ECHO);
     let module = guests(Some(&cache)).load(&bytes).unwrap();
-    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is kept of a module that may yet be refused");
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "code is not cached before the module is accepted");
     module.keep_code();
-    let (code, sum) = kept(&cache);
+    let (code, sum) = cached(&cache);
     let (good, checked) = (fs::read(&code).unwrap(), fs::read(&sum).unwrap());
     let written = || fs::metadata(&code).unwrap().modified().unwrap();
 
@@ -106,7 +106,7 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
         fs::write(file, damaged).unwrap();
         let module = guests(Some(&cache)).load(&bytes).unwrap();
         module.keep_code();
-        assert_eq!(kept(&cache), (code.clone(), sum.clone()));
+        assert_eq!(cached(&cache), (code.clone(), sum.clone()));
         assert!(
             fs::read(&code).unwrap() == good && fs::read(&sum).unwrap().len() == checked.len(),
             "it is written again"
@@ -117,12 +117,12 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
 }
 
 #[test]
-fn code_that_was_moved_is_hashed_and_not_compiled_again() {
+fn code_that_was_moved_is_hashed_but_not_compiled_again() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, moved) = (folder.path().join("code"), folder.path().join("moved"));
     let bytes = flow(ONE_NODE, ECHO);
     guests(Some(&cache)).load(&bytes).unwrap().keep_code();
-    let (code, sum) = kept(&cache);
+    let (code, sum) = cached(&cache);
     guests(Some(&moved)).load(&bytes).unwrap();
     let there = |file: &Path| moved.join(file.file_name().unwrap());
     for file in [&code, &sum] {
@@ -133,20 +133,20 @@ fn code_that_was_moved_is_hashed_and_not_compiled_again() {
     let module = guests(Some(&moved)).load(&bytes).unwrap();
     module.keep_code();
     assert_eq!(written(), before, "it was not compiled");
-    assert_ne!(fs::read(there(&sum)).unwrap(), fs::read(&sum).unwrap(), "the next time it is not hashed either");
+    assert_ne!(fs::read(there(&sum)).unwrap(), fs::read(&sum).unwrap(), "the next time it is not hashed");
 }
 
 #[test]
-fn code_that_somebody_else_may_have_written_is_not_run() {
+fn code_that_another_user_may_have_written_is_not_run() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("code");
     let bytes = flow(ONE_NODE, ECHO);
     let open_to_all = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let remove = || {
-        let (code, sum) = kept(&cache);
+        let (code, sum) = cached(&cache);
         fs::remove_file(code).and_then(|()| fs::remove_file(sum)).unwrap();
     };
-    // Whether it was compiled: then it is kept, though the file is gone.
+    // Whether loading compiles the module: then there is code to cache, although the file was removed.
     let compiles = || {
         let module = guests(Some(&cache)).load(&bytes).unwrap();
         remove();
@@ -157,13 +157,17 @@ fn code_that_somebody_else_may_have_written_is_not_run() {
     keep();
     assert!(!compiles());
     keep();
-    open_to_all(&kept(&cache).0, 0o666);
-    assert!(compiles(), "others may write to the code");
-    open_to_all(&kept(&cache).1, 0o666);
-    assert!(compiles(), "others may write to its checksum");
+    open_to_all(&cached(&cache).0, 0o666);
+    assert!(compiles(), "other users may write to the code");
+    open_to_all(&cached(&cache).1, 0o666);
+    assert!(compiles(), "other users may write to its checksum");
     open_to_all(&cache, 0o777);
     let module = guests(Some(&cache)).load(&bytes).unwrap();
     remove();
     module.keep_code();
-    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "nothing is kept where others may write");
+    assert_eq!(
+        fs::read_dir(&cache).unwrap().count(),
+        0,
+        "nothing is cached in a folder to which other users may write"
+    );
 }

@@ -1,4 +1,4 @@
-//! Many versions of a flow, loaded at a time.
+//! Many versions of a flow, loaded at the same time.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const VERSIONS: u32 = 100;
-/// What a version may cost beyond its code.
+/// How much memory a version may take in addition to its code, in bytes.
 const MOST: usize = 2 << 20;
 
 fn resident() -> usize {
@@ -28,14 +28,14 @@ fn module() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_hundred_versions_cost_little_beyond_their_code_and_give_it_back() {
+async fn a_hundred_versions_need_little_memory_beyond_their_code_and_release_it() {
     let folder = tempfile::tempdir().unwrap();
     let guests = Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap();
     let version = |number: u32| {
-        // A section of its own makes it another module: its kind, its length, its name, and its number.
+        // A custom section makes it another module: the kind of section, its length, its name, and the number.
         [&module(), &[0, 9, 4][..], b"swap", &number.to_le_bytes()].concat()
     };
-    // Their code is the same: compiled once, for all of them.
+    // All versions have the same code, which is compiled once.
     let last = guests.load(&version(VERSIONS)).unwrap();
     last.keep_code();
     let files: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
@@ -50,7 +50,7 @@ async fn a_hundred_versions_cost_little_beyond_their_code_and_give_it_back() {
         module.define(Arc::new(NoContext::new("versions"))).await.unwrap();
         module
     };
-    // The first one brings what all share.
+    // The first one allocates what all of them share.
     let first = define(VERSIONS).await;
     let before = resident();
     let (mut versions, began) = (Vec::new(), Instant::now());

@@ -4,35 +4,26 @@
 //! node's output and claims what became ready, so a chain costs one store round trip per node at most; nodes that only run
 //! the flow's own code share one ([`step`]).
 
-mod clock;
-mod commit;
+mod commit_timer;
 mod context;
 mod control;
 mod data;
-mod deferred;
+mod drive;
+mod durable;
 mod ended;
 mod events;
 mod execute;
 mod host;
 mod instances;
-mod keeper;
-mod later;
 mod live;
-mod load;
 mod operation;
-mod queue;
-mod room;
-mod step;
+mod services;
 mod submit;
 mod sweep;
 mod trace;
 
-pub use clock::Clock;
 pub use control::Forwarded;
 pub use ended::Ended;
 pub use events::Events;
 pub use host::{Host, Parts};
-pub use load::read_run;
-pub(crate) use load::read_run_with_definition;
-pub(crate) use step::may_pass;
 pub use submit::{Submission, Submitted, Waits};

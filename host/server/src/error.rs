@@ -1,42 +1,25 @@
 //! What can go wrong in the host, each with its code.
 
-use faas_flow_core::run::Unreadable;
-use faas_flow_core::{Code, Failure, Malformed, Problem, RunId};
+use crate::versions;
+use faas_flow_core::{Code, Failure, Malformed};
 use faas_flow_guest::GuestError;
 use faas_flow_store::{CommitError, StoreError};
-use std::path::PathBuf;
 
 /// Why the host could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The module cannot be read.
-    #[error("cannot read the module {}: {source}", path.display())]
-    ModuleUnreadable {
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    /// Something could not be done with the versions of a flow.
+    #[error(transparent)]
+    Versions(#[from] versions::Error),
     /// The module cannot be used.
     #[error(transparent)]
     Guest(#[from] GuestError),
-    /// The flow's definition is wrong.
-    #[error("the definition of the flow is not valid:{}", list(.0))]
-    Definition(Vec<Problem>),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] crate::config::Error),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A stored document cannot be read.
-    #[error("run {run}: {source}")]
-    Unreadable {
-        /// Whose.
-        run: RunId,
-        /// Why.
-        source: Unreadable,
-    },
     /// Anything else, with its code.
     #[error("{message}")]
     Coded {
@@ -47,27 +30,27 @@ pub enum Error {
     },
 }
 
-fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
-}
-
 impl Error {
     /// An error with this code and message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Error::Coded { code, message: message.into() }
     }
 
-    /// The error's code: a definition's first problem stands for all.
+    /// The error's code.
     pub fn code(&self) -> Code {
         match self {
-            Error::ModuleUnreadable { .. } => Code::MODULE_UNREADABLE,
+            Error::Versions(error) => error.code(),
             Error::Guest(error) => error.code(),
-            Error::Definition(problems) => problems.first().map_or(Code::INTERNAL, |problem| problem.code),
             Error::Config(error) => error.code(),
             Error::Store(error) => error.code(),
-            Error::Unreadable { source, .. } => source.code(),
             Error::Coded { code, .. } => *code,
         }
+    }
+}
+
+impl From<versions::signature::Error> for Error {
+    fn from(error: versions::signature::Error) -> Self {
+        Error::Versions(error.into())
     }
 }
 

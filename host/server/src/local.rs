@@ -22,7 +22,7 @@ pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) ->
     let access = Access::new(guards.admin.clone())?;
     let dashboard = Dashboard::new(host.clone(), access, Control::Here, "/dashboard").router();
     let direct = router(host.clone(), guards);
-    let flows: Vec<String> = host.flows().iter().map(|flow| flow.name.to_string()).collect();
+    let flows: Vec<String> = host.versions().all_active().iter().map(|flow| flow.name.to_string()).collect();
     for name in flows.iter().map(String::as_str).chain(host.functions().names()) {
         gateway.set(name, Arc::new(Local { routes: direct.clone(), name: name.to_owned() }));
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub async fn serve(host: Arc<Host>, guards: Guards, address: &str) -> Result<(), Error> {
     let (listener, address) = listen(address).await?;
     tokio::spawn(host.clone().sweep());
-    for flow in host.flows() {
+    for flow in host.versions().all_active() {
         eprintln!("serving http://{address}/function/{}", flow.name);
     }
     serve_until_stopped(listener, router(host.clone(), guards), host, Duration::ZERO, None).await

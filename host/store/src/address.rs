@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// An address in its parts. What they mean is the backend's business; it takes the options it knows, and refuses the
-/// others with [`Address::knows`].
+/// The parts of an address. Each backend interprets them, and rejects unknown options with [`Address::knows`].
 pub(crate) struct Address<'a> {
     url: &'a str,
-    /// What comes before the first colon.
+    /// The part before the first colon.
     pub(crate) scheme: &'a str,
-    /// What follows it, up to the options, without leading `//`. It may hold a password.
+    /// The part after it, up to the options, without leading `//`. It may contain a password.
     pub(crate) place: &'a str,
     options: Vec<(&'a str, &'a str)>,
 }
@@ -30,16 +29,18 @@ impl<'a> Address<'a> {
         }
     }
 
-    /// Refuses any option that is not among these.
+    /// Rejects options other than these.
     pub(crate) fn knows(&self, known: &[&str]) -> Result<(), StoreError> {
         match self.options.iter().find(|(name, _)| !known.contains(name)) {
             None => Ok(()),
-            Some(_) if known.is_empty() => Err(self.bad("it takes no options")),
-            Some((name, _)) => Err(self.bad(format!("`{name}` is none of its options {}", known.join(", ")))),
+            Some(_) if known.is_empty() => Err(self.bad("it has no options")),
+            Some((name, _)) => {
+                Err(self.bad(format!("`{name}` is not one of its options, which are {}", known.join(", "))))
+            }
         }
     }
 
-    /// An option's value, percent-decoded.
+    /// The value of an option, percent-decoded. If it is given more than once, the last one counts.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         let (_, value) = self.options.iter().rev().find(|(option, _)| *option == name)?;
         Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
@@ -56,7 +57,7 @@ impl<'a> Address<'a> {
         Ok(self.number(name)?.map(Duration::from_millis))
     }
 
-    /// An option whose value is one of some words.
+    /// An option whose value is one of several words.
     pub(crate) fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, StoreError> {
         let Some(value) = self.text(name) else { return Ok(None) };
         let chosen = choices.iter().find(|(word, _)| *word == value);
@@ -66,15 +67,15 @@ impl<'a> Address<'a> {
 
     /// The place as a path.
     pub(crate) fn path(&self) -> Result<PathBuf, StoreError> {
-        match self.place.is_empty() || self.place.starts_with(':') || self.place.contains('\0') {
-            true => Err(self.bad(format!("use {}:PATH", self.scheme))),
-            false => Ok(self.place.into()),
+        if self.place.is_empty() || self.place.starts_with(':') || self.place.contains('\0') {
+            return Err(self.bad(format!("use {}:PATH", self.scheme)));
         }
+        Ok(self.place.into())
     }
 
-    /// The error that says what is wrong with the address.
+    /// Creates the error of a malformed address. `rule` says what it must look like.
     pub(crate) fn bad(&self, rule: impl Into<String>) -> StoreError {
-        // A password ends up in no log: neither one before the host, nor one among the options.
+        // Hides passwords: those before the host and those among the options.
         let (head, options) = self.url.split_once('?').unwrap_or((self.url, ""));
         let mut url = match (head.find("://"), head.rfind('@')) {
             (Some(scheme), Some(at)) if scheme < at => {
@@ -89,7 +90,7 @@ impl<'a> Address<'a> {
     }
 }
 
-/// What a backend on a disk may do to what is there.
+/// Whether a backend on disk may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     ReadWrite,
@@ -104,7 +105,7 @@ impl Access {
     }
 }
 
-/// What a write to a disk survives once it is answered.
+/// What a write to disk survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
     ProcessCrash,
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_falls_into_its_parts() {
+    fn an_address_is_split_into_its_parts() {
         let address = Address::parse("x://a:b@c:1/2?n=5&t=a%26b&flag&n=6");
         assert_eq!((address.scheme, address.place), ("x", "a:b@c:1/2"));
         assert_eq!(address.number::<u8>("n").unwrap(), Some(6), "the last one counts");

@@ -1,11 +1,11 @@
 //! State in Consul's key-value store: one commit is one transaction, and one round trip.
 //!
-//! - Consul compares the index at which a key was last modified, and a document's version counts from 1: the version is in
-//!   the key's flags, and this process remembers the index that goes with it (see [`heads`]). Where Consul does not know
-//!   that index any more, the heads are read again, which tells a conflict from a memory out of date.
-//! - A set's size is in a key of its own, written with each first arrival.
-//! - What is too large for a transaction is written beforehand (see [`aside`]).
-//! - The two lists hold a run at its start and at its due time, in bundles (see [`keys`]).
+//! - Consul compares the index at which a key was last modified, not a version. So a document's version is in the flags of
+//!   its key, and this process remembers the index that belongs to it (see [`heads`]). If Consul has another index, the
+//!   heads are read again, which shows whether there is a conflict or the memory was only out of date.
+//! - The size of a set is in a key of its own, which is written with each first arrival.
+//! - Values that are too large for a transaction are written beforehand (see [`aside`]).
+//! - The two lists have a run at its start and at its due time, in bundles (see [`keys`]).
 //!
 //! All reads are `consistent`: linearizable.
 
@@ -16,7 +16,7 @@ mod heads;
 mod keys;
 
 use crate::address::Address;
-use crate::garbage::Garbage;
+use crate::malformed::MalformedEntries;
 use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
 use agent::{Agent, Op, Outcome};
 use aside::Read;
@@ -31,11 +31,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// The version of the scheme of keys.
+/// The version of the key scheme.
 const VERSION: u64 = 1;
-/// Operations that any Consul takes in one transaction; since 1.14 it takes 128.
+/// How many operations every Consul allows in one transaction. Since 1.14 it allows 128.
 const OPS: usize = 64;
-/// So many locks share the runs between them.
+/// The number of locks over which the runs are distributed.
 const TURNS: usize = 256;
 
 /// State in Consul.
@@ -43,7 +43,8 @@ struct Consul {
     agent: Agent,
     keys: Keys,
     heads: Heads,
-    garbage: Garbage,
+    malformed: MalformedEntries,
+    /// Arrivals of one run wait for each other here, see [`Consul::apply`].
     turns: Vec<Mutex<()>>,
     hasher: RandomState,
 }
@@ -56,13 +57,13 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
     let prefix = address.text("prefix").unwrap_or_else(|| "faas-flow/".into());
     let valid = |c: char| c.is_ascii_alphanumeric() || ",-_/".contains(c);
     if prefix.starts_with('/') || !prefix.chars().all(valid) {
-        return Err(address.bad("prefix may have letters, digits and ,-_/ and begins with no slash"));
+        return Err(address.bad("prefix may have letters, digits and ,-_/ and must not begin with a slash"));
     }
     let store = Consul {
         agent: Agent::new(address)?,
         keys: Keys::new(prefix),
         heads: Heads::default(),
-        garbage: Garbage::default(),
+        malformed: MalformedEntries::default(),
         turns: (0..TURNS).map(|_| Mutex::default()).collect(),
         hasher: RandomState::new(),
     };
@@ -71,10 +72,10 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
 }
 
 impl Consul {
-    /// Marks a new store with its version, and refuses one that a newer release wrote.
+    /// Marks a new store with the version, and rejects one that a newer release has written.
     async fn verify(&self) -> Result<(), StoreError> {
         let key = self.keys.version();
-        // Written even if it is there, in vain: who may not write is told now.
+        // Tries to write even if the key exists, so that missing permission is reported now.
         if let Outcome::Done(_) = self.agent.txn(&[Op::cas(key.clone(), VERSION.to_string().as_bytes(), 0, 0)]).await? {
             return Ok(());
         }
@@ -100,11 +101,13 @@ impl Consul {
 
     /// The bundles of a list, sorted.
     async fn bundles(&self, list: &str) -> Result<Vec<String>, StoreError> {
-        let found = self.agent.folders(list).await?.into_iter().map(|bundle| match bundle.ends_with('/') {
-            true => Ok(bundle),
-            false => Err(self.agent.corrupt(format!("the key `{bundle}` is in no bundle"))),
+        let found = self.agent.folders(list).await?.into_iter().map(|bundle| {
+            if !bundle.ends_with('/') {
+                return Err(self.agent.corrupt(format!("the key `{bundle}` is not in a bundle")));
+            }
+            Ok(bundle)
         });
-        let bundles = found.filter_map(|bundle| self.garbage.sift(bundle).transpose());
+        let bundles = found.filter_map(|bundle| self.malformed.skip(bundle).transpose());
         let mut bundles: Vec<String> = bundles.collect::<Result<_, _>>()?;
         bundles.sort_unstable();
         Ok(bundles)
@@ -115,7 +118,7 @@ impl Consul {
         entry.map_err(|reason| self.agent.corrupt(format!("{reason}, at `{}`", pair.key)))
     }
 
-    /// The values among what was read in one view, by the bases of their keys. Their heads are remembered.
+    /// The values among pairs that were read in one view, by the bases of their keys. Remembers their heads.
     fn assemble(&self, pairs: Vec<agent::Pair>) -> Result<BTreeMap<String, Read>, StoreError> {
         let heads = pairs.iter().filter(|pair| pair.key.ends_with("/v"));
         let heads: Result<Vec<_>, String> = heads.map(|pair| Ok((pair.key.clone(), Head::of(pair)?))).collect();
@@ -188,7 +191,7 @@ impl StateStore for Consul {
         }
         for bundle in self.bundles(&self.keys.list()).await?.iter().rev() {
             let entries = self.agent.below(bundle).await?;
-            let entries = entries.iter().filter_map(|pair| self.garbage.sift(self.listed(pair)).transpose());
+            let entries = entries.iter().filter_map(|pair| self.malformed.skip(self.listed(pair)).transpose());
             let mut entries: Vec<RunEntry> = entries.collect::<Result<_, _>>()?;
             entries.retain(|entry| query.admits(entry));
             entries.sort_unstable_by(|a, b| Reverse((a.started, &a.run)).cmp(&Reverse((b.started, &b.run))));
@@ -210,8 +213,8 @@ impl StateStore for Consul {
             let keys = self.agent.keys(bundle).await?;
             let due = keys.iter().filter_map(|key| {
                 let due = key.strip_prefix(bundle.as_str()).and_then(moment);
-                let due = due.ok_or_else(|| self.agent.corrupt(format!("the key `{key}` is no due run")));
-                self.garbage.sift(due).transpose()
+                let due = due.ok_or_else(|| self.agent.corrupt(format!("the key `{key}` is not a due run")));
+                self.malformed.skip(due).transpose()
             });
             let mut due: Vec<(Millis, RunId)> = due.collect::<Result<_, _>>()?;
             due.sort_unstable();
@@ -227,7 +230,7 @@ impl StateStore for Consul {
         self.forget(run).await
     }
 
-    fn garbage(&self) -> u64 {
-        self.garbage.count()
+    fn malformed_entries(&self) -> u64 {
+        self.malformed.count()
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes by key: what a data store keeps and promises.
+//! Bytes by key: the trait of a data store, and its keys.
 
 use crate::StoreError;
 use async_trait::async_trait;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use faas_flow_core::{Malformed, RunId};
 use std::fmt;
 
-/// The key of stored bytes: a run, and a name within it.
+/// The key of stored bytes: a run and a name within it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DataKey {
     run: RunId,
@@ -14,20 +14,20 @@ pub struct DataKey {
 }
 
 impl DataKey {
-    /// The longest name, in bytes.
+    /// The length of the longest name, in bytes.
     pub const LONGEST_NAME: usize = 1024;
 
-    /// The key of any non-empty name of at most [`LONGEST_NAME`](Self::LONGEST_NAME) bytes. A backend encodes it
-    /// safely: `../x` is just a name.
+    /// Creates a key from any name of 1 to [`LONGEST_NAME`](Self::LONGEST_NAME) bytes. Backends encode names safely: `../x`
+    /// is just a name.
     pub fn new(run: RunId, name: impl Into<String>) -> Result<Self, Malformed> {
         let name = name.into();
-        match (1..=Self::LONGEST_NAME).contains(&name.len()) {
-            true => Ok(Self { run, name }),
-            false => Err(malformed(&name)),
+        if !(1..=Self::LONGEST_NAME).contains(&name.len()) {
+            return Err(malformed(&name));
         }
+        Ok(Self { run, name })
     }
 
-    /// Reads what [`Display`](fmt::Display) writes: `run/name`.
+    /// Parses the form that [`Display`](fmt::Display) writes: `run/name`.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let (run, name) = text.split_once('/').ok_or_else(|| malformed(text))?;
         Self::new(RunId::new(run)?, name)
@@ -55,21 +55,20 @@ impl fmt::Display for DataKey {
     }
 }
 
-/// Keeps bytes: payloads and context values of runs.
+/// The store of bytes: payloads and context values of runs.
 ///
-/// A reader sees one whole value or none, never a part of one, also while it is being replaced. Whatever a call has
-/// answered, every later call sees, on every replica. After an error of [`put`](DataStore::put) the old value or the
-/// new one is there, whole; putting again is fine.
+/// A reader sees a whole value or none, never a part of one, even while the value is being replaced. Every call sees what
+/// earlier calls have returned, on every replica. After an error of [`put`](DataStore::put) either the old or the new value
+/// is there, and the put can be repeated.
 #[async_trait]
 pub trait DataStore: Send + Sync + 'static {
-    /// Stores bytes, and replaces those that are there, atomically.
+    /// Stores bytes, atomically replacing those that are there.
     async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError>;
 
-    /// The stored bytes; none if there are none. Empty bytes are bytes.
+    /// Returns the stored bytes, or `None` if nothing is stored. A stored value may be empty.
     async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError>;
 
-    /// Forgets all bytes of a run. Forgetting an unknown run is fine. Nobody puts to the run meanwhile, or else that
-    /// put may be lost or stay.
+    /// Deletes all bytes of a run. Deleting an unknown run succeeds. A put to the run at the same time may be lost or stay.
     async fn delete_run(&self, run: &RunId) -> Result<(), StoreError>;
 }
 
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_read_back_whatever_the_name() {
+    fn a_key_of_any_name_can_be_parsed_again() {
         let run = RunId::new("r1").unwrap();
         for name in ["x", "../x", "a/b", "ü\0", "/"] {
             let key = DataKey::new(run.clone(), name).unwrap();

@@ -1,13 +1,13 @@
-//! A run's line in the list of runs, as servers without columns keep it.
+//! A run's entry in the list of runs as JSON, for backends without columns.
 
 use crate::RunEntry;
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
 use serde::{Deserialize, Serialize};
 
-/// Stored, so fields may be added and not changed.
+/// The stored form: fields may be added, but not changed or removed.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct StoredEntry {
     run: RunId,
     flow: FlowName,
     digest: Digest,
@@ -19,18 +19,18 @@ struct Line {
     due: Option<Millis>,
 }
 
-/// The entry as JSON.
+/// Encodes an entry as JSON.
 pub(crate) fn encode(entry: &RunEntry) -> Bytes {
     let RunEntry { run, flow, digest, status, started, ended, due } = entry.clone();
-    let line = Line { run, flow, digest, status, started, ended, due };
-    // Strings and numbers always encode.
-    serde_json::to_vec(&line).unwrap_or_default().into()
+    let stored = StoredEntry { run, flow, digest, status, started, ended, due };
+    // Strings and numbers can always be encoded.
+    serde_json::to_vec(&stored).unwrap_or_default().into()
 }
 
-/// The entry that [`encode`] wrote, or what is wrong with it.
+/// Decodes what [`encode`] has written. The error says what is wrong with it.
 pub(crate) fn decode(bytes: &[u8]) -> Result<RunEntry, String> {
-    let line: Line =
+    let stored: StoredEntry =
         serde_json::from_slice(bytes).map_err(|error| format!("the entry of a run is malformed: {error}"))?;
-    let Line { run, flow, digest, status, started, ended, due } = line;
+    let StoredEntry { run, flow, digest, status, started, ended, due } = stored;
     Ok(RunEntry { run, flow, digest, status, started, ended, due })
 }

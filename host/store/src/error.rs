@@ -1,69 +1,69 @@
-//! What goes wrong with a store.
+//! The errors of a store.
 
 use faas_flow_core::Code;
 
-/// A store that could not do what was asked. Nothing of what was asked has happened.
+/// A store could not do what was asked. Unless it is [`Unavailable`](StoreError::Unavailable), nothing of it has happened.
 ///
-/// `place` is the file, directory or address of the store.
+/// `place` is the file, directory or address of the store, without passwords.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Another process holds the store for longer than the busy timeout.
+    /// Another process has held a lock of the store for longer than the busy timeout.
     #[error("the store {place} is locked by another process: end that process, or try again")]
     Locked {
-        /// Where.
+        /// The store.
         place: String,
     },
-    /// The store was opened for reading, or the system or server forbids writing.
-    #[error("the store {place} cannot be written: open it without mode=ro, and make it writable")]
+    /// The store was opened read-only, or the system or server does not allow writing.
+    #[error("the store {place} is read-only: open it without mode=ro, and make it writable")]
     ReadOnly {
-        /// Where.
+        /// The store.
         place: String,
     },
-    /// No room is left.
-    #[error("the store {place} is full: free some room, or delete old runs")]
+    /// There is no space left.
+    #[error("the store {place} is full: free some space, or delete old runs")]
     Full {
-        /// Where.
+        /// The store.
         place: String,
     },
-    /// A newer release wrote the store.
+    /// The store was written by a newer release.
     #[error(
-        "the store {place} has version {found}, and this release knows up to {known}: use a newer release, or another store"
+        "the store {place} has version {found}, but this release supports versions up to {known}: use a newer release, or another store"
     )]
     Newer {
-        /// Where.
+        /// The store.
         place: String,
-        /// The version of what is there.
+        /// The version of the store.
         found: u64,
-        /// The newest version that this release reads.
+        /// The newest version that this release supports.
         known: u64,
     },
-    /// Something that no release of this program wrote.
-    #[error("the store {place} holds something unreadable, {reason}: restore it from a backup, or use another place")]
+    /// The store has data that no release of this program has written.
+    #[error("the store {place} has unreadable data, {reason}: restore it from a backup, or use another store")]
     Corrupt {
-        /// Where.
+        /// The store.
         place: String,
         /// What is wrong with it.
         reason: String,
     },
     /// The store does not answer.
-    #[error("the store {place} does not answer, {reason}: see that it is there and can be reached")]
+    #[error("the store {place} does not answer, {reason}: check that it is running and can be reached")]
     Unavailable {
-        /// Where.
+        /// The store.
         place: String,
-        /// What it said instead.
+        /// What happened instead.
         reason: String,
     },
-    /// The store lets nobody write so much at once.
-    #[error("the store {place} takes no change this large, {reason}: {remedy}")]
+    /// The change is larger than the store allows.
+    #[error("the change is too large for the store {place}, {reason}: {remedy}")]
     TooLarge {
-        /// Where.
+        /// The store.
         place: String,
-        /// What is too large about it.
+        /// What is too large about the change.
         reason: String,
         /// What to do.
         remedy: String,
     },
-    /// An address that names no store.
+    /// The address is not that of a store.
     #[error("the store address `{url}` is malformed: {rule}")]
     BadUrl {
         /// The address, without a password.
@@ -71,20 +71,20 @@ pub enum StoreError {
         /// What it must look like.
         rule: String,
     },
-    /// The store does not let this user do it.
-    #[error("the store {place} refuses its user, {reason}: check the user and the rights that the store gives to it")]
+    /// The store denies access to this user.
+    #[error("the store {place} denies access, {reason}: check the user, its password or token, and its permissions")]
     Denied {
-        /// Where.
+        /// The store.
         place: String,
-        /// What it said.
+        /// The store's own message.
         reason: String,
     },
-    /// Nothing is there, and nothing may be created.
+    /// There is no store at the address, and it may not be created.
     #[error(
-        "there is no store at {place}: check the address, or let it be created, without mode=ro or with create=true"
+        "there is no store at {place}: check the address, or let it be created by leaving out mode=ro or adding create=true"
     )]
     NotFound {
-        /// Where.
+        /// The store.
         place: String,
     },
 }
@@ -107,11 +107,17 @@ impl StoreError {
     }
 }
 
-/// Why a commit did not happen.
+/// An error with its causes, as one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Why a commit failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// A document was not as the change expects it: read again, decide again.
-    #[error("the run was changed by somebody else in the meantime: read it again and try again")]
+    /// A document was not as the change expects: the caller has to read it again and decide again.
+    #[error("the run was changed in the meantime: read it again and try again")]
     Conflict,
     /// The store failed.
     #[error(transparent)]
@@ -119,7 +125,7 @@ pub enum CommitError {
 }
 
 impl CommitError {
-    /// The error's code. A conflict is the driver's to resolve; one that reaches a person is the host's mistake.
+    /// The error's code. Callers resolve conflicts themselves, so a conflict that reaches a user is an internal error.
     pub const fn code(&self) -> Code {
         match self {
             CommitError::Conflict => Code::INTERNAL,

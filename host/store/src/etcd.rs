@@ -1,11 +1,11 @@
 //! State in etcd: one commit is one transaction, and one round trip.
 //!
-//! - A document's version is the one that etcd counts for its key, and conditions are comparisons of it.
-//! - A member arrives in a transaction of its own within the commit's: it is written, and counted, where it is missing
-//!   (see [`keys`]).
-//! - The two lists hold a run at its start and at its due time. Moving it needs its last place, which this process
-//!   remembers (see [`places`]) and etcd confirms by a comparison: where that fails, another process moved the run, and
-//!   the commit is tried again with what etcd has.
+//! - A document's version is etcd's version of its key, and conditions compare it.
+//! - A member arrives in a transaction nested in the commit's, which writes and counts the member if it is new (see
+//!   [`keys`]).
+//! - The two lists have a run at its start and at its due time. Moving it requires its last place, which this process
+//!   remembers (see [`places`]) and the transaction compares. If the comparison fails, another process has moved the run,
+//!   and the commit is tried again with the place that etcd has.
 //!
 //! All reads are linearizable.
 
@@ -15,7 +15,7 @@ mod keys;
 mod places;
 
 use crate::address::Address;
-use crate::garbage::Garbage;
+use crate::malformed::MalformedEntries;
 use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,9 +26,9 @@ use keys::{Keys, after, after_prefix};
 use places::Places;
 use std::sync::Arc;
 
-/// The version of the scheme of keys.
+/// The version of the key scheme.
 const VERSION: u64 = 1;
-/// Documents that one transaction reads: etcd takes 128 operations unless told otherwise.
+/// How many documents one transaction reads. By default etcd allows 128 operations.
 const READS: usize = 100;
 
 /// State in etcd.
@@ -36,7 +36,7 @@ struct Etcd {
     servers: Servers,
     keys: Keys,
     places: Places,
-    garbage: Garbage,
+    malformed: MalformedEntries,
 }
 
 pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
@@ -46,13 +46,13 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
     })?;
     let servers = Servers::connect(address).await?;
     let keys = Keys::new(address.text("prefix").unwrap_or_else(|| "faas-flow/".into()));
-    let store = Etcd { servers, keys, places: Places::default(), garbage: Garbage::default() };
+    let store = Etcd { servers, keys, places: Places::default(), malformed: MalformedEntries::default() };
     store.verify().await?;
     Ok(Arc::new(store))
 }
 
 impl Etcd {
-    /// Marks a new store with its version, and refuses one that a newer release wrote.
+    /// Marks a new store with the version, and rejects one that a newer release has written.
     async fn verify(&self) -> Result<(), StoreError> {
         let key = self.keys.version();
         let txn = Txn::new()
@@ -73,7 +73,8 @@ impl Etcd {
     }
 
     async fn read_once(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, Trouble> {
-        let (mut found, mut revision) = (Vec::with_capacity(docs.len()), 0);
+        let mut found = Vec::with_capacity(docs.len());
+        let mut revision = 0;
         for docs in docs.chunks(READS) {
             let get = |doc| TxnOp::get(self.keys.doc(run, doc), Some(GetOptions::new().with_revision(revision)));
             let answer =
@@ -93,20 +94,20 @@ impl Etcd {
             .map_err(|reason| self.servers.corrupt(format!("{reason}, at `{}`", pair.key().escape_ascii())))
     }
 
-    /// The rest of a key, which is a name.
+    /// The name at the end of a key.
     fn name(&self, key: &[u8], prefix: &[u8]) -> Result<String, StoreError> {
         let name = key.strip_prefix(prefix).and_then(|name| String::from_utf8(name.to_vec()).ok());
         name.ok_or_else(|| self.servers.corrupt(format!("the key `{}` is not text", key.escape_ascii())))
     }
 
-    /// What lies below a prefix, with the rest of its key.
+    /// The pairs below a prefix, each with the name at the end of its key.
     async fn below(&self, prefix: &[u8]) -> Result<Vec<(String, KeyValue)>, StoreError> {
         let pairs = self.servers.range(prefix, &after_prefix(prefix), usize::MAX).await?;
         pairs.into_iter().map(|pair| Ok((self.name(pair.key(), prefix)?, pair))).collect()
     }
 }
 
-/// The answers to the gets of a transaction, in their order.
+/// The answers to the gets of a transaction, in order.
 fn gets(answers: Vec<TxnOpResponse>) -> impl Iterator<Item = Vec<KeyValue>> {
     answers.into_iter().filter_map(|answer| match answer {
         TxnOpResponse::Get(mut get) => Some(get.take_kvs()),
@@ -127,6 +128,7 @@ fn version(pair: &KeyValue) -> u64 {
 impl StateStore for Etcd {
     async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
         loop {
+            // Each try reads a newer revision, so a compaction can only interfere again if it is newer still.
             match self.read_once(run, docs).await {
                 Err(Trouble::Compacted) => {}
                 found => return Ok(found?),
@@ -161,18 +163,17 @@ impl StateStore for Etcd {
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        let (mut from, mut found) = (self.keys.list(), Vec::new());
+        let mut found = Vec::new();
+        let mut from = self.keys.list();
         let end = after_prefix(&from);
         while found.len() < query.limit {
-            let pairs = match query.flow.is_none() && query.status.is_none() {
-                true => self.servers.page((&from, &end), query.limit - found.len(), 0).await,
-                false => self.servers.page((&from, &end), usize::MAX, 0).await,
-            };
-            let (pairs, _) = pairs?;
+            let unfiltered = query.flow.is_none() && query.status.is_none();
+            let wanted = if unfiltered { query.limit - found.len() } else { usize::MAX };
+            let (pairs, _) = self.servers.page((&from, &end), wanted, 0).await?;
             let Some(last) = pairs.last() else { break };
             from = after(last.key());
             for pair in &pairs {
-                found.extend(self.garbage.sift(self.listed(pair))?.filter(|entry| query.admits(entry)));
+                found.extend(self.malformed.skip(self.listed(pair))?.filter(|entry| query.admits(entry)));
             }
         }
         found.truncate(query.limit);
@@ -181,22 +182,22 @@ impl StateStore for Etcd {
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
         let (from, end) = self.keys.due_until(now);
-        let found = self.servers.range(&from, &end, self.garbage.beside(limit)).await?;
+        let found = self.servers.range(&from, &end, self.malformed.with_skipped(limit)).await?;
         let run = |pair: &KeyValue| {
             let name =
                 pair.key().get(from.len() + size_of::<Millis>() + 1..).and_then(|id| std::str::from_utf8(id).ok());
             let run = name.and_then(|id| RunId::new(id).ok());
-            run.ok_or_else(|| self.servers.corrupt(format!("the key `{}` is no due run", pair.key().escape_ascii())))
+            run.ok_or_else(|| self.servers.corrupt(format!("the key `{}` is not a due run", pair.key().escape_ascii())))
         };
-        found.iter().filter_map(|pair| self.garbage.sift(run(pair)).transpose()).take(limit).collect()
+        found.iter().filter_map(|pair| self.malformed.skip(run(pair)).transpose()).take(limit).collect()
     }
 
     async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
         self.forget(run).await
     }
 
-    fn garbage(&self) -> u64 {
-        self.garbage.count()
+    fn malformed_entries(&self) -> u64 {
+        self.malformed.count()
     }
 }
 

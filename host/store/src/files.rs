@@ -1,4 +1,4 @@
-//! Data in files: `<root>/<run>/<name>`, both encoded so that any name is a plain file name.
+//! Data in files: `<root>/<run>/<name>`, with both names encoded so that any name becomes a plain file name.
 
 use crate::address::{Access, Address, Durability};
 use crate::{DataKey, DataStore, StoreError};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The longest file name that spells the name out; a longer one is hashed. File systems allow 255 bytes.
+/// The length of the longest encoded name; a longer one is hashed. File systems allow 255 bytes.
 const LONGEST_NAME: usize = 200;
 
 /// Opens the store below a directory; see [`crate::open_data`].
@@ -63,7 +63,7 @@ impl DataStore for Files {
 }
 
 impl Root {
-    /// Creates the directory if need be and the options allow.
+    /// Creates the directory if it does not exist and the options allow it.
     fn open(&self) -> Result<(), StoreError> {
         if self.access == Access::ReadWrite {
             fs::create_dir_all(&self.path).map_err(|error| self.error(&error))?;
@@ -72,11 +72,11 @@ impl Root {
     }
 
     fn put(&self, key: &DataKey, bytes: &[u8]) -> Result<(), StoreError> {
-        self.writable()?;
+        self.require_write_access()?;
         let directory = self.directory(key.run());
         let written = match self.replace(&directory, key.name(), bytes) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // The run's first value, unless the whole store has gone away: then there is nowhere to put it.
+                // This is the run's first value, unless the whole store has been removed.
                 self.verify()?;
                 let created = fs::create_dir(&directory);
                 created
@@ -89,25 +89,25 @@ impl Root {
         written.map_err(|error| self.error(&error))
     }
 
-    /// Writes beside the file, then puts the new one in its place.
+    /// Writes a temporary file and renames it, so that readers never see a part of the value.
     fn replace(&self, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // The encoding of names yields no `~`.
-        let beside = directory.join(format!("~{}-{count}", std::process::id()));
+        // An encoded name has no `~`.
+        let temporary = directory.join(format!("~{}-{count}", std::process::id()));
         let written = self
-            .write(&beside, bytes)
-            .and_then(|()| fs::rename(&beside, directory.join(encode(name))))
+            .write(&temporary, bytes)
+            .and_then(|()| fs::rename(&temporary, directory.join(encode(name))))
             .and_then(|()| self.sync(directory));
         if written.is_err() {
-            // The error that led here is the one to tell.
-            let _ = fs::remove_file(&beside);
+            // The first error is the one to report.
+            let _ = fs::remove_file(&temporary);
         }
         written
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        // Left by a dead process of the same id, if it is there.
+        // Overwrites what a crashed process with the same id may have left.
         let mut file = File::create(path)?;
         file.write_all(bytes)?;
         match self.durability {
@@ -126,14 +126,14 @@ impl Root {
     fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
         match fs::read(self.directory(key.run()).join(encode(key.name()))) {
             Ok(bytes) => Ok(Some(bytes.into())),
-            // That the store has gone away must not look like a value that was never put.
+            // A store that was removed must not look like a missing value.
             Err(error) if error.kind() == ErrorKind::NotFound => self.verify().map(|()| None),
             Err(error) => Err(self.unavailable(error)),
         }
     }
 
     fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
-        self.writable()?;
+        self.require_write_access()?;
         match fs::remove_dir_all(self.directory(run)) {
             Err(error) if error.kind() == ErrorKind::NotFound => self.verify(),
             removed => removed.map_err(|error| self.error(&error)),
@@ -144,7 +144,7 @@ impl Root {
         self.path.join(encode(run.as_str()))
     }
 
-    fn writable(&self) -> Result<(), StoreError> {
+    fn require_write_access(&self) -> Result<(), StoreError> {
         match self.access {
             Access::ReadWrite => Ok(()),
             Access::ReadOnly => Err(StoreError::ReadOnly { place: self.place() }),
@@ -152,10 +152,10 @@ impl Root {
     }
 
     fn verify(&self) -> Result<(), StoreError> {
-        match self.path.is_dir() {
-            true => Ok(()),
-            false => Err(StoreError::NotFound { place: self.place() }),
+        if !self.path.is_dir() {
+            return Err(StoreError::NotFound { place: self.place() });
         }
+        Ok(())
     }
 
     fn error(&self, error: &io::Error) -> StoreError {
@@ -175,8 +175,8 @@ impl Root {
     }
 }
 
-/// A file name for any text, a different one for each. Capitals are escaped, for some file systems do not tell them from
-/// small letters.
+/// Encodes any text as a file name, different texts as different names. Capitals are escaped, since some file systems do
+/// not distinguish them from small letters.
 fn encode(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len() + 16);
     for (at, byte) in name.bytes().enumerate() {
@@ -184,16 +184,16 @@ fn encode(name: &str) -> String {
             b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => encoded.push(char::from(byte)),
             b'.' if at > 0 => encoded.push('.'),
             _ => {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(encoded, "%{byte:02x}");
             }
         }
     }
-    match encoded.len() > LONGEST_NAME {
+    if encoded.len() > LONGEST_NAME {
         // No other name contains a `=`.
-        true => format!("={}", Digest::of(name.as_bytes())),
-        false => encoded,
+        return format!("={}", Digest::of(name.as_bytes()));
     }
+    encoded
 }
 
 #[cfg(test)]
@@ -216,12 +216,16 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let url = format!("{}{options}", url(&directory.path().join("a/b")));
             conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
-            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "wrote outside its directory");
+            assert_eq!(
+                fs::read_dir(directory.path()).unwrap().count(),
+                1,
+                "the store has written outside its directory"
+            );
         }
     }
 
     #[tokio::test]
-    async fn values_survive_reopening_and_leave_nothing_beside_them() {
+    async fn values_survive_reopening_and_leave_no_temporary_files() {
         let directory = tempfile::tempdir().unwrap();
         let store = open_data(&url(directory.path())).await.unwrap();
         for value in ["one", "two"] {
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_went_away_is_not_an_empty_one() {
+    async fn a_store_that_was_removed_is_an_error_and_not_empty() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("data");
         let store = open_data(&url(&root)).await.unwrap();
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_is_no_directory_is_named() {
+    async fn the_error_of_a_place_that_is_not_a_directory_names_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "x").unwrap();

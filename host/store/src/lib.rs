@@ -1,6 +1,6 @@
-//! StateStore and DataStore: the contracts, the suite that checks them, and one module per backend.
+//! The stores of runs: two traits, the conformance suite that checks their backends, and one module per backend.
 //!
-//! A [`StateStore`] keeps the truth about runs: small documents, changed by compare-and-swap. A [`DataStore`] keeps
+//! A [`StateStore`] has the state of runs: small documents that are changed by compare-and-swap. A [`DataStore`] has
 //! bytes: payloads and context values that are too large for a document. [`open_state`] and [`open_data`] choose the
 //! backend by address.
 
@@ -13,7 +13,7 @@ mod entry;
 mod error;
 mod etcd;
 mod files;
-mod garbage;
+mod malformed;
 mod memory;
 mod open;
 mod redis;

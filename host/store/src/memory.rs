@@ -1,4 +1,4 @@
-//! Stores in the memory of this process: gone with it. For tests, benchmarks and trying things out.
+//! Stores in the memory of this process, for tests, benchmarks and trials. Their content is lost when the process ends.
 
 use crate::address::Address;
 use crate::{
@@ -13,22 +13,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Opens an empty state store.
 pub(crate) fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
-    plain(address).map(|()| Arc::new(MemoryState::default()) as _)
+    require_plain(address).map(|()| Arc::new(MemoryState::default()) as _)
 }
 
 /// Opens an empty data store.
 pub(crate) fn open_data(address: &Address<'_>) -> Result<Arc<dyn DataStore>, StoreError> {
-    plain(address).map(|()| Arc::new(MemoryData::default()) as _)
+    require_plain(address).map(|()| Arc::new(MemoryData::default()) as _)
 }
 
-fn plain(address: &Address<'_>) -> Result<(), StoreError> {
-    match address.place {
-        "" => address.knows(&[]),
-        _ => Err(address.bad("use memory")),
+/// The address is one word, with neither place nor options.
+fn require_plain(address: &Address<'_>) -> Result<(), StoreError> {
+    if !address.place.is_empty() {
+        return Err(address.bad("use memory"));
     }
+    address.knows(&[])
 }
 
-/// So many locks share the runs between them: commits to different runs rarely wait for each other.
+/// The number of locks over which the runs are distributed, so that commits to different runs rarely wait for each other.
 const SHARDS: usize = 64;
 
 struct Shards<T>([Mutex<T>; SHARDS]);
@@ -42,7 +43,7 @@ impl<T: Default> Default for Shards<T> {
 impl<T> Shards<T> {
     #[allow(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
     fn of(&self, run: &RunId) -> MutexGuard<'_, T> {
-        // FNV-1a: ids are not chosen by enemies of the lock.
+        // FNV-1a is enough: colliding ids would only slow down the caller who chose them.
         let hash = run
             .as_str()
             .bytes()
@@ -56,7 +57,7 @@ impl<T> Shards<T> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics between two writes of one change, so what a panicking holder leaves is whole.
+    // No code panics in the middle of a change, so the data is consistent even if a holder of the lock panicked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -82,7 +83,7 @@ impl Run {
         self.docs.get(doc).map_or(0, |doc| doc.version)
     }
 
-    /// The versions that the puts replace, if everything is as the change expects it.
+    /// The versions that the puts replace, if the change does not conflict.
     fn admit(&self, change: &Change) -> Result<Vec<u64>, CommitError> {
         if change.checks.iter().any(|check| self.version(&check.doc) != check.version) {
             return Err(CommitError::Conflict);
@@ -93,7 +94,7 @@ impl Run {
 }
 
 impl Expect {
-    /// Whether a document at this version is what was expected; 0 stands for none.
+    /// Whether a document with this version is as expected; version 0 means that it does not exist.
     pub(crate) fn admits(self, version: u64) -> bool {
         match self {
             Expect::Any => true,
@@ -142,8 +143,12 @@ impl StateStore for MemoryState {
         if let Some(entry) = change.entry {
             let before = state.entry.as_ref().and_then(|entry| entry.due);
             if before != entry.due {
-                before.map(|before| due.remove(&(before, run.clone())));
-                entry.due.map(|at| due.insert((at, run.clone())));
+                if let Some(before) = before {
+                    due.remove(&(before, run.clone()));
+                }
+                if let Some(at) = entry.due {
+                    due.insert((at, run.clone()));
+                }
             }
             state.entry = Some(entry);
         }
@@ -196,7 +201,7 @@ impl StateStore for MemoryState {
 }
 
 impl RunQuery {
-    /// Whether a run with this entry is asked for.
+    /// Whether a run with this entry matches the query.
     pub(crate) fn admits(&self, entry: &RunEntry) -> bool {
         self.flow.as_ref().is_none_or(|flow| *flow == entry.flow)
             && self.status.is_none_or(|status| status == entry.status)

@@ -1,4 +1,4 @@
-//! From a store's address to the store.
+//! Opens a store by its address.
 
 use crate::address::Address;
 use crate::{DataStore, StateStore, StoreError, consul, etcd, files, memory, redis, s3, sqlite};
@@ -6,36 +6,39 @@ use std::sync::Arc;
 
 /// Opens the state store at an address.
 ///
-/// - `memory`: in this process, gone with it.
+/// Options follow a `?` and are separated by `&`; their values are percent-encoded.
+///
+/// - `memory`: in the memory of this process. It is lost when the process ends.
+/// - `sqlite:PATH` or `sqlite://PATH`: in a file, which is created with its directory if it does not exist. Options:
+///   - `synchronous=normal` (default): a commit survives a crash of the process, but power loss may lose the last ones.
+///     `synchronous=full`: a commit survives power loss too.
+///   - `mode=ro`: nothing is created or written; another process may write at the same time.
+///   - `busy_timeout_ms=5000`: how long to wait for a lock that another process holds.
+///   - `max_pages=N`: the store is full at N pages of 4 KiB.
+/// - `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`: in Redis 6.2 or later, or a server with the same protocol. The
+///   server decides how durable a commit is (`appendfsync`), and must not evict keys (`maxmemory-policy noeviction`).
+///   `redis+sentinel://` takes several sentinels, `A:PORT,B:PORT`, and `redis+cluster://` several nodes of a cluster;
+///   `rediss`, `rediss+sentinel` and `rediss+cluster` are the same over TLS. Options:
+///   - `prefix=ff:`: the prefix of all keys.
+///   - `partitions=16`: how many partitions the index of a new store has, 1 to 1024. An existing store keeps its number.
+///   - `timeout_ms=5000`: how long to wait for an answer, and for a connection.
+///   - `master=NAME`: with sentinels, the name by which they know the server.
+///   - `ca=FILE`, `cert=FILE` and `key=FILE`: over TLS, PEM files with the authority to trust instead of the system's,
+///     and with the client's certificate and key.
+/// - `etcd://HOST:PORT,HOST:PORT`, or `etcds://` for TLS, with `USER:PASSWORD@` before the hosts if the servers require
+///   authentication: in etcd 3.4 or later. Options:
+///   - `prefix=faas-flow/`: the prefix of all keys.
+///   - `timeout_ms=5000`: how long to wait for an answer.
+///   - `ca=PATH`, `cert=PATH` and `key=PATH`: over TLS, PEM files with certificates to trust in addition to the system's,
+///     and with the client's certificate and key.
 /// - `consul://HOST:PORT`, or `consuls://` for TLS: in the key-value store of Consul. Options:
-///   - `prefix=faas-flow/`: what all keys begin with.
+///   - `prefix=faas-flow/`: the prefix of all keys.
 ///   - `token=ID` (default: `CONSUL_HTTP_TOKEN`): the ACL token.
 ///   - `dc=NAME` (default: the agent's): the datacenter.
-///   - `ca=PATH`: a PEM file with the certificates to trust, besides the system's; TLS only.
+///   - `ca=PATH`: over TLS, a PEM file with certificates to trust in addition to the system's.
 ///   - `timeout_ms=5000`: how long to wait for an answer.
-/// - `etcd://HOST:PORT,HOST:PORT`, or `etcds://` for TLS, with `USER:PASSWORD@` before the hosts if need be: in etcd, 3.4
-///   or later. Options:
-///   - `prefix=faas-flow/`: what all keys begin with.
-///   - `timeout_ms=5000`: how long to wait for an answer.
-///   - `ca=PATH`, `cert=PATH` and `key=PATH`: PEM files with the certificates to trust, besides the system's, and with
-///     the certificate and key to show.
-/// - `sqlite:PATH` or `sqlite://PATH`: in a file, which is created with its directory where it is missing. Options
-///   follow a `?`, separated by `&`:
-///   - `synchronous=normal` (default): a commit survives the end of the process, but power loss may take the last ones.
-///     `synchronous=full`: it survives that too.
-///   - `mode=ro`: nothing is created or written; another process may write meanwhile.
-///   - `busy_timeout_ms=5000`: how long to wait for a lock of another process.
-///   - `max_pages=N`: the store is full at N pages of 4 KiB.
-/// - `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`: in Redis 6.2 or newer, or what speaks its protocol; how durable a
-///   commit is, is up to the server (`appendfsync`), and it must not evict keys (`maxmemory-policy noeviction`).
-///   `redis+sentinel://` takes several sentinels, `A:PORT,B:PORT`, and `redis+cluster://` several nodes of a cluster;
-///   `rediss`, `rediss+sentinel` and `rediss+cluster` are the same over TLS. Options, each with its value percent-encoded:
-///   - `prefix=ff:`: what all keys begin with.
-///   - `partitions=16`: how many parts a new store's index has, 1 to 1024; one that is there keeps its number.
-///   - `timeout_ms=5000`: how long to wait for an answer, and for a connection.
-///   - `master=NAME`: with sentinels, the name that they know the server by.
-///   - `ca=FILE`, `cert=FILE` and `key=FILE`: over TLS, the authority that is trusted in place of the system's, and who
-///     we are; PEM.
+///
+/// Opening checks that the store answers and was not written by a newer release.
 pub async fn open_state(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
     let address = Address::parse(url);
     match address.scheme {
@@ -52,24 +55,26 @@ pub async fn open_state(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
 
 /// Opens the data store at an address.
 ///
-/// - `memory`: in this process, gone with it.
-/// - `files:PATH` or `files://PATH`: one file per key below a directory, which is created where it is missing. Options
-///   follow a `?`, separated by `&`: `synchronous` and `mode` as in [`open_state`].
-/// - `redis://…` and its relatives, as in [`open_state`], with `ttl_s=2592000` in place of `partitions`: the data of a run
-///   goes so many seconds after the run's last put, should nobody delete it; `0`: never. Choose more than the time for
-///   which history is kept, and than a run may pause.
-/// - `s3://BUCKET` or `s3://BUCKET/PREFIX`: in a bucket of any service that speaks S3, below the prefix. The access key
-///   is that of `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and perhaps `AWS_SESSION_TOKEN`, or else of the files
-///   `s3-access-key` and `s3-secret-key`; it needs the rights to get, put, delete and list. Options:
-///   - `endpoint=http://127.0.0.1:9000`: the service, where it is not Amazon's.
+/// Options follow a `?` and are separated by `&`; their values are percent-encoded.
+///
+/// - `memory`: in the memory of this process. It is lost when the process ends.
+/// - `files:PATH` or `files://PATH`: one file per key below a directory, which is created if it does not exist. Options:
+///   `synchronous` and `mode` as in [`open_state`].
+/// - `redis://…` and its variants, as in [`open_state`], with `ttl_s=2592000` instead of `partitions`: the data of a run
+///   expires so many seconds after the run's last put, unless it is deleted before; `0`: never. Choose more than the time
+///   for which history is kept, and than a run may be paused.
+/// - `s3://BUCKET` or `s3://BUCKET/PREFIX`: in a bucket of any service with the S3 protocol, below the prefix. The access
+///   key comes from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and optionally `AWS_SESSION_TOKEN`, or else from the
+///   files `s3-access-key` and `s3-secret-key`; it needs permission to get, put, delete and list. Options:
+///   - `endpoint=http://127.0.0.1:9000`: the service, if it is not Amazon's.
 ///   - `region=us-east-1` (default: `AWS_REGION`, or this one).
-///   - `path_style=true`: the bucket is part of the path, not of the host's name (default: with an `endpoint` only).
-///   - `create=true`: the bucket is created where it is missing.
-///   - `secrets=/var/openfaas/secrets` (default): the directory of the files of the access key. They are read again
-///     every five minutes. Where it is given, the variables do not count.
-///   - `ca=PATH`: certificates in PEM that are trusted instead of the system's.
-///   - `connect_timeout_ms=3000`, `timeout_ms=30000`, `attempts=3`: how long one attempt of a call may take, and how
-///     many there are. The timeout does not limit the reading of a value, as long as bytes come.
+///   - `path_style=true`: the bucket is part of the path, not of the host name (the default with an `endpoint`).
+///   - `create=true`: the bucket is created if it does not exist.
+///   - `secrets=/var/openfaas/secrets` (default): the directory of the access key's files, which are read again every
+///     five minutes. If it is given, the variables are ignored.
+///   - `ca=PATH`: a PEM file with the certificates to trust instead of the system's.
+///   - `connect_timeout_ms=3000`, `timeout_ms=30000`, `attempts=3`: how long one attempt of a call may take, and how many
+///     attempts there are. The timeout does not limit the download of a value as long as bytes arrive.
 pub async fn open_data(url: &str) -> Result<Arc<dyn DataStore>, StoreError> {
     let address = Address::parse(url);
     match address.scheme {
@@ -89,7 +94,7 @@ mod tests {
     use faas_flow_core::Code;
 
     #[tokio::test]
-    async fn an_address_that_names_no_store_is_refused() {
+    async fn an_address_that_is_not_a_stores_is_refused() {
         for url in [
             "",
             "x",

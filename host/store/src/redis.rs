@@ -1,19 +1,20 @@
-//! State and data in Redis, or in what speaks its protocol: one server, one found through sentinels, or a cluster.
+//! State and data in Redis, or a server with the same protocol: a single server, one found through sentinels, or a cluster.
 //!
-//! All keys of a run lie in one slot, together with the part of the index that the run belongs to (its *partition*), so
-//! that a commit is one script and one round trip, on a cluster too. (One that might be the first of a run, and is not, takes two.) Below the prefix there are, for partition `k`:
+//! All keys of a run are in one slot, together with the part of the index that the run belongs to (its *partition*). So a
+//! commit is one script and one round trip, on a cluster too. (A commit that looks like the first of a run but is not takes
+//! two.) These are the keys below the prefix, where `k` is the number of a partition:
 //!
-//! | key | type | holds |
+//! | key | type | content |
 //! |---|---|---|
-//! | `store` | string | the form of the store and its number of partitions |
+//! | `store` | string | the version of the stored form, and the number of partitions |
 //! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `s<set>` a set's name |
 //! | `{k}:run:<id>:<set>` | hash | the members of a set |
 //! | `{k}:runs` | sorted set | run ids by start |
 //! | `{k}:due` | sorted set | run ids by due time |
 //! | `data:{<id>}` | hash | the data of a run by name |
 //!
-//! A run that has ended and is due to be forgotten expires by itself an hour later, should nobody forget it. Its id then
-//! leaves the index when a listing meets it.
+//! A run that has ended and is due to be deleted expires by itself an hour later if no replica deletes it. A listing that
+//! finds its id in the index afterwards removes the id.
 
 mod data;
 mod error;

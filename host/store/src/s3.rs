@@ -1,4 +1,4 @@
-//! Data in a bucket of any service that speaks S3: `<prefix>/<run>/<name>`.
+//! Data in a bucket of any service with the S3 protocol: `<prefix>/<run>/<name>`.
 
 mod connect;
 mod credentials;
@@ -16,7 +16,7 @@ use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use errors::Place;
-use faas_flow_core::RunId;
+use faas_flow_core::{RetryPolicy, RunId};
 use std::sync::Arc;
 
 /// Opens the store in a bucket; see [`crate::open_data`].
@@ -28,11 +28,10 @@ pub(crate) async fn open_data(address: &Address<'_>) -> Result<Arc<dyn DataStore
 struct S3 {
     client: Client,
     bucket: String,
-    /// Ends with a slash, or is empty.
+    /// Empty, or ends with a slash.
     prefix: String,
-    /// How often to try to read a value whose connection breaks in the middle; the client itself repeats everything
-    /// else.
-    attempts: u32,
+    /// When to read a value again whose download was interrupted. The client itself repeats everything else.
+    retries: RetryPolicy,
     place: Place,
 }
 
@@ -44,7 +43,7 @@ impl DataStore for S3 {
     }
 
     async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
-        let mut attempt = 1;
+        let mut delays = self.retries.delays(fastrand::f64);
         loop {
             let get = self.client.get_object().bucket(&self.bucket).key(self.key(key));
             let found = match get.send().await {
@@ -56,8 +55,10 @@ impl DataStore for S3 {
             };
             match found.body.collect().await {
                 Ok(body) => return Ok(Some(body.into_bytes())),
-                Err(error) if attempt >= self.attempts => return Err(self.place.unavailable(&error)),
-                Err(_) => attempt += 1,
+                Err(error) => match delays.next() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Err(self.place.unavailable(&error)),
+                },
             }
         }
     }
@@ -65,7 +66,7 @@ impl DataStore for S3 {
     async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
         let mut next = None;
         loop {
-            // The delimiter keeps away from the runs of another store whose prefix begins with this run's.
+            // The delimiter excludes the runs of another store whose prefix begins with the name of this run.
             let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(self.directory(run)).delimiter("/");
             let page = list.set_continuation_token(next).send().await.map_err(|error| self.place.error(&error))?;
             self.delete(page.contents().iter().filter_map(|object| object.key())).await?;
@@ -78,7 +79,7 @@ impl DataStore for S3 {
 }
 
 impl S3 {
-    /// Deletes the objects of one page of a listing: at most 1,000, as many as one call takes.
+    /// Deletes the objects of one page of a listing: at most 1,000, the limit of one call.
     async fn delete(&self, keys: impl Iterator<Item = &str>) -> Result<(), StoreError> {
         let ids = keys.map(|key| ObjectIdentifier::builder().key(key).build());
         let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| self.place.unavailable(&error))?;

@@ -1,9 +1,9 @@
 //! State in one SQLite file, written by one thread.
 //!
-//! SQLite lets one connection write at a time, and a transaction costs more than the statements in it. So one thread
-//! owns the writing connection and takes whatever has come in meanwhile into one transaction (see [`writer`]): the more
-//! runs commit at once, the cheaper each commit. Reads go to a few connections of their own, which the write-ahead log
-//! keeps from waiting for the writer.
+//! SQLite lets only one connection write at a time, and a transaction costs more than the statements in it. So one thread
+//! owns the writing connection and applies all commits that have arrived in the meantime in one transaction (see
+//! [`writer`]): the more runs commit at the same time, the cheaper each commit. Reads have a few connections of their own;
+//! thanks to the write-ahead log they do not wait for the writer.
 
 mod connect;
 mod reader;
@@ -37,7 +37,7 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
     Ok(Arc::new(opened.await.map_err(|error| place.unavailable(error))??))
 }
 
-/// What follows the `?` of an address.
+/// The options of an address.
 #[derive(Debug, Clone)]
 struct Options {
     access: Access,
@@ -46,16 +46,16 @@ struct Options {
     max_pages: Option<u32>,
 }
 
-/// State in a SQLite file. Dropping it waits for the writer and closes the file.
+/// State in an SQLite file. Dropping it waits for the writer and closes the file.
 struct Sqlite {
-    // Closed before the writer, which then is the last to close and tidies the log away.
+    // Dropped before the writer, since the last connection to be closed removes the log.
     readers: Readers,
     writer: Option<Writer>,
     place: Arc<Place>,
 }
 
 impl Sqlite {
-    /// Opens, and creates if need be and the options allow. Blocks.
+    /// Opens the file, and creates it if it does not exist and the options allow it. Blocks.
     fn open(place: Arc<Place>) -> Result<Self, StoreError> {
         let writer = match place.options.access {
             Access::ReadWrite => Some(Writer::start(place.clone())?),
@@ -120,7 +120,7 @@ impl StateStore for Sqlite {
     }
 }
 
-/// SQLite's integers are signed; no count or time of ours comes near their end.
+/// SQLite's integers are signed. No count or time ever comes near the limit.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

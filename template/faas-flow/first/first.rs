@@ -1,1 +1,1 @@
-//! Nothing.
+//! An empty flow.

@@ -1,5 +1,5 @@
-//! A flow of one node, which runs code of the flow's own. `apply` calls a function, `edge` joins nodes:
-//! docs/concepts.md has the words, and examples/ has larger flows.
+//! A flow with one node, which runs the flow's own code. Call functions with `apply`, and connect nodes with `edge`.
+//! The repository of faas-flow explains the concepts in docs/concepts.md, and has larger flows in examples/.
 
 use faas_flow::{Context, Result, Workflow, flow};
 
@@ -27,12 +27,12 @@ mod tests {
     #[test]
     fn greets_by_name() {
         let flow = Flow::new(define).unwrap();
-        assert_eq!(flow.call("greet/0", "Adam\n").unwrap(), b"Hello, Adam!");
+        assert_eq!(flow.modify("greet/0", "Adam\n").unwrap(), b"Hello, Adam!");
     }
 
     #[test]
-    fn nobody_is_rejected() {
+    fn an_empty_name_is_rejected() {
         let flow = Flow::new(define).unwrap();
-        assert!(matches!(flow.call("greet/0", " "), Err(Failure::Reject(_))));
+        assert!(matches!(flow.modify("greet/0", " "), Err(Failure::Reject(_))));
     }
 }

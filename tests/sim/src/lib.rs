@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
+use faas_flow_core::run::Progress;
 use faas_flow_core::{FlowName, RunId, Status};
 use faas_flow_guest::{Guests, Limits};
 use faas_flow_host::{Dispatch, Flow, Host, Settings, load_flow};
@@ -317,6 +318,7 @@ fn simulate(
             }));
         }
         wrong.extend(left(&cluster).await?);
+        wrong.extend(called_too_often(&cluster).await?);
         cluster.end();
         wrong.extend(world.violations());
         Ok(Outcome { wrong, steps: world.steps(), events: world.events(), trace: world.trace(), ends })
@@ -373,6 +375,30 @@ async fn left(cluster: &Arc<Cluster>) -> Result<Option<String>> {
     }
 }
 
+/// The calls that were made more often than their nodes were attempted.
+///
+/// A node's history has an attempt for each time that it was executed, and for each lease that ran out. So while no replica is
+/// lost and no lease runs out, each node calls each of its functions once. Calls that are tried again are not counted.
+async fn called_too_often(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
+    let calls = cluster.calls();
+    let mut wrong = Vec::new();
+    for entry in cluster.truth().runs(&RunQuery { flow: None, status: None, limit: usize::MAX }).await? {
+        let Some(view) = cluster.observer().view(&entry.run).await? else { continue };
+        for node in view.nodes {
+            // What was cut off when the run ended has no attempt.
+            let cut_off = usize::from(node.progress != Progress::Done);
+            let (node, most) = (format!("{}/{}/", entry.run, node.path), node.attempts.len() + cut_off);
+            for (key, times) in calls.iter().filter(|(key, _)| key.starts_with(&node)) {
+                let is_call = key.get(node.len()..).is_some_and(|index| index.parse::<u32>().is_ok());
+                if is_call && *times > most {
+                    wrong.push(format!("{key} was called {times} times in {most} attempts"));
+                }
+            }
+        }
+    }
+    Ok(wrong)
+}
+
 /// Sends a request until a replica takes it: the same id twice is the same run.
 async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId> {
     let id = RunId::new(format!("r{number}"))?;
@@ -424,11 +450,14 @@ async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<Str
         Asks::Again(node) => {
             cluster.may_run_again(run);
             let what = format!("rerun?node={node}");
-            // It is under way again if an answer got lost.
-            while !matches!(
-                operators::ask(cluster, job, run, &what).await?,
-                Some(StatusCode::OK | StatusCode::CONFLICT)
-            ) {
+            // Two operators ask in the same moment.
+            loop {
+                let (one, other) =
+                    tokio::join!(operators::ask(cluster, job, run, &what), operators::ask(cluster, job, run, &what));
+                // It is under way again if an answer got lost.
+                if [one?, other?].iter().any(|status| matches!(status, Some(StatusCode::OK | StatusCode::CONFLICT))) {
+                    break;
+                }
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 cluster.revive();
             }

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Steps {
     world: Arc<World>,
     asked: Mutex<HashMap<String, (Bytes, u32)>>,
+    /// How often each key was called, without those that are called again because they were busy.
+    calls: Mutex<HashMap<String, usize>>,
     /// Calls, by their keys, of which an answer got lost.
     lost: Mutex<HashSet<String>>,
     /// How runs ended, as they were told.
@@ -27,8 +29,8 @@ pub const HOOK: &str = "http://hooks/done";
 
 impl Steps {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        let (asked, lost, told) = Default::default();
-        Arc::new(Self { world, asked, lost, told })
+        let (asked, calls, lost, told) = Default::default();
+        Arc::new(Self { world, asked, calls, lost, told })
     }
 
     /// `busy` is answered with 503 and a wish to be left alone for seven seconds, once per key.
@@ -38,6 +40,9 @@ impl Steps {
         *times += 1;
         if *first != body {
             self.world.violation(format!("{name} was asked twice with key {key} and with different bodies"));
+        }
+        if !body.starts_with(b"busy") {
+            *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(key.to_owned()).or_default() += 1;
         }
         if body.starts_with(b"busy") && *times == 1 {
             let headers = vec![("retry-after".to_owned(), "7".to_owned())];
@@ -66,6 +71,11 @@ impl Steps {
         if *first != how {
             self.world.violation(format!("{run} was told to have ended with {first}, and then with {how}"));
         }
+    }
+
+    /// How often each idempotency key was called. Calls of busy functions, which are tried again, are left out.
+    pub fn calls(&self) -> HashMap<String, usize> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How a run ended, as somebody was told.

@@ -29,7 +29,9 @@ impl Operators {
             let Some((Some(run), job)) = runs.get(usize::try_from(chosen)?) else { continue };
             for what in ["pause", "resume"] {
                 tokio::time::sleep(cluster.world().time(PAUSE)).await;
-                ask(cluster, *job, run, what).await?;
+                // Two operators ask in the same moment.
+                let (one, other) = tokio::join!(ask(cluster, *job, run, what), ask(cluster, *job, run, what));
+                (one?, other?);
             }
         }
         if let Some((Some(run), job)) = self.stops.and_then(|number| runs.get(number)) {

@@ -111,7 +111,9 @@ impl Common {
             Some(Arc::new(GatewayEvents::new(network, gateway, Some(self.keys.clone()), self.clock.clone())));
         parts.modules = self.versions.as_ref().map(|versions| versions.loader());
         let host = Host::new(parts);
-        self.flows.iter().for_each(|flow| host.deploy(flow.clone()));
+        for flow in &self.flows {
+            host.versions().deploy(flow.clone());
+        }
         if let Some(versions) = self.versions.clone() {
             tokio::spawn(versions.bring(host.clone()));
         }
@@ -205,6 +207,11 @@ impl Cluster {
     /// How a run ended, as its caller was told.
     pub fn told(&self, run: &RunId) -> Option<String> {
         self.common.steps.told(run.as_str())
+    }
+
+    /// How often each idempotency key was called, see [`Steps::calls`].
+    pub fn calls(&self) -> std::collections::HashMap<String, usize> {
+        self.common.steps.calls()
     }
 
     /// Somebody may run this run again.

@@ -10,9 +10,9 @@ use axum::http::{Method, Request};
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName};
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_host::modules::Loader;
-use faas_flow_host::signature::Trusted;
-use faas_flow_host::{Brought, Dispatch, Flow, Host, Settings, load_flow};
+use faas_flow_host::versions::signature::Trusted;
+use faas_flow_host::versions::{Artifact, Flow, Loader, load_flow};
+use faas_flow_host::{Dispatch, Host, Settings};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,17 +71,17 @@ impl Versions {
 
     pub(crate) fn loader(&self) -> Loader {
         let known = self.all.iter().map(|(flow, _)| flow.clone()).collect();
-        Loader::new(self.guests.clone(), Trusted::default()).knowing(known)
+        Loader::new(self.guests.clone(), Trusted::default()).with_preloaded(known)
     }
 
     /// What a replica does when it starts: it serves once its stores have answered.
     pub(crate) async fn bring(self: Arc<Self>, host: Arc<Host>) {
         let Some((flow, bytes)) = self.all.first() else { return };
-        let brought = Brought::new(bytes.clone(), None);
-        while host.bring(flow.clone(), brought.clone()).await.is_err() {
+        let artifact = Artifact::new(bytes.clone(), None);
+        while host.versions().register_image(flow.clone(), artifact.clone()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        host.follow().await;
+        host.versions().clone().follow().await;
     }
 }
 

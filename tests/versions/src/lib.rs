@@ -1,39 +1,39 @@
-//! A flow of many versions: the number and the mode in its mark are replaced in the finished module, so that a test or the
-//! chaos run makes as many versions as it wants of one build. Every node of its own stamps the data with the number, so a
-//! result says which version, or which versions, it comes from.
+//! One build that becomes many versions of a flow: tests and the chaos run replace the number and the mode in its mark,
+//! in the finished module. Every modifier appends the number to the data, so a result shows which versions it comes
+//! from.
 
 use faas_flow::{Context, Exhausted, Failure, Inputs, Result, Workflow, flow};
 
-/// `NNNN` is the number, `mmmm` the mode.
+/// The prefix, the number (four digits), and the mode (four characters).
 static MARK: [u8; 27] = *b"faas-flow-version:0000:okay";
 
-/// Describes the flow of the mark's mode.
+/// Describes the flow that the mode in the mark selects.
 pub fn define(workflow: &mut Workflow, context: &Context) -> Result {
     match mode() {
-        // Defined anew for each request, some of which it does not like.
+        // Reads the request, so it is defined again for each run, and refuses some.
         b"asks" if !context.query("refuse").is_empty() => return Err("this version refuses to begin".into()),
-        // Its first node gives up, for an operator to look at.
+        // Its first node fails, and the run waits for an operator.
         b"paus" => workflow.on_exhausted(Exhausted::Pause),
         _ => {}
     }
     let dag = workflow.dag();
     dag.node("first").modify(stamp);
     match mode() {
-        // One item for each byte, and a call for each item.
+        // One item for each byte, and one call for each item.
         b"each" => {
             let items = dag.for_each("call", |data| {
                 Ok((0..data.len()).map(|n| (format!("{n:04}"), b"i".to_vec())).collect::<Vec<_>>())
             });
             items.aggregator(join).dag().node("item").apply("func1").modify(stamp);
         }
-        // A graph that is another one.
+        // A different graph.
         b"more" => {
             dag.node("call").apply("func1");
             dag.node("more").modify(stamp);
             dag.edge("call", "more");
             dag.edge("more", "last");
         }
-        // What no host takes.
+        // A cycle, which the host refuses.
         b"bad_" => {
             dag.node("call").apply("func1");
             dag.edge("last", "first");
@@ -60,7 +60,7 @@ fn mode() -> &'static [u8] {
     &std::hint::black_box(&MARK)[23..]
 }
 
-/// The data, and behind it the version.
+/// Appends the version to the data.
 fn stamp(data: Vec<u8>) -> Result<Vec<u8>> {
     assert!(mode() != b"trap", "this version fails at once");
     if mode() == b"paus" {
@@ -70,6 +70,6 @@ fn stamp(data: Vec<u8>) -> Result<Vec<u8>> {
 }
 
 fn join(results: Inputs) -> Result<Vec<u8>> {
-    let parts: Vec<_> = results.iter().map(|(_, data)| data.to_vec()).collect();
+    let parts: Vec<&[u8]> = results.values().collect();
     Ok(parts.join(&b","[..]))
 }

@@ -1,5 +1,6 @@
 //! What is stored of a run.
 
+use super::token::ClaimToken;
 use crate::{Definition, Digest, Failure, FlowName, Millis, NodeId, Payload, PlanDag, RunId, ScopePath, Status};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -123,28 +124,34 @@ pub struct Scope {
     pub index: u32,
     /// How many siblings there are, itself included.
     pub siblings: u32,
-    /// The fencing token of the claim that began it, so that a lost attempt's branches are not mistaken for this one's.
-    pub epoch: u32,
+    /// The claim that began it, so that the branches of a lost attempt are not mistaken for this one's.
+    #[serde(rename = "epoch")]
+    pub began_by: ClaimToken,
     /// In the order of the definition.
     pub nodes: Vec<NodeState>,
 }
 
 impl Scope {
     /// A scope whose start is ready.
-    pub fn new(dag: &PlanDag, path: ScopePath, input: Payload, place: (u32, u32), epoch: u32, now: Millis) -> Self {
+    pub fn new(
+        dag: &PlanDag,
+        path: ScopePath,
+        input: Payload,
+        place: (u32, u32),
+        began_by: ClaimToken,
+        now: Millis,
+    ) -> Self {
         let mut nodes: Vec<_> = dag.nodes.iter().map(|node| NodeState::new(node.id.clone())).collect();
         if let Some(start) = nodes.get_mut(dag.start) {
             start.progress = Progress::Ready;
             start.since = now;
         }
-        Self { path, input, index: place.0, siblings: place.1, epoch, nodes }
+        Self { path, input, index: place.0, siblings: place.1, began_by, nodes }
     }
 
-    /// Counts on where the branches stopped in whose place this scope begins, so that no fencing token, and no set of
-    /// branches within, is ever met again; their attempts stay as history.
+    /// Keeps the attempts of the scope that this one replaces as history.
     pub(crate) fn follow(&mut self, earlier: &Scope) {
         for (node, earlier) in self.nodes.iter_mut().zip(&earlier.nodes) {
-            node.token = earlier.token;
             node.attempts.clone_from(&earlier.attempts);
         }
     }
@@ -157,7 +164,7 @@ impl Scope {
     /// Whether one of this scope's nodes began `branch`, and has not begun others in its place since.
     pub fn began(&self, branch: &Scope) -> bool {
         let node = branch.path.parent().and_then(|(parent, _)| self.node(&parent.node));
-        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.epoch == branch.epoch)
+        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.began_by == branch.began_by)
     }
 }
 
@@ -171,9 +178,9 @@ pub struct NodeState {
     /// When it came that far.
     #[serde(default, skip_serializing_if = "is_zero_millis")]
     pub since: Millis,
-    /// The fencing token: how often it was claimed. Only the latest claim may commit.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub token: u32,
+    /// The latest claim, which is the only one that may commit.
+    #[serde(default, skip_serializing_if = "ClaimToken::is_none")]
+    pub token: ClaimToken,
     /// Who runs it, while it is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
@@ -203,7 +210,7 @@ impl NodeState {
             id,
             progress: Progress::Waiting,
             since: 0,
-            token: 0,
+            token: ClaimToken::NONE,
             lease: None,
             branches: None,
             suspended: None,
@@ -276,8 +283,9 @@ pub struct Suspended {
 pub struct Branches {
     /// How many there are.
     pub total: u32,
-    /// The token of the claim that began them.
-    pub epoch: u32,
+    /// The claim that began them.
+    #[serde(rename = "epoch")]
+    pub began_by: ClaimToken,
     /// The key and result of an only branch, which needs no set to arrive in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<(String, Payload)>,

@@ -3,6 +3,7 @@
 use super::documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Scope};
 use super::events::{Effect, Event, Input, Outcome, Refusal, Report, Task, Work};
 use super::state::RunState;
+use super::token::ClaimToken;
 use crate::definition::Exhausted;
 use crate::plan::{Plan, PlanCarries, PlanKind, PlanNode};
 use crate::{BranchKey, Code, Failure, Millis, NodePath, Payload, ScopePath, Status};
@@ -14,13 +15,13 @@ impl RunState {
     /// Applies one event at one moment. A refusal has changed nothing.
     pub fn step(&mut self, plan: &Plan, event: &Event, now: Millis) -> Followed {
         match event {
-            Event::Claim { path, owner, until } => {
-                self.claim(plan, path, Lease { owner: owner.clone(), until: *until }, now)
+            Event::Claim { path, owner, token, until } => {
+                self.claim(plan, path, *token, Lease { owner: owner.clone(), until: *until }, now)
             }
             Event::Renew { path, token, until } => self.renew(path, *token, *until),
             Event::Release { path, token } => self.release(path, *token, now),
             Event::Complete { path, token, report } => self.complete(plan, path, *token, report, now),
-            Event::Joined { path, epoch } => self.joined(plan, path, *epoch, now),
+            Event::Joined { path, began_by } => self.joined(plan, path, *began_by, now),
             Event::Deadline => self.deadline(plan, now),
             Event::Pause => self.pause(),
             Event::Resume => self.resume(now),
@@ -31,7 +32,7 @@ impl RunState {
         }
     }
 
-    fn claim(&mut self, plan: &Plan, path: &NodePath, lease: Lease, now: Millis) -> Followed {
+    fn claim(&mut self, plan: &Plan, path: &NodePath, token: ClaimToken, lease: Lease, now: Millis) -> Followed {
         self.unended()?;
         if self.run().paused {
             return Err(Refusal::Paused);
@@ -46,7 +47,7 @@ impl RunState {
             (Progress::Running, held, _) => Some(held.as_ref().map(|held| held.owner.clone()).unwrap_or_default()),
             _ => return Err(Refusal::Stale),
         };
-        let work = self.work(plan, path, node)?;
+        let work = self.work(plan, path, node, token)?;
         let node = self.change(path)?;
         if let Some(owner) = lost {
             let failure = Failure::retry(Code::NODE_LOST, format!("replica {owner} did not report in time"));
@@ -55,16 +56,16 @@ impl RunState {
         node.progress = Progress::Running;
         node.since = now;
         node.started.get_or_insert(now);
-        node.token = work.token;
+        node.token = token;
         node.lease = Some(lease);
         Ok(vec![Effect::Execute(work)])
     }
 
-    /// What the next claim of a node executes.
-    fn work(&self, plan: &Plan, path: &NodePath, state: &NodeState) -> Result<Work, Refusal> {
+    /// What this claim of a node executes.
+    fn work(&self, plan: &Plan, path: &NodePath, state: &NodeState, token: ClaimToken) -> Result<Work, Refusal> {
         let mut work = Work {
             path: path.clone(),
-            token: state.token + 1,
+            token,
             inputs: Vec::new(),
             aggregator: None,
             suspended: state.suspended.clone(),
@@ -76,7 +77,7 @@ impl RunState {
         }
         let node = planned(plan, path)?;
         if let (Some(branches), Some(handler)) = (&state.branches, node.branches().and_then(|b| b.aggregator.clone())) {
-            work.task = Task::Merge { handler, only: branches.only.clone(), epoch: branches.epoch };
+            work.task = Task::Merge { handler, only: branches.only.clone(), began_by: branches.began_by };
             return Ok(work);
         }
         work.inputs = inputs(node, self.scope(&path.scope).ok_or(Refusal::Unknown)?);
@@ -96,12 +97,12 @@ impl RunState {
         Ok(work)
     }
 
-    fn running(&self, path: &NodePath, token: u32) -> Result<(), Refusal> {
+    fn running(&self, path: &NodePath, token: ClaimToken) -> Result<(), Refusal> {
         let node = self.node(path)?;
         if node.progress == Progress::Running && node.token == token { Ok(()) } else { Err(Refusal::Stale) }
     }
 
-    fn renew(&mut self, path: &NodePath, token: u32, until: Millis) -> Followed {
+    fn renew(&mut self, path: &NodePath, token: ClaimToken, until: Millis) -> Followed {
         self.running(path, token)?;
         if let Some(lease) = &mut self.change(path)?.lease {
             lease.until = lease.until.max(until);
@@ -109,7 +110,7 @@ impl RunState {
         Ok(Vec::new())
     }
 
-    fn release(&mut self, path: &NodePath, token: u32, now: Millis) -> Followed {
+    fn release(&mut self, path: &NodePath, token: ClaimToken, now: Millis) -> Followed {
         self.running(path, token)?;
         let node = self.change(path)?;
         let failure = Failure::retry(Code::NODE_LOST, "the replica that ran the node was stopped and gave it back");
@@ -118,7 +119,7 @@ impl RunState {
         Ok(Vec::new())
     }
 
-    fn complete(&mut self, plan: &Plan, path: &NodePath, token: u32, report: &Report, now: Millis) -> Followed {
+    fn complete(&mut self, plan: &Plan, path: &NodePath, token: ClaimToken, report: &Report, now: Millis) -> Followed {
         self.running(path, token)?;
         let hook = self.run().phase != Phase::Flow;
         if let Outcome::Branched(items) = &report.outcome {
@@ -200,16 +201,16 @@ impl RunState {
             return Ok(self.end(plan, Status::Succeeded, None, now));
         };
         let scope = self.scope(path).ok_or(Refusal::Unknown)?;
-        let (epoch, index, total) = (scope.epoch, scope.index, scope.siblings);
+        let (began_by, index, total) = (scope.began_by, scope.index, scope.siblings);
         let nothing = planned(plan, &parent)?.branches().is_some_and(|branches| branches.carries_nothing);
         let payload = if nothing { Payload::empty() } else { result };
         match key {
-            Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, epoch, key, index, payload, total }]),
+            Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, began_by, key, index, payload, total }]),
             key => {
                 if let Some(branches) = &mut self.change(&parent)?.branches {
                     branches.only = Some((key.map_or_else(String::new, |key| key.to_string()), payload));
                 }
-                self.joined(plan, &parent, epoch, now)
+                self.joined(plan, &parent, began_by, now)
             }
         }
     }
@@ -218,7 +219,7 @@ impl RunState {
         &mut self,
         plan: &Plan,
         path: &NodePath,
-        epoch: u32,
+        began_by: ClaimToken,
         items: &[(Option<BranchKey>, Payload)],
         now: Millis,
     ) -> Followed {
@@ -231,18 +232,18 @@ impl RunState {
             if let Some(start) = dag.nodes.get(dag.start) {
                 effects.push(Effect::Dispatch(scope.node(&start.id)));
             }
-            self.begin_scope(Scope::new(dag, scope, input.clone(), (index, total), epoch, now));
+            self.begin_scope(Scope::new(dag, scope, input.clone(), (index, total), began_by, now));
         }
         let state = self.change(path)?;
         state.progress = Progress::Branching;
-        state.branches = Some(Branches { total, epoch, only: None });
+        state.branches = Some(Branches { total, began_by, only: None });
         Ok(effects)
     }
 
-    fn joined(&mut self, plan: &Plan, path: &NodePath, epoch: u32, now: Millis) -> Followed {
+    fn joined(&mut self, plan: &Plan, path: &NodePath, began_by: ClaimToken, now: Millis) -> Followed {
         let planned = planned(plan, path)?;
         let node = self.node(path)?;
-        let Some(branches) = node.branches.as_ref().filter(|branches| branches.epoch == epoch) else {
+        let Some(branches) = node.branches.as_ref().filter(|branches| branches.began_by == began_by) else {
             return Err(Refusal::Stale);
         };
         if node.progress != Progress::Branching {

@@ -2,6 +2,7 @@
 
 use super::documents::{Attempt, Request, Suspended};
 use super::stored::Doc;
+use super::token::ClaimToken;
 use crate::definition::Operations;
 use crate::{BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, RunId, Status};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ pub enum Event {
         path: NodePath,
         /// The replica.
         owner: Arc<str>,
+        /// The new claim's token, which no other claim of this run has.
+        token: ClaimToken,
         /// Until when it holds the node.
         until: Millis,
     },
@@ -23,7 +26,7 @@ pub enum Event {
         /// Which node.
         path: NodePath,
         /// The token of its claim.
-        token: u32,
+        token: ClaimToken,
         /// Until when it holds the node from now on.
         until: Millis,
     },
@@ -32,14 +35,14 @@ pub enum Event {
         /// Which node.
         path: NodePath,
         /// The token of its claim.
-        token: u32,
+        token: ClaimToken,
     },
     /// A replica has executed a node.
     Complete {
         /// Which node.
         path: NodePath,
         /// The token of its claim.
-        token: u32,
+        token: ClaimToken,
         /// What came of it.
         report: Report,
     },
@@ -47,8 +50,8 @@ pub enum Event {
     Joined {
         /// The node.
         path: NodePath,
-        /// The token of the claim that began the branches.
-        epoch: u32,
+        /// The claim that began the branches.
+        began_by: ClaimToken,
     },
     /// The run's deadline has passed.
     Deadline,
@@ -116,13 +119,13 @@ pub enum Effect {
     Dispatch(NodePath),
     /// Whoever claimed the node executes this.
     Execute(Work),
-    /// A branch ended and arrives at the node that began it: to be added to the set [`set_of`]`(node, epoch)` in the
+    /// A branch ended and arrives at the node that began it: to be added to the set [`set_of`]`(node, began_by)` in the
     /// same commit. When the set has `total` members, [`Event::Joined`] is due.
     Arrive {
         /// The node that began the branch.
         node: NodePath,
-        /// The token of the claim that began it.
-        epoch: u32,
+        /// The claim that began it.
+        began_by: ClaimToken,
         /// Its key.
         key: BranchKey,
         /// Its place among its siblings.
@@ -146,8 +149,8 @@ pub enum Effect {
 }
 
 /// The name of the set in which the branches of one claim of a node arrive.
-pub fn set_of(node: &NodePath, epoch: u32) -> String {
-    format!("{node}@{epoch}")
+pub fn set_of(node: &NodePath, began_by: ClaimToken) -> String {
+    format!("{node}@{began_by}")
 }
 
 /// Why an event changed nothing.
@@ -197,7 +200,7 @@ pub struct Work {
     /// The node.
     pub path: NodePath,
     /// The token to report with.
-    pub token: u32,
+    pub token: ClaimToken,
     /// What arrives on the edges that carry data, in declared order; or the scope's input, from nowhere (`""`).
     pub inputs: Vec<Input>,
     /// Merges the inputs. Without it, an only input is the data, and several are none.
@@ -246,10 +249,10 @@ pub enum Task {
     Merge {
         /// The `aggregate` handler.
         handler: HandlerId,
-        /// The key and result of an only branch; otherwise they are in the set [`set_of`]`(path, epoch)`.
+        /// The key and result of an only branch; otherwise they are in the set [`set_of`]`(path, began_by)`.
         only: Option<(String, Payload)>,
-        /// The token of the claim that began the branches.
-        epoch: u32,
+        /// The claim that began the branches.
+        began_by: ClaimToken,
     },
     /// Runs the flow's failure handler; ends in [`Outcome::Done`] or [`Outcome::Failed`].
     Recover {

@@ -3,6 +3,7 @@
 use super::documents::{Callback, NodeState, Phase, Progress, Run, Scope};
 use super::events::{Effect, Refusal, Start};
 use super::stored::Doc;
+use super::token::ClaimToken;
 use crate::plan::Plan;
 use crate::{Millis, NodeId, NodePath, ScopePath};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,7 @@ impl RunState {
     pub fn start(plan: &Plan, start: Start) -> (Self, Vec<Effect>) {
         let Start { id, flow, digest, request, definition, input, callback, now } = start;
         let root = ScopePath::root();
-        let scope = Scope::new(plan.root(), root.clone(), input, (0, 1), 0, now);
+        let scope = Scope::new(plan.root(), root.clone(), input, (0, 1), ClaimToken::NONE, now);
         let ready = plan.root().nodes.get(plan.root().start).map(|node| Effect::Dispatch(root.node(&node.id)));
         let run = Run {
             id,
@@ -171,7 +172,7 @@ impl RunState {
 
     /// The nodes whose branches are under way, with the token of the claim that began them and how many there are; at hand
     /// as [`RunState::claimable`] says.
-    pub fn branching(&self) -> Vec<(NodePath, u32, u32)> {
+    pub fn branching(&self) -> Vec<(NodePath, ClaimToken, u32)> {
         if self.run().phase != Phase::Flow {
             return Vec::new();
         }
@@ -179,7 +180,7 @@ impl RunState {
         branching
             .filter_map(|(scope, node)| {
                 let branches = node.branches.as_ref()?;
-                Some((scope.node(&node.id), branches.epoch, branches.total))
+                Some((scope.node(&node.id), branches.began_by, branches.total))
             })
             .collect()
     }

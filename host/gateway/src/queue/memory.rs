@@ -1,7 +1,7 @@
-//! The queue in memory. Nothing in it depends on the order of threads or the time of day: with tokio's paused clock and
-//! a current-thread runtime a run repeats itself exactly.
+//! The queue in memory. Nothing in it depends on the order of threads or on the time of day: with tokio's paused clock and
+//! a current-thread runtime, runs are reproducible.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,22 +20,22 @@ pub(crate) struct Memory {
 #[derive(Default)]
 struct State {
     next_id: u64,
-    /// All that is not settled, with the number of deliveries so far.
+    /// All messages that are not settled, with the number of their deliveries so far.
     messages: BTreeMap<u64, (Arc<Message>, u32)>,
-    /// What can be delivered. An id that was settled meanwhile is passed over.
+    /// The messages that can be delivered. Ids that were settled in the meantime are skipped.
     ready: VecDeque<u64>,
-    /// What waits for its retry.
-    later: BTreeMap<(Instant, u64), ()>,
+    /// The messages that wait for their retry.
+    delayed: BTreeSet<(Instant, u64)>,
 }
 
 impl State {
-    /// Moves what is due to `ready`, and tells when the next will be.
+    /// Moves due messages to `ready`, and returns when the next one is due.
     fn promote(&mut self, now: Instant) -> Option<Instant> {
-        while let Some((&(due, id), ())) = self.later.first_key_value() {
+        while let Some(&(due, id)) = self.delayed.first() {
             if due > now {
                 return Some(due);
             }
-            self.later.pop_first();
+            self.delayed.pop_first();
             self.ready.push_back(id);
         }
         None
@@ -88,8 +88,8 @@ impl Memory {
         self.state().messages.remove(&id);
     }
 
-    pub fn retry(&self, id: u64, wait: Duration) {
-        self.state().later.insert((Instant::now() + wait, id), ());
+    pub fn retry(&self, id: u64, delay: Duration) {
+        self.state().delayed.insert((Instant::now() + delay, id));
         self.arrived.notify_one();
     }
 
@@ -100,7 +100,7 @@ impl Memory {
 
     pub fn recover(&self) {
         let mut state = self.state();
-        state.later.clear();
+        state.delayed.clear();
         state.ready = state.messages.keys().copied().collect();
         drop(state);
         self.arrived.notify_one();

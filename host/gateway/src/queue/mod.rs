@@ -1,5 +1,5 @@
-//! Where accepted calls wait: in memory, or in a stream of a NATS server. Both deliver at least once, to one worker at
-//! a time, and again when a delivery was not settled within the ack wait.
+//! The queue of accepted calls: in memory, or in a stream of a NATS server. Both deliver a message at least once, to one
+//! worker at a time, and again if a delivery is not settled within the ack wait.
 
 mod memory;
 mod nats;
@@ -10,7 +10,28 @@ use std::time::Duration;
 use crate::config::{Config, QueueConfig};
 use crate::message::Message;
 use memory::Memory;
-use nats::Nats;
+use nats::{Nats, Settlement};
+
+/// Why the queue did not confirm a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueueError {
+    /// The server could not be reached, or answered with an error.
+    #[error("the NATS server {url} failed: {reason}")]
+    Failed {
+        /// The server's URL.
+        url: String,
+        /// The client's message.
+        reason: String,
+    },
+    /// The server did not answer in time.
+    #[error("the NATS server {url} did not answer within {} s", .limit.as_secs())]
+    TimedOut {
+        /// The server's URL.
+        url: String,
+        /// The time limit.
+        limit: Duration,
+    },
+}
 
 /// The queue of a gateway.
 pub(crate) enum Queue {
@@ -18,17 +39,17 @@ pub(crate) enum Queue {
     Nats(Box<Nats>),
 }
 
-/// A message in a worker's hands.
+/// A delivery of a message to a worker.
 pub(crate) struct Delivery {
     pub message: Arc<Message>,
-    /// Which delivery of this message it is, from 1.
+    /// The number of this delivery of the message, from 1.
     pub attempt: u32,
     pub ticket: Ticket,
 }
 
-/// What a worker tells the queue about a delivery.
+/// Settles a delivery with the queue.
 pub(crate) enum Ticket {
-    /// A copy made by a fault, of which the queue knows nothing.
+    /// A copy that a fault has made, which the queue does not know.
     Copy,
     Memory {
         queue: Arc<Memory>,
@@ -45,16 +66,16 @@ impl Queue {
         }
     }
 
-    /// Connects, if there is anything to connect to.
-    pub async fn connect(&self) -> Result<(), String> {
+    /// Connects to the server, if the queue has one.
+    pub async fn connect(&self) -> Result<(), QueueError> {
         match self {
             Queue::Memory(_) => Ok(()),
             Queue::Nats(nats) => nats.connect().await,
         }
     }
 
-    /// Keeps a message. What was kept is delivered at least once; an error may leave it kept or not.
-    pub async fn push(&self, message: Message) -> Result<(), String> {
+    /// Adds a message, which is then delivered at least once. After an error the message may be queued or not.
+    pub async fn push(&self, message: Message) -> Result<(), QueueError> {
         match self {
             Queue::Memory(memory) => {
                 memory.push(message);
@@ -64,7 +85,8 @@ impl Queue {
         }
     }
 
-    /// Waits for a message; `pick` chooses one of so many that wait, at most `window`.
+    /// Waits for a message. If several are waiting, `pick` chooses one: it gets their number, at most `window`, and returns an
+    /// index.
     pub async fn take(&self, window: usize, pick: impl FnMut(usize) -> usize) -> Delivery {
         match self {
             Queue::Memory(memory) => memory.take(window, pick).await,
@@ -72,15 +94,15 @@ impl Queue {
         }
     }
 
-    /// To be called before workers start: what former workers left behind is delivered again.
+    /// Makes deliveries of earlier workers available again. Must be called before workers start.
     pub fn recover(&self) {
-        // The NATS server does so by itself, when the ack wait has passed.
+        // A NATS server does so by itself after the ack wait.
         if let Queue::Memory(memory) = self {
             memory.recover();
         }
     }
 
-    /// How many messages are not settled yet, `None` if the queue does not answer.
+    /// How many messages are not settled yet. `None` if the queue does not answer.
     pub async fn depth(&self) -> Option<usize> {
         match self {
             Queue::Memory(memory) => Some(memory.depth()),
@@ -88,7 +110,7 @@ impl Queue {
         }
     }
 
-    /// Sends what is still buffered on its way to the queue.
+    /// Sends what is buffered for the queue.
     pub async fn flush(&self) {
         if let Queue::Nats(nats) = self {
             nats.flush().await;
@@ -97,25 +119,25 @@ impl Queue {
 }
 
 impl Ticket {
-    /// The message is done with.
+    /// Removes the message from the queue.
     pub async fn ack(&self) {
         match self {
             Ticket::Copy => {}
             Ticket::Memory { queue, id } => queue.ack(*id),
-            Ticket::Nats(acker) => nats::settle(acker, None).await,
+            Ticket::Nats(acker) => nats::settle(acker, Settlement::Done).await,
         }
     }
 
-    /// The message is to be delivered again after a wait.
-    pub async fn retry(&self, wait: Duration) {
+    /// Lets the message be delivered again after a delay.
+    pub async fn retry(&self, delay: Duration) {
         match self {
             Ticket::Copy => {}
-            Ticket::Memory { queue, id } => queue.retry(*id, wait),
-            Ticket::Nats(acker) => nats::settle(acker, Some(wait)).await,
+            Ticket::Memory { queue, id } => queue.retry(*id, delay),
+            Ticket::Nats(acker) => nats::settle(acker, Settlement::Retry(delay)).await,
         }
     }
 
-    /// The ack wait has passed. A NATS server knows by itself.
+    /// Reports that the ack wait has passed. A NATS server notices by itself.
     pub fn expire(&self) {
         if let Ticket::Memory { queue, id } = self {
             queue.expire(*id);

@@ -1,6 +1,6 @@
-//! The queue in a NATS server with JetStream: a work-queue stream on disk and one durable pull consumer, as OpenFaaS
-//! Pro has them (contract §2.3, §2.6). The client connects again by itself when the server comes back; what the server
-//! has confirmed is on its disk by then.
+//! The queue in a NATS server with JetStream: a work-queue stream on disk and one durable pull consumer, as in OpenFaaS
+//! Pro (sections "Queue-worker of OpenFaaS Pro" and "The queue in tests"). The client reconnects by itself when the server
+//! is back. A message that the server has confirmed is on its disk.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,22 +10,23 @@ use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::stream::{Config as StreamConfig, RetentionPolicy, StorageType};
 use async_nats::jetstream::{AckKind, Context, ContextBuilder, Message as Received};
+use faas_flow_core::RetryPolicy;
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
-use super::{Delivery, Ticket};
+use super::{Delivery, QueueError, Ticket};
 use crate::config::{Config, Profile};
 use crate::message::Message;
 
-/// The durable consumer's name in OpenFaaS Pro.
+/// The name of the durable consumer in OpenFaaS Pro.
 const CONSUMER: &str = "faas-workers";
-/// How long the server holds a pull open when nothing waits.
+/// How long the server keeps a pull open if no message is waiting.
 const PULL: Duration = Duration::from_secs(1);
 /// How long the server may take to confirm a message.
 const CONFIRM: Duration = Duration::from_secs(5);
-/// The pause after an error, while the client connects again.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The delays before a failed connection or fetch is tried again, for as long as it takes.
+const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(100), Duration::from_secs(2));
 
 pub(crate) struct Nats {
     url: String,
@@ -33,7 +34,7 @@ pub(crate) struct Nats {
     ack_wait: Duration,
     max_ack_pending: i64,
     connection: OnceCell<Connection>,
-    /// Fetched to be delivered out of order.
+    /// Messages that were fetched, but not delivered yet.
     fetched: Mutex<VecDeque<Delivery>>,
 }
 
@@ -45,8 +46,8 @@ struct Connection {
 
 impl Nats {
     pub fn new(config: &Config, url: &str, stream: &str) -> Self {
-        // CE's one at a time holds for all its workers. With retries the server's default is right: a message that
-        // waits for its retry counts as pending, and a few of them would stop everything else.
+        // In CE, the limit applies to all workers together. In Pro it must be higher, since messages that wait for a retry
+        // count as pending and would block all others; 1000 is the server's default.
         let max_ack_pending = match config.profile {
             Profile::Ce => i64::try_from(config.inflight).unwrap_or(i64::MAX),
             Profile::Pro => 1000,
@@ -61,8 +62,12 @@ impl Nats {
         }
     }
 
-    pub async fn connect(&self) -> Result<(), String> {
-        self.connection().await.map(drop).map_err(|error| format!("nats server {}: {error}", self.url))
+    pub async fn connect(&self) -> Result<(), QueueError> {
+        self.connection().await.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &async_nats::Error) -> QueueError {
+        QueueError::Failed { url: self.url.clone(), reason: error.to_string() }
     }
 
     async fn connection(&self) -> Result<&Connection, async_nats::Error> {
@@ -70,7 +75,10 @@ impl Nats {
     }
 
     async fn open(&self) -> Result<Connection, async_nats::Error> {
-        let options = async_nats::ConnectOptions::new().reconnect_delay_callback(|_| PAUSE);
+        let options = async_nats::ConnectOptions::new().reconnect_delay_callback(|attempts| {
+            let failed = u32::try_from(attempts).unwrap_or(u32::MAX);
+            RETRIES.delay_after(failed, fastrand::f64()).unwrap_or_default()
+        });
         let client = options.connect(&self.url).await?;
         let context = ContextBuilder::new().timeout(CONFIRM).ack_timeout(CONFIRM).build(client.clone());
         let config = StreamConfig {
@@ -92,28 +100,31 @@ impl Nats {
         Ok(Connection { client, context, consumer })
     }
 
-    pub async fn push(&self, message: &Message) -> Result<(), String> {
+    pub async fn push(&self, message: &Message) -> Result<(), QueueError> {
         let publish = async {
             let connection = self.connection().await?;
             let confirmed = connection.context.publish(self.stream.clone(), message.to_json().into()).await?;
             confirmed.await?;
             Ok::<(), async_nats::Error>(())
         };
-        let failed = |why: String| format!("nats server {}: {why}", self.url);
         match timeout(CONFIRM, publish).await {
-            Ok(published) => published.map_err(|error| failed(error.to_string())),
-            Err(_) => Err(failed(format!("no answer within {CONFIRM:?}"))),
+            Ok(published) => published.map_err(|error| self.failed(&error)),
+            Err(_) => Err(QueueError::TimedOut { url: self.url.clone(), limit: CONFIRM }),
         }
     }
 
     pub async fn take(&self, window: usize, mut pick: impl FnMut(usize) -> usize) -> Delivery {
+        let mut delays = RETRIES.delays(fastrand::f64);
         loop {
             if let Some(delivery) = self.fetched(&mut pick) {
                 return delivery;
             }
-            if let Err(error) = self.fetch(window).await {
-                tracing::warn!("could not fetch from nats server {}, trying again: {error}", self.url);
-                sleep(PAUSE).await;
+            match self.fetch(window).await {
+                Ok(()) => delays = RETRIES.delays(fastrand::f64),
+                Err(error) => {
+                    tracing::warn!(url = self.url, "could not fetch from the NATS server, trying again: {error}");
+                    sleep(delays.next().unwrap_or_default()).await;
+                }
             }
         }
     }
@@ -124,28 +135,29 @@ impl Nats {
         fetched.remove(at)
     }
 
-    /// Fetches what waits, at most `window` messages; if nothing does, waits for one.
+    /// Fetches the waiting messages, at most `window` of them. If there are none, waits for one.
     async fn fetch(&self, window: usize) -> Result<(), async_nats::Error> {
         let consumer = &self.connection().await?.consumer;
         if window > 1 {
             let batch = consumer.fetch().max_messages(window).messages().await?;
-            if self.keep(batch).await? > 0 {
+            if self.receive(batch).await? > 0 {
                 return Ok(());
             }
         }
-        self.keep(consumer.batch().max_messages(1).expires(PULL).messages().await?).await.map(drop)
+        self.receive(consumer.batch().max_messages(1).expires(PULL).messages().await?).await.map(drop)
     }
 
-    async fn keep(&self, mut batch: pull::Batch) -> Result<usize, async_nats::Error> {
-        let mut kept = 0;
-        // The server ends a pull in time, unless it went away with it.
+    /// Receives the messages of a pull, and returns how many there were.
+    async fn receive(&self, mut batch: pull::Batch) -> Result<usize, async_nats::Error> {
+        let mut received_messages = 0;
+        // The server ends a pull in time, unless it fails itself.
         while let Ok(Some(received)) = timeout(PULL * 2, batch.next()).await {
             if let Some(delivery) = read(received?).await {
                 self.fetched.lock().unwrap_or_else(PoisonError::into_inner).push_back(delivery);
-                kept += 1;
+                received_messages += 1;
             }
         }
-        Ok(kept)
+        Ok(received_messages)
     }
 
     pub async fn depth(&self) -> Option<usize> {
@@ -155,30 +167,42 @@ impl Nats {
 
     pub async fn flush(&self) {
         if let Some(connection) = self.connection.get() {
-            // Acks that do not get through lead to another delivery, which is allowed.
+            // An ack that is lost leads to another delivery, which is allowed.
             let _ = timeout(CONFIRM, connection.client.flush()).await;
         }
     }
 }
 
-/// A received message; one that cannot be read is done with.
+/// The delivery of a received message. `None` if the message is malformed; then it is removed from the queue.
 async fn read(received: Received) -> Option<Delivery> {
     let attempt = received.info().map_or(1, |info| u32::try_from(info.delivered).unwrap_or(1));
     let (raw, acker) = received.split();
     match Message::from_json(&raw.payload) {
         Ok(message) => Some(Delivery { message: Arc::new(message), attempt, ticket: Ticket::Nats(Box::new(acker)) }),
         Err(error) => {
-            tracing::error!("dropped a queued message that is not a call: {error}");
-            settle(&acker, None).await;
+            tracing::error!("dropped a malformed message: {error}");
+            settle(&acker, Settlement::Done).await;
             None
         }
     }
 }
 
-/// Tells the server that a message is done with, or to be delivered again after a wait.
-pub(super) async fn settle(acker: &Acker, retry: Option<Duration>) {
-    let kind = retry.map_or(AckKind::Ack, |wait| AckKind::Nak(Some(wait)));
+/// What becomes of a message after a delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Settlement {
+    /// It is removed from the queue.
+    Done,
+    /// It is delivered again after a delay.
+    Retry(Duration),
+}
+
+/// Settles a delivery with the server.
+pub(super) async fn settle(acker: &Acker, settlement: Settlement) {
+    let kind = match settlement {
+        Settlement::Done => AckKind::Ack,
+        Settlement::Retry(delay) => AckKind::Nak(Some(delay)),
+    };
     if let Err(error) = acker.ack_with(kind).await {
-        tracing::warn!("could not settle a delivery, it will come again: {error}");
+        tracing::warn!("could not settle a delivery, which will be repeated: {error}");
     }
 }

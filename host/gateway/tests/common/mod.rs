@@ -1,5 +1,5 @@
-//! What the gateway's tests share.
-// Each test file uses a part of it.
+//! Helpers of the gateway's tests.
+// Each test file uses some of them.
 #![allow(dead_code)]
 
 use std::collections::BTreeSet;
@@ -12,10 +12,10 @@ use faas_flow_gateway::{Function, Gateway, Unreachable};
 use http::{HeaderMap, Request, Response};
 use tokio::time::{Instant, sleep};
 
-/// A function that keeps what it was asked and answers as told.
+/// A function that records its requests and responds as configured.
 pub struct Recorder {
     pub asked: Mutex<Vec<(Duration, Request<Bytes>)>>,
-    /// The bodies of calls that were not cut off.
+    /// The bodies of the calls that were completed.
     pub done: Mutex<BTreeSet<String>>,
     since: Instant,
     takes: Duration,
@@ -37,7 +37,7 @@ impl Recorder {
         })
     }
 
-    /// Answers with these statuses first, then with 200.
+    /// Responds with these statuses first, then with 200.
     pub fn answering(statuses: &[u16]) -> Arc<Self> {
         let recorder = Recorder::new();
         for status in statuses.iter().rev() {
@@ -46,7 +46,7 @@ impl Recorder {
         recorder
     }
 
-    /// The next answer.
+    /// Adds a response.
     pub fn answer(&self, answer: Result<Response<Bytes>, Unreachable>) {
         self.answers.lock().unwrap().push(answer);
     }
@@ -76,12 +76,12 @@ impl Function for Recorder {
     }
 }
 
-/// Enqueues a call of `f` with this body.
+/// Queues a call of `f` with this body.
 pub async fn send(gateway: &Gateway, body: &str) {
     gateway.enqueue("f", "", HeaderMap::new(), Bytes::from(body.to_owned())).await.unwrap();
 }
 
-/// Serves a router on a free port; its address.
+/// Serves a router on a free port and returns its address.
 pub async fn serve(router: axum::Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

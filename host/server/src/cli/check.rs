@@ -4,6 +4,7 @@ use super::host::{ModuleKeys, guests_of, load};
 use super::output::{print, print_json};
 use crate::Error;
 use crate::config::Options;
+use crate::versions;
 use clap::Args;
 use faas_flow_core::Plan;
 use serde_json::json;
@@ -25,7 +26,7 @@ impl Check {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let loaded = load(&guests_of(self.guest)?, &self.flow).await;
         let flow = match loaded {
-            Err(Error::Definition(problems)) if self.json => {
+            Err(Error::Versions(versions::Error::InvalidDefinition(problems))) if self.json => {
                 print_json(&json!({ "valid": false, "problems": problems }))?;
                 return Ok(ExitCode::FAILURE);
             }
@@ -36,7 +37,7 @@ impl Check {
             }
             other => other?,
         };
-        let plan = Plan::new((*flow.definition).clone()).map_err(Error::Definition)?;
+        let plan = Plan::new((*flow.definition).clone()).map_err(versions::Error::InvalidDefinition)?;
         let warnings = plan.warnings();
         let module = &flow.module;
         let handlers = &flow.definition.handlers;

@@ -7,7 +7,7 @@ use super::{guards, waiting};
 use crate::config::{Defaults, Group, Options, Stores, Takes, Unspecified, Values, resolve_stores};
 use crate::dashboard::{Access, Control, Dashboard};
 use crate::http::{Patience, Starting};
-use crate::modules::Loader;
+use crate::versions::Loader;
 use crate::{Admin, Error, Functions, Host, Http, Network, Parts, Settings};
 use clap::Args;
 use faas_flow_core::Code;

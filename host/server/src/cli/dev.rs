@@ -9,9 +9,9 @@ use super::output::wants_colours;
 use super::serve::Queues;
 use super::{guards, progress, stop};
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
-use crate::modules::{By, Loader, Upload};
-use crate::signature::Trusted;
-use crate::{Brought, Error, Flow, Host, local_router};
+use crate::versions::signature::Trusted;
+use crate::versions::{Artifact, By, Flow, IfRemoved, Loader, Upload};
+use crate::{Error, Host, local_router};
 use build::Build;
 use clap::Args;
 use faas_flow_core::{Code, Digest, FlowName};
@@ -74,13 +74,13 @@ impl Dev {
         let mut author = Author { build, watch, guests, name, made: VecDeque::new() };
         let mut signals = stop::Signals::new()
             .map_err(|error| Error::new(Code::INTERNAL, format!("cannot listen for signals: {error}")))?;
-        let (flow, brought) = tokio::select! {
+        let (flow, artifact) = tokio::select! {
             first = author.first() => first?,
             () = signals.any() => return Ok(ExitCode::SUCCESS),
         };
         let loader = Loader::new(author.guests.clone(), Trusted::default());
         let host = empty_host(&values, &stores, guards.keys.clone(), loader).await?;
-        author.put(&host, &flow, brought).await;
+        author.put(&host, &flow, artifact).await;
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = local_router(&host, guards, &gateway)?;
@@ -115,12 +115,12 @@ struct Author {
 
 impl Author {
     /// Builds until there is a version that can be served.
-    async fn first(&mut self) -> Result<(Flow, Brought), Error> {
+    async fn first(&mut self) -> Result<(Flow, Artifact), Error> {
         loop {
             match self.version().await {
-                Ok((flow, brought, _)) => {
+                Ok((flow, artifact, _)) => {
                     self.name = Some(flow.name.clone());
-                    return Ok((flow, brought));
+                    return Ok((flow, artifact));
                 }
                 Err(refused) => refused.say("nothing is being served yet; waiting for the next change"),
             }
@@ -137,8 +137,8 @@ impl Author {
                 Ok((flow, _, _)) if flow.module.digest() == serves.module.digest() => {
                     say(&format!("{}: the build produced the version that is already being served", serves.name));
                 }
-                Ok((flow, brought, built)) => {
-                    self.put(host, &flow, brought).await;
+                Ok((flow, artifact, built)) => {
+                    self.put(host, &flow, artifact).await;
                     say(&swapped(&serves, &flow, built.elapsed()));
                     serves = flow;
                 }
@@ -151,30 +151,30 @@ impl Author {
     }
 
     /// Serves a version, stores it for runs that are pinned to it, and removes older ones that no run needs.
-    async fn put(&mut self, host: &Host, flow: &Flow, brought: Brought) {
+    async fn put(&mut self, host: &Host, flow: &Flow, artifact: Artifact) {
         let digest = flow.module.digest().clone();
-        host.deploy(flow.clone());
+        host.versions().deploy(flow.clone());
         self.made.retain(|made| *made != digest);
         self.made.push_front(digest.clone());
         let by = By { who: "faas-flow dev".to_owned(), message: String::new(), at: host.now() };
-        let upload = Upload { digest, bytes: brought.bytes, by, signature: None, again: true };
-        if let Err(error) = host.push(&flow.name, upload).await {
+        let upload = Upload { digest, bytes: artifact.bytes, by, signature: None, if_removed: IfRemoved::StoreAgain };
+        if let Err(error) = host.versions().push(&flow.name, upload).await {
             say(&format!("warning: paused runs may not find this version later: {error}"));
         }
         for old in self.made.split_off(KEPT.min(self.made.len())) {
-            if !host.discard(&flow.name, &old).await.unwrap_or_default() {
+            if !host.versions().discard(&flow.name, &old).await.unwrap_or_default() {
                 self.made.push_back(old);
             }
         }
     }
 
     /// Builds and loads the current sources. The moment is that at which the build ended.
-    async fn version(&self) -> Result<(Flow, Brought, Instant), Refused> {
+    async fn version(&self) -> Result<(Flow, Artifact, Instant), Refused> {
         let module = self.build.run().await?;
         let built = Instant::now();
         let loaded = load_brought(&self.guests, &Trusted::default(), &module, self.name.clone()).await;
-        let (flow, brought) = loaded.map_err(Refused::Error)?;
-        Ok((flow, brought, built))
+        let (flow, artifact) = loaded.map_err(Refused::Error)?;
+        Ok((flow, artifact, built))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::{
 };
 use crate::events::{GatewayEvents, Keys};
 use crate::http::{Patience, Starting};
-use crate::modules::Loader;
+use crate::versions::Loader;
 use crate::{Contract, Error, Host, Parts, Settings, function_router};
 use clap::Args;
 use faas_flow_core::{FlowName, ShownDuration};

@@ -3,10 +3,9 @@
 use super::cache;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Values};
 use crate::events::Keys;
-use crate::flows::{Brought, load_module, name_of, read_module};
-use crate::modules::Loader;
-use crate::signature::Trusted;
-use crate::{Answers, Error, Flow, Function, Functions, Host, Http, Network, Parts, Settings, Traces, load_flow};
+use crate::versions::signature::Trusted;
+use crate::versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
+use crate::{Answers, Error, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
 use faas_flow_core::{Code, FlowName};
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_store::{open_data, open_state};
@@ -53,7 +52,7 @@ pub(super) fn trusted(values: &Values) -> Result<Trusted, Error> {
         let secret = secrets.join(&key);
         if !key.exists() && secret.exists() { secret } else { key }
     });
-    Trusted::read(&files.collect::<Vec<_>>())
+    Ok(Trusted::read(&files.collect::<Vec<_>>())?)
 }
 
 /// A host of this machine, without flows.
@@ -88,38 +87,38 @@ pub(super) async fn local_host(
     stores: &Stores,
     flows: &[PathBuf],
     keys: Option<Keys>,
-) -> Result<(Arc<Host>, Vec<(Flow, Brought)>), Error> {
+) -> Result<(Arc<Host>, Vec<(Flow, Artifact)>), Error> {
     let guests = guests(values)?;
     let trusted = trusted(values)?;
     let host = empty_host(values, stores, keys, Loader::new(guests.clone(), trusted.clone())).await?;
     let mut loaded = Vec::new();
     for path in flows {
         let (name, file) = named(path)?;
-        let (flow, brought) = load_brought(&guests, &trusted, &file, name).await?;
-        if host.flow(&flow.name).is_some() {
+        let (flow, artifact) = load_brought(&guests, &trusted, &file, name).await?;
+        if host.versions().active(&flow.name).is_some() {
             let message = format!("two flows are called {}: rename one of them with NAME=FILE", flow.name);
             return Err(Error::new(Code::DUPLICATE_FLOW, message));
         }
-        host.deploy(flow.clone());
-        loaded.push((flow, brought));
+        host.versions().deploy(flow.clone());
+        loaded.push((flow, artifact));
     }
     Ok((host, loaded))
 }
 
 /// Stores the modules that the host was started with, and begins to follow which versions are active.
-pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Brought)>) -> Result<(), Error> {
-    for (flow, brought) in loaded {
+pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Artifact)>) -> Result<(), Error> {
+    for (flow, artifact) in loaded {
         let name = flow.name.clone();
         let digest = flow.module.digest().clone();
-        if !host.bring(flow, brought).await? {
-            let active = host.flow(&name).map(|flow| flow.module.digest().short().to_owned()).unwrap_or_default();
+        if host.versions().register_image(flow, artifact).await? == Registered::Superseded {
+            let active = host.versions().active(&name).map(|flow| flow.digest().short().to_owned()).unwrap_or_default();
             eprintln!(
                 "flow {name}: serving version {active}, which is active, instead of {}, with which this host was started",
                 digest.short()
             );
         }
     }
-    tokio::spawn(host.clone().follow());
+    tokio::spawn(host.versions().clone().follow());
     Ok(())
 }
 
@@ -141,7 +140,7 @@ pub(super) fn warn(values: &Values) {
 /// Loads `FILE` or `NAME=FILE`.
 pub(super) async fn load(guests: &Arc<Guests>, path: &Path) -> Result<Flow, Error> {
     let (name, file) = named(path)?;
-    load_flow(guests.clone(), &file, name).await
+    Ok(load_flow(guests.clone(), &file, name).await?)
 }
 
 /// Loads a module, checks its signature if there are trusted keys, and returns it with its bytes for the module store.
@@ -150,10 +149,10 @@ pub(super) async fn load_brought(
     trusted: &Trusted,
     path: &Path,
     name: Option<FlowName>,
-) -> Result<(Flow, Brought), Error> {
-    let brought = Brought::new(read_module(path).await?, trusted.beside(path)?);
-    let flow = load_module(guests.clone(), trusted, &brought, name_of(path, name)?).await?;
-    Ok((flow, brought))
+) -> Result<(Flow, Artifact), Error> {
+    let artifact = Artifact::new(read_module(path).await?, trusted.beside(path)?);
+    let flow = load_module(guests.clone(), trusted, &artifact, name_of(path, name)?).await?;
+    Ok((flow, artifact))
 }
 
 /// The name and the file of `FILE` or `NAME=FILE`. A file whose own name has a `=` is `FILE`.

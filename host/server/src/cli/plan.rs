@@ -5,10 +5,10 @@ use super::modules::client::{self, Client};
 use super::modules::{self, show};
 use super::output::{Output, json as to_json, print, wants_colours};
 use super::token::AdminToken;
+use crate::Error;
 use crate::config::Options;
-use crate::flows::load_module;
-use crate::signature::Trusted;
-use crate::{Brought, Error, Flow};
+use crate::versions::signature::Trusted;
+use crate::versions::{Artifact, Flow, load_module, read_module};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use faas_flow_core::{Code, Digest, FlowName};
@@ -60,14 +60,14 @@ impl Plan {
             (Some(from), _) => (load(&guests, from).await?, load(&guests, &self.new).await?, None),
             (None, to) => {
                 let server = Client::to(to.unwrap_or_default(), self.admin.token, Output::Text)?;
-                let new = crate::flows::read_module(&self.new).await?;
+                let new = read_module(&self.new).await?;
                 let planned = deployed(&server, &self.new, new.clone()).await?;
                 let said = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let name = FlowName::new(said("flow"))?;
                 let old = server.module(&Digest::new(said("active"))?).await?;
                 let fetched = async |bytes| {
-                    let brought = Brought::new(bytes, None);
-                    load_module(guests.clone(), &Trusted::default(), &brought, name.clone()).await
+                    let artifact = Artifact::new(bytes, None);
+                    load_module(guests.clone(), &Trusted::default(), &artifact, name.clone()).await
                 };
                 (fetched(old).await?, fetched(new).await?, Some(planned))
             }

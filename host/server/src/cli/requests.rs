@@ -2,10 +2,11 @@
 
 use super::control::Control;
 use super::output::{Output, print, print_json};
+use crate::Error;
 use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified, resolve_stores};
-use crate::modules::{Missing, waits_for};
 use crate::network::redacted;
-use crate::{Error, read_run};
+use crate::versions::runs::read_run;
+use crate::versions::{MissingModule, missing_module};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, FlowName, Millis, RunId, Status, moment};
@@ -107,14 +108,14 @@ async fn list(
 async fn show(store: &dyn StateStore, stores: &Stores, id: &str, output: Output) -> Result<(), Error> {
     let run = RunId::new(id)?;
     let view = read_run(store, &run).await?.ok_or_else(|| unknown(&run, stores))?;
-    let waits_for = async { waits_for(store, &*open_data(&read_only(&stores.data)).await?, &view).await };
-    let waits_for = waits_for.await.unwrap_or_else(|error| {
+    let waits_for = async { Ok(missing_module(store, &*open_data(&read_only(&stores.data)).await?, &view).await?) };
+    let waits_for = waits_for.await.unwrap_or_else(|error: Error| {
         let code = error.code();
         eprintln!("warning: cannot tell whether the run's version is stored: error {code}: {error}");
         None
     });
     match output {
-        Output::Json => print_json(&Missing::shown(waits_for.as_ref(), &view)?)?,
+        Output::Json => print_json(&MissingModule::shown(waits_for.as_ref(), &view)?)?,
         Output::Text => print(described(&view, waits_for.as_ref())),
     }
     Ok(())
@@ -146,7 +147,7 @@ fn took(started: Millis, ended: Millis) -> String {
 }
 
 /// A run with all its nodes as text.
-fn described(view: &RunView, waits_for: Option<&Missing>) -> String {
+fn described(view: &RunView, waits_for: Option<&MissingModule>) -> String {
     let total = view.ended.map_or(String::new(), |ended| format!(", took {}", took(view.started, ended)));
     let mut text = format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest);
     // Writing to a string cannot fail.
@@ -154,7 +155,7 @@ fn described(view: &RunView, waits_for: Option<&Missing>) -> String {
     if let Some(failure) = &view.failure {
         let _ = writeln!(text, "failure     {failure}");
     }
-    if let Some(Missing { version, why }) = waits_for {
+    if let Some(MissingModule { version, why }) = waits_for {
         let _ = writeln!(text, "waits for   version {version}: {why}");
     }
     let _ =

@@ -4,8 +4,8 @@ use super::host::{ModuleKeys, guests_of};
 use super::output::{print, print_json};
 use crate::Error;
 use crate::config::Options;
-use crate::flows::{Brought, compile, read_module};
-use crate::signature::{PrivateKey, Signature, Statement, Trusted, beside};
+use crate::versions::signature::{PrivateKey, Signature, Statement, Trusted, beside};
+use crate::versions::{Artifact, compile, read_module};
 use clap::Args;
 use faas_flow_core::{Code, FlowName};
 use serde_json::json;
@@ -69,7 +69,7 @@ impl Sign {
             let file = self.key.display();
             eprintln!("warning: other users can read {file}: run `chmod 600 {file}`");
         }
-        let module = compile(guests_of(self.guest)?, &Brought::new(read_module(&self.module).await?, None)).await?;
+        let module = compile(guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
         let digest = module.digest();
         let wit = module.wit_version();
         let signature = Statement { digest, flow: &flow, wit }.sign(&key)?;
@@ -130,7 +130,7 @@ impl Verify {
             Some(file) => Some(read_signature(file)?),
             None => trusted.beside(&self.module)?,
         };
-        let module = compile(guests_of(self.guest)?, &Brought::new(read_module(&self.module).await?, None)).await?;
+        let module = compile(guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
         let digest = module.digest();
         let wit = module.wit_version();
         trusted.check(digest, &flow, wit, line.as_deref())?;

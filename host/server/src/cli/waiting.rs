@@ -2,10 +2,9 @@
 
 use super::host;
 use crate::config::Stores;
-use crate::driver::may_pass;
-use crate::flows::Brought;
 use crate::http::Starting;
-use crate::{Error, Flow, Host};
+use crate::versions::{Artifact, Flow};
+use crate::{Error, Host};
 use faas_flow_core::ShownDuration;
 use faas_flow_core::definition::Backoff;
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
@@ -34,7 +33,7 @@ pub(super) async fn open_stores(
 }
 
 /// Stores the flow that the function was started with, and serves its active version.
-pub(super) async fn bring(starting: &Starting, host: &Arc<Host>, flow: (Flow, Brought)) -> Result<(), Error> {
+pub(super) async fn bring(starting: &Starting, host: &Arc<Host>, flow: (Flow, Artifact)) -> Result<(), Error> {
     let bring = async || host::bring(host, vec![flow.clone()]).await;
     until_done(starting, async || bring().await.map_err(|error| ("the stores", error))).await
 }
@@ -47,7 +46,7 @@ async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Ob
     let mut attempt = 1;
     loop {
         let (what, error) = match work().await {
-            Err((what, error)) if may_pass(error.code()) => (what, error),
+            Err((what, error)) if error.code().is_transient() => (what, error),
             Err((_, error)) => return Err(error),
             Ok(done) => {
                 if let Some(since) = waiting_since {

@@ -114,8 +114,8 @@ impl StateStore for Counted {
         self.count(Call::Delete, self.inner.delete(run)).await
     }
 
-    fn garbage(&self) -> u64 {
-        self.inner.garbage()
+    fn malformed_entries(&self) -> u64 {
+        self.inner.malformed_entries()
     }
 }
 

@@ -23,7 +23,7 @@ impl Definitions {
         if let Some(known) = known {
             return Ok(known);
         }
-        let definition = self.host.definition(flow, digest).await?;
+        let definition = self.host.versions().definition(flow, digest).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
             known.clear();

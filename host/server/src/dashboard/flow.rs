@@ -18,7 +18,7 @@ impl Dashboard {
     pub(super) async fn flow(&self, flow: &FlowName, status: Option<Status>) -> Result<Page, Error> {
         let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, limit };
         let runs = self.host.state().runs(&query(status, LISTED)).await?;
-        let served = self.host.flow(flow).map(|served| served.module.digest().clone());
+        let served = self.host.versions().active(flow).map(|served| served.module.digest().clone());
         let version: Option<Digest> = match served.or_else(|| runs.first().map(|run| run.digest.clone())) {
             None if status.is_some() => {
                 self.host.state().runs(&query(None, 1)).await?.first().map(|run| run.digest.clone())

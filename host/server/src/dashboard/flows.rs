@@ -19,7 +19,7 @@ impl Dashboard {
     pub(super) async fn flows(&self) -> Result<Page, Error> {
         let runs = self.host.state().runs(&RunQuery { flow: None, status: None, limit: COUNTED }).await?;
         let mut flows: BTreeMap<String, Vec<&RunEntry>> = BTreeMap::new();
-        for flow in self.host.flows() {
+        for flow in self.host.versions().all_active() {
             flows.entry(flow.name.to_string()).or_default();
         }
         for run in &runs {

@@ -5,8 +5,8 @@ use super::access::About;
 use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
 use crate::Error;
-use crate::driver::read_run_with_definition;
-use crate::modules::Missing;
+use crate::versions::MissingModule;
+use crate::versions::runs::read_run_with_definition;
 use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Code, Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
@@ -20,7 +20,7 @@ impl Dashboard {
     pub(super) async fn run(&self, run: &RunId) -> Result<Page, Error> {
         let found = read_run_with_definition(self.host.state(), run).await?;
         let (view, kept) = found.ok_or_else(|| unknown(run))?;
-        let waits = self.host.waits_for(&view).await.ok().flatten();
+        let waits = self.host.versions().missing_module(&view).await.ok().flatten();
         let definition = match kept {
             Some(definition) => Ok(definition),
             None => self.definitions.of(&view.flow, &view.digest).await,
@@ -43,7 +43,7 @@ impl Dashboard {
         main.push_str("<h1>Nodes</h1>\n");
         let rerun = (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(run)));
         main.push_str(&nodes(&view, rerun.as_deref()));
-        let json = Missing::shown(waits.as_ref(), &view)?;
+        let json = MissingModule::shown(waits.as_ref(), &view)?;
         let trail =
             vec![("flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
         Ok(Page { title: run.to_string(), trail, main, aside: String::new(), live: !view.status.is_final(), json })

@@ -1,15 +1,12 @@
 //! What a flow's code sees of its run.
 
+use super::drive::STORE_RETRIES;
 use super::live::Live;
-use super::step::{backoff, may_pass};
 use bytes::Bytes;
 use faas_flow_core::run::Request;
 use faas_flow_core::{FlowName, RunId};
 use faas_flow_guest::{Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
-
-/// Tries to read a value that the flow's code asks for.
-const STORE_TRIES: u32 = 8;
 
 /// What handlers see. The run has idle instances with their contexts, so these do not hold the run.
 pub(super) struct Context {
@@ -50,16 +47,18 @@ impl RunContext for Context {
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
         let Some(live) = self.live.upgrade() else { return Err("the run is over".to_owned()) };
-        if live.is_deferred() {
+        if live.is_in_memory() {
             let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(values.get(key).cloned().flatten());
         }
-        let mut tries = 1;
+        let mut delays = STORE_RETRIES.delays(fastrand::f64);
         let value = loop {
-            match live.host.data.value(&*live.host.state, &live.id, key).await {
-                Err(error) if tries < STORE_TRIES && may_pass(error.code()) => {
-                    tokio::time::sleep(backoff(tries)).await;
-                    tries += 1;
+            match live.services.data.value(&*live.services.state, &live.id, key).await {
+                Err(error)
+                    if error.code().is_transient()
+                        && let Some(delay) = delays.next() =>
+                {
+                    tokio::time::sleep(delay).await;
                 }
                 value => break value,
             }

@@ -2,16 +2,19 @@
 
 use super::ended::Ended;
 use super::host::Host;
-use super::live::{Claimed, Live, Part};
-use super::load::{load, load_around, load_run};
+use super::live::Live;
 use crate::Error;
+use crate::versions::Pinned;
+use crate::versions::runs::{load, load_around, load_run};
 use faas_flow_core::run::{Event, Phase, Refusal, RunState};
 use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
+use faas_flow_session::{Documents, Input, Role, Session};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// The first wait between two looks at a run that another replica may have ended; each further one is twice as long.
@@ -48,9 +51,11 @@ impl Host {
             return Err(Self::stopping());
         }
         loop {
-            let permit = tokio::time::timeout(self.settings.room_wait, self.permits.clone().acquire_owned()).await;
+            let permit =
+                tokio::time::timeout(self.services.settings.room_wait, self.services.permits.clone().acquire_owned())
+                    .await;
             let Ok(Ok(permit)) = permit else { return Err(full()) };
-            let known = self.runs().get(run).cloned();
+            let known = self.runs.get(run);
             let live = match known {
                 Some(live) => live,
                 None => match self.open(flow, run, path).await? {
@@ -65,7 +70,7 @@ impl Host {
             match to_its_end(async move { claimed.claim(&path, permit).await }).await? {
                 Claimed::Taken => return Ok(Forwarded::Taken),
                 Claimed::Refused(refusal) => return Ok(Forwarded::Ignored(refusal.to_string())),
-                Claimed::Gone => {}
+                Claimed::Left => {}
             }
         }
     }
@@ -77,7 +82,7 @@ impl Host {
         run: &RunId,
         path: &NodePath,
     ) -> Result<Result<Arc<Live>, Forwarded>, Error> {
-        let Some(state) = load_around(&*self.state, run, path).await? else {
+        let Some(state) = load_around(&*self.services.state, run, path).await? else {
             return Ok(Err(Forwarded::UnknownRun));
         };
         if state.run().flow != *flow {
@@ -86,7 +91,7 @@ impl Host {
         if state.run().phase == Phase::Ended {
             return Ok(Err(Forwarded::Ignored(Refusal::Ended.to_string())));
         }
-        self.adopt(state, Part::Helper).await.map(Ok)
+        self.open_session(state, Role::Helper).await.map(Ok)
     }
 
     /// Nothing new of the run starts from here on; what runs is finished.
@@ -112,17 +117,17 @@ impl Host {
     async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {
         let unknown = || Error::new(Code::RUN_UNKNOWN, format!("there is no run {run}"));
         loop {
-            let known = self.runs().get(run).cloned();
+            let known = self.runs.get(run);
             let live = match known {
                 Some(live) => live,
                 None => {
-                    let state = load(&*self.state, run).await?.ok_or_else(unknown)?;
-                    self.adopt(state, Part::Keeper).await?
+                    let state = load(&*self.services.state, run).await?.ok_or_else(unknown)?;
+                    self.open_session(state, Role::owner(self.now())).await?
                 }
             };
             let event = event.clone();
             match to_its_end(async move { live.control(event).await }).await? {
-                Claimed::Gone => {}
+                Claimed::Left => {}
                 Claimed::Taken => return Ok(()),
                 Claimed::Refused(refusal) => {
                     return Err(Error::new(Code::RUN_STATE, format!("run {run}: {refusal}")));
@@ -133,7 +138,7 @@ impl Host {
 
     /// Waits for the end of a run, wherever it happens, or for its pause.
     pub async fn wait(self: &Arc<Self>, run: &RunId, at_most: Duration) -> Result<Option<Arc<Ended>>, Error> {
-        let live = self.runs().get(run).cloned();
+        let live = self.runs.get(run);
         self.wait_for(live.as_ref(), run, at_most).await
     }
 
@@ -163,7 +168,7 @@ impl Host {
             let stored = match live {
                 Some(live) => {
                     let patience = until.saturating_duration_since(Instant::now()) + LAST_LOOK;
-                    tokio::time::timeout(patience, live.store()).await.unwrap_or_else(|_| Err(live.unstored()))
+                    tokio::time::timeout(patience, live.store()).await.unwrap_or_else(|_| Err(live.not_stored()))
                 }
                 None => Ok(()),
             };
@@ -181,28 +186,34 @@ impl Host {
 
     /// How a stored run ended, if it did.
     async fn ended(&self, run: &RunId) -> Result<Option<Arc<Ended>>, Error> {
-        let Some(entry) = self.state.entry(run).await? else { return Ok(None) };
+        let Some(entry) = self.services.state.entry(run).await? else { return Ok(None) };
         if !entry.status.is_final() && entry.status != Status::Paused {
             return Ok(None);
         }
-        let Some(state) = load_run(&*self.state, run).await? else { return Ok(None) };
+        let Some(state) = load_run(&*self.services.state, run).await? else { return Ok(None) };
         let status = state.run().status();
         if !status.is_final() && status != Status::Paused {
             return Ok(None);
         }
         let result = match &state.run().result {
-            Some(payload) => Some(self.data.fetch_patiently(&*self.state, run, payload).await),
+            Some(payload) => Some(self.services.data.fetch_patiently(&*self.services.state, run, payload).await),
             None => None,
         };
         Ok(Some(Arc::new(Ended::of(state.run(), result))))
     }
 
     /// Puts a loaded run among those that this replica works on; another task may have been faster.
-    pub(super) async fn adopt(self: &Arc<Self>, state: RunState, part: Part) -> Result<Arc<Live>, Error> {
-        let (flow, plan) = self.pinned(state.run()).await?;
+    pub(super) async fn open_session(self: &Arc<Self>, state: RunState, role: Role) -> Result<Arc<Live>, Error> {
+        let pinned = self.versions().pinned(state.run()).await?;
         let run = state.run().id.clone();
-        let live = Live::new(self.clone(), flow, plan, state, false, part);
-        Ok(self.runs().entry(run).or_insert(live).clone())
+        let live = self.session_of(pinned, state, role);
+        Ok(self.runs.lock().entry(run).or_insert(live).clone())
+    }
+
+    /// A session of a loaded run.
+    pub(super) fn session_of(&self, (flow, plan): Pinned, state: RunState, role: Role) -> Arc<Live> {
+        let session = Session::open(plan.clone(), self.services.rules.clone(), fastrand::u64(..), state, role);
+        Live::new((self.services.clone(), self.runs.clone()), (flow, plan), session)
     }
 }
 
@@ -221,26 +232,67 @@ pub(super) async fn to_its_end<T: Send + 'static>(
     done.map_err(|_| ended_early())?
 }
 
+/// What became of a wish to change a run.
+pub(super) enum Claimed {
+    /// It was granted.
+    Taken,
+    /// Somebody else was faster, or nobody may.
+    Refused(Refusal),
+    /// This replica has left the run since: it must be opened anew.
+    Left,
+}
+
 impl Live {
-    /// Applies what somebody asks, and keeps the run if it goes on.
+    /// Executes a node that may be claimed, on somebody's hint.
+    async fn claim(self: &Arc<Self>, path: &NodePath, permit: OwnedSemaphorePermit) -> Result<Claimed, Error> {
+        let mut session = self.lock().await;
+        if session.has_left() {
+            return Ok(Claimed::Left);
+        }
+        let mut reaction = self.drive(&mut session, Input::Claim(path.clone())).await;
+        // Another replica may have been faster: then the claim was applied here, and its commit was not.
+        let executes = session.executes(path);
+        drop(session);
+        if let Some(failure) = reaction.abandoned.take() {
+            return Err(failure.into());
+        }
+        if reaction.refused.is_some() || !executes {
+            let refusal = reaction.refused.take().unwrap_or(Refusal::Leased);
+            self.carry_out(reaction);
+            self.leave_if_done().await;
+            return Ok(Claimed::Refused(refusal));
+        }
+        let mut permit = Some(permit);
+        for work in std::mem::take(&mut reaction.start) {
+            tokio::spawn(self.clone().execute(work, permit.take(), self.cancelled.subscribe()));
+        }
+        self.carry_out(reaction);
+        Ok(Claimed::Taken)
+    }
+
+    /// Applies what an operator asks for.
     async fn control(self: &Arc<Self>, event: Event) -> Result<Claimed, Error> {
-        let mut inner = self.lock().await;
-        if inner.is_gone() {
-            return Ok(Claimed::Gone);
+        let mut session = self.lock().await;
+        if session.has_left() {
+            return Ok(Claimed::Left);
         }
-        if !inner.keeper && !matches!(event, Event::Pause | Event::Stop) {
+        if !session.is_owner() && !matches!(event, Event::Pause | Event::Stop) {
             // Only a whole copy of the state knows all that is to go on.
-            self.leave(&mut inner);
-            return Ok(Claimed::Gone);
+            session.leave();
+            self.forget();
+            return Ok(Claimed::Left);
         }
-        let mut works = Vec::new();
-        let refused = self.apply(&mut inner, event, Vec::new(), &mut works).await?;
-        if inner.is_idle() && inner.state.run().phase == Phase::Ended {
-            self.leave(&mut inner);
+        let reaction = self.drive(&mut session, Input::Event(event, Documents::new())).await;
+        if session.is_idle() && session.state().run().phase == Phase::Ended {
+            session.leave();
+            self.forget();
         }
-        drop(inner);
-        self.spawn(works);
-        Ok(match refused {
+        drop(session);
+        let reaction = self.carry_out(reaction);
+        if let Some(failure) = reaction.abandoned {
+            return Err(failure.into());
+        }
+        Ok(match reaction.refused {
             None => Claimed::Taken,
             Some(refusal) => Claimed::Refused(refusal),
         })

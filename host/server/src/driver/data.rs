@@ -1,10 +1,11 @@
 //! Payloads and context values: small ones in documents, larger ones in the DataStore.
 
-use super::step::{backoff, may_pass};
+use super::drive::STORE_RETRIES;
 use crate::Error;
+use crate::versions::runs::read;
 use bytes::Bytes;
-use faas_flow_core::run::{CONTEXT, DATA, decode, encode};
-use faas_flow_core::{Code, Digest, Failure, Payload, RunId};
+use faas_flow_core::run::{CONTEXT, DATA, encode};
+use faas_flow_core::{Code, Digest, Failure, Payload, RetryPolicy, RunId};
 use faas_flow_store::{DataKey, DataStore, StateStore};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 /// written once, while the other is written with every node.
 const EMBEDDED: usize = 1024;
 
-/// Tries to read a result.
-const FETCH_TRIES: u32 = 5;
+/// How reading a result is tried again.
+const FETCH_RETRIES: RetryPolicy = STORE_RETRIES.with_max_tries(5);
 
 /// The data of runs.
 #[derive(Clone)]
@@ -85,19 +86,21 @@ impl Data {
         }
     }
 
-    /// The same for whoever has nobody else to ask again: a store that does not answer may do so a moment later.
+    /// The same for a caller that nobody asks again: an unavailable store is tried again for a while.
     pub(crate) async fn fetch_patiently(
         &self,
         state: &dyn StateStore,
         run: &RunId,
         payload: &Payload,
     ) -> Result<Bytes, Failure> {
-        let mut tries = 1;
+        let mut delays = FETCH_RETRIES.delays(fastrand::f64);
         loop {
             match self.fetch(state, run, payload).await {
-                Err(lost) if tries < FETCH_TRIES && may_pass(lost.code) => {
-                    tokio::time::sleep(backoff(tries)).await;
-                    tries += 1;
+                Err(lost)
+                    if lost.code.is_transient()
+                        && let Some(delay) = delays.next() =>
+                {
+                    tokio::time::sleep(delay).await;
                 }
                 fetched => return fetched,
             }
@@ -122,8 +125,7 @@ impl Data {
     pub(crate) async fn value(&self, state: &dyn StateStore, run: &RunId, key: &str) -> Result<Option<Bytes>, Error> {
         let documents = state.read(run, &[format!("{CONTEXT}{key}")]).await?;
         let Some(document) = documents.into_iter().next().flatten() else { return Ok(None) };
-        let value: Option<Payload> =
-            decode(&document.bytes).map_err(|source| Error::Unreadable { run: run.clone(), source })?;
+        let value: Option<Payload> = read(run, &document)?;
         match value {
             Some(payload) => Ok(Some(self.fetch(state, run, &payload).await?)),
             None => Ok(None),

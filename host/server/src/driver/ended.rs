@@ -1,17 +1,17 @@
 //! The end of a run: tells those who wait, calls back, keeps the history.
 
 use super::execute::wait_before;
-use super::host::Host;
-use super::live::{Inner, Live};
-use super::step::may_pass;
+use super::live::Live;
+use super::services::{Runs, Services};
 use crate::Step;
 use crate::network::{place, retry_after};
 use bytes::Bytes;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Event, Run};
-use faas_flow_core::{Code, Failure, Status};
+use faas_flow_core::{Code, Failure, RunId, Status};
 use faas_flow_guest::HttpRequest;
-use faas_flow_store::{Change, Expect, Put};
+use faas_flow_session::{Delivery, Documents, Input, Session};
+use faas_flow_store::Change;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Ended {
     /// Why the result, which there is, cannot be read now.
     fn unread(&self, run: &Run) -> Option<Failure> {
         let unread = run.result.is_some() && self.result.is_none();
-        self.failure.clone().filter(|failure| unread && may_pass(failure.code))
+        self.failure.clone().filter(|failure| unread && failure.code.is_transient())
     }
 }
 
@@ -61,7 +61,10 @@ pub(super) const HISTORIES: usize = 256;
 /// written does not pile up in memory; while the store hangs they are not held up for longer.
 const HISTORY_WAIT: Duration = Duration::from_secs(1);
 
-impl Host {
+/// How long somebody who asks for runs waits for histories that are being written.
+const READ_WAIT: Duration = Duration::from_secs(1);
+
+impl Services {
     async fn room_for_history(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(room) = self.histories.clone().try_acquire_owned() {
             return Some(room);
@@ -77,80 +80,106 @@ impl Host {
     }
 }
 
+impl Runs {
+    /// Waits until the history of a run that has just ended is written, so that whoever was answered finds the run.
+    pub(super) async fn written(&self, run: &RunId) {
+        let live = self.ending().get(run).cloned();
+        if let Some(live) = live {
+            live.written().await;
+        }
+    }
+
+    /// The same for all runs that have just ended.
+    pub(super) async fn all_written(&self) {
+        let ending: Vec<Arc<Live>> = self.ending().values().cloned().collect();
+        for live in ending {
+            live.written().await;
+        }
+    }
+}
+
 impl Live {
     /// Waits for the end, if this replica comes to know of it.
     pub(super) async fn end(&self) -> Option<Arc<Ended>> {
         self.ended.subscribe().wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone())
     }
 
-    /// Tells those who wait, and leaves the run.
-    pub(super) async fn announce(self: &Arc<Self>, inner: &mut Inner) {
-        let ended = Arc::new(self.ending(inner).await);
+    async fn written(&self) {
+        let mut history = self.history.subscribe();
+        // While the store hangs, the answer is what it has.
+        let _ = tokio::time::timeout(READ_WAIT, history.wait_for(|written| *written)).await;
+    }
+
+    /// Notifies those who wait for the end of the run, or for its pause.
+    pub(super) async fn announce(self: &Arc<Self>, session: &mut Session) {
+        let ended = Arc::new(self.ending(session).await);
         let status = ended.status;
-        let room = if self.is_deferred() { self.host.room_for_history().await } else { None };
+        let in_memory = self.is_in_memory();
+        let room = if in_memory { self.services.room_for_history().await } else { None };
+        if in_memory {
+            // Before anybody is answered: they may ask for the run at once.
+            self.runs.ending().insert(self.id.clone(), self.clone());
+        }
         // Who waits for the end shows no more once it is there.
         self.show(|| Step::Ended(status));
         self.ended.send_replace(Some(ended));
-        self.leave(inner);
-        if self.is_deferred() {
-            return self.keep_history(inner, room);
+        if in_memory {
+            return self.write_history(session, room);
         }
         if status.is_final() {
-            if inner.state.callback_due().is_some_and(|due| due <= self.host.now()) {
+            if session.state().callback_due().is_some_and(|due| due <= self.services.now()) {
                 tokio::spawn(self.clone().call_back());
             }
-            self.host.note_ended(self.id.clone()).await;
+            self.services.note_ended(self.id.clone()).await;
         }
     }
 
-    async fn ending(&self, inner: &Inner) -> Ended {
-        let run = inner.state.run();
+    async fn ending(&self, session: &Session) -> Ended {
+        let run = session.state().run();
         let result = match &run.result {
             None => None,
-            Some(payload) => Some(match self.at_hand(payload) {
+            Some(payload) => Some(match self.cached(payload) {
                 Some(bytes) => Ok(bytes),
-                None => self.host.data.fetch_patiently(&*self.host.state, &self.id, payload).await,
+                None => self.services.data.fetch_patiently(&*self.services.state, &self.id, payload).await,
             }),
         };
         Ended::of(run, result)
     }
 
     /// Writes the history of a run that was not stored before its end, behind its answer.
-    fn keep_history(self: &Arc<Self>, inner: &Inner, room: Option<OwnedSemaphorePermit>) {
-        let mut change = Change { entry: Some(self.entry(inner)), ..Change::default() };
-        inner.state.write_changed(|doc, _, bytes| {
-            // A try to store the run earlier may have happened without an answer.
-            change.puts.push(Put { doc: doc.name(), expect: Expect::Any, bytes: bytes.into() });
-        });
+    fn write_history(self: &Arc<Self>, session: &Session, room: Option<OwnedSemaphorePermit>) {
+        let change: Change = session.history(self.services.now());
         // A run that paused waits for its operator, however many have ended since.
-        let ended = inner.state.run().status().is_final();
+        let has_ended = session.state().run().status().is_final();
         let live = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = live.host.state.commit(&live.id, change).await {
-                tracing::warn!(run = %live.id, code = %error.code(), "cannot keep the history of the run: {error}");
+            if let Err(error) = live.services.state.commit(&live.id, change).await {
+                tracing::warn!(run = %live.id, code = %error.code(), %error, "history of run not written");
             }
-            if ended {
-                live.host.note_ended(live.id.clone()).await;
+            live.history.send_replace(true);
+            live.runs.ending().remove(&live.id);
+            if has_ended {
+                live.services.note_ended(live.id.clone()).await;
             }
             drop(room);
         });
     }
 
     /// Calls back once, if it is time and nobody else does.
+    ///
+    /// The future is boxed since its type contains itself: driving a run spawns it, and it drives the run.
     pub(super) fn call_back(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        // A type that is named: the steps of a run spawn this, and this is steps of a run.
         Box::pin(async move { self.try_call_back().await })
     }
 
     async fn try_call_back(self: &Arc<Self>) {
-        let until = self.host.now() + CALLBACK_TIMEOUT.as_millis() as u64;
-        let mut inner = self.lock().await;
-        let mut works = Vec::new();
-        let _ = self.apply(&mut inner, Event::CallBack { until }, Vec::new(), &mut works).await;
-        let Some((url, tries)) = inner.callback.take() else { return };
-        let ended = self.ending(&inner).await;
-        let unread = ended.unread(inner.state.run());
-        drop(inner);
+        let until = self.services.now() + CALLBACK_TIMEOUT.as_millis() as u64;
+        let mut session = self.lock().await;
+        let claim = Input::Event(Event::CallBack { until }, Documents::new());
+        let Some(Delivery { url, tries }) = self.drive(&mut session, claim).await.call_back else { return };
+        let ended = self.ending(&session).await;
+        let unread = ended.unread(session.state().run());
+        drop(session);
         let posted = async {
             match unread {
                 None => self.post(&url, &ended).await,
@@ -168,16 +197,21 @@ impl Live {
         let wait = failure.as_ref().and_then(|failure| wait_before(Some(CALLBACK_WAITS), tries as usize - 1, failure));
         let wait = wait.map(|wait| wait.max(after.unwrap_or_default()));
         match &failure {
-            None => self.host.counters.callback(Ok(())),
-            Some(_) if wait.is_none() => self.host.counters.callback(Err(())),
+            None => self.services.counters.callback(Ok(())),
+            Some(_) if wait.is_none() => self.services.counters.callback(Err(())),
             Some(_) => {}
         }
         if let Some(failure) = &failure {
-            let what = if wait.is_some() { "tries again later" } else { "gives up" };
-            tracing::warn!(run = %self.id, tries, code = %failure.code, "cannot call back and {what}: {failure}");
+            let (code, error) = (failure.code, &failure.message);
+            match wait {
+                Some(wait) => {
+                    tracing::warn!(run = %self.id, tries, %code, %error, ?wait, "callback failed; trying again")
+                }
+                None => tracing::warn!(run = %self.id, tries, %code, %error, "callback failed; giving up"),
+            }
         }
-        let next = wait.map(|wait| self.host.now() + wait.as_millis() as u64);
-        self.react_and_spawn(Event::CalledBack { tries, failure, next }).await;
+        let next = wait.map(|wait| self.services.now() + wait.as_millis() as u64);
+        self.react(Input::Event(Event::CalledBack { tries, failure, next }, Documents::new())).await;
     }
 
     /// Sends the result, or what stands in its place, to whoever wants to be told. A failure comes with the time that they
@@ -194,11 +228,11 @@ impl Live {
         if let Some(failure) = &ended.failure {
             headers.push(("X-Faas-Flow-Error".to_owned(), failure.code.to_string()));
         }
-        if let Some(keys) = &self.host.keys {
+        if let Some(keys) = &self.services.keys {
             headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_hub(&body)));
         }
         let request = HttpRequest { method: "POST".to_owned(), url: url.to_owned(), headers, body };
-        let answer = self.host.functions.request(request).await.map_err(|failure| (failure, None))?;
+        let answer = self.services.functions.request(request).await.map_err(|failure| (failure, None))?;
         let said = || format!("{} answered with status {}", place(url), answer.status);
         match answer.status {
             200..300 => Ok(()),

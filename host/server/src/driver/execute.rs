@@ -1,19 +1,23 @@
 //! Executes a node: gathers its inputs, merges them, and does its task with what results.
 
-use super::commit::read_arrival;
-use super::live::{Live, node};
-use super::step::{Documents, backoff, may_pass};
+use super::drive::{PATIENT_RETRIES, failure as store_failure};
+use super::live::Live;
+use crate::counters::Executed;
+use crate::progress::Step;
 use bytes::Bytes;
 use faas_flow_core::definition::{Backoff, Operation};
-use faas_flow_core::run::{Attempt, CONTEXT, Outcome, Report, Suspended, Task, Work, set_of};
+use faas_flow_core::run::{Attempt, CONTEXT, ClaimToken, Event, Outcome, Report, Suspended, Task, Work, set_of};
 use faas_flow_core::{BranchKey, Code, Failure, NodePath, Payload, Status};
 use faas_flow_guest::{CallContext, Instance};
+use faas_flow_session::{Documents, Input, read_arrival};
 use faas_flow_store::Arrival;
 use opentelemetry::trace::SpanId;
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 /// One try at executing a node.
 pub(super) struct Try<'a> {
@@ -48,6 +52,72 @@ impl From<Failure> for Failed {
 }
 
 impl Live {
+    pub(super) fn spawn(self: &Arc<Self>, works: Vec<Work>) {
+        for work in works {
+            tokio::spawn(self.clone().execute(work, None, self.cancelled.subscribe()));
+        }
+    }
+
+    /// Executes one piece of work, and then, in the same task, what became ready by it.
+    pub(super) async fn execute(
+        self: Arc<Self>,
+        work: Work,
+        mut permit: Option<OwnedSemaphorePermit>,
+        mut cancelled: watch::Receiver<()>,
+    ) {
+        let mut next = Some(work);
+        while let Some(work) = next.take() {
+            if permit.is_none() {
+                let Ok(acquired) = self.services.permits.clone().acquire_owned().await else { return };
+                permit = Some(acquired);
+            }
+            let began = self.is_watched().then(Instant::now);
+            self.show(|| Step::Running(work.path.clone()));
+            // The run's handlers run to their end.
+            let is_handler = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
+            let finished = tokio::select! {
+                biased;
+                _ = cancelled.changed(), if !is_handler => None,
+                finished = self.perform(&work) => Some(finished),
+            };
+            let Some((report, documents)) = finished else { break };
+            self.show(|| shown(&work, &report, began.map_or(Duration::ZERO, |began| began.elapsed())));
+            self.services.counters.executed(Executed::of(&report.outcome));
+            let wake = match &report.outcome {
+                Outcome::Suspended(suspended) => Some(suspended.until),
+                _ => None,
+            };
+            let event = Event::Complete { path: work.path, token: work.token, report };
+            let mut session = self.lock().await;
+            let mut reaction = self.drive(&mut session, Input::Event(event, documents)).await;
+            drop(session);
+            cancelled.mark_unchanged();
+            if let Some(until) = wake {
+                self.wake_at(until);
+            }
+            // The first goes on here, the others in tasks of their own.
+            if !reaction.start.is_empty() {
+                next = Some(reaction.start.remove(0));
+            }
+            permit = permit.filter(|_| next.is_some());
+            self.carry_out(reaction);
+        }
+        drop(permit);
+        self.leave_if_done().await;
+    }
+
+    /// Claims what waits for this moment when it has come, unless that is further away than a lease: then a look finds it.
+    fn wake_at(self: &Arc<Self>, until: u64) {
+        let wait = until.saturating_sub(self.services.now());
+        if wait <= self.services.rules.lease {
+            let live = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                live.react(Input::Wake).await;
+            });
+        }
+    }
+
     /// Executes work, with the tries that the node's policy allows.
     pub(super) async fn perform(self: &Arc<Self>, work: &Work) -> (Report, Documents) {
         let input_size = work.inputs.iter().map(|input| input.payload.size()).sum();
@@ -58,9 +128,9 @@ impl Live {
         let (span, begun) = (self.new_span(), SystemTime::now());
         let mut attempts = Vec::new();
         let mut tries = work.suspended.as_ref().filter(|s| s.data.is_none()).map_or(0, |s| s.tries as usize);
-        let mut store_tries = 0;
+        let mut store_delays = PATIENT_RETRIES.delays(fastrand::f64);
         loop {
-            let started = self.host.now();
+            let started = self.services.now();
             let tried = match timeout {
                 None => self.attempt(work, span).await,
                 Some(ms) => tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span))
@@ -70,14 +140,14 @@ impl Live {
                             .into())
                     }),
             };
-            let ended = self.host.now();
+            let ended = self.services.now();
             // That a store does not answer is no failure of the node: whoever executes it waits, or is cut off.
             if let Err(failed) = &tried
-                && !self.is_deferred()
-                && may_pass(failed.failure.code)
+                && !self.is_in_memory()
+                && failed.failure.code.is_transient()
+                && let Some(delay) = store_delays.next()
             {
-                store_tries += 1;
-                tokio::time::sleep(backoff(store_tries)).await;
+                tokio::time::sleep(delay).await;
                 continue;
             }
             let (outcome, changes, failure, after) = match tried {
@@ -113,18 +183,18 @@ impl Live {
     }
 
     /// Whether a wait is short enough to sit it out; a longer one is stored, and any replica may go on after it.
-    pub(super) async fn waits_here(&self, wait: Duration) -> bool {
-        if wait <= self.host.settings.longest_sleep {
+    pub(super) async fn waits_here(self: &Arc<Self>, wait: Duration) -> bool {
+        if wait <= self.services.settings.longest_sleep {
             return true;
         }
-        if !self.is_deferred() {
+        if !self.is_in_memory() {
             return false;
         }
-        let stored = self.store_now(&mut *self.lock().await).await;
-        if let Err(error) = &stored {
-            tracing::warn!(run = %self.id, code = %error.code(), "sits a long wait out, since nothing can be stored: {error}");
+        let unstored = self.react(Input::Store).await.unstored;
+        if let Some(failure) = &unstored {
+            tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "waiting in memory, since the run cannot be stored");
         }
-        stored.is_err()
+        unstored.is_some()
     }
 
     async fn attempt(
@@ -156,20 +226,20 @@ impl Live {
 
     /// The bytes of a payload, from memory if this replica wrote or read them before.
     pub(super) async fn fetch(&self, payload: &Payload) -> Result<Bytes, Failure> {
-        if let Some(bytes) = self.at_hand(payload) {
+        if let Some(bytes) = self.cached(payload) {
             return Ok(bytes);
         }
-        let bytes = self.host.data.fetch(&*self.host.state, &self.id, payload).await?;
+        let bytes = self.services.data.fetch(&*self.services.state, &self.id, payload).await?;
         if let Payload::Kept { doc, .. } = payload {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(doc.clone(), bytes.clone());
+            self.cached.lock().unwrap_or_else(PoisonError::into_inner).insert(doc.clone(), bytes.clone());
         }
         Ok(bytes)
     }
 
-    pub(super) fn at_hand(&self, payload: &Payload) -> Option<Bytes> {
+    pub(super) fn cached(&self, payload: &Payload) -> Option<Bytes> {
         match payload {
             Payload::Inline(bytes) => Some(bytes.clone()),
-            Payload::Kept { doc, .. } => self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(doc).cloned(),
+            Payload::Kept { doc, .. } => self.cached.lock().unwrap_or_else(PoisonError::into_inner).get(doc).cloned(),
             Payload::Stored { .. } => None,
         }
     }
@@ -180,10 +250,10 @@ impl Live {
         mark: u64,
         changes: Vec<(String, Option<Bytes>)>,
     ) -> Result<Documents, Failure> {
-        if self.is_deferred() {
-            // Not while the run is being stored, and what is kept with it.
-            let _inner = self.lock().await;
-            if self.is_deferred() {
+        if self.is_in_memory() {
+            // Not while the run is being stored, with its values.
+            let _session = self.lock().await;
+            if self.is_in_memory() {
                 self.values.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
                 return Ok(Documents::new());
             }
@@ -192,10 +262,27 @@ impl Live {
         for (key, value) in changes {
             let document = format!("{CONTEXT}{key}");
             let name = Name { path: &work.path, mark, name: &document };
-            let bytes = self.host.data.keep_value(&self.id, name, value).await?;
-            kept.push((document, bytes));
+            kept.push((document.clone(), self.keep_value(name, value).await?));
         }
         Ok(kept)
+    }
+}
+
+impl Live {
+    /// Stores a context value, as soon as the store is available: what led to it may have been a call.
+    async fn keep_value(&self, name: Name<'_>, value: Option<Bytes>) -> Result<Bytes, Failure> {
+        let mut delays = PATIENT_RETRIES.delays(fastrand::f64);
+        loop {
+            match self.services.data.keep_value(&self.id, &name, value.clone()).await {
+                Err(failure)
+                    if failure.code.is_transient()
+                        && let Some(delay) = delays.next() =>
+                {
+                    tokio::time::sleep(delay).await;
+                }
+                kept => return kept,
+            }
+        }
     }
 }
 
@@ -235,10 +322,10 @@ impl Try<'_> {
                 self.instance().await?.finally(handler.as_str(), outcome).await?;
                 Ok(Outcome::Done(Payload::empty()))
             }
-            Task::Merge { handler, only, epoch } => {
+            Task::Merge { handler, only, began_by } => {
                 let results = match only {
                     Some((key, payload)) => vec![(key.clone(), live.fetch(payload).await?)],
-                    None => self.arrived(*epoch).await?,
+                    None => self.arrived(*began_by).await?,
                 };
                 let merged = self.instance().await?.aggregate(handler.as_str(), results).await?;
                 Ok(Outcome::Done(self.keep("", merged).await?))
@@ -286,7 +373,7 @@ impl Try<'_> {
     }
 
     async fn items(&mut self, handler: &str, items: Vec<(String, Bytes)>, nothing: bool) -> Result<Outcome, Failure> {
-        let most = self.live.host.settings.max_items;
+        let most = self.live.services.settings.max_items;
         if items.len() > most {
             let message =
                 format!("handler `{handler}` yielded {} items, and {most} is the most: group them", items.len());
@@ -330,19 +417,18 @@ impl Try<'_> {
         }
     }
 
-    async fn arrived(&self, epoch: u32) -> Result<Vec<(String, Bytes)>, Failure> {
-        let (live, set) = (self.live, set_of(&self.work.path, epoch));
+    async fn arrived(&self, began_by: ClaimToken) -> Result<Vec<(String, Bytes)>, Failure> {
+        let (live, set) = (self.live, set_of(&self.work.path, began_by));
         let arrived = |member: &Arrival| (member.member.clone(), member.bytes.clone());
-        let inner = live.lock().await;
-        let total = node(&inner.state, &self.work.path).and_then(|node| Some(node.branches.as_ref()?.total as usize));
-        let unsaved: Vec<_> = inner.unsaved.arrived(&set).map(arrived).collect();
-        drop(inner);
-        let set = match total == Some(unsaved.len()) {
-            // All are here, and none in the store yet.
-            true => unsaved,
-            false => {
-                live.host.state.arrivals(&live.id, &set).await.map_err(|e| Failure::retry(e.code(), e.to_string()))?
-            }
+        let session = live.lock().await;
+        let total = session.branches_of(&self.work.path).map(|total| total as usize);
+        let unsaved: Vec<_> = session.unsaved_arrivals(&set).map(arrived).collect();
+        drop(session);
+        // All may be here, and none in the store yet.
+        let set = if total == Some(unsaved.len()) {
+            unsaved
+        } else {
+            live.services.state.arrivals(&live.id, &set).await.map_err(|error| store_failure(&error))?
         };
         let mut results = Vec::with_capacity(set.len());
         for (key, bytes) in set {
@@ -355,16 +441,28 @@ impl Try<'_> {
 
     pub(super) async fn keep(&mut self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
         let live = self.live;
-        let name = Name { path: &self.work.path, mark: self.mark, name };
-        if live.is_deferred() {
-            return live.host.data.keep_whole(&live.id, name, bytes).await;
-        }
         let known = self.documents.len();
-        let payload = live.host.data.keep(&live.id, name, bytes, &mut self.documents).await?;
+        // What led to these bytes may have been a call, so a store that is unavailable must not make that happen again.
+        let mut delays = PATIENT_RETRIES.delays(fastrand::f64);
+        let payload = loop {
+            let name = Name { path: &self.work.path, mark: self.mark, name };
+            if live.is_in_memory() {
+                return live.services.data.keep_whole(&live.id, name, bytes).await;
+            }
+            match live.services.data.keep(&live.id, name, bytes.clone(), &mut self.documents).await {
+                Err(failure)
+                    if failure.code.is_transient()
+                        && let Some(delay) = delays.next() =>
+                {
+                    tokio::time::sleep(delay).await;
+                }
+                kept => break kept?,
+            }
+        };
         if self.documents.len() == known {
             return Ok(payload);
         }
-        let mut kept = live.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = live.cached.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(self.documents.iter().skip(known).cloned());
         Ok(payload)
     }
@@ -425,4 +523,14 @@ fn choice(handler: &str, keys: &[BranchKey], chosen: Vec<String>) -> Result<Vec<
         branches.push(key.clone());
     }
     Ok(branches)
+}
+
+fn shown(work: &Work, report: &Report, took: Duration) -> Step {
+    let path = work.path.clone();
+    match &report.outcome {
+        Outcome::Done(payload) => Step::Done { path, micros: took.as_micros() as u64, size: payload.size() },
+        Outcome::Branched(branches) => Step::Branching { path, branches: branches.len() },
+        Outcome::Suspended(suspended) => Step::Suspended { path, until: suspended.until },
+        Outcome::Failed(failure) => Step::Failed { path, failure: failure.clone() },
+    }
 }

@@ -1,30 +1,25 @@
 //! The host: flows, stores and functions, and the runs that are under way.
 
-use super::clock::Clock;
+use super::commit_timer::CommitTimer;
 use super::data::Data;
-use super::ended::HISTORIES;
 use super::events::Events;
-use super::later::SavesLater;
 use super::live::Live;
-use super::load::{load, read_run};
+use super::services::{Runs, Services};
 use crate::counters::Counted;
 use crate::events::Keys;
-use crate::modules::{Loader, Service};
-use crate::settings::Dispatch;
-use crate::{Counters, Error, Flow, Functions, Progress, Settings, Traces};
+use crate::versions::runs::{load, read_run};
+use crate::versions::{Clock, Loader, Versions};
+use crate::{Counters, Error, Functions, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
-use faas_flow_core::{Code, Digest, FlowName, Millis, Plan, RunId};
-use faas_flow_store::{DataStore, StateStore};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use faas_flow_core::{Millis, RunId};
+use faas_flow_session::Input;
+use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-/// A version of a flow, and the plan of one of its runs.
-type Pinned = (Arc<Flow>, Arc<Plan>);
 
 /// What a host is made of.
 pub struct Parts {
@@ -58,29 +53,9 @@ impl Parts {
 
 /// One replica.
 pub struct Host {
-    pub(crate) settings: Settings,
-    pub(crate) state: Arc<dyn StateStore>,
-    pub(crate) data: Data,
-    pub(crate) functions: Functions,
-    pub(crate) events: Option<Arc<dyn Events>>,
-    clock: Clock,
-    pub(super) keys: Option<Keys>,
-    pub(crate) owner: Arc<str>,
-    pub(crate) permits: Arc<Semaphore>,
-    /// See [`super::ended`].
-    pub(super) histories: Arc<Semaphore>,
-    pub(crate) progress: broadcast::Sender<Progress>,
+    pub(super) services: Arc<Services>,
+    pub(super) runs: Arc<Runs>,
     stopping: AtomicBool,
-    draining: AtomicBool,
-    pub(crate) counters: Arc<Counters>,
-    /// Loads versions of flows.
-    pub(crate) modules: Option<Loader>,
-    pub(super) traces: Option<Traces>,
-    flows: RwLock<HashMap<FlowName, Service>>,
-    live: Mutex<BTreeMap<RunId, Arc<Live>>>,
-    /// Ended runs, the oldest first, where their number is limited.
-    pub(super) ended: Mutex<VecDeque<RunId>>,
-    pub(super) saves_later: SavesLater,
 }
 
 impl Host {
@@ -88,178 +63,96 @@ impl Host {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, state, data, functions, events, clock, keys, modules, traces } = parts;
         let counters = Arc::new(Counters::default());
-        Arc::new(Self {
-            state: Arc::new(Counted::new(state, counters.clone())),
+        let state: Arc<dyn StateStore> = Arc::new(Counted::new(state, counters.clone()));
+        let versions = Arc::new(Versions::new(state.clone(), data.clone(), modules, clock.clone()));
+        let services = Services {
+            rules: Services::rules(&settings, xid::new().to_string().into()),
+            state,
             data: Data { store: data, inline_limit: settings.inline_limit },
             functions,
             events,
             clock,
             keys,
-            owner: xid::new().to_string().into(),
             permits: Arc::new(Semaphore::new(settings.max_nodes)),
-            histories: Arc::new(Semaphore::new(HISTORIES)),
+            histories: Services::room_for_histories(),
             progress: broadcast::channel(4096).0,
-            stopping: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             counters,
-            modules,
+            versions,
             traces,
-            flows: RwLock::default(),
-            live: Mutex::default(),
+            commit_timer: CommitTimer::default(),
             ended: Mutex::default(),
-            saves_later: SavesLater::default(),
             settings,
-        })
-    }
-
-    /// Puts a flow into service, in place of one of the same name. Runs of that one go on with it.
-    pub fn deploy(&self, flow: Flow) {
-        self.deploy_shared(Arc::new(flow));
-    }
-
-    pub(crate) fn deploy_shared(&self, flow: Arc<Flow>) {
-        let mut flows = self.flows.write().unwrap_or_else(PoisonError::into_inner);
-        match flows.get_mut(&flow.name) {
-            Some(service) => service.deploy(flow),
-            None => drop(flows.insert(flow.name.clone(), Service::new(flow))),
-        }
-    }
-
-    /// A flow in service: the version that new runs begin with.
-    pub fn flow(&self, name: &FlowName) -> Option<Arc<Flow>> {
-        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|service| service.active.clone())
-    }
-
-    /// The version that this new run begins with.
-    pub(super) fn flow_for(&self, name: &FlowName, run: &RunId) -> Option<Arc<Flow>> {
-        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
-        flows.get(name).map(|service| service.choose(run).clone())
-    }
-
-    /// A version that is at hand.
-    pub(crate) fn loaded(&self, name: &FlowName, digest: &Digest) -> Option<Arc<Flow>> {
-        self.flows.read().unwrap_or_else(PoisonError::into_inner).get(name)?.find(digest)
-    }
-
-    /// Whether new runs of this flow may begin with a canary.
-    pub(crate) fn has_canary(&self, name: &FlowName) -> bool {
-        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
-        flows.get(name).is_some_and(|service| service.canary.is_some())
-    }
-
-    /// Looks at, or changes, how a flow is served here.
-    pub(crate) fn serve<T>(&self, name: &FlowName, with: impl FnOnce(&mut Service) -> T) -> Option<T> {
-        self.flows.write().unwrap_or_else(PoisonError::into_inner).get_mut(name).map(with)
-    }
-
-    /// All flows in service, by name.
-    pub fn flows(&self) -> Vec<Arc<Flow>> {
-        let flows = self.flows.read().unwrap_or_else(PoisonError::into_inner);
-        let mut flows: Vec<_> = flows.values().map(|service| service.active.clone()).collect();
-        flows.sort_by(|a, b| a.name.cmp(&b.name));
-        flows
-    }
-
-    /// The module and the plan that a run is pinned to.
-    pub(super) async fn pinned(&self, run: &Run) -> Result<Pinned, Error> {
-        let flow = match self.version(&run.flow, &run.digest).await {
-            Ok(flow) => flow,
-            Err(error) => return Err(Error::new(error.code(), format!("run {} waits: {error}", run.id))),
         };
-        let plan = match (&run.definition, &flow.plan) {
-            (Some(definition), _) => Arc::new(Plan::new((**definition).clone()).map_err(Error::Definition)?),
-            (None, Some(plan)) => plan.clone(),
-            (None, None) => return Err(Error::new(Code::STORE_CORRUPT, "the run's definition was not kept with it")),
-        };
-        Ok((flow, plan))
+        Arc::new(Self { services: Arc::new(services), runs: Arc::default(), stopping: AtomicBool::new(false) })
     }
 
-    /// What calls back of a run that has ended: it needs nothing of the run's version, which may be gone.
-    pub(super) fn at_hand(&self, run: &Run) -> Result<Option<Pinned>, Error> {
-        let Some(flow) = self.loaded(&run.flow, &run.digest).or_else(|| self.flow(&run.flow)) else { return Ok(None) };
-        let plan = match &flow.plan {
-            Some(plan) => plan.clone(),
-            None => Arc::new(Plan::new((*flow.definition).clone()).map_err(Error::Definition)?),
-        };
-        Ok(Some((flow, plan)))
+    /// The versions of the flows that it serves.
+    pub fn versions(&self) -> &Arc<Versions> {
+        &self.services.versions
     }
 
     /// Whether the caller of this run gets the result without asking for it.
     pub(crate) async fn answers(&self, run: &Run) -> Result<bool, Error> {
-        Ok(self.pinned(run).await?.1.is_single_node())
+        Ok(self.services.versions.pinned(run).await?.1.is_single_node())
     }
 
     /// What happens to all runs from now on. A slow reader loses the oldest.
     pub fn watch(&self) -> broadcast::Receiver<Progress> {
-        self.progress.subscribe()
+        self.services.progress.subscribe()
     }
 
     /// The functions that flows may apply.
     pub fn functions(&self) -> &Functions {
-        &self.functions
+        &self.services.functions
     }
 
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.services.settings
     }
 
     /// The state store.
     pub fn state(&self) -> &dyn StateStore {
-        &*self.state
+        &*self.services.state
     }
 
     /// What Prometheus reads of this replica.
     pub(crate) fn metrics(&self) -> String {
-        self.counters.prometheus(self.runs().len() as u64, self.state.garbage())
+        self.services.counters.prometheus(self.runs.lock().len() as u64, self.services.state.malformed_entries())
     }
 
     pub(crate) fn now(&self) -> Millis {
-        self.clock.now()
-    }
-
-    /// Whether work that there is no room for goes to other replicas.
-    pub(super) fn may_send(&self) -> bool {
-        self.events.is_some() && self.settings.dispatch != Dispatch::Local
-    }
-
-    /// Whether all work goes through the gateway.
-    pub(super) fn sends_first(&self) -> bool {
-        self.events.is_some() && self.settings.dispatch == Dispatch::Gateway
-    }
-
-    /// Whether a run that executes `running` nodes here may begin one more.
-    pub(super) fn room(&self, running: usize) -> bool {
-        let full = self.may_send() && self.permits.available_permits() == 0;
-        running < self.settings.run_nodes && !full && !self.is_draining()
+        self.services.now()
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.services.is_draining()
     }
 
-    pub(crate) fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Arc<Live>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Works on a run no longer, unless it has been opened anew since.
-    pub(super) fn forget_live(&self, run: &RunId, live: &Live) {
-        let mut runs = self.runs();
-        if runs.get(run).is_some_and(|known| std::ptr::eq(&**known, live)) {
-            runs.remove(run);
-        }
+    /// What this replica has counted.
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.services.counters
     }
 
     /// A stored run as people see it.
     pub async fn view(&self, run: &RunId) -> Result<Option<RunView>, Error> {
-        read_run(&*self.state, run).await
+        self.runs.written(run).await;
+        Ok(read_run(&*self.services.state, run).await?)
+    }
+
+    /// Lists stored runs, newest first.
+    pub async fn list(&self, query: &RunQuery) -> Result<Vec<RunEntry>, Error> {
+        self.runs.all_written().await;
+        Ok(self.services.state.runs(query).await?)
     }
 
     /// The result of a run that has one.
     pub async fn result(&self, run: &RunId) -> Result<Option<bytes::Bytes>, Error> {
-        let Some(state) = load(&*self.state, run).await? else { return Ok(None) };
+        self.runs.written(run).await;
+        let Some(state) = load(&*self.services.state, run).await? else { return Ok(None) };
         match &state.run().result {
-            Some(payload) => Ok(Some(self.data.fetch(&*self.state, run, payload).await?)),
+            Some(payload) => Ok(Some(self.services.data.fetch(&*self.services.state, run, payload).await?)),
             None => Ok(None),
         }
     }
@@ -267,14 +160,14 @@ impl Host {
     /// Drops all runs without a word, as a crash does: for simulations.
     #[doc(hidden)]
     pub fn crash(&self) {
-        self.runs().clear();
+        self.runs.lock().clear();
     }
 
     /// Sends the spans that are left, once nothing more is done.
     pub(crate) async fn stop_tracing(self: &Arc<Self>) {
-        let host = self.clone();
+        let services = self.services.clone();
         // It waits in its thread.
-        let stopped = tokio::task::spawn_blocking(move || host.traces.as_ref().map(Traces::stop));
+        let stopped = tokio::task::spawn_blocking(move || services.traces.as_ref().map(Traces::stop));
         let _ = stopped.await;
     }
 
@@ -292,14 +185,14 @@ impl Host {
     /// gave back.
     pub async fn drain(self: &Arc<Self>, finish: Duration, give_back: Duration) -> usize {
         self.announce_stop();
-        self.draining.store(true, Ordering::Relaxed);
+        self.services.draining.store(true, Ordering::Relaxed);
         // Whoever tries to commit holds its run: neither part may wait for all of them.
         let finished = async {
             self.finished().await;
-            self.histories_written().await;
+            self.services.histories_written().await;
         };
         let _ = timeout(finish, finished).await;
-        let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
+        let live: Vec<Arc<Live>> = self.runs.all();
         let mut releases: JoinSet<usize> = live.into_iter().map(|run| async move { run.release().await }).collect();
         let mut released = 0;
         let all = async {
@@ -309,10 +202,7 @@ impl Host {
         };
         if timeout(give_back, all).await.is_err() {
             let runs = releases.len();
-            tracing::error!(
-                runs,
-                "the store does not take runs back in time: others find them when their leases are over"
-            );
+            tracing::error!(runs, "runs not released in time; other replicas recover them when their leases expire");
         }
         released
     }
@@ -320,15 +210,26 @@ impl Host {
     /// Waits until nothing is being executed here.
     async fn finished(&self) {
         loop {
-            let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
-            let mut busy = 0;
+            let live: Vec<Arc<Live>> = self.runs.all();
+            let mut executing = 0;
             for run in &live {
-                busy += run.busy().await;
+                executing += run.executing().await;
             }
-            if busy == 0 {
+            if executing == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+impl Live {
+    /// Releases what this replica executes of the run; answers with how many nodes.
+    async fn release(self: &Arc<Self>) -> usize {
+        let reaction = self.react(Input::Release).await;
+        if let Some(failure) = reaction.unstored {
+            tracing::error!(run = %self.id, code = %failure.code, error = %failure.message, "run lost: it is not stored");
+        }
+        reaction.released
     }
 }

@@ -1,18 +1,17 @@
 //! Instances of flows: those that a run has idle, and room for more.
 
 use super::context::Context;
-use super::host::Host;
 use super::live::Live;
-use super::step::backoff;
+use super::services::Runs;
 use crate::Error;
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::{Code, Failure, RetryPolicy};
 use faas_flow_guest::Instance;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Doublings of the wait for room: up to a third of a second.
-const PATIENT: u32 = 4;
+/// The waits for room, up to a third of a second each.
+const ROOM_RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(320));
 
 impl Live {
     /// An idle instance of this run, or else a fresh one, as soon as there is room for it.
@@ -23,7 +22,7 @@ impl Live {
         }
         let context = Arc::new(Context::of(self));
         let fresh = || async { Ok(self.flow.module.instantiate(context.clone()).await?) };
-        let fresh = self.host.in_room(Duration::MAX, fresh).await;
+        let fresh = self.runs.in_room(Duration::MAX, fresh).await;
         fresh.map_err(|error| Failure::reject(error.code(), error.to_string()))
     }
 
@@ -38,7 +37,7 @@ impl Live {
     }
 }
 
-impl Host {
+impl Runs {
     /// Asks for what needs an instance until there is room for it, `at_most` so long. Idle instances make room at once;
     /// those at work are waited for. That there is no room is no failure of what needs it.
     pub(super) async fn in_room<T, F>(&self, at_most: Duration, mut ask: impl FnMut() -> F) -> Result<T, Error>
@@ -46,18 +45,15 @@ impl Host {
         F: Future<Output = Result<T, Error>>,
     {
         let began = Instant::now();
-        let mut tries = 0;
+        let mut delays = ROOM_RETRIES.delays(|| 0.0);
         loop {
             match ask().await {
                 Err(error) if error.code() == Code::GUEST_POOL_FULL => {
                     if self.drop_idle() > 0 {
                         continue;
                     }
-                    if began.elapsed() >= at_most {
-                        return Err(error);
-                    }
-                    tokio::time::sleep(backoff(tries).min(at_most)).await;
-                    tries = PATIENT.min(tries + 1);
+                    let Some(delay) = delays.next().filter(|_| began.elapsed() < at_most) else { return Err(error) };
+                    tokio::time::sleep(delay.min(at_most)).await;
                 }
                 answer => return answer,
             }
@@ -66,7 +62,6 @@ impl Host {
 
     /// Drops the idle instances of all runs; answers with how many there were.
     fn drop_idle(&self) -> usize {
-        let runs: Vec<Arc<Live>> = self.runs().values().cloned().collect();
-        runs.iter().map(|live| live.drop_idle()).sum()
+        self.all().iter().map(|live| live.drop_idle()).sum()
     }
 }

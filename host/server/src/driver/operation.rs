@@ -35,7 +35,7 @@ impl Try<'_> {
                 tokio::time::sleep(wait).await;
                 continue;
             }
-            let until = self.live.host.now() + wait.as_millis() as u64;
+            let until = self.live.services.now() + wait.as_millis() as u64;
             let data = Some(self.keep(&format!("suspended/{index}/{tries}"), data).await?);
             let tries = u32::try_from(tries).unwrap_or(u32::MAX);
             self.suspended = Some((Suspended { until, operation, tries, data }, failure.clone()));
@@ -59,7 +59,7 @@ impl Try<'_> {
         data: Bytes,
     ) -> Result<Bytes, (Failure, Option<Duration>)> {
         let plain = |failure: Failure| (failure, None);
-        let functions = &self.live.host.functions;
+        let functions = &self.live.services.functions;
         let span = self.live.new_span();
         let mut request = self.request(index, call, apply, data);
         request.headers.extend(self.live.traceparent(span));
@@ -68,7 +68,7 @@ impl Try<'_> {
         }
         let (begun, asked) = (SystemTime::now(), Asked::new(index, call, apply, &request));
         self.rest();
-        let limit = call.timeout_ms.map_or(self.live.host.settings.call_timeout, Duration::from_millis);
+        let limit = call.timeout_ms.map_or(self.live.services.settings.call_timeout, Duration::from_millis);
         let sent = async {
             match apply {
                 true => functions.apply(call.target.split(['/', '?']).next().unwrap_or_default(), request).await,
@@ -83,7 +83,7 @@ impl Try<'_> {
         let response = response.map_err(plain)?;
         match &call.receive {
             Some(receive) => self.instance().await.map_err(plain)?.receive(receive, response).await.map_err(plain),
-            None => accept(call, response, self.live.host.settings.answers),
+            None => accept(call, response, self.live.services.settings.answers),
         }
     }
 
@@ -101,7 +101,7 @@ impl Try<'_> {
         // The same on every attempt, so that a function can tell a repetition (design: section 5).
         headers.push(("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{run}/{}/{index}", self.work.path)));
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
-        let method = call.method.as_ref().unwrap_or(&self.live.host.settings.default_method).clone();
+        let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
         HttpRequest { method, url, headers, body }
     }
 }

@@ -4,14 +4,16 @@ use super::context::Before;
 use super::control::to_its_end;
 use super::ended::Ended;
 use super::host::Host;
-use super::live::{Live, Part};
-use super::step::Documents;
+use super::live::Live;
 use crate::Error;
+use crate::progress::Step;
+use crate::versions::RunEnd;
 use bytes::Bytes;
-use faas_flow_core::run::{Effect, Request, RunState, Start};
+use faas_flow_core::run::{Request, RunState, Start};
 use faas_flow_core::{Code, Failure, FlowName, Payload, RunId};
 use faas_flow_guest::RunContext;
-use std::sync::Arc;
+use faas_flow_session::{Documents, Durability, Session};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// A request to a flow.
@@ -31,20 +33,20 @@ pub struct Submission {
 pub struct Submitted {
     /// Its request id.
     pub id: RunId,
+    host: Arc<Host>,
     live: Arc<Live>,
 }
 
 impl Submitted {
     /// Waits until the run has ended, or paused, on whichever replica.
     pub async fn end(&self, at_most: Duration) -> Result<Option<Arc<Ended>>, Error> {
-        self.live.host.wait_for(Some(&self.live), &self.id, at_most).await
+        self.host.wait_for(Some(&self.live), &self.id, at_most).await
     }
 
-    /// Waits until this replica has left the run to whoever finds it due, because its store failed for too long; answers with
-    /// how.
+    /// Waits until this replica has abandoned the run, because its store failed for too long; answers with how.
     pub async fn given_up(&self) -> Failure {
-        let mut given_up = self.live.given_up.subscribe();
-        match given_up.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+        let mut abandoned = self.live.abandoned.subscribe();
+        match abandoned.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
             Ok(Some(failure)) => failure,
             _ => std::future::pending().await,
         }
@@ -72,39 +74,47 @@ impl Host {
             Some(id) => id,
             None => RunId::new(xid::new().to_string())?,
         };
-        let Some(flow) = self.flow_for(flow, &id) else {
-            let known: Vec<String> = self.flows().iter().map(|flow| flow.name.to_string()).collect();
+        let Some(flow) = self.services.versions.for_new_run(flow, &id) else {
+            let known: Vec<String> =
+                self.services.versions.all_active().iter().map(|flow| flow.name.to_string()).collect();
             let message = format!("there is no flow `{flow}` here: there are {}", known.join(", "));
             return Err(Error::new(Code::FLOW_UNKNOWN, message));
         };
         if self.is_draining() {
             return Err(Self::stopping());
         }
-        if body.len() > self.settings.body_limit {
-            let message = format!("the body has {} bytes, and {} is the most", body.len(), self.settings.body_limit);
+        if body.len() > self.services.settings.body_limit {
+            let message =
+                format!("the body has {} bytes, and {} is the most", body.len(), self.services.settings.body_limit);
             return Err(Error::new(Code::BODY_TOO_LARGE, message));
         }
         let context = Before { id: id.clone(), flow: flow.name.clone(), request: request.clone() };
         let context: Arc<dyn RunContext> = Arc::new(context);
-        let plan = self.in_room(self.settings.room_wait, || flow.plan_for(context.clone())).await;
+        let plan = self
+            .runs
+            .in_room(self.services.settings.room_wait, || async { Ok(flow.plan_for(context.clone()).await?) })
+            .await;
         let plan = plan.inspect_err(|error| {
             // That there is no room for it is not its fault.
             if error.code() != Code::GUEST_POOL_FULL {
-                self.count_ended(&flow, true);
+                self.services.versions.count_ended(&flow, RunEnd::Failed);
             }
         })?;
-        let small = body.len() <= self.settings.inline_limit;
+        let small = body.len() <= self.services.settings.inline_limit;
         let waits = match waits {
             Waits::No => false,
             Waits::ForOneNode => plan.is_single_node(),
             Waits::Yes => true,
         };
-        let late = waits && !chosen && callback.is_none() && small;
-        let deferred = late && plan.is_single_node();
-        let mut documents = Vec::new();
-        let input = match deferred {
-            true => Payload::Inline(body),
-            false => self.data.keep(&id, "(input)", body, &mut documents).await?,
+        let durability = match waits && !chosen && callback.is_none() && small {
+            true if plan.is_single_node() => Durability::Memory,
+            true => Durability::Delayed,
+            false => Durability::Beginning,
+        };
+        let mut documents = Documents::new();
+        let input = match durability {
+            Durability::Memory => Payload::Inline(body),
+            _ => self.services.data.keep(&id, "(input)", body, &mut documents).await?,
         };
         let start = Start {
             id: id.clone(),
@@ -116,23 +126,25 @@ impl Host {
             callback,
             now: self.now(),
         };
-        let (state, effects) = RunState::start(&plan, start);
-        let live = Live::new(self.clone(), flow, plan, state, deferred, Part::Keeper);
-        let begun = live.clone();
-        to_its_end(async move { begun.enter(effects, documents, late).await }).await?;
-        self.counters.run_begun();
-        Ok(Submitted { id, live })
+        let begun = RunState::start(&plan, start);
+        let parts = (plan.clone(), self.services.rules.clone(), fastrand::u64(..));
+        let session = Session::begin(parts, begun, documents.clone(), durability, &self.services.around());
+        let live = Live::new((self.services.clone(), self.runs.clone()), (flow, plan), session);
+        let beginning = live.clone();
+        to_its_end(async move { beginning.begin(documents).await }).await?;
+        self.services.counters.run_begun();
+        Ok(Submitted { id, host: self.clone(), live })
     }
 }
 
 impl Live {
     /// Puts a new run among those that this replica works on, if there is room, and begins it.
-    async fn enter(self: &Arc<Self>, effects: Vec<Effect>, documents: Documents, late: bool) -> Result<(), Error> {
-        let inner = self.lock().await;
+    async fn begin(self: &Arc<Self>, documents: Documents) -> Result<(), Error> {
+        let mut session = self.lock().await;
         {
-            let mut runs = self.host.runs();
-            if runs.len() >= self.host.settings.max_runs {
-                let message = format!("{} runs are under way, and that is the most: try again later", runs.len());
+            let mut runs = self.runs.lock();
+            if runs.len() >= self.services.settings.max_runs {
+                let message = format!("{} runs are in flight, and that is the limit: try again later", runs.len());
                 return Err(Error::new(Code::OVERLOADED, message));
             }
             if runs.contains_key(&self.id) {
@@ -141,7 +153,17 @@ impl Live {
             }
             runs.insert(self.id.clone(), self.clone());
         }
-        self.begin(inner, effects, documents, late).await
+        self.show(|| Step::Started);
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).extend(documents);
+        let mut reaction = self.settle(&mut session).await;
+        drop(session);
+        match reaction.abandoned.take() {
+            Some(failure) => Err(failure.into()),
+            None => {
+                self.carry_out(reaction);
+                Ok(())
+            }
+        }
     }
 }
 

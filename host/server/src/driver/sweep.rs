@@ -1,11 +1,13 @@
 //! Looks after stored runs: those that this replica works on, and those that nobody does.
 
 use super::host::Host;
-use super::live::{Live, Part};
-use super::load::load;
+use super::live::Live;
+use super::services::Services;
 use crate::Error;
+use crate::versions::runs::load;
 use faas_flow_core::RunId;
 use faas_flow_core::run::Phase;
+use faas_flow_session::{Input, Role};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Semaphore;
@@ -24,7 +26,7 @@ impl Host {
     }
 
     fn ticks(&self) -> Interval {
-        let mut ticks = tokio::time::interval(self.settings.lease / 3);
+        let mut ticks = tokio::time::interval(self.services.settings.lease / 3);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks
     }
@@ -34,13 +36,13 @@ impl Host {
         let (mut ticks, turns) = (self.ticks(), Arc::new(Semaphore::new(AT_ONCE)));
         loop {
             ticks.tick().await;
-            let live: Vec<Arc<Live>> = self.runs().values().cloned().collect();
+            let live: Vec<Arc<Live>> = self.runs.all();
             // A run that is still being looked after, since the store is slow, is not to be so twice.
             for run in live.into_iter().filter(|run| !run.looked_after.swap(true, Ordering::Relaxed)) {
                 let turns = turns.clone();
                 tokio::spawn(async move {
                     let _turn = turns.acquire_owned().await;
-                    run.beat().await;
+                    run.look().await;
                     run.looked_after.store(false, Ordering::Relaxed);
                 });
             }
@@ -62,7 +64,7 @@ impl Host {
     }
 
     async fn take_up_due(self: &Arc<Self>) -> Result<(), Error> {
-        let mut due = self.state.due(self.now(), DUE).await?;
+        let mut due = self.services.state.due(self.now(), DUE).await?;
         // Replicas that look at the same time begin at different ends.
         fastrand::shuffle(&mut due);
         let turns = Arc::new(Semaphore::new(AT_ONCE));
@@ -80,7 +82,7 @@ impl Host {
             .collect();
         let all = async { while taken.join_next().await.is_some() {} };
         // One that hangs keeps nobody from looking again.
-        if timeout(self.settings.lease, all).await.is_err() {
+        if timeout(self.services.settings.lease, all).await.is_err() {
             taken.detach_all();
         }
         Ok(())
@@ -88,38 +90,42 @@ impl Host {
 
     /// Goes on with a stored run, calls back, or forgets a run whose time is over.
     async fn take_up(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
-        let known = self.runs().get(run).cloned();
+        let known = self.runs.get(run);
         if let Some(live) = known {
-            return live.keep().await;
+            live.react(Input::Recover).await;
+            return Ok(());
         }
-        let entry = self.state.entry(run).await?;
+        let entry = self.services.state.entry(run).await?;
         let Some(entry) = entry.filter(|entry| entry.due.is_some_and(|due| due <= self.now())) else { return Ok(()) };
-        if !entry.status.is_final() && self.flow(&entry.flow).is_none() {
+        if !entry.status.is_final() && self.services.versions.active(&entry.flow).is_none() {
             // Flows that share a store look after their own.
             return Ok(());
         }
-        let Some(state) = load(&*self.state, run).await? else { return self.forget(run).await };
+        let Some(state) = load(&*self.services.state, run).await? else { return self.services.forget(run).await };
         if state.run().phase == Phase::Ended {
             return match state.callback_due() {
                 Some(_) => {
                     // Flows that share a store look after their own.
-                    let Some((flow, plan)) = self.at_hand(state.run())? else { return Ok(()) };
-                    Live::new(self.clone(), flow, plan, state, false, Part::Helper).call_back().await;
+                    let Some((flow, plan)) = self.services.versions.for_callback(state.run())? else { return Ok(()) };
+                    self.session_of((flow, plan), state, Role::Helper).call_back().await;
                     Ok(())
                 }
-                None if state.run().ended.is_none_or(|ended| self.forgotten(ended) <= self.now()) => {
-                    self.forget(run).await
+                None if state.run().ended.is_none_or(|ended| self.services.forgotten(ended) <= self.now()) => {
+                    self.services.forget(run).await
                 }
                 // It was due because nobody drove it, and has ended since the index was read.
                 None => Ok(()),
             };
         }
-        let live = self.adopt(state, Part::Keeper).await?;
-        self.counters.run_taken_up();
-        tracing::info!(%run, "takes up the run");
-        live.keep().await
+        let live = self.open_session(state, Role::owner(self.now())).await?;
+        self.services.counters.run_taken_up();
+        tracing::info!(%run, "recovered run");
+        live.react(Input::Recover).await;
+        Ok(())
     }
+}
 
+impl Services {
     /// Notes that a run has ended, and forgets the oldest where there are too many.
     pub(super) async fn note_ended(&self, run: RunId) {
         if self.settings.history_limit == usize::MAX {
@@ -137,14 +143,18 @@ impl Host {
         }
     }
 
-    /// When a run is forgotten that ended then.
-    pub(super) fn forgotten(&self, ended: u64) -> u64 {
-        ended + self.settings.history_ttl.as_millis() as u64
-    }
-
     /// Forgets a run: its payloads first, so that nothing is left that nobody knows of.
-    async fn forget(&self, run: &RunId) -> Result<(), Error> {
+    pub(super) async fn forget(&self, run: &RunId) -> Result<(), Error> {
         self.data.store.delete_run(run).await?;
         Ok(self.state.delete(run).await?)
+    }
+}
+
+impl Live {
+    /// Looks after the run.
+    async fn look(self: &Arc<Self>) {
+        if let Some(failure) = self.react(Input::Look).await.unstored {
+            tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "run not stored yet");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The spans of a run, where they are wanted.
 
 use super::execute::Try;
-use super::live::{Inner, Live};
+use super::live::Live;
 use crate::network::place;
 use crate::traces::{Span, TRACEPARENT, TraceContext, Traces, new_span};
 use faas_flow_core::definition::Call;
-use faas_flow_core::run::{Outcome, Report, Work};
+use faas_flow_core::run::{Outcome, Report, Run, Work};
 use faas_flow_core::{Code, Failure, Millis, Status};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use opentelemetry::KeyValue;
@@ -31,7 +31,7 @@ impl Asked {
 
 impl Live {
     fn tracing(&self) -> Option<(&Traces, &TraceContext)> {
-        Some((self.host.traces.as_ref()?, self.trace.as_ref()?))
+        Some((self.services.traces.as_ref()?, self.trace.as_ref()?))
     }
 
     /// The id of a span to be, where spans are wanted.
@@ -91,9 +91,8 @@ impl Live {
     }
 
     /// The span of the whole run, once its end is committed.
-    pub(super) fn trace_run(&self, inner: &Inner) {
+    pub(super) fn trace_run(&self, run: &Run) {
         let Some((traces, trace)) = self.tracing() else { return };
-        let run = inner.state.run();
         let attributes = vec![
             KeyValue::new("faasflow.request.id", self.id.to_string()),
             KeyValue::new("faasflow.flow", run.flow.to_string()),

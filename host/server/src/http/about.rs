@@ -15,7 +15,7 @@ impl Surface {
     pub(super) async fn forward(&self, request: &Request<'_>, run: &RunId) -> Result<Response, Error> {
         let checked = self.guards.check_event(request, run, self.host.now());
         let event = checked.and_then(|()| Event::parse(&request.body)).inspect_err(|error| {
-            self.host.counters.event_ignored(match error.code() {
+            self.host.counters().event_ignored(match error.code() {
                 Code::UNSIGNED => Ignored::Unsigned,
                 Code::EVENT_TOO_OLD => Ignored::TooOld,
                 Code::BAD_EVENT => Ignored::Malformed,
@@ -23,30 +23,30 @@ impl Surface {
             });
         })?;
         if event.run != *run {
-            self.host.counters.event_ignored(Ignored::Foreign);
+            self.host.counters().event_ignored(Ignored::Foreign);
             let message = format!("the event is about run {}, and its path about {run}", event.run);
             return Err(Error::new(Code::BAD_EVENT, message));
         }
         match self.host.forward(request.flow, run, &event.path).await {
             Ok(Forwarded::Taken) => {
-                self.host.counters.event_taken();
+                self.host.counters().event_taken();
                 Ok(StatusCode::ACCEPTED.into_response())
             }
             Ok(Forwarded::Ignored(why)) => {
-                self.host.counters.event_ignored(Ignored::Stale);
+                self.host.counters().event_ignored(Ignored::Stale);
                 Ok(plain(format!("ignored: {why}\n")))
             }
             Ok(Forwarded::UnknownRun) => {
-                self.host.counters.event_ignored(Ignored::UnknownRun);
+                self.host.counters().event_ignored(Ignored::UnknownRun);
                 Err(unknown(request, run))
             }
             Ok(Forwarded::Foreign) => {
-                self.host.counters.event_ignored(Ignored::Foreign);
+                self.host.counters().event_ignored(Ignored::Foreign);
                 Err(unknown(request, run))
             }
             // Sending it again would not bring the version; once it is there, the run is found due.
             Err(error) if error.code() == Code::MODULE_MISSING => {
-                self.host.counters.event_ignored(Ignored::UnknownVersion);
+                self.host.counters().event_ignored(Ignored::UnknownVersion);
                 Ok(plain(format!("ignored: {error}\n")))
             }
             Err(error) => Err(error),
@@ -76,7 +76,7 @@ impl Surface {
 
     pub(super) async fn state(&self, request: &Request<'_>, run: &RunId) -> Result<Response, Error> {
         let view = self.view(request, run).await?;
-        let waits_for = self.host.waits_for(&view).await?;
+        let waits_for = self.host.versions().missing_module(&view).await?;
         Ok(answer::state(run, &view, waits_for.as_ref(), request.caller))
     }
 

@@ -1,6 +1,6 @@
 //! Answers: statuses, error codes, and bodies as the caller wants them.
 
-use crate::modules::Missing;
+use crate::versions::MissingModule;
 use crate::{Ended, Error};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -154,7 +154,7 @@ fn data(bytes: bytes::Bytes) -> Response {
 
 /// How a run is doing: in the original's words, or in ours as JSON, with the missing version that it waits for. A header has
 /// ours in any case.
-pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&Missing>, caller: Caller) -> Response {
+pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModule>, caller: Caller) -> Response {
     let mut response = match caller {
         Caller::Text => {
             let word = match view.status {
@@ -164,7 +164,7 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&Missing>, ca
             };
             plain(match waits_for {
                 None => word.to_owned(),
-                Some(Missing { version, why }) => format!("{word}\nwaits for version {version}: {why}\n"),
+                Some(MissingModule { version, why }) => format!("{word}\nwaits for version {version}: {why}\n"),
             })
         }
         Caller::Json => {

@@ -141,7 +141,7 @@ impl Contract {
 
     fn refuse(&self, error: &Error, caller: Caller) -> Response {
         let response = failed(error, caller);
-        self.host.counters.request(response.status().as_u16());
+        self.host.counters().request(response.status().as_u16());
         response
     }
 }

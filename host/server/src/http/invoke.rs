@@ -3,10 +3,11 @@
 use super::Surface;
 use super::answer::{self, Caller, REQUEST_ID, insert};
 use super::ask::Request;
+use crate::versions::runs::read;
 use crate::{Ended, Error, Submission, Waits};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::run::{Doc, Request as Kept, Run, decode};
+use faas_flow_core::run::{Doc, Request as Kept, Run};
 use faas_flow_core::{Code, Digest, FlowName, RunId};
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ impl Surface {
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        let run: Run = decode(&document.bytes).map_err(|source| Error::Unreadable { run: id.clone(), source })?;
+        let run: Run = read(id, &document)?;
         let body = run.request.headers.iter().find(|(name, _)| name == BODY);
         match body {
             _ if run.flow != *flow => taken("of another flow"),

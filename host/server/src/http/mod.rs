@@ -60,7 +60,7 @@ fn routes(surface: Surface) -> Router {
 async fn entry(State(surface): State<Arc<Surface>>, request: HttpRequest) -> Response {
     let caller = Caller::of(request.headers());
     let response = surface.answer(request, caller).await.unwrap_or_else(|error| answer::failed(&error, caller));
-    surface.host.counters.request(response.status().as_u16());
+    surface.host.counters().request(response.status().as_u16());
     response
 }
 
@@ -96,7 +96,7 @@ impl Surface {
         asynchronous: bool,
         caller: Caller,
     ) -> Result<Response, Error> {
-        let Some(deployed) = self.host.flow(flow) else {
+        let Some(deployed) = self.host.versions().active(flow) else {
             let message = format!("there is no flow and no function `{flow}` here: see / for what there is");
             return Err(Error::new(Code::FLOW_UNKNOWN, message));
         };
@@ -148,7 +148,7 @@ impl Surface {
     }
 
     fn index(&self) -> String {
-        let flows = self.host.flows();
+        let flows = self.host.versions().all_active();
         let flows = flows.iter().map(|flow| format!("POST /function/{}\n", flow.name));
         let functions = self.host.functions().names();
         let functions = functions.iter().map(|name| format!("POST /function/{name} (a step function)\n"));

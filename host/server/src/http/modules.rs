@@ -3,8 +3,11 @@
 use super::Surface;
 use super::answer::{self, axum_json};
 use super::ask::{self, Request};
-use crate::modules::{Activation, Active, By, Canary, Expected, Keep, Share, Upload, Withdrawn};
-use crate::{Brought, Error, Host};
+use crate::versions::{
+    Activation, Active, Artifact, By, Canary, CanaryRule, Expected, IfRemoved, Keep, Removal, RunCounts, Share, Upload,
+    Withdrawn,
+};
+use crate::{Error, Host};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::{Code, Digest};
@@ -13,9 +16,6 @@ use serde_json::json;
 
 /// The line of a pushed module's signature.
 const SIGNATURE: &str = "x-faas-flow-module-signature";
-/// A canary is withdrawn when more than 5 % of its last 100 runs failed.
-const MAX_FAILURES: &str = "5%";
-const OVER: u32 = 100;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Modules {
@@ -59,9 +59,7 @@ impl Modules {
 
     /// The largest body, where it is not that of any request.
     pub fn largest(&self, host: &Host) -> Option<usize> {
-        matches!(self, Modules::Push(_) | Modules::Plan)
-            .then(|| host.modules.as_ref().map(|loader| loader.module_bytes()))
-            .flatten()
+        matches!(self, Modules::Push(_) | Modules::Plan).then(|| host.versions().module_limit()).flatten()
     }
 }
 
@@ -82,8 +80,8 @@ impl Surface {
         let answered = self.answer_modules(request, ask).await;
         match answered {
             // The fault of what was pushed, not of the host.
-            Err(error @ (Error::Guest(_) | Error::Definition(_))) if error.code() != Code::MODULE_TOO_LARGE => {
-                let mut response = answer::failed(&error, request.caller);
+            Err(Error::Versions(error)) if error.is_bad_module() => {
+                let mut response = answer::failed(&error.into(), request.caller);
                 *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
                 Ok(response)
             }
@@ -92,30 +90,35 @@ impl Surface {
     }
 
     async fn answer_modules(&self, request: &Request<'_>, ask: Modules) -> Result<Response, Error> {
-        let (host, flow) = (&self.host, request.flow);
+        let (versions, flow) = (self.host.versions(), request.flow);
         let changed = match ask {
-            Modules::List => return json(StatusCode::OK, &host.versions(flow, switch(request, "runs")?).await?),
-            Modules::Show(digits) => return json(StatusCode::OK, &host.find_version(flow, &digits).await?),
+            Modules::List => {
+                let counts = if switch(request, "runs")? { RunCounts::Count } else { RunCounts::Omit };
+                return json(StatusCode::OK, &versions.list(flow, counts).await?);
+            }
+            Modules::Show(digits) => return json(StatusCode::OK, &versions.find(flow, &digits).await?),
             Modules::Pull(digits) => {
-                let version = host.find_version(flow, &digits).await?;
-                let bytes = host.module_bytes(flow, &version).await?;
+                let version = versions.find(flow, &digits).await?;
+                let bytes = versions.module_bytes(flow, &version).await?;
                 return Ok(([(header::CONTENT_TYPE, "application/wasm")], bytes).into_response());
             }
             Modules::Push(digest) => {
                 let digest = Digest::new(&digest)?;
-                let (by, again) = (self.by(request)?, switch(request, "again")?);
+                let by = self.by(request)?;
+                let if_removed = if switch(request, "again")? { IfRemoved::StoreAgain } else { IfRemoved::Refuse };
                 let signature = request.header(SIGNATURE);
-                let upload = Upload { digest, bytes: request.body.clone(), by, signature, again };
-                let pushed = host.push(flow, upload).await?;
+                let upload = Upload { digest, bytes: request.body.clone(), by, signature, if_removed };
+                let pushed = versions.push(flow, upload).await?;
                 let status = if pushed.known { StatusCode::OK } else { StatusCode::CREATED };
                 return json(status, &json!({ "version": pushed.version, "known": pushed.known }));
             }
             Modules::Plan => {
-                let brought = Brought::new(request.body.clone(), request.header(SIGNATURE));
-                return json(StatusCode::OK, &host.plan(flow, &brought).await?);
+                let artifact = Artifact::new(request.body.clone(), request.header(SIGNATURE));
+                return json(StatusCode::OK, &versions.plan(flow, &artifact).await?);
             }
             Modules::Collect => {
-                let mut keep = Keep { dry_run: switch(request, "dry-run")?, ..Keep::default() };
+                let removal = if switch(request, "dry-run")? { Removal::DryRun } else { Removal::Apply };
+                let mut keep = Keep::default();
                 if let Some(predecessors) = number(request, "keep")? {
                     let few = usize::try_from(predecessors).ok().filter(|few| *few <= Keep::MOST);
                     keep.predecessors = few.ok_or_else(|| malformed("keep", "at most 1000"))?;
@@ -123,26 +126,19 @@ impl Surface {
                 if let Some(recent) = request.parameter("recent") {
                     keep.recent = super::invoke::parse_wait(recent)?;
                 }
-                return json(StatusCode::OK, &host.collect(flow, keep).await?);
+                return json(StatusCode::OK, &versions.collect(flow, keep, removal).await?);
             }
             Modules::Activate(digits) => {
-                let digest = host.find_version(flow, &digits).await?.digest;
+                let digest = versions.find(flow, &digits).await?.digest;
                 let (expected, by) = (expected(request)?, self.by(request)?);
-                match request.parameter("canary").map(Share::parse).transpose()? {
-                    Some(share) => {
-                        let limit = Share::parse(request.parameter("max-failures").unwrap_or(MAX_FAILURES))?;
-                        let over = number(request, "over")?.map(u32::try_from).transpose().ok();
-                        let over =
-                            over.map(|over| over.unwrap_or(OVER)).filter(|over| (1..=Canary::MOST).contains(over));
-                        let over = over.ok_or_else(|| malformed("over", "1 to 10000"))?;
-                        host.try_out(flow, (&digest, share), (limit, over), expected, by).await?
-                    }
-                    None => host.activate(flow, &digest, expected, by).await?,
+                match request.parameter("canary").map(str::parse::<Share>).transpose()? {
+                    Some(share) => versions.start_canary(flow, (&digest, share), rule(request)?, expected, by).await?,
+                    None => versions.activate(flow, &digest, expected, by).await?,
                 }
             }
-            Modules::RollBack => host.roll_back(flow, expected(request)?, self.by(request)?).await?,
-            Modules::Promote => host.promote(flow, expected(request)?, self.by(request)?).await?,
-            Modules::Withdraw => host.withdraw(flow, expected(request)?, self.by(request)?).await?,
+            Modules::RollBack => versions.roll_back(flow, expected(request)?, self.by(request)?).await?,
+            Modules::Promote => versions.promote(flow, expected(request)?, self.by(request)?).await?,
+            Modules::Withdraw => versions.withdraw(flow, expected(request)?, self.by(request)?).await?,
         };
         let (Active { history, canary, withdrawn, .. }, revision) = changed;
         let active = history.into_iter().next();
@@ -151,7 +147,7 @@ impl Surface {
 
     fn by(&self, request: &Request<'_>) -> Result<By, Error> {
         let text = |name| request.parameter(name).unwrap_or_default();
-        By::new(text("who"), text("message"), self.host.now())
+        Ok(By::new(text("who"), text("message"), self.host.now())?)
     }
 }
 
@@ -178,6 +174,18 @@ fn switch(request: &Request<'_>, name: &str) -> Result<bool, Error> {
         Some("true" | "") => Ok(true),
         Some(_) => Err(malformed(name, "true or false")),
     }
+}
+
+/// When a canary is withdrawn; the rule's defaults hold for what the request leaves out.
+fn rule(request: &Request<'_>) -> Result<CanaryRule, Error> {
+    let default = CanaryRule::default();
+    let max_failures = request.parameter("max-failures").map(str::parse).transpose()?;
+    let over = number(request, "over")?;
+    let rule = CanaryRule::new(
+        max_failures.unwrap_or(default.max_failures()),
+        over.unwrap_or_else(|| u64::from(default.over())),
+    );
+    Ok(rule?)
 }
 
 fn expected(request: &Request<'_>) -> Result<Expected, Error> {

@@ -13,7 +13,7 @@ pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
     let names = || ODD_NAMES.into_iter().chain([long.as_str(), longer.as_str()]);
     for (at, name) in names().enumerate() {
         let key = DataKey::new(run.clone(), name).unwrap();
-        assert_eq!(store.get(&key).await.unwrap(), None, "{name:?} is another name's");
+        assert_eq!(store.get(&key).await.unwrap(), None, "{name:?} has the value of another name");
         store.put(&key, Bytes::from(format!("{at}"))).await.unwrap();
     }
     for (at, name) in names().enumerate() {
@@ -29,8 +29,8 @@ pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
     store.delete_run(&run).await.unwrap();
 }
 
-/// The modules of a flow are removed one by one.
-pub(super) async fn a_module_is_removed_alone(store: &dyn DataStore) {
+/// The modules of a flow are deleted one by one.
+pub(super) async fn a_module_is_deleted_alone(store: &dyn DataStore) {
     let flow = FlowName::new(new_run().as_str()).unwrap();
     let keys =
         [b"1", b"2"].map(|bytes| DataKey::new(RunId::of_module(&flow, &Digest::of(bytes), 0), "flow.wasm").unwrap());
@@ -68,7 +68,7 @@ pub(super) async fn a_read_never_sees_half_a_put(store: Arc<dyn DataStore>) {
         let (store, key) = (store.clone(), key.clone());
         tokio::spawn(async move {
             for _ in 0..20 {
-                let found = store.get(&key).await.unwrap().expect("a value is there all the time");
+                let found = store.get(&key).await.unwrap().expect("there is a value at all times");
                 assert!(found == value(found[0]), "a value was torn");
             }
         })
@@ -79,7 +79,7 @@ pub(super) async fn a_read_never_sees_half_a_put(store: Arc<dyn DataStore>) {
     store.delete_run(key.run()).await.unwrap();
 }
 
-pub(super) async fn a_deleted_run_takes_only_its_own(store: &dyn DataStore) {
+pub(super) async fn deleting_a_run_keeps_the_data_of_others(store: &dyn DataStore) {
     let (gone, kept) = (new_run(), new_run());
     for run in [&gone, &kept] {
         for name in ["x", "a/b"] {

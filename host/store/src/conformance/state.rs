@@ -27,7 +27,7 @@ fn entry(run: &RunId, flow: &FlowName, started: Millis) -> RunEntry {
     RunEntry { run, flow, digest, status: Status::Running, started, ended: None, due: None }
 }
 
-/// A flow that nobody else has.
+/// A flow that no other case uses.
 fn new_flow() -> FlowName {
     FlowName::new(new_run().as_str()).unwrap()
 }
@@ -40,7 +40,7 @@ async fn read_one(store: &dyn StateStore, run: &RunId, doc: &str) -> Option<Docu
     store.read(run, &[doc.into()]).await.unwrap().remove(0)
 }
 
-pub(super) async fn what_is_unknown_is_empty(store: &dyn StateStore) {
+pub(super) async fn an_unknown_run_is_empty(store: &dyn StateStore) {
     let run = new_run();
     assert_eq!(store.read(&run, &["x".into(), "y".into()]).await.unwrap(), [None, None]);
     assert_eq!(store.read(&run, &[]).await.unwrap(), []);
@@ -52,8 +52,8 @@ pub(super) async fn what_is_unknown_is_empty(store: &dyn StateStore) {
     store.delete(&run).await.unwrap();
 }
 
-/// What belongs to a flow is kept like a run's documents, and is in no list.
-pub(super) async fn the_partition_of_a_flow_is_no_run(store: &dyn StateStore) {
+/// The documents of a flow are stored like those of a run, but are in no list.
+pub(super) async fn the_partition_of_a_flow_is_not_listed(store: &dyn StateStore) {
     let flow = new_flow();
     let partition = RunId::of_flow(&flow);
     let committed = store.commit(&partition, puts([put("active", Expect::Version(0), "1")])).await.unwrap();
@@ -81,7 +81,7 @@ pub(super) async fn versions_count_the_writes(store: &dyn StateStore) {
     store.delete(&run).await.unwrap();
 }
 
-pub(super) async fn reads_keep_the_order_of_the_question(store: &dyn StateStore) {
+pub(super) async fn reads_keep_the_requested_order(store: &dyn StateStore) {
     let run = new_run();
     let names = ["b", "a", "B", "a/b", "ä", ""].map(|name| format!("n{name}"));
     store.commit(&run, puts(names.iter().map(|name| put(name, Expect::Absent, name.clone())))).await.unwrap();
@@ -135,18 +135,18 @@ pub(super) async fn a_conflict_changes_nothing(store: &dyn StateStore) {
         (check("y", 0), put("new", Expect::Any, "bad")),
     ];
     for (checks, culprit) in conflicts {
-        let told = format!("{checks:?} {culprit:?}");
+        let case = format!("{checks:?} {culprit:?}");
         let change = Change {
             checks,
             puts: vec![put("y", Expect::Version(1), "bad"), put("z", Expect::Any, "bad"), culprit],
             arrivals: vec![arrival("s", "m2", "bad"), arrival("t", "m1", "bad")],
             entry: Some(RunEntry { status: Status::Failed, due: Some(1), ..entry(&run, &flow, 2) }),
         };
-        assert_eq!(store.commit(&run, change).await, Err(CommitError::Conflict), "{told}");
+        assert_eq!(store.commit(&run, change).await, Err(CommitError::Conflict), "{case}");
         let docs = store.read_all(&run).await.unwrap();
-        assert_eq!(docs, [("x".into(), doc(1, "x1").unwrap()), ("y".into(), doc(1, "y1").unwrap())], "{told}");
-        assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(1), Ok(0)), "{told}");
-        assert_eq!(store.entry(&run).await.unwrap(), Some(entry(&run, &flow, 1)), "{told}");
+        assert_eq!(docs, [("x".into(), doc(1, "x1").unwrap()), ("y".into(), doc(1, "y1").unwrap())], "{case}");
+        assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(1), Ok(0)), "{case}");
+        assert_eq!(store.entry(&run).await.unwrap(), Some(entry(&run, &flow, 1)), "{case}");
     }
     let unknown = new_run();
     let change = puts([put("a", Expect::Any, "bad"), put("b", Expect::Version(1), "bad")]);
@@ -184,13 +184,13 @@ pub(super) async fn runs_do_not_see_each_other(store: &dyn StateStore) {
 }
 
 pub(super) async fn the_first_arrival_of_a_member_wins(store: &dyn StateStore) {
-    // By themselves, and in a commit that begins the run.
-    for begins in [false, true] {
+    // In a commit with arrivals only, and in one that creates the run.
+    for creates in [false, true] {
         let (run, flow) = (new_run(), new_flow());
         let mut first =
             arrivals([arrival("s", "b", "1"), arrival("s", "a", "1"), arrival("t", "a", "1"), arrival("s", "b", "2")]);
-        first.entry = begins.then(|| entry(&run, &flow, 1));
-        first.puts.extend(begins.then(|| put("x", Expect::Absent, "0")));
+        first.entry = creates.then(|| entry(&run, &flow, 1));
+        first.puts.extend(creates.then(|| put("x", Expect::Absent, "0")));
         let versions = vec![1; first.puts.len()];
         assert_eq!(store.commit(&run, first).await.unwrap(), Committed { versions, arrived: vec![2, 2, 1, 2] });
         let again = Change {
@@ -201,7 +201,7 @@ pub(super) async fn the_first_arrival_of_a_member_wins(store: &dyn StateStore) {
         let members = store.arrivals(&run, "s").await.unwrap();
         assert_eq!(members, [("a".into(), "1".into()), ("b".into(), "1".into()), ("c".into(), Bytes::new())]);
         assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(3), Ok(1)));
-        assert_eq!(store.read_all(&run).await.unwrap().len(), 1, "a set is no document");
+        assert_eq!(store.read_all(&run).await.unwrap().len(), 1, "a set is not a document");
         store.delete(&run).await.unwrap();
         assert_eq!(store.arrived(&run, "s").await.unwrap(), 0, "deleted with its run");
     }
@@ -254,7 +254,7 @@ pub(super) async fn one_of_many_creators_wins(store: Arc<dyn StateStore>) {
     store.delete(&run).await.unwrap();
 }
 
-/// Every member is sent twice; each size of the set between is seen by exactly one first arrival.
+/// Every member arrives twice, and each size of the set is returned by exactly one of the first arrivals.
 pub(super) async fn concurrent_arrivals_count_exactly(store: Arc<dyn StateStore>) {
     const MEMBERS: u64 = 64;
     let run = new_run();
@@ -323,7 +323,7 @@ pub(super) async fn runs_are_listed_newest_first(store: &dyn StateStore) {
     let everything = RunQuery { flow: None, status: None, limit: usize::MAX };
     assert!(store.runs(&everything).await.unwrap().contains(&row(4)));
 
-    // A commit without an entry keeps the line, one with an entry replaces it.
+    // A commit without an entry keeps the present one, a commit with an entry replaces it.
     store.commit(&runs[3], puts([put("x", Expect::Any, "")])).await.unwrap();
     assert_eq!(store.entry(&runs[3]).await.unwrap(), Some(row(3)));
     for (n, status) in [2, 3, 0].into_iter().zip([Status::Paused, Status::Stopped, Status::Failed]) {
@@ -356,7 +356,7 @@ pub(super) async fn due_runs_come_earliest_first(store: &dyn StateStore) {
         due(n, at).await;
     }
     assert_eq!(ours(100, usize::MAX).await, [1, 3, 0]);
-    assert_eq!(ours(20, usize::MAX).await, [1, 3], "what is due at this moment is due");
+    assert_eq!(ours(20, usize::MAX).await, [1, 3], "a run is due at its due time");
     assert_eq!(ours(9, usize::MAX).await, [] as [usize; 0]);
     assert_eq!(store.due(100, 2).await.unwrap().len(), 2);
 
@@ -373,7 +373,7 @@ pub(super) async fn due_runs_come_earliest_first(store: &dyn StateStore) {
     assert_eq!(ours(100, usize::MAX).await, [] as [usize; 0]);
 }
 
-pub(super) async fn a_deleted_run_begins_anew(store: &dyn StateStore) {
+pub(super) async fn a_deleted_run_starts_again_at_version_1(store: &dyn StateStore) {
     let (run, flow) = (new_run(), new_flow());
     let mut change = puts([put("x", Expect::Any, "1")]);
     change.arrivals = vec![arrival("s", "m", "1")];

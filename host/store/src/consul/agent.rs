@@ -1,7 +1,8 @@
-//! Consul's HTTP API, as far as it is used: transactions, and reads of all keys that begin alike.
+//! The parts of Consul's HTTP API that are used: transactions, and reads of all keys with a prefix.
 
 use crate::StoreError;
 use crate::address::Address;
+use crate::error::with_causes;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One agent, or what balances the load between several. Every call ends within the time limit.
+/// One agent, or a load balancer before several. Every call ends within the time limit.
 pub(super) struct Agent {
     client: Client,
     base: String,
@@ -43,17 +44,17 @@ impl Op {
         Op::Kv(Kv { verb, key, ..Kv::default() })
     }
 
-    /// Writes a key whatever is there.
+    /// Writes a key unconditionally.
     pub(super) fn set(key: String, value: &[u8]) -> Self {
         Op::Kv(Kv { verb: "set", key, value: Some(STANDARD.encode(value)), ..Kv::default() })
     }
 
-    /// Writes a key that was last modified at an index; 0 for one that does not exist.
+    /// Writes a key if it was last modified at `index`; 0 if it must not exist.
     pub(super) fn cas(key: String, value: &[u8], flags: u64, index: u64) -> Self {
         Op::Kv(Kv { verb: "cas", key, value: Some(STANDARD.encode(value)), flags, index })
     }
 
-    /// Demands that a key was last modified at an index; 0 for one that does not exist.
+    /// Requires that a key was last modified at `index`; 0 if it must not exist.
     pub(super) fn check(key: String, index: u64) -> Self {
         match index {
             0 => Op::new("check-not-exists", key),
@@ -61,7 +62,7 @@ impl Op {
         }
     }
 
-    /// Reads all keys that begin so; none is no failure, as it is with `get`.
+    /// Reads all keys with a prefix. Unlike `get`, it does not fail if there are none.
     pub(super) fn read(prefix: String) -> Self {
         Op::new("get-tree", prefix)
     }
@@ -75,7 +76,7 @@ impl Op {
     }
 }
 
-/// A key as it was read or written; without its value when it was written.
+/// A key as it was read or written. The answer to a write has no value.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Pair {
@@ -92,11 +93,11 @@ impl Pair {
     }
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 pub(super) enum Outcome {
-    /// It happened. The pairs it read and wrote.
+    /// It was applied. The pairs that it has read and written.
     Done(Vec<Pair>),
-    /// A key was not as an operation demanded, and nothing happened.
+    /// A condition did not hold, and nothing was applied. Consul's message.
     Stale(String),
 }
 
@@ -157,7 +158,7 @@ impl Agent {
         }
         let client = client.build();
         let place = format!("{}://{}", address.scheme, address.place);
-        let client = client.map_err(|error| unavailable(&place, told(&error)))?;
+        let client = client.map_err(|error| unavailable(&place, with_causes(&error)))?;
         Ok(Self { client, base, place, query, timeout })
     }
 
@@ -173,27 +174,27 @@ impl Agent {
         unavailable(&self.place, reason)
     }
 
-    /// Does all of it, or nothing.
+    /// Applies all operations, or none.
     pub(super) async fn txn(&self, ops: &[Op]) -> Result<Outcome, StoreError> {
-        // What is made of strings and numbers always encodes.
+        // Strings and numbers can always be encoded.
         let body = serde_json::to_vec(ops).unwrap_or_default();
         let (status, body) = self.call(Method::PUT, "txn", "", body).await?;
         let answer: Answer = match status {
             StatusCode::OK | StatusCode::CONFLICT => self.json(&body)?,
-            _ => return Err(self.unavailable(format!("it says {status}"))),
+            _ => return Err(self.unavailable(format!("it answered {status}"))),
         };
         let refusals: Vec<String> = answer.errors.into_iter().flatten().map(|refusal| refusal.what).collect();
         if let Some(reason) = refusals.iter().find(|what| what.contains("Permission denied")) {
-            return Err(StoreError::Denied { place: self.place.clone(), reason: short(reason) });
+            return Err(StoreError::Denied { place: self.place.clone(), reason: one_line(reason) });
         }
         match refusals.into_iter().next() {
-            Some(what) => Ok(Outcome::Stale(short(&what))),
-            None if status == StatusCode::CONFLICT => Err(self.corrupt("it refuses a transaction without a reason")),
+            Some(what) => Ok(Outcome::Stale(one_line(&what))),
+            None if status == StatusCode::CONFLICT => Err(self.corrupt("it rejected a transaction without a reason")),
             None => Ok(Outcome::Done(answer.results.into_iter().flatten().map(|outer| outer.kv).collect())),
         }
     }
 
-    /// Reads in one view.
+    /// Reads in one consistent view.
     pub(super) async fn read(&self, ops: &[Op]) -> Result<Vec<Pair>, StoreError> {
         match self.txn(ops).await? {
             Outcome::Done(pairs) => Ok(pairs),
@@ -201,17 +202,17 @@ impl Agent {
         }
     }
 
-    /// All that begins so, in one view.
+    /// All pairs whose keys have a prefix, in one consistent view.
     pub(super) async fn below(&self, prefix: &str) -> Result<Vec<Pair>, StoreError> {
         self.list(&format!("kv/{prefix}"), "&recurse").await
     }
 
-    /// The keys that begin so.
+    /// The keys with a prefix.
     pub(super) async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.list(&format!("kv/{prefix}"), "&keys").await
     }
 
-    /// The keys that begin so, up to and with the next slash.
+    /// The distinct beginnings of the keys with a prefix, each up to and including the next slash.
     pub(super) async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.list(&format!("kv/{prefix}"), "&keys&separator=/").await
     }
@@ -221,12 +222,13 @@ impl Agent {
         match status {
             StatusCode::OK => self.json(&body),
             StatusCode::NOT_FOUND => Ok(Vec::new()),
-            _ => Err(self.unavailable(format!("it says {status}"))),
+            _ => Err(self.unavailable(format!("it answered {status}"))),
         }
     }
 
     fn json<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, StoreError> {
-        serde_json::from_slice(body).map_err(|error| self.corrupt(format!("its answer is not Consul's: {error}")))
+        serde_json::from_slice(body)
+            .map_err(|error| self.corrupt(format!("its answer is not one of Consul's: {error}")))
     }
 
     async fn call(
@@ -237,53 +239,48 @@ impl Agent {
         body: Vec<u8>,
     ) -> Result<(StatusCode, bytes::Bytes), StoreError> {
         let url = format!("{}{path}{}{options}", self.base, self.query);
-        let failed = |error: reqwest::Error| match error.is_timeout() {
-            true => self.unavailable(format!("nothing came within timeout_ms={}", self.timeout.as_millis())),
-            false => self.unavailable(told(&error.without_url())),
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                return self.unavailable(format!("no answer within timeout_ms={}", self.timeout.as_millis()));
+            }
+            self.unavailable(with_causes(&error.without_url()))
         };
         let answer = self.client.request(method, url).body(body).send().await.map_err(failed)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(failed)?;
-        let said = || short(&String::from_utf8_lossy(&body));
+        let message = || one_line(&String::from_utf8_lossy(&body));
         match status {
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
-                Err(StoreError::Denied { place: self.place.clone(), reason: said() })
+                Err(StoreError::Denied { place: self.place.clone(), reason: message() })
             }
             StatusCode::PAYLOAD_TOO_LARGE => Err(StoreError::TooLarge {
                 place: self.place.clone(),
-                reason: said(),
+                reason: message(),
                 remedy: "use Consul 1.14 or later, or raise its limits.txn_max_req_len".into(),
             }),
             StatusCode::OK | StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok((status, body)),
-            _ => Err(self.unavailable(format!("it says {status}: {}", said()))),
+            _ => Err(self.unavailable(format!("it answered {status}: {}", message()))),
         }
     }
 }
 
-/// The certificates to trust besides the system's.
+/// The certificates to trust in addition to the system's.
 fn authorities(address: &Address<'_>) -> Result<Vec<Certificate>, StoreError> {
     let Some(path) = address.text("ca") else { return Ok(Vec::new()) };
-    let bad =
-        |reason: String| address.bad(format!("ca must be a file of PEM certificates, and {path} is none: {reason}"));
+    let bad = |reason: String| address.bad(format!("ca must be a file of PEM certificates: {path}: {reason}"));
     let pem = std::fs::read(&path).map_err(|error| bad(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| bad(told(&error)))?;
-    match certificates.is_empty() {
-        true => Err(bad("it has no certificate".to_owned())),
-        false => Ok(certificates),
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| bad(with_causes(&error)))?;
+    if certificates.is_empty() {
+        return Err(bad("it has no certificates".to_owned()));
     }
+    Ok(certificates)
 }
 
 fn unavailable(place: &str, reason: impl Into<String>) -> StoreError {
     StoreError::Unavailable { place: place.to_owned(), reason: reason.into() }
 }
 
-/// What a server says, on one line of bounded length.
-fn short(text: &str) -> String {
+/// A server's message on one line of limited length.
+fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect::<String>().trim().to_owned()
-}
-
-/// An error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }

@@ -1,4 +1,4 @@
-//! A change as one transaction.
+//! Commits and deletions, each as one transaction.
 
 use super::agent::{Op, Outcome, Pair};
 use super::aside::{self, Values};
@@ -9,15 +9,16 @@ use bytes::Bytes;
 use faas_flow_core::RunId;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Tries until a run that other processes change all the time is left alone: each failure is their success.
-const TRIES: usize = 100;
+/// How often a change is tried while other processes change the same keys. There is no wait between the tries, as each
+/// failure means that another process has made progress.
+const MAX_CONFLICTS: usize = 100;
 
-/// A transaction, and the heads that it leaves behind: all but their indices, which the answer tells.
+/// A transaction, and the heads that it writes. Their indices are only known from the answer.
 #[derive(Default)]
 struct Plan {
     ops: Vec<Op>,
     heads: HashMap<String, Head>,
-    /// Pieces that nobody names once it has happened.
+    /// Pieces to which no head refers after the transaction.
     replaced: Vec<String>,
     committed: Committed,
 }
@@ -27,13 +28,9 @@ impl Consul {
         if *change == Change::default() {
             return Ok(Committed::default());
         }
-        // A set's size is one key: within this process arrivals take turns instead of getting in each other's way.
-        let turn = (!change.arrivals.is_empty()).then(|| self.turn(run));
-        let _turn = match turn {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        };
-        let keys = self.concerned(run, change);
+        // A set's size is one key, so concurrent arrivals conflict. Within this process they wait for each other instead.
+        let _turn = if change.arrivals.is_empty() { None } else { Some(self.turn(run).lock().await) };
+        let keys = self.heads_of_change(run, change);
         let mut heads = self.heads.of(&keys);
         if !self.admits(run, change, &heads) {
             heads = self.look(&keys).await?;
@@ -49,7 +46,7 @@ impl Consul {
                 Ok(committed)
             }
             Err(error) => {
-                // What is unknown to have happened may need them.
+                // If it is unknown whether the change has happened, a head may refer to the pieces.
                 if !matches!(error, CommitError::Store(StoreError::Unavailable { .. })) {
                     aside::discard(&self.agent, values.pieces()).await;
                 }
@@ -58,7 +55,7 @@ impl Consul {
         }
     }
 
-    /// Tries until it has happened, or is known not to happen.
+    /// Tries until the change has happened or has failed.
     async fn attempt(
         &self,
         run: &RunId,
@@ -67,7 +64,7 @@ impl Consul {
         mut heads: HashMap<String, Head>,
         values: &Values,
     ) -> Result<Plan, CommitError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_CONFLICTS {
             let mut plan = self.plan(run, change, &heads, values);
             match self.agent.txn(&plan.ops).await? {
                 Outcome::Done(pairs) => {
@@ -80,21 +77,21 @@ impl Consul {
                         return Err(CommitError::Conflict);
                     }
                     if found == heads {
-                        // Whoever deleted the run took what was set aside.
-                        let gone = values.guard().is_some();
-                        return Err(if gone { CommitError::Conflict } else { self.agent.unavailable(what).into() });
+                        // Only the guard can have failed: another process has deleted the run, and the pieces with it.
+                        let deleted = values.guard().is_some();
+                        return Err(if deleted { CommitError::Conflict } else { self.agent.unavailable(what).into() });
                     }
                     heads = found;
                 }
             }
         }
-        Err(self.agent.unavailable("others change the run all the time").into())
+        Err(self.too_many_conflicts().into())
     }
 
     pub(super) async fn forget(&self, run: &RunId) -> Result<(), StoreError> {
         let keys = BTreeSet::from([self.keys.entry(run)]);
         let mut heads = self.heads.of(&keys);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_CONFLICTS {
             let mut ops = Vec::new();
             for (key, head) in &heads {
                 ops.push(Op::check(key.clone(), head.index));
@@ -109,15 +106,19 @@ impl Consul {
                 Outcome::Stale(_) => heads = self.look(&keys).await?,
             }
         }
-        Err(self.agent.unavailable("others change the run all the time"))
+        Err(self.too_many_conflicts())
+    }
+
+    fn too_many_conflicts(&self) -> StoreError {
+        self.agent.unavailable(format!("gave up after {MAX_CONFLICTS} conflicting updates to the run"))
     }
 
     fn head_of(&self, run: &RunId, doc: &str) -> String {
         format!("{}v", self.keys.doc(run, doc))
     }
 
-    /// The keys whose heads the change is about.
-    fn concerned(&self, run: &RunId, change: &Change) -> BTreeSet<String> {
+    /// The keys whose heads the change reads or writes.
+    fn heads_of_change(&self, run: &RunId, change: &Change) -> BTreeSet<String> {
         let mut keys: BTreeSet<String> = change.checks.iter().map(|check| self.head_of(run, &check.doc)).collect();
         keys.extend(change.puts.iter().map(|put| self.head_of(run, &put.doc)));
         for Arrival { set, member, .. } in &change.arrivals {
@@ -128,7 +129,7 @@ impl Consul {
         keys
     }
 
-    /// The values that the change brings, each with the base of its keys.
+    /// The values that the change writes, each with the base of its keys.
     fn values<'a>(&self, run: &RunId, change: &'a Change) -> Vec<(String, &'a Bytes)> {
         let docs = change.puts.iter().map(|put| (self.keys.doc(run, &put.doc), &put.bytes));
         let members = first(&change.arrivals)
@@ -167,7 +168,8 @@ impl Consul {
             plan.ops.push(Op::check(key.clone(), head(&key).index));
         }
         for Put { doc, bytes, .. } in &change.puts {
-            let (base, key) = (self.keys.doc(run, doc), self.head_of(run, doc));
+            let base = self.keys.doc(run, doc);
+            let key = self.head_of(run, doc);
             let Head { index, flags, aside, .. } = head(&key);
             plan.replaced.extend(aside.map(|id| format!("{base}{id}/")));
             plan.committed.versions.push(flags + 1);
@@ -185,7 +187,7 @@ impl Consul {
         plan
     }
 
-    /// Writes the members that are missing, and counts them.
+    /// Adds the operations that write and count each member that is new.
     fn arrive(
         &self,
         run: &RunId,
@@ -198,7 +200,8 @@ impl Consul {
         let mut new: HashMap<&str, u64> = HashMap::new();
         for Arrival { set, member, bytes } in first(arrivals) {
             let base = self.keys.member(run, set, member);
-            let (key, count) = (format!("{base}v"), new.entry(set).or_default());
+            let key = format!("{base}v");
+            let count = new.entry(set).or_default();
             if head(&key).index == 0 {
                 *count += 1;
                 plan.ops.push(Op::cas(key, &values.head(&base, bytes), 0, 0));
@@ -221,7 +224,7 @@ impl Consul {
             arrivals.iter().map(|arrival| counted.get(arrival.set.as_str()).copied().unwrap_or_default()).collect();
     }
 
-    /// Writes the entry, in the lists as well.
+    /// The operations that write the entry, including its copies in the lists.
     fn enter(&self, run: &RunId, entry: &RunEntry, index: u64, place: Option<Place>) -> Vec<Op> {
         let line = entry::encode(entry);
         let mut ops = self.leave(run, place, Some(entry));
@@ -232,7 +235,7 @@ impl Consul {
         ops
     }
 
-    /// Removes from the lists what the next entry does not overwrite.
+    /// The operations that remove the run's places in the lists, except those that the next entry overwrites.
     fn leave(&self, run: &RunId, place: Option<Place>, next: Option<&RunEntry>) -> Vec<Op> {
         let Some(Place { started, due }) = place else { return Vec::new() };
         let mut ops = Vec::new();
@@ -244,7 +247,7 @@ impl Consul {
         ops
     }
 
-    /// Remembers what a transaction left behind.
+    /// Remembers the heads that a transaction has written.
     fn learn(&self, plan: &mut Plan, pairs: &[Pair]) {
         let mut heads = std::mem::take(&mut plan.heads);
         let known = pairs.iter().filter_map(|pair| {

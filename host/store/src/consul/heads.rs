@@ -1,4 +1,4 @@
-//! Keys as this process saw them last.
+//! The heads of keys, as this process has seen them last.
 
 use super::agent::Pair;
 use crate::{RunEntry, entry};
@@ -6,19 +6,19 @@ use faas_flow_core::Millis;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Half of the keys that are remembered at most.
+/// The size of a generation. At most two generations are remembered.
 const REMEMBERED: usize = 50_000;
 
-/// What is to be known of a key in order to change it. Nothing is: index 0.
+/// What must be known about a key to change it. A key that does not exist has index 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Head {
-    /// When Consul last modified it.
+    /// The index at which the key was last modified.
     pub(super) index: u64,
-    /// A document's version, a set's size.
+    /// The version of a document, or the size of a set.
     pub(super) flags: u64,
-    /// What its pieces are called, where it is set aside.
+    /// The id of the pieces, if the value is set aside.
     pub(super) aside: Option<String>,
-    /// Where a run's entry stands in the two lists.
+    /// For a run's entry, its place in the two lists.
     pub(super) place: Option<Place>,
 }
 
@@ -36,20 +36,21 @@ impl Place {
 }
 
 impl Head {
-    /// What a pair that was read says, or what is wrong with it.
+    /// The head in a pair that was read. The error says what is wrong with it.
     pub(super) fn of(pair: &Pair) -> Result<Self, String> {
-        let value = pair.value().ok_or_else(|| format!("the value of `{}` is not base64", pair.key))?;
+        let value = pair.value().ok_or_else(|| format!("the value of `{}` is not Base64", pair.key))?;
         let mut head = Self { index: pair.modify_index, flags: pair.flags, ..Self::default() };
-        match pair.key.ends_with("/e") {
-            true => head.place = Some(Place::of(&entry::decode(&value)?)),
-            false => head.aside = super::aside::named(&value).map(|aside| aside.id),
+        if pair.key.ends_with("/e") {
+            head.place = Some(Place::of(&entry::decode(&value)?));
+        } else {
+            head.aside = super::aside::named(&value).map(|aside| aside.id);
         }
         Ok(head)
     }
 }
 
-/// The heads that were seen last. One that is out of date costs a round trip and nothing else: every write says at which
-/// index it expects its key.
+/// The heads that were seen last. One that is out of date only costs a round trip, since every write names the index that
+/// it expects.
 #[derive(Default)]
 pub(super) struct Heads(Mutex<Generations>);
 
@@ -64,7 +65,7 @@ impl Heads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A key that is not remembered is probably new.
+    /// The heads of keys. A key that is not remembered is probably new.
     pub(super) fn of<'a>(&self, keys: impl IntoIterator<Item = &'a String>) -> HashMap<String, Head> {
         let heads = self.lock();
         let of = |key: &String| heads.young.get(key).or_else(|| heads.old.get(key)).cloned().unwrap_or_default();

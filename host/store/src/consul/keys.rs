@@ -1,20 +1,20 @@
-//! Which keys a run has.
+//! The keys of a run.
 //!
 //! ```text
-//! <prefix>version                                  the version of this scheme
+//! <prefix>version                                  the version of this key scheme
 //! <prefix>r/<run>/d/<document>/v                   a document's head; its version is in the key's flags
 //! <prefix>r/<run>/d/<document>/<id>/<n>            a piece of a document that is set aside, see `aside`
-//! <prefix>r/<run>/s/<set>/v                        how many members a set has, in the key's flags
+//! <prefix>r/<run>/s/<set>/v                        the size of a set, in the key's flags
 //! <prefix>r/<run>/s/<set>/m/<member>/v             a member's head
 //! <prefix>r/<run>/s/<set>/m/<member>/<id>/<n>      a piece of a member
 //! <prefix>r/<run>/e                                the run's entry
-//! <prefix>l/<hours>/<started>/<run>                the entry again, where runs are listed
-//! <prefix>q/<hours>/<due>/<run>                    that a run is due
+//! <prefix>l/<hours>/<started>/<run>                a copy of the entry in the list of runs
+//! <prefix>q/<hours>/<due>/<run>                    a due run
 //! ```
 //!
-//! Consul pages through nothing, so the lists are cut into bundles of about a quarter of an hour, and a listing reads
-//! only the bundles that it needs. Newer agents take letters, digits and `,-_./` only in the keys that a URL names, so
-//! names are written in these.
+//! Consul has no paging, so the lists are divided into bundles of about a quarter of an hour (2^20 ms), and a listing only
+//! reads the bundles that it needs. Newer agents only allow letters, digits and `,-_./` in keys that are part of a URL, so
+//! names are encoded in these.
 
 use faas_flow_core::{Millis, RunId};
 
@@ -34,17 +34,17 @@ impl Keys {
         format!("{}version", self.prefix)
     }
 
-    /// What all keys of a run but those of the two lists begin with.
+    /// The prefix of all keys of a run, except those in the two lists.
     pub(super) fn run(&self, run: &RunId) -> String {
         format!("{}r/{}/", self.prefix, encode(run.as_str()))
     }
 
-    /// What the keys of all documents begin with.
+    /// The prefix of the keys of all documents.
     pub(super) fn docs(&self, run: &RunId) -> String {
         format!("{}d/", self.run(run))
     }
 
-    /// What a document's keys begin with.
+    /// The base of a document's keys.
     pub(super) fn doc(&self, run: &RunId, doc: &str) -> String {
         format!("{}{}/", self.docs(run), encode(doc))
     }
@@ -53,12 +53,12 @@ impl Keys {
         format!("{}s/{}/v", self.run(run), encode(set))
     }
 
-    /// What the keys of a set's members begin with.
+    /// The prefix of the keys of a set's members.
     pub(super) fn members(&self, run: &RunId, set: &str) -> String {
         format!("{}s/{}/m/", self.run(run), encode(set))
     }
 
-    /// What a member's keys begin with.
+    /// The base of a member's keys.
     pub(super) fn member(&self, run: &RunId, set: &str, member: &str) -> String {
         format!("{}{}/", self.members(run, set), encode(member))
     }
@@ -67,7 +67,7 @@ impl Keys {
         format!("{}e", self.run(run))
     }
 
-    /// What the bundles of listed runs begin with.
+    /// The prefix of the bundles of the list of runs.
     pub(super) fn list(&self) -> String {
         format!("{}l/", self.prefix)
     }
@@ -76,7 +76,7 @@ impl Keys {
         format!("{}{}{started:016x}/{run}", self.list(), bundle(started))
     }
 
-    /// What the bundles of due runs begin with.
+    /// The prefix of the bundles of due runs.
     pub(super) fn queue(&self) -> String {
         format!("{}q/", self.prefix)
     }
@@ -86,18 +86,18 @@ impl Keys {
     }
 }
 
-/// The name of the bundle that a moment is in. Names sort as moments do.
+/// The name of the bundle of a moment. Names sort like moments.
 pub(super) fn bundle(at: Millis) -> String {
     format!("{:011x}/", at >> BUNDLE)
 }
 
-/// The moment and run that end a key of a list.
+/// The moment and the run at the end of a key in a list.
 pub(super) fn moment(rest: &str) -> Option<(Millis, RunId)> {
     let (at, run) = rest.split_once('/')?;
     Some((Millis::from_str_radix(at, 16).ok()?, RunId::new(run).ok()?))
 }
 
-/// A name in letters, digits, `-` and `_`, and any other byte as a comma and two digits.
+/// Encodes a name: letters, digits, `-` and `_` stand for themselves, any other byte is a comma and two hexadecimal digits.
 fn encode(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -109,7 +109,7 @@ fn encode(name: &str) -> String {
     encoded
 }
 
-/// The name that [`encode`] wrote.
+/// Decodes what [`encode`] has written.
 pub(super) fn decode(encoded: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_a_flow_are_what_any_agent_takes() {
+    fn the_keys_of_a_flow_are_valid_for_every_agent() {
         let keys = Keys::new("faas-flow/".into());
         let partition = RunId::of_flow(&FlowName::new("greet").unwrap());
         assert_eq!(keys.entry(&partition), "faas-flow/r/,7egreet/e");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_comes_back_and_a_key_is_what_any_agent_takes() {
+    fn names_are_decoded_again_and_keys_are_valid_for_every_agent() {
         let (keys, run) = (Keys::new("faas-flow/".into()), RunId::new("r").unwrap());
         for name in ["x", "../x", "a,b", ",", "ü", "nul\0", "f.js", "C[c1]/F[f 2]", "%2e"] {
             assert_eq!(decode(&encode(name)).as_deref(), Some(name));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn bundles_sort_as_moments_do() {
+    fn bundles_sort_like_moments() {
         let moments = [0, 1, 1 << 19, 1 << 20, 1 << 40, u64::MAX >> 1, u64::MAX];
         assert!(moments.map(bundle).is_sorted());
         let (keys, run) = (Keys::new(String::new()), RunId::new("r").unwrap());

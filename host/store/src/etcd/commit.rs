@@ -1,4 +1,4 @@
-//! A change as one transaction.
+//! Commits and deletions, each as one transaction.
 
 use super::places::Place;
 use super::{Etcd, gets, version};
@@ -7,8 +7,9 @@ use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, KeyValue, Txn, 
 use faas_flow_core::RunId;
 use std::collections::{HashMap, HashSet};
 
-/// Tries until a run that other processes move all the time is left alone: each failure is their success.
-const TRIES: usize = 100;
+/// How often a change is tried while other processes move the run in the lists at the same time. There is no wait between
+/// the tries, as each failure means that another process has made progress.
+const MAX_CONFLICTS: usize = 100;
 
 impl Etcd {
     pub(super) async fn apply(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
@@ -20,7 +21,7 @@ impl Etcd {
             return if answer.succeeded() { Ok(committed(&change, &answer)) } else { Err(CommitError::Conflict) };
         }
         let mut place = self.places.of(run);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_CONFLICTS {
             let txn = self.transaction(run, &change, Some(place));
             let answer = self.servers.txn(txn).await.map_err(StoreError::from)?;
             if answer.succeeded() {
@@ -37,12 +38,12 @@ impl Etcd {
             }
             place = found;
         }
-        Err(self.servers.unavailable("others change the run all the time").into())
+        Err(self.too_many_conflicts().into())
     }
 
     pub(super) async fn forget(&self, run: &RunId) -> Result<(), StoreError> {
         let mut place = self.places.of(run);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_CONFLICTS {
             let mut ops = vec![TxnOp::delete(self.keys.run(run), Some(DeleteOptions::new().with_prefix()))];
             ops.extend(self.leave(run, place, None));
             let txn = Txn::new()
@@ -56,10 +57,14 @@ impl Etcd {
             }
             place = self.place(&answer)?;
         }
-        Err(self.servers.unavailable("others change the run all the time"))
+        Err(self.too_many_conflicts())
     }
 
-    /// The place that a failed transaction found.
+    fn too_many_conflicts(&self) -> StoreError {
+        self.servers.unavailable(format!("gave up after {MAX_CONFLICTS} conflicting updates to the run"))
+    }
+
+    /// The place of the run as a failed transaction found it.
     fn place(&self, answer: &TxnResponse) -> Result<Place, StoreError> {
         let Some(pair) = gets(answer.op_responses()).next().and_then(|pairs| pairs.into_iter().next()) else {
             return Ok(Place::default());
@@ -96,19 +101,21 @@ impl Etcd {
     }
 
     fn at_version(&self, run: &RunId, doc: &str, version: u64) -> Compare {
-        // No document has been written as often as the largest of these.
+        // No document is ever written as often as that.
         let version = i64::try_from(version).unwrap_or(i64::MAX);
         Compare::version(self.keys.doc(run, doc), CompareOp::Equal, version)
     }
 
-    /// Writes and counts each member that is missing.
+    /// The operations that write and count each member that is new.
     fn arrive(&self, run: &RunId, arrivals: &[Arrival]) -> Vec<TxnOp> {
-        let (mut seen, mut lanes) = (HashSet::new(), HashMap::<&str, u32>::new());
-        // The first of one change wins as well.
+        let mut seen = HashSet::new();
+        let mut lanes = HashMap::<&str, u32>::new();
+        // If a member arrives twice in one change, the first arrival wins.
         let first = arrivals.iter().filter(|arrival| seen.insert((&arrival.set, &arrival.member)));
         let arrive = first.map(|Arrival { set, member, bytes }| {
             let lane = lanes.entry(set).or_default();
-            let (member, counter) = (self.keys.member(run, set, member), self.keys.lane(run, set, *lane));
+            let member = self.keys.member(run, set, member);
+            let counter = self.keys.lane(run, set, *lane);
             *lane += 1;
             let missing = Compare::version(member.clone(), CompareOp::Equal, 0);
             let puts = [TxnOp::put(member, &**bytes, None), TxnOp::put(counter, "", None)];
@@ -117,7 +124,7 @@ impl Etcd {
         arrive.collect()
     }
 
-    /// Writes the entry, in the lists as well.
+    /// The operations that write the entry, including its copies in the lists.
     fn enter(&self, run: &RunId, entry: &RunEntry, place: Place) -> Vec<TxnOp> {
         let line = entry::encode(entry);
         let mut ops = self.leave(run, place, Some(entry));
@@ -127,7 +134,7 @@ impl Etcd {
         ops
     }
 
-    /// Removes from the lists what the next entry does not overwrite.
+    /// The operations that remove the run's places in the lists, except those that the next entry overwrites.
     fn leave(&self, run: &RunId, place: Place, next: Option<&RunEntry>) -> Vec<TxnOp> {
         let mut ops = Vec::new();
         if place.revision > 0 && next.is_none_or(|next| next.started != place.started) {
@@ -139,7 +146,7 @@ impl Etcd {
     }
 }
 
-/// The sets that members arrive in, each once.
+/// The sets in which members arrive, each once.
 fn sets(arrivals: &[Arrival]) -> Vec<&str> {
     let mut seen = HashSet::new();
     arrivals.iter().map(|arrival| arrival.set.as_str()).filter(|set| seen.insert(*set)).collect()

@@ -1,37 +1,39 @@
-//! The connection to the servers, and what their errors mean.
+//! The connection to the servers, and the mapping of their errors.
 
 use crate::StoreError;
 use crate::address::Address;
+use crate::error::with_causes;
 use etcd_client::{Certificate, Client, ConnectOptions, Error, GetOptions, Identity, KeyValue, TlsOptions};
 use etcd_client::{KvClient, Txn, TxnResponse};
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
-/// So many keys in one answer.
+/// The most keys in one answer.
 const PAGE: usize = 1_000;
 
-/// The servers. Every call ends within the time limit.
+/// The connection to the servers. Every call ends within the time limit.
 pub(super) struct Servers {
     client: Client,
     place: String,
     timeout: Duration,
-    tries: usize,
+    /// How often a call is tried if the server that it was sent to is down.
+    max_tries: u32,
 }
 
-/// How a call went wrong, as far as that matters here.
+/// Why a call failed.
 pub(super) enum Trouble {
-    /// The revision that was to be read has been compacted away: read a newer one.
+    /// The revision to read was removed by a compaction: read a newer one.
     Compacted,
     Store(StoreError),
 }
+
+const COMPACTED: &str = "its compactions keep removing the revision that is being read";
 
 impl From<Trouble> for StoreError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Store(error) => error,
-            Trouble::Compacted => {
-                StoreError::Unavailable { place: "etcd".into(), reason: "it compacts away what is being read".into() }
-            }
+            Trouble::Compacted => StoreError::Unavailable { place: "etcd".into(), reason: COMPACTED.into() },
         }
     }
 }
@@ -65,16 +67,14 @@ impl Servers {
         };
         let endpoints: Vec<String> = hosts.iter().map(|host| format!("{scheme}://{host}")).collect();
         let place = format!("{}://{}", address.scheme, hosts.join(","));
-        // The servers take turns, and one that is down does not say so before its turn.
-        let tries = if hosts.len() == 1 { 1 } else { hosts.len() * 4 };
+        // The client sends calls to the servers in turn, and only notices that one is down when it is that server's turn.
+        let max_tries = if hosts.len() == 1 { 1 } else { u32::try_from(hosts.len() * 4).unwrap_or(u32::MAX) };
         let connect = || {
             let (endpoints, options) = (endpoints.clone(), options.clone());
             async move { Client::connect(endpoints, Some(options)).await }
         };
-        match ask(&place, timeout, tries, connect).await {
-            Ok(client) => Ok(Self { client, place, timeout, tries }),
-            Err(error) => Err(error.into()),
-        }
+        let client = ask(&place, timeout, max_tries, connect).await?;
+        Ok(Self { client, place, timeout, max_tries })
     }
 
     pub(super) fn place(&self) -> &str {
@@ -94,15 +94,15 @@ impl Servers {
             let txn = txn.clone();
             async move { kv.txn(txn).await }
         };
-        ask(&self.place, self.timeout, self.tries, || call(self.kv())).await
+        ask(&self.place, self.timeout, self.max_tries, || call(self.kv())).await
     }
 
     fn kv(&self) -> KvClient {
-        // An answer is as large as what was asked for; the default limit is 4 MiB.
+        // The default limit of 4 MiB is too low: an answer may have a whole page of documents.
         self.client.kv_client().max_decoding_message_size(i32::MAX as usize)
     }
 
-    /// The pairs in a range as they are now, or as they were at a revision; and the revision.
+    /// Reads the first pairs in a range, and the revision that they are of. `revision` 0 stands for the latest.
     pub(super) async fn page(
         &self,
         (from, end): (&[u8], &[u8]),
@@ -115,25 +115,27 @@ impl Servers {
             let (from, options) = (from.to_vec(), options.clone());
             async move { kv.get(from, Some(options)).await }
         };
-        let mut found = ask(&self.place, self.timeout, self.tries, || call(self.kv())).await?;
+        let mut found = ask(&self.place, self.timeout, self.max_tries, || call(self.kv())).await?;
         let revision = if revision == 0 { found.header().map_or(0, |header| header.revision()) } else { revision };
         Ok((found.take_kvs(), revision))
     }
 
-    /// The first pairs in a range, as they were at one moment.
+    /// Reads the first pairs in a range in one consistent view.
     pub(super) async fn range(&self, from: &[u8], end: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
-        // A compaction during a read is rare, and two of them in a row are a mistake of somebody.
+        // A compaction during a read is rare; several in a row mean that the servers are misconfigured.
         for _ in 0..3 {
             match self.range_once(from, end, limit).await {
                 Err(Trouble::Compacted) => {}
                 found => return Ok(found?),
             }
         }
-        Err(self.unavailable("it compacts away what is being read"))
+        Err(self.unavailable(COMPACTED))
     }
 
     async fn range_once(&self, from: &[u8], end: &[u8], limit: usize) -> Result<Vec<KeyValue>, Trouble> {
-        let (mut found, mut from, mut revision) = (Vec::new(), from.to_vec(), 0);
+        let mut found = Vec::new();
+        let mut from = from.to_vec();
+        let mut revision = 0;
         while found.len() < limit {
             let wanted = limit - found.len();
             let (page, at) = self.page((&from, end), wanted, revision).await?;
@@ -149,13 +151,13 @@ impl Servers {
     }
 }
 
-/// Calls until something else comes than that a server is down.
-async fn ask<T, Call>(place: &str, timeout: Duration, tries: usize, call: impl Fn() -> Call) -> Result<T, Trouble>
+/// Calls one server after the other until one is up, within the time limit. The next server is tried without a wait.
+async fn ask<T, Call>(place: &str, timeout: Duration, max_tries: u32, call: impl Fn() -> Call) -> Result<T, Trouble>
 where
     Call: Future<Output = Result<T, Error>>,
 {
     let calls = async {
-        for _ in 1..tries {
+        for _ in 1..max_tries {
             match call().await {
                 Err(error) if never_sent(&error) => {}
                 answer => return answer,
@@ -164,15 +166,15 @@ where
         call().await
     };
     match tokio::time::timeout(timeout, calls).await {
-        Ok(answer) => answer.map_err(|error| meaning(place, error)),
+        Ok(answer) => answer.map_err(|error| trouble(place, error)),
         Err(_) => {
-            let reason = format!("nothing came within timeout_ms={}", timeout.as_millis());
+            let reason = format!("no answer within timeout_ms={}", timeout.as_millis());
             Err(Trouble::Store(StoreError::Unavailable { place: place.to_owned(), reason }))
         }
     }
 }
 
-/// Whether no server got what was sent, so that another one may get it.
+/// Whether the call has reached no server, so that it can be sent to another one.
 fn never_sent(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message().contains("connect error"))
 }
@@ -185,7 +187,7 @@ async fn tls(address: &Address<'_>) -> Result<TlsOptions, StoreError> {
     match (pem(address, "cert").await?, pem(address, "key").await?) {
         (Some(cert), Some(key)) => Ok(tls.identity(Identity::from_pem(cert, key))),
         (None, None) => Ok(tls),
-        _ => Err(address.bad("cert and key go together")),
+        _ => Err(address.bad("cert and key must be given together")),
     }
 }
 
@@ -195,33 +197,27 @@ async fn pem(address: &Address<'_>, option: &str) -> Result<Option<Vec<u8>>, Sto
     read.map(Some).map_err(|error| address.bad(format!("{option} must be a readable PEM file: {path}: {error}")))
 }
 
-fn meaning(place: &str, error: Error) -> Trouble {
+/// Maps an error of the client. etcd uses one gRPC code for several errors, so only its message tells them apart.
+fn trouble(place: &str, error: Error) -> Trouble {
     let place = place.to_owned();
     let Error::GRpcStatus(status) = &error else {
-        return Trouble::Store(StoreError::Unavailable { place, reason: told(&error) });
+        return Trouble::Store(StoreError::Unavailable { place, reason: with_causes(&error) });
     };
     let message = status.message();
-    let told_of = |text| message.contains(text);
-    Trouble::Store(if told_of("revision has been compacted") {
+    let says = |text| message.contains(text);
+    Trouble::Store(if says("revision has been compacted") {
         return Trouble::Compacted;
-    } else if told_of("too many operations") {
+    } else if says("too many operations") {
         let remedy = "raise --max-txn-ops of the etcd servers".into();
         StoreError::TooLarge { place, reason: "it has too many operations".into(), remedy }
-    } else if told_of("request is too large") || told_of("larger than max") {
+    } else if says("request is too large") || says("larger than max") {
         let remedy = "raise --max-request-bytes of the etcd servers".into();
         StoreError::TooLarge { place, reason: "it has too many bytes".into(), remedy }
-    } else if told_of("database space exceeded") {
+    } else if says("database space exceeded") {
         StoreError::Full { place }
-    } else if ["permission denied", "authentication failed", "user name", "invalid auth token"].into_iter().any(told_of)
-    {
+    } else if ["permission denied", "authentication failed", "user name", "invalid auth token"].into_iter().any(says) {
         StoreError::Denied { place, reason: message.to_owned() }
     } else {
-        StoreError::Unavailable { place, reason: told(status) }
+        StoreError::Unavailable { place, reason: with_causes(status) }
     })
-}
-
-/// An error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }

@@ -1,17 +1,16 @@
-//! Which keys a run has.
+//! The keys of a run.
 //!
 //! ```text
-//! <prefix>version                           the version of this scheme
-//! <prefix>r/<run>/d/<document>              a document; etcd counts its writes
+//! <prefix>version                           the version of this key scheme
+//! <prefix>r/<run>/d/<document>              a document; its version is etcd's version of the key
 //! <prefix>r/<run>/m/<length><set><member>   a member of a set
-//! <prefix>r/<run>/n/<length><set><lane>     counts the members of a set, see `Keys::lane`
+//! <prefix>r/<run>/n/<length><set><lane>     a counter of the members of a set, see `Keys::lane`
 //! <prefix>r/<run>/e                         the run's entry
-//! <prefix>l/<started><run>                  the entry again, in the order in which runs are listed
-//! <prefix>q/<due>/<run>                     that a run is due
+//! <prefix>l/<started><run>                  a copy of the entry, in the order in which runs are listed
+//! <prefix>q/<due>/<run>                     a due run
 //! ```
 //!
-//! Names are written as they are: etcd's keys are bytes, and wherever a name may end in several places its length stands
-//! before it.
+//! etcd's keys are bytes, so names need no encoding. If it would be ambiguous where a name ends, its length precedes it.
 
 use faas_flow_core::{Millis, RunId};
 
@@ -25,24 +24,20 @@ impl Keys {
     }
 
     fn key<const N: usize>(&self, parts: [&[u8]; N]) -> Vec<u8> {
-        let mut key = self.prefix.clone().into_bytes();
-        parts.into_iter().for_each(|part| key.extend_from_slice(part));
-        key
+        [self.prefix.as_bytes(), &parts.concat()].concat()
     }
 
     pub(super) fn version(&self) -> Vec<u8> {
         self.key([b"version"])
     }
 
-    /// What all keys of a run but those of the two lists begin with.
+    /// The prefix of all keys of a run, except those in the two lists.
     pub(super) fn run(&self, run: &RunId) -> Vec<u8> {
         self.key([b"r/", run.as_str().as_bytes(), b"/"])
     }
 
     fn of_run<const N: usize>(&self, run: &RunId, parts: [&[u8]; N]) -> Vec<u8> {
-        let mut key = self.run(run);
-        parts.into_iter().for_each(|part| key.extend_from_slice(part));
-        key
+        [self.run(run), parts.concat()].concat()
     }
 
     pub(super) fn doc(&self, run: &RunId, doc: &str) -> Vec<u8> {
@@ -53,14 +48,14 @@ impl Keys {
         self.of_run(run, [b"m/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), member.as_bytes()])
     }
 
-    /// Counts members. etcd counts the writes of a key, so a write beside each first arrival makes a counter that needs
-    /// no reading. A transaction writes a key once: the arrivals of one commit in one set count in different lanes, and
-    /// the lanes together tell the size of the set.
+    /// A key that counts members: it is written with each first arrival, and etcd counts the writes of a key, so counting
+    /// requires no read. Since a transaction may write a key only once, several arrivals of one commit in one set are
+    /// counted in different *lanes*. The size of the set is the sum of its lanes.
     pub(super) fn lane(&self, run: &RunId, set: &str, lane: u32) -> Vec<u8> {
         self.of_run(run, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), &lane.to_be_bytes()])
     }
 
-    /// What the lanes of a set begin with.
+    /// The prefix of the lanes of a set.
     pub(super) fn lanes(&self, run: &RunId, set: &str) -> Vec<u8> {
         self.of_run(run, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes()])
     }
@@ -69,13 +64,13 @@ impl Keys {
         self.of_run(run, [b"e"])
     }
 
-    /// What the listed entries begin with.
+    /// The prefix of the list of runs.
     pub(super) fn list(&self) -> Vec<u8> {
         self.key([b"l/"])
     }
 
-    /// Sorts by descending start and id: etcd pages through ascending keys only. The last byte is above all the
-    /// complements, so that `ab` comes before `a`.
+    /// The key of a run in the list, which sorts by descending start and id, since etcd lists keys in ascending order. It has
+    /// the complements of the bytes; the last byte is larger than any of them, so that `ab` comes before `a`.
     pub(super) fn listed(&self, started: Millis, run: &RunId) -> Vec<u8> {
         let run: Vec<u8> = run.as_str().bytes().map(|byte| !byte).collect();
         self.key([b"l/", &(!started).to_be_bytes(), &run, &[0xff]])
@@ -85,14 +80,14 @@ impl Keys {
         self.key([b"q/", &at.to_be_bytes(), b"/", run.as_str().as_bytes()])
     }
 
-    /// The range of what is due at a moment.
+    /// The range of the keys of runs that are due at a moment.
     pub(super) fn due_until(&self, now: Millis) -> (Vec<u8>, Vec<u8>) {
         // `0` follows `/`.
         (self.key([b"q/"]), self.key([b"q/", &now.to_be_bytes(), b"0"]))
     }
 }
 
-/// The first key after all those that begin with this one.
+/// The first key after all those that begin with `prefix`.
 pub(super) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -101,11 +96,11 @@ pub(super) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
             return end;
         }
     }
-    // No key is beyond: to etcd this means that the range has no end.
+    // There is no such key. To etcd, this end means that the range is unbounded.
     vec![0]
 }
 
-/// The first key after this one.
+/// The first key after `key`.
 pub(super) fn after(key: &[u8]) -> Vec<u8> {
     [key, &[0]].concat()
 }
@@ -126,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_lies_in_the_range() {
+    fn the_range_of_due_runs_has_exactly_those_that_are_due() {
         let keys = Keys::new(String::new());
         for now in [0, 47, 48, u64::MAX] {
             let (from, end) = keys.due_until(now);

@@ -1,22 +1,22 @@
-//! Where runs stand in the two lists, as far as this process remembers.
+//! The places of runs in the two lists, as this process remembers them.
 
 use faas_flow_core::{Millis, RunId};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Half of the runs that are remembered at most.
+/// The size of a generation. At most two generations are remembered.
 const REMEMBERED: usize = 10_000;
 
 /// A run's place in the lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The revision that wrote the run's entry; 0 for a run without one.
+    /// The revision of the run's entry; 0 if it has none.
     pub(super) revision: i64,
     pub(super) started: Millis,
     pub(super) due: Option<Millis>,
 }
 
-/// The places of the runs that changed last.
+/// The places of the runs that were changed last.
 #[derive(Default)]
 pub(super) struct Places(Mutex<Generations>);
 
@@ -31,7 +31,7 @@ impl Places {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A run that is not remembered is probably new.
+    /// The place of a run. One that is not remembered is probably new.
     pub(super) fn of(&self, run: &RunId) -> Place {
         let places = self.lock();
         places.young.get(run).or_else(|| places.old.get(run)).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Against real servers: Debian's etcd, one process per test.
+//! Tests against the real etcd server, one process per test.
 
 mod server;
 
@@ -34,7 +34,7 @@ async fn raw(server: &Server) -> Client {
     Client::connect([server.host()], None).await.unwrap()
 }
 
-/// The code of the error that a store answers with, once it answers with one.
+/// Reads until the store returns an error, and returns its code.
 async fn fails(store: &Arc<dyn StateStore>) -> Code {
     loop {
         match store.read(&run(1), &["x".into()]).await {
@@ -75,7 +75,7 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
     one.delete(&run(1)).await.unwrap();
     assert_eq!(other.due(100, 9).await.unwrap(), []);
     assert_eq!(other.runs(&RunQuery { flow: None, status: None, limit: 9 }).await.unwrap(), []);
-    // What the other one remembers is of no use now.
+    // What the other replica remembers is out of date now.
     other.commit(&run(1), entered(&run(1), Some(50))).await.unwrap();
     assert_eq!(one.due(100, 9).await.unwrap(), [run(1)]);
 }
@@ -165,7 +165,7 @@ async fn more_than_a_page_comes_back_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_is_called_garbage() {
+async fn malformed_data_is_reported_as_corrupt() {
     let server = Server::start(&[]);
     let store = server.open("").await;
     let mut client = raw(&server).await;
@@ -182,12 +182,12 @@ async fn garbage_is_called_garbage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_in_the_lists_is_passed_over_and_counted() {
+async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     let server = Server::start(&[]);
     let store = server.open("").await;
     store.commit(&run(1), entered(&run(1), Some(5))).await.unwrap();
     let mut client = raw(&server).await;
-    // Some before the run, some behind it.
+    // Some sort before the run, some after it.
     for key in [
         &b"faas-flow/l/\0garbage"[..],
         b"faas-flow/l/~garbage",
@@ -202,7 +202,7 @@ async fn garbage_in_the_lists_is_passed_over_and_counted() {
         assert_eq!(listed.into_iter().map(|entry| entry.run).collect::<Vec<_>>(), [run(1)], "{limit}");
         assert_eq!(store.due(9, limit).await.unwrap(), [run(1)], "{limit}");
     }
-    assert_eq!(store.garbage(), 4);
+    assert_eq!(store.malformed_entries(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,7 +272,7 @@ async fn tls_conforms_and_both_sides_show_who_they_are() {
     let server = Server::start_secure();
     let (cert, key) = (server.file("cert.pem"), server.file("key.pem"));
     let shown = format!("?ca={cert}&cert={cert}&key={key}");
-    // A server that has just begun may take a while.
+    // A server that has just started may take a while.
     server.open(&shown).await;
     conformance::state_store(|| async { open_state(&server.url(&shown)).await.unwrap() }).await;
     let plain = format!("etcd://{}", server.host());

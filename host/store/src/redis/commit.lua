@@ -1,5 +1,5 @@
--- One commit. Nothing is written before everything that could be wrong has been looked at.
--- KEYS: the run, its partition's runs and due, then the sets. ARGV: see `state.rs`, in the same order.
+-- Applies one commit. All conditions are checked before anything is written.
+-- KEYS: the run, its partition's runs and due, then the sets. ARGV: in the order in which `state.rs` adds them.
 local run, runs, due = KEYS[1], KEYS[2], KEYS[3]
 local at = 0
 local function argument()
@@ -7,7 +7,7 @@ local function argument()
   return ARGV[at]
 end
 
--- A call with so many arguments fits on Lua's stack.
+-- The most arguments of one call: more would not fit on Lua's stack.
 local MOST = 1000
 
 local id = argument()
@@ -21,7 +21,7 @@ for from = 1, #checked, MOST do
     local check = from + i - 1
     known = known or '0'
     if not string.match(known, '^%d+$') or #known > 15 then
-      return redis.error_reply('FFCORRUPT a version is no number')
+      return redis.error_reply('FFCORRUPT a version is not a number')
     end
     if expected[check] ~= '*' and known ~= expected[check] then
       return false
@@ -83,7 +83,8 @@ if entry then
         others[#others + 1] = string.sub(field, 2)
       end
     end
-    -- With sets, which are other keys, the caller has to name them all first.
+    -- Sets are keys of their own, which a script may only use if the caller has named them. So with sets, the caller makes
+    -- the keys expire in a second step.
     if #others == 0 then
       if expire == '0' then
         redis.call('PERSIST', run)

@@ -1,8 +1,8 @@
--- The first commit of a run, which has nothing to compare: false if the run is there already, or one of its sets, and else as
--- `commit.lua` would. It answers with how many have arrived in each set.
+-- Applies the first commit of a run, which has no versions to compare. Returns false, and changes nothing, if the run or one of
+-- its sets exists already; otherwise the effect is that of `commit.lua`. Returns how many members each set has.
 -- KEYS: the run, its partition's runs and due, then the sets. ARGV: the run's id, its start, when it is due ('' for never), when
--- it expires (0 for never); how many arrivals, and of each its set's key, its set, its name and its result; then the fields of
--- the run and what they hold.
+-- it expires (0 for never); the number of arrivals, and of each its set's position among the keys, its set, its member and the
+-- member's content; then the fields of the run and their values.
 local run, runs, due = KEYS[1], KEYS[2], KEYS[3]
 local id, started, due_at, expire, arrivals = unpack(ARGV, 1, 5)
 for key, name in ipairs(KEYS) do
@@ -10,7 +10,7 @@ for key, name in ipairs(KEYS) do
     return false
   end
 end
--- Whatever is of another type than it should be is found before anything is written.
+-- Fails before anything is written if the key has a value of another type.
 redis.call('ZCARD', due)
 redis.call('ZADD', runs, started, id)
 if due_at == '' then

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use faas_flow_core::RunId;
 use std::time::Duration;
 
-/// Lets the run's data live on. One script, so that no value is stored that would never go.
+/// Stores a value and extends the lifetime of the run's data. It is one script, so that no value is stored without one.
 const PUT: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('EXPIRE', KEYS[1], ARGV[3])";
-const PUT_FOR_EVER: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('PERSIST', KEYS[1])";
+const PUT_FOREVER: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('PERSIST', KEYS[1])";
 
 pub(super) struct RedisData {
     link: Link,
@@ -20,7 +20,7 @@ pub(super) struct RedisData {
 
 impl RedisData {
     pub(super) fn new(link: Link, ttl: Duration) -> Self {
-        let put = Lua::new(if ttl.is_zero() { PUT_FOR_EVER } else { PUT });
+        let put = Lua::new(if ttl.is_zero() { PUT_FOREVER } else { PUT });
         Self { link, ttl, put }
     }
 

@@ -1,4 +1,4 @@
--- Deletes a run if all its sets are among the keys, and else answers with the names of its sets.
+-- Deletes a run and returns nothing, if all its sets are among the keys. Otherwise returns the names of its sets.
 -- KEYS: the run, its partition's runs and due, then the sets. ARGV: the run's id, then the names of the sets.
 local named = {}
 for at = 2, #ARGV do

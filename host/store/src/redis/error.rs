@@ -1,4 +1,4 @@
-//! What an error of Redis means to us.
+//! Maps errors of Redis to errors of the store.
 
 use super::target::Target;
 use crate::StoreError;
@@ -10,10 +10,10 @@ impl Target {
         match code(error).as_str() {
             "OOM" => StoreError::Full { place },
             "READONLY" | "MISCONF" => StoreError::ReadOnly { place },
-            "WRONGTYPE" | "FFCORRUPT" => self.corrupt("a key has a value of another kind"),
-            _ if is_refusal(error) => self.unavailable("it refuses the user or the password"),
+            "WRONGTYPE" | "FFCORRUPT" => self.corrupt("a key has a value of another type"),
+            _ if is_denied(error) => self.unavailable("it rejects the user or the password"),
             _ => match error.kind() {
-                ErrorKind::UnexpectedReturnType => self.corrupt("an answer of another kind"),
+                ErrorKind::UnexpectedReturnType => self.corrupt("an answer has another type"),
                 _ => self.unavailable(error),
             },
         }
@@ -28,7 +28,7 @@ impl Target {
     }
 }
 
-/// The server's code for the error. Before version 7 an error within a script hides it in the text.
+/// The server's code of the error. Before Redis 7, the code of an error within a script is only part of the text.
 fn code(error: &RedisError) -> String {
     const HIDDEN: [&str; 5] = ["OOM", "READONLY", "MISCONF", "WRONGTYPE", "FFCORRUPT"];
     let text = error.detail().unwrap_or_default();
@@ -36,18 +36,18 @@ fn code(error: &RedisError) -> String {
     hidden.or(error.code()).unwrap_or_default().to_owned()
 }
 
-/// Whether the server said that it did not even try, and may well a moment later.
-pub(super) fn is_passing(error: &RedisError) -> bool {
+/// Whether the server did not execute the command, but may do so a moment later.
+pub(super) fn is_transient(error: &RedisError) -> bool {
     use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, TryAgain};
     matches!(error.kind(), ErrorKind::Server(Moved | Ask | TryAgain | ClusterDown | MasterDown | BusyLoading))
 }
 
-/// Whether the server knows us, and does not want us.
-pub(super) fn is_refusal(error: &RedisError) -> bool {
+/// Whether the server denies access to the user.
+pub(super) fn is_denied(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed || matches!(&*code(error), "NOAUTH" | "WRONGPASS" | "NOPERM")
 }
 
-/// Whether the server only takes reads: of several, another one has become the master.
+/// Whether the server only accepts reads. In a group of servers, another one has become the master then.
 pub(super) fn is_read_only(error: &RedisError) -> bool {
     code(error) == "READONLY"
 }

@@ -1,4 +1,5 @@
--- Lets a run expire at a time, or never. KEYS: the sets, and last the run, by which others tell that it is done.
+-- Makes a run expire at a time (ARGV, in milliseconds), or never (0). KEYS: the sets, then the run, whose expiry shows that the
+-- others have been set.
 for _, key in ipairs(KEYS) do
   if ARGV[1] == '0' then
     redis.call('PERSIST', key)

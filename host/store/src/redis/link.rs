@@ -1,6 +1,6 @@
-//! The connection: one for everybody, on which commands follow each other without waiting for answers.
+//! The connection, which all callers share: commands are pipelined, without waiting for the answers of earlier ones.
 
-use super::error::{is_passing, is_read_only, is_refusal};
+use super::error::{is_denied, is_read_only, is_transient};
 use super::target::{Kind, Target};
 use crate::StoreError;
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -11,6 +11,7 @@ use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisError,
     RedisResult, Script, TlsMode, Value,
 };
+use faas_flow_core::RetryPolicy;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,22 +19,22 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long to wait before trying again what may succeed a moment later.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The waits before a command or a connection is tried again. How often is limited by time: see [`Target::timeout`].
+const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(250));
 
-/// So many commands wait to be written before those who bring more have to wait themselves.
+/// How many commands may wait to be written before further callers have to wait.
 const QUEUE: usize = 1024;
 
-/// Whether a command may be sent again when it is unknown whether it happened.
+/// Whether a command may be sent again if it is unknown whether it was executed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// Doing it twice is doing it once.
+    /// Executing it twice has the effect of executing it once.
     Harmless,
-    /// It must not happen twice.
+    /// It must not be executed twice.
     Never,
 }
 
-/// A connection that is made anew when it breaks.
+/// A connection that is re-established when it breaks.
 pub(super) struct Link {
     pub(super) target: Target,
     source: Mutex<Source>,
@@ -59,10 +60,10 @@ enum Connection {
 }
 
 impl Link {
-    /// Connects, so that an address where nobody answers is told at once.
+    /// Connects at once, so that a wrong address is reported when the store is opened.
     pub(super) async fn open(target: Target) -> Result<Self, StoreError> {
         if target.tls.is_some() {
-            // Only the first one in a process is taken; any will do.
+            // Only the first call in a process has an effect; later ones return an error.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
         let source = source(&target).map_err(|error| target.error(&error))?;
@@ -71,13 +72,13 @@ impl Link {
         Ok(link)
     }
 
-    /// Sends a command and reads its answer as what is wanted.
+    /// Sends a command and converts its answer.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd, repeat: Repeat) -> Result<T, StoreError> {
         let answer = self.send(command, repeat).await.map_err(|error| self.target.error(&error))?;
         T::from_redis_value(answer).map_err(|error| self.target.error(&error.into()))
     }
 
-    /// Runs a script: by its hash, and with its text if the server does not know it yet.
+    /// Runs a script by its hash, or with its text if the server does not know it yet.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         script: &Lua,
@@ -105,6 +106,7 @@ impl Link {
 
     async fn send(&self, command: &Cmd, repeat: Repeat) -> RedisResult<Value> {
         let deadline = Instant::now() + self.target.timeout;
+        let mut delays = RETRIES.delays(fastrand::f64);
         loop {
             let mut live = self.live().await?;
             let error = match live.connection.send(command).await {
@@ -113,28 +115,29 @@ impl Link {
             };
             let dropped = error.is_unrecoverable_error() || (error.is_io_error() && !error.is_timeout());
             let demoted = is_read_only(&error) && !matches!(self.target.kind, Kind::Single);
-            // One node that hangs is no reason to leave all others of a cluster.
+            // In a cluster, one node that hangs is no reason to drop the connections to the others.
             let hung = error.is_timeout() && matches!(live.connection, Connection::Server(_));
             live.broken.fetch_or(dropped || demoted || hung, Ordering::Relaxed);
-            let again = is_passing(&error) || demoted || (dropped && repeat == Repeat::Harmless);
-            if !again || Instant::now() + PAUSE > deadline {
-                return Err(error);
+            let again = is_transient(&error) || demoted || (dropped && repeat == Repeat::Harmless);
+            match delays.next().filter(|delay| again && Instant::now() + *delay <= deadline) {
+                Some(delay) => sleep(delay).await,
+                None => return Err(error),
             }
-            sleep(PAUSE).await;
         }
     }
 
-    /// The connection, made anew if need be: by one caller, while the others wait.
+    /// The connection. If it is broken, one caller re-establishes it while the others wait.
     async fn live(&self) -> RedisResult<Live> {
         if let Some(live) = self.unbroken() {
             return Ok(live);
         }
-        // Whoever has waited for others to connect in vain tries but once more.
+        // A caller that has waited in vain for others to connect tries only once itself.
         let deadline = Instant::now() + self.target.timeout;
         let mut source = self.source.lock().await;
         if let Some(live) = self.unbroken() {
             return Ok(live);
         }
+        let mut delays = RETRIES.delays(fastrand::f64);
         let live = loop {
             let connected = timeout(self.target.timeout, source.connect(&self.target)).await;
             let error = match connected {
@@ -142,10 +145,10 @@ impl Link {
                 Ok(Err(error)) => error,
                 Err(_) => std::io::Error::from(std::io::ErrorKind::TimedOut).into(),
             };
-            if is_refusal(&error) || Instant::now() + PAUSE > deadline {
-                return Err(error);
+            match delays.next().filter(|delay| !is_denied(&error) && Instant::now() + *delay <= deadline) {
+                Some(delay) => sleep(delay).await,
+                None => return Err(error),
             }
-            sleep(PAUSE).await;
         };
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
         Ok(live)
@@ -202,7 +205,7 @@ fn source(target: &Target) -> RedisResult<Source> {
             None => Client::open(first.clone())?,
         })),
         Kind::Cluster => {
-            // Trying again is up to us: the client would send a command twice whose answer got lost.
+            // The client's own retries would send a command again whose answer was lost.
             let mut builder = ClusterClient::builder(nodes)
                 .retries(0)
                 .use_protocol(ProtocolVersion::RESP3)
@@ -237,7 +240,7 @@ fn source(target: &Target) -> RedisResult<Source> {
     }
 }
 
-/// A script that runs in the server.
+/// A Lua script that runs in the server.
 pub(super) struct Lua {
     text: &'static str,
     script: Script,
@@ -253,7 +256,7 @@ impl Lua {
     }
 }
 
-/// What a script is given besides keys.
+/// The arguments of a script, in addition to its keys.
 #[derive(Default)]
 pub(super) struct Arguments<'a>(Vec<Cow<'a, [u8]>>);
 

@@ -1,4 +1,4 @@
-//! The list of runs and of those that are due, asked of all partitions at once.
+//! The lists of runs and of due runs, which are read from all partitions at once.
 
 use super::link::{Arguments, Repeat};
 use super::state::RedisState;
@@ -9,18 +9,22 @@ use futures_util::future::try_join_all;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// The most ids that a partition is asked for at a time.
+/// How many ids are read from a partition at a time.
 const PAGE: usize = 1000;
 
-/// What an index says of a run: a time, and its id, unless that is garbage.
+/// An entry of an index: a time and the id of a run, which may be malformed.
 type Place = (Millis, Vec<u8>);
 
 impl RedisState {
-    /// Newest first. Each partition is read page by page: what has been read of all of them is in order down to the
-    /// last run of the page that ends soonest.
+    /// Lists runs, latest start first. All partitions are read page by page. Of the runs that were read, the order is final
+    /// down to the *cut*: the latest of the last runs of full pages, since further pages may have runs that come after it.
     pub(super) async fn list(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
         let page = query.limit.min(PAGE);
-        let (mut found, mut waiting, mut offset) = (Vec::new(), BTreeSet::new(), 0);
+        let mut found = Vec::new();
+        // Runs that were read, but come after the cut.
+        let mut waiting = BTreeSet::new();
+        let mut offset = 0;
+        // The last cut, down to which all runs were taken.
         let mut done: Option<Reverse<Place>> = None;
         while found.len() < query.limit {
             let pages = self.pages("runs", |command| {
@@ -30,7 +34,7 @@ impl RedisState {
             let cut = pages.iter().filter(|ids| ids.len() == page).filter_map(|ids| ids.last().cloned()).max();
             waiting.extend(pages.into_iter().flatten().map(Reverse));
             if let Some(done) = &done {
-                // Runs that begin meanwhile push others from one page to the next.
+                // Runs that start in the meantime move others to the next page, where they are read twice.
                 waiting = split_after(&mut waiting, done);
             }
             let below = cut.as_ref().map_or_else(BTreeSet::new, |cut| split_after(&mut waiting, &Reverse(cut.clone())));
@@ -38,13 +42,14 @@ impl RedisState {
             if cut.is_none() {
                 break;
             }
-            (waiting, done) = (below, cut.map(Reverse));
+            waiting = below;
+            done = cut.map(Reverse);
             offset += page;
         }
         Ok(found)
     }
 
-    /// Reads the entries of runs in order, and keeps those that are asked for, up to the limit.
+    /// Reads the entries of runs in order, and adds those that match the query, up to its limit.
     async fn take(
         &self,
         query: &RunQuery,
@@ -58,7 +63,7 @@ impl RedisState {
             if wanted == 0 {
                 break;
             }
-            // Without a filter, what is wanted is all that needs to be read, save those that are gone.
+            // Without a filter, nearly every entry matches, so no more need to be read than are wanted.
             let step = if query.flow.is_none() && query.status.is_none() { wanted.clamp(1, PAGE) } else { PAGE };
             for ids in ids.chunks(step) {
                 let entries = try_join_all(ids.iter().map(|run| self.entry_or_forget(run))).await?;
@@ -72,18 +77,18 @@ impl RedisState {
     async fn entry_or_forget(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
         let mut read = cmd("HGET");
         read.arg(self.run_key(run)).arg("e");
-        let found: Option<Option<Vec<u8>>> = self.sift(run, self.link.ask(&read, Repeat::Harmless).await)?;
+        let found: Option<Option<Vec<u8>>> = self.skip_malformed(run, self.link.ask(&read, Repeat::Harmless).await)?;
         match found {
-            Some(Some(bytes)) => self.garbage.sift(self.decode(run, &bytes)),
+            Some(Some(bytes)) => self.malformed.skip(self.decode(run, &bytes)),
             Some(None) => self.drop_from_index(run).await.map(|()| None),
             None => Ok(None),
         }
     }
 
-    /// What was read of a run, unless its key is garbage.
-    fn sift<T>(&self, run: &RunId, read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
-        self.garbage.sift(read.map_err(|error| match error {
-            StoreError::Corrupt { reason, .. } => self.link.target.corrupt(format!("of run {run}: {reason}")),
+    /// What was read of a run, or `None` if its key is malformed.
+    fn skip_malformed<T>(&self, run: &RunId, read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        self.malformed.skip(read.map_err(|error| match error {
+            StoreError::Corrupt { reason, .. } => self.link.target.corrupt(format!("in run {run}: {reason}")),
             error => error,
         }))
     }
@@ -92,12 +97,12 @@ impl RedisState {
         let mut arguments = Arguments::default();
         arguments.bytes(run.as_str().as_bytes());
         let forgotten = self.link.run(&self.forget, &self.keys(run), &arguments, Repeat::Harmless).await;
-        self.sift(run, forgotten).map(|_: Option<()>| ())
+        self.skip_malformed(run, forgotten).map(|_: Option<()>| ())
     }
 
-    /// Earliest first.
+    /// Lists due runs, earliest first.
     pub(super) async fn list_due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        let at_most = self.garbage.beside(limit).min(i64::MAX as usize);
+        let at_most = self.malformed.with_skipped(limit).min(i64::MAX as usize);
         let pages = self.pages("due", |command| {
             command.arg("-inf").arg(now).arg("BYSCORE").arg("LIMIT").arg(0).arg(at_most).arg("WITHSCORES");
         });
@@ -108,7 +113,7 @@ impl RedisState {
         let still = try_join_all(due.into_iter().map(|run| async move {
             let mut there = cmd("HEXISTS");
             there.arg(self.run_key(&run)).arg("e");
-            match self.sift(&run, self.link.ask(&there, Repeat::Harmless).await)? {
+            match self.skip_malformed(&run, self.link.ask(&there, Repeat::Harmless).await)? {
                 Some(true) => Ok(Some(run)),
                 Some(false) => self.drop_from_index(&run).await.map(|()| None),
                 None => Ok(None),
@@ -117,7 +122,7 @@ impl RedisState {
         Ok(still.await?.into_iter().flatten().take(limit).collect())
     }
 
-    /// Asks every partition's index for a range. The questions follow each other on the connection without waiting.
+    /// Reads a range of the index of every partition. The commands are pipelined.
     async fn pages(&self, index: &str, range: impl Fn(&mut Cmd)) -> Result<Vec<Vec<Place>>, StoreError> {
         let asked = (0..self.partitions).map(|partition| {
             let mut command = cmd("ZRANGE");
@@ -126,22 +131,22 @@ impl RedisState {
             range(&mut command);
             async move {
                 let page = self.link.ask(&command, Repeat::Harmless).await.map_err(|error| match error {
-                    StoreError::Corrupt { .. } => self.link.target.corrupt(format!("the key {key} is no index")),
+                    StoreError::Corrupt { .. } => self.link.target.corrupt(format!("the key {key} is not an index")),
                     error => error,
                 });
-                let page: Option<Vec<(Vec<u8>, f64)>> = self.garbage.sift(page)?;
+                let page: Option<Vec<(Vec<u8>, f64)>> = self.malformed.skip(page)?;
                 Ok(page.into_iter().flatten().map(|(id, time)| (moment(time), id)).collect())
             }
         });
         try_join_all(asked).await
     }
 
-    /// The run that an index names, unless that is garbage.
+    /// The run with an id from an index, or `None` if the id is malformed.
     fn run(&self, id: Vec<u8>) -> Result<Option<RunId>, StoreError> {
         let shown = id.escape_ascii().to_string();
         let run = String::from_utf8(id).ok().and_then(|id| RunId::new(id).ok());
-        self.garbage
-            .sift(run.ok_or_else(|| self.link.target.corrupt(format!("the index holds `{shown}`, which is no run"))))
+        self.malformed
+            .skip(run.ok_or_else(|| self.link.target.corrupt(format!("the index has `{shown}`, which is not a run"))))
     }
 }
 
@@ -150,7 +155,7 @@ fn moment(score: f64) -> Millis {
     score as Millis
 }
 
-/// Takes out what comes after the cut.
+/// Removes what comes after the cut from the set, and returns it.
 fn split_after<T: Ord>(set: &mut BTreeSet<T>, cut: &T) -> BTreeSet<T> {
     let mut after = set.split_off(cut);
     if let Some(cut) = after.take(cut) {

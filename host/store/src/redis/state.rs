@@ -1,7 +1,7 @@
 //! The state of runs in Redis.
 
 use super::link::{Arguments, Link, Lua, Repeat};
-use crate::garbage::Garbage;
+use crate::malformed::MalformedEntries;
 use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
 use ::redis::cmd;
 use async_trait::async_trait;
@@ -10,26 +10,27 @@ use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-/// The form that this release writes.
+/// The version of the stored form that this release writes.
 const FORM: u64 = 1;
 
-/// How many partitions a new store gets.
+/// How many partitions a new store has unless its address says otherwise.
 const PARTITIONS: u64 = 16;
 
-/// How long a run outlives the time at which it should have been forgotten.
+/// How long after it was due to be deleted a run expires by itself, in milliseconds.
 const GRACE: Millis = 60 * 60 * 1000;
 
-/// Where the first set stands among a script's keys.
+/// The position of the first set among the keys of a script, from 1.
 const FIRST_SET: usize = 4;
 
-/// Documents and arrivals of a first commit for which there is a shorter way: their fields are arguments of one call in Lua.
+/// The most documents and arrivals that a first commit may have to take the fast path (`create.lua`), where all of them are
+/// arguments of one call in Lua.
 const FEW: usize = 100;
 
 pub(super) struct RedisState {
     pub(super) link: Link,
     pub(super) partitions: u64,
     pub(super) forget: Lua,
-    pub(super) garbage: Garbage,
+    pub(super) malformed: MalformedEntries,
     create: Lua,
     commit: Lua,
     expire: Lua,
@@ -39,11 +40,12 @@ pub(super) struct RedisState {
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl RedisState {
-    /// Marks the store, or sees that it is one of ours. The number of partitions is the store's, once it has one.
+    /// Marks a new store, or checks that an existing one can be used. An existing store keeps its number of partitions.
     pub(super) async fn open(link: Link, partitions: Option<u64>) -> Result<Self, StoreError> {
         let key = format!("{}store", link.target.prefix);
-        let (mut get, mut mark) = (cmd("GET"), cmd("SET"));
+        let mut get = cmd("GET");
         get.arg(&key);
+        let mut mark = cmd("SET");
         mark.arg(&key).arg(format!("{FORM} {}", partitions.unwrap_or(PARTITIONS).clamp(1, 1024))).arg("NX");
         let mut found: Option<Vec<u8>> = link.ask(&get, Repeat::Harmless).await?;
         if found.is_none() {
@@ -59,12 +61,13 @@ impl RedisState {
             }
             _ => None,
         };
-        let partitions = partitions.ok_or_else(|| link.target.corrupt(format!("the key {key} is not ours")))?;
+        let partitions =
+            partitions.ok_or_else(|| link.target.corrupt(format!("the key {key} was not written by faas-flow")))?;
         Ok(Self {
             link,
             partitions,
             forget: Lua::new(include_str!("forget.lua")),
-            garbage: Garbage::default(),
+            malformed: MalformedEntries::default(),
             create: Lua::new(include_str!("create.lua")),
             commit: Lua::new(include_str!("commit.lua")),
             expire: Lua::new(include_str!("expire.lua")),
@@ -72,13 +75,13 @@ impl RedisState {
         })
     }
 
-    /// What the keys of a partition begin with. The braces tell a cluster what to place by.
+    /// The prefix of a partition's keys. In a cluster, the part in braces decides about the slot.
     pub(super) fn partition(&self, number: u64) -> String {
         format!("{}{{{number}}}:", self.link.target.prefix)
     }
 
     fn partition_of(&self, run: &RunId) -> String {
-        // FNV-1a. Part of the stored form: a run is found by it.
+        // FNV-1a. It is part of the stored form: another hash would not find stored runs.
         let hash = run
             .as_str()
             .bytes()
@@ -94,17 +97,19 @@ impl RedisState {
         format!("{}run:{run}:{set}", self.partition_of(run)).into_bytes()
     }
 
-    /// The run and its partition's index, as the scripts expect them.
+    /// The keys of the run and of its partition's index, in the order that the scripts expect.
     pub(super) fn keys(&self, run: &RunId) -> Vec<Vec<u8>> {
         let partition = self.partition_of(run);
         let index = |name: &str| [&*partition, name].concat().into_bytes();
         vec![self.run_key(run), index("runs"), index("due")]
     }
 
-    /// Commits what may be the first of a run, and needs nothing of `commit.lua` then; none if it is not the first.
+    /// Commits a change that is probably the first of its run, with a script that is shorter than `commit.lua`. `None` if the
+    /// run exists already, so that nothing was changed.
     async fn create(&self, run: &RunId, change: &Change, entry: &RunEntry) -> Result<Option<Committed>, CommitError> {
         let Change { puts, arrivals, .. } = change;
-        let (mut keys, mut arguments) = (self.keys(run), Arguments::default());
+        let mut keys = self.keys(run);
+        let mut arguments = Arguments::default();
         let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
         arguments.bytes(run.as_str().as_bytes()).text(entry.started).text(due).text(expiry(entry));
         let at = self.arrive(run, arrivals, &mut keys, &mut arguments);
@@ -124,8 +129,8 @@ impl RedisState {
         }))
     }
 
-    /// Names the sets and what arrives in them, as the scripts expect it; answers with where each set stands among the keys,
-    /// from 1.
+    /// Adds the sets and their arrivals to keys and arguments, as the scripts expect them. Returns the position of each set
+    /// among the keys, from 1.
     fn arrive<'a>(
         &self,
         run: &RunId,
@@ -145,7 +150,7 @@ impl RedisState {
         sets
     }
 
-    /// Lets all keys of a run expire at a time, or never (0).
+    /// Makes all keys of a run expire at a time, or never (0).
     async fn expire(&self, run: &RunId, sets: &[String], at: Millis) -> Result<(), StoreError> {
         let mut keys: Vec<Vec<u8>> = sets.iter().map(|set| self.set_key(run, set)).collect();
         keys.push(self.run_key(run));
@@ -160,7 +165,7 @@ impl RedisState {
 
     fn version(&self, bytes: &[u8]) -> Result<u64, StoreError> {
         let version = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
-        version.ok_or_else(|| self.link.target.corrupt("a version is no number"))
+        version.ok_or_else(|| self.link.target.corrupt("a version is not a number"))
     }
 
     fn document(&self, version: Option<Vec<u8>>, bytes: Option<Vec<u8>>) -> Result<Option<Document>, StoreError> {
@@ -174,7 +179,7 @@ impl RedisState {
     }
 
     pub(super) fn decode(&self, run: &RunId, bytes: &[u8]) -> Result<RunEntry, StoreError> {
-        decode(run, bytes).ok_or_else(|| self.link.target.corrupt(format!("the entry of run {run} makes no sense")))
+        decode(run, bytes).ok_or_else(|| self.link.target.corrupt(format!("the entry of run {run} is malformed")))
     }
 }
 
@@ -256,7 +261,7 @@ impl StateStore for RedisState {
         if !sets.is_empty() {
             let sets = sets.into_iter().map(|set| self.text(set)).collect::<Result<Vec<_>, _>>()?;
             let expired = self.expire(run, &sets, expire).await;
-            // A run that stays longer than it should does no harm; one that goes too early does.
+            // If a run fails to expire, it only stays longer than necessary; but it must not expire too early.
             if expire == 0 {
                 expired.map_err(|error| self.link.target.unavailable(error))?;
             }
@@ -313,12 +318,12 @@ impl StateStore for RedisState {
         }
     }
 
-    fn garbage(&self) -> u64 {
-        self.garbage.count()
+    fn malformed_entries(&self) -> u64 {
+        self.malformed.count()
     }
 }
 
-/// When a run with this entry expires; 0 for never.
+/// When a run with this entry expires, in milliseconds; 0 for never.
 fn expiry(entry: &RunEntry) -> Millis {
     match (entry.ended, entry.due) {
         (Some(_), Some(due)) => {
@@ -329,7 +334,7 @@ fn expiry(entry: &RunEntry) -> Millis {
     }
 }
 
-/// An entry as words: flow, digest, status, start, end, due.
+/// Encodes an entry as words: flow, digest, status, start, end, due.
 fn encode(entry: &RunEntry) -> String {
     let optional = |time: Option<Millis>| time.map_or("-".into(), |time| time.to_string());
     let RunEntry { run: _, flow, digest, status, started, ended, due } = entry;

@@ -1,4 +1,4 @@
-//! What an address of a Redis says.
+//! Parses the address of a Redis.
 
 use crate::StoreError;
 use crate::address::Address;
@@ -6,21 +6,22 @@ use ::redis::{ClientTlsConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersi
 use std::fmt;
 use std::time::Duration;
 
-/// Where a Redis is and how to talk to it.
+/// Where a Redis is, and how to connect to it.
 pub(super) struct Target {
     pub(super) kind: Kind,
-    /// The hosts of the address, with user, password and database.
+    /// The hosts in the address, each with user, password and database.
     pub(super) nodes: Vec<ConnectionInfo>,
     pub(super) tls: Option<TlsCertificates>,
     pub(super) prefix: String,
+    /// How long a command or a connection may take, including retries before the last try.
     pub(super) timeout: Duration,
-    /// The address for people: without user and password.
+    /// The address without user and password, for messages.
     place: String,
 }
 
 pub(super) enum Kind {
     Single,
-    /// The nodes are sentinels, which know the server of this name.
+    /// The nodes are sentinels, which know the server by this name.
     Sentinel(String),
     Cluster,
 }
@@ -28,12 +29,14 @@ pub(super) enum Kind {
 const OPTIONS: [&str; 6] = ["prefix", "timeout_ms", "ca", "cert", "key", "master"];
 
 impl Target {
-    /// Reads the options that state and data have in common; `more` are those that the store has besides.
+    /// Parses an address with the options that state and data have in common, and `more` that one of them has.
     pub(super) fn parse(address: &Address<'_>, more: &[&str]) -> Result<Self, StoreError> {
         let (secure, kind) = address.scheme.split_once('+').unwrap_or((address.scheme, ""));
         let kind = match (kind, address.text("master")) {
             ("sentinel", Some(master)) => Kind::Sentinel(master),
-            ("sentinel", None) => return Err(address.bad("say master=NAME, the name that the sentinels know it by")),
+            ("sentinel", None) => {
+                return Err(address.bad("add master=NAME, the name by which the sentinels know the server"));
+            }
             (_, Some(_)) => return Err(address.bad("master is an option of redis+sentinel")),
             ("cluster", None) => Kind::Cluster,
             _ => Kind::Single,
@@ -58,7 +61,9 @@ impl Target {
         }
         let prefix = address.text("prefix").unwrap_or_else(|| "ff:".into());
         if prefix.contains(['{', '}']) {
-            return Err(address.bad("prefix may not hold braces, which tell a cluster where a key belongs"));
+            return Err(
+                address.bad("prefix must not contain braces, which decide about the place of a key in a cluster")
+            );
         }
         let timeout = address.millis("timeout_ms")?.unwrap_or(Duration::from_secs(5));
         let place = format!("{}://{rest}", address.scheme);
@@ -76,17 +81,17 @@ fn tls(address: &Address<'_>, secure: &str) -> Result<Option<TlsCertificates>, S
     let read = |option: &str| {
         let path = address.text(option);
         let bytes = path.map(|path| std::fs::read(&path).map_err(|error| (path, error))).transpose();
-        bytes.map_err(|(path, error)| address.bad(format!("{option} names {path}, which cannot be read, {error}")))
+        bytes.map_err(|(path, error)| address.bad(format!("{option} must be a readable file: {path}: {error}")))
     };
     let (root_cert, cert, key) = (read("ca")?, read("cert")?, read("key")?);
     let client_tls = match (cert, key) {
         (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig { client_cert, client_key }),
         (None, None) => None,
-        _ => return Err(address.bad("cert and key come together")),
+        _ => return Err(address.bad("cert and key must be given together")),
     };
     match (secure, root_cert, client_tls) {
         ("rediss", root_cert, client_tls) => Ok(Some(TlsCertificates { client_tls, root_cert })),
         (_, None, None) => Ok(None),
-        _ => Err(address.bad("ca, cert and key are options of rediss")),
+        _ => Err(address.bad("ca, cert and key need TLS: use rediss")),
     }
 }

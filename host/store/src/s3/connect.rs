@@ -1,4 +1,4 @@
-//! From the address to a bucket that answers.
+//! Opens a bucket by its address.
 
 use super::credentials::Source;
 use super::errors::Place;
@@ -15,6 +15,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use faas_flow_core::RetryPolicy;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -23,7 +24,10 @@ use std::time::Duration;
 const OPTIONS: [&str; 9] =
     ["endpoint", "region", "path_style", "create", "secrets", "ca", "connect_timeout_ms", "timeout_ms", "attempts"];
 
-/// Opens the bucket, and creates it if need be and the address allows.
+/// The waits before a download is tried again.
+const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(100), Duration::from_secs(2));
+
+/// Opens the bucket, and creates it if it does not exist and the address allows it.
 pub(super) async fn open(address: &Address<'_>) -> Result<S3, StoreError> {
     address.knows(&OPTIONS)?;
     let (bucket, prefix) = address.place.split_once('/').unwrap_or((address.place, ""));
@@ -32,12 +36,12 @@ pub(super) async fn open(address: &Address<'_>) -> Result<S3, StoreError> {
         return Err(address.bad("use s3://BUCKET or s3://BUCKET/PREFIX"));
     }
     if !prefix.is_empty() && !keys::is_prefix(prefix) {
-        return Err(address.bad("a prefix is made of letters, digits, `-_.=!'()*` and single slashes"));
+        return Err(address.bad("a prefix may have letters, digits, `-_.=!'()*` and single slashes"));
     }
     let endpoint = endpoint(address)?;
     let region = address.text("region").or_else(|| std::env::var("AWS_REGION").ok());
     let region = region.unwrap_or_else(|| "us-east-1".to_owned());
-    let attempts = address.number("attempts")?.unwrap_or(3).max(1);
+    let attempts: u32 = address.number("attempts")?.unwrap_or(3).max(1);
     let place = match &endpoint {
         Some(endpoint) => Place(format!("s3://{} at {endpoint}", address.place)),
         None => Place(format!("s3://{} in {region}", address.place)),
@@ -67,7 +71,7 @@ pub(super) async fn open(address: &Address<'_>) -> Result<S3, StoreError> {
 
     let client = Client::from_conf(config.build());
     let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-    let store = S3 { client, bucket: bucket.to_owned(), prefix, attempts, place };
+    let store = S3 { client, bucket: bucket.to_owned(), prefix, retries: RETRIES.with_max_tries(attempts), place };
     match store.verify().await {
         Err(StoreError::NotFound { .. }) if create => store.create(&region).await?,
         verified => verified?,
@@ -76,7 +80,7 @@ pub(super) async fn open(address: &Address<'_>) -> Result<S3, StoreError> {
 }
 
 impl S3 {
-    /// Sees that the bucket is there and may be listed, as forgetting a run must.
+    /// Checks that the bucket exists and may be listed, which deleting a run requires.
     async fn verify(&self) -> Result<(), StoreError> {
         let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix).delimiter("/").max_keys(1);
         list.send().await.map(|_| ()).map_err(|error| self.place.error(&error))
@@ -84,7 +88,7 @@ impl S3 {
 
     async fn create(&self, region: &str) -> Result<(), StoreError> {
         let mut create = self.client.create_bucket().bucket(&self.bucket);
-        // The one region that must not be named.
+        // This region is the only one that must not be named.
         if region != "us-east-1" {
             let constraint = BucketLocationConstraint::from(region);
             create = create.create_bucket_configuration(
@@ -92,7 +96,7 @@ impl S3 {
             );
         }
         match create.send().await {
-            // Another replica was faster.
+            // Another replica has created it at the same time.
             Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => Ok(()),
             created => created.map(|_| ()).map_err(|error| self.place.error(&error)),
         }
@@ -102,13 +106,13 @@ impl S3 {
 fn endpoint(address: &Address<'_>) -> Result<Option<String>, StoreError> {
     let Some(endpoint) = address.text("endpoint") else { return Ok(None) };
     let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-    match host.is_some_and(|host| !host.is_empty() && !host.contains(['@', '?', '#', ' '])) {
-        true => Ok(Some(endpoint)),
-        false => Err(address.bad("endpoint must be http://HOST:PORT or https://HOST:PORT, without a user")),
+    if !host.is_some_and(|host| !host.is_empty() && !host.contains(['@', '?', '#', ' '])) {
+        return Err(address.bad("endpoint must be http://HOST:PORT or https://HOST:PORT, without a user"));
     }
+    Ok(Some(endpoint))
 }
 
-/// The one TLS stack of the host: rustls with aws-lc, and the system's roots unless `ca` names a file.
+/// An HTTP client with the host's TLS stack, rustls with aws-lc. It trusts the system's roots unless `ca` names a file.
 fn http_client(address: &Address<'_>, endpoint: Option<&str>) -> Result<SharedHttpClient, StoreError> {
     let builder = aws_smithy_http_client::Builder::new();
     let trust = match address.text("ca") {
@@ -121,18 +125,17 @@ fn http_client(address: &Address<'_>, endpoint: Option<&str>) -> Result<SharedHt
     Ok(builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context).build_https())
 }
 
-/// A file of PEM certificates, looked through because the client panics where it cannot read one.
+/// Reads a file of PEM certificates, and checks it, since the client panics if a certificate is malformed.
 fn authority(address: &Address<'_>, path: &str) -> Result<Vec<u8>, StoreError> {
-    let bad =
-        |reason: String| address.bad(format!("ca must be a file of PEM certificates, and {path} is none: {reason}"));
+    let bad = |reason: String| address.bad(format!("ca must be a file of PEM certificates: {path}: {reason}"));
     let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| bad(error.to_string()))?;
         roots.add(certificate).map_err(|error| bad(error.to_string()))?;
     }
-    match roots.is_empty() {
-        true => Err(bad("it has no certificate".to_owned())),
-        false => Ok(pem),
+    if roots.is_empty() {
+        return Err(bad("it has no certificates".to_owned()));
     }
+    Ok(pem)
 }

@@ -1,4 +1,4 @@
-//! Where the access key comes from.
+//! The source of the access key.
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
@@ -11,21 +11,20 @@ use std::time::{Duration, SystemTime};
 /// Where OpenFaaS mounts a function's secrets.
 const MOUNT: &str = "/var/openfaas/secrets";
 
-/// How long a key that was read from a file is used before the file is read again: a secret may be replaced while the
-/// host runs.
+/// How long a key from a file is used before the file is read again, since secrets may be replaced while the host runs.
 const FRESH: Duration = Duration::from_secs(300);
 
-/// The source of the access key.
+/// Where the access key comes from.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
-    /// The variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is there, `AWS_SESSION_TOKEN`.
+    /// The variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is set, `AWS_SESSION_TOKEN`.
     Environment,
     /// The files `s3-access-key` and `s3-secret-key` of a directory.
     Files(PathBuf),
 }
 
 impl Source {
-    /// The given directory, or else the environment, or else the secrets that OpenFaaS mounts.
+    /// Chooses the given directory, or else the environment if it has a key, or else the secrets that OpenFaaS mounts.
     pub(super) fn choose(directory: Option<PathBuf>) -> Self {
         match directory {
             Some(directory) => Source::Files(directory),
@@ -60,7 +59,7 @@ impl ProvideCredentials for Source {
     where
         Self: 'a,
     {
-        // Two small files, once in minutes.
+        // Blocking is acceptable: these are two small files, read once in five minutes.
         future::ProvideCredentials::ready(self.load().map_err(CredentialsError::not_loaded))
     }
 }
@@ -76,7 +75,7 @@ fn secret(directory: &Path, name: &str) -> Result<String, String> {
         Ok(text) if !text.is_empty() => Ok(text),
         Ok(_) => Err(format!("{} is empty", path.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(format!("neither AWS_ACCESS_KEY_ID is set nor {} there", path.display()))
+            Err(format!("AWS_ACCESS_KEY_ID is not set, and there is no file {}", path.display()))
         }
         Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
     }

@@ -1,18 +1,18 @@
-//! From what a service answers to what a person can do.
+//! Maps the errors of a service.
 
 use crate::StoreError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 
-/// The longest message of a service that is passed on, in characters.
+/// How much of a service's message is passed on, in characters.
 const LONGEST: usize = 200;
 
-/// The store's address as people may see it: bucket, prefix and endpoint.
+/// The address of the store for messages: bucket, prefix and endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Place(pub(super) String);
 
 impl Place {
-    /// What a failed call means.
+    /// The error of a failed call.
     pub(super) fn error<E>(&self, error: &SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -27,7 +27,7 @@ impl Place {
         }
     }
 
-    /// What an error's code means, or an answer's status where there is no code.
+    /// The error with a code of S3, or with the status of an answer that has no code.
     pub(super) fn refusal(&self, code: &str, message: Option<&str>) -> StoreError {
         let place = self.0.clone();
         let reason = match message.map(|message| message.chars().take(LONGEST).collect::<String>()) {
@@ -61,7 +61,7 @@ impl Place {
                 StoreError::Full { place }
             }
             "SlowDown" | "ServiceUnavailable" | "TooManyRequests" | "503" | "429" => {
-                self.unavailable(format!("it has too much to do, {reason}"))
+                self.unavailable(format!("it is overloaded, {reason}"))
             }
             _ => self.unavailable(reason),
         }
@@ -72,7 +72,7 @@ impl Place {
     }
 }
 
-/// The cause that says most: the SDK's own words are "dispatch failure".
+/// The innermost cause, which says most: the SDK's own message is "dispatch failure".
 pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -87,7 +87,7 @@ mod tests {
     use faas_flow_core::Code;
 
     #[test]
-    fn answers_get_their_codes() {
+    fn codes_of_s3_are_mapped_to_errors() {
         let place = Place("s3://bucket".into());
         for (code, expected) in [
             ("NoSuchBucket", Code::STORE_NOT_FOUND),

@@ -1,14 +1,14 @@
-//! From any text to a part of an object's key.
+//! Encodes any text as a part of an object's key.
 
 use faas_flow_core::Digest;
 use std::fmt::Write as _;
 
-/// The longest part that spells the text out; a longer one is hashed. S3 allows 1,024 bytes for the whole key, and many
-/// services keep each part as a file, whose name may have 255.
+/// The length of the longest encoded part; a longer one is hashed. S3 allows 1,024 bytes for the whole key, and many
+/// services store each part as a file, whose name may have 255 bytes.
 const LONGEST: usize = 200;
 
-/// A part of a key for any text, a different one for each. It consists of characters that S3 calls safe, so that no
-/// service on the way decodes it once too often: `%` is not among them.
+/// Encodes any text as a part of a key, different texts as different parts. It only uses characters that S3 calls safe. `%`
+/// is not one of them, since a proxy might decode it once too often.
 pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() + 16);
     for (at, byte) in text.bytes().enumerate() {
@@ -16,20 +16,20 @@ pub(super) fn encode(text: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => encoded.push(char::from(byte)),
             b'.' if at > 0 => encoded.push('.'),
             _ => {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(encoded, "!{byte:02x}");
             }
         }
     }
-    match encoded.len() > LONGEST {
-        // No other text yields a `!!`.
-        true => format!("!!{}", Digest::of(text.as_bytes())),
-        false => encoded,
+    if encoded.len() > LONGEST {
+        // No other part begins with `!!`.
+        return format!("!!{}", Digest::of(text.as_bytes()));
     }
+    encoded
 }
 
-/// Whether a prefix can be kept as it is: parts of safe characters, none of which is `.` or `..`, that leave room for
-/// the run and the name.
+/// Whether a prefix can be used as it is: parts of safe characters, none of which is `.` or `..`, and short enough to leave
+/// space for the run and the name.
 pub(super) fn is_prefix(prefix: &str) -> bool {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.=!'()*".contains(&byte);
     let part = |part: &str| !part.is_empty() && part.bytes().all(safe) && !part.bytes().all(|byte| byte == b'.');

@@ -44,7 +44,7 @@ async fn tls_conforms_and_trusts_only_its_authority() {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_made_only_where_the_address_says_so() {
+async fn a_missing_bucket_is_created_only_if_the_address_says_so() {
     let server = Server::start().await;
     for options in ["", "&create=false"] {
         assert_eq!(refused(&server.url("other", options)).await.code(), Code::STORE_NOT_FOUND);
@@ -57,7 +57,7 @@ async fn a_missing_bucket_is_made_only_where_the_address_says_so() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_named_and_not_shown() {
+async fn the_error_of_wrong_credentials_does_not_show_them() {
     let server = Server::start().await;
     let url = server.url("bucket", "");
     for (name, value) in [("s3-secret-key", "a-bad-one"), ("s3-access-key", "a-bad-one"), ("s3-access-key", "")] {
@@ -87,7 +87,7 @@ async fn a_server_that_comes_back_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_went_away_is_not_an_empty_one() {
+async fn a_bucket_that_was_removed_is_an_error_and_not_empty() {
     let server = Server::start().await;
     let store = open_data(&server.url("bucket", "")).await.unwrap();
     server.fail([Fault::Error(404, "NoSuchBucket"); 3]);
@@ -152,7 +152,7 @@ async fn a_large_value_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn bucket_and_region_go_where_the_address_says() {
+async fn requests_use_the_bucket_and_region_of_the_address() {
     let server = Server::start().await;
     let store = open_data(&server.url("bucket/p", "&region=eu-test-1")).await.unwrap();
     server.seen();
@@ -163,7 +163,7 @@ async fn bucket_and_region_go_where_the_address_says() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_and_in_the_end_named() {
+async fn an_overloaded_server_is_asked_again_and_finally_reported() {
     let server = Server::start().await;
     let store = open_data(&server.url("bucket", "&attempts=2")).await.unwrap();
     server.fail([SLOW_DOWN]);
@@ -175,7 +175,7 @@ async fn a_busy_server_is_asked_again_and_in_the_end_named() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_not_waited_for() {
+async fn a_server_that_does_not_answer_is_given_up_in_time() {
     let server = Server::start().await;
     let store = open_data(&server.url("bucket", "&attempts=1&timeout_ms=200")).await.unwrap();
     server.fail([Fault::Silence]);
@@ -187,7 +187,7 @@ async fn a_silent_server_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_value_that_breaks_off_is_read_again() {
+async fn a_value_whose_download_is_interrupted_is_read_again() {
     let server = Server::start().await;
     let store = open_data(&server.url("bucket", "&attempts=2")).await.unwrap();
     store.put(&key("x"), "1".into()).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_value_that_breaks_off_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_bad_address_is_refused() {
+async fn a_malformed_address_is_rejected() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let authority = format!("s3://b?ca={}", file.path().display());
     for url in [

@@ -1,15 +1,16 @@
-//! Opens connections to the file, and tells whose file it is.
+//! Opens connections to the file, and checks whose file it is.
 
 use super::Options;
 use crate::StoreError;
 use crate::address::Durability;
+use faas_flow_core::RetryPolicy;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Marks the file as ours: `ffst`.
+/// Marks the file as one of faas-flow: `ffst`.
 const APPLICATION_ID: i32 = 0x6666_7374;
 
 /// The version of the schema.
@@ -17,12 +18,12 @@ pub(super) const SCHEMA_VERSION: i32 = 1;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// The pages that the log may hold before they are copied to the database: 16 MiB. Hot pages are copied once for many
-/// writes, and the two syncs that copying costs are rare.
+/// How many pages the log may have before they are copied to the database: 16 MiB. The larger the log, the rarer the two
+/// syncs of each copy, and a page that is written often is copied only once.
 const CHECKPOINT_PAGES: i32 = 4096;
 
-/// Who is refused the log comes again after this.
-const AGAIN: Duration = Duration::from_millis(2);
+/// The waits before the write-ahead log is turned on again. How often is limited by the busy timeout.
+const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(2), Duration::from_millis(50));
 
 /// The file, and how to open it.
 pub(super) struct Place {
@@ -47,10 +48,10 @@ impl Place {
         Self { path: path.to_owned(), options }
     }
 
-    /// Opens the connection that writes, and creates directory, file and tables where they are missing.
+    /// Opens the connection that writes, and creates the directory, file and tables that do not exist.
     pub(super) fn writer(&self) -> Result<Connection, StoreError> {
         if let Some(parent) = self.path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| self.refused(&error))?;
+            std::fs::create_dir_all(parent).map_err(|error| self.io_error(&error))?;
         }
         let mut db = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         if db.is_readonly(rusqlite::MAIN_DB).map_err(|error| self.error(&error))? {
@@ -67,7 +68,7 @@ impl Place {
         self.open(OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    /// Sees that there is a store that this release reads.
+    /// Checks that there is a store that this release supports.
     pub(super) fn verify(&self) -> Result<(), StoreError> {
         let missing = || StoreError::NotFound { place: self.to_string() };
         if !self.path.exists() {
@@ -107,7 +108,7 @@ impl Place {
     }
 
     fn configure(&self, db: &Connection) -> rusqlite::Result<()> {
-        self.keep_a_log(db)?;
+        self.enable_log(db)?;
         let synchronous = match self.options.durability {
             Durability::ProcessCrash => "normal",
             Durability::PowerLoss => "full",
@@ -121,25 +122,27 @@ impl Place {
         Ok(())
     }
 
-    /// Turns the write-ahead log on. Of several who do so at once, SQLite refuses some right away instead of letting them
-    /// wait, since each may hold what another needs: they come again as long as they would have waited.
-    fn keep_a_log(&self, db: &Connection) -> rusqlite::Result<()> {
+    /// Turns the write-ahead log on. If several processes do so at once, SQLite rejects some of them immediately, despite the
+    /// busy timeout, to avoid a deadlock. They try again here until the timeout.
+    fn enable_log(&self, db: &Connection) -> rusqlite::Result<()> {
         let begun = Instant::now();
+        let mut delays = RETRIES.delays(fastrand::f64);
         loop {
-            // A file system without shared memory keeps another mode, which is slower and as correct.
+            // On a file system without shared memory SQLite keeps another mode, which is slower but as safe.
             match db.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())) {
                 Err(error)
                     if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                        && begun.elapsed() < self.options.busy_timeout =>
+                        && begun.elapsed() < self.options.busy_timeout
+                        && let Some(delay) = delays.next() =>
                 {
-                    std::thread::sleep(AGAIN);
+                    std::thread::sleep(delay);
                 }
-                settled => return settled,
+                result => return result,
             }
         }
     }
 
-    /// Creates the tables, unless they are there or another process creates them first.
+    /// Creates the tables, unless they exist or another process creates them first.
     fn create(&self, db: &mut Connection) -> Result<(), StoreError> {
         if self.identify(db)? == Content::Store {
             return Ok(());
@@ -158,7 +161,7 @@ impl Place {
         create().map_err(|error| self.error(&error))
     }
 
-    /// What an error of SQLite means to us.
+    /// Maps an error of SQLite.
     pub(super) fn error(&self, error: &rusqlite::Error) -> StoreError {
         let place = self.to_string();
         match error.sqlite_error_code() {
@@ -167,34 +170,35 @@ impl Place {
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly { place },
             Some(ErrorCode::DiskFull) => StoreError::Full { place },
-            Some(ErrorCode::CannotOpen) => self.closed(error),
+            Some(ErrorCode::CannotOpen) => self.cannot_open(error),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.corrupt(error.to_string()),
             Some(_) => self.unavailable(error),
-            // Not SQLite's own errors, but those of reading what a row holds.
+            // Not an error of SQLite itself: a row has a value that cannot be converted.
             None => self.corrupt(error.to_string()),
         }
     }
 
-    /// SQLite does not say why it cannot open the file, or make its log beside it: the system does, when it is asked for a
-    /// file there.
-    fn closed(&self, error: &rusqlite::Error) -> StoreError {
+    /// The reason why SQLite cannot open the file or create its log beside it. SQLite does not say, but the system does when
+    /// a file is created there.
+    fn cannot_open(&self, error: &rusqlite::Error) -> StoreError {
         let probe = self.path.with_extension(format!("probe-{}", std::process::id()));
-        let made = std::fs::File::create_new(&probe);
-        // It exists no longer than this, if at all.
-        let _ = made.is_ok().then(|| std::fs::remove_file(&probe));
-        // Where the folder takes files, it is about this one.
-        let opened = made.and_then(|_| std::fs::OpenOptions::new().write(true).open(&self.path));
+        let created = std::fs::File::create_new(&probe);
+        if created.is_ok() {
+            let _ = std::fs::remove_file(&probe);
+        }
+        // If files can be created in the directory, the file itself is the problem.
+        let opened = created.and_then(|_| std::fs::OpenOptions::new().write(true).open(&self.path));
         match opened {
-            Err(refusal) if writes_nothing(&refusal) => StoreError::ReadOnly { place: self.to_string() },
+            Err(refusal) if is_write_protected(&refusal) => StoreError::ReadOnly { place: self.to_string() },
             _ => self.unavailable(error),
         }
     }
 
-    fn refused(&self, error: &std::io::Error) -> StoreError {
-        match writes_nothing(error) {
-            true => StoreError::ReadOnly { place: self.to_string() },
-            false => self.unavailable(error),
+    fn io_error(&self, error: &std::io::Error) -> StoreError {
+        if is_write_protected(error) {
+            return StoreError::ReadOnly { place: self.to_string() };
         }
+        self.unavailable(error)
     }
 
     fn corrupt(&self, reason: impl Into<String>) -> StoreError {
@@ -206,7 +210,7 @@ impl Place {
     }
 }
 
-/// Whether the user may not write there, or nobody may.
-fn writes_nothing(refusal: &std::io::Error) -> bool {
+/// Whether the file or directory cannot be written, by this user or by anybody.
+fn is_write_protected(refusal: &std::io::Error) -> bool {
     matches!(refusal.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }

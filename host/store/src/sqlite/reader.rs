@@ -1,4 +1,4 @@
-//! A few connections that read, and what they ask.
+//! The connections that read, and their queries.
 
 use super::connect::Place;
 use super::{signed, unsigned};
@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-/// So many connections read at once; more would only wait for the same disk.
+/// How many connections read at the same time. More would only wait for the same disk.
 const CONNECTIONS: usize = 4;
 
 pub(super) struct Readers {
@@ -29,7 +29,7 @@ impl Readers {
         Self { pool, permits: Semaphore::new(CONNECTIONS) }
     }
 
-    /// Asks on a thread that may block.
+    /// Runs a query on a thread that may block.
     pub(super) async fn query<T, F>(&self, ask: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -50,7 +50,7 @@ impl Readers {
 }
 
 pub(super) fn read(db: &Connection, run: &RunId, docs: &[String]) -> rusqlite::Result<Vec<Option<Document>>> {
-    // Reading changes nothing, so rolling back at the end is as good as committing.
+    // A transaction gives all queries the same view. It writes nothing, so it may be rolled back when it is dropped.
     let _view = db.unchecked_transaction()?;
     let mut statement = db.prepare_cached("SELECT version, bytes FROM docs WHERE run = ?1 AND doc = ?2")?;
     docs.iter().map(|doc| statement.query_row(params![run.as_str(), doc], |row| document(row, 0)).optional()).collect()
@@ -102,7 +102,11 @@ fn blob(row: &Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
 
 fn run_entry(row: &Row<'_>) -> rusqlite::Result<RunEntry> {
     let status = |text: String| {
-        let malformed = || Malformed { kind: "status", text: text.chars().take(80).collect(), rule: "running or so" };
+        let malformed = || Malformed {
+            kind: "status",
+            text: text.chars().take(80).collect(),
+            rule: "running, paused, stopped, succeeded or failed",
+        };
         Status::parse(&text).ok_or_else(malformed)
     };
     Ok(RunEntry {

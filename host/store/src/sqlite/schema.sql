@@ -1,4 +1,4 @@
--- Version 1. All keys begin with the run, so that a run's rows lie together and go together.
+-- Version 1. All keys begin with the run, so that a run's rows are stored next to each other and are deleted together.
 CREATE TABLE docs (
   run TEXT NOT NULL, doc TEXT NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL,
   PRIMARY KEY (run, doc)
@@ -9,7 +9,7 @@ CREATE TABLE members (
   PRIMARY KEY (run, name, member)
 ) STRICT, WITHOUT ROWID;
 
--- How many members a set has: counting them would make the join of a wide for-each quadratic.
+-- The sizes of sets. Counting the members at each arrival would make the join of a wide for-each quadratic.
 CREATE TABLE sets (
   run TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
   PRIMARY KEY (run, name)

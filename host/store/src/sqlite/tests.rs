@@ -41,7 +41,7 @@ async fn conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_may_share_a_store() {
+async fn two_processes_can_share_a_store() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) =
         (open_state(&url(&directory, "")).await.unwrap(), open_state(&url(&directory, "")).await.unwrap());
@@ -52,9 +52,9 @@ async fn two_processes_may_share_a_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_processes_may_create_a_store_at_once() {
+async fn several_processes_can_create_a_store_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    // However busy the machine is.
+    // Long enough on a busy machine.
     let url = url(&directory, "?busy_timeout_ms=60000");
     let opened: Vec<_> = (0..8)
         .map(|_| {
@@ -70,13 +70,13 @@ async fn several_processes_may_create_a_store_at_once() {
 }
 
 #[tokio::test]
-async fn commits_survive_reopening_and_missing_directories_are_made() {
+async fn commits_survive_reopening_and_missing_directories_are_created() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("a/b/state.db").display());
     let store = open_state(&url).await.unwrap();
     store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
     drop(store);
-    assert_eq!(std::fs::read_dir(directory.path().join("a/b")).unwrap().count(), 1, "the log was not tidied away");
+    assert_eq!(std::fs::read_dir(directory.path().join("a/b")).unwrap().count(), 1, "the log was not removed");
     let store = open_state(&url).await.unwrap();
     assert_eq!(store.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
 }
@@ -95,18 +95,18 @@ async fn a_locked_store_loses_nothing() {
         })
         .collect();
     for commit in commits {
-        let CommitError::Store(error) = commit.await.unwrap().unwrap_err() else { panic!("a lock is no conflict") };
+        let CommitError::Store(error) = commit.await.unwrap().unwrap_err() else { panic!("a lock is not a conflict") };
         assert_eq!(error.code(), Code::STORE_LOCKED);
         assert!(error.to_string().contains("state.db"), "{error}");
     }
     assert_eq!(store.delete(&run(1)).await.unwrap_err().code(), Code::STORE_LOCKED);
-    assert_eq!(store.read_all(&run(1)).await.unwrap()[0].1.bytes, "1", "reading goes on");
+    assert_eq!(store.read_all(&run(1)).await.unwrap()[0].1.bytes, "1", "reads do not wait for the lock");
     holder.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
 }
 
 #[tokio::test]
-async fn a_store_locked_from_the_beginning_is_named() {
+async fn the_error_of_a_store_that_is_locked_at_the_start_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let holder = beside(&directory);
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -116,7 +116,7 @@ async fn a_store_locked_from_the_beginning_is_named() {
 }
 
 #[tokio::test]
-async fn a_store_opened_for_reading_follows_the_writer_and_writes_nothing() {
+async fn a_read_only_store_sees_the_writers_commits_and_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(opening_fails(&url(&directory, "?mode=ro")).await.code(), Code::STORE_NOT_FOUND);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
@@ -128,15 +128,15 @@ async fn a_store_opened_for_reading_follows_the_writer_and_writes_nothing() {
     assert_eq!(error.code(), Code::STORE_READ_ONLY);
     assert_eq!(reader.delete(&run(1)).await.unwrap_err().code(), Code::STORE_READ_ONLY);
     drop(writer);
-    assert_eq!(reader.read_all(&run(1)).await.unwrap()[0].1.version, 1, "the writer's end is not the reader's");
+    assert_eq!(reader.read_all(&run(1)).await.unwrap()[0].1.version, 1, "the reader works without the writer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_store_keeps_what_it_has_and_takes_what_fits() {
+async fn a_full_store_keeps_its_data_and_accepts_what_fits() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_state(&url(&directory, "?max_pages=64")).await.unwrap();
     store.commit(&run(0), change(Expect::Absent, "kept")).await.unwrap();
-    // Large and small ones share transactions: the large ones must not take the small ones with them.
+    // Large and small commits share transactions: the large ones must not make the small ones fail.
     let commits: Vec<_> = (1..=20)
         .map(|n| {
             let store: Arc<dyn StateStore> = store.clone();
@@ -155,7 +155,7 @@ async fn a_full_store_keeps_what_it_has_and_takes_what_fits() {
 }
 
 #[tokio::test]
-async fn a_newer_store_is_left_alone() {
+async fn a_newer_store_is_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     drop(open_state(&url(&directory, "")).await.unwrap());
     beside(&directory).pragma_update(None, "user_version", 7).unwrap();
@@ -166,7 +166,7 @@ async fn a_newer_store_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_of_something_else_is_left_alone() {
+async fn a_file_of_another_program_is_not_changed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("state.db");
     let text = "not a database, but long enough to be taken for one ".repeat(100);
@@ -186,7 +186,7 @@ async fn a_file_of_something_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_row_that_makes_no_sense_is_told_and_the_rest_can_be_read() {
+async fn a_malformed_row_is_reported_and_the_rest_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_state(&url(&directory, "")).await.unwrap();
     store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
@@ -197,8 +197,8 @@ async fn a_row_that_makes_no_sense_is_told_and_the_rest_can_be_read() {
 }
 
 #[tokio::test]
-async fn where_nothing_can_be_written_the_store_is_read_only() {
-    // Nobody creates files there, not even root.
+async fn a_store_in_a_write_protected_directory_is_read_only() {
+    // Not even root can create files there.
     if Path::new("/sys/kernel").is_dir() {
         assert_eq!(opening_fails("sqlite:/sys/state.db").await.code(), Code::STORE_READ_ONLY);
         assert_eq!(opening_fails("sqlite:/sys/folder/state.db").await.code(), Code::STORE_READ_ONLY);
@@ -207,7 +207,7 @@ async fn where_nothing_can_be_written_the_store_is_read_only() {
     drop(open_state(&url(&directory, "")).await.unwrap());
     let access = |mode| std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(mode)).unwrap();
     access(0o555);
-    // To root, permissions mean nothing.
+    // Permissions do not apply to root.
     if std::fs::File::create_new(directory.path().join("new")).is_err() {
         assert_eq!(opening_fails(&url(&directory, "")).await.code(), Code::STORE_READ_ONLY);
     }
@@ -216,7 +216,7 @@ async fn where_nothing_can_be_written_the_store_is_read_only() {
 }
 
 #[tokio::test]
-async fn a_directory_is_no_store() {
+async fn a_directory_is_not_a_store() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("state.db")).unwrap();
     assert_eq!(opening_fails(&url(&directory, "")).await.code(), Code::STORE_UNAVAILABLE);

@@ -1,8 +1,8 @@
-//! The one thread that writes, many commits to a transaction.
+//! The one thread that writes, with many commits in one transaction.
 //!
-//! Each commit is checked against the database, its predecessors in the transaction included, before it writes anything:
-//! one that conflicts has nothing to undo. When the transaction fails as a whole, each commit is tried again alone, so
-//! that one which does not fit takes no other with it.
+//! Each commit is checked against the database, including the commits before it in the transaction, before it writes
+//! anything. So a commit that conflicts has nothing to undo. If the transaction fails as a whole, each commit is tried again
+//! alone, so that one that does not fit does not make others fail.
 
 use super::connect::Place;
 use super::{signed, unsigned};
@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 /// The most commits that share a transaction.
 const GROUP: usize = 256;
 
-/// So many commits wait for the writer before those who bring more have to wait themselves.
+/// How many commits may wait for the writer before further callers have to wait.
 const QUEUE: usize = 1024;
 
 pub(super) struct Writer {
@@ -48,7 +48,7 @@ impl Writer {
         Ok(Self { tasks: Some(tasks), thread: Some(thread), place })
     }
 
-    /// Answers once the transaction is committed.
+    /// Returns once the transaction is committed.
     pub(super) async fn write(&self, run: RunId, job: Job) -> Result<Committed, CommitError> {
         let ended = || self.place.unavailable("its writer has ended");
         let (reply, answer) = oneshot::channel();
@@ -62,7 +62,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.tasks.take());
         if let Some(thread) = self.thread.take() {
-            // A panic in the thread has reached those who waited for it.
+            // If the thread has panicked, its callers have been told.
             let _ = thread.join();
         }
     }
@@ -73,13 +73,13 @@ fn serve(place: &Place, mut db: Connection, mut queue: mpsc::Receiver<Task>) {
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
         let answers = match transact(&mut db, &group).map_err(|error| place.error(&error)) {
             Ok(answers) => answers.into_iter().map(|answer| answer.ok_or(CommitError::Conflict)).collect(),
-            // Nobody's fault, and each would wait for the same lock again.
+            // No single commit is the reason, and each would wait for the same lock again.
             Err(error @ StoreError::Locked { .. }) => refuse(&error, group.len()),
             Err(error) if group.len() == 1 => refuse(&error, 1),
             Err(_) => group.iter().map(|task| alone(place, &mut db, task)).collect(),
         };
         for (task, answer) in group.drain(..).zip(answers) {
-            // Nobody waits any more if the future was dropped.
+            // If the caller's future was dropped, no one receives the answer.
             let _ = task.reply.send(answer);
         }
     }
@@ -94,7 +94,7 @@ fn alone(place: &Place, db: &mut Connection, task: &Task) -> Result<Committed, C
     answers.into_iter().next().flatten().ok_or(CommitError::Conflict)
 }
 
-/// Applies tasks in one transaction; none for those that conflict.
+/// Applies tasks in one transaction. The answer of a task that conflicts is `None`.
 fn transact(db: &mut Connection, tasks: &[Task]) -> rusqlite::Result<Vec<Option<Committed>>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let answers = tasks.iter().map(|task| match &task.job {
@@ -134,7 +134,7 @@ fn commit(db: &Connection, run: &str, change: &Change) -> rusqlite::Result<Optio
     Ok(Some(Committed { versions, arrived }))
 }
 
-/// The versions that the puts replace, if everything is as the change expects it.
+/// The versions that the puts replace, or `None` if the change conflicts.
 fn admit(db: &Connection, run: &str, change: &Change) -> rusqlite::Result<Option<Vec<u64>>> {
     let mut statement = db.prepare_cached("SELECT version FROM docs WHERE run = ?1 AND doc = ?2")?;
     let mut version = |doc: &str| -> rusqlite::Result<u64> {

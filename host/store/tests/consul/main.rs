@@ -1,4 +1,4 @@
-//! The backend in Consul, against a double of an agent: see `server` for what it is and what it keeps to.
+//! Tests of the backend in Consul against a test double of an agent, which `server` describes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -59,7 +59,7 @@ async fn stores_with_other_prefixes_do_not_see_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_is_one_round_trip_while_nobody_interferes() {
+async fn a_commit_without_conflicts_is_one_round_trip() {
     let server = Server::start();
     let store = server.open("").await;
     let began = server.traffic().0;
@@ -73,7 +73,7 @@ async fn a_commit_is_one_round_trip_while_nobody_interferes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_replica_remembers_wrongly_is_no_conflict() {
+async fn an_outdated_memory_of_a_replica_is_not_a_conflict() {
     let server = Server::start();
     let (one, other) = (server.open("").await, server.open("").await);
     let write = |expect| puts([put("x", expect, "")]);
@@ -82,7 +82,7 @@ async fn what_a_replica_remembers_wrongly_is_no_conflict() {
     assert_eq!(other.commit(&run(1), write(Expect::Version(2))).await.unwrap().versions, [3]);
     assert_eq!(one.commit(&run(1), write(Expect::Version(2))).await, Err(CommitError::Conflict));
     assert_eq!(one.commit(&run(1), write(Expect::Any)).await.unwrap().versions, [4]);
-    // The same versions, of another document.
+    // The same versions, but of a new document.
     other.delete(&run(1)).await.unwrap();
     for n in 0..4 {
         other.commit(&run(1), write(Expect::Version(n))).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_listing_reads_only_the_bundles_that_it_needs() {
         store.runs(&RunQuery { limit: 2, ..ALL }).await.unwrap().into_iter().map(|entry| entry.run).collect();
     assert_eq!(newest, [run(19), run(18)]);
     assert_eq!(store.due((1 << 21) + 1, 9).await.unwrap(), [run(0), run(1)]);
-    assert_eq!(server.traffic().0 - began, 6, "each the names of the bundles, and two of these");
+    assert_eq!(server.traffic().0 - began, 6, "each listing reads the names of the bundles, and two bundles");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +144,7 @@ async fn replicas_count_arrivals_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_size_of_a_set_takes_no_longer_for_a_larger_set() {
+async fn reading_the_size_of_a_set_does_not_depend_on_the_size() {
     let server = Server::start();
     let store = server.open("").await;
     let mut answers = BTreeSet::new();
@@ -200,7 +200,7 @@ async fn servers_without_a_leader_are_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_is_called_garbage() {
+async fn malformed_data_is_reported_as_corrupt() {
     let server = Server::start();
     let store = server.open("").await;
     for (key, value) in
@@ -230,7 +230,7 @@ async fn garbage_is_called_garbage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_in_the_lists_is_passed_over_and_counted() {
+async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     let server = Server::start();
     let store = server.open("").await;
     store.commit(&run(1), entered(&run(1), Some(5))).await.unwrap();
@@ -242,7 +242,7 @@ async fn garbage_in_the_lists_is_passed_over_and_counted() {
         assert_eq!(listed.into_iter().map(|entry| entry.run).collect::<Vec<_>>(), [run(1)], "{limit}");
         assert_eq!(store.due(9, limit).await.unwrap(), [run(1)], "{limit}");
     }
-    assert_eq!(store.garbage(), 6);
+    assert_eq!(store.malformed_entries(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +282,7 @@ async fn a_change_of_the_driver_fits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pieces_that_nobody_names_are_deleted() {
+async fn pieces_to_which_no_head_refers_are_deleted() {
     let server = Server::start();
     let store = server.open("").await;
     let large = |fill: u8| vec![fill; 3 << 20];
@@ -295,7 +295,7 @@ async fn pieces_that_nobody_names_are_deleted() {
     let late = puts([put("x", Expect::Version(2), large(3)), put("y", Expect::Absent, "")]);
     server.open("").await.commit(&run(1), puts([put("y", Expect::Absent, "")])).await.unwrap();
     assert_eq!(store.commit(&run(1), late).await, Err(CommitError::Conflict));
-    assert_eq!(pieces(), first, "those of a change that did not happen are gone");
+    assert_eq!(pieces(), first, "those of a change that conflicted are gone");
     assert!(store.read(&run(1), &["x".into()]).await.unwrap()[0].as_ref().unwrap().bytes == large(2));
     store.commit(&run(1), puts([put("x", Expect::Version(2), "small")])).await.unwrap();
     assert_eq!(pieces(), 0);
@@ -310,7 +310,7 @@ async fn pieces_that_nobody_names_are_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_decides_what_is_allowed_and_is_never_told() {
+async fn a_token_decides_what_is_allowed_and_is_never_shown() {
     let server = Server::start();
     server.allows("s3cr3t-0", "faas-flow/");
     let store = server.open("?token=s3cr3t-0").await;
@@ -328,7 +328,7 @@ async fn a_token_decides_what_is_allowed_and_is_never_told() {
     assert_eq!(error.code(), Code::STORE_DENIED, "{error}");
 }
 
-/// A test may not set a variable of its own process, so it runs itself with the variable set.
+/// A test must not change the environment of its process, so it starts itself again with the variable set.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_may_come_from_the_environment() {
     const SERVER: &str = "FAAS_FLOW_TEST_CONSUL";

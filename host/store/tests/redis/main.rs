@@ -1,4 +1,4 @@
-//! The backends in Redis, against the real server.
+//! Tests of the backends in Redis against the real server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -114,7 +114,7 @@ async fn a_commit_is_one_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_is_waited_for_and_loses_nothing() {
+async fn reads_wait_for_a_restart_and_nothing_is_lost() {
     let mut server = server(&["--appendonly", "yes", "--appendfsync", "always"]);
     let (store, r) = (state(&server).await, run("r"));
     let hasty = open_state(&url(&server, "?timeout_ms=3000")).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_restart_is_waited_for_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_is_not_waited_for_longer_than_the_timeout() {
+async fn a_server_that_hangs_is_given_up_after_the_timeout() {
     let server = server(&[]);
     let store = open_state(&url(&server, "?timeout_ms=3000")).await.unwrap();
     let r = run("r");
@@ -147,13 +147,13 @@ async fn a_server_that_hangs_is_not_waited_for_longer_than_the_timeout() {
     assert_eq!(store_code(error), Code::STORE_UNAVAILABLE);
     assert!(started.elapsed() < Duration::from_secs(15));
     server.go_on();
-    // Whether the commit happened was unknown; now it is known.
+    // It was unknown whether the commit had happened; a read tells.
     let version = store.read(&r, &["x".into()]).await.unwrap()[0].as_ref().unwrap().version;
     store.commit(&r, everything(&r, version)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_takes_no_writes_says_why() {
+async fn the_error_of_a_server_that_rejects_writes_says_why() {
     let server = server(&[]);
     let (store, r) = (state(&server).await, run("r"));
     store.commit(&r, everything(&r, 0)).await.unwrap();
@@ -183,12 +183,12 @@ async fn a_server_that_takes_no_writes_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_is_told_and_changes_nothing() {
+async fn malformed_data_is_reported_and_not_changed() {
     let server = server(&[]);
     let (store, r) = (open_state(&url(&server, "?partitions=1")).await.unwrap(), run("r"));
     let mut connection = raw(&server);
     let (key, set) = ("ff:{0}:run:r", "ff:{0}:run:r:s");
-    let garbage: [(&str, &[&str]); 6] = [
+    let malformed: [(&str, &[&str]); 6] = [
         ("the run", &["SET", key, "x"]),
         ("a set", &["SET", set, "x"]),
         ("a version", &["HSET", key, "vx", "many"]),
@@ -196,7 +196,7 @@ async fn garbage_is_told_and_changes_nothing() {
         ("the list", &["SET", "ff:{0}:runs", "x"]),
         ("what is due", &["SET", "ff:{0}:due", "x"]),
     ];
-    for (what, words) in garbage {
+    for (what, words) in malformed {
         redis::Cmd::new().arg(words).query::<()>(&mut connection).unwrap();
         let before = keys(&mut connection);
         let mut change = everything(&r, 0);
@@ -226,7 +226,7 @@ async fn garbage_is_told_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_in_the_lists_is_passed_over_and_counted() {
+async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     let server = server(&[]);
     let store = open_state(&url(&server, "?partitions=2")).await.unwrap();
     let names: Vec<RunId> = (0..20).map(|n| run(&format!("a-run-with-an-id-of-its-own-{n}"))).collect();
@@ -234,7 +234,7 @@ async fn garbage_in_the_lists_is_passed_over_and_counted() {
         store.commit(r, everything(r, 0)).await.unwrap();
     }
     let mut connection = raw(&server);
-    // Before the runs and behind them, in an index; and what stands where a run should.
+    // Entries of an index that sort before and after the runs, and then keys of runs.
     for (index, score) in [("due", 0), ("due", 8), ("runs", 0), ("runs", 99)] {
         for id in ["not/a/run", "\u{0}"] {
             let id = format!("{id} {index} {score}");
@@ -251,12 +251,12 @@ async fn garbage_in_the_lists_is_passed_over_and_counted() {
     let all = |limit| RunQuery { flow: None, status: None, limit };
     assert_eq!(store.due(9, 100).await.unwrap().len(), 19, "one of them cannot be read at all");
     assert_eq!(store.runs(&all(100)).await.unwrap().len(), 18, "and one has no entry");
-    assert_eq!(store.garbage(), 10);
+    assert_eq!(store.malformed_entries(), 10);
     for limit in [1, 5, 18] {
         assert_eq!(store.due(9, limit).await.unwrap().len(), limit);
         assert_eq!(store.runs(&all(limit)).await.unwrap().len(), limit);
     }
-    // A whole part of the index.
+    // The whole index of a partition.
     for index in ["due", "runs"] {
         redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:{index}"), "x"]).query::<()>(&mut connection).unwrap();
     }
@@ -266,11 +266,11 @@ async fn garbage_in_the_lists_is_passed_over_and_counted() {
     others.sort_unstable();
     assert_eq!(due, others);
     assert_eq!(store.runs(&all(100)).await.unwrap().len(), others.len());
-    assert_eq!(store.garbage(), 12);
+    assert_eq!(store.malformed_entries(), 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_enter_is_told_without_the_password() {
+async fn an_error_of_authentication_does_not_show_the_password() {
     let server = server(&["--requirepass", "open sesame"]);
     let address = |user: &str| format!("redis://{user}127.0.0.1:{}/0?timeout_ms=2000", server.port());
     for user in ["", ":secret@", "somebody:secret@"] {
@@ -297,7 +297,7 @@ async fn who_may_not_enter_is_told_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_nobody_forgets_expires() {
+async fn a_run_that_no_replica_deletes_expires() {
     let server = server(&[]);
     let store = open_state(&url(&server, "?partitions=1")).await.unwrap();
     let mut connection = raw(&server);
@@ -311,7 +311,7 @@ async fn a_run_that_nobody_forgets_expires() {
     store.commit(&r, ended(Some(7))).await.unwrap();
     assert!(ttls().iter().all(|ttl| (3500..=3600).contains(ttl)), "{:?}", ttls());
     store.commit(&r, everything(&r, 1)).await.unwrap();
-    assert_eq!(ttls(), [-1, -1], "a run that goes on does not expire");
+    assert_eq!(ttls(), [-1, -1], "a run that continues does not expire");
     store.commit(&r, ended(Some(7))).await.unwrap();
     let arrival = Arrival { set: "late".into(), member: "m".into(), bytes: Bytes::new() };
     store.commit(&r, Change { arrivals: vec![arrival], ..Change::default() }).await.unwrap();
@@ -359,7 +359,7 @@ async fn long_lists_are_read_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_lives_as_long_as_its_ttl() {
+async fn data_expires_after_its_ttl() {
     let server = server(&[]);
     let key = DataKey::new(run("r"), "x").unwrap();
     let mut connection = raw(&server);

@@ -1,4 +1,4 @@
-//! Redis over TLS, and through sentinels.
+//! Redis over TLS and through sentinels.
 
 use crate::servers::{Server, redis};
 use crate::{everything, raw, run};
@@ -82,11 +82,11 @@ async fn sentinels_lead_to_the_next_master() {
             Ok(docs) => break assert_eq!(docs[0].as_ref().unwrap().version, 2),
             Err(error) => assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}"),
         }
-        assert!(Instant::now() < patience, "nobody took over: {}", sentinel.log());
+        assert!(Instant::now() < patience, "no replica became the master: {}", sentinel.log());
     }
     match store.commit(&r, everything(&r, 2)).await {
         Ok(_) => {}
         Err(CommitError::Store(error)) => panic!("{error}; {}", replica.log()),
-        Err(CommitError::Conflict) => panic!("the next master has another truth"),
+        Err(CommitError::Conflict) => panic!("the new master has another version"),
     }
 }

@@ -151,7 +151,7 @@ struct Change {
 
 impl Push {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let bytes = crate::flows::read_module(&self.module).await?;
+        let bytes = crate::versions::read_module(&self.module).await?;
         let signature = signature(&self.module, self.signature.as_deref())?;
         let client = Client::new(self.target)?;
         let digest = Digest::of(&bytes);

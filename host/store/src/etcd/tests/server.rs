@@ -75,7 +75,7 @@ impl DerefMut for Server {
 fn arguments(scheme: &str, port: u16, options: &[String]) -> Vec<String> {
     let (client, peer) = (format!("{scheme}://127.0.0.1:{port}"), format!("http://127.0.0.2:{port}"));
     let cluster = format!("default={peer}");
-    // Nobody cuts the power here, and a disk that others use makes each fsync take as long as it likes.
+    // The tests need no durability, and on a busy disk each fsync may take long.
     let mut arguments = vec!["--data-dir=data", "--unsafe-no-fsync", "--log-level=error"];
     arguments.extend(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     arguments.extend(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);

@@ -1,0 +1,200 @@
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::inputs::Inputs;
+use crate::values::{Level, State};
+use serde::{Serialize, de::DeserializeOwned};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The context of a run in tests. It answers what a test told it to, and remembers what the flow logged and set. A
+/// clone is the same context.
+///
+/// ```
+/// use faas_flow::{Level, testing::Fake};
+///
+/// let fake = Fake::new().header("x-team", "blue").value("attempts", &1)?;
+/// let context = fake.context();
+/// context.set("attempts", &2)?;
+/// context.warn("again");
+/// assert_eq!(context.header("X-Team"), ["blue"]);
+/// assert_eq!(fake.get::<u32>("attempts")?, Some(2));
+/// assert_eq!(fake.logs(), [(Level::Warn, "again".to_owned())]);
+/// # faas_flow::Result::<()>::Ok(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "a fake context does nothing until a flow gets it"]
+pub struct Fake(Host);
+
+#[derive(Debug, Default)]
+struct Facts {
+    request_id: String,
+    flow_name: String,
+    node: String,
+    state: State,
+    query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    inputs: Inputs,
+    values: BTreeMap<String, Vec<u8>>,
+    logs: Vec<(Level, String)>,
+    phase: Phase,
+}
+
+/// Values cannot be changed while the flow is being defined.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Phase {
+    Defining,
+    #[default]
+    Running,
+}
+
+impl Fake {
+    /// The context of the request `test` to the flow `flow`, without query parameters, headers, inputs or values.
+    pub fn new() -> Self {
+        Self::default().with(|facts| {
+            facts.request_id = "test".into();
+            facts.flow_name = "flow".into();
+        })
+    }
+
+    /// Adds a query parameter.
+    pub fn query(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let parameter = (name.into(), value.into());
+        self.with(|facts| facts.query.push(parameter))
+    }
+
+    /// Adds a header.
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let header = (name.into(), value.into());
+        self.with(|facts| facts.headers.push(header))
+    }
+
+    /// Adds an input of the current node.
+    pub fn input(self, predecessor: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
+        let input = (predecessor.into(), data.into());
+        self.with(|facts| facts.inputs.extend([input]))
+    }
+
+    /// Sets a value, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot be represented in JSON.
+    pub fn value<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Result<Self> {
+        let value = serde_json::to_vec(value)?;
+        Ok(self.with(|facts| {
+            facts.values.insert(key.into(), value);
+        }))
+    }
+
+    /// Sets the path of the current node.
+    pub fn node(self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        self.with(|facts| facts.node = path)
+    }
+
+    /// Sets the request id.
+    pub fn request_id(self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        self.with(|facts| facts.request_id = id)
+    }
+
+    /// Sets the state of the run.
+    pub fn state(self, state: State) -> Self {
+        self.with(|facts| facts.state = state)
+    }
+
+    /// The context, as the flow gets it.
+    pub fn context(&self) -> Context {
+        Context { host: self.0.clone() }
+    }
+
+    /// Reads a JSON value that the flow, or the test, has set.
+    ///
+    /// # Errors
+    ///
+    /// If the value is not JSON or does not fit the type.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        self.context().get(key)
+    }
+
+    #[doc(hidden)]
+    #[deprecated(since = "0.1.0", note = "use `get`")]
+    #[allow(clippy::missing_errors_doc)]
+    pub fn kept<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        self.get(key)
+    }
+
+    /// The lines that the flow has logged, in order.
+    pub fn logs(&self) -> Vec<(Level, String)> {
+        self.0.0.borrow().logs.clone()
+    }
+
+    /// Calls `define` with a context whose values cannot be changed.
+    pub(super) fn defining<T>(&self, define: impl FnOnce(&Context) -> T) -> T {
+        self.0.0.borrow_mut().phase = Phase::Defining;
+        let defined = define(&self.context());
+        self.0.0.borrow_mut().phase = Phase::Running;
+        defined
+    }
+
+    fn with(self, change: impl FnOnce(&mut Facts)) -> Self {
+        change(&mut self.0.0.borrow_mut());
+        self
+    }
+}
+
+/// The context that a [`Fake`] offers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Host(Rc<RefCell<Facts>>);
+
+impl Host {
+    pub(crate) fn request_id(&self) -> String {
+        self.0.borrow().request_id.clone()
+    }
+    pub(crate) fn flow_name(&self) -> String {
+        self.0.borrow().flow_name.clone()
+    }
+    pub(crate) fn node(&self) -> String {
+        self.0.borrow().node.clone()
+    }
+    pub(crate) fn state(&self) -> State {
+        self.0.borrow().state
+    }
+    pub(crate) fn query(&self, name: &str) -> Vec<String> {
+        self.0.borrow().query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    }
+    pub(crate) fn header(&self, name: &str) -> Vec<String> {
+        let facts = self.0.borrow();
+        let same = facts.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.clone()).collect()
+    }
+    pub(crate) fn inputs(&self) -> Inputs {
+        self.0.borrow().inputs.clone()
+    }
+    pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.borrow().values.get(key).cloned())
+    }
+    pub(crate) fn set(&self, key: &str, value: Vec<u8>) -> Result {
+        self.changeable(key)?.borrow_mut().values.insert(key.into(), value);
+        Ok(())
+    }
+    pub(crate) fn delete(&self, key: &str) -> Result {
+        self.changeable(key)?.borrow_mut().values.remove(key);
+        Ok(())
+    }
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        self.0.borrow_mut().logs.push((level, message.into()));
+    }
+
+    /// Refuses what the host refuses.
+    fn changeable(&self, key: &str) -> Result<&RefCell<Facts>> {
+        if self.0.borrow().phase == Phase::Defining {
+            return Err(Failure::Reject(format!("value `{key}` cannot be changed while the flow is being defined")));
+        }
+        if !(1..=256).contains(&key.len()) {
+            return Err(Failure::Reject(format!("value `{key}` has a key of {} bytes, not 1 to 256", key.len())));
+        }
+        Ok(&self.0)
+    }
+}

@@ -1,0 +1,136 @@
+//! Tests of a flow's closures, without WebAssembly.
+//!
+//! [`Flow`] runs `define` natively and calls the closures one by one, by their handler ids. [`Fake`] is the context
+//! that they see. To run a whole flow with its functions, use `faas-flow test` and scenarios.
+//!
+//! ```
+//! use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
+//!
+//! fn define(workflow: &mut Workflow, context: &Context) -> Result {
+//!     let context = context.clone();
+//!     workflow.sync_node().modify(move |_| Ok(format!("Hello, {}!", context.query("name").concat())));
+//!     Ok(())
+//! }
+//!
+//! let flow = Flow::with(&Fake::new().query("name", "Adam"), define)?;
+//! assert_eq!(flow.modify("sync/0", "")?, b"Hello, Adam!");
+//! # faas_flow::Result::<()>::Ok(())
+//! ```
+
+mod fake;
+
+pub use fake::Fake;
+pub(crate) use fake::Host;
+
+use crate::context::Context;
+use crate::definition::Definition;
+use crate::failure::Result;
+use crate::handler::Handlers;
+use crate::http::{Request, Response};
+use crate::inputs::Inputs;
+use crate::record::{Recorded, record};
+use crate::values::Outcome;
+use crate::workflow::Workflow;
+use std::fmt;
+
+/// A flow whose closures can be called by their handler ids. How ids are formed is described
+/// [at the crate's root](crate#handler-ids).
+pub struct Flow {
+    definition: Definition,
+    handlers: Handlers,
+}
+
+/// Every method that calls a closure returns what the closure returns. It rejects an id that the flow does not have, or
+/// whose closure is of another kind.
+#[allow(clippy::missing_errors_doc, reason = "said once, above")]
+impl Flow {
+    /// Runs `define` with a context that knows nothing: see [`Fake::new`].
+    ///
+    /// # Errors
+    ///
+    /// The failure that `define` returns, or a dag that contains itself.
+    pub fn new(define: impl FnOnce(&mut Workflow, &Context) -> Result) -> Result<Self> {
+        Self::with(&Fake::new(), define)
+    }
+
+    /// Runs `define` with this context.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Flow::new`].
+    pub fn with(fake: &Fake, define: impl FnOnce(&mut Workflow, &Context) -> Result) -> Result<Self> {
+        let Recorded { definition, handlers, .. } = fake.defining(|context| record(define, context))?;
+        Ok(Self { definition, handlers })
+    }
+
+    /// The definition, in the JSON form that `faas-flow graph --format definition` prints.
+    pub fn definition(&self) -> serde_json::Value {
+        serde_json::to_value(&self.definition).unwrap_or_default()
+    }
+
+    /// The handler ids of all closures, sorted.
+    pub fn handlers(&self) -> &[String] {
+        &self.definition.handlers
+    }
+
+    /// Calls a modifier.
+    pub fn modify(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<u8>> {
+        self.handlers.modify(id, data.into())
+    }
+
+    #[doc(hidden)]
+    #[deprecated(since = "0.1.0", note = "use `modify`")]
+    pub fn call(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<u8>> {
+        self.modify(id, data)
+    }
+
+    /// Calls an aggregator with named values.
+    pub fn aggregate<K: Into<String>, D: Into<Vec<u8>>>(
+        &self,
+        id: &str,
+        inputs: impl IntoIterator<Item = (K, D)>,
+    ) -> Result<Vec<u8>> {
+        self.handlers.aggregate(id, Inputs::from_iter(inputs))
+    }
+
+    /// Calls the closure that chooses the branches of a condition, and returns their keys.
+    pub fn condition(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<String>> {
+        self.handlers.condition(id, data.into())
+    }
+
+    /// Calls the closure that splits the input of a for-each, and returns the items with their keys.
+    pub fn for_each(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<(String, Vec<u8>)>> {
+        self.handlers.for_each(id, data.into())
+    }
+
+    /// Calls the forwarder of an edge.
+    pub fn forward(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<u8>> {
+        self.handlers.forward(id, data.into())
+    }
+
+    /// Calls the closure that prepares the request of a call.
+    pub fn prepare(&self, id: &str, request: Request) -> Result<Request> {
+        self.handlers.prepare(id, request)
+    }
+
+    /// Calls the closure that receives the response of a call.
+    pub fn receive(&self, id: &str, response: Response) -> Result<Vec<u8>> {
+        self.handlers.receive(id, response)
+    }
+
+    /// Calls the closure that recovers from the failure of a call, or the failure handler of the flow: `(failure)`.
+    pub fn recover(&self, id: &str, failure: impl Into<String>) -> Result<Vec<u8>> {
+        self.handlers.recover(id, failure.into())
+    }
+
+    /// Calls the finally handler of the flow.
+    pub fn finally(&self, outcome: Outcome) -> Result {
+        self.handlers.finally("(finally)", outcome)
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow").field("definition", &self.definition).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,260 @@
+//! Drives the session of a run: performs the I/O that it asks for, and acts on what is ready.
+
+use super::live::Live;
+use crate::counters::Lease;
+use crate::versions::RunEnd;
+use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
+use faas_flow_core::{Failure, NodePath, RetryPolicy, Status};
+use faas_flow_session::{Answer, Delivery, Documents, Input, Io, Join, Over, Ready, Session};
+use faas_flow_store::{CommitError, StoreError};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How a store that is unavailable is tried again.
+pub(super) const STORE_RETRIES: RetryPolicy =
+    RetryPolicy::exponential(Duration::from_millis(40), Duration::from_secs(5)).with_max_tries(8);
+
+/// The same for as long as it takes: whoever executes a node waits, or is cut off.
+pub(super) const PATIENT_RETRIES: RetryPolicy =
+    RetryPolicy::exponential(Duration::from_millis(40), Duration::from_secs(5));
+
+/// What a driver of a run has to do beyond the run itself.
+#[derive(Debug, Default)]
+pub(super) struct Reaction {
+    /// What to execute.
+    pub(super) start: Vec<Work>,
+    /// Nodes whose branches may all have arrived.
+    pub(super) count: Vec<Join>,
+    /// Why the input was refused.
+    pub(super) refused: Option<Refusal>,
+    /// A delivery of the callback that was claimed.
+    pub(super) call_back: Option<Delivery>,
+    /// Why this replica has abandoned the run.
+    pub(super) abandoned: Option<Failure>,
+    /// Why the run could not be stored.
+    pub(super) unstored: Option<Failure>,
+    /// How many nodes were released.
+    pub(super) released: usize,
+}
+
+impl Live {
+    /// Gives the session an input, and executes what becomes ready in tasks of its own.
+    pub(super) async fn react(self: &Arc<Self>, input: Input) -> Reaction {
+        let mut session = self.lock().await;
+        let reaction = self.drive(&mut session, input).await;
+        drop(session);
+        self.carry_out(reaction)
+    }
+
+    /// Executes what became ready, and counts arrivals, in tasks of their own.
+    pub(super) fn carry_out(self: &Arc<Self>, mut reaction: Reaction) -> Reaction {
+        self.spawn(std::mem::take(&mut reaction.start));
+        let count = std::mem::take(&mut reaction.count);
+        if !count.is_empty() {
+            tokio::spawn(self.clone().join(count));
+        }
+        reaction
+    }
+
+    /// Gives the session an input, performs the I/O that it asks for, and acts on what is ready.
+    pub(super) async fn drive(self: &Arc<Self>, session: &mut Session, input: Input) -> Reaction {
+        session.input(input, &self.services.around());
+        let reaction = self.settle(session).await;
+        if let Some(failure) = &reaction.abandoned {
+            tracing::error!(run = %self.id, code = %failure.code, error = %failure.message, "abandoning run; another replica resumes it when its leases expire");
+        }
+        if let Some(refusal) = &reaction.refused {
+            tracing::debug!(run = %self.id, %refusal, "ignoring event");
+        }
+        reaction
+    }
+
+    /// Performs the I/O that the session asks for, and acts on what is ready.
+    pub(super) async fn settle(self: &Arc<Self>, session: &mut Session) -> Reaction {
+        while let Some(io) = session.io() {
+            let answer = self.perform_io(io).await;
+            session.answer(answer, &self.services.around());
+        }
+        self.note_durability(session);
+        let ready = session.ready();
+        self.act(session, ready).await
+    }
+
+    async fn act(self: &Arc<Self>, session: &mut Session, ready: Ready) -> Reaction {
+        if ready.cancel {
+            self.cancelled.send_replace(());
+        }
+        for (what, leases) in [
+            (Lease::Renewed, ready.leases.renewed),
+            (Lease::Lost, ready.leases.lost),
+            (Lease::GivenBack, ready.leases.released),
+        ] {
+            if leases > 0 {
+                self.services.counters.leases(what, leases);
+            }
+        }
+        if !ready.send.is_empty() {
+            self.send(ready.send);
+        }
+        if let Some(by) = ready.commit_by {
+            self.commit_by(by);
+        }
+        if let Some(failure) = &ready.abandoned {
+            self.abandoned.send_replace(Some(failure.clone()));
+        }
+        if let Some(over) = ready.over {
+            self.count_end(session, over);
+            self.announce(session).await;
+        }
+        if session.has_left() {
+            self.forget();
+        }
+        Reaction {
+            start: ready.start,
+            count: ready.count,
+            refused: ready.refused,
+            call_back: ready.call_back,
+            abandoned: ready.abandoned,
+            unstored: ready.unstored,
+            released: ready.leases.released,
+        }
+    }
+
+    fn count_end(&self, session: &Session, over: Over) {
+        let status = session.state().run().status();
+        match over {
+            Over::Ended => {
+                self.trace_run(session.state().run());
+                self.services.counters.run_ended(status);
+                self.services
+                    .versions
+                    .count_ended(&self.flow, if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine });
+            }
+            Over::Exhausted => self.services.versions.count_ended(&self.flow, RunEnd::Failed),
+            Over::EndedElsewhere | Over::Paused => {}
+        }
+    }
+
+    /// Works on the run no longer.
+    pub(super) fn forget(&self) {
+        self.runs.remove(self);
+        self.drop_idle();
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Leaves the run if this replica only helped and has nothing more to do for it.
+    pub(super) async fn leave_if_done(&self) {
+        let mut session = self.lock().await;
+        session.leave_if_done();
+        if session.has_left() {
+            self.forget();
+        }
+    }
+
+    async fn perform_io(&self, io: Io) -> Answer {
+        match io {
+            Io::Load { docs, tries } => self.load(&docs, tries).await,
+            Io::LoadRun => match self.services.state.read(&self.id, &[Doc::Run.name()]).await {
+                Ok(documents) => Answer::Loaded(documents),
+                Err(error) => Answer::NotLoaded(failure(&error)),
+            },
+            Io::LoadAll => match self.services.state.read_all(&self.id).await {
+                Ok(documents) => Answer::LoadedAll(documents),
+                Err(error) => Answer::NotLoaded(failure(&error)),
+            },
+            Io::Commit { change, tries } => {
+                pause(tries).await;
+                match self.services.state.commit(&self.id, change).await {
+                    Ok(committed) => Answer::Committed(committed),
+                    Err(CommitError::Conflict) => Answer::Conflict,
+                    Err(CommitError::Store(error)) => {
+                        tracing::warn!(run = %self.id, code = %error.code(), tries = tries + 1, %error, "commit failed");
+                        Answer::Unknown(failure(&error))
+                    }
+                }
+            }
+            Io::Values { tries } => {
+                pause(tries).await;
+                Answer::Values(self.stored_values().await)
+            }
+        }
+    }
+
+    async fn load(&self, docs: &[Doc], tries: u32) -> Answer {
+        pause(tries).await;
+        let names: Vec<String> = docs.iter().map(Doc::name).collect();
+        let mut delays = STORE_RETRIES.delays(fastrand::f64);
+        loop {
+            match self.services.state.read(&self.id, &names).await {
+                Ok(documents) => return Answer::Loaded(documents),
+                Err(error) if error.code().is_transient() => match delays.next() {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Answer::NotLoaded(failure(&error)),
+                },
+                Err(error) => return Answer::NotLoaded(failure(&error)),
+            }
+        }
+    }
+
+    /// The context values of a run in memory, as documents.
+    async fn stored_values(&self) -> Result<Documents, Failure> {
+        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut documents = Documents::with_capacity(values.len());
+        for (key, value) in values {
+            let name = format!("(begun)/{CONTEXT}{key}");
+            let stored = self.services.data.keep_value(&self.id, name, value).await?;
+            documents.push((format!("{CONTEXT}{key}"), stored));
+        }
+        Ok(documents)
+    }
+
+    /// Tells others of ready nodes.
+    fn send(self: &Arc<Self>, paths: Vec<NodePath>) {
+        let live = self.clone();
+        tokio::spawn(async move {
+            let Some(events) = &live.services.events else { return };
+            for path in paths {
+                if let Err(failure) = events.send(&live.flow.name, &live.id, &path).await {
+                    // The owner finds the node ready, one lease later.
+                    tracing::warn!(run = %live.id, %path, code = %failure.code, error = %failure.message, "event not sent");
+                }
+            }
+        });
+    }
+
+    /// Lets nodes go on whose branches have all arrived.
+    ///
+    /// The future is boxed since its type contains itself: what it reacts to may have to be counted again.
+    fn join(self: Arc<Self>, count: Vec<Join>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            for Join { node, began_by, total } in count {
+                match self.services.state.arrived(&self.id, &set_of(&node, began_by)).await {
+                    Ok(arrived) if arrived == u64::from(total) => {
+                        let joined = Event::Joined { path: node, began_by };
+                        self.react(Input::Event(joined, Documents::new())).await;
+                    }
+                    Ok(_) => {}
+                    // The next look counts again.
+                    Err(error) => {
+                        tracing::warn!(run = %self.id, %node, code = %error.code(), %error, "cannot count ended branches");
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// The pause that so many failed tries call for.
+async fn pause(failed_tries: u32) {
+    if failed_tries > 0
+        && let Some(delay) = STORE_RETRIES.delay_after(failed_tries, fastrand::f64())
+    {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// An error of a store as the failure of what needed it.
+pub(super) fn failure(error: &StoreError) -> Failure {
+    Failure::retry(error.code(), error.to_string())
+}

@@ -1,0 +1,64 @@
+//! From the stored documents of a run to its state.
+
+use super::error::Error;
+use faas_flow_core::run::{Doc, RunState, RunView, decode};
+use faas_flow_core::{Definition, NodePath, RunId};
+use faas_flow_store::{Document, StateStore};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Loads a run with all of its documents; none if the store does not know it.
+pub async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
+    let mut documents = store.read_all(run).await?;
+    let Some(at) = documents.iter().position(|(name, _)| name == "run") else { return Ok(None) };
+    let (_, document) = documents.swap_remove(at);
+    let mut state = RunState::load(read(run, &document)?, document.version);
+    for (name, document) in documents {
+        if let Some(Doc::Scope(_)) = Doc::parse(&name) {
+            state.load_scope(read(run, &document)?, document.version);
+        }
+    }
+    Ok(Some(state))
+}
+
+/// Loads a run with the documents that executing a node needs; none if the store does not know it.
+pub async fn load_around(store: &dyn StateStore, run: &RunId, path: &NodePath) -> Result<Option<RunState>, Error> {
+    load_some(store, run, &Doc::around(path)).await
+}
+
+/// Loads a run without its scopes; none if the store does not know it.
+pub async fn load_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
+    load_some(store, run, &[Doc::Run]).await
+}
+
+/// Loads some documents, of which the run itself comes first.
+async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<Option<RunState>, Error> {
+    let names: Vec<String> = docs.iter().map(Doc::name).collect();
+    let mut documents = store.read(run, &names).await?.into_iter();
+    let Some(document) = documents.next().flatten() else { return Ok(None) };
+    let mut state = RunState::load(read(run, &document)?, document.version);
+    for document in documents.flatten() {
+        state.load_scope(read(run, &document)?, document.version);
+    }
+    Ok(Some(state))
+}
+
+/// Decodes one document of a run.
+pub fn read<T: DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, Error> {
+    decode(&document.bytes).map_err(|source| Error::RunUnreadable { run: run.clone(), source })
+}
+
+/// A stored run as it is shown to people, with the definition that was stored with it, if one was; none if the store does
+/// not know the run.
+pub async fn read_run_with_definition(
+    store: &dyn StateStore,
+    run: &RunId,
+) -> Result<Option<(RunView, Option<Arc<Definition>>)>, Error> {
+    let state = load(store, run).await?;
+    Ok(state.map(|state| (RunView::new(state.run(), state.scopes()), state.run().definition.clone())))
+}
+
+/// A stored run as it is shown to people; none if the store does not know it.
+pub async fn read_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
+    Ok(load(store, run).await?.map(|state| RunView::new(state.run(), state.scopes())))
+}

@@ -1,0 +1,162 @@
+//! Signed modules: where `module_keys` is set, a flow may only have modules that one of these keys has signed.
+//!
+//! The signature, made with Ed25519, is over a text of four lines, each of which ends with a line feed:
+//!
+//! ```text
+//! faas-flow module signature 1
+//! digest 54a0217d51b465707130064c1b97aabeb53836aa0eb5f2eaf352099cb495c20d
+//! flow greet
+//! contract 0.1.0
+//! ```
+//!
+//! The digest is the sha256 of the file; the contract is the version of the WIT package that it was made for. None of the
+//! fields can contain a line feed. A signature is one line, so that an HTTP header can carry it: `ed25519 KEY SIGNATURE`,
+//! with the id of the key (the first 16 hexadecimal digits of the sha256 of its SPKI) and the signature in Base64.
+
+mod error;
+mod key;
+
+pub use error::{Error, Flaw, KeyProblem};
+pub use key::{KeyId, PrivateKey, PublicKey};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use faas_flow_core::{Digest, FlowName};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+const ALGORITHM: &str = "ed25519";
+/// The length of an Ed25519 signature, in bytes.
+const LENGTH: usize = 64;
+
+/// What a signature states: that these bytes may be this flow.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'a> {
+    /// The sha256 of the module.
+    pub digest: &'a Digest,
+    /// The flow that the module may be.
+    pub flow: &'a FlowName,
+    /// The version of the contract that it was made for, as in `0.1.0`.
+    pub wit: &'a str,
+}
+
+impl Statement<'_> {
+    fn text(&self) -> String {
+        let Self { digest, flow, wit } = self;
+        format!("faas-flow module signature 1\ndigest {digest}\nflow {flow}\ncontract {wit}\n")
+    }
+
+    /// Signs the statement.
+    pub fn sign(&self, key: &PrivateKey) -> Result<Signature, Error> {
+        Ok(Signature { key: key.id(), bytes: key.sign(self.text().as_bytes())? })
+    }
+}
+
+/// A well-formed signature that has not been verified. Its text is one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    key: KeyId,
+    bytes: Vec<u8>,
+}
+
+impl Signature {
+    /// Reads the line of a signature; white space around it is fine.
+    pub fn parse(line: &str) -> Result<Self, Error> {
+        let malformed = |flaw| Error::Malformed { flaw };
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [algorithm, key, signature] = *fields else { return Err(malformed(Flaw::Fields)) };
+        if algorithm != ALGORITHM {
+            return Err(malformed(Flaw::Algorithm));
+        }
+        let key = KeyId::parse(key).ok_or_else(|| malformed(Flaw::Key))?;
+        let bytes = STANDARD.decode(signature).map_err(|_| malformed(Flaw::Encoding))?;
+        match bytes.len() {
+            LENGTH => Ok(Self { key, bytes }),
+            length => Err(malformed(Flaw::Length(length))),
+        }
+    }
+
+    /// The key that made it, according to the signature itself.
+    pub fn key(&self) -> &KeyId {
+        &self.key
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{ALGORITHM} {} {}", self.key, STANDARD.encode(&self.bytes))
+    }
+}
+
+/// The keys of `module_keys`, any of which may have signed a module. If there are none, every module is accepted.
+#[derive(Debug, Clone, Default)]
+pub struct Trusted(Vec<PublicKey>);
+
+impl Trusted {
+    /// Reads files of public keys, each with one key or several.
+    pub fn read(files: &[PathBuf]) -> Result<Self, Error> {
+        let mut keys = Vec::new();
+        for file in files {
+            keys.extend(PublicKey::read(file)?);
+        }
+        Ok(Self(keys))
+    }
+
+    /// Whether every module is accepted, since there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Accepts a module as this flow, or says why not. `signature` is the line that came with the module.
+    pub fn check(&self, digest: &Digest, flow: &FlowName, wit: &str, signature: Option<&str>) -> Result<(), Error> {
+        let Some(signature) = self.require(signature, flow)? else { return Ok(()) };
+        let Some(key) = self.0.iter().find(|key| key.id() == signature.key()) else {
+            let trusted = self.0.iter().map(|key| key.id().clone()).collect();
+            return Err(Error::UntrustedKey {
+                digest: digest.clone(),
+                flow: flow.clone(),
+                key: signature.key,
+                trusted,
+            });
+        };
+        if key.verifies(Statement { digest, flow, wit }.text().as_bytes(), &signature.bytes) {
+            Ok(())
+        } else {
+            Err(Error::Invalid { digest: digest.clone(), flow: flow.clone(), wit: wit.to_owned() })
+        }
+    }
+
+    /// Checks as much of a signature as can be checked before the module is known; none if no signature is required.
+    pub(super) fn require(&self, signature: Option<&str>, flow: &FlowName) -> Result<Option<Signature>, Error> {
+        match signature {
+            _ if self.is_empty() => Ok(None),
+            None => Err(Error::Unsigned { module: format!("the module of flow {flow}") }),
+            Some(line) => Signature::parse(line).map(Some),
+        }
+    }
+
+    /// Reads the signature beside a module's file, `FILE.sig`; none if no signature is required.
+    pub fn beside(&self, module: &Path) -> Result<Option<String>, Error> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let path = beside(module);
+        match std::fs::read_to_string(&path) {
+            Ok(line) => Ok(Some(line)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::Unsigned { module: format!("module {}", module.display()) })
+            }
+            Err(source) => Err(Error::Unreadable { path, source }),
+        }
+    }
+}
+
+/// The file of a module's signature: `flow.wasm.sig` of `flow.wasm`.
+pub fn beside(module: &Path) -> PathBuf {
+    let mut name = module.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+use super::*;
+use faas_flow_core::Code;
+use std::fs;
+use tempfile::TempDir;
+
+struct Keys {
+    folder: TempDir,
+}
+
+impl Keys {
+    fn new(names: &[&str]) -> Self {
+        let keys = Self { folder: TempDir::new().unwrap() };
+        for name in names {
+            PrivateKey::generate().unwrap().write(&keys.file(name, "key"), &keys.file(name, "pub")).unwrap();
+        }
+        keys
+    }
+
+    fn file(&self, name: &str, kind: &str) -> PathBuf {
+        self.folder.path().join(name).with_extension(kind)
+    }
+
+    fn trusted(&self, names: &[&str]) -> Trusted {
+        Trusted::read(&names.iter().map(|name| self.file(name, "pub")).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn sign(&self, name: &str, statement: Statement<'_>) -> String {
+        statement.sign(&PrivateKey::read(&self.file(name, "key")).unwrap()).unwrap().to_string()
+    }
+}
+
+fn flow(name: &str) -> FlowName {
+    FlowName::new(name).unwrap()
+}
+
+#[test]
+fn a_signature_holds_for_one_module_one_flow_and_one_contract() {
+    let keys = Keys::new(&["a"]);
+    let trusted = keys.trusted(&["a"]);
+    let (digest, greet) = (Digest::of(b"module"), flow("greet"));
+    let line = keys.sign("a", Statement { digest: &digest, flow: &greet, wit: "0.1.0" });
+    assert!(!line.contains('\n') && line.is_ascii(), "{line}");
+    let check = |digest: &Digest, flow: &FlowName, wit: &str, line: &str| {
+        trusted.check(digest, flow, wit, Some(line)).map_err(|error| error.code())
+    };
+    assert_eq!(check(&digest, &greet, "0.1.0", &line), Ok(()));
+    assert_eq!(check(&digest, &greet, "0.1.0", &format!("{line}\n")), Ok(()));
+    for (digest, flow, wit) in
+        [(&Digest::of(b"other"), &greet, "0.1.0"), (&digest, &flow("greet-2"), "0.1.0"), (&digest, &greet, "0.1.1")]
+    {
+        assert_eq!(check(digest, flow, wit, &line), Err(Code::BAD_MODULE_SIGNATURE));
+    }
+}
+
+#[test]
+fn what_is_no_signature_is_refused() {
+    let keys = Keys::new(&["a"]);
+    let trusted = keys.trusted(&["a"]);
+    let (digest, greet) = (Digest::of(b"module"), flow("greet"));
+    let line = keys.sign("a", Statement { digest: &digest, flow: &greet, wit: "0.1.0" });
+    let check = |line: Option<&str>| trusted.check(&digest, &greet, "0.1.0", line).map_err(|error| error.code());
+    assert_eq!(check(None), Err(Code::MODULE_UNSIGNED));
+    for bad in ["", "hello", "ed25519 x y", &line.replace("ed25519", "rsa"), &line.to_uppercase(), &format!("{line} x")]
+    {
+        assert_eq!(check(Some(bad)), Err(Code::BAD_MODULE_SIGNATURE), "{bad}");
+    }
+    for cut in 0..line.len() {
+        assert_eq!(check(line.get(..cut)), Err(Code::BAD_MODULE_SIGNATURE), "cut to {cut}");
+    }
+    let flipped = line.replacen(line.chars().nth(30).unwrap(), "~", 1);
+    assert_eq!(check(Some(&flipped)), Err(Code::BAD_MODULE_SIGNATURE));
+}
+
+#[test]
+fn any_of_several_keys_will_do_and_no_other() {
+    let keys = Keys::new(&["old", "new", "stranger"]);
+    let (digest, greet) = (Digest::of(b"module"), flow("greet"));
+    let statement = Statement { digest: &digest, flow: &greet, wit: "0.1.0" };
+    let both = keys.trusted(&["old", "new"]);
+    for name in ["old", "new"] {
+        both.check(&digest, &greet, "0.1.0", Some(&keys.sign(name, statement))).unwrap();
+    }
+    let strange = keys.sign("stranger", statement);
+    let refused = both.check(&digest, &greet, "0.1.0", Some(&strange)).unwrap_err();
+    assert_eq!(refused.code(), Code::BAD_MODULE_SIGNATURE);
+    assert!(refused.to_string().contains("none of module_keys"), "{refused}");
+    // One that says it was made with a trusted key is found out.
+    let (stranger, old) = (keys.trusted(&["stranger"]).0[0].id().clone(), keys.trusted(&["old"]).0[0].id().clone());
+    let forged = strange.replace(&stranger.to_string(), &old.to_string());
+    assert_eq!(both.check(&digest, &greet, "0.1.0", Some(&forged)).unwrap_err().code(), Code::BAD_MODULE_SIGNATURE);
+    // Both in one file, as a secret may have them.
+    let together = keys.file("together", "pub");
+    let text = ["old", "new"].map(|name| fs::read_to_string(keys.file(name, "pub")).unwrap()).concat();
+    fs::write(&together, text).unwrap();
+    let both = Trusted::read(&[together]).unwrap();
+    both.check(&digest, &greet, "0.1.0", Some(&keys.sign("new", statement))).unwrap();
+}
+
+#[test]
+fn without_keys_everything_passes() {
+    let (digest, greet) = (Digest::of(b"module"), flow("greet"));
+    for line in [None, Some("nonsense")] {
+        Trusted::default().check(&digest, &greet, "0.1.0", line).unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_key_is_said() {
+    let keys = Keys::new(&["a"]);
+    let wrong = keys.file("wrong", "pub");
+    let public = fs::read_to_string(keys.file("a", "pub")).unwrap();
+    let private = fs::read_to_string(keys.file("a", "key")).unwrap();
+    let raw = pem::encode(&pem::Pem::new("PUBLIC KEY", [7; 32]));
+    for (text, says) in [
+        ("", "holds no key"),
+        ("ssh-ed25519 AAAA", "holds no key"),
+        (&public.replace("PUBLIC KEY", "CERTIFICATE"), "`CERTIFICATE`"),
+        (&private, "is a private key"),
+        (&public.replace("MCow", "MCox"), "no public key of Ed25519"),
+        (&raw, "no public key of Ed25519"),
+        (&public.replace("MCow", "M~ow"), "damaged PEM"),
+    ] {
+        fs::write(&wrong, text).unwrap();
+        let error = Trusted::read(std::slice::from_ref(&wrong)).unwrap_err();
+        assert_eq!(error.code(), Code::BAD_MODULE_KEY);
+        assert!(error.to_string().contains(says), "{text}: {error}");
+    }
+    for (text, says) in
+        [(&*public, "is a public key"), ("", "holds no key"), (&format!("{private}{private}"), "2 keys")]
+    {
+        fs::write(&wrong, text).unwrap();
+        let error = PrivateKey::read(&wrong).err().unwrap();
+        assert!(error.code() == Code::BAD_MODULE_KEY && error.to_string().contains(says), "{text}: {error}");
+    }
+    assert_eq!(Trusted::read(&[keys.file("gone", "pub")]).unwrap_err().code(), Code::BAD_MODULE_KEY);
+}
+
+#[test]
+fn a_key_is_for_its_owner_alone_and_never_overwritten() {
+    let keys = Keys::new(&["a"]);
+    let (private, public) = (keys.file("a", "key"), keys.file("a", "pub"));
+    assert!(!PrivateKey::is_exposed(&private) && PrivateKey::is_exposed(&public));
+    let before = fs::read(&private).unwrap();
+    let again = PrivateKey::generate().unwrap().write(&private, &public).unwrap_err();
+    assert_eq!(again.code(), Code::BAD_MODULE_KEY);
+    assert_eq!(fs::read(&private).unwrap(), before);
+    // Where only the public one is there, no private one is left behind.
+    let lone = keys.file("b", "key");
+    assert!(PrivateKey::generate().unwrap().write(&lone, &public).is_err());
+    assert!(!lone.exists());
+}

@@ -1,0 +1,74 @@
+//! How a session ends: the run is over, this replica leaves it, or it has to abandon it.
+
+use crate::batch::{Batch, Cancelled};
+use crate::durability::{Durability, Role};
+use crate::io::Over;
+use crate::session::Session;
+use faas_flow_core::run::{NodeState, Progress, RunState, Unreadable};
+use faas_flow_core::{Code, Failure};
+
+impl Session {
+    /// Cancels everything that is being executed here.
+    pub(crate) fn cancel(&mut self) {
+        self.ready.cancel = true;
+        self.ready.start.clear();
+        self.running.clear();
+        self.queue.clear();
+        self.outbox.clear();
+    }
+
+    /// The same, once what was applied is committed: if that fails, nothing was cancelled.
+    pub(crate) fn cancel_with_commit(&mut self) {
+        let cancelled = self.batch.cancelled.get_or_insert_with(Cancelled::default);
+        cancelled.running.append(&mut self.running);
+        cancelled.start.append(&mut self.ready.start);
+        self.queue.clear();
+        self.outbox.clear();
+    }
+
+    /// The run is over, or has paused: whoever waits for it is told, and this replica leaves it.
+    pub(crate) fn end(&mut self, over: Over) {
+        self.ready.over = Some(over);
+        self.leave();
+    }
+
+    /// Works on the run no longer.
+    pub fn leave(&mut self) {
+        self.role = Role::Left;
+    }
+
+    /// Leaves the run if this replica only helped, and has nothing more to do for it.
+    pub fn leave_if_done(&mut self) {
+        if self.role == Role::Helper && self.is_idle() {
+            self.leave();
+        }
+    }
+
+    /// Leaves the run to whichever replica finds its leases expired: the copy here must not be written any more.
+    pub(crate) fn abandon(&mut self, failure: Failure) {
+        self.ready.leases.lost += self.running.len();
+        self.cancel();
+        self.todo.clear();
+        self.replay = None;
+        self.batch = Batch::default();
+        self.durability = Durability::Diverged;
+        self.ready.abandoned = Some(failure);
+        self.leave();
+    }
+
+    /// A stored document cannot be read.
+    pub(crate) fn unreadable(&mut self, error: &Unreadable) {
+        self.abandon(Failure::reject(error.code(), error.to_string()));
+    }
+}
+
+/// Whether a run that paused did so by itself: a node's tries were exhausted, and it is tried again when an operator
+/// resumes the run.
+pub(crate) fn is_exhausted(state: &RunState) -> bool {
+    let is_exhausted = |node: &NodeState| {
+        let failure = node.attempts.last().and_then(|attempt| attempt.failure.as_ref());
+        let has_failed = failure.is_some_and(|failure| failure.code != Code::NODE_LOST);
+        node.progress == Progress::Ready && node.suspended.is_none() && has_failed
+    };
+    state.scopes().flat_map(|scope| &scope.nodes).any(is_exhausted)
+}

@@ -1,0 +1,40 @@
+//! From stored documents to the state of a run.
+
+use faas_flow_core::run::{Doc, Event, RunState, Unreadable, decode};
+use faas_flow_store::Document;
+
+/// The state of a run from all its documents; none if the run's own is not among them.
+pub fn load_all(mut documents: Vec<(String, Document)>) -> Result<Option<RunState>, Unreadable> {
+    let run = Doc::Run.name();
+    let Some(at) = documents.iter().position(|(name, _)| *name == run) else { return Ok(None) };
+    let (_, document) = documents.swap_remove(at);
+    let mut state = RunState::load(decode(&document.bytes)?, document.version);
+    for (name, document) in documents {
+        if let Some(Doc::Scope(_)) = Doc::parse(&name) {
+            state.load_scope(decode(&document.bytes)?, document.version);
+        }
+    }
+    Ok(Some(state))
+}
+
+/// Puts what the store has in the place of documents that are loaded. Scopes that are not stored are dropped; false if the
+/// run itself is not, and then nothing after it in `docs` has been replaced.
+pub(crate) fn reload(state: &mut RunState, docs: &[Doc], documents: Vec<Option<Document>>) -> Result<bool, Unreadable> {
+    for (doc, document) in docs.iter().zip(documents) {
+        match (doc, document) {
+            (Doc::Run, None) => return Ok(false),
+            (Doc::Run, Some(document)) => state.reload_run(decode(&document.bytes)?, document.version),
+            (Doc::Scope(path), None) => state.forget_scope(path),
+            (Doc::Scope(_), Some(document)) => state.load_scope(decode(&document.bytes)?, document.version),
+        }
+    }
+    Ok(true)
+}
+
+/// The documents that an event is about.
+pub fn around(event: &Event) -> Vec<Doc> {
+    match event {
+        Event::Claim { path, .. } | Event::Complete { path, .. } | Event::Joined { path, .. } => Doc::around(path),
+        _ => vec![Doc::Run],
+    }
+}

@@ -1,0 +1,211 @@
+//! What the owner of a run does for it regularly, and what happens when a replica recovers a run or releases it.
+
+use crate::durability::{Durability, Role, Watch};
+use crate::io::{Around, Io, Join, Over, Trust};
+use crate::load::load_all;
+use crate::queue;
+use crate::replay::node;
+use crate::session::{Applying, Origin, Outstanding, Session, Todo};
+use faas_flow_core::run::{Event, NodeState, Phase, Progress, Scope};
+use faas_flow_core::{Failure, Millis, NodePath, ScopePath};
+use faas_flow_store::Document;
+
+/// A look at the run, between its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    at: Millis,
+    trust: Trust,
+    /// Whether all of the run is loaded, and not only its own document.
+    pub(crate) whole: bool,
+    renewed: usize,
+}
+
+impl Session {
+    /// Makes this replica the owner of the run: it looks at all of it at once.
+    pub(crate) fn recover(&mut self) {
+        match self.role {
+            Role::Left => return,
+            Role::Owner(_) => {
+                self.count_branches();
+                self.set_open();
+            }
+            Role::Helper => self.role = Role::owner(0),
+        }
+        self.todo.push_back(Todo::Look(Trust::Nobody));
+    }
+
+    /// Begins a look at what others may have done to the run.
+    pub(crate) fn look(&mut self, trust: Trust, around: &Around) {
+        if self.role == Role::Left {
+            return;
+        }
+        if self.durability == Durability::Memory {
+            self.todo.push_front(Todo::Look(trust));
+            return self.todo.push_front(Todo::MakeDurable);
+        }
+        if !self.batch.is_empty() {
+            // What is in memory is about to be replaced by what is stored.
+            self.todo.push_front(Todo::Look(trust));
+            return self.commit(around.now);
+        }
+        let since = |watch: Watch| around.now.saturating_sub(watch.looked);
+        let whole = matches!(self.role, Role::Owner(watch) if since(watch) >= self.rules.lease);
+        let look = Look { at: around.now, trust, whole, renewed: 0 };
+        let io = if whole { Io::LoadAll } else { Io::LoadRun };
+        self.wait_for(Outstanding::Look(look), io);
+    }
+
+    /// All of the run is loaded.
+    pub(crate) fn loaded_all(&mut self, look: Look, documents: Vec<(String, Document)>, around: &Around) {
+        match load_all(documents) {
+            Ok(Some(state)) => {
+                self.state = state;
+                self.role = Role::owner(look.at);
+                self.set_open();
+                self.looked_at(look, around);
+            }
+            Ok(None) => self.leave(),
+            Err(error) => self.abandon(Failure::reject(error.code(), error.to_string())),
+        }
+    }
+
+    /// Renews what is executed here, and claims what nobody holds.
+    pub(crate) fn looked_at(&mut self, mut look: Look, around: &Around) {
+        self.obey();
+        if self.role == Role::Left {
+            return;
+        }
+        let until = look.at + self.rules.lease;
+        let running: Vec<_> = self.running.iter().map(|(path, claim)| (path.clone(), claim.token)).collect();
+        for (path, token) in running {
+            look.renewed += usize::from(self.apply_now(Event::Renew { path, token, until }, look.at).is_ok());
+        }
+        self.enqueue_claimable(look.trust, around);
+        self.fill(around);
+        let sleeps = if look.whole { self.sleep(look.at) } else { None };
+        if let Role::Owner(watch) = &mut self.role {
+            watch.sleeps = sleeps;
+        }
+        self.todo.push_front(Todo::Looked(look));
+        self.todo.push_front(Todo::Commit);
+    }
+
+    /// What a look changed is committed.
+    pub(crate) fn look_ended(&mut self, look: Look) {
+        self.ready.leases.renewed += look.renewed;
+        if self.role == Role::Left {
+            return;
+        }
+        if matches!(self.role, Role::Owner(Watch { sleeps: Some(_), .. })) {
+            return self.leave();
+        }
+        let run = self.state.run();
+        if run.phase == Phase::Flow && run.deadline.is_some_and(|deadline| deadline <= look.at) {
+            self.todo.push_front(Todo::Apply(Applying::new(Event::Deadline, Vec::new(), Origin::Session)));
+        }
+        if look.whole {
+            self.count_branches();
+        }
+    }
+
+    /// Asks whether the branches of nodes have all arrived: the replica that brought the last one may have been lost right
+    /// after that.
+    fn count_branches(&mut self) {
+        let branching = self.state.branching().into_iter().filter(|(_, _, total)| *total > 1);
+        self.ready.count.extend(branching.map(|(node, began_by, total)| Join { node, began_by, total }));
+    }
+
+    /// Stops what has become pointless when somebody else ended, stopped or paused the run.
+    pub(crate) fn obey(&mut self) {
+        let run = self.state.run();
+        if run.phase == Phase::Ended {
+            self.cancel();
+            return self.end(Over::EndedElsewhere);
+        }
+        let is_hook = |path: &NodePath| path.scope.is_root() && path.node.is_reserved();
+        if run.phase != Phase::Flow && self.running.keys().any(|path| !is_hook(path)) {
+            self.cancel();
+        }
+        if self.state.run().paused && self.running.is_empty() {
+            self.end(Over::Paused);
+        }
+    }
+
+    /// Queues what may be claimed and nobody holds. What became ready a moment ago may be on its way as an event.
+    pub(crate) fn enqueue_claimable(&mut self, trust: Trust, around: &Around) {
+        let now = around.now;
+        for path in self.state.claimable(now) {
+            let state = node(&self.state, &path);
+            let is_fresh = |node: &NodeState| node.suspended.is_none() && node.since + self.rules.lease > now;
+            let is_sent = trust == Trust::Events && around.room.dispatch != crate::io::Dispatch::Local;
+            if is_sent && state.is_some_and(is_fresh) || self.running.contains_key(&path) || self.queue.contains(&path)
+            {
+                continue;
+            }
+            // The start of a branch counts as in flight once it was claimed; before, its turn may not have come.
+            let was_claimed = state.is_some_and(|node| !node.token.is_none());
+            if !was_claimed && queue::limit(&self.plan, &path).is_some() {
+                self.queue.add(&self.plan, path);
+            } else {
+                self.queue.add_here(path);
+            }
+        }
+    }
+
+    /// Until when the run may be left alone, if all that it does is to wait for a moment well ahead.
+    fn sleep(&self, at: Millis) -> Option<Millis> {
+        let is_running = |node: &NodeState| node.progress == Progress::Running;
+        let runs = self.state.scopes().flat_map(|scope| &scope.nodes).chain(&self.state.run().hooks).any(is_running);
+        if runs || !self.queue.is_empty() || !self.outbox.is_empty() || !self.state.claimable(at).is_empty() {
+            return None;
+        }
+        let wake = self.state.next_wake().filter(|wake| *wake > at + self.rules.lease)?;
+        Some(self.state.run().deadline.map_or(wake, |deadline| wake.min(deadline)))
+    }
+
+    /// The run may not sleep beyond this moment.
+    pub(crate) fn wake_up(&mut self, now: Millis) {
+        if let Role::Owner(watch) = &mut self.role {
+            watch.sleeps = watch.sleeps.filter(|wake| *wake <= now);
+        }
+    }
+
+    /// Notes which branches are in flight, where their number is limited.
+    fn set_open(&mut self) {
+        let open: Vec<_> = self.state.scopes().filter_map(|scope| self.open_branch(scope)).collect();
+        self.queue.set_open(&self.plan, open);
+    }
+
+    /// The node that limits how many branches are in flight, and the branch, if it is one of them.
+    fn open_branch(&self, scope: &Scope) -> Option<(NodePath, ScopePath)> {
+        let dag = self.plan.dag(&scope.path)?;
+        let start = scope.nodes.get(dag.start)?;
+        let has_ended = scope.nodes.get(dag.end).is_some_and(|end| end.progress == Progress::Done);
+        let (node, _) = queue::limit(&self.plan, &scope.path.node(&start.id))?;
+        (!start.token.is_none() && !has_ended).then(|| (node, scope.path.clone()))
+    }
+
+    /// Releases what this replica executes, so that another one finds the run due at once.
+    pub(crate) fn release(&mut self, around: &Around) {
+        if self.role == Role::Left {
+            return;
+        }
+        if self.durability == Durability::Memory {
+            self.todo.push_front(Todo::Release);
+            return self.todo.push_front(Todo::MakeDurable);
+        }
+        if !self.batch.is_empty() {
+            self.todo.push_front(Todo::Release);
+            return self.commit(around.now);
+        }
+        let running: Vec<_> = self.running.iter().map(|(path, claim)| (path.clone(), claim.token)).collect();
+        self.cancel();
+        for (path, token) in &running {
+            let release = Event::Release { path: path.clone(), token: *token };
+            let _ = self.apply_now(release, around.now);
+        }
+        self.role = Role::Owner(Watch { looked: around.now, sleeps: Some(around.now) });
+        self.todo.push_front(Todo::Released(running.len()));
+        self.todo.push_front(Todo::Commit);
+    }
+}

@@ -1,0 +1,222 @@
+//! What is ready and waits for its turn on this replica.
+
+use faas_flow_core::{NodePath, Plan, ScopePath};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A node that waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) path: NodePath,
+    /// Nobody whom events tell of it has taken it: it is executed here.
+    pub(crate) here: bool,
+}
+
+/// The nodes of one run that wait for their turn here, each once, however often it is added.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// Ready, and waiting for room.
+    pending: VecDeque<Waiting>,
+    /// Everything that waits, here or for a sibling.
+    waiting: BTreeSet<NodePath>,
+    /// The branches of nodes that limit how many are under way, by the node.
+    limited: BTreeMap<NodePath, Branches>,
+}
+
+#[derive(Debug, Default)]
+struct Branches {
+    /// Under way. Which, and not how many: after a commit of which nobody knows whether it happened, the same branch may
+    /// begin or end twice.
+    open: BTreeSet<ScopePath>,
+    /// Starts that wait for a sibling to end.
+    held: VecDeque<NodePath>,
+}
+
+impl Queue {
+    /// Adds a node, behind the siblings of its branch if the node that began them limits how many run.
+    pub(crate) fn add(&mut self, plan: &Plan, path: NodePath) {
+        if self.waiting.contains(&path) {
+            return;
+        }
+        let Some((node, most)) = limit(plan, &path) else { return self.push(path, false) };
+        let branches = self.limited.entry(node).or_default();
+        if branches.open.len() < most || branches.open.contains(&path.scope) {
+            branches.open.insert(path.scope.clone());
+            self.push(path, false);
+        } else {
+            self.waiting.insert(path.clone());
+            branches.held.push_back(path);
+        }
+    }
+
+    /// Adds a node that nobody has taken: it waits for room here.
+    pub(crate) fn add_here(&mut self, path: NodePath) {
+        self.push(path, true);
+    }
+
+    fn push(&mut self, path: NodePath, here: bool) {
+        if self.waiting.insert(path.clone()) {
+            self.pending.push_back(Waiting { path, here });
+        }
+    }
+
+    /// Says which limited branches are under way, here or elsewhere.
+    pub(crate) fn set_open(&mut self, plan: &Plan, open: impl IntoIterator<Item = (NodePath, ScopePath)>) {
+        for branches in self.limited.values_mut() {
+            branches.open.clear();
+        }
+        let pending = self.pending.iter().filter_map(|waiting| {
+            let (node, _) = limit(plan, &waiting.path)?;
+            Some((node, waiting.path.scope.clone()))
+        });
+        for (node, branch) in open.into_iter().chain(pending) {
+            self.limited.entry(node).or_default().open.insert(branch);
+        }
+        let nodes: Vec<NodePath> = self.limited.keys().cloned().collect();
+        nodes.iter().for_each(|node| self.admit(plan, node));
+    }
+
+    /// A branch of a node has ended: the next one may begin.
+    pub(crate) fn branch_ended(&mut self, plan: &Plan, node: &NodePath, branch: &ScopePath) {
+        if let Some(branches) = self.limited.get_mut(node) {
+            branches.open.remove(branch);
+            self.admit(plan, node);
+        }
+    }
+
+    /// Lets branches begin while fewer than the limit are under way.
+    fn admit(&mut self, plan: &Plan, node: &NodePath) {
+        let Some(branches) = self.limited.get_mut(node) else { return };
+        while let Some(next) = branches.held.pop_front() {
+            let most = limit(plan, &next).map_or(usize::MAX, |(_, most)| most);
+            if branches.open.len() >= most && !branches.open.contains(&next.scope) {
+                return branches.held.push_front(next);
+            }
+            branches.open.insert(next.scope.clone());
+            self.pending.push_back(Waiting { path: next, here: false });
+        }
+    }
+
+    /// All branches of a node have ended.
+    pub(crate) fn joined(&mut self, node: &NodePath) {
+        for path in self.limited.remove(node).into_iter().flat_map(|branches| branches.held) {
+            self.waiting.remove(&path);
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Waiting> {
+        let next = self.pending.pop_front()?;
+        self.waiting.remove(&next.path);
+        Some(next)
+    }
+
+    pub(crate) fn put_back(&mut self, waiting: Waiting) {
+        if self.waiting.insert(waiting.path.clone()) {
+            self.pending.push_front(waiting);
+        }
+    }
+
+    pub(crate) fn contains(&self, path: &NodePath) -> bool {
+        self.waiting.contains(path)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The node whose branch this node begins and how many may run, if it limits that.
+pub(crate) fn limit(plan: &Plan, path: &NodePath) -> Option<(NodePath, usize)> {
+    let dag = plan.dag(&path.scope)?;
+    if dag.nodes.get(dag.start)?.id != path.node {
+        return None;
+    }
+    let (parent, _) = path.scope.parent()?;
+    let most = plan.dag(&parent.scope)?.node(&parent.node)?.branches()?.max_parallel?;
+    Some((parent, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faas_flow_core::{BranchKey, NodeId};
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    const BRANCHES: u8 = 6;
+
+    /// A for-each `F` of which two branches may run at a time.
+    fn plan() -> Plan {
+        let node = serde_json::json!({ "id": "n", "operations": { "list": [] } });
+        let branches = serde_json::json!({
+            "handler": "F/for-each",
+            "dags": [{ "key": "", "dag": { "nodes": [node] } }],
+            "max-parallel": 2,
+        });
+        let flow = serde_json::json!({
+            "handlers": ["F/for-each"],
+            "dag": { "nodes": [{ "id": "F", "for-each": branches }] },
+        });
+        Plan::new(serde_json::from_value(flow).unwrap()).unwrap()
+    }
+
+    fn for_each() -> NodePath {
+        ScopePath::root().node(&NodeId::new("F").unwrap())
+    }
+
+    fn branch(number: u8) -> ScopePath {
+        let key = BranchKey::new(number.to_string()).unwrap();
+        ScopePath::root().branch(&NodeId::new("F").unwrap(), Some(&key))
+    }
+
+    fn start(number: u8) -> NodePath {
+        branch(number).node(&NodeId::new("n").unwrap())
+    }
+
+    proptest! {
+        /// What a driver does whose commits fail, with and without effect: it adds again what it added, puts back what it
+        /// took, hears of the same end twice, and reads again from the store what is under way.
+        #[test]
+        fn however_often_things_are_said_each_branch_comes_once_and_never_too_many(
+            said in prop::collection::vec((0..6u8, 0..BRANCHES), 0..60),
+        ) {
+            let plan = plan();
+            let (mut queue, mut taken, mut ended) = (Queue::default(), Vec::<Waiting>::new(), HashSet::new());
+            let fresh = |taken: &[Waiting], ended: &HashSet<u8>| {
+                let is_free = |number: &u8| !ended.contains(number) && taken.iter().all(|one| one.path != start(*number));
+                (0..BRANCHES).filter(is_free).collect::<Vec<_>>()
+            };
+            // In the end everything is added, taken and ended.
+            let rest = (0..BRANCHES).map(|_| (0, 0)).chain((0..2 * BRANCHES).flat_map(|_| [(2, 0), (4, 0)]));
+            for (what, which) in said.into_iter().chain(rest) {
+                match what {
+                    0 => fresh(&taken, &ended).into_iter().for_each(|number| queue.add(&plan, start(number))),
+                    1 => fresh(&taken, &ended).into_iter().take(1).for_each(|number| queue.add(&plan, start(number))),
+                    2 => {
+                        if let Some(waiting) = queue.next() {
+                            prop_assert!(taken.iter().all(|one| one.path != waiting.path), "{waiting:?} came twice");
+                            taken.push(waiting);
+                        }
+                        prop_assert!(taken.len() <= 2, "{taken:?} at a time");
+                    }
+                    3 => taken.pop().into_iter().for_each(|waiting| queue.put_back(waiting)),
+                    4 => {
+                        let done = if taken.is_empty() { None } else { Some(taken.remove(0).path.scope) };
+                        ended.extend((0..BRANCHES).filter(|number| Some(branch(*number)) == done));
+                        done.iter().for_each(|done| queue.branch_ended(&plan, &for_each(), done));
+                        // And of one that ended, or never began, once more.
+                        if ended.contains(&which) {
+                            queue.branch_ended(&plan, &for_each(), &branch(which));
+                        }
+                    }
+                    _ => queue.set_open(&plan, taken.iter().map(|one| (for_each(), one.path.scope.clone()))),
+                }
+            }
+            prop_assert_eq!(ended.len(), usize::from(BRANCHES), "{:?} is left", taken);
+            prop_assert!(queue.is_empty());
+        }
+    }
+}

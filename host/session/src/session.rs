@@ -1,0 +1,521 @@
+//! The session itself: takes inputs, asks for I/O one request at a time, and says what is ready.
+
+use crate::batch::{Arriving, Batch, Documents, begin_together, is_own_code};
+use crate::commit::{Committing, Purpose};
+use crate::durability::{Durability, Role};
+use crate::end::is_exhausted;
+use crate::io::{Answer, Around, Delivery, Input, Io, Over, Ready, Rules, Trust};
+use crate::load::{around as docs_around, reload};
+use crate::owner::Look;
+use crate::queue::Queue;
+use crate::replay::{COMMIT_TRIES, Replay};
+use crate::tokens::Tokens;
+use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Outcome, Refusal, RunState, Work};
+use faas_flow_core::{Code, Failure, Millis, NodePath, Plan};
+use faas_flow_store::Document;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// One run on one replica.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) tokens: Tokens,
+    pub(crate) state: RunState,
+    pub(crate) durability: Durability,
+    pub(crate) role: Role,
+    /// What is ready and waits for its turn here.
+    pub(crate) queue: Queue,
+    /// What was applied and is not committed.
+    pub(crate) batch: Batch,
+    /// What this replica executes.
+    pub(crate) running: BTreeMap<NodePath, Claim>,
+    /// Nodes whose branches have all arrived.
+    joined: VecDeque<(NodePath, ClaimToken)>,
+    /// Ready nodes that others are to be told of once everything is committed.
+    pub(crate) outbox: Vec<NodePath>,
+    /// What is to be done next, in this order.
+    pub(crate) todo: VecDeque<Todo>,
+    /// What the outstanding I/O is for.
+    outstanding: Option<Outstanding>,
+    io: Option<Io>,
+    pub(crate) replay: Option<Replay>,
+    /// Nodes whose report was refused in a replay, until the next commit.
+    pub(crate) refused: Vec<NodePath>,
+    /// Commits in a row that failed, and of these the ones without an answer.
+    pub(crate) failed: u32,
+    pub(crate) unknown: u32,
+    pub(crate) ready: Ready,
+}
+
+/// A claim of this replica.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(crate) token: ClaimToken,
+    /// Whether nothing but the flow's own code takes part.
+    pub(crate) own_code: bool,
+    /// Whether its driver was given the work.
+    pub(crate) started: bool,
+}
+
+/// Something that a session has to do.
+#[derive(Debug)]
+pub(crate) enum Todo {
+    /// Applies an event.
+    Apply(Applying),
+    /// Commits what changed, even if nothing was applied.
+    Commit,
+    /// Ends a replay.
+    Replayed,
+    /// Looks at what others did.
+    Look(Trust),
+    /// Ends a look, whose changes are committed.
+    Looked(Look),
+    /// Stores a run that is only in memory.
+    MakeDurable,
+    /// Releases what is executed here.
+    Release,
+    /// Ends the release of so many nodes, which is committed.
+    Released(usize),
+}
+
+/// An event on its way into the state.
+#[derive(Debug)]
+pub(crate) struct Applying {
+    event: Event,
+    documents: Documents,
+    origin: Origin,
+    /// Whether it was looked at before.
+    has_begun: bool,
+    /// Whether the state around it is as the store has it, so that a refusal stands.
+    is_current: bool,
+}
+
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The driver's input.
+    Input,
+    /// The session itself.
+    Session,
+    /// A replay.
+    Replay,
+}
+
+/// What the outstanding I/O is for.
+#[derive(Debug)]
+pub(crate) enum Outstanding {
+    /// These documents are needed by the event that is to be applied next, or may be out of date.
+    Documents(Vec<Doc>),
+    /// These documents are needed for a replay.
+    Replay(Vec<Doc>),
+    Look(Look),
+    Commit(Committing),
+    Values,
+}
+
+impl Applying {
+    pub(crate) fn new(event: Event, documents: Documents, origin: Origin) -> Self {
+        Self { event, documents, origin, has_begun: false, is_current: origin == Origin::Replay }
+    }
+}
+
+impl Session {
+    /// A session of a new run. `effects` are those of [`RunState::start`], and `documents` are committed with the beginning
+    /// of the run. `seed` is a random number.
+    pub fn begin(
+        (plan, rules, seed): (Arc<Plan>, Arc<Rules>, u64),
+        (state, effects): (RunState, Vec<Effect>),
+        documents: Documents,
+        durability: Durability,
+        around: &Around,
+    ) -> Self {
+        let mut session = Self::new((plan, rules, seed), state, durability, Role::owner(around.now));
+        session.batch = Batch::beginning(documents, around.now);
+        for effect in effects {
+            if let Effect::Dispatch(path) = effect {
+                session.queue.add(&session.plan, path);
+            }
+        }
+        session.fill(around);
+        if durability == Durability::Delayed && !session.batch_may_wait(around.now) {
+            session.durability = Durability::Beginning;
+        }
+        session.advance(around);
+        session
+    }
+
+    /// A session of a run that was loaded from the store.
+    pub fn open(plan: Arc<Plan>, rules: Arc<Rules>, seed: u64, state: RunState, role: Role) -> Self {
+        Self::new((plan, rules, seed), state, Durability::Stored, role)
+    }
+
+    fn new(
+        (plan, rules, seed): (Arc<Plan>, Arc<Rules>, u64),
+        state: RunState,
+        durability: Durability,
+        role: Role,
+    ) -> Self {
+        Self {
+            plan,
+            rules,
+            tokens: Tokens::new(seed),
+            state,
+            durability,
+            role,
+            queue: Queue::default(),
+            batch: Batch::default(),
+            running: BTreeMap::new(),
+            joined: VecDeque::new(),
+            outbox: Vec::new(),
+            todo: VecDeque::new(),
+            outstanding: None,
+            io: None,
+            replay: None,
+            refused: Vec::new(),
+            failed: 0,
+            unknown: 0,
+            ready: Ready::default(),
+        }
+    }
+
+    /// Takes an input. Before the next one, its I/O must be performed ([`Session::io`]).
+    pub fn input(&mut self, input: Input, around: &Around) {
+        if self.durability == Durability::Diverged {
+            self.ready.refused = Some(Refusal::Unknown);
+            return;
+        }
+        match input {
+            Input::Event(event, documents) => {
+                self.todo.push_back(Todo::Apply(Applying::new(event, documents, Origin::Input)));
+            }
+            Input::Claim(path) if self.running.contains_key(&path) => self.ready.refused = Some(Refusal::Leased),
+            Input::Claim(path) => {
+                let claim = self.claim(path, around.now);
+                self.todo.push_back(Todo::Apply(Applying::new(claim, Documents::new(), Origin::Input)));
+            }
+            Input::Look => self.todo.push_back(Todo::Look(Trust::Events)),
+            Input::Recover => self.recover(),
+            Input::Wake => {
+                if self.role != Role::Left {
+                    self.enqueue_claimable(Trust::Events, around);
+                    self.fill(around);
+                }
+            }
+            Input::CommitDue => self.press(),
+            Input::Store => {
+                self.press();
+                self.todo.push_back(Todo::MakeDurable);
+            }
+            Input::Release => self.todo.push_back(Todo::Release),
+        }
+        self.advance(around);
+    }
+
+    /// What the driver is to do next; none if it is time for [`Session::ready`].
+    pub fn io(&mut self) -> Option<Io> {
+        self.io.take()
+    }
+
+    /// Takes what became of the [`Io`] that was given out last.
+    pub fn answer(&mut self, answer: Answer, around: &Around) {
+        let Some(outstanding) = self.outstanding.take() else { return };
+        match (outstanding, answer) {
+            (Outstanding::Documents(docs), Answer::Loaded(documents)) => self.loaded(&docs, documents),
+            (Outstanding::Replay(docs), Answer::Loaded(documents)) => match reload(&mut self.state, &docs, documents) {
+                Ok(is_stored) => self.begin_replay(is_stored),
+                Err(error) => self.unreadable(&error),
+            },
+            (Outstanding::Look(look), Answer::Loaded(documents)) => {
+                match reload(&mut self.state, &[Doc::Run], documents) {
+                    Ok(true) => self.looked_at(look, around),
+                    Ok(false) => self.leave(),
+                    Err(error) => self.unreadable(&error),
+                }
+            }
+            (Outstanding::Look(look), Answer::LoadedAll(documents)) => self.loaded_all(look, documents, around),
+            // What is executed goes on: if the store is away for so long that others take it, their claims stand.
+            (Outstanding::Look(_), Answer::NotLoaded(failure)) if failure.code.is_transient() => {}
+            (Outstanding::Commit(committing), Answer::Committed(committed)) => {
+                self.piece_committed(committing, &committed);
+            }
+            (Outstanding::Commit(committing), Answer::Conflict) => self.not_committed(&committing, None, around),
+            (Outstanding::Commit(committing), Answer::Unknown(failure)) => {
+                self.not_committed(&committing, Some(failure), around);
+            }
+            (Outstanding::Values, Answer::Values(Ok(documents))) => self.make_durable(documents, around.now),
+            (Outstanding::Values, Answer::Values(Err(failure))) => self.not_durable(failure),
+            (_, Answer::NotLoaded(failure)) => self.abandon(failure),
+            (_, answer) => {
+                let message = format!("the store answered something that nobody asked for: {answer:?}");
+                self.abandon(Failure::reject(Code::INTERNAL, message));
+            }
+        }
+        self.advance(around);
+    }
+
+    /// What the driver is to act on, now that there is no more I/O.
+    pub fn ready(&mut self) -> Ready {
+        for work in &self.ready.start {
+            if let Some(claim) = self.running.get_mut(&work.path) {
+                claim.started = true;
+            }
+        }
+        if self.batch.is_empty() {
+            self.ready.send = std::mem::take(&mut self.outbox);
+        } else {
+            self.ready.commit_by = Some(self.batch.due(self.rules.commit_delay));
+        }
+        std::mem::take(&mut self.ready)
+    }
+
+    pub(crate) fn wait_for(&mut self, outstanding: Outstanding, io: Io) {
+        self.outstanding = Some(outstanding);
+        self.io = Some(io);
+    }
+
+    /// What was applied must not wait any longer.
+    fn press(&mut self) {
+        self.batch.pressing = !self.batch.is_empty();
+    }
+
+    /// Does what can be done without I/O.
+    fn advance(&mut self, around: &Around) {
+        while self.outstanding.is_none() {
+            // A refusal means that another replica saw it, too.
+            if self.replay.is_none()
+                && let Some((path, began_by)) = self.joined.pop_front()
+            {
+                let joined = Event::Joined { path, began_by };
+                self.todo.push_front(Todo::Apply(Applying::new(joined, Documents::new(), Origin::Session)));
+            }
+            match self.todo.pop_front() {
+                Some(todo) => self.act(todo, around),
+                None if self.batch.is_empty() || self.batch_may_wait(around.now) => return,
+                None => self.commit(around.now),
+            }
+        }
+    }
+
+    fn act(&mut self, todo: Todo, around: &Around) {
+        match todo {
+            Todo::Apply(applying) => self.apply(applying, around),
+            Todo::Commit => self.commit(around.now),
+            Todo::Replayed => self.end_replay(around),
+            Todo::Look(trust) => self.look(trust, around),
+            Todo::Looked(look) => self.look_ended(look),
+            Todo::MakeDurable => {
+                if self.durability == Durability::Memory && self.role != Role::Left {
+                    self.wait_for(Outstanding::Values, Io::Values { tries: self.unknown });
+                }
+            }
+            Todo::Release => self.release(around),
+            Todo::Released(nodes) => {
+                self.ready.leases.released = nodes;
+                self.cancel();
+                self.leave();
+            }
+        }
+    }
+
+    /// Applies an event, or asks for what that takes. A refusal may be due to an old copy of the state, so the store is
+    /// asked before it stands.
+    fn apply(&mut self, mut applying: Applying, around: &Around) {
+        let is_replayed = applying.origin == Origin::Replay;
+        if !is_replayed && is_wide(&applying.event) && !self.batch.is_empty() {
+            self.todo.push_front(Todo::Apply(applying));
+            return self.commit(around.now);
+        }
+        if !std::mem::replace(&mut applying.has_begun, true)
+            && let Event::Complete { path, .. } = &applying.event
+        {
+            let own_code = self.running.remove(path).is_some_and(|claim| claim.own_code);
+            self.batch.pressing |= !own_code;
+        }
+        match self.state.step(&self.plan, &applying.event, around.now) {
+            Ok(effects) => {
+                self.follow(applying.event, applying.documents, effects, around.now);
+                if !is_replayed {
+                    self.fill(around);
+                }
+            }
+            Err(Refusal::Needs(doc)) => {
+                let docs = vec![doc];
+                self.todo.push_front(Todo::Apply(applying));
+                self.wait_for(Outstanding::Documents(docs.clone()), Io::Load { docs, tries: 0 });
+            }
+            Err(_) if !applying.is_current && self.durability != Durability::Memory => {
+                if !self.batch.is_empty() {
+                    self.todo.push_front(Todo::Apply(applying));
+                    return self.commit(around.now);
+                }
+                applying.is_current = true;
+                let docs = docs_around(&applying.event);
+                self.todo.push_front(Todo::Apply(applying));
+                self.wait_for(Outstanding::Documents(docs.clone()), Io::Load { docs, tries: 0 });
+            }
+            Err(refusal) => self.refuse(applying, refusal),
+        }
+    }
+
+    fn refuse(&mut self, applying: Applying, refusal: Refusal) {
+        match (applying.origin, applying.event) {
+            (Origin::Replay, Event::Complete { path, .. }) => self.refused.push(path),
+            (Origin::Input, event) => {
+                let is_report = matches!(event, Event::Complete { .. });
+                self.ready.leases.lost += usize::from(is_report && refusal == Refusal::Stale);
+                self.ready.refused = Some(refusal);
+            }
+            _ => {}
+        }
+    }
+
+    /// The documents are loaded that the next event needs, or that it is about.
+    fn loaded(&mut self, docs: &[Doc], documents: Vec<Option<Document>>) {
+        match reload(&mut self.state, docs, documents) {
+            Ok(true) => {}
+            Ok(false) => return self.abandon(self.gone_from_store()),
+            Err(error) => return self.unreadable(&error),
+        }
+        // What was needed does not exist, so neither does the node.
+        if let [Doc::Scope(path)] = docs
+            && self.state.scope(path).is_none()
+            && let Some(Todo::Apply(applying)) = self.todo.pop_front()
+        {
+            self.refuse(applying, Refusal::Unknown);
+        }
+    }
+
+    /// Applies an event that needs nothing but what is loaded.
+    pub(crate) fn apply_now(&mut self, event: Event, now: Millis) -> Result<(), Refusal> {
+        let effects = self.state.step(&self.plan, &event, now)?;
+        self.follow(event, Documents::new(), effects, now);
+        Ok(())
+    }
+
+    /// Does what follows from an event that was applied.
+    fn follow(&mut self, event: Event, documents: Documents, effects: Vec<Effect>, now: Millis) {
+        self.batch.add(event, documents, &effects, now);
+        for effect in effects {
+            match effect {
+                Effect::Dispatch(path) => self.queue.add(&self.plan, path),
+                Effect::Execute(work) => self.execute(work),
+                Effect::Arrive { node, began_by, key, index, payload, total } => {
+                    self.arrive(Arriving::new(node, began_by, &key, (index, total), &payload));
+                }
+                Effect::Cancel => self.cancel_with_commit(),
+                Effect::CallBack { url, tries } => self.ready.call_back = Some(Delivery { url, tries }),
+                Effect::Ended => self.batch.ended = true,
+            }
+        }
+    }
+
+    fn execute(&mut self, work: Work) {
+        let claim = Claim { token: work.token, own_code: is_own_code(&work.task), started: false };
+        self.running.insert(work.path.clone(), claim);
+        match &mut self.replay {
+            Some(replay) => replay.add(work),
+            None => self.ready.start.push(work),
+        }
+    }
+
+    fn arrive(&mut self, arriving: Arriving) {
+        self.queue.branch_ended(&self.plan, &arriving.node, &arriving.branch);
+        // All branches that are not stored themselves arrive here.
+        let counts = !self.state.is_stored(&arriving.branch);
+        let (node, began_by, total) = (arriving.node.clone(), arriving.began_by, arriving.total);
+        let set = arriving.member.set.clone();
+        self.batch.arrivals.push(arriving);
+        if counts && self.batch.arrived(&set).count() == total as usize {
+            self.join(node, began_by);
+        }
+    }
+
+    /// All branches of a node have arrived: it goes on, unless that is known.
+    fn join(&mut self, node: NodePath, began_by: ClaimToken) {
+        let tells =
+            |event: &Event| matches!(event, Event::Joined { path, began_by: of } if *path == node && *of == began_by);
+        let to_be_applied = |todo: &Todo| matches!(todo, Todo::Apply(applying) if tells(&applying.event));
+        if self.batch.events.iter().any(|(event, _)| tells(event))
+            || self.joined.iter().any(|(path, of)| *path == node && *of == began_by)
+            || self.todo.iter().any(to_be_applied)
+        {
+            return;
+        }
+        self.queue.joined(&node);
+        self.joined.push_back((node, began_by));
+    }
+
+    /// Everything that was applied is committed; so many have arrived in the set of each arrival.
+    pub(crate) fn committed(&mut self, arrived: Vec<u64>) {
+        if matches!(self.durability, Durability::Delayed | Durability::Beginning) {
+            self.durability = Durability::Stored;
+        }
+        (self.failed, self.unknown) = (0, 0);
+        let mut batch = std::mem::take(&mut self.batch);
+        let arrivals = std::mem::take(&mut batch.arrivals);
+        for (arriving, arrived) in arrivals.into_iter().zip(arrived) {
+            let is_joined = |(event, _): &(Event, Documents)| matches!(event, Event::Joined { path, began_by } if *path == arriving.node && *began_by == arriving.began_by);
+            if arrived == u64::from(arriving.total) && !batch.events.iter().any(is_joined) {
+                self.join(arriving.node, arriving.began_by);
+            }
+        }
+        if batch.cancelled.is_some() {
+            self.ready.cancel = true;
+        }
+        if batch.ended {
+            self.end(Over::Ended);
+        } else if !batch.events.is_empty() && self.state.run().paused && self.running.is_empty() {
+            self.end(if is_exhausted(&self.state) { Over::Exhausted } else { Over::Paused });
+        }
+        self.follow_refused();
+    }
+
+    fn not_committed(&mut self, committing: &Committing, failure: Option<Failure>, around: &Around) {
+        if committing.purpose == Purpose::Durable {
+            let conflict = || Failure::retry(Code::INTERNAL, "another replica has changed the run");
+            return self.not_durable(failure.unwrap_or_else(conflict));
+        }
+        if self.durability == Durability::Beginning {
+            let exists = || {
+                let message = format!("a run with the request id {} exists already", self.state.run().id);
+                Failure::reject(Code::RUN_EXISTS, message)
+            };
+            self.running.clear();
+            return self.abandon(failure.unwrap_or_else(exists));
+        }
+        self.commit_failed(failure, around);
+    }
+
+    /// A run in memory cannot be stored. One that has paused must be: it is tried again for a while.
+    fn not_durable(&mut self, failure: Failure) {
+        self.unknown += 1;
+        let must = matches!(self.todo.front(), Some(Todo::Commit));
+        if must && self.unknown < COMMIT_TRIES && failure.code.is_transient() {
+            return self.wait_for(Outstanding::Values, Io::Values { tries: self.unknown });
+        }
+        self.unknown = 0;
+        if must {
+            return self.abandon(failure);
+        }
+        // What was to be done next needs the run to be stored.
+        self.todo.clear();
+        self.ready.unstored = Some(failure);
+    }
+
+    pub(crate) fn gone_from_store(&self) -> Failure {
+        Failure::reject(Code::RUN_UNKNOWN, format!("run {} is gone from the store", self.state.run().id))
+    }
+}
+
+/// Whether an event begins so many branches that they get a commit of their own.
+fn is_wide(event: &Event) -> bool {
+    match event {
+        Event::Complete { report, .. } => match &report.outcome {
+            Outcome::Branched(branches) => !begin_together(branches),
+            _ => false,
+        },
+        _ => false,
+    }
+}

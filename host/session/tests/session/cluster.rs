@@ -1,0 +1,489 @@
+//! Replicas that drive one run over one store, one step after the other, in an order that a seed chooses.
+
+use crate::replica::{Fate, LEASE, Replica, around, rules};
+use crate::work;
+use faas_flow_core::run::{
+    Attempt, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Suspended, Task, Work, set_of,
+};
+use faas_flow_core::testing::{Random, payload, the_start};
+use faas_flow_core::{Code, Failure, NodePath, Payload, Plan, RunId, Status};
+use faas_flow_session::{Around, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
+use faas_flow_store::{StateStore, open_state};
+use futures_executor::block_on;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Longer outputs get a document of their own.
+const INLINE: usize = 24;
+/// Steps with faults; from then on a run must come to its end.
+const FAULTY_STEPS: usize = 3_000;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// How many replicas there are besides the first.
+    pub more_replicas: usize,
+    /// Events may be lost, repeated and late; once in so many times, 0 for never.
+    pub events: usize,
+    /// Commits may have no effect or no answer, once in so many times; 0 for never.
+    pub store: usize,
+    /// Replicas may crash at each step, once in so many times; 0 for never.
+    pub crashes: usize,
+    /// Nodes may wait before they go on, once in so many times; 0 for never.
+    pub waits: usize,
+    /// The one crash, at this step.
+    pub crash_at: Option<usize>,
+}
+
+impl Faults {
+    /// Everything, with the same odds.
+    pub fn all(more_replicas: usize, odds: usize) -> Self {
+        Self { more_replicas, events: odds, store: odds, crashes: odds * 4, waits: odds, crash_at: None }
+    }
+}
+
+/// What a run left behind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trace {
+    pub status: Option<Status>,
+    pub result: Option<String>,
+    /// Nodes that are done, by path.
+    pub done: BTreeSet<String>,
+}
+
+pub struct Cluster {
+    plan: Arc<Plan>,
+    faults: Faults,
+    random: Random,
+    store: Arc<dyn StateStore>,
+    id: RunId,
+    replicas: Vec<Replica>,
+    rooms: Vec<(usize, Dispatch)>,
+    hints: Vec<NodePath>,
+    now: u64,
+    durability: Durability,
+    /// A node that fails: when it merges, or else when it does its own work.
+    pub failing: Option<(String, bool)>,
+    /// How often work with calls was started, per node, without what a wait was behind.
+    calls: BTreeMap<String, usize>,
+    /// Whether an operator ran a part of the run again.
+    rerun: bool,
+    /// Steps so far.
+    pub steps: usize,
+}
+
+impl Cluster {
+    pub fn new(plan: &Arc<Plan>, seed: u64, faults: Faults) -> Self {
+        let mut random = Random(seed | 1);
+        for _ in 0..4 {
+            random.below(2);
+        }
+        let count = 1 + faults.more_replicas;
+        let rooms = (0..count).map(|_| {
+            let dispatch = match random.below(if faults.more_replicas == 0 { 1 } else { 3 }) {
+                0 => Dispatch::Local,
+                1 => Dispatch::Overflow,
+                _ => Dispatch::Everything,
+            };
+            (1 + random.below(6), dispatch)
+        });
+        let rooms = rooms.collect();
+        let durability = match random.below(3) {
+            0 if plan.is_single_node() => Durability::Memory,
+            0 | 1 => Durability::Delayed,
+            _ => Durability::Beginning,
+        };
+        Self {
+            plan: plan.clone(),
+            faults,
+            random,
+            store: block_on(open_state("memory")).unwrap(),
+            id: RunId::new("run").unwrap(),
+            replicas: (0..count).map(|_| Replica::default()).collect(),
+            rooms,
+            hints: Vec::new(),
+            now: 1,
+            durability,
+            failing: None,
+            calls: BTreeMap::new(),
+            rerun: false,
+            steps: 0,
+        }
+    }
+
+    /// Goes on until the run has ended or paused and nobody is at work on it.
+    pub fn run(&mut self) -> Trace {
+        let limit = self.steps + 3 * FAULTY_STEPS;
+        loop {
+            self.steps += 1;
+            assert!(self.steps < limit, "the run does not end: {:?}", self.state().map(|state| state.run().status()));
+            if self.steps + 2 * FAULTY_STEPS == limit {
+                self.faults = Faults { more_replicas: self.faults.more_replicas, ..Faults::default() };
+            }
+            self.now += 1;
+            if !self.step() {
+                break;
+            }
+        }
+        self.check_calls();
+        let state = self.state().unwrap();
+        let done = |node: &&NodeState| node.progress == Progress::Done;
+        let scopes = state
+            .scopes()
+            .flat_map(|scope| scope.nodes.iter().filter(done).map(|node| scope.path.node(&node.id).to_string()));
+        Trace {
+            status: Some(state.run().status()),
+            result: state.run().result.as_ref().map(|result| self.text(None, result)),
+            done: scopes.collect(),
+        }
+    }
+
+    /// Takes some steps.
+    pub fn run_some(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.now += 1;
+            self.step();
+        }
+    }
+
+    /// One step of somebody; false if nothing is left to do.
+    fn step(&mut self) -> bool {
+        let mut choices: Vec<(usize, Step)> = Vec::new();
+        for (number, replica) in self.replicas.iter().enumerate() {
+            if replica.io.is_some() {
+                choices.push((number, Step::Io));
+            }
+            choices.extend((0..replica.works.len()).map(|nth| (number, Step::Finish(nth))));
+            if replica.io.is_none() && replica.commit_by.is_some_and(|by| by <= self.now) {
+                choices.push((number, Step::CommitDue));
+            }
+        }
+        choices.extend((0..self.hints.len()).map(|hint| (hint, Step::Hint)));
+        if choices.is_empty() || self.random.below(20) == 0 {
+            let is_quiet = choices.is_empty();
+            if is_quiet && self.is_over() {
+                return false;
+            }
+            self.look(is_quiet);
+            return true;
+        }
+        let (number, step) = choices.swap_remove(self.random.below(choices.len()));
+        match step {
+            Step::Hint => self.claim(number),
+            Step::Io => self.perform(number),
+            Step::Finish(nth) => self.finish(number, nth),
+            Step::CommitDue => self.input(number, Input::CommitDue),
+        }
+        let crashes = self.faults.crash_at == Some(self.steps) || self.chance(self.faults.crashes);
+        if crashes && !matches!(step, Step::Hint) {
+            self.replicas[number] = Replica::default();
+        }
+        true
+    }
+
+    fn chance(&mut self, odds: usize) -> bool {
+        odds > 0 && self.random.below(odds) == 0
+    }
+
+    fn around(&self, replica: usize) -> Around {
+        around(self.now, self.rooms[replica])
+    }
+
+    /// The run as it is stored.
+    pub fn state(&self) -> Option<RunState> {
+        load_all(block_on(self.store.read_all(&self.id)).unwrap()).unwrap()
+    }
+
+    fn is_over(&self) -> bool {
+        let status = self.state().map(|state| state.run().status());
+        status.is_some_and(|status| status.is_final() || status == Status::Paused)
+    }
+
+    fn input(&mut self, replica: usize, input: Input) {
+        let around = self.around(replica);
+        self.replicas[replica].input(input, &around);
+        self.act(replica);
+    }
+
+    /// Acts on what a session says, until it waits for I/O.
+    fn act(&mut self, number: usize) {
+        while self.replicas[number].is_ready() {
+            let around = self.around(number);
+            let known = self.replicas[number].works.len();
+            let ready = self.replicas[number].act(&around);
+            for work in self.replicas[number].works.iter().skip(if ready.cancel { 0 } else { known }) {
+                if calls(&work.task) {
+                    *self.calls.entry(work.path.to_string()).or_default() += 1;
+                }
+            }
+            for join in ready.count {
+                let set = set_of(&join.node, join.began_by);
+                if block_on(self.store.arrived(&self.id, &set)).unwrap() == u64::from(join.total) {
+                    let joined = Event::Joined { path: join.node, began_by: join.began_by };
+                    self.replicas[number].inputs.push_back(Input::Event(joined, Documents::new()));
+                }
+            }
+            for path in ready.send {
+                if self.chance(self.faults.events) {
+                    self.hints.push(path.clone());
+                }
+                if !self.chance(self.faults.events) {
+                    self.hints.push(path);
+                }
+            }
+            if self.replicas[number].inputs.is_empty() {
+                return;
+            }
+            self.replicas[number].go_on(&around);
+        }
+    }
+
+    fn perform(&mut self, number: usize) {
+        let fate = match self.chance(self.faults.store) {
+            true if self.random.below(2) == 0 => Fate::Lost,
+            true => Fate::AnswerLost,
+            false => Fate::Answered,
+        };
+        let (store, around) = (self.store.clone(), self.around(number));
+        self.replicas[number].perform(&*store, fate, &around);
+        self.act(number);
+    }
+
+    /// An event about a node reaches some replica.
+    fn claim(&mut self, hint: usize) {
+        let path = self.hints.swap_remove(hint);
+        let number = self.random.below(self.replicas.len());
+        if self.replicas[number].session.is_none() {
+            let docs: Vec<String> = Doc::around(&path).iter().map(Doc::name).collect();
+            let documents = block_on(self.store.read(&self.id, &docs)).unwrap();
+            let known = docs.into_iter().zip(documents).filter_map(|(name, doc)| Some((name, doc?))).collect();
+            let Some(state) = load_all(known).unwrap() else { return };
+            if state.run().status().is_final() {
+                return;
+            }
+            let (seed, plan) = (self.seed(), self.plan.clone());
+            self.replicas[number].open(number, seed, &plan, state, Role::Helper);
+        }
+        self.input(number, Input::Claim(path));
+    }
+
+    fn seed(&mut self) -> u64 {
+        self.random.below(usize::MAX) as u64
+    }
+
+    /// Replicas look after the run; where nobody works on it, some replica finds it due, or its caller asks again.
+    fn look(&mut self, is_quiet: bool) {
+        if is_quiet {
+            self.now += LEASE / 3;
+        }
+        for number in 0..self.replicas.len() {
+            if self.replicas[number].session.is_some() && self.replicas[number].io.is_none() {
+                self.input(number, Input::Look);
+                self.input(number, Input::Wake);
+            }
+        }
+        let number = self.random.below(self.replicas.len());
+        let entry = block_on(self.store.entry(&self.id)).unwrap();
+        if entry.is_none() {
+            if self.replicas.iter().all(|replica| replica.session.is_none()) {
+                self.begin(number);
+            }
+            return;
+        }
+        let is_due =
+            entry.is_some_and(|entry| !entry.status.is_final() && entry.due.is_some_and(|due| due <= self.now));
+        if is_due && self.replicas[number].io.is_none() {
+            if self.replicas[number].session.is_none() {
+                let Some(state) = self.state() else { return };
+                let (seed, plan) = (self.seed(), self.plan.clone());
+                self.replicas[number].open(number, seed, &plan, state, Role::Helper);
+            }
+            self.input(number, Input::Recover);
+        }
+    }
+
+    fn begin(&mut self, number: usize) {
+        self.calls.clear();
+        self.hints.clear();
+        let begun = RunState::start(&self.plan, the_start());
+        let (seed, around) = (self.seed(), self.around(number));
+        let plan = (self.plan.clone(), rules(number), seed);
+        let mut session = Session::begin(plan, begun, Documents::new(), self.durability, &around);
+        self.replicas[number].io = session.io();
+        self.replicas[number].session = Some(session);
+        self.act(number);
+    }
+
+    /// A replica has executed something.
+    fn finish(&mut self, number: usize, nth: usize) {
+        let work = self.replicas[number].works.swap_remove(nth);
+        let (outcome, documents) = self.outcome(number, &work);
+        if matches!(outcome, Outcome::Suspended(_))
+            && let Some(count) = self.calls.get_mut(&work.path.to_string())
+        {
+            *count -= 1;
+        }
+        let failure = match &outcome {
+            Outcome::Failed(failure) => Some(failure.clone()),
+            _ => None,
+        };
+        let attempts = vec![Attempt { started: self.now, ended: self.now, failure }];
+        let report = Report { outcome, input_size: 0, attempts };
+        for (name, bytes) in &documents {
+            self.replicas[number].cached.insert(name.clone(), bytes.clone());
+        }
+        let event = Event::Complete { path: work.path, token: work.token, report };
+        self.input(number, Input::Event(event, documents));
+    }
+
+    fn outcome(&mut self, number: usize, work: &Work) -> (Outcome, Documents) {
+        let merges = matches!(work.task, Task::Merge { .. });
+        if self.failing.as_ref().is_some_and(|(path, when)| *path == work.path.to_string() && *when == merges) {
+            let failure = Failure::reject(Code::GUEST_REJECTED, "as the test wants");
+            return (Outcome::Failed(failure), Documents::new());
+        }
+        if self.chance(self.faults.waits) {
+            let until = self.now + self.random.below(100) as u64;
+            let wait = Suspended { until, operation: 0, tries: 1, data: Some(payload("so far")) };
+            return (Outcome::Suspended(wait), Documents::new());
+        }
+        let replica = &self.replicas[number];
+        let set = |began_by| self.set(replica, &set_of(&work.path, began_by), &work.path);
+        match work::outcome(work, &|payload| self.text(Some(replica), payload), &set) {
+            Outcome::Done(Payload::Inline(bytes)) if bytes.len() > INLINE => {
+                let doc = format!("{DATA}{}/{}/0", work.path, work.token);
+                let kept = Payload::Kept { doc: doc.clone(), size: bytes.len() as u64 };
+                (Outcome::Done(kept), vec![(doc, bytes)])
+            }
+            outcome => (outcome, Documents::new()),
+        }
+    }
+
+    /// What has arrived in a set, in the order of the branches.
+    fn set(&self, replica: &Replica, set: &str, node: &NodePath) -> Vec<String> {
+        let session = replica.session.as_ref().unwrap();
+        let unsaved: Vec<_> =
+            session.unsaved_arrivals(set).map(|one| (one.member.clone(), one.bytes.clone())).collect();
+        let members = match session.branches_of(node) == Some(unsaved.len() as u32) {
+            true => unsaved,
+            false => block_on(self.store.arrivals(&self.id, set)).unwrap(),
+        };
+        let mut all: Vec<_> = members
+            .into_iter()
+            .map(|(key, bytes)| {
+                let (index, payload) = read_arrival(&bytes).unwrap();
+                (index, format!("{key}={}", self.text(Some(replica), &payload)))
+            })
+            .collect();
+        all.sort();
+        all.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The text of a payload, wherever it is.
+    fn text(&self, replica: Option<&Replica>, payload: &Payload) -> String {
+        let bytes = match payload {
+            Payload::Inline(bytes) => bytes.clone(),
+            Payload::Kept { doc, .. } => match replica.and_then(|replica| replica.cached.get(doc)) {
+                Some(bytes) => bytes.clone(),
+                None => {
+                    let stored = block_on(self.store.read(&self.id, std::slice::from_ref(doc))).unwrap();
+                    stored[0].clone().unwrap_or_else(|| panic!("{doc} is not stored")).bytes
+                }
+            },
+            Payload::Stored { .. } => unreachable!("the simulation has no data store"),
+        };
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    /// A node whose work has effects is executed once, but for each lease of it that ran out.
+    fn check_calls(&self) {
+        let Some(state) = self.state().filter(|_| !self.rerun) else { return };
+        for (path, times) in &self.calls {
+            let path = NodePath::parse(path).unwrap();
+            let Some(node) = state.scope(&path.scope).and_then(|scope| scope.node(&path.node)) else { continue };
+            let is_lost =
+                |attempt: &&Attempt| attempt.failure.as_ref().is_some_and(|failure| failure.code == Code::NODE_LOST);
+            let lost = node.attempts.iter().filter(is_lost).count();
+            assert!(*times <= 1 + lost, "{path} was executed {times} times, and {lost} leases of it ran out");
+        }
+    }
+
+    /// An operator asks a replica for something, and nothing goes wrong with that.
+    pub fn ask(&mut self, event: Event) -> Result<(), Refusal> {
+        let faults = std::mem::take(&mut self.faults);
+        let number = self.random.below(self.replicas.len());
+        let (seed, plan, state) = (self.seed(), self.plan.clone(), self.state().unwrap());
+        self.replicas[number] = Replica::default();
+        self.replicas[number].open(number, seed, &plan, state, Role::owner(self.now));
+        self.rerun |= matches!(event, Event::Rerun { .. });
+        let around = self.around(number);
+        let store = self.store.clone();
+        self.replicas[number].input(Input::Event(event, Documents::new()), &around);
+        while self.replicas[number].io.is_some() {
+            self.replicas[number].perform(&*store, Fate::Answered, &around);
+        }
+        let refused = {
+            let ready = self.replicas[number].session.as_mut().unwrap().ready();
+            self.replicas[number].works.extend(ready.start);
+            self.replicas[number].commit_by = ready.commit_by;
+            self.hints.extend(ready.send);
+            ready.refused
+        };
+        self.faults = faults;
+        match refused {
+            Some(refusal) => {
+                self.replicas[number] = Replica::default();
+                Err(refusal)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Two operators ask two replicas in the same moment.
+    pub fn ask_twice_at_once(&mut self, event: &Event) {
+        self.rerun |= matches!(event, Event::Rerun { .. });
+        for number in 0..2 {
+            let (seed, plan, state) = (self.seed(), self.plan.clone(), self.state().unwrap());
+            self.replicas[number] = Replica::default();
+            self.replicas[number].open(number, seed, &plan, state, Role::owner(self.now));
+        }
+        for number in 0..2 {
+            self.input(number, Input::Event(event.clone(), Documents::new()));
+        }
+        // Nothing that either of them starts ends before both are answered.
+        while self.replicas.iter().take(2).any(|replica| replica.io.is_some()) {
+            let number = self.random.below(2);
+            if self.replicas[number].io.is_some() {
+                self.perform(number);
+            }
+        }
+    }
+
+    /// How often work with calls was started, per node.
+    pub fn calls(&self) -> &BTreeMap<String, usize> {
+        &self.calls
+    }
+
+    /// Begins to count calls anew.
+    pub fn forget_calls(&mut self) {
+        self.calls.clear();
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Hint,
+    Io,
+    Finish(usize),
+    CommitDue,
+}
+
+/// Whether a task has effects beyond the flow's own code.
+fn calls(task: &Task) -> bool {
+    use faas_flow_core::definition::Operation;
+    match task {
+        Task::Operations(operations) => operations.list.iter().any(|one| !matches!(one, Operation::Modify(_))),
+        Task::Recover { .. } | Task::Finally { .. } => true,
+        _ => false,
+    }
+}

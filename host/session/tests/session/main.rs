@@ -1,0 +1,10 @@
+//! Sessions of several replicas over the store in memory, under a scheduler and with faults that a seed chooses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cluster;
+mod properties;
+mod replica;
+mod reruns;
+mod rules;
+mod work;

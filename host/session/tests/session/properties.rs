@@ -1,0 +1,93 @@
+//! Random dags, nested, in random orders, with repeated events, a failing store and lost replicas.
+
+use crate::cluster::{Cluster, Faults, Trace};
+use faas_flow_core::run::Event;
+use faas_flow_core::testing::{Random, definition, with_calls};
+use faas_flow_core::{Plan, Status};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+pub fn plan(seed: u64, depth: usize) -> Arc<Plan> {
+    let mut random = Random(seed | 1);
+    let definition = definition(&mut random, depth);
+    Arc::new(Plan::new(with_calls(definition, &mut random)).unwrap())
+}
+
+/// One replica, no faults.
+pub fn calm(plan: &Arc<Plan>, seed: u64) -> Trace {
+    Cluster::new(plan, seed, Faults::default()).run()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_in_which_nodes_end_does_not_matter(shape in any::<u64>(), orders in prop::array::uniform3(any::<u64>())) {
+        let plan = plan(shape, 2);
+        let traces = orders.map(|seed| calm(&plan, seed));
+        prop_assert_eq!(traces[0].status, Some(Status::Succeeded));
+        for node in &plan.root().nodes {
+            prop_assert!(traces[0].done.contains(node.id.as_str()), "{} never ran", node.id);
+        }
+        prop_assert_eq!(&traces[0], &traces[1]);
+        prop_assert_eq!(&traces[0], &traces[2]);
+    }
+
+    #[test]
+    fn replicas_that_crash_wait_hear_late_or_twice_and_lose_answers_change_nothing(shape in any::<u64>(), order in any::<u64>(), more_replicas in 0..3usize, odds in 4..30usize) {
+        let plan = plan(shape, 2);
+        let faulty = Cluster::new(&plan, order.rotate_left(7), Faults::all(more_replicas, odds)).run();
+        prop_assert_eq!(faulty, calm(&plan, order));
+    }
+
+    #[test]
+    fn while_no_replica_is_lost_each_node_with_calls_is_executed_once(shape in any::<u64>(), order in any::<u64>(), odds in 2..10usize) {
+        let plan = plan(shape, 2);
+        let faults = Faults { more_replicas: 2, events: odds, store: odds * 4, ..Faults::default() };
+        let mut cluster = Cluster::new(&plan, order, faults);
+        prop_assert_eq!(cluster.run(), calm(&plan, order));
+    }
+
+    #[test]
+    fn two_operators_who_resume_in_the_same_moment_begin_each_node_once(shape in any::<u64>(), order in any::<u64>()) {
+        let plan = plan(shape, 1);
+        let mut cluster = Cluster::new(&plan, order, Faults { more_replicas: 2, ..Faults::default() });
+        cluster.run_some(5);
+        if cluster.state().is_some_and(|state| state.run().status() == Status::Running) {
+            cluster.ask(Event::Pause).unwrap();
+            cluster.run();
+            cluster.ask_twice_at_once(&Event::Resume);
+        }
+        prop_assert_eq!(cluster.run(), calm(&plan, order));
+    }
+
+    #[test]
+    fn one_failing_node_fails_the_run_once(shape in any::<u64>(), order in any::<u64>(), which in any::<prop::sample::Index>()) {
+        let plan = plan(shape, 2);
+        let done: Vec<String> = calm(&plan, order).done.into_iter().collect();
+        let mut cluster = Cluster::new(&plan, order, Faults::default());
+        cluster.failing = Some((which.get(&done).clone(), false));
+        let trace = cluster.run();
+        let handlers = |path: &str| cluster.calls().get(path).copied().unwrap_or(0);
+        if trace.status == Some(Status::Failed) {
+            prop_assert_eq!(handlers("(failure)"), usize::from(plan.definition().on_failure.is_some()));
+            prop_assert_eq!(handlers("(finally)"), usize::from(plan.definition().finally.is_some()));
+            if plan.definition().on_failure.is_some() {
+                prop_assert_eq!(trace.result.as_deref(), Some("recovered FF0012"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_changes_nothing() {
+    for shape in 0..24u64 {
+        let plan = plan(shape.wrapping_mul(0x9e37_79b9_7f4a_7c15), 1);
+        let mut first = Cluster::new(&plan, shape, Faults { more_replicas: 1, ..Faults::default() });
+        let calm = first.run();
+        for step in 1..=first.steps {
+            let faults = Faults { more_replicas: 1, crash_at: Some(step), ..Faults::default() };
+            assert_eq!(Cluster::new(&plan, shape, faults).run(), calm, "shape {shape}, step {step}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Executes work symbolically: a node's output tells how it came about, and does not depend on the order of events.
+
+use faas_flow_core::run::{ClaimToken, Input, Outcome, Task, Work};
+use faas_flow_core::testing::payload;
+use faas_flow_core::{BranchKey, Payload};
+
+/// What comes of a node's work. `text` fetches a payload, `set` the results that arrived for a merge, in order.
+pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(ClaimToken) -> Vec<String>) -> Outcome {
+    let input = |input: &Input| match &input.forwarder {
+        Some(handler) => format!("{handler}({})", text(&input.payload)),
+        None => text(&input.payload),
+    };
+    let named: Vec<String> = work.inputs.iter().map(|i| format!("{}:{}", i.from, input(i))).collect();
+    let data = match (&work.aggregator, &work.inputs[..]) {
+        (Some(handler), _) => format!("{handler}({})", named.join(",")),
+        (None, [only]) => input(only),
+        _ => String::new(),
+    };
+    match &work.task {
+        Task::Operations(operations) => {
+            let run = |data, _| format!("{}<{data}>", work.path.node);
+            Outcome::Done(payload(&operations.list.iter().fold(data, run)))
+        }
+        Task::Enter => Outcome::Branched(vec![(None, payload(&data))]),
+        Task::Choose { keys, carries_nothing, .. } => {
+            let chosen = keys.iter().enumerate().filter(|(i, _)| *i == 0 || (data.len() >> i) & 1 == 1);
+            let input = if *carries_nothing { Payload::empty() } else { payload(&data) };
+            Outcome::Branched(chosen.map(|(_, key)| (Some(key.clone()), input.clone())).collect())
+        }
+        Task::Split { carries_nothing, .. } => {
+            let items = (0..data.len() % 5).map(|i| {
+                let input = if *carries_nothing { Payload::empty() } else { payload(&format!("{i}")) };
+                (Some(BranchKey::new(format!("i {i}/")).unwrap()), input)
+            });
+            Outcome::Branched(items.collect())
+        }
+        Task::Merge { handler, only, began_by } => {
+            let results = match only {
+                Some((key, payload)) => vec![format!("{key}={}", text(payload))],
+                None => set(*began_by),
+            };
+            Outcome::Done(payload(&format!("{handler}({})", results.join(","))))
+        }
+        Task::Recover { failure, .. } => Outcome::Done(payload(&format!("recovered {}", failure.code))),
+        Task::Finally { .. } => Outcome::Done(Payload::empty()),
+    }
+}
