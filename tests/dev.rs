@@ -73,11 +73,11 @@ async fn what_is_built_takes_the_place_of_what_is_served() {
     project.edit(&module("sync-chain"));
     answers(&server, "flow", SAID).await;
     // It is said once it is served.
-    for line in ["builds flow: source changed\n", "in service ", "\n  - greet\n", "\n  + sync\n"] {
+    for line in ["building flow: source changed\n", ", active ", "\n  - greet\n", "\n  + sync\n"] {
         says(&server, line).await;
     }
     let log = server.log();
-    let took = log.split("in service ").nth(1).unwrap().split(' ').next().unwrap();
+    let took = log.split(", active ").nth(1).unwrap().split(' ').next().unwrap();
     assert!(took.parse::<u64>().unwrap() < 1000, "{took} ms after the build");
     // And back, as somebody who undoes an edit does.
     project.edit(&module("greet"));
@@ -90,7 +90,7 @@ async fn the_last_good_version_stays_where_a_build_or_its_module_is_none() {
     let server = Server::start(project.dev(""));
     project.edit(Path::new("gone.wasm"));
     says(&server, "cannot stat 'gone.wasm'").await;
-    says(&server, "the build failed; flow is served as before: version ").await;
+    says(&server, "the build failed; flow is still being served in version ").await;
     assert_eq!(server.result("flow", "Ada").await.ok(), "Hello, Ada!");
     let text = project.around("text.wasm");
     fs::write(&text, "hello").unwrap();
@@ -106,7 +106,7 @@ async fn a_flow_that_never_built_is_served_once_it_does() {
     let project = Project::new(&module("greet"));
     // The first build fails, and leaves something that has changed.
     let server = Server::start(project.dev("test -f fixed || { touch fixed; exit 3; };"));
-    says(&server, "the build failed; nothing is served yet").await;
+    says(&server, "the build failed; nothing is being served yet").await;
     assert_eq!(server.result("flow", "Ada").await.ok(), "Hello, Ada!");
     assert_eq!(project.builds(), 2);
 }
@@ -150,7 +150,7 @@ async fn only_the_last_few_versions_are_kept_and_what_a_run_needs() {
     let id = begun.id.unwrap();
     for number in 2..10 {
         project.edit(&version(project.folder.path(), number, "okay"));
-        until("it is built", async || server.log().matches("in service").count() == usize::from(number)).await;
+        until("it is built", async || server.log().matches(" ms after the build").count() == usize::from(number)).await;
     }
     let listed: Value = serde_json::from_str(&server.get("/function/flow/modules").await.ok()).unwrap();
     let versions = listed["versions"].as_array().unwrap().iter();
@@ -216,7 +216,7 @@ async fn a_flow_in_rust_is_built_with_cargo() {
     says(&server, "the graph is the same").await;
     fs::write(&source, original.replace("data: Vec<u8>", "data: Vec<u9>")).unwrap();
     says(&server, "cannot find type `u9`").await;
-    says(&server, "the build failed; greet is served as before").await;
+    says(&server, "the build failed; greet is still being served").await;
     assert_eq!(server.result("greet", "Ada").await.ok(), "Welcome, Ada!");
     let twice = "workflow.dag().node(\"greet\").modify(greet);";
     fs::write(&source, original.replace(twice, &twice.repeat(2))).unwrap();

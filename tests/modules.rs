@@ -290,7 +290,7 @@ async fn versions_are_shown_to_people_too() {
     })
     .await
     .unwrap();
-    assert!(pushed.contains(&format!("{short} is in service")), "{pushed}");
+    assert!(pushed.contains(&format!("{short} is active")), "{pushed}");
     assert!(list.contains(&short) && list.contains("ann: faster") && list.contains("active"), "{list}");
     assert!(show.contains("faas-flow:flow@0.1.0") && show.contains("signed     no"), "{show}");
 }
@@ -323,7 +323,7 @@ async fn before_a_push_the_operator_sees_what_it_would_change_for_the_runs_in_fl
     let words = ["plan".to_owned(), third.to_string_lossy().into_owned(), "--to".to_owned(), server.url(FLOW)];
     let folder = world.path().to_owned();
     let text = tokio::task::spawn_blocking(move || run(&folder, words).ok()).await.unwrap();
-    assert!(text.contains("1 run  waiting for a version that is missing") && text.contains(&old), "{text}");
+    assert!(text.contains("1 run  waiting for a missing version") && text.contains(&old), "{text}");
     assert_eq!(listed(&server).await["revision"], before["revision"]);
     assert!(world.stored().is_subset(&stored));
 }

@@ -15,9 +15,9 @@ fn plan(new: &str, old: &str, more: &[&str]) -> harness::Done {
 }
 
 #[test]
-fn what_came_and_what_went_is_listed() {
+fn added_and_removed_nodes_are_listed() {
     let text = plan("async-chain", "sync-chain", &[]).ok();
-    for line in ["+ n1\n", "- sync\n", "+ n1 → n2\n", "- handler sync/2\n", "warning: handler sync/2 went"] {
+    for line in ["+ n1\n", "- sync\n", "+ n1 → n2\n", "- handler sync/2\n", "warning: handler sync/2 was removed"] {
         assert!(text.contains(line), "`{text}` has no `{line}`");
     }
     assert!(!text.contains('\x1b'), "no colours where it is piped");

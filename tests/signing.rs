@@ -84,7 +84,7 @@ fn a_key_that_is_none_is_said() {
     run(folder, ["keygen", "release"]).failed("FF0032", &["release.key", "not overwritten"]);
     fs::set_permissions(folder.join("release.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let exposed = signed("release.key");
-    assert!(exposed.stderr.contains("warning: others than its owner may read release.key"), "{}", exposed.stderr);
+    assert!(exposed.stderr.contains("warning: other users can read release.key"), "{}", exposed.stderr);
     exposed.ok();
 }
 
@@ -191,7 +191,7 @@ async fn a_plan_says_which_runs_are_of_versions_that_no_key_holds_for() {
     let words = ["plan".to_owned(), third.display().to_string(), "--to".to_owned(), server.url(FLOW)];
     let folder = world.path().to_owned();
     let text = tokio::task::spawn_blocking(move || run(&folder, words).ok()).await.unwrap();
-    assert!(text.contains("1 run  of a version that is there, but cannot be loaded"), "{text}");
+    assert!(text.contains("1 run  of a version that is stored but cannot be loaded"), "{text}");
     assert!(text.contains(&format!("{}: FF0030: ", &digest(&first)[..12])), "{text}");
 }
 

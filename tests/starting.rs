@@ -39,7 +39,7 @@ async fn it_answers_503_while_its_store_is_away_and_serves_once_that_is_back() {
     let state = format!("redis://:hidden@127.0.0.1:{}", redis.port());
     let mut command = function(&state).with("--healthcheck-interval", "0").command_in(folder.path());
     command.env("metrics_port", metrics.to_string());
-    let mut server = Server::start_until("waits for ", command);
+    let mut server = Server::start_until("waiting for ", command);
 
     let place = format!("redis://127.0.0.1:{}", redis.port());
     for path in ["/_/health", "/_/ready", "/", "/flow/some/state", "/_/metrics"] {
@@ -68,7 +68,7 @@ async fn it_answers_503_while_its_store_is_away_and_serves_once_that_is_back() {
     assert_eq!(measured().await.0, 200);
     assert!(folder.path().join(".lock").exists());
     let log = server.log();
-    assert_eq!((lines(&log, "waits for ").len(), lines(&log, "waited ").len()), (1, 1), "{log}");
+    assert_eq!((lines(&log, "waiting for ").len(), lines(&log, "waited ").len()), (1, 1), "{log}");
     assert!(!log.contains("hidden"), "{log}");
 
     // When the store goes away later, that is no reason to restart the function.
@@ -87,7 +87,7 @@ async fn it_waits_for_s3_too() {
     let data = s3.url("bucket", "&attempts=1");
     s3.stop().await;
     let command = function("memory").with("--data-store", &data).command_in(folder.path());
-    let server = Server::start_until("waits for the data store: error FF0306", command);
+    let server = Server::start_until("waiting for the data store: error FF0306", command);
     let said = health(&server).await.failed(503, "FF0306");
     assert!(said.contains("s3://bucket at http://127.0.0.1"), "{said}");
     s3.go_on().await;
@@ -102,7 +102,7 @@ async fn a_signal_ends_it_while_it_waits() {
     fs::write(folder.path().join("s3-secret-key"), "well-hidden").unwrap();
     // A name that nobody has, now.
     let command = function("memory").with("--s3-url", "s3.invalid:9000").with("--secrets", ".");
-    let mut server = Server::start_until("waits for the data store", command.command_in(folder.path()));
+    let mut server = Server::start_until("waiting for the data store", command.command_in(folder.path()));
     let said = health(&server).await.failed(503, "FF0306");
     assert!(said.contains("s3.invalid:9000") && !said.contains("well-hidden"), "{said}");
     server.signal("TERM");

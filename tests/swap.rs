@@ -325,7 +325,7 @@ async fn after_a_restart_of_everything_all_is_as_it_was() {
     for unchanged in ["revision", "serves", "versions", "history"] {
         assert_eq!(after[unchanged], before[unchanged], "{unchanged}");
     }
-    assert!(server.log().contains("was put into service and is served"), "{}", server.log());
+    assert!(server.log().contains(", which is active, instead of "), "{}", server.log());
 }
 
 #[tokio::test]

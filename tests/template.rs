@@ -179,7 +179,7 @@ async fn an_example_is_built_with_the_template_and_its_steps_are_other_functions
     }
     let server = world.deploy("async-chain", &image);
     // Its pod is called after it, and nobody else said its name.
-    assert!(server.log().contains("serves flow async-chain at"), "{}", server.log());
+    assert!(server.log().contains("serving flow async-chain at"), "{}", server.log());
     assert_eq!(world.invoke("async-chain", "hi").await, (200, "you said \"hi\"".to_owned()));
 }
 

@@ -249,7 +249,7 @@ impl Server {
             if stderr.read_line(&mut line).unwrap() == 0 {
                 panic!("the server ended early: {:?}\n{said}", child.wait());
             }
-            if let Some((_, url)) = line.split_once("http://").filter(|(said, _)| said.starts_with("serves ")) {
+            if let Some((_, url)) = line.split_once("http://").filter(|(said, _)| said.starts_with("serving ")) {
                 address = url.split('/').next().map(str::to_owned);
             }
             said.push_str(&line);

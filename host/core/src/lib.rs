@@ -4,6 +4,7 @@
 
 mod code;
 pub mod definition;
+mod duration;
 mod failure;
 mod id;
 mod payload;
@@ -11,16 +12,19 @@ mod plan;
 mod retry;
 pub mod run;
 mod status;
+mod suggest;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod validate;
 
 pub use code::Code;
 pub use definition::Definition;
+pub use duration::{ShownDuration, parse_duration};
 pub use failure::Failure;
 pub use id::{BranchKey, Digest, FlowName, HandlerId, Malformed, NodeId, NodePath, RunId, ScopePath, ScopeStep};
 pub use payload::Payload;
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
 pub use retry::{Delays, RetryPolicy};
-pub use status::{Millis, Status};
+pub use status::{Millis, Status, moment};
+pub use suggest::nearest;
 pub use validate::{MAX_DEPTH, Problem, Warning};

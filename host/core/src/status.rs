@@ -2,9 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A moment, in milliseconds since the Unix epoch.
 pub type Millis = u64;
+
+/// A moment as text: in UTC, to the second, in the form of RFC 3339.
+pub fn moment(at: Millis) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at)).to_string()
+}
 
 /// How a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Checks a definition, whole, so that an author hears of every problem at once.
 
 use crate::definition::{Backoff, Branches, Call, Carries, Dag, Node, NodeKind, Operation, Operations};
+use crate::suggest::nearest;
 use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NodeId};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -135,7 +136,7 @@ impl Checker<'_> {
             for id in [&edge.from, &edge.to] {
                 if !ids.contains(id.as_str()) {
                     whole = false;
-                    let hint = nearest(id, ids.iter().copied());
+                    let hint = did_you_mean(id, ids.iter().copied());
                     let message =
                         format!("the edge {} → {} names node `{id}`, which does not exist{hint}", edge.from, edge.to);
                     self.problem(Code::EDGE_TO_NOWHERE, path, message);
@@ -283,7 +284,7 @@ impl Checker<'_> {
         match HandlerId::new(handler) {
             Err(malformed) => self.malformed(path, malformed),
             Ok(_) if !self.handlers.contains(handler) => {
-                let hint = nearest(handler, self.handlers.iter().copied());
+                let hint = did_you_mean(handler, self.handlers.iter().copied());
                 let message = format!("handler `{handler}` is not among those that the flow declares{hint}");
                 self.problem(Code::UNKNOWN_HANDLER, path, message);
             }
@@ -318,13 +319,9 @@ fn below(path: &str, id: &str) -> String {
     }
 }
 
-/// `: did you mean …?` for the nearest name, if any is near.
-fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let best = known.map(|name| (strsim::damerau_levenshtein(wrong, name), name)).min();
-    match best {
-        Some((distance, name)) if distance <= wrong.len().max(3) / 3 => format!(": did you mean `{name}`?"),
-        _ => String::new(),
-    }
+/// `: did you mean …?` for the nearest name, if one is near.
+fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(wrong, known, |_| wrong.len().max(3) / 3).map_or(String::new(), |name| format!(": did you mean `{name}`?"))
 }
 
 /// The ids along one cycle, its first id again at the end.

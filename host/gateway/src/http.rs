@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use prometheus_client::encoding::prometheus_text;
 
 use crate::proxy::{Call, identified};
 use crate::{Error, Gateway, path};
@@ -117,7 +118,7 @@ fn refused(error: &Error) -> Response {
 
 async fn list(State(gateway): State<Arc<Gateway>>) -> Response {
     let functions = gateway.functions().into_iter().map(|(name, replicas)| {
-        let invocations = gateway.tally.invocations(&name);
+        let invocations = gateway.tally.invocations_of(&name);
         serde_json::json!({
             "name": name, "image": "", "namespace": "openfaas-fn", "invocationCount": invocations,
             "replicas": replicas, "availableReplicas": replicas, "labels": {}, "annotations": {},
@@ -128,5 +129,5 @@ async fn list(State(gateway): State<Arc<Gateway>>) -> Response {
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], gateway.metrics().await).into_response()
+    ([(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], gateway.metrics().await).into_response()
 }

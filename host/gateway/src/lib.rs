@@ -35,7 +35,7 @@ pub use function::{Function, Unreachable, Upstream, Web};
 pub use queue::QueueError;
 pub use worker::Stopped;
 
-use counters::{Tally, count};
+use counters::Tally;
 use message::Message;
 use proxy::Call;
 use queue::Queue;
@@ -172,7 +172,8 @@ impl Gateway {
     ) -> Result<Accepted, Error> {
         let accepted = self.identify(&mut headers);
         let outcome = self.queue_up(name, rest, headers, body).await;
-        count(if outcome.is_ok() { &self.tally.accepted } else { &self.tally.refused });
+        let counter = if outcome.is_ok() { &self.tally.accepted } else { &self.tally.refused };
+        counter.inc();
         outcome.map(|()| accepted)
     }
 
@@ -242,7 +243,7 @@ impl Gateway {
     /// Waits until nothing is queued or in flight. Requires running workers.
     pub async fn idle(&self) {
         loop {
-            let busy = self.tally.in_flight.load(std::sync::atomic::Ordering::Relaxed) > 0;
+            let busy = self.tally.in_flight.get() > 0;
             if !busy && self.queue.depth().await == Some(0) {
                 return;
             }

@@ -38,19 +38,19 @@ struct Cli {
     #[arg(long)]
     inflight: Option<usize>,
     /// How long a call may take before it is delivered again.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     ack_wait: Option<Duration>,
     /// The delay before the first retry, in the pro profile.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     retry_wait: Option<Duration>,
     /// The longest delay between retries, in the pro profile.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_retry_wait: Option<Duration>,
     /// How long a function may take.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "60s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
     upstream_timeout: Duration,
     /// How long to wait for calls in flight after SIGTERM.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
     stop_limit: Duration,
     /// The seed of the random faults.
     #[arg(long)]
@@ -65,7 +65,7 @@ struct Cli {
     #[arg(long, default_value_t = 0.0, value_parser = chance)]
     delay: f64,
     /// By how much a delivery is delayed.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "90s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "90s")]
     delay_by: Duration,
     /// The number of waiting messages from which the next one is picked at random.
     #[arg(long, default_value_t = 0)]
@@ -78,6 +78,10 @@ enum Edition {
     Ce,
     /// OpenFaaS Pro.
     Pro,
+}
+
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    faas_flow_core::parse_duration(text).context("write whole seconds or a duration, as in 30, 500ms, 1m30s")
 }
 
 fn function(text: &str) -> anyhow::Result<(String, Vec<Url>)> {

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::counters::count;
 use crate::message::Message;
 use crate::proxy::{Call, INTERNAL};
 use crate::queue::{Delivery, Ticket};
@@ -80,14 +78,14 @@ struct InFlight(Arc<Gateway>);
 
 impl InFlight {
     fn new(gateway: &Arc<Gateway>) -> Self {
-        gateway.tally.in_flight.fetch_add(1, Ordering::Relaxed);
+        gateway.tally.in_flight.inc();
         InFlight(gateway.clone())
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.tally.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.tally.in_flight.dec();
         self.0.changed.notify_one();
     }
 }
@@ -143,12 +141,12 @@ async fn work(gateway: Arc<Gateway>, mut stop: oneshot::Receiver<Duration>) -> u
         let in_flight = InFlight::new(&gateway);
         let fate = gateway.fate();
         if fate.dropped {
-            count(&gateway.tally.dropped);
+            gateway.tally.dropped.inc();
             delivery.ticket.ack().await;
             continue;
         }
         if fate.duplicated {
-            count(&gateway.tally.duplicated);
+            gateway.tally.duplicated.inc();
             let copy = Delivery { message: delivery.message.clone(), attempt: delivery.attempt, ticket: Ticket::Copy };
             copies.push_back((copy, InFlight::new(&gateway)));
         }
@@ -175,7 +173,7 @@ async fn deliver(in_flight: InFlight, delivery: Delivery, held: Option<Duration>
     let Delivery { message, attempt, ticket } = delivery;
     let mut call = pin!(async {
         if let Some(held) = held {
-            count(&gateway.tally.delayed);
+            gateway.tally.delayed.inc();
             sleep(held).await;
         }
         gateway.call_queued(&message, attempt).await
@@ -185,7 +183,7 @@ async fn deliver(in_flight: InFlight, delivery: Delivery, held: Option<Duration>
         verdict = &mut call => verdict,
         () = sleep(gateway.config.ack_wait) => {
             // The queue delivers the message again, which needs the slot.
-            count(&gateway.tally.expired);
+            gateway.tally.expired.inc();
             drop(slot);
             ticket.expire();
             call.await
@@ -201,22 +199,22 @@ impl Gateway {
     async fn call_queued(&self, message: &Message, attempt: u32) -> Verdict {
         let Some(rest) = path::rejoin(&message.path, &message.query) else {
             tracing::error!(function = message.function, path = message.path, "dropped a call whose path is not a URL");
-            count(&self.tally.failed);
+            self.tally.failed.inc();
             return Verdict::Done;
         };
         let begun = Instant::now();
-        count(&self.tally.delivered);
+        self.tally.delivered.inc();
         let response = self.proxy(self.queued_call(message, rest)).await;
         let status = response.status().as_u16();
         if let Some(retry) = &self.config.retry {
             let asked = retry.codes.contains(&status) || (status >= 400 && response.headers().contains_key(INTERNAL));
             if asked && let Some(delay) = retry.delay_after(attempt) {
-                count(&self.tally.retried);
+                self.tally.retried.inc();
                 return Verdict::Again(delay);
             }
         }
         if !response.status().is_success() {
-            count(&self.tally.failed);
+            self.tally.failed.inc();
             tracing::warn!(function = message.function, status, attempt, "gave up an asynchronous call");
         }
         if message.callback.is_some() {
@@ -262,12 +260,15 @@ impl Gateway {
             Err(_) => Ok(Err(crate::Unreachable("the URL is malformed".into()))),
         };
         let failure = match posted {
-            Ok(Ok(response)) if response.status().is_success() => return count(&self.tally.callbacks),
+            Ok(Ok(response)) if response.status().is_success() => {
+                self.tally.callbacks.inc();
+                return;
+            }
             Ok(Ok(response)) => response.status().to_string(),
             Ok(Err(crate::Unreachable(why))) => why,
             Err(_) => format!("no answer within {:?}", self.config.upstream_timeout),
         };
         tracing::warn!(function = message.function, %url, "callback failed: {failure}");
-        count(&self.tally.callback_failures);
+        self.tally.callback_failures.inc();
     }
 }

@@ -1,10 +1,9 @@
 //! The command line. Data goes to stdout, everything else to stderr.
 //!
-//! Exit codes: 0 success; 1 the command failed, its error has a code; 2 wrong usage.
+//! Exit codes: 0 for success; 1 for a failure, which has an error code; 2 for wrong usage.
 
 mod cache;
 mod check;
-mod common;
 mod config;
 mod control;
 mod dashboard;
@@ -14,9 +13,13 @@ mod function;
 mod graph;
 mod guards;
 mod health;
+mod host;
+mod listen;
 mod lock;
+mod logging;
 mod metrics;
 mod modules;
+mod output;
 mod plan;
 mod progress;
 mod requests;
@@ -24,16 +27,18 @@ mod run;
 mod serve;
 mod sign;
 mod stop;
+mod token;
 mod waiting;
 
 use crate::Error;
 use clap::{Parser, Subcommand};
+use logging::Verbosity;
 use std::process::ExitCode;
 
-pub(crate) use common::{listen, moment};
+pub(crate) use listen::listen;
 pub(crate) use stop::serve as serve_until_stopped;
 
-/// Composes OpenFaaS functions into flows that are WebAssembly components.
+/// Composes OpenFaaS functions into flows, which are WebAssembly components
 #[derive(Parser)]
 #[command(name = "faas-flow", version, arg_required_else_help = true, after_help = AFTER)]
 pub struct Cli {
@@ -41,86 +46,68 @@ pub struct Cli {
     command: Command,
 }
 
-const AFTER: &str =
-    "Exit codes: 0 success, 1 failure (with an error code: see `faas-flow explain FF0012`), 2 wrong usage.";
+const AFTER: &str = "Exit codes: 0 for success, 1 for a failure (with an error code, which `faas-flow explain CODE` explains), 2 for \
+                     wrong usage";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Checks a flow, and lists what it imports, its handlers, and warnings
+    /// Check a flow and list its imports, handlers and warnings
     Check(check::Check),
-    /// Draws a flow
+    /// Draw a flow
     Graph(graph::Graph),
-    /// Runs a flow once, and prints its result
+    /// Run a flow once and print its result
     Run(run::Run),
-    /// Serves flows and their step functions on this machine
+    /// Serve flows and their step functions on this machine
     Serve(serve::Serve),
-    /// Builds a flow whenever its sources change, and swaps it while it is served
+    /// Serve a flow, and rebuild and swap it whenever its sources change
     Dev(dev::Dev),
-    /// Serves one flow as an OpenFaaS function: what runs in its container
+    /// Serve a flow as an OpenFaaS function (the entry point of its container)
     Function(function::Function),
-    /// Shows the flows and runs of a cluster in a browser; pauses, resumes and stops runs
+    /// Serve a dashboard that shows and controls the runs of a cluster
     Dashboard(dashboard::Shown),
-    /// Asks a server on this machine whether it is healthy: for the health check of a container
+    /// Check whether a server on this machine is healthy (for a container's health check)
     Health(health::Health),
-    /// Shows runs that a state store knows; pauses, resumes, stops and re-runs them
+    /// List, show, pause, resume, stop and rerun the runs in a state store
     Requests(requests::Requests),
-    /// Puts a new version of a flow into service on a server, while it runs
+    /// Push a new version of a flow to a running server and activate it
     Push(modules::Push),
-    /// Shows the versions of a flow on a server; activates, rolls back, fetches and removes them
+    /// List, show, activate, roll back, download and remove the versions of a flow on a server
     Modules(modules::Modules),
-    /// Compares two versions of a flow: what the new one would change
+    /// Show what a new version of a flow would change
     Plan(plan::Plan),
-    /// Makes a pair of keys that sign modules
+    /// Generate a key pair for signing modules
     Keygen(sign::Keygen),
-    /// Signs a module as a flow
+    /// Sign a module for a flow
     Sign(sign::Sign),
-    /// Checks the signature of a module
+    /// Verify the signature of a module
     Verify(sign::Verify),
-    /// Shows the configuration in force, and where each value comes from
+    /// Show the configuration in force and where each value comes from
     Config(config::Config),
-    /// Compiles the component on stdin to stdout, for another process of this program
+    /// Compile the component on stdin and write the result to stdout (used by this program itself)
     #[command(hide = true)]
     Compile,
-    /// Explains an error code
+    /// Explain an error code
     Explain(explain::Explain),
 }
 
 impl Cli {
-    /// Runs the command.
+    /// Runs the command, and reports its error.
     pub fn run(self) -> ExitCode {
         if let Command::Compile = self.command {
             return compile();
         }
-        common::start_logging(matches!(self.command, Command::Function(_)));
+        logging::start_logging(match self.command {
+            Command::Function(_) => Verbosity::Requests,
+            _ => Verbosity::Warnings,
+        });
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                eprintln!("error: cannot start: {error}");
+                eprintln!("error: cannot start threads: {error}");
                 return ExitCode::FAILURE;
             }
         };
-        let done = runtime.block_on(async {
-            match self.command {
-                Command::Check(check) => check.run().await,
-                Command::Graph(graph) => graph.run().await,
-                Command::Run(run) => run.run().await,
-                Command::Serve(serve) => serve.run().await,
-                Command::Dev(dev) => dev.run().await,
-                Command::Function(function) => function.run().await,
-                Command::Dashboard(shown) => shown.run().await,
-                Command::Health(health) => health.run(),
-                Command::Requests(requests) => requests.run().await,
-                Command::Push(push) => push.run().await,
-                Command::Modules(modules) => modules.run().await,
-                Command::Plan(plan) => plan.run().await,
-                Command::Keygen(keygen) => keygen.run(),
-                Command::Sign(sign) => sign.run().await,
-                Command::Verify(verify) => verify.run().await,
-                Command::Config(config) => config.run(),
-                Command::Explain(explain) => explain.run(),
-                Command::Compile => Ok(compile()),
-            }
-        });
+        let done = runtime.block_on(self.command.run());
         runtime.shutdown_background();
         match done {
             Ok(code) => code,
@@ -132,7 +119,32 @@ impl Cli {
     }
 }
 
-/// Its reader is the host, which says what went wrong.
+impl Command {
+    async fn run(self) -> Result<ExitCode, Error> {
+        match self {
+            Command::Check(check) => check.run().await,
+            Command::Graph(graph) => graph.run().await,
+            Command::Run(run) => run.run().await,
+            Command::Serve(serve) => serve.run().await,
+            Command::Dev(dev) => dev.run().await,
+            Command::Function(function) => function.run().await,
+            Command::Dashboard(shown) => shown.run().await,
+            Command::Health(health) => health.run(),
+            Command::Requests(requests) => requests.run().await,
+            Command::Push(push) => push.run().await,
+            Command::Modules(modules) => modules.run().await,
+            Command::Plan(plan) => plan.run().await,
+            Command::Keygen(keygen) => keygen.run(),
+            Command::Sign(sign) => sign.run().await,
+            Command::Verify(verify) => verify.run().await,
+            Command::Config(config) => config.run(),
+            Command::Explain(explain) => explain.run(),
+            Command::Compile => Ok(compile()),
+        }
+    }
+}
+
+/// Compiles in a process of its own. Its stderr goes to the host, which reports the error.
 fn compile() -> ExitCode {
     match faas_flow_guest::compile() {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,6 @@
-//! What a replica has counted since it started, as Prometheus reads it.
+//! What a replica has counted since it started, as Prometheus metrics.
+//!
+//! Counting is one atomic addition: each counter is looked up by its label once, when it is registered.
 
 mod store;
 
@@ -6,14 +8,18 @@ pub(crate) use store::Counted;
 
 use faas_flow_core::Status;
 use faas_flow_core::run::Outcome;
-use std::fmt::{Display, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use prometheus_client::encoding::prometheus_text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Metric, Registry};
+use std::sync::atomic::AtomicU64;
 use store::{Call, Calls};
 
 /// Why an event changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// It carries no signature.
+    /// It is not signed.
     Unsigned,
     /// Its signature is wrong.
     BadSignature,
@@ -23,11 +29,11 @@ pub enum Ignored {
     Malformed,
     /// It is about another flow, or about another run than its path says.
     Foreign,
-    /// There is no such run here.
+    /// Its run does not exist in this replica's store.
     UnknownRun,
-    /// Its run is pinned to a version that can be loaded nowhere.
+    /// Its run is pinned to a version that is stored nowhere.
     UnknownVersion,
-    /// Its node is done, held by somebody, or not to be executed now.
+    /// Its node is done, claimed by another replica, or not ready.
     Stale,
 }
 
@@ -58,18 +64,20 @@ impl Ignored {
     }
 }
 
-/// How the execution of a node went.
+/// How the execution of a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Executed {
-    /// It yielded something.
+    /// With an output, or with branches.
     Done,
-    /// It is to go on later.
+    /// It is suspended, and continues later.
     Suspended,
-    /// It failed, with all its tries.
+    /// It failed, after all its tries.
     Failed,
 }
 
 impl Executed {
+    const ALL: [Executed; 3] = [Executed::Done, Executed::Suspended, Executed::Failed];
+
     pub(crate) const fn of(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Done(_) | Outcome::Branched(_) => Executed::Done,
@@ -77,173 +85,257 @@ impl Executed {
             Outcome::Failed(_) => Executed::Failed,
         }
     }
+
+    /// The value of the label `end`.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Executed::Done => "done",
+            Executed::Suspended => "suspended",
+            Executed::Failed => "failed",
+        }
+    }
 }
 
-/// What became of the right to execute a node.
+/// What became of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lease {
-    /// It holds for longer.
+    /// It was renewed.
     Renewed,
-    /// Somebody else has it, or nobody: this replica was too slow, or cut off from the store.
+    /// It expired or was taken over, because this replica was too slow or could not reach the store.
     Lost,
-    /// This replica gave it back before it stopped.
+    /// This replica released it before it stopped.
     GivenBack,
 }
 
-/// The counters of one replica.
-#[derive(Debug, Default)]
-pub struct Counters {
-    taken: AtomicU64,
-    ignored: [AtomicU64; Ignored::ALL.len()],
-    /// 1xx to 5xx.
-    requests: [AtomicU64; 5],
-    delivered: AtomicU64,
-    undelivered: AtomicU64,
-    begun: AtomicU64,
-    taken_up: AtomicU64,
-    ended: [AtomicU64; ENDS.len()],
-    executed: [AtomicU64; 3],
-    leases: [AtomicU64; 3],
-    store: [Calls; Call::ALL.len()],
-    conflicts: AtomicU64,
+impl Lease {
+    const ALL: [Lease; 3] = [Lease::Renewed, Lease::Lost, Lease::GivenBack];
+
+    /// The value of the label `end`.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Lease::Renewed => "renewed",
+            Lease::Lost => "lost",
+            Lease::GivenBack => "given-back",
+        }
+    }
 }
 
-/// How a run ends.
+/// The final statuses of runs.
 const ENDS: [Status; 3] = [Status::Succeeded, Status::Failed, Status::Stopped];
 
-fn add(counter: &AtomicU64) {
-    add_many(counter, 1);
+/// The classes of HTTP statuses.
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// A metric with one label: its name, and its value.
+type ByLabel<C> = Family<[(&'static str, &'static str); 1], C>;
+
+/// The counters of one replica.
+#[derive(Debug)]
+pub struct Counters {
+    registry: Registry,
+    runs_begun: Counter,
+    runs_ended: [Counter; ENDS.len()],
+    runs_taken_up: Counter,
+    nodes_executed: [Counter; Executed::ALL.len()],
+    leases: [Counter; Lease::ALL.len()],
+    events_taken: Counter,
+    events_ignored: [Counter; Ignored::ALL.len()],
+    requests: [Counter; STATUS_CLASSES.len()],
+    callbacks_delivered: Counter,
+    callbacks_given_up: Counter,
+    store: [Calls; Call::ALL.len()],
+    commit_conflicts: Counter,
+    runs_live: Gauge<u64, AtomicU64>,
+    store_garbage: Gauge<u64, AtomicU64>,
 }
 
-fn add_many(counter: &AtomicU64, many: u64) {
-    counter.fetch_add(many, Ordering::Relaxed);
+/// A counter of time, in seconds.
+type Seconds = Counter<f64, AtomicU64>;
+
+/// Registers a metric. The registry puts a period after the help, and `_total` after the name of a counter.
+fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
-fn add_to(counters: &[AtomicU64], at: usize) {
-    counters.get(at).into_iter().for_each(add);
+/// Registers a counter with one label, and looks up the counter of each of its values.
+fn register_labelled<const N: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    label: &'static str,
+    values: [&'static str; N],
+) -> [Counter; N] {
+    let family: ByLabel<Counter> = register(registry, name, help);
+    values.map(|value| family.get_or_create_owned(&[(label, value)]))
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("faas_flow");
+        let to = &mut registry;
+        let ends = ENDS.map(Status::as_str);
+        let [callbacks_delivered, callbacks_given_up] =
+            register_labelled(to, "callbacks", "callbacks, by how they ended", "end", ["delivered", "given-up"]);
+        let made: ByLabel<Counter> = register(to, "store_calls", "round trips to the state store");
+        let failed: ByLabel<Counter> = register(to, "store_errors", "round trips that the state store failed");
+        let seconds: ByLabel<Seconds> = register(to, "store_seconds", "time that round trips to the state store took");
+        Self {
+            runs_begun: register(to, "runs_begun", "runs that began here"),
+            runs_ended: register_labelled(to, "runs_ended", "runs that ended here, by how", "end", ends),
+            runs_taken_up: register(
+                to,
+                "runs_taken_up",
+                "runs that nobody drove any more, and that this replica went on with",
+            ),
+            nodes_executed: register_labelled(
+                to,
+                "nodes_executed",
+                "nodes that were executed here, by how it went",
+                "end",
+                Executed::ALL.map(Executed::as_str),
+            ),
+            leases: register_labelled(
+                to,
+                "leases",
+                "leases on nodes, by what became of them",
+                "end",
+                Lease::ALL.map(Lease::as_str),
+            ),
+            events_taken: register(to, "events_taken", "events whose node this replica took"),
+            events_ignored: register_labelled(
+                to,
+                "events_ignored",
+                "events that changed nothing, by reason",
+                "reason",
+                Ignored::ALL.map(Ignored::as_str),
+            ),
+            requests: register_labelled(
+                to,
+                "requests",
+                "answered requests, by class of status",
+                "status",
+                STATUS_CLASSES,
+            ),
+            callbacks_delivered,
+            callbacks_given_up,
+            store: Call::ALL.map(|call| {
+                let label = [("call", call.as_str())];
+                Calls {
+                    made: made.get_or_create_owned(&label),
+                    failed: failed.get_or_create_owned(&label),
+                    seconds: seconds.get_or_create_owned(&label),
+                }
+            }),
+            commit_conflicts: register(to, "commit_conflicts", "commits that found the run changed by somebody else"),
+            runs_live: register(to, "runs_live", "runs that this replica works on"),
+            store_garbage: register(
+                to,
+                "store_garbage",
+                "what this replica met in the state store's lists of runs that is no run",
+            ),
+            registry,
+        }
+    }
 }
 
 impl Counters {
-    /// An event was taken.
+    /// An event led to the execution of its node.
     pub fn event_taken(&self) {
-        add(&self.taken);
+        self.events_taken.inc();
     }
 
     /// An event changed nothing.
     pub fn event_ignored(&self, why: Ignored) {
-        add_to(&self.ignored, why as usize);
+        if let Some(counter) = self.events_ignored.get(why as usize) {
+            counter.inc();
+        }
     }
 
-    /// A request was answered with this status.
+    /// A request was answered with this status. Statuses outside 100 to 599 do not exist, and are not counted.
     pub fn request(&self, status: u16) {
-        add_to(&self.requests, usize::from(status / 100).wrapping_sub(1));
+        if let Some(counter) = self.requests.get(usize::from(status / 100).wrapping_sub(1)) {
+            counter.inc();
+        }
     }
 
     /// A callback was delivered, or given up.
     pub fn callback(&self, delivered: Result<(), ()>) {
-        add(if delivered.is_ok() { &self.delivered } else { &self.undelivered });
+        match delivered {
+            Ok(()) => self.callbacks_delivered.inc(),
+            Err(()) => self.callbacks_given_up.inc(),
+        };
     }
 
     /// A run began here.
     pub(crate) fn run_begun(&self) {
-        add(&self.begun);
+        self.runs_begun.inc();
     }
 
-    /// This replica goes on with a run that nobody drove.
+    /// This replica recovered a run whose owner is gone.
     pub(crate) fn run_taken_up(&self) {
-        add(&self.taken_up);
+        self.runs_taken_up.inc();
     }
 
-    /// A run ended here.
+    /// A run ended here. A status that is not final is not counted.
     pub(crate) fn run_ended(&self, status: Status) {
-        add_to(&self.ended, ENDS.iter().position(|end| *end == status).unwrap_or(ENDS.len()));
+        for (end, counter) in ENDS.iter().zip(&self.runs_ended) {
+            if *end == status {
+                counter.inc();
+            }
+        }
     }
 
     /// A node was executed here.
     pub(crate) fn executed(&self, how: Executed) {
-        add_to(&self.executed, how as usize);
+        if let Some(counter) = self.nodes_executed.get(how as usize) {
+            counter.inc();
+        }
     }
 
-    /// Something became of so many leases of this replica.
-    pub(crate) fn leases(&self, what: Lease, many: usize) {
-        self.leases.get(what as usize).into_iter().for_each(|counter| add_many(counter, many as u64));
+    /// The same became of this number of leases of this replica.
+    pub(crate) fn leases(&self, what: Lease, count: usize) {
+        if let Some(counter) = self.leases.get(what as usize) {
+            counter.inc_by(count as u64);
+        }
     }
 
-    /// All counters in Prometheus' text format.
-    pub fn prometheus(&self) -> String {
+    /// All metrics in Prometheus' text format. The arguments are figures that are read now: the number of runs that this
+    /// replica works on, and that of malformed entries that it found in the store's lists of runs.
+    pub fn prometheus(&self, runs_live: u64, store_garbage: u64) -> String {
+        self.runs_live.set(runs_live);
+        self.store_garbage.set(store_garbage);
         let mut text = String::new();
-        let alone = |counter| [(String::new(), counter)];
-        let labelled = |label: &str, counters: &[(&str, &AtomicU64)]| -> Vec<(String, u64)> {
-            counters.iter().map(|(value, counter)| (format!("{{{label}=\"{value}\"}}"), read(counter))).collect()
-        };
-        family(&mut text, "runs_begun", "runs that began here", alone(read(&self.begun)));
-        let ended: Vec<_> = ENDS.into_iter().map(Status::as_str).zip(&self.ended).collect();
-        family(&mut text, "runs_ended", "runs that ended here, by how", labelled("end", &ended));
-        let help = "runs that nobody drove any more, and that this replica went on with";
-        family(&mut text, "runs_taken_up", help, alone(read(&self.taken_up)));
-        let executed: Vec<_> = ["done", "suspended", "failed"].into_iter().zip(&self.executed).collect();
-        family(
-            &mut text,
-            "nodes_executed",
-            "nodes that were executed here, by how it went",
-            labelled("end", &executed),
-        );
-        let leases: Vec<_> = ["renewed", "lost", "given-back"].into_iter().zip(&self.leases).collect();
-        family(&mut text, "leases", "leases on nodes, by what became of them", labelled("end", &leases));
-        family(&mut text, "events_taken", "events whose node this replica took", alone(read(&self.taken)));
-        let ignored: Vec<_> = Ignored::ALL.iter().map(|why| why.as_str()).zip(&self.ignored).collect();
-        family(&mut text, "events_ignored", "events that changed nothing, by reason", labelled("reason", &ignored));
-        let requests: Vec<_> = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(&self.requests).collect();
-        family(&mut text, "requests", "answered requests, by class of status", labelled("status", &requests));
-        let callbacks = [("delivered", &self.delivered), ("given-up", &self.undelivered)];
-        family(&mut text, "callbacks", "callbacks, by how they ended", labelled("end", &callbacks));
-        let calls = || Call::ALL.iter().map(|call| call.as_str()).zip(&self.store);
-        let made: Vec<_> = calls().map(|(call, calls)| (call, &calls.made)).collect();
-        family(&mut text, "store_calls", "round trips to the state store", labelled("call", &made));
-        let failed: Vec<_> = calls().map(|(call, calls)| (call, &calls.failed)).collect();
-        family(&mut text, "store_errors", "round trips that the state store failed", labelled("call", &failed));
-        let micros = calls().map(|(call, calls)| (format!("{{call=\"{call}\"}}"), read(&calls.micros) as f64 / 1e6));
-        family(&mut text, "store_seconds", "time that round trips to the state store took", micros);
-        let help = "commits that found the run changed by somebody else";
-        family(&mut text, "commit_conflicts", help, alone(read(&self.conflicts)));
+        // Writing to a string cannot fail.
+        let _ = prometheus_text::encode(&mut text, &self.registry);
         text
     }
-}
-
-fn read(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
-
-fn family<T: Display>(text: &mut String, name: &str, help: &str, counters: impl IntoIterator<Item = (String, T)>) {
-    let _ = write!(text, "# HELP faas_flow_{name}_total {help}\n# TYPE faas_flow_{name}_total counter\n");
-    for (labels, counter) in counters {
-        let _ = writeln!(text, "faas_flow_{name}_total{labels} {counter}");
-    }
-}
-
-/// A figure that goes up and down, in Prometheus' text format.
-pub(crate) fn gauge(text: &mut String, name: &str, help: &str, now: u64) {
-    let _ = write!(text, "# HELP faas_flow_{name} {help}\n# TYPE faas_flow_{name} gauge\nfaas_flow_{name} {now}\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn what_is_counted_is_read_by_prometheus() {
+    fn counts_are_exposed_to_prometheus() {
         let counters = Counters::default();
         counters.event_taken();
-        Ignored::ALL.into_iter().for_each(|why| counters.event_ignored(why));
+        for why in Ignored::ALL {
+            counters.event_ignored(why);
+        }
         counters.event_ignored(Ignored::Stale);
-        [200, 202, 404, 503, 99, 700].into_iter().for_each(|status| counters.request(status));
+        for status in [200, 202, 404, 503, 99, 700] {
+            counters.request(status);
+        }
         counters.callback(Ok(()));
         counters.callback(Err(()));
         counters.run_ended(Status::Stopped);
         counters.run_ended(Status::Running);
         counters.executed(Executed::Suspended);
         counters.leases(Lease::GivenBack, 3);
-        let text = counters.prometheus();
+        let text = counters.prometheus(5, 6);
         for line in [
             "# TYPE faas_flow_events_taken_total counter",
             "faas_flow_events_taken_total 1",
@@ -252,15 +344,28 @@ mod tests {
             "faas_flow_requests_total{status=\"2xx\"} 2",
             "faas_flow_requests_total{status=\"3xx\"} 0",
             "faas_flow_requests_total{status=\"5xx\"} 1",
+            "faas_flow_callbacks_total{end=\"delivered\"} 1",
             "faas_flow_callbacks_total{end=\"given-up\"} 1",
             "faas_flow_runs_ended_total{end=\"succeeded\"} 0",
             "faas_flow_runs_ended_total{end=\"stopped\"} 1",
             "faas_flow_nodes_executed_total{end=\"suspended\"} 1",
             "faas_flow_leases_total{end=\"given-back\"} 3",
             "faas_flow_store_calls_total{call=\"commit\"} 0",
+            "faas_flow_runs_live 5",
+            "faas_flow_store_garbage 6",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        assert!(text.lines().all(|line| line.starts_with('#') || line.starts_with("faas_flow_")));
+    }
+
+    /// Dashboards and alerts of users depend on these: the lines of a scrape without their values, sorted.
+    #[test]
+    fn names_types_labels_and_help_stay_as_they_are() {
+        let text = Counters::default().prometheus(0, 0);
+        let lines: BTreeSet<&str> = text
+            .lines()
+            .map(|line| if line.starts_with('#') { line } else { line.rsplit_once(' ').unwrap().0 })
+            .collect();
+        insta::assert_snapshot!(lines.into_iter().collect::<Vec<_>>().join("\n"));
     }
 }

@@ -14,6 +14,9 @@ pub enum Error {
     /// The module cannot be used.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] crate::config::Error),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,6 +41,7 @@ impl Error {
         match self {
             Error::Versions(error) => error.code(),
             Error::Guest(error) => error.code(),
+            Error::Config(error) => error.code(),
             Error::Store(error) => error.code(),
             Error::Coded { code, .. } => *code,
         }

@@ -1,7 +1,6 @@
 //! What `apply` and `request` reach: commands, URLs, and the built-in echo.
 
-use crate::config::redacted;
-use crate::network::{Network, within_limit};
+use crate::network::{Network, redacted, within_limit};
 use crate::{Answers, Error, Settings};
 use bytes::Bytes;
 use faas_flow_core::{Code, Failure};

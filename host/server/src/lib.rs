@@ -8,7 +8,6 @@ mod driver;
 mod error;
 pub mod events;
 mod functions;
-pub mod graph;
 mod http;
 mod local;
 mod network;

@@ -1,11 +1,11 @@
 //! Everything that the host sends to others goes through here.
 
-use crate::config::redacted;
 use crate::{Error, Settings};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::{HttpRequest, HttpResponse};
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 /// Sends requests: over HTTP, or, in a simulation, to what stands for the world.
@@ -82,6 +82,28 @@ pub(crate) fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
     Some(wait.min(MOST))
 }
 
+/// Text without the passwords that addresses in it may hold, whether before the host or among the query's parameters.
+pub(crate) fn redacted(text: &str) -> String {
+    let ends = [' ', '`', '"', ','];
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((head, tail)) = rest.split_once("://") {
+        let _ = write!(shown, "{head}://");
+        // A password may hold slashes and even an `@`, if nobody encoded them.
+        let address = tail.get(..tail.find(ends).unwrap_or(tail.len())).unwrap_or_default();
+        let place = address.split('?').next().unwrap_or_default();
+        rest = place.rfind('@').and_then(|at| tail.get(at..)).inspect(|_| shown.push_str("***")).unwrap_or(tail);
+    }
+    shown.push_str(rest);
+    for option in ["?token=", "&token=", "?password=", "&password="] {
+        if let Some((head, tail)) = shown.split_once(option) {
+            let end = tail.find(|c| c == '&' || ends.contains(&c)).unwrap_or(tail.len());
+            shown = format!("{head}{option}***{}", tail.get(end..).unwrap_or_default());
+        }
+    }
+    shown
+}
+
 /// An address as errors and logs may show it: without what may be a secret, a user's password or the query.
 pub(crate) fn place(url: &str) -> String {
     redacted(url.split(['?', '#']).next().unwrap_or_default())
@@ -121,5 +143,20 @@ mod tests {
         assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert_eq!(asked("soon"), None);
         assert_eq!(retry_after(&[]), None);
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for (text, shown) in [
+            ("redis://u:s3cret@r:1/0?prefix=a", "redis://***@r:1/0?prefix=a"),
+            ("redis://:s3/cr@et@r:1/0", "redis://***@r:1/0"),
+            ("consul://c?token=s3cret&dc=d", "consul://c?token=***&dc=d"),
+            ("f=http://u:s3cret@a/x,g=http://b", "f=http://***@a/x,g=http://b"),
+            ("sqlite:a@b.db", "sqlite:a@b.db"),
+            ("s3://bucket?endpoint=http://e", "s3://bucket?endpoint=http://e"),
+            ("no answer from http://u:s3cret@h/p: refused", "no answer from http://***@h/p: refused"),
+        ] {
+            assert_eq!(redacted(text), shown);
+        }
     }
 }

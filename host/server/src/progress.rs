@@ -1,51 +1,51 @@
-//! Runs as they go, for whoever watches.
+//! The progress of runs, for those who watch it.
 
 use faas_flow_core::{Failure, NodePath, RunId, Status};
 
-/// Something that happened to a run.
+/// A step of a run.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// Which run.
+    /// The run.
     pub run: RunId,
-    /// What happened.
+    /// What happened to it.
     pub step: Step,
 }
 
 /// What can happen to a run.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// It began.
+    /// It started.
     Started,
-    /// A node began to execute.
+    /// A node started to execute.
     Running(NodePath),
-    /// A node has its output.
+    /// A node finished with an output.
     Done {
-        /// Which.
+        /// The node.
         path: NodePath,
         /// How long it took, in microseconds.
         micros: u64,
-        /// How large the output is, in bytes.
+        /// The size of the output, in bytes.
         size: u64,
     },
-    /// A node began branches.
+    /// A node started its branches.
     Branching {
-        /// Which.
+        /// The node.
         path: NodePath,
-        /// How many.
+        /// The number of branches.
         branches: usize,
     },
     /// A node waits before it is tried again.
     Suspended {
-        /// Which.
+        /// The node.
         path: NodePath,
-        /// Until when, in milliseconds since the Unix epoch.
+        /// When it continues, in milliseconds since the Unix epoch.
         until: u64,
     },
     /// A node failed.
     Failed {
-        /// Which.
+        /// The node.
         path: NodePath,
-        /// Of what.
+        /// Why.
         failure: Failure,
     },
     /// It ended.

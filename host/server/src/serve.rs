@@ -11,7 +11,7 @@ pub async fn serve(host: Arc<Host>, guards: Guards, address: &str) -> Result<(),
     let (listener, address) = listen(address).await?;
     tokio::spawn(host.clone().sweep());
     for flow in host.versions().all_active() {
-        eprintln!("serves http://{address}/function/{}", flow.name);
+        eprintln!("serving http://{address}/function/{}", flow.name);
     }
     serve_until_stopped(listener, router(host.clone(), guards), host, Duration::ZERO, None).await
 }

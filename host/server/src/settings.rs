@@ -1,76 +1,79 @@
-//! What an operator may set, in one table.
+//! The limits and times of a host, with their defaults.
 
 use std::time::Duration;
 
 /// The limits and times of a host.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Payloads up to so many bytes are kept inside the state; larger ones go to the data store. 32 KiB.
+    /// Maximum size in bytes of a payload that is stored with the state; larger ones go to the data store. Default: 32 KiB.
     pub inline_limit: usize,
-    /// The largest body that a request may have, in bytes. 64 MiB.
+    /// Maximum size of a request's body, in bytes. Default: 64 MiB.
     pub body_limit: usize,
-    /// How long the body of a request may take to arrive. As long as it likes.
+    /// Maximum time for the body of a request to arrive. Default: no limit.
     pub read_timeout: Option<Duration>,
-    /// The largest body that a call's response may have, in bytes. 64 MiB.
+    /// Maximum size of the response to a call, in bytes. Default: 64 MiB.
     pub response_limit: usize,
-    /// Nodes of all runs together that execute at a time. 256.
+    /// Maximum number of nodes that execute at the same time, of all runs together. Default: 256.
     pub max_nodes: usize,
-    /// Nodes of one run that execute or wait for their turn with a lease. 64.
+    /// Maximum number of nodes of one run that execute, or are claimed and wait for their turn. Default: 64.
     pub run_nodes: usize,
-    /// Runs that are under way at a time; more are answered with 429. 10,000.
+    /// Maximum number of runs in progress; more are refused with 429. Default: 10,000.
     pub max_runs: usize,
-    /// Items of one for-each. 100,000.
+    /// Maximum number of items of a for-each. Default: 100,000.
     pub max_items: usize,
-    /// How long a claim holds a node; it is renewed three times as often. 10 s.
+    /// How long a claimed node is reserved for its replica, which renews the lease three times in that time. Default: 10 s.
     pub lease: Duration,
-    /// How long what only the flow's own code did may wait to be committed together with what follows; a replica that dies
-    /// in the meantime leaves it to be done again. 0 commits each node by itself. 10 ms.
+    /// Maximum time that the results of the flow's own code may wait to be committed together with those of later nodes. If the
+    /// replica is lost meanwhile, these nodes are executed again. 0 commits each node on its own. Default: 10 ms.
     pub commit_delay: Duration,
-    /// The longest that one try of a call takes where the flow says nothing. 60 s.
+    /// Maximum time for one try of a call for which the flow sets no timeout. Default: 60 s.
     pub call_timeout: Duration,
-    /// How long a run's history and result are kept after its end. 7 days.
+    /// How long the history and the result of a run are kept after its end. Default: 7 days.
     pub history_ttl: Duration,
-    /// How many ended runs of this replica are kept, however young: for stores in memory. No limit.
+    /// Maximum number of this replica's ended runs that are kept, regardless of their age: for stores in memory. Default: no
+    /// limit.
     pub history_limit: usize,
-    /// The longest that a caller may wait for a result. 5 min.
+    /// Maximum time that a caller may wait for a result. Default: 5 min.
     pub max_wait: Duration,
-    /// How long a request to a flow of several nodes waits for the result where its caller says nothing. It does not.
+    /// How long a request to a flow with several nodes waits for the result if the caller does not say. Default: it does not
+    /// wait.
     pub default_wait: Option<Duration>,
-    /// The method of calls where the flow says nothing. POST.
+    /// HTTP method of calls for which the flow sets none. Default: POST.
     pub default_method: String,
-    /// Where ready nodes are executed. Auto.
+    /// Where ready nodes are executed. Default: auto.
     pub dispatch: Dispatch,
-    /// How long an event, or a request that its flow's definition depends on, waits for room on this replica before it is refused.
-    /// 10 s.
+    /// How long an event waits for room on this replica before it is refused, and likewise a request on which its flow's
+    /// definition depends. Default: 10 s.
     pub room_wait: Duration,
-    /// Whether a failure repeats what a function said of it. It does not: that may be the data it was called with.
+    /// Whether the message of a failed call quotes the response. Default: it does not, since a function may respond with the
+    /// data that it was called with.
     pub answers: Answers,
-    /// The longest wait between two tries that is sat out in place; longer ones are stored. 5 s.
+    /// The longest wait between two tries that the replica spends in memory; longer waits are stored. Default: 5 s.
     pub longest_sleep: Duration,
 }
 
 /// Where ready nodes are executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dispatch {
-    /// In place while there is room, through the gateway beyond.
+    /// On this replica while it has room, and otherwise through the gateway.
     Auto,
-    /// In place.
+    /// On this replica.
     Local,
     /// Through the gateway.
     Gateway,
 }
 
-/// What becomes of the answer of a call that failed.
+/// What becomes of the response to a call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answers {
-    /// The failure has its beginning: for the one who wrote the function, on the own machine.
+    /// The failure quotes its beginning, for authors who run their functions on their own machine.
     Quoted,
-    /// It is told to nobody.
+    /// It is discarded.
     Withheld,
 }
 
 impl Answers {
-    /// What the message of a failure ends with.
+    /// The end of a failure's message.
     pub(crate) fn quote(self, answer: &[u8]) -> String {
         let said: String = match self {
             Answers::Quoted => String::from_utf8_lossy(answer).trim().chars().take(500).collect(),

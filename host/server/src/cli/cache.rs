@@ -1,11 +1,11 @@
-//! Where compiled code is kept if nobody says.
+//! The default folder for compiled code.
 
 use faas_flow_guest::make_private;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// The user's cache, or where that cannot be used, as in a container with a read-only root, a folder in `$TMPDIR`.
+/// The user's cache folder, or a folder in `$TMPDIR` if that is not usable, as in a container with a read-only root.
 pub(super) fn folder() -> Option<PathBuf> {
     let home = home_cache().map(|cache| cache.join("faas-flow/compiled"));
     let home = home.filter(|folder| folder.is_absolute() && usable(folder).is_ok());
@@ -17,28 +17,27 @@ fn home_cache() -> Option<PathBuf> {
     set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
 }
 
-/// Whether this user can write to the folder, and nobody else.
+/// Makes sure that this user, and nobody else, can write to the folder.
 fn usable(folder: &Path) -> Result<(), String> {
     make_private(folder)?;
     tempfile::tempfile_in(folder).map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Others may write into the folder around it: what is there already must be a folder, and no link to one.
+/// A folder in one that others may write to: if it exists already, it must be a folder, and not a link to one.
 fn temporary(around: &Path) -> Option<PathBuf> {
     let user = std::fs::metadata("/proc/self").ok()?.uid();
     let folder = around.join(format!("faas-flow-{user}"));
-    // It may be there.
+    // It may exist.
     let _ = DirBuilder::new().mode(0o700).create(&folder);
     let found = std::fs::symlink_metadata(&folder).map_err(|error| error.to_string());
-    let plain = found.and_then(|found| if found.is_dir() { Ok(()) } else { Err("it is no folder".to_owned()) });
+    let plain = found.and_then(|found| if found.is_dir() { Ok(()) } else { Err("it is not a folder".to_owned()) });
     match plain.and_then(|()| usable(&folder)) {
         Ok(()) => {
-            let said = "as the user's cache cannot be used";
-            tracing::info!(target: "start", "compiled code is kept in {}, {said}", folder.display());
+            tracing::info!(target: "start", folder = %folder.display(), "caching compiled code outside the user's cache folder, which is not usable");
             Some(folder)
         }
         Err(why) => {
-            tracing::warn!(target: "start", "compiled code is not kept: {}: {why}", folder.display());
+            tracing::warn!(target: "start", folder = %folder.display(), reason = why, "not caching compiled code");
             None
         }
     }

@@ -1,19 +1,21 @@
 //! `faas-flow check`
 
-use super::common::{self, ModuleKeys};
+use super::host::{ModuleKeys, guests_of, load};
+use super::output::{print, print_json};
 use crate::Error;
 use crate::config::Options;
 use crate::versions;
 use clap::Args;
+use faas_flow_core::Plan;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Check {
-    /// The flow's module
+    /// Module of the flow
     flow: PathBuf,
-    /// Print one JSON object
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -22,45 +24,44 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let loaded = common::load(&common::guests_of(self.guest)?, &self.flow).await;
+        let loaded = load(&guests_of(self.guest)?, &self.flow).await;
         let flow = match loaded {
             Err(Error::Versions(versions::Error::InvalidDefinition(problems))) if self.json => {
-                common::print_json(&json!({ "valid": false, "problems": problems }))?;
+                print_json(&json!({ "valid": false, "problems": problems }))?;
                 return Ok(ExitCode::FAILURE);
             }
             Err(error) if self.json => {
                 let problem = json!({ "code": error.code(), "path": "", "message": error.to_string() });
-                common::print_json(&json!({ "valid": false, "problems": [problem] }))?;
+                print_json(&json!({ "valid": false, "problems": [problem] }))?;
                 return Ok(ExitCode::FAILURE);
             }
             other => other?,
         };
-        let warnings = faas_flow_core::Plan::new((*flow.definition).clone())
-            .map_err(versions::Error::InvalidDefinition)?
-            .warnings()
-            .to_vec();
-        let (module, handlers) = (&flow.module, &flow.definition.handlers);
+        let plan = Plan::new((*flow.definition).clone()).map_err(versions::Error::InvalidDefinition)?;
+        let warnings = plan.warnings();
+        let module = &flow.module;
+        let handlers = &flow.definition.handlers;
         if self.json {
-            common::print_json(&json!({
+            print_json(&json!({
                 "valid": true, "flow": flow.name, "digest": module.digest(), "imports": module.imports(),
                 "exports": module.exports(), "handlers": handlers, "per-request": flow.plan.is_none(), "warnings": warnings,
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        common::print(format!("flow      {}\ndigest    {}\n", flow.name, module.digest()));
-        let list = |title: &str, names: &[String]| match names.is_empty() {
-            true => common::print(format!("{title:<10}none\n")),
-            false => common::print(format!("{title:<10}{}\n", names.join(", "))),
-        };
-        list("imports", module.imports());
-        list("handlers", handlers);
+        print(format!("flow      {}\ndigest    {}\n", flow.name, module.digest()));
+        print(format!("imports   {}\n", list(module.imports())));
+        print(format!("handlers  {}\n", list(handlers)));
         if flow.plan.is_none() {
-            common::print("defined   for each request, since `define` reads the context\n");
+            print("defined   for each request, because `define` reads the context\n");
         }
-        for warning in &warnings {
-            common::print(format!("warning   {warning}\n"));
+        for warning in warnings {
+            print(format!("warning   {warning}\n"));
         }
-        common::print("valid\n");
+        print("valid\n");
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -1,19 +1,22 @@
 //! `faas-flow config`
 
-use super::common;
-use super::function::{FunctionKeys, put_beside};
+use super::function::{FunctionKeys, read_file_beside};
+use super::output::{print, print_json};
 use crate::Error;
-use crate::config::{self, Options, Row, SECRET_MOUNT_PATH, SECRETS, Source};
+use crate::config::{Options, Row, SECRETS, Source, Unspecified, flow_name, resolve_stores};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// The maximum width to which a column is padded.
+const COLUMN: usize = 60;
 
 #[derive(Args)]
 pub(super) struct Config {
-    /// Check this flow.yml strictly, and show it in place of the environment
+    /// Validate this flow.yml and show its values instead of the environment's
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -22,41 +25,43 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
-        let mut values = match &self.file {
-            Some(file) => self.keys.over(config::file_layer(file)?),
-            None => {
-                let mut values = self.keys.read()?;
-                put_beside(&mut values)?;
-                values
-            }
-        };
-        // What is missing here may be there in the container: it is shown as missing.
-        let missing = config::resolve_stores(&mut values, false).err();
-        let mut rows = config::rows(&values);
-        if let Ok((name, source)) = config::flow_name(&values, |name| std::env::var(name).ok())
-            && self.file.is_none()
-        {
-            for row in rows.iter_mut().filter(|row| row.key == config::FLOW_NAME.name) {
-                *row = Row::of(row.key, name.as_str(), &source);
-            }
-        }
-        let folder = values.text(&SECRET_MOUNT_PATH);
-        let found = SECRETS.iter().map(|name| (name, Path::new(&folder).join(name))).filter(|(_, path)| path.exists());
-        rows.extend(found.map(|(name, path)| Row::of(name, "(a secret)", &Source::Secret(path))));
-        if self.json {
-            common::print_json(&rows)?;
+        let mut values = if let Some(file) = &self.file {
+            self.keys.read_over_file(file)?
         } else {
-            let width =
-                |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).min(60);
-            let (keys, texts) = (width(|row| row.key), width(|row| &row.value));
-            for Row { key, value, from, .. } in &rows {
-                common::print(format!("{key:<keys$}  {value:<texts$}  {from}\n"));
-            }
+            let mut values = self.keys.read()?;
+            read_file_beside(&mut values)?;
+            values
+        };
+        // A store that is not configured here may be configured in the container, so this is only a warning.
+        let missing = resolve_stores(&mut values, Unspecified::Durable).err();
+        let mut rows = values.rows();
+        if self.file.is_none()
+            && let Ok((name, source)) = flow_name(&values, |name| std::env::var(name).ok())
+            && let Some(row) = rows.iter_mut().find(|row| row.key == "flow_name")
+        {
+            *row = Row::of(row.key, name.as_str(), &source);
         }
-        values.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        let secrets = SECRETS.map(|name| (name, values.secret_mount_path.value.join(name)));
+        let secrets = secrets.into_iter().filter(|(_, path)| path.exists());
+        rows.extend(secrets.map(|(name, path)| Row::of(name, "(a secret)", &Source::Secret(path))));
+        if self.json {
+            print_json(&rows)?;
+        } else {
+            print(table(&rows));
+        }
+        for warning in &values.warnings {
+            eprintln!("warning: {warning}");
+        }
         if let Some(missing) = missing {
             eprintln!("warning: {missing}");
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn table(rows: &[Row]) -> String {
+    let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).min(COLUMN);
+    let keys = width(|row| row.key);
+    let values = width(|row| &row.value);
+    rows.iter().map(|Row { key, value, from, .. }| format!("{key:<keys$}  {value:<values$}  {from}\n")).collect()
 }

@@ -1,6 +1,7 @@
 //! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
 
-use super::common;
+use super::output::print;
+use super::token::AdminToken;
 use crate::remote::{self, Action};
 use crate::{Error, Http, Settings};
 use clap::{Args, Subcommand};
@@ -8,36 +9,35 @@ use faas_flow_core::{FlowName, NodePath, RunId};
 
 #[derive(Args)]
 pub(super) struct Target {
-    /// The run's request id
+    /// Request id of the run
     id: String,
-    /// The server or gateway that has the flow
+    /// Server or gateway that serves the flow
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "FAAS_FLOW_SERVER")]
     server: String,
-    /// What a server wants to hear that others can reach: its faasflow-admin-token
-    #[arg(long, env = "FAAS_FLOW_ADMIN_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    admin: AdminToken,
 }
 
 #[derive(Subcommand)]
 pub(super) enum Control {
-    /// Lets nothing new start in a run
+    /// Pause a run: nodes already running finish, and no others start
     Pause(Target),
-    /// Lets a paused run go on
+    /// Resume a paused run
     Resume(Target),
-    /// Ends a run
+    /// Stop a run for good
     Stop(Target),
-    /// Runs a node of a run, and all that follows it, again
+    /// Run a node of a run, and all nodes after it, again
     Rerun {
         #[command(flatten)]
         target: Target,
-        /// The node's path, as in C[c1]/n1
+        /// Path of the node, for example C[c1]/n1
         #[arg(long)]
         node: String,
     },
 }
 
 impl Control {
-    /// The run that is meant.
+    /// The run that the command is about.
     pub(super) fn run(&self) -> Result<RunId, Error> {
         Ok(RunId::new(&self.target().id)?)
     }
@@ -49,12 +49,13 @@ impl Control {
         }
     }
 
-    /// Asks the server, and prints what it answers.
+    /// Sends the request to the server, and prints the response.
     pub(super) async fn ask(&self, flow: &FlowName) -> Result<(), Error> {
-        let (Target { id, server, token }, action) = (self.target(), self.action()?);
+        let Target { id, server, admin } = self.target();
+        let action = self.action()?;
         let network = Http::new(&Settings::default())?;
-        let said = remote::control(&network, server, flow, &RunId::new(id)?, &action, token.as_deref()).await?;
-        common::print(format!("{said}\n"));
+        let said = remote::control(&network, server, flow, &RunId::new(id)?, &action, admin.token.as_deref()).await?;
+        print(format!("{said}\n"));
         Ok(())
     }
 

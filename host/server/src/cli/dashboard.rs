@@ -1,10 +1,10 @@
 //! `faas-flow dashboard`
 
-use super::common::{self, listen};
-use super::guards;
+use super::host::{guests, trusted, warn};
+use super::listen::listen;
 use super::stop::Server;
-use super::waiting;
-use crate::config::{self, Defaults, Group, Options, Takes, Values};
+use super::{guards, waiting};
+use crate::config::{Defaults, Group, Options, Stores, Takes, Unspecified, Values, resolve_stores};
 use crate::dashboard::{Access, Control, Dashboard};
 use crate::http::{Patience, Starting};
 use crate::versions::Loader;
@@ -25,7 +25,7 @@ pub(super) struct Shown {
     keys: Options<DashboardKeys>,
 }
 
-/// What a dashboard needs: the functions' own stores, gateway and secrets.
+/// The keys of a dashboard: the stores, the gateway and the secrets of the functions that it shows.
 struct DashboardKeys;
 
 impl Takes for DashboardKeys {
@@ -37,18 +37,17 @@ impl Takes for DashboardKeys {
 impl Shown {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
-        config::resolve_stores(&mut values, false)?;
-        common::warn(&values);
-        let at = values.some(&config::LISTEN).unwrap_or_else(|| format!("0.0.0.0:{}", values.port(&config::PORT)));
+        let stores = resolve_stores(&mut values, Unspecified::Durable)?;
+        warn(&values);
+        let at = values.listen.value.clone().unwrap_or_else(|| format!("0.0.0.0:{}", values.port.value));
         let (listener, address) = listen(&at).await?;
         let admin = admin(&values, address.ip())?;
         let network: Arc<dyn Network> = Arc::new(Http::new(&Settings::of(&values))?);
         let starting = Starting::default();
         let mut server = Server::start(listener, starting.router(), PATIENCE)?;
-        eprintln!("serves the dashboard at http://{address}/");
-        let Some(host) = server.unless_stopped(host(&values, network.clone(), &starting)).await? else {
-            return Ok(ExitCode::SUCCESS);
-        };
+        eprintln!("serving the dashboard at http://{address}/");
+        let host = host(&values, &stores, network.clone(), &starting);
+        let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
         let control = control(&values, network, &admin);
         let dashboard = Dashboard::new(host.clone(), Access::new(admin)?, control, "");
         starting.serves(dashboard.router());
@@ -58,34 +57,39 @@ impl Shown {
     }
 }
 
-/// Who sees it: whoever has the token, or everybody where only this machine reaches it.
+/// Who may see it: those who have the token, or everybody if only this machine can reach it.
 fn admin(values: &Values, address: IpAddr) -> Result<Admin, Error> {
-    let folder = values.text(&config::SECRET_MOUNT_PATH);
-    match guards::admin_token(folder.as_ref())? {
+    let folder = &values.secret_mount_path.value;
+    match guards::admin_token(folder)? {
         Some(token) => Ok(Admin::Token(token)),
         None if address.to_canonical().is_loopback() => Ok(Admin::Anybody),
-        None => {
-            let message = format!(
-                "others can reach {address}, but there is no token: put faasflow-admin-token into {folder}, or name its \
-                 folder with secret_mount_path"
-            );
-            Err(Error::new(Code::BAD_SECRET, message))
-        }
+        None => Err(Error::new(
+            Code::BAD_SECRET,
+            format!(
+                "other machines can reach {address}, but there is no admin token: put the secret faasflow-admin-token \
+                 into {}, or set secret_mount_path to its folder",
+                folder.display()
+            ),
+        )),
     }
 }
 
-/// A host that serves no flows and looks after no runs: it reads.
-async fn host(values: &Values, network: Arc<dyn Network>, starting: &Starting) -> Result<Arc<Host>, Error> {
+/// A host that reads, and neither serves flows nor recovers runs.
+async fn host(
+    values: &Values,
+    stores: &Stores,
+    network: Arc<dyn Network>,
+    starting: &Starting,
+) -> Result<Arc<Host>, Error> {
     let settings = Settings::of(values);
-    let loader = Loader::new(common::guests(values)?, common::trusted(values)?);
-    let (state, data) = (values.text(&config::STATE_STORE), values.text(&config::DATA_STORE));
-    let (state, data) = waiting::stores(starting, &state, &data).await?;
+    let loader = Loader::new(guests(values)?, trusted(values)?);
+    let (state, data) = waiting::open_stores(starting, stores).await?;
     let functions = Functions::new(Vec::new(), None, &settings, network);
     Ok(Host::new(Parts { modules: Some(loader), ..Parts::new(settings, state, data, functions) }))
 }
 
 fn control(values: &Values, network: Arc<dyn Network>, admin: &Admin) -> Control {
-    let Some(gateway) = values.url(&config::GATEWAY) else { return Control::Nobody };
+    let Some(gateway) = values.gateway.value.clone() else { return Control::Nobody };
     let token = match admin {
         Admin::Token(token) => Some(token.clone()),
         Admin::Anybody | Admin::Nobody => None,

@@ -1,19 +1,21 @@
-//! `faas-flow dev`: the author's loop. Sources change, they are built, and the flow is swapped while it is served.
+//! `faas-flow dev`: builds a flow whenever its sources change, and serves each new version without a restart.
 
 mod build;
 mod watch;
 
-use super::common::{self, listen, load_brought};
+use super::host::{empty_host, guests, load_brought};
+use super::listen::listen;
+use super::output::wants_colours;
 use super::serve::Queues;
 use super::{guards, progress, stop};
-use crate::config::{Defaults, Group, LISTEN, Options, PORT, Takes, Values, resolve_stores};
-use crate::graph::{Colours, Difference};
+use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use crate::versions::signature::Trusted;
 use crate::versions::{Artifact, By, Flow, IfRemoved, Loader, Upload};
 use crate::{Error, Host, local_router};
 use build::Build;
 use clap::Args;
 use faas_flow_core::{Code, Digest, FlowName};
+use faas_flow_graph::{Colours, Difference};
 use faas_flow_guest::Guests;
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
@@ -23,23 +25,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use watch::Watch;
 
-/// Versions that are kept besides those that runs need: whoever undoes an edit goes back to one of them.
+/// The number of versions that are kept besides those that runs need, for edits that are undone.
 const KEPT: usize = 5;
-/// Lines of the difference that a swap shows.
+/// The maximum number of lines of the difference that is shown for a new version.
 const LINES: usize = 20;
 
 #[derive(Args)]
 pub(super) struct Dev {
-    /// The folder of the flow's sources
+    /// Folder of the flow's sources
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// How to build it there, where it is not built by cargo: a command for the shell
+    /// Shell command that builds the flow in that folder [default: cargo build]
     #[arg(long, value_name = "COMMAND", requires = "module")]
     build: Option<String>,
-    /// The module that this makes, in the folder
+    /// Module that the command writes, relative to the folder
     #[arg(long, value_name = "FILE", requires = "build")]
     module: Option<PathBuf>,
-    /// What the flow is called [default: as its module's file]
+    /// Name of the flow [default: the name of its module]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
@@ -48,7 +50,7 @@ pub(super) struct Dev {
     keys: Options<DevKeys>,
 }
 
-/// The keys of a local server, but for signatures: what was built a moment ago has none.
+/// The keys of a local server, except for those about signatures, since a module that was just built is not signed.
 struct DevKeys;
 
 impl Takes for DevKeys {
@@ -60,32 +62,33 @@ impl Takes for DevKeys {
 impl Dev {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
-        // Runs of versions that nobody can build again are of no use later: they stay in memory.
-        resolve_stores(&mut values, true)?;
-        let at = values.some(&LISTEN).unwrap_or_else(|| format!("127.0.0.1:{}", values.port(&PORT)));
+        // In memory, since a run is of no use later if its version cannot be built again.
+        let stores = resolve_stores(&mut values, Unspecified::Memory)?;
+        let at = values.listen.value.clone().unwrap_or_else(|| format!("127.0.0.1:{}", values.port.value));
         let (listener, address) = listen(&at).await?;
         let guards = guards::of(&values, address.ip())?;
         let build = Build::of(&self.path, self.build, self.module)?;
         let watch = Watch::new(&self.path, build.module())?;
         let name = self.name.map(FlowName::new).transpose()?;
-        let guests = common::guests(&values)?;
+        let guests = guests(&values)?;
         let mut author = Author { build, watch, guests, name, made: VecDeque::new() };
         let mut signals = stop::Signals::new()
-            .map_err(|error| Error::new(Code::INTERNAL, format!("cannot listen to signals: {error}")))?;
+            .map_err(|error| Error::new(Code::INTERNAL, format!("cannot listen for signals: {error}")))?;
         let (flow, artifact) = tokio::select! {
             first = author.first() => first?,
             () = signals.any() => return Ok(ExitCode::SUCCESS),
         };
-        let host = host(&values, &author.guests, guards.keys.clone()).await?;
+        let loader = Loader::new(author.guests.clone(), Trusted::default());
+        let host = empty_host(&values, &stores, guards.keys.clone(), loader).await?;
         author.put(&host, &flow, artifact).await;
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = local_router(&host, guards, &gateway)?;
         let shown = progress::show(host.watch(), progress::Stdout::Nothing);
         tokio::spawn(host.clone().sweep());
-        say(&format!("serves http://{address}/function/{}", flow.name));
+        say(&format!("serving http://{address}/function/{}", flow.name));
         for name in host.functions().names() {
-            say(&format!("serves http://{address}/function/{name} (a step function)"));
+            say(&format!("serving http://{address}/function/{name} (a step function)"));
         }
         say("ready");
         let served = tokio::select! {
@@ -99,23 +102,19 @@ impl Dev {
     }
 }
 
-async fn host(values: &Values, guests: &Arc<Guests>, keys: Option<crate::events::Keys>) -> Result<Arc<Host>, Error> {
-    common::empty_host(values, keys, Loader::new(guests.clone(), Trusted::default())).await
-}
-
-/// Whoever edits the sources.
+/// The state of the loop that builds and serves versions.
 struct Author {
     build: Build,
     watch: Watch,
     guests: Arc<Guests>,
-    /// The flow's name, once somebody said it or the first module has.
+    /// The flow's name, once it was given or the first module was built.
     name: Option<FlowName>,
-    /// The versions that were made, the newest first.
+    /// The versions that were built, newest first.
     made: VecDeque<Digest>,
 }
 
 impl Author {
-    /// The first version that can be served.
+    /// Builds until there is a version that can be served.
     async fn first(&mut self) -> Result<(Flow, Artifact), Error> {
         loop {
             match self.version().await {
@@ -123,20 +122,20 @@ impl Author {
                     self.name = Some(flow.name.clone());
                     return Ok((flow, artifact));
                 }
-                Err(refused) => refused.say("nothing is served yet: the next change is built again"),
+                Err(refused) => refused.say("nothing is being served yet; waiting for the next change"),
             }
             self.watch.changed().await?;
         }
     }
 
-    /// Serves each version that can be, as long as sources change.
+    /// Builds and serves a version after each change.
     async fn go_on(&mut self, host: &Host, mut serves: Flow) -> Result<(), Error> {
         loop {
             let changed = self.watch.changed().await?;
-            say(&format!("builds {}: {changed}", serves.name));
+            say(&format!("building {}: {changed}", serves.name));
             match self.version().await {
                 Ok((flow, _, _)) if flow.module.digest() == serves.module.digest() => {
-                    say(&format!("{}: the build made the version that is served", serves.name));
+                    say(&format!("{}: the build produced the version that is already being served", serves.name));
                 }
                 Ok((flow, artifact, built)) => {
                     self.put(host, &flow, artifact).await;
@@ -144,17 +143,14 @@ impl Author {
                     serves = flow;
                 }
                 Err(refused) => {
-                    refused.say(&format!(
-                        "{} is served as before: version {}",
-                        serves.name,
-                        serves.module.digest().short()
-                    ));
+                    let version = serves.module.digest().short();
+                    refused.say(&format!("{} is still being served in version {version}", serves.name));
                 }
             }
         }
     }
 
-    /// Serves a version, and keeps it for runs that are pinned to it; older ones go that no run needs.
+    /// Serves a version, stores it for runs that are pinned to it, and removes older ones that no run needs.
     async fn put(&mut self, host: &Host, flow: &Flow, artifact: Artifact) {
         let digest = flow.module.digest().clone();
         host.versions().deploy(flow.clone());
@@ -163,7 +159,7 @@ impl Author {
         let by = By { who: "faas-flow dev".to_owned(), message: String::new(), at: host.now() };
         let upload = Upload { digest, bytes: artifact.bytes, by, signature: None, if_removed: IfRemoved::StoreAgain };
         if let Err(error) = host.versions().push(&flow.name, upload).await {
-            say(&format!("warning: runs that pause may not find this version again: {error}"));
+            say(&format!("warning: paused runs may not find this version later: {error}"));
         }
         for old in self.made.split_off(KEPT.min(self.made.len())) {
             if !host.versions().discard(&flow.name, &old).await.unwrap_or_default() {
@@ -172,7 +168,7 @@ impl Author {
         }
     }
 
-    /// Builds and loads what the sources are now; with when the build was done.
+    /// Builds and loads the current sources. The moment is that at which the build ended.
     async fn version(&self) -> Result<(Flow, Artifact, Instant), Refused> {
         let module = self.build.run().await?;
         let built = Instant::now();
@@ -182,9 +178,9 @@ impl Author {
     }
 }
 
-/// Why there is no new version.
+/// Why a build gave no new version.
 enum Refused {
-    /// The compiler has said why.
+    /// The build failed, and its output says why.
     Build,
     Error(Error),
 }
@@ -208,8 +204,9 @@ impl From<Error> for Refused {
 }
 
 fn swapped(old: &Flow, new: &Flow, took: Duration) -> String {
-    let (was, is) = (old.module.digest().short(), new.module.digest().short());
-    let mut text = format!("{}: {was} → {is}, in service {} ms after the build", new.name, took.as_millis());
+    let was = old.module.digest().short();
+    let is = new.module.digest().short();
+    let mut text = format!("{}: {was} → {is}, active {} ms after the build", new.name, took.as_millis());
     let difference = Difference::between(&old.definition, &new.definition).text(colours());
     let lines = difference.lines().count();
     for line in difference.lines().take(LINES) {
@@ -222,18 +219,15 @@ fn swapped(old: &Flow, new: &Flow, took: Duration) -> String {
 }
 
 fn colours() -> Colours {
-    match std::io::stderr().is_terminal() && common::wants_colours() {
-        true => Colours::On,
-        false => Colours::Off,
-    }
+    if std::io::stderr().is_terminal() && wants_colours() { Colours::On } else { Colours::Off }
 }
 
-/// A line to stderr, above the runs that are shown.
+/// Writes a line to stderr, above the runs that are shown.
 fn say(text: &str) {
     progress::say(text);
 }
 
-/// What cannot be watched, or built at all.
+/// An error about sources that cannot be watched or built.
 fn unusable(message: String) -> Error {
     Error::new(Code::INPUT_UNREADABLE, message)
 }

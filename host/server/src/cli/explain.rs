@@ -1,6 +1,6 @@
 //! `faas-flow explain`
 
-use super::common;
+use super::output::print;
 use crate::Error;
 use clap::Args;
 use faas_flow_core::Code;
@@ -11,21 +11,24 @@ static PAGES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../docs/errors");
 
 #[derive(Args)]
 pub(super) struct Explain {
-    /// The code, as in FF0012; all of them when absent
+    /// Error code, for example FF0012 [default: list all codes]
     code: Option<String>,
 }
 
 impl Explain {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let Some(text) = self.code else {
-            Code::ALL.iter().for_each(|code| common::print(format!("{code}  {}\n", code.title())));
+            for code in Code::ALL {
+                print(format!("{code}  {}\n", code.title()));
+            }
             return Ok(ExitCode::SUCCESS);
         };
         let unknown = || {
-            Error::new(Code::UNKNOWN_CODE, format!("there is no error code `{text}`: `faas-flow explain` lists them"))
+            let message = format!("unknown error code `{text}`: `faas-flow explain` lists all codes");
+            Error::new(Code::UNKNOWN_CODE, message)
         };
         let code = Code::parse(&text).ok_or_else(unknown)?;
-        common::print(page(code).ok_or_else(unknown)?);
+        print(page(code).ok_or_else(unknown)?);
         Ok(ExitCode::SUCCESS)
     }
 }

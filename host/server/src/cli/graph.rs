@@ -1,20 +1,22 @@
 //! `faas-flow graph`
 
-use super::common::{self, ModuleKeys};
+use super::host::{ModuleKeys, guests_of, load};
+use super::output::print;
+use crate::Error;
 use crate::config::Options;
-use crate::{Error, graph};
 use clap::{Args, ValueEnum};
+use faas_flow_graph::render;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Graph {
-    /// The flow's module
+    /// Module of the flow
     flow: PathBuf,
-    /// What to draw it as
+    /// Format of the drawing
     #[arg(long, value_enum, default_value_t = Format::Mermaid)]
     format: Format,
-    /// The same as --format json
+    /// Same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
@@ -23,31 +25,31 @@ pub(super) struct Graph {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// A picture for browsers
+    /// Picture for browsers
     Svg,
-    /// A diagram for Markdown
+    /// Diagram for Markdown
     Mermaid,
-    /// A graph for Graphviz
+    /// Graph for Graphviz
     Dot,
-    /// The DAG as the original faas-flow exports it
+    /// DAG as the original faas-flow exports it
     Json,
-    /// The definition as the flow gave it
+    /// Definition as the flow's code declares it
     Definition,
 }
 
 impl Graph {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let flow = common::load(&common::guests_of(self.guest)?, &self.flow).await?;
+        let flow = load(&guests_of(self.guest)?, &self.flow).await?;
         let format = match self.format {
-            _ if self.json => graph::Format::Json,
-            Format::Svg => graph::Format::Svg,
-            Format::Mermaid => graph::Format::Mermaid,
-            Format::Dot => graph::Format::Dot,
-            Format::Json => graph::Format::Json,
-            Format::Definition => graph::Format::Definition,
+            _ if self.json => faas_flow_graph::Format::Json,
+            Format::Svg => faas_flow_graph::Format::Svg,
+            Format::Mermaid => faas_flow_graph::Format::Mermaid,
+            Format::Dot => faas_flow_graph::Format::Dot,
+            Format::Json => faas_flow_graph::Format::Json,
+            Format::Definition => faas_flow_graph::Format::Definition,
         };
-        let drawn = graph::render(&flow.definition, flow.name.as_str(), format);
-        common::print(format!("{}\n", drawn.trim_end()));
+        let drawn = render(&flow.definition, flow.name.as_str(), format);
+        print(format!("{}\n", drawn.trim_end()));
         Ok(ExitCode::SUCCESS)
     }
 }

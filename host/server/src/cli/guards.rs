@@ -1,59 +1,62 @@
-//! Who may ask a server for what, as the keys and secrets say.
+//! Who may ask a server for what, according to the configuration and the secrets.
 
-use crate::config::{
-    AUTHENTICATE_REQUEST, CALLBACK_HOSTS, SECRET_MOUNT_PATH, Source, UPSTREAM_URL, VALIDATE_REQUEST, Values,
-};
+use crate::config::Values;
 use crate::events::{Keys, Window};
 use crate::{Admin, Error, Guards};
 use faas_flow_core::Code;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const ADMIN_TOKEN: &str = "faasflow-admin-token";
 
-/// The guards of a server at this address: without a secret, only its own machine may reach it.
+/// The guards of a server at this address. Without a secret, the address must be reachable from this machine only.
 pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
-    let folder = PathBuf::from(values.text(&SECRET_MOUNT_PATH));
-    if values.source(&SECRET_MOUNT_PATH) != Source::Default && !folder.is_dir() {
-        let message =
-            format!("there is no folder {}, where secret_mount_path says that the secrets are", folder.display());
+    let folder = &values.secret_mount_path.value;
+    if values.secret_mount_path.is_given() && !folder.is_dir() {
+        let message = format!("secret_mount_path is {}, which is not a folder", folder.display());
         return Err(Error::new(Code::BAD_SECRET, message));
     }
-    let (keys, token) = (Keys::from_folder(&folder)?, admin_token(&folder)?);
-    // Behind of-watchdog, others reach an address that looks like this machine's own.
-    let alone = address.to_canonical().is_loopback() && values.some(&UPSTREAM_URL).is_none();
-    let authenticate = values.switch(&AUTHENTICATE_REQUEST);
-    if keys.is_none() && (authenticate || !alone) {
-        let why = match authenticate {
-            true => "authenticate_request is true".to_owned(),
-            false => format!("others can reach {address}"),
+    let keys = Keys::from_folder(folder)?;
+    let token = admin_token(folder)?;
+    // Behind of-watchdog, other machines reach a function at a loopback address.
+    let local_only = address.to_canonical().is_loopback() && values.upstream_url.value.is_none();
+    let authenticate = values.authenticate_request.value;
+    if keys.is_none() && (authenticate || !local_only) {
+        let why = if authenticate {
+            "authenticate_request is true".to_owned()
+        } else {
+            format!("other machines can reach {address}")
         };
         let message = format!(
-            "{why}, but there is no secret: put faasflow-hmac-secret into {}, or name its folder with secret_mount_path",
+            "{why}, but there is no secret to check signatures with: put the secret faasflow-hmac-secret into {}, or set \
+             secret_mount_path to its folder",
             folder.display()
         );
         return Err(Error::new(Code::BAD_SECRET, message));
     }
-    let unchecked = !values.switch(&VALIDATE_REQUEST);
-    if unchecked && !alone {
+    let unchecked = !values.validate_request.value;
+    if unchecked && !local_only {
         eprintln!(
-            "warning: validate_request is false, but others can reach {address}: events are checked all the same"
+            "warning: validate_request is false, but signatures of events are checked anyway, since other machines can \
+             reach {address}"
         );
     }
     let admin = match token {
         Some(token) => Admin::Token(token),
-        None if alone => Admin::Anybody,
+        None if local_only => Admin::Anybody,
         None => Admin::Nobody,
     };
-    let callback_hosts = values.list(&CALLBACK_HOSTS);
-    Ok(Guards { keys, window: Window::default(), unchecked: unchecked && alone, authenticate, admin, callback_hosts })
+    let callback_hosts = values.callback_hosts.value.clone();
+    let unchecked = unchecked && local_only;
+    Ok(Guards { keys, window: Window::default(), unchecked, authenticate, admin, callback_hosts })
 }
 
+/// The admin token, if there is that secret.
 pub(super) fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
     let path = folder.join(ADMIN_TOKEN);
     match std::fs::read_to_string(&path).map(|token| token.trim().to_owned()) {
         Ok(token) if token.len() < 16 => {
-            let message = format!("{} has fewer than 16 characters", path.display());
+            let message = format!("the admin token in {} is too short: use at least 16 characters", path.display());
             Err(Error::new(Code::BAD_SECRET, message))
         }
         Ok(token) => Ok(Some(token)),
@@ -65,20 +68,13 @@ pub(super) fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Defaults, Key};
-
-    fn values(given: &[(&'static Key, &str)]) -> Values {
-        let layer = given.iter().map(|(key, text)| (*key, vec![(*text).to_owned()], Source::Option(String::new())));
-        Values::new(Defaults::Deployed, Vec::new(), layer.collect())
-    }
-
     #[test]
-    fn only_its_own_machine_reaches_a_server_without_a_secret() {
+    fn a_server_without_a_secret_must_be_reachable_from_its_own_machine_only() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().to_str().unwrap();
-        let mut given: Vec<(&'static Key, &str)> = vec![(&SECRET_MOUNT_PATH, path)];
-        let guards = |given: &[(&'static Key, &str)], address: &str| {
-            of(&values(given), address.parse().unwrap()).map_err(|error| error.code())
+        let mut given = vec![("secret_mount_path", path)];
+        let guards = |given: &[(&str, &str)], address: &str| {
+            of(&Values::of(given).unwrap(), address.parse().unwrap()).map_err(|error| error.code())
         };
         for local in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(matches!(guards(&given, local), Ok(Guards { admin: Admin::Anybody, .. })));
@@ -86,12 +82,12 @@ mod tests {
         for open in ["0.0.0.0", "::", "192.0.2.1"] {
             assert_eq!(guards(&given, open).unwrap_err(), Code::BAD_SECRET);
         }
-        let behind = [given[0], (&UPSTREAM_URL, "http://127.0.0.1:8082")];
+        let behind = [given[0], ("upstream_url", "http://127.0.0.1:8082")];
         assert_eq!(guards(&behind, "127.0.0.1").unwrap_err(), Code::BAD_SECRET);
         std::fs::write(folder.path().join("faasflow-hmac-secret"), "sixteen bytes ok").unwrap();
         assert!(matches!(guards(&given, "0.0.0.0"), Ok(Guards { admin: Admin::Nobody, .. })));
         assert!(matches!(guards(&behind, "127.0.0.1"), Ok(Guards { admin: Admin::Nobody, .. })));
-        given.push((&VALIDATE_REQUEST, "false"));
+        given.push(("validate_request", "false"));
         assert!(matches!(guards(&given, "0.0.0.0"), Ok(Guards { unchecked: false, .. })));
         assert!(matches!(guards(&given, "127.0.0.1"), Ok(Guards { unchecked: true, .. })));
         std::fs::write(folder.path().join(ADMIN_TOKEN), "a token of more than sixteen\n").unwrap();
@@ -101,8 +97,8 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_somebody_names_is_there() {
-        let gone = values(&[(&SECRET_MOUNT_PATH, "/nowhere/secrets")]);
+    fn a_configured_folder_of_secrets_must_exist() {
+        let gone = Values::of(&[("secret_mount_path", "/nowhere/secrets")]).unwrap();
         let said = of(&gone, "127.0.0.1".parse().unwrap()).unwrap_err().to_string();
         assert!(said.contains("/nowhere/secrets") && said.contains("secret_mount_path"), "{said}");
     }

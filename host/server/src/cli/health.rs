@@ -1,4 +1,4 @@
-//! `faas-flow health`: what the health check of a container runs, whose image has neither shell nor `curl`.
+//! `faas-flow health`: the health check of a container, whose image has neither a shell nor `curl`.
 
 use crate::Error;
 use clap::Args;
@@ -8,12 +8,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A server that takes longer is not healthy.
+/// The time for a healthy server to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub(super) struct Health {
-    /// The port that the server listens on, on this machine
+    /// Port of the server on this machine
     #[arg(long, default_value_t = 8080, env = "port")]
     port: u16,
 }
@@ -23,20 +23,20 @@ impl Health {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let status = ask(address)
-            .map_err(|error| Error::new(Code::CALL_UNREACHABLE, format!("no answer from {address}: {error}")))?;
+            .map_err(|error| Error::new(Code::CALL_UNREACHABLE, format!("{address} does not answer: {error}")))?;
         println!("{status}");
         Ok(if status == "200" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// The status of its answer, in HTTP/1.0, which ends with the connection.
+/// Requests `/_/health` and returns the status. HTTP/1.0 responses end with the connection.
 fn ask(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("GET /_/health HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
-    // `HTTP/1.0 200`: more is not needed, and whoever answers need not be a server of ours.
+    // The status line `HTTP/1.0 200` is enough. More is not read, since the server may be any program.
     let mut start = String::new();
     stream.take(12).read_to_string(&mut start)?;
     let status = start.split(' ').nth(1).filter(|status| start.starts_with("HTTP/") && status.len() == 3);
-    status.map(str::to_owned).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is not HTTP"))
+    status.map(str::to_owned).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))
 }

@@ -1,17 +1,17 @@
-//! The lock file, which tells a probe that reads files only that a function is healthy.
+//! The lock file, which tells probes that can only read files that a function is healthy.
 
-use crate::config::{SUPPRESS_LOCK, UPSTREAM_URL, Values};
+use crate::config::Values;
 use std::fs::{OpenOptions, remove_file};
 use std::path::PathBuf;
 
-/// A file that is there as long as this is.
+/// The lock file. It is removed when this is dropped.
 pub(crate) struct Lock(PathBuf);
 
 impl Lock {
-    /// Writes `$TMPDIR/.lock`, unless that is not wanted. Where of-watchdog stands in front, it has its own. A file system
-    /// that cannot be written is no reason not to serve.
+    /// Writes `$TMPDIR/.lock`, unless `suppress_lock` is set or of-watchdog, which writes its own, is in front of the function.
+    /// Prints a warning if the file cannot be written, as on a read-only file system: the function serves without it.
     pub fn take(values: &Values) -> Option<Self> {
-        if values.switch(&SUPPRESS_LOCK) || values.some(&UPSTREAM_URL).is_some() {
+        if values.suppress_lock.value || values.upstream_url.value.is_some() {
             return None;
         }
         let path = std::env::temp_dir().join(".lock");
@@ -19,7 +19,7 @@ impl Lock {
             Ok(_) => Some(Self(path)),
             Err(error) => {
                 let path = path.display();
-                eprintln!("warning: cannot write the lock file {path}: {error}; set suppress_lock to do without it");
+                eprintln!("warning: cannot write the lock file {path}: {error}; set suppress_lock if it is not needed");
                 None
             }
         }
@@ -28,7 +28,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // It may be gone already.
+        // Somebody else may have removed it.
         let _ = remove_file(&self.0);
     }
 }

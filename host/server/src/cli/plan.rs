@@ -1,16 +1,18 @@
 //! `faas-flow plan`
 
-use super::common::{self, ModuleKeys};
+use super::host::{ModuleKeys, guests_of, load};
 use super::modules::client::{self, Client};
 use super::modules::{self, show};
+use super::output::{Output, json as to_json, print, wants_colours};
+use super::token::AdminToken;
 use crate::Error;
 use crate::config::Options;
-use crate::graph::{Colours, Difference};
 use crate::versions::signature::Trusted;
 use crate::versions::{Artifact, Flow, load_module, read_module};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use faas_flow_core::{Code, Digest, FlowName};
+use faas_flow_graph::{Colours, Difference};
 use serde_json::{Value, json};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -18,24 +20,23 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Plan {
-    /// The new version's module
+    /// Module of the new version
     new: PathBuf,
-    /// The old version's module; with it, no server is asked
+    /// Module of the old version; required without --to
     #[arg(long, value_name = "FILE", required_unless_present = "to")]
     from: Option<PathBuf>,
-    /// The flow on a server, as it is called: compares with what is in service there, and sorts its runs in flight
+    /// URL of the flow on a server: compares with the active version there and classifies the runs in flight; ignored with --from
     #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO")]
     to: Option<String>,
-    /// What a server wants to hear that others can reach: its faasflow-admin-token
-    #[arg(long, env = "FAAS_FLOW_ADMIN_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// What to show the difference as
+    #[command(flatten)]
+    admin: AdminToken,
+    /// Format of the difference
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// The same as --format json
+    /// Same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Write to this file instead of stdout
+    /// Output file [default: stdout]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -44,50 +45,48 @@ pub(super) struct Plan {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// Lines for people
+    /// Lines of text
     Text,
-    /// One JSON object
+    /// JSON object
     Json,
-    /// Both graphs in one picture
+    /// Picture of both versions
     Svg,
 }
 
 impl Plan {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let guests = common::guests_of(self.guest)?;
+        let guests = guests_of(self.guest)?;
         let (old, new, planned) = match (&self.from, self.to) {
-            (Some(from), _) => (common::load(&guests, from).await?, common::load(&guests, &self.new).await?, None),
+            (Some(from), _) => (load(&guests, from).await?, load(&guests, &self.new).await?, None),
             (None, to) => {
-                let server = Client::to(to.unwrap_or_default(), self.token, false)?;
+                let server = Client::to(to.unwrap_or_default(), self.admin.token, Output::Text)?;
                 let new = read_module(&self.new).await?;
                 let planned = deployed(&server, &self.new, new.clone()).await?;
                 let said = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let name = FlowName::new(said("flow"))?;
                 let old = server.module(&Digest::new(said("active"))?).await?;
-                let load = async |bytes| {
+                let fetched = async |bytes| {
                     let artifact = Artifact::new(bytes, None);
                     load_module(guests.clone(), &Trusted::default(), &artifact, name.clone()).await
                 };
-                (load(old).await?, load(new).await?, Some(planned))
+                (fetched(old).await?, fetched(new).await?, Some(planned))
             }
         };
         let difference = Difference::between(&old.definition, &new.definition);
         let versions = Versions { difference, old, new, planned };
-        let colours = match self.out.is_none() && coloured() {
-            true => Colours::On,
-            false => Colours::Off,
-        };
+        let terminal = self.out.is_none() && std::io::stdout().is_terminal();
+        let colours = if terminal && wants_colours() { Colours::On } else { Colours::Off };
         let text = match self.format {
-            _ if self.json => common::json(&versions.json())?,
-            Format::Json => common::json(&versions.json())?,
+            _ if self.json => to_json(&versions.json())?,
+            Format::Json => to_json(&versions.json())?,
             Format::Text => versions.text(colours),
             Format::Svg => {
-                let (old, new) = (&versions.old.definition, &versions.new.definition);
-                versions.difference.svg(old, new, versions.new.name.as_str())
+                let name = versions.new.name.as_str();
+                versions.difference.svg(&versions.old.definition, &versions.new.definition, name)
             }
         };
         match self.out {
-            None => common::print(text),
+            None => print(text),
             Some(file) => std::fs::write(&file, text).map_err(|error| {
                 Error::new(Code::OUTPUT_UNWRITABLE, format!("cannot write {}: {error}", file.display()))
             })?,
@@ -96,12 +95,7 @@ impl Plan {
     }
 }
 
-/// Whether stdout shows colours.
-fn coloured() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|off| off.is_empty())
-}
-
-/// What a server says of the runs in flight.
+/// Asks a server what the new version means for its runs in flight.
 async fn deployed(server: &Client, new: &Path, bytes: Bytes) -> Result<Value, Error> {
     let header = client::signed(modules::signature(new, None)?);
     server.ask("POST", "modules/plan", &[], header, bytes).await
@@ -112,26 +106,27 @@ pub(super) struct Versions {
     pub(super) old: Flow,
     pub(super) new: Flow,
     pub(super) difference: Difference,
-    /// The runs in flight, if a server was asked.
+    /// What a server said about its runs in flight, if one was asked.
     pub(super) planned: Option<Value>,
 }
 
 impl Versions {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.difference.warnings();
-        let (was, is) = (self.old.module.wit_version(), self.new.module.wit_version());
+        let was = self.old.module.wit_version();
+        let is = self.new.module.wit_version();
         if was != is {
-            warnings.push(format!("made for contract {is}, the old version for {was}"));
+            warnings.push(format!("the new version was built for contract {is}, the old one for {was}"));
         }
         if self.old.plan.is_none() || self.new.plan.is_none() {
-            let message = "the flow is defined for each request, since `define` reads the context: this compares what it is \
-                without a request";
+            let message = "the flow is defined for each request, because `define` reads the context: the definitions \
+                compared here are those without a request";
             warnings.push(message.to_owned());
         }
         warnings
     }
 
-    /// Whether the modules differ in their code alone.
+    /// Whether only code behind the handlers differs.
     fn only_code(&self) -> bool {
         self.difference.is_empty() && self.old.module.digest() != self.new.module.digest()
     }
@@ -150,14 +145,15 @@ impl Versions {
     }
 
     pub(super) fn text(&self, colours: Colours) -> String {
-        let (old, new) = (self.old.module.digest(), self.new.module.digest());
+        let old = self.old.module.digest();
+        let new = self.new.module.digest();
         let mut text = format!("flow {}: {} → {}\n", self.new.name, old.short(), new.short());
         if old == new {
             return text + "the modules are the same\n" + &self.planned.as_ref().map(show::runs).unwrap_or_default();
         }
         text += &self.difference.text(colours);
         if self.only_code() {
-            text += "only the code changed, of which handlers cannot be told\n";
+            text += "only the code changed; which handlers are affected is not known\n";
         }
         for warning in self.warnings() {
             text += &format!("warning: {warning}\n");

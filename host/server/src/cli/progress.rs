@@ -1,10 +1,11 @@
-//! Shows runs as they go: nodes that light up on a terminal, plain lines elsewhere.
+//! Shows the progress of runs: as a board of nodes on a terminal, as plain lines elsewhere.
 
 mod board;
 
-use super::common::{moment, print};
+use super::output::print;
 use crate::{Progress, Step};
 use board::{Board, Screen};
+use faas_flow_core::{ShownDuration, moment};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -13,13 +14,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
-/// What is shown at a time, however much happens meanwhile.
+/// The maximum number of steps that are shown with one write.
 const TOGETHER: usize = 256;
 
-/// How many lines of a board stand above the cursor. Whoever writes to stderr while there are any takes them away first.
+/// The number of lines of the board above the cursor. Other output to stderr replaces them.
 static DRAWN: Mutex<usize> = Mutex::new(0);
 
-/// Where log lines go: to stderr, above the board that is there, which its next change draws again below them.
+/// The writer of log lines: to stderr, in place of the board, which is drawn again below them when it next changes.
 pub(super) struct AboveBoard;
 
 impl Write for AboveBoard {
@@ -33,7 +34,7 @@ impl Write for AboveBoard {
     }
 }
 
-/// Writes in place of the board; the last `rows` lines of the text are the new one.
+/// Writes text in place of the board. The last `rows` lines of the text are the new board.
 fn write_over(text: &str, rows: usize) -> std::io::Result<()> {
     let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
     let text = over(*drawn, text);
@@ -41,54 +42,54 @@ fn write_over(text: &str, rows: usize) -> std::io::Result<()> {
     std::io::stderr().write_all(text.as_bytes())
 }
 
-/// The text in place of so many lines above the cursor: each line clears what it does not fill, and the last what is below.
-/// Cleared at once, a board as high as the terminal would be kept among the lines that have scrolled away.
+/// The text, preceded and interspersed with what makes a terminal write it over the `drawn` lines above the cursor.
+///
+/// Each line is cleared by itself: if all were cleared at once, terminals would keep a board of their full height among the
+/// lines that have scrolled away.
 fn over(drawn: usize, text: &str) -> String {
-    match drawn {
-        0 => text.to_owned(),
-        _ => format!("\x1b[{drawn}A{}\x1b[J", text.replace('\n', "\x1b[K\n")),
+    if drawn == 0 {
+        return text.to_owned();
     }
+    format!("\x1b[{drawn}A{}\x1b[J", text.replace('\n', "\x1b[K\n"))
 }
 
-/// Writes lines to stderr, above the board if there is one.
+/// Writes lines to stderr, above the board.
 pub(super) fn say(text: &str) {
-    // Whoever closed stderr does not want to know.
+    // There is nobody to tell if stderr is closed.
     let _ = write_over(&format!("{text}\n"), 0);
 }
 
-/// A display that is under way.
+/// A running display.
 pub(super) struct Shown {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Shown {
-    /// Shows what is left, and ends.
+    /// Shows the remaining steps, and ends.
     pub(super) async fn finish(self) {
         let _ = self.stop.send(());
         let _ = self.task.await;
     }
 }
 
-/// What stdout gets.
+/// What is printed to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stdout {
     Nothing,
-    /// Each step as a line of JSON, once it is shown.
+    /// Each step as a line of JSON, after it is shown.
     Json,
 }
 
-/// Begins to show what a host does on stderr.
+/// Begins to show the progress of a host's runs on stderr.
 pub(super) fn show(events: broadcast::Receiver<Progress>, stdout: Stdout) -> Shown {
     let (stop, stopped) = oneshot::channel();
-    // A terminal that cannot move its cursor gets plain lines.
+    // The board needs a terminal that can move its cursor.
     let moves = std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
-    let display = match std::io::stderr().is_terminal() && moves {
-        true => Display::Board(Board::default()),
-        false => Display::Lines,
-    };
+    let board = std::io::stderr().is_terminal() && moves;
+    let display = if board { Display::Board(Board::default()) } else { Display::Lines };
     let write = move |drawn: Drawn| {
-        // Whoever closed stderr does not want to know.
+        // There is nobody to tell if stderr is closed.
         let _ = write_over(&drawn.text, drawn.rows);
         if stdout == Stdout::Json {
             print(drawn.json);
@@ -99,13 +100,13 @@ pub(super) fn show(events: broadcast::Receiver<Progress>, stdout: Stdout) -> Sho
 
 /// How steps are shown.
 enum Display {
-    /// The nodes of one run, redrawn in place; runs beside it go by as plain lines.
+    /// The nodes of one run, redrawn in place. Other runs are shown as plain lines above it.
     Board(Board),
     Lines,
 }
 
 impl Display {
-    /// What happened; `said` takes lines that stay.
+    /// Takes a step; lines that stay are appended to `said`.
     fn note(&mut self, event: &Progress, said: &mut String) {
         match self {
             Display::Board(board) => board.note(event, Screen::of_stderr(), said),
@@ -113,15 +114,15 @@ impl Display {
         }
     }
 
-    /// So many steps went by unseen, the end of the run that is shown perhaps among them.
+    /// Takes note that steps were missed, perhaps with the end of the run that is shown.
     fn lost(&mut self, steps: u64, said: &mut String) {
         if let Display::Board(board) = self {
             board.let_go(Screen::of_stderr(), said);
         }
-        *said += &format!("… {steps} steps went by too fast to be shown\n");
+        *said += &format!("… skipped {steps} steps that came too fast to be shown\n");
     }
 
-    /// What has been said, with the board below it.
+    /// The lines that stay, with the board below them.
     fn draw(&self, said: String, json: String) -> Drawn {
         let rows = match self {
             Display::Board(board) => board.rows(Screen::of_stderr()),
@@ -131,10 +132,10 @@ impl Display {
     }
 }
 
-/// What several steps look like.
+/// Several steps, ready to be written.
 struct Drawn {
     text: String,
-    /// How many lines at the end of the text are the board.
+    /// The number of lines at the end of the text that are the board.
     rows: usize,
     /// The same steps as lines of JSON.
     json: String,
@@ -152,7 +153,8 @@ async fn follow(
             heard = events.recv() => heard,
             _ = &mut stopped => return,
         };
-        let (mut said, mut json) = (String::new(), String::new());
+        let mut said = String::new();
+        let mut json = String::new();
         for seen in 1.. {
             match heard {
                 Ok(event) => {
@@ -171,21 +173,21 @@ async fn follow(
     }
 }
 
-/// One event as a plain line.
+/// A step as a plain line.
 fn line(event: &Progress) -> String {
     let run = &event.run;
     printable(&match &event.step {
         Step::Started => format!("{run} started"),
         Step::Running(path) => format!("{run} {path} running"),
         Step::Done { path, micros, size } => format!("{run} {path} done in {}, {size} bytes", took(*micros)),
-        Step::Branching { path, branches } => format!("{run} {path} began {branches} branches"),
+        Step::Branching { path, branches } => format!("{run} {path} started {branches} branches"),
         Step::Suspended { path, until } => format!("{run} {path} waits until {}", moment(*until)),
         Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
     })
 }
 
-/// One event as JSON.
+/// A step as JSON.
 fn value(event: &Progress) -> Value {
     let (step, rest) = match &event.step {
         Step::Started => ("started", json!({})),
@@ -203,18 +205,16 @@ fn value(event: &Progress) -> Value {
     value
 }
 
-fn took(micros: u64) -> String {
-    let took = Duration::from_micros(micros);
-    if micros < 10_000 { format!("{micros} µs") } else { format!("{} ms", took.as_millis()) }
+fn took(micros: u64) -> ShownDuration {
+    ShownDuration(Duration::from_micros(micros))
 }
 
-/// The text on one line, without what a terminal would obey: control characters, and marks that turn the direction of
-/// writing.
+/// The text on one line, without characters that control a terminal or the direction of writing.
 fn printable(text: &str) -> String {
-    let obeyed = |c: char| {
+    let controls = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if controls(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

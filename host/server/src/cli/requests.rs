@@ -1,32 +1,34 @@
 //! `faas-flow requests`
 
-use super::common;
 use super::control::Control;
+use super::output::{Output, print, print_json};
 use crate::Error;
-use crate::config::{DATA_STORE, Defaults, Group, Options, STATE_STORE, Takes, redacted, resolve_stores};
+use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified, resolve_stores};
+use crate::network::redacted;
 use crate::versions::runs::read_run;
 use crate::versions::{MissingModule, missing_module};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Code, FlowName, RunId, Status};
-use faas_flow_store::{RunEntry, RunQuery, open_data, open_state};
+use faas_flow_core::{Code, FlowName, Millis, RunId, Status, moment};
+use faas_flow_store::{RunEntry, RunQuery, StateStore, open_data, open_state};
 use serde_json::json;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// The keys that say where runs are kept.
+/// The keys of the stores.
 struct StoreKeys;
 
 impl Takes for StoreKeys {
     const GROUPS: &'static [Group] = &[Group::Stores];
     const DEFAULTS: Defaults = Defaults::Local;
-    const GLOBAL: bool = true;
+    const SCOPE: Scope = Scope::Subcommands;
 }
 
 #[derive(Args)]
 pub(super) struct Requests {
     #[command(flatten)]
     keys: Options<StoreKeys>,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -35,21 +37,21 @@ pub(super) struct Requests {
 
 #[derive(Subcommand)]
 enum What {
-    /// Lists runs, the newest first
+    /// List runs, newest first
     List {
-        /// Only those of this flow
+        /// Only list runs of this flow
         #[arg(long)]
         flow: Option<String>,
-        /// Only those that are running, paused, stopped, succeeded or failed
+        /// Only list runs with this status: running, paused, stopped, succeeded or failed
         #[arg(long, value_parser = status)]
         status: Option<Status>,
-        /// At most so many
+        /// Maximum number of runs to list
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Shows one run with all its nodes
+    /// Show one run with all its nodes
     Show {
-        /// Its request id
+        /// Request id of the run
         id: String,
     },
     #[command(flatten)]
@@ -57,84 +59,80 @@ enum What {
 }
 
 fn status(text: &str) -> Result<Status, String> {
-    Status::parse(text).ok_or_else(|| format!("one of {}", Status::ALL.map(Status::as_str).join(", ")))
+    Status::parse(text).ok_or_else(|| format!("must be one of {}", Status::ALL.map(Status::as_str).join(", ")))
 }
 
 impl Requests {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
-        resolve_stores(&mut values, false)?;
-        let state = values.text(&STATE_STORE);
-        let url = reading(state.clone());
-        let store = open_state(&url).await?;
+        let stores = resolve_stores(&mut values, Unspecified::Durable)?;
+        let store = open_state(&read_only(&stores.state)).await?;
+        let output = Output::of_flag(self.json);
         match self.what {
-            What::Control(control) => {
-                let run = control.run()?;
-                let entry = store.entry(&run).await?;
-                let entry = entry.ok_or_else(|| {
-                    Error::new(Code::RUN_UNKNOWN, format!("there is no run {run} in {}", redacted(&url)))
-                })?;
-                control.ask(&entry.flow).await?;
-            }
-            What::List { flow, status, limit } => {
-                let flow = flow.map(FlowName::new).transpose()?;
-                let runs = store.runs(&RunQuery { flow, status, limit }).await?;
-                if self.json {
-                    common::print_json(&runs.iter().map(entry).collect::<Vec<_>>())?;
-                    return Ok(ExitCode::SUCCESS);
-                }
-                common::print(format!(
-                    "{:<24} {:<24} {:<10} {:<20} {:>9}\n",
-                    "REQUEST ID", "FLOW", "STATUS", "STARTED", "TOOK"
-                ));
-                for run in runs {
-                    let took =
-                        run.ended.map_or(String::new(), |ended| format!("{} ms", ended.saturating_sub(run.started)));
-                    let (flow, status) = (run.flow.as_str(), run.status.as_str());
-                    let row = format!(
-                        "{:<24} {flow:<24} {status:<10} {:<20} {took:>9}\n",
-                        run.run.as_str(),
-                        common::moment(run.started)
-                    );
-                    common::print(row);
-                }
-            }
-            What::Show { id } => {
-                let run = RunId::new(&id)?;
-                let view = read_run(&*store, &run).await?;
-                let view = view.ok_or_else(|| {
-                    Error::new(
-                        Code::RUN_UNKNOWN,
-                        format!(
-                            "{} knows no run {run}: `faas-flow requests list` shows those it knows",
-                            redacted(&state)
-                        ),
-                    )
-                })?;
-                let data = reading(values.text(&DATA_STORE));
-                let waits_for = async { Ok(missing_module(&*store, &*open_data(&data).await?, &view).await?) };
-                let waits_for = waits_for.await.unwrap_or_else(|error: Error| {
-                    eprintln!(
-                        "warning: cannot tell whether the run's version is there: error {}: {error}",
-                        error.code()
-                    );
-                    None
-                });
-                if self.json {
-                    common::print_json(&MissingModule::shown(waits_for.as_ref(), &view)?)?;
-                } else {
-                    show(&view, waits_for.as_ref());
-                }
-            }
+            What::Control(control) => control_run(&*store, &stores, control).await?,
+            What::List { flow, status, limit } => list(&*store, flow, status, limit, output).await?,
+            What::Show { id } => show(&*store, &stores, &id, output).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Looking changes nothing, so it needs no right to.
-fn reading(url: String) -> String {
-    let takes_a_mode = url.starts_with("sqlite:") || url.starts_with("files:");
-    if takes_a_mode && !url.contains('?') { format!("{url}?mode=ro") } else { url }
+async fn control_run(store: &dyn StateStore, stores: &Stores, control: Control) -> Result<(), Error> {
+    let run = control.run()?;
+    let entry = store.entry(&run).await?.ok_or_else(|| unknown(&run, stores))?;
+    control.ask(&entry.flow).await
+}
+
+async fn list(
+    store: &dyn StateStore,
+    flow: Option<String>,
+    status: Option<Status>,
+    limit: usize,
+    output: Output,
+) -> Result<(), Error> {
+    let flow = flow.map(FlowName::new).transpose()?;
+    let runs = store.runs(&RunQuery { flow, status, limit }).await?;
+    if output == Output::Json {
+        return print_json(&runs.iter().map(entry).collect::<Vec<_>>());
+    }
+    print(format!("{:<24} {:<24} {:<10} {:<20} {:>9}\n", "REQUEST ID", "FLOW", "STATUS", "STARTED", "TOOK"));
+    for run in runs {
+        let RunEntry { run: id, flow, status, .. } = &run;
+        let took = run.ended.map_or(String::new(), |ended| took(run.started, ended));
+        let started = moment(run.started);
+        print(format!("{:<24} {:<24} {:<10} {started:<20} {took:>9}\n", id.as_str(), flow.as_str(), status.as_str()));
+    }
+    Ok(())
+}
+
+async fn show(store: &dyn StateStore, stores: &Stores, id: &str, output: Output) -> Result<(), Error> {
+    let run = RunId::new(id)?;
+    let view = read_run(store, &run).await?.ok_or_else(|| unknown(&run, stores))?;
+    let waits_for = async { Ok(missing_module(store, &*open_data(&read_only(&stores.data)).await?, &view).await?) };
+    let waits_for = waits_for.await.unwrap_or_else(|error: Error| {
+        let code = error.code();
+        eprintln!("warning: cannot tell whether the run's version is stored: error {code}: {error}");
+        None
+    });
+    match output {
+        Output::Json => print_json(&MissingModule::shown(waits_for.as_ref(), &view)?)?,
+        Output::Text => print(described(&view, waits_for.as_ref())),
+    }
+    Ok(())
+}
+
+fn unknown(run: &RunId, stores: &Stores) -> Error {
+    let message = format!(
+        "run {run} does not exist in {}: `faas-flow requests list` lists the runs there",
+        redacted(&stores.state)
+    );
+    Error::new(Code::RUN_UNKNOWN, message)
+}
+
+/// The address of a store that is only read, and for which the right to read is enough.
+fn read_only(address: &str) -> String {
+    let has_modes = address.starts_with("sqlite:") || address.starts_with("files:");
+    if has_modes && !address.contains('?') { format!("{address}?mode=ro") } else { address.to_owned() }
 }
 
 fn entry(run: &RunEntry) -> serde_json::Value {
@@ -144,29 +142,38 @@ fn entry(run: &RunEntry) -> serde_json::Value {
     })
 }
 
-fn show(view: &RunView, waits_for: Option<&MissingModule>) {
-    let took = view.ended.map_or(String::new(), |ended| format!(", took {} ms", ended.saturating_sub(view.started)));
-    common::print(format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest));
-    common::print(format!("status      {}\nstarted     {}{took}\n", view.status, common::moment(view.started)));
+fn took(started: Millis, ended: Millis) -> String {
+    format!("{} ms", ended.saturating_sub(started))
+}
+
+/// A run with all its nodes as text.
+fn described(view: &RunView, waits_for: Option<&MissingModule>) -> String {
+    let total = view.ended.map_or(String::new(), |ended| format!(", took {}", took(view.started, ended)));
+    let mut text = format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest);
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "status      {}\nstarted     {}{total}", view.status, moment(view.started));
     if let Some(failure) = &view.failure {
-        common::print(format!("failure     {failure}\n"));
+        let _ = writeln!(text, "failure     {failure}");
     }
     if let Some(MissingModule { version, why }) = waits_for {
-        common::print(format!("waits for   version {version}: {why}\n"));
+        let _ = writeln!(text, "waits for   version {version}: {why}");
     }
-    common::print(format!(
-        "\n{:<36} {:<10} {:>9} {:>5} {:>10} {:>10}\n",
-        "NODE", "PROGRESS", "TOOK", "TRIES", "IN", "OUT"
-    ));
+    let _ =
+        writeln!(text, "\n{:<36} {:<10} {:>9} {:>5} {:>10} {:>10}", "NODE", "PROGRESS", "TOOK", "TRIES", "IN", "OUT");
     for node in &view.nodes {
-        let took =
-            node.started.zip(node.since).map_or(String::new(), |(from, to)| format!("{} ms", to.saturating_sub(from)));
-        let progress = node.progress.as_str();
+        let took = node.started.zip(node.since).map_or(String::new(), |(from, to)| took(from, to));
         let out = node.output_size.map_or(String::new(), |size| size.to_string());
-        let (path, tries, size) = (node.path.to_string(), node.attempts.len(), node.input_size);
-        common::print(format!("{path:<36} {progress:<10} {took:>9} {tries:>5} {size:>10} {out:>10}\n"));
+        let _ = writeln!(
+            text,
+            "{:<36} {:<10} {took:>9} {:>5} {:>10} {out:>10}",
+            node.path.to_string(),
+            node.progress.as_str(),
+            node.attempts.len(),
+            node.input_size
+        );
         for failure in node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref()) {
-            common::print(format!("    {failure}\n"));
+            let _ = writeln!(text, "    {failure}");
         }
     }
+    text
 }

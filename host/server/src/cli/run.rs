@@ -1,21 +1,23 @@
 //! `faas-flow run`
 
-use super::common;
+use super::host::local_host;
+use super::output::{print, print_json};
 use super::progress;
-use crate::config::{Defaults, Group, Options, Takes, resolve_stores};
+use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use crate::{Error, Submission, Waits};
 use clap::Args;
 use faas_flow_core::run::Request;
 use faas_flow_core::{Code, RunId, Status};
 use serde_json::json;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A run may take as long as it likes.
+/// How long to wait for the end of the run before looking again.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// The keys of a host that listens nowhere.
+/// The keys of a host that does not listen.
 struct RunKeys;
 
 impl Takes for RunKeys {
@@ -25,24 +27,24 @@ impl Takes for RunKeys {
 
 #[derive(Args)]
 pub(super) struct Run {
-    /// The flow's module
+    /// Module of the flow
     flow: PathBuf,
-    /// The input: text, @FILE, or @- for stdin
-    #[arg(long, short, default_value = "")]
+    /// Input of the run: text, @FILE, or @- for stdin [default: empty]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
     data: String,
-    /// A query parameter of the request, as in name=value
+    /// Query parameter of the request; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     query: Vec<String>,
-    /// A header of the request, as in name=value
+    /// Header of the request; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<String>,
-    /// The request id; made up when absent
+    /// Request id [default: a generated one]
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
-    /// Print one JSON object with the result and the history
+    /// Print JSON with the result and the history instead of the result alone
     #[arg(long)]
     json: bool,
-    /// No progress
+    /// Do not show the progress
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
@@ -51,12 +53,12 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let body = common::read_data(&self.data)?.into();
+        let body = read_data(&self.data)?.into();
         let id = self.request_id.map(RunId::new).transpose()?;
         let request = Request { query: pairs(&self.query)?, headers: pairs(&self.header)? };
         let mut values = self.keys.read()?;
-        resolve_stores(&mut values, true)?;
-        let (host, flows) = common::local_host(&values, &[self.flow], None).await?;
+        let stores = resolve_stores(&mut values, Unspecified::Memory)?;
+        let (host, flows) = local_host(&values, &stores, &[self.flow], None).await?;
         let Some((flow, _)) = flows.first() else { return Ok(ExitCode::SUCCESS) };
         let shown = (!self.quiet).then(|| progress::show(host.watch(), progress::Stdout::Nothing));
         tokio::spawn(host.clone().sweep());
@@ -66,7 +68,7 @@ impl Run {
                 ended = submitted.end(LOOK) => if let Some(ended) = ended? { break ended },
                 failure = submitted.given_up() => {
                     let id = &submitted.id;
-                    let message = format!("{}: `faas-flow serve` goes on with run {id} in this store", failure.message);
+                    let message = format!("{}: `faas-flow serve` with the same stores resumes run {id}", failure.message);
                     return Err(Error::new(failure.code, message));
                 }
             }
@@ -77,16 +79,14 @@ impl Run {
         if self.json {
             let result = ended.result.as_ref().map(|result| String::from_utf8_lossy(result));
             let view = host.view(&submitted.id).await?;
-            common::print_json(
-                &json!({ "status": ended.status, "result": result, "failure": ended.failure, "run": view }),
-            )?;
+            print_json(&json!({ "status": ended.status, "result": result, "failure": ended.failure, "run": view }))?;
         } else if let Some(result) = &ended.result {
-            common::print(result);
+            print(result);
         }
         match (ended.status, &ended.failure) {
             (Status::Succeeded, None) => Ok(ExitCode::SUCCESS),
             (Status::Paused, _) => {
-                eprintln!("the run {} paused", submitted.id);
+                eprintln!("run {} is paused", submitted.id);
                 Ok(ExitCode::FAILURE)
             }
             (_, Some(failure)) => {
@@ -101,7 +101,18 @@ impl Run {
 fn pairs(options: &[String]) -> Result<Vec<(String, String)>, Error> {
     let pair = |option: &String| match option.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err(Error::new(Code::BAD_REQUEST, format!("`{option}` is not of the form name=value"))),
+        None => Err(Error::new(Code::BAD_REQUEST, format!("`{option}` must have the form name=value"))),
     };
     options.iter().map(pair).collect()
+}
+
+/// Reads `@FILE`, `@-` for stdin, or takes the text itself.
+fn read_data(data: &str) -> Result<Vec<u8>, Error> {
+    let Some(file) = data.strip_prefix('@') else { return Ok(data.as_bytes().to_vec()) };
+    let mut bytes = Vec::new();
+    let read = match file {
+        "-" => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
+        file => std::fs::read(file),
+    };
+    read.map_err(|error| Error::new(Code::INPUT_UNREADABLE, format!("cannot read {file}: {error}")))
 }

@@ -1,9 +1,10 @@
 //! `faas-flow serve`
 
-use super::common::{self, listen, local_host};
+use super::host::{bring, local_host};
+use super::listen::listen;
 use super::progress::{self, Stdout};
 use super::{guards, stop};
-use crate::config::{Defaults, Group, LISTEN, Options, PORT, STATE_STORE, Source, Takes, resolve_stores};
+use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use crate::{Error, local_router};
 use clap::{Args, ValueEnum};
 use faas_flow_core::Code;
@@ -15,13 +16,13 @@ use std::time::Duration;
 
 #[derive(Args)]
 pub(super) struct Serve {
-    /// The flows' modules; a flow is called as its file, or as NAME in NAME=FILE
+    /// Modules of the flows; a flow is named after its file unless given as NAME=FILE
     #[arg(required = true, value_name = "FLOW")]
     flows: Vec<PathBuf>,
-    /// Show each run as it goes
+    /// Show the progress of runs
     #[arg(long)]
     watch: bool,
-    /// Print each step as a line of JSON, too, once it is shown
+    /// Also print each step as a line of JSON
     #[arg(long, requires = "watch")]
     json: bool,
     #[command(flatten)]
@@ -33,10 +34,10 @@ pub(super) struct Serve {
 /// The queue of a local server.
 #[derive(Args)]
 pub(super) struct Queues {
-    /// Whose queue stands behind /async-function: one call at a time and no retries, or several with retries
+    /// Edition of OpenFaaS whose queue /async-function imitates
     #[arg(long, value_enum, default_value_t = Queue::Pro)]
     queue: Queue,
-    /// Keep that queue in a NATS server with JetStream instead of in memory
+    /// NATS server with JetStream that keeps the queue [default: in memory]
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
 }
@@ -60,25 +61,25 @@ impl Takes for ServeKeys {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Queue {
-    /// As OpenFaaS Community Edition
+    /// One call at a time, without retries, as the Community Edition
     Ce,
-    /// As OpenFaaS Pro
+    /// Several calls at a time, with retries, as OpenFaaS Pro
     Pro,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
-        resolve_stores(&mut values, false)?;
-        // The address first: who cannot have it need not compile.
-        let at = values.some(&LISTEN).unwrap_or_else(|| format!("127.0.0.1:{}", values.port(&PORT)));
+        let stores = resolve_stores(&mut values, Unspecified::Durable)?;
+        // The address comes first, since compiling is in vain if it is in use.
+        let at = values.listen.value.clone().unwrap_or_else(|| format!("127.0.0.1:{}", values.port.value));
         let (listener, address) = listen(&at).await?;
         let guards = guards::of(&values, address.ip())?;
-        if values.source(&STATE_STORE) == Source::Default {
+        if !values.state_store.is_given() {
             let made = std::fs::create_dir_all(".faas-flow");
             made.map_err(|error| Error::new(Code::STORE_READ_ONLY, format!("cannot create .faas-flow: {error}")))?;
         }
-        let (host, flows) = local_host(&values, &self.flows, guards.keys.clone()).await?;
+        let (host, flows) = local_host(&values, &stores, &self.flows, guards.keys.clone()).await?;
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = local_router(&host, guards, &gateway)?;
@@ -86,13 +87,13 @@ impl Serve {
         let shown = self.watch.then(|| progress::show(host.watch(), stdout));
         tokio::spawn(host.clone().sweep());
         for (flow, _) in &flows {
-            eprintln!("serves http://{address}/function/{}", flow.name);
+            eprintln!("serving http://{address}/function/{}", flow.name);
         }
-        common::bring(&host, flows).await?;
+        bring(&host, flows).await?;
         for name in host.functions().names() {
-            eprintln!("serves http://{address}/function/{name} (a step function)");
+            eprintln!("serving http://{address}/function/{name} (a step function)");
         }
-        eprintln!("serves http://{address}/dashboard/");
+        eprintln!("serving http://{address}/dashboard/");
         eprintln!("ready");
         let served = stop::serve(listener, router, host, Duration::ZERO, None).await;
         gateway.stop(Duration::from_secs(1)).await;
@@ -105,7 +106,7 @@ impl Serve {
 }
 
 impl Queues {
-    /// The gateway that it belongs to, connected.
+    /// The gateway with this queue, connected.
     pub(super) async fn gateway(self) -> Result<Arc<Gateway>, Error> {
         let mut config = Config::new(match self.queue {
             Queue::Ce => Profile::Ce,

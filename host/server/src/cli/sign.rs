@@ -1,6 +1,7 @@
 //! `faas-flow keygen`, `sign` and `verify`: docs/signing.md.
 
-use super::common::{self, ModuleKeys};
+use super::host::{ModuleKeys, guests_of};
+use super::output::{print, print_json};
 use crate::Error;
 use crate::config::Options;
 use crate::versions::signature::{PrivateKey, Signature, Statement, Trusted, beside};
@@ -13,9 +14,9 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Keygen {
-    /// Where to: NAME.key is the private key, NAME.pub the public one
+    /// Name of the files: NAME.key for the private key, NAME.pub for the public key
     name: PathBuf,
-    /// Print one JSON object
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -27,16 +28,17 @@ impl Keygen {
             name.push(kind);
             PathBuf::from(name)
         };
-        let (private, public) = (with(".key"), with(".pub"));
+        let private = with(".key");
+        let public = with(".pub");
         let key = PrivateKey::generate()?;
         key.write(&private, &public)?;
         let id = key.id().to_string();
         if self.json {
-            common::print_json(&json!({ "key": id, "private": private, "public": public }))?;
+            print_json(&json!({ "key": id, "private": private, "public": public }))?;
         } else {
-            common::print(format!("key {id}\n"));
-            eprintln!("wrote {}, which signs: keep it secret", private.display());
-            eprintln!("wrote {}, for module_keys", public.display());
+            print(format!("key {id}\n"));
+            eprintln!("wrote the private key {}: keep it secret", private.display());
+            eprintln!("wrote the public key {}, for module_keys", public.display());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -44,15 +46,15 @@ impl Keygen {
 
 #[derive(Args)]
 pub(super) struct Sign {
-    /// The module
+    /// Module
     module: PathBuf,
-    /// The private key
+    /// Private key
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The flow that the module may be
+    /// Name of the flow that the module may be deployed as
     #[arg(long, value_name = "NAME")]
     flow: String,
-    /// Print one JSON object
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -65,23 +67,23 @@ impl Sign {
         let key = PrivateKey::read(&self.key)?;
         if PrivateKey::is_exposed(&self.key) {
             let file = self.key.display();
-            eprintln!("warning: others than its owner may read {file}: `chmod 600 {file}`");
+            eprintln!("warning: other users can read {file}: run `chmod 600 {file}`");
         }
-        let module =
-            compile(common::guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
-        let (digest, wit) = (module.digest(), module.wit_version());
+        let module = compile(guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
+        let digest = module.digest();
+        let wit = module.wit_version();
         let signature = Statement { digest, flow: &flow, wit }.sign(&key)?;
         let file = beside(&self.module);
         std::fs::write(&file, format!("{signature}\n")).map_err(|error| {
             Error::new(Code::OUTPUT_UNWRITABLE, format!("cannot write {}: {error}", file.display()))
         })?;
         if self.json {
-            common::print_json(&json!({
+            print_json(&json!({
                 "digest": digest, "flow": flow, "wit": wit, "key": key.id().to_string(),
                 "signature": signature.to_string(), "file": file,
             }))?;
         } else {
-            common::print(format!("{signature}\n"));
+            print(format!("{signature}\n"));
             eprintln!("wrote {}", file.display());
         }
         Ok(ExitCode::SUCCESS)
@@ -90,18 +92,18 @@ impl Sign {
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// The module
+    /// Module
     module: PathBuf,
-    /// A file of public keys, any of which may have signed it
+    /// Public keys, any of which may have signed the module
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     keys: Vec<PathBuf>,
-    /// The flow that the module is to be
+    /// Name of the flow that the module is to be deployed as
     #[arg(long, value_name = "NAME")]
     flow: String,
-    /// The signature's file, if it is not the module's with .sig after it
+    /// File with the signature [default: the module's name with .sig]
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
-    /// Print one JSON object
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -114,7 +116,7 @@ impl Verify {
         match self.verified().await {
             Err(error) if json => {
                 let problem = json!({ "code": error.code(), "message": error.to_string() });
-                common::print_json(&json!({ "valid": false, "problems": [problem] }))?;
+                print_json(&json!({ "valid": false, "problems": [problem] }))?;
                 Ok(ExitCode::FAILURE)
             }
             other => other,
@@ -128,17 +130,17 @@ impl Verify {
             Some(file) => Some(read_signature(file)?),
             None => trusted.beside(&self.module)?,
         };
-        let module =
-            compile(common::guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
-        let (digest, wit) = (module.digest(), module.wit_version());
+        let module = compile(guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
+        let digest = module.digest();
+        let wit = module.wit_version();
         trusted.check(digest, &flow, wit, line.as_deref())?;
         let key = Signature::parse(&line.unwrap_or_default())?.key().to_string();
         if self.json {
-            common::print_json(
+            print_json(
                 &json!({ "valid": true, "digest": digest, "flow": flow, "wit": wit, "key": key, "problems": [] }),
             )?;
         } else {
-            common::print(format!("valid: module {} is signed as flow {flow} with key {key}\n", digest.as_str()));
+            print(format!("valid: module {} is signed as flow {flow} with key {key}\n", digest.as_str()));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,4 +1,4 @@
-//! Serves until SIGINT or SIGTERM, and ends in good order.
+//! Serves until SIGINT or SIGTERM, and shuts down gracefully.
 
 use super::lock::Lock;
 use crate::http::{self, Patience};
@@ -12,18 +12,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// From a signal to the end: under what Kubernetes allows, and what the tests of this demand.
+/// The maximum time from a signal to the end of the process. Kubernetes kills it after 30 s.
 const WHOLE: Duration = Duration::from_secs(24);
-/// Of that, for nodes to finish that execute when the server takes no more requests: at most.
+/// The maximum part of it for running nodes to finish, once no more requests are accepted.
 const FINISH: Duration = Duration::from_secs(12);
-/// For what did not finish to be given back.
-const GIVE_BACK: Duration = Duration::from_secs(3);
-/// For answers to be sent after that.
+/// The part for releasing the leases of nodes that did not finish.
+const RELEASE: Duration = Duration::from_secs(3);
+/// The part for sending the remaining responses.
 const ANSWERS: Duration = Duration::from_secs(2);
-/// For the last traces, as their sender has it.
+/// The part for sending the last traces, which is the limit of their sender.
 const TRACES: Duration = Duration::from_secs(2);
 
-/// Serves until a signal comes, as [`Server::until_stopped`] says.
+/// Serves until a signal arrives; see [`Server::until_stopped`].
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     Server::start(listener, router, Patience::default())?.until_stopped(host, settle, lock).await
 }
 
-/// A server that takes requests, and listens to signals.
+/// A server that accepts requests and listens for signals.
 pub(super) struct Server {
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
@@ -46,13 +46,13 @@ impl Server {
         let signals = Signals::new().map_err(|error| failed(&error))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let served = http::serve(listener, router, patience, async {
-            // The sender is dropped only when it has sent.
+            // The sender is not dropped before it has sent.
             let _ = stopped.await;
         });
         Ok(Self { stop, served: tokio::spawn(served), signals })
     }
 
-    /// What comes of this, or nothing if a signal comes first.
+    /// The result of the work, or none if a signal arrives first.
     pub async fn unless_stopped<T>(
         &mut self,
         work: impl Future<Output = Result<T, Error>>,
@@ -63,9 +63,9 @@ impl Server {
         }
     }
 
-    /// Serves until a signal comes. Then the health check fails, the lock file goes, and `settle` later, when nobody sends
-    /// requests any more, nothing new is taken; what executes is finished or given back to other replicas. All of it takes
-    /// 24 s at most, whatever the store does.
+    /// Serves until a signal arrives, and then shuts down: the health check fails and the lock file is removed; after
+    /// `settle`, when requests no longer arrive, none are accepted; running nodes finish, or their leases are released for
+    /// other replicas. All of it takes at most 24 s, even if the store does not answer.
     pub async fn until_stopped(mut self, host: Arc<Host>, settle: Duration, lock: Option<Lock>) -> Result<(), Error> {
         tokio::select! {
             () = self.signals.any() => {}
@@ -77,10 +77,10 @@ impl Server {
         drop(lock);
         tokio::time::sleep(settle).await;
         let _ = self.stop.send(());
-        let finish = WHOLE.saturating_sub(settle + GIVE_BACK + ANSWERS + TRACES).min(FINISH);
-        let released = host.drain(finish, GIVE_BACK).await;
+        let finish = WHOLE.saturating_sub(settle + RELEASE + ANSWERS + TRACES).min(FINISH);
+        let released = host.drain(finish, RELEASE).await;
         if released > 0 {
-            tracing::info!(released, "gave nodes back that had not finished");
+            tracing::info!(released, "released the leases of nodes that had not finished");
         }
         let _ = tokio::time::timeout(ANSWERS, self.served).await;
         host.stop_tracing().await;
@@ -89,10 +89,10 @@ impl Server {
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::INTERNAL, format!("the server ended: {error}"))
+    Error::new(Code::INTERNAL, format!("the server failed: {error}"))
 }
 
-/// SIGINT and SIGTERM, from now on: none is lost while nobody waits.
+/// SIGINT and SIGTERM. No signal is lost that arrives after this is created.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -1,59 +1,65 @@
-//! A start whose other side is away: it is tried again until that is back.
+//! Starts a host whose stores may be unavailable: tries again until they are back.
 
+use super::host;
+use crate::config::Stores;
 use crate::http::Starting;
 use crate::versions::{Artifact, Flow};
 use crate::{Error, Host};
+use faas_flow_core::ShownDuration;
 use faas_flow_core::definition::Backoff;
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
+use futures_util::TryFutureExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const BACKOFF: Backoff = Backoff { attempts: u32::MAX, first_delay_ms: 100, factor: 2.0, max_delay_ms: 5000 };
 
-/// Who does not do what is needed, and why.
-type Hindrance = (&'static str, Error);
+/// What is unavailable, and why.
+type Obstacle = (&'static str, Error);
 
-/// Opens both stores. What is wrong with one for good is told even where the other one is only away.
-pub(super) async fn stores(
+/// Opens both stores. A permanent error of one is returned even while the other is unavailable.
+pub(super) async fn open_stores(
     starting: &Starting,
-    state: &str,
-    data: &str,
+    stores: &Stores,
 ) -> Result<(Arc<dyn StateStore>, Arc<dyn DataStore>), Error> {
     until_done(starting, async || {
-        let state = async { open_state(state).await.map_err(|error| ("the state store", error.into())) };
-        let data = async { open_data(data).await.map_err(|error| ("the data store", error.into())) };
+        // Boxed, since the futures of the stores are nested too deeply for the compiler otherwise.
+        let state = Box::pin(open_state(&stores.state)).map_err(|error| ("the state store", error.into()));
+        let data = Box::pin(open_data(&stores.data)).map_err(|error| ("the data store", error.into()));
         tokio::try_join!(state, data)
     })
     .await
 }
 
-/// Puts the flow that the function came with into service.
+/// Stores the flow that the function was started with, and serves its active version.
 pub(super) async fn bring(starting: &Starting, host: &Arc<Host>, flow: (Flow, Artifact)) -> Result<(), Error> {
-    let bring = async || super::common::bring(host, vec![flow.clone()]).await;
+    let bring = async || host::bring(host, vec![flow.clone()]).await;
     until_done(starting, async || bring().await.map_err(|error| ("the stores", error))).await
 }
 
-/// Does it, again and again where what hinders it may pass by itself. A line is for each that is waited for, and one for
-/// the end; callers read what it is at the moment.
-async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Hindrance>) -> Result<T, Error> {
-    let (mut begun, mut told, mut attempt) = (None, "", 1);
+/// Does the work, and does it again after errors that may pass by themselves. Prints a line for each obstacle and one when
+/// the work is done; meanwhile, callers are told what is unavailable.
+async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Obstacle>) -> Result<T, Error> {
+    let mut waiting_since = None;
+    let mut reported = "";
+    let mut attempt = 1;
     loop {
         let (what, error) = match work().await {
             Err((what, error)) if error.code().is_transient() => (what, error),
             Err((_, error)) => return Err(error),
             Ok(done) => {
-                if let Some(begun) = begun {
-                    let waited = Duration::from_secs(Instant::now().duration_since(begun).as_secs());
-                    eprintln!("waited {} for {told}, and goes on", humantime::format_duration(waited));
+                if let Some(since) = waiting_since {
+                    let waited = Duration::from_secs(Instant::now().duration_since(since).as_secs());
+                    eprintln!("waited {} for {reported}; continuing", ShownDuration(waited));
                 }
                 return Ok(done);
             }
         };
-        begun.get_or_insert_with(Instant::now);
-        if told != what {
-            eprintln!("waits for {what}: error {}: {error}", error.code());
-            told = what;
+        waiting_since.get_or_insert_with(Instant::now);
+        if reported != what {
+            eprintln!("waiting for {what}: error {}: {error}", error.code());
+            reported = what;
         }
         starting.waits(what, &error);
         attempt += 1;

@@ -1,8 +1,9 @@
 //! A `flow.yml`, as stack.yaml's `environment_file` names it: a map `environment` of keys and values.
 
-use super::values::{Layer, Source, Unknown, join, read};
-use crate::Error;
-use faas_flow_core::Code;
+use super::error::Error;
+use super::key::Group;
+use super::table::Values;
+use super::values::{Precedence, Source, Unknown};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +14,7 @@ struct File {
     environment: BTreeMap<String, Scalar>,
 }
 
-/// faas-cli makes text of all of these.
+/// A value, which faas-cli turns into text whatever its type.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -23,21 +24,16 @@ enum Scalar {
     Text(String),
 }
 
-/// Reads a file, strictly: all that is in it must be keys.
-pub(crate) fn layer(path: &Path) -> Result<Layer<'static>, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::new(Code::INPUT_UNREADABLE, format!("cannot read {}: {error}", path.display())))?;
-    parse(&text, path)
+/// Reads a file into the values that are still defaults. Everything in the file must be a key.
+pub(super) fn read(values: &mut Values, path: &Path) -> Result<(), Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    parse(values, &text, path)
 }
 
-fn parse(text: &str, path: &Path) -> Result<Layer<'static>, Error> {
-    let file: File = serde_saphyr::from_str(text).map_err(|error| {
-        // What the parser shows of the file may hold a password.
-        let at = error.location().map_or_else(String::new, |at| format!(":{}", at.line()));
-        let message =
-            format!("{}{at} is not of the form `environment:` with a `key: value` in each line", path.display());
-        Error::new(Code::BAD_CONFIGURATION, message)
-    })?;
+fn parse(values: &mut Values, text: &str, path: &Path) -> Result<(), Error> {
+    // The parser's own message is dropped, since it quotes the file, which may hold a password.
+    let file: File = serde_saphyr::from_str(text)
+        .map_err(|error| Error::MalformedFile { path: path.to_owned(), line: error.location().map(|at| at.line()) })?;
     let pairs = file.environment.into_iter().map(|(name, value)| {
         let text = match value {
             Scalar::Switch(switch) => switch.to_string(),
@@ -47,16 +43,21 @@ fn parse(text: &str, path: &Path) -> Result<Layer<'static>, Error> {
         };
         (name, text)
     });
-    read(pairs, |_| Source::File(path.to_owned()), Unknown::Any).map_err(join)
+    values.read(pairs, |_| Source::File(path.to_owned()), Unknown::Mistake, Precedence::Low, &Group::ALL)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Defaults;
 
-    fn parsed(text: &str) -> Result<Vec<(String, String)>, String> {
-        let layer = parse(text, Path::new("flow.yml")).map_err(|error| error.to_string())?;
-        Ok(layer.into_iter().map(|(key, values, _)| (key.name.to_owned(), values.join(","))).collect())
+    fn parsed(text: &str) -> Result<Values, String> {
+        let mut values = Values::with_defaults(Defaults::Deployed).unwrap();
+        parse(&mut values, text, Path::new("flow.yml")).map_err(|error| error.to_string()).map(|()| values)
+    }
+
+    fn refused(text: &str) -> String {
+        parsed(text).err().unwrap_or_else(|| panic!("{text} is read"))
     }
 
     #[test]
@@ -64,28 +65,27 @@ mod tests {
         let text = "environment:\n  gateway: \"gateway:8080\" # of OpenFaaS\n  enable_tracing: false\n  \
             trace_server: \"jaeger:5775\"\n  enable_hmac: true\n  consul_url: \"consul:8500\"\n  exec_timeout: 60\n  \
             write_debug: true\n  default-method: POST\n";
-        let all = parsed(text).unwrap();
-        let value = |name: &str| all.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        assert_eq!(value("gateway"), Some("gateway:8080"));
-        assert_eq!((value("validate_request"), value("exec_timeout")), (Some("true"), Some("60")));
-        assert_eq!(all.len(), 7);
+        let values = parsed(text).unwrap();
+        assert_eq!(values.gateway.text(), "gateway:8080");
+        assert_eq!(values.gateway.value.as_deref(), Some("http://gateway:8080"));
+        assert_eq!((values.validate_request.text(), values.exec_timeout.text()), ("true", "60"));
+        assert_eq!(values.slots().iter().filter(|slot| *slot.source() != Source::Default).count(), 7);
     }
 
     #[test]
-    fn whatever_is_no_key_is_named() {
-        assert!(parsed("environment:\n  gatway: x\n").unwrap_err().contains("did you mean `gateway`?"));
-        assert!(parsed("environment:\n  colour: red\n").unwrap_err().contains("no key `colour`"));
+    fn unknown_keys_are_named() {
+        assert!(refused("environment:\n  gatway: x\n").contains("did you mean `gateway`?"));
+        assert!(refused("environment:\n  colour: red\n").contains("unknown key `colour`"));
         for bad in ["", "environment: 7", "gateway: x", "environment:\n  gateway: [a]", "environment:\n  a: b\nmore: 1"]
         {
-            assert!(parsed(bad).unwrap_err().contains("`environment:`"), "{bad}");
+            assert!(refused(bad).contains("`environment:`"), "{bad}");
         }
-        let twice = parsed("environment:\n  lease: 1\n  lease: 2\n");
-        assert!(twice.is_err(), "{twice:?}");
+        assert!(parsed("environment:\n  lease: 1\n  lease: 2\n").is_err());
     }
 
     #[test]
     fn a_mistake_beside_a_password_does_not_show_it() {
-        let said = parsed("environment:\n  state_store: redis://:s3cret@r\n  gateway: [s3cret\n").unwrap_err();
+        let said = refused("environment:\n  state_store: redis://:s3cret@r\n  gateway: [s3cret\n");
         assert!(!said.contains("s3cret"), "{said}");
     }
 }

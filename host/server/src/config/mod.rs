@@ -1,9 +1,13 @@
-//! What an operator may set. OpenFaaS hands `environment` and `environment_file` of stack.yaml to a container as environment
-//! variables, so a key is a variable, and an option of the commands that take it. Options win over the environment, that over
-//! a `flow.yml` beside the module, and that over defaults.
+//! The configuration. Each key is an environment variable, as OpenFaaS passes `environment` and `environment_file` of stack.yaml
+//! to a container, and an option of the commands that take it. Options win over the environment, the environment over a
+//! `flow.yml` next to the module, and that over the defaults.
+//!
+//! Every value is read once, by its key's format, into the type that the code uses: [`Values`] has a field for each key.
 
+mod error;
 mod file;
-mod kind;
+mod format;
+mod key;
 mod name;
 mod options;
 mod secrets;
@@ -12,50 +16,54 @@ mod stores;
 mod table;
 mod values;
 
-pub(crate) use file::layer as file_layer;
-pub(crate) use kind::time as duration;
+pub use error::Error;
+pub(crate) use key::{Defaults, Group};
 pub(crate) use name::flow_name;
-pub(crate) use options::{Options, Takes};
-pub(crate) use secrets::FILES as SECRETS;
-pub(crate) use show::{Row, redacted, rows};
-pub(crate) use stores::resolve as resolve_stores;
-pub(crate) use table::*;
-pub(crate) use values::{Defaults, Source, Values};
+pub(crate) use options::{Options, Scope, Takes};
+pub(crate) use secrets::SECRETS;
+pub(crate) use show::Row;
+pub(crate) use stores::{Stores, Unspecified, resolve as resolve_stores};
+pub(crate) use table::Values;
+pub(crate) use values::Source;
 
-use crate::{Answers, Dispatch, Settings};
+use crate::{Answers, Settings};
+use std::path::Path;
 
-/// Ended runs that a state store in memory keeps.
+/// The number of ended runs that a state store in memory keeps.
 const MEMORY_HISTORY: usize = 1000;
 
+impl Values {
+    /// Reads a `flow.yml` into the keys that are still defaults.
+    pub(crate) fn read_file(&mut self, path: &Path) -> Result<(), Error> {
+        file::read(self, path)
+    }
+}
+
 impl Settings {
-    /// The settings that the keys say. The stores are resolved already.
+    /// The settings with these values. The stores must have been resolved.
     pub(crate) fn of(values: &Values) -> Self {
-        let memory = values.text(&STATE_STORE) == "memory";
+        let in_memory = values.state_store.value.as_deref() == Some("memory");
         Self {
-            inline_limit: values.bytes(&INLINE_LIMIT),
-            body_limit: values.bytes(&BODY_LIMIT),
+            inline_limit: values.inline_limit.value,
+            body_limit: values.body_limit.value,
             read_timeout: None,
-            response_limit: values.bytes(&RESPONSE_LIMIT),
-            max_nodes: values.count(&MAX_NODES),
-            run_nodes: values.count(&RUN_NODES),
-            max_runs: values.count(&MAX_RUNS),
-            max_items: values.count(&MAX_ITEMS),
-            lease: values.time(&LEASE),
-            commit_delay: values.time(&COMMIT_DELAY),
-            call_timeout: values.time(&CALL_TIMEOUT),
-            history_ttl: values.time(&HISTORY_TTL),
-            history_limit: if memory { MEMORY_HISTORY } else { usize::MAX },
-            max_wait: values.time(&MAX_WAIT),
-            default_wait: values.limit(&DEFAULT_WAIT),
-            default_method: values.text(&DEFAULT_METHOD),
-            dispatch: match values.text(&DISPATCH).as_str() {
-                "local" => Dispatch::Local,
-                "gateway" => Dispatch::Gateway,
-                _ => Dispatch::Auto,
-            },
-            room_wait: values.time(&ROOM_WAIT),
+            response_limit: values.response_limit.value,
+            max_nodes: values.max_nodes.value,
+            run_nodes: values.run_nodes.value,
+            max_runs: values.max_runs.value,
+            max_items: values.max_items.value,
+            lease: values.lease.value,
+            commit_delay: values.commit_delay.value,
+            call_timeout: values.call_timeout.value,
+            history_ttl: values.history_ttl.value,
+            history_limit: if in_memory { MEMORY_HISTORY } else { usize::MAX },
+            max_wait: values.max_wait.value,
+            default_wait: values.default_wait.value,
+            default_method: values.default_method.value.to_owned(),
+            dispatch: values.dispatch.value,
+            room_wait: values.room_wait.value,
             answers: Answers::Withheld,
-            longest_sleep: values.time(&LONGEST_SLEEP),
+            longest_sleep: values.longest_sleep.value,
         }
     }
 }
@@ -66,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_tables_defaults_are_the_settings() {
-        let values = Values::new(Defaults::Deployed, Vec::new(), Vec::new());
+        let values = Values::of(&[]).unwrap();
         assert_eq!(format!("{:?}", Settings::of(&values)), format!("{:?}", Settings::default()));
     }
 }

@@ -1,22 +1,24 @@
-//! What the function is called: its events go to `/async-function/NAME`, so a wrong name loses them.
+//! The name of the function. Its events are sent to `/async-function/NAME`, so a wrong name loses them.
 
-use super::table::FLOW_NAME;
-use super::values::{Source, Values};
-use crate::Error;
-use faas_flow_core::{Code, FlowName};
+use super::error::Error;
+use super::table::Values;
+use super::values::Source;
+use faas_flow_core::FlowName;
+use std::ops::RangeInclusive;
 
-/// What Kubernetes makes names of.
+/// The characters of Kubernetes' random suffixes.
 const SAFE: &str = "bcdfghjklmnpqrstvwxz2456789";
-/// The longest hostname that Kubernetes gives to a pod: longer names are cut.
+/// The maximum length of a pod's host name; Kubernetes cuts longer names off.
 const LONGEST: usize = 63;
 
-/// The name, and where it is from: the key `flow_name`, OpenFaaS, or the hostname that OpenFaaS gives to a container.
+/// The name and its source: the key `flow_name`, the variable `OPENFAAS_NAME`, or the host name that OpenFaaS gives to a
+/// container.
 pub(crate) fn flow_name(
     values: &Values,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<(FlowName, Source), Error> {
-    if let Some(name) = values.some(&FLOW_NAME) {
-        return Ok((FlowName::new(name)?, values.source(&FLOW_NAME)));
+    if let Some(name) = &values.flow_name.value {
+        return Ok((FlowName::new(name)?, values.flow_name.source.clone()));
     }
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     if let Some(name) = variable("OPENFAAS_NAME") {
@@ -25,19 +27,19 @@ pub(crate) fn flow_name(
     let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = variable("HOSTNAME").or_else(kernel).unwrap_or_default();
     let host = host.trim();
-    let pods = variable("KUBERNETES_SERVICE_HOST").is_some();
-    let name = if pods { of_pod(host) } else { Some(host).filter(|host| !is_container_id(host)) };
+    let name = if variable("KUBERNETES_SERVICE_HOST").is_some() {
+        of_pod(host)
+    } else {
+        Some(host).filter(|host| !is_container_id(host))
+    };
     let name = name.filter(|name| *name != "localhost").and_then(|name| FlowName::new(name).ok());
-    let name = name.ok_or_else(|| {
-        let message = format!("the hostname `{}` does not say how this function is called: set flow_name", shown(host));
-        Error::new(Code::BAD_FLOW_NAME, message)
-    })?;
+    let name = name.ok_or_else(|| Error::UnknownFlowName { hostname: host.to_owned() })?;
     Ok((name, Source::Hostname))
 }
 
-/// `greet` of the pod `greet-7d9c5b8f6d-x2k4q`; a name that was cut says nothing.
+/// `greet` for the pod `greet-7d9c5b8f6d-x2k4q`. None if the name may have been cut off.
 fn of_pod(host: &str) -> Option<&str> {
-    let suffix = |text: &str, lengths: std::ops::RangeInclusive<usize>| {
+    let suffix = |text: &str, lengths: RangeInclusive<usize>| {
         lengths.contains(&text.len()) && text.chars().all(|c| SAFE.contains(c) || c.is_ascii_digit())
     };
     let parts = host.rsplit_once('-').and_then(|(rest, id)| Some((rest.rsplit_once('-')?, id)));
@@ -47,23 +49,19 @@ fn of_pod(host: &str) -> Option<&str> {
     }
 }
 
-/// Docker calls a container by its id, if nobody says something else.
+/// Docker uses the container's id as its host name by default.
 fn is_container_id(host: &str) -> bool {
     host.len() == 12 && host.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn shown(host: &str) -> String {
-    host.escape_debug().take(100).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::values::Defaults;
     use super::*;
+    use faas_flow_core::Code;
 
     fn name(option: Option<&str>, variables: &[(&str, &str)]) -> Result<String, Code> {
-        let given = option.map(|name| (&FLOW_NAME, vec![name.to_owned()], Source::Option("--flow-name".into())));
-        let values = Values::new(Defaults::Deployed, Vec::new(), given.into_iter().collect());
+        let given: Vec<(&str, &str)> = option.map(|name| ("flow_name", name)).into_iter().collect();
+        let values = Values::of(&given).unwrap();
         let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).to_owned());
         flow_name(&values, variable).map(|(name, _)| name.to_string()).map_err(|error| error.code())
     }

@@ -1,93 +1,103 @@
 //! The keys as options of a command.
 
-use super::table::{ALL, Group, Key, Named};
-use super::values::{Defaults, Layer, Source, Unknown, Values, join, read};
-use super::{kind::Kind, secrets};
-use crate::Error;
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use faas_flow_core::Code;
+use super::error::Error;
+use super::key::{AnyKey, Defaults, Group, OptionName};
+use super::table::{Values, all};
+use super::{file, secrets};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use std::marker::PhantomData;
+use std::path::Path;
 
 /// A command that takes keys.
 pub(crate) trait Takes {
-    /// Which ones.
+    /// The groups of its keys.
     const GROUPS: &'static [Group];
-    /// Whose defaults hold.
     const DEFAULTS: Defaults;
-    /// Whether its subcommands take them too.
-    const GLOBAL: bool = false;
+    /// Whether its subcommands take the options, too.
+    const SCOPE: Scope = Scope::Command;
 }
 
-/// What was said on the command line of the keys that a command takes.
+/// Where on the command line options are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Command,
+    Subcommands,
+}
+
+/// The options that were given for the keys of a command.
 pub(crate) struct Options<C> {
-    given: Layer<'static>,
+    matches: ArgMatches,
     command: PhantomData<C>,
 }
 
 impl<C: Takes> Options<C> {
-    /// Puts the options over the environment and the secrets of this process.
+    /// The values of this process: from its options, environment and secrets.
     pub fn read(self) -> Result<Values, Error> {
-        let mut layer = environment()?;
-        layer.retain(|(key, ..)| C::GROUPS.contains(&key.group));
-        let mut values = Values::new(C::DEFAULTS, layer, self.given);
-        secrets::addresses(&mut values)?;
+        let mut values = Values::with_defaults(C::DEFAULTS)?;
+        values.read_environment(C::GROUPS)?;
+        self.put_over(&mut values);
+        secrets::read_addresses(&mut values)?;
         Ok(values)
     }
 
-    /// Puts the options over the keys of a file, as they would be in a container.
-    pub fn over(self, layer: Layer<'static>) -> Values {
-        Values::new(C::DEFAULTS, layer, self.given)
+    /// The values that a container with this file would have, except for its secrets.
+    pub fn read_over_file(self, path: &Path) -> Result<Values, Error> {
+        let mut values = Values::with_defaults(C::DEFAULTS)?;
+        file::read(&mut values, path)?;
+        self.put_over(&mut values);
+        Ok(values)
     }
-}
 
-fn environment() -> Result<Layer<'static>, Error> {
-    let mut pairs = Vec::new();
-    for (name, value) in std::env::vars_os() {
-        let Ok(name) = name.into_string() else { continue };
-        let value = match value.into_string() {
-            Ok(value) => value,
-            Err(_) if ALL.iter().any(|key| key.name == name) => {
-                return Err(Error::new(Code::BAD_CONFIGURATION, format!("{name} is not UTF-8 text")));
+    pub(super) fn put_over(&self, values: &mut Values) {
+        for slot in values.slots_mut() {
+            if C::GROUPS.contains(&slot.spec().group) {
+                slot.take_option(&self.matches);
             }
-            Err(_) => continue,
-        };
-        pairs.push((name, value));
+        }
     }
-    read(pairs, |name| Source::Environment(name.to_owned()), Unknown::Resembling).map_err(join)
 }
 
-fn argument(key: &'static Key, defaults: Defaults) -> Option<Arg> {
-    // An option's name has to live as long as the process: there are as many as there are keys.
-    let name: &'static str = key.option_name()?.leak();
-    let kind = key.kind;
-    let check = move |text: &str| kind.check(text).map(|()| text.to_owned());
-    let mut argument = Arg::new(key.name).long(name).value_name(kind.placeholder()).value_parser(check);
-    argument = argument.action(ArgAction::Append).help_heading(key.group.title());
-    if let Named::Also(short) = key.option {
-        argument = argument.alias(short);
+fn argument(key: &'static dyn AnyKey, defaults: Defaults) -> Option<Arg> {
+    let spec = key.spec();
+    let mut help = sentence(spec.meaning);
+    let words = key.words();
+    if !words.is_empty() {
+        help.push_str(&format!(" [possible values: {}]", words.join(", ")));
     }
-    if matches!(kind, Kind::Switch) {
-        argument = argument.num_args(0..=1).require_equals(true).default_missing_value("true");
+    let default = spec.default_for(defaults);
+    if !default.is_empty() {
+        help.push_str(&format!(" [default: {default}]"));
     }
-    let default = match defaults {
-        Defaults::Local => key.local.unwrap_or(key.default),
-        Defaults::Deployed => key.default,
-    };
-    let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
-    Some(argument.help(format!("{}{default}", sentence(key.meaning))))
+    let argument = key.argument()?.help_heading(spec.group.title()).help(help);
+    Some(match spec.option {
+        OptionName::Also(short) => argument.alias(short),
+        OptionName::AsKey | OptionName::As(_) | OptionName::Positional => argument,
+    })
 }
 
-fn sentence(text: &str) -> String {
+/// Markdown as plain text that begins with a capital letter. A link becomes the path of the page in the repository.
+fn sentence(markdown: &str) -> String {
+    let mut text = String::new();
+    let mut rest = markdown;
+    while let Some((before, (_, (target, after)))) = rest
+        .split_once('[')
+        .and_then(|(before, link)| Some((before, link.split_once("](")?)))
+        .and_then(|(before, (label, link))| Some((before, (label, link.split_once(')')?))))
+    {
+        text.push_str(&format!("{before}docs/{target}"));
+        rest = after;
+    }
+    text.push_str(rest);
     let text = text.replace('`', "");
-    let mut rest = text.chars();
-    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl<C: Takes> Args for Options<C> {
     fn augment_args(command: Command) -> Command {
-        let keys = ALL.iter().filter(|key| C::GROUPS.contains(&key.group));
-        command.args(keys.filter_map(|key| argument(key, C::DEFAULTS)).map(|argument| argument.global(C::GLOBAL)))
+        let keys = all().into_iter().filter(|key| C::GROUPS.contains(&key.spec().group));
+        let arguments = keys.filter_map(|key| argument(key, C::DEFAULTS));
+        command.args(arguments.map(|argument| argument.global(C::SCOPE == Scope::Subcommands)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -97,24 +107,22 @@ impl<C: Takes> Args for Options<C> {
 
 impl<C: Takes> FromArgMatches for Options<C> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut given = Vec::new();
-        for key in ALL.iter().filter(|key| C::GROUPS.contains(&key.group)) {
-            let Some(name) = key.option_name() else { continue };
-            if matches.value_source(key.name) != Some(ValueSource::CommandLine) {
-                continue;
-            }
-            let mut values: Vec<String> = matches.get_many(key.name).into_iter().flatten().cloned().collect();
-            // The last one counts, but for lists.
-            if !matches!(key.kind, Kind::List) {
-                values = values.pop().into_iter().collect();
-            }
-            given.push((*key, values, Source::Option(format!("--{name}"))));
-        }
-        Ok(Self { given, command: PhantomData })
+        Ok(Self { matches: matches.clone(), command: PhantomData })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_plain_text() {
+        assert_eq!(sentence("trace `runs` ([tracing](tracing.md))"), "Trace runs (docs/tracing.md)");
+        assert_eq!(sentence("a [b"), "A [b");
     }
 }

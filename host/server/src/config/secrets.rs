@@ -1,17 +1,12 @@
-//! What is in the folder of the secrets, beside the keys and tokens.
+//! Secrets that are part of the configuration. The keys that sign and the tokens are read elsewhere.
 
-use super::table::{DATA_STORE, Key, SECRET_MOUNT_PATH, STATE_STORE};
-use super::values::{Source, Values};
-use crate::Error;
-use faas_flow_core::Code;
+use super::error::Error;
+use super::table::Values;
+use super::values::Source;
 use std::io::ErrorKind;
-use std::path::Path;
 
-/// Addresses of stores that hold a password: where the keys say nothing, secrets may.
-static ADDRESSES: [(&str, &Key); 2] = [("faasflow-state-store", &STATE_STORE), ("faasflow-data-store", &DATA_STORE)];
-
-/// Every file that the host reads there.
-pub(crate) const FILES: [&str; 7] = [
+/// Every secret that the host reads.
+pub(crate) const SECRETS: [&str; 7] = [
     "faasflow-hmac-secret",
     "faasflow-hmac-secret-previous",
     "faasflow-admin-token",
@@ -21,23 +16,21 @@ pub(crate) const FILES: [&str; 7] = [
     "s3-secret-key",
 ];
 
-/// Takes the stores' addresses from secrets.
-pub(crate) fn addresses(values: &mut Values) -> Result<(), Error> {
-    let folder = values.text(&SECRET_MOUNT_PATH);
-    for (file, key) in ADDRESSES {
-        let path = Path::new(&folder).join(file);
-        if values.given(key).is_some() {
+/// Reads the addresses of the stores from secrets, where their keys are not given: an address may hold a password.
+pub(super) fn read_addresses(values: &mut Values) -> Result<(), Error> {
+    let folder = values.secret_mount_path.value.clone();
+    for (secret, setting) in
+        [("faasflow-state-store", &mut values.state_store), ("faasflow-data-store", &mut values.data_store)]
+    {
+        if setting.given().is_some() {
             continue;
         }
+        let path = folder.join(secret);
         match std::fs::read_to_string(&path) {
-            Ok(address) if address.trim().is_empty() => {
-                return Err(Error::new(Code::BAD_SECRET, format!("{} is empty", path.display())));
-            }
-            Ok(address) => values.set(key, vec![address.trim().to_owned()], Source::Secret(path)),
+            Ok(address) if address.trim().is_empty() => return Err(Error::SecretEmpty { path }),
+            Ok(address) => setting.set_text(address.trim().to_owned(), Source::Secret(path)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => {
-                return Err(Error::new(Code::BAD_SECRET, format!("cannot read {}: {error}", path.display())));
-            }
+            Err(source) => return Err(Error::SecretUnreadable { path, source }),
         }
     }
     Ok(())

@@ -1,96 +1,104 @@
-//! Where state and data are kept, from the keys of the original and ours.
+//! Resolves the addresses of the two stores: from their own keys, or from those that the original has.
 
-use super::table::{
-    CONSUL_DC, CONSUL_URL, DATA_STORE, S3_BUCKET, S3_REGION, S3_TLS, S3_URL, SECRET_MOUNT_PATH, STATE_STORE,
-};
-use super::values::{Defaults, Source, Values};
-use crate::Error;
-use faas_flow_core::Code;
+use super::error::Error;
+use super::key::Defaults;
+use super::table::Values;
+use super::values::Source;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Fills in the two addresses. `once` is for a run that nobody looks at later: it stays in memory.
-pub(crate) fn resolve(values: &mut Values, once: bool) -> Result<(), Error> {
-    state(values)?;
-    data(values)?;
-    if once {
-        for key in [&STATE_STORE, &DATA_STORE] {
-            if values.source(key) == Source::Default {
-                values.set(key, vec!["memory".to_owned()], Source::Default);
-            }
-        }
-    }
-    with_secrets(values);
-    Ok(())
+/// Where state and data are kept if no key says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unspecified {
+    /// At the keys' defaults.
+    Durable,
+    /// In memory: the runs are not needed after the process has ended.
+    Memory,
 }
 
-fn state(values: &mut Values) -> Result<(), Error> {
-    let consul = values.url(&CONSUL_URL);
-    match (values.given(&STATE_STORE), consul) {
-        (Some(_), Some(_)) => values.warnings.push("consul_url is not used, since state_store is set".to_owned()),
-        (None, Some(consul)) => {
-            let (scheme, rest) = match consul.split_once("://") {
-                Some(("https", rest)) => ("consuls", rest),
-                Some((_, rest)) => ("consul", rest),
-                None => ("consul", consul.as_str()),
-            };
-            let address = format!("{scheme}://{rest}?dc={}", encoded(&values.text(&CONSUL_DC)));
-            values.set(&STATE_STORE, vec![address], Source::Keys("consul_url, consul_dc"));
-        }
-        (None, None) if values.defaults == Defaults::Deployed => {
-            let message = "a function keeps the state of its runs where all its replicas find it: set state_store, as in \
-                redis://HOST:6379, or consul_url";
-            return Err(Error::new(Code::BAD_CONFIGURATION, message));
-        }
-        _ => {}
-    }
-    Ok(())
+/// The addresses of the stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stores {
+    pub state: String,
+    pub data: String,
 }
 
-fn data(values: &mut Values) -> Result<(), Error> {
-    match (values.given(&DATA_STORE), values.text(&S3_URL)) {
-        (Some(_), s3) if !s3.is_empty() => {
-            values.warnings.push("s3_url is not used, since data_store is set".to_owned());
-        }
-        (None, s3) if !s3.is_empty() => {
-            let tls = values.switch(&S3_TLS);
-            if tls && s3.starts_with("http://") {
-                let message =
-                    "s3_url begins with http://, and s3_tls is true: write s3_url as HOST:PORT, or with https://";
-                return Err(Error::new(Code::BAD_CONFIGURATION, message));
-            }
-            let endpoint = match s3.contains("://") {
-                true => s3,
-                false => format!("{}://{s3}", if tls { "https" } else { "http" }),
-            };
-            let (endpoint, region) = (encoded(endpoint.trim_end_matches('/')), encoded(&values.text(&S3_REGION)));
-            let bucket = values.text(&S3_BUCKET);
-            let address = format!("s3://{bucket}?endpoint={endpoint}&region={region}&create=true");
-            values.set(&DATA_STORE, vec![address], Source::Keys("s3_url, s3_region, s3_tls, s3_bucket"));
-        }
-        (None, _) if values.defaults == Defaults::Deployed => {
-            let state = values.text(&STATE_STORE);
-            if state != "memory" && !state.starts_with("redis") {
-                let message = "payloads that are too large for the state need a place that all replicas find: set data_store, \
-                    as in s3://BUCKET, or s3_url";
-                return Err(Error::new(Code::BAD_CONFIGURATION, message));
-            }
-            values.set(&DATA_STORE, vec![state], Source::Keys("state_store"));
-        }
-        _ => {}
-    }
-    Ok(())
+/// Resolves both addresses, and puts them into `state_store` and `data_store`.
+pub(crate) fn resolve(values: &mut Values, unspecified: Unspecified) -> Result<Stores, Error> {
+    let state = state(values, unspecified)?;
+    let data = data(values, &state, unspecified)?;
+    Ok(Stores { data: with_secrets(values, data), state })
 }
 
-/// S3's keys are where all other secrets are, unless the address or the usual variables say something else.
-fn with_secrets(values: &mut Values) {
-    let address = values.text(&DATA_STORE);
+fn state(values: &mut Values, unspecified: Unspecified) -> Result<String, Error> {
+    let consul = values.consul_url.value.clone();
+    if values.state_store.given().is_some() {
+        if consul.is_some() {
+            values.warnings.push("consul_url is ignored, since state_store is set".to_owned());
+        }
+    } else if let Some(consul) = consul {
+        let (scheme, rest) = match consul.split_once("://") {
+            Some(("https", rest)) => ("consuls", rest),
+            Some((_, rest)) => ("consul", rest),
+            None => ("consul", consul.as_str()),
+        };
+        let address = format!("{scheme}://{rest}?dc={}", encoded(&values.consul_dc.value));
+        values.state_store.set_text(address, Source::Keys("consul_url, consul_dc"));
+    } else if values.defaults == Defaults::Deployed {
+        return Err(Error::NoStateStore);
+    } else if unspecified == Unspecified::Memory {
+        values.state_store.set_text("memory".to_owned(), Source::Default);
+    }
+    values.state_store.value.clone().ok_or(Error::NoStateStore)
+}
+
+fn data(values: &mut Values, state: &str, unspecified: Unspecified) -> Result<String, Error> {
+    if values.data_store.given().is_some() {
+        if values.s3_url.value.is_some() {
+            values.warnings.push("s3_url is ignored, since data_store is set".to_owned());
+        }
+    } else if values.s3_url.value.is_some() {
+        let address = s3(values)?;
+        values.data_store.set_text(address, Source::Keys("s3_url, s3_region, s3_tls, s3_bucket"));
+    } else if values.defaults == Defaults::Deployed {
+        if state != "memory" && !state.starts_with("redis") {
+            return Err(Error::NoDataStore);
+        }
+        values.data_store.set_text(state.to_owned(), Source::Keys("state_store"));
+    } else if unspecified == Unspecified::Memory {
+        values.data_store.set_text("memory".to_owned(), Source::Default);
+    }
+    values.data_store.value.clone().ok_or(Error::NoDataStore)
+}
+
+/// The address of the data store at `s3_url`. Without a scheme there, `s3_tls` decides between http and https.
+fn s3(values: &Values) -> Result<String, Error> {
+    let written = values.s3_url.text();
+    let tls = values.s3_tls.value;
+    if tls && written.starts_with("http://") {
+        return Err(Error::ContradictoryTls);
+    }
+    let endpoint = if written.contains("://") {
+        written.to_owned()
+    } else {
+        format!("{}://{written}", if tls { "https" } else { "http" })
+    };
+    let endpoint = encoded(endpoint.trim_end_matches('/'));
+    let region = encoded(&values.s3_region.value);
+    Ok(format!("s3://{}?endpoint={endpoint}&region={region}&create=true", values.s3_bucket.value))
+}
+
+/// Adds the folder of the secrets, which has the keys of S3 unless the address or AWS's own variables say otherwise.
+fn with_secrets(values: &mut Values, address: String) -> String {
     let elsewhere = address.contains("secrets=") || std::env::var_os("AWS_ACCESS_KEY_ID").is_some();
-    if address.starts_with("s3://") && !elsewhere {
-        let mark = if address.contains('?') { '&' } else { '?' };
-        let address = format!("{address}{mark}secrets={}", encoded(&values.text(&SECRET_MOUNT_PATH)));
-        let source = values.source(&DATA_STORE);
-        values.set(&DATA_STORE, vec![address], source);
+    if !address.starts_with("s3://") || elsewhere {
+        return address;
     }
+    let separator = if address.contains('?') { '&' } else { '?' };
+    let folder = encoded(&values.secret_mount_path.value.to_string_lossy());
+    let address = format!("{address}{separator}secrets={folder}");
+    let source = values.data_store.source.clone();
+    values.data_store.set_text(address.clone(), source);
+    address
 }
 
 fn encoded(text: &str) -> String {
@@ -99,15 +107,16 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::values::{Unknown, read};
     use super::*;
 
     fn stores(pairs: &[(&str, &str)]) -> Result<(String, String, Vec<String>), String> {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let layer = read(pairs, |name| Source::Environment(name.to_owned()), Unknown::Any).unwrap();
-        let mut values = Values::new(Defaults::Deployed, layer, Vec::new());
-        resolve(&mut values, false).map_err(|error| error.to_string())?;
-        Ok((values.text(&STATE_STORE), values.text(&DATA_STORE), values.warnings))
+        let mut values = Values::of(pairs).unwrap();
+        let stores = resolve(&mut values, Unspecified::Durable).map_err(|error| error.to_string())?;
+        assert_eq!(
+            (values.state_store.text(), values.data_store.text()),
+            (stores.state.as_str(), stores.data.as_str())
+        );
+        Ok((stores.state, stores.data, values.warnings))
     }
 
     #[test]
@@ -130,12 +139,24 @@ mod tests {
     }
 
     #[test]
-    fn data_is_with_the_state_where_that_takes_it() {
+    fn data_is_kept_with_the_state_if_its_store_takes_data() {
         assert_eq!(stores(&[("state_store", "redis://r:1/2")]).unwrap().1, "redis://r:1/2");
         assert!(stores(&[("state_store", "etcd://e")]).unwrap_err().contains("set data_store"));
         assert!(stores(&[]).unwrap_err().contains("set state_store"));
         let both = [("state_store", "redis://r"), ("consul_url", "c"), ("s3_url", "s"), ("data_store", "redis://d")];
         assert_eq!(stores(&both).unwrap().2.len(), 2);
         assert!(stores(&[("state_store", "redis://r"), ("s3_url", "http://s"), ("s3_tls", "1")]).is_err());
+    }
+
+    #[test]
+    fn local_commands_fall_back_to_files_or_memory() {
+        let resolved = |unspecified| {
+            let mut values = Values::with_defaults(Defaults::Local).unwrap();
+            let Stores { state, data } = resolve(&mut values, unspecified).unwrap();
+            assert!(!values.state_store.is_given());
+            (state, data)
+        };
+        assert_eq!(resolved(Unspecified::Durable).0, "sqlite:.faas-flow/state.db");
+        assert_eq!(resolved(Unspecified::Memory), ("memory".to_owned(), "memory".to_owned()));
     }
 }

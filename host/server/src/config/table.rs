@@ -1,278 +1,203 @@
-//! The one table of all configuration keys. docs/configuration.md is made of it.
+//! The table of all configuration keys. The tables of docs/configuration.md are generated from it.
 
-use super::kind::{Kind, TIME};
-
-/// A key: an environment variable of this name, and an option of the commands that take it.
-#[derive(Debug)]
-pub(crate) struct Key {
-    /// As the variable is called.
-    pub name: &'static str,
-    pub kind: Kind,
-    /// What holds where nothing is said; empty for nothing.
-    pub default: &'static str,
-    /// The same for `serve` and `run`, where it differs.
-    pub local: Option<&'static str>,
-    pub origin: Origin,
-    pub group: Group,
-    /// In one line.
-    pub meaning: &'static str,
-    /// A second name of the variable, which the original has.
-    pub also: Option<&'static str>,
-    pub option: Named,
-}
-
-/// Whose key it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// faas-flow of before: it means here what it meant there.
-    Original,
-    /// of-watchdog's.
-    Watchdog,
-    Ours,
-}
-
-impl Origin {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Origin::Original => "original",
-            Origin::Watchdog => "of-watchdog",
-            Origin::Ours => "faas-flow",
-        }
-    }
-}
-
-/// What it is about; a command takes the groups that concern it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Group {
-    Address,
-    Function,
-    Calls,
-    Stores,
-    Limits,
-    Access,
-    Guest,
-    Modules,
-    Tracing,
-}
-
-/// The option that says the same.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Named {
-    /// The key's name, with dashes.
-    AsKey,
-    /// Another name, since it is given once per item.
-    As(&'static str),
-    /// The key's name, and a shorter one.
-    Also(&'static str),
-    /// An argument without a name.
-    No,
-}
-
-impl Group {
-    pub const ALL: [Group; 9] = [
-        Group::Address,
-        Group::Function,
-        Group::Calls,
-        Group::Stores,
-        Group::Limits,
-        Group::Access,
-        Group::Guest,
-        Group::Modules,
-        Group::Tracing,
-    ];
-
-    pub const fn title(self) -> &'static str {
-        match self {
-            Group::Address => "Where it listens",
-            Group::Function => "A deployed function",
-            Group::Calls => "What flows call",
-            Group::Stores => "Stores",
-            Group::Limits => "Limits and times of runs",
-            Group::Access => "Who may ask for what",
-            Group::Guest => "Limits of the flow's code",
-            Group::Modules => "Which modules are taken",
-            Group::Tracing => "Tracing",
-        }
-    }
-}
-
-impl Key {
-    const fn new(
-        name: &'static str,
-        kind: Kind,
-        default: &'static str,
-        origin: Origin,
-        group: Group,
-        meaning: &'static str,
-    ) -> Self {
-        Self { name, kind, default, local: None, origin, group, meaning, also: None, option: Named::AsKey }
-    }
-
-    const fn locally(self, local: &'static str) -> Self {
-        Self { local: Some(local), ..self }
-    }
-
-    const fn also(self, also: &'static str) -> Self {
-        Self { also: Some(also), ..self }
-    }
-
-    const fn option(self, option: Named) -> Self {
-        Self { option, ..self }
-    }
-
-    /// `--this`.
-    pub fn option_name(&self) -> Option<String> {
-        match self.option {
-            Named::No => None,
-            Named::As(name) => Some(name.to_owned()),
-            Named::AsKey | Named::Also(_) => Some(self.name.replace('_', "-")),
-        }
-    }
-}
+use super::error::Error;
+use super::format::{Count, FilePath, List, Optional, Port, Server, Size, Switch, Text, Time, TimeLimit, Words};
+use super::key::Group::{Access, Address, Calls, Function, Guest, Limits, Modules, Stores, Tracing};
+use super::key::OptionName::{Also, As, Positional};
+use super::key::Origin::{Original, Ours, Watchdog};
+use super::key::{AnyKey, Defaults, Key};
+use super::values::{Setting, Slot};
+use crate::Dispatch;
+use std::path::PathBuf;
+use std::time::Duration;
 
 macro_rules! keys {
-    ($($constant:ident = $key:expr;)*) => {
-        $(pub(crate) static $constant: Key = $key;)*
+    ($($field:ident: $type:ty = $key:expr;)*) => {
+        /// The values in force, each of its key's type.
+        pub(crate) struct Values {
+            $(pub $field: Setting<$type>,)*
+            /// The defaults of keys that are not set.
+            pub defaults: Defaults,
+            /// What to warn of when the program starts, a line each.
+            pub warnings: Vec<String>,
+        }
+
+        $(
+            fn $field() -> &'static Key<$type> {
+                static KEY: Key<$type> = $key;
+                &KEY
+            }
+        )*
+
         /// All keys, in the order of the table.
-        pub(crate) static ALL: &[&Key] = &[$(&$constant),*];
+        pub(super) fn all() -> Vec<&'static dyn AnyKey> {
+            vec![$($field()),*]
+        }
+
+        impl Values {
+            /// All keys with their defaults. A test ensures that these are values of the keys.
+            pub(super) fn with_defaults(defaults: Defaults) -> Result<Self, Error> {
+                let warnings = Vec::new();
+                Ok(Self { $($field: Setting::with_default($field(), defaults)?,)* defaults, warnings })
+            }
+
+            /// The values, in the order of the table.
+            pub(super) fn slots(&self) -> Vec<&dyn Slot> {
+                vec![$(&self.$field),*]
+            }
+
+            /// The values, in the order of the table.
+            pub(super) fn slots_mut(&mut self) -> Vec<&mut dyn Slot> {
+                vec![$(&mut self.$field),*]
+            }
+        }
     };
 }
-
-use Group::{Access, Address, Calls, Function, Guest, Limits, Modules, Stores, Tracing};
-use Origin::{Original, Ours, Watchdog};
 
 const SECOND: u64 = 1000;
 const HOUR: u64 = 3600 * SECOND;
 
+const DISPATCH: Words<Dispatch> =
+    Words::new("MODE", &[("auto", Dispatch::Auto), ("local", Dispatch::Local), ("gateway", Dispatch::Gateway)]);
+const METHODS: Words<&'static str> = Words::new(
+    "METHOD",
+    &[
+        ("GET", "GET"),
+        ("POST", "POST"),
+        ("PUT", "PUT"),
+        ("PATCH", "PATCH"),
+        ("DELETE", "DELETE"),
+        ("OPTIONS", "OPTIONS"),
+        ("HEAD", "HEAD"),
+    ],
+);
+
 #[rustfmt::skip]
-mod keys {
-    use super::*;
-    keys! {
-        PORT = Key::new("port", Kind::Port, "8080", Watchdog, Address,
-            "the port to listen on, on all interfaces; `serve` listens on 127.0.0.1 only");
-        LISTEN = Key::new("listen", Kind::Listen, "", Ours, Address,
-            "the address to listen on, instead of `port`; port 0 takes a free one");
-        UPSTREAM_URL = Key::new("upstream_url", Kind::Server, "", Original, Function,
-            "of-watchdog stands in front and sends requests here: this is listened on instead of `port`, and lock file and metrics are left to it")
-            .also("http_upstream_url");
-        METRICS_PORT = Key::new("metrics_port", Kind::Port, "8081", Ours, Function,
-            "where `/metrics` is; 0 for nowhere");
-        FLOW = Key::new("flow", Kind::Path, "flow.wasm", Ours, Function,
-            "the flow's module; a relative name is looked for in the working directory, then beside the program")
-            .option(Named::No);
-        FLOW_NAME = Key::new("flow_name", Kind::Text, "", Ours, Function,
-            "the function's name, which its events are sent to; without it `OPENFAAS_NAME` counts, then the hostname");
-        READ_TIMEOUT = Key::new("read_timeout", TIME, "30s", Original, Function,
-            "how long the head of a request may take to arrive, and its body again, 408 beyond; an idle connection is closed after it; 0 for ever");
-        WRITE_TIMEOUT = Key::new("write_timeout", TIME, "30s", Original, Function,
-            "how long a caller may take to read its answer, once that cannot be sent at once; then the connection is closed; 0 for ever");
-        EXEC_TIMEOUT = Key::new("exec_timeout", TIME, "30s", Original, Function,
-            "how long a request may take to be answered, 504 beyond; a caller may ask for less with `X-Timeout`; 0 for ever");
-        MAX_INFLIGHT = Key::new("max_inflight", Kind::Count { least: 0 }, "0", Watchdog, Function,
-            "requests at a time, 429 beyond; 0 for any number");
-        HEALTHCHECK_INTERVAL = Key::new("healthcheck_interval", TIME, "5s", Watchdog, Function,
-            "how long requests are still taken after SIGTERM, while the health check fails already; 10s at most")
-            .option(Named::Also("settle"));
-        SUPPRESS_LOCK = Key::new("suppress_lock", Kind::Switch, "false", Watchdog, Function,
-            "write no lock file, `$TMPDIR/.lock`");
-        DISPATCH = Key::new("dispatch", Kind::Word(&["auto", "local", "gateway"]), "auto", Ours, Function,
-            "where ready nodes are executed: here while there is room and through the gateway beyond, here, or through the gateway");
+keys! {
+    port: u16 = Key::new("port", &Port, "8080", Watchdog, Address,
+        "port to listen on, on all interfaces; `serve` and `dev` listen on 127.0.0.1 only");
+    listen: Option<String> = Key::new("listen", &Optional(Text::LISTEN), "", Ours, Address,
+        "address to listen on, instead of `port`; port 0 takes a free port");
 
-        GATEWAY = Key::new("gateway", Kind::Server, "gateway.openfaas:8080", Original, Calls,
-            "the OpenFaaS gateway, which has all functions that `functions` does not name").locally("");
-        DEFAULT_METHOD = Key::new("default-method", Kind::Word(&["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]), "POST", Original, Calls,
-            "the method of calls where the flow says nothing");
-        FUNCTIONS = Key::new("functions", Kind::List, "", Ours, Calls,
-            "functions that flows may apply without the gateway: NAME=URL, NAME=./program or NAME=echo")
-            .option(Named::As("function"));
-        CALL_TIMEOUT = Key::new("call_timeout", Kind::Time { least: 1, most: 24 * HOUR }, "60s", Ours, Calls,
-            "the longest that one try of a call takes where the flow says nothing");
-        RESPONSE_LIMIT = Key::new("response_limit", Kind::Bytes, "64MiB", Ours, Calls,
-            "the largest answer of a call");
+    upstream_url: Option<String> = Key::new("upstream_url", &Optional(Server), "", Original, Function,
+        "URL at which of-watchdog, in front of the function, expects it; the function listens there instead of on `port`, and leaves the lock file and the metrics to of-watchdog")
+        .also("http_upstream_url");
+    metrics_port: u16 = Key::new("metrics_port", &Port, "8081", Ours, Function,
+        "port that serves `/metrics`; 0 disables it");
+    flow: PathBuf = Key::new("flow", &FilePath, "flow.wasm", Ours, Function,
+        "module of the flow; a relative path is looked up in the working directory, then next to the program")
+        .option(Positional);
+    flow_name: Option<String> = Key::new("flow_name", &Optional(Text::ANY), "", Ours, Function,
+        "name of the function, to which its events are sent; by default `OPENFAAS_NAME`, or else the name in the host name");
+    read_timeout: Option<Duration> = Key::new("read_timeout", &TimeLimit, "30s", Original, Function,
+        "time for the head of a request to arrive, and again for its body, before it is answered with 408; also how long an idle connection stays open; 0 for no limit");
+    write_timeout: Option<Duration> = Key::new("write_timeout", &TimeLimit, "30s", Original, Function,
+        "time for a slow caller to read its response before the connection is closed; 0 for no limit");
+    exec_timeout: Option<Duration> = Key::new("exec_timeout", &TimeLimit, "30s", Original, Function,
+        "time to respond to a request before it is answered with 504; a caller may ask for less with `X-Timeout`; 0 for no limit");
+    max_inflight: usize = Key::new("max_inflight", &Count(0), "0", Watchdog, Function,
+        "maximum number of concurrent requests; more are answered with 429; 0 for no limit");
+    healthcheck_interval: Duration = Key::new("healthcheck_interval", &Time::ANY, "5s", Watchdog, Function,
+        "how long to keep accepting requests after SIGTERM, while the health check already fails; at most 10s")
+        .option(Also("settle"));
+    suppress_lock: bool = Key::new("suppress_lock", &Switch, "false", Watchdog, Function,
+        "do not write the lock file `$TMPDIR/.lock`");
+    dispatch: Dispatch = Key::new("dispatch", &DISPATCH, "auto", Ours, Function,
+        "where ready nodes are executed: `local` on this replica, `gateway` through the gateway, `auto` on this replica while it has room and otherwise through the gateway");
 
-        STATE_STORE = Key::new("state_store", Kind::Store, "", Ours, Stores,
-            "where the state of runs is kept; without it `consul_url` counts. An address with a password may be in the secret `faasflow-state-store` instead")
-            .locally("sqlite:.faas-flow/state.db").option(Named::Also("state"));
-        DATA_STORE = Key::new("data_store", Kind::Store, "", Ours, Stores,
-            "where payloads over `inline_limit` are kept; without it `s3_url` counts, then the state store. It may be in the secret `faasflow-data-store` instead")
-            .locally("files:.faas-flow/data");
-        CONSUL_URL = Key::new("consul_url", Kind::Server, "", Original, Stores,
-            "keep state in Consul, at this address");
-        CONSUL_DC = Key::new("consul_dc", Kind::Text, "dc1", Original, Stores,
-            "Consul's datacenter");
-        S3_URL = Key::new("s3_url", Kind::Server, "", Original, Stores,
-            "keep data in S3, at this address, with the secrets `s3-access-key` and `s3-secret-key`");
-        S3_REGION = Key::new("s3_region", Kind::Text, "us-east-1", Original, Stores,
-            "S3's region");
-        S3_TLS = Key::new("s3_tls", Kind::Switch, "false", Original, Stores,
-            "speak TLS to `s3_url`");
-        S3_BUCKET = Key::new("s3_bucket", Kind::Text, "faas-flow", Ours, Stores,
-            "the bucket at `s3_url`; it is made if it is missing");
+    gateway: Option<String> = Key::new("gateway", &Optional(Server), "gateway.openfaas:8080", Original, Calls,
+        "OpenFaaS gateway, through which all functions are called that `functions` does not list").locally("");
+    default_method: &'static str = Key::new("default-method", &METHODS, "POST", Original, Calls,
+        "HTTP method of calls for which the flow sets none");
+    functions: Vec<String> = Key::new("functions", &List, "", Ours, Calls,
+        "functions that flows may call without the gateway: NAME=URL, NAME=./program or NAME=echo")
+        .option(As("function"));
+    call_timeout: Duration = Key::new("call_timeout", &Time::millis(1..=24 * HOUR), "60s", Ours, Calls,
+        "time for one try of a call for which the flow sets no timeout");
+    response_limit: usize = Key::new("response_limit", &Size, "64MiB", Ours, Calls,
+        "maximum size of the response to a call");
 
-        DEFAULT_WAIT = Key::new("default_wait", TIME, "0", Ours, Limits,
-            "how long a request waits for its result where the caller says nothing (`X-Faas-Flow-Wait`) and the flow has several nodes");
-        MAX_WAIT = Key::new("max_wait", TIME, "5m", Ours, Limits,
-            "the longest that a caller may wait for a result");
-        BODY_LIMIT = Key::new("body_limit", Kind::Bytes, "64MiB", Ours, Limits,
-            "the largest body of a request");
-        INLINE_LIMIT = Key::new("inline_limit", Kind::Bytes, "32KiB", Ours, Limits,
-            "payloads up to this size are kept with the state");
-        MAX_NODES = Key::new("max_nodes", Kind::Count { least: 1 }, "256", Ours, Limits,
-            "nodes of all runs together that execute at a time");
-        RUN_NODES = Key::new("run_nodes", Kind::Count { least: 1 }, "64", Ours, Limits,
-            "nodes of one run that execute at a time");
-        MAX_RUNS = Key::new("max_runs", Kind::Count { least: 1 }, "10000", Ours, Limits,
-            "runs under way at a time, 429 beyond");
-        MAX_ITEMS = Key::new("max_items", Kind::Count { least: 1 }, "100000", Ours, Limits,
-            "items of one for-each");
-        LEASE = Key::new("lease", Kind::Time { least: 100, most: HOUR }, "10s", Ours, Limits,
-            "how long a claim holds a node before another replica may take it; it is renewed in time");
-        COMMIT_DELAY = Key::new("commit_delay", Kind::Time { least: 0, most: 10 * SECOND }, "10ms", Ours, Limits,
-            "how long what only the flow's own code did may wait to be committed together with what follows; 0 commits each node by itself");
-        LONGEST_SLEEP = Key::new("longest_sleep", Kind::Time { least: 0, most: HOUR }, "5s", Ours, Limits,
-            "the longest wait between two tries that is sat out in place; longer ones are stored");
-        ROOM_WAIT = Key::new("room_wait", Kind::Time { least: 0, most: HOUR }, "10s", Ours, Limits,
-            "how long an event, or a request that its flow's definition depends on, waits for room here before it is refused");
-        HISTORY_TTL = Key::new("history_ttl", TIME, "168h", Ours, Limits,
-            "how long the history and result of a run are kept after its end");
+    state_store: Option<String> = Key::new("state_store", &Optional(Text::STORE), "", Ours, Stores,
+        "store for the state of runs; by default the Consul of `consul_url`. An address with a password can be in the secret `faasflow-state-store` instead")
+        .locally("sqlite:.faas-flow/state.db").option(Also("state"));
+    data_store: Option<String> = Key::new("data_store", &Optional(Text::STORE), "", Ours, Stores,
+        "store for payloads over `inline_limit`; by default the S3 of `s3_url`, or else the state store. An address with a password can be in the secret `faasflow-data-store` instead")
+        .locally("files:.faas-flow/data");
+    consul_url: Option<String> = Key::new("consul_url", &Optional(Server), "", Original, Stores,
+        "address of a Consul server that keeps the state");
+    consul_dc: String = Key::new("consul_dc", &Text::ANY, "dc1", Original, Stores,
+        "Consul datacenter");
+    s3_url: Option<String> = Key::new("s3_url", &Optional(Server), "", Original, Stores,
+        "address of an S3 server that keeps the data; its keys are in the secrets `s3-access-key` and `s3-secret-key`");
+    s3_region: String = Key::new("s3_region", &Text::ANY, "us-east-1", Original, Stores,
+        "S3 region");
+    s3_tls: bool = Key::new("s3_tls", &Switch, "false", Original, Stores,
+        "connect to `s3_url` with TLS");
+    s3_bucket: String = Key::new("s3_bucket", &Text::ANY, "faas-flow", Ours, Stores,
+        "bucket at `s3_url`; it is created if it does not exist");
 
-        SECRET_MOUNT_PATH = Key::new("secret_mount_path", Kind::Path, "/var/openfaas/secrets", Original, Access,
-            "the folder of the secrets").option(Named::Also("secrets"));
-        VALIDATE_REQUEST = Key::new("validate_request", Kind::Switch, "true", Original, Access,
-            "check the signatures of events; it cannot be turned off where others than this machine reach the function")
-            .also("enable_hmac");
-        AUTHENTICATE_REQUEST = Key::new("authenticate_request", Kind::Switch, "false", Original, Access,
-            "take only new requests that are signed as GitHub signs: `X-Hub-Signature-256`")
-            .option(Named::Also("authenticate-requests"));
-        CALLBACK_HOSTS = Key::new("callback_hosts", Kind::List, "", Ours, Access,
-            "hosts, each NAME or NAME:PORT, that results may be sent to; `*` is any").option(Named::As("callback-host"));
+    default_wait: Option<Duration> = Key::new("default_wait", &TimeLimit, "0", Ours, Limits,
+        "how long a request to a flow with several nodes waits for its result if the caller does not say (`X-Faas-Flow-Wait`)");
+    max_wait: Duration = Key::new("max_wait", &Time::ANY, "5m", Ours, Limits,
+        "maximum time that a caller may wait for a result");
+    body_limit: usize = Key::new("body_limit", &Size, "64MiB", Ours, Limits,
+        "maximum size of a request's body");
+    inline_limit: usize = Key::new("inline_limit", &Size, "32KiB", Ours, Limits,
+        "maximum size of a payload that is stored with the state; larger ones go to the data store");
+    max_nodes: usize = Key::new("max_nodes", &Count(1), "256", Ours, Limits,
+        "maximum number of nodes that execute at the same time, of all runs together");
+    run_nodes: usize = Key::new("run_nodes", &Count(1), "64", Ours, Limits,
+        "maximum number of nodes of one run that execute at the same time");
+    max_runs: usize = Key::new("max_runs", &Count(1), "10000", Ours, Limits,
+        "maximum number of runs in progress; more are refused with 429");
+    max_items: usize = Key::new("max_items", &Count(1), "100000", Ours, Limits,
+        "maximum number of items of a for-each");
+    lease: Duration = Key::new("lease", &Time::millis(100..=HOUR), "10s", Ours, Limits,
+        "how long a claimed node is reserved for its replica; the replica renews its leases in time, and when one expires another replica may claim the node");
+    commit_delay: Duration = Key::new("commit_delay", &Time::millis(0..=10 * SECOND), "10ms", Ours, Limits,
+        "maximum time that the results of the flow's own code may wait to be committed together with those of later nodes; 0 commits each node on its own");
+    longest_sleep: Duration = Key::new("longest_sleep", &Time::millis(0..=HOUR), "5s", Ours, Limits,
+        "longest wait between two tries that the replica spends in memory; longer waits are stored");
+    room_wait: Duration = Key::new("room_wait", &Time::millis(0..=HOUR), "10s", Ours, Limits,
+        "how long an event waits for room on this replica before it is refused, and likewise a request on which its flow's definition depends");
+    history_ttl: Duration = Key::new("history_ttl", &Time::ANY, "168h", Ours, Limits,
+        "how long the history and the result of a run are kept after its end");
 
-        GUEST_MEMORY = Key::new("guest_memory", Kind::Bytes, "64MiB", Ours, Guest,
-            "memory that an instance of a flow may have");
-        GUEST_INSTANCES = Key::new("guest_instances", Kind::Count { least: 1 }, "1000", Ours, Guest,
-            "instances of flows that live at once; where all do, idle ones make room, and nodes wait");
-        GUEST_TIMEOUT = Key::new("guest_timeout", Kind::Time { least: 1, most: HOUR }, "10s", Ours, Guest,
-            "the longest that one call of the flow's code may take");
-        COMPILE_TIMEOUT = Key::new("compile_timeout", Kind::Time { least: 1000, most: HOUR }, "60s", Ours, Guest,
-            "the longest that compiling a module may take; it is done in a process of its own");
-        CACHE = Key::new("cache", Kind::Path, "", Ours, Guest,
-            "the folder for compiled code; without it, the user's cache, or a folder in `$TMPDIR` where that cannot be written");
+    secret_mount_path: PathBuf = Key::new("secret_mount_path", &FilePath, "/var/openfaas/secrets", Original, Access,
+        "folder of the secrets").option(Also("secrets"));
+    validate_request: bool = Key::new("validate_request", &Switch, "true", Original, Access,
+        "check the signatures of events; this cannot be turned off if other machines can reach the function")
+        .also("enable_hmac");
+    authenticate_request: bool = Key::new("authenticate_request", &Switch, "false", Original, Access,
+        "accept new requests only if they are signed as GitHub signs webhooks, with `X-Hub-Signature-256`")
+        .option(Also("authenticate-requests"));
+    callback_hosts: Vec<String> = Key::new("callback_hosts", &List, "", Ours, Access,
+        "hosts to which results may be sent, each as NAME or NAME:PORT; `*` allows all").option(As("callback-host"));
 
-        MODULE_KEYS = Key::new("module_keys", Kind::List, "", Ours, Modules,
-            "public keys, each a file or the name of a secret: only modules that one of them has signed are taken, [signing](signing.md)")
-            .option(Named::As("module-key"));
+    guest_memory: usize = Key::new("guest_memory", &Size, "64MiB", Ours, Guest,
+        "maximum memory of one instance of a flow");
+    guest_instances: u32 = Key::new("guest_instances", &Count(1), "1000", Ours, Guest,
+        "maximum number of flow instances in memory; beyond it, idle instances are dropped, and nodes wait for one");
+    guest_timeout: Duration = Key::new("guest_timeout", &Time::millis(1..=HOUR), "10s", Ours, Guest,
+        "time for one call of the flow's code");
+    compile_timeout: Duration = Key::new("compile_timeout", &Time::millis(SECOND..=HOUR), "60s", Ours, Guest,
+        "time to compile a module, which is done in a separate process");
+    cache: Option<PathBuf> = Key::new("cache", &Optional(FilePath), "", Ours, Guest,
+        "folder for compiled code; by default the user's cache folder, or a folder in `$TMPDIR` if that is not writable");
 
-        ENABLE_TRACING = Key::new("enable_tracing", Kind::Switch, "false", Original, Tracing,
-            "whether runs are traced: [tracing](tracing.md)").option(Named::Also("tracing"));
-        TRACE_SERVER = Key::new("trace_server", Kind::Server, "http://127.0.0.1:4318", Original, Tracing,
-            "who takes the spans, with OTLP over HTTP; the ports of Jaeger's old agent stand for 4318 at the same host")
-            .also("OTEL_EXPORTER_OTLP_ENDPOINT");
-    }
+    module_keys: Vec<String> = Key::new("module_keys", &List, "", Ours, Modules,
+        "public keys, each a file or the name of a secret: if there are any, only modules signed with one of them are accepted ([signing](signing.md))")
+        .option(As("module-key"));
+
+    enable_tracing: bool = Key::new("enable_tracing", &Switch, "false", Original, Tracing,
+        "trace runs ([tracing](tracing.md))").option(Also("tracing"));
+    trace_server: Option<String> = Key::new("trace_server", &Optional(Server), "http://127.0.0.1:4318", Original, Tracing,
+        "server that receives the spans as OTLP over HTTP; a port of Jaeger's agent stands for port 4318 of the same host")
+        .also("OTEL_EXPORTER_OTLP_ENDPOINT");
 }
-pub(crate) use keys::*;
 
-/// What of-watchdog reads beside these: they are its own, and no key is meant by them.
-pub(crate) const WATCHDOGS: [&str; 20] = [
+/// Variables that of-watchdog reads besides the ones that are keys here. They are not taken for misspelt keys.
+pub(super) const WATCHDOG_KEYS: [&str; 20] = [
     "buffer_http",
     "cgi_headers",
     "combine_output",

@@ -1,13 +1,15 @@
-//! From the layers to the values in force: defaults, the environment or a file, secrets, options.
+//! The values in force: defaults, below a configuration file, below the environment, below secrets and options.
 
-use super::kind;
-use super::table::{ALL, Key, WATCHDOGS};
-use crate::Error;
-use faas_flow_core::Code;
+use super::error::Error;
+use super::format::{Occurrence, Rule};
+use super::key::{Defaults, Group, Key, Spec};
+use super::table::{Values, WATCHDOG_KEYS, all};
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use faas_flow_core::nearest;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub(crate) enum Source {
     Secret(PathBuf),
     Option(String),
     Hostname,
-    /// Put together from other keys.
+    /// Derived from other keys.
     Keys(&'static str),
 }
 
@@ -36,214 +38,282 @@ impl fmt::Display for Source {
     }
 }
 
-/// Whose defaults hold.
+/// The value of one key.
+pub(crate) struct Setting<T: 'static> {
+    key: &'static Key<T>,
+    pub value: T,
+    text: String,
+    pub source: Source,
+}
+
+impl<T> Setting<T> {
+    pub(super) fn with_default(key: &'static Key<T>, defaults: Defaults) -> Result<Self, Error> {
+        let text = key.spec.default_for(defaults);
+        let value = key.format.parse(text).map_err(|rule| Error::BadValue { name: key.spec.name.to_owned(), rule })?;
+        Ok(Self { key, value, text: text.to_owned(), source: Source::Default })
+    }
+
+    /// The value as it was written. It may hold a password.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Replaces the value.
+    pub fn set(&mut self, value: T, text: impl Into<String>, source: Source) {
+        self.value = value;
+        self.text = text.into();
+        self.source = source;
+    }
+
+    /// Whether a value was given, even if it is the same as the default.
+    pub fn is_given(&self) -> bool {
+        self.source != Source::Default
+    }
+}
+
+impl Setting<Option<String>> {
+    /// Replaces the value of a key whose values are read as they are written.
+    pub fn set_text(&mut self, text: String, source: Source) {
+        self.set(Some(text.clone()), text, source);
+    }
+
+    /// The value, if one was given.
+    pub fn given(&self) -> Option<&str> {
+        self.value.as_deref().filter(|_| self.is_given())
+    }
+}
+
+/// The value of a key of any type.
+pub(crate) trait Slot {
+    fn spec(&self) -> &'static Spec;
+    fn text(&self) -> &str;
+    fn source(&self) -> &Source;
+    /// Reads a value and replaces the one in force.
+    fn read(&mut self, text: &str, source: Source) -> Result<(), Rule>;
+    /// Takes the value of the option, if it was given. Its command must have the key.
+    fn take_option(&mut self, matches: &ArgMatches);
+}
+
+impl<T: Clone + Send + Sync + 'static> Slot for Setting<T> {
+    fn spec(&self) -> &'static Spec {
+        &self.key.spec
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn read(&mut self, text: &str, source: Source) -> Result<(), Rule> {
+        self.set(self.key.format.parse(text)?, text, source);
+        Ok(())
+    }
+
+    fn take_option(&mut self, matches: &ArgMatches) {
+        let Key { spec, format } = self.key;
+        let Some(option) = spec.option_name() else { return };
+        if matches.value_source(spec.name) != Some(ValueSource::CommandLine) {
+            return;
+        }
+        let values = matches.get_many::<T>(spec.name).into_iter().flatten().cloned().collect();
+        let Some(value) = format.combine(values) else { return };
+        let mut texts: Vec<_> =
+            matches.get_raw(spec.name).into_iter().flatten().map(|text| text.to_string_lossy()).collect();
+        if format.occurrence() != Occurrence::Items {
+            texts.drain(..texts.len().saturating_sub(1));
+        }
+        self.set(value, texts.join(","), Source::Option(format!("--{option}")));
+    }
+}
+
+/// What a name means that is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Defaults {
-    /// Those of a deployed function.
-    Deployed,
-    /// Those of this machine: `serve`, `run` and what looks at their runs.
-    Local,
+pub(super) enum Unknown {
+    /// A misspelt key if it resembles one; otherwise a variable of another program.
+    PerhapsForeign,
+    /// A mistake, since there should be nothing but keys.
+    Mistake,
 }
 
-/// The values in force. All were checked when they were read.
-#[derive(Debug, Clone)]
-pub(crate) struct Values {
-    given: BTreeMap<&'static str, (Vec<String>, Source)>,
-    pub defaults: Defaults,
-    /// Lines for whoever starts the host.
-    pub warnings: Vec<String>,
+/// Which values a layer replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Precedence {
+    /// All that were there before.
+    High,
+    /// Defaults only.
+    Low,
 }
-
-/// What a layer says: a name and its values.
-pub(crate) type Layer<'a> = Vec<(&'static Key, Vec<String>, Source)>;
 
 impl Values {
-    /// Puts options over the environment over defaults.
-    pub fn new(defaults: Defaults, below: Layer<'_>, options: Layer<'_>) -> Self {
-        let mut values = Self { given: BTreeMap::new(), defaults, warnings: Vec::new() };
-        for (key, given, source) in below.into_iter().chain(options) {
-            values.set(key, given, source);
+    /// Puts the environment of this process over the values of the keys of these groups. Keys of other groups are checked, too.
+    pub(super) fn read_environment(&mut self, groups: &[Group]) -> Result<(), Error> {
+        let mut pairs = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => pairs.push((name, value)),
+                Err(_) if all().iter().any(|key| key.spec().has_name(&name)) => return Err(Error::NotUnicode { name }),
+                Err(_) => {}
+            }
         }
-        values
+        let source = |name: &str| Source::Environment(name.to_owned());
+        self.read(pairs, source, Unknown::PerhapsForeign, Precedence::High, groups)
     }
 
-    /// Puts a layer below all that was given so far.
-    pub fn put_below(&mut self, layer: Layer<'_>) {
-        for (key, given, source) in layer {
-            self.given.entry(key.name).or_insert((given, source));
+    /// Reads a layer of names and values. If anything is wrong with it, the error holds all problems.
+    pub(super) fn read(
+        &mut self,
+        pairs: impl IntoIterator<Item = (String, String)>,
+        source: impl Fn(&str) -> Source,
+        unknown: Unknown,
+        precedence: Precedence,
+        groups: &[Group],
+    ) -> Result<(), Error> {
+        let mut problems = Vec::new();
+        let mut seen: BTreeMap<&'static str, String> = BTreeMap::new();
+        for (name, value) in pairs.into_iter().collect::<BTreeMap<_, _>>() {
+            let value = value.trim();
+            let Some(key) = all().into_iter().find(|key| key.spec().has_name(&name)) else {
+                problems.extend(unknown_key(name, unknown));
+                continue;
+            };
+            // An empty variable counts as unset.
+            if value.is_empty() {
+                continue;
+            }
+            if let Err(rule) = key.check(value) {
+                problems.push(Error::BadValue { name, rule });
+                continue;
+            }
+            let spec = key.spec();
+            if let (Some(before), Some(second)) = (seen.get(spec.name), spec.also)
+                && before != value
+            {
+                problems.push(Error::Ambiguous { first: spec.name, second });
+                continue;
+            }
+            seen.insert(spec.name, value.to_owned());
+            let slots = self.slots_mut().into_iter().filter(|slot| groups.contains(&slot.spec().group));
+            let mut replaced = slots.filter(|slot| precedence == Precedence::High || *slot.source() == Source::Default);
+            if let Some(slot) = replaced.find(|slot| slot.spec().name == spec.name)
+                && let Err(rule) = slot.read(value, source(&name))
+            {
+                problems.push(Error::BadValue { name, rule });
+            }
         }
-    }
-
-    pub fn set(&mut self, key: &'static Key, given: Vec<String>, source: Source) {
-        self.given.insert(key.name, (given, source));
-    }
-
-    /// The value as it was written; of a list, the items with commas between them. Empty if there is none.
-    pub fn text(&self, key: &Key) -> String {
-        match (self.given.get(key.name), self.defaults) {
-            (Some((given, _)), _) => given.join(","),
-            (None, Defaults::Local) => key.local.unwrap_or(key.default).to_owned(),
-            (None, Defaults::Deployed) => key.default.to_owned(),
-        }
-    }
-
-    /// The value, unless it is empty.
-    pub fn some(&self, key: &Key) -> Option<String> {
-        Some(self.text(key)).filter(|text| !text.is_empty())
-    }
-
-    /// The value, if somebody gave it.
-    pub fn given(&self, key: &Key) -> Option<String> {
-        self.some(key).filter(|_| self.given.contains_key(key.name))
-    }
-
-    pub fn source(&self, key: &Key) -> Source {
-        self.given.get(key.name).map_or(Source::Default, |(_, source)| source.clone())
-    }
-
-    pub fn switch(&self, key: &Key) -> bool {
-        kind::switch(&self.text(key)).unwrap_or_default()
-    }
-
-    pub fn time(&self, key: &Key) -> Duration {
-        kind::time(&self.text(key)).unwrap_or_default()
-    }
-
-    /// A time of which 0 means that there is no limit.
-    pub fn limit(&self, key: &Key) -> Option<Duration> {
-        Some(self.time(key)).filter(|time| !time.is_zero())
-    }
-
-    pub fn count(&self, key: &Key) -> usize {
-        self.text(key).parse().unwrap_or_default()
-    }
-
-    pub fn bytes(&self, key: &Key) -> usize {
-        kind::bytes(&self.text(key)).unwrap_or_default()
-    }
-
-    pub fn port(&self, key: &Key) -> u16 {
-        self.text(key).parse().unwrap_or_default()
-    }
-
-    pub fn url(&self, key: &Key) -> Option<String> {
-        self.some(key).and_then(|text| kind::url(&text))
-    }
-
-    pub fn list(&self, key: &Key) -> Vec<String> {
-        let Some((given, source)) = self.given.get(key.name) else { return Vec::new() };
-        match source {
-            Source::Option(_) => given.clone(),
-            _ => items(&given.join(",")),
-        }
+        Error::all(problems)
     }
 }
 
-fn items(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-}
-
-/// How a layer treats a name that is no key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unknown {
-    /// Others' variables are nobody's business; what resembles a key is one, misspelt.
-    Resembling,
-    /// There is nothing but keys.
-    Any,
-}
-
-/// Reads a layer of names and values. All problems are reported at once, a line each.
-pub(crate) fn read(
-    pairs: impl IntoIterator<Item = (String, String)>,
-    source: impl Fn(&str) -> Source,
-    unknown: Unknown,
-) -> Result<Layer<'static>, Vec<Error>> {
-    let (mut layer, mut problems): (Layer<'static>, _) = (Vec::new(), Vec::new());
-    let pairs: BTreeMap<String, String> = pairs.into_iter().collect();
-    for (name, value) in pairs {
-        let value = value.trim();
-        let Some(key) = ALL.iter().find(|key| key.name == name || key.also == Some(name.as_str())) else {
-            problems.extend(misspelt(&name, unknown));
-            continue;
-        };
-        // A variable that is set to nothing is as good as not set.
-        if value.is_empty() {
-            continue;
-        }
-        if let Err(rule) = key.kind.check(value) {
-            problems.push(Error::new(Code::BAD_CONFIGURATION, format!("{name} {rule}")));
-            continue;
-        }
-        let known = layer.iter().find(|(known, ..)| known.name == key.name);
-        if known.is_some_and(|(_, values, _)| *values != [value]) {
-            let (first, second) = (key.name, key.also.unwrap_or_default());
-            let message = format!("{first} and {second} are one key, and say different things: set only {first}");
-            problems.push(Error::new(Code::BAD_CONFIGURATION, message));
-            continue;
-        }
-        layer.push((key, vec![value.to_owned()], source(&name)));
-    }
-    if problems.is_empty() { Ok(layer) } else { Err(problems) }
-}
-
-fn misspelt(name: &str, unknown: Unknown) -> Option<Error> {
-    if WATCHDOGS.contains(&name) {
+fn unknown_key(name: String, unknown: Unknown) -> Option<Error> {
+    if WATCHDOG_KEYS.contains(&name.as_str()) {
         return None;
     }
-    let nearest = nearest(name);
-    let message = match (nearest, unknown) {
-        (Some(key), _) => format!("there is no key `{}`: did you mean `{key}`?", shown(name)),
-        (None, Unknown::Any) => {
-            format!("there is no key `{}`: docs/configuration.md has all, `faas-flow config` prints them", shown(name))
-        }
-        (None, Unknown::Resembling) => return None,
-    };
-    Some(Error::new(Code::UNKNOWN_KEY, message))
+    let nearest = resembled(&name);
+    (nearest.is_some() || unknown == Unknown::Mistake).then_some(Error::UnknownKey { name, nearest })
 }
 
-fn shown(name: &str) -> String {
-    name.escape_debug().take(60).collect()
-}
-
-/// The key that a lower-case name resembles: a letter in five may be wrong.
-fn nearest(name: &str) -> Option<&'static str> {
-    if name.len() < 4 || name.chars().any(|c| c.is_uppercase()) {
+/// The key that a lower-case name resembles: one letter in five may be wrong.
+fn resembled(name: &str) -> Option<&'static str> {
+    if name.len() < 4 || name.chars().any(char::is_uppercase) {
         return None;
     }
+    // Dashes and underscores are so easily confused that they do not count as mistakes.
     let plain = |name: &str| name.replace('-', "_");
-    let names = ALL.iter().flat_map(|key| [Some(key.name), key.also]).flatten();
-    let distances = names.map(|key| (strsim::osa_distance(&plain(name), &plain(key)), key));
-    let (distance, key) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= (key.len() / 5).clamp(1, 3)).then_some(key)
+    let keys = all();
+    let names = keys.iter().flat_map(|key| [Some(key.spec().name), key.spec().also]).flatten();
+    let names: Vec<(String, &'static str)> = names.map(|name| (plain(name), name)).collect();
+    let tolerance = |key: &str| (key.len() / 5).clamp(1, 3);
+    let found = nearest(&plain(name), names.iter().map(|(plain, _)| plain.as_str()), tolerance)?;
+    names.iter().find(|(plain, _)| plain == found).map(|(_, name)| *name)
 }
 
-/// One error of several: all their lines, and the first one's code.
-pub(crate) fn join(problems: Vec<Error>) -> Error {
-    let code = problems.first().map_or(Code::INTERNAL, Error::code);
-    let lines: Vec<String> = problems.iter().map(Error::to_string).collect();
-    Error::new(code, lines.join("\n  "))
+#[cfg(test)]
+impl Values {
+    /// The values of a deployed function with these variables.
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Result<Self, Error> {
+        let mut values = Values::with_defaults(Defaults::Deployed)?;
+        let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let source = |name: &str| Source::Environment(name.to_owned());
+        values.read(pairs, source, Unknown::PerhapsForeign, Precedence::High, &Group::ALL)?;
+        Ok(values)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::*;
     use super::*;
+    use crate::config::{Options, Takes};
+    use clap::{Args as _, FromArgMatches as _};
 
-    fn environment(pairs: &[(&str, &str)]) -> Result<Values, String> {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let layer = read(pairs, |name| Source::Environment(name.to_owned()), Unknown::Resembling);
-        layer.map(|layer| Values::new(Defaults::Deployed, layer, Vec::new())).map_err(|all| join(all).to_string())
+    fn refused(variables: &[(&str, &str)]) -> String {
+        Values::of(variables).err().expect("it is refused").to_string()
+    }
+
+    struct AllKeys;
+
+    impl Takes for AllKeys {
+        const GROUPS: &'static [Group] = &Group::ALL;
+        const DEFAULTS: Defaults = Defaults::Deployed;
+    }
+
+    /// The values of variables and options.
+    fn given(variables: &[(&str, &str)], options: &[&str]) -> Values {
+        let command = Options::<AllKeys>::augment_args(clap::Command::new("test").no_binary_name(true));
+        let matches = command.try_get_matches_from(options).unwrap();
+        let mut values = Values::of(variables).unwrap();
+        Options::<AllKeys>::from_arg_matches(&matches).unwrap().put_over(&mut values);
+        values
     }
 
     #[test]
     fn options_win_over_the_environment_and_that_over_defaults() {
-        let option = |text: &str| vec![(&LEASE, vec![text.to_owned()], Source::Option("--lease".into()))];
-        let layer = || read([("lease".into(), "20s".into())], |n| Source::Environment(n.into()), Unknown::Any).unwrap();
-        let seconds = |values: &Values| values.time(&LEASE).as_secs();
-        assert_eq!(seconds(&Values::new(Defaults::Deployed, Vec::new(), Vec::new())), 10);
-        assert_eq!(seconds(&Values::new(Defaults::Deployed, layer(), Vec::new())), 20);
-        let all = Values::new(Defaults::Deployed, layer(), option("30s"));
-        assert_eq!((seconds(&all), all.source(&LEASE).to_string()), (30, "option --lease".to_owned()));
+        let seconds = |values: &Values| values.lease.value.as_secs();
+        assert_eq!(seconds(&given(&[], &[])), 10);
+        assert_eq!(seconds(&given(&[("lease", "20s")], &[])), 20);
+        let all = given(&[("lease", "20s")], &["--lease", "25s", "--lease", "30s"]);
+        assert_eq!(
+            (seconds(&all), all.lease.text(), all.lease.source.to_string().as_str()),
+            (30, "30s", "option --lease")
+        );
+    }
+
+    #[test]
+    fn options_are_switches_lists_and_have_short_names() {
+        let all = given(
+            &[("functions", "c=http://c, d=echo")],
+            &[
+                "--suppress-lock",
+                "--function",
+                "a=x,y",
+                "--function",
+                "b=echo",
+                "--state",
+                "redis://r",
+                "--tracing=false",
+            ],
+        );
+        assert!(all.suppress_lock.value && !all.enable_tracing.value);
+        assert_eq!(all.suppress_lock.text(), "true");
+        assert_eq!(
+            (all.functions.value.clone(), all.functions.text()),
+            (vec!["a=x,y".to_owned(), "b=echo".to_owned()], "a=x,y,b=echo")
+        );
+        assert_eq!(all.state_store.given(), Some("redis://r"));
+        assert_eq!(given(&[("functions", "c=http://c, d=echo")], &[]).functions.value, ["c=http://c", "d=echo"]);
+    }
+
+    #[test]
+    fn a_low_layer_replaces_only_defaults() {
+        let mut values = Values::of(&[("lease", "20s")]).unwrap();
+        let file = [("lease", "1s"), ("port", "9")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let source = |_: &str| Source::File("flow.yml".into());
+        values.read(file, source, Unknown::Mistake, Precedence::Low, &Group::ALL).unwrap();
+        assert_eq!((values.lease.value.as_secs(), values.port.value), (20, 9));
+        assert_eq!(values.port.source.to_string(), "file flow.yml");
     }
 
     #[test]
@@ -258,8 +328,7 @@ mod tests {
             ("enable_hmca", "enable_hmac"),
             ("authenticate_requests", "authenticate_request"),
         ] {
-            let said = environment(&[(wrong, "x")]).unwrap_err();
-            assert_eq!(said, format!("there is no key `{wrong}`: did you mean `{right}`?"));
+            assert_eq!(refused(&[(wrong, "x")]), format!("unknown key `{wrong}`: did you mean `{right}`?"));
         }
     }
 
@@ -268,33 +337,37 @@ mod tests {
         for foreign in
             ["http_proxy", "no_proxy", "fprocess", "mode", "_", "PATH", "GATEWAY", "release", "postgres", "home", "log"]
         {
-            assert!(environment(&[(foreign, "x")]).is_ok(), "{foreign}");
+            assert!(Values::of(&[(foreign, "x")]).is_ok(), "{foreign}");
         }
     }
 
     #[test]
-    fn all_that_is_wrong_is_said_at_once() {
-        let said = environment(&[("lease", "soon"), ("gatway", "x"), ("port", "http")]).unwrap_err();
+    fn all_problems_are_reported_at_once() {
+        let said = refused(&[("lease", "soon"), ("gatway", "x"), ("port", "http")]);
         assert_eq!(said.lines().count(), 3, "{said}");
     }
 
     #[test]
     fn two_names_of_one_key_must_agree() {
-        let both = |first, second| environment(&[("validate_request", first), ("enable_hmac", second)]);
-        assert!(!both("false", "false").unwrap().switch(&VALIDATE_REQUEST));
-        assert!(both("false", "true").unwrap_err().contains("set only validate_request"));
-        assert!(!environment(&[("enable_hmac", "false")]).unwrap().switch(&VALIDATE_REQUEST));
+        let both = |first, second| Values::of(&[("validate_request", first), ("enable_hmac", second)]);
+        assert!(!both("false", "false").unwrap().validate_request.value);
+        assert!(both("false", "true").err().unwrap().to_string().contains("set only validate_request"));
+        assert!(!Values::of(&[("enable_hmac", "false")]).unwrap().validate_request.value);
     }
 
     #[test]
-    fn the_table_holds_together() {
-        for (at, key) in ALL.iter().enumerate() {
-            assert!(ALL[..at].iter().all(|other| other.name != key.name), "{}", key.name);
-            for default in [Some(key.default), key.local].into_iter().flatten().filter(|text| !text.is_empty()) {
-                assert_eq!(key.kind.check(default), Ok(()), "{}", key.name);
-            }
-            assert!(!key.meaning.contains('|') && !key.meaning.is_empty());
+    fn the_table_is_consistent() {
+        let keys = all();
+        for (at, key) in keys.iter().enumerate() {
+            let spec = key.spec();
+            let others = || keys[..at].iter().map(|other| other.spec());
+            assert!(others().all(|other| !other.has_name(spec.name)), "{}", spec.name);
+            assert!(spec.also.is_none_or(|also| others().all(|other| !other.has_name(also))), "{}", spec.name);
+            assert!(!spec.meaning.contains('|') && !spec.meaning.is_empty());
+            assert!(WATCHDOG_KEYS.iter().all(|name| !spec.has_name(name)));
         }
-        assert!(WATCHDOGS.iter().all(|name| ALL.iter().all(|key| key.name != *name)));
+        for defaults in [Defaults::Deployed, Defaults::Local] {
+            assert!(Values::with_defaults(defaults).is_ok());
+        }
     }
 }

@@ -1,24 +1,24 @@
 //! A state store whose round trips are counted.
 
-use super::{Counters, add, add_many};
+use super::{Counters, Seconds};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Millis, RunId};
 use faas_flow_store::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
+use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-/// What a replica asks of its state store: each time it is one round trip, unless the backend's page says otherwise.
+/// The kinds of calls of a state store. Each is one round trip, unless the page of the backend says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
-    /// Documents, sets or an entry of one run.
+    /// Of documents, sets or an entry of one run.
     Read,
-    /// A change of one run.
+    /// Of a change to one run.
     Commit,
-    /// Runs that are due, or all runs.
+    /// Of runs that are due, or of all runs.
     List,
-    /// A run is forgotten.
+    /// Of a run whose history has expired.
     Delete,
 }
 
@@ -36,15 +36,15 @@ impl Call {
     }
 }
 
-/// How one kind of call went.
-#[derive(Debug, Default)]
+/// The counters of one kind of call.
+#[derive(Debug)]
 pub(super) struct Calls {
-    pub(super) made: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) micros: AtomicU64,
+    pub(super) made: Counter,
+    pub(super) failed: Counter,
+    pub(super) seconds: Seconds,
 }
 
-/// The store, as one replica asks it.
+/// A store whose calls are counted.
 pub(crate) struct Counted {
     inner: Arc<dyn StateStore>,
     counters: Arc<Counters>,
@@ -63,12 +63,13 @@ impl Counted {
         let began = Instant::now();
         let answer = asked.await;
         if let Some(calls) = self.counters.store.get(call as usize) {
-            add(&calls.made);
-            add_many(&calls.micros, u64::try_from(began.elapsed().as_micros()).unwrap_or_default());
-            match answer.as_ref().map_err(|error| CommitError::from(error.clone())) {
-                Ok(_) => {}
-                Err(CommitError::Conflict) => add(&self.counters.conflicts),
-                Err(CommitError::Store(_)) => add(&calls.failed),
+            calls.made.inc();
+            calls.seconds.inc_by(began.elapsed().as_secs_f64());
+            if let Err(error) = &answer {
+                match CommitError::from(error.clone()) {
+                    CommitError::Conflict => self.counters.commit_conflicts.inc(),
+                    CommitError::Store(_) => calls.failed.inc(),
+                };
             }
         }
         answer
@@ -137,7 +138,7 @@ mod tests {
         store.due(0, 1).await.unwrap();
         let failing = async { Err::<(), _>(StoreError::Full { place: "here".into() }) };
         store.count(Call::Delete, failing).await.unwrap_err();
-        let text = counters.prometheus();
+        let text = counters.prometheus(0, 0);
         for line in [
             "faas_flow_store_calls_total{call=\"read\"} 2",
             "faas_flow_store_calls_total{call=\"commit\"} 2",

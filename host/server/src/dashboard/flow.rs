@@ -5,8 +5,8 @@ use super::access::About;
 use super::flows::table;
 use super::page::Page;
 use crate::Error;
-use crate::graph::{Format, escaped, render};
 use faas_flow_core::{Code, Digest, FlowName, Status};
+use faas_flow_graph::{Format, escaped, render};
 use faas_flow_store::RunQuery;
 use serde_json::json;
 

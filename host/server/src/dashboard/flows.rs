@@ -3,8 +3,8 @@
 use super::Dashboard;
 use super::page::{Page, Took, badge, time};
 use crate::Error;
-use crate::graph::escaped;
 use faas_flow_core::{Millis, Status};
+use faas_flow_graph::escaped;
 use faas_flow_store::{RunEntry, RunQuery};
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -1,14 +1,14 @@
 //! What all pages share: the frame around them, words for times, and answers in HTML and JSON.
 
 use crate::Error;
-use crate::cli::moment;
-use crate::graph::escaped;
 use crate::http::Caller;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::{Millis, Status};
+use faas_flow_core::{Millis, ShownDuration, Status, moment};
+use faas_flow_graph::escaped;
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 /// A page, twice.
 pub(super) struct Page {
@@ -84,13 +84,7 @@ pub(super) struct Took(pub Millis);
 
 impl Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0;
-        match ms {
-            0..1_000 => write!(f, "{ms} ms"),
-            1_000..60_000 => write!(f, "{}.{} s", ms / 1_000, ms % 1_000 / 100),
-            60_000..3_600_000 => write!(f, "{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
-            _ => write!(f, "{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
-        }
+        ShownDuration(Duration::from_millis(self.0)).fmt(f)
     }
 }
 

@@ -5,11 +5,11 @@ use super::access::About;
 use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
 use crate::Error;
-use crate::graph::{escaped, render_progress};
 use crate::versions::MissingModule;
 use crate::versions::runs::read_run_with_definition;
 use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Code, Definition, RunId, Status};
+use faas_flow_graph::{escaped, render_progress};
 use std::fmt::Write as _;
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! When each node of a run was at work: a bar each, from its first claim to where it is.
 
 use super::page::Took;
-use crate::graph::escaped;
 use faas_flow_core::Millis;
 use faas_flow_core::run::{Progress, RunView};
+use faas_flow_graph::escaped;
 use std::fmt::Write as _;
 
 /// Nodes that get a bar.

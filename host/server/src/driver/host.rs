@@ -5,7 +5,7 @@ use super::data::Data;
 use super::events::Events;
 use super::live::Live;
 use super::services::{Runs, Services};
-use crate::counters::{Counted, gauge};
+use crate::counters::Counted;
 use crate::events::Keys;
 use crate::versions::runs::{load, read_run};
 use crate::versions::{Clock, Loader, Versions};
@@ -119,11 +119,7 @@ impl Host {
 
     /// What Prometheus reads of this replica.
     pub(crate) fn metrics(&self) -> String {
-        let mut text = self.services.counters.prometheus();
-        gauge(&mut text, "runs_live", "runs that this replica works on", self.runs.lock().len() as u64);
-        let help = "what this replica met in the state store's lists of runs that is no run";
-        gauge(&mut text, "store_garbage", help, self.services.state.malformed_entries());
-        text
+        self.services.counters.prometheus(self.runs.lock().len() as u64, self.services.state.malformed_entries())
     }
 
     pub(crate) fn now(&self) -> Millis {

@@ -3,14 +3,13 @@
 
 use super::answer::{Caller, REQUEST_ID, failed, insert};
 use super::requests::Requests;
-use crate::config::duration;
 use crate::{Error, Host};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use faas_flow_core::{Code, RunId};
+use faas_flow_core::{Code, RunId, ShownDuration, parse_duration};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -106,7 +105,7 @@ impl Contract {
         if let Ok(response) = tokio::time::timeout(limit, next.run(request)).await {
             return response;
         }
-        let limit = humantime::format_duration(limit);
+        let limit = ShownDuration(limit);
         let Some(run) = about.run.get() else {
             let message = format!("the request was not answered within {limit}, and no run is known to have begun");
             return self.refuse(&Error::new(Code::REQUEST_TIMED_OUT, message), caller);
@@ -119,7 +118,7 @@ impl Contract {
 
     /// How long this request may take: a caller may ask for less than what holds for all.
     fn limit(&self, headers: &HeaderMap) -> Option<Duration> {
-        let asked = headers.get(TIMEOUT).and_then(|value| duration(value.to_str().ok()?));
+        let asked = headers.get(TIMEOUT).and_then(|value| parse_duration(value.to_str().ok()?));
         let asked = asked.filter(|asked| !asked.is_zero() && self.exec_timeout.is_none_or(|most| *asked <= most));
         asked.or(self.exec_timeout)
     }

@@ -18,7 +18,6 @@ pub use contract::Contract;
 pub use guards::{Admin, Guards};
 pub(crate) use starting::Starting;
 
-use crate::graph::{self, Format};
 use crate::{Error, Host};
 use answer::plain;
 pub(crate) use answer::{Caller, ERROR, STATE, allowed, status_of};
@@ -29,7 +28,8 @@ use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use faas_flow_core::{Code, FlowName};
+use faas_flow_core::{Code, FlowName, ShownDuration};
+use faas_flow_graph::Format;
 use faas_flow_guest::GuestError;
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ impl Surface {
         match ask {
             Ask::Invoke => self.invoke(request, asynchronous).await,
             Ask::Definition => {
-                let json = graph::render(&deployed.definition, flow.as_str(), Format::Json);
+                let json = faas_flow_graph::render(&deployed.definition, flow.as_str(), Format::Json);
                 Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
             }
             Ask::Forward(run) => self.forward(&request, &run).await,
@@ -184,7 +184,7 @@ async fn read_up_to(host: &Host, body: Body, most: usize) -> Result<Option<Bytes
         None => Ok(to_bytes(body, most).await),
     };
     let Ok(read) = read else {
-        let limit = humantime::format_duration(limit.unwrap_or_default());
+        let limit = ShownDuration(limit.unwrap_or_default());
         let message = format!("the body did not arrive within {limit} (read_timeout): send it faster, or less of it");
         return Err(Error::new(Code::REQUEST_TOO_SLOW, message));
     };

@@ -1,68 +1,70 @@
-//! Requests, counted and timed under of-watchdog's names, so that what watches other functions watches these.
+//! Requests, counted and timed under of-watchdog's names, so that dashboards for other functions show these, too.
 
 use axum::http::Method;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
+use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 use std::time::Duration;
 
-/// The upper bounds of the histogram, in seconds: those that Prometheus' clients have.
+/// The upper bounds of the histogram's buckets, in seconds: the defaults of Prometheus' clients.
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Answered requests, by status and method.
-#[derive(Debug, Default)]
-pub(super) struct Requests(Mutex<BTreeMap<(u16, &'static str), Times>>);
+#[derive(Debug)]
+pub(super) struct Requests {
+    registry: Registry,
+    answered: Family<Labels, Counter>,
+    seconds: Family<Labels, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+}
 
-#[derive(Debug, Default)]
-struct Times {
-    /// How many took no longer than each bound.
-    within: [u64; BOUNDS.len()],
-    count: u64,
-    seconds: f64,
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    code: u16,
+    method: &'static str,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let mut requests = Self {
+            registry: Registry::default(),
+            answered: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
+            in_flight: Gauge::default(),
+        };
+        let registry = &mut requests.registry;
+        registry.register("http_requests", "answered requests", requests.answered.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "how long requests took to be answered",
+            requests.seconds.clone(),
+        );
+        registry.register("http_requests_in_flight", "requests that are being answered", requests.in_flight.clone());
+        requests
+    }
 }
 
 impl Requests {
     pub fn answered(&self, status: u16, method: &Method, took: Duration) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = all.entry((status, label(method))).or_default();
-        let took = took.as_secs_f64();
-        times.count += 1;
-        times.seconds += took;
-        for (within, bound) in times.within.iter_mut().zip(BOUNDS) {
-            *within += u64::from(took <= bound);
-        }
+        let labels = Labels { code: status, method: label(method) };
+        self.answered.get_or_create(&labels).inc();
+        self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// In Prometheus' text format, with how many are under way.
+    /// The metrics in Prometheus' text format, with the number of requests that are being answered now.
     pub fn prometheus(&self, in_flight: usize) -> String {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
         let mut text = String::new();
-        family(&mut text, "http_requests_total", "counter", "answered requests");
-        for ((status, method), times) in all.iter() {
-            let _ = writeln!(text, "http_requests_total{{code=\"{status}\",method=\"{method}\"}} {}", times.count);
-        }
-        let name = "http_request_duration_seconds";
-        family(&mut text, name, "histogram", "how long requests took to be answered");
-        for ((status, method), times) in all.iter() {
-            let labels = format!("code=\"{status}\",method=\"{method}\"");
-            for (bound, within) in BOUNDS.iter().zip(times.within) {
-                let _ = writeln!(text, "{name}_bucket{{{labels},le=\"{bound}\"}} {within}");
-            }
-            let Times { count, seconds, .. } = times;
-            let _ = writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
-            let _ = writeln!(text, "{name}_sum{{{labels}}} {seconds}\n{name}_count{{{labels}}} {count}");
-        }
-        family(&mut text, "http_requests_in_flight", "gauge", "requests that are being answered");
-        let _ = writeln!(text, "http_requests_in_flight {in_flight}");
+        // Writing to a string cannot fail.
+        let _ = prometheus_text::encode(&mut text, &self.registry);
         text
     }
 }
 
-fn family(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-/// As Go's client writes methods; those that nobody knows are one, or callers could invent ever new ones.
+/// The method as Go's client writes it. Unknown methods share one label, or callers could create any number of them.
 fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "get",

@@ -1,8 +1,9 @@
-//! Builds a flow's sources into a module, with what its author builds it with.
+//! Builds a flow's sources into a module, with cargo or the author's own command.
 
 use super::{Refused, unusable};
 use crate::Error;
 use faas_flow_core::Code;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 pub(super) enum Build {
     /// With cargo, in this folder.
     Cargo(PathBuf),
-    /// With a command for the shell, which makes this module.
+    /// With a shell command, which writes this module.
     Shell { folder: PathBuf, command: String, module: PathBuf },
 }
 
@@ -28,13 +29,13 @@ impl Build {
             (Some(command), Some(module)) => Ok(Build::Shell { module: folder.join(module), folder, command }),
             _ if folder.join("Cargo.toml").is_file() => Ok(Build::Cargo(folder)),
             _ => Err(unusable(format!(
-                "{} has no Cargo.toml: name the folder of the flow, or say how it is built with --build and --module",
+                "{} has no Cargo.toml: give the folder of the flow, or say how to build it with --build and --module",
                 folder.display()
             ))),
         }
     }
 
-    /// The module, if it is known before it is built.
+    /// The file of the module, if it is known before the build.
     pub(super) fn module(&self) -> Option<&Path> {
         match self {
             Build::Cargo(_) => None,
@@ -42,7 +43,7 @@ impl Build {
         }
     }
 
-    /// Builds once. What the tools say goes to stderr as it is.
+    /// Builds once. The output of the tools goes to stderr.
     pub(super) async fn run(&self) -> Result<PathBuf, Refused> {
         match self {
             Build::Shell { folder, command, module } => {
@@ -59,7 +60,7 @@ impl Build {
                 let mut running = start(cargo, "cargo")?;
                 let mut said = Vec::new();
                 if let Some(mut stdout) = running.child.stdout.take() {
-                    // A pipe that breaks is the end of cargo, which is looked at next.
+                    // If the pipe breaks, cargo has ended, and its status is checked next.
                     let _ = stdout.read_to_end(&mut said).await;
                 }
                 running.end().await?;
@@ -71,10 +72,10 @@ impl Build {
 
 fn to_stderr() -> Result<Stdio, Error> {
     let stderr = std::io::stderr().as_fd().try_clone_to_owned();
-    stderr.map(Stdio::from).map_err(|error| Error::new(Code::INTERNAL, format!("cannot share stderr: {error}")))
+    stderr.map(Stdio::from).map_err(|error| Error::new(Code::INTERNAL, format!("cannot duplicate stderr: {error}")))
 }
 
-/// A line of cargo's.
+/// A line of cargo's output.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -82,7 +83,7 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// The one module among what cargo says that it made.
+/// The only module among the files that cargo says it wrote.
 fn made(said: &[u8], folder: &Path) -> Result<PathBuf, Error> {
     let messages = said.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Message>(line).ok());
     let artifacts =
@@ -92,17 +93,17 @@ fn made(said: &[u8], folder: &Path) -> Result<PathBuf, Error> {
     match (modules.pop(), modules.is_empty()) {
         (Some(module), true) => Ok(module),
         (Some(_), false) => Err(unusable(format!(
-            "cargo makes several modules in {}: name the folder of one flow's package",
+            "cargo builds several modules in {}: give the folder of one flow's package",
             folder.display()
         ))),
         (None, _) => Err(unusable(format!(
-            "cargo makes no module in {}: its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under `[lib]`",
+            "cargo builds no module in {}: its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under `[lib]`",
             folder.display()
         ))),
     }
 }
 
-/// A build that is under way. If nobody waits for it any more, it and all that it started ends.
+/// A running build. When this is dropped, the build and all processes that it started are terminated.
 struct Running {
     child: Child,
     /// Its process group, until it has ended.
@@ -112,7 +113,7 @@ struct Running {
 fn start(mut command: Command, name: &str) -> Result<Running, Error> {
     command.stdin(Stdio::null()).process_group(0);
     let child = command.spawn().map_err(|error| {
-        Error::new(Code::TOOL_MISSING, format!("cannot run {name}: {error}; install it, or say another --build"))
+        Error::new(Code::TOOL_MISSING, format!("cannot run {name}: {error}; install it, or use --build"))
     })?;
     let group = child.id();
     Ok(Running { child, group })
@@ -132,10 +133,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Some(group) = self.group else { return };
-        // The shell has `kill` wherever there is a shell.
-        let kill = format!("kill -TERM -{group}");
-        let _ = std::process::Command::new("sh").arg("-c").arg(kill).stderr(Stdio::null()).status();
+        let group = self.group.and_then(|group| i32::try_from(group).ok()).and_then(Pid::from_raw);
+        if let Some(group) = group {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, Signal::TERM);
+        }
     }
 }
 

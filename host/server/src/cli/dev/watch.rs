@@ -1,4 +1,5 @@
-//! Watches a folder of sources. A file has changed if its content has: what a build writes anew as it was starts no other.
+//! Watches a folder of sources. Only a change of a file's content counts, so that a build that rewrites files without changing
+//! them does not start another build.
 
 use super::unusable;
 use crate::Error;
@@ -11,13 +12,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
-/// Changes that are this close together are one.
+/// Changes at most this far apart count as one.
 const QUIET: Duration = Duration::from_millis(75);
-/// Changes that never end are built all the same.
+/// The maximum time to wait for changes to end before they are built anyway.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Where compilers and package managers put what they make.
+/// Folders of generated files.
 const MADE: [&str; 3] = ["target", "node_modules", "__pycache__"];
-/// What marks a folder of things that can be made again, as cargo marks its own.
+/// The file that marks a folder of generated files, as in cargo's target folder.
 const MADE_TAG: &str = "CACHEDIR.TAG";
 
 pub(super) struct Watch {
@@ -25,12 +26,12 @@ pub(super) struct Watch {
     module: Option<PathBuf>,
     watcher: RecommendedWatcher,
     events: UnboundedReceiver<PathBuf>,
-    /// The files that there are, by what is in them.
+    /// The digests of all files.
     files: HashMap<PathBuf, Digest>,
 }
 
 impl Watch {
-    /// Watches the folder from here on, but for the module that is built there.
+    /// Starts to watch the folder, except for the module that is built there.
     pub(super) fn new(folder: &Path, module: Option<&Path>) -> Result<Self, Error> {
         let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let (sender, events) = unbounded_channel();
@@ -40,11 +41,11 @@ impl Watch {
                 Ok(event) if event.need_rescan() => vec![whole.clone()],
                 Ok(event) if is_change(event.kind) => event.paths,
                 Ok(_) => return,
-                // What was lost is found by looking at everything.
+                // Events may have been lost: look at everything.
                 Err(_) => vec![whole.clone()],
             };
             for path in paths {
-                // Nobody listens any more at the end.
+                // The receiver is gone when the program ends.
                 let _ = sender.send(path);
             }
         });
@@ -56,13 +57,13 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Waits until sources have changed and are quiet again, and says which.
+    /// Waits until sources have changed and no more changes follow, and returns a sentence about which ones.
     pub(super) async fn changed(&mut self) -> Result<String, Error> {
         loop {
             let mut touched = BTreeSet::new();
             touched.extend(self.events.recv().await);
             if touched.is_empty() {
-                return Err(unusable(format!("the folder {} is not watched any more", self.root.display())));
+                return Err(unusable(format!("the folder {} is no longer being watched", self.root.display())));
             }
             let longest = Instant::now() + LONGEST;
             while let Ok(Some(path)) = timeout_at((Instant::now() + QUIET).min(longest), self.events.recv()).await {
@@ -86,13 +87,13 @@ impl Watch {
         self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| unwatchable(folder, &error))
     }
 
-    /// Looks at a file, or at all that is in a folder, and notes what is not as it was.
+    /// Reads a file, or all files in a folder, and records those that have changed.
     fn look(&mut self, path: &Path, changed: &mut BTreeSet<PathBuf>) {
         if self.is_ignored(path) {
             return;
         }
         if path.is_dir() {
-            // One that cannot be watched has its files looked at when something beside it changes.
+            // The files of a folder that cannot be watched are read when something next to it changes.
             if path != self.root && self.watch(path).is_err() {
                 return;
             }
@@ -112,13 +113,13 @@ impl Watch {
         }
     }
 
-    /// Forgets the files at or below a path that are gone.
+    /// Records the files at or below a path that no longer exist.
     fn miss(&mut self, path: &Path, changed: &mut BTreeSet<PathBuf>) {
         let gone = |file: &PathBuf| file.starts_with(path) && !file.exists();
         changed.extend(self.files.extract_if(|file, _| gone(file)).map(|(file, _)| file));
     }
 
-    /// What is hidden, what was made, and the module.
+    /// Whether the path is hidden, generated, or the module.
     fn is_ignored(&self, path: &Path) -> bool {
         let Ok(inside) = path.strip_prefix(&self.root) else { return true };
         let made = |name: &str| MADE.contains(&name) || name.starts_with('.');
@@ -131,7 +132,7 @@ impl Watch {
     }
 }
 
-/// To look at a file is none, or every look would lead to another.
+/// Reading a file is not a change: otherwise every look at the files would lead to another.
 fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,

@@ -1,4 +1,4 @@
-//! `faas-flow push` and `faas-flow modules …`: the versions of a flow on a server, over HTTP.
+//! `faas-flow push` and `faas-flow modules …`: manage the versions of a flow on a server over HTTP.
 
 pub(super) mod client;
 pub(super) mod show;
@@ -13,45 +13,51 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Push {
-    /// The module: what `cargo build` or another compiler made
+    /// Module of the new version, as the compiler wrote it
     module: PathBuf,
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
     said: Said,
-    /// Store it, but let new runs begin with the active version as before
+    /// Store the version without activating it
     #[arg(long)]
     no_activate: bool,
-    /// Let this share of the new runs begin with it: 5%
+    /// Start only this share of new runs on the version, for example 5%
     #[arg(long, value_name = "SHARE", conflicts_with = "no_activate")]
     canary: Option<String>,
     #[command(flatten)]
     limit: Limit,
-    /// Take it even if `gc` has removed it before
+    /// Accept the version even if `gc` has removed it before
     #[arg(long)]
     again: bool,
-    /// The file of its signature [default: the module's, with .sig, if there is one]
+    /// File with the module's signature [default: the module's name with .sig, if that file exists]
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
 }
 
-/// When a canary is withdrawn.
+/// The rule by which a canary is withdrawn.
 #[derive(Args)]
 struct Limit {
-    /// Withdraw the canary when more than this share of its last runs failed [default: 5%]
+    /// Withdraw the canary when more than this share of its latest runs have failed [default: 5%]
     #[arg(long, value_name = "SHARE", requires = "canary")]
     max_failures: Option<String>,
-    /// Look at so many of its last runs; fewer count as so many [default: 100]
+    /// Number of latest runs for --max-failures, which also applies while there are fewer [default: 100]
     #[arg(long, value_name = "RUNS", requires = "canary")]
     over: Option<u32>,
 }
 
 impl Limit {
-    fn query(&self, canary: &Option<String>) -> Vec<(&'static str, String)> {
+    fn query(&self, canary: Option<&String>) -> Vec<(&'static str, String)> {
         let mut query = Vec::new();
-        query.extend(canary.iter().map(|share| ("canary", share.clone())));
-        query.extend(self.max_failures.iter().map(|share| ("max-failures", share.clone())));
-        query.extend(self.over.map(|over| ("over", over.to_string())));
+        if let Some(share) = canary {
+            query.push(("canary", share.clone()));
+        }
+        if let Some(share) = &self.max_failures {
+            query.push(("max-failures", share.clone()));
+        }
+        if let Some(over) = self.over {
+            query.push(("over", over.to_string()));
+        }
         query
     }
 }
@@ -64,24 +70,24 @@ pub(super) struct Modules {
 
 #[derive(Subcommand)]
 enum What {
-    /// Lists the versions of a flow, and which is in service
+    /// List the versions of a flow, and which one is active
     List {
         #[command(flatten)]
         target: Target,
-        /// Count the runs in flight that are pinned to each: it reads the list of all runs
+        /// Count the runs in flight of each version; this reads the list of all runs
         #[arg(long)]
         runs: bool,
     },
-    /// Shows one version
+    /// Show one version
     Show {
         #[command(flatten)]
         version: Of,
         #[command(flatten)]
         target: Target,
     },
-    /// Stores a new version on a server and puts it into service, as `faas-flow push` does
+    /// Store a new version on a server and activate it; same as `faas-flow push`
     Push(Push),
-    /// Puts a version into service that the server has, or lets a share of the new runs try it
+    /// Activate a stored version, or start it as a canary
     Activate {
         #[command(flatten)]
         version: Of,
@@ -89,48 +95,48 @@ enum What {
         target: Target,
         #[command(flatten)]
         said: Said,
-        /// Let only this share of the new runs begin with it: 5%
+        /// Start only this share of new runs on the version, for example 5%
         #[arg(long, value_name = "SHARE")]
         canary: Option<String>,
         #[command(flatten)]
         limit: Limit,
     },
-    /// Goes back to the version that was in service before
+    /// Activate the version that was active before
     Rollback(Change),
-    /// Puts the canary into service
+    /// Activate the canary
     Promote(Change),
-    /// Takes the canary back
+    /// Withdraw the canary
     Withdraw(Change),
-    /// Fetches a version's module
+    /// Download the module of a version
     Pull {
         #[command(flatten)]
         version: Of,
         #[command(flatten)]
         target: Target,
-        /// Where to write it
+        /// Output file
         #[arg(long, short, value_name = "FILE", default_value = "flow.wasm")]
         out: PathBuf,
     },
-    /// Removes the modules of versions that nothing needs any more
+    /// Remove the modules of versions that are no longer needed
     Gc {
         #[command(flatten)]
         target: Target,
-        /// Keep so many that were in service before the active one
+        /// Number of previously active versions to keep
         #[arg(long, default_value_t = 3)]
         keep: usize,
-        /// Keep what was pushed or in service within this time; 5s at least
+        /// Keep versions that were pushed or active within this time; at least 5s
         #[arg(long, value_name = "TIME", default_value = "10m")]
         recent: String,
-        /// Say what would be removed, and remove nothing
+        /// Show what would be removed without removing it
         #[arg(long)]
         dry_run: bool,
     },
 }
 
-/// Which version.
+/// Selects a version.
 #[derive(Args)]
 struct Of {
-    /// The sha256 of the version's module, or at least its first 8 digits
+    /// Digest of the version's module, or at least its first 8 digits
     #[arg(value_name = "VERSION")]
     digits: String,
 }
@@ -149,25 +155,29 @@ impl Push {
         let signature = signature(&self.module, self.signature.as_deref())?;
         let client = Client::new(self.target)?;
         let digest = Digest::of(&bytes);
-        // What is in service now: should somebody change that in the meantime, this must not undo it.
+        // The active version now. If somebody activates another one in the meantime, this must not undo that.
         let before = client.get("modules", &[]).await?;
         let mut query = self.said.query();
-        query.extend(self.again.then(|| ("again", "true".to_owned())));
+        if self.again {
+            query.push(("again", "true".to_owned()));
+        }
         let headers = client::signed(signature);
-        client.say(format!("pushes {} ({} bytes)", digest.short(), bytes.len()));
+        client.say(format!("pushing {} ({} bytes)", digest.short(), bytes.len()));
         let pushed = client.ask("PUT", &format!("modules/{digest}"), &query, headers, bytes).await?;
         if self.no_activate {
             return client.done(&pushed, || show::pushed(&pushed));
         }
         let mut query = self.said.query();
-        query.extend(self.limit.query(&self.canary));
-        query.extend(before.get("revision").map(|revision| ("revision", revision.to_string())));
+        query.extend(self.limit.query(self.canary.as_ref()));
+        if let Some(revision) = before.get("revision") {
+            query.push(("revision", revision.to_string()));
+        }
         let active = client.post(&format!("modules/{digest}/activate"), &query).await?;
-        client.done(&active, || format!("{}{}", show::pushed(&pushed), show::in_service(&active)))
+        client.done(&active, || format!("{}{}", show::pushed(&pushed), show::activated(&active)))
     }
 }
 
-/// The line in the module's signature file: the one that is named, or the one beside it, if there is one.
+/// The signature in the named file, or in the one next to the module, if there is one.
 pub(super) fn signature(module: &Path, named: Option<&Path>) -> Result<Option<String>, Error> {
     let beside = || {
         let mut name = module.to_owned().into_os_string();
@@ -187,7 +197,7 @@ impl Modules {
         match self.what {
             What::List { target, runs } => {
                 let client = Client::new(target)?;
-                let query: Vec<_> = runs.then(|| ("runs", "true".to_owned())).into_iter().collect();
+                let query = if runs { vec![("runs", "true".to_owned())] } else { Vec::new() };
                 let listed = client.get("modules", &query).await?;
                 client.done(&listed, || show::list(&listed))
             }
@@ -199,7 +209,7 @@ impl Modules {
             What::Push(push) => push.run().await,
             What::Activate { version, target, said, canary, limit } => {
                 let mut query = said.query();
-                query.extend(limit.query(&canary));
+                query.extend(limit.query(canary.as_ref()));
                 change(target, &format!("modules/{}/activate", client::part(&version.digits)), query).await
             }
             What::Rollback(Change { target, said }) => change(target, "modules/rollback", said.query()).await,
@@ -211,13 +221,17 @@ impl Modules {
                 let bytes = client.module(&digest).await?;
                 write(&out, &bytes)?;
                 let written = serde_json::json!({ "digest": digest, "size": bytes.len(), "file": out });
-                client.done(&written, || format!("{} has {} ({} bytes)\n", out.display(), digest.short(), bytes.len()))
+                client.done(&written, || {
+                    format!("wrote {} to {} ({} bytes)\n", digest.short(), out.display(), bytes.len())
+                })
             }
             What::Gc { target, keep, recent, dry_run } => {
                 let client = Client::new(target)?;
-                let query = [("keep", keep.to_string()), ("recent", recent), ("dry-run", dry_run.to_string())].to_vec();
+                let query = [("keep", keep.to_string()), ("recent", recent), ("dry-run", dry_run.to_string())];
                 let collected = client.post("modules/gc", &query).await?;
-                client.done(&collected, || show::collected(&collected, dry_run))
+                client.done(&collected, || {
+                    show::collected(&collected, if dry_run { "would be removed" } else { "removed" })
+                })
             }
         }
     }
@@ -226,10 +240,10 @@ impl Modules {
 async fn change(target: Target, path: &str, query: Vec<(&'static str, String)>) -> Result<ExitCode, Error> {
     let client = Client::new(target)?;
     let active: Value = client.post(path, &query).await?;
-    client.done(&active, || show::in_service(&active))
+    client.done(&active, || show::activated(&active))
 }
 
-/// Writes a file whole, or not at all.
+/// Writes a file atomically.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed =
         |error: std::io::Error| Error::new(Code::INPUT_UNREADABLE, format!("cannot write {}: {error}", path.display()));

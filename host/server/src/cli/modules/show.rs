@@ -1,12 +1,12 @@
-//! A server's answers, for people.
+//! The responses of a server as text.
 
-use super::super::common::moment;
+use faas_flow_core::moment;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Which versions there are.
+/// The versions of a flow.
 pub(super) fn list(listed: &Value) -> String {
-    let mut text = format!("{:<12} {:<10} {:<20} {:>9}", "VERSION", "STANDING", "CAME", "SIZE");
+    let mut text = format!("{:<12} {:<10} {:<20} {:>9}", "VERSION", "STANDING", "ADDED", "SIZE");
     let versions = array(listed, "versions");
     let counted = versions.iter().any(|version| !version["runs-in-flight"].is_null());
     if counted {
@@ -15,8 +15,8 @@ pub(super) fn list(listed: &Value) -> String {
     text.push_str("  BY, MESSAGE\n");
     for version in versions {
         let size = format!("{} KiB", number(version, "size").div_ceil(1024));
-        let came = moment(number(version, "at"));
-        let _ = write!(text, "{:<12} {:<10} {came:<20} {size:>9}", short(version), word(version, "standing"));
+        let added = moment(number(version, "at"));
+        let _ = write!(text, "{:<12} {:<10} {added:<20} {size:>9}", short(version), word(version, "standing"));
         if counted {
             let _ = write!(text, " {:>6}", number(version, "runs-in-flight"));
         }
@@ -26,7 +26,7 @@ pub(super) fn list(listed: &Value) -> String {
         let runs = &listed["canary-runs"];
         let _ = writeln!(
             text,
-            "\ncanary {} gets {} of the new runs: {} ended, {} failed; withdrawn when over {} of the last {} fail: {} of {}",
+            "\ncanary {} gets {} of new runs: {} ended, {} failed; withdrawn if more than {} of the latest {} fail ({} of {} so far)",
             short(canary),
             share(canary, "share"),
             number(runs, "ended"),
@@ -39,11 +39,11 @@ pub(super) fn list(listed: &Value) -> String {
     }
     if let Some(withdrawn) = listed.get("withdrawn") {
         let at = moment(number(withdrawn, "at"));
-        let _ = writeln!(text, "\ncanary {} was withdrawn {at}: {}", short(withdrawn), said(withdrawn));
+        let _ = writeln!(text, "\ncanary {} was withdrawn at {at}: {}", short(withdrawn), said(withdrawn));
     }
     let history = array(listed, "history");
     if history.len() > 1 {
-        let _ = writeln!(text, "\n{:<12} {:<12} {:<20}  BY, MESSAGE", "IN SERVICE", "WHY", "SINCE");
+        let _ = writeln!(text, "\n{:<12} {:<12} {:<20}  BY, MESSAGE", "ACTIVATED", "WHY", "SINCE");
         for activation in history.iter().take(10) {
             let since = moment(number(activation, "at"));
             let _ = writeln!(
@@ -62,7 +62,7 @@ pub(super) fn list(listed: &Value) -> String {
 pub(super) fn version(version: &Value) -> String {
     let mut text = format!("digest     {}\nsize       {} bytes\n", word(version, "digest"), number(version, "size"));
     let _ = writeln!(text, "contract   faas-flow:flow@{}", word(version, "wit"));
-    let _ = writeln!(text, "came       {}, {}", moment(number(version, "at")), word(version, "origin"));
+    let _ = writeln!(text, "added      {}, {}", moment(number(version, "at")), word(version, "origin"));
     let _ = writeln!(text, "by         {}", said(version));
     let signed = if version["signature"].is_null() { "no" } else { "yes" };
     let _ = writeln!(text, "signed     {signed}");
@@ -72,32 +72,28 @@ pub(super) fn version(version: &Value) -> String {
     text
 }
 
-/// A version that was pushed.
+/// The result of a push.
 pub(super) fn pushed(pushed: &Value) -> String {
-    let version = &pushed["version"];
-    match pushed["known"].as_bool() {
-        Some(true) => format!("{} was stored already\n", short(version)),
-        _ => format!("{} is stored\n", short(version)),
-    }
+    let version = short(&pushed["version"]);
+    if pushed["known"] == true { format!("{version} was already stored\n") } else { format!("{version} is stored\n") }
 }
 
-/// What is in service after a change.
-pub(super) fn in_service(active: &Value) -> String {
+/// The active version after a change.
+pub(super) fn activated(active: &Value) -> String {
     let now = &active["active"];
-    let mut text = format!("{} is in service (revision {})\n", short(now), number(active, "revision"));
+    let mut text = format!("{} is active (revision {})\n", short(now), number(active, "revision"));
     if let Some(canary) = active.get("canary") {
-        let _ = writeln!(text, "{} gets {} of the new runs", short(canary), share(canary, "share"));
+        let _ = writeln!(text, "{} gets {} of new runs", short(canary), share(canary, "share"));
     }
     text
 }
 
-/// What was removed, and what was not.
-pub(super) fn collected(collected: &Value, dry_run: bool) -> String {
+/// The result of a garbage collection; `removed` says what became of the versions that are not needed.
+pub(super) fn collected(collected: &Value, removed: &str) -> String {
     let mut text = String::new();
     for digest in array(collected, "removed") {
-        let word = if dry_run { "would be removed" } else { "removed" };
-        let _ =
-            writeln!(text, "{:<12} {word}", digest.as_str().and_then(|digest| digest.get(..12)).unwrap_or_default());
+        let digest = digest.as_str().and_then(|digest| digest.get(..12)).unwrap_or_default();
+        let _ = writeln!(text, "{digest:<12} {removed}");
     }
     for (digest, why) in collected["kept"].as_object().into_iter().flatten() {
         let _ =
@@ -106,14 +102,14 @@ pub(super) fn collected(collected: &Value, dry_run: bool) -> String {
     text
 }
 
-/// The runs in flight, by what a new version would be to them.
+/// The runs in flight, by what a new version means for them.
 pub(in super::super) fn runs(planned: &Value) -> String {
     let mut text = String::new();
     for (name, what) in [
-        ("unaffected", "unaffected by the change: what is ahead of them is the same graph"),
-        ("pinned", "pinned to their version: they would go on otherwise in the new one, and end as they began"),
-        ("missing", "waiting for a version that is missing"),
-        ("unloadable", "of a version that is there, but cannot be loaded"),
+        ("unaffected", "unaffected: the rest of their graph is the same"),
+        ("pinned", "pinned to their version, on which they finish, although the rest of their graph has changed"),
+        ("missing", "waiting for a missing version"),
+        ("unloadable", "of a version that is stored but cannot be loaded"),
     ] {
         if name == "unloadable" && array(&planned["runs"], name).is_empty() {
             continue;
@@ -127,13 +123,14 @@ pub(in super::super) fn runs(planned: &Value) -> String {
         }
     }
     for (version, why) in planned["unloadable"].as_object().into_iter().flatten() {
-        let (version, why) = (version.get(..12).unwrap_or_default(), why.as_str().unwrap_or_default());
+        let version = version.get(..12).unwrap_or_default();
+        let why = why.as_str().unwrap_or_default();
         let _ = writeln!(text, "           {version}: {why}");
     }
     match number(planned, "more-runs") {
         0 => text,
-        1 => text + "    1 run more was not looked into\n",
-        more => text + &format!("{more:>5} runs more were not looked into\n"),
+        1 => text + "    1 more run was not examined\n",
+        more => text + &format!("{more:>5} more runs were not examined\n"),
     }
 }
 
@@ -153,6 +150,7 @@ fn short(value: &Value) -> &str {
     word(value, "digest").get(..12).unwrap_or_default()
 }
 
+/// Who made a change, and why.
 fn said(value: &Value) -> String {
     match word(value, "message") {
         "" => word(value, "who").to_owned(),
@@ -160,7 +158,7 @@ fn said(value: &Value) -> String {
     }
 }
 
-/// Hundredths of a percent.
+/// A share, which is transmitted in hundredths of a percent.
 fn share(value: &Value, name: &str) -> String {
     let hundredths = number(value, name);
     match (hundredths / 100, hundredths % 100) {

@@ -1,18 +1,18 @@
-//! The nodes of one run, as rows that a terminal shows in place.
+//! The nodes of one run, as rows that are redrawn in place on a terminal.
 
 use super::{line, printable, took};
-use crate::cli::common::{moment, wants_colours};
+use crate::cli::output::wants_colours;
 use crate::{Progress, Step};
-use faas_flow_core::{NodePath, RunId, Status};
+use faas_flow_core::{NodePath, RunId, Status, moment};
 use std::collections::BTreeMap;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Rows of a run that are shown at a time, where the terminal has room for them.
+/// The maximum number of rows that are shown.
 const ROWS: usize = 16;
-/// Columns of a node's path, where the terminal has room for them.
+/// The maximum number of columns of a node's path.
 const PATH: usize = 40;
 
-/// What is drawn on.
+/// The size and colours of a terminal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
     pub(super) width: usize,
@@ -20,7 +20,7 @@ pub(super) struct Screen {
     pub(super) colours: bool,
 }
 
-/// A node, as it was last seen.
+/// The latest state of a node.
 struct Row {
     mark: char,
     colour: u8,
@@ -35,13 +35,16 @@ pub(super) struct Board {
 }
 
 impl Screen {
-    /// The terminal behind stderr, as large as it is now.
+    /// The terminal that stderr is connected to, with its current size.
     pub(super) fn of_stderr() -> Self {
         let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
-        // Some terminals do not know.
+        // Some terminals report a size of 0.
         let or = |known: Option<u16>, usual: u16| known.filter(|cells| *cells > 0).unwrap_or(usual).into();
-        let (width, height) = (size.map(|size| size.ws_col), size.map(|size| size.ws_row));
-        Self { width: or(width, 80), height: or(height, 24), colours: wants_colours() }
+        Self {
+            width: or(size.map(|size| size.ws_col), 80),
+            height: or(size.map(|size| size.ws_row), 24),
+            colours: wants_colours(),
+        }
     }
 
     fn paint(&self, text: &str, colour: impl std::fmt::Display) -> String {
@@ -50,7 +53,7 @@ impl Screen {
 }
 
 impl Board {
-    /// What happened to a run. What is to stay goes to `said`: the run's id, its end, and what happens to others meanwhile.
+    /// Takes a step of a run. Lines that stay are appended to `said`: the run's id, its end, and steps of other runs.
     pub(super) fn note(&mut self, event: &Progress, screen: Screen, said: &mut String) {
         match &self.run {
             Some(run) if *run == event.run => {}
@@ -67,7 +70,7 @@ impl Board {
             Step::Started => {}
             Step::Running(path) => self.row(path, '●', 33, "running".to_owned()),
             Step::Done { path, micros, size } => {
-                self.row(path, '●', 32, format!("done {:>8}  {size} bytes", took(*micros)));
+                self.row(path, '●', 32, format!("done {:>8}  {size} bytes", took(*micros).to_string()));
             }
             Step::Branching { path, branches } => self.row(path, '◆', 36, format!("{branches} branches")),
             Step::Suspended { path, until } => {
@@ -89,19 +92,17 @@ impl Board {
         }
     }
 
-    /// Leaves the run as it stands; the next that something happens to is the one that is shown.
+    /// Leaves the run as it is shown. The run of the next step is shown after it.
     pub(super) fn let_go(&mut self, screen: Screen, said: &mut String) {
         *said = self.rows(screen).iter().fold(std::mem::take(said), |said, row| said + row + "\n");
         *self = Board::default();
     }
 
-    /// The latest rows, each on a line of the screen, and together less than it has: the cursor stands below them.
+    /// The latest rows, each at most one line of the screen, and at least one line fewer than it has, for the cursor.
     pub(super) fn rows(&self, screen: Screen) -> Vec<String> {
         let room = screen.height.saturating_sub(1).min(ROWS + 1);
-        let hidden = match self.order.len() > room.min(ROWS) {
-            true => self.order.len().saturating_sub(room.saturating_sub(1)),
-            false => 0,
-        };
+        let all_fit = self.order.len() <= room.min(ROWS);
+        let hidden = if all_fit { 0 } else { self.order.len().saturating_sub(room.saturating_sub(1)) };
         let more = (hidden > 0 && room > 0).then(|| clip(&format!("  … {hidden} more"), screen.width));
         let shown = self.order.iter().skip(hidden).filter_map(|path| Some((path, self.rows.get(path)?)));
         more.into_iter().chain(shown.map(|(path, row)| row.draw(path, screen))).collect()
@@ -112,7 +113,7 @@ impl Row {
     fn draw(&self, path: &str, screen: Screen) -> String {
         let column = PATH.min(screen.width / 2);
         let path = clip_start(path, column);
-        // Two columns before the path, one before and one behind the mark.
+        // Two columns are before the path, the mark has one, and one is on each side of it.
         let Some(rest) = screen.width.checked_sub(column + 5).filter(|rest| *rest > 0) else {
             return clip(&path, screen.width);
         };
@@ -122,15 +123,15 @@ impl Row {
     }
 }
 
-/// What of the text fits into so many columns.
+/// The beginning of the text, as far as it fits into these columns.
 fn clip(text: &str, columns: usize) -> String {
-    match text.width() <= columns {
-        true => text.to_owned(),
-        false => fitting(text.chars(), columns.saturating_sub(1)).chain(['…'].into_iter().take(columns)).collect(),
+    if text.width() <= columns {
+        return text.to_owned();
     }
+    fitting(text.chars(), columns.saturating_sub(1)).chain(['…'].into_iter().take(columns)).collect()
 }
 
-/// The same of its end, where a path says which node it is.
+/// The end of the text, as far as it fits: the end of a path is its node.
 fn clip_start(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();

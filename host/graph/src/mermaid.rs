@@ -1,8 +1,8 @@
 //! Mermaid. Ids are numbered, as Mermaid gives meaning to words such as `end`; labels carry the names.
 
-use super::view::{Kind, Shape, View};
+use crate::view::{Kind, Shape, View};
 
-pub(super) fn render(view: &View, name: &str) -> String {
+pub(crate) fn render(view: &View, name: &str) -> String {
     let mut drawing = Drawing { out: format!("---\ntitle: {}\n---\nflowchart TD\n", yaml(name)), next: 0 };
     drawing.draw(view, 1);
     drawing.out
@@ -95,7 +95,7 @@ fn yaml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{samples, view};
+    use crate::{samples, view};
 
     #[test]
     fn labels_cannot_break_out() {

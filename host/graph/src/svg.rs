@@ -1,68 +1,66 @@
-//! SVG. It brings its own background, so it reads on white and on black pages, and holds no script.
+//! SVG with its own background, so that it is legible on light and dark pages, and without scripts.
 //!
-//! Each node is a `<g class="node KIND" id="node:PATH" data-path="PATH">`, for whoever wants to colour it.
+//! Each node is a `<g class="node KIND" id="node:PATH" data-path="PATH">`, so that style sheets and tools can find it.
 
-use super::layout::{self, LINE, PAD, Picture, Placed, Wire};
-use super::view::{self, Kind, View};
+use crate::diff::difference::Change;
+use crate::layout::{self, LINE, PAD, Picture, Placed, Wire};
+use crate::view::{self, Kind, View};
 use faas_flow_core::Definition;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 const MARGIN: f64 = 24.0;
-/// From one line of what changed to the next.
+/// From the baseline of one listed change to the next.
 const LISTED: f64 = 20.0;
+/// From one entry of the legend to the next.
+const LEGEND: f64 = 78.0;
 const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 
-/// What became of a node or edge between two versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
-    Came,
-    Went,
-    Changed,
-}
-
-/// What is marked: nodes by their paths, edges by those of their nodes.
+/// What to mark in a picture of two versions: nodes by their paths, edges by those of their nodes.
 #[derive(Default)]
-pub(super) struct Marks {
-    pub nodes: HashMap<String, Mark>,
-    pub edges: HashMap<(String, String), Mark>,
-    /// What has no place in the graph: a line each.
-    pub lines: Vec<(Mark, String)>,
+pub(crate) struct Marks {
+    pub nodes: HashMap<String, Change>,
+    pub edges: HashMap<(String, String), Change>,
+    /// Changes without a place in the graph, one line each.
+    pub lines: Vec<(Change, String)>,
 }
 
-impl Mark {
-    const ALL: [Mark; 3] = [Mark::Came, Mark::Went, Mark::Changed];
+/// How a change is drawn. The sign helps readers who cannot tell the colours apart.
+struct Look {
+    /// A class of the marked element, for style sheets; also the id of its arrow head.
+    class: &'static str,
+    sign: char,
+    colour: &'static str,
+}
 
-    /// Word, sign and colour: whoever sees no colours reads the sign.
-    fn looks(self) -> (&'static str, char, &'static str) {
-        match self {
-            Mark::Came => ("came", '+', "#15803d"),
-            Mark::Went => ("went", '−', "#c2261d"),
-            Mark::Changed => ("changed", '~', "#b45309"),
-        }
+const fn look(change: Change) -> Look {
+    match change {
+        Change::Added => Look { class: "came", sign: '+', colour: "#15803d" },
+        Change::Removed => Look { class: "went", sign: '−', colour: "#c2261d" },
+        Change::Changed => Look { class: "changed", sign: '~', colour: "#b45309" },
     }
 }
 
-pub(super) fn render(view: &View, definition: &Definition, name: &str) -> String {
-    draw_all(view, definition, name, None, &HashMap::new())
+pub(crate) fn render(view: &View, definition: &Definition, name: &str) -> String {
+    document(view, definition, name, None, &HashMap::new())
 }
 
-/// The same, each node with one more class: whoever shows the picture says what that looks like.
-pub(super) fn render_classed(
+/// Draws each node with an additional class, which the page around the picture can style.
+pub(crate) fn render_classed(
     view: &View,
     definition: &Definition,
     name: &str,
     classes: &HashMap<String, &'static str>,
 ) -> String {
-    draw_all(view, definition, name, None, classes)
+    document(view, definition, name, None, classes)
 }
 
-/// The same with what changed marked, and a legend.
-pub(super) fn render_marked(view: &View, definition: &Definition, name: &str, marks: &Marks) -> String {
-    draw_all(view, definition, name, Some(marks), &HashMap::new())
+/// Draws a picture with changes marked, and a legend.
+pub(crate) fn render_marked(view: &View, definition: &Definition, name: &str, marks: &Marks) -> String {
+    document(view, definition, name, Some(marks), &HashMap::new())
 }
 
-fn draw_all(
+fn document(
     view: &View,
     definition: &Definition,
     name: &str,
@@ -71,8 +69,8 @@ fn draw_all(
 ) -> String {
     let picture = layout::picture(view);
     let about = about(definition);
-    let legend = if about.is_empty() { 56.0 } else { 76.0 };
     let lines = marks.map_or(&[][..], |marks| &marks.lines);
+    let legend = if about.is_empty() { 56.0 } else { 76.0 };
     let listed = lines.len() as f64 * LISTED;
     let header = legend - 4.0 + if marks.is_some() { 26.0 + listed } else { 0.0 };
     let words = layout::text_width(name, 17.0).max(layout::text_width(&about, 12.0));
@@ -85,16 +83,7 @@ fn draw_all(
          height=\"{height:.0}\" role=\"img\" font-family=\"{FONTS}\" font-size=\"12\" fill=\"#1f2733\">"
     ));
     out.put(format_args!("<title>{}</title>", escaped(name)));
-    out.put(format_args!("<defs>"));
-    let marked = Mark::ALL.map(Mark::looks).map(|(word, _, colour)| (word, colour));
-    let used = if marks.is_some() { &marked[..] } else { &[] };
-    for (id, colour) in [("data", "#56657a"), ("order", "#8a97a8")].iter().chain(used) {
-        out.put(format_args!(
-            "<marker id=\"arrow-{id}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" \
-             markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 .5 8 4 0 7.5z\" fill=\"{colour}\"/></marker>"
-        ));
-    }
-    out.put(format_args!("</defs>"));
+    arrow_heads(&mut out);
     out.put(format_args!(
         "<rect class=\"background\" x=\".5\" y=\".5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"10\" fill=\"#fbfcfe\" stroke=\"#d5dce6\"/>",
         width - 1.0,
@@ -107,24 +96,8 @@ fn draw_all(
     if !about.is_empty() {
         out.put(format_args!("<text x=\"{MARGIN}\" y=\"51\" fill=\"#5d6b7e\">{}</text>", escaped(&about)));
     }
-    if marks.is_some() {
-        for (at, mark) in Mark::ALL.into_iter().enumerate() {
-            let x = MARGIN + 8.0 + 78.0 * at as f64;
-            badge(&mut out, mark, x, legend);
-            let (word, _, colour) = mark.looks();
-            out.put(format_args!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{word}</text>",
-                x + 13.0,
-                legend + 4.0
-            ));
-        }
-    }
-    for (at, (mark, line)) in lines.iter().enumerate() {
-        let y = legend + LISTED * (at + 1) as f64;
-        badge(&mut out, *mark, MARGIN + 8.0, y);
-        let (_, _, colour) = mark.looks();
-        let (x, y) = (MARGIN + 21.0, y + 4.0);
-        out.put(format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{}</text>", escaped(line)));
+    if let Some(marks) = marks {
+        changes(&mut out, marks, legend);
     }
     if picture.boxes.is_empty() {
         out.put(format_args!("<text x=\"{MARGIN}\" y=\"{}\" fill=\"#5d6b7e\">no nodes</text>", header + 12.0));
@@ -134,11 +107,50 @@ fn draw_all(
     out.text
 }
 
+/// The heads of all arrows that the picture may have.
+fn arrow_heads(out: &mut Out<'_>) {
+    let marked = Change::ALL.map(look).map(|look| (look.class, look.colour));
+    let used = if out.marks.is_some() { &marked[..] } else { &[] };
+    out.put(format_args!("<defs>"));
+    for (id, colour) in [("data", "#56657a"), ("order", "#8a97a8")].iter().chain(used) {
+        out.put(format_args!(
+            "<marker id=\"arrow-{id}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" \
+             markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 .5 8 4 0 7.5z\" fill=\"{colour}\"/></marker>"
+        ));
+    }
+    out.put(format_args!("</defs>"));
+}
+
+/// The legend, and below it the changes that have no place in the graph.
+fn changes(out: &mut Out<'_>, marks: &Marks, legend: f64) {
+    for (at, change) in Change::ALL.into_iter().enumerate() {
+        let x = MARGIN + 8.0 + LEGEND * at as f64;
+        badge(out, change, x, legend);
+        let (x, y) = (x + 13.0, legend + 4.0);
+        let colour = look(change).colour;
+        out.put(format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{}</text>", change.word()));
+    }
+    for (at, (change, line)) in marks.lines.iter().enumerate() {
+        let y = legend + LISTED * (at + 1) as f64;
+        badge(out, *change, MARGIN + 8.0, y);
+        let (x, y) = (MARGIN + 21.0, y + 4.0);
+        let colour = look(*change).colour;
+        out.put(format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{}</text>", escaped(line)));
+    }
+}
+
+/// Properties of the flow as a whole.
 fn about(definition: &Definition) -> String {
     let mut parts = Vec::new();
-    parts.extend(definition.deadline_ms.iter().map(|ms| format!("deadline {}", view::duration(*ms))));
-    parts.extend(definition.on_failure.iter().map(|handler| format!("on failure: {handler}")));
-    parts.extend(definition.finally.iter().map(|handler| format!("finally: {handler}")));
+    if let Some(ms) = definition.deadline_ms {
+        parts.push(format!("deadline {}", view::duration(ms)));
+    }
+    if let Some(handler) = &definition.on_failure {
+        parts.push(format!("on failure: {handler}"));
+    }
+    if let Some(handler) = &definition.finally {
+        parts.push(format!("finally: {handler}"));
+    }
     parts.join(" · ")
 }
 
@@ -156,11 +168,12 @@ impl Out<'_> {
     }
 }
 
-/// A sign on a disc.
-fn badge(out: &mut Out<'_>, mark: Mark, x: f64, y: f64) {
-    let (word, sign, colour) = mark.looks();
+/// A change's sign on a disc.
+fn badge(out: &mut Out<'_>, change: Change, x: f64, y: f64) {
+    let Look { class, sign, colour } = look(change);
+    let word = change.word();
     out.put(format_args!(
-        "<g class=\"mark {word}\"><title>{word}</title><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8\" fill=\"{colour}\"/>\
+        "<g class=\"mark {class}\"><title>{word}</title><circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"8\" fill=\"{colour}\"/>\
          <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"14\" font-weight=\"700\" fill=\"#ffffff\">{sign}</text></g>",
         y + 4.6
     ));
@@ -194,14 +207,17 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
     let (border, fill, stripe) = colours(shape.kind);
     let path = escaped(&shape.path);
     let class = out.classes.get(&shape.path).map_or(String::new(), |class| format!(" {class}"));
-    let mark = out.marks.and_then(|marks| marks.nodes.get(&shape.path)).copied();
-    let (word, outline) = mark.map_or((String::new(), String::new()), |mark| {
-        let (word, _, colour) = mark.looks();
-        let dashes = if mark == Mark::Went { " stroke-dasharray=\"6 4\"" } else { "" };
-        (format!(" {word}"), format!(" style=\"stroke:{colour};stroke-width:2.4\"{dashes}"))
-    });
+    let change = out.marks.and_then(|marks| marks.nodes.get(&shape.path)).copied();
+    let mut changed = String::new();
+    let mut outline = String::new();
+    if let Some(change) = change {
+        let Look { class, colour, .. } = look(change);
+        let dashes = if change == Change::Removed { " stroke-dasharray=\"6 4\"" } else { "" };
+        changed = format!(" {class}");
+        outline = format!(" style=\"stroke:{colour};stroke-width:2.4\"{dashes}");
+    }
     out.put(format_args!(
-        "<g class=\"node {}{word}{class}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
+        "<g class=\"node {}{changed}{class}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
         shape.kind.word()
     ));
     if shape.kind == Kind::End {
@@ -243,8 +259,8 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         out.put(format_args!("<text x=\"{left}\" y=\"{base:.1}\" fill=\"{colour}\">{whole}{shown}</text>"));
     }
     insides(out, placed, border, stripe);
-    if let Some(mark) = mark {
-        badge(out, mark, width - 4.0, 4.0);
+    if let Some(change) = change {
+        badge(out, change, width - 4.0, 4.0);
     }
     out.put(format_args!("</g>"));
 }
@@ -294,22 +310,23 @@ fn edge(out: &mut Out<'_>, wire: &Wire<'_>, picture: &Picture<'_>) {
         if wire.arrow.carries { ("data", "", "#56657a") } else { ("order", " stroke-dasharray=\"5 4\"", "#8a97a8") };
     let end = |index: usize| picture.boxes.get(index).map(|placed| placed.shape.path.clone()).unwrap_or_default();
     let ends = (end(wire.arrow.from), end(wire.arrow.to));
-    let mark = out.marks.and_then(|marks| marks.edges.get(&ends)).copied();
-    let (word, colour, width, tip) = mark.map_or((String::new(), colour, 1.4, class), |mark| {
-        let (word, _, colour) = mark.looks();
-        (format!(" {word}"), colour, 2.4, word)
-    });
+    let change = out.marks.and_then(|marks| marks.edges.get(&ends)).copied();
+    let (changed, colour, width, tip) = match change.map(look) {
+        Some(look) => (format!(" {}", look.class), look.colour, 2.4, look.class),
+        None => (String::new(), colour, 1.4, class),
+    };
     out.put(format_args!(
-        "<path class=\"edge {class}{word}\" data-from=\"{}\" data-to=\"{}\" d=\"{path}\" fill=\"none\" stroke=\"{colour}\" \
+        "<path class=\"edge {class}{changed}\" data-from=\"{}\" data-to=\"{}\" d=\"{path}\" fill=\"none\" stroke=\"{colour}\" \
          stroke-width=\"{width}\"{dashes} marker-end=\"url(#arrow-{tip})\"/>",
         escaped(&ends.0),
         escaped(&ends.1)
     ));
     let mut curve = wire.points.iter().skip(1);
     let (Some(a), Some(b)) = (curve.next(), curve.next()) else { return };
-    let (x, mut y) = ((a.0 + b.0) / 2.0, (a.1 + b.1) / 2.0);
-    if let Some(mark) = mark {
-        badge(out, mark, x, y);
+    let x = (a.0 + b.0) / 2.0;
+    let mut y = (a.1 + b.1) / 2.0;
+    if let Some(change) = change {
+        badge(out, change, x, y);
         y += 18.0;
     }
     if let Some(handler) = &wire.arrow.label {
@@ -323,8 +340,9 @@ fn edge(out: &mut Out<'_>, wire: &Wire<'_>, picture: &Picture<'_>) {
     }
 }
 
-/// Text for content and attributes; XML has no way to write most control characters.
-pub(crate) fn escaped(text: &str) -> String {
+/// Escapes text for the content and the attributes of XML and HTML. Control characters, most of which XML cannot express,
+/// become spaces.
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -342,7 +360,7 @@ pub(crate) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::samples;
+    use crate::samples;
 
     #[test]
     fn names_cannot_break_out() {

@@ -1,29 +1,31 @@
-//! The comparison: dags side by side, nodes by their ids, properties by their JSON form.
+//! The comparison: dags in pairs, their nodes by id, the properties of nodes by their JSON form.
 
-use super::super::{DEEPEST, view::encoded};
-use super::{Change, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
-use faas_flow_core::Definition;
+use super::difference::{Change, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
+use crate::view::encoded;
 use faas_flow_core::definition::{Branches, Carries, Dag, Node, NodeKind};
+use faas_flow_core::{Definition, MAX_DEPTH};
 use serde_json::{Map, Value, json};
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-pub(super) fn definitions(old: &Definition, new: &Definition) -> Difference {
-    let mut difference = Difference::default();
-    properties(Some(&flow(old)), Some(&flow(new)), "", &mut difference.flow);
-    ends("ends", &old.dag, &new.dag, &mut difference.flow);
-    dags(&old.dag, &new.dag, "", 0, &mut difference);
-    let (was, is): (BTreeSet<&String>, BTreeSet<&String>) =
-        (old.handlers.iter().collect(), new.handlers.iter().collect());
-    let handler = |id: &&String| {
-        let change = if is.contains(*id) { Change::Came } else { Change::Went };
-        HandlerChange { id: (*id).clone(), change }
-    };
-    difference.handlers = was.symmetric_difference(&is).map(handler).collect();
-    difference
+impl Difference {
+    /// Compares the definitions of two versions of a flow.
+    pub fn between(old: &Definition, new: &Definition) -> Self {
+        let mut difference = Difference::default();
+        properties(Some(&flow(old)), Some(&flow(new)), "", &mut difference.flow);
+        ends("ends", &old.dag, &new.dag, &mut difference.flow);
+        dags(&old.dag, &new.dag, "", 0, &mut difference);
+        let was: BTreeSet<&String> = old.handlers.iter().collect();
+        let is: BTreeSet<&String> = new.handlers.iter().collect();
+        let handler = |id: &&String| {
+            let change = if is.contains(*id) { Change::Added } else { Change::Removed };
+            HandlerChange { id: (*id).clone(), change }
+        };
+        difference.handlers = was.symmetric_difference(&is).map(handler).collect();
+        difference
+    }
 }
 
-/// The flow without its nodes and handlers.
+/// The properties of the flow as a whole, as JSON.
 fn flow(definition: &Definition) -> Value {
     let Definition { dag, handlers: _, on_failure, finally, deadline_ms, on_exhausted } = definition;
     json!({
@@ -33,22 +35,23 @@ fn flow(definition: &Definition) -> Value {
 }
 
 fn dags(old: &Dag, new: &Dag, prefix: &str, depth: usize, out: &mut Difference) {
-    if depth > DEEPEST {
+    if depth >= MAX_DEPTH {
         return;
     }
-    let (was, is) = (by_id(old), by_id(new));
+    let was = by_id(old);
+    let is = by_id(new);
     for (at, node) in old.nodes.iter().enumerate() {
         if was.get(node.id.as_str()) != Some(&at) {
             continue;
         }
         match is.get(node.id.as_str()).and_then(|at| new.nodes.get(*at)) {
             Some(now) => nodes((old, node), (new, now), prefix, depth, out),
-            None => one(node, Change::Went, prefix, depth, out),
+            None => one(node, Change::Removed, prefix, depth, out),
         }
     }
     for (at, node) in new.nodes.iter().enumerate() {
         if is.get(node.id.as_str()) == Some(&at) && !was.contains_key(node.id.as_str()) {
-            one(node, Change::Came, prefix, depth, out);
+            one(node, Change::Added, prefix, depth, out);
             let next = survivors(node, new, &was).into_iter().map(|id| format!("{prefix}{id}")).collect();
             out.next.insert(format!("{prefix}{}", node.id), next);
         }
@@ -56,7 +59,7 @@ fn dags(old: &Dag, new: &Dag, prefix: &str, depth: usize, out: &mut Difference) 
     edges(old, new, prefix, out);
 }
 
-/// Where the first node with each id stands.
+/// The index of the first node with each id.
 fn by_id(dag: &Dag) -> HashMap<&str, usize> {
     let mut index = HashMap::new();
     for (at, node) in dag.nodes.iter().enumerate() {
@@ -65,9 +68,11 @@ fn by_id(dag: &Dag) -> HashMap<&str, usize> {
     index
 }
 
-/// The nodes of the old dag that are reached first from a new one.
+/// The nearest nodes after an added one that the old dag has, too.
 fn survivors<'a>(from: &'a Node, new: &'a Dag, old: &HashMap<&str, usize>) -> Vec<&'a str> {
-    let (mut found, mut seen, mut open) = (Vec::new(), HashSet::from([from.id.as_str()]), vec![from.id.as_str()]);
+    let mut found = Vec::new();
+    let mut seen = HashSet::from([from.id.as_str()]);
+    let mut open = vec![from.id.as_str()];
     while let Some(id) = open.pop() {
         for edge in new.edges.iter().filter(|edge| edge.from == id) {
             if seen.insert(edge.to.as_str()) {
@@ -79,38 +84,41 @@ fn survivors<'a>(from: &'a Node, new: &'a Dag, old: &HashMap<&str, usize>) -> Ve
     found
 }
 
-/// A node that only one version has, with all that is in it.
+/// Records a node that only one version has, and everything inside it.
 fn one(node: &Node, change: Change, prefix: &str, depth: usize, out: &mut Difference) {
     let path = format!("{prefix}{}", node.id);
     out.nodes.push(NodeChange { path: path.clone(), change, details: Vec::new() });
     let none = Dag::default();
     for (prefix, _, dag) in inside(node, &path) {
         match change {
-            Change::Came => dags(&none, dag, &prefix, depth + 1, out),
+            Change::Added => dags(&none, dag, &prefix, depth + 1, out),
             _ => dags(dag, &none, &prefix, depth + 1, out),
         }
     }
-    if change != Change::Came && matches!(node.kind, NodeKind::ForEach(_)) {
+    if change != Change::Added && matches!(node.kind, NodeKind::ForEach(_)) {
         out.each.insert(path);
     }
 }
 
-/// A node that both versions have.
+/// Compares a node that both versions have.
 fn nodes(old: (&Dag, &Node), new: (&Dag, &Node), prefix: &str, depth: usize, out: &mut Difference) {
     let path = format!("{prefix}{}", old.1.id);
-    let (was, is) = (inside(old.1, &path), inside(new.1, &path));
+    let was = inside(old.1, &path);
+    let is = inside(new.1, &path);
+    let old_kind = word(old.1);
+    let new_kind = word(new.1);
     let mut details = Vec::new();
-    match (word(old.1), word(new.1)) {
-        (was, is) if was != is => {
-            details.push(Detail { property: "kind".into(), was: Some(was.into()), is: Some(is.into()) });
-        }
-        _ => properties(Some(&own(old.1)), Some(&own(new.1)), "", &mut details),
+    if old_kind == new_kind {
+        properties(Some(&own(old.1)), Some(&own(new.1)), "", &mut details);
+    } else {
+        details.push(Detail { property: "kind".into(), was: Some(old_kind.into()), is: Some(new_kind.into()) });
     }
     inputs(old, new, &mut details);
     let none = Dag::default();
-    // Dags of different kinds have nothing to do with each other, even if they stand at one path.
-    let same = word(old.1) == word(new.1);
-    let find = |all: &[(String, String, &'_ Dag)], prefix: &str| all.iter().position(|(at, ..)| same && at == prefix);
+    // Dags in nodes of different kinds have nothing in common, even if their paths are equal.
+    let find = |all: &[(String, String, &'_ Dag)], prefix: &str| {
+        all.iter().position(|(at, ..)| old_kind == new_kind && at == prefix)
+    };
     let mut nested = Vec::new();
     for (prefix, name, dag) in &was {
         let now = find(&is, prefix).and_then(|at| is.get(at));
@@ -131,7 +139,7 @@ fn nodes(old: (&Dag, &Node), new: (&Dag, &Node), prefix: &str, depth: usize, out
     }
 }
 
-/// The dags inside a node: the prefix of their nodes' paths, their name among the properties, and they themselves.
+/// The dags inside a node, each with the prefix of its nodes' paths and its name among the node's properties.
 fn inside<'a>(node: &'a Node, path: &str) -> Vec<(String, String, &'a Dag)> {
     let mut seen = HashSet::new();
     let all = match &node.kind {
@@ -161,7 +169,7 @@ fn word(node: &Node) -> &'static str {
     }
 }
 
-/// What a node is without the dags inside it.
+/// A node's properties without the dags inside it, as JSON.
 fn own(node: &Node) -> Value {
     let ends = |branches: &Branches| -> Map<String, Value> {
         let ends = |dag: &Dag| dag.aggregate_ends.clone().map_or(Value::Null, Value::from);
@@ -188,7 +196,8 @@ fn own(node: &Node) -> Value {
     }
 }
 
-/// How the inputs of a node come together: the aggregator, and the order in which it sees them. Which they are is told by edges.
+/// Compares how the inputs of a node are merged: by which aggregator, and in which order. Which inputs there are is a matter
+/// of edges.
 fn inputs(old: (&Dag, &Node), new: (&Dag, &Node), out: &mut Vec<Detail>) {
     let aggregator = |(dag, node): (&Dag, &Node)| {
         let aggregator = dag.aggregate_inputs.iter().find(|inputs| inputs.node == node.id);
@@ -198,7 +207,8 @@ fn inputs(old: (&Dag, &Node), new: (&Dag, &Node), out: &mut Vec<Detail>) {
     let predecessors = |(dag, node): (&Dag, &Node)| -> Vec<String> {
         dag.edges.iter().filter(|edge| edge.to == node.id).map(|edge| edge.from.clone()).collect()
     };
-    let (was, is) = (predecessors(old), predecessors(new));
+    let was = predecessors(old);
+    let is = predecessors(new);
     if was != is && set(&was) == set(&is) {
         out.push(Detail { property: "inputs".into(), was: Some(was.into()), is: Some(is.into()) });
     }
@@ -208,13 +218,14 @@ fn set(ids: &[String]) -> BTreeSet<&String> {
     ids.iter().collect()
 }
 
-/// Which nodes are the ends of a dag; their order matters where an aggregator sees them.
+/// Compares which nodes are the ends of a dag; their order matters if an aggregator merges them.
 fn ends(property: &str, old: &Dag, new: &Dag, out: &mut Vec<Detail>) {
     let ends = |dag: &Dag| -> Vec<String> {
         let leaves = |node: &&Node| dag.edges.iter().all(|edge| edge.from != node.id);
         dag.nodes.iter().filter(leaves).map(|node| node.id.clone()).collect()
     };
-    let (was, is) = (ends(old), ends(new));
+    let was = ends(old);
+    let is = ends(new);
     let ordered = old.aggregate_ends.is_some() && new.aggregate_ends.is_some();
     if (ordered && was != is) || set(&was) != set(&is) {
         out.push(Detail { property: property.to_owned(), was: Some(was.into()), is: Some(is.into()) });
@@ -229,25 +240,33 @@ fn edges(old: &Dag, new: &Dag, prefix: &str, out: &mut Difference) {
         }
         edges
     };
-    let (was, is) = (all(old), all(new));
+    let was = all(old);
+    let is = all(new);
     let pairs: BTreeSet<&(String, String)> = was.keys().chain(is.keys()).collect();
     for pair in pairs {
-        let (was, is) = (was.get(pair).cloned(), is.get(pair).cloned());
+        let was = was.get(pair).cloned();
+        let is = is.get(pair).cloned();
         let change = match (&was, &is) {
-            (None, _) => Change::Came,
-            (_, None) => Change::Went,
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
             (was, is) if was != is => Change::Changed,
             _ => continue,
         };
-        let (from, to) = (format!("{prefix}{}", pair.0), format!("{prefix}{}", pair.1));
-        out.edges.push(EdgeChange { from, to, change, was, is });
+        out.edges.push(EdgeChange {
+            from: format!("{prefix}{}", pair.0),
+            to: format!("{prefix}{}", pair.1),
+            change,
+            was,
+            is,
+        });
     }
 }
 
-/// Goes down two values at once, and notes where they part.
+/// Walks down two JSON values together and records the properties in which they differ.
 fn properties(was: Option<&Value>, is: Option<&Value>, at: &str, out: &mut Vec<Detail>) {
     let present = |value: Option<&Value>| value.filter(|value| !value.is_null()).cloned();
-    let (was, is) = (present(was), present(is));
+    let was = present(was);
+    let is = present(is);
     if was == is {
         return;
     }
@@ -264,50 +283,60 @@ fn properties(was: Option<&Value>, is: Option<&Value>, at: &str, out: &mut Vec<D
     }
 }
 
-/// Operations: the longest row of them that both have stays; between its members, as many change, or some go and some come.
+/// Compares lists of operations by their longest common subsequence. Between its members, equally many operations at the
+/// same index count as changed; otherwise they count as removed and added.
 fn list(was: &[Value], is: &[Value], below: &dyn Fn(&dyn std::fmt::Display) -> String, out: &mut Vec<Detail>) {
-    let (mut i, mut j) = (0, 0);
+    let mut i = 0;
+    let mut j = 0;
     for (a, b) in common(was, is).into_iter().chain([(was.len(), is.len())]) {
-        let (went, came) = (was.get(i..a).unwrap_or_default(), is.get(j..b).unwrap_or_default());
-        if went.len() == came.len() && i == j {
-            for (at, (was, is)) in went.iter().zip(came).enumerate() {
+        let removed = was.get(i..a).unwrap_or_default();
+        let added = is.get(j..b).unwrap_or_default();
+        if removed.len() == added.len() && i == j {
+            for (at, (was, is)) in removed.iter().zip(added).enumerate() {
                 properties(Some(was), Some(is), &below(&(i + at)), out);
             }
         } else {
             let one = |at: usize, was, is| Detail { property: below(&at), was, is };
-            out.extend(went.iter().enumerate().map(|(at, value)| one(i + at, Some(value.clone()), None)));
-            out.extend(came.iter().enumerate().map(|(at, value)| one(j + at, None, Some(value.clone()))));
+            out.extend(removed.iter().enumerate().map(|(at, value)| one(i + at, Some(value.clone()), None)));
+            out.extend(added.iter().enumerate().map(|(at, value)| one(j + at, None, Some(value.clone()))));
         }
-        (i, j) = (a + 1, b + 1);
+        i = a + 1;
+        j = b + 1;
     }
 }
 
-/// The places of the longest common subsequence. Of several, the same one comes out from either side.
+/// The indices of the longest common subsequence in both lists. Among several of the same length, swapping the lists gives
+/// the same one, so that the difference backwards is the mirror of the difference forwards.
 fn common(a: &[Value], b: &[Value]) -> Vec<(usize, usize)> {
     let mut lengths = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
     let length = |lengths: &[Vec<usize>], i: usize, j: usize| lengths.get(i).and_then(|row| row.get(j)).copied();
     for (i, x) in a.iter().enumerate().rev() {
         for (j, y) in b.iter().enumerate().rev() {
-            let longest = match x == y {
-                true => length(&lengths, i + 1, j + 1).map(|length| length + 1),
-                false => length(&lengths, i + 1, j).max(length(&lengths, i, j + 1)),
+            let longest = if x == y {
+                length(&lengths, i + 1, j + 1).map(|length| length + 1)
+            } else {
+                length(&lengths, i + 1, j).max(length(&lengths, i, j + 1))
             };
             if let Some(place) = lengths.get_mut(i).and_then(|row| row.get_mut(j)) {
                 *place = longest.unwrap_or_default();
             }
         }
     }
-    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
+    let mut pairs = Vec::new();
+    let mut i = 0;
+    let mut j = 0;
     while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
         if x == y {
             pairs.push((i, j));
-            (i, j) = (i + 1, j + 1);
+            i += 1;
+            j += 1;
             continue;
         }
         let order = length(&lengths, i + 1, j).cmp(&length(&lengths, i, j + 1));
-        match order.then_with(|| y.to_string().cmp(&x.to_string())) {
-            Ordering::Less => j += 1,
-            _ => i += 1,
+        if order.then_with(|| y.to_string().cmp(&x.to_string())).is_lt() {
+            j += 1;
+        } else {
+            i += 1;
         }
     }
     pairs

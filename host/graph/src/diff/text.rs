@@ -1,29 +1,35 @@
-//! The difference in lines: a sign, what it is about, and how it changed.
+//! The difference as lines of text: a sign, what differs, and how.
 
-use super::{Change, Detail, Difference};
-use crate::graph::view;
+use super::difference::{Change, Detail, Difference};
+use crate::view;
 use faas_flow_core::definition::{Carries, Operation};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Whether text is coloured.
+/// Whether text for people is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
-    /// With the escapes of terminals.
+    /// With ANSI escape sequences.
     On,
     /// Plain.
     Off,
 }
 
-pub(super) fn render(difference: &Difference, colours: Colours) -> String {
+impl Difference {
+    /// The difference as lines of text for people, with a summary in the last line.
+    pub fn text(&self, colours: Colours) -> String {
+        render(self, colours)
+    }
+}
+
+fn render(difference: &Difference, colours: Colours) -> String {
     let mut out = String::new();
     let mut line = |change: Change, text: String| {
-        let colour = match change {
-            Change::Came => "32",
-            Change::Went => "31",
-            Change::Changed => "33",
+        let (sign, colour) = match change {
+            Change::Added => ('+', "32"),
+            Change::Removed => ('-', "31"),
+            Change::Changed => ('~', "33"),
         };
-        let sign = change.sign();
         // Writing to a string cannot fail.
         let _ = match colours {
             Colours::On => writeln!(out, "\x1b[{colour}m{sign} {text}\x1b[0m"),
@@ -54,10 +60,10 @@ pub(super) fn render(difference: &Difference, colours: Colours) -> String {
     out
 }
 
-/// `nodes: 1 came, 2 changed; edges: 1 came`
+/// `nodes: 1 added, 2 changed; edges: 1 added`
 fn summary(difference: &Difference) -> String {
     let count = |what: &str, changes: Vec<Change>| {
-        let counts: Vec<String> = [Change::Came, Change::Went, Change::Changed]
+        let counts: Vec<String> = Change::ALL
             .into_iter()
             .map(|change| (change, changes.iter().filter(|other| **other == change).count()))
             .filter(|(_, count)| *count > 0)
@@ -80,13 +86,13 @@ pub(super) fn described(detail: &Detail) -> String {
     let property = &detail.property;
     match (&detail.was, &detail.is) {
         (Some(was), Some(is)) => format!("{property}: {} → {}", shown(was), shown(is)),
-        (Some(was), None) => format!("{property}: went, was {}", shown(was)),
-        (None, Some(is)) => format!("{property}: came, is {}", shown(is)),
+        (Some(was), None) => format!("{property}: removed (was {})", shown(was)),
+        (None, Some(is)) => format!("{property}: added ({})", shown(is)),
         (None, None) => property.clone(),
     }
 }
 
-/// Text as it is, operations as in pictures, anything else as JSON.
+/// Text without quotes, operations as pictures show them, and anything else as JSON.
 fn shown(value: &Value) -> String {
     if let Value::String(text) = value {
         return text.escape_debug().to_string();
@@ -101,6 +107,6 @@ fn carried(carries: &Carries) -> String {
     match carries {
         Carries::Output => "the output".to_owned(),
         Carries::Nothing => "nothing".to_owned(),
-        Carries::Forwarded(handler) => format!("what {handler} makes"),
+        Carries::Forwarded(handler) => format!("the output of {handler}"),
     }
 }

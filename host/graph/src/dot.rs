@@ -1,13 +1,13 @@
 //! Graphviz. A node with dags inside is a cluster with two points of its own, where edges come in and go out.
 
-use super::view::{Arrow, Kind, Shape, View};
+use crate::view::{Arrow, Kind, Shape, View};
 
 const STYLE: &str = "    graph [compound=true, fontname=\"sans-serif\", fontsize=12, style=rounded, color=\"#8895a7\"];
     node [shape=box, style=\"rounded,filled\", fillcolor=\"#eef4ff\", color=\"#3b6fd4\", fontname=\"sans-serif\", fontsize=12];
     edge [color=\"#5b6675\", fontname=\"sans-serif\", fontsize=10];
 ";
 
-pub(super) fn render(view: &View, name: &str) -> String {
+pub(crate) fn render(view: &View, name: &str) -> String {
     let mut out = format!("digraph {} {{\n{STYLE}", quoted(name));
     draw(&mut out, view, 1);
     out.push_str("}\n");
@@ -114,7 +114,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{samples, view};
+    use crate::{samples, view};
 
     #[test]
     fn strings_cannot_break_out() {

@@ -1,7 +1,7 @@
 //! The original's `?export-dag=true`, key for key with its quirks: `in-degree` and `out-degree` are always 0, nested
 //! `is-valid` is always false, the virtual end has no `unique-id`. What is true instead stands in the `real-…` keys.
 
-use super::DEEPEST;
+use faas_flow_core::MAX_DEPTH;
 use faas_flow_core::definition::{Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -69,7 +69,7 @@ pub fn render_json(definition: &Definition, validation_error: Option<&str>) -> S
 }
 
 /// JSON indented by 4, as Go's `MarshalIndent` was told to.
-pub(super) fn indented(value: &impl Serialize) -> String {
+pub(crate) fn indented(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     // Writing to memory cannot fail, and all our keys are strings.
@@ -78,7 +78,7 @@ pub(super) fn indented(value: &impl Serialize) -> String {
 }
 
 fn export(dag: &Dag, id: String, depth: usize) -> ExportedDag {
-    if depth > DEEPEST {
+    if depth >= MAX_DEPTH {
         return ExportedDag { id, exec_only_dag: true, ..ExportedDag::default() };
     }
     let known: HashSet<&str> = dag.nodes.iter().map(|node| node.id.as_str()).collect();
@@ -222,7 +222,7 @@ fn operation(operation: &Operation) -> ExportedOperation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::samples::*;
+    use crate::samples::*;
     use serde_json::{Value, json};
 
     fn exported(definition: &Definition, error: Option<&str>) -> Value {

@@ -1,18 +1,19 @@
-//! Whether a run of the old version still has something before it that the new version does differently.
+//! Whether a run on the old version would still take another course on the new one.
 
-use super::super::view::encoded;
-use super::{Change, Difference};
+use super::difference::{Change, Difference};
+use crate::view::encoded;
 use faas_flow_core::run::{Progress, RunView};
 use faas_flow_core::{NodePath, ScopeStep};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// How far the nodes of a run are, by their paths in the definition.
+/// The progress of a run's nodes by their paths in the definition: several for a node inside a for-each.
 type Nodes = BTreeMap<String, Vec<Progress>>;
 
 impl Difference {
-    /// Whether the change is about something that a run of the old version has not done yet: a node that went or changed
-    /// and is not done, or one that came before what the run has not begun. A run that has ended is never concerned. Where
-    /// it cannot be known (a branch that may still be chosen), the answer is that it is.
+    /// Whether a run on the old version has not yet done something that differs in the new one: a removed or changed node
+    /// that is not done, or an added node before nodes that have not started.
+    ///
+    /// False for a run that has ended. True if it cannot be known yet, as for a branch that may still be chosen.
     pub fn concerns(&self, run: &RunView) -> bool {
         if run.status.is_final() {
             return false;
@@ -26,21 +27,21 @@ impl Difference {
         }
         let begun = |progress: Progress| !matches!(progress, Progress::Waiting | Progress::Ready);
         let done = |progress: Progress| progress == Progress::Done;
-        let came = self.nodes.iter().filter(|node| node.change == Change::Came).map(|node| node.path.as_str());
-        let next = came.clone().filter_map(|path| self.next.get(path)).flatten();
-        let came: Vec<&str> = came.collect();
-        next.into_iter().any(|path| self.is_ahead(&nodes, path, &begun))
-            || self.changed_nodes().iter().any(|path| !came.contains(path) && self.is_ahead(&nodes, path, &done))
+        let added = self.nodes.iter().filter(|node| node.change == Change::Added);
+        let added: BTreeSet<&str> = added.map(|node| node.path.as_str()).collect();
+        let mut next = added.iter().filter_map(|path| self.next.get(*path)).flatten();
+        next.any(|path| self.is_ahead(&nodes, path, &begun))
+            || self.changed_nodes().difference(&added).any(|path| self.is_ahead(&nodes, path, &done))
     }
 
-    /// Whether a node of the old version is still before a run: `past` says when it no longer is.
+    /// Whether a run has yet to pass a node of the old version; `past` decides this from the node's progress.
     fn is_ahead(&self, nodes: &Nodes, path: &str, past: &dyn Fn(Progress) -> bool) -> bool {
         let found = nodes.get(path).map_or(&[][..], Vec::as_slice);
         if found.iter().any(|progress| !past(*progress)) {
             return true;
         }
         let Some(parent) = parent(path) else { return found.is_empty() };
-        // Outside a for-each there is one of each node, so it is the one that was found.
+        // Outside a for-each, a node exists once in a run, so this was the only one.
         if !found.is_empty() && !self.is_repeated(parent) {
             return false;
         }
@@ -51,7 +52,7 @@ impl Difference {
         self.each.contains(path) || parent(path).is_some_and(|parent| self.is_repeated(parent))
     }
 
-    /// A path of a run as one of the definition: without the keys of a for-each.
+    /// A run's path as one of the definition: without the keys of a for-each.
     fn place(&self, path: &NodePath) -> String {
         let mut place = String::new();
         for ScopeStep { node, key } in path.scope.steps() {
@@ -65,9 +66,9 @@ impl Difference {
     }
 }
 
-/// The node that a node stands in.
+/// The path of the node whose dag holds this node.
 fn parent(path: &str) -> Option<&str> {
     let (scope, _) = path.rsplit_once('/')?;
-    // A key has its brackets percent-encoded, and an id may have none.
+    // Brackets inside a key are percent-encoded, and a node id has none.
     Some(scope.strip_suffix(']').and_then(|scope| scope.rsplit_once('[')).map_or(scope, |(node, _)| node))
 }

@@ -1,35 +1,39 @@
-//! What all pictures show, in words: one shape per node, with its dags inside it.
+//! What every picture shows, before any layout: one shape per node, with the dags inside it.
 
-use super::DEEPEST;
-use faas_flow_core::NodePath;
 use faas_flow_core::definition::{
     Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations,
 };
+use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What a branch key does not encode in a path, as in the paths of a run.
+const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-');
 
 /// A dag to draw.
-pub(super) struct View {
+pub(crate) struct View {
     pub shapes: Vec<Shape>,
     pub arrows: Vec<Arrow>,
 }
 
 /// A node to draw.
-pub(super) struct Shape {
-    /// Where it stands, as in a run but without the keys of a for-each: `C[c1]/F/n1`.
+pub(crate) struct Shape {
+    /// Its path, as in a run but without the keys of a for-each: `C[c1]/F/n1`.
     pub path: String,
     pub title: String,
     pub kind: Kind,
     /// The operations in order.
     pub lines: Vec<String>,
-    /// How it is run: aggregators, retries, limits.
+    /// How the node is run: aggregators, retries, limits.
     pub notes: Vec<String>,
     pub frames: Vec<Frame>,
 }
 
 /// A dag inside a node.
-pub(super) struct Frame {
-    /// Empty for a sub-dag, which is its node's only one.
+pub(crate) struct Frame {
+    /// Empty for a sub-dag, since its node has no other dag.
     pub title: String,
     pub path: String,
     pub view: View,
@@ -37,12 +41,12 @@ pub(super) struct Frame {
 
 /// What a shape stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Operations,
     SubDag,
     Condition,
     ForEach,
-    /// Joins the several ends of a dag; no node of the definition.
+    /// Joins several ends of a dag. It is not a node of the definition.
     End,
 }
 
@@ -59,21 +63,21 @@ impl Kind {
 }
 
 /// An edge to draw, between the shapes of one view by their index.
-pub(super) struct Arrow {
+pub(crate) struct Arrow {
     pub from: usize,
     pub to: usize,
-    /// Whether data flows; else it only orders.
+    /// Whether the edge carries data; otherwise it only orders its nodes.
     pub carries: bool,
     pub label: Option<String>,
 }
 
 impl View {
-    /// The shapes without an arrow to them; all of them if there is none.
+    /// The shapes without an incoming arrow; all of them if every shape has one.
     pub fn starts(&self) -> Vec<&Shape> {
         self.without(|arrow, index| arrow.to == index)
     }
 
-    /// The shapes without an arrow from them; all of them if there is none.
+    /// The shapes without an outgoing arrow; all of them if every shape has one.
     pub fn ends(&self) -> Vec<&Shape> {
         self.without(|arrow, index| arrow.from == index)
     }
@@ -95,7 +99,7 @@ impl View {
 }
 
 impl Shape {
-    /// `C · condition`; a node of operations needs no more than its id.
+    /// The title and the kind: `C · condition`. A node of operations shows its id alone.
     pub fn heading(&self) -> String {
         match self.kind {
             Kind::Operations | Kind::End => self.title.clone(),
@@ -105,13 +109,14 @@ impl Shape {
 }
 
 /// The view of a whole flow.
-pub(super) fn of(definition: &Definition) -> View {
+pub(crate) fn of(definition: &Definition) -> View {
     view(&definition.dag, "", 0)
 }
 
-/// The path of the shape that a run's node is drawn as.
-pub(super) fn drawn_as(definition: &Definition, path: &NodePath) -> String {
-    let (mut dag, mut drawn) = (Some(&definition.dag), String::new());
+/// The path of the shape that stands for a run's node.
+pub(crate) fn drawn_as(definition: &Definition, path: &NodePath) -> String {
+    let mut dag = Some(&definition.dag);
+    let mut drawn = String::new();
     for step in path.scope.steps() {
         let node = dag.and_then(|dag| dag.nodes.iter().find(|node| node.id == step.node.as_str()));
         drawn.push_str(step.node.as_str());
@@ -130,7 +135,7 @@ pub(super) fn drawn_as(definition: &Definition, path: &NodePath) -> String {
 }
 
 fn view(dag: &Dag, prefix: &str, depth: usize) -> View {
-    if depth > DEEPEST {
+    if depth >= MAX_DEPTH {
         return View { shapes: Vec::new(), arrows: Vec::new() };
     }
     let mut shapes: Vec<Shape> = dag.nodes.iter().map(|node| shape(dag, node, prefix, depth)).collect();
@@ -151,7 +156,7 @@ fn view(dag: &Dag, prefix: &str, depth: usize) -> View {
     View { shapes, arrows }
 }
 
-/// Several ends meet in a shape of their own that says what becomes of them.
+/// Joins several ends in a shape of its own, which says how they become the result.
 fn join_ends(dag: &Dag, prefix: &str, shapes: &mut Vec<Shape>, arrows: &mut Vec<Arrow>) {
     let mut is_end = vec![true; shapes.len()];
     for arrow in arrows.iter() {
@@ -206,19 +211,27 @@ fn shape(dag: &Dag, node: &Node, prefix: &str, depth: usize) -> Shape {
 
 fn branch_notes(verb: &str, branches: &Branches, notes: &mut Vec<String>) {
     notes.push(format!("{verb} {}", branches.handler));
-    notes.extend(branches.aggregator.iter().map(|handler| format!("merge results {handler}")));
-    notes.extend(branches.max_parallel.iter().map(|count| format!("at most {count} at a time")));
+    if let Some(handler) = &branches.aggregator {
+        notes.push(format!("merge results {handler}"));
+    }
+    if let Some(count) = branches.max_parallel {
+        notes.push(format!("at most {count} at a time"));
+    }
     if branches.carries_nothing {
         notes.push("carries nothing".into());
     }
 }
 
 fn limits(operations: &Operations, notes: &mut Vec<String>) {
-    notes.extend(operations.retry.iter().map(|retry| format!("{} tries", retry.attempts)));
-    notes.extend(operations.timeout_ms.iter().map(|ms| format!("timeout {}", duration(*ms))));
+    if let Some(retry) = &operations.retry {
+        notes.push(format!("{} tries", retry.attempts));
+    }
+    if let Some(ms) = operations.timeout_ms {
+        notes.push(format!("timeout {}", duration(ms)));
+    }
 }
 
-pub(super) fn operation(operation: &Operation) -> String {
+pub(crate) fn operation(operation: &Operation) -> String {
     match operation {
         Operation::Apply(call) => described(call, None),
         Operation::Request(call) => described(call, Some("POST")),
@@ -242,32 +255,19 @@ fn described(call: &Call, default_method: Option<&str>) -> String {
     text
 }
 
-/// `1500` as `1.5 s`.
-pub(super) fn duration(ms: u64) -> String {
-    match ms {
-        0..1000 => format!("{ms} ms"),
-        _ if ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
-        _ => format!("{} s", ms as f64 / 1000.0),
-    }
+pub(crate) const fn duration(ms: u64) -> ShownDuration {
+    ShownDuration(Duration::from_millis(ms))
 }
 
-/// A branch key as it stands in a path.
-pub(super) fn encoded(key: &str) -> String {
-    let mut text = String::new();
-    for byte in key.bytes() {
-        if byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
+/// A branch key in the form that it has in a path.
+pub(crate) fn encoded(key: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(key, KEY)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::samples;
+    use crate::samples;
 
     #[test]
     fn several_ends_meet_in_a_virtual_end() {
@@ -282,11 +282,6 @@ mod tests {
 
     #[test]
     fn keys_are_percent_encoded_in_paths() {
-        assert_eq!(encoded("a/b]é"), "a%2Fb%5D%C3%A9");
-    }
-
-    #[test]
-    fn durations_read_well() {
-        assert_eq!([900, 1500, 30_000, 120_000].map(duration), ["900 ms", "1.5 s", "30 s", "2 min"]);
+        assert_eq!(encoded("a/b]é").to_string(), "a%2Fb%5D%C3%A9");
     }
 }

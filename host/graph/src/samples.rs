@@ -5,11 +5,11 @@ use faas_flow_core::definition::{
     Operations,
 };
 
-pub(super) fn apply(target: &str) -> Operation {
+pub(crate) fn apply(target: &str) -> Operation {
     Operation::Apply(Call { target: target.into(), ..Call::default() })
 }
 
-pub(super) fn request(target: &str) -> Operation {
+pub(crate) fn request(target: &str) -> Operation {
     Operation::Request(Call { target: target.into(), ..Call::default() })
 }
 
@@ -50,7 +50,7 @@ fn flow(dag: Dag) -> Definition {
     Definition { dag, ..Definition::default() }
 }
 
-pub(super) fn single() -> Definition {
+pub(crate) fn single() -> Definition {
     flow(dag(vec![operations("n1", vec![apply("func1"), modify("n1/2"), apply("func2")])], vec![]))
 }
 
@@ -77,12 +77,12 @@ fn parallel() -> Definition {
     flow(Dag { aggregate_inputs, ..dag(nodes, edges) })
 }
 
-pub(super) fn parallel_ends(aggregator: Option<&str>) -> Definition {
+pub(crate) fn parallel_ends(aggregator: Option<&str>) -> Definition {
     let aggregate_ends = aggregator.map(Into::into);
     flow(Dag { aggregate_ends, ..dag(functions(&["a", "b", "c"]), edges(&[("a", "b"), ("a", "c")])) })
 }
 
-pub(super) fn dynamic() -> Definition {
+pub(crate) fn dynamic() -> Definition {
     let inner = dag(functions(&["f1", "f2"]), edges(&[("f1", "f2")]));
     let each = branches("F/split", vec![("", inner)], Some("F/merge"));
     let each = Branches { max_parallel: Some(4), ..each };
@@ -94,7 +94,7 @@ pub(super) fn dynamic() -> Definition {
     flow(dag(nodes, edges(&[("n1", "F"), ("F", "n2")])))
 }
 
-pub(super) fn conditional() -> Definition {
+pub(crate) fn conditional() -> Definition {
     let diamond = dag(functions(&["a", "b", "c", "d"]), edges(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]));
     let each = branches("F/split", vec![("", dag(functions(&["m1", "m2"]), edges(&[("m1", "m2")])))], Some("F/merge"));
     let looped =
@@ -113,7 +113,7 @@ pub(super) fn conditional() -> Definition {
 }
 
 /// The flow whose export was measured on the original.
-pub(super) fn measured() -> Definition {
+pub(crate) fn measured() -> Definition {
     let m = dag(vec![operations("m", vec![request("http://example.com/callback/url")])], vec![]);
     let c1 = dag(vec![node("F", NodeKind::ForEach(branches("F/split", vec![("", m)], None)))], vec![]);
     let mut first = Call { target: "func1".into(), ..Call::default() };
@@ -127,12 +127,12 @@ pub(super) fn measured() -> Definition {
 }
 
 /// Names that every format must escape.
-pub(super) fn awkward() -> Definition {
+pub(crate) fn awkward() -> Definition {
     let nodes = vec![operations("say \"hi\" [<ü>]", vec![]), operations("b", vec![modify("日本語 & <script>")])];
     flow(dag(nodes, vec![edge("say \"hi\" [<ü>]", "b", Carries::Forwarded("f <x>".into()))]))
 }
 
-pub(super) fn all() -> Vec<(&'static str, Definition)> {
+pub(crate) fn all() -> Vec<(&'static str, Definition)> {
     vec![
         ("single", single()),
         ("chain", chain()),
@@ -144,7 +144,7 @@ pub(super) fn all() -> Vec<(&'static str, Definition)> {
     ]
 }
 
-pub(super) fn wrong() -> Vec<(&'static str, Definition)> {
+pub(crate) fn wrong() -> Vec<(&'static str, Definition)> {
     let cycle = dag(functions(&["a", "b", "c"]), edges(&[("a", "b"), ("b", "c"), ("c", "b"), ("a", "a")]));
     let nowhere = dag(functions(&["a", "a"]), edges(&[("a", "x"), ("x", "a")]));
     let hollow = dag(
@@ -169,7 +169,7 @@ pub(super) fn wrong() -> Vec<(&'static str, Definition)> {
 }
 
 /// The paths of all nodes, as the pictures name them.
-pub(super) fn paths(dag: &Dag, prefix: &str) -> Vec<String> {
+pub(crate) fn paths(dag: &Dag, prefix: &str) -> Vec<String> {
     let mut found = Vec::new();
     for node in &dag.nodes {
         let path = format!("{prefix}{}", node.id);

@@ -1,21 +1,21 @@
-//! Where everything goes: layers by longest path, ordered by barycentres, each dag laid out inside its node's box.
+//! The layout: layers by longest path, ordered by barycentres, with each dag laid out inside its node's box.
 //!
 //! Edges that span several layers pass through invisible cells, so no edge crosses a box. Coordinates inside a
 //! [`Picture`] are relative to it, in pixels.
 
-use super::view::{Arrow, Frame, Kind, Shape, View};
+use crate::view::{Arrow, Frame, Kind, Shape, View};
 use std::collections::VecDeque;
 
-pub(super) const LINE: f64 = 18.0;
-pub(super) const PAD: f64 = 12.0;
+pub(crate) const LINE: f64 = 18.0;
+pub(crate) const PAD: f64 = 12.0;
 const GAP: f64 = 28.0;
 const BETWEEN_LAYERS: f64 = 52.0;
 const LONGEST_TEXT: usize = 46;
 const SWEEPS: usize = 12;
-/// Beyond this many invisible cells edges go straight.
+/// Maximum number of invisible cells; edges beyond it are drawn straight through their layers.
 const MOST_CELLS: usize = 50_000;
 
-pub(super) struct Picture<'a> {
+pub(crate) struct Picture<'a> {
     pub width: f64,
     pub height: f64,
     pub boxes: Vec<Placed<'a>>,
@@ -23,7 +23,7 @@ pub(super) struct Picture<'a> {
 }
 
 /// A shape in its place; `x` and `y` are its upper left corner.
-pub(super) struct Placed<'a> {
+pub(crate) struct Placed<'a> {
     pub shape: &'a Shape,
     pub x: f64,
     pub y: f64,
@@ -33,7 +33,7 @@ pub(super) struct Placed<'a> {
 }
 
 /// A dag in its place inside a box, relative to the box.
-pub(super) struct Inside<'a> {
+pub(crate) struct Inside<'a> {
     pub frame: &'a Frame,
     pub x: f64,
     pub y: f64,
@@ -43,12 +43,12 @@ pub(super) struct Inside<'a> {
 }
 
 /// An edge: from each even point straight down to the next, from each odd one in a curve.
-pub(super) struct Wire<'a> {
+pub(crate) struct Wire<'a> {
     pub arrow: &'a Arrow,
     pub points: Vec<(f64, f64)>,
 }
 
-/// What takes part in the layering: a shape, or an edge on its way through a layer.
+/// An item of a layer: a shape, or an edge that passes through.
 struct Cell {
     layer: usize,
     width: f64,
@@ -58,7 +58,7 @@ struct Cell {
 }
 
 /// Lays out a dag and all that is in it.
-pub(super) fn picture(view: &View) -> Picture<'_> {
+pub(crate) fn picture(view: &View) -> Picture<'_> {
     let mut boxes: Vec<Placed<'_>> = view.shapes.iter().map(measured).collect();
     let layers = layers(view);
     let mut cells: Vec<Cell> =
@@ -100,7 +100,7 @@ impl Cell {
     }
 }
 
-/// The size of a shape, with the dags inside it laid out in rows.
+/// Measures a shape, with the dags inside it laid out in rows.
 fn measured(shape: &Shape) -> Placed<'_> {
     let texts = shape.lines.iter().chain(&shape.notes).map(|line| text_width(&shortened(line), 12.0));
     let title = text_width(&shape.heading(), 14.0);
@@ -133,10 +133,12 @@ fn measured(shape: &Shape) -> Placed<'_> {
     placed
 }
 
-/// The layer of each shape: one below its lowest predecessor. What hangs on a cycle comes last.
+/// The layer of each shape: one below its lowest predecessor. Shapes on or after a cycle come last.
 fn layers(view: &View) -> Vec<usize> {
     let count = view.shapes.len();
-    let (mut layer, mut waits, mut after) = (vec![0_usize; count], vec![0_usize; count], vec![Vec::new(); count]);
+    let mut layer = vec![0_usize; count];
+    let mut waits = vec![0_usize; count];
+    let mut after = vec![Vec::new(); count];
     for arrow in &view.arrows {
         if let (Some(after), Some(waits)) = (after.get_mut(arrow.from), waits.get_mut(arrow.to)) {
             after.push(arrow.to);
@@ -241,9 +243,13 @@ fn order(rows: &mut [Vec<usize>], cells: &mut [Cell]) {
             settle(row, cells);
         };
         if downwards {
-            rows.iter_mut().for_each(&mut sort)
+            for row in rows.iter_mut() {
+                sort(row);
+            }
         } else {
-            rows.iter_mut().rev().for_each(&mut sort)
+            for row in rows.iter_mut().rev() {
+                sort(row);
+            }
         }
         let now = crossings(rows, cells);
         if now < best.0 {
@@ -284,13 +290,19 @@ fn spread(rows: &[Vec<usize>], cells: &mut [Cell]) {
             _ => mean(cells, &cell.below),
         };
         if sweep % 2 == 0 {
-            rows.iter().for_each(|row| place(row, cells, wanted));
+            for row in rows {
+                place(row, cells, wanted);
+            }
         } else {
-            rows.iter().rev().for_each(|row| place(row, cells, wanted));
+            for row in rows.iter().rev() {
+                place(row, cells, wanted);
+            }
         }
     }
     let left = cells.iter().map(|cell| cell.x - cell.width / 2.0).fold(f64::INFINITY, f64::min);
-    cells.iter_mut().for_each(|cell| cell.x -= left);
+    for cell in cells {
+        cell.x -= left;
+    }
 }
 
 /// Places one row by pooling adjacent violators: the least squares of all moves away from the wanted places.
@@ -326,7 +338,8 @@ fn wire<'a>(arrow: &'a Arrow, passed: &[usize], cells: &[Cell], boxes: &[Placed<
     let mut points = Vec::new();
     if let (Some(from), Some(to)) = (boxes.get(arrow.from), boxes.get(arrow.to)) {
         let row = |index: usize| cells.get(index).and_then(|cell| tops.get(cell.layer)).copied().unwrap_or_default();
-        let (from_x, to_x) = (from.x + from.width / 2.0, to.x + to.width / 2.0);
+        let from_x = from.x + from.width / 2.0;
+        let to_x = to.x + to.width / 2.0;
         points.extend([(from_x, from.y + from.height), (from_x, row(arrow.from).1)]);
         for &index in passed {
             let (top, bottom) = row(index);
@@ -356,22 +369,24 @@ fn fan_out(wires: &mut [Wire<'_>], boxes: &[Placed<'_>]) {
             for (at, (_, index)) in ends.iter().enumerate() {
                 let Some(wire) = wires.get_mut(*index) else { continue };
                 let skipped = if leaving { 0 } else { wire.points.len().saturating_sub(2) };
-                wire.points.iter_mut().skip(skipped).take(2).for_each(|point| point.0 = first + step * at as f64);
+                for point in wire.points.iter_mut().skip(skipped).take(2) {
+                    point.0 = first + step * at as f64;
+                }
             }
         }
     }
 }
 
 /// A text, cut where a box would grow too wide.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     if text.chars().count() <= LONGEST_TEXT {
         return text.to_owned();
     }
     text.chars().take(LONGEST_TEXT - 1).chain(['…']).collect()
 }
 
-/// A generous guess, as we load no fonts.
-pub(super) fn text_width(text: &str, size: f64) -> f64 {
+/// A generous estimate of a text's width, since no fonts are loaded.
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     let width = |character: char| match character {
         'i' | 'j' | 'l' | 't' | 'f' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | '/' | ' ' => 0.36,
         'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.95,
@@ -385,7 +400,7 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{samples, view};
+    use crate::{samples, view};
 
     fn check(name: &str, picture: &Picture<'_>, width: f64, height: f64) {
         for (at, a) in picture.boxes.iter().enumerate() {

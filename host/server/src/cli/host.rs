@@ -1,0 +1,165 @@
+//! Sets up hosts and loads flows, as several commands do.
+
+use super::cache;
+use crate::config::{Defaults, Group, Options, Stores, Takes, Values};
+use crate::events::Keys;
+use crate::versions::signature::Trusted;
+use crate::versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
+use crate::{Answers, Error, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
+use faas_flow_core::{Code, FlowName};
+use faas_flow_guest::{Compiler, Guests, Limits};
+use faas_flow_store::{open_data, open_state};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The keys of a command that only loads modules.
+pub(super) struct ModuleKeys;
+
+impl Takes for ModuleKeys {
+    const GROUPS: &'static [Group] = &[Group::Guest];
+    const DEFAULTS: Defaults = Defaults::Local;
+}
+
+/// What loads modules, with the limits that the options set.
+pub(super) fn guests_of(options: Options<ModuleKeys>) -> Result<Arc<Guests>, Error> {
+    guests(&options.read()?)
+}
+
+/// What loads modules.
+pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
+    let limits = Limits {
+        memory_bytes: values.guest_memory.value,
+        instances: values.guest_instances.value,
+        call_timeout: values.guest_timeout.value,
+        ..Limits::default()
+    };
+    let cache = values.cache.value.clone().or_else(cache::folder);
+    // On Linux this is the running program, even if its file has been replaced since.
+    let program = if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() };
+    let guests = Guests::new(limits, cache)?;
+    let at_most = values.compile_timeout.value;
+    Ok(Arc::new(match program {
+        Ok(program) => guests.with_compiler(Compiler { program, arguments: vec!["compile".to_owned()], at_most }),
+        Err(_) => guests,
+    }))
+}
+
+/// The keys that modules must be signed with, if there are any.
+pub(super) fn trusted(values: &Values) -> Result<Trusted, Error> {
+    let secrets = &values.secret_mount_path.value;
+    let files = values.module_keys.value.iter().map(PathBuf::from).map(|key| {
+        // A key is the name of a secret unless it is a file.
+        let secret = secrets.join(&key);
+        if !key.exists() && secret.exists() { secret } else { key }
+    });
+    Ok(Trusted::read(&files.collect::<Vec<_>>())?)
+}
+
+/// A host of this machine, without flows.
+pub(super) async fn empty_host(
+    values: &Values,
+    stores: &Stores,
+    keys: Option<Keys>,
+    loader: Loader,
+) -> Result<Arc<Host>, Error> {
+    warn(values);
+    // An author who serves flows on their own machine may see what the functions answer.
+    let settings = Settings { answers: Answers::Quoted, ..Settings::of(values) };
+    let (functions, network) = functions(values, &settings)?;
+    let traces = traces(values, "faas-flow", network)?;
+    let state = open_state(&stores.state).await?;
+    let data = open_data(&stores.data).await?;
+    Ok(Host::new(Parts { keys, modules: Some(loader), traces, ..Parts::new(settings, state, data, functions) }))
+}
+
+/// What sends the spans of runs, as those of this service, if tracing is enabled.
+pub(super) fn traces(values: &Values, service: &str, network: Arc<dyn Network>) -> Result<Option<Traces>, Error> {
+    if !values.enable_tracing.value {
+        return Ok(None);
+    }
+    let Some(server) = &values.trace_server.value else { return Ok(None) };
+    Traces::new(server, service.to_owned(), network).map(Some)
+}
+
+/// A host of this machine, with its flows loaded.
+pub(super) async fn local_host(
+    values: &Values,
+    stores: &Stores,
+    flows: &[PathBuf],
+    keys: Option<Keys>,
+) -> Result<(Arc<Host>, Vec<(Flow, Artifact)>), Error> {
+    let guests = guests(values)?;
+    let trusted = trusted(values)?;
+    let host = empty_host(values, stores, keys, Loader::new(guests.clone(), trusted.clone())).await?;
+    let mut loaded = Vec::new();
+    for path in flows {
+        let (name, file) = named(path)?;
+        let (flow, artifact) = load_brought(&guests, &trusted, &file, name).await?;
+        if host.versions().active(&flow.name).is_some() {
+            let message = format!("two flows are called {}: rename one of them with NAME=FILE", flow.name);
+            return Err(Error::new(Code::DUPLICATE_FLOW, message));
+        }
+        host.versions().deploy(flow.clone());
+        loaded.push((flow, artifact));
+    }
+    Ok((host, loaded))
+}
+
+/// Stores the modules that the host was started with, and begins to follow which versions are active.
+pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Artifact)>) -> Result<(), Error> {
+    for (flow, artifact) in loaded {
+        let name = flow.name.clone();
+        let digest = flow.module.digest().clone();
+        if host.versions().register_image(flow, artifact).await? == Registered::Superseded {
+            let active = host.versions().active(&name).map(|flow| flow.digest().short().to_owned()).unwrap_or_default();
+            eprintln!(
+                "flow {name}: serving version {active}, which is active, instead of {}, with which this host was started",
+                digest.short()
+            );
+        }
+    }
+    tokio::spawn(host.versions().clone().follow());
+    Ok(())
+}
+
+/// The functions that flows may call, and the network through which they are called.
+pub(super) fn functions(values: &Values, settings: &Settings) -> Result<(Functions, Arc<dyn Network>), Error> {
+    let functions = values.functions.value.iter();
+    let functions = functions.map(|option| Function::parse(option)).collect::<Result<Vec<_>, _>>()?;
+    let network: Arc<dyn Network> = Arc::new(Http::new(settings)?);
+    Ok((Functions::new(functions, values.gateway.value.clone(), settings, network.clone()), network))
+}
+
+/// Prints the warnings about the configuration.
+pub(super) fn warn(values: &Values) {
+    for warning in &values.warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
+/// Loads `FILE` or `NAME=FILE`.
+pub(super) async fn load(guests: &Arc<Guests>, path: &Path) -> Result<Flow, Error> {
+    let (name, file) = named(path)?;
+    Ok(load_flow(guests.clone(), &file, name).await?)
+}
+
+/// Loads a module, checks its signature if there are trusted keys, and returns it with its bytes for the module store.
+pub(super) async fn load_brought(
+    guests: &Arc<Guests>,
+    trusted: &Trusted,
+    path: &Path,
+    name: Option<FlowName>,
+) -> Result<(Flow, Artifact), Error> {
+    let artifact = Artifact::new(read_module(path).await?, trusted.beside(path)?);
+    let flow = load_module(guests.clone(), trusted, &artifact, name_of(path, name)?).await?;
+    Ok((flow, artifact))
+}
+
+/// The name and the file of `FILE` or `NAME=FILE`. A file whose own name has a `=` is `FILE`.
+fn named(path: &Path) -> Result<(Option<FlowName>, PathBuf), Error> {
+    let text = path.to_string_lossy();
+    Ok(match text.split_once('=').filter(|_| !path.exists()) {
+        Some((name, file)) => (Some(FlowName::new(name)?), PathBuf::from(file)),
+        None => (None, path.to_owned()),
+    })
+}
