@@ -19,6 +19,7 @@ mod readme;
 mod replicas;
 mod secrets;
 mod serve;
+mod shapes;
 mod signing;
 mod slow;
 mod starting;
