@@ -127,7 +127,7 @@ async fn whoever_is_away_is_told_later_with_the_same_key() {
     let port = servers::free_port();
     let server = chain(port).start();
     begin(&server, "r", port).await;
-    let said = "cannot call back and tries again later";
+    let said = "callback failed; trying again";
     until(said, async || server.log().contains(said)).await;
     let hook = Hook::at(port, |call| if call == 0 { (503, None) } else { (200, None) }).await;
     ended(&server, "delivered").await;

@@ -64,7 +64,7 @@ async fn no_secret_payload_or_token_is_logged_or_said_in_an_error() {
             ask("/flow/unknown/forward").await,
             ask(&format!("/nowhere?key={MARK}query")).await,
         ];
-        until("the callback fails, and that is logged", async || server.log().contains("cannot call back")).await;
+        until("the callback fails, and that is logged", async || server.log().contains("callback failed")).await;
         redis.kill();
         let away = [ask("/flow/unknown/forward").await, server.get("/flow/unknown/state").await];
         redis.run();
