@@ -21,6 +21,7 @@ mod workflows;
 use clap::{Parser, Subcommand};
 use place::Place;
 use run::Run;
+use std::env;
 use std::process::{Command, ExitCode};
 
 /// Tasks of the faas-flow project
@@ -47,7 +48,7 @@ enum Task {
     Demo,
     /// Build the modules and run all tests
     Test {
-        /// Passed on to `cargo test`
+        /// Passed on to `cargo test`: `--test e2e dashboard::` runs the tests of the dashboard alone
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -222,5 +223,16 @@ fn test(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
     setup::for_modules(place)?;
     setup::for_tests(place)?;
     modules::build(place)?;
-    place.cargo("test").arg("--workspace").args(arguments).must("the tests")
+    // The end-to-end tests and the chaos run these, of which cargo knows nothing.
+    place.build_programs(&["faas-flow", "faas-flow-gateway", "faas-flow-chaos"])?;
+    let mut test = place.cargo("test");
+    let selects = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
+    if !arguments.iter().take_while(|argument| *argument != "--").any(selects) {
+        test.arg("--workspace");
+    }
+    // A snapshot that differs fails its test. Who has looked at it and accepts it sets INSTA_UPDATE=always.
+    if env::var_os("INSTA_UPDATE").is_none() {
+        test.env("INSTA_UPDATE", "no");
+    }
+    test.env("INSTA_WORKSPACE_ROOT", &place.root).args(arguments).must("the tests")
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
-mod nats_server;
+mod program;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Recorder, send, serve};
 use faas_flow_gateway::{Config, Error, Faults, Gateway, Profile, QueueConfig, Retry};
+use faas_flow_test_support::servers::{Server, nats};
 use http::{HeaderMap, HeaderValue};
-use nats_server::NatsServer;
+use program::Program;
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn config(server: &NatsServer, profile: Profile) -> Config {
-    let queue = QueueConfig::Nats { url: server.url(), stream: "faas-request".into() };
+fn config(server: &Server, profile: Profile) -> Config {
+    let queue = QueueConfig::Nats { url: server.url("nats"), stream: "faas-request".into() };
     let retry = Config::new(profile).retry.map(|retry| Retry { initial: Duration::from_millis(20), ..retry });
     Config { queue, retry, ack_wait: Duration::from_secs(2), ..Config::new(profile) }
 }
@@ -40,7 +41,7 @@ fn done(function: &Recorder) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn calls_keep_all_their_parts_in_the_server() {
-    let server = NatsServer::start();
+    let server = nats();
     let (function, callbacks) = (Recorder::new(), Recorder::new());
     let gateway = gateway(Config { callbacks: callbacks.clone(), ..config(&server, Profile::Ce) }, &function);
     gateway.connect().await.unwrap();
@@ -58,7 +59,7 @@ async fn calls_keep_all_their_parts_in_the_server() {
 
 #[tokio::test]
 async fn ce_is_serial_and_tries_once() {
-    let server = NatsServer::start();
+    let server = nats();
     let function = Recorder::answering(&[500, 500]);
     let gateway = gateway(config(&server, Profile::Ce), &function);
     gateway.start();
@@ -72,7 +73,7 @@ async fn ce_is_serial_and_tries_once() {
 
 #[tokio::test]
 async fn pro_retries_up_to_the_limit() {
-    let server = NatsServer::start();
+    let server = nats();
     let function = Recorder::answering(&[500; 20]);
     let mut config = config(&server, Profile::Pro);
     config.retry = config.retry.map(|retry| Retry { attempts: 3, ..retry });
@@ -86,7 +87,7 @@ async fn pro_retries_up_to_the_limit() {
 
 #[tokio::test]
 async fn a_call_beyond_the_ack_wait_is_delivered_again() {
-    let server = NatsServer::start();
+    let server = nats();
     let function = Recorder::taking(Duration::from_millis(700));
     let config = Config { ack_wait: Duration::from_millis(500), ..config(&server, Profile::Ce) };
     let gateway = gateway(config, &function);
@@ -99,7 +100,7 @@ async fn a_call_beyond_the_ack_wait_is_delivered_again() {
 
 #[tokio::test]
 async fn a_message_that_is_too_large_for_the_server_is_rejected() {
-    let server = NatsServer::start();
+    let server = nats();
     let gateway = Gateway::new(Config { body_limit: usize::MAX, ..config(&server, Profile::Pro) });
     gateway.enqueue("f", "", HeaderMap::new(), vec![0; 780_000].into()).await.unwrap();
     let refused = gateway.enqueue("f", "", HeaderMap::new(), vec![0; 800_000].into()).await;
@@ -109,7 +110,7 @@ async fn a_message_that_is_too_large_for_the_server_is_rejected() {
 
 #[tokio::test]
 async fn without_a_server_calls_and_the_start_fail() {
-    let mut server = NatsServer::start();
+    let mut server = nats();
     let gateway = Gateway::new(config(&server, Profile::Pro));
     server.kill();
     assert!(matches!(gateway.connect().await, Err(Error::Queue(_))));
@@ -119,7 +120,7 @@ async fn without_a_server_calls_and_the_start_fail() {
 
 #[tokio::test]
 async fn messages_are_picked_out_of_order_from_the_server_too() {
-    let server = NatsServer::start();
+    let server = nats();
     let function = Recorder::new();
     let faults = Faults { seed: Some(1), reorder: 5, ..Default::default() };
     let gateway = gateway(Config { faults, inflight: 1, ..config(&server, Profile::Pro) }, &function);
@@ -135,7 +136,7 @@ async fn messages_are_picked_out_of_order_from_the_server_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_accepted_call_is_lost_when_the_server_is_killed() {
-    let mut server = NatsServer::start();
+    let mut server = nats();
     let function = Recorder::taking(Duration::from_millis(5));
     let gateway = gateway(config(&server, Profile::Pro), &function);
     gateway.start();
@@ -157,7 +158,7 @@ async fn no_accepted_call_is_lost_when_the_server_is_killed() {
         };
         timeout(LIMIT, some).await.unwrap();
         server.kill();
-        server.start_again();
+        server.run();
         for call in calls {
             accepted.extend(call.await.unwrap());
         }
@@ -169,7 +170,7 @@ async fn no_accepted_call_is_lost_when_the_server_is_killed() {
 
 #[tokio::test]
 async fn no_accepted_call_is_lost_when_the_gateway_ends() {
-    let server = NatsServer::start();
+    let server = nats();
     let function = Recorder::taking(Duration::from_millis(100));
     let config = Config { ack_wait: Duration::from_millis(500), ..config(&server, Profile::Pro) };
     let first = gateway(config.clone(), &function);
@@ -194,20 +195,20 @@ async fn no_accepted_call_is_lost_when_the_gateway_ends() {
 
 #[tokio::test]
 async fn the_program_loses_no_call_when_it_is_killed() {
-    let server = NatsServer::start();
+    let server = nats();
     let function = Recorder::taking(Duration::from_millis(50));
     let local = gateway(Config::new(Profile::Ce), &function);
     let url = format!("f={}/function/f", serve(local.router()).await);
-    let nats = server.url();
+    let nats = server.url("nats");
     let options = ["--profile", "pro", "--nats", &nats, "--ack-wait", "500ms", "--function", &url];
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut program = nats_server::Program::start(&options).await;
+    let mut program = Program::start(&options).await;
     for body in 0..40 {
         let call = client.post(format!("{}/async-function/f", program.address)).body(body.to_string());
         assert_eq!(call.send().await.unwrap().status(), 202);
     }
     program.kill();
-    let program = nats_server::Program::start(&options).await;
+    let program = Program::start(&options).await;
     let empty = async {
         loop {
             let metrics =

@@ -1,23 +1,30 @@
 //! Whatever a flow's code does, it becomes a coded failure, and the host keeps running.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "hostile/mod.rs"]
-mod hostile;
-
 use bytes::Bytes;
 use faas_flow_core::definition::{NodeKind, Operation};
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::{GuestError, Guests, HttpRequest, HttpResponse, Instance, Limits, Module, NoContext, Outcome};
-use hostile::*;
+use faas_flow_test_support::hostile::*;
 use std::sync::Arc;
 use std::time::Duration;
 
 fn limits() -> Limits {
-    Limits { instances: 4, call_timeout: Duration::from_millis(200), ..Limits::default() }
+    Limits { instances: 4, call_timeout: Duration::from_secs(60), ..Limits::default() }
 }
 
 fn guests() -> Guests {
     Guests::new(limits(), None).unwrap()
+}
+
+/// Guests that run out of time soon, if the body loops for ever, and else not on a busy machine either.
+fn guests_for(body: &str) -> Guests {
+    Guests::new(limits_for(body), None).unwrap()
+}
+
+fn limits_for(body: &str) -> Limits {
+    let call_timeout = if body == LOOP { Duration::from_millis(500) } else { limits().call_timeout };
+    Limits { call_timeout, ..limits() }
 }
 
 fn run() -> Arc<NoContext> {
@@ -33,7 +40,7 @@ async fn instance_of(guests: &Guests, flow: &[u8]) -> Instance {
 }
 
 async fn failure_of(modify: &str) -> Failure {
-    let guests = guests();
+    let guests = guests_for(modify);
     let mut instance = instance(&guests, modify).await;
     let failure = instance.modify("n", Bytes::from_static(b"x")).await.unwrap_err();
     assert!(!instance.usable());
@@ -126,9 +133,9 @@ async fn the_limits_apply_to_every_kind_of_handler() {
         (RECURSE, Code::GUEST_OUT_OF_STACK),
         (NO_TEXT, Code::BAD_HANDLER_ANSWER),
     ];
-    let guests = guests();
     for (kind, _) in KINDS {
         for (body, code) in hostile {
+            let guests = guests_for(body);
             let mut instance = instance_of(&guests, &flow_with(kind, body)).await;
             let failure = call(&mut instance, kind).await.unwrap_err();
             assert_eq!((failure.code, failure.retry), (code, false), "{kind}: {failure}");
@@ -160,13 +167,13 @@ async fn a_full_pool_is_a_failure_that_can_be_retried() {
 }
 
 /// The memories are too large for a pool to fit into the address space.
-fn without_pool() -> Guests {
-    Guests::new(Limits { memory_bytes: 1 << 46, ..limits() }, None).unwrap()
+fn without_pool(limits: Limits) -> Guests {
+    Guests::new(Limits { memory_bytes: 1 << 46, ..limits }, None).unwrap()
 }
 
 #[tokio::test]
 async fn without_a_pool_the_number_of_instances_is_limited_too() {
-    let guests = without_pool();
+    let guests = without_pool(limits());
     assert!(!guests.has_pool());
     let module = guests.load(&flow(ONE_NODE, ECHO)).unwrap();
     let mut live = Vec::new();
@@ -184,7 +191,6 @@ async fn without_a_pool_the_number_of_instances_is_limited_too() {
 
 #[tokio::test]
 async fn without_a_pool_the_limits_apply_too() {
-    let guests = without_pool();
     for (body, code) in [
         (TRAP, Code::GUEST_TRAPPED),
         (LOOP, Code::GUEST_OUT_OF_TIME),
@@ -192,6 +198,7 @@ async fn without_a_pool_the_limits_apply_too() {
         (RECURSE, Code::GUEST_OUT_OF_STACK),
         (GIBIBYTE, Code::OUTPUT_TOO_LARGE),
     ] {
+        let guests = without_pool(limits_for(body));
         let failure = instance(&guests, body).await.modify("n", Bytes::new()).await.unwrap_err();
         assert_eq!(failure.code, code, "{failure}");
     }
@@ -212,7 +219,7 @@ async fn changes_are_those_since_the_instance_entered_the_node() {
 }
 
 fn module(define: &str) -> Module {
-    guests().load(&flow(define, ECHO)).unwrap()
+    guests_for(define).load(&flow(define, ECHO)).unwrap()
 }
 
 #[tokio::test]

@@ -1,13 +1,10 @@
 //! Files that are not flows are rejected with the reason, and code is compiled only once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "hostile/mod.rs"]
-mod hostile;
-
 use bytes::Bytes;
 use faas_flow_core::Code;
 use faas_flow_guest::{GuestError, Guests, Limits, NoContext};
-use hostile::*;
+use faas_flow_test_support::hostile::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! A short run of what `cargo xtask chaos` does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::path::{Path, PathBuf};
+use faas_flow_test_support::modules;
+use std::path::Path;
 use std::process::Command;
 
 #[test]
@@ -16,16 +17,11 @@ fn every_run_is_that_of_one_version_while_a_flow_is_swapped_and_its_replicas_are
 
 fn chaos(options: &[&str]) {
     let chaos = Path::new(env!("CARGO_BIN_EXE_faas-flow-chaos"));
-    // `cargo test --workspace` has built them for the tests of their own packages.
+    // `cargo xtask test` builds the others before it runs any test.
     let beside = |name: &str| chaos.with_file_name(name);
-    let set = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let modules = set("FAAS_FLOW_MODULES").unwrap_or_else(|| {
-        let cache = set("XDG_CACHE_HOME").unwrap_or_else(|| set("HOME").expect("HOME is set").join(".cache"));
-        cache.join("faas-flow/modules")
-    });
     let mut run = Command::new(chaos);
     run.arg("--host").arg(beside("faas-flow")).arg("--gateway").arg(beside("faas-flow-gateway"));
-    let done = run.arg("--modules").arg(modules).args(options).arg("--json").output().unwrap();
+    let done = run.arg("--modules").arg(modules::folder()).args(options).arg("--json").output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
 }

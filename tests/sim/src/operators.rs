@@ -31,7 +31,8 @@ impl Operators {
                 tokio::time::sleep(cluster.world().time(PAUSE)).await;
                 // Two operators ask in the same moment.
                 let (one, other) = tokio::join!(ask(cluster, *job, run, what), ask(cluster, *job, run, what));
-                (one?, other?);
+                one?;
+                other?;
             }
         }
         if let Some((Some(run), job)) = self.stops.and_then(|number| runs.get(number)) {

@@ -172,10 +172,13 @@ impl Host {
                 }
                 None => Ok(()),
             };
-            if stored.is_ok()
-                && let Some(ended) = self.ended(run).await?
-            {
-                return Ok(Some(ended));
+            if stored.is_ok() {
+                // A run that ended here in the meantime has its answer, even if the store is away.
+                tokio::select! {
+                    biased;
+                    ended = &mut told => return Ok(ended),
+                    ended = self.ended(run) => if let Some(ended) = ended? { return Ok(Some(ended)) },
+                }
             }
             if Instant::now() >= until {
                 return stored.map(|()| None);

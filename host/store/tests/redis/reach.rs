@@ -1,9 +1,9 @@
 //! Redis over TLS and through sentinels.
 
-use crate::servers::{Server, redis};
 use crate::{everything, raw, run};
 use faas_flow_core::Code;
 use faas_flow_store::{CommitError, conformance, open_data, open_state};
+use faas_flow_test_support::servers::{Server, redis};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

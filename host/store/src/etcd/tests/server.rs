@@ -1,9 +1,7 @@
 //! An etcd of our own.
 
-#[path = "../../../tests/servers/mod.rs"]
-mod servers;
-
 use crate::{StateStore, StoreError, open_state};
+use faas_flow_test_support::servers;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;

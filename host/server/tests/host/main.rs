@@ -1,0 +1,6 @@
+//! The host as a library, where a test needs what no program can be made to do: a store that waits, or a moment between
+//! two steps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod drain;
+mod gc;

@@ -1,0 +1,162 @@
+//! Callbacks: a caller who asks for it is notified of how the run ended.
+
+use axum::http::{HeaderMap, StatusCode};
+use faas_flow_e2e::events::hub_signature;
+use faas_flow_e2e::server::{Answer, Serve, Server};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::{double, servers};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+const CHAIN: &str = "/function/async-chain";
+const SECRET: &str = "the secret of these tests";
+
+/// A call that a hook received, and when.
+struct Call {
+    at: Instant,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Call {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("{name} is missing in {:?}", self.headers)).to_str().unwrap()
+    }
+}
+
+/// A receiver of callbacks.
+struct Hook {
+    port: u16,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+/// A hook's answer to a call, given the number of earlier calls: a status, and a header.
+type Answers = fn(usize) -> (u16, Option<(&'static str, &'static str)>);
+
+const FINE: Answers = |_| (200, None);
+
+impl Hook {
+    async fn new(answers: Answers) -> Self {
+        Self::at(0, answers).await
+    }
+
+    async fn at(port: u16, answers: Answers) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
+        let noted = calls.clone();
+        let router = axum::Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+            let mut calls = noted.lock().unwrap();
+            let (status, header) = answers(calls.len());
+            calls.push(Call { at: Instant::now(), headers, body });
+            (StatusCode::from_u16(status).unwrap(), axum::response::AppendHeaders(header), "")
+        });
+        double::serve_on(listener, router);
+        Self { port, calls }
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+}
+
+fn chain(port: u16) -> Serve {
+    let serve = Serve::flows(&["async-chain"]).with("--callback-host", &format!("127.0.0.1:{port}"));
+    let serve = serve.with("--lease", "900ms");
+    ["func1", "func2", "fake-storage"].into_iter().fold(serve, |serve, name| serve.function(name, "echo"))
+}
+
+/// Begins a run with a callback to this port.
+async fn begin(server: &Server, id: &str, port: u16) -> Answer {
+    let url = format!("http://127.0.0.1:{port}/hook");
+    let request = server.request(CHAIN, "hi").header("X-Faas-Flow-Reqid", id);
+    let answer = server.send(request.header("X-Faas-Flow-Callback-Url", url)).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer
+}
+
+/// Waits until one callback has been `delivered` or `given-up`.
+async fn ended(server: &Server, how: &str) {
+    let line = format!("faas_flow_callbacks_total{{end=\"{how}\"}} 1");
+    until(&line, async || server.get("/_/metrics").await.ok().contains(&line)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_to_allowed_hosts_only() {
+    let server = chain(9).with("--callback-host", "hooks.example").start();
+    let call = |url: &str| server.send(server.request(CHAIN, "hi").header("X-Faas-Flow-Callback-Url", url));
+    for bad in ["nowhere", "ftp://hooks.example/", "http://127.0.0.1:1/", "http://u:p@hooks.example/"] {
+        call(bad).await.failed(400, "FF0507");
+    }
+    assert_eq!(call("").await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_delivered_signed_and_counted() {
+    let hook = Hook::new(FINE).await;
+    let secrets = tempfile::tempdir().unwrap();
+    std::fs::write(secrets.path().join("faasflow-hmac-secret"), SECRET).unwrap();
+    let server = chain(hook.port).with("--secrets", secrets.path().to_str().unwrap()).start();
+    let url = format!("http://127.0.0.1:{}/h", hook.port);
+    let request = server.request(CHAIN, "hi").header("X-Faas-Flow-Reqid", "r");
+    let accepted = request.header("X-Faas-Flow-Callback-Url", &url).send().await.unwrap();
+    assert_eq!(accepted.headers()["x-faas-flow-callback-url"], url);
+    ended(&server, "delivered").await;
+    let calls = hook.calls();
+    let [call] = &calls[..] else { panic!("{} calls", calls.len()) };
+    assert_eq!((call.header("x-faas-flow-reqid"), call.header("x-faas-flow-status")), ("r", "succeeded"));
+    assert_eq!(call.body, "you said \"hi\"");
+    assert_eq!(call.header("x-hub-signature-256"), hub_signature(SECRET, &call.body));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_too() {
+    let hook = Hook::new(FINE).await;
+    let broken = Hook::new(|_| (400, None)).await;
+    let server = chain(hook.port).function("func2", format!("http://127.0.0.1:{}", broken.port)).start();
+    begin(&server, "r", hook.port).await;
+    ended(&server, "delivered").await;
+    let calls = hook.calls();
+    assert_eq!((calls[0].header("x-faas-flow-status"), calls[0].header("x-faas-flow-error")), ("failed", "FF0207"));
+    assert!(calls[0].body.starts_with("FF0207 at n2: "), "{}", calls[0].body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_away_is_told_later_with_the_same_key() {
+    let port = servers::free_port();
+    let server = chain(port).start();
+    begin(&server, "r", port).await;
+    let said = "callback failed; trying again";
+    until(said, async || server.log().contains(said)).await;
+    let hook = Hook::at(port, |call| if call == 0 { (503, None) } else { (200, None) }).await;
+    ended(&server, "delivered").await;
+    let keys: Vec<String> =
+        hook.calls().iter().map(|call| call.header("x-faas-flow-idempotency-key").to_owned()).collect();
+    assert_eq!(keys, ["r/callback", "r/callback"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_patience_gets_it() {
+    let hook = Hook::new(|call| if call == 0 { (503, Some(("retry-after", "6"))) } else { (204, None) }).await;
+    let server = chain(hook.port).start();
+    begin(&server, "r", hook.port).await;
+    ended(&server, "delivered").await;
+    let calls = hook.calls();
+    assert_eq!(calls.len(), 2);
+    // Without `Retry-After`, the second try would have come after at most four seconds.
+    assert!(calls[1].at - calls[0].at >= Duration::from_secs(6), "{:?}", calls[1].at - calls[0].at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_wrong_again_is_given_up_at_once() {
+    let home: Answers = |_| (307, Some(("location", "/hook")));
+    for refuses in [|_| (400, None), |_| (410, None), home] {
+        let hook = Hook::new(refuses).await;
+        let server = chain(hook.port).start();
+        begin(&server, "r", hook.port).await;
+        ended(&server, "given-up").await;
+        assert_eq!(hook.calls().len(), 1);
+        assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+    }
+}

@@ -1,0 +1,109 @@
+//! The examples give the results that they should, in every language that they are written in.
+
+use faas_flow_e2e::command::run;
+use faas_flow_e2e::program::root;
+use faas_flow_e2e::server::{Serve, Server};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::modules::module;
+use std::process::Command;
+
+fn serve(flow: &str) -> Server {
+    let serve = Serve::flows(&[flow]);
+    ["func1", "func2", "fake-storage"].iter().fold(serve, |serve, name| serve.function(name, "echo")).start()
+}
+
+async fn gives(flow: &str, input: &str, result: &str) {
+    assert_eq!(serve(flow).result(flow, input.to_owned()).await.ok(), result, "{flow}");
+}
+
+const DYNAMIC: &str = "c1=f1=hi n1 F/n1, f2=hi n1 F/n1, c2=hi n1 c2/n1";
+
+#[tokio::test]
+async fn sync_chain_quotes_what_its_functions_made() {
+    gives("sync-chain", "hi", "you said \"hi\"").await;
+}
+
+#[tokio::test]
+async fn async_chain_quotes_on_the_way_and_logs_its_end_once() {
+    let server = serve("async-chain");
+    assert_eq!(server.result("async-chain", "hi").await.ok(), "you said \"hi\"");
+    // The log arrives by another way than the answer, so it may come later.
+    until("the end is logged", async || server.log().contains("the chain is done")).await;
+    assert_eq!(server.log().matches("the chain is done").count(), 1);
+}
+
+#[tokio::test]
+async fn parallel_branching_joins_in_declared_order() {
+    gives("parallel-branching", "hi", "n2=hi n1, n3=hi n1 n3").await;
+}
+
+#[tokio::test]
+async fn dynamic_branching_joins_its_branches() {
+    gives("dynamic-branching", "hi", DYNAMIC).await;
+}
+
+#[tokio::test]
+async fn conditional_branching_nests() {
+    let x = "[f1=hi n1 F/n1, f2=hi n1 F/n1]";
+    let result = format!("[c1=[x2={x} x2/n2, x3={x}], c2=hi n1 c2/n1]");
+    gives("conditional-branching", "hi", &result).await;
+}
+
+#[tokio::test]
+async fn greet_greets_by_name_and_refuses_nobody() {
+    let server = serve("greet");
+    assert_eq!(server.result("greet", " Ada\n").await.ok(), "Hello, Ada!");
+    let refusal = server.result("greet", " ").await.failed(500, "FF0012");
+    assert!(refusal.contains("there is no name to greet"), "{refusal}");
+}
+
+#[tokio::test]
+async fn greet_answers_alike_in_every_language() {
+    for flow in ["greet-js", "greet-python"] {
+        let server = serve(flow);
+        assert_eq!(server.result(flow, " Ada\n").await.ok(), "Hello, Ada!", "{flow}");
+        let refusal = server.result(flow, " ").await.failed(500, "FF0012");
+        assert!(refusal.contains("there is no name to greet"), "{flow}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn dynamic_branching_answers_alike_in_every_language() {
+    for flow in ["dynamic-branching-js", "dynamic-branching-python"] {
+        gives(flow, "hi", DYNAMIC).await;
+    }
+}
+
+#[test]
+fn a_flow_has_one_definition_in_every_language() {
+    let definition = |flow: &str| {
+        let module = module(flow);
+        run(&root(), ["graph", "--format", "definition", module.to_str().unwrap()]).ok()
+    };
+    for flow in ["greet", "dynamic-branching"] {
+        let rust = definition(flow);
+        assert!(rust.contains("\"dag\""), "{rust}");
+        for language in ["js", "python"] {
+            assert_eq!(definition(&format!("{flow}-{language}")), rust, "{flow} in {language}");
+        }
+    }
+}
+
+#[test]
+fn the_report_on_flights_is_what_another_computation_says() {
+    let example = root().join("examples/flights");
+    let data = example.join("data/flights-5k.json");
+    let script = example.join("recompute.py");
+    let recomputed = Command::new("python3").arg(script).arg(&data).output().unwrap();
+    assert!(recomputed.status.success());
+    let recomputed = String::from_utf8(recomputed.stdout).unwrap();
+    assert_eq!(recomputed, std::fs::read_to_string(example.join("report.txt")).unwrap());
+
+    let module = module("flights");
+    let data = format!("@{}", data.display());
+    let function = |name| format!("{name}=./functions/{name}.sh");
+    let delays = function("delays");
+    let busiest = function("busiest");
+    let arguments = ["run", module.to_str().unwrap(), "--data", &data, "--function", &delays, "--function", &busiest];
+    assert_eq!(run(&example, arguments).ok(), recomputed);
+}

@@ -1,0 +1,375 @@
+//! The routes of a flow, over HTTP.
+
+use faas_flow_e2e::command::script;
+use faas_flow_e2e::events;
+use faas_flow_e2e::server::{Answer, Serve, Server, metric};
+use faas_flow_e2e::wait::until;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+const CHAIN: &str = "/function/async-chain";
+const SECRET: &str = "the secret of these tests";
+const TOKEN: &str = "the token of these tests";
+
+fn chain() -> Serve {
+    let serve = Serve::flows(&["async-chain", "sync-chain"]).function("func1", "echo").function("func2", "echo");
+    serve.function("fake-storage", "echo")
+}
+
+/// A server with a chain whose second function waits for the file `gate`.
+fn gated(folder: &Path) -> Serve {
+    let body = "cat > input; touch begun; until [ -e gate ]; do [ -e input ] || exit 1; sleep 0.02; done; cat input";
+    let slow = script(folder, "slow.sh", &format!("cd '{}'; {body}", folder.display()));
+    let serve = Serve::flows(&["async-chain", "sync-chain"]).function("func1", "echo").function("func2", slow);
+    serve.function("fake-storage", "echo")
+}
+
+async fn begun(folder: &Path) {
+    until("the second function begins", async || folder.join("begun").exists()).await;
+}
+
+fn open_gate(folder: &Path) {
+    fs::write(folder.join("gate"), "").unwrap();
+}
+
+/// A folder of secrets, each with a name and a value.
+fn secrets(names: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (name, secret) in names {
+        fs::write(folder.path().join(name), secret).unwrap();
+    }
+    folder
+}
+
+fn with_id(server: &Server, path: &str, id: &str, body: &str) -> RequestBuilder {
+    server.request(path, body.to_owned()).header("X-Faas-Flow-Reqid", id)
+}
+
+async fn state(server: &Server, id: &str) -> Value {
+    let request = server.client.get(server.url(&format!("{CHAIN}/flow/{id}/state")));
+    serde_json::from_str(&server.send(request.header("Accept", "application/json")).await.ok()).unwrap()
+}
+
+#[tokio::test]
+async fn the_same_request_id_twice_is_the_same_run() {
+    let server = chain().start();
+    let first = server.send(with_id(&server, CHAIN, "my_run-1", "hi")).await;
+    assert_eq!((first.status, first.id.as_deref()), (202, Some("my_run-1")));
+    let second = server.send(with_id(&server, CHAIN, "my_run-1", "hi")).await;
+    assert_eq!((second.status, second.id.as_deref()), (202, Some("my_run-1")));
+    let waited = server.send(with_id(&server, CHAIN, "my_run-1", "hi").header("X-Faas-Flow-Wait", "60s")).await;
+    assert_eq!(waited.ok(), "you said \"hi\"");
+    let attempts = server.shown("my_run-1")["nodes"][0]["attempts"].as_array().unwrap().len();
+    assert_eq!(attempts, 1);
+
+    let other_body = server.send(with_id(&server, CHAIN, "my_run-1", "ho")).await;
+    assert!(other_body.failed(409, "FF0215").contains("another body"));
+    let other_flow = server.send(with_id(&server, "/function/sync-chain", "my_run-1", "hi")).await;
+    assert!(other_flow.failed(409, "FF0215").contains("another flow"));
+}
+
+#[tokio::test]
+async fn of_many_requests_with_one_id_one_run_comes() {
+    let server = chain().start();
+    let sent = (0..8).map(|_| server.send(with_id(&server, CHAIN, "twins", "hi").header("X-Faas-Flow-Wait", "60s")));
+    let mut answers = Vec::new();
+    let mut sent: Vec<_> = sent.map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        sent.retain_mut(|answer| match answer.as_mut().poll(context) {
+            std::task::Poll::Ready(answer) => {
+                answers.push(answer);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if sent.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    for answer in answers {
+        assert_eq!(answer.ok(), "you said \"hi\"");
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_paused_resumed_and_stopped_by_path_and_by_query() {
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).start();
+    server.send(with_id(&server, CHAIN, "r", "hi")).await;
+    begun(folder.path()).await;
+    assert_eq!(state(&server, "r").await["state"], "running");
+    assert_eq!(server.get(&format!("{CHAIN}?state=r")).await.ok(), "RUNNING");
+
+    assert_eq!(server.post(&format!("{CHAIN}/flow/r/pause"), "").await.ok(), "Successfully paused request r");
+    assert_eq!(server.get(&format!("{CHAIN}/flow/r/state")).await.ok(), "PAUSED");
+    open_gate(folder.path());
+    assert_eq!(server.get(&format!("{CHAIN}/flow/r/result")).await.status, 202);
+    assert_eq!(server.get(&format!("{CHAIN}?resume-flow=r")).await.ok(), "Successfully resumed request r");
+    assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+    assert_eq!(server.get(&format!("{CHAIN}?state=r")).await.ok(), "FINISHED");
+    server.post(&format!("{CHAIN}/flow/r/pause"), "").await.failed(409, "FF0222");
+
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).start();
+    server.send(with_id(&server, CHAIN, "s", "hi")).await;
+    begun(folder.path()).await;
+    assert_eq!(server.get(&format!("{CHAIN}?stop-flow=s")).await.ok(), "Successfully stopped request s");
+    server.result_of("async-chain", "s").await.failed(409, "FF0211");
+    assert_eq!(state(&server, "s").await["state"], "stopped");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_leads_to_the_result() {
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).start();
+    let request = with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "50ms");
+    let accepted = request.send().await.unwrap();
+    assert_eq!(accepted.status(), 202);
+    let location = accepted.headers()["location"].to_str().unwrap().to_owned();
+    open_gate(folder.path());
+    let result = server.client.get(server.url(&location)).header("X-Faas-Flow-Wait", "60s");
+    let result = result.send().await.unwrap();
+    assert_eq!(result.headers()["x-faas-flow-state"], "succeeded");
+    assert_eq!(result.text().await.unwrap(), "you said \"hi\"");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_as_the_caller_reads_it() {
+    let server = chain().start();
+    let request = |path: &str| server.client.get(server.url(path));
+    let answer =
+        request("/function/nobody").header("Accept", "text/html, application/json;q=0.9").send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(problem["code"], "FF0214");
+    assert!(problem["message"].as_str().unwrap().contains("nobody"));
+    let text = server.get("/function/nobody").await.failed(404, "FF0214");
+    assert!(text.starts_with("FF0214: ") && text.ends_with('\n') && text.lines().count() == 1, "{text}");
+}
+
+#[tokio::test]
+async fn each_route_takes_its_methods_only() {
+    let server = chain().start();
+    for (path, method, allow) in [
+        (CHAIN.to_owned(), Method::DELETE, "GET, POST"),
+        (CHAIN.to_owned(), Method::PUT, "GET, POST"),
+        (format!("{CHAIN}/flow/r/forward"), Method::GET, "POST"),
+        (format!("{CHAIN}/flow/r/rerun"), Method::GET, "POST"),
+        (format!("{CHAIN}/flow/r/stop"), Method::DELETE, "GET, POST"),
+        (format!("{CHAIN}/flow/r/result"), Method::POST, "GET"),
+        ("/_/health".to_owned(), Method::POST, "GET"),
+        ("/".to_owned(), Method::POST, "GET"),
+    ] {
+        let answer = server.client.request(method.clone(), server.url(&path)).send().await.unwrap();
+        assert_eq!(answer.status(), 405, "{method} {path}");
+        assert_eq!(answer.headers()["allow"], allow, "{method} {path}");
+        assert_eq!(answer.headers()["x-faas-flow-error"], "FF0509");
+    }
+}
+
+#[tokio::test]
+async fn impossible_ids_are_refused_wherever_they_come() {
+    let server = chain().start();
+    let long = "x".repeat(10 * 1024);
+    for id in ["a%2Fb", "a.b", "%00", "a%0Ab", "%FF", "a%20b", &long] {
+        for what in ["state", "result", "pause", "resume", "stop", "forward", "rerun"] {
+            let method = if what == "result" { Method::GET } else { Method::POST };
+            let request = server.client.request(method, server.url(&format!("{CHAIN}/flow/{id}/{what}?node=n1")));
+            server.send(request).await.failed(400, "FF0213");
+        }
+        for query in ["state", "pause-flow", "resume-flow", "stop-flow"] {
+            server.get(&format!("{CHAIN}?{query}={id}")).await.failed(400, "FF0213");
+        }
+        server.send(with_id(&server, CHAIN, id, "hi")).await.failed(400, "FF0213");
+    }
+    for path in ["flow/a/b/state", "flow/r/dance", "flow", "flow/r", "else/where", "flow/r/state/"] {
+        server.get(&format!("{CHAIN}/{path}")).await.failed(404, "FF0508");
+    }
+    for what in ["state", "result"] {
+        server.get(&format!("{CHAIN}/flow/nothing/{what}")).await.failed(404, "FF0212");
+    }
+    for what in ["pause", "resume", "stop", "rerun?node=n1"] {
+        server.post(&format!("{CHAIN}/flow/nothing/{what}"), "").await.failed(404, "FF0212");
+    }
+    server.post(&format!("{CHAIN}/flow/nothing/rerun"), "").await.failed(400, "FF0217");
+    for node in ["", "a//b", "a[", "%00"] {
+        server.post(&format!("{CHAIN}/flow/nothing/rerun?node={node}"), "").await.failed(400, "FF0217");
+    }
+}
+
+#[tokio::test]
+async fn the_runs_of_one_flow_are_not_those_of_another() {
+    let server = chain().start();
+    server.send(with_id(&server, CHAIN, "mine", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    let other = "/function/sync-chain";
+    for what in ["state", "result"] {
+        server.get(&format!("{other}/flow/mine/{what}")).await.failed(404, "FF0212");
+    }
+    server.post(&format!("{other}/flow/mine/stop"), "").await.failed(404, "FF0212");
+}
+
+#[tokio::test]
+async fn a_run_is_run_again_from_a_node() {
+    let folder = TempDir::new().unwrap();
+    let counted = |name: &str| {
+        let body =
+            format!("cd '{}'; echo \"$Http_X_Faas_Flow_Idempotency_Key\" >> {name}; cat", folder.path().display());
+        script(folder.path(), &format!("{name}.sh"), &body)
+    };
+    let serve = Serve::flows(&["async-chain"]).function("func1", counted("func1"));
+    let server = serve.function("func2", counted("func2")).function("fake-storage", counted("fake-storage")).start();
+    let again = format!("{CHAIN}/flow/r/rerun?node=n2");
+    server.post(&again, "").await.failed(404, "FF0212");
+    server.send(with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    for times in 2..4 {
+        assert_eq!(server.post(&again, "").await.ok(), "Successfully restarted request r");
+        assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+        let calls = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(calls("func1"), "r/n1/0\n", "what comes before is as it was");
+        assert_eq!(calls("func2"), "r/n2/0\n".repeat(times));
+        assert_eq!(calls("fake-storage"), "r/n3/0\n".repeat(times));
+    }
+    let nowhere = server.post(&format!("{CHAIN}/flow/r/rerun?node=n9"), "").await;
+    assert!(nowhere.failed(409, "FF0222").contains("no such node"));
+}
+
+#[tokio::test]
+async fn a_host_with_as_many_runs_as_it_may_have_takes_no_more() {
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).with("--max-runs", "1").start();
+    server.send(with_id(&server, CHAIN, "first", "hi")).await;
+    begun(folder.path()).await;
+    let refused = with_id(&server, CHAIN, "second", "hi").send().await.unwrap();
+    let header = |name: &str| refused.headers()[name].to_str().unwrap();
+    assert_eq!((refused.status().as_u16(), header("x-faas-flow-error"), header("retry-after")), (429, "FF0220", "1"));
+    server.get(&format!("{CHAIN}/flow/second/state")).await.failed(404, "FF0212");
+    open_gate(folder.path());
+    assert_eq!(server.result_of("async-chain", "first").await.ok(), "you said \"hi\"");
+    let second = with_id(&server, CHAIN, "second", "hi").header("X-Faas-Flow-Wait", "60s");
+    assert_eq!(server.send(second).await.ok(), "you said \"hi\"");
+}
+
+#[tokio::test]
+async fn changing_runs_needs_the_token_where_there_is_one() {
+    let secrets = secrets(&[("faasflow-admin-token", TOKEN)]);
+    let server = chain().with("--secrets", secrets.path().to_str().unwrap()).start();
+    server.send(with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    for path in ["flow/r/pause", "flow/r/resume", "flow/r/stop", "flow/r/rerun?node=n1", "?stop-flow=r"] {
+        let post = || server.request(&format!("{CHAIN}/{path}"), "");
+        server.send(post()).await.failed(401, "FF0506");
+        server.send(post().bearer_auth("another token of that length")).await.failed(401, "FF0506");
+        assert_ne!(server.send(post().bearer_auth(TOKEN)).await.status, 401, "{path}");
+    }
+    server.get(&format!("{CHAIN}/flow/r/state")).await.ok();
+}
+
+#[tokio::test]
+async fn requests_are_authenticated_where_that_is_asked_for() {
+    let secrets = secrets(&[("faasflow-hmac-secret", "It's a Secret to Everybody")]);
+    let server = chain().with("--secrets", secrets.path().to_str().unwrap());
+    let server = server.flag("--authenticate-requests").start();
+    let body = "Hello, World!";
+    server.post(CHAIN, body).await.failed(401, "FF0501");
+    let signed = |value: &str| server.request(CHAIN, body).header("X-Hub-Signature-256", value);
+    server.send(signed("sha256=00")).await.failed(401, "FF0502");
+    // The example in GitHub's documentation.
+    let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    assert_eq!(server.send(signed(right).header("X-Faas-Flow-Wait", "60s")).await.ok(), format!("you said \"{body}\""));
+}
+
+/// An event that is sent to `run`, is about `about`, and was signed so many milliseconds ago.
+struct Sent<'a> {
+    flow: &'a str,
+    secret: &'a str,
+    run: &'a str,
+    about: &'a str,
+    path: &'a str,
+    age: u64,
+}
+
+/// An event about a node of the run `r`, as a replica would send it.
+fn event(path: &str) -> Sent<'_> {
+    Sent { flow: "async-chain", secret: SECRET, run: "r", about: "r", path, age: 0 }
+}
+
+impl Sent<'_> {
+    fn to(self, server: &Server) -> RequestBuilder {
+        let target = events::target(self.flow, self.run);
+        let body = events::body(self.about, self.path);
+        let request = server.request(&target, body.clone());
+        events::signed(request, self.secret, &target, self.run, &body, events::now() - self.age)
+    }
+}
+
+#[tokio::test]
+async fn events_that_are_not_right_change_nothing_and_are_counted() {
+    let secrets = secrets(&[("faasflow-hmac-secret", SECRET)]);
+    let folder = TempDir::new().unwrap();
+    let server = gated(folder.path()).with("--secrets", secrets.path().to_str().unwrap()).start();
+    server.send(with_id(&server, CHAIN, "r", "hi")).await;
+    begun(folder.path()).await;
+    let before = server.shown("r");
+    let ignored = |reason: &'static str| {
+        let server = &server;
+        async move { metric(server, &format!("faas_flow_events_ignored_total{{reason=\"{reason}\"}}")).await }
+    };
+    let forward = format!("{CHAIN}/flow/r/forward");
+    let send = |request: RequestBuilder| server.send(request);
+
+    server.post(&forward, r#"{"run":"r","path":"n3"}"#).await.failed(401, "FF0501");
+    assert_eq!(ignored("unsigned").await, 1);
+    send(Sent { secret: "another secret, as long", ..event("n3") }.to(&server)).await.failed(401, "FF0502");
+    // The body, the run or the flow is not the one that was signed.
+    send(event("n3").to(&server).body(r#"{"run":"r","path":"n2"}"#)).await.failed(401, "FF0502");
+    let moved = event("n3").to(&server).build().unwrap();
+    for path in [format!("{CHAIN}/flow/other/forward"), format!("{CHAIN}/flow/r-/forward")] {
+        let mut request = server.request(&path, moved.body().unwrap().as_bytes().unwrap().to_vec());
+        request = request.headers(moved.headers().clone());
+        send(request).await.failed(401, "FF0502");
+    }
+    assert_eq!(ignored("bad-signature").await, 4);
+    send(Sent { age: 2 * 3600 * 1000, ..event("n3") }.to(&server)).await.failed(401, "FF0503");
+    assert_eq!(ignored("too-old").await, 1);
+    send(Sent { about: "other", ..event("n3") }.to(&server)).await.failed(400, "FF0504");
+    assert_eq!(ignored("foreign-flow").await, 1);
+    // The signature fits the flow that the event is sent to, but the run is one of another flow.
+    send(Sent { flow: "sync-chain", ..event("n3") }.to(&server)).await.failed(404, "FF0212");
+    assert_eq!(ignored("foreign-flow").await, 2);
+    for path in ["", "a//b", "\0", &"x".repeat(10 * 1024), &"x/".repeat(10 * 1024)] {
+        send(event(path).to(&server)).await.failed(400, "FF0504");
+    }
+    assert_eq!(ignored("malformed").await, 5);
+    send(Sent { run: "nothing", about: "nothing", ..event("n3") }.to(&server)).await.failed(404, "FF0212");
+    assert_eq!(ignored("unknown-run").await, 1);
+    // Nodes that are done, running, not ready, or do not exist, and the first two once more.
+    for path in ["n1", "n2", "n3", "n9", "C[c]/n1", "n1", "n2"] {
+        let Answer { status, body, .. } = send(event(path).to(&server)).await;
+        assert!(status == 200 && body.starts_with("ignored: "), "{path}: {status} {body}");
+    }
+    assert_eq!(ignored("stale").await, 7);
+
+    let after = server.shown("r");
+    let nodes = |shown: &Value| -> Vec<(Value, usize)> {
+        let nodes = shown["nodes"].as_array().unwrap().iter();
+        nodes.map(|node| (node["progress"].clone(), node["attempts"].as_array().unwrap().len())).collect()
+    };
+    assert_eq!(nodes(&after), nodes(&before));
+    assert_eq!(metric(&server, "faas_flow_events_taken_total").await, 0);
+    open_gate(folder.path());
+    assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+    send(event("n3").to(&server)).await.ok();
+}
+
+#[tokio::test]
+async fn the_host_says_how_it_is() {
+    let server = chain().start();
+    assert_eq!(server.get("/_/health").await.ok(), "OK");
+    assert_eq!(server.get("/_/ready").await.ok(), "OK");
+    server.get("/_/nothing").await.failed(404, "FF0508");
+    let openapi: Value = serde_json::from_str(&server.get("/_/openapi.json").await.ok()).unwrap();
+    assert_eq!(openapi["openapi"], "3.1.0");
+    assert!(metric(&server, "faas_flow_requests_total{status=\"2xx\"}").await >= 3);
+    assert_eq!(metric(&server, "faas_flow_requests_total{status=\"4xx\"}").await, 1);
+}

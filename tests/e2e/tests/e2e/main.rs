@@ -1,0 +1,29 @@
+//! The program as its users see it. Each module is about one side of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod bad_input;
+mod callbacks;
+mod cases;
+mod commands;
+mod dashboard;
+mod dev;
+mod flows;
+mod function;
+mod gc;
+mod http;
+mod modules;
+mod openapi;
+mod plan;
+mod queues;
+mod readme;
+mod replicas;
+mod secrets;
+mod serve;
+mod shapes;
+mod signing;
+mod slow;
+mod starting;
+mod swap;
+mod template;
+mod tracing;
+mod watchdog;

@@ -1,0 +1,207 @@
+//! Traces of runs, as a collector receives them.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use faas_flow_e2e::command::faas_flow;
+use faas_flow_e2e::server::{Serve, Server};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::double::serve;
+use faas_flow_test_support::modules::module;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as Status};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// The calls that functions got, and the spans that a collector got.
+#[derive(Default)]
+struct World {
+    calls: Mutex<Vec<(String, String)>>,
+    spans: Mutex<Vec<(String, Span)>>,
+}
+
+impl World {
+    fn span(&self, name: &str) -> Span {
+        self.spans.lock().unwrap().iter().find(|(_, span)| span.name == name).expect(name).1.clone()
+    }
+
+    async fn spans(&self, count: usize) {
+        until("the spans come", async || self.spans.lock().unwrap().len() >= count).await;
+    }
+}
+
+/// A function that answers with its input, and one that also fails.
+async fn function(State(world): State<Arc<World>>, uri: Uri, headers: HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
+    let traceparent = headers.get("traceparent").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    world.calls.lock().unwrap().push((uri.path().to_owned(), traceparent));
+    let status = if uri.path() == "/fails" { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    (status, body)
+}
+
+async fn collect(State(world): State<Arc<World>>, uri: Uri, headers: HeaderMap, body: Bytes) {
+    assert_eq!((uri.path(), &headers["content-type"].to_str().unwrap()), ("/v1/traces", &"application/x-protobuf"));
+    for spans in ExportTraceServiceRequest::decode(body).unwrap().resource_spans {
+        let resource = attributes(&spans.resource.unwrap().attributes);
+        for span in spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            world.spans.lock().unwrap().push((resource["service.name"].clone(), span));
+        }
+    }
+}
+
+fn attributes(of: &[KeyValue]) -> BTreeMap<String, String> {
+    let text = |value: &Option<AnyValue>| match value.clone().and_then(|v| v.value) {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    of.iter().map(|pair| (pair.key.clone(), text(&pair.value))).collect()
+}
+
+async fn world() -> (Arc<World>, String, String) {
+    let world = Arc::new(World::default());
+    let functions = serve(Router::new().fallback(function).with_state(world.clone())).await;
+    let collector = serve(Router::new().fallback(collect).with_state(world.clone())).await;
+    (world, functions, collector)
+}
+
+fn traced(flow: &str, functions: &str, collector: &str) -> Serve {
+    let serve = Serve::replica(flow).with("--state", "memory").with("--dispatch", "local").flag("--enable-tracing");
+    let serve = serve.with("--trace-server", collector).with("--healthcheck-interval", "0");
+    ["func1", "func2", "fake-storage"]
+        .iter()
+        .fold(serve, |serve, name| serve.function(name, format!("{functions}/{name}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_a_trace_of_its_nodes_and_calls() {
+    let (world, functions, collector) = world().await;
+    let server = traced("async-chain", &functions, &collector).start();
+    let answer = server.result("async-chain", "secret data").await;
+    let id = answer.id.clone().unwrap();
+    answer.ok();
+    // One span for the run, its finally handler, each of three nodes and each of three calls.
+    world.spans(8).await;
+    let root = world.span(&id);
+    assert!(root.parent_span_id.is_empty() && root.kind == SpanKind::Server as i32, "{root:?}");
+    assert_eq!(attributes(&root.attributes)["faasflow.status"], "succeeded");
+    for (node, call) in [("n1", "apply func1"), ("n2", "apply func2"), ("n3", "apply fake-storage")] {
+        let node_span = world.span(node);
+        let call_span = world.span(call);
+        assert_eq!((&node_span.trace_id, &node_span.parent_span_id), (&root.trace_id, &root.span_id));
+        assert_eq!((&call_span.trace_id, &call_span.parent_span_id), (&root.trace_id, &node_span.span_id));
+        assert!(node_span.start_time_unix_nano <= call_span.start_time_unix_nano);
+        assert!(call_span.start_time_unix_nano <= call_span.end_time_unix_nano);
+        assert!(call_span.end_time_unix_nano <= node_span.end_time_unix_nano);
+        let said = attributes(&call_span.attributes);
+        assert_eq!((&*said["faasflow.node"], &*said["http.response.status_code"]), (node, "200"));
+        assert_eq!(attributes(&node_span.attributes)["faasflow.request.id"], id);
+    }
+    let spans = world.spans.lock().unwrap();
+    assert!(spans.iter().all(|(service, _)| service == "async-chain"));
+    assert!(!format!("{spans:?}").contains("secret"), "{spans:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_called_in_the_trace_of_the_runs_caller() {
+    const CALLERS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let (world, functions, collector) = world().await;
+    let server = traced("sync-chain", &functions, &collector).start();
+    let answer = server.send(server.request("/", "hi").header("traceparent", CALLERS)).await;
+    let id = answer.id.clone().unwrap();
+    answer.ok();
+    world.spans(4).await;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let root = world.span(&id);
+    assert_eq!(
+        (&*hex(&root.trace_id), &*hex(&root.parent_span_id)),
+        ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    );
+    for (function, header) in world.calls.lock().unwrap().iter() {
+        let span = world.span(&format!("apply {}", function.trim_start_matches('/')));
+        assert_eq!(*header, format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", hex(&span.span_id)));
+    }
+    // A caller that is not sampled is not traced.
+    let before = world.spans.lock().unwrap().len();
+    let unsampled = CALLERS.replace("-01", "-00");
+    server.send(server.request("/", "hi").header("traceparent", unsampled)).await.ok();
+    server.send(server.request("/", "hi").header("X-Faas-Flow-Reqid", "last")).await.ok();
+    world.spans(before + 4).await;
+    assert_eq!(world.spans.lock().unwrap().len(), before + 4);
+    assert!(world.calls.lock().unwrap()[2].1.ends_with("-00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_marked_with_its_code_and_nothing_else() {
+    let (world, functions, collector) = world().await;
+    let serve =
+        traced("async-chain", &functions, &collector).function("func2", format!("{functions}/fails?token=secret"));
+    let server = serve.start();
+    let answer = server.result("async-chain", "secret data").await;
+    let id = answer.id.clone().unwrap();
+    answer.failed(500, "FF0207");
+    world.spans(5).await;
+    for name in [id.as_str(), "n2", "apply func2"] {
+        let status = world.span(name).status.unwrap();
+        assert_eq!((status.code(), &*status.message), (Status::Error, "FF0207"), "{name}");
+    }
+    assert_eq!(world.span("n1").status.unwrap_or_default().code(), Status::Unset);
+    assert!(!format!("{:?}", world.spans.lock().unwrap()).contains("secret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_spans_are_sent_before_a_replica_ends() {
+    let (world, functions, collector) = world().await;
+    let mut server = traced("sync-chain", &functions, &collector).start();
+    server.post("/", "hi").await.ok();
+    server.terminate();
+    assert_eq!(server.end().await, Some(0));
+    assert_eq!(world.spans.lock().unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_is_told_of_once_and_harms_no_run() {
+    let (world, functions, _) = world().await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut server = traced("sync-chain", &functions, &free.to_string()).start();
+    for _ in 0..3 {
+        server.post("/", "hi").await.ok();
+    }
+    until("the log says so", async || server.log().contains("spans are lost until trace_server")).await;
+    server.terminate();
+    assert_eq!(server.end().await, Some(0));
+    assert_eq!(server.log().matches("spans are lost").count(), 1, "{}", server.log());
+    assert!(world.calls.lock().unwrap().iter().all(|(_, traceparent)| traceparent.starts_with("00-")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tracing_is_off_until_it_is_switched_on() {
+    let (world, functions, collector) = world().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut command = faas_flow(folder.path());
+    command.arg("function").arg(format!("sync-chain={}", module("sync-chain").display()));
+    command.args(["--listen", "127.0.0.1:0", "--state", "memory", "--healthcheck-interval", "0", "--suppress-lock"]);
+    command.args([
+        "--function",
+        &format!("func1={functions}/func1"),
+        "--function",
+        &format!("func2={functions}/func2"),
+    ]);
+    command.env("metrics_port", "0").env("trace_server", collector);
+    let mut server = Server::start(command);
+    server
+        .send(
+            server.request("/", "hi").header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        )
+        .await
+        .ok();
+    server.terminate();
+    assert_eq!(server.end().await, Some(0));
+    assert!(world.spans.lock().unwrap().is_empty());
+    // The caller's header is passed on unchanged.
+    assert!(world.calls.lock().unwrap().iter().all(|(_, traceparent)| traceparent.ends_with("b7ad6b7169203331-01")));
+}
