@@ -1,7 +1,7 @@
 //! Events and their signatures, as they come from the network: the signature, the time and the body, each on a line.
 #![no_main]
 
-use faas_flow_host::events::{Event, Keys, Signed, Window};
+use faas_flow_replica::events::{Event, Keys, Signed, Window};
 use libfuzzer_sys::fuzz_target;
 
 const NOW: u64 = 1_790_000_000_000;

@@ -3,8 +3,10 @@
 mod store;
 
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_host::{Functions, Guards, Host, Http, Parts, Settings, load_flow, serve};
+use faas_flow_host::{Guards, serve};
+use faas_flow_replica::{Functions, Host, Http, Parts, Settings};
 use faas_flow_store::open_data;
+use faas_flow_versions::load_flow;
 use std::sync::Arc;
 
 #[tokio::main]

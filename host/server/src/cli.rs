@@ -30,8 +30,8 @@ mod stop;
 mod token;
 mod waiting;
 
-use crate::Error;
 use clap::{Parser, Subcommand};
+use faas_flow_replica::Error;
 use logging::Verbosity;
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 //! Beside it, the dashboard.
 
 use crate::dashboard::{Access, Control, Dashboard};
-use crate::{Error, Guards, Host, router};
+use crate::{Guards, router};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -11,6 +11,7 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use faas_flow_gateway::{Function, Gateway, Unreachable};
+use faas_flow_replica::{Error, Host};
 use std::sync::Arc;
 use tower::ServiceExt;
 

@@ -1,9 +1,9 @@
 //! Asking another server, or a gateway, for changes.
 
 use crate::http::ERROR;
-use crate::{Error, Network};
 use faas_flow_core::{Code, FlowName, NodePath, RunId};
 use faas_flow_guest::{HttpRequest, HttpResponse};
+use faas_flow_replica::{Error, Network};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What may be done to a run.

@@ -1,7 +1,8 @@
 //! A server in one call, for hosts of one's own.
 
 use crate::cli::{listen, serve_until_stopped};
-use crate::{Error, Guards, Host, router};
+use crate::{Guards, router};
+use faas_flow_replica::{Error, Host};
 use std::sync::Arc;
 use std::time::Duration;
 

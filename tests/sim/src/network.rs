@@ -8,7 +8,7 @@ use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
 use faas_flow_gateway::Gateway;
 use faas_flow_guest::{HttpRequest, HttpResponse};
-use faas_flow_host::Network;
+use faas_flow_replica::Network;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 

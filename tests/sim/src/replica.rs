@@ -13,9 +13,11 @@ use axum::http::{Request, Response};
 use bytes::Bytes;
 use faas_flow_core::RunId;
 use faas_flow_gateway::{Config, Faults as QueueFaults, Function, Gateway, Profile, Unreachable};
-use faas_flow_host::events::{GatewayEvents, Keys};
-use faas_flow_host::{Clock, Flow, Functions, Guards, Host, Parts, Settings, router};
+use faas_flow_host::{Guards, router};
+use faas_flow_replica::events::{GatewayEvents, Keys};
+use faas_flow_replica::{Functions, Host, Parts, Settings};
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
+use faas_flow_versions::{Clock, Flow};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -252,7 +254,7 @@ impl Function for Behind {
 struct Nobody;
 
 #[async_trait]
-impl faas_flow_host::Network for Nobody {
+impl faas_flow_replica::Network for Nobody {
     async fn send(
         &self,
         request: faas_flow_guest::HttpRequest,

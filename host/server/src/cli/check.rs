@@ -2,11 +2,11 @@
 
 use super::host::{ModuleKeys, guests_of, load};
 use super::output::{print, print_json};
-use crate::Error;
 use crate::config::Options;
-use crate::versions;
 use clap::Args;
 use faas_flow_core::Plan;
+use faas_flow_replica::Error;
+use faas_flow_versions as versions;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,9 +3,9 @@
 use super::output::print;
 use super::token::AdminToken;
 use crate::remote::{self, Action};
-use crate::{Error, Http, Settings};
 use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, NodePath, RunId};
+use faas_flow_replica::{Error, Http, Settings};
 
 #[derive(Args)]
 pub(super) struct Target {

@@ -4,13 +4,15 @@ use super::host::{guests, trusted, warn};
 use super::listen::listen;
 use super::stop::Server;
 use super::{guards, waiting};
+use crate::Admin;
+use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Unspecified, Values, resolve_stores};
 use crate::dashboard::{Access, Control, Dashboard};
 use crate::http::{Patience, Starting};
-use crate::versions::Loader;
-use crate::{Admin, Error, Functions, Host, Http, Network, Parts, Settings};
 use clap::Args;
 use faas_flow_core::Code;
+use faas_flow_replica::{Error, Functions, Host, Http, Network, Parts};
+use faas_flow_versions::Loader;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,7 +44,7 @@ impl Shown {
         let at = values.listen.value.clone().unwrap_or_else(|| format!("0.0.0.0:{}", values.port.value));
         let (listener, address) = listen(&at).await?;
         let admin = admin(&values, address.ip())?;
-        let network: Arc<dyn Network> = Arc::new(Http::new(&Settings::of(&values))?);
+        let network: Arc<dyn Network> = Arc::new(Http::new(&settings_of(&values))?);
         let starting = Starting::default();
         let mut server = Server::start(listener, starting.router(), PATIENCE)?;
         eprintln!("serving the dashboard at http://{address}/");
@@ -81,7 +83,7 @@ async fn host(
     network: Arc<dyn Network>,
     starting: &Starting,
 ) -> Result<Arc<Host>, Error> {
-    let settings = Settings::of(values);
+    let settings = settings_of(values);
     let loader = Loader::new(guests(values)?, trusted(values)?);
     let (state, data) = waiting::open_stores(starting, stores).await?;
     let functions = Functions::new(Vec::new(), None, &settings, network);

@@ -1,9 +1,9 @@
 //! `faas-flow explain`
 
 use super::output::print;
-use crate::Error;
 use clap::Args;
 use faas_flow_core::Code;
+use faas_flow_replica::Error;
 use include_dir::{Dir, include_dir};
 use std::process::ExitCode;
 

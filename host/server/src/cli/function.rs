@@ -5,15 +5,17 @@ use super::listen::listen;
 use super::lock::Lock;
 use super::stop::Server;
 use super::{guards, metrics, waiting};
+use crate::config::settings_of;
 use crate::config::{
     self, Defaults, Group, Options, Source, Stores, Takes, Unspecified, Values, flow_name, resolve_stores,
 };
-use crate::events::{GatewayEvents, Keys};
 use crate::http::{Patience, Starting};
-use crate::versions::Loader;
-use crate::{Contract, Error, Host, Parts, Settings, function_router};
+use crate::{Contract, function_router};
 use clap::Args;
 use faas_flow_core::{FlowName, ShownDuration};
+use faas_flow_replica::events::{GatewayEvents, Keys};
+use faas_flow_replica::{Error, Host, Parts, Settings};
+use faas_flow_versions::Loader;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -84,7 +86,7 @@ async fn begin(
     name: &FlowName,
     keys: Option<Keys>,
 ) -> Result<Arc<Host>, Error> {
-    let settings = Settings { read_timeout: patience(values).read, ..Settings::of(values) };
+    let settings = Settings { read_timeout: patience(values).read, ..settings_of(values) };
     let (functions, network) = functions(values, &settings)?;
     let guests = guests(values)?;
     let trusted = trusted(values)?;

@@ -1,8 +1,8 @@
 //! `faas-flow health`: the health check of a container, whose image has neither a shell nor `curl`.
 
-use crate::Error;
 use clap::Args;
 use faas_flow_core::Code;
+use faas_flow_replica::Error;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;

@@ -1,14 +1,15 @@
 //! Sets up hosts and loads flows, as several commands do.
 
 use super::cache;
+use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Values};
-use crate::events::Keys;
-use crate::versions::signature::Trusted;
-use crate::versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
-use crate::{Answers, Error, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
 use faas_flow_core::{Code, FlowName};
 use faas_flow_guest::{Compiler, Guests, Limits};
+use faas_flow_replica::events::Keys;
+use faas_flow_replica::{Answers, Error, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
 use faas_flow_store::{open_data, open_state};
+use faas_flow_versions::signature::Trusted;
+use faas_flow_versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,7 +65,7 @@ pub(super) async fn empty_host(
 ) -> Result<Arc<Host>, Error> {
     warn(values);
     // An author who serves flows on their own machine may see what the functions answer.
-    let settings = Settings { answers: Answers::Quoted, ..Settings::of(values) };
+    let settings = Settings { answers: Answers::Quoted, ..settings_of(values) };
     let (functions, network) = functions(values, &settings)?;
     let traces = traces(values, "faas-flow", network)?;
     let state = open_state(&stores.state).await?;

@@ -1,7 +1,7 @@
 //! Binds the addresses that commands listen on.
 
-use crate::Error;
 use faas_flow_core::Code;
+use faas_flow_replica::Error;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;

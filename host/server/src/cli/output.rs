@@ -1,7 +1,7 @@
 //! What commands print to stdout.
 
-use crate::Error;
 use faas_flow_core::Code;
+use faas_flow_replica::Error;
 use std::io::Write as _;
 
 /// Whether colours are allowed: unless `NO_COLOR` is set.

@@ -3,9 +3,9 @@
 mod board;
 
 use super::output::print;
-use crate::{Progress, Step};
 use board::{Board, Screen};
 use faas_flow_core::{ShownDuration, moment};
+use faas_flow_replica::{Progress, Step};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};

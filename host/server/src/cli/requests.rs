@@ -2,15 +2,15 @@
 
 use super::control::Control;
 use super::output::{Output, print, print_json};
-use crate::Error;
 use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified, resolve_stores};
-use crate::network::redacted;
-use crate::versions::runs::read_run;
-use crate::versions::{MissingModule, missing_module};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, FlowName, Millis, RunId, Status, moment};
+use faas_flow_replica::Error;
+use faas_flow_replica::network::redacted;
 use faas_flow_store::{RunEntry, RunQuery, StateStore, open_data, open_state};
+use faas_flow_versions::runs::read_run;
+use faas_flow_versions::{MissingModule, missing_module};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::process::ExitCode;

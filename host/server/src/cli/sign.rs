@@ -2,12 +2,12 @@
 
 use super::host::{ModuleKeys, guests_of};
 use super::output::{print, print_json};
-use crate::Error;
 use crate::config::Options;
-use crate::versions::signature::{PrivateKey, Signature, Statement, Trusted, beside};
-use crate::versions::{Artifact, compile, read_module};
 use clap::Args;
 use faas_flow_core::{Code, FlowName};
+use faas_flow_replica::Error;
+use faas_flow_versions::signature::{PrivateKey, Signature, Statement, Trusted, beside};
+use faas_flow_versions::{Artifact, compile, read_module};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -2,9 +2,9 @@
 
 use super::lock::Lock;
 use crate::http::{self, Patience};
-use crate::{Error, Host};
 use axum::Router;
 use faas_flow_core::Code;
+use faas_flow_replica::{Error, Host};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;

@@ -3,11 +3,11 @@
 use super::host;
 use crate::config::Stores;
 use crate::http::Starting;
-use crate::versions::{Artifact, Flow};
-use crate::{Error, Host};
 use faas_flow_core::ShownDuration;
 use faas_flow_core::definition::Backoff;
+use faas_flow_replica::{Error, Host};
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
+use faas_flow_versions::{Artifact, Flow};
 use futures_util::TryFutureExt as _;
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,7 +26,7 @@ pub(crate) use stores::{Stores, Unspecified, resolve as resolve_stores};
 pub(crate) use table::Values;
 pub(crate) use values::Source;
 
-use crate::{Answers, Settings};
+use faas_flow_replica::{Answers, Settings};
 use std::path::Path;
 
 /// The number of ended runs that a state store in memory keeps.
@@ -39,32 +39,30 @@ impl Values {
     }
 }
 
-impl Settings {
-    /// The settings with these values. The stores must have been resolved.
-    pub(crate) fn of(values: &Values) -> Self {
-        let in_memory = values.state_store.value.as_deref() == Some("memory");
-        Self {
-            inline_limit: values.inline_limit.value,
-            body_limit: values.body_limit.value,
-            read_timeout: None,
-            response_limit: values.response_limit.value,
-            max_nodes: values.max_nodes.value,
-            run_nodes: values.run_nodes.value,
-            max_runs: values.max_runs.value,
-            max_items: values.max_items.value,
-            lease: values.lease.value,
-            commit_delay: values.commit_delay.value,
-            call_timeout: values.call_timeout.value,
-            history_ttl: values.history_ttl.value,
-            history_limit: if in_memory { MEMORY_HISTORY } else { usize::MAX },
-            max_wait: values.max_wait.value,
-            default_wait: values.default_wait.value,
-            default_method: values.default_method.value.to_owned(),
-            dispatch: values.dispatch.value,
-            room_wait: values.room_wait.value,
-            answers: Answers::Withheld,
-            longest_sleep: values.longest_sleep.value,
-        }
+/// The settings with these values. The stores must have been resolved.
+pub(crate) fn settings_of(values: &Values) -> Settings {
+    let in_memory = values.state_store.value.as_deref() == Some("memory");
+    Settings {
+        inline_limit: values.inline_limit.value,
+        body_limit: values.body_limit.value,
+        read_timeout: None,
+        response_limit: values.response_limit.value,
+        max_nodes: values.max_nodes.value,
+        run_nodes: values.run_nodes.value,
+        max_runs: values.max_runs.value,
+        max_items: values.max_items.value,
+        lease: values.lease.value,
+        commit_delay: values.commit_delay.value,
+        call_timeout: values.call_timeout.value,
+        history_ttl: values.history_ttl.value,
+        history_limit: if in_memory { MEMORY_HISTORY } else { usize::MAX },
+        max_wait: values.max_wait.value,
+        default_wait: values.default_wait.value,
+        default_method: values.default_method.value.to_owned(),
+        dispatch: values.dispatch.value,
+        room_wait: values.room_wait.value,
+        answers: Answers::Withheld,
+        longest_sleep: values.longest_sleep.value,
     }
 }
 
@@ -75,6 +73,6 @@ mod tests {
     #[test]
     fn the_tables_defaults_are_the_settings() {
         let values = Values::of(&[]).unwrap();
-        assert_eq!(format!("{:?}", Settings::of(&values)), format!("{:?}", Settings::default()));
+        assert_eq!(format!("{:?}", settings_of(&values)), format!("{:?}", Settings::default()));
     }
 }

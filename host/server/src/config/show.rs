@@ -3,7 +3,7 @@
 use super::key::Origin;
 use super::table::Values;
 use super::values::Source;
-use crate::network::redacted;
+use faas_flow_replica::network::redacted;
 
 /// A key and its value. Serialized, it is a row of `faas-flow config --json`.
 #[derive(Debug, serde::Serialize)]

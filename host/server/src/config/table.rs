@@ -7,7 +7,7 @@ use super::key::OptionName::{Also, As, Positional};
 use super::key::Origin::{Original, Ours, Watchdog};
 use super::key::{AnyKey, Defaults, Key};
 use super::values::{Setting, Slot};
-use crate::Dispatch;
+use faas_flow_replica::Dispatch;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
 //! Who sees the dashboard, and which forms are its own.
 
-use crate::{Admin, Error};
+use crate::Admin;
 use aws_lc_rs::rand;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_replica::Error;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

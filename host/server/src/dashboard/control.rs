@@ -3,10 +3,10 @@
 use super::Dashboard;
 use crate::http::STATE;
 use crate::remote::{Action, accepted, control};
-use crate::{Error, Network, Submission, Waits};
 use bytes::Bytes;
 use faas_flow_core::{Code, FlowName, RunId};
 use faas_flow_guest::HttpRequest;
+use faas_flow_replica::{Error, Network, Submission, Waits};
 use std::sync::Arc;
 
 /// Who changes runs when a button is pressed.

@@ -1,7 +1,7 @@
 //! What versions define: asked of their modules once, since that means to load them.
 
-use crate::{Error, Host};
 use faas_flow_core::{Definition, Digest, FlowName};
+use faas_flow_replica::{Error, Host};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -4,9 +4,9 @@ use super::Dashboard;
 use super::access::About;
 use super::flows::table;
 use super::page::Page;
-use crate::Error;
 use faas_flow_core::{Code, Digest, FlowName, Status};
 use faas_flow_graph::{Format, escaped, render};
+use faas_flow_replica::Error;
 use faas_flow_store::RunQuery;
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use super::Dashboard;
 use super::page::{Page, Took, badge, time};
-use crate::Error;
 use faas_flow_core::{Millis, Status};
 use faas_flow_graph::escaped;
+use faas_flow_replica::Error;
 use faas_flow_store::{RunEntry, RunQuery};
 use serde_json::json;
 use std::collections::BTreeMap;

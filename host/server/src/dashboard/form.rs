@@ -1,9 +1,9 @@
 //! What a button sends.
 
-use crate::Error;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use faas_flow_core::Code;
+use faas_flow_replica::Error;
 use std::collections::HashMap;
 
 /// The longest form, in bytes: what somebody types fits in.

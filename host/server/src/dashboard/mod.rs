@@ -18,7 +18,6 @@ pub(crate) use control::Control;
 
 use crate::http::{Caller, ERROR, allowed, status_of};
 use crate::remote::Action;
-use crate::{Error, Host};
 use access::About;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -26,6 +25,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use definitions::Definitions;
 use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
+use faas_flow_replica::{Error, Host};
 use form::Form;
 use page::Page;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! What all pages share: the frame around them, words for times, and answers in HTML and JSON.
 
-use crate::Error;
 use crate::http::Caller;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::{Millis, ShownDuration, Status, moment};
 use faas_flow_graph::escaped;
+use faas_flow_replica::Error;
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
 use std::time::Duration;

@@ -4,12 +4,12 @@ use super::Dashboard;
 use super::access::About;
 use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
-use crate::Error;
-use crate::versions::MissingModule;
-use crate::versions::runs::read_run_with_definition;
 use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Code, Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
+use faas_flow_replica::Error;
+use faas_flow_versions::MissingModule;
+use faas_flow_versions::runs::read_run_with_definition;
 use std::fmt::Write as _;
 use std::sync::Arc;
 

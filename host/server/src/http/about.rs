@@ -3,12 +3,12 @@
 use super::Surface;
 use super::answer::{self, REQUEST_ID, insert, plain};
 use super::ask::{Control, Request};
-use crate::events::Event;
-use crate::{Ended, Error, Forwarded, Ignored};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, NodePath, RunId};
+use faas_flow_replica::events::Event;
+use faas_flow_replica::{Ended, Error, Forwarded, Ignored};
 
 impl Surface {
     /// An event: 202 if this replica took it, 200 if there was nothing to do.

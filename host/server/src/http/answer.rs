@@ -1,12 +1,12 @@
 //! Answers: statuses, error codes, and bodies as the caller wants them.
 
-use crate::versions::MissingModule;
-use crate::{Ended, Error};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, Failure, RunId, Status};
+use faas_flow_replica::{Ended, Error};
+use faas_flow_versions::MissingModule;
 use serde_json::json;
 
 pub(super) const REQUEST_ID: &str = "x-faas-flow-reqid";

@@ -3,11 +3,11 @@
 use super::answer::Caller;
 use super::contract::About;
 use super::modules::Modules;
-use crate::Error;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_replica::Error;
 
 /// A request to a flow.
 pub(super) struct Request<'a> {

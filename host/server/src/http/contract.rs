@@ -3,13 +3,13 @@
 
 use super::answer::{Caller, REQUEST_ID, failed, insert};
 use super::requests::Requests;
-use crate::{Error, Host};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use faas_flow_core::{Code, RunId, ShownDuration, parse_duration};
+use faas_flow_replica::{Error, Host};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

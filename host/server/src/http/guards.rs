@@ -1,11 +1,11 @@
 //! Who may ask for what.
 
 use super::ask::Request;
-use crate::Error;
-use crate::events::{Event, Keys, SIGNATURE, Signed, TIME, Window};
-use crate::network::place;
 use axum::http::{HeaderMap, header};
 use faas_flow_core::{Code, Millis, RunId};
+use faas_flow_replica::Error;
+use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, TIME, Window};
+use faas_flow_replica::network::place;
 use sha2::{Digest, Sha256};
 
 /// Who may ask for what: everybody for everything but callbacks, unless something is set.

@@ -3,12 +3,12 @@
 use super::Surface;
 use super::answer::{self, Caller, REQUEST_ID, insert};
 use super::ask::Request;
-use crate::versions::runs::read;
-use crate::{Ended, Error, Submission, Waits};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::{Doc, Request as Kept, Run};
 use faas_flow_core::{Code, Digest, FlowName, RunId};
+use faas_flow_replica::{Ended, Error, Submission, Waits};
+use faas_flow_versions::runs::read;
 use std::time::Duration;
 
 const WAIT: &str = "x-faas-flow-wait";

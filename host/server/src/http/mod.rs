@@ -18,7 +18,6 @@ pub use contract::Contract;
 pub use guards::{Admin, Guards};
 pub(crate) use starting::Starting;
 
-use crate::{Error, Host};
 use answer::plain;
 pub(crate) use answer::{Caller, ERROR, STATE, allowed, status_of};
 use ask::{Ask, Request};
@@ -31,6 +30,7 @@ use bytes::Bytes;
 use faas_flow_core::{Code, FlowName, ShownDuration};
 use faas_flow_graph::Format;
 use faas_flow_guest::GuestError;
+use faas_flow_replica::{Error, Host};
 use std::sync::Arc;
 
 const OPENAPI: &str = include_str!("openapi.json");

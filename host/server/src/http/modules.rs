@@ -3,14 +3,14 @@
 use super::Surface;
 use super::answer::{self, axum_json};
 use super::ask::{self, Request};
-use crate::versions::{
-    Activation, Active, Artifact, By, Canary, CanaryRule, Expected, IfRemoved, Keep, Removal, RunCounts, Share, Upload,
-    Withdrawn,
-};
-use crate::{Error, Host};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::{Code, Digest};
+use faas_flow_replica::{Error, Host};
+use faas_flow_versions::{
+    Activation, Active, Artifact, By, Canary, CanaryRule, Expected, IfRemoved, Keep, Removal, RunCounts, Share, Upload,
+    Withdrawn,
+};
 use serde::Serialize;
 use serde_json::json;
 

@@ -1,11 +1,11 @@
 //! A server that listens before it can serve: what it cannot do yet is said with 503.
 
 use super::answer::{Caller, failed};
-use crate::Error;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use faas_flow_core::Code;
+use faas_flow_replica::Error;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tower::ServiceExt;
 

@@ -1,11 +1,11 @@
 //! Step functions, where the local server stands for the whole of OpenFaaS.
 
 use super::{invoke::kept, read_body};
-use crate::{Error, Host};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use faas_flow_replica::{Error, Host};
 
 /// Headers that belong to one connection.
 const HOP: [&str; 4] = ["host", "content-length", "connection", "transfer-encoding"];

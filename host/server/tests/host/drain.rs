@@ -2,9 +2,11 @@
 
 use faas_flow_core::FlowName;
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_host::{Functions, Guards, Host, Http, Parts, Settings, function_router, load_flow};
+use faas_flow_host::{Guards, function_router};
+use faas_flow_replica::{Functions, Host, Http, Parts, Settings};
 use faas_flow_store::{open_data, open_state};
 use faas_flow_test_support::modules::module;
+use faas_flow_versions::load_flow;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;

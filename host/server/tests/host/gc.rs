@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, RunId};
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_host::versions::signature::Trusted;
-use faas_flow_host::versions::{
-    Artifact, By, Clock, Expected, IfRemoved, Keep, Loader, Removal, Upload, Versions, load_flow,
-};
 use faas_flow_store::{DataKey, DataStore, StoreError, open_data, open_state};
 use faas_flow_test_support::modules::version;
+use faas_flow_versions::signature::Trusted;
+use faas_flow_versions::{
+    Artifact, By, Clock, Expected, IfRemoved, Keep, Loader, Removal, Upload, Versions, load_flow,
+};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Builds a flow's sources into a module, with cargo or the author's own command.
 
 use super::{Refused, unusable};
-use crate::Error;
 use faas_flow_core::Code;
+use faas_flow_replica::Error;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use std::os::fd::AsFd as _;

@@ -2,8 +2,8 @@
 //! them does not start another build.
 
 use super::unusable;
-use crate::Error;
 use faas_flow_core::Digest;
+use faas_flow_replica::Error;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeSet, HashMap};

@@ -3,10 +3,10 @@
 pub(super) mod client;
 pub(super) mod show;
 
-use crate::Error;
 use clap::{Args, Subcommand};
 use client::{Client, Said, Target};
 use faas_flow_core::{Code, Digest};
+use faas_flow_replica::Error;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -151,7 +151,7 @@ struct Change {
 
 impl Push {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let bytes = crate::versions::read_module(&self.module).await?;
+        let bytes = faas_flow_versions::read_module(&self.module).await?;
         let signature = signature(&self.module, self.signature.as_deref())?;
         let client = Client::new(self.target)?;
         let digest = Digest::of(&bytes);

@@ -2,8 +2,8 @@
 
 use super::{line, printable, took};
 use crate::cli::output::wants_colours;
-use crate::{Progress, Step};
 use faas_flow_core::{NodePath, RunId, Status, moment};
+use faas_flow_replica::{Progress, Step};
 use std::collections::BTreeMap;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 

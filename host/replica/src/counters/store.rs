@@ -45,13 +45,14 @@ pub(super) struct Calls {
 }
 
 /// A store whose calls are counted.
-pub(crate) struct Counted {
+pub struct Counted {
     inner: Arc<dyn StateStore>,
     counters: Arc<Counters>,
 }
 
 impl Counted {
-    pub(crate) fn new(inner: Arc<dyn StateStore>, counters: Arc<Counters>) -> Self {
+    /// A store whose round trips are counted.
+    pub fn new(inner: Arc<dyn StateStore>, counters: Arc<Counters>) -> Self {
         Self { inner, counters }
     }
 

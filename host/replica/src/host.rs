@@ -2,18 +2,18 @@
 
 use super::commit_timer::CommitTimer;
 use super::data::Data;
-use super::events::Events;
 use super::live::Live;
 use super::services::{Runs, Services};
 use crate::counters::Counted;
+use crate::events::Events;
 use crate::events::Keys;
-use crate::versions::runs::{load, read_run};
-use crate::versions::{Clock, Loader, Versions};
 use crate::{Counters, Error, Functions, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
 use faas_flow_core::{Millis, RunId};
 use faas_flow_session::Input;
 use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
+use faas_flow_versions::runs::{load, read_run};
+use faas_flow_versions::{Clock, Loader, Versions};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// Whether the caller of this run gets the result without asking for it.
-    pub(crate) async fn answers(&self, run: &Run) -> Result<bool, Error> {
+    pub async fn answers(&self, run: &Run) -> Result<bool, Error> {
         Ok(self.services.versions.pinned(run).await?.1.is_single_node())
     }
 
@@ -118,20 +118,22 @@ impl Host {
     }
 
     /// What Prometheus reads of this replica.
-    pub(crate) fn metrics(&self) -> String {
+    pub fn metrics(&self) -> String {
         self.services.counters.prometheus(self.runs.lock().len() as u64, self.services.state.malformed_entries())
     }
 
-    pub(crate) fn now(&self) -> Millis {
+    /// This moment, by the replica's clock.
+    pub fn now(&self) -> Millis {
         self.services.now()
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    /// Whether it takes nothing new, since it is about to stop.
+    pub fn is_draining(&self) -> bool {
         self.services.is_draining()
     }
 
     /// What this replica has counted.
-    pub(crate) fn counters(&self) -> &Arc<Counters> {
+    pub fn counters(&self) -> &Arc<Counters> {
         &self.services.counters
     }
 
@@ -164,7 +166,7 @@ impl Host {
     }
 
     /// Sends the spans that are left, once nothing more is done.
-    pub(crate) async fn stop_tracing(self: &Arc<Self>) {
+    pub async fn stop_tracing(self: &Arc<Self>) {
         let services = self.services.clone();
         // It waits in its thread.
         let stopped = tokio::task::spawn_blocking(move || services.traces.as_ref().map(Traces::stop));
@@ -176,7 +178,8 @@ impl Host {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Whether its health check fails, since it is about to stop.
+    pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 

@@ -1,10 +1,11 @@
 //! Sends events through the async route of an OpenFaaS gateway.
 
 use super::{Event, Keys, SIGNATURE, Signed, TIME};
-use crate::{Clock, Events, Network};
+use crate::{Events, Network};
 use async_trait::async_trait;
 use faas_flow_core::{Code, Failure, FlowName, NodePath, RunId};
 use faas_flow_guest::HttpRequest;
+use faas_flow_versions::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,11 +2,11 @@
 
 use super::drive::STORE_RETRIES;
 use crate::Error;
-use crate::versions::runs::read;
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, DATA, encode};
 use faas_flow_core::{Code, Digest, Failure, Payload, RetryPolicy, RunId};
 use faas_flow_store::{DataKey, DataStore, StateStore};
+use faas_flow_versions::runs::read;
 use std::fmt::Display;
 use std::sync::Arc;
 

@@ -7,12 +7,12 @@ use super::host::Host;
 use super::live::Live;
 use crate::Error;
 use crate::progress::Step;
-use crate::versions::RunEnd;
 use bytes::Bytes;
 use faas_flow_core::run::{Request, RunState, Start};
 use faas_flow_core::{Code, Failure, FlowName, Payload, RunId};
 use faas_flow_guest::RunContext;
 use faas_flow_session::{Documents, Durability, Session};
+use faas_flow_versions::RunEnd;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 

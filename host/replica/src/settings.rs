@@ -74,7 +74,7 @@ pub enum Answers {
 
 impl Answers {
     /// The end of a failure's message.
-    pub(crate) fn quote(self, answer: &[u8]) -> String {
+    pub fn quote(self, answer: &[u8]) -> String {
         let said: String = match self {
             Answers::Quoted => String::from_utf8_lossy(answer).trim().chars().take(500).collect(),
             Answers::Withheld => String::new(),

@@ -2,11 +2,11 @@
 
 use super::live::Live;
 use crate::counters::Lease;
-use crate::versions::RunEnd;
 use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
 use faas_flow_core::{Failure, NodePath, RetryPolicy, Status};
 use faas_flow_session::{Answer, Delivery, Documents, Input, Io, Join, Over, Ready, Session};
 use faas_flow_store::{CommitError, StoreError};
+use faas_flow_versions::RunEnd;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

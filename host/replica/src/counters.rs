@@ -4,7 +4,7 @@
 
 mod store;
 
-pub(crate) use store::Counted;
+pub use store::Counted;
 
 use faas_flow_core::Status;
 use faas_flow_core::run::Outcome;
@@ -66,7 +66,7 @@ impl Ignored {
 
 /// How the execution of a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Executed {
+pub enum Executed {
     /// With an output, or with branches.
     Done,
     /// It is suspended, and continues later.
@@ -78,7 +78,8 @@ pub(crate) enum Executed {
 impl Executed {
     const ALL: [Executed; 3] = [Executed::Done, Executed::Suspended, Executed::Failed];
 
-    pub(crate) const fn of(outcome: &Outcome) -> Self {
+    /// How an execution that ended so is counted.
+    pub const fn of(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Done(_) | Outcome::Branched(_) => Executed::Done,
             Outcome::Suspended(_) => Executed::Suspended,
@@ -98,7 +99,7 @@ impl Executed {
 
 /// What became of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lease {
+pub enum Lease {
     /// It was renewed.
     Renewed,
     /// It expired or was taken over, because this replica was too slow or could not reach the store.
@@ -269,17 +270,17 @@ impl Counters {
     }
 
     /// A run began here.
-    pub(crate) fn run_begun(&self) {
+    pub fn run_begun(&self) {
         self.runs_begun.inc();
     }
 
     /// This replica recovered a run whose owner is gone.
-    pub(crate) fn run_taken_up(&self) {
+    pub fn run_taken_up(&self) {
         self.runs_taken_up.inc();
     }
 
     /// A run ended here. A status that is not final is not counted.
-    pub(crate) fn run_ended(&self, status: Status) {
+    pub fn run_ended(&self, status: Status) {
         for (end, counter) in ENDS.iter().zip(&self.runs_ended) {
             if *end == status {
                 counter.inc();
@@ -288,14 +289,14 @@ impl Counters {
     }
 
     /// A node was executed here.
-    pub(crate) fn executed(&self, how: Executed) {
+    pub fn executed(&self, how: Executed) {
         if let Some(counter) = self.nodes_executed.get(how as usize) {
             counter.inc();
         }
     }
 
     /// The same became of this number of leases of this replica.
-    pub(crate) fn leases(&self, what: Lease, count: usize) {
+    pub fn leases(&self, what: Lease, count: usize) {
         if let Some(counter) = self.leases.get(what as usize) {
             counter.inc_by(count as u64);
         }

@@ -17,7 +17,7 @@ pub(crate) struct TraceContext {
     /// The span that the run is a part of, if somebody traces its caller.
     pub(crate) caller: Option<SpanId>,
     /// Whether anybody wants to see it.
-    pub(crate) sampled: bool,
+    pub sampled: bool,
 }
 
 impl TraceContext {
@@ -33,7 +33,7 @@ impl TraceContext {
     }
 
     /// The header that makes what somebody else does a part of this span.
-    pub(crate) fn traceparent(&self, span: SpanId) -> (String, String) {
+    pub fn traceparent(&self, span: SpanId) -> (String, String) {
         let flags = u8::from(self.sampled);
         (TRACEPARENT.to_owned(), format!("00-{}-{span}-{flags:02x}", self.trace))
     }

@@ -89,7 +89,7 @@ impl Traces {
     }
 
     /// Sends what is left; nothing is noted from here on.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         if let Err(error) = self.processor.shutdown_with_timeout(LAST) {
             tracing::warn!("the last spans may not have been sent: {error}");
         }
@@ -97,7 +97,7 @@ impl Traces {
 }
 
 /// A new span's id.
-pub(crate) fn new_span() -> SpanId {
+pub fn new_span() -> SpanId {
     SpanId::from(fastrand::u64(1..))
 }
 

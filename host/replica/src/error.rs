@@ -1,9 +1,9 @@
 //! What can go wrong in the host, each with its code.
 
-use crate::versions;
 use faas_flow_core::{Code, Failure, Malformed};
 use faas_flow_guest::GuestError;
 use faas_flow_store::{CommitError, StoreError};
+use faas_flow_versions as versions;
 
 /// Why the host could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +14,6 @@ pub enum Error {
     /// The module cannot be used.
     #[error(transparent)]
     Guest(#[from] GuestError),
-    /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] crate::config::Error),
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,7 +38,6 @@ impl Error {
         match self {
             Error::Versions(error) => error.code(),
             Error::Guest(error) => error.code(),
-            Error::Config(error) => error.code(),
             Error::Store(error) => error.code(),
             Error::Coded { code, .. } => *code,
         }

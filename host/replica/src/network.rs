@@ -71,7 +71,7 @@ impl Network for Http {
 
 /// How long a response asks to be left alone (`Retry-After`, RFC 9110, section 10.2.3): seconds, or until a date; a day at
 /// most.
-pub(crate) fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
+pub fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
     const MOST: Duration = Duration::from_secs(24 * 3600);
     let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
     let value = value.trim();
@@ -83,7 +83,7 @@ pub(crate) fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
 }
 
 /// Text without the passwords that addresses in it may hold, whether before the host or among the query's parameters.
-pub(crate) fn redacted(text: &str) -> String {
+pub fn redacted(text: &str) -> String {
     let ends = [' ', '`', '"', ','];
     let mut shown = String::new();
     let mut rest = text;
@@ -105,7 +105,7 @@ pub(crate) fn redacted(text: &str) -> String {
 }
 
 /// An address as errors and logs may show it: without what may be a secret, a user's password or the query.
-pub(crate) fn place(url: &str) -> String {
+pub fn place(url: &str) -> String {
     redacted(url.split(['?', '#']).next().unwrap_or_default())
 }
 
