@@ -1,12 +1,12 @@
-//! Asking another server, or a gateway, for changes.
+//! Asking another server, or a gateway, to change a run.
 
-use crate::http::ERROR;
-use crate::{Error, Network};
+use crate::http::{ERROR, Error};
+use crate::network::Network;
 use faas_flow_core::{Code, FlowName, NodePath, RunId};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What may be done to a run.
+/// A change of a run.
 pub(crate) enum Action {
     Pause,
     Resume,
@@ -16,7 +16,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// What it is called in the routes of a flow.
+    /// The end of the route that it has among those of a flow.
     fn route(&self) -> String {
         match self {
             Action::Pause => "pause".to_owned(),
@@ -27,7 +27,7 @@ impl Action {
     }
 }
 
-/// Asks a server or gateway to change a run; answers with what it says.
+/// Asks a server or gateway to change a run, and returns its answer's text.
 pub(crate) async fn control(
     network: &dyn Network,
     server: &str,
@@ -40,21 +40,21 @@ pub(crate) async fn control(
     let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
     let headers = authorization.into_iter().collect();
     let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Default::default() };
-    Ok(said(&accepted(network.send(request).await?)?))
+    Ok(text(&accepted(network.send(request).await?)?))
 }
 
-/// The answer, or the error that it tells of.
+/// The answer, or the error that it reports.
 pub(crate) fn accepted(answer: HttpResponse) -> Result<HttpResponse, Error> {
     if (200..300).contains(&answer.status) {
         return Ok(answer);
     }
-    let said = said(&answer);
-    let code = answer.headers.iter().find(|(name, _)| name == ERROR);
+    let text = text(&answer);
+    let code = answer.headers.iter().find(|(name, _)| name == ERROR.as_str());
     let code = code.and_then(|(_, code)| Code::parse(code)).unwrap_or(Code::CALL_STATUS);
-    let said = said.strip_prefix(&format!("{code}: ")).unwrap_or(&said);
-    Err(Error::new(code, format!("the server refuses (status {}): {said}", answer.status)))
+    let message = text.strip_prefix(&format!("{code}: ")).unwrap_or(&text).to_owned();
+    Err(Error::Refused { code, status: answer.status, message })
 }
 
-fn said(answer: &HttpResponse) -> String {
+fn text(answer: &HttpResponse) -> String {
     String::from_utf8_lossy(&answer.body).trim().to_owned()
 }

@@ -1,11 +1,13 @@
-//! Beginning, pausing, resuming, stopping and re-running: by the host itself, or by whichever replica the gateway chooses.
+//! Starting, pausing, resuming, stopping and re-running runs: by the host itself, or by the replica that the gateway chooses.
 
 use super::Dashboard;
-use crate::http::STATE;
+use super::error::Error;
+use crate::driver::{Submission, Waits};
+use crate::http::{Error as HttpError, REQUEST_ID, STATE};
+use crate::network::Network;
 use crate::remote::{Action, accepted, control};
-use crate::{Error, Network, Submission, Waits};
 use bytes::Bytes;
-use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_core::{FlowName, RunId};
 use faas_flow_guest::HttpRequest;
 use std::sync::Arc;
 
@@ -13,9 +15,9 @@ use std::sync::Arc;
 pub(crate) enum Control {
     /// The host that serves the dashboard.
     Here,
-    /// Replicas behind this gateway, which want to hear their token.
+    /// Replicas behind this gateway, which ask for their token.
     Gateway { network: Arc<dyn Network>, gateway: String, token: Option<String> },
-    /// Nobody: there are no buttons.
+    /// Nobody, so there are no buttons.
     Nobody,
 }
 
@@ -24,8 +26,8 @@ impl Dashboard {
         !matches!(self.control, Control::Nobody)
     }
 
-    /// Begins a run.
-    pub(super) async fn begin(&self, flow: &FlowName, body: Bytes) -> Result<RunId, Error> {
+    /// Starts a run.
+    pub(super) async fn begin(&self, flow: &FlowName, body: Bytes) -> Result<RunId, HttpError> {
         match &self.control {
             Control::Here => {
                 let submission = Submission { id: None, body, request: Default::default(), callback: None };
@@ -34,35 +36,34 @@ impl Dashboard {
             Control::Gateway { network, gateway, .. } => {
                 let run = RunId::new(xid::new().to_string())?;
                 let url = format!("{}/function/{flow}", gateway.trim_end_matches('/'));
-                let headers = vec![("X-Faas-Flow-Reqid".to_owned(), run.to_string())];
+                let headers = vec![(REQUEST_ID.to_string(), run.to_string())];
                 let request = HttpRequest { method: "POST".to_owned(), url, headers, body };
                 let answer = network.send(request).await?;
                 // A run that failed has its own page, which says more.
-                let begun = answer.headers.iter().any(|(name, _)| name == STATE);
+                let begun = answer.headers.iter().any(|(name, _)| name == STATE.as_str());
                 if begun { Ok(run) } else { accepted(answer).map(|_| run) }
             }
-            Control::Nobody => Err(nobody()),
+            Control::Nobody => Err(Error::ReadOnly.into()),
         }
     }
 
-    pub(super) async fn control(&self, run: &RunId, action: Action) -> Result<(), Error> {
+    pub(super) async fn control(&self, run: &RunId, action: Action) -> Result<(), HttpError> {
         match &self.control {
-            Control::Here => match action {
-                Action::Pause => self.host.pause(run).await,
-                Action::Resume => self.host.resume(run).await,
-                Action::Stop => self.host.stop(run).await,
-                Action::Rerun(path) => self.host.rerun(run, &path).await,
-            },
+            Control::Here => {
+                let changed = match action {
+                    Action::Pause => self.host.pause(run).await,
+                    Action::Resume => self.host.resume(run).await,
+                    Action::Stop => self.host.stop(run).await,
+                    Action::Rerun(path) => self.host.rerun(run, &path).await,
+                };
+                Ok(changed?)
+            }
             Control::Gateway { network, gateway, token } => {
                 let entry = self.host.state().entry(run).await?;
-                let flow = entry.ok_or_else(|| super::run::unknown(run))?.flow;
+                let flow = entry.ok_or_else(|| Error::NoRun { run: run.clone() })?.flow;
                 control(&**network, gateway, &flow, run, &action, token.as_deref()).await.map(drop)
             }
-            Control::Nobody => Err(nobody()),
+            Control::Nobody => Err(Error::ReadOnly.into()),
         }
     }
-}
-
-fn nobody() -> Error {
-    Error::new(Code::ROUTE_UNKNOWN, "this dashboard only shows: it has no `gateway` to ask for changes")
 }

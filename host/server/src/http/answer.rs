@@ -1,131 +1,114 @@
-//! Answers: statuses, error codes, and bodies as the caller wants them.
+//! Answers: statuses, error codes, and bodies in the form that the caller reads.
 
+use super::error::{Error, status_of};
+use super::headers::{ERROR, REQUEST_ID, STATE, insert};
+use crate::driver::Ended;
 use crate::versions::MissingModule;
-use crate::{Ended, Error};
+use axum::Json;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Code, Failure, RunId, Status};
-use serde_json::json;
+use faas_flow_core::{Code, Digest, Failure, FlowName, Millis, RunId, Status};
+use serde::Serialize;
+use std::convert::Infallible;
+use utoipa::ToSchema;
 
-pub(super) const REQUEST_ID: &str = "x-faas-flow-reqid";
-pub(crate) const ERROR: &str = "x-faas-flow-error";
-pub(crate) const STATE: &str = "x-faas-flow-state";
 /// Seconds after which a caller that was turned away may try again.
-const RETRY_AFTER: &str = "1";
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// What a caller reads.
+/// The form that a caller reads, by its `Accept` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
+pub(crate) enum Accept {
+    /// Text for people: a line, or a page.
     Text,
+    /// JSON.
     Json,
 }
 
-impl Caller {
+impl Accept {
+    /// JSON only for those who name it.
     pub fn of(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut kinds = accepted.flat_map(|value| value.split(',')).filter_map(|kind| kind.split(';').next());
-        match kinds.any(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-            true => Caller::Json,
-            false => Caller::Text,
-        }
+        if kinds.any(|kind| kind.trim().eq_ignore_ascii_case("application/json")) { Accept::Json } else { Accept::Text }
     }
 }
 
-pub(crate) fn status_of(code: Code) -> StatusCode {
-    match code {
-        Code::BAD_REQUEST_ID | Code::BAD_REQUEST | Code::BAD_FLOW_NAME | Code::BAD_EVENT | Code::BAD_CALLBACK => {
-            StatusCode::BAD_REQUEST
-        }
-        Code::UNSIGNED | Code::BAD_SIGNATURE | Code::EVENT_TOO_OLD | Code::TOKEN_NEEDED => StatusCode::UNAUTHORIZED,
-        Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE => StatusCode::FORBIDDEN,
-        Code::FLOW_UNKNOWN | Code::RUN_UNKNOWN | Code::ROUTE_UNKNOWN | Code::VERSION_UNKNOWN => StatusCode::NOT_FOUND,
-        Code::WRONG_METHOD => StatusCode::METHOD_NOT_ALLOWED,
-        Code::RUN_EXISTS
-        | Code::RUN_STATE
-        | Code::RUN_STOPPED
-        | Code::ACTIVATION_CONFLICT
-        | Code::VERSION_REMOVED
-        | Code::NO_CANARY
-        | Code::NOTHING_TO_ROLL_BACK => StatusCode::CONFLICT,
-        Code::DIGEST_MISMATCH => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::MODULES_FIXED => StatusCode::NOT_IMPLEMENTED,
-        Code::REQUEST_TOO_SLOW => StatusCode::REQUEST_TIMEOUT,
-        Code::BODY_TOO_LARGE | Code::MODULE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::OVERLOADED | Code::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
-        // A step's absence is not the flow's.
-        Code::FUNCTION_MISSING => StatusCode::BAD_GATEWAY,
-        Code::STORE_LOCKED
-        | Code::STORE_FULL
-        | Code::STORE_READ_ONLY
-        | Code::STORE_UNAVAILABLE
-        | Code::STARTING
-        | Code::STOPPING
-        | Code::GUEST_POOL_FULL
-        | Code::MODULE_MISSING => StatusCode::SERVICE_UNAVAILABLE,
-        Code::CALL_TIMED_OUT | Code::NODE_TIMED_OUT | Code::DEADLINE_PASSED | Code::REQUEST_TIMED_OUT => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
+impl<S: Send + Sync> FromRequestParts<S> for Accept {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
     }
 }
 
-pub(super) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+/// A failure as JSON.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// The error's code; `faas-flow explain CODE` explains it.
+    #[schema(value_type = String, pattern = "^FF[0-9]{4}$")]
+    code: Code,
+    /// What happened, to what, and what to do.
+    message: &'a str,
+    /// The node that failed.
+    path: Option<String>,
+}
+
+/// Kept with the response to a request that was refused, so that [`in_form`] can write it again in another form.
+#[derive(Clone)]
+pub(crate) struct Refusal(pub Failure);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = refuse(Failure::reject(self.code(), self.to_string()), self.status());
+        if let Error::TimedOut { run: Some(run), .. } = &self {
+            insert(response.headers_mut(), REQUEST_ID, run.as_str());
+        }
+        response
     }
 }
 
-/// Text of the host's own.
-pub(super) fn plain(text: impl Into<String>) -> Response {
-    text.into().into_response()
-}
-
-pub(super) fn failed(error: &Error, caller: Caller) -> Response {
-    failure(&Failure::reject(error.code(), error.to_string()), caller)
-}
-
-fn failure(failure: &Failure, caller: Caller) -> Response {
-    let (code, status) = (failure.code.to_string(), status_of(failure.code));
-    let mut response = match caller {
-        Caller::Text => plain(format!("{failure}\n")),
-        Caller::Json => {
-            let Failure { code, message, path, .. } = failure;
-            axum_json(&json!({ "code": code, "message": message, "path": path }))
-        }
-    };
-    *response.status_mut() = status;
+/// The answer that reports a failure: a line of text, until [`in_form`] says otherwise.
+fn refuse(failure: Failure, status: StatusCode) -> Response {
+    let mut response = (status, format!("{failure}\n")).into_response();
     let headers = response.headers_mut();
-    insert(headers, ERROR, &code);
+    insert(headers, ERROR, &failure.code.to_string());
     match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => insert(headers, "retry-after", RETRY_AFTER),
-        StatusCode::UNAUTHORIZED => insert(headers, "www-authenticate", "Bearer"),
-        StatusCode::METHOD_NOT_ALLOWED => insert(headers, "allow", allow_of(&failure.message)),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         _ => {}
+    }
+    response.extensions_mut().insert(Refusal(failure));
+    response
+}
+
+/// Writes a failure in the form that the caller reads.
+pub(super) fn in_form(mut response: Response, accept: Accept) -> Response {
+    if accept == Accept::Text {
+        return response;
+    }
+    if let Some(Refusal(Failure { code, message, path, .. })) = response.extensions_mut().remove() {
+        let problem = Problem { code, message: &message, path: path.map(|path| path.to_string()) };
+        let (parts, body) = Json(problem).into_response().into_parts();
+        response.headers_mut().extend(parts.headers);
+        *response.body_mut() = body;
     }
     response
 }
 
-pub(super) fn axum_json(value: &serde_json::Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
-}
-
-/// A method is one of these, or 405 says which they are.
-pub(crate) fn allowed(method: &Method, methods: &[Method]) -> Result<(), Error> {
-    if methods.contains(method) || *method == Method::HEAD && methods == [Method::GET] {
-        return Ok(());
-    }
-    let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    Err(Error::new(Code::WRONG_METHOD, format!("{method} is not for this path, but: {}", methods.join(", "))))
-}
-
-fn allow_of(message: &str) -> &str {
-    message.rsplit_once("but: ").map_or("", |(_, methods)| methods)
-}
-
 /// How a run ended: its result, or why there is none.
-pub(super) fn ended(run: &RunId, ended: &Ended, caller: Caller) -> Response {
+pub(super) fn ended(run: &RunId, ended: &Ended) -> Response {
+    let refuse = |failure: Failure| {
+        let status = status_of(failure.code);
+        refuse(failure, status)
+    };
     let mut response = match (ended.status, &ended.result, &ended.failure) {
         (Status::Paused | Status::Running, ..) => StatusCode::ACCEPTED.into_response(),
         (Status::Succeeded, Some(result), _) => data(result.clone()),
@@ -137,51 +120,81 @@ pub(super) fn ended(run: &RunId, ended: &Ended, caller: Caller) -> Response {
             insert(response.headers_mut(), ERROR, &code.to_string());
             response
         }
-        (Status::Stopped, None, None) => failure(&Failure::reject(Code::RUN_STOPPED, "the run was stopped"), caller),
-        (Status::Failed, None, None) => failure(&Failure::reject(Code::INTERNAL, "the run failed"), caller),
-        (_, None, Some(why)) => failure(why, caller),
+        (Status::Stopped, None, None) => refuse(Failure::reject(Code::RUN_STOPPED, "the run was stopped")),
+        (Status::Failed, None, None) => refuse(Failure::reject(Code::INTERNAL, "the run failed")),
+        (_, None, Some(failure)) => refuse(failure.clone()),
     };
     insert(response.headers_mut(), STATE, ended.status.as_str());
     insert(response.headers_mut(), REQUEST_ID, run.as_str());
     response
 }
 
-/// Bytes of the flow's: whatever they are, no browser is to guess.
+/// Bytes of the flow. They may be anything, so no browser is to guess what they are.
 fn data(bytes: bytes::Bytes) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (headers, Body::from(bytes)).into_response()
 }
 
-/// How a run is doing: in the original's words, or in ours as JSON, with the missing version that it waits for. A header has
-/// ours in any case.
-pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModule>, caller: Caller) -> Response {
-    let mut response = match caller {
-        Caller::Text => {
+/// The state of a run as JSON.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct RunState<'a> {
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+    request_id: &'a RunId,
+    #[schema(value_type = String)]
+    flow: &'a FlowName,
+    /// The sha256 of the module that the run is pinned to.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    version: &'a Digest,
+    #[schema(value_type = String, pattern = "^(running|paused|stopped|succeeded|failed)$")]
+    state: Status,
+    /// When the run began, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
+    started: Millis,
+    /// When the run ended, in milliseconds since the Unix epoch.
+    #[schema(value_type = Option<u64>)]
+    ended: Option<Millis>,
+    /// Why the run failed.
+    #[schema(value_type = Option<Problem<'static>>)]
+    failure: Option<&'a Failure>,
+    /// The version that the run waits for, since it cannot be loaded anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    waits_for: Option<&'a Digest>,
+    /// Why that version cannot be loaded, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    waits_because: Option<&'a str>,
+}
+
+/// The state of a run: in the original's words, or as JSON, with the missing version that it waits for. A header has our own
+/// word in any case.
+pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModule>, accept: Accept) -> Response {
+    let mut response = match accept {
+        Accept::Text => {
             let word = match view.status {
                 Status::Running => "RUNNING",
                 Status::Paused => "PAUSED",
                 Status::Stopped | Status::Succeeded | Status::Failed => "FINISHED",
             };
-            plain(match waits_for {
+            let text = match waits_for {
                 None => word.to_owned(),
                 Some(MissingModule { version, why }) => format!("{word}\nwaits for version {version}: {why}\n"),
-            })
+            };
+            text.into_response()
         }
-        Caller::Json => {
-            let mut state = json!({
-                "request-id": run,
-                "flow": view.flow,
-                "version": view.digest,
-                "state": view.status,
-                "started": view.started,
-                "ended": view.ended,
-                "failure": view.failure,
-            });
-            if let Some(missing) = waits_for {
-                missing.add_to(&mut state);
-            }
-            axum_json(&state)
-        }
+        Accept::Json => Json(RunState {
+            request_id: run,
+            flow: &view.flow,
+            version: &view.digest,
+            state: view.status,
+            started: view.started,
+            ended: view.ended,
+            failure: view.failure.as_ref(),
+            waits_for: waits_for.map(|missing| &missing.version),
+            waits_because: waits_for.map(|missing| missing.why.as_str()),
+        })
+        .into_response(),
     };
     insert(response.headers_mut(), STATE, view.status.as_str());
     insert(response.headers_mut(), REQUEST_ID, run.as_str());

@@ -1,39 +1,44 @@
 //! Who may ask for what.
 
-use super::ask::Request;
-use crate::Error;
+use super::error::{CallbackFault, Error, TokenFault};
+use super::headers;
 use crate::events::{Event, Keys, SIGNATURE, Signed, TIME, Window};
 use crate::network::place;
-use axum::http::{HeaderMap, header};
-use faas_flow_core::{Code, Millis, RunId};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use faas_flow_core::{FlowName, Millis, RunId};
+use reqwest::Url;
 use sha2::{Digest, Sha256};
+use std::convert::Infallible;
+use utoipa::IntoParams;
 
-/// Who may ask for what: everybody for everything but callbacks, unless something is set.
+/// Who may ask for what. By default everybody may ask for everything, except for callbacks.
 #[derive(Debug, Clone, Default)]
 pub struct Guards {
-    /// Sign and check events, and requests if `authenticate`; without keys, events need no signature.
+    /// The keys that sign and check events, and requests if `authenticate` is set. Without keys, events need no signature.
     pub keys: Option<Keys>,
     /// How old an event may be.
     pub window: Window,
-    /// Take events without looking at their signatures: for a server that only its own machine reaches.
+    /// Whether to accept events without checking their signatures: for a server that only its own machine can reach.
     pub unchecked: bool,
-    /// Whether new requests are to be signed as GitHub signs.
+    /// Whether new requests must be signed as GitHub signs webhooks.
     pub authenticate: bool,
     /// Who may pause, resume, stop and re-run.
     pub admin: Admin,
-    /// The hosts, each `NAME` or `NAME:PORT`, that results may be sent to; `*` is any.
+    /// The hosts that results may be sent to, each `NAME` or `NAME:PORT`; `*` allows any host.
     pub callback_hosts: Vec<String>,
 }
 
 /// Who may change runs.
 #[derive(Clone, Default)]
 pub enum Admin {
-    /// Everybody: for a server that only its own machine reaches.
+    /// Everybody: for a server that only its own machine can reach.
     #[default]
     Anybody,
-    /// Nobody, as long as there is no token.
+    /// Nobody, since there is no token.
     Nobody,
-    /// Whoever sends this bearer token.
+    /// Callers with this bearer token.
     Token(String),
 }
 
@@ -48,15 +53,18 @@ impl std::fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// Lets pass whoever has given the token; with what others are told where nobody may, and where theirs is another one.
-    pub(crate) fn admit(&self, given: Option<&str>, nobody: &'static str, another: &'static str) -> Result<(), Error> {
-        let admitted = match self {
-            Admin::Anybody => true,
-            Admin::Nobody => return Err(Error::new(Code::TOKEN_NEEDED, nobody)),
-            // Digests, so that the time it takes says nothing about the token.
-            Admin::Token(token) => given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token)),
+    /// Admits a caller that gave this token; `nobody` and `another` are the errors if no token, or another one, would do.
+    pub(crate) fn admit(&self, given: Option<&str>, nobody: TokenFault, another: TokenFault) -> Result<(), Error> {
+        let fault = match self {
+            Admin::Anybody => return Ok(()),
+            Admin::Nobody => nobody,
+            // Digests are compared, so that the time it takes says nothing about the token.
+            Admin::Token(token) if given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token)) => {
+                return Ok(());
+            }
+            Admin::Token(_) => another,
         };
-        if admitted { Ok(()) } else { Err(Error::new(Code::TOKEN_NEEDED, another)) }
+        Err(Error::TokenNeeded(fault))
     }
 }
 
@@ -64,62 +72,111 @@ impl Admin {
 const LONGEST_URL: usize = 2048;
 
 impl Guards {
-    /// Lets an administrative request pass.
+    /// Admits an operator's request.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let nobody = "nobody may change runs here, as the host has no `faasflow-admin-token`";
-        self.admin.admit(given, nobody, "this needs `Authorization: Bearer` with the host's token")
+        self.admin.admit(given, TokenFault::NobodyChanges, TokenFault::Bearer)
     }
 
-    /// Lets a signed event pass.
-    pub(super) fn check_event(&self, request: &Request<'_>, run: &RunId, now: Millis) -> Result<(), Error> {
+    /// Checks the signature of an event about this run.
+    pub(super) fn check_event(
+        &self,
+        EventHeaders { signature, time }: &EventHeaders,
+        flow: &FlowName,
+        run: &RunId,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), Error> {
         let Some(keys) = self.keys.as_ref().filter(|_| !self.unchecked) else { return Ok(()) };
-        let path = Event::target(request.flow, run);
-        let signed = Signed { method: request.method.as_str(), path: &path, run: run.as_str(), body: &request.body };
-        let (signature, time) = (request.header(SIGNATURE), request.header(TIME));
-        keys.verify(&signed, signature.as_deref(), time.as_deref(), now, &self.window)
+        let signed = Signed { method: "POST", path: &Event::target(flow, run), run: run.as_str(), body };
+        Ok(keys.verify(&signed, signature.as_deref(), time.as_deref(), now, &self.window)?)
     }
 
-    /// Lets a new request pass.
-    pub(super) fn authenticate(&self, request: &Request<'_>) -> Result<(), Error> {
-        match &self.keys {
-            _ if !self.authenticate => Ok(()),
-            None => Err(Error::new(Code::UNSIGNED, "requests are to be signed here, but the host has no secret")),
-            Some(keys) => {
-                let (sha256, sha1) = (request.header("x-hub-signature-256"), request.header("x-hub-signature"));
-                keys.verify_hub(&request.body, sha256.as_deref(), sha1.as_deref())
-            }
+    /// Checks the signature of a new request, if requests are authenticated.
+    pub(super) fn authenticate(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
+        if !self.authenticate {
+            return Ok(());
         }
+        let keys = self.keys.as_ref().ok_or(Error::NoSecret)?;
+        let HubSignatures { sha256, sha1 } = HubSignatures::of(headers);
+        Ok(keys.verify_hub(body, sha256.as_deref(), sha1.as_deref())?)
     }
 
-    /// The address to call back, if it may be called. An empty one is none, as in the original.
+    /// The address to call back, if it is allowed. An empty one is none, as in the original.
     pub(super) fn callback(&self, given: Option<&str>) -> Result<Option<String>, Error> {
         let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
-        let shown: String = place(given).escape_debug().take(100).collect();
-        let wrong = |why: String| Err(Error::new(Code::BAD_CALLBACK, format!("cannot call back to `{shown}`: {why}")));
-        if given.len() > LONGEST_URL {
-            return wrong(format!("it has more than {LONGEST_URL} bytes"));
+        match self.check_callback(given) {
+            Ok(url) => Ok(Some(url.to_string())),
+            Err(fault) => Err(Error::BadCallback { url: place(given).escape_debug().take(100).collect(), fault }),
         }
-        let url = match reqwest::Url::parse(given) {
-            Ok(url) => url,
-            Err(error) => return wrong(error.to_string()),
-        };
+    }
+
+    fn check_callback(&self, given: &str) -> Result<Url, CallbackFault> {
+        if given.len() > LONGEST_URL {
+            return Err(CallbackFault::TooLong { limit: LONGEST_URL });
+        }
+        let url = Url::parse(given).map_err(|error| CallbackFault::Malformed(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return wrong("it is not an http or https address".to_owned());
+            return Err(CallbackFault::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return wrong("it holds a user or password".to_owned());
+            return Err(CallbackFault::Credentials);
         }
-        let Some(host) = url.host_str() else { return wrong("it names no host".to_owned()) };
+        let host = url.host_str().ok_or(CallbackFault::NoHost)?;
         let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
         let allows = |allowed: &String| {
             allowed == "*" || allowed.eq_ignore_ascii_case(host) || Some(allowed.to_ascii_lowercase()) == with_port
         };
-        match self.callback_hosts.iter().any(allows) {
-            true => Ok(Some(url.to_string())),
-            false => wrong(format!("the host {host} is not allowed: add it to callback_hosts")),
+        if self.callback_hosts.iter().any(allows) {
+            Ok(url)
+        } else {
+            Err(CallbackFault::HostNotAllowed { host: host.to_owned() })
+        }
+    }
+}
+
+/// The headers of an event.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct EventHeaders {
+    /// `sha256=` and the event's signature.
+    #[param(rename = "X-Faas-Flow-Signature", value_type = String, required = false)]
+    signature: Option<String>,
+    /// When the event was signed, in milliseconds since the Unix epoch.
+    #[param(rename = "X-Faas-Flow-Time", value_type = String, required = false)]
+    time: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for EventHeaders {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            signature: headers::header(&parts.headers, HeaderName::from_static(SIGNATURE)),
+            time: headers::header(&parts.headers, HeaderName::from_static(TIME)),
+        })
+    }
+}
+
+/// The headers of signed requests.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct HubSignatures {
+    /// `sha256=` and the HMAC-SHA256 of the body, if requests are authenticated.
+    #[param(rename = "X-Hub-Signature-256", value_type = String, required = false)]
+    sha256: Option<String>,
+    /// `sha1=` and the HMAC-SHA1 of the body, for old callers.
+    #[param(rename = "X-Hub-Signature", value_type = String, required = false)]
+    sha1: Option<String>,
+}
+
+impl HubSignatures {
+    fn of(headers: &HeaderMap) -> Self {
+        Self {
+            sha256: headers::header(headers, HeaderName::from_static("x-hub-signature-256")),
+            sha1: headers::header(headers, HeaderName::from_static("x-hub-signature")),
         }
     }
 }
@@ -127,6 +184,7 @@ impl Guards {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faas_flow_core::Code;
 
     #[test]
     fn only_allowed_hosts_are_called_back() {

@@ -1,18 +1,27 @@
 //! New requests to a flow.
 
-use super::Surface;
-use super::answer::{self, Caller, REQUEST_ID, insert};
-use super::ask::Request;
+use super::answer::{self, Accept};
+use super::ask::{Ask, ByQuery};
+use super::error::{Error, OtherRun};
+use super::guards::HubSignatures;
+use super::headers::{REQUEST_ID, header, insert};
+use super::openapi::{On, Payload, Refusals};
+use super::request::{Query, RequestContext, Target, Wait};
+use super::surface::Surface;
+use crate::driver::{Ended, Submission, Waits};
 use crate::versions::runs::read;
-use crate::{Ended, Error, Submission, Waits};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use faas_flow_core::run::{Doc, Request as Kept, Run};
 use faas_flow_core::{Code, Digest, FlowName, RunId};
+use faas_flow_graph::{Format, render};
+use std::sync::Arc;
 use std::time::Duration;
+use utoipa::IntoParams;
 
-const WAIT: &str = "x-faas-flow-wait";
-const CALLBACK: &str = "x-faas-flow-callback-url";
 /// Kept with a run whose caller chose the id, so that a repeated request is told from another one.
 const BODY: &str = "x-faas-flow-body-digest";
 /// Headers that a run does not keep: they let their owner in somewhere, or are the host's own.
@@ -20,36 +29,132 @@ const NOT_KEPT: [&str; 6] =
     ["authorization", "cookie", "proxy-authorization", "x-hub-signature", "x-hub-signature-256", BODY];
 /// How long the first of two requests with one id may take to be stored.
 const TWIN: Duration = Duration::from_secs(2);
+/// Between two looks for it.
+const TWIN_DELAY: Duration = Duration::from_millis(20);
+
+/// Who gets the result of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// The caller, if it waits for the result, or if the flow has a single node.
+    Caller,
+    /// Nobody: the call is asynchronous, and answered as soon as the run has begun.
+    Nobody,
+}
+
+/// The headers of new requests.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct NewRun {
+    /// The caller's own request id.
+    #[param(rename = "X-Faas-Flow-Reqid", value_type = String, required = false,
+        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+    id: Option<RunId>,
+    /// Where to POST the result or the failure. The host must be allowed; an empty value means nowhere.
+    #[param(rename = "X-Faas-Flow-Callback-Url", value_type = String, required = false,
+        pattern = "^(https?://[!-~]+)?$")]
+    callback: Option<String>,
+}
+
+impl NewRun {
+    const CALLBACK: HeaderName = HeaderName::from_static("x-faas-flow-callback-url");
+
+    fn of(headers: &HeaderMap, surface: &Surface) -> Result<Self, Error> {
+        let id = header(headers, REQUEST_ID).map(RunId::new).transpose()?;
+        let callback = surface.guards.callback(header(headers, Self::CALLBACK).as_deref())?;
+        Ok(Self { id, callback })
+    }
+}
+
+/// Start a run, or ask by query as in the original
+///
+/// A flow of a single node answers with its result, any other flow with 202; with `X-Faas-Flow-Wait`, it answers with the
+/// result if there is one in time. The same request id with the same body is the same run.
+#[utoipa::path(
+    method(post, get),
+    path = "/",
+    operation_id = "invoke",
+    params(NewRun, Wait, HubSignatures, ByQuery<'_>),
+    request_body(content = Payload, content_type = "application/octet-stream", description = "The input of the run."),
+    security((), ("token" = [])),
+    responses(
+        (status = 200, description = "The result, or what a query parameter asked for.",
+            headers(("X-Faas-Flow-Reqid" = String, description = "The run's request id.")),
+            content((Payload = "application/octet-stream"), (String = "text/plain"), (serde_json::Value = "application/json"))),
+        On<202>, Refusals, On<401>, On<409>, On<502>,
+    ),
+)]
+pub(super) async fn call(
+    State(surface): State<Arc<Surface>>,
+    target: Target,
+    query: Query,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Error> {
+    surface.call(target, query, context, request, Delivery::Caller).await
+}
+
+/// As [`call`], for a caller that does not wait for the run.
+pub(super) async fn call_async(
+    State(surface): State<Arc<Surface>>,
+    target: Target,
+    query: Query,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Error> {
+    surface.call(target, query, context, request, Delivery::Nobody).await
+}
 
 impl Surface {
-    pub(super) async fn invoke(&self, request: Request<'_>, asynchronous: bool) -> Result<Response, Error> {
-        self.guards.authenticate(&request)?;
-        let id = request.header(REQUEST_ID).map(RunId::new).transpose()?;
-        let callback = self.guards.callback(request.header(CALLBACK).as_deref())?;
-        let wait = self.wait_of(&request)?.filter(|_| !asynchronous);
-        let Request { flow, caller, headers, query, body, about, .. } = request;
-        let mut kept = kept(&headers);
+    async fn call(
+        &self,
+        Target(flow): Target,
+        query: Query,
+        context: RequestContext,
+        request: Request,
+        delivery: Delivery,
+    ) -> Result<Response, Error> {
+        let (parts, body) = request.into_parts();
+        let ask = ByQuery::of(&query).ask()?;
+        if let Ask::Control(..) = ask {
+            self.guards.admit(&parts.headers)?;
+        }
+        if let Ask::Control(_, run) | Ask::State(run) = &ask {
+            context.concerns(run);
+        }
+        let body = self.read_body(body).await?;
+        match ask {
+            Ask::Invoke => self.invoke(&flow.name, query, &parts.headers, body, &context, delivery).await,
+            Ask::Definition => {
+                let json = render(&flow.definition, flow.name.as_str(), Format::Json);
+                Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
+            }
+            Ask::Control(control, run) => self.control(&flow.name, control, &run).await,
+            Ask::State(run) => self.state(&flow.name, &run, Accept::of(&parts.headers)).await,
+        }
+    }
+
+    async fn invoke(
+        &self,
+        flow: &FlowName,
+        Query(query): Query,
+        headers: &HeaderMap,
+        body: Bytes,
+        context: &RequestContext,
+        delivery: Delivery,
+    ) -> Result<Response, Error> {
+        self.guards.authenticate(headers, &body)?;
+        let NewRun { id, callback } = NewRun::of(headers, self)?;
+        let asked = self.wait_of(&Wait::of(headers)?, context);
+        let patience = Patience { surface: self, context, delivery, asked };
         let digest = id.as_ref().map(|_| Digest::of(&body).to_string());
-        kept.extend(digest.clone().map(|digest| (BODY.to_owned(), digest)));
-        let submission =
-            Submission { id: id.clone(), body, request: Kept { query, headers: kept }, callback: callback.clone() };
-        let settings = self.host.settings();
-        let waits = match wait.or(settings.default_wait) {
-            _ if asynchronous => Waits::No,
-            Some(_) => Waits::Yes,
-            None => Waits::ForOneNode,
-        };
-        let patience = |answers: bool| match (wait, answers) {
-            _ if asynchronous => None,
-            (Some(wait), _) => Some(wait),
-            // A flow of a single node answers with its result, as in the original; any other goes on by itself.
-            (None, true) => Some(settings.max_wait),
-            (None, false) => settings.default_wait.map(|wait| about.in_time(wait)),
-        };
-        let (run, ended) = match (self.host.submit(flow, submission, waits).await, id, digest) {
+        let mut headers = kept_headers(headers);
+        headers.extend(digest.clone().map(|digest| (BODY.to_owned(), digest)));
+        let request = Kept { query, headers };
+        let submission = Submission { id: id.clone(), body, request, callback: callback.clone() };
+        let (run, ended) = match (self.host.submit(flow, submission, patience.waits()).await, id, digest) {
             (Ok(run), ..) => {
-                about.set(&run.id);
-                let ended = match patience(run.answers()) {
+                context.concerns(&run.id);
+                let ended = match patience.wait(run.answers()) {
                     Some(wait) => run.end(wait).await?,
                     None => None,
                 };
@@ -57,99 +162,96 @@ impl Surface {
             }
             (Err(error), Some(id), Some(digest)) if error.code() == Code::RUN_EXISTS => {
                 let run = self.same(flow, &id, &digest).await?;
-                about.set(&id);
-                let ended = match patience(self.host.answers(&run).await?) {
+                context.concerns(&id);
+                let ended = match patience.wait(self.host.answers(&run).await?) {
                     Some(wait) => self.host.wait(&id, wait).await?,
                     None => None,
                 };
                 (id, ended)
             }
-            (Err(error), ..) => return Err(error),
+            (Err(error), ..) => return Err(error.into()),
         };
-        let mut response = answer_to(flow, &run, ended.as_deref(), caller);
+        let mut response = answer_to(flow, &run, ended.as_deref());
         if let Some(callback) = callback {
-            insert(response.headers_mut(), CALLBACK, &callback);
+            insert(response.headers_mut(), NewRun::CALLBACK, &callback);
         }
         Ok(response)
     }
 
-    /// How long the caller waits, if it does.
-    pub(super) fn wait_of(&self, request: &Request<'_>) -> Result<Option<Duration>, Error> {
-        let wait = request.header(WAIT).map(|wait| parse_wait(&wait)).transpose()?;
-        Ok(wait.map(|wait| request.about.in_time(wait.min(self.host.settings().max_wait))))
+    /// How long the caller waits, if it asked to.
+    pub(super) fn wait_of(&self, Wait { wait }: &Wait, context: &RequestContext) -> Option<Duration> {
+        wait.map(|wait| context.in_time(wait.min(self.host.settings().max_wait)))
     }
 
-    /// The run that has this id was begun by the same request: the same flow, the same body.
+    /// The run that has this id, if it was begun by the same request: the same flow, the same body.
     async fn same(&self, flow: &FlowName, id: &RunId, digest: &str) -> Result<Run, Error> {
-        let taken = |what: &str| {
-            let message = format!("the request id {id} belongs to a run {what}: choose another");
-            Err(Error::new(Code::RUN_EXISTS, message))
-        };
+        let taken = |by| Error::RequestIdTaken { id: id.clone(), by };
         let until = tokio::time::Instant::now() + TWIN;
         let document = loop {
             match self.host.state().read(id, &[Doc::Run.name()]).await?.into_iter().next().flatten() {
                 Some(document) => break document,
-                None if tokio::time::Instant::now() >= until => return taken("that is just being begun"),
-                None => tokio::time::sleep(Duration::from_millis(20)).await,
+                None if tokio::time::Instant::now() >= until => return Err(taken(OtherRun::Starting)),
+                None => tokio::time::sleep(TWIN_DELAY).await,
             }
         };
         let run: Run = read(id, &document)?;
         let body = run.request.headers.iter().find(|(name, _)| name == BODY);
         match body {
-            _ if run.flow != *flow => taken("of another flow"),
+            _ if run.flow != *flow => Err(taken(OtherRun::Flow)),
             Some((_, body)) if body == digest => Ok(run),
-            _ => taken("with another body"),
+            _ => Err(taken(OtherRun::Body)),
         }
     }
 }
 
-fn answer_to(flow: &FlowName, run: &RunId, ended: Option<&Ended>, caller: Caller) -> Response {
+/// How long a caller waits for the result of its new run.
+struct Patience<'a> {
+    surface: &'a Surface,
+    context: &'a RequestContext,
+    delivery: Delivery,
+    /// What it asked for.
+    asked: Option<Duration>,
+}
+
+impl Patience<'_> {
+    /// What the host has to know of it before it knows the flow's definition.
+    fn waits(&self) -> Waits {
+        match self.delivery {
+            Delivery::Nobody => Waits::No,
+            Delivery::Caller if self.asked.or(self.surface.host.settings().default_wait).is_some() => Waits::Yes,
+            Delivery::Caller => Waits::ForOneNode,
+        }
+    }
+
+    /// How long to wait for a run, whose flow is of a single node if it `answers`: such a flow answers with its result, as in
+    /// the original, and any other one goes on by itself.
+    fn wait(&self, answers: bool) -> Option<Duration> {
+        let settings = self.surface.host.settings();
+        match self.delivery {
+            Delivery::Nobody => None,
+            Delivery::Caller if self.asked.is_some() => self.asked,
+            Delivery::Caller if answers => Some(settings.max_wait),
+            Delivery::Caller => settings.default_wait.map(|wait| self.context.in_time(wait)),
+        }
+    }
+}
+
+fn answer_to(flow: &FlowName, run: &RunId, ended: Option<&Ended>) -> Response {
     let mut response = match ended {
-        Some(ended) => answer::ended(run, ended, caller),
+        Some(ended) => answer::ended(run, ended),
         None => StatusCode::ACCEPTED.into_response(),
     };
     let accepted = response.status() == StatusCode::ACCEPTED;
     let headers = response.headers_mut();
     insert(headers, REQUEST_ID, run.as_str());
     if accepted {
-        insert(headers, header::LOCATION.as_str(), &format!("/function/{flow}/flow/{run}/result"));
+        insert(headers, LOCATION, &format!("/function/{flow}/flow/{run}/result"));
     }
     response
 }
 
-pub(super) fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+/// The headers that a run keeps.
+pub(super) fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let kept = headers.iter().filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()));
     kept.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
-}
-
-/// `30s`, `500ms`, `2m`, or seconds.
-pub(super) fn parse_wait(text: &str) -> Result<Duration, Error> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text.get(digits.len()..).unwrap_or_default();
-    let count = Some(digits).filter(|digits| digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit()));
-    let wait = count.and_then(|count| count.parse::<u64>().ok()).and_then(|count| match unit {
-        "ms" => Some(Duration::from_millis(count)),
-        "s" | "" => Some(Duration::from_secs(count)),
-        "m" => Some(Duration::from_secs(count.saturating_mul(60))),
-        _ => None,
-    });
-    wait.ok_or_else(|| {
-        let text: String = text.escape_debug().take(40).collect();
-        Error::new(Code::BAD_REQUEST, format!("`{text}` is no time to wait: write 30s, 500ms or 2m"))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_are_read_with_their_units() {
-        assert_eq!(parse_wait("30s").unwrap(), Duration::from_secs(30));
-        assert_eq!(parse_wait("500ms").unwrap(), Duration::from_millis(500));
-        assert_eq!(parse_wait("2m").unwrap(), Duration::from_secs(120));
-        for bad in ["soon", "", "-1s", "+1s", "1h", "\u{fffd}", &"9".repeat(40)] {
-            assert_eq!(parse_wait(bad).unwrap_err().code(), Code::BAD_REQUEST, "{bad}");
-        }
-    }
 }
