@@ -3,7 +3,8 @@
 mod store;
 
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_host::{Guards, serve};
+use faas_flow_host::serve;
+use faas_flow_http::Guards;
 use faas_flow_replica::{Functions, Host, Http, Parts, Settings};
 use faas_flow_store::open_data;
 use faas_flow_versions::load_flow;

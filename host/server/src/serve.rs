@@ -1,13 +1,15 @@
-//! A server in one call, for hosts of one's own.
+//! A server in one call, for programs that embed the host.
 
 use crate::cli::{listen, serve_until_stopped};
-use crate::{Guards, router};
-use faas_flow_replica::{Error, Host};
+use faas_flow_http::{Guards, router};
+use faas_flow_replica::Host;
+use faas_flow_replica::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Serves a host's flows at `HOST:PORT` (port 0 takes a free one, stderr says which) and looks after its stored runs, until
-/// SIGINT or SIGTERM. The guards are the caller's: the default ones let everybody who reaches the address change runs.
+/// Serves a host's flows at `HOST:PORT` (port 0 takes a free port, which stderr names) and recovers its stored runs, until
+/// SIGINT or SIGTERM. It admits callers as `guards` says: the default guards let everybody who can reach the address change
+/// runs.
 pub async fn serve(host: Arc<Host>, guards: Guards, address: &str) -> Result<(), Error> {
     let (listener, address) = listen(address).await?;
     tokio::spawn(host.clone().sweep());

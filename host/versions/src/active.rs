@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 const REMEMBERED: usize = 100;
 
 /// Why a version was put into service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// A replica came with a module that the flow had never had.
@@ -25,12 +25,13 @@ pub enum Why {
 }
 
 /// One entry of the history: a version was put into service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Activation {
     /// Counts the flow's activations, from 1.
     pub serial: u64,
     /// The version.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub digest: Digest,
     /// Where the version comes from. While an image's version is active, each replica serves the module that it came with.
     pub origin: Origin,

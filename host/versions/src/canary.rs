@@ -7,10 +7,14 @@ use faas_flow_core::Digest;
 use serde::{Deserialize, Serialize};
 
 /// When a canary is withdrawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CanaryRule {
+    /// In hundredths of a percent.
+    #[schema(value_type = u16, minimum = 1, maximum = 10000)]
     max_failures: Share,
+    /// How many of the canary's last runs are looked at.
+    #[schema(minimum = 1, maximum = 10000)]
     over: u32,
 }
 
@@ -51,14 +55,16 @@ impl Default for CanaryRule {
 }
 
 /// A version that a share of the new runs begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Canary {
     /// Distinguishes it from other canaries of the same version.
     pub serial: u64,
     /// The version.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub digest: Digest,
     /// The share of new runs that begin with it.
+    #[schema(value_type = u16, minimum = 1, maximum = 10000)]
     pub share: Share,
     /// When it is withdrawn.
     #[serde(flatten)]
@@ -69,10 +75,11 @@ pub struct Canary {
 }
 
 /// A canary that failed too often, or that an operator withdrew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Withdrawn {
     /// The version.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub digest: Digest,
     /// Who withdrew it, when and why.
     #[serde(flatten)]

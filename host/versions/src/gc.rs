@@ -45,12 +45,14 @@ pub enum Removal {
 }
 
 /// What became of the versions.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Collected {
     /// Those whose bytes were removed, or would be.
+    #[schema(value_type = Vec<String>)]
     pub removed: Vec<Digest>,
     /// Those that were kept, and why.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub kept: BTreeMap<Digest, String>,
 }
 

@@ -11,7 +11,7 @@ use faas_flow_core::{Digest, FlowName};
 use serde::Serialize;
 
 /// The state of a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// New runs begin with it.
@@ -27,7 +27,7 @@ pub enum Standing {
 }
 
 /// A version with its state.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct VersionView {
     /// Its state.
@@ -50,14 +50,16 @@ pub enum RunCounts {
 }
 
 /// A flow's versions.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Listed {
     /// The flow.
+    #[schema(value_type = String)]
     pub flow: FlowName,
     /// Counts the changes of the active pointer. A change that names the revision is refused if another came in between.
     pub revision: u64,
     /// The active version on the replica that answers.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub serves: Digest,
     /// How many versions that replica has loaded: those in service, and those that its runs are pinned to.
     pub loaded: usize,
@@ -77,7 +79,7 @@ pub struct Listed {
 }
 
 /// How a canary's runs ended.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CanaryRuns {
     /// The serial number of the canary.

@@ -18,33 +18,41 @@ const AT_A_TIME: usize = 16;
 
 /// The runs in flight, sorted by what a new version would change for them. None of them moves to it: each ends on the version
 /// that it began with.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Sorted {
     /// What they have yet to do is the same in both graphs, or they are of the new version already. The code of handlers is not
     /// compared.
+    #[schema(value_type = Vec<String>)]
     pub unaffected: Vec<RunId>,
     /// They would go on differently in the new version; they end as the old version defines.
+    #[schema(value_type = Vec<String>)]
     pub pinned: Vec<RunId>,
     /// Their version can be loaded nowhere, so they wait for it.
+    #[schema(value_type = Vec<String>)]
     pub missing: Vec<RunId>,
     /// Their version is stored, but this host cannot load it.
+    #[schema(value_type = Vec<String>)]
     pub unloadable: Vec<RunId>,
 }
 
 /// What a new version would change.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Planned {
     /// The flow.
+    #[schema(value_type = String)]
     pub flow: FlowName,
     /// The active version.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub active: Digest,
     /// The new one.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub new: Digest,
     /// The runs in flight.
     pub runs: Sorted,
     /// The stored versions of runs in flight that cannot be loaded, and why.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub unloadable: BTreeMap<Digest, String>,
     /// How many more runs are in flight than the thousand that were looked at.
     pub more_runs: u64,

@@ -5,7 +5,7 @@ use faas_flow_core::{Digest, Millis};
 use serde::{Deserialize, Serialize};
 
 /// Where a version comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// From the replicas themselves: their image, or the file that they were started with.
@@ -15,10 +15,11 @@ pub enum Origin {
 }
 
 /// One version of a flow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Version {
     /// The sha256 of its module.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub digest: Digest,
     /// The size of the module, in bytes.
     pub size: u64,
@@ -36,6 +37,7 @@ pub struct Version {
     pub stored: bool,
     /// When `gc` removed its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64)]
     pub removed: Option<Millis>,
     /// Which copy of the bytes is stored. Bytes that are stored again after `gc` removed them are a new copy with another key,
     /// so that a removal that is still going on cannot delete them.
@@ -43,6 +45,7 @@ pub struct Version {
     pub copy: u32,
     /// When a replica last announced that it came with this module, if one ever did.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "brought")]
+    #[schema(value_type = u64)]
     pub announced: Option<Millis>,
 }
 
@@ -71,7 +74,7 @@ impl Version {
 pub(super) const DOC: &str = "version/";
 
 /// Who changed a flow's versions, when and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct By {
     /// The name that they gave. It is not authenticated.
     pub who: String,
@@ -79,6 +82,7 @@ pub struct By {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// When, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
     pub at: Millis,
 }
 

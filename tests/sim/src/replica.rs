@@ -13,7 +13,7 @@ use axum::http::{Request, Response};
 use bytes::Bytes;
 use faas_flow_core::RunId;
 use faas_flow_gateway::{Config, Faults as QueueFaults, Function, Gateway, Profile, Unreachable};
-use faas_flow_host::{Guards, router};
+use faas_flow_http::{Guards, router};
 use faas_flow_replica::events::{GatewayEvents, Keys};
 use faas_flow_replica::{Functions, Host, Parts, Settings};
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};

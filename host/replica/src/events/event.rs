@@ -5,12 +5,14 @@ use faas_flow_core::{Code, FlowName, NodePath, RunId};
 use serde::{Deserialize, Serialize};
 
 /// One event. It carries references only: whoever takes it reads the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// The run.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
     pub run: RunId,
     /// The node to execute.
+    #[schema(value_type = String, min_length = 1)]
     pub path: NodePath,
 }
 

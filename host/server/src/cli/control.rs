@@ -2,9 +2,9 @@
 
 use super::output::print;
 use super::token::AdminToken;
-use crate::remote::{self, Action};
 use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, NodePath, RunId};
+use faas_flow_http::remote::{self, Action};
 use faas_flow_replica::{Error, Http, Settings};
 
 #[derive(Args)]

@@ -9,10 +9,10 @@ use crate::config::settings_of;
 use crate::config::{
     self, Defaults, Group, Options, Source, Stores, Takes, Unspecified, Values, flow_name, resolve_stores,
 };
-use crate::http::{Patience, Starting};
-use crate::{Contract, function_router};
 use clap::Args;
 use faas_flow_core::{FlowName, ShownDuration};
+use faas_flow_http::{Contract, function_router};
+use faas_flow_http::{Patience, Starting};
 use faas_flow_replica::events::{GatewayEvents, Keys};
 use faas_flow_replica::{Error, Host, Parts, Settings};
 use faas_flow_versions::Loader;

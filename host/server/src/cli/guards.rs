@@ -1,8 +1,8 @@
 //! Who may ask a server for what, according to the configuration and the secrets.
 
 use crate::config::Values;
-use crate::{Admin, Guards};
 use faas_flow_core::Code;
+use faas_flow_http::{Admin, Guards};
 use faas_flow_replica::Error;
 use faas_flow_replica::events::{Keys, Window};
 use std::net::IpAddr;

@@ -1,13 +1,13 @@
 //! The port that serves a function's metrics.
 
 use super::listen::listen as bind;
-use crate::Contract;
 use crate::config::Values;
-use crate::http::{self, Patience};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use faas_flow_core::Code;
+use faas_flow_http::Contract;
+use faas_flow_http::{self as http, Patience};
 use faas_flow_replica::Error;
 use prometheus_client::encoding::prometheus_text;
 use std::net::{IpAddr, SocketAddr};

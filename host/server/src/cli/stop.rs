@@ -1,9 +1,9 @@
 //! Serves until SIGINT or SIGTERM, and shuts down gracefully.
 
 use super::lock::Lock;
-use crate::http::{self, Patience};
 use axum::Router;
 use faas_flow_core::Code;
+use faas_flow_http::{self as http, Patience};
 use faas_flow_replica::{Error, Host};
 use std::sync::Arc;
 use std::time::Duration;

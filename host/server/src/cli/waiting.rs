@@ -2,9 +2,9 @@
 
 use super::host;
 use crate::config::Stores;
-use crate::http::Starting;
 use faas_flow_core::ShownDuration;
 use faas_flow_core::definition::Backoff;
+use faas_flow_http::Starting;
 use faas_flow_replica::{Error, Host};
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
 use faas_flow_versions::{Artifact, Flow};

@@ -2,7 +2,7 @@
 
 use faas_flow_core::FlowName;
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_host::{Guards, function_router};
+use faas_flow_http::{Guards, function_router};
 use faas_flow_replica::{Functions, Host, Http, Parts, Settings};
 use faas_flow_store::{open_data, open_state};
 use faas_flow_test_support::modules::module;

@@ -153,19 +153,67 @@ async fn what_is_wrong_is_said_as_the_caller_reads_it() {
 async fn each_route_takes_its_methods_only() {
     let server = chain().start();
     for (path, method, allow) in [
-        (CHAIN.to_owned(), Method::DELETE, "GET, POST"),
-        (CHAIN.to_owned(), Method::PUT, "GET, POST"),
+        (CHAIN.to_owned(), Method::DELETE, "GET,POST"),
+        (CHAIN.to_owned(), Method::PUT, "GET,POST"),
+        (CHAIN.to_owned(), Method::OPTIONS, "GET,POST"),
+        // GET begins a run, so HEAD must not be taken for it.
+        (CHAIN.to_owned(), Method::HEAD, "GET,POST"),
+        (format!("{CHAIN}/"), Method::HEAD, "GET,POST"),
+        (format!("{CHAIN}/flow/r/stop"), Method::HEAD, "GET,POST"),
+        (format!("{CHAIN}/flow/r/stop"), Method::DELETE, "GET,POST"),
         (format!("{CHAIN}/flow/r/forward"), Method::GET, "POST"),
         (format!("{CHAIN}/flow/r/rerun"), Method::GET, "POST"),
-        (format!("{CHAIN}/flow/r/stop"), Method::DELETE, "GET, POST"),
-        (format!("{CHAIN}/flow/r/result"), Method::POST, "GET"),
-        ("/_/health".to_owned(), Method::POST, "GET"),
-        ("/".to_owned(), Method::POST, "GET"),
+        (format!("{CHAIN}/flow/r/result"), Method::POST, "GET,HEAD"),
+        (format!("{CHAIN}/modules/rollback"), Method::GET, "POST"),
+        (format!("{CHAIN}/modules/{}", "0".repeat(64)), Method::DELETE, "GET,HEAD,PUT"),
+        ("/_/health".to_owned(), Method::POST, "GET,HEAD"),
+        ("/".to_owned(), Method::POST, "GET,HEAD"),
     ] {
         let answer = server.client.request(method.clone(), server.url(&path)).send().await.unwrap();
         assert_eq!(answer.status(), 405, "{method} {path}");
         assert_eq!(answer.headers()["allow"], allow, "{method} {path}");
         assert_eq!(answer.headers()["x-faas-flow-error"], "FF0509");
+    }
+}
+
+#[tokio::test]
+async fn a_path_means_the_same_however_a_gateway_writes_it() {
+    let server = chain().start();
+    server.send(with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    for path in ["/function/async-chain/flow/r/state", "//function/async-chain/flow/r/state?a=b"] {
+        assert_eq!(server.get(path).await.ok(), "FINISHED", "{path}");
+    }
+    for path in ["/function/async%2Dchain/flow/%72/state", "///function/async-chain/?state=r"] {
+        assert_eq!(server.get(path).await.ok(), "FINISHED", "{path}");
+    }
+    for path in ["/function/async-chain", "/function/async-chain/", "//function/async-chain"] {
+        assert_eq!(server.post(path, "hi").await.status, 202, "{path}");
+    }
+    assert_eq!(server.get("/_/health/").await.ok(), "OK");
+    assert_eq!(server.get("//_/ready").await.ok(), "OK");
+    for path in ["/nothing", "/function", "/_", "/_/", "//", "/function/async-chain//", "/dashboards"] {
+        let expected = if path == "//" { 200 } else { 404 };
+        assert_eq!(server.get(path).await.status, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_flow_that_there_is_not_is_named_whatever_is_asked_of_it() {
+    let server = chain().start();
+    for (path, method) in [
+        ("/function/nobody", Method::POST),
+        ("/function/nobody", Method::DELETE),
+        ("/function/nobody/", Method::HEAD),
+        ("/function/nobody/flow/r/state", Method::GET),
+        ("/function/nobody/flow/r/result", Method::PUT),
+        ("/function/nobody/else/where", Method::GET),
+    ] {
+        let answer = server.client.request(method.clone(), server.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{method} {path}");
+        assert_eq!(answer.headers()["x-faas-flow-error"], "FF0214", "{method} {path}");
+    }
+    for name in ["Nobody", "a%2Fb", "%FF", "%00"] {
+        server.get(&format!("/function/{name}/flow/r/state")).await.failed(400, "FF0406");
     }
 }
 

@@ -74,6 +74,12 @@ async fn step_functions_are_served_too() {
     let shout = script(folder.path(), "shout.sh", "printf '%s %s: ' \"$Http_Method\" \"$Http_Query\"; tr a-z A-Z");
     let server = Serve::flows(&["greet"]).function("shout", shout).start();
     assert_eq!(server.post("/function/shout?a=1", "hey").await.ok(), "POST a=1: HEY");
+    for path in ["/function/shout/below/it", "/function/shout/", "//function/shout", "/function/shout/flow/r/state"] {
+        let request = server.client.request(reqwest::Method::PUT, server.url(path)).body("hey");
+        let answer = request.send().await.unwrap();
+        assert!(!answer.headers().contains_key("allow"), "{answer:?}");
+        assert_eq!(answer.text().await.unwrap(), "PUT : HEY", "{path}");
+    }
     let index = server.get("/").await.ok();
     assert!(index.contains("/function/greet") && index.contains("/function/shout"), "{index}");
 }

@@ -46,7 +46,7 @@ async fn it_answers_503_while_its_store_is_away_and_serves_once_that_is_back() {
         assert_eq!((answer.status().as_u16(), header("retry-after").as_deref()), (503, Some("1")), "{path}");
         assert_eq!(header("x-faas-flow-error").as_deref(), Some("FF0306"), "{path}");
         let said = answer.text().await.unwrap();
-        assert!(said.lines().count() == 1 && said.contains("waits for the ") && said.contains(&place), "{said}");
+        assert!(said.lines().count() == 1 && said.contains("waiting for the ") && said.contains(&place), "{said}");
         assert!(!said.contains("hidden"), "{said}");
     }
     server.post("/", "hi").await.failed(503, "FF0306");

@@ -2,11 +2,11 @@
 
 use super::super::output::{Output, print, print_json};
 use super::super::token::AdminToken;
-use crate::remote::accepted;
 use bytes::Bytes;
 use clap::Args;
 use faas_flow_core::{Code, Digest, ShownDuration};
 use faas_flow_guest::{HttpRequest, Limits};
+use faas_flow_http::remote::accepted;
 use faas_flow_replica::{Error, Http, Network, Settings};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;

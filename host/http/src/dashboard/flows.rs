@@ -1,21 +1,22 @@
-//! The first page: the flows, and how their latest runs are doing.
+//! The first page: the flows, and the states of their latest runs.
 
 use super::Dashboard;
 use super::page::{Page, Took, badge, time};
+use crate::Error;
 use faas_flow_core::{Millis, Status};
 use faas_flow_graph::escaped;
-use faas_flow_replica::Error;
 use faas_flow_store::{RunEntry, RunQuery};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The latest runs that are counted.
+/// How many of the latest runs are counted.
 const COUNTED: usize = 1000;
-/// Of those, how many are listed.
+/// How many of them are listed.
 const LISTED: usize = 20;
 
 impl Dashboard {
+    /// The page.
     pub(super) async fn flows(&self) -> Result<Page, Error> {
         let runs = self.host.state().runs(&RunQuery { flow: None, status: None, limit: COUNTED }).await?;
         let mut flows: BTreeMap<String, Vec<&RunEntry>> = BTreeMap::new();
@@ -45,10 +46,10 @@ impl Dashboard {
         }
         main.push_str("</div>\n");
         if flows.is_empty() {
-            main.push_str("<p class=\"quiet\">The store knows no runs yet.</p>\n");
+            main.push_str("<p class=\"quiet\">The store has no runs yet.</p>\n");
         }
         if runs.len() == COUNTED {
-            let _ = writeln!(main, "<p class=\"quiet\">Of the latest {COUNTED} runs.</p>");
+            let _ = writeln!(main, "<p class=\"quiet\">Counts cover the latest {COUNTED} runs.</p>");
         }
         if !runs.is_empty() {
             main.push_str("<h1>Latest runs</h1>\n");
@@ -59,14 +60,17 @@ impl Dashboard {
     }
 }
 
-/// A table of runs, with links that begin so.
+/// A table of runs; its links begin with `up`.
 pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now: Millis) -> String {
     let mut table = String::from(
-        "<table><thead><tr><th>Run</th><th>Flow</th><th>State</th><th>Version</th><th>Started (UTC)</th><th>Took</th></tr></thead><tbody>\n",
+        "<table><thead><tr><th>Run</th><th>Flow</th><th>State</th><th>Version</th><th>Started (UTC)</th><th>Duration</th></tr></thead><tbody>\n",
     );
     for run in runs {
-        let (id, flow, version) = (escaped(run.run.as_str()), escaped(run.flow.as_str()), run.digest.short());
-        let (state, started) = (badge(run.status), time(run.started));
+        let id = escaped(run.run.as_str());
+        let flow = escaped(run.flow.as_str());
+        let version = run.digest.short();
+        let state = badge(run.status);
+        let started = time(run.started);
         let took = Took(run.ended.unwrap_or(now).saturating_sub(run.started));
         let _ = writeln!(
             table,

@@ -1,4 +1,4 @@
-//! Connections: HTTP/1.1 on each, with callers that take their time up to a limit.
+//! Connections: HTTP/1.1 on each, with limits on how slow callers may be.
 
 use axum::Router;
 use axum::body::Body;
@@ -16,27 +16,22 @@ use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 use tower::ServiceExt;
 
-/// How slow callers may be, without a limit where there is none.
+/// How slow callers may be. There is no limit unless one is given.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Patience {
-    /// From when a request is awaited on a connection until its head is there.
+pub struct Patience {
+    /// For the head of a request to arrive, from the moment that the connection awaits one.
     pub read: Option<Duration>,
-    /// From when an answer cannot be sent at once until it is sent.
+    /// For an answer to be sent, from the moment that it cannot be sent at once.
     pub write: Option<Duration>,
 }
 
-/// Serves until `stop`; then no further connection is taken, and this ends with the answer to the last request.
-pub(crate) async fn serve(
-    mut listener: TcpListener,
-    routes: Router,
-    patience: Patience,
-    stop: impl Future<Output = ()>,
-) {
+/// Serves until `stop`. Then no further connection is accepted, and this returns when the last request has been answered.
+pub async fn serve(mut listener: TcpListener, routes: Router, patience: Patience, stop: impl Future<Output = ()>) {
     let (stopping, stopped) = watch::channel(false);
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
-            // axum's, which goes on where the system lacks something for a moment.
+            // axum's `accept`, which retries when the system is out of file descriptors, for example.
             (stream, _) = Listener::accept(&mut listener) => {
                 tokio::spawn(connection(stream, routes.clone(), patience, stopped.clone()));
             }
@@ -56,7 +51,7 @@ async fn connection(stream: TcpStream, routes: Router, patience: Patience, mut s
     let mut connection = pin!(http.serve_connection(stream, answer));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        // The guard must not live on while the connection is awaited.
+        // `wait_for` returns a guard, which must not be held while the connection is awaited.
         _ = async { stopped.wait_for(|stopped| *stopped).await.is_ok() } => None,
     };
     let ended = match ended {
@@ -67,16 +62,16 @@ async fn connection(stream: TcpStream, routes: Router, patience: Patience, mut s
         }
     };
     if let Err(error) = ended {
-        // A caller that hangs up or is too slow is its own affair.
-        tracing::debug!("a connection ended early: {error}");
+        // Callers that hang up or are too slow are no concern of the operator.
+        tracing::debug!(%error, "connection ended early");
     }
 }
 
-/// A stream that breaks off when what is to be sent has waited for too long.
+/// A stream that fails when what is to be sent has waited for too long.
 struct Timed {
     stream: TcpStream,
     limit: Option<Duration>,
-    /// Set while the caller has not taken all that is to be sent, however much it takes meanwhile.
+    /// Set while the caller has not taken all that is to be sent. What it takes in the meantime does not extend it.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -118,7 +113,7 @@ impl AsyncWrite for Timed {
         self.stream.is_write_vectored()
     }
 
-    /// Flushed is what was written, so this is the end of an answer.
+    /// What was written is flushed at the end of an answer, so that the next one has its whole time again.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.deadline = None;
         Pin::new(&mut self.stream).poll_flush(context)

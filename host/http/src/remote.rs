@@ -1,22 +1,25 @@
-//! Asking another server, or a gateway, for changes.
+//! Asking another server, or a gateway, to change a run.
 
-use crate::http::ERROR;
+use crate::{ERROR, Error};
 use faas_flow_core::{Code, FlowName, NodePath, RunId};
 use faas_flow_guest::{HttpRequest, HttpResponse};
-use faas_flow_replica::{Error, Network};
+use faas_flow_replica::network::Network;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What may be done to a run.
-pub(crate) enum Action {
+/// A change of a run.
+pub enum Action {
+    /// Schedules no new nodes until the run is resumed.
     Pause,
+    /// Goes on with a paused run.
     Resume,
+    /// Ends the run.
     Stop,
     /// From this node on.
     Rerun(NodePath),
 }
 
 impl Action {
-    /// What it is called in the routes of a flow.
+    /// The end of the route that it has among those of a flow.
     fn route(&self) -> String {
         match self {
             Action::Pause => "pause".to_owned(),
@@ -27,8 +30,8 @@ impl Action {
     }
 }
 
-/// Asks a server or gateway to change a run; answers with what it says.
-pub(crate) async fn control(
+/// Asks a server or gateway to change a run, and returns its answer's text.
+pub async fn control(
     network: &dyn Network,
     server: &str,
     flow: &FlowName,
@@ -40,21 +43,21 @@ pub(crate) async fn control(
     let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
     let headers = authorization.into_iter().collect();
     let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Default::default() };
-    Ok(said(&accepted(network.send(request).await?)?))
+    Ok(text(&accepted(network.send(request).await?)?))
 }
 
-/// The answer, or the error that it tells of.
-pub(crate) fn accepted(answer: HttpResponse) -> Result<HttpResponse, Error> {
+/// The answer, or the error that it reports.
+pub fn accepted(answer: HttpResponse) -> Result<HttpResponse, Error> {
     if (200..300).contains(&answer.status) {
         return Ok(answer);
     }
-    let said = said(&answer);
-    let code = answer.headers.iter().find(|(name, _)| name == ERROR);
+    let text = text(&answer);
+    let code = answer.headers.iter().find(|(name, _)| name == ERROR.as_str());
     let code = code.and_then(|(_, code)| Code::parse(code)).unwrap_or(Code::CALL_STATUS);
-    let said = said.strip_prefix(&format!("{code}: ")).unwrap_or(&said);
-    Err(Error::new(code, format!("the server refuses (status {}): {said}", answer.status)))
+    let message = text.strip_prefix(&format!("{code}: ")).unwrap_or(&text).to_owned();
+    Err(Error::Refused { code, status: answer.status, message })
 }
 
-fn said(answer: &HttpResponse) -> String {
+fn text(answer: &HttpResponse) -> String {
     String::from_utf8_lossy(&answer.body).trim().to_owned()
 }

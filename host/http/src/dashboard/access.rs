@@ -1,54 +1,51 @@
 //! Who sees the dashboard, and which forms are its own.
 
-use crate::Admin;
+use super::error::Error;
+use crate::{Admin, Error as HttpError, TokenFault};
 use aws_lc_rs::rand;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use faas_flow_core::{Code, FlowName, RunId};
-use faas_flow_replica::Error;
+use faas_flow_core::{FlowName, RunId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Whoever has the host's token may see and change everything; with the browser's own question for user and password, where
-/// the token is the password, and any user will do.
-pub(crate) struct Access {
+/// Those who have the host's token may see and change everything. The browser asks for it as a password, with any user name.
+pub struct Access {
     admin: Admin,
-    /// Made anew at each start: a form is good for as long as the process lives.
+    /// A new one for each start, so that a form is good for as long as the process lives.
     key: [u8; 64],
 }
 
 impl Access {
-    pub fn new(admin: Admin) -> Result<Self, Error> {
+    /// Who may do what, and the key of this process's forms.
+    ///
+    /// # Errors
+    ///
+    /// The system has no random numbers.
+    pub fn new(admin: Admin) -> Result<Self, HttpError> {
         let mut key = [0; 64];
-        let filled = rand::fill(&mut key);
-        filled.map_err(|_| Error::new(Code::INTERNAL, "the system has no random numbers"))?;
+        rand::fill(&mut key).map_err(|_| Error::NoRandomness)?;
         Ok(Self { admin, key })
     }
 
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), HttpError> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password);
-        let nobody = "nobody sees the dashboard here, as the host has no `faasflow-admin-token`";
-        let another = "the password is the host's `faasflow-admin-token`, and any user name will do";
-        self.admin.admit(given.as_deref(), nobody, another)
+        self.admin.admit(given.as_deref(), TokenFault::NobodySees, TokenFault::Password)
     }
 
-    /// What a form about a run or a flow carries, so that no other site's form is taken for it.
+    /// What a form about a run or a flow carries, so that a form of another site is not taken for one of the dashboard's.
     pub(super) fn ticket(&self, about: About<'_>) -> String {
         base16ct::lower::encode_string(&self.mac(about).finalize().into_bytes())
     }
 
     pub(super) fn check(&self, about: About<'_>, ticket: &str) -> Result<(), Error> {
         let ticket = base16ct::lower::decode_vec(ticket).unwrap_or_default();
-        self.mac(about).verify_slice(&ticket).map_err(|_| {
-            let message =
-                "the form is none of this dashboard's, or older than its last start: go back, load the page again";
-            Error::new(Code::BAD_SIGNATURE, message)
-        })
+        self.mac(about).verify_slice(&ticket).map_err(|_| Error::ExpiredForm)
     }
 
     fn mac(&self, about: About<'_>) -> Hmac<Sha256> {
-        // It takes keys of any length.
+        // An HMAC takes keys of any length.
         let mut mac = Hmac::<Sha256>::new(&self.key.into());
         match about {
             About::Run(run) => mac.update(format!("run {run}").as_bytes()),
@@ -81,6 +78,7 @@ fn password(value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faas_flow_core::Code;
 
     #[test]
     fn the_token_is_the_password() {

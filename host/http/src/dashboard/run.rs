@@ -1,25 +1,28 @@
-//! A run: its picture with the nodes' progress, its timeline, and what may be done about it.
+//! A run: its diagram with the nodes' progress, its timeline, and the buttons that change it.
 
 use super::Dashboard;
 use super::access::About;
+use super::error::Error;
 use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
+use crate::Error as HttpError;
 use faas_flow_core::run::{NodeView, Progress, RunView};
-use faas_flow_core::{Code, Definition, RunId, Status};
+use faas_flow_core::{Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
-use faas_flow_replica::Error;
+use faas_flow_replica::error::Error as HostError;
 use faas_flow_versions::MissingModule;
 use faas_flow_versions::runs::read_run_with_definition;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Nodes that are listed: those of a wide for-each may be many.
+/// How many nodes are listed. A wide for-each may have many more.
 const LISTED: usize = 500;
 
 impl Dashboard {
-    pub(super) async fn run(&self, run: &RunId) -> Result<Page, Error> {
+    /// The page of a run.
+    pub(super) async fn run(&self, run: &RunId) -> Result<Page, HttpError> {
         let found = read_run_with_definition(self.host.state(), run).await?;
-        let (view, kept) = found.ok_or_else(|| unknown(run))?;
+        let (view, kept) = found.ok_or_else(|| Error::NoRun { run: run.clone() })?;
         let waits = self.host.versions().missing_module(&view).await.ok().flatten();
         let definition = match kept {
             Some(definition) => Ok(definition),
@@ -30,7 +33,7 @@ impl Dashboard {
             let why = escaped(&missing.why.to_string());
             let _ = writeln!(
                 main,
-                "<p class=\"card error\">It waits for version <code>{}</code>: {why}</p>",
+                "<p class=\"card error\">Waiting for version <code>{}</code>: {why}</p>",
                 missing.version
             );
         }
@@ -45,16 +48,16 @@ impl Dashboard {
         main.push_str(&nodes(&view, rerun.as_deref()));
         let json = MissingModule::shown(waits.as_ref(), &view)?;
         let trail =
-            vec![("flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
+            vec![("Flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
         Ok(Page { title: run.to_string(), trail, main, aside: String::new(), live: !view.status.is_final(), json })
     }
 
     fn head(&self, view: &RunView) -> String {
         let took = Took(view.ended.unwrap_or(self.host.now()).saturating_sub(view.started));
-        let word = if view.ended.is_some() { "took" } else { "for" };
+        let took = if view.ended.is_some() { format!("took {took}") } else { format!("{took} so far") };
         let result = view.result_size.map_or(String::new(), |size| format!(" · result {}", Size(size)));
         let mut head = format!(
-            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {} · {word} {took}{result}</p>\n",
+            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {} · {took}{result}</p>\n",
             escaped(view.request_id.as_str()),
             badge(view.status),
             view.digest.short(),
@@ -66,7 +69,8 @@ impl Dashboard {
             _ => &[],
         };
         if self.has_buttons() && !buttons.is_empty() {
-            let (id, ticket) = (escaped(view.request_id.as_str()), self.access.ticket(About::Run(&view.request_id)));
+            let id = escaped(view.request_id.as_str());
+            let ticket = self.access.ticket(About::Run(&view.request_id));
             let forms = buttons.iter().map(|(what, label)| {
                 format!(
                     "<form method=\"post\" action=\"{id}/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
@@ -79,30 +83,27 @@ impl Dashboard {
     }
 }
 
-pub(super) fn unknown(run: &RunId) -> Error {
-    Error::new(Code::RUN_UNKNOWN, format!("the store has no run {run}"))
-}
-
-fn picture(view: &RunView, definition: Result<Arc<Definition>, Error>) -> String {
+fn picture(view: &RunView, definition: Result<Arc<Definition>, HostError>) -> String {
     match definition {
         Ok(definition) => {
             let nodes = view.nodes.iter().map(|node| (&node.path, node.progress));
             format!("<div class=\"picture\">{}</div>\n", render_progress(&definition, view.flow.as_str(), nodes))
         }
-        Err(error) => format!("<p class=\"quiet\">No picture: {}</p>\n", escaped(&error.to_string())),
+        Err(error) => format!("<p class=\"quiet\">No diagram: {}</p>\n", escaped(&error.to_string())),
     }
 }
 
-/// A table of the nodes; with a ticket for those who may run one of them again.
+/// A table of the nodes, with buttons that run one of them again if there is a ticket for that.
 fn nodes(view: &RunView, rerun: Option<&str>) -> String {
     let mut table = String::from(
-        "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Took</th><th>Tries</th><th>In</th><th>Out</th>\
-         <th>What went wrong</th><th></th></tr></thead><tbody>\n",
+        "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Duration</th><th>Attempts</th><th>Input</th><th>Output</th>\
+         <th>Errors</th><th></th></tr></thead><tbody>\n",
     );
     let id = escaped(view.request_id.as_str());
     for node in view.nodes.iter().take(LISTED) {
         let path = escaped(&node.path.to_string());
-        let (progress, tries) = (node.progress.as_str(), node.attempts.len());
+        let progress = node.progress.as_str();
+        let attempts = node.attempts.len();
         let took =
             node.started.zip(node.since).map_or(String::new(), |(from, to)| Took(to.saturating_sub(from)).to_string());
         let again = rerun.filter(|_| may_run_again(node));
@@ -110,14 +111,14 @@ fn nodes(view: &RunView, rerun: Option<&str>) -> String {
             format!(
                 "<form method=\"post\" action=\"{id}/rerun\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
                  <input type=\"hidden\" name=\"node\" value=\"{path}\">\
-                 <button class=\"rerun\" title=\"Runs {path}, and all that follows it, again\">Run again</button></form>"
+                 <button class=\"rerun\" title=\"Run {path} and all nodes that follow it again\">Run again</button></form>"
             )
         });
         let out = node.output_size.map_or(String::new(), |size| Size(size).to_string());
         let _ = writeln!(
             table,
             "<tr data-node=\"{path}\"><td><code>{path}</code></td><td><span class=\"badge {progress}\">{progress}</span></td>\
-             <td class=\"number\">{took}</td><td class=\"number\">{tries}</td><td class=\"number\">{}</td><td class=\"number\">{out}</td>\
+             <td class=\"number\">{took}</td><td class=\"number\">{attempts}</td><td class=\"number\">{}</td><td class=\"number\">{out}</td>\
              <td>{}</td><td>{again}</td></tr>",
             Size(node.input_size),
             failures(node)
@@ -125,19 +126,23 @@ fn nodes(view: &RunView, rerun: Option<&str>) -> String {
     }
     table.push_str("</tbody></table>\n");
     if view.nodes.len() > LISTED {
-        let _ = writeln!(table, "<p class=\"quiet\">{LISTED} of {} nodes; all of them as JSON.</p>", view.nodes.len());
+        let _ = writeln!(
+            table,
+            "<p class=\"quiet\">Showing {LISTED} of {} nodes; the page as JSON has all of them.</p>",
+            view.nodes.len()
+        );
     }
     table
 }
 
 fn failures(node: &NodeView) -> String {
     let failures = node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref());
-    let waits = node.waits_until.map(|until| format!("waits until {}", time(until)));
+    let waits = node.waits_until.map(|until| format!("waiting until {}", time(until)));
     let failures = failures.map(|failure| escaped(&failure.to_string()));
     failures.chain(waits).collect::<Vec<_>>().join("<br>")
 }
 
-/// Whether a node of a run that has ended may run again; the flow's handlers, whose names are in brackets, may not.
+/// Whether a node of a run that has ended may run again. The flow's handlers, whose names are in brackets, may not.
 fn may_run_again(node: &NodeView) -> bool {
     matches!(node.progress, Progress::Done | Progress::Failed) && !node.path.node.is_reserved()
 }

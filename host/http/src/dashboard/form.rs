@@ -1,25 +1,27 @@
 //! What a button sends.
 
+use super::error::Error;
+use crate::Error as HttpError;
 use axum::body::to_bytes;
-use axum::extract::Request;
-use faas_flow_core::Code;
-use faas_flow_replica::Error;
+use axum::extract::{FromRequest, Request};
 use std::collections::HashMap;
 
 /// The longest form, in bytes: what somebody types fits in.
-const MOST: usize = 1 << 20;
+const LONGEST: usize = 1 << 20;
 
 /// The fields of a form.
 pub(super) struct Form(HashMap<String, String>);
 
-impl Form {
-    pub async fn read(request: Request) -> Result<Self, Error> {
-        let form = to_bytes(request.into_body(), MOST).await;
-        let form =
-            form.map_err(|error| Error::new(Code::BAD_REQUEST, format!("no form of this dashboard: {error}")))?;
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
+        let form = to_bytes(request.into_body(), LONGEST).await.map_err(Error::UnreadableForm)?;
         Ok(Self(form_urlencoded::parse(&form).into_owned().collect()))
     }
+}
 
+impl Form {
     /// A field; empty if it is not there.
     pub fn field(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)

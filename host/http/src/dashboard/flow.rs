@@ -2,20 +2,21 @@
 
 use super::Dashboard;
 use super::access::About;
+use super::error::Error;
 use super::flows::table;
 use super::page::Page;
-use faas_flow_core::{Code, Digest, FlowName, Status};
+use crate::Error as HttpError;
+use faas_flow_core::{Digest, FlowName, Status};
 use faas_flow_graph::{Format, escaped, render};
-use faas_flow_replica::Error;
 use faas_flow_store::RunQuery;
 use serde_json::json;
 
-/// The latest runs that are listed.
+/// How many of the latest runs are listed.
 const LISTED: usize = 100;
 
 impl Dashboard {
-    /// With the runs in one state, or in all.
-    pub(super) async fn flow(&self, flow: &FlowName, status: Option<Status>) -> Result<Page, Error> {
+    /// The page of a flow, with the runs in one state, or in any.
+    pub(super) async fn flow(&self, flow: &FlowName, status: Option<Status>) -> Result<Page, HttpError> {
         let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, limit };
         let runs = self.host.state().runs(&query(status, LISTED)).await?;
         let served = self.host.versions().active(flow).map(|served| served.module.digest().clone());
@@ -26,20 +27,18 @@ impl Dashboard {
             version => version,
         };
         let Some(version) = version else {
-            return Err(Error::new(
-                Code::FLOW_UNKNOWN,
-                format!("the dashboard knows no flow `{flow}`: it has no runs yet"),
-            ));
+            return Err(Error::NoFlow { flow: flow.clone() }.into());
         };
         let picture = match self.definitions.of(flow, &version).await {
             Ok(definition) => {
                 format!("<div class=\"picture\">{}</div>", render(&definition, flow.as_str(), Format::Svg))
             }
-            Err(error) => format!("<p class=\"quiet\">No picture: {}</p>", escaped(&error.to_string())),
+            Err(error) => format!("<p class=\"quiet\">No diagram: {}</p>", escaped(&error.to_string())),
         };
-        let list = match runs.is_empty() {
-            true => "<p class=\"quiet\">None.</p>".to_owned(),
-            false => table(runs.iter(), "../", self.host.now()),
+        let list = if runs.is_empty() {
+            "<p class=\"quiet\">No runs.</p>".to_owned()
+        } else {
+            table(runs.iter(), "../", self.host.now())
         };
         let main = format!(
             "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n<h1>Latest runs</h1>\n{}\n{list}",
@@ -57,19 +56,20 @@ impl Dashboard {
             })
             .collect();
         let json = json!({ "flow": flow, "version": version, "runs": entries });
-        let trail = vec![("flows".to_owned(), "../".to_owned())];
+        let trail = vec![("Flows".to_owned(), "../".to_owned())];
         let aside = if self.has_buttons() { self.begins(flow) } else { String::new() };
         Ok(Page { title: flow.to_string(), trail, main, aside, live: true, json })
     }
 
-    /// The form that begins a run.
+    /// The form that starts a run.
     fn begins(&self, flow: &FlowName) -> String {
-        let (ticket, flow) = (self.access.ticket(About::Flow(flow)), escaped(flow.as_str()));
+        let ticket = self.access.ticket(About::Flow(flow));
+        let flow = escaped(flow.as_str());
         format!(
-            "<h1>Run it</h1>\n<form class=\"run\" method=\"post\" action=\"{flow}/run\">\
+            "<h1>Start a run</h1>\n<form class=\"run\" method=\"post\" action=\"{flow}/run\">\
              <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-             <textarea name=\"body\" rows=\"4\" placeholder=\"the request's body\" aria-label=\"the request's body\"></textarea>\
-             <button>Run</button></form>"
+             <textarea name=\"body\" rows=\"4\" placeholder=\"Request body\" aria-label=\"Request body\"></textarea>\
+             <button>Start</button></form>"
         )
     }
 }
@@ -79,9 +79,10 @@ fn states(flow: &FlowName, chosen: Option<Status>) -> String {
     let flow = escaped(flow.as_str());
     let link = |status: Option<Status>| {
         let (word, query) = status.map_or(("all", String::new()), |s| (s.as_str(), format!("?state={}", s.as_str())));
-        match status == chosen {
-            true => format!("<strong>{word}</strong>"),
-            false => format!("<a href=\"{flow}{query}\">{word}</a>"),
+        if status == chosen {
+            format!("<strong>{word}</strong>")
+        } else {
+            format!("<a href=\"{flow}{query}\">{word}</a>")
         }
     };
     let links: Vec<String> = std::iter::once(None).chain(Status::ALL.map(Some)).map(link).collect();

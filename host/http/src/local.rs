@@ -1,54 +1,61 @@
-//! The gateway of a local server: everything under `/async-function/` waits in a queue that behaves as OpenFaaS's does.
-//! Beside it, the dashboard.
+//! The routes of a local server: those of its flows and functions; `/async-function/…`, whose calls wait in a queue that
+//! behaves as OpenFaaS's does; and the dashboard.
 
 use crate::dashboard::{Access, Control, Dashboard};
-use crate::{Guards, router};
+use crate::{Guards, REQUEST_ID, router_beside_queue};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Response};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use faas_flow_gateway::{Function, Gateway, Unreachable};
-use faas_flow_replica::{Error, Host};
+use faas_flow_replica::Host;
+use faas_flow_replica::error::Error;
 use std::sync::Arc;
 use tower::ServiceExt;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-faas-flow-reqid");
-
-/// The routes of a local server whose async calls go through this gateway, which knows the host's flows and functions from
-/// here on.
+/// The routes of a local server whose async calls go through this gateway. The gateway reaches the flows and functions that
+/// the host has at this moment.
 pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) -> Result<Router, Error> {
     let access = Access::new(guards.admin.clone())?;
     let dashboard = Dashboard::new(host.clone(), access, Control::Here, "/dashboard").router();
-    let direct = router(host.clone(), guards);
+    let direct = router_beside_queue(host.clone(), guards);
     let flows: Vec<String> = host.versions().all_active().iter().map(|flow| flow.name.to_string()).collect();
     for name in flows.iter().map(String::as_str).chain(host.functions().names()) {
         gateway.set(name, Arc::new(Local { routes: direct.clone(), name: name.to_owned() }));
     }
-    let queue = gateway.router();
-    let pages = any(move |request: Request| answered(dashboard, request));
-    let enqueue = any(move |request: Request| enqueue(queue.clone(), flows.clone(), request));
-    Ok(Router::new()
-        .route("/dashboard", pages.clone())
-        .route("/dashboard/", pages.clone())
-        .route("/dashboard/{*path}", pages)
-        .route("/async-function/{name}", enqueue.clone())
-        .route("/async-function/{name}/{*path}", enqueue)
-        .fallback_service(direct))
+    let queue = Queue { routes: gateway.router(), flows: flows.into() };
+    let queued = Router::new()
+        .route("/async-function/{name}", any(call))
+        .route("/async-function/{name}/", any(call))
+        .route("/async-function/{name}/{*path}", any(enqueue))
+        .with_state(queue);
+    Ok(direct.merge(queued).merge(dashboard))
+}
+
+/// The gateway's queue, and the flows whose calls begin a run.
+#[derive(Clone)]
+struct Queue {
+    routes: Router,
+    flows: Arc<[String]>,
 }
 
 /// A new run gets its request id before it is queued, so that its caller can ask for it.
-async fn enqueue(queue: Router, flows: Vec<String>, mut request: Request) -> Response<Body> {
-    let name = request.uri().path().trim_start_matches("/async-function/").trim_end_matches('/');
-    let starts = flows.iter().any(|flow| flow == name) && !request.headers().contains_key(REQUEST_ID);
-    let id = HeaderValue::from_str(&xid::new().to_string()).ok().filter(|_| starts);
-    if let Some(id) = &id {
-        request.headers_mut().insert(REQUEST_ID, id.clone());
+async fn call(State(queue): State<Queue>, Path(name): Path<String>, mut request: Request) -> Response<Body> {
+    if queue.flows.contains(&name)
+        && !request.headers().contains_key(REQUEST_ID)
+        && let Ok(id) = HeaderValue::from_str(&xid::new().to_string())
+    {
+        request.headers_mut().insert(REQUEST_ID, id);
     }
+    enqueue(State(queue), request).await
+}
+
+async fn enqueue(State(queue): State<Queue>, request: Request) -> Response<Body> {
     let id = request.headers().get(REQUEST_ID).cloned();
-    let mut response = answered(queue, request).await;
+    let mut response = answered(queue.routes, request).await;
     if let Some(id) = id.filter(|_| response.status().is_success()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

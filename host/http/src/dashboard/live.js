@@ -1,4 +1,4 @@
-// Renews what a page is about, once a second, while it changes and somebody looks.
+// Renews the main part of a live page once a second while the page is visible.
 "use strict";
 
 async function renew() {
@@ -10,7 +10,7 @@ async function renew() {
       const renewed = page.querySelector("main");
       if (response.ok && renewed) main.replaceWith(document.adoptNode(renewed));
     } catch {
-      // The server is away: what is shown stays.
+      // The server does not answer: keep what is shown.
     }
   }
   setTimeout(renew, 1000);

@@ -1,27 +1,31 @@
-//! Step functions, where the local server stands for the whole of OpenFaaS.
+//! Step functions, which a local server answers itself, in place of OpenFaaS.
 
-use super::{invoke::kept, read_body};
+use super::error::Error;
+use super::invoke::kept_headers;
+use super::surface::Surface;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use faas_flow_replica::{Error, Host};
+use faas_flow_guest::HttpRequest;
 
 /// Headers that belong to one connection.
 const HOP: [&str; 4] = ["host", "content-length", "connection", "transfer-encoding"];
 
-pub(super) async fn answer(host: &Host, name: &str, request: Request) -> Result<Response, Error> {
+/// Calls a function with whatever follows its name in the path, and with the query.
+pub(super) async fn answer(surface: &Surface, name: &str, request: Request) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
     let uri = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
+    // The prefix is `/function/` or `/async-function/`.
     let tail = uri.split_once("function/").map_or("", |(_, tail)| tail);
-    let headers = kept(&parts.headers).into_iter().filter(|(name, _)| !HOP.contains(&name.as_str()));
-    let request = faas_flow_guest::HttpRequest {
+    let headers = kept_headers(&parts.headers).into_iter().filter(|(name, _)| !HOP.contains(&name.as_str()));
+    let request = HttpRequest {
         method: parts.method.to_string(),
         url: format!("http://function/{tail}"),
         headers: headers.collect(),
-        body: read_body(host, body).await?,
+        body: surface.read_body(body).await?,
     };
-    let answer = host.functions().apply(name, request).await?;
+    let answer = surface.host.functions().apply(name, request).await?;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     Ok((status, Body::from(answer.body)).into_response())
 }

@@ -1,4 +1,4 @@
-//! When each node of a run was at work: a bar each, from its first claim to where it is.
+//! When each node of a run ran: a bar for each, from its first claim to its end, or to now.
 
 use super::page::Took;
 use faas_flow_core::Millis;
@@ -6,20 +6,21 @@ use faas_flow_core::run::{Progress, RunView};
 use faas_flow_graph::escaped;
 use std::fmt::Write as _;
 
-/// Nodes that get a bar.
+/// How many nodes get a bar.
 const DRAWN: usize = 200;
-/// The picture's own units: where bars begin, how wide they may be, and from one to the next.
+/// In the picture's own units: where bars begin, how wide they may be, and the distance from one to the next.
 const LEFT: f64 = 260.0;
 const WIDTH: f64 = 700.0;
 const ROW: f64 = 22.0;
 const MARKS: u32 = 4;
-/// Letters that fit beside a bar.
+/// How many letters fit beside a bar.
 const LETTERS: usize = 34;
 
+/// The timeline as HTML.
 pub(super) fn draw(view: &RunView, now: Millis) -> String {
     let begun: Vec<_> = view.nodes.iter().filter_map(|node| Some((node, node.started?))).take(DRAWN).collect();
     if begun.is_empty() {
-        return "<p class=\"quiet\">No node has begun.</p>\n".to_owned();
+        return "<p class=\"quiet\">No node has started yet.</p>\n".to_owned();
     }
     let end = view.ended.unwrap_or(now).max(view.started + 1);
     let whole = (end - view.started) as f64;
@@ -27,11 +28,12 @@ pub(super) fn draw(view: &RunView, now: Millis) -> String {
     let height = ROW * (begun.len() as f64 + 1.5);
     let mut svg = format!(
         "<div class=\"picture\"><svg class=\"timeline\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {height}\" role=\"img\">\
-         <title>when each node was at work</title>\n"
+         <title>When each node ran</title>\n"
     );
     for mark in 0..=MARKS {
         let share = f64::from(mark) / f64::from(MARKS);
-        let (x, took) = (LEFT + WIDTH * share, Took((whole * share) as Millis));
+        let x = LEFT + WIDTH * share;
+        let took = Took((whole * share) as Millis);
         // Writing to a string cannot fail.
         let _ = writeln!(
             svg,
@@ -40,16 +42,21 @@ pub(super) fn draw(view: &RunView, now: Millis) -> String {
     }
     for (row, (node, started)) in (1..).zip(&begun) {
         let y = ROW * f64::from(row);
-        let under_way = matches!(node.progress, Progress::Running | Progress::Branching);
-        let until = if under_way { end } else { node.since.unwrap_or(end) };
-        let (from, to) = (at(*started), at(until.max(*started)));
-        let (path, progress) = (node.path.to_string(), node.progress.as_str());
+        let in_flight = matches!(node.progress, Progress::Running | Progress::Branching);
+        let until = if in_flight { end } else { node.since.unwrap_or(end) };
+        let from = at(*started);
+        let to = at(until.max(*started));
+        let path = node.path.to_string();
+        let progress = node.progress.as_str();
         let took = Took(until.saturating_sub(*started));
-        let name: String = match path.chars().count() > LETTERS {
-            true => std::iter::once('…').chain(path.chars().skip(path.chars().count() - LETTERS + 1)).collect(),
-            false => path.clone(),
+        let letters = path.chars().count();
+        let name: String = if letters > LETTERS {
+            std::iter::once('…').chain(path.chars().skip(letters - LETTERS + 1)).collect()
+        } else {
+            path.clone()
         };
-        let (path, name) = (escaped(&path), escaped(&name));
+        let path = escaped(&path);
+        let name = escaped(&name);
         let _ = writeln!(
             svg,
             "<g class=\"bar {progress}\"><title>{path}: {progress}, {took}</title><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>\
@@ -59,7 +66,7 @@ pub(super) fn draw(view: &RunView, now: Millis) -> String {
             y + 4.0,
             (to - from).max(2.0)
         );
-        // A try that failed shows where it ended.
+        // An attempt that failed is marked where it ended.
         for attempt in node.attempts.iter().filter(|attempt| attempt.failure.is_some()) {
             let x = at(attempt.ended);
             let _ = writeln!(svg, "<path class=\"failure\" d=\"M{x:.1} {:.1}v14\"/>", y + 4.0);
@@ -67,7 +74,7 @@ pub(super) fn draw(view: &RunView, now: Millis) -> String {
     }
     svg.push_str("</svg></div>\n");
     if view.nodes.len() > DRAWN {
-        let _ = writeln!(svg, "<p class=\"quiet\">The first {DRAWN} nodes that began.</p>");
+        let _ = writeln!(svg, "<p class=\"quiet\">Showing the first {DRAWN} nodes that started.</p>");
     }
     svg
 }

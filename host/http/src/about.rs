@@ -1,0 +1,279 @@
+//! Requests about one run: events, control, state and result.
+
+use super::answer::{self, Accept};
+use super::ask::Control;
+use super::error::Error;
+use super::guards::EventHeaders;
+use super::headers::{REQUEST_ID, insert};
+use super::openapi::{On, Payload, Refusals};
+use super::request::{Asked, FromQuery, Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
+use super::surface::Surface;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use faas_flow_core::run::RunView;
+use faas_flow_core::{Code, FlowName, NodePath, RunId};
+use faas_flow_replica::counters::Ignored;
+use faas_flow_replica::events::Event;
+use faas_flow_replica::{Ended, Forwarded};
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// Execute a node: an event between replicas
+///
+/// It is signed with the replicas' secret; docs/http.md says how.
+#[utoipa::path(
+    post,
+    path = "/flow/{id}/forward",
+    operation_id = "forward",
+    params(RunPath, EventHeaders),
+    request_body(content = Event, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Ignored: there was nothing to do.", content_type = "text/plain", body = String),
+        (status = 202, description = "This replica executes the node."),
+        Refusals, On<401>,
+    ),
+)]
+pub(super) async fn forward(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id: run }: RunPath,
+    headers: EventHeaders,
+    WholeBody(body): WholeBody,
+) -> Result<Response, Error> {
+    let host = &surface.host;
+    let counters = host.counters();
+    let checked = surface.guards.check_event(&headers, &flow.name, &run, &body, host.now());
+    let event = checked.and_then(|()| Ok(Event::parse(&body)?)).inspect_err(|error| {
+        counters.event_ignored(match error.code() {
+            Code::UNSIGNED => Ignored::Unsigned,
+            Code::EVENT_TOO_OLD => Ignored::TooOld,
+            Code::BAD_EVENT => Ignored::Malformed,
+            _ => Ignored::BadSignature,
+        });
+    })?;
+    if event.run != run {
+        counters.event_ignored(Ignored::Foreign);
+        return Err(Error::ForeignEvent { body: event.run, path: run });
+    }
+    let unknown = || Error::NoRun { flow: flow.name.clone(), run: run.clone() };
+    match host.forward(&flow.name, &run, &event.path).await {
+        Ok(Forwarded::Taken) => {
+            counters.event_taken();
+            Ok(StatusCode::ACCEPTED.into_response())
+        }
+        Ok(Forwarded::Ignored(why)) => {
+            counters.event_ignored(Ignored::Stale);
+            Ok(format!("ignored: {why}\n").into_response())
+        }
+        Ok(Forwarded::UnknownRun) => {
+            counters.event_ignored(Ignored::UnknownRun);
+            Err(unknown())
+        }
+        Ok(Forwarded::Foreign) => {
+            counters.event_ignored(Ignored::Foreign);
+            Err(unknown())
+        }
+        // Sending the event again would not bring the version. Once it is there, the run is found due.
+        Err(error) if error.code() == Code::MODULE_MISSING => {
+            counters.event_ignored(Ignored::UnknownVersion);
+            Ok(format!("ignored: {error}\n").into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stop scheduling new nodes of a run; nodes already running finish
+#[utoipa::path(
+    method(post, get),
+    path = "/flow/{id}/pause",
+    operation_id = "pause",
+    params(RunPath),
+    security((), ("token" = [])),
+    responses(On<200>, Refusals, On<401>, On<409>),
+)]
+pub(super) async fn pause(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id }: RunPath,
+    _: Operator,
+    _: WholeBody,
+) -> Result<Response, Error> {
+    surface.control(&flow.name, Control::Pause, &id).await
+}
+
+/// Resume a paused run
+#[utoipa::path(
+    method(post, get),
+    path = "/flow/{id}/resume",
+    operation_id = "resume",
+    params(RunPath),
+    security((), ("token" = [])),
+    responses(On<200>, Refusals, On<401>, On<409>),
+)]
+pub(super) async fn resume(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id }: RunPath,
+    _: Operator,
+    _: WholeBody,
+) -> Result<Response, Error> {
+    surface.control(&flow.name, Control::Resume, &id).await
+}
+
+/// End a run; calls in flight are cut off
+#[utoipa::path(
+    method(post, get),
+    path = "/flow/{id}/stop",
+    operation_id = "stop",
+    params(RunPath),
+    security((), ("token" = [])),
+    responses(On<200>, Refusals, On<401>, On<409>),
+)]
+pub(super) async fn stop(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id }: RunPath,
+    _: Operator,
+    _: WholeBody,
+) -> Result<Response, Error> {
+    surface.control(&flow.name, Control::Stop, &id).await
+}
+
+/// Where to run again from.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RerunQuery {
+    /// The node's path: `n1`, or `C[c1]/n1` in a branch.
+    #[param(value_type = String, min_length = 1)]
+    node: NodePath,
+}
+
+impl FromQuery for RerunQuery {
+    fn from_query(query: &Query) -> Result<Self, Error> {
+        let node = query.first("node").ok_or(Error::BadParameter { name: "node", rule: "the path of a node" })?;
+        Ok(Self { node: NodePath::parse(node)? })
+    }
+}
+
+/// Run a node and all nodes that follow it again
+#[utoipa::path(
+    post,
+    path = "/flow/{id}/rerun",
+    operation_id = "rerun",
+    params(RunPath, RerunQuery),
+    security((), ("token" = [])),
+    responses(On<200>, Refusals, On<401>, On<409>),
+)]
+pub(super) async fn rerun(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id }: RunPath,
+    _: Operator,
+    Asked(RerunQuery { node }): Asked<RerunQuery>,
+    _: WholeBody,
+) -> Result<Response, Error> {
+    surface.of_flow(&flow.name, &id).await?;
+    surface.host.rerun(&id, &node).await?;
+    Ok(done(&id, "restarted"))
+}
+
+/// The state of a run
+#[utoipa::path(
+    method(get, post),
+    path = "/flow/{id}/state",
+    operation_id = "state",
+    params(RunPath),
+    responses(
+        (status = 200,
+            description = "`RUNNING`, `PAUSED` or `FINISHED`, as in the original; if the run's version is missing, a second \
+                line says what the run waits for. With `Accept: application/json`, the state in full.",
+            headers(
+                ("X-Faas-Flow-Reqid" = String, description = "The run's request id."),
+                ("X-Faas-Flow-State" = String, description = "`running`, `paused`, `stopped`, `succeeded` or `failed`."),
+            ),
+            content((String = "text/plain"), (answer::RunState<'static> = "application/json"))),
+        Refusals,
+    ),
+)]
+pub(super) async fn state(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id }: RunPath,
+    accept: Accept,
+    _: WholeBody,
+) -> Result<Response, Error> {
+    surface.state(&flow.name, &id, accept).await
+}
+
+/// The result of a run, once there is one
+#[utoipa::path(
+    get,
+    path = "/flow/{id}/result",
+    operation_id = "result",
+    params(RunPath, Wait),
+    responses(
+        (status = 200, description = "The result.",
+            headers(
+                ("X-Faas-Flow-Reqid" = String, description = "The run's request id."),
+                ("X-Faas-Flow-State" = String, description = "`succeeded`."),
+            ),
+            content_type = "application/octet-stream", body = Payload),
+        On<202>, Refusals, On<409>, On<502>,
+    ),
+)]
+pub(super) async fn result(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id }: RunPath,
+    wait: Wait,
+    context: RequestContext,
+    _: WholeBody,
+) -> Result<Response, Error> {
+    if let Some(wait) = surface.wait_of(&wait, &context) {
+        surface.of_flow(&flow.name, &id).await?;
+        surface.host.wait(&id, wait).await?;
+    }
+    let view = surface.view(&flow.name, &id).await?;
+    let result = if view.status.is_final() { surface.host.result(&id).await? } else { None };
+    Ok(answer::ended(&id, &Ended { status: view.status, result, failure: view.failure }))
+}
+
+impl Surface {
+    pub(super) async fn control(&self, flow: &FlowName, control: Control, run: &RunId) -> Result<Response, Error> {
+        self.of_flow(flow, run).await?;
+        match control {
+            Control::Pause => self.host.pause(run).await?,
+            Control::Resume => self.host.resume(run).await?,
+            Control::Stop => self.host.stop(run).await?,
+        }
+        Ok(done(run, control.done()))
+    }
+
+    pub(super) async fn state(&self, flow: &FlowName, run: &RunId, accept: Accept) -> Result<Response, Error> {
+        let view = self.view(flow, run).await?;
+        let waits_for = self.host.versions().missing_module(&view).await?;
+        Ok(answer::state(run, &view, waits_for.as_ref(), accept))
+    }
+
+    async fn view(&self, flow: &FlowName, run: &RunId) -> Result<RunView, Error> {
+        let view = self.host.view(run).await?.filter(|view| view.flow == *flow);
+        view.ok_or_else(|| Error::NoRun { flow: flow.clone(), run: run.clone() })
+    }
+
+    /// Refuses a run of another flow than the one that was asked.
+    async fn of_flow(&self, flow: &FlowName, run: &RunId) -> Result<(), Error> {
+        let entry = self.host.state().entry(run).await?;
+        if entry.is_some_and(|entry| entry.flow == *flow) {
+            Ok(())
+        } else {
+            Err(Error::NoRun { flow: flow.clone(), run: run.clone() })
+        }
+    }
+}
+
+fn done(run: &RunId, what: &str) -> Response {
+    let mut response = format!("Successfully {what} request {run}").into_response();
+    insert(response.headers_mut(), REQUEST_ID, run.as_str());
+    response
+}

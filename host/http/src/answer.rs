@@ -1,0 +1,202 @@
+//! Answers: statuses, error codes, and bodies in the form that the caller reads.
+
+use super::error::{Error, status_of};
+use super::headers::{ERROR, REQUEST_ID, STATE, insert};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use faas_flow_core::run::RunView;
+use faas_flow_core::{Code, Digest, Failure, FlowName, Millis, RunId, Status};
+use faas_flow_replica::Ended;
+use faas_flow_versions::MissingModule;
+use serde::Serialize;
+use std::convert::Infallible;
+use utoipa::ToSchema;
+
+/// Seconds after which a caller that was turned away may try again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// The form that a caller reads, by its `Accept` header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accept {
+    /// Text for people: a line, or a page.
+    Text,
+    /// JSON.
+    Json,
+}
+
+impl Accept {
+    /// JSON only for those who name it.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut kinds = accepted.flat_map(|value| value.split(',')).filter_map(|kind| kind.split(';').next());
+        if kinds.any(|kind| kind.trim().eq_ignore_ascii_case("application/json")) { Accept::Json } else { Accept::Text }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Accept {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
+/// A failure as JSON.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// The error's code; `faas-flow explain CODE` explains it.
+    #[schema(value_type = String, pattern = "^FF[0-9]{4}$")]
+    code: Code,
+    /// What happened, to what, and what to do.
+    message: &'a str,
+    /// The node that failed.
+    path: Option<String>,
+}
+
+/// Kept with the response to a request that was refused, so that [`in_form`] can write it again in another form.
+#[derive(Clone)]
+pub(crate) struct Refusal(pub Failure);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = refuse(Failure::reject(self.code(), self.to_string()), self.status());
+        if let Error::TimedOut { run: Some(run), .. } = &self {
+            insert(response.headers_mut(), REQUEST_ID, run.as_str());
+        }
+        response
+    }
+}
+
+/// The answer that reports a failure: a line of text, until [`in_form`] says otherwise.
+fn refuse(failure: Failure, status: StatusCode) -> Response {
+    let mut response = (status, format!("{failure}\n")).into_response();
+    let headers = response.headers_mut();
+    insert(headers, ERROR, &failure.code.to_string());
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        _ => {}
+    }
+    response.extensions_mut().insert(Refusal(failure));
+    response
+}
+
+/// Writes a failure in the form that the caller reads.
+pub(super) fn in_form(mut response: Response, accept: Accept) -> Response {
+    if accept == Accept::Text {
+        return response;
+    }
+    if let Some(Refusal(Failure { code, message, path, .. })) = response.extensions_mut().remove() {
+        let problem = Problem { code, message: &message, path: path.map(|path| path.to_string()) };
+        let (parts, body) = Json(problem).into_response().into_parts();
+        response.headers_mut().extend(parts.headers);
+        *response.body_mut() = body;
+    }
+    response
+}
+
+/// How a run ended: its result, or why there is none.
+pub(super) fn ended(run: &RunId, ended: &Ended) -> Response {
+    let refuse = |failure: Failure| {
+        let status = status_of(failure.code);
+        refuse(failure, status)
+    };
+    let mut response = match (ended.status, &ended.result, &ended.failure) {
+        (Status::Paused | Status::Running, ..) => StatusCode::ACCEPTED.into_response(),
+        (Status::Succeeded, Some(result), _) => data(result.clone()),
+        (Status::Succeeded, None, None) => data(bytes::Bytes::new()),
+        (_, Some(answer), failure) => {
+            let code = failure.as_ref().map_or(Code::INTERNAL, |failure| failure.code);
+            let mut response = data(answer.clone());
+            *response.status_mut() = status_of(code);
+            insert(response.headers_mut(), ERROR, &code.to_string());
+            response
+        }
+        (Status::Stopped, None, None) => refuse(Failure::reject(Code::RUN_STOPPED, "the run was stopped")),
+        (Status::Failed, None, None) => refuse(Failure::reject(Code::INTERNAL, "the run failed")),
+        (_, None, Some(failure)) => refuse(failure.clone()),
+    };
+    insert(response.headers_mut(), STATE, ended.status.as_str());
+    insert(response.headers_mut(), REQUEST_ID, run.as_str());
+    response
+}
+
+/// Bytes of the flow. They may be anything, so no browser is to guess what they are.
+fn data(bytes: bytes::Bytes) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (headers, Body::from(bytes)).into_response()
+}
+
+/// The state of a run as JSON.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct RunState<'a> {
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+    request_id: &'a RunId,
+    #[schema(value_type = String)]
+    flow: &'a FlowName,
+    /// The sha256 of the module that the run is pinned to.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    version: &'a Digest,
+    #[schema(value_type = String, pattern = "^(running|paused|stopped|succeeded|failed)$")]
+    state: Status,
+    /// When the run began, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
+    started: Millis,
+    /// When the run ended, in milliseconds since the Unix epoch.
+    #[schema(value_type = Option<u64>)]
+    ended: Option<Millis>,
+    /// Why the run failed.
+    #[schema(value_type = Option<Problem<'static>>)]
+    failure: Option<&'a Failure>,
+    /// The version that the run waits for, since it cannot be loaded anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    waits_for: Option<&'a Digest>,
+    /// Why that version cannot be loaded, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    waits_because: Option<&'a str>,
+}
+
+/// The state of a run: in the original's words, or as JSON, with the missing version that it waits for. A header has our own
+/// word in any case.
+pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModule>, accept: Accept) -> Response {
+    let mut response = match accept {
+        Accept::Text => {
+            let word = match view.status {
+                Status::Running => "RUNNING",
+                Status::Paused => "PAUSED",
+                Status::Stopped | Status::Succeeded | Status::Failed => "FINISHED",
+            };
+            let text = match waits_for {
+                None => word.to_owned(),
+                Some(MissingModule { version, why }) => format!("{word}\nwaits for version {version}: {why}\n"),
+            };
+            text.into_response()
+        }
+        Accept::Json => Json(RunState {
+            request_id: run,
+            flow: &view.flow,
+            version: &view.digest,
+            state: view.status,
+            started: view.started,
+            ended: view.ended,
+            failure: view.failure.as_ref(),
+            waits_for: waits_for.map(|missing| &missing.version),
+            waits_because: waits_for.map(|missing| missing.why.as_str()),
+        })
+        .into_response(),
+    };
+    insert(response.headers_mut(), STATE, view.status.as_str());
+    insert(response.headers_mut(), REQUEST_ID, run.as_str());
+    response
+}

@@ -1,0 +1,76 @@
+//! Starting, pausing, resuming, stopping and re-running runs: by the host itself, or by the replica that the gateway chooses.
+
+use super::Dashboard;
+use super::error::Error;
+use crate::remote::{Action, accepted, control};
+use crate::{Error as HttpError, REQUEST_ID, STATE};
+use bytes::Bytes;
+use faas_flow_core::{FlowName, RunId};
+use faas_flow_guest::HttpRequest;
+use faas_flow_replica::network::Network;
+use faas_flow_replica::{Submission, Waits};
+use std::sync::Arc;
+
+/// Who changes runs when a button is pressed.
+pub enum Control {
+    /// The host that serves the dashboard.
+    Here,
+    /// Replicas behind this gateway, which ask for their token.
+    Gateway {
+        /// What reaches the gateway.
+        network: Arc<dyn Network>,
+        /// The gateway's address.
+        gateway: String,
+        /// The admin token of the replicas behind it.
+        token: Option<String>,
+    },
+    /// Nobody, so there are no buttons.
+    Nobody,
+}
+
+impl Dashboard {
+    pub(super) fn has_buttons(&self) -> bool {
+        !matches!(self.control, Control::Nobody)
+    }
+
+    /// Starts a run.
+    pub(super) async fn begin(&self, flow: &FlowName, body: Bytes) -> Result<RunId, HttpError> {
+        match &self.control {
+            Control::Here => {
+                let submission = Submission { id: None, body, request: Default::default(), callback: None };
+                Ok(self.host.submit(flow, submission, Waits::No).await?.id)
+            }
+            Control::Gateway { network, gateway, .. } => {
+                let run = RunId::new(xid::new().to_string())?;
+                let url = format!("{}/function/{flow}", gateway.trim_end_matches('/'));
+                let headers = vec![(REQUEST_ID.to_string(), run.to_string())];
+                let request = HttpRequest { method: "POST".to_owned(), url, headers, body };
+                let answer = network.send(request).await?;
+                // A run that failed has its own page, which says more.
+                let begun = answer.headers.iter().any(|(name, _)| name == STATE.as_str());
+                if begun { Ok(run) } else { accepted(answer).map(|_| run) }
+            }
+            Control::Nobody => Err(Error::ReadOnly.into()),
+        }
+    }
+
+    pub(super) async fn control(&self, run: &RunId, action: Action) -> Result<(), HttpError> {
+        match &self.control {
+            Control::Here => {
+                let changed = match action {
+                    Action::Pause => self.host.pause(run).await,
+                    Action::Resume => self.host.resume(run).await,
+                    Action::Stop => self.host.stop(run).await,
+                    Action::Rerun(path) => self.host.rerun(run, &path).await,
+                };
+                Ok(changed?)
+            }
+            Control::Gateway { network, gateway, token } => {
+                let entry = self.host.state().entry(run).await?;
+                let flow = entry.ok_or_else(|| Error::NoRun { run: run.clone() })?.flow;
+                control(&**network, gateway, &flow, run, &action, token.as_deref()).await.map(drop)
+            }
+            Control::Nobody => Err(Error::ReadOnly.into()),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What can go wrong on the dashboard and nowhere else.
+
+use faas_flow_core::{Code, FlowName, RunId, Status};
+
+/// Why a page is not shown, or a form does nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no page at this path.
+    #[error("the dashboard has no page `{}`", shown(path))]
+    NoPage {
+        /// The path, as it came.
+        path: String,
+    },
+    /// The dashboard knows flows by their runs.
+    #[error("the dashboard knows no flow `{flow}`: it has no runs yet")]
+    NoFlow {
+        /// The flow that was asked for.
+        flow: FlowName,
+    },
+    /// The store has no such run.
+    #[error("the store has no run {run}")]
+    NoRun {
+        /// The run that was asked for.
+        run: RunId,
+    },
+    /// Runs in a state that there is not.
+    #[error("`{}` is not a state of a run; use one of {}", state.escape_debug(), states())]
+    BadState {
+        /// What was given.
+        state: String,
+    },
+    /// The body of a form cannot be read.
+    #[error("cannot read the form: {0}")]
+    UnreadableForm(axum::Error),
+    /// The form is from another site, or from before the last start.
+    #[error("this form has expired; reload the page and try again")]
+    ExpiredForm,
+    /// There is nobody to ask for changes.
+    #[error("this dashboard is read-only, since it has no `gateway` to send changes to")]
+    ReadOnly,
+    /// There is no key for forms.
+    #[error("the system has no random numbers")]
+    NoRandomness,
+}
+
+fn shown(path: &str) -> String {
+    path.escape_debug().take(100).collect()
+}
+
+fn states() -> String {
+    Status::ALL.map(Status::as_str).join(", ")
+}
+
+impl Error {
+    /// The error's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::NoPage { .. } | Error::ReadOnly => Code::ROUTE_UNKNOWN,
+            Error::NoFlow { .. } => Code::FLOW_UNKNOWN,
+            Error::NoRun { .. } => Code::RUN_UNKNOWN,
+            Error::BadState { .. } | Error::UnreadableForm(_) => Code::BAD_REQUEST,
+            Error::ExpiredForm => Code::BAD_SIGNATURE,
+            Error::NoRandomness => Code::INTERNAL,
+        }
+    }
+}

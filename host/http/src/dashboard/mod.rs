@@ -1,0 +1,124 @@
+//! The dashboard: pages about flows and runs, as the stores have them, without payloads. A local server has it at
+//! `/dashboard/`; `faas-flow dashboard` is a server with nothing else, for a cluster. docs/dashboard.md describes it.
+//!
+//! All links are relative, so that it works wherever a gateway or proxy puts it.
+
+mod access;
+mod control;
+mod definitions;
+mod error;
+mod flow;
+mod flows;
+mod form;
+mod page;
+mod pages;
+mod run;
+mod timeline;
+
+pub use access::Access;
+pub use control::Control;
+pub use error::Error;
+
+use crate::{Error as HttpError, Refusal};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use definitions::Definitions;
+use faas_flow_core::Code;
+use faas_flow_replica::Host;
+use page::{Page, View};
+use std::sync::Arc;
+
+/// Only what comes from here is shown or asked, and nobody else shows it in a frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What the pages are made of.
+pub struct Dashboard {
+    host: Arc<Host>,
+    access: Access,
+    control: Control,
+    definitions: Definitions,
+    /// What stands before its own paths: empty, or a single folder with a slash before it.
+    prefix: &'static str,
+}
+
+impl Dashboard {
+    /// The dashboard of a host's stores.
+    pub fn new(host: Arc<Host>, access: Access, control: Control, prefix: &'static str) -> Self {
+        let definitions = Definitions::new(host.clone());
+        Self { host, access, control, definitions, prefix }
+    }
+
+    /// Its routes, each with the prefix.
+    pub fn router(self) -> Router {
+        let prefix = self.prefix;
+        let at = |path: &str| format!("{prefix}{path}");
+        let dashboard = Arc::new(self);
+        let mut pages = Router::new()
+            .route(&at("/"), get(pages::flows))
+            .route(&at("/flows/{flow}"), get(pages::flow))
+            .route(&at("/flows/{flow}/run"), post(pages::begin))
+            .route(&at("/runs/{id}"), get(pages::run))
+            .route(&at("/runs/{id}/pause"), post(pages::pause))
+            .route(&at("/runs/{id}/resume"), post(pages::resume))
+            .route(&at("/runs/{id}/stop"), post(pages::stop))
+            .route(&at("/runs/{id}/rerun"), post(pages::rerun))
+            .route(&at("/{*rest}"), any(pages::none));
+        if !prefix.is_empty() {
+            // Links are relative to the slash.
+            let to = format!("{}/", prefix.trim_start_matches('/'));
+            let lead = any(async move || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]));
+            pages = pages.route(prefix, lead);
+        }
+        let pages = pages
+            .method_not_allowed_fallback(pages::wrong_method)
+            .route_layer(from_fn_with_state(dashboard.clone(), admit));
+        // Browsers and probes ask for these before anybody has logged in.
+        Router::new()
+            .route(&at("/style.css"), get(async || asset("text/css", include_str!("style.css"))))
+            .route(&at("/live.js"), get(async || asset("text/javascript", include_str!("live.js"))))
+            .route(&at("/_/health"), get(async || "OK"))
+            .route(&at("/_/ready"), get(async || "OK"))
+            .merge(pages)
+            .layer(from_fn_with_state(dashboard.clone(), answered))
+            .with_state(dashboard)
+    }
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=60")], text).into_response()
+}
+
+/// Lets only those in who may see the dashboard.
+async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Result<Response, HttpError> {
+    dashboard.access.admit(request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// Shows errors as pages, and adds the headers that all answers have.
+async fn answered(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Response {
+    let view = View::of(&request, dashboard.prefix);
+    let mut response = next.run(request).await;
+    if let Some(Refusal(failure)) = response.extensions_mut().remove() {
+        let (page, body) = Page::of_failure(&failure, view).answer(view).into_parts();
+        *response.body_mut() = body;
+        let headers = response.headers_mut();
+        headers.extend(page.headers);
+        headers.remove(header::WWW_AUTHENTICATE);
+        if failure.code == Code::TOKEN_NEEDED {
+            let question = HeaderValue::from_static("Basic realm=\"faas-flow\", charset=\"UTF-8\"");
+            headers.insert(header::WWW_AUTHENTICATE, question);
+        }
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

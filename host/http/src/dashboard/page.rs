@@ -1,0 +1,135 @@
+//! What all pages share: the frame around them, how times and sizes are written, and answers in HTML and JSON.
+
+use super::Dashboard;
+use crate::Accept;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use faas_flow_core::{Failure, Millis, ShownDuration, Status, moment};
+use faas_flow_graph::escaped;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::fmt::{self, Display};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a page is to be shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    accept: Accept,
+    /// How many slashes its path has below the dashboard's prefix, for its links.
+    depth: usize,
+}
+
+impl View {
+    /// What a request asks for, of a dashboard with this prefix.
+    pub fn of(request: &Request, prefix: &str) -> Self {
+        Self::new(Accept::of(request.headers()), request.uri().path(), prefix)
+    }
+
+    fn new(accept: Accept, path: &str, prefix: &str) -> Self {
+        Self { accept, depth: path.strip_prefix(prefix).unwrap_or_default().matches('/').count() }
+    }
+
+    /// The way up to the first page.
+    fn up(self) -> String {
+        "../".repeat(self.depth.saturating_sub(1))
+    }
+}
+
+impl FromRequestParts<Arc<Dashboard>> for View {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Infallible> {
+        Ok(Self::new(Accept::of(&parts.headers), parts.uri.path(), dashboard.prefix))
+    }
+}
+
+/// A page, as HTML and as JSON.
+pub(super) struct Page {
+    pub title: String,
+    /// What leads up from here: names and relative links.
+    pub trail: Vec<(String, String)>,
+    /// HTML that is renewed if the page is live.
+    pub main: String,
+    /// HTML below it that is not renewed.
+    pub aside: String,
+    /// Whether what it shows may still change.
+    pub live: bool,
+    pub json: Value,
+}
+
+impl Page {
+    /// A page that reports a failure.
+    pub fn of_failure(failure: &Failure, view: View) -> Self {
+        let code = failure.code.to_string();
+        let main = format!(
+            "<section class=\"card error\"><h1>{code}</h1><p>{}</p><p class=\"quiet\">For details, run \
+             <code>faas-flow explain {code}</code>.</p></section>",
+            escaped(&failure.message)
+        );
+        let up = view.up();
+        let trail = vec![("Flows".to_owned(), if up.is_empty() { "./".to_owned() } else { up })];
+        let json = json!({ "code": code, "message": failure.message });
+        Self { title: code, trail, main, aside: String::new(), live: false, json }
+    }
+
+    /// The page in the form that the caller reads.
+    pub fn answer(self, view: View) -> Response {
+        match view.accept {
+            Accept::Json => ([(header::CONTENT_TYPE, "application/json")], self.json.to_string()).into_response(),
+            Accept::Text => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], self.html(view)).into_response(),
+        }
+    }
+
+    fn html(&self, view: View) -> String {
+        let Self { main, aside, .. } = self;
+        let up = view.up();
+        let title = escaped(&self.title);
+        let live = if self.live { " data-live=\"yes\"" } else { "" };
+        let trail =
+            self.trail.iter().map(|(name, link)| format!("<a href=\"{}\">{}</a>", escaped(link), escaped(name)));
+        let trail: String = trail.collect::<Vec<_>>().join(" / ");
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+             <title>{title} · faas-flow</title><link rel=\"icon\" href=\"data:,\">\
+             <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}live.js\"></script></head>\n\
+             <body><header><strong>faas-flow</strong> <nav>{trail}</nav></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
+        )
+    }
+}
+
+/// A state as a badge.
+pub(super) fn badge(status: Status) -> String {
+    format!("<span class=\"badge {0}\">{0}</span>", status.as_str())
+}
+
+/// A moment in UTC, for people and machines.
+pub(super) fn time(at: Millis) -> String {
+    let at = moment(at);
+    format!("<time datetime=\"{at}\">{}</time>", at.replace('T', " ").replace('Z', ""))
+}
+
+/// A duration, as short as it may be.
+pub(super) struct Took(pub Millis);
+
+impl Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ShownDuration(Duration::from_millis(self.0)).fmt(f)
+    }
+}
+
+/// A number of bytes.
+pub(super) struct Size(pub u64);
+
+impl Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes @ 0..1024 => write!(f, "{bytes} B"),
+            bytes @ 1024..1_048_576 => write!(f, "{:.1} KiB", bytes as f64 / 1024.0),
+            bytes => write!(f, "{:.1} MiB", bytes as f64 / 1_048_576.0),
+        }
+    }
+}

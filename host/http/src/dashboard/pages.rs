@@ -1,0 +1,106 @@
+//! What each path of the dashboard answers.
+
+use super::Dashboard;
+use super::access::About;
+use super::error::Error;
+use super::form::Form;
+use super::page::View;
+use crate::remote::Action;
+use crate::{Error as HttpError, Query, RunPath, path_parameter};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use faas_flow_core::{FlowName, NodePath, Status};
+use std::sync::Arc;
+
+/// The flow in the path.
+pub(super) struct FlowPath(FlowName);
+
+impl<S: Send + Sync> FromRequestParts<S> for FlowPath {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        Ok(Self(FlowName::new(path_parameter(parts, "flow").await)?))
+    }
+}
+
+pub(super) async fn flows(State(dashboard): State<Arc<Dashboard>>, view: View) -> Result<Response, HttpError> {
+    Ok(dashboard.flows().await?.answer(view))
+}
+
+/// A flow, with the runs in the state `?state=failed`, or in any state.
+pub(super) async fn flow(
+    State(dashboard): State<Arc<Dashboard>>,
+    FlowPath(flow): FlowPath,
+    query: Query,
+    view: View,
+) -> Result<Response, HttpError> {
+    let status = query
+        .first("state")
+        .map(|state| Status::parse(state).ok_or_else(|| Error::BadState { state: state.chars().take(40).collect() }));
+    Ok(dashboard.flow(&flow, status.transpose()?).await?.answer(view))
+}
+
+pub(super) async fn begin(
+    State(dashboard): State<Arc<Dashboard>>,
+    FlowPath(flow): FlowPath,
+    form: Form,
+) -> Result<Response, HttpError> {
+    dashboard.access.check(About::Flow(&flow), form.field("ticket"))?;
+    // Browsers end lines in forms with CRLF, whatever was typed.
+    let body = form.field("body").replace("\r\n", "\n");
+    let run = dashboard.begin(&flow, body.into()).await?;
+    Ok(lead(format!("../../runs/{run}")))
+}
+
+pub(super) async fn run(
+    State(dashboard): State<Arc<Dashboard>>,
+    RunPath { id }: RunPath,
+    view: View,
+) -> Result<Response, HttpError> {
+    Ok(dashboard.run(&id).await?.answer(view))
+}
+
+pub(super) async fn pause(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {
+    change(state, run, &form, Action::Pause).await
+}
+
+pub(super) async fn resume(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {
+    change(state, run, &form, Action::Resume).await
+}
+
+pub(super) async fn stop(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {
+    change(state, run, &form, Action::Stop).await
+}
+
+pub(super) async fn rerun(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {
+    state.access.check(About::Run(&run.id), form.field("ticket"))?;
+    let node = NodePath::parse(form.field("node"))?;
+    change(state, run, &form, Action::Rerun(node)).await
+}
+
+async fn change(
+    State(dashboard): State<Arc<Dashboard>>,
+    RunPath { id }: RunPath,
+    form: &Form,
+    action: Action,
+) -> Result<Response, HttpError> {
+    dashboard.access.check(About::Run(&id), form.field("ticket"))?;
+    dashboard.control(&id, action).await?;
+    Ok(lead(format!("../{id}")))
+}
+
+pub(super) async fn none(State(dashboard): State<Arc<Dashboard>>, uri: Uri) -> HttpError {
+    let path = uri.path().strip_prefix(dashboard.prefix).unwrap_or_default().to_owned();
+    Error::NoPage { path }.into()
+}
+
+pub(super) async fn wrong_method(method: Method) -> HttpError {
+    HttpError::WrongMethod { method }
+}
+
+/// Leads the browser to a page.
+fn lead(to: String) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
+}

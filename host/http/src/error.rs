@@ -1,0 +1,314 @@
+//! What can go wrong with a request, and with asking another server; and the status of each code.
+
+use axum::http::{Method, StatusCode};
+use faas_flow_core::{Code, Failure, FlowName, Malformed, RunId, ShownDuration};
+use faas_flow_store::StoreError;
+use std::time::Duration;
+
+/// Why a request is refused. [`IntoResponse`](axum::response::IntoResponse) turns it into the answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host could not do what it was asked.
+    #[error(transparent)]
+    Host(#[from] faas_flow_replica::error::Error),
+    /// A module that an operator sent or chose cannot be used. The fault is the module's, not the host's.
+    #[error(transparent)]
+    UnusableModule(faas_flow_replica::error::Error),
+    /// No route has this path.
+    #[error("there is nothing at `{}`; /_/openapi.json lists all routes", shown(path))]
+    NoRoute {
+        /// The path, as it came.
+        path: String,
+    },
+    /// The route exists, but takes other methods.
+    #[error("this route does not take {method}; the `Allow` header lists the methods that it takes")]
+    WrongMethod {
+        /// The request's.
+        method: Method,
+    },
+    /// Neither a flow nor a step function has this name.
+    #[error("there is no flow and no function `{name}` here; GET / lists what there is")]
+    NoFlow {
+        /// As the path has it.
+        name: FlowName,
+    },
+    /// The flow has no such run.
+    #[error("flow {flow} has no run {run}")]
+    NoRun {
+        /// The flow that was asked.
+        flow: FlowName,
+        /// The run that was asked for.
+        run: RunId,
+    },
+    /// The body exceeds its limit, in bytes.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The most that a request may have.
+        limit: usize,
+    },
+    /// The body took too long.
+    #[error("the body did not arrive within {} (read_timeout); send it faster, or send less", time(limit))]
+    BodyTooSlow {
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// The connection failed while the body was read.
+    #[error("the body ended early: {0}")]
+    BodyCutShort(axum::Error),
+    /// A query parameter is missing or malformed.
+    #[error("the query parameter `{name}` must be {rule}")]
+    BadParameter {
+        /// Which one.
+        name: &'static str,
+        /// What it must look like.
+        rule: &'static str,
+    },
+    /// A time to wait is malformed.
+    #[error("`{}` is not a time to wait; write 30s, 500ms or 2m", text.escape_debug())]
+    BadWait {
+        /// Its first 40 characters.
+        text: String,
+    },
+    /// The caller's request id is in use.
+    #[error("the request id {id} already belongs to a run {by}; choose another id")]
+    RequestIdTaken {
+        /// The id.
+        id: RunId,
+        /// What distinguishes that run from the one asked for.
+        by: OtherRun,
+    },
+    /// An event's body names another run than its path.
+    #[error("the event's body names run {body}, but its path names run {path}")]
+    ForeignEvent {
+        /// The run in the body.
+        body: RunId,
+        /// The run in the path.
+        path: RunId,
+    },
+    /// A result must not be sent to this address.
+    #[error("cannot call back to `{url}`: {fault}")]
+    BadCallback {
+        /// The address, without secrets, cut to 100 characters.
+        url: String,
+        /// What is wrong with it.
+        fault: CallbackFault,
+    },
+    /// Requests must be signed, but nobody can sign them.
+    #[error("requests must be signed here, but the host has no secret `faasflow-hmac-secret` to check them with")]
+    NoSecret,
+    /// An operator's request without the right token.
+    #[error("{0}")]
+    TokenNeeded(TokenFault),
+    /// There was no answer within the time for a request.
+    #[error("{}", timed_out(limit, run.as_ref()))]
+    TimedOut {
+        /// How long the request could take.
+        limit: Duration,
+        /// The run that goes on, if one is known to have begun.
+        run: Option<RunId>,
+    },
+    /// A deployed function answers as many requests as it may.
+    #[error("this replica already answers {max} requests at a time (max_inflight); try again")]
+    TooManyRequests {
+        /// How many it may answer at a time.
+        max: usize,
+    },
+    /// An error of the dashboard.
+    #[error(transparent)]
+    Dashboard(#[from] crate::dashboard::Error),
+    /// The function is starting.
+    #[error("the function is starting; try again")]
+    Starting,
+    /// The function is starting, and something that it needs is not there yet.
+    #[error("the function is starting and waiting for {what}: {why}")]
+    Waiting {
+        /// What it waits for.
+        what: String,
+        /// The code of the error that it met.
+        code: Code,
+        /// The error.
+        why: String,
+    },
+    /// Another server answered with an error.
+    #[error("the server refused (status {status}): {message}")]
+    Refused {
+        /// The code that it gave, or that of calls that fail.
+        code: Code,
+        /// Its status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// How a run that has a request id differs from the one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OtherRun {
+    #[error("that is just starting")]
+    Starting,
+    #[error("of another flow")]
+    Flow,
+    #[error("with another body")]
+    Body,
+}
+
+/// What is wrong with an address to call back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallbackFault {
+    #[error("it has more than {limit} bytes")]
+    TooLong { limit: usize },
+    #[error("{0}")]
+    Malformed(String),
+    #[error("it is not an http or https address")]
+    Scheme,
+    #[error("it contains a user name or password")]
+    Credentials,
+    #[error("it names no host")]
+    NoHost,
+    #[error("the host {host} is not allowed; add it to callback_hosts")]
+    HostNotAllowed { host: String },
+}
+
+/// Why a token does not let its bearer in, and what would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    #[error("nobody may change runs here, since the host has no `faasflow-admin-token`")]
+    /// Nobody may change runs, since no token is configured.
+    NobodyChanges,
+    #[error("this needs `Authorization: Bearer` with the host's `faasflow-admin-token`")]
+    /// The bearer token is missing or wrong.
+    Bearer,
+    #[error("nobody may see the dashboard here, since the host has no `faasflow-admin-token`")]
+    /// Nobody may see the dashboard, since no token is configured.
+    NobodySees,
+    #[error("the password is the host's `faasflow-admin-token`; any user name will do")]
+    /// The password of the dashboard is missing or wrong.
+    Password,
+}
+
+fn shown(path: &str) -> String {
+    path.escape_debug().take(100).collect()
+}
+
+fn time(limit: &Duration) -> ShownDuration {
+    ShownDuration(*limit)
+}
+
+fn timed_out(limit: &Duration, run: Option<&RunId>) -> String {
+    let limit = time(limit);
+    match run {
+        Some(run) => format!("no answer within {limit}: run {run} goes on; get its result at /flow/{run}/result"),
+        None => format!("no answer within {limit}: no run is known to have begun"),
+    }
+}
+
+impl Error {
+    /// The error's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::Host(error) | Error::UnusableModule(error) => error.code(),
+            Error::Dashboard(error) => error.code(),
+            Error::NoRoute { .. } => Code::ROUTE_UNKNOWN,
+            Error::WrongMethod { .. } => Code::WRONG_METHOD,
+            Error::NoFlow { .. } => Code::FLOW_UNKNOWN,
+            Error::NoRun { .. } => Code::RUN_UNKNOWN,
+            Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
+            Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
+            Error::BodyCutShort(_) | Error::BadParameter { .. } | Error::BadWait { .. } => Code::BAD_REQUEST,
+            Error::RequestIdTaken { .. } => Code::RUN_EXISTS,
+            Error::ForeignEvent { .. } => Code::BAD_EVENT,
+            Error::BadCallback { .. } => Code::BAD_CALLBACK,
+            Error::NoSecret => Code::UNSIGNED,
+            Error::TokenNeeded(_) => Code::TOKEN_NEEDED,
+            Error::TimedOut { .. } => Code::REQUEST_TIMED_OUT,
+            Error::TooManyRequests { .. } => Code::TOO_MANY_REQUESTS,
+            Error::Starting => Code::STARTING,
+            Error::Waiting { code, .. } | Error::Refused { code, .. } => *code,
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Error::UnusableModule(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            error => status_of(error.code()),
+        }
+    }
+
+    /// An error about a version that an operator sent or chose.
+    pub fn of_version(error: faas_flow_versions::Error) -> Self {
+        if error.is_bad_module() { Error::UnusableModule(error.into()) } else { Error::Host(error.into()) }
+    }
+}
+
+/// The status of answers with this code: the one place that maps codes to statuses.
+pub(crate) fn status_of(code: Code) -> StatusCode {
+    match code {
+        Code::BAD_REQUEST_ID | Code::BAD_REQUEST | Code::BAD_FLOW_NAME | Code::BAD_EVENT | Code::BAD_CALLBACK => {
+            StatusCode::BAD_REQUEST
+        }
+        Code::UNSIGNED | Code::BAD_SIGNATURE | Code::EVENT_TOO_OLD | Code::TOKEN_NEEDED => StatusCode::UNAUTHORIZED,
+        Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE => StatusCode::FORBIDDEN,
+        Code::FLOW_UNKNOWN | Code::RUN_UNKNOWN | Code::ROUTE_UNKNOWN | Code::VERSION_UNKNOWN => StatusCode::NOT_FOUND,
+        Code::WRONG_METHOD => StatusCode::METHOD_NOT_ALLOWED,
+        Code::RUN_EXISTS
+        | Code::RUN_STATE
+        | Code::RUN_STOPPED
+        | Code::ACTIVATION_CONFLICT
+        | Code::VERSION_REMOVED
+        | Code::NO_CANARY
+        | Code::NOTHING_TO_ROLL_BACK => StatusCode::CONFLICT,
+        Code::DIGEST_MISMATCH => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::MODULES_FIXED => StatusCode::NOT_IMPLEMENTED,
+        Code::REQUEST_TOO_SLOW => StatusCode::REQUEST_TIMEOUT,
+        Code::BODY_TOO_LARGE | Code::MODULE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::OVERLOADED | Code::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
+        // The flow is there, a function that it calls is not.
+        Code::FUNCTION_MISSING => StatusCode::BAD_GATEWAY,
+        Code::STORE_LOCKED
+        | Code::STORE_FULL
+        | Code::STORE_READ_ONLY
+        | Code::STORE_UNAVAILABLE
+        | Code::STARTING
+        | Code::STOPPING
+        | Code::GUEST_POOL_FULL
+        | Code::MODULE_MISSING => StatusCode::SERVICE_UNAVAILABLE,
+        Code::CALL_TIMED_OUT | Code::NODE_TIMED_OUT | Code::DEADLINE_PASSED | Code::REQUEST_TIMED_OUT => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<faas_flow_versions::Error> for Error {
+    fn from(error: faas_flow_versions::Error) -> Self {
+        Error::Host(error.into())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Error::Host(failure.into())
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Error::Host(malformed.into())
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Error::Host(error.into())
+    }
+}
+
+impl From<Error> for faas_flow_replica::error::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Host(error) | Error::UnusableModule(error) => error,
+            error => faas_flow_replica::error::Error::new(error.code(), error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Who may ask for what.
+
+use super::error::{CallbackFault, Error, TokenFault};
+use super::headers;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use faas_flow_core::{FlowName, Millis, RunId};
+use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, TIME, Window};
+use faas_flow_replica::network::place;
+use reqwest::Url;
+use sha2::{Digest, Sha256};
+use std::convert::Infallible;
+use utoipa::IntoParams;
+
+/// Who may ask for what. By default everybody may ask for everything, except for callbacks.
+#[derive(Debug, Clone, Default)]
+pub struct Guards {
+    /// The keys that sign and check events, and requests if `authenticate` is set. Without keys, events need no signature.
+    pub keys: Option<Keys>,
+    /// How old an event may be.
+    pub window: Window,
+    /// Whether to accept events without checking their signatures: for a server that only its own machine can reach.
+    pub unchecked: bool,
+    /// Whether new requests must be signed as GitHub signs webhooks.
+    pub authenticate: bool,
+    /// Who may pause, resume, stop and re-run.
+    pub admin: Admin,
+    /// The hosts that results may be sent to, each `NAME` or `NAME:PORT`; `*` allows any host.
+    pub callback_hosts: Vec<String>,
+}
+
+/// Who may change runs.
+#[derive(Clone, Default)]
+pub enum Admin {
+    /// Everybody: for a server that only its own machine can reach.
+    #[default]
+    Anybody,
+    /// Nobody, since there is no token.
+    Nobody,
+    /// Callers with this bearer token.
+    Token(String),
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Admin::Anybody => "Anybody",
+            Admin::Nobody => "Nobody",
+            Admin::Token(_) => "Token",
+        })
+    }
+}
+
+impl Admin {
+    /// Admits a caller that gave this token; `nobody` and `another` are the errors if no token, or another one, would do.
+    pub(crate) fn admit(&self, given: Option<&str>, nobody: TokenFault, another: TokenFault) -> Result<(), Error> {
+        let fault = match self {
+            Admin::Anybody => return Ok(()),
+            Admin::Nobody => nobody,
+            // Digests are compared, so that the time it takes says nothing about the token.
+            Admin::Token(token) if given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token)) => {
+                return Ok(());
+            }
+            Admin::Token(_) => another,
+        };
+        Err(Error::TokenNeeded(fault))
+    }
+}
+
+/// The longest address to call back, in bytes.
+const LONGEST_URL: usize = 2048;
+
+impl Guards {
+    /// Admits an operator's request.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        self.admin.admit(given, TokenFault::NobodyChanges, TokenFault::Bearer)
+    }
+
+    /// Checks the signature of an event about this run.
+    pub(super) fn check_event(
+        &self,
+        EventHeaders { signature, time }: &EventHeaders,
+        flow: &FlowName,
+        run: &RunId,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), Error> {
+        let Some(keys) = self.keys.as_ref().filter(|_| !self.unchecked) else { return Ok(()) };
+        let signed = Signed { method: "POST", path: &Event::target(flow, run), run: run.as_str(), body };
+        Ok(keys.verify(&signed, signature.as_deref(), time.as_deref(), now, &self.window)?)
+    }
+
+    /// Checks the signature of a new request, if requests are authenticated.
+    pub(super) fn authenticate(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
+        if !self.authenticate {
+            return Ok(());
+        }
+        let keys = self.keys.as_ref().ok_or(Error::NoSecret)?;
+        let HubSignatures { sha256, sha1 } = HubSignatures::of(headers);
+        Ok(keys.verify_hub(body, sha256.as_deref(), sha1.as_deref())?)
+    }
+
+    /// The address to call back, if it is allowed. An empty one is none, as in the original.
+    pub(super) fn callback(&self, given: Option<&str>) -> Result<Option<String>, Error> {
+        let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
+        match self.check_callback(given) {
+            Ok(url) => Ok(Some(url.to_string())),
+            Err(fault) => Err(Error::BadCallback { url: place(given).escape_debug().take(100).collect(), fault }),
+        }
+    }
+
+    fn check_callback(&self, given: &str) -> Result<Url, CallbackFault> {
+        if given.len() > LONGEST_URL {
+            return Err(CallbackFault::TooLong { limit: LONGEST_URL });
+        }
+        let url = Url::parse(given).map_err(|error| CallbackFault::Malformed(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(CallbackFault::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(CallbackFault::Credentials);
+        }
+        let host = url.host_str().ok_or(CallbackFault::NoHost)?;
+        let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
+        let allows = |allowed: &String| {
+            allowed == "*" || allowed.eq_ignore_ascii_case(host) || Some(allowed.to_ascii_lowercase()) == with_port
+        };
+        if self.callback_hosts.iter().any(allows) {
+            Ok(url)
+        } else {
+            Err(CallbackFault::HostNotAllowed { host: host.to_owned() })
+        }
+    }
+}
+
+/// The headers of an event.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct EventHeaders {
+    /// `sha256=` and the event's signature.
+    #[param(rename = "X-Faas-Flow-Signature", value_type = String, required = false)]
+    signature: Option<String>,
+    /// When the event was signed, in milliseconds since the Unix epoch.
+    #[param(rename = "X-Faas-Flow-Time", value_type = String, required = false)]
+    time: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for EventHeaders {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            signature: headers::header(&parts.headers, HeaderName::from_static(SIGNATURE)),
+            time: headers::header(&parts.headers, HeaderName::from_static(TIME)),
+        })
+    }
+}
+
+/// The headers of signed requests.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct HubSignatures {
+    /// `sha256=` and the HMAC-SHA256 of the body, if requests are authenticated.
+    #[param(rename = "X-Hub-Signature-256", value_type = String, required = false)]
+    sha256: Option<String>,
+    /// `sha1=` and the HMAC-SHA1 of the body, for old callers.
+    #[param(rename = "X-Hub-Signature", value_type = String, required = false)]
+    sha1: Option<String>,
+}
+
+impl HubSignatures {
+    fn of(headers: &HeaderMap) -> Self {
+        Self {
+            sha256: headers::header(headers, HeaderName::from_static("x-hub-signature-256")),
+            sha1: headers::header(headers, HeaderName::from_static("x-hub-signature")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faas_flow_core::Code;
+
+    #[test]
+    fn only_allowed_hosts_are_called_back() {
+        let hosts = ["Hooks.example", "127.0.0.1:9000", "[::1]"].map(str::to_owned);
+        let guards = Guards { callback_hosts: hosts.into(), ..Guards::default() };
+        for good in
+            ["http://hooks.example/a?b=c", "https://HOOKS.example:1/", "http://127.0.0.1:9000/", "http://[::1]/"]
+        {
+            assert!(guards.callback(Some(good)).unwrap().is_some(), "{good}");
+        }
+        assert_eq!(guards.callback(Some(" ")).unwrap(), None);
+        for bad in [
+            "nowhere",
+            "/path",
+            "ftp://hooks.example/",
+            "http://hooks.example.evil/",
+            "http://hooks.example@evil/",
+            "http://user:pass@hooks.example/",
+            "http://evil/hooks.example",
+            "http://127.0.0.1/",
+            "http://127.0.0.1:90000/",
+            "http://\0/",
+            &format!("http://hooks.example/{}", "x".repeat(10 * 1024)),
+        ] {
+            assert_eq!(guards.callback(Some(bad)).unwrap_err().code(), Code::BAD_CALLBACK, "{bad}");
+        }
+        assert!(Guards::default().callback(Some("http://localhost/")).is_err());
+    }
+
+    #[test]
+    fn the_token_is_a_bearers() {
+        let admit = |admin: &Admin, value: Option<&str>| {
+            let guards = Guards { admin: admin.clone(), ..Guards::default() };
+            let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
+            guards.admit(&headers.into_iter().collect()).map_err(|error| error.code())
+        };
+        let token = Admin::Token("s3cret".into());
+        assert_eq!(admit(&token, Some("Bearer s3cret")), Ok(()));
+        assert_eq!(admit(&token, Some("bearer  s3cret")), Ok(()));
+        for wrong in [None, Some("Bearer"), Some("Bearer "), Some("Bearer s3cre"), Some("Basic s3cret"), Some("s3cret")]
+        {
+            assert_eq!(admit(&token, wrong), Err(Code::TOKEN_NEEDED), "{wrong:?}");
+        }
+        assert_eq!(admit(&Admin::Anybody, None), Ok(()));
+        assert_eq!(admit(&Admin::Nobody, Some("Bearer ")), Err(Code::TOKEN_NEEDED));
+    }
+}

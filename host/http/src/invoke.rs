@@ -1,0 +1,257 @@
+//! New requests to a flow.
+
+use super::answer::{self, Accept};
+use super::ask::{Ask, ByQuery};
+use super::error::{Error, OtherRun};
+use super::guards::HubSignatures;
+use super::headers::{REQUEST_ID, header, insert};
+use super::openapi::{On, Payload, Refusals};
+use super::request::{Query, RequestContext, Target, Wait};
+use super::surface::Surface;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use faas_flow_core::run::{Doc, Request as Kept, Run};
+use faas_flow_core::{Code, Digest, FlowName, RunId};
+use faas_flow_graph::{Format, render};
+use faas_flow_replica::{Ended, Submission, Waits};
+use faas_flow_versions::runs::read;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::IntoParams;
+
+/// Kept with a run whose caller chose the id, so that a repeated request is told from another one.
+const BODY: &str = "x-faas-flow-body-digest";
+/// Headers that a run does not keep: they let their owner in somewhere, or are the host's own.
+const NOT_KEPT: [&str; 6] =
+    ["authorization", "cookie", "proxy-authorization", "x-hub-signature", "x-hub-signature-256", BODY];
+/// How long the first of two requests with one id may take to be stored.
+const TWIN: Duration = Duration::from_secs(2);
+/// Between two looks for it.
+const TWIN_DELAY: Duration = Duration::from_millis(20);
+
+/// Who gets the result of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// The caller, if it waits for the result, or if the flow has a single node.
+    Caller,
+    /// Nobody: the call is asynchronous, and answered as soon as the run has begun.
+    Nobody,
+}
+
+/// The headers of new requests.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct NewRun {
+    /// The caller's own request id.
+    #[param(rename = "X-Faas-Flow-Reqid", value_type = String, required = false,
+        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+    id: Option<RunId>,
+    /// Where to POST the result or the failure. The host must be allowed; an empty value means nowhere.
+    #[param(rename = "X-Faas-Flow-Callback-Url", value_type = String, required = false,
+        pattern = "^(https?://[!-~]+)?$")]
+    callback: Option<String>,
+}
+
+impl NewRun {
+    const CALLBACK: HeaderName = HeaderName::from_static("x-faas-flow-callback-url");
+
+    fn of(headers: &HeaderMap, surface: &Surface) -> Result<Self, Error> {
+        let id = header(headers, REQUEST_ID).map(RunId::new).transpose()?;
+        let callback = surface.guards.callback(header(headers, Self::CALLBACK).as_deref())?;
+        Ok(Self { id, callback })
+    }
+}
+
+/// Start a run, or ask by query as in the original
+///
+/// A flow of a single node answers with its result, any other flow with 202; with `X-Faas-Flow-Wait`, it answers with the
+/// result if there is one in time. The same request id with the same body is the same run.
+#[utoipa::path(
+    method(post, get),
+    path = "/",
+    operation_id = "invoke",
+    params(NewRun, Wait, HubSignatures, ByQuery<'_>),
+    request_body(content = Payload, content_type = "application/octet-stream", description = "The input of the run."),
+    security((), ("token" = [])),
+    responses(
+        (status = 200, description = "The result, or what a query parameter asked for.",
+            headers(("X-Faas-Flow-Reqid" = String, description = "The run's request id.")),
+            content((Payload = "application/octet-stream"), (String = "text/plain"), (serde_json::Value = "application/json"))),
+        On<202>, Refusals, On<401>, On<409>, On<502>,
+    ),
+)]
+pub(super) async fn call(
+    State(surface): State<Arc<Surface>>,
+    target: Target,
+    query: Query,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Error> {
+    surface.call(target, query, context, request, Delivery::Caller).await
+}
+
+/// As [`call`], for a caller that does not wait for the run.
+pub(super) async fn call_async(
+    State(surface): State<Arc<Surface>>,
+    target: Target,
+    query: Query,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Error> {
+    surface.call(target, query, context, request, Delivery::Nobody).await
+}
+
+impl Surface {
+    async fn call(
+        &self,
+        Target(flow): Target,
+        query: Query,
+        context: RequestContext,
+        request: Request,
+        delivery: Delivery,
+    ) -> Result<Response, Error> {
+        let (parts, body) = request.into_parts();
+        let ask = ByQuery::of(&query).ask()?;
+        if let Ask::Control(..) = ask {
+            self.guards.admit(&parts.headers)?;
+        }
+        if let Ask::Control(_, run) | Ask::State(run) = &ask {
+            context.concerns(run);
+        }
+        let body = self.read_body(body).await?;
+        match ask {
+            Ask::Invoke => self.invoke(&flow.name, query, &parts.headers, body, &context, delivery).await,
+            Ask::Definition => {
+                let json = render(&flow.definition, flow.name.as_str(), Format::Json);
+                Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
+            }
+            Ask::Control(control, run) => self.control(&flow.name, control, &run).await,
+            Ask::State(run) => self.state(&flow.name, &run, Accept::of(&parts.headers)).await,
+        }
+    }
+
+    async fn invoke(
+        &self,
+        flow: &FlowName,
+        Query(query): Query,
+        headers: &HeaderMap,
+        body: Bytes,
+        context: &RequestContext,
+        delivery: Delivery,
+    ) -> Result<Response, Error> {
+        self.guards.authenticate(headers, &body)?;
+        let NewRun { id, callback } = NewRun::of(headers, self)?;
+        let asked = self.wait_of(&Wait::of(headers)?, context);
+        let patience = Patience { surface: self, context, delivery, asked };
+        let digest = id.as_ref().map(|_| Digest::of(&body).to_string());
+        let mut headers = kept_headers(headers);
+        headers.extend(digest.clone().map(|digest| (BODY.to_owned(), digest)));
+        let request = Kept { query, headers };
+        let submission = Submission { id: id.clone(), body, request, callback: callback.clone() };
+        let (run, ended) = match (self.host.submit(flow, submission, patience.waits()).await, id, digest) {
+            (Ok(run), ..) => {
+                context.concerns(&run.id);
+                let ended = match patience.wait(run.answers()) {
+                    Some(wait) => run.end(wait).await?,
+                    None => None,
+                };
+                (run.id, ended)
+            }
+            (Err(error), Some(id), Some(digest)) if error.code() == Code::RUN_EXISTS => {
+                let run = self.same(flow, &id, &digest).await?;
+                context.concerns(&id);
+                let ended = match patience.wait(self.host.answers(&run).await?) {
+                    Some(wait) => self.host.wait(&id, wait).await?,
+                    None => None,
+                };
+                (id, ended)
+            }
+            (Err(error), ..) => return Err(error.into()),
+        };
+        let mut response = answer_to(flow, &run, ended.as_deref());
+        if let Some(callback) = callback {
+            insert(response.headers_mut(), NewRun::CALLBACK, &callback);
+        }
+        Ok(response)
+    }
+
+    /// How long the caller waits, if it asked to.
+    pub(super) fn wait_of(&self, Wait { wait }: &Wait, context: &RequestContext) -> Option<Duration> {
+        wait.map(|wait| context.in_time(wait.min(self.host.settings().max_wait)))
+    }
+
+    /// The run that has this id, if it was begun by the same request: the same flow, the same body.
+    async fn same(&self, flow: &FlowName, id: &RunId, digest: &str) -> Result<Run, Error> {
+        let taken = |by| Error::RequestIdTaken { id: id.clone(), by };
+        let until = tokio::time::Instant::now() + TWIN;
+        let document = loop {
+            match self.host.state().read(id, &[Doc::Run.name()]).await?.into_iter().next().flatten() {
+                Some(document) => break document,
+                None if tokio::time::Instant::now() >= until => return Err(taken(OtherRun::Starting)),
+                None => tokio::time::sleep(TWIN_DELAY).await,
+            }
+        };
+        let run: Run = read(id, &document)?;
+        let body = run.request.headers.iter().find(|(name, _)| name == BODY);
+        match body {
+            _ if run.flow != *flow => Err(taken(OtherRun::Flow)),
+            Some((_, body)) if body == digest => Ok(run),
+            _ => Err(taken(OtherRun::Body)),
+        }
+    }
+}
+
+/// How long a caller waits for the result of its new run.
+struct Patience<'a> {
+    surface: &'a Surface,
+    context: &'a RequestContext,
+    delivery: Delivery,
+    /// What it asked for.
+    asked: Option<Duration>,
+}
+
+impl Patience<'_> {
+    /// What the host has to know of it before it knows the flow's definition.
+    fn waits(&self) -> Waits {
+        match self.delivery {
+            Delivery::Nobody => Waits::No,
+            Delivery::Caller if self.asked.or(self.surface.host.settings().default_wait).is_some() => Waits::Yes,
+            Delivery::Caller => Waits::ForOneNode,
+        }
+    }
+
+    /// How long to wait for a run, whose flow is of a single node if it `answers`: such a flow answers with its result, as in
+    /// the original, and any other one goes on by itself.
+    fn wait(&self, answers: bool) -> Option<Duration> {
+        let settings = self.surface.host.settings();
+        match self.delivery {
+            Delivery::Nobody => None,
+            Delivery::Caller if self.asked.is_some() => self.asked,
+            Delivery::Caller if answers => Some(settings.max_wait),
+            Delivery::Caller => settings.default_wait.map(|wait| self.context.in_time(wait)),
+        }
+    }
+}
+
+fn answer_to(flow: &FlowName, run: &RunId, ended: Option<&Ended>) -> Response {
+    let mut response = match ended {
+        Some(ended) => answer::ended(run, ended),
+        None => StatusCode::ACCEPTED.into_response(),
+    };
+    let accepted = response.status() == StatusCode::ACCEPTED;
+    let headers = response.headers_mut();
+    insert(headers, REQUEST_ID, run.as_str());
+    if accepted {
+        insert(headers, LOCATION, &format!("/function/{flow}/flow/{run}/result"));
+    }
+    response
+}
+
+/// The headers that a run keeps.
+pub(super) fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let kept = headers.iter().filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()));
+    kept.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+}

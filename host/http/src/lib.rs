@@ -1,0 +1,56 @@
+//! The HTTP surface of flows: on a local server under `/function/NAME`, deployed at `/`. docs/http.md describes it, and
+//! `/_/openapi.json` describes it to machines.
+
+mod about;
+mod answer;
+mod ask;
+mod connections;
+mod contract;
+pub mod dashboard;
+mod error;
+mod guards;
+mod headers;
+mod invoke;
+mod local;
+mod modules;
+mod openapi;
+mod own;
+pub mod remote;
+mod request;
+mod requests;
+mod routes;
+mod starting;
+mod step;
+mod surface;
+
+pub(crate) use answer::{Accept, Refusal};
+pub use connections::{Patience, serve};
+pub use contract::Contract;
+pub use error::{Error, TokenFault};
+pub use guards::{Admin, Guards};
+pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
+pub use local::local_router;
+pub(crate) use request::{Query, RunPath, path_parameter};
+pub use starting::Starting;
+
+use axum::Router;
+use faas_flow_core::FlowName;
+use faas_flow_replica::Host;
+use routes::AsyncCalls;
+use std::sync::Arc;
+use surface::Surface;
+
+/// The local server: all flows and step functions under `/function/NAME` and `/async-function/NAME`.
+pub fn router(host: Arc<Host>, guards: Guards) -> Router {
+    routes::local(Surface { host, guards, flow: None }, AsyncCalls::Here)
+}
+
+/// As [`router`], without `/async-function/NAME`, which a gateway's queue takes.
+pub(crate) fn router_beside_queue(host: Arc<Host>, guards: Guards) -> Router {
+    routes::local(Surface { host, guards, flow: None }, AsyncCalls::Queued)
+}
+
+/// A deployed function: one flow at `/`, and under its own `/function/NAME` too, so that links hold behind a gateway.
+pub fn function_router(host: Arc<Host>, flow: FlowName, guards: Guards) -> Router {
+    routes::deployed(Surface { host, guards, flow: Some(flow) })
+}

@@ -1,0 +1,276 @@
+//! The OpenAPI document. Its paths come from the handlers that answer them and its schemas from the types that they answer
+//! with; here is what they share.
+
+use super::answer::Problem;
+use axum::http::StatusCode;
+use std::collections::BTreeMap;
+use utoipa::openapi::path::{PathItem, Paths};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Schema,
+    ServerBuilder, Type,
+};
+use utoipa::{IntoResponses, OpenApi, PartialSchema, ToSchema};
+
+/// Bytes of a flow.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes bytes, which have no type of their own")]
+pub(super) struct Payload(Vec<u8>);
+
+/// Answers that several routes give.
+const SHARED: [Shared; 16] = [
+    Shared::new(200, "Done", "It is done: `Successfully paused request ID`, for example.", &[REQID]),
+    Shared::new(202, "Accepted", "The run goes on by itself.", &[REQID, LOCATION]),
+    Shared::new(400, "BadRequest", "A header, a query parameter, the path or the body is malformed.", &[ERROR]),
+    Shared::new(401, "Unauthorized", "A signature or token is missing or wrong.", &[ERROR]),
+    Shared::new(403, "Unsigned", "The module has no signature of a key that this host trusts.", &[ERROR]),
+    Shared::new(404, "NotFound", "There is no such flow, run, version or route.", &[ERROR]),
+    Shared::new(405, "WrongMethod", "The route does not take this method.", &[ERROR, ALLOW]),
+    Shared::new(
+        409,
+        "Conflict",
+        "The request id belongs to another run, the run's state does not allow this, the run was stopped, or somebody else \
+         has changed what is in service.",
+        &[ERROR],
+    ),
+    Shared::new(413, "TooLarge", "The body is too large.", &[ERROR]),
+    Shared::new(
+        422,
+        "Unusable",
+        "The module cannot be used: it is not a flow for this host, or not the module that was announced.",
+        &[ERROR],
+    ),
+    Shared::new(429, "Overloaded", "Too many requests or runs are in flight.", &[ERROR, RETRY_AFTER]),
+    Shared::new(
+        500,
+        "Failed",
+        "The run failed. If the flow's failure handler gave an answer, the body is that answer.",
+        &[ERROR],
+    ),
+    Shared::new(501, "Fixed", "This host has no module store.", &[ERROR]),
+    Shared::new(502, "StepMissing", "The flow calls a function that does not exist.", &[ERROR]),
+    Shared::new(
+        503,
+        "Unavailable",
+        "A store does not answer, a module is not loaded, or the replica is starting or about to stop.",
+        &[ERROR, RETRY_AFTER],
+    ),
+    Shared::new(
+        504,
+        "TimedOut",
+        "A call, a node, the whole run or the answer took too long. A run whose answer took too long goes on.",
+        &[ERROR, REQID],
+    ),
+];
+
+/// An answer that several routes give.
+struct Shared {
+    status: u16,
+    /// Its name among the document's components.
+    name: &'static str,
+    description: &'static str,
+    headers: &'static [Header],
+}
+
+/// A header of answers.
+struct Header {
+    name: &'static str,
+    description: &'static str,
+    pattern: Option<&'static str>,
+}
+
+const REQID: Header =
+    Header { name: "X-Faas-Flow-Reqid", description: "The run's request id.", pattern: Some("^[A-Za-z0-9_-]{1,64}$") };
+const ERROR: Header = Header {
+    name: "X-Faas-Flow-Error",
+    description: "The error's code; `faas-flow explain CODE` explains it.",
+    pattern: Some("^FF[0-9]{4}$"),
+};
+const LOCATION: Header = Header { name: "Location", description: "Where the result will be.", pattern: None };
+const ALLOW: Header = Header { name: "Allow", description: "The methods that the route takes.", pattern: None };
+const RETRY_AFTER: Header = Header {
+    name: "Retry-After",
+    description: "Seconds after which the request may be sent again.",
+    pattern: Some("^[0-9]+$"),
+};
+
+impl Shared {
+    const fn new(status: u16, name: &'static str, description: &'static str, headers: &'static [Header]) -> Self {
+        Self { status, name, description, headers }
+    }
+
+    fn response(&self) -> Response {
+        let mut response = ResponseBuilder::new().description(self.description);
+        for Header { name, description, pattern } in self.headers {
+            let schema = ObjectBuilder::new().schema_type(Type::String).pattern(*pattern);
+            response = response
+                .header(*name, HeaderBuilder::new().schema(Some(schema)).description(Some(*description)).build());
+        }
+        let content = |schema: RefOr<Schema>| ContentBuilder::new().schema(Some(schema)).build();
+        let is_problem = self.status >= 400;
+        if self.status != StatusCode::ACCEPTED.as_u16() {
+            response = response.content("text/plain", content(String::schema()));
+        }
+        if is_problem {
+            response = response.content("application/json", content(RefOr::Ref(Ref::from_schema_name("Problem"))));
+        }
+        if self.status == StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
+            response =
+                response.content("application/octet-stream", content(RefOr::Ref(Ref::from_schema_name("Payload"))));
+        }
+        response.build()
+    }
+}
+
+fn shared(status: u16) -> BTreeMap<String, RefOr<Response>> {
+    let shared = SHARED.iter().filter(|shared| shared.status == status);
+    shared.map(|shared| (status.to_string(), RefOr::Ref(Ref::from_response_name(shared.name)))).collect()
+}
+
+/// The shared answer of this status.
+pub(super) struct On<const STATUS: u16>;
+
+impl<const STATUS: u16> IntoResponses for On<STATUS> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        shared(STATUS)
+    }
+}
+
+/// The answers with which any request to a flow may be refused.
+pub(super) struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        [400, 404, 405, 413, 429, 500, 503, 504].into_iter().flat_map(shared).collect()
+    }
+}
+
+/// What the document says about all routes together.
+#[derive(OpenApi)]
+#[openapi(
+    version = "3.1.0",
+    info(
+        title = "A flow of faas-flow",
+        version = "1",
+        license(name = "MIT", identifier = "MIT"),
+        description = "The routes of one flow, and those of its host under `/_/`. Behind a gateway or on the local server a \
+                       flow is at `/function/NAME`. A deployed function reports in each answer how many seconds it took, in \
+                       `X-Duration-Seconds`, and takes a limit for that time in `X-Timeout`.",
+    ),
+    servers(
+        (url = "/function/{flow}", description = "Behind a gateway, or on the local server.",
+            variables(("flow" = (default = "flow")))),
+        (url = "/", description = "The deployed function itself."),
+    ),
+    components(schemas(Problem<'_>, Payload)),
+)]
+struct Base;
+
+/// The document of these routes: their paths, and the schemas that they refer to.
+pub(super) fn build<'a>(routes: impl Iterator<Item = (&'a Paths, &'a [(String, RefOr<Schema>)])>) -> Document {
+    let mut document = Base::openapi();
+    let components = document.components.get_or_insert_default();
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+        "The host's `faasflow-admin-token`, if it has one: for all routes that change runs, and for all of `/modules`.",
+    ));
+    components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+    components.responses.extend(SHARED.iter().map(|shared| (shared.name.to_owned(), RefOr::T(shared.response()))));
+    for (paths, schemas) in routes {
+        components.schemas.extend(schemas.iter().cloned());
+        document.paths.merge(paths.clone());
+    }
+    for (path, item) in &mut document.paths.paths {
+        if path.starts_with("/_/") {
+            item.servers = Some(vec![ServerBuilder::new().url("/").build()]);
+        }
+        tell_methods_apart(item);
+    }
+    // A run may begin without a body.
+    let invoke = document.paths.paths.get_mut("/").and_then(|item| item.post.as_mut());
+    if let Some(RefOr::T(body)) = invoke.and_then(|operation| operation.request_body.as_mut()) {
+        body.required = None;
+    }
+    document
+}
+
+/// The original takes both methods for everything, so a route may take GET beside its own method. That needs an id of its own
+/// in the document, and GET has no body.
+fn tell_methods_apart(item: &mut PathItem) {
+    let (Some(get), Some(post)) = (&mut item.get, &mut item.post) else { return };
+    get.request_body = None;
+    // What may need a token changes something: its own method is POST.
+    let (own, other, method) = if post.security.is_some() { (post, get, "get") } else { (get, post, "post") };
+    if let Some(id) = own.operation_id.as_ref().filter(|id| other.operation_id.as_ref() == Some(*id)) {
+        other.operation_id = Some(format!("{id}-by-{method}"));
+        other.description = Some("The same, for callers of the original.".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::status_of;
+    use crate::routes::document;
+    use faas_flow_core::Code;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    fn parsed() -> Value {
+        serde_json::from_str(document()).unwrap()
+    }
+
+    fn each<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a str, &'a Value)) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                visit(name, value);
+                each(value, visit);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| each(item, visit)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_component_and_every_response_is_used() {
+        let document = parsed();
+        let mut used = BTreeSet::new();
+        each(&document, &mut |name, value| {
+            if name == "$ref" {
+                let reference = value.as_str().unwrap();
+                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+                used.insert(reference.to_owned());
+            }
+        });
+        for response in document["components"]["responses"].as_object().unwrap().keys() {
+            assert!(used.contains(&format!("#/components/responses/{response}")), "{response}");
+        }
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own_and_a_summary() {
+        let document = parsed();
+        let mut ids = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in ["get", "post", "put"] {
+                let Some(operation) = item.get(method) else { continue };
+                assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
+                let summary = operation["summary"].as_str().unwrap();
+                assert!(!summary.is_empty() && !summary.contains('\n') && !summary.ends_with('.'), "{summary}");
+                assert!(operation["responses"].get("405").is_some(), "{method} {path}");
+            }
+        }
+        assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
+        assert_eq!(ids.len(), 27);
+    }
+
+    #[test]
+    fn every_status_that_a_code_has_is_described() {
+        for code in Code::ALL {
+            let status = status_of(*code).as_u16();
+            // A body that is too slow is answered on a connection that is closed, which no client can provoke by the document.
+            let described = status == 408 || SHARED.iter().any(|shared| shared.status == status);
+            assert!(described, "{code}: {status}");
+        }
+    }
+}

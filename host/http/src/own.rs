@@ -1,0 +1,64 @@
+//! `/_/…`: what the host says about itself.
+
+use super::openapi::On;
+use super::surface::Surface;
+use axum::extract::State;
+use axum::http::StatusCode;
+use std::sync::Arc;
+
+/// Whether the host works
+#[utoipa::path(
+    get,
+    path = "/_/health",
+    operation_id = "health",
+    responses(
+        (status = 200, description = "It works.", content_type = "text/plain", body = String),
+        (status = 503, description = "It is starting or about to stop.", content_type = "text/plain", body = String),
+        On<405>,
+    ),
+)]
+pub(super) async fn health(State(surface): State<Arc<Surface>>) -> (StatusCode, &'static str) {
+    state(&surface)
+}
+
+/// Whether the host takes requests
+#[utoipa::path(
+    get,
+    path = "/_/ready",
+    operation_id = "ready",
+    responses(
+        (status = 200, description = "It takes requests.", content_type = "text/plain", body = String),
+        (status = 503, description = "It is starting or about to stop.", content_type = "text/plain", body = String),
+        On<405>, On<429>,
+    ),
+)]
+pub(super) async fn ready(State(surface): State<Arc<Surface>>) -> (StatusCode, &'static str) {
+    state(&surface)
+}
+
+fn state(surface: &Surface) -> (StatusCode, &'static str) {
+    if surface.host.is_stopping() { (StatusCode::SERVICE_UNAVAILABLE, "stopping") } else { (StatusCode::OK, "OK") }
+}
+
+/// Metrics for Prometheus
+#[utoipa::path(
+    get,
+    path = "/_/metrics",
+    operation_id = "metrics",
+    responses(
+        (status = 200, description = "Prometheus' text format.", content_type = "text/plain", body = String),
+        On<405>,
+    ),
+)]
+pub(super) async fn metrics(State(surface): State<Arc<Surface>>) -> String {
+    surface.host.metrics()
+}
+
+/// The flows and step functions of a local server, one a line.
+pub(super) async fn index(State(surface): State<Arc<Surface>>) -> String {
+    let flows = surface.host.versions().all_active();
+    let flows = flows.iter().map(|flow| format!("POST /function/{}\n", flow.name));
+    let functions = surface.host.functions().names();
+    let functions = functions.iter().map(|name| format!("POST /function/{name} (a step function)\n"));
+    flows.chain(functions).collect()
+}

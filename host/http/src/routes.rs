@@ -1,0 +1,240 @@
+//! The routes of flows and of their host, each with its part of the OpenAPI document.
+
+use super::answer::{Accept, in_form};
+use super::error::Error;
+use super::openapi::{self, On};
+use super::request::Target;
+use super::surface::Surface;
+use super::{about, invoke, modules, own, step};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, any, get, on};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::sync::{Arc, LazyLock};
+use tower::ServiceExt;
+use utoipa::openapi::path::Paths;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa_axum::router::UtoipaMethodRouter;
+use utoipa_axum::routes;
+
+/// A path, the handlers of its methods, and what the OpenAPI document says about them.
+struct Operation {
+    path: String,
+    methods: MethodRouter<Arc<Surface>>,
+    /// Their part of the document.
+    paths: Paths,
+    /// The schemas that it refers to.
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Operation {
+    fn new((schemas, paths, methods): UtoipaMethodRouter<Arc<Surface>>) -> Self {
+        let (path, takes_both) = match paths.paths.iter().next() {
+            Some((path, item)) => (path.clone(), item.get.is_some() && item.post.is_some()),
+            None => (String::new(), false),
+        };
+        let methods = if takes_both { without_head(methods) } else { methods };
+        Self { path, methods, paths, schemas }
+    }
+}
+
+/// All operations. They are made once, since there may be many routers in a process.
+fn operations() -> &'static [Operation] {
+    static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+        let all = [
+            routes!(invoke::call),
+            routes!(about::pause),
+            routes!(about::resume),
+            routes!(about::stop),
+            routes!(about::rerun),
+            routes!(about::state),
+            routes!(about::result),
+            routes!(about::forward),
+            routes!(modules::list),
+            routes!(modules::show, modules::push),
+            routes!(modules::pull),
+            routes!(modules::activate),
+            routes!(modules::roll_back),
+            routes!(modules::promote),
+            routes!(modules::withdraw),
+            routes!(modules::plan),
+            routes!(modules::collect),
+            routes!(own::health),
+            routes!(own::ready),
+            routes!(own::metrics),
+            routes!(openapi_json),
+        ];
+        all.into_iter().map(Operation::new).collect()
+    });
+    &OPERATIONS
+}
+
+/// The OpenAPI document as JSON.
+pub(super) fn document() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| {
+        let routes = operations().iter().map(|operation| (&operation.paths, operation.schemas.as_slice()));
+        openapi::build(routes).to_json().unwrap_or_default()
+    });
+    &JSON
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/_/openapi.json",
+    operation_id = "openapi",
+    responses(
+        (status = 200, description = "This document.", content_type = "application/json", body = serde_json::Value),
+        On<405>,
+    ),
+)]
+async fn openapi_json() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document()).into_response()
+}
+
+/// GET and POST alike may begin or change a run here. axum would answer HEAD as GET, so HEAD is refused.
+fn without_head(methods: MethodRouter<Arc<Surface>>) -> MethodRouter<Arc<Surface>> {
+    async fn refuse(_: Target, method: Method) -> Response {
+        let allowed = HeaderValue::from_static("GET,POST");
+        ([(header::ALLOW, allowed)], Error::WrongMethod { method }).into_response()
+    }
+    methods.head(refuse).fallback(refuse)
+}
+
+/// The routes of a flow below a prefix, which is empty or begins with a slash.
+fn of_flow(prefix: &str) -> Router<Arc<Surface>> {
+    let routes = operations().iter().filter(|operation| !operation.path.starts_with("/_/"));
+    let router = routes.fold(Router::new(), |router, Operation { path, methods, .. }| match path.as_str() {
+        "/" if prefix.is_empty() => router.route("/", methods.clone()),
+        "/" => at_flow(router, prefix, methods.clone()),
+        path => router.route(&format!("{prefix}{path}"), methods.clone()),
+    });
+    router.method_not_allowed_fallback(wrong_method_of_flow)
+}
+
+/// As [`of_flow`], for callers that do not wait for the run.
+fn of_flow_async(prefix: &str) -> Router<Arc<Surface>> {
+    let call = without_head(on(MethodFilter::GET.or(MethodFilter::POST), invoke::call_async));
+    let routes = operations().iter().filter(|Operation { path, .. }| path != "/" && !path.starts_with("/_/"));
+    let router = routes.fold(at_flow(Router::new(), prefix, call), |router, Operation { path, methods, .. }| {
+        router.route(&format!("{prefix}{path}"), methods.clone())
+    });
+    router.method_not_allowed_fallback(wrong_method_of_flow)
+}
+
+/// A flow's own path, with and without a slash at its end, and whatever else is below it.
+fn at_flow(router: Router<Arc<Surface>>, prefix: &str, call: MethodRouter<Arc<Surface>>) -> Router<Arc<Surface>> {
+    router
+        .route(prefix, call.clone())
+        .route(&format!("{prefix}/"), call)
+        .route(&format!("{prefix}/{{*rest}}"), any(no_route_of_flow))
+}
+
+/// The routes of the host itself.
+fn of_host() -> Router<Arc<Surface>> {
+    let routes = operations().iter().filter(|operation| operation.path.starts_with("/_/"));
+    routes.fold(Router::new(), |router, Operation { path, methods, .. }| {
+        router.route(path, methods.clone()).route(&format!("{path}/"), methods.clone())
+    })
+}
+
+/// The step functions of a local server. They take any method, whatever follows their names.
+fn of_steps(surface: &Surface, prefix: &str) -> Router<Arc<Surface>> {
+    /// What names of functions may consist of without being encoded.
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    surface.host.functions().names().into_iter().fold(Router::new(), |router, name| {
+        let path = format!("{prefix}/{}", utf8_percent_encode(name, ENCODED));
+        let name: Arc<str> = name.into();
+        let step = any(async move |State(surface): State<Arc<Surface>>, request: Request| {
+            step::answer(&surface, &name, request).await
+        });
+        router
+            .route(&path, step.clone())
+            .route(&format!("{path}/"), step.clone())
+            .route(&format!("{path}/{{*rest}}"), step)
+    })
+}
+
+/// Whether a local server answers `/async-function/…` itself, as it would a synchronous call whose caller does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AsyncCalls {
+    /// It does.
+    Here,
+    /// A gateway's queue takes them.
+    Queued,
+}
+
+/// The routes of a local server.
+pub(super) fn local(surface: Surface, async_calls: AsyncCalls) -> Router {
+    let mut routes = Router::new()
+        .route("/", get(own::index))
+        .merge(of_flow("/function/{name}"))
+        .merge(of_steps(&surface, "/function"));
+    if async_calls == AsyncCalls::Here {
+        routes = routes.merge(of_flow_async("/async-function/{name}")).merge(of_steps(&surface, "/async-function"));
+    }
+    finish(routes, surface)
+}
+
+/// The routes of a deployed function: at `/`, and below its own `/function/NAME`, so that links hold behind a gateway, too.
+pub(super) fn deployed(surface: Surface) -> Router {
+    let mut routes = of_flow("");
+    if let Some(name) = &surface.flow {
+        routes = routes.merge(of_flow(&format!("/function/{name}")));
+    }
+    finish(routes, surface)
+}
+
+/// Adds what all routes have in common.
+fn finish(routes: Router<Arc<Surface>>, surface: Surface) -> Router {
+    let surface = Arc::new(surface);
+    let routes = routes.merge(of_host()).method_not_allowed_fallback(wrong_method);
+    let trimmed = routes.clone().fallback(no_route).with_state(surface.clone());
+    routes
+        .fallback(async move |request: Request| without_leading_slashes(trimmed, request).await)
+        .layer(from_fn_with_state(surface.clone(), answered))
+        .with_state(surface)
+}
+
+/// Counts each answer, and writes failures in the form that the caller reads.
+async fn answered(State(surface): State<Arc<Surface>>, accept: Accept, request: Request, next: Next) -> Response {
+    let response = in_form(next.run(request).await, accept);
+    surface.host.counters().request(response.status().as_u16());
+    response
+}
+
+/// Gateways may put one slash too many before a path: such a path means the same as with one.
+async fn without_leading_slashes(routes: Router, mut request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    if !path.starts_with("//") {
+        return Error::NoRoute { path: request.uri().path().to_owned() }.into_response();
+    }
+    let trimmed = format!("/{}", path.trim_start_matches('/'));
+    match trimmed.parse::<Uri>() {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(_) => return Error::NoRoute { path: trimmed }.into_response(),
+    }
+    match routes.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+async fn no_route(uri: Uri) -> Error {
+    Error::NoRoute { path: uri.path().to_owned() }
+}
+
+async fn no_route_of_flow(_: Target, uri: Uri) -> Error {
+    no_route(uri).await
+}
+
+async fn wrong_method(method: Method) -> Error {
+    Error::WrongMethod { method }
+}
+
+async fn wrong_method_of_flow(_: Target, method: Method) -> Error {
+    Error::WrongMethod { method }
+}
