@@ -11,14 +11,14 @@ use crate::function::{Function, Web};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// The Community Edition: one asynchronous call at a time for the whole cluster, one try for each, and at most 256,000
-    /// bytes of body (sections "Asynchronous calls" and "Queue-worker of the Community Edition").
+    /// bytes of body (docs/openfaas.md#asynchronous-calls and docs/openfaas.md#queue-worker-of-the-community-edition).
     Ce,
-    /// OpenFaaS Pro: several asynchronous calls at a time, which are retried with growing delays (section "Queue-worker of
-    /// OpenFaaS Pro").
+    /// OpenFaaS Pro: several asynchronous calls at a time, which are retried with growing delays
+    /// (docs/openfaas.md#queue-worker-of-openfaas-pro).
     Pro,
 }
 
-/// When a failed asynchronous call is retried (section "Queue-worker of OpenFaaS Pro").
+/// When a failed asynchronous call is retried (docs/openfaas.md#queue-worker-of-openfaas-pro).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     /// How often a call is retried after the first try (`max_retry_attempts`).
@@ -92,7 +92,7 @@ pub struct Config {
     /// How many asynchronous calls are made at a time.
     pub inflight: usize,
     /// The largest body of an asynchronous call, in bytes: 256,000 in CE; in Pro, as much as fits in Base64 and JSON into a
-    /// NATS message of 1 MiB (section "Size limits").
+    /// NATS message of 1 MiB (docs/openfaas.md#size-limits).
     pub body_limit: usize,
     /// How long a call may take before its message is delivered again.
     pub ack_wait: Duration,

@@ -49,8 +49,8 @@ impl Web {
     async fn send(&self, url: &str, request: &Request<Bytes>) -> Result<Response<Bytes>, Failure> {
         let mut builder = self.0.request(request.method().clone(), url).headers(request.headers().clone());
         if !request.body().is_empty() {
-            // In chunks, as every hop of OpenFaaS sends bodies: functions never see the length (section "The path of a
-            // request").
+            // In chunks, as every hop of OpenFaaS sends bodies: functions never see the length
+            // (docs/openfaas.md#the-path-of-a-request).
             let body = request.body().clone();
             let chunks = futures_util::stream::once(async move { Ok::<_, std::io::Error>(body) });
             builder = builder.body(reqwest::Body::wrap_stream(chunks));

@@ -1,4 +1,4 @@
-//! The gateway's routes (sections "The path of a request" and "Asynchronous calls").
+//! The gateway's routes (docs/openfaas.md#the-path-of-a-request and docs/openfaas.md#asynchronous-calls).
 
 use std::sync::Arc;
 

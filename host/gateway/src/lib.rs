@@ -2,7 +2,7 @@
 //! faults.
 //!
 //! It behaves like the gateway, the provider and the queue-worker of OpenFaaS together, in one process. The facts about
-//! OpenFaaS are in `docs/openfaas.md`, to whose sections the comments refer. None of the code comes from OpenFaaS, since
+//! OpenFaaS are in `docs/openfaas.md`, to whose sections the comments link. None of the code comes from OpenFaaS, since
 //! the licence of the Community Edition (CE) allows neither copying nor shipping it.
 //!
 //! Time is tokio's. With the queue in memory, functions in this process, a seed, a current-thread runtime and a paused
@@ -121,7 +121,7 @@ impl Gateway {
     }
 
     /// Connects to the queue now and not at the first call, to find out whether it answers. CE's gateway does so when it
-    /// starts (section "Asynchronous calls").
+    /// starts (docs/openfaas.md#asynchronous-calls).
     pub async fn connect(&self) -> Result<(), Error> {
         Ok(self.queue.connect().await?)
     }
@@ -158,8 +158,8 @@ impl Gateway {
     }
 
     /// Queues an asynchronous call, like `POST /async-function/NAME` + `rest`. `rest` is the percent-encoded path after the
-    /// name, with its query: `/flow/x/forward?a=1`, or empty. Whether the function exists is not checked (section
-    /// "Asynchronous calls").
+    /// name, with its query: `/flow/x/forward?a=1`, or empty. Whether the function exists is not checked
+    /// (docs/openfaas.md#asynchronous-calls).
     ///
     /// When this returns successfully, the call will be delivered at least once, unless the profile or a fault says
     /// otherwise.
@@ -198,7 +198,8 @@ impl Gateway {
         Ok(self.queue.push(message).await?)
     }
 
-    /// Adds `X-Call-Id` to a request if it has none, and another `X-Start-Time` (section "The path of a request").
+    /// Adds `X-Call-Id` to a request if it has none, and another `X-Start-Time`
+    /// (docs/openfaas.md#the-path-of-a-request).
     fn identify(&self, headers: &mut HeaderMap) -> Accepted {
         let call_id = headers.entry("x-call-id").or_insert_with(|| self.new_call_id()).clone();
         let now = self.config.started + self.made.elapsed();

@@ -29,7 +29,8 @@ pub struct Message {
     pub callback: Option<Url>,
 }
 
-/// The JSON form of a queued call in OpenFaaS: `QueueRequest`, with Go's field names (section "Asynchronous calls").
+/// The JSON form of a queued call in OpenFaaS: `QueueRequest`, with Go's field names
+/// (docs/openfaas.md#asynchronous-calls).
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct QueueRequest {

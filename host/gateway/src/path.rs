@@ -1,5 +1,5 @@
-//! Paths as treated by Go's URL and router packages, with which OpenFaaS's gateway is built (sections "The path of a
-//! request" and "Asynchronous calls").
+//! Paths as treated by Go's URL and router packages, with which OpenFaaS's gateway is built
+//! (docs/openfaas.md#the-path-of-a-request and docs/openfaas.md#asynchronous-calls).
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 

@@ -1,4 +1,4 @@
-//! The synchronous call: from the gateway through the provider to the function (section "The path of a request").
+//! The synchronous call: from the gateway through the provider to the function (docs/openfaas.md#the-path-of-a-request).
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};

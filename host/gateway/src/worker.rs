@@ -1,5 +1,5 @@
-//! The queue-worker: takes messages from the queue, calls functions and posts callbacks (sections "Queue-worker of the
-//! Community Edition" and "Queue-worker of OpenFaaS Pro").
+//! The queue-worker: takes messages from the queue, calls functions and posts callbacks
+//! (docs/openfaas.md#queue-worker-of-the-community-edition and docs/openfaas.md#queue-worker-of-openfaas-pro).
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -234,8 +234,8 @@ impl Gateway {
         Call { method: Method::POST, function: message.function.clone(), rest, headers, body: message.body.clone() }
     }
 
-    /// Posts the outcome of a call once: its body and headers, and four more headers (section "Callbacks of the
-    /// queue-worker").
+    /// Posts the outcome of a call once: its body and headers, and four more headers
+    /// (docs/openfaas.md#callbacks-of-the-queue-worker).
     async fn call_back(&self, message: &Message, outcome: Response<Bytes>, took: Duration) {
         let Some(url) = &message.callback else { return };
         let (outcome, body) = outcome.into_parts();

@@ -98,7 +98,7 @@ impl Try<'_> {
         }
         let mut headers = call.headers.clone();
         let run = &self.live.id;
-        // The same on every attempt, so that a function can tell a repetition (design: section 5).
+        // The same on every attempt, so that a function can tell a repetition (CALL-5, docs/concepts.md#calls).
         headers.push(("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{run}/{}/{index}", self.work.path)));
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
         let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();

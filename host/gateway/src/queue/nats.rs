@@ -1,6 +1,6 @@
 //! The queue in a NATS server with JetStream: a work-queue stream on disk and one durable pull consumer, as in OpenFaaS
-//! Pro (sections "Queue-worker of OpenFaaS Pro" and "The queue in tests"). The client reconnects by itself when the server
-//! is back. A message that the server has confirmed is on its disk.
+//! Pro (docs/openfaas.md#queue-worker-of-openfaas-pro and docs/openfaas.md#the-queue-in-tests). The client reconnects by
+//! itself when the server is back. A message that the server has confirmed is on its disk.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
