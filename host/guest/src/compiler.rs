@@ -1,6 +1,6 @@
 //! Compiling in a separate process, which can be cancelled and whose memory is returned to the system when it ends.
 //!
-//! The compiler reads a component from stdin and writes machine code to stdout. It runs at the lowest priority on half of
+//! The compiler reads a component from stdin and writes machine code to stdout. It runs at a low priority on half of
 //! the processors, and is the first process to be ended when memory runs out: a component that is hard to compile does not
 //! slow down requests (see [`share`]).
 
