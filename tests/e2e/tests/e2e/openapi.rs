@@ -27,7 +27,7 @@ checks.negative_data_rejection.enabled = false
 
 /// The version that `cargo xtask setup` pins and installs.
 fn schemathesis() -> PathBuf {
-    let setup = std::fs::read_to_string(root().join("xtask/src/setup.rs")).unwrap();
+    let setup = std::fs::read_to_string(root().join("xtask/src/tool.rs")).unwrap();
     let version = setup.split("\"schemathesis\", \"").nth(1).and_then(|rest| rest.split('"').next());
     let folder = format!("tools/schemathesis-{}", version.expect("a pinned version"));
     let program = modules::cache().join(folder).join("bin/schemathesis");
