@@ -2,7 +2,7 @@
 
 use faas_flow_core::definition::Definition;
 use faas_flow_core::run::{Effect, Event, Outcome, Phase, Refusal, Task};
-use faas_flow_core::testing::{Driver, failed, flow, graph, lone, node, payload};
+use faas_flow_core::testing::{Driver, failed, flow, graph, lone, node, payload, sub_dag};
 use faas_flow_core::{Code, Digest, Failure, Status};
 
 fn with_handlers() -> Driver {
@@ -207,4 +207,13 @@ fn a_delivered_callback_is_not_sent_again_unless_the_run_is_re_run() {
     run.rerun("n").unwrap();
     run.done("n", "");
     assert_eq!(run.state.callback_due(), Some(run.now));
+}
+
+/// STORE-3.
+#[test]
+fn a_flow_with_a_single_node_is_one_whose_only_node_has_operations() {
+    let is_single = |dag| Driver::new(flow(dag)).plan.is_single_node();
+    assert!(is_single(lone()));
+    assert!(!is_single(graph(vec![node("a"), node("b")], [("a", "b")])));
+    assert!(!is_single(graph(vec![sub_dag("S", lone())], [])));
 }
