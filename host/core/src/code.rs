@@ -1,8 +1,8 @@
-//! The codes of all errors: the one list from which the pages under `docs/errors/` are checked.
+//! The codes of all errors. The pages under `docs/errors/` are checked against this list.
 
 use std::fmt;
 
-/// The code of an error, `FF0001` and up. A code is never given to another error once it has been released.
+/// The code of an error, `FF0001` and up. A code that has been released is never reused for another error.
 ///
 /// FF00xx: modules and guests. FF01xx: definitions. FF02xx: runs. FF03xx: stores. FF04xx: configuration and commands.
 /// FF05xx: signatures, tokens and routes.
@@ -15,7 +15,7 @@ macro_rules! codes {
             $(#[doc = $title] pub const $name: Code = Code($number);)*
             /// Every code, in ascending order.
             pub const ALL: &'static [Code] = &[$(Code::$name),*];
-            /// What the code stands for, in a few words.
+            /// What happened, in a few words.
             pub const fn title(self) -> &'static str {
                 match self.0 { $($number => $title,)* _ => "unknown" }
             }
@@ -140,18 +140,17 @@ codes! {
 }
 
 impl Code {
-    /// Whether what failed may succeed a moment later without anybody's help: a store that does not answer, or that
-    /// another process has locked.
+    /// Whether trying again a moment later may succeed: the store did not answer, or another process had locked it.
     pub const fn is_transient(self) -> bool {
         matches!(self, Code::STORE_UNAVAILABLE | Code::STORE_LOCKED)
     }
 
-    /// The number behind `FF`.
+    /// The number after `FF`.
     pub const fn number(self) -> u16 {
         self.0
     }
 
-    /// Reads `FF0012`, `ff12` or `12`.
+    /// Parses `FF0012`, `ff12` or `12`.
     pub fn parse(text: &str) -> Option<Code> {
         let digits = text.trim_start_matches(['f', 'F']);
         let number: u16 = digits.parse().ok()?;

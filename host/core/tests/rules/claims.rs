@@ -133,8 +133,10 @@ fn a_released_node_may_be_claimed_at_once() {
 fn one_document_holds_a_node_s_output_its_end_and_the_readiness_of_its_successors() {
     let mut run = chain();
     let work = run.claim("a").unwrap();
-    run.state.committed(&Doc::Run, 1);
+    assert_eq!((run.state.run_version(), run.state.is_stored(&ScopePath::root())), (0, false));
+    run.state.committed(&Doc::Run, 3);
     run.state.committed(&Doc::Scope(ScopePath::root()), 1);
+    assert_eq!((run.state.run_version(), run.state.is_stored(&ScopePath::root())), (3, true));
     assert!(run.state.changed().is_empty());
     run.report(&work, done()).unwrap();
     let mut written = Vec::new();

@@ -103,6 +103,27 @@ fn a_re_run_also_executes_what_had_failed_or_was_cancelled() {
     assert_eq!(run.ready(), ["b", "c"]);
 }
 
+/// RERUN-2: what was not part of it any more stays as it is.
+#[test]
+fn a_re_run_leaves_other_branches_as_they_are() {
+    let inner = graph(vec![node("m"), node("n")], [("m", "n")]);
+    let each = for_each("F", inner, Branches { carries_nothing: true, ..Branches::default() });
+    let mut run = Driver::new(flow(graph(vec![each], [])));
+    run.execute("F", branched(&[("x", ""), ("y", ""), ("z", "")]));
+    run.claim("F[z]/m").unwrap();
+    run.step(Event::Pause).unwrap();
+    run.rerun("F").unwrap();
+    run.execute("F", branched(&[("x", ""), ("y", "")]));
+    run.done("F[x]/m", "");
+    run.execute("F[y]/m", failed(false));
+    for doc in run.state.held() {
+        run.state.committed(&doc, 1);
+    }
+    run.rerun("F[y]/m").unwrap();
+    let changed: Vec<String> = run.state.changed().iter().map(|doc| doc.name()).collect();
+    assert_eq!(changed, ["run", "scope:F[y]"]);
+}
+
 /// RERUN-3.
 #[test]
 fn in_a_re_run_deadline_handlers_and_callback_start_anew() {

@@ -2,7 +2,7 @@
 
 use faas_flow_core::Payload;
 use faas_flow_core::definition::{Branches, Dag, NodeKind};
-use faas_flow_core::run::{Effect, Event, Outcome, Progress, Refusal, Task, Work, set_of};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Progress, Refusal, Task, Work, set_of};
 use faas_flow_core::testing::{Driver, branched, condition, flow, for_each, graph, lone, node, path, payload, sub_dag};
 
 /// A for-each `F` whose results are merged, then `b`.
@@ -46,6 +46,8 @@ fn a_node_with_branches_is_done_when_all_have_ended_and_each_counts_once() {
     let effects = run.report(&branch, Outcome::Done(payload("of x"))).unwrap();
     let [Effect::Arrive { node, began_by, total: 2, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(set_of(node, *began_by), set_of(&path("F"), work.token), "the branches of one claim arrive in one set");
+    let other = ClaimToken::new(77);
+    assert_ne!(set_of(node, *began_by), set_of(node, other), "and those of another claim in another one");
     assert_eq!(run.report(&branch, Outcome::Done(payload("again"))).unwrap_err(), Refusal::Stale);
     assert_eq!(run.node("F").progress, Progress::Branching);
     run.done("F[y]/n", "of y");
