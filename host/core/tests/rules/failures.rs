@@ -183,6 +183,7 @@ fn a_stored_wait_is_continued_by_any_replica_at_the_operation_that_the_node_had_
     let wait = Suspended { until: 50, operation: 2, tries: 3, data: Some(payload("so far")) };
     run.execute("a", Outcome::Suspended(wait.clone()));
     assert_eq!((run.node("a").lease.clone(), run.ready()), (None, vec![]), "nobody holds it meanwhile");
+    assert_eq!(run.claim("a").unwrap_err(), Refusal::Early { until: 50 });
     assert_eq!(run.state.next_wake(), Some(50));
     run.now = 50;
     assert_eq!(run.claim("a").unwrap().suspended, Some(wait));
