@@ -1,8 +1,8 @@
-//! The codes of all errors: the one list from which the pages under `docs/errors/` are checked.
+//! The codes of all errors. The pages under `docs/errors/` are checked against this list.
 
 use std::fmt;
 
-/// The code of an error, `FF0001` and up. A code is never given to another error once it has been released.
+/// The code of an error, `FF0001` and up. A code that has been released is never reused for another error.
 ///
 /// FF00xx: modules and guests. FF01xx: definitions. FF02xx: runs. FF03xx: stores. FF04xx: configuration and commands.
 /// FF05xx: signatures, tokens and routes.
@@ -15,7 +15,7 @@ macro_rules! codes {
             $(#[doc = $title] pub const $name: Code = Code($number);)*
             /// Every code, in ascending order.
             pub const ALL: &'static [Code] = &[$(Code::$name),*];
-            /// What the code stands for, in a few words.
+            /// What happened, in a few words.
             pub const fn title(self) -> &'static str {
                 match self.0 { $($number => $title,)* _ => "unknown" }
             }
@@ -28,43 +28,43 @@ codes! {
     WRONG_WORLD = 2, "the component is not a flow";
     WRONG_VERSION = 3, "the component was made for another version of the contract";
     UNKNOWN_IMPORT = 4, "the component imports what the host does not offer";
-    DEFINE_FAILED = 5, "the flow could not describe itself";
+    DEFINE_FAILED = 5, "the flow's `define` returned an error";
     GUEST_TRAPPED = 6, "the flow's code crashed";
-    GUEST_OUT_OF_TIME = 7, "the flow's code ran for too long";
-    GUEST_OUT_OF_MEMORY = 8, "the flow's code wanted too much memory";
-    GUEST_OUT_OF_STACK = 9, "the flow's code nested its calls too deeply";
-    OUTPUT_TOO_LARGE = 10, "the flow's code returned too much";
+    GUEST_OUT_OF_TIME = 7, "the flow's code exceeded its time limit";
+    GUEST_OUT_OF_MEMORY = 8, "the flow's code exceeded its memory limit";
+    GUEST_OUT_OF_STACK = 9, "the flow's code exceeded its stack";
+    OUTPUT_TOO_LARGE = 10, "the flow's code returned too much data";
     COMPILE_FAILED = 11, "the component could not be compiled";
-    GUEST_REJECTED = 12, "the flow's code refused the data";
-    GUEST_RETRIES = 13, "the flow's code asked for another try, and none was left";
+    GUEST_REJECTED = 12, "the flow's code rejected its data";
+    GUEST_RETRIES = 13, "the flow's code asked for a retry, but none was left";
     MODULE_UNREADABLE = 14, "the module file cannot be read";
     MODULE_TOO_LARGE = 15, "the module is too large";
-    BAD_HANDLER_ANSWER = 16, "a handler answered with something impossible";
-    MODULE_MISSING = 17, "the module that a run is pinned to is not loaded";
+    BAD_HANDLER_ANSWER = 16, "a handler returned an invalid value";
+    MODULE_MISSING = 17, "the module version of a run is missing";
     GUEST_POOL_FULL = 18, "too many flow instances run at once";
     COMPILE_TIMED_OUT = 19, "compiling the module took too long";
     VERSION_UNKNOWN = 20, "the flow has no such version";
-    DIGEST_MISMATCH = 21, "the module is not the one that its digest names";
-    ACTIVATION_CONFLICT = 22, "somebody else has changed which version is active";
-    VERSION_REMOVED = 23, "the version was removed and is not taken again unasked";
+    DIGEST_MISMATCH = 21, "the module does not match its digest";
+    ACTIVATION_CONFLICT = 22, "somebody else changed the active version";
+    VERSION_REMOVED = 23, "the version was removed; push it with --again";
     MODULE_DAMAGED = 24, "a stored module is damaged";
     NO_CANARY = 25, "there is no canary";
     NOTHING_TO_ROLL_BACK = 26, "there is no version to roll back to";
-    MODULES_FIXED = 27, "this host does not take new versions";
+    MODULES_FIXED = 27, "this host does not accept new versions";
     MODULE_UNSIGNED = 30, "the module is not signed";
-    BAD_MODULE_SIGNATURE = 31, "the module's signature is wrong";
-    BAD_MODULE_KEY = 32, "the key for modules cannot be used";
+    BAD_MODULE_SIGNATURE = 31, "the module's signature is invalid";
+    BAD_MODULE_KEY = 32, "a signing key cannot be used";
 
     EMPTY_DAG = 101, "a dag has no nodes";
-    DUPLICATE_NODE = 102, "two nodes of a dag have one id";
-    DUPLICATE_EDGE = 103, "two edges join the same nodes";
+    DUPLICATE_NODE = 102, "two nodes of a dag have the same id";
+    DUPLICATE_EDGE = 103, "there are two edges between the same nodes";
     EDGE_TO_NOWHERE = 104, "an edge names a node that does not exist";
     CYCLE = 105, "a dag has a cycle";
     SEVERAL_STARTS = 106, "a dag has several starts";
     NESTED_TOO_DEEP = 107, "dags are nested too deeply";
     UNKNOWN_HANDLER = 108, "the definition names a handler that the flow does not declare";
     BAD_NODE_ID = 109, "a node id is malformed";
-    DUPLICATE_BRANCH = 110, "two branches have one key";
+    DUPLICATE_BRANCH = 110, "two branches have the same key";
     NO_BRANCHES = 111, "a condition or for-each has no dag";
     DEFINITION_TOO_LARGE = 112, "the definition is too large";
     BAD_RETRY = 113, "a retry policy is out of range";
@@ -77,9 +77,9 @@ codes! {
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";
-    DUPLICATE_KEY = 203, "two items of a for-each have one key";
+    DUPLICATE_KEY = 203, "an item or branch key occurs twice";
     BODY_TOO_LARGE = 204, "the request body is too large";
-    FUNCTION_MISSING = 205, "a function is not known here";
+    FUNCTION_MISSING = 205, "unknown function";
     CALL_TIMED_OUT = 206, "a call took too long";
     CALL_STATUS = 207, "a call was answered with an error status";
     CALL_UNREACHABLE = 208, "a call could not be made";
@@ -89,69 +89,68 @@ codes! {
     RUN_UNKNOWN = 212, "there is no such run";
     BAD_REQUEST_ID = 213, "the request id is malformed";
     FLOW_UNKNOWN = 214, "there is no such flow here";
-    RUN_EXISTS = 215, "a run with this request id exists already";
-    FUNCTION_FAILED = 216, "a command that serves as a function failed";
+    RUN_EXISTS = 215, "the request id belongs to another run";
+    FUNCTION_FAILED = 216, "a program used as a function failed";
     BAD_REQUEST = 217, "the request is malformed";
-    NODE_LOST = 218, "the replica that ran a node went away";
-    RESPONSE_TOO_LARGE = 219, "a call was answered with too much data";
-    OVERLOADED = 220, "too many runs wait for the host";
+    NODE_LOST = 218, "the replica that executed a node was lost";
+    RESPONSE_TOO_LARGE = 219, "the response of a call is too large";
+    OVERLOADED = 220, "too many runs in flight";
     TOO_MANY_ITEMS = 221, "a for-each yielded too many items";
-    RUN_STATE = 222, "the run is in no state for this";
+    RUN_STATE = 222, "the state of the run does not allow this";
     REQUEST_TIMED_OUT = 223, "the request was not answered in time";
-    TOO_MANY_REQUESTS = 224, "too many requests at a time";
+    TOO_MANY_REQUESTS = 224, "too many requests in flight";
     STARTING = 225, "the function is starting";
     REQUEST_TOO_SLOW = 226, "the request took too long to arrive";
-    STOPPING = 227, "the replica is about to stop";
+    STOPPING = 227, "the replica is stopping";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";
     STORE_FULL = 303, "the store is full";
     STORE_NEWER = 304, "the store was written by a newer version";
-    STORE_CORRUPT = 305, "the store holds something unreadable";
+    STORE_CORRUPT = 305, "the store contains unreadable data";
     STORE_UNAVAILABLE = 306, "the store does not answer";
     DATA_MISSING = 307, "stored data is missing";
     BAD_STORE_URL = 308, "the store's address is malformed";
-    STORE_NOT_FOUND = 309, "there is no store at this place";
+    STORE_NOT_FOUND = 309, "the store does not exist";
     CHANGE_TOO_LARGE = 310, "a change is too large for the store";
-    STORE_DENIED = 311, "the store refuses its user";
+    STORE_DENIED = 311, "the store denies access";
 
-    ADDRESS_IN_USE = 401, "the address to listen on is taken";
+    ADDRESS_IN_USE = 401, "the address to listen on is in use";
     BAD_FUNCTION_OPTION = 402, "a function option is malformed";
-    UNKNOWN_CODE = 403, "there is no such error code";
+    UNKNOWN_CODE = 403, "unknown error code";
     INPUT_UNREADABLE = 404, "the input file cannot be read";
-    DUPLICATE_FLOW = 405, "two flows have one name";
+    DUPLICATE_FLOW = 405, "two flows have the same name";
     BAD_FLOW_NAME = 406, "a flow's name is malformed";
     TOOL_MISSING = 407, "a program that this command needs is missing";
-    BAD_ADDRESS = 408, "the address to listen on is malformed";
+    BAD_ADDRESS = 408, "the address to listen on cannot be used";
     BAD_CONFIGURATION = 409, "a configuration value is missing or malformed";
-    UNKNOWN_KEY = 410, "there is no such configuration key";
+    UNKNOWN_KEY = 410, "unknown configuration key";
     OUTPUT_UNWRITABLE = 411, "the output file cannot be written";
-    INTERNAL = 499, "the host contradicted itself";
+    INTERNAL = 499, "internal error";
 
     UNSIGNED = 501, "the event or request is not signed";
     BAD_SIGNATURE = 502, "the signature is wrong";
-    EVENT_TOO_OLD = 503, "the event is too old, or from the future";
+    EVENT_TOO_OLD = 503, "the event is too old, or was signed in the future";
     BAD_EVENT = 504, "the event is malformed";
-    BAD_SECRET = 505, "the secret cannot be used";
-    TOKEN_NEEDED = 506, "the route needs a token";
+    BAD_SECRET = 505, "a secret is missing or cannot be used";
+    TOKEN_NEEDED = 506, "the request needs the admin token";
     BAD_CALLBACK = 507, "the callback's address is malformed or not allowed";
     ROUTE_UNKNOWN = 508, "there is no such route";
     WRONG_METHOD = 509, "the route does not take this method";
 }
 
 impl Code {
-    /// Whether what failed may succeed a moment later without anybody's help: a store that does not answer, or that
-    /// another process has locked.
+    /// Whether trying again a moment later may succeed: the store did not answer, or another process had locked it.
     pub const fn is_transient(self) -> bool {
         matches!(self, Code::STORE_UNAVAILABLE | Code::STORE_LOCKED)
     }
 
-    /// The number behind `FF`.
+    /// The number after `FF`.
     pub const fn number(self) -> u16 {
         self.0
     }
 
-    /// Reads `FF0012`, `ff12` or `12`.
+    /// Parses `FF0012`, `ff12` or `12`.
     pub fn parse(text: &str) -> Option<Code> {
         let digits = text.trim_start_matches(['f', 'F']);
         let number: u16 = digits.parse().ok()?;

@@ -1,6 +1,6 @@
-//! What a flow says about itself, as plain data: exactly what its `define` called, unchecked.
+//! The definition of a flow as plain data, exactly as its `define` declared it and not yet checked.
 //!
-//! The JSON form of a [`Definition`] is what `faas-flow graph --format definition` prints and what a run keeps when its
+//! The JSON form of a [`Definition`] is what `faas-flow graph --format definition` prints and what is stored with a run whose
 //! definition depends on the request. [`Plan`](crate::Plan) is the checked form that the engine runs.
 
 use crate::RetryPolicy;
@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 pub struct Definition {
     /// The outermost dag.
     pub dag: Dag,
-    /// The handlers that the flow's code answers to.
+    /// The ids of the handlers that the flow's code has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub handlers: Vec<String>,
-    /// The `recover` handler that sees the run's failure.
+    /// The `recover` handler that is called when a run has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<String>,
     /// The `finally` handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finally: Option<String>,
-    /// The longest that a run may take.
+    /// The deadline of a run, counted from its start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
     /// What happens when the retries of a node run out.
@@ -96,17 +96,17 @@ pub enum NodeKind {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Operations {
-    /// In order; may be empty: then the node hands its input on.
+    /// In order. If there are none, the node passes its data on.
     pub list: Vec<Operation>,
-    /// How the whole node is tried again.
+    /// The retry policy of the whole node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Backoff>,
-    /// The longest that one try may take.
+    /// The time limit of one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
 
-/// One step of a node.
+/// One operation of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
@@ -142,13 +142,13 @@ pub struct Call {
     /// The handler that turns the call's failure into data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recover: Option<String>,
-    /// How the call is tried again.
+    /// The retry policy of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Backoff>,
-    /// The statuses after which it is tried again; when empty, 408, 429 and 5xx.
+    /// The statuses after which it is tried again. If there are none: 408, 429 and 5xx.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retry_on: Vec<u16>,
-    /// The longest that one try may take.
+    /// The time limit of one try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
@@ -177,7 +177,7 @@ pub struct Branches {
     /// Branches start with empty data, and their results are dropped.
     #[serde(skip_serializing_if = "is_default")]
     pub carries_nothing: bool,
-    /// At most so many branches at a time.
+    /// How many branches may run at a time; `None` for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
 }
@@ -192,7 +192,7 @@ pub struct Branch {
     pub dag: Dag,
 }
 
-/// An ordering of two nodes, and what it hands on.
+/// An edge from one node to another, and what it carries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Edge {
@@ -200,30 +200,30 @@ pub struct Edge {
     pub from: String,
     /// The node that waits for it.
     pub to: String,
-    /// What is handed on.
+    /// What it carries.
     #[serde(default, skip_serializing_if = "is_default")]
     pub carries: Carries,
 }
 
-/// What an edge hands from one node to the next.
+/// What an edge carries.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Carries {
-    /// The output as it is.
+    /// The output of the predecessor.
     #[default]
     Output,
     /// Nothing.
     Nothing,
-    /// What a `forward` handler makes of it.
+    /// What this `forward` handler makes of the output.
     Forwarded(String),
 }
 
-/// How often and how patiently to try again. Before try n (2 and later) the host waits
+/// A retry policy. Before try n (2 and later) the host waits
 /// `min(max_delay_ms, first_delay_ms × factor^(n-2))`, less up to half of it at random.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Backoff {
-    /// All tries together, 1 to 100.
+    /// The number of tries, including the first: 1 to 100.
     pub attempts: u32,
     /// The wait before the second try.
     pub first_delay_ms: u32,

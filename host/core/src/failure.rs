@@ -1,17 +1,17 @@
-//! Why a node or a run did not succeed.
+//! Why a node or a run failed.
 
 use crate::{Code, NodePath};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A failure as history keeps it and callers see it.
+/// A failure as it is stored in the history and shown to callers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which kind.
+    /// The kind of failure.
     pub code: Code,
     /// What happened, to what, and what to do; lower case, no trailing period.
     pub message: String,
-    /// Whether another try may help.
+    /// Whether trying again may help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
     /// The node that failed, once that is known.
@@ -20,12 +20,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that another try cannot mend.
+    /// A failure for which trying again cannot help.
     pub fn reject(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry: false, path: None }
     }
 
-    /// A failure that may pass.
+    /// A failure for which trying again may help.
     pub fn retry(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry: true, path: None }
     }

@@ -1,37 +1,76 @@
-//! The names of things: each a type with one validating constructor.
+//! Names: each kind is a type whose one constructor validates it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// A name that is not of the shape that its kind of thing needs.
+/// A name that breaks the rule for names of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{}` is malformed: {rule}", .text.escape_debug())]
 pub struct Malformed {
-    /// What was to be named: `request id`.
-    pub kind: &'static str,
+    /// What the text was meant to name.
+    pub kind: NameKind,
     /// The text, cut to 80 characters.
     pub text: String,
     /// What the text must look like.
     pub rule: &'static str,
 }
 
+/// What a name is the name of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameKind {
+    /// A [`RunId`].
+    RequestId,
+    /// A [`FlowName`].
+    FlowName,
+    /// A [`NodeId`].
+    NodeId,
+    /// A [`HandlerId`].
+    HandlerId,
+    /// A [`BranchKey`].
+    BranchKey,
+    /// A [`Digest`].
+    Digest,
+    /// A [`NodePath`] or [`ScopePath`].
+    Path,
+    /// A [`Status`](crate::Status).
+    Status,
+    /// The key of a value in a data store.
+    DataKey,
+}
+
+impl fmt::Display for NameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameKind::RequestId => "request id",
+            NameKind::FlowName => "flow name",
+            NameKind::NodeId => "node id",
+            NameKind::HandlerId => "handler id",
+            NameKind::BranchKey => "branch key",
+            NameKind::Digest => "digest",
+            NameKind::Path => "path",
+            NameKind::Status => "status",
+            NameKind::DataKey => "data key",
+        })
+    }
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:ident, $rule:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes the text if it is of the right shape.
+            /// Takes the text if it follows the rule for this kind of name.
             pub fn new(text: impl AsRef<str>) -> Result<Self, Malformed> {
                 let text = text.as_ref();
                 let valid: fn(&str) -> bool = $valid;
                 if valid(text) {
                     Ok(Self(text.into()))
                 } else {
-                    Err(Malformed { kind: $kind, text: text.chars().take(80).collect(), rule: $rule })
+                    Err(Malformed { kind: NameKind::$kind, text: text.chars().take(80).collect(), rule: $rule })
                 }
             }
 
@@ -68,30 +107,30 @@ fn of(text: &str, longest: usize, more: &[u8]) -> bool {
 
 name! {
     /// The id of a run: the request id of `X-Faas-Flow-Reqid`.
-    RunId, "request id", "1 to 64 characters out of A-Z a-z 0-9 _ -", |text| of(text, 64, b"_-")
+    RunId, RequestId, "1 to 64 characters out of A-Z a-z 0-9 _ -", |text| of(text, 64, b"_-")
 }
 name! {
     /// The name under which a flow is deployed: a function's name.
-    FlowName, "flow name", "1 to 63 characters out of a-z 0-9 -, with a letter or digit at both ends",
+    FlowName, FlowName, "1 to 63 characters out of a-z 0-9 -, with a letter or digit at both ends",
     |text| of(text, 63, b"-") && !text.starts_with('-') && !text.ends_with('-') && !text.bytes().any(|b| b.is_ascii_uppercase())
 }
 name! {
     /// The id of a node, unique within its dag.
-    NodeId, "node id", "1 to 64 characters out of A-Z a-z 0-9 _ . -",
+    NodeId, NodeId, "1 to 64 characters out of A-Z a-z 0-9 _ . -",
     |text| of(text, 64, b"_.-") || NodeId::RESERVED.contains(&text)
 }
 name! {
     /// The id of one of a flow's own functions.
-    HandlerId, "handler id", "1 to 256 bytes without control characters",
+    HandlerId, HandlerId, "1 to 256 bytes without control characters",
     |text| (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 name! {
     /// The key of a branch: of a condition's choice or a for-each's item.
-    BranchKey, "branch key", "1 to 128 bytes", |text| (1..=128).contains(&text.len())
+    BranchKey, BranchKey, "1 to 128 bytes", |text| (1..=128).contains(&text.len())
 }
 name! {
     /// The sha256 of a module, as 64 lower-case hexadecimal digits.
-    Digest, "digest", "64 hexadecimal digits in lower case",
+    Digest, Digest, "64 hexadecimal digits in lower case",
     |text| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -105,13 +144,14 @@ impl Digest {
 }
 
 impl RunId {
-    /// The partition of a store that keeps what belongs to a flow, not to one of its runs. No id from outside is like it.
+    /// The partition of a store that holds what belongs to a flow and not to one of its runs. No valid request id is equal
+    /// to it.
     pub fn of_flow(flow: &FlowName) -> Self {
         Self(format!("~{flow}").into())
     }
 
-    /// The partition of a data store that keeps a copy of the bytes of one of a flow's modules: copy 0 first, another one
-    /// each time that the last was removed.
+    /// The partition of a data store that holds a copy of one of a flow's modules. The first copy has number 0; each time
+    /// that a copy is removed, the next one gets the next number.
     pub fn of_module(flow: &FlowName, module: &Digest, copy: u32) -> Self {
         match copy {
             0 => Self(format!("~{flow}.{module}").into()),
@@ -121,14 +161,14 @@ impl RunId {
 }
 
 impl Digest {
-    /// The first twelve digits: enough to tell the versions of a flow apart.
+    /// The first twelve digits, which are enough to distinguish the versions of a flow.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or_default()
     }
 }
 
 impl NodeId {
-    /// The node that stands for the several ends of a dag, for the flow's failure handler, and for its finally handler.
+    /// The nodes that join the ends of a dag, run the flow's failure handler, and run its finally handler.
     const RESERVED: [&'static str; 3] = ["(end)", "(failure)", "(finally)"];
 
     /// The node that joins the several ends of a dag.
@@ -210,7 +250,7 @@ impl ScopePath {
         Some((scope.node(&step.node), step.key))
     }
 
-    /// The way from the root to this scope.
+    /// The steps from the root down to this scope.
     pub fn steps(&self) -> impl Iterator<Item = ScopeStep> + '_ {
         self.0.split('/').filter(|step| !step.is_empty()).filter_map(parse_step)
     }
@@ -231,7 +271,7 @@ impl ScopePath {
 }
 
 fn malformed_path(text: &str) -> Malformed {
-    Malformed { kind: "path", text: text.chars().take(80).collect(), rule: "as in C[c1]/F[f2]/n1" }
+    Malformed { kind: NameKind::Path, text: text.chars().take(80).collect(), rule: "as in C[c1]/F[f2]/n1" }
 }
 
 fn parse_step(step: &str) -> Option<ScopeStep> {
@@ -254,7 +294,7 @@ impl fmt::Debug for ScopePath {
     }
 }
 
-/// Where a node stands in a run: `C[c1]/F[f2]/n1`.
+/// The position of a node in a run: `C[c1]/F[f2]/n1`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodePath {
     /// The dag instance that the node belongs to.
@@ -274,10 +314,7 @@ impl NodePath {
 
 impl fmt::Display for NodePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.scope.is_root() {
-            true => write!(f, "{}", self.node),
-            false => write!(f, "{}/{}", self.scope, self.node),
-        }
+        if self.scope.is_root() { write!(f, "{}", self.node) } else { write!(f, "{}/{}", self.scope, self.node) }
     }
 }
 

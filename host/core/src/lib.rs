@@ -21,7 +21,9 @@ pub use code::Code;
 pub use definition::Definition;
 pub use duration::{ShownDuration, parse_duration};
 pub use failure::Failure;
-pub use id::{BranchKey, Digest, FlowName, HandlerId, Malformed, NodeId, NodePath, RunId, ScopePath, ScopeStep};
+pub use id::{
+    BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, RunId, ScopePath, ScopeStep,
+};
 pub use payload::Payload;
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
 pub use retry::{Delays, RetryPolicy};

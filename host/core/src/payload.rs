@@ -4,30 +4,30 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The data that a node or an edge carries, as the state of a run remembers it.
+/// The data of a node or an edge, as the state of a run refers to it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Payload {
-    /// The bytes themselves: up to the host's `inline_limit`.
+    /// The bytes themselves, if there are at most as many as the host's `inline_limit`.
     Inline(Bytes),
-    /// Bytes in the DataStore.
+    /// Bytes in the data store.
     Stored {
-        /// Their key there.
+        /// Their key in the data store.
         key: String,
-        /// How many they are.
+        /// Their number.
         size: u64,
     },
-    /// Bytes in another document of the run, so that the one that refers to them stays small: every commit writes that
-    /// one anew.
+    /// Bytes in a document of their own. The document that refers to them stays small, which matters since every commit
+    /// writes it again.
     Kept {
         /// The document's name: [`DATA`](crate::run::DATA), then `<path>/<token>/<n>`.
         doc: String,
-        /// How many they are.
+        /// Their number.
         size: u64,
     },
 }
 
-/// Where the data is and how much, but not what: logs are read by more people than data.
+/// Shows where the data is and its size, but not the data itself, since logs are read by more people than data.
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

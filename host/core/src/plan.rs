@@ -6,7 +6,7 @@ use crate::{BranchKey, Definition, HandlerId, NodeId, ScopePath};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A valid definition, indexed. Made by [`Plan::new`] only.
+/// A valid definition, indexed. Only [`Plan::new`] makes one.
 #[derive(Debug)]
 pub struct Plan {
     definition: Arc<Definition>,
@@ -17,7 +17,7 @@ pub struct Plan {
 /// A valid dag: one start, no cycles, one node that yields its result.
 #[derive(Debug)]
 pub struct PlanDag {
-    /// In declared order; where the dag has several ends, a node `(end)` behind them comes last.
+    /// In the order of their declaration. If the dag has several ends, the last node is `(end)`, which follows all of them.
     pub nodes: Vec<PlanNode>,
     /// The index of the node without predecessors.
     pub start: usize,
@@ -37,7 +37,7 @@ pub struct PlanNode {
     pub aggregator: Option<HandlerId>,
     /// The edges that end here, in declared order.
     pub inputs: Vec<PlanInput>,
-    /// The indices of the nodes that wait for it.
+    /// The indices of its successors.
     pub successors: Vec<usize>,
 }
 
@@ -46,18 +46,18 @@ pub struct PlanNode {
 pub struct PlanInput {
     /// The index of the node where it begins.
     pub from: usize,
-    /// What it hands on.
+    /// What it carries.
     pub carries: PlanCarries,
 }
 
-/// What an edge hands on.
+/// What an edge carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanCarries {
-    /// The output as it is.
+    /// The output of the predecessor.
     Output,
     /// Nothing.
     Nothing,
-    /// What the handler makes of it.
+    /// What this handler makes of the output.
     Forwarded(HandlerId),
 }
 
@@ -83,27 +83,27 @@ pub struct PlanBranches {
     pub dags: Vec<(Option<BranchKey>, PlanDag)>,
     /// Merges the results.
     pub aggregator: Option<HandlerId>,
-    /// Branches start with empty data, and their results are dropped.
+    /// Whether branches start with empty data and their results are dropped.
     pub carries_nothing: bool,
-    /// At most so many branches at a time.
+    /// How many branches may run at a time; `None` for no limit.
     pub max_parallel: Option<usize>,
 }
 
 impl Plan {
-    /// Checks a definition; the error holds every problem that it has.
+    /// Checks a definition. The error contains every problem that it has.
     pub fn new(definition: Definition) -> Result<Self, Vec<Problem>> {
         let warnings = validate::check(&definition)?;
-        // What `check` lets pass can be built; a contradiction between the two is reported, not run.
+        // A definition that passes `check` can be built. Should the two ever disagree, the problem is reported here.
         let root = PlanDag::new(&definition.dag).map_err(|problem| vec![problem])?;
         Ok(Self { definition: Arc::new(definition), root, warnings })
     }
 
-    /// What was checked.
+    /// The definition that was checked.
     pub fn definition(&self) -> &Arc<Definition> {
         &self.definition
     }
 
-    /// What is valid and yet probably not meant.
+    /// What is valid but probably not intended.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -122,7 +122,7 @@ impl Plan {
         Some(dag)
     }
 
-    /// Whether a run is nothing but one node with operations, so that there is nothing to recover while its caller waits.
+    /// Whether the flow is a single node with operations. While the caller of such a run waits, there is nothing to recover.
     pub fn is_single_node(&self) -> bool {
         matches!(&*self.root.nodes, [PlanNode { kind: PlanKind::Operations(_), .. }])
     }
@@ -168,7 +168,9 @@ impl PlanDag {
                     inputs: Vec::new(),
                     successors: Vec::new(),
                 });
-                ends.into_iter().for_each(|from| join(&mut nodes, from, end, PlanCarries::Output));
+                for from in ends {
+                    join(&mut nodes, from, end, PlanCarries::Output);
+                }
                 end
             }
         };

@@ -1,7 +1,8 @@
 //! The state of a run, and how it changes.
 //!
-//! The state is a set of small documents: one [`Run`] and one [`Scope`] per dag instance. [`RunState`] holds those that
-//! are at hand; [`RunState::step`] applies one [`Event`] to them and answers with the [`Effect`]s that follow.
+//! The state is a set of small documents: one [`Run`], and one [`Scope`] for each instance of a dag. A [`RunState`]
+//! contains those that are loaded. [`RunState::step`] applies one [`Event`] to them and returns the [`Effect`]s that
+//! follow.
 
 mod control;
 mod documents;

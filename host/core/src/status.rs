@@ -1,10 +1,10 @@
-//! The states of a run, as callers and operators see them.
+//! The states of a run as callers and operators see them.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// A moment, in milliseconds since the Unix epoch.
+/// A point in time, in milliseconds since the Unix epoch.
 pub type Millis = u64;
 
 /// A moment as text: in UTC, to the second, in the form of RFC 3339.
@@ -12,15 +12,15 @@ pub fn moment(at: Millis) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at)).to_string()
 }
 
-/// How a run is doing.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// Nodes run, or wait to run.
+    /// Nodes or handlers are being executed, or are waiting to be.
     Running,
-    /// Nothing new starts until somebody resumes it.
+    /// No new nodes start until somebody resumes the run.
     Paused,
-    /// Somebody ended it.
+    /// Somebody stopped it.
     Stopped,
     /// It ended with its result.
     Succeeded,
@@ -32,7 +32,7 @@ impl Status {
     /// Every status.
     pub const ALL: [Status; 5] = [Status::Running, Status::Paused, Status::Stopped, Status::Succeeded, Status::Failed];
 
-    /// The status as the word that everything prints.
+    /// The word for the status that is printed and stored.
     pub const fn as_str(self) -> &'static str {
         match self {
             Status::Running => "running",
@@ -43,12 +43,12 @@ impl Status {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     pub fn parse(text: &str) -> Option<Status> {
         Status::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// Whether nothing will ever change again.
+    /// Whether the run has ended. Only a re-run makes it run again.
     pub const fn is_final(self) -> bool {
         matches!(self, Status::Stopped | Status::Succeeded | Status::Failed)
     }

@@ -1,8 +1,11 @@
-//! What the engine and what drives it are tested with: random definitions, the same for the same seed.
+//! Set-up for the tests of the engine and of what drives it: small definitions, a driver for one run, and random
+//! definitions that are the same for the same seed.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "for tests only")]
 
 use crate::definition::*;
-use crate::run::{Request, Start};
+use crate::run::{
+    Attempt, ClaimToken, Effect, Event, NodeState, Outcome, Refusal, Report, Request, RunState, Start, Work,
+};
 use crate::*;
 
 /// A xorshift, so that an order is repeated by its seed.
@@ -35,6 +38,146 @@ pub fn the_start() -> Start {
 /// A payload that stands inside the state.
 pub fn payload(text: &str) -> Payload {
     Payload::Inline(text.to_owned().into())
+}
+
+/// A node's path from its text.
+pub fn path(text: &str) -> NodePath {
+    NodePath::parse(text).unwrap()
+}
+
+/// A node that has no operations.
+pub fn node(id: &str) -> Node {
+    Node { id: id.to_owned(), kind: NodeKind::Operations(Operations::default()) }
+}
+
+/// An edge that carries the output of `from`.
+pub fn edge(from: &str, to: &str) -> Edge {
+    Edge { from: from.to_owned(), to: to.to_owned(), carries: Carries::Output }
+}
+
+/// Nodes joined by edges that carry data, given as pairs of ids.
+pub fn graph<const N: usize>(nodes: Vec<Node>, edges: [(&str, &str); N]) -> Dag {
+    Dag { nodes, edges: edges.map(|(from, to)| edge(from, to)).into(), ..Dag::default() }
+}
+
+/// A node `n` alone.
+pub fn lone() -> Dag {
+    graph(vec![node("n")], [])
+}
+
+/// A condition whose branches all have the dag [`lone`].
+pub fn condition(id: &str, keys: &[&str]) -> Node {
+    let dags = keys.iter().map(|key| Branch { key: (*key).to_owned(), dag: lone() }).collect();
+    Node {
+        id: id.to_owned(),
+        kind: NodeKind::Condition(Branches { handler: "h".to_owned(), dags, ..Default::default() }),
+    }
+}
+
+/// A for-each over a dag, with its other settings from `branches`.
+pub fn for_each(id: &str, dag: Dag, branches: Branches) -> Node {
+    let dags = vec![Branch { key: String::new(), dag }];
+    Node { id: id.to_owned(), kind: NodeKind::ForEach(Branches { handler: "h".to_owned(), dags, ..branches }) }
+}
+
+/// A node that contains a dag.
+pub fn sub_dag(id: &str, dag: Dag) -> Node {
+    Node { id: id.to_owned(), kind: NodeKind::SubDag(dag) }
+}
+
+/// A flow with this dag, and with the handlers `h`, `f` and `a`.
+pub fn flow(dag: Dag) -> Definition {
+    Definition { dag, handlers: ["h", "f", "a"].map(str::to_owned).into(), ..Definition::default() }
+}
+
+/// Branches with these keys and inputs.
+pub fn branched(branches: &[(&str, &str)]) -> Outcome {
+    let branch = |(key, input): &(&str, &str)| (Some(BranchKey::new(key).unwrap()), payload(input));
+    Outcome::Branched(branches.iter().map(branch).collect())
+}
+
+/// A failure that may pass, or one that cannot.
+pub fn failed(retry: bool) -> Outcome {
+    let new = if retry { Failure::retry } else { Failure::reject };
+    Outcome::Failed(new(Code::CALL_STATUS, "`f` answered with status 503"))
+}
+
+/// One run whose events the test names. Each event happens one millisecond after the one before.
+pub struct Driver {
+    pub plan: Plan,
+    pub state: RunState,
+    pub now: Millis,
+    claims: u32,
+}
+
+impl Driver {
+    /// A run that has begun at 1, with a callback.
+    pub fn new(definition: Definition) -> Self {
+        let plan = Plan::new(definition).unwrap();
+        let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..the_start() };
+        let (state, _) = RunState::start(&plan, start);
+        Self { plan, state, now: 1, claims: 0 }
+    }
+
+    /// Applies an event.
+    pub fn step(&mut self, event: Event) -> Result<Vec<Effect>, Refusal> {
+        self.now += 1;
+        self.state.step(&self.plan, &event, self.now)
+    }
+
+    /// Claims a node for 100 ms, with a token of its own.
+    pub fn claim(&mut self, node: &str) -> Result<Work, Refusal> {
+        self.claims += 1;
+        let (token, until) = (ClaimToken::new(self.claims), self.now + 101);
+        let claim = Event::Claim { path: path(node), owner: "me".into(), token, until };
+        let effects = self.step(claim)?;
+        let [Effect::Execute(work)] = &effects[..] else { panic!("{effects:?}") };
+        Ok(work.clone())
+    }
+
+    /// Reports what came of a claim, with one attempt and an input of 3 bytes.
+    pub fn report(&mut self, work: &Work, outcome: Outcome) -> Result<Vec<Effect>, Refusal> {
+        let failure = match &outcome {
+            Outcome::Failed(failure) => Some(failure.clone()),
+            _ => None,
+        };
+        let attempts = vec![Attempt { started: self.now, ended: self.now + 1, failure }];
+        let report = Report { outcome, input_size: 3, attempts };
+        self.step(Event::Complete { path: work.path.clone(), token: work.token, report })
+    }
+
+    /// Claims a node and reports an outcome.
+    pub fn execute(&mut self, node: &str, outcome: Outcome) -> Vec<Effect> {
+        let work = self.claim(node).unwrap();
+        self.report(&work, outcome).unwrap()
+    }
+
+    /// Executes a node with this output.
+    pub fn done(&mut self, node: &str, output: &str) -> Vec<Effect> {
+        self.execute(node, Outcome::Done(payload(output)))
+    }
+
+    /// Re-runs from a node.
+    pub fn rerun(&mut self, node: &str) -> Result<Vec<Effect>, Refusal> {
+        self.step(Event::Rerun { path: path(node) })
+    }
+
+    /// The state of a node, or of one of the run's handlers.
+    pub fn node(&self, text: &str) -> &NodeState {
+        let path = path(text);
+        let hook = self.state.run().hooks.iter().find(|hook| path.scope.is_root() && hook.id == path.node);
+        hook.or_else(|| self.state.scope(&path.scope)?.node(&path.node)).unwrap()
+    }
+
+    /// The nodes that may be claimed now.
+    pub fn ready(&self) -> Vec<String> {
+        self.state.claimable(self.now).iter().map(NodePath::to_string).collect()
+    }
+
+    /// The run's status.
+    pub fn status(&self) -> Status {
+        self.state.run().status()
+    }
 }
 
 /// A definition out of random numbers, valid by its making.

@@ -1,20 +1,20 @@
-//! Checks a definition, whole, so that an author hears of every problem at once.
+//! Checks a whole definition, so that an author sees every problem at once.
 
 use crate::definition::{Backoff, Branches, Call, Carries, Dag, Node, NodeKind, Operation, Operations};
 use crate::suggest::nearest;
-use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NodeId};
+use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// The deepest nesting of dags, the outermost included.
+/// How many levels dags may be nested, counting the outermost dag.
 pub const MAX_DEPTH: usize = 32;
 const DAY_MS: u64 = 86_400_000;
 const YEAR_MS: u64 = 366 * DAY_MS;
 
-/// Why a definition cannot run.
+/// Why a definition was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
-    /// Which kind.
+    /// The kind of problem.
     pub code: Code,
     /// Where: `C[c1]/n1`, or empty for the flow itself.
     pub path: String,
@@ -24,9 +24,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.is_empty() {
-            true => write!(f, "{}: {}", self.code, self.message),
-            false => write!(f, "{} at {}: {}", self.code, self.path, self.message),
+        if self.path.is_empty() {
+            write!(f, "{}: {}", self.code, self.message)
+        } else {
+            write!(f, "{} at {}: {}", self.code, self.path, self.message)
         }
     }
 }
@@ -34,34 +35,31 @@ impl fmt::Display for Problem {
 impl From<Malformed> for Problem {
     fn from(malformed: Malformed) -> Self {
         let code = match malformed.kind {
-            "node id" => Code::BAD_NODE_ID,
-            "handler id" => Code::BAD_HANDLER_ID,
-            "branch key" => Code::BAD_BRANCH_KEY,
+            NameKind::NodeId => Code::BAD_NODE_ID,
+            NameKind::HandlerId => Code::BAD_HANDLER_ID,
+            NameKind::BranchKey => Code::BAD_BRANCH_KEY,
             _ => Code::INTERNAL,
         };
         Problem { code, path: String::new(), message: malformed.to_string() }
     }
 }
 
-/// What is valid and yet probably not meant.
+/// Something that is valid but probably not intended.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Warning {
     /// Where, as in [`Problem::path`].
     pub path: String,
-    /// What will happen, and what to do if it is not meant.
+    /// What will happen, and what to do if that is not intended.
     pub message: String,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.is_empty() {
-            true => f.write_str(&self.message),
-            false => write!(f, "{}: {}", self.path, self.message),
-        }
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
     }
 }
 
-/// Checks everything; the error holds every problem.
+/// Checks everything. The error contains every problem.
 pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem>> {
     let handlers = definition.handlers.iter().map(String::as_str).collect();
     let mut checker = Checker { handlers, problems: Vec::new(), warnings: Vec::new() };
@@ -69,10 +67,7 @@ pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem
     checker.handler("", definition.finally.as_deref());
     checker.duration("", "deadline", definition.deadline_ms, YEAR_MS);
     checker.dag("", &definition.dag, 1);
-    match checker.problems.is_empty() {
-        true => Ok(checker.warnings),
-        false => Err(checker.problems),
-    }
+    if checker.problems.is_empty() { Ok(checker.warnings) } else { Err(checker.problems) }
 }
 
 struct Checker<'a> {
@@ -128,14 +123,14 @@ impl Checker<'_> {
 
     fn edges(&mut self, path: &str, dag: &Dag, ids: &HashSet<&str>) {
         let mut pairs = HashSet::new();
-        let mut whole = true;
+        let mut are_complete = true;
         for edge in &dag.edges {
             if let Carries::Forwarded(handler) = &edge.carries {
                 self.handler(path, Some(handler));
             }
             for id in [&edge.from, &edge.to] {
                 if !ids.contains(id.as_str()) {
-                    whole = false;
+                    are_complete = false;
                     let hint = did_you_mean(id, ids.iter().copied());
                     let message =
                         format!("the edge {} → {} names node `{id}`, which does not exist{hint}", edge.from, edge.to);
@@ -147,12 +142,12 @@ impl Checker<'_> {
                 self.problem(Code::DUPLICATE_EDGE, path, message);
             }
         }
-        if whole {
+        if are_complete {
             self.order(path, dag);
         }
     }
 
-    /// Cycles, starts, ends and joins of a dag whose edges are whole.
+    /// Cycles, starts, ends and joins of a dag, all of whose edges join nodes that exist.
     fn order(&mut self, path: &str, dag: &Dag) {
         if let Some(cycle) = cycle(dag) {
             let message = format!("the edges form a cycle: {}", cycle.join(" → "));
@@ -164,13 +159,13 @@ impl Checker<'_> {
         };
         let starts = without(|edge| &edge.to);
         if starts.len() > 1 {
-            let message = format!("{} have no predecessor, and a dag has one start: add edges", starts.join(", "));
+            let message = format!("{} have no predecessor, but a dag has one start: add edges", starts.join(", "));
             self.problem(Code::SEVERAL_STARTS, path, message);
         }
         let ends = without(|edge| &edge.from);
         if ends.len() > 1 && dag.aggregate_ends.is_none() {
             let message = format!(
-                "the dag has several ends ({}) and yields nothing: aggregate its ends if that is not meant",
+                "the dag has several ends ({}) and yields nothing: aggregate its ends if that is not intended",
                 ends.join(", ")
             );
             self.warn(path, message);
@@ -179,7 +174,7 @@ impl Checker<'_> {
             let inputs = dag.edges.iter().filter(|edge| edge.to == node.id && edge.carries != Carries::Nothing).count();
             if inputs > 1 && !dag.aggregate_inputs.iter().any(|given| given.node == node.id) {
                 let message = format!(
-                    "{inputs} edges carry data here and no aggregator merges it: the node gets no data, only `context.inputs`"
+                    "{inputs} edges carry data to this node, but no aggregator merges it: the node gets no data, only `context.inputs`"
                 );
                 self.warn(&below(path, &node.id), message);
             }
@@ -190,29 +185,32 @@ impl Checker<'_> {
         match &node.kind {
             NodeKind::Operations(operations) => self.operations(path, operations),
             NodeKind::SubDag(dag) => self.dag(path, dag, depth + 1),
-            NodeKind::Condition(branches) => self.branches(path, branches, depth, "condition"),
-            NodeKind::ForEach(branches) => self.branches(path, branches, depth, "for-each"),
+            NodeKind::Condition(branches) => {
+                self.branches(path, branches, "condition");
+                self.choices(path, branches, depth);
+            }
+            NodeKind::ForEach(branches) => {
+                self.branches(path, branches, "for-each");
+                self.items(path, branches, depth);
+            }
         }
     }
 
-    fn branches(&mut self, path: &str, branches: &Branches, depth: usize, kind: &str) {
+    /// Checks what conditions and for-eaches have in common. `kind` is for the message.
+    fn branches(&mut self, path: &str, branches: &Branches, kind: &str) {
         self.handler(path, Some(&branches.handler));
         self.handler(path, branches.aggregator.as_deref());
         if branches.max_parallel == Some(0) {
-            self.problem(Code::BAD_MAX_PARALLEL, path, "max-parallel is 0, and nothing would ever run: at least 1");
+            self.problem(Code::BAD_MAX_PARALLEL, path, "max-parallel is 0, so no branch would ever run: at least 1");
         }
         if branches.dags.is_empty() {
             self.problem(Code::NO_BRANCHES, path, format!("the {kind} has no dag: give it a branch"));
         }
+    }
+
+    fn choices(&mut self, path: &str, branches: &Branches, depth: usize) {
         let mut keys = HashSet::new();
         for branch in &branches.dags {
-            if kind == "for-each" {
-                if !keys.insert("") {
-                    self.problem(Code::DUPLICATE_BRANCH, path, "a for-each has one dag, and this one has several");
-                }
-                self.dag(&format!("{path}[]"), &branch.dag, depth + 1);
-                continue;
-            }
             if let Err(malformed) = BranchKey::new(&branch.key) {
                 self.malformed(path, malformed);
             }
@@ -222,10 +220,19 @@ impl Checker<'_> {
             }
             self.dag(&format!("{path}[{}]", branch.key), &branch.dag, depth + 1);
         }
-        if kind == "for-each" && branches.aggregator.is_none() && !branches.carries_nothing {
+    }
+
+    fn items(&mut self, path: &str, branches: &Branches, depth: usize) {
+        for (i, branch) in branches.dags.iter().enumerate() {
+            if i > 0 {
+                self.problem(Code::DUPLICATE_BRANCH, path, "a for-each has one dag, but this one has several");
+            }
+            self.dag(&format!("{path}[]"), &branch.dag, depth + 1);
+        }
+        if branches.aggregator.is_none() && !branches.carries_nothing {
             self.warn(
                 path,
-                "the for-each has no aggregator and yields nothing: say that it carries nothing if that is meant",
+                "the for-each has no aggregator and yields nothing: declare that it carries nothing if that is intended",
             );
         }
     }
@@ -313,13 +320,10 @@ impl Checker<'_> {
 }
 
 fn below(path: &str, id: &str) -> String {
-    match path.is_empty() {
-        true => id.to_owned(),
-        false => format!("{path}/{id}"),
-    }
+    if path.is_empty() { id.to_owned() } else { format!("{path}/{id}") }
 }
 
-/// `: did you mean …?` for the nearest name, if one is near.
+/// `: did you mean …?` with the most similar name, if there is a similar one.
 fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
     nearest(wrong, known, |_| wrong.len().max(3) / 3).map_or(String::new(), |name| format!(": did you mean `{name}`?"))
 }
@@ -344,7 +348,7 @@ fn cycle(dag: &Dag) -> Option<Vec<&str>> {
             }
         }
     }
-    // Every node that is left has a predecessor that is left: walking backwards must come round.
+    // Every node that is left has a predecessor that is left, so walking backwards must return to a node seen before.
     let mut at = dag.nodes.iter().map(|node| node.id.as_str()).find(|id| missing.contains_key(id))?;
     let mut walk = vec![at];
     loop {

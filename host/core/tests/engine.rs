@@ -83,7 +83,7 @@ fn of_two_claims_that_race_only_the_one_that_was_committed_may_report() {
 }
 
 #[test]
-fn a_node_that_was_given_back_may_be_claimed_at_once() {
+fn a_node_that_was_released_may_be_claimed_at_once() {
     let plan = chain();
     let (mut state, _) = RunState::start(&plan, the_start());
     state.step(&plan, &claim("a", 10), 2).unwrap();

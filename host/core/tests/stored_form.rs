@@ -1,7 +1,7 @@
 //! Golden files of the stored form: what one build wrote, every later build must read.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p faas-flow-core --test stored_form` writes the files of the form at hand anew. Files of an
-//! older form are never written again.
+//! `UPDATE_GOLDEN=1 cargo test -p faas-flow-core --test stored_form` rewrites the files of the current form. Files of an older
+//! form are never rewritten.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use faas_flow_core::run::*;
@@ -135,7 +135,7 @@ fn a_newer_form_and_damaged_bytes_are_told_apart() {
 }
 
 #[test]
-fn a_field_of_a_later_version_is_passed_over() {
+fn a_field_of_a_later_version_is_ignored() {
     #[derive(serde::Serialize)]
     struct Later {
         started: Millis,

@@ -1,4 +1,4 @@
-//! Waits that outlive a lease, callbacks, and runs of which only some documents are at hand.
+//! Waits that outlive a lease, callbacks, and runs of which only some documents are loaded.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -147,7 +147,7 @@ mod callbacks {
     }
 }
 
-mod partial_hands {
+mod partly_loaded {
     use super::*;
 
     /// `nested` with two branches begun, and its documents.
@@ -180,7 +180,7 @@ mod partial_hands {
         let mut needed = vec![Doc::Run];
         while let Err(refusal) = state.step(&plan, &claim("F[x]/S/n", 100), 6) {
             let Refusal::Needs(Doc::Scope(path)) = refusal else { panic!("{refusal}") };
-            assert_eq!((state.claimable(6), state.branching()), (vec![], vec![]), "{path} is not at hand");
+            assert_eq!((state.claimable(6), state.branching()), (vec![], vec![]), "{path} is not loaded");
             state.load_scope(all.scope(&path).unwrap().clone(), 1);
             needed.push(Doc::Scope(path));
         }

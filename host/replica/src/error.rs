@@ -1,6 +1,6 @@
 //! What can go wrong in the host, each with its code.
 
-use faas_flow_core::{Code, Failure, Malformed};
+use faas_flow_core::{Code, Failure, Malformed, NameKind};
 use faas_flow_guest::GuestError;
 use faas_flow_store::{CommitError, StoreError};
 use faas_flow_versions as versions;
@@ -59,8 +59,8 @@ impl From<Failure> for Error {
 impl From<Malformed> for Error {
     fn from(malformed: Malformed) -> Self {
         let code = match malformed.kind {
-            "request id" => Code::BAD_REQUEST_ID,
-            "flow name" => Code::BAD_FLOW_NAME,
+            NameKind::RequestId => Code::BAD_REQUEST_ID,
+            NameKind::FlowName => Code::BAD_FLOW_NAME,
             _ => Code::BAD_REQUEST,
         };
         Error::new(code, malformed.to_string())

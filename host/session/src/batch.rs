@@ -1,8 +1,8 @@
 //! What was applied since the last commit, and whether it may wait.
 //!
-//! What only the flow's own code did has no effects and comes out the same when it is done again, so it waits for
-//! [`Rules::commit_delay`](crate::Rules::commit_delay) at most and is committed together with what follows. Everything
-//! else is committed before this replica goes on.
+//! The flow's own code has no effects and produces the same result again, so what it did may wait, for at most
+//! [`Rules::commit_delay`](crate::Rules::commit_delay), and is committed together with what follows. Everything else is
+//! committed before this replica continues.
 
 use crate::durability::Durability;
 use crate::session::{Claim, Session};
@@ -13,43 +13,43 @@ use faas_flow_core::{BranchKey, Failure, Millis, NodePath, Payload, ScopePath};
 use faas_flow_store::Arrival;
 use std::collections::BTreeMap;
 
-/// Branches that may begin in a commit with other things, see [`begin_together`].
+/// How many branches may start in a commit with other changes, see [`begin_together`].
 const FEW_BRANCHES: usize = 16;
-/// Changed documents with arrivals, and bytes of others, that may wait to be committed together: less than a commit may
-/// hold.
+/// How many changed documents and arrivals, and how many bytes of other documents, may wait for a common commit. Both are
+/// less than what one commit may contain.
 const WAITING_DOCUMENTS: usize = 24;
 const WAITING_BYTES: usize = 256 << 10;
 
-/// Documents by their names, which nothing depends on but what is committed with them.
+/// Documents by name. Nothing refers to them except what is committed with them.
 pub type Documents = Vec<(String, Bytes)>;
 
 /// What was applied since the last commit.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// The documents of a run that is not stored yet.
+    /// The documents that are committed with the start of the run, if the run is not stored yet.
     pub(crate) beginning: Option<Documents>,
     /// In the order in which they were applied.
     pub(crate) events: Vec<(Event, Documents)>,
     pub(crate) arrivals: Vec<Arriving>,
-    /// What an event of it cancelled; none if none did.
+    /// What an event of the batch cancelled, if one did.
     pub(crate) cancelled: Option<Cancelled>,
-    /// Whether it must be committed before this replica goes on.
+    /// Whether it must be committed before this replica continues.
     pub(crate) pressing: bool,
-    /// Whether the run has ended with it.
+    /// Whether it ends the run.
     pub(crate) ended: bool,
     /// When the first event was applied.
     since: Millis,
     bytes: usize,
 }
 
-/// What was being executed here, and what was about to be, when an event cancelled it all.
+/// What this replica was executing, and was about to execute, when an event cancelled it.
 #[derive(Debug, Default)]
 pub(crate) struct Cancelled {
     pub(crate) running: BTreeMap<NodePath, Claim>,
     pub(crate) start: Vec<Work>,
 }
 
-/// A branch that ended, and the node that it arrives at.
+/// A branch that has ended, and the node that started it.
 #[derive(Debug)]
 pub(crate) struct Arriving {
     pub(crate) node: NodePath,
@@ -74,18 +74,18 @@ impl Arriving {
     }
 }
 
-/// A branch's place among its siblings and its result, from the bytes with which it arrived in its set.
+/// Reads a member of a set: the position of a branch among its siblings, from 0, and its result.
 pub fn read_arrival(bytes: &[u8]) -> Result<(u32, Payload), Failure> {
     decode(bytes).map_err(|error| Failure::reject(error.code(), error.to_string()))
 }
 
 impl Batch {
-    /// A batch that begins a run, with documents that are committed with it.
+    /// A batch that starts a run, with documents that are committed with it.
     pub(crate) fn beginning(documents: Documents, now: Millis) -> Self {
         Self { bytes: size(&documents), beginning: Some(documents), since: now, ..Self::default() }
     }
 
-    /// An empty batch for events that are applied again: they were to be committed, so they must not wait.
+    /// An empty batch for events that are applied again. They were about to be committed, so they must not wait.
     pub(crate) fn replayed(beginning: Option<Documents>) -> Self {
         Self { beginning, pressing: true, ..Self::default() }
     }
@@ -105,33 +105,33 @@ impl Batch {
         self.arrivals.iter().map(|arriving| &arriving.member).filter(move |member| member.set == set)
     }
 
-    /// Takes in an event that was applied.
+    /// Adds an event that was applied.
     pub(crate) fn add(&mut self, event: Event, documents: Documents, effects: &[Effect], now: Millis) {
         if self.is_empty() {
             self.since = now;
         }
         self.bytes += size(&documents);
-        // Other nodes ask the store for context values.
+        // Other nodes load context values from the store.
         let sets_values = documents.iter().any(|(name, _)| name.starts_with(CONTEXT));
         self.pressing |= sets_values || !may_wait(&event) || !effects.iter().all(effect_may_wait);
         self.events.push((event, documents));
     }
 
-    /// Until when it may wait.
+    /// When it must be committed at the latest.
     pub(crate) fn due(&self, delay: Millis) -> Millis {
         self.since.saturating_add(delay)
     }
 }
 
 impl Session {
-    /// Whether what was applied may be committed later: the flow's own code is being executed here, and its end will be
-    /// committed too.
+    /// Whether the commit may wait: the flow's own code is being executed here, and its result can be part of the same
+    /// commit.
     pub(crate) fn batch_may_wait(&self, now: Millis) -> bool {
         let batch = &self.batch;
         let documents = self.state.changed().len() + batch.arrivals.len();
         let is_small = batch.bytes <= WAITING_BYTES && documents <= WAITING_DOCUMENTS;
-        let waits_for_nothing = matches!(self.durability, Durability::Memory | Durability::Beginning);
-        let is_pressing = batch.pressing || waits_for_nothing || !self.outbox.is_empty();
+        let must_not_wait = matches!(self.durability, Durability::Memory | Durability::Beginning);
+        let is_pressing = batch.pressing || must_not_wait || !self.outbox.is_empty();
         let executes_own_code = || self.running.values().any(|claim| claim.own_code);
         is_small && !is_pressing && executes_own_code() && now < batch.due(self.rules.commit_delay)
     }
@@ -161,20 +161,20 @@ fn effect_may_wait(effect: &Effect) -> bool {
     }
 }
 
-/// Whether branches are so few that they may begin in a commit with other things.
+/// Whether branches are so few and small that they may start in a commit with other changes.
 pub(crate) fn begin_together(branches: &[(Option<BranchKey>, Payload)]) -> bool {
     let bytes: u64 = branches.iter().map(|(_, payload)| payload.size()).sum();
     branches.len() <= FEW_BRANCHES && bytes <= WAITING_BYTES as u64
 }
 
-/// Whether nothing but the flow's own code takes part: without effects, and with the same result when executed again.
+/// Whether a task only runs the flow's own code, so that it has no effects and produces the same result again.
 pub(crate) fn is_own_code(task: &Task) -> bool {
     match task {
         Task::Operations(operations) => {
             operations.list.iter().all(|operation| matches!(operation, Operation::Modify(_)))
         }
         Task::Enter | Task::Choose { .. } | Task::Split { .. } | Task::Merge { .. } => true,
-        // The run's handlers are executed once.
+        // The handlers of the run must be called only once.
         Task::Recover { .. } | Task::Finally { .. } => false,
     }
 }

@@ -1,4 +1,4 @@
-//! Commits: from what changed of a run to the changes that the store is asked for.
+//! Commits: from the changed documents of a run to changes of the store.
 
 use crate::batch::Arriving;
 use crate::durability::{Durability, Role};
@@ -10,31 +10,31 @@ use faas_flow_store::{Arrival, Change, Check, Committed, Expect, Put, RunEntry};
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-/// Documents that one change may hold, and their bytes together: what the smallest of the backends takes.
+/// How many documents, and how many bytes of them, one change may contain: the lowest limits among the backends.
 const CHUNK: usize = 50;
 const CHUNK_BYTES: usize = 768 << 10;
 
-/// A commit that was asked for: one change if it is small enough, otherwise several, of which the last one counts.
+/// A requested commit: one change if it is small enough, otherwise several, of which the last makes the others count.
 #[derive(Debug)]
 pub(crate) struct Committing {
     /// The documents of the outstanding change's first puts.
     docs: Vec<Doc>,
-    /// The places of its arrivals in the batch.
+    /// The indices of its arrivals in the batch.
     arriving: Vec<usize>,
     /// The changes that follow.
     left: VecDeque<Piece>,
-    /// How many have arrived in the set of each arrival of the batch, as far as that is known.
+    /// For each arrival of the batch, the size of its set as far as it is known.
     arrived: Vec<u64>,
-    /// What it is for.
+    /// The purpose of the commit.
     pub(crate) purpose: Purpose,
 }
 
-/// What a commit is for.
+/// The purpose of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It commits what was applied.
+    /// To commit what was applied.
     Batch,
-    /// It makes a run durable that was only in memory.
+    /// To store a run that was only in memory.
     Durable,
 }
 
@@ -43,19 +43,19 @@ struct Piece {
     change: Change,
     /// The documents of the change's first puts.
     docs: Vec<Doc>,
-    /// The places of its arrivals in the batch.
+    /// The indices of its arrivals in the batch.
     arriving: Vec<usize>,
 }
 
 impl Session {
-    /// Asks for a commit of everything that changed, and of what arrives with it. Where there is nothing to write, it is
+    /// Requests a commit of everything that changed, including arrivals. If there is nothing to write, it counts as
     /// committed at once.
     pub(crate) fn commit(&mut self, now: Millis) {
         if self.durability == Durability::Memory {
             if !self.state.run().paused {
                 return self.committed(Vec::new());
             }
-            // Whoever is told of the pause may resume the run anywhere.
+            // Anybody who sees that the run has paused may resume it, on any replica, so it must be stored.
             self.todo.push_front(Todo::Commit);
             return self.wait_for(Outstanding::Values, Io::Values { tries: self.unknown });
         }
@@ -73,8 +73,8 @@ impl Session {
         self.ask(pieces, arrived, Purpose::Batch);
     }
 
-    /// Asks for a commit of a run that was only in memory, with its context values. Nobody else knows of the run, so what an
-    /// earlier try may have left is overwritten.
+    /// Requests a commit of a run that was only in memory, with its context values. No other replica knows the run, so this
+    /// overwrites what an earlier try may have left.
     pub(crate) fn make_durable(&mut self, values: Vec<(String, bytes::Bytes)>, now: Millis) {
         let documents = self.changed(|_| Expect::Any);
         let values = values.into_iter().map(|(doc, bytes)| Put { doc, expect: Expect::Any, bytes });
@@ -83,7 +83,8 @@ impl Session {
         self.ask(pieces, Vec::new(), Purpose::Durable);
     }
 
-    /// What is written of a run in memory when it has ended. An earlier try to make it durable may have happened.
+    /// The change that stores the history of a run in memory that has ended. It overwrites what an earlier try to make the
+    /// run durable may have left.
     pub fn history(&self, now: Millis) -> Change {
         let puts = self.changed(|_| Expect::Any).into_iter().map(|(_, put)| put).collect();
         Change { puts, entry: Some(self.entry(now)), ..Change::default() }
@@ -95,7 +96,7 @@ impl Session {
         self.wait_for(Outstanding::Commit(Committing { docs, arriving, left, arrived, purpose }), io);
     }
 
-    /// A piece was committed: the next one follows, if there is one.
+    /// Continues with the next piece of a commit, or ends the commit.
     pub(crate) fn piece_committed(&mut self, mut committing: Committing, committed: &Committed) {
         for (at, arrived) in committing.arriving.iter().zip(&committed.arrived) {
             if let Some(known) = committing.arrived.get_mut(*at) {
@@ -122,8 +123,8 @@ impl Session {
         documents
     }
 
-    /// One piece if everything fits into it. Otherwise the values and the scopes further down come first: they only count
-    /// once the node that began them says so, which the last piece does.
+    /// One piece if everything fits into it. Otherwise the values and the inner scopes come first: they count only once the
+    /// document of the node that started them, which is in the last piece, refers to them.
     fn pieces(&self, mut documents: Vec<(Doc, Put)>, mut values: Vec<Put>, entry: Option<RunEntry>) -> VecDeque<Piece> {
         let mut arrivals = Arrivals::new(&self.batch.arrivals);
         let mut pieces = VecDeque::new();
@@ -157,7 +158,7 @@ impl Session {
         pieces
     }
 
-    /// A piece may be written while the run, and what began its documents, are as they were.
+    /// A piece may only be written while the run and the documents of the last piece are unchanged.
     fn guards(&self, last: &[(Doc, Put)]) -> Vec<Check> {
         let run = Check { doc: Doc::Run.name(), version: self.state.run_version() };
         let old = last.iter().filter_map(|(_, put)| match put.expect {
@@ -171,8 +172,8 @@ impl Session {
         checks
     }
 
-    /// The run's line in the list of runs changes with the run's own document. An owner also moves on the moment at which
-    /// the run becomes due, before it is there.
+    /// The entry in the list of runs changes together with the run's own document. An owner also postpones the moment at
+    /// which the run becomes due, before that moment comes.
     fn wants_entry(&self, documents: &[(Doc, Put)], now: Millis) -> bool {
         let age = now.saturating_sub(self.state.run().started);
         documents.iter().any(|(doc, _)| *doc == Doc::Run)
@@ -188,7 +189,7 @@ impl Session {
         };
         let due = match status {
             Status::Running => Some(sleeps.unwrap_or(now + self.rules.lease)),
-            // An operator resumes it.
+            // It waits for an operator.
             Status::Paused => None,
             _ => self.state.callback_due().or(run.ended.map(|ended| ended + self.rules.history_ttl)),
         };
@@ -204,33 +205,33 @@ impl Session {
     }
 }
 
-/// The arrivals of a batch that are in no piece yet, each with its place and the scope whose end it tells of.
+/// The arrivals of a batch that are in no piece yet, each with its index in the batch and the branch that has ended.
 struct Arrivals(Vec<(usize, ScopePath, Arrival)>);
 
 impl Arrivals {
     fn new(arriving: &[Arriving]) -> Self {
-        let places = arriving.iter().enumerate();
-        Self(places.map(|(at, one)| (at, one.branch.clone(), one.member.clone())).collect())
+        let indexed = arriving.iter().enumerate();
+        Self(indexed.map(|(at, one)| (at, one.branch.clone(), one.member.clone())).collect())
     }
 
-    /// Takes those that these documents tell of.
+    /// Takes the arrivals of the branches whose documents these are.
     fn of(&mut self, docs: &[Doc]) -> (Vec<usize>, Vec<Arrival>) {
-        let tells = |branch: &ScopePath| docs.iter().any(|doc| matches!(doc, Doc::Scope(path) if path == branch));
-        let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(_, branch, _)| tells(branch));
+        let includes = |branch: &ScopePath| docs.iter().any(|doc| matches!(doc, Doc::Scope(path) if path == branch));
+        let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(_, branch, _)| includes(branch));
         self.0 = left;
-        places(taken)
+        unzip(taken)
     }
 
     fn rest(&mut self) -> (Vec<usize>, Vec<Arrival>) {
-        places(std::mem::take(&mut self.0))
+        unzip(std::mem::take(&mut self.0))
     }
 }
 
-fn places(arrivals: Vec<(usize, ScopePath, Arrival)>) -> (Vec<usize>, Vec<Arrival>) {
+fn unzip(arrivals: Vec<(usize, ScopePath, Arrival)>) -> (Vec<usize>, Vec<Arrival>) {
     arrivals.into_iter().map(|(at, _, member)| (at, member)).unzip()
 }
 
-/// Cuts into chunks that a change may hold; something that is too large by itself is a chunk of its own.
+/// Splits items into chunks that fit into one change. An item that is too large for that is a chunk of its own.
 fn chunks<T>(all: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut chunks = Vec::new();
     let mut chunk = Vec::new();
@@ -250,7 +251,7 @@ fn chunks<T>(all: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     chunks
 }
 
-/// Takes out the documents that say that the others count: the run's own, and those of the outermost scopes.
+/// Takes out the documents that make the others count: the run's own, and those of the outermost scopes.
 fn take_last_piece(documents: &mut Vec<(Doc, Put)>) -> Vec<(Doc, Put)> {
     let depth = |doc: &Doc| match doc {
         Doc::Run => 0,

@@ -1,4 +1,4 @@
-//! Where ready nodes are executed: here while there is room, elsewhere beyond.
+//! Decides where ready nodes are executed: here while there is room, on other replicas otherwise.
 
 use crate::durability::Durability;
 use crate::io::{Around, Dispatch};
@@ -8,7 +8,7 @@ use faas_flow_core::run::Event;
 use faas_flow_core::{Millis, NodePath};
 
 impl Session {
-    /// Claims ready nodes while there is room here; beyond, others are told of them, if they get any.
+    /// Claims ready nodes while there is room here. The rest are sent to other replicas, or wait, as `dispatch` says.
     pub(crate) fn fill(&mut self, around: &Around) {
         let room = around.room;
         loop {
@@ -20,7 +20,7 @@ impl Session {
             if self.running.contains_key(&waiting.path) {
                 continue;
             }
-            // Branches whose number is limited stay with the replica that counts them.
+            // Starts of branches with a limit stay with the replica that counts them.
             let stays = self.durability == Durability::Memory
                 || waiting.here
                 || queue::limit(&self.plan, &waiting.path).is_some();
@@ -37,12 +37,12 @@ impl Session {
                 return self.queue.put_back(waiting);
             }
             let claim = self.claim(waiting.path, around.now);
-            // A refusal means that another replica has it, or that the run is paused: nothing is lost.
+            // If the claim is refused, another replica has the node or the run is paused. Nothing is lost.
             let _ = self.apply_now(claim, around.now);
         }
     }
 
-    /// A claim of this replica, with a token of its own.
+    /// A claim by this replica, with a new token.
     pub(crate) fn claim(&mut self, path: NodePath, now: Millis) -> Event {
         let owner = self.rules.owner.clone();
         Event::Claim { path, owner, token: self.tokens.next(), until: now + self.rules.lease }

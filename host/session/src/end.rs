@@ -1,4 +1,4 @@
-//! How a session ends: the run is over, this replica leaves it, or it has to abandon it.
+//! How a session ends: the run has ended or paused, or this replica leaves or abandons it.
 
 use crate::batch::{Batch, Cancelled};
 use crate::durability::{Durability, Role};
@@ -8,7 +8,7 @@ use faas_flow_core::run::{NodeState, Progress, RunState, Unreadable};
 use faas_flow_core::{Code, Failure};
 
 impl Session {
-    /// Cancels everything that is being executed here.
+    /// Cancels everything that this replica executes.
     pub(crate) fn cancel(&mut self) {
         self.ready.cancel = true;
         self.ready.start.clear();
@@ -17,7 +17,7 @@ impl Session {
         self.outbox.clear();
     }
 
-    /// The same, once what was applied is committed: if that fails, nothing was cancelled.
+    /// Cancels everything that this replica executes once the batch is committed. If the commit fails, nothing is cancelled.
     pub(crate) fn cancel_with_commit(&mut self) {
         let cancelled = self.batch.cancelled.get_or_insert_with(Cancelled::default);
         cancelled.running.append(&mut self.running);
@@ -26,25 +26,26 @@ impl Session {
         self.outbox.clear();
     }
 
-    /// The run is over, or has paused: whoever waits for it is told, and this replica leaves it.
+    /// Ends the session since the run has ended or paused. The driver notifies those who wait for that.
     pub(crate) fn end(&mut self, over: Over) {
         self.ready.over = Some(over);
         self.leave();
     }
 
-    /// Works on the run no longer.
+    /// Leaves the run: this replica claims nothing more of it.
     pub fn leave(&mut self) {
         self.role = Role::Left;
     }
 
-    /// Leaves the run if this replica only helped, and has nothing more to do for it.
+    /// Leaves the run if this replica is a helper and has nothing more to do.
     pub fn leave_if_done(&mut self) {
         if self.role == Role::Helper && self.is_idle() {
             self.leave();
         }
     }
 
-    /// Leaves the run to whichever replica finds its leases expired: the copy here must not be written any more.
+    /// Abandons the run. Another replica recovers it when its leases have expired; the copy in memory must not be written
+    /// any more.
     pub(crate) fn abandon(&mut self, failure: Failure) {
         self.ready.leases.lost += self.running.len();
         self.cancel();
@@ -62,8 +63,8 @@ impl Session {
     }
 }
 
-/// Whether a run that paused did so by itself: a node's tries were exhausted, and it is tried again when an operator
-/// resumes the run.
+/// Whether the engine paused the run because the attempts of a node were exhausted. The node is executed again when an
+/// operator resumes the run.
 pub(crate) fn is_exhausted(state: &RunState) -> bool {
     let is_exhausted = |node: &NodeState| {
         let failure = node.attempts.last().and_then(|attempt| attempt.failure.as_ref());

@@ -1,4 +1,4 @@
-//! What goes into a session and what comes out of it.
+//! The inputs and outputs of a session.
 
 use crate::batch::Documents;
 use faas_flow_core::run::{ClaimToken, Doc, Event, Refusal, Work};
@@ -6,79 +6,79 @@ use faas_flow_core::{Failure, Millis, NodePath};
 use faas_flow_store::{Change, Committed, Document};
 use std::sync::Arc;
 
-/// What stays the same for all runs of a replica. Times are in milliseconds.
+/// Settings that are the same for all runs of a replica. Times are in milliseconds.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The replica's name, which no other replica has.
+    /// The unique name of the replica.
     pub owner: Arc<str>,
     /// How long a claim holds a node.
     pub lease: Millis,
-    /// How long what only the flow's own code did may wait to be committed.
+    /// How long the results of the flow's own code may wait for a commit.
     pub commit_delay: Millis,
     /// How long the run is kept after its end.
     pub history_ttl: Millis,
 }
 
-/// The world around a session at one moment.
+/// The circumstances in which a session takes an input.
 #[derive(Debug, Clone, Copy)]
 pub struct Around {
-    /// The time.
+    /// The current time.
     pub now: Millis,
-    /// Where ready nodes may go.
+    /// Where ready nodes may be executed.
     pub room: Room,
 }
 
-/// Where ready nodes may go.
+/// Where ready nodes may be executed.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// How many nodes of the run this replica may execute at a time; 0 while it has no room at all.
+    /// How many nodes of the run this replica may execute at a time; 0 if it has no room.
     pub nodes: usize,
-    /// Whether other replicas get any.
+    /// Which ready nodes are sent to other replicas.
     pub dispatch: Dispatch,
 }
 
-/// Which ready nodes are offered to other replicas.
+/// Which ready nodes are sent to other replicas as events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dispatch {
-    /// None: all are executed here.
+    /// None: this replica executes all of them.
     Local,
-    /// Those that there is no room for here.
+    /// Those for which this replica has no room.
     Overflow,
     /// All.
     Everything,
 }
 
-/// What a driver tells a session.
+/// An input of a session.
 #[derive(Debug)]
 pub enum Input {
-    /// Something happened to the run. The documents are committed with it, if it is not refused.
+    /// Something happened to the run. If the event is not refused, the documents are committed with it.
     Event(Event, Documents),
-    /// Claims a node that somebody says is ready.
+    /// An event of another replica says that this node is ready: claims it.
     Claim(NodePath),
-    /// A third of a lease has passed: renews what is executed here, claims what nobody holds, and notices what others did
-    /// to the run.
+    /// A third of a lease has passed: renews the leases of this replica, claims what nobody holds, and checks what other
+    /// replicas did to the run.
     Look,
-    /// Nobody owns the run: this replica does from now on. Where it did already, it looks at once.
+    /// Nobody owns the run: this replica becomes its owner. If it is the owner already, it looks at the run at once.
     Recover,
-    /// Something that was waiting for this moment may be claimed.
+    /// The wait of a node is over.
     Wake,
-    /// What was to be committed by now ([`Ready::commit_by`]) is due.
+    /// The time of [`Ready::commit_by`] has come.
     CommitDue,
-    /// Makes the run durable: somebody will look for it in the store.
+    /// Stores the run, since somebody will look for it in the store.
     Store,
-    /// The replica stops: releases what it executes and leaves the run to others, which find it due at once.
+    /// The replica is shutting down: releases its claims and leaves the run, which is due for other replicas at once.
     Release,
 }
 
-/// What a session asks its driver to do before it goes on. There is at most one such request at a time.
+/// I/O that a session requests from its driver before it continues. There is at most one such request at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Io {
     /// Reads these documents in one consistent view, after the pause that `tries` failed tries call for. Answered by
-    /// [`Answer::Loaded`]. The driver tries again itself while the store is unavailable for a moment.
+    /// [`Answer::Loaded`]. If the store is unavailable for a moment, the driver itself tries again.
     Load {
-        /// Which documents.
+        /// The documents.
         docs: Vec<Doc>,
-        /// How many tries of what they are needed for have failed in a row.
+        /// How many commits that needed them have failed in a row.
         tries: u32,
     },
     /// Reads the run's own document, once: the next look tries again. Answered by [`Answer::Loaded`].
@@ -101,10 +101,10 @@ pub enum Io {
     },
 }
 
-/// What became of an [`Io`].
+/// The answer to an [`Io`].
 #[derive(Debug)]
 pub enum Answer {
-    /// The documents of [`Io::Load`] in its order, or the one of [`Io::LoadRun`]; none for those that are not stored.
+    /// The documents of [`Io::Load`] in its order, or the one of [`Io::LoadRun`]. `None` for those that are not stored.
     Loaded(Vec<Option<Document>>),
     /// All documents of the run; empty if there is no such run.
     LoadedAll(Vec<(String, Document)>),
@@ -112,9 +112,9 @@ pub enum Answer {
     NotLoaded(Failure),
     /// The change was committed.
     Committed(Committed),
-    /// Somebody else has changed the run: nothing was committed.
+    /// Another replica has changed the run. Nothing was committed.
     Conflict,
-    /// The store did not answer: nobody knows whether the change was committed.
+    /// The store did not answer. The change may or may not be committed.
     Unknown(Failure),
     /// The context values, or why they cannot be stored.
     Values(Result<Documents, Failure>),
@@ -123,79 +123,79 @@ pub enum Answer {
 /// What a driver does once a session asks for no more I/O.
 #[derive(Debug, Default)]
 pub struct Ready {
-    /// Everything that is being executed here has become pointless: cut it off before anything in `start` begins.
+    /// Whether to cancel everything that this replica executes, before anything in `start` begins.
     pub cancel: bool,
     /// What to execute.
     pub start: Vec<Work>,
-    /// Ready nodes that other replicas are to be told of.
+    /// Ready nodes to send to other replicas as events.
     pub send: Vec<NodePath>,
-    /// A delivery of the run's callback that was claimed here.
+    /// A try to send the callback, which this replica has claimed.
     pub call_back: Option<Delivery>,
-    /// The run has come to its end, or paused: whoever waits for it is to be told.
+    /// The run has ended or paused. Those who wait for that are to be notified.
     pub over: Option<Over>,
-    /// Nodes whose branches may all have arrived: where a set is full, [`Event::Joined`] is due.
+    /// Nodes whose branches may all have ended. If the set of one is complete, [`Event::Joined`] is due.
     pub count: Vec<Join>,
-    /// By when [`Input::CommitDue`] is due; none if nothing waits to be committed.
+    /// When [`Input::CommitDue`] is due; `None` if nothing waits for a commit.
     pub commit_by: Option<Millis>,
-    /// What became of leases.
+    /// What happened to the leases of this replica.
     pub leases: Leases,
-    /// Why the event of the input was refused; none if it was not.
+    /// Why the event of the input was refused, if it was.
     pub refused: Option<Refusal>,
-    /// The session has given up, and this replica leaves the run to whichever finds its leases expired.
+    /// Why this replica has abandoned the run, if it has. Another replica recovers it when its leases have expired.
     pub abandoned: Option<Failure>,
-    /// The run could not be made durable, and goes on in memory.
+    /// Why the run could not be stored and continues in memory, if that happened.
     pub unstored: Option<Failure>,
 }
 
-/// A delivery of a run's callback.
+/// A try to send the callback of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Where to.
+    /// The URL to call.
     pub url: String,
-    /// Which delivery this is, from 1; to report with in [`Event::CalledBack`].
+    /// The number of this try, from 1, for the report ([`Event::CalledBack`]).
     pub tries: u32,
 }
 
-/// How a run came to its end, or to a halt.
+/// Why a run is over for this replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     /// A commit of this replica ended it.
     Ended,
     /// Another replica ended it.
     EndedElsewhere,
-    /// A commit of this replica paused it since a node's tries were exhausted.
+    /// A commit of this replica paused it, since the attempts of a node were exhausted.
     Exhausted,
-    /// It is paused, and nothing of it is executed here.
+    /// It is paused, and this replica executes nothing of it.
     Paused,
 }
 
-/// A node that waits for its branches.
+/// A node whose branches are in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
     /// The node.
     pub node: NodePath,
-    /// The claim that began the branches.
+    /// The claim that started the branches.
     pub began_by: ClaimToken,
-    /// How many branches there are.
+    /// The number of branches.
     pub total: u32,
 }
 
-/// What became of leases of this replica.
+/// What happened to the leases of a replica.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Leases {
-    /// Leases that hold for longer now.
+    /// Leases that were renewed.
     pub renewed: usize,
-    /// Leases that this replica held until another one took the node, or until it had to abandon the run.
+    /// Leases that were lost because another replica took the node or this one abandoned the run.
     pub lost: usize,
-    /// Leases that it released before it stopped.
+    /// Leases that were released during shutdown.
     pub released: usize,
 }
 
-/// Whether what became ready a moment ago can be left alone.
+/// Whether somebody is expected to take care of a node that has just become ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// An event about it may be on its way.
+    /// Yes: an event about it may be on its way to another replica.
     Events,
-    /// Whoever would have sent an event is gone.
+    /// No: the replica that would have sent an event is gone.
     Nobody,
 }

@@ -2,7 +2,7 @@
 //!
 //! The engine in `faas-flow-core` says how the state of a run changes. A [`Session`] adds what a replica does with that:
 //! which changes are committed together, what happens when a commit fails, which ready nodes are executed here and which
-//! are offered to other replicas, when the replica that owns the run renews its leases, and who is notified of what.
+//! are sent to other replicas, when the replica that owns the run renews its leases, and who is notified of what.
 //!
 //! A session does no I/O, reads no clock and spawns nothing. Its driver gives it an [`Input`], performs the [`Io`] that it
 //! asks for, one after the other, and answers each; once it asks for nothing more, the driver takes [`Ready`] and acts on
@@ -16,13 +16,13 @@
 //! let ready = session.ready();
 //! ```
 //!
-//! These invariants hold whatever the driver does, and are what the property tests in `tests/` check:
+//! These invariants hold whatever the driver does. The property tests in `tests/` check them:
 //!
 //! - At most one commit is outstanding.
 //! - A node is executed here only after its claim was committed, unless nothing but the flow's own code takes part. That
 //!   has no effects and yields the same result when it is executed again.
-//! - Other replicas are told of ready nodes, and callers of the end of the run, only when everything that was applied is
-//!   committed.
+//! - Other replicas are notified of ready nodes, and callers of the end of the run, only when everything that was applied
+//!   is committed.
 //! - When a commit conflicts, or nobody knows whether it happened, what was applied since the last commit is applied again
 //!   to what the store has: a *replay*. A claim that another replica won meanwhile is given up.
 

@@ -1,9 +1,9 @@
-//! From stored documents to the state of a run.
+//! Builds the state of a run from stored documents.
 
 use faas_flow_core::run::{Doc, Event, RunState, Unreadable, decode};
 use faas_flow_store::Document;
 
-/// The state of a run from all its documents; none if the run's own is not among them.
+/// The state of a run from all its documents. `None` if the run's own document is not among them.
 pub fn load_all(mut documents: Vec<(String, Document)>) -> Result<Option<RunState>, Unreadable> {
     let run = Doc::Run.name();
     let Some(at) = documents.iter().position(|(name, _)| *name == run) else { return Ok(None) };
@@ -17,8 +17,8 @@ pub fn load_all(mut documents: Vec<(String, Document)>) -> Result<Option<RunStat
     Ok(Some(state))
 }
 
-/// Puts what the store has in the place of documents that are loaded. Scopes that are not stored are dropped; false if the
-/// run itself is not, and then nothing after it in `docs` has been replaced.
+/// Replaces loaded documents by what is stored, and drops scopes that are not stored. Returns false if the run itself is
+/// not stored; the documents after it in `docs` are then not replaced.
 pub(crate) fn reload(state: &mut RunState, docs: &[Doc], documents: Vec<Option<Document>>) -> Result<bool, Unreadable> {
     for (doc, document) in docs.iter().zip(documents) {
         match (doc, document) {
@@ -31,7 +31,7 @@ pub(crate) fn reload(state: &mut RunState, docs: &[Doc], documents: Vec<Option<D
     Ok(true)
 }
 
-/// The documents that an event is about.
+/// The documents that an event may need.
 pub fn around(event: &Event) -> Vec<Doc> {
     match event {
         Event::Claim { path, .. } | Event::Complete { path, .. } | Event::Joined { path, .. } => Doc::around(path),

@@ -1,4 +1,4 @@
-//! What the owner of a run does for it regularly, and what happens when a replica recovers a run or releases it.
+//! The regular looks of an owner at its run, and how a replica recovers or releases a run.
 
 use crate::durability::{Durability, Role, Watch};
 use crate::io::{Around, Io, Join, Over, Trust};
@@ -10,18 +10,18 @@ use faas_flow_core::run::{Event, NodeState, Phase, Progress, Scope};
 use faas_flow_core::{Failure, Millis, NodePath, ScopePath};
 use faas_flow_store::Document;
 
-/// A look at the run, between its parts.
+/// A look at the run that has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
     at: Millis,
     trust: Trust,
-    /// Whether all of the run is loaded, and not only its own document.
+    /// Whether all documents of the run are loaded, and not only its own.
     pub(crate) whole: bool,
     renewed: usize,
 }
 
 impl Session {
-    /// Makes this replica the owner of the run: it looks at all of it at once.
+    /// Makes this replica the owner of the run, which looks at the whole run at once.
     pub(crate) fn recover(&mut self) {
         match self.role {
             Role::Left => return,
@@ -44,7 +44,7 @@ impl Session {
             return self.todo.push_front(Todo::MakeDurable);
         }
         if !self.batch.is_empty() {
-            // What is in memory is about to be replaced by what is stored.
+            // The look replaces what is in memory by what is stored.
             self.todo.push_front(Todo::Look(trust));
             return self.commit(around.now);
         }
@@ -55,7 +55,7 @@ impl Session {
         self.wait_for(Outstanding::Look(look), io);
     }
 
-    /// All of the run is loaded.
+    /// Continues a look whose documents are all loaded.
     pub(crate) fn loaded_all(&mut self, look: Look, documents: Vec<(String, Document)>, around: &Around) {
         match load_all(documents) {
             Ok(Some(state)) => {
@@ -69,7 +69,7 @@ impl Session {
         }
     }
 
-    /// Renews what is executed here, and claims what nobody holds.
+    /// Renews the leases of this replica, and claims what nobody holds.
     pub(crate) fn looked_at(&mut self, mut look: Look, around: &Around) {
         self.obey();
         if self.role == Role::Left {
@@ -90,7 +90,7 @@ impl Session {
         self.todo.push_front(Todo::Commit);
     }
 
-    /// What a look changed is committed.
+    /// Ends a look whose changes are committed.
     pub(crate) fn look_ended(&mut self, look: Look) {
         self.ready.leases.renewed += look.renewed;
         if self.role == Role::Left {
@@ -108,14 +108,14 @@ impl Session {
         }
     }
 
-    /// Asks whether the branches of nodes have all arrived: the replica that brought the last one may have been lost right
-    /// after that.
+    /// Asks the driver to count the ended branches of nodes. The replica that committed the end of the last branch may have
+    /// been lost right after that.
     fn count_branches(&mut self) {
         let branching = self.state.branching().into_iter().filter(|(_, _, total)| *total > 1);
         self.ready.count.extend(branching.map(|(node, began_by, total)| Join { node, began_by, total }));
     }
 
-    /// Stops what has become pointless when somebody else ended, stopped or paused the run.
+    /// Cancels work, or ends the session, if another replica has ended, stopped or paused the run.
     pub(crate) fn obey(&mut self) {
         let run = self.state.run();
         if run.phase == Phase::Ended {
@@ -131,7 +131,8 @@ impl Session {
         }
     }
 
-    /// Queues what may be claimed and nobody holds. What became ready a moment ago may be on its way as an event.
+    /// Queues the nodes that nobody holds. Those that have just become ready are left to the events about them, if `trust`
+    /// says so.
     pub(crate) fn enqueue_claimable(&mut self, trust: Trust, around: &Around) {
         let now = around.now;
         for path in self.state.claimable(now) {
@@ -142,7 +143,7 @@ impl Session {
             {
                 continue;
             }
-            // The start of a branch counts as in flight once it was claimed; before, its turn may not have come.
+            // A branch is in flight once its start has been claimed. Before that, it may have to wait for a sibling to end.
             let was_claimed = state.is_some_and(|node| !node.token.is_none());
             if !was_claimed && queue::limit(&self.plan, &path).is_some() {
                 self.queue.add(&self.plan, path);
@@ -152,7 +153,7 @@ impl Session {
         }
     }
 
-    /// Until when the run may be left alone, if all that it does is to wait for a moment well ahead.
+    /// Until when the run needs no owner, if nothing can happen before the end of a wait that is longer than a lease.
     fn sleep(&self, at: Millis) -> Option<Millis> {
         let is_running = |node: &NodeState| node.progress == Progress::Running;
         let runs = self.state.scopes().flat_map(|scope| &scope.nodes).chain(&self.state.run().hooks).any(is_running);
@@ -163,20 +164,20 @@ impl Session {
         Some(self.state.run().deadline.map_or(wake, |deadline| wake.min(deadline)))
     }
 
-    /// The run may not sleep beyond this moment.
+    /// Forgets a later moment until which the run was to sleep.
     pub(crate) fn wake_up(&mut self, now: Millis) {
         if let Role::Owner(watch) = &mut self.role {
             watch.sleeps = watch.sleeps.filter(|wake| *wake <= now);
         }
     }
 
-    /// Notes which branches are in flight, where their number is limited.
+    /// Updates which branches with a limit are in flight.
     fn set_open(&mut self) {
         let open: Vec<_> = self.state.scopes().filter_map(|scope| self.open_branch(scope)).collect();
         self.queue.set_open(&self.plan, open);
     }
 
-    /// The node that limits how many branches are in flight, and the branch, if it is one of them.
+    /// The branch and the node that limits it, if the branch is in flight and has a limit.
     fn open_branch(&self, scope: &Scope) -> Option<(NodePath, ScopePath)> {
         let dag = self.plan.dag(&scope.path)?;
         let start = scope.nodes.get(dag.start)?;
@@ -185,7 +186,7 @@ impl Session {
         (!start.token.is_none() && !has_ended).then(|| (node, scope.path.clone()))
     }
 
-    /// Releases what this replica executes, so that another one finds the run due at once.
+    /// Releases the claims of this replica, and makes the run due at once.
     pub(crate) fn release(&mut self, around: &Around) {
         if self.role == Role::Left {
             return;

@@ -1,4 +1,4 @@
-//! What is ready and waits for its turn on this replica.
+//! Ready nodes that wait for their turn on this replica.
 
 use faas_flow_core::{NodePath, Plan, ScopePath};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -7,32 +7,32 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub(crate) path: NodePath,
-    /// Nobody whom events tell of it has taken it: it is executed here.
+    /// Whether it must be executed here, since no replica that received an event has taken it.
     pub(crate) here: bool,
 }
 
-/// The nodes of one run that wait for their turn here, each once, however often it is added.
+/// The nodes of one run that wait for their turn here. Each is queued once, however often it is added.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Ready, and waiting for room.
+    /// Nodes that wait for room.
     pending: VecDeque<Waiting>,
-    /// Everything that waits, here or for a sibling.
+    /// All nodes that wait, for room or for a sibling to end.
     waiting: BTreeSet<NodePath>,
-    /// The branches of nodes that limit how many are under way, by the node.
+    /// For each node that limits how many of its branches may be in flight, its branches.
     limited: BTreeMap<NodePath, Branches>,
 }
 
 #[derive(Debug, Default)]
 struct Branches {
-    /// Under way. Which, and not how many: after a commit of which nobody knows whether it happened, the same branch may
-    /// begin or end twice.
+    /// The branches in flight. This is a set and not a number, since after a commit without an answer the same branch may
+    /// start or end twice.
     open: BTreeSet<ScopePath>,
-    /// Starts that wait for a sibling to end.
+    /// Starts of branches that wait for a sibling to end.
     held: VecDeque<NodePath>,
 }
 
 impl Queue {
-    /// Adds a node, behind the siblings of its branch if the node that began them limits how many run.
+    /// Adds a node. If it is the start of a branch with a limit, it may have to wait for a sibling to end.
     pub(crate) fn add(&mut self, plan: &Plan, path: NodePath) {
         if self.waiting.contains(&path) {
             return;
@@ -48,7 +48,7 @@ impl Queue {
         }
     }
 
-    /// Adds a node that nobody has taken: it waits for room here.
+    /// Adds a node that must be executed here.
     pub(crate) fn add_here(&mut self, path: NodePath) {
         self.push(path, true);
     }
@@ -59,7 +59,7 @@ impl Queue {
         }
     }
 
-    /// Says which limited branches are under way, here or elsewhere.
+    /// Sets which branches with a limit are in flight, on this replica or another.
     pub(crate) fn set_open(&mut self, plan: &Plan, open: impl IntoIterator<Item = (NodePath, ScopePath)>) {
         for branches in self.limited.values_mut() {
             branches.open.clear();
@@ -72,10 +72,12 @@ impl Queue {
             self.limited.entry(node).or_default().open.insert(branch);
         }
         let nodes: Vec<NodePath> = self.limited.keys().cloned().collect();
-        nodes.iter().for_each(|node| self.admit(plan, node));
+        for node in &nodes {
+            self.admit(plan, node);
+        }
     }
 
-    /// A branch of a node has ended: the next one may begin.
+    /// Notes that a branch has ended, so that the next one may start.
     pub(crate) fn branch_ended(&mut self, plan: &Plan, node: &NodePath, branch: &ScopePath) {
         if let Some(branches) = self.limited.get_mut(node) {
             branches.open.remove(branch);
@@ -83,7 +85,7 @@ impl Queue {
         }
     }
 
-    /// Lets branches begin while fewer than the limit are under way.
+    /// Lets branches start while fewer than the limit are in flight.
     fn admit(&mut self, plan: &Plan, node: &NodePath) {
         let Some(branches) = self.limited.get_mut(node) else { return };
         while let Some(next) = branches.held.pop_front() {
@@ -96,7 +98,7 @@ impl Queue {
         }
     }
 
-    /// All branches of a node have ended.
+    /// Notes that all branches of a node have ended.
     pub(crate) fn joined(&mut self, node: &NodePath) {
         for path in self.limited.remove(node).into_iter().flat_map(|branches| branches.held) {
             self.waiting.remove(&path);
@@ -128,7 +130,7 @@ impl Queue {
     }
 }
 
-/// The node whose branch this node begins and how many may run, if it limits that.
+/// If this node is the start of a branch with a limit: the node that started the branch, and its limit.
 pub(crate) fn limit(plan: &Plan, path: &NodePath) -> Option<(NodePath, usize)> {
     let dag = plan.dag(&path.scope)?;
     if dag.nodes.get(dag.start)?.id != path.node {
@@ -177,10 +179,10 @@ mod tests {
     }
 
     proptest! {
-        /// What a driver does whose commits fail, with and without effect: it adds again what it added, puts back what it
-        /// took, hears of the same end twice, and reads again from the store what is under way.
+        /// When commits fail, with and without effect, a session adds nodes again, puts back what it took, sees the same end
+        /// twice, and reads from the store again what is in flight.
         #[test]
-        fn however_often_things_are_said_each_branch_comes_once_and_never_too_many(
+        fn each_branch_comes_once_and_never_too_many_at_a_time(
             said in prop::collection::vec((0..6u8, 0..BRANCHES), 0..60),
         ) {
             let plan = plan();

@@ -1,8 +1,8 @@
 //! Replays: what was applied since the last commit is applied again to what the store has.
 //!
-//! This is what happens after a commit that conflicted, since another replica has changed the run, and after one of which
-//! nobody knows whether it happened. The events are the same ones, tokens of claims included: a claim that was committed
-//! after all is recognised by its token, and one that another replica won is refused and given up.
+//! A replay follows a commit that conflicted, because another replica had changed the run, and a commit without an answer,
+//! which may or may not have happened. The events are the same, including the tokens of claims. A claim that was committed
+//! after all is therefore recognised by its token, and a claim that another replica won is refused and given up.
 
 use crate::batch::Batch;
 use crate::durability::Durability;
@@ -12,15 +12,15 @@ use faas_flow_core::run::{Doc, NodeState, Progress, RunState, Work};
 use faas_flow_core::{Code, Failure, NodePath};
 use std::collections::BTreeMap;
 
-/// Commits in a row that may fail before this replica abandons the run.
+/// After how many failed commits in a row this replica abandons the run.
 pub(crate) const COMMIT_TRIES: u32 = 8;
 
 /// A replay that has begun.
 #[derive(Debug)]
 pub(crate) struct Replay {
-    /// What was being executed here when it began, and what was about to be.
+    /// The claims of this replica when the replay began.
     before: BTreeMap<NodePath, Claim>,
-    /// Work of claims that were applied again.
+    /// The work of claims that were applied again.
     again: Vec<Work>,
 }
 
@@ -31,7 +31,7 @@ impl Replay {
 }
 
 impl Session {
-    /// A commit has failed: asks for what the store has, or abandons the run.
+    /// After a failed commit: requests what is stored, or abandons the run.
     pub(crate) fn commit_failed(&mut self, failure: Option<Failure>, around: &Around) {
         self.failed += 1;
         if failure.is_some() {
@@ -44,7 +44,7 @@ impl Session {
             };
             return self.abandon(failure.unwrap_or_else(conflicts));
         }
-        // Where there is more to do now than there was, it must not wait.
+        // Another replica may have added something to do, which must not wait.
         self.wake_up(around.now);
         let mut docs: Vec<Doc> = self.state.changed().iter().cloned().collect();
         if !docs.contains(&Doc::Run) {
@@ -54,7 +54,7 @@ impl Session {
         self.wait_for(Outstanding::Replay(docs.clone()), Io::Load { docs, tries });
     }
 
-    /// What the store has is loaded: queues what was applied since the last commit to be applied again.
+    /// With what is stored loaded: queues the events since the last commit to be applied again.
     pub(crate) fn begin_replay(&mut self, is_stored: bool) {
         if !is_stored {
             match self.durability {
@@ -81,7 +81,7 @@ impl Session {
         }
     }
 
-    /// Everything was applied again: what is executed here goes on if its claim stands.
+    /// After everything was applied again: continues the work whose claims are still valid, and drops the rest.
     pub(crate) fn end_replay(&mut self, around: &Around) {
         let Some(Replay { before, again }) = self.replay.take() else { return };
         let state = &self.state;
@@ -101,12 +101,12 @@ impl Session {
         }
         self.ready.start = start;
         self.fill(around);
-        // The next commit follows, with all that was applied again.
+        // The next commit contains everything that was applied again.
         self.todo.push_front(Todo::Commit);
     }
 
-    /// Nodes whose report was refused in a replay may have been reported by a commit that happened without an answer: what
-    /// followed from it has to be looked for.
+    /// A report that was refused in a replay may have been committed by a commit without an answer. Looks for what followed
+    /// from it.
     pub(crate) fn follow_refused(&mut self) {
         let refused = std::mem::take(&mut self.refused);
         if refused.is_empty() {
@@ -123,7 +123,7 @@ impl Session {
     }
 }
 
-/// The state of a node, or of one of the run's handlers.
+/// The state of a node or of a handler of the run.
 pub(crate) fn node<'a>(state: &'a RunState, path: &NodePath) -> Option<&'a NodeState> {
     let of_scope = state.scope(&path.scope).map(|scope| scope.nodes.iter()).into_iter().flatten();
     of_scope.chain(&state.run().hooks).find(|node| node.id == path.node)

@@ -1,4 +1,4 @@
-//! The session itself: takes inputs, asks for I/O one request at a time, and says what is ready.
+//! The session itself: it takes inputs, requests I/O one at a time, and returns what is ready.
 
 use crate::batch::{Arriving, Batch, Documents, begin_together, is_own_code};
 use crate::commit::{Committing, Purpose};
@@ -25,25 +25,25 @@ pub struct Session {
     pub(crate) state: RunState,
     pub(crate) durability: Durability,
     pub(crate) role: Role,
-    /// What is ready and waits for its turn here.
+    /// Ready nodes that wait for their turn here.
     pub(crate) queue: Queue,
-    /// What was applied and is not committed.
+    /// What was applied and is not committed yet.
     pub(crate) batch: Batch,
-    /// What this replica executes.
+    /// The claims of this replica.
     pub(crate) running: BTreeMap<NodePath, Claim>,
-    /// Nodes whose branches have all arrived.
+    /// Nodes whose branches have all ended, each with the claim that started the branches.
     joined: VecDeque<(NodePath, ClaimToken)>,
-    /// Ready nodes that others are to be told of once everything is committed.
+    /// Ready nodes to send to other replicas once everything is committed.
     pub(crate) outbox: Vec<NodePath>,
-    /// What is to be done next, in this order.
+    /// What to do next, in this order.
     pub(crate) todo: VecDeque<Todo>,
-    /// What the outstanding I/O is for.
+    /// The purpose of the outstanding I/O.
     outstanding: Option<Outstanding>,
     io: Option<Io>,
     pub(crate) replay: Option<Replay>,
     /// Nodes whose report was refused in a replay, until the next commit.
     pub(crate) refused: Vec<NodePath>,
-    /// Commits in a row that failed, and of these the ones without an answer.
+    /// How many commits in a row failed, and how many of them had no answer.
     pub(crate) failed: u32,
     pub(crate) unknown: u32,
     pub(crate) ready: Ready,
@@ -53,9 +53,9 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     pub(crate) token: ClaimToken,
-    /// Whether nothing but the flow's own code takes part.
+    /// Whether its work only runs the flow's own code.
     pub(crate) own_code: bool,
-    /// Whether its driver was given the work.
+    /// Whether the driver has been given the work.
     pub(crate) started: bool,
 }
 
@@ -64,31 +64,31 @@ pub(crate) struct Claim {
 pub(crate) enum Todo {
     /// Applies an event.
     Apply(Applying),
-    /// Commits what changed, even if nothing was applied.
+    /// Commits what has changed, even if no event was applied.
     Commit,
     /// Ends a replay.
     Replayed,
-    /// Looks at what others did.
+    /// Looks at what other replicas did.
     Look(Trust),
-    /// Ends a look, whose changes are committed.
+    /// Ends a look whose changes are committed.
     Looked(Look),
-    /// Stores a run that is only in memory.
+    /// Commits a run that is only in memory.
     MakeDurable,
-    /// Releases what is executed here.
+    /// Releases the claims of this replica.
     Release,
-    /// Ends the release of so many nodes, which is committed.
+    /// Ends the release of this many nodes, which is committed.
     Released(usize),
 }
 
-/// An event on its way into the state.
+/// An event that is to be applied.
 #[derive(Debug)]
 pub(crate) struct Applying {
     event: Event,
     documents: Documents,
     origin: Origin,
-    /// Whether it was looked at before.
+    /// Whether an earlier try to apply it had to wait for I/O.
     has_begun: bool,
-    /// Whether the state around it is as the store has it, so that a refusal stands.
+    /// Whether the documents that it needs are as they are stored, so that a refusal is final.
     is_current: bool,
 }
 
@@ -103,12 +103,12 @@ pub(crate) enum Origin {
     Replay,
 }
 
-/// What the outstanding I/O is for.
+/// The purpose of the outstanding I/O.
 #[derive(Debug)]
 pub(crate) enum Outstanding {
-    /// These documents are needed by the event that is to be applied next, or may be out of date.
+    /// The next event needs these documents, which are not loaded or may be out of date.
     Documents(Vec<Doc>),
-    /// These documents are needed for a replay.
+    /// A replay needs these documents.
     Replay(Vec<Doc>),
     Look(Look),
     Commit(Committing),
@@ -122,8 +122,8 @@ impl Applying {
 }
 
 impl Session {
-    /// A session of a new run. `effects` are those of [`RunState::start`], and `documents` are committed with the beginning
-    /// of the run. `seed` is a random number.
+    /// A session of a new run. `effects` are those of [`RunState::start`], and `documents` are committed with the start of
+    /// the run. `seed` must be a random number, since the tokens of claims are derived from it.
     pub fn begin(
         (plan, rules, seed): (Arc<Plan>, Arc<Rules>, u64),
         (state, effects): (RunState, Vec<Effect>),
@@ -180,7 +180,7 @@ impl Session {
         }
     }
 
-    /// Takes an input. Before the next one, its I/O must be performed ([`Session::io`]).
+    /// Takes an input. Its I/O must be performed ([`Session::io`]) before the next input.
     pub fn input(&mut self, input: Input, around: &Around) {
         if self.durability == Durability::Diverged {
             self.ready.refused = Some(Refusal::Unknown);
@@ -213,12 +213,12 @@ impl Session {
         self.advance(around);
     }
 
-    /// What the driver is to do next; none if it is time for [`Session::ready`].
+    /// The I/O to perform next. `None` if it is time to call [`Session::ready`].
     pub fn io(&mut self) -> Option<Io> {
         self.io.take()
     }
 
-    /// Takes what became of the [`Io`] that was given out last.
+    /// Takes the answer to the last [`Io`].
     pub fn answer(&mut self, answer: Answer, around: &Around) {
         let Some(outstanding) = self.outstanding.take() else { return };
         match (outstanding, answer) {
@@ -235,7 +235,7 @@ impl Session {
                 }
             }
             (Outstanding::Look(look), Answer::LoadedAll(documents)) => self.loaded_all(look, documents, around),
-            // What is executed goes on: if the store is away for so long that others take it, their claims stand.
+            // Work continues. If the store is unavailable for so long that other replicas claim it, their claims are valid.
             (Outstanding::Look(_), Answer::NotLoaded(failure)) if failure.code.is_transient() => {}
             (Outstanding::Commit(committing), Answer::Committed(committed)) => {
                 self.piece_committed(committing, &committed);
@@ -248,14 +248,14 @@ impl Session {
             (Outstanding::Values, Answer::Values(Err(failure))) => self.not_durable(failure),
             (_, Answer::NotLoaded(failure)) => self.abandon(failure),
             (_, answer) => {
-                let message = format!("the store answered something that nobody asked for: {answer:?}");
+                let message = format!("the store gave an answer that does not fit the request: {answer:?}");
                 self.abandon(Failure::reject(Code::INTERNAL, message));
             }
         }
         self.advance(around);
     }
 
-    /// What the driver is to act on, now that there is no more I/O.
+    /// What the driver is to do, now that there is no more I/O.
     pub fn ready(&mut self) -> Ready {
         for work in &self.ready.start {
             if let Some(claim) = self.running.get_mut(&work.path) {
@@ -275,15 +275,15 @@ impl Session {
         self.io = Some(io);
     }
 
-    /// What was applied must not wait any longer.
+    /// Makes the batch due for its commit.
     fn press(&mut self) {
         self.batch.pressing = !self.batch.is_empty();
     }
 
-    /// Does what can be done without I/O.
+    /// Does everything that needs no I/O.
     fn advance(&mut self, around: &Around) {
         while self.outstanding.is_none() {
-            // A refusal means that another replica saw it, too.
+            // If this is refused, another replica has noticed it, too.
             if self.replay.is_none()
                 && let Some((path, began_by)) = self.joined.pop_front()
             {
@@ -319,8 +319,8 @@ impl Session {
         }
     }
 
-    /// Applies an event, or asks for what that takes. A refusal may be due to an old copy of the state, so the store is
-    /// asked before it stands.
+    /// Applies an event, or requests what it needs first. A refusal may be due to an outdated copy of the state, so the
+    /// documents are loaded again before it is final.
     fn apply(&mut self, mut applying: Applying, around: &Around) {
         let is_replayed = applying.origin == Origin::Replay;
         if !is_replayed && is_wide(&applying.event) && !self.batch.is_empty() {
@@ -371,14 +371,14 @@ impl Session {
         }
     }
 
-    /// The documents are loaded that the next event needs, or that it is about.
+    /// Takes the documents that the next event needs.
     fn loaded(&mut self, docs: &[Doc], documents: Vec<Option<Document>>) {
         match reload(&mut self.state, docs, documents) {
             Ok(true) => {}
             Ok(false) => return self.abandon(self.gone_from_store()),
             Err(error) => return self.unreadable(&error),
         }
-        // What was needed does not exist, so neither does the node.
+        // The scope does not exist, so neither does the node.
         if let [Doc::Scope(path)] = docs
             && self.state.scope(path).is_none()
             && let Some(Todo::Apply(applying)) = self.todo.pop_front()
@@ -387,14 +387,14 @@ impl Session {
         }
     }
 
-    /// Applies an event that needs nothing but what is loaded.
+    /// Applies an event that only needs what is loaded.
     pub(crate) fn apply_now(&mut self, event: Event, now: Millis) -> Result<(), Refusal> {
         let effects = self.state.step(&self.plan, &event, now)?;
         self.follow(event, Documents::new(), effects, now);
         Ok(())
     }
 
-    /// Does what follows from an event that was applied.
+    /// Acts on the effects of an event that was applied.
     fn follow(&mut self, event: Event, documents: Documents, effects: Vec<Effect>, now: Millis) {
         self.batch.add(event, documents, &effects, now);
         for effect in effects {
@@ -422,7 +422,7 @@ impl Session {
 
     fn arrive(&mut self, arriving: Arriving) {
         self.queue.branch_ended(&self.plan, &arriving.node, &arriving.branch);
-        // All branches that are not stored themselves arrive here.
+        // If the branch is not stored, neither are its siblings, so all of them arrive in this batch.
         let counts = !self.state.is_stored(&arriving.branch);
         let (node, began_by, total) = (arriving.node.clone(), arriving.began_by, arriving.total);
         let set = arriving.member.set.clone();
@@ -432,12 +432,12 @@ impl Session {
         }
     }
 
-    /// All branches of a node have arrived: it goes on, unless that is known.
+    /// Notes that all branches of a node have ended, unless that is known already.
     fn join(&mut self, node: NodePath, began_by: ClaimToken) {
-        let tells =
+        let is_same_join =
             |event: &Event| matches!(event, Event::Joined { path, began_by: of } if *path == node && *of == began_by);
-        let to_be_applied = |todo: &Todo| matches!(todo, Todo::Apply(applying) if tells(&applying.event));
-        if self.batch.events.iter().any(|(event, _)| tells(event))
+        let to_be_applied = |todo: &Todo| matches!(todo, Todo::Apply(applying) if is_same_join(&applying.event));
+        if self.batch.events.iter().any(|(event, _)| is_same_join(event))
             || self.joined.iter().any(|(path, of)| *path == node && *of == began_by)
             || self.todo.iter().any(to_be_applied)
         {
@@ -447,7 +447,7 @@ impl Session {
         self.joined.push_back((node, began_by));
     }
 
-    /// Everything that was applied is committed; so many have arrived in the set of each arrival.
+    /// Everything that was applied is committed. `arrived` has the size of the set of each arrival.
     pub(crate) fn committed(&mut self, arrived: Vec<u64>) {
         if matches!(self.durability, Durability::Delayed | Durability::Beginning) {
             self.durability = Durability::Stored;
@@ -474,7 +474,7 @@ impl Session {
 
     fn not_committed(&mut self, committing: &Committing, failure: Option<Failure>, around: &Around) {
         if committing.purpose == Purpose::Durable {
-            let conflict = || Failure::retry(Code::INTERNAL, "another replica has changed the run");
+            let conflict = || Failure::retry(Code::INTERNAL, "another replica changed the run");
             return self.not_durable(failure.unwrap_or_else(conflict));
         }
         if self.durability == Durability::Beginning {
@@ -488,7 +488,7 @@ impl Session {
         self.commit_failed(failure, around);
     }
 
-    /// A run in memory cannot be stored. One that has paused must be: it is tried again for a while.
+    /// Handles a failure to store a run that is in memory. If the run has paused it must be stored, so this is tried again.
     fn not_durable(&mut self, failure: Failure) {
         self.unknown += 1;
         let must = matches!(self.todo.front(), Some(Todo::Commit));
@@ -499,17 +499,17 @@ impl Session {
         if must {
             return self.abandon(failure);
         }
-        // What was to be done next needs the run to be stored.
+        // The next steps would need the run to be stored.
         self.todo.clear();
         self.ready.unstored = Some(failure);
     }
 
     pub(crate) fn gone_from_store(&self) -> Failure {
-        Failure::reject(Code::RUN_UNKNOWN, format!("run {} is gone from the store", self.state.run().id))
+        Failure::reject(Code::RUN_UNKNOWN, format!("run {} is no longer in the store", self.state.run().id))
     }
 }
 
-/// Whether an event begins so many branches that they get a commit of their own.
+/// Whether an event starts so many branches that they need a commit of their own.
 fn is_wide(event: &Event) -> bool {
     match event {
         Event::Complete { report, .. } => match &report.outcome {

@@ -1,8 +1,8 @@
-//! Where the tokens of claims come from.
+//! The tokens of claims.
 
 use faas_flow_core::run::ClaimToken;
 
-/// A stream of random numbers (SplitMix64) whose seed its driver draws.
+/// A stream of random numbers (SplitMix64). The driver draws its seed.
 #[derive(Debug)]
 pub(crate) struct Tokens(u64);
 
@@ -11,7 +11,7 @@ impl Tokens {
         Self(seed)
     }
 
-    /// A token that no other claim has.
+    /// A new token. Two claims have the same one only by chance, one in 2^32.
     pub(crate) fn next(&mut self) -> ClaimToken {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -1,4 +1,4 @@
-//! What a driver may ask a session.
+//! Questions that a driver may ask a session.
 
 use crate::durability::{Durability, Role};
 use crate::replay::node;
@@ -8,7 +8,7 @@ use faas_flow_core::run::RunState;
 use faas_flow_store::Arrival;
 
 impl Session {
-    /// The state of the run as this replica has it, with what is not committed yet.
+    /// The state of the run in memory, including what is not committed yet.
     pub fn state(&self) -> &RunState {
         &self.state
     }
@@ -23,7 +23,7 @@ impl Session {
         matches!(self.role, Role::Owner(_))
     }
 
-    /// Whether this replica has left the run: nothing more may be claimed here.
+    /// Whether this replica has left the run and must claim nothing more.
     pub fn has_left(&self) -> bool {
         self.role == Role::Left
     }
@@ -43,12 +43,12 @@ impl Session {
         self.running.contains_key(path)
     }
 
-    /// How many branches a node has begun, if it has begun any.
+    /// How many branches a node has started, if it has started any.
     pub fn branches_of(&self, path: &NodePath) -> Option<u32> {
         Some(node(&self.state, path)?.branches.as_ref()?.total)
     }
 
-    /// The branches that have arrived in a set and are not committed yet.
+    /// The members of a set that are not committed yet.
     pub fn unsaved_arrivals<'a>(&'a self, set: &'a str) -> impl Iterator<Item = &'a Arrival> {
         self.batch.arrived(set)
     }

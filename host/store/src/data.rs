@@ -3,7 +3,7 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Malformed, RunId};
+use faas_flow_core::{Malformed, NameKind, RunId};
 use std::fmt;
 
 /// The key of stored bytes: a run and a name within it.
@@ -46,7 +46,7 @@ impl DataKey {
 
 fn malformed(text: &str) -> Malformed {
     let text = text.chars().take(80).collect();
-    Malformed { kind: "data key", text, rule: "a request id, a slash, and a name of 1 to 1024 bytes" }
+    Malformed { kind: NameKind::DataKey, text, rule: "a request id, a slash, and a name of 1 to 1024 bytes" }
 }
 
 impl fmt::Display for DataKey {

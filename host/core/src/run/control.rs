@@ -1,4 +1,4 @@
-//! How a run as a whole goes on: paused, resumed, stopped, out of time, and towards its end.
+//! Events about the run as a whole: pause, resume, stop, deadline, the end and its handlers, and the callback.
 
 use super::documents::{NodeState, Phase, Progress};
 use super::engine::Followed;
@@ -22,7 +22,7 @@ impl RunState {
 
     pub(super) fn deadline(&mut self, plan: &Plan, now: Millis) -> Followed {
         self.in_flow()?;
-        let message = "the run took longer than its deadline: raise it, or find what was slow in its history";
+        let message = "the run took longer than its deadline: raise the deadline, or look in the history of the run for what was slow";
         Ok(self.end(plan, Status::Failed, Some(Failure::reject(Code::DEADLINE_PASSED, message)), now))
     }
 
@@ -32,7 +32,7 @@ impl RunState {
         Ok(self.end(plan, Status::Stopped, Some(failure), now))
     }
 
-    /// The flow has a verdict: what is left are the run's handlers.
+    /// Settles how the run ends. What is left to execute are its handlers.
     pub(super) fn end(&mut self, plan: &Plan, verdict: Status, failure: Option<Failure>, now: Millis) -> Vec<Effect> {
         let run = self.change_run();
         run.verdict = Some(verdict);
@@ -44,7 +44,7 @@ impl RunState {
         cancel.into_iter().chain([next]).collect()
     }
 
-    /// Goes on with the first phase from `phase` on that there is something to do in.
+    /// Enters the first phase, from `phase` on, that has a handler to call; ends the run if there is none.
     fn enter(&mut self, plan: &Plan, phase: Phase, now: Millis) -> Effect {
         let definition = plan.definition();
         let phases = [
@@ -56,7 +56,7 @@ impl RunState {
             if handler.is_some() && (phase == due || phase == Phase::Failure) {
                 run.phase = due;
                 let path = ScopePath::root().node(&id);
-                // A run that was re-run has them already: their fencing tokens count on.
+                // A run that was re-run has them already.
                 if run.hooks.iter().all(|hook| hook.id != id) {
                     run.hooks.push(NodeState::new(id));
                 }
@@ -79,7 +79,7 @@ impl RunState {
         Effect::Ended
     }
 
-    /// What the handler of the run's phase does.
+    /// What a claim of the handler of the current phase is to execute.
     pub(super) fn hook(&self, plan: &Plan) -> Option<Task> {
         let run = self.run();
         let handler = |id: &Option<String>| id.as_ref().and_then(|id| HandlerId::new(id).ok());
@@ -94,12 +94,13 @@ impl RunState {
     pub(super) fn hook_ended(&mut self, plan: &Plan, answer: Result<Payload, Failure>, now: Millis) -> Vec<Effect> {
         let run = self.change_run();
         if run.phase == Phase::Finally {
-            // How the run ended is settled: a finally handler that fails shows in its history.
+            // The outcome of the run is settled. If the finally handler failed, the history shows it.
             return vec![self.ended(now)];
         }
         match answer {
             Ok(answer) => run.result = Some(answer),
-            // The handler's own words. That it crashed says nothing about why the run failed, and shows in its history.
+            // The handler failed deliberately, so its message replaces that of the run. A crash says nothing about why the
+            // run failed; the history shows it.
             Err(Failure { code: Code::GUEST_REJECTED | Code::GUEST_RETRIES, message, .. }) => {
                 if let Some(first) = &mut run.failure {
                     first.message = message;
@@ -110,7 +111,7 @@ impl RunState {
         vec![self.enter(plan, Phase::Finally, now)]
     }
 
-    /// When the run's callback may be called next; none if there is nothing to deliver. It may be past.
+    /// When the callback may be sent next; this may be in the past. `None` if there is nothing to send.
     pub fn callback_due(&self) -> Option<Millis> {
         self.run().callback.as_ref().and_then(|callback| callback.next)
     }

@@ -1,57 +1,57 @@
-//! What is stored of a run.
+//! The stored documents of a run.
 
 use super::token::ClaimToken;
 use crate::{Definition, Digest, Failure, FlowName, Millis, NodeId, Payload, PlanDag, RunId, ScopePath, Status};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The run itself. It changes only at its start, when somebody pauses, resumes or stops it, and towards its end, so
-/// every commit of a node can check that it is unchanged without contending for it.
+/// The run itself. It changes only when the run starts, when somebody pauses, resumes, stops or re-runs it, and when it
+/// ends. Every commit of a node can therefore check that it is unchanged without contending for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The request id.
     pub id: RunId,
     /// The flow's name.
     pub flow: FlowName,
-    /// The module that the run began with and stays with.
+    /// The module with which the run began and on which it ends.
     pub digest: Digest,
     /// When it began.
     pub started: Millis,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Millis>,
-    /// When it fails if it has not ended.
+    /// When it fails unless it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Millis>,
     /// What the flow's code may ask about the request.
     pub request: Request,
-    /// Kept only where the definition depends on the request.
+    /// Stored only if the definition depends on the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<Definition>>,
-    /// How far it is.
+    /// Its phase.
     pub phase: Phase,
-    /// Whether nothing new may start.
+    /// Whether no new nodes may start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
-    /// How the flow ended: known before the failure and finally handlers run.
+    /// How the run ends. It is known before the failure and finally handlers are called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Status>,
-    /// The result, or what the failure handler answers in its place.
+    /// The result, or what the failure handler returned instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Payload>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The failure handler's and the finally handler's call.
+    /// The calls of the failure handler and the finally handler.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<NodeState>,
-    /// Who is to be told of its end.
+    /// The callback to send when the run has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
 }
 
 impl Run {
-    /// What callers see. A run that has a verdict and still runs its handlers counts as running.
+    /// The status that callers see. A run counts as running while its failure or finally handler is still executing.
     pub fn status(&self) -> Status {
         match (self.phase, self.verdict) {
             (Phase::Ended, Some(verdict)) => verdict,
@@ -61,33 +61,33 @@ impl Run {
     }
 }
 
-/// Who is told when a run ends, and how that went.
+/// The callback of a run, and its delivery so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callback {
-    /// Where to.
+    /// The URL to call.
     pub url: String,
-    /// Deliveries that were begun since the run ended.
+    /// The number of tries that have begun since the run ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u32,
-    /// When the next delivery may begin; none before the run's end, and none when it is delivered or given up.
+    /// When the next try may begin. `None` before the end of the run, and after the callback was delivered or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Millis>,
     /// When it was delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered: Option<Millis>,
-    /// Why the latest delivery failed.
+    /// Why the latest try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }
 
 impl Callback {
-    /// A callback to be delivered when the run ends.
+    /// A callback to be sent when the run has ended.
     pub fn new(url: String) -> Self {
         Self { url, tries: 0, next: None, delivered: None, failure: None }
     }
 }
 
-/// The request that began a run, as far as it is kept.
+/// The parts of the request that are stored with the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Decoded, in order.
@@ -98,33 +98,33 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
 }
 
-/// How far a run is.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Its nodes run.
+    /// The nodes of the flow are executed.
     Flow,
-    /// Its failure handler runs.
+    /// The failure handler is executed.
     Failure,
-    /// Its finally handler runs.
+    /// The finally handler is executed.
     Finally,
-    /// Nothing will change any more.
+    /// The run has ended. Only its callback, and a re-run, still change it.
     Ended,
 }
 
 /// One instance of a dag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scope {
-    /// Which.
+    /// Its path.
     pub path: ScopePath,
-    /// What its start receives.
+    /// What its start gets.
     pub input: Payload,
-    /// Its place among its siblings, from 0.
+    /// Its position among its siblings, from 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub index: u32,
-    /// How many siblings there are, itself included.
+    /// The number of siblings, including itself.
     pub siblings: u32,
-    /// The claim that began it, so that the branches of a lost attempt are not mistaken for this one's.
+    /// The claim that started it. It distinguishes this scope from one that a lost claim of the same node started.
     #[serde(rename = "epoch")]
     pub began_by: ClaimToken,
     /// In the order of the definition.
@@ -132,7 +132,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// A scope whose start is ready.
+    /// A scope whose start is ready. `place` is its position among its siblings, and their number.
     pub fn new(
         dag: &PlanDag,
         path: ScopePath,
@@ -149,7 +149,7 @@ impl Scope {
         Self { path, input, index: place.0, siblings: place.1, began_by, nodes }
     }
 
-    /// Keeps the attempts of the scope that this one replaces as history.
+    /// Copies the attempts of the scope that this one replaces, for the history.
     pub(crate) fn follow(&mut self, earlier: &Scope) {
         for (node, earlier) in self.nodes.iter_mut().zip(&earlier.nodes) {
             node.attempts.clone_from(&earlier.attempts);
@@ -161,7 +161,7 @@ impl Scope {
         self.nodes.iter().find(|node| node.id == *id)
     }
 
-    /// Whether one of this scope's nodes began `branch`, and has not begun others in its place since.
+    /// Whether a node of this scope started `branch` and has not replaced it since.
     pub fn began(&self, branch: &Scope) -> bool {
         let node = branch.path.parent().and_then(|(parent, _)| self.node(&parent.node));
         node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.began_by == branch.began_by)
@@ -171,35 +171,35 @@ impl Scope {
 /// One node of a scope, and its history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeState {
-    /// Its id, so that history reads without the module.
+    /// Its id. With it, the history can be read without the module.
     pub id: NodeId,
-    /// How far it is.
+    /// Its progress.
     pub progress: Progress,
-    /// When it came that far.
+    /// When its progress last changed.
     #[serde(default, skip_serializing_if = "is_zero_millis")]
     pub since: Millis,
-    /// The latest claim, which is the only one that may commit.
+    /// The latest claim. Only this one may commit.
     #[serde(default, skip_serializing_if = "ClaimToken::is_none")]
     pub token: ClaimToken,
-    /// Who runs it, while it is running.
+    /// Which replica executes it, while it is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-    /// The branches that it began.
+    /// The branches that it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branches: Option<Branches>,
-    /// Where it goes on after a wait; kept until it is done or has failed.
+    /// Where it continues after a wait. Removed when it is done or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Suspended>,
-    /// What it yielded.
+    /// Its output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
-    /// When it was claimed first.
+    /// When it was claimed for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Millis>,
-    /// How many bytes it was given.
+    /// The size of all its inputs before any aggregator, in bytes.
     #[serde(default, skip_serializing_if = "is_zero_millis")]
     pub input_size: u64,
-    /// Tries that failed, and the one that ended it.
+    /// All its attempts: those that failed, and the one that ended it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
 }
@@ -222,27 +222,27 @@ impl NodeState {
     }
 }
 
-/// How far a node is.
+/// The progress of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
     /// A predecessor is not done.
     Waiting,
-    /// It may be claimed, once its wait is over if it is suspended: for its work, or, where `branches` is set, for merging
-    /// them.
+    /// It may be claimed; if it is suspended, only when its wait is over. If it has started branches, they have all ended
+    /// and are to be merged.
     Ready,
-    /// Somebody holds its lease.
+    /// A replica holds its lease.
     Running,
-    /// Its branches run.
+    /// Its branches are in flight.
     Branching,
-    /// It committed its output.
+    /// Its output is committed.
     Done,
-    /// It failed for good.
+    /// It has failed, and so has the run.
     Failed,
 }
 
 impl Progress {
-    /// Its word, as it is stored and shown.
+    /// The word for it that is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Progress::Waiting => "waiting",
@@ -255,25 +255,25 @@ impl Progress {
     }
 }
 
-/// The right to execute a node until a moment in time.
+/// The exclusive right of a replica to execute a node for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The replica.
     pub owner: Arc<str>,
-    /// When somebody else may claim the node.
+    /// When it ends: from then on any replica may claim the node.
     pub until: Millis,
 }
 
-/// A wait of a node between two tries, longer than a replica would hold its lease for.
+/// A stored wait of a node between two tries, during which no replica holds the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspended {
     /// When the node may be claimed again.
     pub until: Millis,
-    /// The index of the operation at which it goes on.
+    /// The index of the operation at which it continues.
     pub operation: u32,
-    /// The tries of that operation so far.
+    /// The number of tries of that operation so far.
     pub tries: u32,
-    /// What that operation receives; none where the node starts anew.
+    /// The data for that operation; `None` if the node starts again from its first operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Payload>,
 }
@@ -281,24 +281,24 @@ pub struct Suspended {
 /// The branches of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branches {
-    /// How many there are.
+    /// Their number.
     pub total: u32,
-    /// The claim that began them.
+    /// The claim that started them.
     #[serde(rename = "epoch")]
     pub began_by: ClaimToken,
-    /// The key and result of an only branch, which needs no set to arrive in.
+    /// The key and result of a single branch. With several, their results are collected in a set in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<(String, Payload)>,
 }
 
-/// One try at executing a node.
+/// One attempt at executing a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it began.
     pub started: Millis,
     /// When it ended.
     pub ended: Millis,
-    /// What went wrong: nothing in the one that succeeded.
+    /// Why it failed; `None` if it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 }

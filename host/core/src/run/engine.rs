@@ -1,4 +1,4 @@
-//! `step(state, event) -> effects`: how the nodes of a run go on.
+//! `step(state, event) -> effects`: claims, reports and joins of nodes.
 
 use super::documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Scope};
 use super::events::{Effect, Event, Input, Outcome, Refusal, Report, Task, Work};
@@ -8,11 +8,11 @@ use crate::definition::Exhausted;
 use crate::plan::{Plan, PlanCarries, PlanKind, PlanNode};
 use crate::{BranchKey, Code, Failure, Millis, NodePath, Payload, ScopePath, Status};
 
-/// What follows from an event.
+/// The effects of an event, or why it was refused.
 pub(super) type Followed = Result<Vec<Effect>, Refusal>;
 
 impl RunState {
-    /// Applies one event at one moment. A refusal has changed nothing.
+    /// Applies one event at the time `now`. An event that is refused changes nothing.
     pub fn step(&mut self, plan: &Plan, event: &Event, now: Millis) -> Followed {
         match event {
             Event::Claim { path, owner, token, until } => {
@@ -61,7 +61,7 @@ impl RunState {
         Ok(vec![Effect::Execute(work)])
     }
 
-    /// What this claim of a node executes.
+    /// What a claim of a node is to execute.
     fn work(&self, plan: &Plan, path: &NodePath, state: &NodeState, token: ClaimToken) -> Result<Work, Refusal> {
         let mut work = Work {
             path: path.clone(),
@@ -113,7 +113,8 @@ impl RunState {
     fn release(&mut self, path: &NodePath, token: ClaimToken, now: Millis) -> Followed {
         self.running(path, token)?;
         let node = self.change(path)?;
-        let failure = Failure::retry(Code::NODE_LOST, "the replica that ran the node was stopped and gave it back");
+        let failure =
+            Failure::retry(Code::NODE_LOST, "the replica that executed the node was shutting down and released it");
         node.attempts.push(Attempt { started: node.since, ended: now, failure: Some(failure) });
         (node.progress, node.since, node.lease) = (Progress::Ready, now, None);
         Ok(Vec::new())
@@ -154,13 +155,11 @@ impl RunState {
             Outcome::Failed(failure) => {
                 node.progress = Progress::Failed;
                 let failure = failure.clone();
-                match hook {
-                    true => Ok(self.hook_ended(plan, Err(failure), now)),
-                    false => {
-                        let failure = Failure { path: Some(path.clone()), ..failure };
-                        Ok(self.end(plan, Status::Failed, Some(failure), now))
-                    }
+                if hook {
+                    return Ok(self.hook_ended(plan, Err(failure), now));
                 }
+                let failure = Failure { path: Some(path.clone()), ..failure };
+                Ok(self.end(plan, Status::Failed, Some(failure), now))
             }
             Outcome::Branched(items) if items.is_empty() => self.done(plan, path, &Payload::empty(), now),
             Outcome::Branched(items) => self.branch(plan, path, token, items, now),
@@ -168,7 +167,7 @@ impl RunState {
         }
     }
 
-    /// A node has its output: its successors may be ready, its scope may have ended.
+    /// Marks a node as done. This may make successors ready, or end the scope.
     fn done(&mut self, plan: &Plan, path: &NodePath, output: &Payload, now: Millis) -> Followed {
         let dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
@@ -202,8 +201,8 @@ impl RunState {
         };
         let scope = self.scope(path).ok_or(Refusal::Unknown)?;
         let (began_by, index, total) = (scope.began_by, scope.index, scope.siblings);
-        let nothing = planned(plan, &parent)?.branches().is_some_and(|branches| branches.carries_nothing);
-        let payload = if nothing { Payload::empty() } else { result };
+        let carries_nothing = planned(plan, &parent)?.branches().is_some_and(|branches| branches.carries_nothing);
+        let payload = if carries_nothing { Payload::empty() } else { result };
         match key {
             Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, began_by, key, index, payload, total }]),
             key => {

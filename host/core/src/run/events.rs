@@ -1,4 +1,4 @@
-//! What happens to a run, and what follows: the words between the engine and whoever drives it.
+//! The interface between the engine and its driver: what happens to a run, and what follows from it.
 
 use super::documents::{Attempt, Request, Suspended};
 use super::stored::Doc;
@@ -7,148 +7,148 @@ use crate::definition::Operations;
 use crate::{BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, RunId, Status};
 use std::sync::Arc;
 
-/// What happened.
+/// Something that happens to a run.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A replica wants to execute a node. Answered by [`Effect::Execute`].
     Claim {
-        /// Which node.
+        /// The node.
         path: NodePath,
         /// The replica.
         owner: Arc<str>,
         /// The new claim's token, which no other claim of this run has.
         token: ClaimToken,
-        /// Until when it holds the node.
+        /// When its lease ends.
         until: Millis,
     },
     /// A replica still executes a node.
     Renew {
-        /// Which node.
+        /// The node.
         path: NodePath,
         /// The token of its claim.
         token: ClaimToken,
-        /// Until when it holds the node from now on.
+        /// Until when it wants to hold the node. An earlier moment than before changes nothing.
         until: Millis,
     },
-    /// A replica gives a node back that it executes no longer.
+    /// A replica releases a node that it no longer executes.
     Release {
-        /// Which node.
+        /// The node.
         path: NodePath,
         /// The token of its claim.
         token: ClaimToken,
     },
     /// A replica has executed a node.
     Complete {
-        /// Which node.
+        /// The node.
         path: NodePath,
         /// The token of its claim.
         token: ClaimToken,
-        /// What came of it.
+        /// The result.
         report: Report,
     },
     /// All branches of a node have arrived in its set.
     Joined {
         /// The node.
         path: NodePath,
-        /// The claim that began the branches.
+        /// The claim that started the branches.
         began_by: ClaimToken,
     },
     /// The run's deadline has passed.
     Deadline,
-    /// Nothing new starts from here on.
+    /// From now on no new nodes start.
     Pause,
-    /// What is ready starts. What is ready in scopes that are not at hand is found when they are:
-    /// [`RunState::claimable`](super::RunState::claimable).
+    /// Everything that is ready starts. Only the ready nodes of loaded scopes are dispatched; for the others, load their
+    /// scopes and ask [`RunState::claimable`](super::RunState::claimable).
     Resume,
     /// The run ends.
     Stop,
-    /// A run that ended, or is paused, goes on from this node: it and what follows from it are executed again, and what
-    /// had failed, or was cancelled by the run's end, is executed too. Deadline and callback begin anew.
+    /// A run that has ended or is paused continues from this node: it and everything that follows it are executed again,
+    /// and so is what had failed or was cancelled when the run ended. Deadline and callback start anew.
     ///
-    /// Needs the node's scope, those around it, and the one in which the run failed. Elsewhere, what ran when the run
-    /// ended goes on when its lease is over.
+    /// The node's scope, the scopes around it, and the scope in which the run failed must be loaded. In other scopes, nodes
+    /// that were running when the run ended continue when their leases have expired.
     Rerun {
-        /// Which node; those before it are done.
+        /// The node. All its predecessors must be done.
         path: NodePath,
     },
-    /// A replica wants to tell the run's callback of its end. Answered by [`Effect::CallBack`].
+    /// A replica wants to send the run's callback. Answered by [`Effect::CallBack`].
     CallBack {
-        /// When somebody else may try if nothing is heard of this delivery.
+        /// When another replica may try if this one has not reported by then.
         until: Millis,
     },
-    /// A replica has tried to tell the run's callback.
+    /// A replica has tried to send the run's callback.
     CalledBack {
-        /// Which delivery: [`Effect::CallBack`]'s.
+        /// The number of the try, from [`Effect::CallBack`].
         tries: u32,
         /// Why it failed; none if it was delivered.
         failure: Option<Failure>,
-        /// When to try again after a failure; none gives up.
+        /// When to try again after a failure; `None` gives the callback up.
         next: Option<Millis>,
     },
 }
 
-/// What came of executing a node.
+/// What a replica reports after executing a node.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// What it yielded, or why it did not.
+    /// How the execution ended.
     pub outcome: Outcome,
-    /// The bytes it was given.
+    /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
-    /// Its tries in this claim, in order.
+    /// Its attempts under this claim, in order.
     pub attempts: Vec<Attempt>,
 }
 
-/// What a node's execution ended in.
+/// How the execution of a node ended.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// Its output.
+    /// With this output.
     Done(Payload),
-    /// The branches that it begins, with their inputs; a sub-dag's only branch has no key.
+    /// With branches to start, each with its key and input. The only branch of a sub-dag has no key.
     Branched(Vec<(Option<BranchKey>, Payload)>),
-    /// Its failure, after all tries.
+    /// With this failure, after all attempts.
     Failed(Failure),
-    /// A wait before it goes on.
+    /// With a wait, after which it continues.
     Suspended(Suspended),
 }
 
 /// What follows from an event.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// The node may be claimed, by whoever comes first. Where it is the start of a branch, whoever dispatches it keeps to
-    /// the `max_parallel` of the node that began the branch.
+    /// The node is ready: any replica may claim it. If it is the start of a branch, the driver must respect the
+    /// `max_parallel` of the node that started the branch.
     Dispatch(NodePath),
-    /// Whoever claimed the node executes this.
+    /// The replica that claimed the node is to execute this.
     Execute(Work),
-    /// A branch ended and arrives at the node that began it: to be added to the set [`set_of`]`(node, began_by)` in the
-    /// same commit. When the set has `total` members, [`Event::Joined`] is due.
+    /// A branch has ended. Its result must be added to the set [`set_of`]`(node, began_by)` in the same commit. When the set
+    /// has `total` members, [`Event::Joined`] is due.
     Arrive {
-        /// The node that began the branch.
+        /// The node that started the branch.
         node: NodePath,
-        /// The claim that began it.
+        /// The claim that started it.
         began_by: ClaimToken,
         /// Its key.
         key: BranchKey,
-        /// Its place among its siblings.
+        /// Its position among its siblings, from 0.
         index: u32,
         /// Its result.
         payload: Payload,
-        /// How many siblings there are.
+        /// The number of siblings, including itself.
         total: u32,
     },
-    /// What is being executed for this run has become pointless.
+    /// Everything that is being executed for this run is to be cancelled.
     Cancel,
     /// The run has ended.
     Ended,
-    /// Whoever claimed the delivery tells the run's callback how the run ended.
+    /// The replica whose [`Event::CallBack`] was accepted is to send the callback.
     CallBack {
-        /// Where to.
+        /// The URL to call.
         url: String,
-        /// Which delivery this is, from 1; to report with.
+        /// The number of this try, from 1. It identifies the try in [`Event::CalledBack`].
         tries: u32,
     },
 }
 
-/// The name of the set in which the branches of one claim of a node arrive.
+/// The name of the set that collects the results of the branches that one claim of a node started.
 pub fn set_of(node: &NodePath, began_by: ClaimToken) -> String {
     format!("{node}@{began_by}")
 }
@@ -156,37 +156,37 @@ pub fn set_of(node: &NodePath, began_by: ClaimToken) -> String {
 /// Why an event changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A document is needed that is not at hand: load it and try again. If it does not exist, neither does the node.
+    /// This document must be loaded first. Load it and try again; if it does not exist, neither does the node.
     #[error("needs {0:?}")]
     Needs(Doc),
-    /// The run, or this phase of it, is over.
+    /// The run, or the phase that the event is about, has ended.
     #[error("the run has ended")]
     Ended,
     /// The run is paused.
     #[error("the run is paused")]
     Paused,
-    /// Somebody else holds the node.
+    /// Another claim holds the node.
     #[error("the node is leased")]
     Leased,
-    /// The node, or the callback, waits until a moment in time.
+    /// The node or the callback is waiting.
     #[error("it is too early: not before {until}")]
     Early {
-        /// That moment.
+        /// When the wait ends.
         until: Millis,
     },
-    /// The node is done, or not ready, or another claim has replaced this one, or the one that began its scope.
+    /// The node is done or not ready, or the claim that reports, or the one that started its branch, has been replaced.
     #[error("the event is out of date")]
     Stale,
-    /// The run is under way and not paused.
-    #[error("the run is under way: pause or stop it first")]
+    /// The run has neither ended nor paused.
+    #[error("the run is still running: pause or stop it first")]
     Running,
     /// A predecessor of the node is not done.
-    #[error("a node before it is not done: re-run from that one")]
+    #[error("a predecessor of the node is not done: re-run from that one")]
     Unready,
-    /// The node is in a branch that has arrived beside others.
-    #[error("its branch has already arrived at {node}: re-run from that node instead")]
+    /// The node is in a branch that has ended and been counted beside its siblings.
+    #[error("its branch has already ended and been counted: re-run from {node} instead")]
     Arrived {
-        /// The node that began the branch.
+        /// The node that started the branch.
         node: NodePath,
     },
     /// There is no such node.
@@ -194,18 +194,18 @@ pub enum Refusal {
     Unknown,
 }
 
-/// What a node's execution consists of.
+/// What a replica executes for a node.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// The node.
     pub path: NodePath,
-    /// The token to report with.
+    /// The token of the claim, for the report.
     pub token: ClaimToken,
-    /// What arrives on the edges that carry data, in declared order; or the scope's input, from nowhere (`""`).
+    /// What the data edges carry, in the order of their declaration. A start has one input: that of its scope, from `""`.
     pub inputs: Vec<Input>,
-    /// Merges the inputs. Without it, an only input is the data, and several are none.
+    /// Merges the inputs. Without an aggregator, a single input is the node's data, and several inputs mean empty data.
     pub aggregator: Option<HandlerId>,
-    /// Where to go on, if the node was suspended; its attempts before that are in the state already.
+    /// Where to continue if the node was suspended. Its earlier attempts are in the state already.
     pub suspended: Option<Suspended>,
     /// What to do with the data.
     pub task: Task,
@@ -218,7 +218,7 @@ pub struct Input {
     pub from: String,
     /// Its output.
     pub payload: Payload,
-    /// What rewrites it on the way.
+    /// Rewrites the output before the node gets it.
     pub forwarder: Option<HandlerId>,
 }
 
@@ -227,13 +227,13 @@ pub struct Input {
 pub enum Task {
     /// Runs operations; ends in [`Outcome::Done`].
     Operations(Arc<Operations>),
-    /// Hands the data to a dag; ends in [`Outcome::Branched`].
+    /// Passes the data to a dag; ends in [`Outcome::Branched`].
     Enter,
     /// Chooses among these keys; ends in [`Outcome::Branched`].
     Choose {
         /// The `condition` handler.
         handler: HandlerId,
-        /// The keys that it may choose.
+        /// The keys that it may choose from.
         keys: Vec<BranchKey>,
         /// Whether the branches start with empty data.
         carries_nothing: bool,
@@ -249,28 +249,28 @@ pub enum Task {
     Merge {
         /// The `aggregate` handler.
         handler: HandlerId,
-        /// The key and result of an only branch; otherwise they are in the set [`set_of`]`(path, began_by)`.
+        /// The key and result of a single branch. With several, their results are in the set [`set_of`]`(path, began_by)`.
         only: Option<(String, Payload)>,
-        /// The claim that began the branches.
+        /// The claim that started the branches.
         began_by: ClaimToken,
     },
     /// Runs the flow's failure handler; ends in [`Outcome::Done`] or [`Outcome::Failed`].
     Recover {
         /// The `recover` handler.
         handler: HandlerId,
-        /// What the run failed of.
+        /// Why the run failed.
         failure: Failure,
     },
     /// Runs the flow's finally handler; ends in [`Outcome::Done`] or [`Outcome::Failed`].
     Finally {
         /// The `finally` handler.
         handler: HandlerId,
-        /// How the run ends.
+        /// The state in which the run ends.
         verdict: Status,
     },
 }
 
-/// What a new run is.
+/// What is needed to start a run.
 #[derive(Debug, Clone)]
 pub struct Start {
     /// The request id.
@@ -281,12 +281,12 @@ pub struct Start {
     pub digest: Digest,
     /// What the flow's code may ask about the request.
     pub request: Request,
-    /// Given where the definition depends on the request.
+    /// The definition, if it depends on the request.
     pub definition: Option<Arc<Definition>>,
     /// The body of the request.
     pub input: Payload,
-    /// Whom to tell when the run ends.
+    /// The URL of the callback, if the caller wants one.
     pub callback: Option<String>,
-    /// The moment.
+    /// The current time.
     pub now: Millis,
 }

@@ -1,4 +1,4 @@
-//! Running a part of a run again, from one of its nodes on.
+//! Re-running a run from one of its nodes.
 
 use super::documents::{Callback, NodeState, Phase, Progress, Scope};
 use super::engine::Followed;
@@ -31,8 +31,8 @@ impl RunState {
         Ok(self.claimable(now).into_iter().map(Effect::Dispatch).collect())
     }
 
-    /// The nodes whose only branch has ended and is to go on, from within outwards. Refused where it has siblings: a set
-    /// takes each of its members once.
+    /// The nodes whose only branch has ended and is to be reopened, from the innermost outwards. Refused if the branch has
+    /// siblings, since the set that collects their results takes each member once.
     fn reopened(&self, plan: &Plan, path: &NodePath) -> Result<Vec<NodePath>, Refusal> {
         let mut scope = self.live(&path.scope)?;
         let mut dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
@@ -52,7 +52,7 @@ impl RunState {
         Ok(reopened)
     }
 
-    /// Takes back what a node has yielded, and everything that followed from it in its dag.
+    /// Undoes a node and everything after it in its dag.
     fn unwind(&mut self, plan: &Plan, path: &NodePath, progress: Progress, now: Millis) -> Result<(), Refusal> {
         let dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
@@ -70,32 +70,35 @@ impl RunState {
         Ok(())
     }
 
-    /// What had failed, or was cancelled when the run ended, goes on as well.
+    /// Makes ready what had failed or was cancelled when the run ended.
     fn revive(&mut self, now: Millis) -> Result<(), Refusal> {
         let fell = |node: &NodeState| matches!(node.progress, Progress::Failed | Progress::Running);
         let fallen = self.scopes().filter(|scope| scope.nodes.iter().any(fell) && self.live(&scope.path).is_ok());
         let fallen: Vec<ScopePath> = fallen.map(|scope| scope.path.clone()).collect();
         for path in fallen {
-            let nodes = self.change_scope(&path)?.nodes.iter_mut();
-            nodes.filter(|node| fell(node)).for_each(|node| node.clear(Progress::Ready, now));
+            for node in self.change_scope(&path)?.nodes.iter_mut().filter(|node| fell(node)) {
+                node.clear(Progress::Ready, now);
+            }
         }
         Ok(())
     }
 
-    /// The run has no end any more.
+    /// Removes everything that belongs to the end of the run, and starts its deadline and callback anew.
     fn begin_again(&mut self, plan: &Plan, now: Millis) {
         let run = self.change_run();
         run.phase = Phase::Flow;
         run.paused = false;
         (run.ended, run.verdict, run.result, run.failure) = (None, None, None, None);
         run.deadline = plan.definition().deadline_ms.map(|ms| now.saturating_add(ms));
-        run.hooks.iter_mut().for_each(|hook| hook.clear(Progress::Waiting, now));
+        for hook in &mut run.hooks {
+            hook.clear(Progress::Waiting, now);
+        }
         run.callback = run.callback.take().map(|callback| Callback::new(callback.url));
     }
 }
 
 impl NodeState {
-    /// Stops what runs: its report will be out of date.
+    /// Takes the node from the replica that executes it, whose report will be refused as stale.
     fn clear(&mut self, progress: Progress, now: Millis) {
         self.progress = progress;
         self.since = now;
@@ -107,7 +110,7 @@ fn is_done(scope: &Scope, node: usize) -> bool {
     scope.nodes.get(node).is_some_and(|node| node.progress == Progress::Done)
 }
 
-/// For each node of the dag, whether it is `at` or comes after it.
+/// For each node of the dag, whether it is `at` or follows it.
 fn descendants(dag: &PlanDag, at: usize) -> Vec<bool> {
     let mut after = vec![false; dag.nodes.len()];
     let mut open = vec![at];

@@ -1,4 +1,4 @@
-//! The documents of a run that are at hand.
+//! The loaded documents of a run.
 
 use super::documents::{Callback, NodeState, Phase, Progress, Run, Scope};
 use super::events::{Effect, Refusal, Start};
@@ -8,26 +8,27 @@ use crate::plan::Plan;
 use crate::{Millis, NodeId, NodePath, ScopePath};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A document at hand.
+/// A loaded document.
 #[derive(Debug)]
 struct Held<T> {
     document: T,
     version: u64,
 }
 
-/// The documents of a run that are at hand, each with the version that the store gave it: its own one always, and as many
-/// of its scopes as were brought. What an event needs besides, [`Refusal::Needs`] says, one document at a time;
-/// [`Doc::around`] says it beforehand.
+/// The loaded documents of a run, each with its version in the store: always the run's own document, and any of its scopes.
+///
+/// If an event needs a document that is not loaded, it is refused with [`Refusal::Needs`], one document at a time.
+/// [`Doc::around`] lists beforehand what an event about a node may need.
 #[derive(Debug)]
 pub struct RunState {
     run: Held<Run>,
     scopes: BTreeMap<ScopePath, Held<Scope>>,
-    /// Those at hand that are not as they are stored.
+    /// The documents that differ from what is stored.
     changed: BTreeSet<Doc>,
 }
 
 impl RunState {
-    /// A new run, its start ready. Its documents are all changed and not stored.
+    /// A new run whose start is ready. All its documents count as changed, since none is stored.
     pub fn start(plan: &Plan, start: Start) -> (Self, Vec<Effect>) {
         let Start { id, flow, digest, request, definition, input, callback, now } = start;
         let root = ScopePath::root();
@@ -56,31 +57,31 @@ impl RunState {
         (Self { run, scopes, changed }, ready.into_iter().collect())
     }
 
-    /// A run that was stored.
+    /// A run that was loaded from the store, without its scopes.
     pub fn load(run: Run, version: u64) -> Self {
         Self { run: Held { document: run, version }, scopes: BTreeMap::new(), changed: BTreeSet::new() }
     }
 
-    /// Puts what is stored in the place of the run's own document; the scopes at hand stay as they are.
+    /// Replaces the run's own document by the stored one. The loaded scopes stay as they are.
     pub fn reload_run(&mut self, run: Run, version: u64) {
         self.run = Held { document: run, version };
         self.changed.remove(&Doc::Run);
     }
 
-    /// Brings a stored scope to hand, in the place of one that was there.
+    /// Adds a stored scope, or replaces the loaded copy of it.
     pub fn load_scope(&mut self, scope: Scope, version: u64) {
         self.changed.remove(&Doc::Scope(scope.path.clone()));
         self.scopes.insert(scope.path.clone(), Held { document: scope, version });
     }
 
-    /// Drops a scope from hand, with what was changed in it.
+    /// Drops a loaded scope together with its changes.
     pub fn forget_scope(&mut self, path: &ScopePath) {
         self.changed.remove(&Doc::Scope(path.clone()));
         self.scopes.remove(path);
     }
 
-    /// The documents at hand, new ones that are not stored yet among them: the run, then the scopes in the order of their
-    /// paths. After a conflict, bring each of them again, and forget those that are not stored.
+    /// The loaded documents, including new ones that are not stored yet: the run, then the scopes in the order of their
+    /// paths. After a conflict, load each of them again, and drop those that are not stored.
     pub fn held(&self) -> Vec<Doc> {
         std::iter::once(Doc::Run).chain(self.scopes.keys().cloned().map(Doc::Scope)).collect()
     }
@@ -90,27 +91,27 @@ impl RunState {
         &self.run.document
     }
 
-    /// The scopes at hand, in the order of their paths.
+    /// The loaded scopes, in the order of their paths.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
         self.scopes.values().map(|held| &held.document)
     }
 
-    /// A scope, if it is at hand.
+    /// A scope, if it is loaded.
     pub fn scope(&self, path: &ScopePath) -> Option<&Scope> {
         self.scopes.get(path).map(|held| &held.document)
     }
 
-    /// The version of the run's own document in the store; 0 if it is not there.
+    /// The version of the run's own document in the store; 0 if it is not stored.
     pub fn run_version(&self) -> u64 {
         self.run.version
     }
 
-    /// Whether the store has a version of this scope, as far as is known: without, nobody else has ever seen it.
+    /// Whether the store may have a version of this scope. If not, no other replica has ever seen it.
     pub fn is_stored(&self, path: &ScopePath) -> bool {
         self.scopes.get(path).is_none_or(|held| held.version > 0)
     }
 
-    /// The documents at hand that are not as they are stored.
+    /// The loaded documents that differ from what is stored.
     pub fn changed(&self) -> &BTreeSet<Doc> {
         &self.changed
     }
@@ -129,7 +130,7 @@ impl RunState {
         }
     }
 
-    /// Notes that the store took a document and gave it this version.
+    /// Notes that a document was committed, and its new version.
     pub fn committed(&mut self, doc: &Doc, version: u64) {
         self.changed.remove(doc);
         match doc {
@@ -142,26 +143,28 @@ impl RunState {
         }
     }
 
-    /// The nodes that may be claimed at `now`: ready and not suspended beyond it, or running under a lease that is over.
+    /// The nodes that may be claimed at `now`: those that are ready and whose wait is over, and those that are running
+    /// under an expired lease.
     ///
-    /// Of the scopes at hand only, and of those only where the scopes around them are at hand too: a scope tells by itself
-    /// neither that it was begun at all nor that others were begun in its place.
+    /// A scope only counts if it and all scopes around it are loaded, since a scope does not say by itself whether its
+    /// branch was started at all or has been replaced.
     pub fn claimable(&self, now: Millis) -> Vec<NodePath> {
         let may = |node: &NodeState| match node.progress {
             Progress::Ready => node.suspended.as_ref().is_none_or(|suspended| suspended.until <= now),
             Progress::Running => node.lease.as_ref().is_none_or(|lease| lease.until <= now),
             _ => false,
         };
-        let mut paths: Vec<NodePath> = match self.run().paused {
-            true => Vec::new(),
-            false => self.current().filter(|(_, node)| may(node)).map(|(scope, node)| scope.node(&node.id)).collect(),
-        };
+        if self.run().paused {
+            return Vec::new();
+        }
+        let claimable = self.current().filter(|(_, node)| may(node));
+        let mut paths: Vec<NodePath> = claimable.map(|(scope, node)| scope.node(&node.id)).collect();
         paths.sort();
         paths
     }
 
-    /// When the first of the suspended nodes may be claimed that are at hand as [`RunState::claimable`] says; none if the
-    /// run is paused. It may be past.
+    /// When the first suspended node may be claimed; this may be in the past. `None` if no node is suspended or the run is
+    /// paused. The same scopes count as in [`RunState::claimable`].
     pub fn next_wake(&self) -> Option<Millis> {
         if self.run().paused {
             return None;
@@ -170,8 +173,8 @@ impl RunState {
         ready.filter_map(|(_, node)| node.suspended.as_ref().map(|suspended| suspended.until)).min()
     }
 
-    /// The nodes whose branches are under way, with the token of the claim that began them and how many there are; at hand
-    /// as [`RunState::claimable`] says.
+    /// The nodes whose branches are in flight, each with the token of the claim that started the branches and their number.
+    /// The same scopes count as in [`RunState::claimable`].
     pub fn branching(&self) -> Vec<(NodePath, ClaimToken, u32)> {
         if self.run().phase != Phase::Flow {
             return Vec::new();
@@ -185,7 +188,7 @@ impl RunState {
             .collect()
     }
 
-    /// The nodes that the run's phase is about, as far as they are at hand and were not replaced.
+    /// The loaded nodes that belong to the run's current phase and have not been replaced.
     fn current(&self) -> impl Iterator<Item = (ScopePath, &NodeState)> {
         let phase = self.run().phase;
         let hooks = self.run().hooks.iter().filter(move |_| matches!(phase, Phase::Failure | Phase::Finally));
@@ -202,14 +205,14 @@ impl RunState {
         if self.run().phase == Phase::Flow { Ok(()) } else { Err(Refusal::Ended) }
     }
 
-    /// A scope that is part of the run: not one of branches that a lost claim began, nor of branches in whose place others
-    /// have begun. Only the scopes around it can tell.
+    /// A scope that is part of the run: its branch was not started by a lost claim and has not been replaced. Only the scopes
+    /// around it show that, so they must be loaded too.
     pub(super) fn live(&self, path: &ScopePath) -> Result<&Scope, Refusal> {
-        let at_hand = |path: &ScopePath| self.scope(path).ok_or_else(|| Refusal::Needs(Doc::Scope(path.clone())));
-        let scope = at_hand(path)?;
+        let loaded = |path: &ScopePath| self.scope(path).ok_or_else(|| Refusal::Needs(Doc::Scope(path.clone())));
+        let scope = loaded(path)?;
         let mut child = scope;
         while let Some((parent, _)) = child.path.parent() {
-            let scope = at_hand(&parent.scope)?;
+            let scope = loaded(&parent.scope)?;
             if !scope.began(child) {
                 return Err(Refusal::Stale);
             }
@@ -230,7 +233,7 @@ impl RunState {
         self.live(&path.scope)?.node(&path.node).ok_or(Refusal::Unknown)
     }
 
-    /// The same to be changed, of a node that is at hand.
+    /// The state of a loaded node, for changing it.
     pub(super) fn change(&mut self, path: &NodePath) -> Result<&mut NodeState, Refusal> {
         let nodes = match hook(path) {
             Some(_) => &mut self.change_run().hooks,
@@ -255,7 +258,7 @@ impl RunState {
         &mut self.run.document
     }
 
-    /// Puts a new scope in its place; one of an earlier claim that was there goes on counting.
+    /// Adds a new scope. If it replaces one that an earlier claim started, it keeps the attempts and the version of that one.
     pub(super) fn begin_scope(&mut self, mut scope: Scope) {
         self.changed.insert(Doc::Scope(scope.path.clone()));
         let earlier = self.scopes.get(&scope.path);
@@ -267,11 +270,15 @@ impl RunState {
     }
 }
 
-/// The phase that one of the run's handlers belongs to.
+/// The phase in which a handler of the run is executed; `None` for a node of the flow.
 fn hook(path: &NodePath) -> Option<Phase> {
-    match path.scope.is_root() && path.node.is_reserved() {
-        true if path.node == NodeId::failure() => Some(Phase::Failure),
-        true if path.node == NodeId::finally() => Some(Phase::Finally),
-        _ => None,
+    if !path.scope.is_root() || !path.node.is_reserved() {
+        None
+    } else if path.node == NodeId::failure() {
+        Some(Phase::Failure)
+    } else if path.node == NodeId::finally() {
+        Some(Phase::Finally)
+    } else {
+        None
     }
 }

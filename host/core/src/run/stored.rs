@@ -5,7 +5,7 @@ use crate::{Code, NodePath, ScopePath};
 use serde::{Serialize, de::DeserializeOwned};
 use std::cell::RefCell;
 
-/// The version of the stored form that this build writes. It reads all versions up to this one.
+/// The version of the stored form that this build writes. It reads this version and all earlier ones.
 pub const FORM: u8 = 1;
 
 /// The prefix of the documents that hold the run's context values; the value's key follows.
@@ -33,8 +33,8 @@ impl Doc {
         }
     }
 
-    /// The documents that a claim of a node, or its report, may need: the run, the node's scope and those around it. Read
-    /// together, they cost one round trip.
+    /// The documents that a claim or a report of a node may need: the run, the node's scope, and the scopes around it.
+    /// Loading them together takes one round trip.
     pub fn around(path: &NodePath) -> Vec<Doc> {
         let mut docs = vec![Doc::Run, Doc::Scope(path.scope.clone())];
         let mut scope = path.scope.clone();
@@ -45,7 +45,7 @@ impl Doc {
         docs
     }
 
-    /// Reads a name; none for a document of another kind, such as a context value.
+    /// Parses a name. `None` for a document of another kind, such as a context value.
     pub fn parse(name: &str) -> Option<Doc> {
         match name.strip_prefix("scope:") {
             Some(path) => Some(Doc::Scope(ScopePath::parse(path).ok()?)),
@@ -54,7 +54,7 @@ impl Doc {
     }
 }
 
-/// Stored bytes that are not a document.
+/// Why stored bytes could not be read as a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// A newer build wrote it.
@@ -66,7 +66,7 @@ pub enum Unreadable {
     /// It is damaged.
     #[error("the document is damaged: {reason}")]
     Damaged {
-        /// Where reading it ended.
+        /// What was wrong with it.
         reason: String,
     },
 }
@@ -83,17 +83,18 @@ impl Unreadable {
 
 /// The stored form of a document.
 pub fn encode<T: Serialize>(document: &T) -> Vec<u8> {
-    /// More is not kept.
+    /// The scratch buffer is shrunk to this capacity after each use.
     const LARGE: usize = 1 << 20;
     thread_local! {
-        /// Grown before, so that what is handed out is allocated once and has its very size.
+        /// The buffer has usually grown already, so the copy that is returned is the only allocation, of the exact size.
         static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.clear();
         scratch.push(FORM);
         let mut serializer = rmp_serde::Serializer::new(&mut *scratch).with_struct_map();
-        // Writing to memory cannot fail, and our documents have no maps with odd keys: decoding would tell.
+        // Writing to memory cannot fail, and the documents have no maps with keys of unusual types. A document that was
+        // written incompletely would fail to decode.
         let _ = document.serialize(&mut serializer);
         let bytes = scratch.to_vec();
         scratch.clear();

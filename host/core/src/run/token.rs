@@ -8,16 +8,17 @@ use std::fmt;
 ///
 /// It is a random number and not a counter. Two replicas that claim a node in the same moment both start from the same
 /// state, so counters would give both claims the same token, and the loser of the race could not tell that it lost.
-/// The engine draws no random numbers itself: whoever creates an [`Event::Claim`](super::Event::Claim) draws the token.
+/// The engine draws no random numbers itself: the driver that creates an [`Event::Claim`](super::Event::Claim) draws the
+/// token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClaimToken(u32);
 
 impl ClaimToken {
-    /// No claim: the token of a node that was never claimed, and of the root scope, which no claim began.
+    /// No claim: the token of a node that was never claimed, and of the root scope, which no claim started.
     pub const NONE: Self = Self(0);
 
-    /// The token of a new claim, from a number that was drawn at random.
+    /// The token of a new claim, from a random number.
     pub fn new(random: u32) -> Self {
         Self(random.max(1))
     }

@@ -1,4 +1,4 @@
-//! What people and tools see of a run.
+//! A run as people and tools see it.
 
 use super::documents::{Attempt, Callback, NodeState, Progress, Run, Scope};
 use crate::{Digest, Failure, FlowName, Millis, NodePath, RunId, ScopePath, Status};
@@ -14,17 +14,17 @@ pub struct RunView {
     pub flow: FlowName,
     /// The module's digest.
     pub digest: Digest,
-    /// How it is doing.
+    /// Its status.
     pub status: Status,
-    /// When it began, in milliseconds since the Unix epoch.
+    /// When it started, in milliseconds since the Unix epoch.
     pub started: Millis,
     /// When it ended.
     pub ended: Option<Millis>,
-    /// How many bytes its result has.
+    /// The size of its result, in bytes.
     pub result_size: Option<u64>,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// Who is told of its end, and how that went.
+    /// Its callback, and the delivery of it so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
     /// Its nodes, scope by scope, in the order of the definition.
@@ -36,25 +36,25 @@ pub struct RunView {
 pub struct NodeView {
     /// `C[c1]/n1`.
     pub path: NodePath,
-    /// How far it is.
+    /// Its progress.
     pub progress: Progress,
-    /// When it was claimed first.
+    /// When it was claimed for the first time.
     pub started: Option<Millis>,
-    /// When it came as far as it is.
+    /// When its progress last changed.
     pub since: Option<Millis>,
-    /// When it goes on, if it waits before another try.
+    /// When its wait between two tries ends, if it is waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_until: Option<Millis>,
-    /// How many bytes it was given, before any aggregator.
+    /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
-    /// How many bytes it yielded.
+    /// The size of its output, in bytes.
     pub output_size: Option<u64>,
-    /// Tries that failed, and the one that ended it.
+    /// All its attempts: those that failed, and the one that ended it.
     pub attempts: Vec<Attempt>,
 }
 
 impl RunView {
-    /// Puts a run's documents together. Branches in whose place others have begun are left out.
+    /// Puts the documents of a run together. Branches that were replaced are left out.
     pub fn new<'a>(run: &Run, scopes: impl IntoIterator<Item = &'a Scope>) -> Self {
         let scopes: BTreeMap<&ScopePath, &Scope> = scopes.into_iter().map(|scope| (&scope.path, scope)).collect();
         let current = |scope: &&Scope| {

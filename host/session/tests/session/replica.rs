@@ -1,7 +1,7 @@
 //! One replica: its session, the I/O that it waits for, and what it executes.
 
-use faas_flow_core::Failure;
 use faas_flow_core::run::{RunState, Work};
+use faas_flow_core::{Failure, RunId};
 use faas_flow_session::{Answer, Around, Dispatch, Documents, Input, Io, Ready, Role, Room, Rules, Session};
 use faas_flow_store::{CommitError, StateStore, StoreError};
 use futures_executor::block_on;
@@ -92,30 +92,34 @@ impl Replica {
     pub fn perform(&mut self, store: &dyn StateStore, fate: Fate, around: &Around) {
         let (Some(session), Some(io)) = (&mut self.session, self.io.take()) else { return };
         let run = session.state().run().id.clone();
-        let away = || StoreError::Unavailable { place: "simulated".to_owned(), reason: "no answer".to_owned() };
-        let failure = |error: StoreError| Failure::retry(error.code(), error.to_string());
-        let answer = match io {
-            Io::Load { docs, .. } => {
-                let names: Vec<String> = docs.iter().map(|doc| doc.name()).collect();
-                Answer::Loaded(block_on(store.read(&run, &names)).unwrap())
-            }
-            Io::LoadRun => Answer::Loaded(block_on(store.read(&run, &["run".to_owned()])).unwrap()),
-            Io::LoadAll => Answer::LoadedAll(block_on(store.read_all(&run)).unwrap()),
-            Io::Values { .. } => Answer::Values(Ok(Documents::new())),
-            Io::Commit { .. } if fate == Fate::Lost => Answer::Unknown(failure(away())),
-            Io::Commit { change, .. } => match block_on(store.commit(&run, change)) {
-                _ if fate == Fate::AnswerLost => Answer::Unknown(failure(away())),
-                Ok(committed) => Answer::Committed(committed),
-                Err(CommitError::Conflict) => Answer::Conflict,
-                Err(CommitError::Store(error)) => Answer::Unknown(failure(error)),
-            },
-        };
-        session.answer(answer, around);
+        session.answer(perform(&run, io, store, fate), around);
         self.io = session.io();
     }
 
     /// Opens the run to help with one of its nodes, or to own it.
     pub fn open(&mut self, number: usize, seed: u64, plan: &Arc<faas_flow_core::Plan>, state: RunState, role: Role) {
         self.session = Some(Session::open(plan.clone(), rules(number), seed, state, role));
+    }
+}
+
+/// Performs I/O over a store.
+pub fn perform(run: &RunId, io: Io, store: &dyn StateStore, fate: Fate) -> Answer {
+    let away = || StoreError::Unavailable { place: "simulated".to_owned(), reason: "no answer".to_owned() };
+    let failure = |error: StoreError| Failure::retry(error.code(), error.to_string());
+    match io {
+        Io::Load { docs, .. } => {
+            let names: Vec<String> = docs.iter().map(|doc| doc.name()).collect();
+            Answer::Loaded(block_on(store.read(run, &names)).unwrap())
+        }
+        Io::LoadRun => Answer::Loaded(block_on(store.read(run, &["run".to_owned()])).unwrap()),
+        Io::LoadAll => Answer::LoadedAll(block_on(store.read_all(run)).unwrap()),
+        Io::Values { .. } => Answer::Values(Ok(Documents::new())),
+        Io::Commit { .. } if fate == Fate::Lost => Answer::Unknown(failure(away())),
+        Io::Commit { change, .. } => match block_on(store.commit(run, change)) {
+            _ if fate == Fate::AnswerLost => Answer::Unknown(failure(away())),
+            Ok(committed) => Answer::Committed(committed),
+            Err(CommitError::Conflict) => Answer::Conflict,
+            Err(CommitError::Store(error)) => Answer::Unknown(failure(error)),
+        },
     }
 }

@@ -283,3 +283,31 @@ fn a_store_that_is_away_during_a_look_stops_nothing() {
     let ready = session.ready();
     assert!(!ready.cancel && ready.abandoned.is_none() && session.executes(&work.path));
 }
+
+/// COMMIT-3: the caller gets its answer only when everything is committed.
+#[test]
+fn the_end_of_a_run_is_committed_before_its_caller_is_notified() {
+    let mut session = begin(&chain(&["a", "b"], Exhausted::Fail), Durability::Delayed);
+    let first = session.ready().start;
+    session.input(report(&first[0], done()), &at(2));
+    assert!(session.io().is_none());
+    let second = session.ready();
+    assert_eq!(second.over, None);
+    session.input(report(&second.start[0], done()), &at(2));
+    let change = change(&mut session);
+    assert_eq!(change.entry.as_ref().unwrap().status, Status::Succeeded);
+    session.answer(committed(&change), &at(3));
+    assert_eq!(session.ready().over, Some(Over::Ended));
+}
+
+/// VAL-2: other nodes ask the store for values, so a node's values are committed with its output and do not wait.
+#[test]
+fn the_values_of_a_node_are_committed_together_with_its_output() {
+    let mut session = begin(&chain(&["a", "b"], Exhausted::Fail), Durability::Delayed);
+    let ready = session.ready();
+    let Input::Event(event, _) = report(&ready.start[0], done()) else { unreachable!() };
+    session.input(Input::Event(event, vec![("context:k".to_owned(), "v".into())]), &at(2));
+    let change = change(&mut session);
+    let docs: Vec<&str> = change.puts.iter().map(|put| &*put.doc).collect();
+    assert_eq!(docs, ["run", "scope:", "context:k"]);
+}

@@ -4,7 +4,7 @@ use super::connect::Place;
 use super::{signed, unsigned};
 use crate::{Document, RunEntry, RunQuery, StoreError};
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, Malformed, Millis, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Malformed, Millis, NameKind, RunId, Status};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,7 +103,7 @@ fn blob(row: &Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
 fn run_entry(row: &Row<'_>) -> rusqlite::Result<RunEntry> {
     let status = |text: String| {
         let malformed = || Malformed {
-            kind: "status",
+            kind: NameKind::Status,
             text: text.chars().take(80).collect(),
             rule: "running, paused, stopped, succeeded or failed",
         };

@@ -1,0 +1,206 @@
+//! Pause, resume, stop and re-run.
+
+use faas_flow_core::definition::{Branches, Definition};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal};
+use faas_flow_core::testing::{Driver, branched, condition, failed, flow, for_each, graph, lone, node, path, payload};
+use faas_flow_core::{Code, Status};
+
+/// `a`, then `b` and `c`, then `d`.
+fn diamond() -> Definition {
+    let nodes = ["a", "b", "c", "d"].map(node).into();
+    flow(graph(nodes, [("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]))
+}
+
+/// PAUSE-1.
+#[test]
+fn a_paused_run_starts_no_new_nodes_and_nodes_already_running_commit() {
+    let mut run = Driver::new(diamond());
+    run.done("a", "");
+    let work = run.claim("b").unwrap();
+    run.step(Event::Pause).unwrap();
+    assert_eq!((run.status(), run.ready()), (Status::Paused, vec![]));
+    assert_eq!(run.claim("c").unwrap_err(), Refusal::Paused);
+    run.report(&work, Outcome::Done(payload("out"))).unwrap();
+    assert_eq!((run.node("b").progress, run.node("c").progress), (Progress::Done, Progress::Ready));
+}
+
+/// PAUSE-2.
+#[test]
+fn resuming_starts_everything_that_is_ready() {
+    let mut run = Driver::new(diamond());
+    run.done("a", "");
+    run.step(Event::Pause).unwrap();
+    let effects = run.step(Event::Resume).unwrap();
+    assert!(matches!(&effects[..], [Effect::Dispatch(b), Effect::Dispatch(c)] if *b == path("b") && *c == path("c")));
+    assert_eq!((run.status(), run.ready().len()), (Status::Running, 2));
+}
+
+/// STOP-1.
+#[test]
+fn stopping_ends_a_run_at_once_and_it_can_be_re_run_but_not_resumed() {
+    let mut run = Driver::new(diamond());
+    run.claim("a").unwrap();
+    let effects = run.step(Event::Stop).unwrap();
+    assert!(matches!(&effects[..], [Effect::Cancel, Effect::Ended]));
+    assert_eq!(run.status(), Status::Stopped);
+    assert_eq!(run.state.run().failure.as_ref().unwrap().code, Code::RUN_STOPPED);
+    assert_eq!(run.step(Event::Resume).unwrap_err(), Refusal::Ended);
+    run.rerun("a").unwrap();
+    assert_eq!((run.status(), run.ready()), (Status::Running, vec!["a".to_owned()]));
+}
+
+/// STOP-1.
+#[test]
+fn a_paused_run_can_be_stopped() {
+    let mut run = Driver::new(diamond());
+    run.step(Event::Pause).unwrap();
+    run.step(Event::Stop).unwrap();
+    assert_eq!((run.status(), run.state.run().paused), (Status::Stopped, false));
+}
+
+/// RERUN-1.
+#[test]
+fn a_re_run_executes_the_node_and_what_follows_it_and_keeps_what_was_done_before() {
+    let mut run = Driver::new(diamond());
+    ["a", "b", "c", "d"].iter().for_each(|node| drop(run.done(node, "first")));
+    assert_eq!(run.status(), Status::Succeeded);
+    let effects = run.rerun("b").unwrap();
+    assert!(matches!(&effects[..], [Effect::Dispatch(b)] if *b == path("b")));
+    assert_eq!(run.status(), Status::Running);
+    let progress = ["a", "b", "c", "d"].map(|node| run.node(node).progress);
+    assert_eq!(progress, [Progress::Done, Progress::Ready, Progress::Done, Progress::Waiting]);
+    assert_eq!((&run.node("b").output, &run.node("d").output), (&None, &None));
+    assert_eq!(run.node("a").output, Some(payload("first")));
+    run.done("b", "second");
+    run.done("d", "second");
+    assert_eq!(run.state.run().result, Some(payload("second")));
+}
+
+/// RERUN-1.
+#[test]
+fn a_node_whose_predecessors_are_not_done_cannot_be_re_run() {
+    let mut run = Driver::new(diamond());
+    run.done("a", "");
+    run.done("b", "");
+    run.step(Event::Stop).unwrap();
+    assert_eq!(run.rerun("d").unwrap_err(), Refusal::Unready);
+    run.rerun("c").unwrap();
+}
+
+/// RERUN-2.
+#[test]
+fn a_re_run_also_executes_what_had_failed_or_was_cancelled() {
+    let mut run = Driver::new(diamond());
+    run.done("a", "");
+    let cancelled = run.claim("b").unwrap();
+    run.execute("c", failed(false));
+    run.rerun("c").unwrap();
+    assert_eq!(run.ready(), ["b", "c"]);
+    assert_eq!(run.report(&cancelled, Outcome::Done(payload(""))).unwrap_err(), Refusal::Stale);
+    // A re-run from another node executes what had failed, too.
+    run.execute("c", failed(false));
+    run.rerun("b").unwrap();
+    assert_eq!(run.ready(), ["b", "c"]);
+}
+
+/// RERUN-2: what was not part of it any more stays as it is.
+#[test]
+fn a_re_run_leaves_other_branches_as_they_are() {
+    let inner = graph(vec![node("m"), node("n")], [("m", "n")]);
+    let each = for_each("F", inner, Branches { carries_nothing: true, ..Branches::default() });
+    let mut run = Driver::new(flow(graph(vec![each], [])));
+    run.execute("F", branched(&[("x", ""), ("y", ""), ("z", "")]));
+    run.claim("F[z]/m").unwrap();
+    run.step(Event::Pause).unwrap();
+    run.rerun("F").unwrap();
+    run.execute("F", branched(&[("x", ""), ("y", "")]));
+    run.done("F[x]/m", "");
+    run.execute("F[y]/m", failed(false));
+    for doc in run.state.held() {
+        run.state.committed(&doc, 1);
+    }
+    run.rerun("F[y]/m").unwrap();
+    let changed: Vec<String> = run.state.changed().iter().map(|doc| doc.name()).collect();
+    assert_eq!(changed, ["run", "scope:F[y]"]);
+}
+
+/// RERUN-3.
+#[test]
+fn in_a_re_run_deadline_handlers_and_callback_start_anew() {
+    let handlers = Definition { on_failure: Some("h".to_owned()), finally: Some("h".to_owned()), ..diamond() };
+    let mut run = Driver::new(Definition { deadline_ms: Some(1_000), ..handlers });
+    run.execute("a", failed(false));
+    run.done("(failure)", "instead");
+    run.done("(finally)", "");
+    run.step(Event::CallBack { until: 900 }).unwrap();
+    run.step(Event::CalledBack { tries: 1, failure: None, next: None }).unwrap();
+    run.now = 500;
+    run.rerun("a").unwrap();
+    let now = run.state.run();
+    assert_eq!((now.phase, now.deadline, now.ended), (Phase::Flow, Some(1_501), None));
+    assert_eq!((&now.verdict, &now.failure, &now.result), (&None, &None, &None));
+    assert_eq!(now.callback, Some(faas_flow_core::run::Callback::new("http://127.0.0.1/done".to_owned())));
+    run.execute("a", failed(false));
+    run.done("(failure)", "instead, again");
+    run.done("(finally)", "");
+    assert_eq!(run.state.run().result, Some(payload("instead, again")));
+    assert_eq!(run.state.callback_due(), run.state.run().ended, "it is sent again");
+}
+
+/// RERUN-4.
+#[test]
+fn a_branch_that_ended_beside_others_cannot_be_re_run_on_its_own() {
+    let each = for_each("F", lone(), Branches { carries_nothing: true, ..Branches::default() });
+    let mut run = Driver::new(flow(graph(vec![each], [])));
+    run.execute("F", branched(&[("x", ""), ("y", "")]));
+    run.done("F[x]/n", "");
+    run.step(Event::Stop).unwrap();
+    assert_eq!(run.rerun("F[x]/n").unwrap_err(), Refusal::Arrived { node: path("F") });
+    run.rerun("F[y]/n").unwrap();
+    assert_eq!(run.ready(), ["F[y]/n"]);
+}
+
+/// RERUN-4.
+#[test]
+fn an_only_branch_is_reopened() {
+    let mut run = Driver::new(flow(graph(vec![condition("C", &["x"]), node("b")], [("C", "b")])));
+    run.execute("C", branched(&[("x", "")]));
+    run.done("C[x]/n", "first");
+    run.done("b", "");
+    run.rerun("C[x]/n").unwrap();
+    assert_eq!((run.ready(), run.node("C").progress), (vec!["C[x]/n".to_owned()], Progress::Branching));
+    assert_eq!((&run.node("C").output, run.node("b").progress), (&None, Progress::Waiting));
+    run.done("C[x]/n", "second");
+    assert_eq!(run.node("C").output, Some(payload("second")));
+    run.done("b", "");
+    assert_eq!(run.status(), Status::Succeeded);
+}
+
+/// CTRL-1.
+#[test]
+fn a_command_that_does_not_fit_the_state_of_the_run_is_refused_and_changes_nothing() {
+    let mut run = Driver::new(diamond());
+    assert_eq!(run.rerun("a").unwrap_err(), Refusal::Running);
+    run.step(Event::Stop).unwrap();
+    let ended = run.state.run().clone();
+    for command in [Event::Pause, Event::Resume, Event::Stop, Event::Deadline] {
+        assert_eq!(run.step(command.clone()).unwrap_err(), Refusal::Ended, "{command:?}");
+    }
+    assert_eq!(run.rerun("nowhere").unwrap_err(), Refusal::Unknown);
+    assert_eq!(run.rerun("F[x]/n").unwrap_err(), Refusal::Needs(faas_flow_core::run::Doc::Scope(path("F[x]/n").scope)));
+    assert_eq!(*run.state.run(), ended);
+}
+
+/// CTRL-1: the handlers of a run that is ending run to their end.
+#[test]
+fn a_run_whose_handlers_are_executing_cannot_be_stopped_or_re_run() {
+    let mut run = Driver::new(Definition { finally: Some("h".to_owned()), ..diamond() });
+    run.step(Event::Stop).unwrap();
+    assert_eq!(run.status(), Status::Running);
+    assert_eq!(run.step(Event::Stop).unwrap_err(), Refusal::Ended);
+    assert_eq!(run.rerun("a").unwrap_err(), Refusal::Running);
+    let token = ClaimToken::NONE;
+    assert_eq!(run.step(Event::Release { path: path("a"), token }).unwrap_err(), Refusal::Ended);
+    run.done("(finally)", "");
+    assert_eq!(run.status(), Status::Stopped);
+}

@@ -1,0 +1,190 @@
+//! Failures, retries and history.
+
+use faas_flow_core::definition::{Backoff, Branches, Definition, Exhausted};
+use faas_flow_core::run::{Event, Outcome, Progress, Refusal, RunView, Suspended};
+use faas_flow_core::testing::{Driver, branched, failed, flow, for_each, graph, lone, node, path, payload};
+use faas_flow_core::{Code, Status};
+
+/// `a`, then `b`.
+fn chain(definition: Definition) -> Driver {
+    let dag = graph(vec![node("a"), node("b")], [("a", "b")]);
+    Driver::new(Definition { dag, ..definition })
+}
+
+fn pausing() -> Definition {
+    Definition { on_exhausted: Exhausted::Pause, ..flow(lone()) }
+}
+
+/// A for-each `F` with a node `n`, whose results are merged.
+fn merged() -> Definition {
+    let branches = Branches { aggregator: Some("a".to_owned()), ..Branches::default() };
+    flow(graph(vec![for_each("F", lone(), branches)], []))
+}
+
+/// FAIL-4.
+#[test]
+fn a_run_fails_with_the_failure_of_its_node() {
+    let mut run = chain(flow(lone()));
+    run.execute("a", failed(true));
+    let failure = run.state.run().failure.clone().unwrap();
+    assert_eq!((run.status(), failure.code, failure.path), (Status::Failed, Code::CALL_STATUS, Some(path("a"))));
+    assert_eq!(run.node("a").progress, Progress::Failed);
+}
+
+/// FAIL-4.
+#[test]
+fn a_run_pauses_instead_if_the_flow_says_so_and_executes_the_node_again_after_a_resume() {
+    let mut run = chain(pausing());
+    run.execute("a", failed(true));
+    assert_eq!((run.status(), run.node("a").progress), (Status::Paused, Progress::Ready));
+    assert_eq!(run.node("a").lease, None);
+    run.step(Event::Resume).unwrap();
+    run.done("a", "");
+    assert_eq!(run.ready(), ["b"]);
+}
+
+/// FAIL-5.
+#[test]
+fn a_reject_never_pauses_a_run() {
+    let mut run = chain(pausing());
+    run.execute("a", failed(false));
+    assert_eq!((run.status(), run.node("a").progress), (Status::Failed, Progress::Failed));
+}
+
+/// FAIL-4: it is about the nodes of the flow, not about the run's handlers.
+#[test]
+fn a_handler_of_the_run_that_fails_does_not_pause_it() {
+    let mut run = chain(Definition { finally: Some("h".to_owned()), ..pausing() });
+    run.execute("a", failed(false));
+    run.execute("(finally)", failed(true));
+    assert_eq!(run.status(), Status::Failed);
+}
+
+/// FAIL-6.
+#[test]
+fn the_wait_before_a_try_grows_by_the_factor_up_to_the_longest_less_up_to_half_at_random() {
+    let backoff = Backoff { attempts: 9, first_delay_ms: 100, factor: 2.0, max_delay_ms: 500 };
+    assert_eq!([2, 3, 4, 5, 6].map(|attempt| backoff.delay_ms(attempt, 0.0)), [100, 200, 400, 500, 500]);
+    assert_eq!(backoff.delay_ms(4, 0.5), 300);
+    assert_eq!(backoff.delay_ms(4, 1.0), 200);
+}
+
+/// FAIL-9.
+#[test]
+fn the_deadline_counts_from_the_start_of_the_run_and_fails_it() {
+    let mut run = chain(Definition { deadline_ms: Some(1_000), ..flow(lone()) });
+    assert_eq!(run.state.run().deadline, Some(1_001));
+    run.step(Event::Pause).unwrap();
+    run.step(Event::Resume).unwrap();
+    assert_eq!(run.state.run().deadline, Some(1_001), "pauses are included");
+    let work = run.claim("a").unwrap();
+    run.step(Event::Deadline).unwrap();
+    let failure = run.state.run().failure.clone().unwrap();
+    assert_eq!((run.status(), failure.code, failure.retry), (Status::Failed, Code::DEADLINE_PASSED, false));
+    assert_eq!(run.report(&work, Outcome::Done(payload(""))).unwrap_err(), Refusal::Ended);
+    assert_eq!(run.step(Event::Deadline).unwrap_err(), Refusal::Ended);
+}
+
+/// FAIL-10.
+#[test]
+fn a_failing_for_each_handler_or_aggregator_fails_the_run_and_its_handlers_are_called_once() {
+    let handlers =
+        |definition| Definition { on_failure: Some("h".to_owned()), finally: Some("h".to_owned()), ..definition };
+    for merges in [false, true] {
+        let mut run = Driver::new(handlers(merged()));
+        if merges {
+            run.execute("F", branched(&[("x", "")]));
+            run.done("F[x]/n", "");
+        }
+        run.execute("F", failed(true));
+        assert_eq!(run.ready(), ["(failure)"]);
+        run.done("(failure)", "");
+        assert_eq!(run.ready(), ["(finally)"]);
+        run.done("(finally)", "");
+        assert_eq!(run.status(), Status::Failed);
+        assert_eq!(run.claim("(failure)").unwrap_err(), Refusal::Ended);
+        assert_eq!(run.claim("(finally)").unwrap_err(), Refusal::Ended);
+    }
+}
+
+/// FAIL-10, FAIL-4.
+#[test]
+fn a_failing_aggregator_may_pause_the_run_and_merges_again_after_a_resume() {
+    let mut run = Driver::new(Definition { on_exhausted: Exhausted::Pause, ..merged() });
+    run.execute("F", branched(&[("x", "")]));
+    run.done("F[x]/n", "of x");
+    run.execute("F", failed(true));
+    assert_eq!(run.status(), Status::Paused);
+    run.step(Event::Resume).unwrap();
+    run.done("F", "merged");
+    assert_eq!((run.status(), run.state.run().result.clone()), (Status::Succeeded, Some(payload("merged"))));
+}
+
+/// HIST-1.
+#[test]
+fn the_history_of_a_node_contains_all_its_attempts() {
+    let mut run = chain(pausing());
+    run.claim("a").unwrap();
+    run.now += 200;
+    run.execute("a", failed(true));
+    run.step(Event::Resume).unwrap();
+    run.done("a", "");
+    let attempts = &run.node("a").attempts;
+    let codes: Vec<_> = attempts.iter().map(|attempt| attempt.failure.as_ref().map(|failure| failure.code)).collect();
+    assert_eq!(codes, [Some(Code::NODE_LOST), Some(Code::CALL_STATUS), None]);
+    assert_eq!((attempts[0].started, attempts[0].ended), (2, 203), "from its claim to the next one");
+}
+
+/// HIST-2.
+#[test]
+fn a_node_started_when_it_was_claimed_for_the_first_time() {
+    let mut run = chain(flow(lone()));
+    run.claim("a").unwrap();
+    run.now += 200;
+    run.done("a", "");
+    assert_eq!(run.node("a").started, Some(2));
+}
+
+/// HIST-3.
+#[test]
+fn merging_the_results_of_its_branches_does_not_change_the_input_size_of_a_node() {
+    let mut run = Driver::new(merged());
+    run.execute("F", branched(&[("x", "")]));
+    assert_eq!(run.node("F").input_size, 3);
+    run.done("F[x]/n", "");
+    let work = run.claim("F").unwrap();
+    let report = faas_flow_core::run::Report { outcome: Outcome::Done(payload("")), input_size: 77, attempts: vec![] };
+    run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
+    assert_eq!(run.node("F").input_size, 3);
+}
+
+/// HIST-4.
+#[test]
+fn branches_that_were_replaced_are_not_shown_and_their_attempts_stay() {
+    let mut run = Driver::new(merged());
+    run.execute("F", branched(&[("x", ""), ("y", "")]));
+    run.execute("F[x]/n", failed(false));
+    run.rerun("F").unwrap();
+    let shown = |run: &Driver| {
+        let view = RunView::new(run.state.run(), run.state.scopes());
+        view.nodes.iter().map(|node| node.path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&run), ["F"]);
+    run.execute("F", branched(&[("x", "")]));
+    assert_eq!(shown(&run), ["F", "F[x]/n"]);
+    run.done("F[x]/n", "");
+    assert_eq!(run.node("F[x]/n").attempts.len(), 2);
+}
+
+/// WAIT-1.
+#[test]
+fn a_stored_wait_is_continued_by_any_replica_at_the_operation_that_the_node_had_reached() {
+    let mut run = chain(flow(lone()));
+    let wait = Suspended { until: 50, operation: 2, tries: 3, data: Some(payload("so far")) };
+    run.execute("a", Outcome::Suspended(wait.clone()));
+    assert_eq!((run.node("a").lease.clone(), run.ready()), (None, vec![]), "nobody holds it meanwhile");
+    assert_eq!(run.claim("a").unwrap_err(), Refusal::Early { until: 50 });
+    assert_eq!(run.state.next_wake(), Some(50));
+    run.now = 50;
+    assert_eq!(run.claim("a").unwrap().suspended, Some(wait));
+}

@@ -1,0 +1,9 @@
+//! One example for each rule of `docs/concepts.md` that the engine implements. The comment of a test names its rules.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod claims;
+mod control;
+mod data;
+mod ends;
+mod failures;
+mod joins;

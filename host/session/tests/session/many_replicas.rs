@@ -1,0 +1,382 @@
+//! One example for each rule of `docs/concepts.md` that takes a store, and often a second replica. The comment of a test
+//! names its rules.
+
+use crate::replica::{Fate, LEASE, around, perform, rules};
+use faas_flow_core::definition::{Branches, Call, Dag, Definition, Node, NodeKind, Operation, Operations};
+use faas_flow_core::run::{
+    Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Start, Suspended, Work,
+};
+use faas_flow_core::testing::{branched, flow, for_each, graph, path, payload, the_start};
+use faas_flow_core::{Code, Plan, Status};
+use faas_flow_session::{Dispatch, Documents, Durability, Input, Over, Ready, Role, Session, load_all};
+use faas_flow_store::{RunEntry, StateStore, open_state};
+use futures_executor::block_on;
+use std::sync::Arc;
+
+const HERE: (usize, Dispatch) = (8, Dispatch::Local);
+const SENT: (usize, Dispatch) = (8, Dispatch::Everything);
+
+/// A node that calls a function.
+fn calling(id: &str) -> Node {
+    let call = Operation::Apply(Call { target: "f".to_owned(), ..Call::default() });
+    Node { id: id.to_owned(), kind: NodeKind::Operations(Operations { list: vec![call], ..Operations::default() }) }
+}
+
+/// `f1`, then `f2`.
+fn chain() -> Definition {
+    flow(graph(vec![calling("f1"), calling("f2")], [("f1", "f2")]))
+}
+
+/// `f1`, then `f2`, `f3` and `f4` side by side.
+fn fan() -> Dag {
+    let nodes = ["f1", "f2", "f3", "f4"].map(calling).into();
+    graph(nodes, [("f1", "f2"), ("f1", "f3"), ("f1", "f4")])
+}
+
+/// A for-each of which two branches may run at a time.
+fn limited() -> Definition {
+    let dag = graph(vec![calling("n")], []);
+    flow(graph(vec![for_each("F", dag, Branches { max_parallel: Some(2), ..Branches::default() })], []))
+}
+
+/// A store that replicas share.
+struct Shared {
+    store: Arc<dyn StateStore>,
+    plan: Arc<Plan>,
+}
+
+impl Shared {
+    fn new(definition: Definition) -> Self {
+        Self { store: block_on(open_state("memory")).unwrap(), plan: Arc::new(Plan::new(definition).unwrap()) }
+    }
+
+    /// Replica 0 begins the run at 1 and owns it.
+    fn begin(&self, room: (usize, Dispatch)) -> (Session, Ready) {
+        let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..the_start() };
+        let begun = RunState::start(&self.plan, start);
+        let around = around(1, room);
+        let session = (self.plan.clone(), rules(0), 7);
+        let mut session = Session::begin(session, begun, Documents::new(), Durability::Beginning, &around);
+        let ready = self.settle(&mut session, 1, room);
+        (session, ready)
+    }
+
+    /// A replica loads the run as it is stored.
+    fn open(&self, replica: usize) -> Session {
+        Session::open(self.plan.clone(), rules(replica), 7 + replica as u64, self.stored(), Role::Helper)
+    }
+
+    /// Performs the I/O that a session asks for.
+    fn settle(&self, session: &mut Session, now: u64, room: (usize, Dispatch)) -> Ready {
+        while let Some(io) = session.io() {
+            let answer = perform(&session.state().run().id.clone(), io, &*self.store, Fate::Answered);
+            session.answer(answer, &around(now, room));
+        }
+        session.ready()
+    }
+
+    fn input(&self, session: &mut Session, now: u64, input: Input) -> Ready {
+        self.input_with(session, now, HERE, input)
+    }
+
+    fn input_with(&self, session: &mut Session, now: u64, room: (usize, Dispatch), input: Input) -> Ready {
+        session.input(input, &around(now, room));
+        self.settle(session, now, room)
+    }
+
+    fn stored(&self) -> RunState {
+        load_all(block_on(self.store.read_all(&the_start().id)).unwrap()).unwrap().unwrap()
+    }
+
+    fn node(&self, node: &str) -> NodeState {
+        let path = path(node);
+        self.stored().scope(&path.scope).unwrap().node(&path.node).unwrap().clone()
+    }
+
+    fn entry(&self) -> RunEntry {
+        block_on(self.store.entry(&the_start().id)).unwrap().unwrap()
+    }
+}
+
+fn report(work: &Work, outcome: Outcome) -> Input {
+    let report = Report { outcome, input_size: 0, attempts: Vec::new() };
+    Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
+}
+
+fn done(work: &Work) -> Input {
+    report(work, Outcome::Done(payload("out")))
+}
+
+fn command(event: Event) -> Input {
+    Input::Event(event, Documents::new())
+}
+
+fn paths(works: &[Work]) -> Vec<String> {
+    works.iter().map(|work| work.path.to_string()).collect()
+}
+
+/// CLAIM-2.
+#[test]
+fn of_two_replicas_that_claim_a_node_at_the_same_moment_one_gives_up_before_it_calls_anything() {
+    let shared = Shared::new(chain());
+    shared.begin(SENT);
+    let (mut first, mut second) = (shared.open(1), shared.open(2));
+    // Both have claimed the node before either has committed its claim.
+    for session in [&mut first, &mut second] {
+        session.input(Input::Claim(path("f1")), &around(2, HERE));
+    }
+    assert_eq!(paths(&shared.settle(&mut second, 3, HERE).start), ["f1"]);
+    let ready = shared.settle(&mut first, 3, HERE);
+    assert_eq!((ready.start.len(), first.executing()), (0, 0));
+    assert_eq!(&*shared.node("f1").lease.unwrap().owner, "replica 2");
+}
+
+/// CLAIM-4, CLAIM-5.
+#[test]
+fn when_a_lease_has_run_out_another_replica_takes_the_node_and_the_late_result_changes_nothing() {
+    let shared = Shared::new(chain());
+    let (mut lost, ready) = shared.begin(HERE);
+    let mut other = shared.open(1);
+    let late = 1 + LEASE;
+    assert_eq!(shared.input(&mut other, late - 1, Input::Claim(path("f1"))).refused, Some(Refusal::Leased));
+    let taken = shared.input(&mut other, late, Input::Claim(path("f1")));
+    assert_eq!(paths(&taken.start), ["f1"]);
+    let ready = shared.input(&mut lost, late + 1, done(&ready.start[0]));
+    assert_eq!((ready.start.len(), ready.over), (0, None));
+    let node = shared.node("f1");
+    assert_eq!((node.progress, node.token, node.output), (Progress::Running, taken.start[0].token, None));
+    assert_eq!(shared.node("f1").attempts[0].failure.as_ref().unwrap().code, Code::NODE_LOST);
+    shared.input(&mut other, late + 2, done(&taken.start[0]));
+    assert_eq!(shared.node("f1").progress, Progress::Done);
+}
+
+/// EACH-4.
+#[test]
+fn at_most_max_parallel_branches_run_at_a_time() {
+    let shared = Shared::new(limited());
+    let (mut session, ready) = shared.begin(HERE);
+    let items = branched(&[("1", ""), ("2", ""), ("3", ""), ("4", "")]);
+    let first = shared.input(&mut session, 2, report(&ready.start[0], items)).start;
+    assert_eq!(paths(&first), ["F[1]/n", "F[2]/n"]);
+    let third = shared.input(&mut session, 3, done(&first[1])).start;
+    assert_eq!(paths(&third), ["F[3]/n"]);
+    let fourth = shared.input(&mut session, 4, done(&first[0])).start;
+    assert_eq!(paths(&fourth), ["F[4]/n"]);
+    assert_eq!(shared.input(&mut session, 5, done(&third[0])).start.len(), 0);
+    // JOIN-2: with the last one, the node is done.
+    assert_eq!(shared.input(&mut session, 6, done(&fourth[0])).over, Some(Over::Ended));
+}
+
+/// REPL-1.
+#[test]
+fn the_owner_executes_nodes_while_it_has_room_and_sends_events_for_the_rest() {
+    for (dispatch, sent) in [(Dispatch::Local, 0), (Dispatch::Overflow, 2)] {
+        let shared = Shared::new(flow(fan()));
+        let (mut owner, ready) = shared.begin((1, dispatch));
+        let ready = shared.input_with(&mut owner, 2, (1, dispatch), done(&ready.start[0]));
+        assert_eq!((paths(&ready.start), ready.send.len()), (vec!["f2".to_owned()], sent), "{dispatch:?}");
+        // The rest of them waits here until there is room again.
+        let ready = shared.input_with(&mut owner, 3, (1, dispatch), done(&ready.start[0]));
+        assert_eq!(ready.start.len(), if sent == 0 { 1 } else { 0 });
+    }
+    let shared = Shared::new(flow(fan()));
+    let (_, ready) = shared.begin(SENT);
+    assert_eq!((ready.start.len(), ready.send), (0, vec![path("f1")]));
+}
+
+/// REPL-2.
+#[test]
+fn a_replica_that_receives_an_event_executes_the_node_and_what_follows_it_and_then_leaves_the_run() {
+    let shared = Shared::new(chain());
+    shared.begin(SENT);
+    let mut helper = shared.open(1);
+    let first = shared.input(&mut helper, 2, Input::Claim(path("f1"))).start;
+    let second = shared.input(&mut helper, 3, done(&first[0])).start;
+    assert_eq!(paths(&second), ["f2"]);
+    helper.leave_if_done();
+    assert!(!helper.has_left());
+    shared.input_with(&mut helper, 4, (0, Dispatch::Local), report(&second[0], wait(900)));
+    helper.leave_if_done();
+    assert!(helper.has_left());
+}
+
+/// REPL-2.
+#[test]
+fn starts_of_branches_with_a_limit_are_not_sent() {
+    let shared = Shared::new(limited());
+    let (mut session, ready) = shared.begin(SENT);
+    assert_eq!(ready.send, [path("F")]);
+    let work = shared.input_with(&mut session, 2, SENT, Input::Claim(path("F"))).start;
+    let items = branched(&[("1", ""), ("2", ""), ("3", "")]);
+    let ready = shared.input_with(&mut session, 3, SENT, report(&work[0], items));
+    assert_eq!((paths(&ready.start).len(), ready.send), (2, vec![]));
+}
+
+/// REPL-3.
+#[test]
+fn an_event_for_a_node_that_cannot_be_claimed_changes_nothing() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let refused = |node: &str| {
+        let before = block_on(shared.store.read_all(&the_start().id)).unwrap();
+        let refused = shared.input(&mut shared.open(1), 3, Input::Claim(path(node)));
+        assert_eq!(block_on(shared.store.read_all(&the_start().id)).unwrap(), before);
+        assert!(refused.start.is_empty());
+        refused.refused
+    };
+    assert_eq!((refused("f1"), refused("f2")), (Some(Refusal::Leased), Some(Refusal::Stale)));
+    assert_eq!(refused("nowhere"), Some(Refusal::Unknown));
+    assert_eq!(
+        shared.input(&mut owner, 4, Input::Claim(path("f1"))).refused,
+        Some(Refusal::Leased),
+        "it has it itself"
+    );
+    shared.input(&mut shared.open(1), 4, command(Event::Pause));
+    shared.input(&mut owner, 4, done(&ready.start[0]));
+    assert_eq!(refused("f2"), Some(Refusal::Paused));
+    shared.input(&mut shared.open(1), 5, command(Event::Stop));
+    assert_eq!(refused("f2"), Some(Refusal::Ended));
+}
+
+/// REPL-4.
+#[test]
+fn once_per_lease_the_owner_reads_the_whole_run_and_picks_up_what_is_ready_and_unclaimed() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(SENT);
+    assert_eq!(ready.send, [path("f1")], "and this event is lost");
+    let early = shared.input_with(&mut owner, 1 + LEASE / 3, SENT, Input::Look);
+    assert!(early.start.is_empty() && early.send.is_empty(), "the event may be on its way");
+    assert_eq!(paths(&shared.input_with(&mut owner, 1 + LEASE, SENT, Input::Look).start), ["f1"]);
+}
+
+/// REPL-5.
+#[test]
+fn when_the_owner_is_lost_the_run_becomes_due_and_another_replica_recovers_it() {
+    let shared = Shared::new(chain());
+    shared.begin(HERE);
+    assert_eq!(shared.entry().due, Some(1 + LEASE));
+    let mut other = shared.open(1);
+    let ready = shared.input(&mut other, 1 + LEASE, Input::Recover);
+    assert_eq!((paths(&ready.start), other.is_owner()), (vec!["f1".to_owned()], true));
+    assert_eq!(shared.entry().due, Some(1 + 2 * LEASE), "nobody else recovers it meanwhile");
+}
+
+fn wait(until: u64) -> Outcome {
+    Outcome::Suspended(Suspended { until, operation: 1, tries: 2, data: Some(payload("so far")) })
+}
+
+/// WAIT-1.
+#[test]
+fn during_a_stored_wait_nobody_holds_the_run_and_any_replica_continues_the_node() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    shared.input(&mut owner, 2, report(&ready.start[0], wait(900)));
+    assert_eq!(shared.node("f1").lease, None);
+    shared.input(&mut owner, 2 + LEASE, Input::Look);
+    assert_eq!((owner.has_left(), shared.entry().due), (true, Some(900)));
+    let mut other = shared.open(1);
+    assert_eq!(shared.input(&mut other, 899, Input::Claim(path("f1"))).refused, Some(Refusal::Early { until: 900 }));
+    let work = shared.input(&mut other, 900, Input::Recover).start;
+    assert_eq!(work[0].suspended.as_ref().map(|wait| (wait.operation, wait.tries)), Some((1, 2)));
+}
+
+/// WAIT-1: a deadline that comes first wakes the run.
+#[test]
+fn a_run_that_waits_is_due_at_its_deadline() {
+    let shared = Shared::new(Definition { deadline_ms: Some(500), ..chain() });
+    let (mut owner, ready) = shared.begin(HERE);
+    shared.input(&mut owner, 2, report(&ready.start[0], wait(900)));
+    shared.input(&mut owner, 2 + LEASE, Input::Look);
+    assert_eq!(shared.entry().due, Some(501));
+}
+
+/// END-2, STOP-1.
+#[test]
+fn work_in_flight_is_cancelled_when_another_replica_has_stopped_the_run() {
+    let shared = Shared::new(chain());
+    let (mut owner, _) = shared.begin(HERE);
+    assert_eq!(shared.input(&mut shared.open(1), 3, command(Event::Stop)).over, Some(Over::Ended));
+    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
+    assert_eq!((ready.cancel, ready.over, owner.executing()), (true, Some(Over::EndedElsewhere), 0));
+}
+
+/// END-2.
+#[test]
+fn work_in_flight_is_cancelled_while_the_handlers_of_the_run_are_executing_elsewhere() {
+    let shared = Shared::new(Definition { finally: Some("h".to_owned()), ..chain() });
+    let (mut owner, _) = shared.begin(HERE);
+    let mut other = shared.open(1);
+    assert_eq!(paths(&shared.input(&mut other, 3, command(Event::Stop)).start), ["(finally)"]);
+    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
+    assert_eq!((ready.cancel, ready.over, owner.executing()), (true, None, 0));
+}
+
+/// END-5.
+#[test]
+fn history_and_result_are_kept_for_a_while_after_the_end() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let ready = shared.input(&mut owner, 2, done(&ready.start[0]));
+    shared.input(&mut owner, 3, done(&ready.start[0]));
+    let mut caller = shared.open(1);
+    assert_eq!(shared.entry().due, Some(3), "its callback is due first");
+    shared.input(&mut caller, 4, command(Event::CallBack { until: 40 }));
+    shared.input(&mut caller, 5, command(Event::CalledBack { tries: 1, failure: None, next: None }));
+    let entry = shared.entry();
+    assert_eq!((entry.status, entry.due), (Status::Succeeded, Some(3 + rules(0).history_ttl)));
+}
+
+/// PAUSE-1.
+#[test]
+fn nodes_that_are_running_commit_when_another_replica_has_paused_the_run() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    assert_eq!(shared.input(&mut shared.open(1), 3, command(Event::Pause)).over, Some(Over::Paused));
+    assert_eq!(shared.entry().due, None, "an operator resumes it");
+    let look = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
+    assert!(!look.cancel && look.over.is_none());
+    let ready = shared.input(&mut owner, 12, done(&ready.start[0]));
+    assert_eq!((ready.start.len(), ready.over), (0, Some(Over::Paused)));
+    assert_eq!((shared.node("f1").progress, shared.node("f2").progress), (Progress::Done, Progress::Ready));
+}
+
+/// PAUSE-2.
+#[test]
+fn any_replica_resumes_a_run_and_starts_everything_that_is_ready() {
+    let shared = Shared::new(flow(fan()));
+    let (mut owner, ready) = shared.begin(HERE);
+    shared.input(&mut shared.open(1), 3, command(Event::Pause));
+    shared.input(&mut owner, 4, done(&ready.start[0]));
+    let ready = shared.input(&mut shared.open(1), 5, command(Event::Resume));
+    assert_eq!(paths(&ready.start), ["f2", "f3", "f4"]);
+}
+
+/// FAIL-9.
+#[test]
+fn the_owner_fails_a_run_whose_deadline_has_passed() {
+    let shared = Shared::new(Definition { deadline_ms: Some(5), ..chain() });
+    let (mut owner, _) = shared.begin(HERE);
+    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
+    assert_eq!((ready.cancel, ready.over), (true, Some(Over::Ended)));
+    assert_eq!(shared.stored().run().failure.as_ref().unwrap().code, Code::DEADLINE_PASSED);
+}
+
+/// BACK-4.
+#[test]
+fn only_one_replica_at_a_time_sends_the_callback() {
+    let shared = Shared::new(chain());
+    shared.begin(HERE);
+    shared.input(&mut shared.open(1), 3, command(Event::Stop));
+    assert_eq!(shared.stored().run().phase, Phase::Ended);
+    let (mut first, mut second) = (shared.open(1), shared.open(2));
+    for session in [&mut first, &mut second] {
+        session.input(command(Event::CallBack { until: 40 }), &around(4, HERE));
+    }
+    let delivery = shared.settle(&mut first, 4, HERE).call_back.unwrap();
+    assert_eq!((&*delivery.url, delivery.tries), ("http://127.0.0.1/done", 1));
+    assert_eq!(shared.settle(&mut second, 4, HERE).call_back, None);
+    let mut third = shared.open(3);
+    let early = shared.input(&mut third, 39, command(Event::CallBack { until: 70 }));
+    assert_eq!((early.call_back, early.refused), (None, Some(Refusal::Early { until: 40 })));
+    assert_eq!(shared.input(&mut third, 40, command(Event::CallBack { until: 70 })).call_back.unwrap().tries, 2);
+}
