@@ -1,29 +1,58 @@
-//! Drives runs: turns the engine's effects into work, and what comes of the work into events.
+//! Drives runs on one replica.
 //!
-//! The store is the truth; a [`live::Live`] run is this replica's copy of it, with its work in progress. One commit takes a
-//! node's output and claims what became ready, so a chain costs one store round trip per node at most; nodes that only run
-//! the flow's own code share one ([`step`]).
+//! A run on a replica is a [`live::Live`]. Its session (`faas_flow_session`) decides everything and does no I/O; the driver
+//! performs what the session asks for. The path of a run through these files:
+//!
+//! | file | what happens there |
+//! |---|---|
+//! | `submit` | a request begins a run |
+//! | `open`, `sweep` | a stored run is opened, and recovered if its owner is gone |
+//! | `forward` | another replica offers a ready node by an event |
+//! | `control` | an operator pauses, resumes, stops or reruns a run |
+//! | `drive` | an input goes to the session, its I/O is performed, and what is ready is started |
+//! | `execute` | ready work is executed, one node after the other |
+//! | `retries` | a node is attempted as often as its policy allows |
+//! | `attempt` | one attempt: `inputs`, then the task (`call`, `branches`, or handlers), then `outputs` |
+//! | `commit_timer`, `durable` | what may be committed later is committed in time |
+//! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
+//!
+//! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
+//! share), `live` (what one run has), `data` (payloads in the stores), `instances` and `context` (WebAssembly instances, and
+//! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off).
 
+mod attempt;
+mod branches;
+mod call;
+mod callback;
 mod commit_timer;
+mod completion;
 mod context;
 mod control;
 mod data;
+mod drain;
 mod drive;
 mod durable;
 mod ended;
 mod events;
 mod execute;
+mod forward;
+mod history;
 mod host;
+mod inputs;
 mod instances;
 mod live;
-mod operation;
+mod open;
+mod outputs;
+mod retries;
+mod runs;
 mod services;
 mod submit;
 mod sweep;
 mod trace;
+mod wait;
 
-pub use control::Forwarded;
 pub use ended::Ended;
 pub use events::Events;
+pub use forward::Forwarded;
 pub use host::{Host, Parts};
 pub use submit::{Submission, Submitted, Waits};

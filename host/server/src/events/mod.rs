@@ -1,9 +1,11 @@
-//! Events between replicas: what they say, and how they are signed.
+//! Events between replicas: their form, their signatures, and how they are sent.
 
+mod error;
 mod event;
 mod gateway;
 mod sign;
 
+pub use error::Error;
 pub use event::Event;
 pub use gateway::GatewayEvents;
 pub use sign::{Keys, SIGNATURE, Signed, TIME, Window};
