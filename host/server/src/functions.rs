@@ -152,7 +152,7 @@ impl Functions {
         if status.success() {
             return Ok(HttpResponse { status: 200, headers: Vec::new(), body });
         }
-        Err(CallError::Exited { name, status, said: Quote::new(self.answers.quote(&complaint)) })
+        Err(CallError::Exited { name, status, quote: Quote::new(self.answers.quote(&complaint)) })
     }
 }
 

@@ -44,9 +44,10 @@ impl Network for Http {
         for (name, value) in &headers {
             builder = builder.header(name, value);
         }
-        let place = place(&url);
+        let callee = place(&url);
         let unreachable = |error: reqwest::Error| {
-            let (callee, reason) = (place.clone(), reason(&error));
+            let callee = callee.clone();
+            let reason = reason(&error);
             if error.is_builder() {
                 CallError::BadRequest { callee, reason }
             } else {
@@ -60,7 +61,7 @@ impl Network for Http {
         let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            within_limit(&place, body.len() + chunk.len(), self.response_limit)?;
+            within_limit(&callee, body.len() + chunk.len(), self.response_limit)?;
             body.extend_from_slice(&chunk);
         }
         Ok(HttpResponse { status, headers, body: body.freeze() })

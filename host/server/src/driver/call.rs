@@ -130,8 +130,8 @@ fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Bytes
         return Ok(body);
     }
     let retry = if call.retries_on(status) { Retry::Yes } else { Retry::No };
-    let said = Quote::new(answers.quote(&body));
-    let failure = CallError::Status { callee: place(&call.target), status, said, retry }.into();
+    let quote = Quote::new(answers.quote(&body));
+    let failure = CallError::Status { callee: place(&call.target), status, quote, retry }.into();
     let retry_after = if retry == Retry::Yes { retry_after(&headers) } else { None };
     Err(Failed { failure, retry_after })
 }

@@ -95,11 +95,11 @@ fn accept(url: &str, status: u16, headers: &[(String, String)]) -> Result<(), Fa
     let retry = match status {
         200..300 => return Ok(()),
         408 | 429 => Retry::Yes,
-        // The same request would fail again; and redirects lead to addresses that nobody has allowed.
+        // The same request would fail again, and a redirect may lead to an address that is not allowed.
         300..500 => Retry::No,
         _ => Retry::Yes,
     };
-    let failure = CallError::Status { callee: place(url), status, said: Quote::default(), retry }.into();
+    let failure = CallError::Status { callee: place(url), status, quote: Quote::default(), retry }.into();
     Err(Failed { failure, retry_after: if retry == Retry::Yes { retry_after(headers) } else { None } })
 }
 

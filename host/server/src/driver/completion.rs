@@ -5,8 +5,8 @@ use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::task::Poll;
 
-/// Does work that changes a run to completion, even if its caller goes away: otherwise a cancelled request could leave nodes
-/// that are claimed, and that nobody executes. A panic becomes [`Error::TaskEndedEarly`].
+/// Completes work that changes a run, even if its caller goes away: otherwise a cancelled request could leave nodes that are
+/// claimed but never executed. A panic becomes [`Error::TaskEndedEarly`].
 pub(super) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

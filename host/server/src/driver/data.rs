@@ -140,3 +140,66 @@ fn short(name: impl Display) -> String {
     let name = name.to_string();
     if name.len() <= LONGEST { name } else { Digest::of(name.as_bytes()).as_str().to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faas_flow_store::{open_data, open_state};
+
+    const INLINE_LIMIT: usize = 4 * EMBEDDED;
+
+    async fn data() -> Data {
+        Data { store: open_data("memory").await.unwrap(), inline_limit: INLINE_LIMIT }
+    }
+
+    fn run() -> RunId {
+        RunId::new("r").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_payload_is_embedded_or_a_document_or_goes_to_the_data_store_by_its_size() {
+        let data = data().await;
+        let mut documents = Vec::new();
+        let mut stored = Vec::new();
+        for size in [0, EMBEDDED, EMBEDDED + 1, INLINE_LIMIT, INLINE_LIMIT + 1] {
+            let payload =
+                data.store_payload(&run(), format!("n/{size}"), Bytes::from(vec![7; size]), &mut documents).await;
+            stored.push(match payload.unwrap() {
+                Payload::Inline(bytes) => ("embedded", bytes.len()),
+                Payload::Kept { size, .. } => ("document", size as usize),
+                Payload::Stored { size, .. } => ("data store", size as usize),
+            });
+        }
+        let expected = [
+            ("embedded", 0),
+            ("embedded", EMBEDDED),
+            ("document", EMBEDDED + 1),
+            ("document", INLINE_LIMIT),
+            ("data store", INLINE_LIMIT + 1),
+        ];
+        assert_eq!(stored, expected);
+        let sizes: Vec<usize> = documents.iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(sizes, [EMBEDDED + 1, INLINE_LIMIT]);
+    }
+
+    #[tokio::test]
+    async fn a_large_payload_reads_back_and_a_lost_one_is_a_failure() {
+        let data = data().await;
+        let state = open_state("memory").await.unwrap();
+        let bytes = Bytes::from(vec![7; INLINE_LIMIT + 1]);
+        let payload = data.store_without_document(&run(), "n", bytes.clone()).await.unwrap();
+        assert_eq!(data.fetch(&*state, &run(), &payload).await.unwrap(), bytes);
+        data.store.delete_run(&run()).await.unwrap();
+        let lost = data.fetch(&*state, &run(), &payload).await.unwrap_err();
+        assert_eq!((lost.code, lost.retry), (Code::DATA_MISSING, false));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_becomes_its_digest() {
+        let longest = "n".repeat(DataKey::LONGEST_NAME - DATA.len());
+        assert_eq!(short(&longest), longest);
+        let digest = short(format!("{longest}n"));
+        assert_eq!(digest.len(), 64);
+        assert_ne!(digest, short(format!("{longest}m")));
+    }
+}

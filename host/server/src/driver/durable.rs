@@ -1,9 +1,9 @@
 //! Runs that are not stored when they begin: those whose caller waits for the result, has not chosen the request id and wants
 //! no callback.
 //!
-//! At first, nobody but the caller knows of such a run. If this replica is lost, the caller gets no answer and asks again, so
+//! At first, only the caller knows of such a run. If this replica is lost, the caller gets no answer and asks again, so
 //! the run may be executed before it is stored. It is stored when it takes longer than the caller's first look, before a long
-//! wait, before anybody is answered that it continues, and before this replica stops.
+//! wait, before a caller is answered that it continues, and before this replica stops.
 //!
 //! A run of a single node stays in memory ([`Durability::Memory`](faas_flow_session::Durability::Memory)): it may end
 //! without any commit, and its history is written after its answer. While the store is unavailable, it continues in memory.

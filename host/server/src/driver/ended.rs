@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// How a run ended, or that it paused.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// Succeeded, failed or stopped; or paused, until somebody resumes it.
+    /// Succeeded, failed or stopped; or paused, until an operator resumes the run.
     pub status: Status,
     /// The result, or the answer of the flow's failure handler.
     pub result: Option<Bytes>,
@@ -20,8 +20,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// How a run ended, with its result if it has one. If that could not be read, there is a failure instead, so that nobody
-    /// takes the result to be empty.
+    /// How a run ended, with its result if it has one. If the result could not be read, there is a failure instead, so that
+    /// the result does not seem to be empty.
     pub(super) fn of(run: &Run, result: Option<Result<Bytes, Failure>>) -> Self {
         let status = run.status();
         match result {

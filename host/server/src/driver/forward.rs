@@ -1,4 +1,4 @@
-//! Events from other replicas: this one executes a node of a run, if nobody else does.
+//! Events from other replicas: this one executes the node of an event, unless another one does.
 
 use super::completion::run_to_completion;
 use super::host::Host;

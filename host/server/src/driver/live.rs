@@ -36,7 +36,7 @@ pub(crate) struct Live {
     pub(super) values: Mutex<HashMap<String, Option<Bytes>>>,
     /// Documents that this replica wrote or read.
     pub(super) cached: Mutex<HashMap<String, Bytes>>,
-    /// Whether the run is in memory only ([`Durability::Memory`]). Does not change while somebody else has the session locked.
+    /// Whether the run is in memory only ([`Durability::Memory`]). Changes only while the session is locked.
     in_memory: AtomicBool,
     /// Whether the commit timer is set.
     pub(super) commit_scheduled: AtomicBool,
@@ -87,7 +87,7 @@ impl Live {
         self.session.lock().await
     }
 
-    /// Whether the run is in memory only, until its end or until somebody asks for it.
+    /// Whether the run is in memory only, until it ends or a caller needs it to be stored.
     pub(super) fn is_in_memory(&self) -> bool {
         self.in_memory.load(Ordering::Acquire)
     }
@@ -100,7 +100,7 @@ impl Live {
         }
     }
 
-    /// Whether anybody watches the progress of runs.
+    /// Whether there are watchers of the progress of runs.
     pub(super) fn is_watched(&self) -> bool {
         self.services.progress.receiver_count() > 0
     }

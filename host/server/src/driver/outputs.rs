@@ -63,7 +63,7 @@ impl Live {
         changes: Vec<(String, Option<Bytes>)>,
     ) -> Result<Documents, Failure> {
         if self.is_in_memory() {
-            // While the session is locked, nobody makes the run durable, which would miss these values.
+            // While the session is locked, the run cannot be made durable, which would miss these values.
             let _session = self.lock().await;
             if self.is_in_memory() {
                 self.values.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);

@@ -146,7 +146,7 @@ impl Host {
     }
 }
 
-/// How much of a new run is stored if nobody but its caller knows of it.
+/// How much of a new run is stored at first, if only its caller knows of it.
 fn durability(waits: Waits, plan: &Plan) -> Durability {
     match (waits, plan.is_single_node()) {
         (Waits::Yes | Waits::ForOneNode, true) => Durability::Memory,

@@ -47,7 +47,7 @@ impl Events for GatewayEvents {
         if (200..300).contains(&answer.status) {
             return Ok(());
         }
-        let (status, said) = (answer.status, Quote::default());
-        Err(CallError::Status { callee: callee(), status, said, retry: Retry::Yes }.into())
+        let quote = Quote::default();
+        Err(CallError::Status { callee: callee(), status: answer.status, quote, retry: Retry::Yes }.into())
     }
 }

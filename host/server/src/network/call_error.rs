@@ -22,9 +22,9 @@ pub(crate) enum CallError {
     /// The whole answer did not arrive in time.
     #[error("`{callee}` did not answer within {} ms", limit.as_millis())]
     TimedOut { callee: String, limit: Duration },
-    /// The answer has an error status; `said` is what the message may quote of it.
-    #[error("`{callee}` answered with status {status}{said}")]
-    Status { callee: String, status: u16, said: Quote, retry: Retry },
+    /// The answer has an error status.
+    #[error("`{callee}` answered with status {status}{quote}")]
+    Status { callee: String, status: u16, quote: Quote, retry: Retry },
     /// The answer is too large.
     #[error("`{callee}` answered with more than {limit} bytes")]
     TooLarge { callee: String, limit: usize },
@@ -38,8 +38,8 @@ pub(crate) enum CallError {
     #[error("function `{name}`: {source}")]
     Lost { name: String, source: io::Error },
     /// The program ended with an error.
-    #[error("function `{name}` ended with {status}{said}")]
-    Exited { name: String, status: ExitStatus, said: Quote },
+    #[error("function `{name}` ended with {status}{quote}")]
+    Exited { name: String, status: ExitStatus, quote: Quote },
 }
 
 /// Whether another try of a call that was answered may help.
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn only_a_call_that_may_succeed_later_is_tried_again() {
-        let status = |retry| CallError::Status { callee: "f".to_owned(), status: 503, said: Quote::default(), retry };
+        let status = |retry| CallError::Status { callee: "f".to_owned(), status: 503, quote: Quote::default(), retry };
         let failure = Failure::from(status(Retry::Yes));
         assert_eq!((failure.code, failure.retry), (Code::CALL_STATUS, true));
         assert_eq!(failure.message, "`f` answered with status 503");

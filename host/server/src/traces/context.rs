@@ -49,7 +49,8 @@ fn parse(header: &str) -> Option<(TraceId, SpanId, bool)> {
     if !valid || version == "00" && parts.next().is_some() {
         return None;
     }
-    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+    let trace = TraceId::from_hex(trace).ok()?;
+    let span = SpanId::from_hex(span).ok()?;
     let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
     (trace != TraceId::INVALID && span != SpanId::INVALID).then_some((trace, span, sampled))
 }
