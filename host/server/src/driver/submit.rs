@@ -71,8 +71,7 @@ impl Submitted {
 
 impl Host {
     /// Begins a run. When this returns, the run is stored and will end, even if this replica is lost. If the caller waits
-    /// (`waits`), has not chosen the request id and wants no callback, the run may be stored a little later, see
-    /// [`super::durable`].
+    /// (`waits`), has not chosen the request id and wants no callback, the run may be stored a little later (`durable.rs`).
     pub async fn submit(
         self: &Arc<Self>,
         flow: &FlowName,
