@@ -1,4 +1,4 @@
-//! Commits that wait are made in time, whatever becomes of the work in flight.
+//! A timer by which delayed commits are made in time, whatever happens to the work in flight.
 
 use super::live::Live;
 use faas_flow_session::Input;
@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The runs of which something waits to be committed, the longest first. One timer serves them all, since most are over
-/// before it fires.
+/// Runs with something to commit, the longest waiting first. One timer serves them all, since most have committed before it
+/// fires.
 #[derive(Clone, Default)]
 pub(super) struct CommitTimer(Arc<Mutex<VecDeque<Waiting>>>);
 
-/// A run of which something is to be committed, and when.
+/// When a run is to commit, and the run.
 type Waiting = (Instant, Weak<Live>);
 
 impl CommitTimer {
@@ -31,7 +31,7 @@ impl CommitTimer {
             tokio::time::sleep_until(at).await;
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             while let Some((_, live)) = waiting.pop_front_if(|(due, _)| *due <= Instant::now()) {
-                // A store that hangs holds up none of the others.
+                // Each in a task of its own, so that one commit that hangs does not delay the others.
                 if let Some(live) = live.upgrade() {
                     tokio::spawn(live.commit_due());
                 }
@@ -43,7 +43,7 @@ impl CommitTimer {
 }
 
 impl Live {
-    /// Sees to it that what waits is committed by this moment.
+    /// Makes sure that what was applied is committed by this moment.
     pub(super) fn commit_by(self: &Arc<Self>, by: u64) {
         if !self.commit_scheduled.swap(true, Ordering::Relaxed) {
             let delay = Duration::from_millis(by.saturating_sub(self.services.now()));

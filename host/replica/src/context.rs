@@ -8,7 +8,7 @@ use faas_flow_core::{FlowName, RunId};
 use faas_flow_guest::{Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
-/// What handlers see. The run has idle instances with their contexts, so these do not hold the run.
+/// What handlers see of their run. It does not hold the run, which holds it through its idle instances.
 pub(super) struct Context {
     id: RunId,
     flow: FlowName,
@@ -46,7 +46,7 @@ impl RunContext for Context {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
-        let Some(live) = self.live.upgrade() else { return Err("the run is over".to_owned()) };
+        let Some(live) = self.live.upgrade() else { return Err("the run has ended".to_owned()) };
         if live.is_in_memory() {
             let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(values.get(key).cloned().flatten());
@@ -71,15 +71,15 @@ impl RunContext for Context {
     }
 }
 
-/// What `define` sees of a run that has not begun.
-pub(super) struct Before {
+/// What `define` sees of a run that has not begun yet.
+pub(super) struct UnbegunContext {
     pub(super) id: RunId,
     pub(super) flow: FlowName,
     pub(super) request: Request,
 }
 
 #[async_trait::async_trait]
-impl RunContext for Before {
+impl RunContext for UnbegunContext {
     fn request_id(&self) -> &str {
         self.id.as_str()
     }
@@ -105,12 +105,12 @@ impl RunContext for Before {
     }
 }
 
-/// The values of a name, in order.
-fn values(given: &[(String, String)], is: impl Fn(&str) -> bool) -> Vec<String> {
-    given.iter().filter(|(name, _)| is(name)).map(|(_, value)| value.clone()).collect()
+/// The values whose name matches, in order.
+fn values(given: &[(String, String)], matches: impl Fn(&str) -> bool) -> Vec<String> {
+    given.iter().filter(|(name, _)| matches(name)).map(|(_, value)| value.clone()).collect()
 }
 
-/// A line from a flow's code.
+/// Logs a message of a flow's code.
 fn log(run: &RunId, flow: &str, node: &str, level: Level, message: &str) {
     match level {
         Level::Trace => tracing::trace!(target: "flow", %run, flow, node, "{message}"),

@@ -1,4 +1,4 @@
-//! Payloads and context values: small ones in documents, larger ones in the DataStore.
+//! Payloads and context values of runs: small ones in documents, large ones in the data store.
 
 use super::drive::STORE_RETRIES;
 use crate::Error;
@@ -10,11 +10,11 @@ use faas_flow_versions::runs::read;
 use std::fmt::Display;
 use std::sync::Arc;
 
-/// Bytes up to so many stand in the document that refers to them; larger ones get a document of their own, which is
-/// written once, while the other is written with every node.
+/// Payloads of at most so many bytes are embedded in the document that refers to them. Larger ones get a document of their
+/// own, which is written once, whereas the other one is written with every node.
 const EMBEDDED: usize = 1024;
 
-/// How reading a result is tried again.
+/// How reading a result is retried.
 const FETCH_RETRIES: RetryPolicy = STORE_RETRIES.with_max_tries(5);
 
 /// The data of runs.
@@ -25,9 +25,9 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Keeps bytes under a name that no other attempt uses. What becomes a document of its own is added to `documents`,
-    /// which are to be committed with whatever refers to them.
-    pub(crate) async fn keep(
+    /// Stores bytes under a name that no other attempt uses. If they get a document of their own, it is added to `documents`,
+    /// which are to be committed with what refers to them.
+    pub(crate) async fn store_payload(
         &self,
         run: &RunId,
         name: impl Display + Send,
@@ -35,15 +35,16 @@ impl Data {
         documents: &mut Vec<(String, Bytes)>,
     ) -> Result<Payload, Failure> {
         if bytes.len() <= EMBEDDED || bytes.len() > self.inline_limit {
-            return self.keep_whole(run, name, bytes).await;
+            return self.store_without_document(run, name, bytes).await;
         }
-        let (doc, size) = (format!("{DATA}{}", short(name)), bytes.len() as u64);
+        let doc = format!("{DATA}{}", short(name));
+        let size = bytes.len() as u64;
         documents.push((doc.clone(), bytes));
         Ok(Payload::Kept { doc, size })
     }
 
-    /// Keeps bytes where they are, or in the data store if there are many.
-    pub(crate) async fn keep_whole(
+    /// Stores bytes within the payload or, if there are many, in the data store; never in a document of their own.
+    pub(crate) async fn store_without_document(
         &self,
         run: &RunId,
         name: impl Display + Send,
@@ -78,7 +79,7 @@ impl Data {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => {
                 let message = format!(
-                    "the store has nothing at {run}/{name}: was it cleaned, or is it another store than before?"
+                    "the store has nothing at {run}/{name}: it was cleaned, or it is not the store that was used before"
                 );
                 Err(Failure::reject(Code::DATA_MISSING, message))
             }
@@ -86,7 +87,7 @@ impl Data {
         }
     }
 
-    /// The same for a caller that nobody asks again: an unavailable store is tried again for a while.
+    /// The same, but retries for a while if the store is unavailable, for callers that do not ask again.
     pub(crate) async fn fetch_patiently(
         &self,
         state: &dyn StateStore,
@@ -107,15 +108,15 @@ impl Data {
         }
     }
 
-    /// A context value as its document holds it.
-    pub(crate) async fn keep_value(
+    /// Stores a context value; answers with the bytes of its document. `None` deletes the value.
+    pub(crate) async fn store_value(
         &self,
         run: &RunId,
         name: impl Display + Send,
         value: Option<Bytes>,
     ) -> Result<Bytes, Failure> {
         let value = match value {
-            Some(value) => Some(self.keep_whole(run, name, value).await?),
+            Some(value) => Some(self.store_without_document(run, name, value).await?),
             None => None,
         };
         Ok(encode(&value).into())
@@ -133,12 +134,72 @@ impl Data {
     }
 }
 
-/// Paths may be longer than a name may be: then their digest stands for them.
+/// The name, or its digest if it is too long: paths may be longer than a name in the data store.
 fn short(name: impl Display) -> String {
     const LONGEST: usize = DataKey::LONGEST_NAME - DATA.len();
     let name = name.to_string();
-    match name.len() <= LONGEST {
-        true => name,
-        false => Digest::of(name.as_bytes()).as_str().to_owned(),
+    if name.len() <= LONGEST { name } else { Digest::of(name.as_bytes()).as_str().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faas_flow_store::{open_data, open_state};
+
+    const INLINE_LIMIT: usize = 4 * EMBEDDED;
+
+    async fn data() -> Data {
+        Data { store: open_data("memory").await.unwrap(), inline_limit: INLINE_LIMIT }
+    }
+
+    fn run() -> RunId {
+        RunId::new("r").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_payload_is_embedded_or_a_document_or_goes_to_the_data_store_by_its_size() {
+        let data = data().await;
+        let mut documents = Vec::new();
+        let mut stored = Vec::new();
+        for size in [0, EMBEDDED, EMBEDDED + 1, INLINE_LIMIT, INLINE_LIMIT + 1] {
+            let payload =
+                data.store_payload(&run(), format!("n/{size}"), Bytes::from(vec![7; size]), &mut documents).await;
+            stored.push(match payload.unwrap() {
+                Payload::Inline(bytes) => ("embedded", bytes.len()),
+                Payload::Kept { size, .. } => ("document", size as usize),
+                Payload::Stored { size, .. } => ("data store", size as usize),
+            });
+        }
+        let expected = [
+            ("embedded", 0),
+            ("embedded", EMBEDDED),
+            ("document", EMBEDDED + 1),
+            ("document", INLINE_LIMIT),
+            ("data store", INLINE_LIMIT + 1),
+        ];
+        assert_eq!(stored, expected);
+        let sizes: Vec<usize> = documents.iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(sizes, [EMBEDDED + 1, INLINE_LIMIT]);
+    }
+
+    #[tokio::test]
+    async fn a_large_payload_reads_back_and_a_lost_one_is_a_failure() {
+        let data = data().await;
+        let state = open_state("memory").await.unwrap();
+        let bytes = Bytes::from(vec![7; INLINE_LIMIT + 1]);
+        let payload = data.store_without_document(&run(), "n", bytes.clone()).await.unwrap();
+        assert_eq!(data.fetch(&*state, &run(), &payload).await.unwrap(), bytes);
+        data.store.delete_run(&run()).await.unwrap();
+        let lost = data.fetch(&*state, &run(), &payload).await.unwrap_err();
+        assert_eq!((lost.code, lost.retry), (Code::DATA_MISSING, false));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_becomes_its_digest() {
+        let longest = "n".repeat(DataKey::LONGEST_NAME - DATA.len());
+        assert_eq!(short(&longest), longest);
+        let digest = short(format!("{longest}n"));
+        assert_eq!(digest.len(), 64);
+        assert_ne!(digest, short(format!("{longest}m")));
     }
 }

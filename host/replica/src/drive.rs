@@ -1,4 +1,4 @@
-//! Drives the session of a run: performs the I/O that it asks for, and acts on what is ready.
+//! Drives the session of a run: performs the I/O that it asks for, and starts what is ready.
 
 use super::live::Live;
 use crate::counters::Lease;
@@ -11,44 +11,44 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// How a store that is unavailable is tried again.
+/// How an unavailable store is tried again.
 pub(super) const STORE_RETRIES: RetryPolicy =
     RetryPolicy::exponential(Duration::from_millis(40), Duration::from_secs(5)).with_max_tries(8);
 
-/// The same for as long as it takes: whoever executes a node waits, or is cut off.
+/// The same without an end: a node that is executed waits for the store, unless it is cancelled.
 pub(super) const PATIENT_RETRIES: RetryPolicy =
     RetryPolicy::exponential(Duration::from_millis(40), Duration::from_secs(5));
 
-/// What a driver of a run has to do beyond the run itself.
+/// What an input led to, as far as its giver has to know.
 #[derive(Debug, Default)]
 pub(super) struct Reaction {
-    /// What to execute.
+    /// Work to execute.
     pub(super) start: Vec<Work>,
     /// Nodes whose branches may all have arrived.
     pub(super) count: Vec<Join>,
     /// Why the input was refused.
     pub(super) refused: Option<Refusal>,
-    /// A delivery of the callback that was claimed.
+    /// A delivery of the callback, which was claimed here.
     pub(super) call_back: Option<Delivery>,
     /// Why this replica has abandoned the run.
     pub(super) abandoned: Option<Failure>,
-    /// Why the run could not be stored.
+    /// Why a run in memory could not be stored.
     pub(super) unstored: Option<Failure>,
-    /// How many nodes were released.
+    /// The number of nodes that were released.
     pub(super) released: usize,
 }
 
 impl Live {
-    /// Gives the session an input, and executes what becomes ready in tasks of its own.
+    /// Gives the session an input, and starts what becomes ready.
     pub(super) async fn react(self: &Arc<Self>, input: Input) -> Reaction {
         let mut session = self.lock().await;
         let reaction = self.drive(&mut session, input).await;
         drop(session);
-        self.carry_out(reaction)
+        self.spawn_started(reaction)
     }
 
-    /// Executes what became ready, and counts arrivals, in tasks of their own.
-    pub(super) fn carry_out(self: &Arc<Self>, mut reaction: Reaction) -> Reaction {
+    /// Executes what became ready, and counts ended branches, in tasks of their own.
+    pub(super) fn spawn_started(self: &Arc<Self>, mut reaction: Reaction) -> Reaction {
         self.spawn(std::mem::take(&mut reaction.start));
         let count = std::mem::take(&mut reaction.count);
         if !count.is_empty() {
@@ -57,10 +57,10 @@ impl Live {
         reaction
     }
 
-    /// Gives the session an input, performs the I/O that it asks for, and acts on what is ready.
+    /// Gives the session an input, and advances it. What becomes ready to execute is left to the caller.
     pub(super) async fn drive(self: &Arc<Self>, session: &mut Session, input: Input) -> Reaction {
         session.input(input, &self.services.around());
-        let reaction = self.settle(session).await;
+        let reaction = self.advance(session).await;
         if let Some(failure) = &reaction.abandoned {
             tracing::error!(run = %self.id, code = %failure.code, error = %failure.message, "abandoning run; another replica resumes it when its leases expire");
         }
@@ -70,8 +70,8 @@ impl Live {
         reaction
     }
 
-    /// Performs the I/O that the session asks for, and acts on what is ready.
-    pub(super) async fn settle(self: &Arc<Self>, session: &mut Session) -> Reaction {
+    /// Performs I/O until the session asks for no more, and acts on what is ready.
+    pub(super) async fn advance(self: &Arc<Self>, session: &mut Session) -> Reaction {
         while let Some(io) = session.io() {
             let answer = self.perform_io(io).await;
             session.answer(answer, &self.services.around());
@@ -105,10 +105,10 @@ impl Live {
         }
         if let Some(over) = ready.over {
             self.count_end(session, over);
-            self.announce(session).await;
+            self.notify_ended(session).await;
         }
         if session.has_left() {
-            self.forget();
+            self.close();
         }
         Reaction {
             start: ready.start,
@@ -127,28 +127,27 @@ impl Live {
             Over::Ended => {
                 self.trace_run(session.state().run());
                 self.services.counters.run_ended(status);
-                self.services
-                    .versions
-                    .count_ended(&self.flow, if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine });
+                let end = if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine };
+                self.services.versions.count_ended(&self.flow, end);
             }
             Over::Exhausted => self.services.versions.count_ended(&self.flow, RunEnd::Failed),
             Over::EndedElsewhere | Over::Paused => {}
         }
     }
 
-    /// Works on the run no longer.
-    pub(super) fn forget(&self) {
+    /// Stops working on the run, which the session has left.
+    pub(super) fn close(&self) {
         self.runs.remove(self);
         self.drop_idle();
         self.cached.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Leaves the run if this replica only helped and has nothing more to do for it.
+    /// Leaves the run if this replica only helps with it and has nothing more to do.
     pub(super) async fn leave_if_done(&self) {
         let mut session = self.lock().await;
         session.leave_if_done();
         if session.has_left() {
-            self.forget();
+            self.close();
         }
     }
 
@@ -203,29 +202,29 @@ impl Live {
         let mut documents = Documents::with_capacity(values.len());
         for (key, value) in values {
             let name = format!("(begun)/{CONTEXT}{key}");
-            let stored = self.services.data.keep_value(&self.id, name, value).await?;
+            let stored = self.services.data.store_value(&self.id, name, value).await?;
             documents.push((format!("{CONTEXT}{key}"), stored));
         }
         Ok(documents)
     }
 
-    /// Tells others of ready nodes.
+    /// Offers ready nodes to other replicas.
     fn send(self: &Arc<Self>, paths: Vec<NodePath>) {
         let live = self.clone();
         tokio::spawn(async move {
             let Some(events) = &live.services.events else { return };
             for path in paths {
                 if let Err(failure) = events.send(&live.flow.name, &live.id, &path).await {
-                    // The owner finds the node ready, one lease later.
+                    // The owner finds that the node is ready, one lease later.
                     tracing::warn!(run = %live.id, %path, code = %failure.code, error = %failure.message, "event not sent");
                 }
             }
         });
     }
 
-    /// Lets nodes go on whose branches have all arrived.
+    /// Continues nodes whose branches have all ended.
     ///
-    /// The future is boxed since its type contains itself: what it reacts to may have to be counted again.
+    /// The future is boxed since its type contains itself: an input may lead to more counting.
     fn join(self: Arc<Self>, count: Vec<Join>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for Join { node, began_by, total } in count {
@@ -235,9 +234,9 @@ impl Live {
                         self.react(Input::Event(joined, Documents::new())).await;
                     }
                     Ok(_) => {}
-                    // The next look counts again.
+                    // The next look of the owner counts again.
                     Err(error) => {
-                        tracing::warn!(run = %self.id, %node, code = %error.code(), %error, "cannot count ended branches");
+                        tracing::warn!(run = %self.id, %node, code = %error.code(), %error, "ended branches not counted");
                     }
                 }
             }
@@ -245,7 +244,7 @@ impl Live {
     }
 }
 
-/// The pause that so many failed tries call for.
+/// Pauses before the next try, after so many that failed.
 async fn pause(failed_tries: u32) {
     if failed_tries > 0
         && let Some(delay) = STORE_RETRIES.delay_after(failed_tries, fastrand::f64())
@@ -254,7 +253,7 @@ async fn pause(failed_tries: u32) {
     }
 }
 
-/// An error of a store as the failure of what needed it.
+/// The failure of what needed the store.
 pub(super) fn failure(error: &StoreError) -> Failure {
     Failure::retry(error.code(), error.to_string())
 }

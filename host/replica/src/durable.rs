@@ -1,25 +1,24 @@
-//! Runs that are stored later than they begin: those whose caller waits for the result, did not choose the id and wants no
-//! callback.
+//! Runs that are not stored when they begin: those whose caller waits for the result, has not chosen the request id and wants
+//! no callback.
 //!
-//! While such a run is young nobody but its caller knows of it, and should this replica be lost, the caller gets no answer
-//! and asks again: so it may be executed before it is stored. It is stored as soon as it takes longer than the first look of
-//! its caller, before it waits for long, before anybody is told that it goes on, and before this replica stops.
+//! At first, only the caller knows of such a run. If this replica is lost, the caller gets no answer and asks again, so
+//! the run may be executed before it is stored. It is stored when it takes longer than the caller's first look, before a long
+//! wait, before a caller is answered that it continues, and before this replica stops.
 //!
 //! A run of a single node stays in memory ([`Durability::Memory`](faas_flow_session::Durability::Memory)): it may end
-//! without a commit on the way, and its history is written behind its answer; while the store is away it goes on in memory.
-//! The beginning of any other waits as all does that only the flow's own code did
-//! ([`Durability::Delayed`](faas_flow_session::Durability::Delayed)): it is committed together with what follows, and before
-//! anything leaves this replica, be it a call or the answer.
+//! without any commit, and its history is written after its answer. While the store is unavailable, it continues in memory.
+//! The beginning of any other run ([`Durability::Delayed`](faas_flow_session::Durability::Delayed)) is treated like what only
+//! the flow's own code did: it is committed together with what follows, and before anything leaves this replica, be it a call
+//! or the answer.
 
-use super::control::to_its_end;
+use super::completion::run_to_completion;
 use super::live::Live;
 use crate::Error;
-use faas_flow_core::Code;
 use faas_flow_session::{Durability, Input};
 use std::sync::Arc;
 
 impl Live {
-    /// Stores the run, if it is not stored yet.
+    /// Stores the run, unless it is stored already.
     pub(super) async fn store(self: &Arc<Self>) -> Result<(), Error> {
         if !matches!(self.lock().await.durability(), Durability::Memory | Durability::Delayed) {
             return Ok(());
@@ -32,14 +31,14 @@ impl Live {
                 None => Ok(()),
             }
         };
-        to_its_end(stored).await
+        run_to_completion(stored).await
     }
 
-    /// What the caller of a run is told that cannot be stored.
+    /// Why the run was not stored in time.
     pub(super) fn not_stored(&self) -> Error {
         match &*self.abandoned.borrow() {
-            Some(failure) => Error::new(failure.code, failure.to_string()),
-            None => Error::new(Code::STORE_UNAVAILABLE, "the run could not be stored: try again"),
+            Some(failure) => failure.clone().into(),
+            None => Error::NotStored,
         }
     }
 }

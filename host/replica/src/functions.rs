@@ -1,29 +1,31 @@
-//! What `apply` and `request` reach: commands, URLs, and the built-in echo.
+//! The functions that flows call: programs, URLs, the built-in echo, and those behind the gateway.
 
-use crate::network::{Network, redacted, within_limit};
+use crate::error::FunctionOptionFault;
+use crate::network::{CallError, Network, Quote, redacted, within_limit};
 use crate::{Answers, Error, Settings};
 use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What stands behind a function's name.
+/// How a function is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Function {
     /// Answers with the request's body.
     Echo,
-    /// Runs a program per call: the body on its stdin, the answer on its stdout. A failing exit status is a 500.
+    /// Runs a program for each call, which gets the body on its stdin and writes the answer to its stdout. If it exits with
+    /// an error, the call fails with [`FUNCTION_FAILED`](Code::FUNCTION_FAILED).
     Command(PathBuf),
-    /// Calls a URL; the function's further path and the query are added to it.
+    /// Calls a URL, to which the rest of the path and the query of the call are added.
     Url(String),
 }
 
-/// The functions that flows may apply.
+/// The functions that flows may call by name.
 #[derive(Clone)]
 pub struct Functions {
     known: HashMap<String, Function>,
@@ -34,28 +36,23 @@ pub struct Functions {
 }
 
 impl Function {
-    /// Reads `name=echo`, `name=http://…` or `name=./program`.
+    /// Reads `name=echo`, `name=http://…` or `name=./program`. Fails with
+    /// [`BAD_FUNCTION_OPTION`](Code::BAD_FUNCTION_OPTION).
     pub fn parse(option: &str) -> Result<(String, Function), Error> {
-        let wrong = |what: &str| {
-            let option = redacted(option);
-            let message =
-                format!("the function option `{option}` {what}: write name=./program, name=http://… or name=echo");
-            Error::new(Code::BAD_FUNCTION_OPTION, message)
-        };
-        let (name, target) = option.split_once('=').ok_or_else(|| wrong("has no `=`"))?;
+        let wrong = |fault| Error::BadFunctionOption { option: redacted(option), fault };
+        let (name, target) = option.split_once('=').ok_or_else(|| wrong(FunctionOptionFault::NoEqualsSign))?;
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-            return Err(wrong("has no function's name before the `=`"));
+            return Err(wrong(FunctionOptionFault::NoName));
         }
         let function = match target {
-            "" => return Err(wrong("has nothing behind the `=`")),
+            "" => return Err(wrong(FunctionOptionFault::NoTarget)),
             "echo" | "=echo" => Function::Echo,
             url if url.starts_with("http://") || url.starts_with("https://") => {
                 Function::Url(url.trim_end_matches('/').to_owned())
             }
             path => {
-                let found =
-                    std::fs::canonicalize(path).map_err(|error| wrong(&format!("names no program: {error}")))?;
-                Function::Command(found)
+                let program = std::fs::canonicalize(path);
+                Function::Command(program.map_err(|error| wrong(FunctionOptionFault::NoProgram(error)))?)
             }
         };
         Ok((name.to_owned(), function))
@@ -63,7 +60,7 @@ impl Function {
 }
 
 impl Functions {
-    /// The functions by their names; others are called through the gateway, if there is one.
+    /// Functions by their names; others are called through the gateway at this URL, if there is one.
     pub fn new(
         known: impl IntoIterator<Item = (String, Function)>,
         gateway: Option<String>,
@@ -74,26 +71,26 @@ impl Functions {
         Self { known: known.into_iter().collect(), gateway, network, response_limit, answers }
     }
 
-    /// Whether there is a function of this name, without asking the gateway.
+    /// The function of this name, unless only the gateway may know it.
     pub fn get(&self, name: &str) -> Option<&Function> {
         self.known.get(name)
     }
 
-    /// The known functions, by name.
+    /// The names of the known functions, sorted.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.known.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
     }
 
-    /// Calls a function; of the request's URL, path and query count.
+    /// Calls a function. Only the path and the query of the request's URL count.
     pub async fn apply(&self, name: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
         let url = request.url.clone();
         let (path, query) = path_and_query(&url);
         let tail = path.trim_start_matches('/').split_once('/').map_or("", |(_, tail)| tail);
         match (self.known.get(name), &self.gateway) {
             (Some(Function::Echo), _) => Ok(HttpResponse { status: 200, headers: Vec::new(), body: request.body }),
-            (Some(Function::Command(program)), _) => self.command(name, program, query, request).await,
+            (Some(Function::Command(program)), _) => Ok(self.command(name, program, query, request).await?),
             (Some(Function::Url(base)), _) => {
                 let url = join(base, tail, query);
                 self.request(HttpRequest { url, ..request }).await
@@ -103,19 +100,14 @@ impl Functions {
                 let answer = self.request(HttpRequest { url, ..request }).await;
                 answer.map_err(|mut failure| {
                     if failure.code == Code::CALL_UNREACHABLE {
-                        failure.message += "; the key `gateway` says where functions are called";
+                        failure.message += "; the key `gateway` sets where functions are called";
                     }
                     failure
                 })
             }
             (None, None) => {
-                let known = match self.names() {
-                    names if names.is_empty() => "none is".to_owned(),
-                    names => format!("known are {}", names.join(", ")),
-                };
-                let message =
-                    format!("function `{name}` is not known here ({known}): add --function {name}=… or --gateway");
-                Err(Failure::reject(Code::FUNCTION_MISSING, message))
+                let known = self.names().into_iter().map(str::to_owned).collect();
+                Err(CallError::UnknownFunction { name: name.to_owned(), known }.into())
             }
         }
     }
@@ -128,20 +120,21 @@ impl Functions {
     async fn command(
         &self,
         name: &str,
-        program: &PathBuf,
+        program: &Path,
         query: &str,
         request: HttpRequest,
-    ) -> Result<HttpResponse, Failure> {
-        let failed = |message: String| Failure::retry(Code::FUNCTION_FAILED, message);
+    ) -> Result<HttpResponse, CallError> {
+        let name = name.to_owned();
         let mut command = tokio::process::Command::new(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command.env("Http_Method", &request.method).env("Http_Query", query);
         for (header, value) in &request.headers {
             command.env(format!("Http_{}", header.replace('-', "_")), value);
         }
-        let mut child = spawn(&mut command)
-            .await
-            .map_err(|error| failed(format!("function `{name}`: cannot run {}: {error}", program.display())))?;
+        let mut child = match spawn(&mut command).await {
+            Ok(child) => child,
+            Err(source) => return Err(CallError::NotStarted { name, program: program.to_owned(), source }),
+        };
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
             if let Some(mut stdin) = stdin {
@@ -151,16 +144,19 @@ impl Functions {
         };
         let limit = self.response_limit as u64 + 1;
         let (_, body, complaint) = tokio::join!(write, read(stdout, limit), read(stderr, 64 * 1024));
-        within_limit(name, body.len(), self.response_limit)?;
-        let status = child.wait().await.map_err(|error| failed(format!("function `{name}`: {error}")))?;
+        within_limit(&name, body.len(), self.response_limit)?;
+        let status = match child.wait().await {
+            Ok(status) => status,
+            Err(source) => return Err(CallError::Lost { name, source }),
+        };
         if status.success() {
             return Ok(HttpResponse { status: 200, headers: Vec::new(), body });
         }
-        Err(failed(format!("function `{name}` ended with {status}{}", self.answers.quote(&complaint))))
+        Err(CallError::Exited { name, status, quote: Quote::new(self.answers.quote(&complaint)) })
     }
 }
 
-/// Starts a program; one that is just being written (`ETXTBSY`) gets a moment.
+/// Starts a program. If the file is still being written (`ETXTBSY`), tries again for a tenth of a second.
 async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::process::Child> {
     for _ in 0..20 {
         match command.spawn() {
@@ -198,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_name_a_function_and_what_stands_behind_it() {
+    fn options_name_a_function_and_how_it_is_called() {
         assert_eq!(Function::parse("f=echo").unwrap(), ("f".to_owned(), Function::Echo));
         assert_eq!(Function::parse("f==echo").unwrap().1, Function::Echo);
         assert_eq!(Function::parse("f=http://h:1/p/").unwrap().1, Function::Url("http://h:1/p".to_owned()));

@@ -1,8 +1,8 @@
-//! Instances of flows: those that a run has idle, and room for more.
+//! Instances of flows: the idle ones of a run, and room for more.
 
 use super::context::Context;
 use super::live::Live;
-use super::services::Runs;
+use super::runs::Runs;
 use crate::Error;
 use faas_flow_core::{Code, Failure, RetryPolicy};
 use faas_flow_guest::Instance;
@@ -10,37 +10,37 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The waits for room, up to a third of a second each.
+/// The waits for room.
 const ROOM_RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(320));
 
 impl Live {
-    /// An idle instance of this run, or else a fresh one, as soon as there is room for it.
+    /// An idle instance of this run, or a fresh one as soon as there is room for it.
     pub(super) async fn take_instance(self: &Arc<Self>) -> Result<Instance, Failure> {
         let idle = self.instances.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(instance) = idle {
             return Ok(instance);
         }
         let context = Arc::new(Context::of(self));
-        let fresh = || async { Ok(self.flow.module.instantiate(context.clone()).await?) };
-        let fresh = self.runs.in_room(Duration::MAX, fresh).await;
+        let instantiate = || async { Ok(self.flow.module.instantiate(context.clone()).await?) };
+        let fresh = self.runs.with_room(Duration::MAX, instantiate).await;
         fresh.map_err(|error| Failure::reject(error.code(), error.to_string()))
     }
 
-    /// Keeps an instance for the run's next node.
-    pub(super) fn give_back(&self, instance: Instance) {
+    /// Makes an instance idle, for the run's next node.
+    pub(super) fn return_instance(&self, instance: Instance) {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
     }
 
-    /// Drops the idle instances; answers with how many there were.
+    /// Drops the idle instances; answers with their number.
     pub(super) fn drop_idle(&self) -> usize {
         std::mem::take(&mut *self.instances.lock().unwrap_or_else(PoisonError::into_inner)).len()
     }
 }
 
 impl Runs {
-    /// Asks for what needs an instance until there is room for it, `at_most` so long. Idle instances make room at once;
-    /// those at work are waited for. That there is no room is no failure of what needs it.
-    pub(super) async fn in_room<T, F>(&self, at_most: Duration, mut ask: impl FnMut() -> F) -> Result<T, Error>
+    /// Does what needs an instance, and tries again until there is room for it, for at most the time `at_most`. Makes room by
+    /// dropping idle instances if there are any, and otherwise waits for those at work.
+    pub(super) async fn with_room<T, F>(&self, at_most: Duration, mut ask: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -60,7 +60,7 @@ impl Runs {
         }
     }
 
-    /// Drops the idle instances of all runs; answers with how many there were.
+    /// Drops the idle instances of all runs; answers with their number.
     fn drop_idle(&self) -> usize {
         self.all().iter().map(|live| live.drop_idle()).sum()
     }

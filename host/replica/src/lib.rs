@@ -1,47 +1,68 @@
 //! One replica: does what the sessions of its runs ask for.
 //!
-//! The store is the truth; a [`Session`](faas_flow_session::Session) is this replica's copy of a run, with its work in
-//! progress. One commit takes a node's output and claims what became ready, so a chain costs one store round trip per node
-//! at most; nodes that only run the flow's own code share one.
+//! A run on a replica is a `live::Live`. Its session (`faas_flow_session`) decides everything and does no I/O; the driver
+//! performs what the session asks for. The path of a run through these files:
 //!
-//! - `host.rs`, `services.rs`: the replica, and what all of its runs work with
-//! - `submit.rs`, `control.rs`, `sweep.rs`: how runs begin, what people ask of them, and how lost runs are recovered
-//! - `live.rs`, `drive.rs`, `commit_timer.rs`, `durable.rs`, `ended.rs`: a run, and the loop that drives its session
-//! - `execute.rs`, `operation.rs`, `instances.rs`, `context.rs`, `data.rs`: executing a node
-//! - `functions.rs`, `network.rs`, `events/`: what is called, and how other replicas are told of work
-//! - `counters.rs`, `traces.rs`, `trace.rs`, `progress.rs`: what a replica shows of its work
-//! - `settings.rs`, `error.rs`: limits and times, and what can go wrong
+//! | file | what happens there |
+//! |---|---|
+//! | `submit` | a request begins a run |
+//! | `open`, `sweep` | a stored run is opened, and recovered if its owner is gone |
+//! | `forward` | another replica offers a ready node by an event |
+//! | `control` | an operator pauses, resumes, stops or reruns a run |
+//! | `drive` | an input goes to the session, its I/O is performed, and what is ready is started |
+//! | `execute` | ready work is executed, one node after the other |
+//! | `retries` | a node is attempted as often as its policy allows |
+//! | `attempt` | one attempt: `inputs`, then the task (`call`, `branches`, or handlers), then `outputs` |
+//! | `commit_timer`, `durable` | what may be committed later is committed in time |
+//! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
+//!
+//! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
+//! share), `live` (what one run has), `data` (payloads in the stores), `instances` and `context` (WebAssembly instances, and
+//! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off).
 
+mod attempt;
+mod branches;
+mod call;
+mod callback;
 mod commit_timer;
+mod completion;
 mod context;
 mod control;
 pub mod counters;
 mod data;
+mod drain;
 mod drive;
 mod durable;
 mod ended;
 pub mod error;
 pub mod events;
 mod execute;
+mod forward;
 pub mod functions;
+mod history;
 mod host;
+mod inputs;
 mod instances;
 mod live;
 pub mod network;
-mod operation;
+mod open;
+mod outputs;
 pub mod progress;
+mod retries;
+mod runs;
 mod services;
 pub mod settings;
 mod submit;
 mod sweep;
 mod trace;
 pub mod traces;
+mod wait;
 
-pub use control::Forwarded;
 pub use counters::{Counters, Ignored};
 pub use ended::Ended;
 pub use error::Error;
 pub use events::Events;
+pub use forward::Forwarded;
 pub use functions::{Function, Functions};
 pub use host::{Host, Parts};
 pub use network::{Http, Network};

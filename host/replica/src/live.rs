@@ -1,11 +1,12 @@
-//! A run that this replica works on: its session, and what the session asks for.
+//! A run that this replica works on: its session, and what belongs to it.
 //!
-//! The replica that begins a run, or recovers it, *owns* it: it stays with the run to the end, and looks regularly whether
-//! anything in it was lost. Others that execute nodes of the run leave it when those are done. Should the owner be lost
-//! itself, the run becomes due in the store, and the next replica that sweeps recovers it.
+//! The replica that begins a run, or recovers it, *owns* it: it stays with the run to its end, and looks regularly for work
+//! that was lost. Other replicas that execute nodes of the run leave it when those are done. If the owner is lost, the run
+//! becomes due in the store, and the next replica that sweeps recovers it.
 
 use super::ended::Ended;
-use super::services::{Runs, Services};
+use super::runs::Runs;
+use super::services::Services;
 use crate::progress::{Progress, Step};
 use crate::traces::TraceContext;
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, watch};
 
+/// A run that this replica works on.
 pub(crate) struct Live {
     pub(super) services: Arc<Services>,
     pub(super) runs: Arc<Runs>,
@@ -28,20 +30,21 @@ pub(crate) struct Live {
     pub(super) request: Arc<Request>,
     pub(super) trace: Option<TraceContext>,
     session: AsyncMutex<Session>,
-    /// Instances that serve this run and are idle.
+    /// Idle instances of this run.
     pub(super) instances: Mutex<Vec<Instance>>,
-    /// Context values, while the run is in memory only.
+    /// The context values of a run in memory.
     pub(super) values: Mutex<HashMap<String, Option<Bytes>>>,
-    /// Bytes of documents that this replica wrote or read.
+    /// Documents that this replica wrote or read.
     pub(super) cached: Mutex<HashMap<String, Bytes>>,
-    /// Whether the session is [`Durability::Memory`]. While the session is locked, this does not change.
+    /// Whether the run is in memory only ([`Durability::Memory`]). Changes only while the session is locked.
     in_memory: AtomicBool,
-    /// Whether the timer for what waits to be committed is set.
+    /// Whether the commit timer is set.
     pub(super) commit_scheduled: AtomicBool,
-    /// Whether this replica is looking after it at the moment, see [`super::sweep`].
-    pub(super) looked_after: AtomicBool,
+    /// Whether a look of the owner is in progress, see [`super::sweep`].
+    pub(super) is_looking: AtomicBool,
+    /// How the run ended, or that it paused.
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
-    /// Why this replica abandoned the run, if it had to.
+    /// Why this replica abandoned the run, if it did.
     pub(super) abandoned: watch::Sender<Option<Failure>>,
     /// Cancels the work in flight; work that starts after the signal is unaffected.
     pub(super) cancelled: watch::Sender<()>,
@@ -72,7 +75,7 @@ impl Live {
             values: Mutex::default(),
             cached: Mutex::default(),
             commit_scheduled: AtomicBool::new(false),
-            looked_after: AtomicBool::new(false),
+            is_looking: AtomicBool::new(false),
             ended: watch::channel(None).0,
             abandoned: watch::channel(None).0,
             cancelled: watch::channel(()).0,
@@ -84,12 +87,12 @@ impl Live {
         self.session.lock().await
     }
 
-    /// Whether nothing of the run is stored yet, and nothing will be before its end unless somebody asks for it.
+    /// Whether the run is in memory only, until it ends or a caller needs it to be stored.
     pub(super) fn is_in_memory(&self) -> bool {
         self.in_memory.load(Ordering::Acquire)
     }
 
-    /// Notes how much of the run is stored.
+    /// Follows the session's durability.
     pub(super) fn note_durability(&self, session: &Session) {
         let in_memory = session.durability() == Durability::Memory;
         if in_memory != self.is_in_memory() {
@@ -97,18 +100,20 @@ impl Live {
         }
     }
 
+    /// Whether there are watchers of the progress of runs.
     pub(super) fn is_watched(&self) -> bool {
         self.services.progress.receiver_count() > 0
     }
 
+    /// Shows a step of the run to those who watch.
     pub(super) fn show(&self, step: impl FnOnce() -> Step) {
         if self.is_watched() {
-            // Nobody watching is no error.
+            // That the last watcher has left in the meantime is no error.
             let _ = self.services.progress.send(Progress { run: self.id.clone(), step: step() });
         }
     }
 
-    /// How many nodes this replica executes.
+    /// The number of nodes of the run that this replica executes.
     pub(super) async fn executing(&self) -> usize {
         self.lock().await.executing()
     }

@@ -1,21 +1,26 @@
-//! Everything that the host sends to others goes through here.
+//! How the host sends requests: functions, events and callbacks all go through a [`Network`].
+
+mod call_error;
+
+pub(crate) use call_error::{CallError, Quote, Retry};
 
 use crate::{Error, Settings};
 use async_trait::async_trait;
 use bytes::BytesMut;
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::Failure;
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-/// Sends requests: over HTTP, or, in a simulation, to what stands for the world.
+/// Sends requests, over HTTP or to a simulation.
 #[async_trait]
 pub trait Network: Send + Sync + 'static {
-    /// Sends one request and reads the whole response, of whatever status.
+    /// Sends one request and reads the whole response, whatever its status.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Failure>;
 }
 
-/// HTTP/1.1 with kept connections. Redirects are answers like others: one would lead to an address that nobody configured.
+/// Sends requests over HTTP/1.1 and reuses connections. It does not follow redirects, which may lead to an address that
+/// nobody configured: they are answers like others.
 pub struct Http {
     client: reqwest::Client,
     response_limit: usize,
@@ -24,13 +29,8 @@ pub struct Http {
 impl Http {
     /// A client with the settings' limits.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let client =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tcp_nodelay(true).build().map_err(
-                |error| {
-                    let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), deepest);
-                    Error::new(Code::INTERNAL, format!("cannot set up the HTTP client: {reason}"))
-                },
-            )?;
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tcp_nodelay(true).build();
+        let client = client.map_err(|error| Error::NoHttpClient { reason: reason(&error) })?;
         Ok(Self { client, response_limit: settings.response_limit })
     }
 }
@@ -39,38 +39,37 @@ impl Http {
 impl Network for Http {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
         let HttpRequest { method, url, headers, body } = request;
-        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| {
-            Failure::reject(Code::BAD_CALL, format!("`{}` is not an HTTP method", method.escape_debug()))
-        })?;
+        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| CallError::BadMethod(method))?;
         let mut builder = self.client.request(method, &url).body(body);
         for (name, value) in &headers {
             builder = builder.header(name, value);
         }
-        let place = place(&url);
+        let callee = place(&url);
         let unreachable = |error: reqwest::Error| {
-            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), deepest);
-            match error.is_builder() {
-                true => Failure::reject(Code::BAD_CALL, format!("the request to {place} is malformed: {reason}")),
-                false => Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {place}: {reason}")),
+            let callee = callee.clone();
+            let reason = reason(&error);
+            if error.is_builder() {
+                CallError::BadRequest { callee, reason }
+            } else {
+                CallError::Unreachable { callee, reason }
             }
         };
         let mut response = builder.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let headers = response.headers().iter();
-        let headers =
-            headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        let headers = headers.collect();
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            within_limit(&place, body.len() + chunk.len(), self.response_limit)?;
+            within_limit(&callee, body.len() + chunk.len(), self.response_limit)?;
             body.extend_from_slice(&chunk);
         }
         Ok(HttpResponse { status, headers, body: body.freeze() })
     }
 }
 
-/// How long a response asks to be left alone (`Retry-After`, RFC 9110, section 10.2.3): seconds, or until a date; a day at
-/// most.
+/// How long a response asks to wait before the next request (`Retry-After`, RFC 9110, section 10.2.3): a number of seconds,
+/// or until a date. At most a day.
 pub fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
     const MOST: Duration = Duration::from_secs(24 * 3600);
     let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
@@ -82,14 +81,14 @@ pub fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
     Some(wait.min(MOST))
 }
 
-/// Text without the passwords that addresses in it may hold, whether before the host or among the query's parameters.
+/// Text without the passwords of addresses in it, whether they are before the host or among the parameters of the query.
 pub fn redacted(text: &str) -> String {
     let ends = [' ', '`', '"', ','];
     let mut shown = String::new();
     let mut rest = text;
     while let Some((head, tail)) = rest.split_once("://") {
         let _ = write!(shown, "{head}://");
-        // A password may hold slashes and even an `@`, if nobody encoded them.
+        // A password may contain slashes and even an `@`, if it was not percent-encoded.
         let address = tail.get(..tail.find(ends).unwrap_or(tail.len())).unwrap_or_default();
         let place = address.split('?').next().unwrap_or_default();
         rest = place.rfind('@').and_then(|at| tail.get(at..)).inspect(|_| shown.push_str("***")).unwrap_or(tail);
@@ -104,21 +103,19 @@ pub fn redacted(text: &str) -> String {
     shown
 }
 
-/// An address as errors and logs may show it: without what may be a secret, a user's password or the query.
+/// An address as errors and logs may show it, without what may be secret: the user's password and the query.
 pub fn place(url: &str) -> String {
     redacted(url.split(['?', '#']).next().unwrap_or_default())
 }
 
-pub(crate) fn within_limit(what: &str, size: usize, limit: usize) -> Result<(), Failure> {
-    if size <= limit {
-        return Ok(());
-    }
-    let message = format!("`{what}` answered with more than {limit} bytes");
-    Err(Failure::reject(Code::RESPONSE_TOO_LARGE, message))
+/// Checks that an answer has at most `limit` bytes.
+pub(crate) fn within_limit(callee: &str, size: usize, limit: usize) -> Result<(), CallError> {
+    if size <= limit { Ok(()) } else { Err(CallError::TooLarge { callee: callee.to_owned(), limit }) }
 }
 
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
+/// The cause of an error that has no cause itself: the others only repeat the address.
+fn reason(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }

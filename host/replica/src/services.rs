@@ -1,9 +1,8 @@
-//! What every run of a replica works with: settings, stores, functions, the clock and the like.
+//! What all runs of a replica share: settings, stores, functions, the clock and the like.
 
 use super::commit_timer::CommitTimer;
 use super::data::Data;
-use super::ended::HISTORIES;
-use super::live::Live;
+use super::history::HISTORIES;
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::events::Keys;
@@ -15,15 +14,15 @@ use faas_flow_core::{Millis, RunId};
 use faas_flow_session::{Around, Dispatch as Offer, Room, Rules};
 use faas_flow_store::StateStore;
 use faas_flow_versions::{Clock, Versions};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, broadcast};
 
-/// What runs work with.
+/// What all runs of a replica share.
 pub(crate) struct Services {
     pub(crate) settings: Settings,
-    /// The settings that sessions follow, with this replica's name.
+    /// The settings for sessions, with this replica's name.
     pub(super) rules: Arc<Rules>,
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) data: Data,
@@ -31,8 +30,9 @@ pub(crate) struct Services {
     pub(super) events: Option<Arc<dyn Events>>,
     pub(super) clock: Clock,
     pub(super) keys: Option<Keys>,
+    /// One for each node that may be executed at a time.
     pub(super) permits: Arc<Semaphore>,
-    /// Room for histories that are being written, see [`super::ended`].
+    /// Room for histories that are being written, see [`super::history`].
     pub(super) histories: Arc<Semaphore>,
     pub(super) progress: broadcast::Sender<Progress>,
     pub(super) draining: AtomicBool,
@@ -40,12 +40,12 @@ pub(crate) struct Services {
     pub(crate) versions: Arc<Versions>,
     pub(super) traces: Option<Traces>,
     pub(super) commit_timer: CommitTimer,
-    /// Ended runs, the oldest first, where their number is limited.
+    /// Ended runs, the oldest first; empty if their number is not limited.
     pub(super) ended: Mutex<VecDeque<RunId>>,
 }
 
 impl Services {
-    /// Rules for the sessions of a replica of this name.
+    /// The rules for the sessions of a replica with this name.
     pub(super) fn rules(settings: &Settings, owner: Arc<str>) -> Arc<Rules> {
         Arc::new(Rules {
             owner,
@@ -74,7 +74,7 @@ impl Services {
         }
     }
 
-    /// The world around a session at this moment.
+    /// What a session needs to know of the world at this moment.
     pub(super) fn around(&self) -> Around {
         let dispatch = self.offer();
         let is_full = dispatch != Offer::Local && self.permits.available_permits() == 0;
@@ -86,43 +86,8 @@ impl Services {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// When a run is forgotten that ended then.
-    pub(super) fn forgotten(&self, ended: Millis) -> Millis {
+    /// When a run is deleted that ended at this moment.
+    pub(super) fn expires(&self, ended: Millis) -> Millis {
         ended + self.rules.history_ttl
-    }
-}
-
-/// The runs that this replica works on.
-#[derive(Default)]
-pub(crate) struct Runs {
-    live: Mutex<BTreeMap<RunId, Arc<Live>>>,
-    /// Runs that have ended and whose history is being written.
-    ending: Mutex<BTreeMap<RunId, Arc<Live>>>,
-}
-
-impl Runs {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<RunId, Arc<Live>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn get(&self, run: &RunId) -> Option<Arc<Live>> {
-        self.lock().get(run).cloned()
-    }
-
-    pub(super) fn all(&self) -> Vec<Arc<Live>> {
-        self.lock().values().cloned().collect()
-    }
-
-    /// Works on a run no longer, unless it has been opened anew since.
-    pub(super) fn remove(&self, live: &Live) {
-        let mut runs = self.lock();
-        if runs.get(&live.id).is_some_and(|known| std::ptr::eq(&**known, live)) {
-            runs.remove(&live.id);
-        }
-    }
-
-    /// The runs that have ended and whose history is being written.
-    pub(super) fn ending(&self) -> MutexGuard<'_, BTreeMap<RunId, Arc<Live>>> {
-        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

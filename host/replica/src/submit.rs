@@ -1,7 +1,7 @@
-//! Takes requests: begins a run for each.
+//! Begins a run for each request.
 
-use super::context::Before;
-use super::control::to_its_end;
+use super::completion::run_to_completion;
+use super::context::UnbegunContext;
 use super::ended::Ended;
 use super::host::Host;
 use super::live::Live;
@@ -9,24 +9,35 @@ use crate::Error;
 use crate::progress::Step;
 use bytes::Bytes;
 use faas_flow_core::run::{Request, RunState, Start};
-use faas_flow_core::{Code, Failure, FlowName, Payload, RunId};
+use faas_flow_core::{Code, Failure, FlowName, Payload, Plan, RunId};
 use faas_flow_guest::RunContext;
-use faas_flow_session::{Documents, Durability, Session};
-use faas_flow_versions::RunEnd;
+use faas_flow_session::{Documents, Durability, Session, run_exists};
+use faas_flow_versions::{Flow, RunEnd};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// A request to a flow.
 #[derive(Debug, Clone, Default)]
 pub struct Submission {
-    /// The caller's own request id; the host makes one up otherwise.
+    /// The request id that the caller has chosen; otherwise, the host makes one up.
     pub id: Option<RunId>,
     /// The body.
     pub body: Bytes,
     /// Query and headers.
     pub request: Request,
-    /// Where the result, or the failure, is to be sent.
+    /// The URL to which the result, or the failure, is sent.
     pub callback: Option<String>,
+}
+
+/// Whether the caller waits for the result, with [`Submitted::end`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// It does, at least for a while.
+    Yes,
+    /// It does if the flow has a single node, see [`Submitted::answers`].
+    ForOneNode,
+    /// It only wants to know that the run has begun.
+    No,
 }
 
 /// A run that has begun.
@@ -38,13 +49,13 @@ pub struct Submitted {
 }
 
 impl Submitted {
-    /// Waits until the run has ended, or paused, on whichever replica.
+    /// Waits until the run has ended, or paused, on whichever replica. `None` if it has done neither in time.
     pub async fn end(&self, at_most: Duration) -> Result<Option<Arc<Ended>>, Error> {
         self.host.wait_for(Some(&self.live), &self.id, at_most).await
     }
 
-    /// Waits until this replica has abandoned the run, because its store failed for too long; answers with how.
-    pub async fn given_up(&self) -> Failure {
+    /// Waits until this replica has abandoned the run, because its store failed for too long; answers with the reason.
+    pub async fn abandoned(&self) -> Failure {
         let mut abandoned = self.live.abandoned.subscribe();
         match abandoned.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
             Ok(Some(failure)) => failure,
@@ -52,69 +63,44 @@ impl Submitted {
         }
     }
 
-    /// Whether its caller gets the result without asking for it: that of a flow of a single node, as in the original.
+    /// Whether the caller gets the result without asking for it, which is so if the flow has a single node.
     pub fn answers(&self) -> bool {
         self.live.plan.is_single_node()
     }
 }
 
 impl Host {
-    /// Begins a run. When this answers, the run is stored and will end, whatever becomes of this process; but where the
-    /// caller waits (`waits`), did not choose the id and did not ask for a callback, it may be stored a little later, see
-    /// [`super::deferred`].
+    /// Begins a run. When this returns, the run is stored and will end, even if this replica is lost. If the caller waits
+    /// (`waits`), has not chosen the request id and wants no callback, the run may be stored a little later (`durable.rs`).
     pub async fn submit(
         self: &Arc<Self>,
         flow: &FlowName,
         submission: Submission,
         waits: Waits,
     ) -> Result<Submitted, Error> {
-        let Submission { id, body, request, callback } = submission;
-        let chosen = id.is_some();
-        let id = match id {
-            Some(id) => id,
+        let Submission { id: chosen, body, request, callback } = submission;
+        let id = match &chosen {
+            Some(id) => id.clone(),
             None => RunId::new(xid::new().to_string())?,
         };
-        let Some(flow) = self.services.versions.for_new_run(flow, &id) else {
-            let known: Vec<String> =
-                self.services.versions.all_active().iter().map(|flow| flow.name.to_string()).collect();
-            let message = format!("there is no flow `{flow}` here: there are {}", known.join(", "));
-            return Err(Error::new(Code::FLOW_UNKNOWN, message));
-        };
+        let flow = self.flow_for(flow, &id)?;
         if self.is_draining() {
-            return Err(Self::stopping());
+            return Err(Error::Stopping);
         }
-        if body.len() > self.services.settings.body_limit {
-            let message =
-                format!("the body has {} bytes, and {} is the most", body.len(), self.services.settings.body_limit);
-            return Err(Error::new(Code::BODY_TOO_LARGE, message));
+        let limit = self.services.settings.body_limit;
+        if body.len() > limit {
+            return Err(Error::BodyTooLarge { size: body.len(), limit });
         }
-        let context = Before { id: id.clone(), flow: flow.name.clone(), request: request.clone() };
-        let context: Arc<dyn RunContext> = Arc::new(context);
-        let plan = self
-            .runs
-            .in_room(self.services.settings.room_wait, || async { Ok(flow.plan_for(context.clone()).await?) })
-            .await;
-        let plan = plan.inspect_err(|error| {
-            // That there is no room for it is not its fault.
-            if error.code() != Code::GUEST_POOL_FULL {
-                self.services.versions.count_ended(&flow, RunEnd::Failed);
-            }
-        })?;
-        let small = body.len() <= self.services.settings.inline_limit;
-        let waits = match waits {
-            Waits::No => false,
-            Waits::ForOneNode => plan.is_single_node(),
-            Waits::Yes => true,
-        };
-        let durability = match waits && !chosen && callback.is_none() && small {
-            true if plan.is_single_node() => Durability::Memory,
-            true => Durability::Delayed,
-            false => Durability::Beginning,
+        let plan = self.plan_for(&flow, &id, &request).await?;
+        let durability = if chosen.is_some() || callback.is_some() || body.len() > self.services.settings.inline_limit {
+            Durability::Beginning
+        } else {
+            durability(waits, &plan)
         };
         let mut documents = Documents::new();
         let input = match durability {
             Durability::Memory => Payload::Inline(body),
-            _ => self.services.data.keep(&id, "(input)", body, &mut documents).await?,
+            _ => self.services.data.store_payload(&id, "(input)", body, &mut documents).await?,
         };
         let start = Start {
             id: id.clone(),
@@ -131,49 +117,70 @@ impl Host {
         let session = Session::begin(parts, begun, documents.clone(), durability, &self.services.around());
         let live = Live::new((self.services.clone(), self.runs.clone()), (flow, plan), session);
         let beginning = live.clone();
-        to_its_end(async move { beginning.begin(documents).await }).await?;
+        run_to_completion(async move { beginning.begin(documents).await }).await?;
         self.services.counters.run_begun();
         Ok(Submitted { id, host: self.clone(), live })
+    }
+
+    /// The version of a flow that a new run executes.
+    fn flow_for(&self, flow: &FlowName, run: &RunId) -> Result<Arc<Flow>, Error> {
+        self.services.versions.for_new_run(flow, run).ok_or_else(|| {
+            let known = self.services.versions.all_active().iter().map(|flow| flow.name.clone()).collect();
+            Error::UnknownFlow { flow: flow.clone(), known }
+        })
+    }
+
+    /// The plan of a new run, for which the flow's code may have to see the request.
+    async fn plan_for(&self, flow: &Arc<Flow>, run: &RunId, request: &Request) -> Result<Arc<Plan>, Error> {
+        let context = UnbegunContext { id: run.clone(), flow: flow.name.clone(), request: request.clone() };
+        let context: Arc<dyn RunContext> = Arc::new(context);
+        let plan = || async { Ok(flow.plan_for(context.clone()).await?) };
+        let plan = self.runs.with_room(self.services.settings.room_wait, plan).await;
+        plan.inspect_err(|error| {
+            // The flow is not to blame for a lack of room.
+            if error.code() != Code::GUEST_POOL_FULL {
+                self.services.versions.count_ended(flow, RunEnd::Failed);
+            }
+        })
+    }
+}
+
+/// How much of a new run is stored at first, if only its caller knows of it.
+fn durability(waits: Waits, plan: &Plan) -> Durability {
+    match (waits, plan.is_single_node()) {
+        (Waits::Yes | Waits::ForOneNode, true) => Durability::Memory,
+        (Waits::Yes, false) => Durability::Delayed,
+        (Waits::ForOneNode, false) | (Waits::No, _) => Durability::Beginning,
     }
 }
 
 impl Live {
-    /// Puts a new run among those that this replica works on, if there is room, and begins it.
+    /// Adds a new run to those that this replica works on, if there is room, and begins it.
     async fn begin(self: &Arc<Self>, documents: Documents) -> Result<(), Error> {
         let mut session = self.lock().await;
-        {
-            let mut runs = self.runs.lock();
-            if runs.len() >= self.services.settings.max_runs {
-                let message = format!("{} runs are in flight, and that is the limit: try again later", runs.len());
-                return Err(Error::new(Code::OVERLOADED, message));
-            }
-            if runs.contains_key(&self.id) {
-                let message = format!("there is a run with the request id {} already", self.id);
-                return Err(Error::new(Code::RUN_EXISTS, message));
-            }
-            runs.insert(self.id.clone(), self.clone());
-        }
+        self.add_to_runs()?;
         self.show(|| Step::Started);
         self.cached.lock().unwrap_or_else(PoisonError::into_inner).extend(documents);
-        let mut reaction = self.settle(&mut session).await;
+        let mut reaction = self.advance(&mut session).await;
         drop(session);
         match reaction.abandoned.take() {
             Some(failure) => Err(failure.into()),
             None => {
-                self.carry_out(reaction);
+                self.spawn_started(reaction);
                 Ok(())
             }
         }
     }
-}
 
-/// Whether the caller waits for the result, with [`Submitted::end`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
-    /// It does, for a while at least.
-    Yes,
-    /// It does if the flow has a single node, [`Submitted::answers`].
-    ForOneNode,
-    /// It only wants to know that the run has begun.
-    No,
+    fn add_to_runs(self: &Arc<Self>) -> Result<(), Error> {
+        let mut runs = self.runs.lock();
+        if runs.len() >= self.services.settings.max_runs {
+            return Err(Error::TooManyRuns { runs: runs.len() });
+        }
+        if runs.contains_key(&self.id) {
+            return Err(run_exists(&self.id).into());
+        }
+        runs.insert(self.id.clone(), self.clone());
+        Ok(())
+    }
 }

@@ -1,4 +1,4 @@
-//! Looks after stored runs: those that this replica works on, and those that nobody does.
+//! The regular look at runs: those that this replica works on, and stored ones that no replica works on.
 
 use super::host::Host;
 use super::live::Live;
@@ -14,15 +14,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, timeout};
 
-/// Runs that one look at the store finds at most.
+/// Maximum number of due runs that one look at the store finds.
 const DUE: usize = 1000;
-/// Runs that are looked after at a time, so that neither a slow store nor one run that hangs makes leases run out.
+/// Number of runs that are looked at at a time, so that neither a slow store nor one run that hangs lets leases expire.
 const AT_ONCE: usize = 64;
 
 impl Host {
-    /// Renews leases, watches deadlines, and takes up runs that nobody drives. Ends only with the host.
+    /// Renews leases, watches deadlines, and recovers runs whose owner is gone. Never returns.
     pub async fn sweep(self: Arc<Self>) {
-        tokio::join!(self.look_after_own(), self.look_for_lost());
+        tokio::join!(self.look_at_own(), self.recover_lost());
     }
 
     fn ticks(&self) -> Interval {
@@ -31,65 +31,69 @@ impl Host {
         ticks
     }
 
-    /// Looks after the runs that this replica works on.
-    async fn look_after_own(&self) {
-        let (mut ticks, turns) = (self.ticks(), Arc::new(Semaphore::new(AT_ONCE)));
+    /// Looks at the runs that this replica works on.
+    async fn look_at_own(&self) {
+        let mut ticks = self.ticks();
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             ticks.tick().await;
-            let live: Vec<Arc<Live>> = self.runs.all();
-            // A run that is still being looked after, since the store is slow, is not to be so twice.
-            for run in live.into_iter().filter(|run| !run.looked_after.swap(true, Ordering::Relaxed)) {
+            for run in self.runs.all() {
+                // If the store is slow, the last look may still be in progress.
+                if run.is_looking.swap(true, Ordering::Relaxed) {
+                    continue;
+                }
                 let turns = turns.clone();
                 tokio::spawn(async move {
                     let _turn = turns.acquire_owned().await;
                     run.look().await;
-                    run.looked_after.store(false, Ordering::Relaxed);
+                    run.is_looking.store(false, Ordering::Relaxed);
                 });
             }
         }
     }
 
-    /// Looks for runs that nobody works on.
-    async fn look_for_lost(self: &Arc<Self>) {
+    /// Recovers runs that no replica works on.
+    async fn recover_lost(self: &Arc<Self>) {
         let mut ticks = self.ticks();
         loop {
             ticks.tick().await;
             if self.is_draining() {
                 continue;
             }
-            if let Err(error) = self.take_up_due().await {
-                tracing::warn!(code = %error.code(), "cannot look for runs that nobody drives: {error}");
+            if let Err(error) = self.recover_due().await {
+                tracing::warn!(code = %error.code(), %error, "due runs not listed");
             }
         }
     }
 
-    async fn take_up_due(self: &Arc<Self>) -> Result<(), Error> {
+    async fn recover_due(self: &Arc<Self>) -> Result<(), Error> {
         let mut due = self.services.state.due(self.now(), DUE).await?;
-        // Replicas that look at the same time begin at different ends.
+        // So that replicas that look at the same time begin with different runs.
         fastrand::shuffle(&mut due);
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        let mut taken: JoinSet<()> = due
+        let mut recoveries: JoinSet<()> = due
             .into_iter()
             .map(|run| {
-                let (host, turns) = (self.clone(), turns.clone());
+                let host = self.clone();
+                let turns = turns.clone();
                 async move {
                     let _turn = turns.acquire_owned().await;
-                    if let Err(error) = host.take_up(&run).await {
-                        tracing::warn!(%run, code = %error.code(), "cannot take up the run: {error}");
+                    if let Err(error) = host.recover(&run).await {
+                        tracing::warn!(%run, code = %error.code(), %error, "run not recovered");
                     }
                 }
             })
             .collect();
-        let all = async { while taken.join_next().await.is_some() {} };
-        // One that hangs keeps nobody from looking again.
+        let all = async { while recoveries.join_next().await.is_some() {} };
+        // A recovery that hangs continues in its task, and does not delay the next look.
         if timeout(self.services.settings.lease, all).await.is_err() {
-            taken.detach_all();
+            recoveries.detach_all();
         }
         Ok(())
     }
 
-    /// Goes on with a stored run, calls back, or forgets a run whose time is over.
-    async fn take_up(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+    /// Does what a run is due for: recovers it, calls back, or deletes it once it has expired.
+    async fn recover(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
         let known = self.runs.get(run);
         if let Some(live) = known {
             live.react(Input::Recover).await;
@@ -98,26 +102,26 @@ impl Host {
         let entry = self.services.state.entry(run).await?;
         let Some(entry) = entry.filter(|entry| entry.due.is_some_and(|due| due <= self.now())) else { return Ok(()) };
         if !entry.status.is_final() && self.services.versions.active(&entry.flow).is_none() {
-            // Flows that share a store look after their own.
+            // It belongs to another flow in the same store.
             return Ok(());
         }
-        let Some(state) = load(&*self.services.state, run).await? else { return self.services.forget(run).await };
+        let Some(state) = load(&*self.services.state, run).await? else { return self.services.delete(run).await };
         if state.run().phase == Phase::Ended {
             return match state.callback_due() {
                 Some(_) => {
-                    // Flows that share a store look after their own.
+                    // It may belong to another flow in the same store.
                     let Some((flow, plan)) = self.services.versions.for_callback(state.run())? else { return Ok(()) };
-                    self.session_of((flow, plan), state, Role::Helper).call_back().await;
+                    self.live((flow, plan), state, Role::Helper).call_back().await;
                     Ok(())
                 }
-                None if state.run().ended.is_none_or(|ended| self.services.forgotten(ended) <= self.now()) => {
-                    self.services.forget(run).await
+                None if state.run().ended.is_none_or(|ended| self.services.expires(ended) <= self.now()) => {
+                    self.services.delete(run).await
                 }
-                // It was due because nobody drove it, and has ended since the index was read.
+                // It was due since it had no owner, and has ended since the list was read.
                 None => Ok(()),
             };
         }
-        let live = self.open_session(state, Role::owner(self.now())).await?;
+        let live = self.open(state, Role::owner(self.now())).await?;
         self.services.counters.run_taken_up();
         tracing::info!(%run, "recovered run");
         live.react(Input::Recover).await;
@@ -126,7 +130,7 @@ impl Host {
 }
 
 impl Services {
-    /// Notes that a run has ended, and forgets the oldest where there are too many.
+    /// Takes note that a run has ended, and deletes the oldest one if there are too many.
     pub(super) async fn note_ended(&self, run: RunId) {
         if self.settings.history_limit == usize::MAX {
             return;
@@ -137,21 +141,21 @@ impl Services {
             if ended.len() > self.settings.history_limit { ended.pop_front() } else { None }
         };
         if let Some(oldest) = oldest
-            && let Err(error) = self.forget(&oldest).await
+            && let Err(error) = self.delete(&oldest).await
         {
-            tracing::warn!(run = %oldest, code = %error.code(), "cannot forget the run: {error}");
+            tracing::warn!(run = %oldest, code = %error.code(), %error, "run not deleted");
         }
     }
 
-    /// Forgets a run: its payloads first, so that nothing is left that nobody knows of.
-    pub(super) async fn forget(&self, run: &RunId) -> Result<(), Error> {
+    /// Deletes a run: its payloads first, so that none is left behind without its run.
+    pub(super) async fn delete(&self, run: &RunId) -> Result<(), Error> {
         self.data.store.delete_run(run).await?;
         Ok(self.state.delete(run).await?)
     }
 }
 
 impl Live {
-    /// Looks after the run.
+    /// Renews the leases of the run, and looks for lost work if this replica owns it.
     async fn look(self: &Arc<Self>) {
         if let Some(failure) = self.react(Input::Look).await.unstored {
             tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "run not stored yet");

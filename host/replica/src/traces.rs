@@ -1,6 +1,6 @@
-//! Traces of runs, as OpenTelemetry has them: a span for a run, below it one for each execution of a node, below that one
-//! for each call. They are sent in batches with OTLP over HTTP, <https://opentelemetry.io/docs/specs/otlp/#otlphttp>; what
-//! cannot be sent is lost, and harms no run.
+//! Traces of runs in OpenTelemetry's model: a span for the run, below it one for each execution of a node, and below that
+//! one for each call. Spans are sent in batches with OTLP over HTTP
+//! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>). Spans that cannot be sent are lost, which does not affect runs.
 
 mod context;
 mod sender;
@@ -8,7 +8,7 @@ mod sender;
 pub(crate) use context::{TRACEPARENT, TraceContext};
 
 use crate::Error;
-use crate::network::Network;
+use crate::network::{Network, place};
 use faas_flow_core::Code;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -20,19 +20,21 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Ports of Jaeger's agent, and OTLP's for gRPC: where they are named, OTLP over HTTP is at the same host.
+/// The ports of Jaeger's agent, and OTLP's port for gRPC. They are replaced by the one for OTLP over HTTP, which the same
+/// host has, too.
 const OTHER_PORTS: [u16; 5] = [5775, 6831, 6832, 14268, 4317];
+/// The port for OTLP over HTTP.
 const PORT: u16 = 4318;
-/// What is left to be sent when a replica stops is given so long.
-const LAST: Duration = Duration::from_secs(2);
+/// Maximum time to send the remaining spans when the replica stops.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends spans, in the background.
+/// Sends spans in the background.
 pub struct Traces {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
 }
 
-/// What a span says.
+/// A span that has ended.
 pub(crate) struct Span {
     pub(crate) id: SpanId,
     pub(crate) parent: SpanId,
@@ -41,20 +43,16 @@ pub(crate) struct Span {
     pub(crate) start: SystemTime,
     pub(crate) end: SystemTime,
     pub(crate) attributes: Vec<KeyValue>,
-    /// Its code only: a message may have data in it.
+    /// Only the code, since a message may contain data.
     pub(crate) failure: Option<Code>,
 }
 
 impl Traces {
-    /// Sends the spans of a service to `server`, a URL without a path or with that of OTLP's receiver. It belongs to the
-    /// runtime that it is made in.
+    /// Sends the spans of a service to `server`, a URL without a path or with the path of an OTLP receiver. Must be called
+    /// in the runtime that is to send them. Fails with [`BAD_CONFIGURATION`](Code::BAD_CONFIGURATION).
     pub fn new(server: &str, service: String, network: Arc<dyn Network>) -> Result<Self, Error> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::new(
-                Code::BAD_CONFIGURATION,
-                format!("trace_server `{}` cannot be used: {error}", crate::network::place(server)),
-            )
-        };
+        let failed =
+            |error: &dyn std::fmt::Display| Error::BadTraceServer { server: place(server), reason: error.to_string() };
         let endpoint = endpoint(server).map_err(|error| failed(&error))?;
         let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint);
         let exporter = exporter.with_http_client(Sender::new(network)).build().map_err(|error| failed(&error))?;
@@ -64,7 +62,7 @@ impl Traces {
         Ok(Self { processor, scope: InstrumentationScope::builder("faas-flow").with_version(version).build() })
     }
 
-    /// Notes a span that has ended.
+    /// Takes a span, to be sent later.
     pub(crate) fn end(&self, trace: &TraceContext, span: Span) {
         if !trace.sampled {
             return;
@@ -88,20 +86,20 @@ impl Traces {
         });
     }
 
-    /// Sends what is left; nothing is noted from here on.
+    /// Sends the remaining spans, and drops those that come later. Blocks the thread.
     pub fn stop(&self) {
-        if let Err(error) = self.processor.shutdown_with_timeout(LAST) {
-            tracing::warn!("the last spans may not have been sent: {error}");
+        if let Err(error) = self.processor.shutdown_with_timeout(FLUSH_TIMEOUT) {
+            tracing::warn!(%error, "the last spans may not have been sent");
         }
     }
 }
 
-/// A new span's id.
-pub fn new_span() -> SpanId {
+/// The id of a new span.
+pub(crate) fn new_span() -> SpanId {
     SpanId::from(fastrand::u64(1..))
 }
 
-/// The address that spans are posted to.
+/// The URL that spans are posted to.
 fn endpoint(server: &str) -> Result<String, String> {
     let mut url = reqwest::Url::parse(server).map_err(|error| error.to_string())?;
     if url.port().is_some_and(|port| OTHER_PORTS.contains(&port)) {

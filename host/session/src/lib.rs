@@ -44,4 +44,4 @@ pub use batch::{Documents, read_arrival};
 pub use durability::{Durability, Role};
 pub use io::{Answer, Around, Delivery, Dispatch, Input, Io, Join, Leases, Over, Ready, Room, Rules, Trust};
 pub use load::{around, load_all};
-pub use session::Session;
+pub use session::{Session, run_exists};

@@ -11,7 +11,7 @@ use crate::queue::Queue;
 use crate::replay::{COMMIT_TRIES, Replay};
 use crate::tokens::Tokens;
 use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Outcome, Refusal, RunState, Work};
-use faas_flow_core::{Code, Failure, Millis, NodePath, Plan};
+use faas_flow_core::{Code, Failure, Millis, NodePath, Plan, RunId};
 use faas_flow_store::Document;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -478,12 +478,8 @@ impl Session {
             return self.not_durable(failure.unwrap_or_else(conflict));
         }
         if self.durability == Durability::Beginning {
-            let exists = || {
-                let message = format!("a run with the request id {} exists already", self.state.run().id);
-                Failure::reject(Code::RUN_EXISTS, message)
-            };
             self.running.clear();
-            return self.abandon(failure.unwrap_or_else(exists));
+            return self.abandon(failure.unwrap_or_else(|| run_exists(&self.state.run().id)));
         }
         self.commit_failed(failure, around);
     }
@@ -507,6 +503,11 @@ impl Session {
     pub(crate) fn gone_from_store(&self) -> Failure {
         Failure::reject(Code::RUN_UNKNOWN, format!("run {} is no longer in the store", self.state.run().id))
     }
+}
+
+/// The failure of a request whose id belongs to another run.
+pub fn run_exists(run: &RunId) -> Failure {
+    Failure::reject(Code::RUN_EXISTS, format!("a run with the request id {run} exists already"))
 }
 
 /// Whether an event starts so many branches that they need a commit of their own.

@@ -1,10 +1,11 @@
-//! "Run R: execute path P."
+//! An event: the message "run R: execute path P".
 
+use super::Error as EventError;
 use crate::Error;
-use faas_flow_core::{Code, FlowName, NodePath, RunId};
+use faas_flow_core::{FlowName, NodePath, RunId};
 use serde::{Deserialize, Serialize};
 
-/// One event. It carries references only: whoever takes it reads the store.
+/// One event. It carries references only; the replica that receives it reads everything else from the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
@@ -17,11 +18,11 @@ pub struct Event {
 }
 
 impl Event {
-    /// The most bytes that an event may have. Most have a hundred; dags nested to the limit under keys of the longest
-    /// kind still fit.
+    /// The largest size of an event, in bytes. Most have about a hundred bytes; the path of a node in dags that are nested
+    /// to the limit, under the longest keys, still fits.
     pub const LIMIT: usize = 16 * 1024;
 
-    /// The path that an event is sent to and signed for, whichever gateway or server it passes.
+    /// The path that an event is sent to and signed for, independent of the gateways and servers that it passes.
     pub fn target(flow: &FlowName, run: &RunId) -> String {
         format!("/function/{flow}/flow/{run}/forward")
     }
@@ -31,15 +32,14 @@ impl Event {
         serde_json::json!({ "run": self.run, "path": self.path }).to_string().into_bytes()
     }
 
-    /// Reads a request's body.
+    /// Reads a request's body. Fails with [`BAD_EVENT`](faas_flow_core::Code::BAD_EVENT).
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
         if body.len() > Self::LIMIT {
-            let message = format!("the event has {} bytes, and {} is the most", body.len(), Self::LIMIT);
-            return Err(Error::new(Code::BAD_EVENT, message));
+            return Err(EventError::TooLarge { size: body.len() }.into());
         }
         serde_json::from_slice(body).map_err(|error| {
-            let error: String = error.to_string().escape_debug().take(200).collect();
-            Error::new(Code::BAD_EVENT, format!("the event is malformed: {error}"))
+            let reason = error.to_string().escape_debug().take(200).collect();
+            EventError::Malformed { reason }.into()
         })
     }
 }
@@ -47,6 +47,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faas_flow_core::Code;
     use proptest::prelude::*;
 
     fn event(run: &str, path: &str) -> String {

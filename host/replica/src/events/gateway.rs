@@ -1,18 +1,19 @@
-//! Sends events through the async route of an OpenFaaS gateway.
+//! Sends events through the asynchronous route of an OpenFaaS gateway.
 
 use super::{Event, Keys, SIGNATURE, Signed, TIME};
+use crate::network::{CallError, Quote, Retry, place};
 use crate::{Events, Network};
 use async_trait::async_trait;
-use faas_flow_core::{Code, Failure, FlowName, NodePath, RunId};
+use faas_flow_core::{Failure, FlowName, NodePath, RunId};
 use faas_flow_guest::HttpRequest;
 use faas_flow_versions::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the gateway may take to queue an event.
+/// Maximum time for the gateway to queue an event.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The async route of a gateway: `POST GATEWAY/async-function/FLOW/flow/RUN/forward`, signed.
+/// The asynchronous route of a gateway: `POST GATEWAY/async-function/FLOW/flow/RUN/forward`, signed.
 pub struct GatewayEvents {
     network: Arc<dyn Network>,
     gateway: String,
@@ -21,7 +22,7 @@ pub struct GatewayEvents {
 }
 
 impl GatewayEvents {
-    /// Events through the gateway at this URL, which has no slash at its end.
+    /// Sends events through the gateway at this URL, which must not end with a slash. Without `keys`, they are not signed.
     pub fn new(network: Arc<dyn Network>, gateway: String, keys: Option<Keys>, clock: Clock) -> Self {
         Self { network, gateway, keys, clock }
     }
@@ -41,17 +42,13 @@ impl Events for GatewayEvents {
         }
         let url = format!("{}/async-function/{flow}/flow/{run}/forward", self.gateway);
         let request = HttpRequest { method: "POST".to_owned(), url, headers, body: body.into() };
-        match tokio::time::timeout(LIMIT, self.network.send(request)).await {
-            Ok(Ok(answer)) if (200..300).contains(&answer.status) => Ok(()),
-            Ok(Ok(answer)) => {
-                let message = format!("the gateway answered an event with status {}", answer.status);
-                Err(Failure::retry(Code::CALL_STATUS, message))
-            }
-            Ok(Err(failure)) => Err(failure),
-            Err(_) => {
-                let message = format!("the gateway did not take an event within {} s", LIMIT.as_secs());
-                Err(Failure::retry(Code::CALL_TIMED_OUT, message))
-            }
+        let callee = || place(&self.gateway);
+        let answer = tokio::time::timeout(LIMIT, self.network.send(request));
+        let answer = answer.await.map_err(|_| CallError::TimedOut { callee: callee(), limit: LIMIT })??;
+        if (200..300).contains(&answer.status) {
+            return Ok(());
         }
+        let quote = Quote::default();
+        Err(CallError::Status { callee: callee(), status: answer.status, quote, retry: Retry::Yes }.into())
     }
 }

@@ -1,10 +1,12 @@
-//! Events between replicas: what they say, and how they are signed.
+//! Events between replicas: their form, their signatures, and how they are sent.
 
+mod error;
 mod event;
 mod gateway;
 mod sender;
 mod sign;
 
+pub use error::Error;
 pub use event::Event;
 pub use gateway::GatewayEvents;
 pub use sender::Events;

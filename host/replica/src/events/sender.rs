@@ -1,11 +1,11 @@
-//! Where events go: the messages "run R: execute path P" for work that is not done in place.
+//! How events are sent: the messages "run R: execute path P" by which replicas offer ready nodes to each other.
 
 use async_trait::async_trait;
 use faas_flow_core::{Failure, FlowName, NodePath, RunId};
 
-/// Sends events to whichever replica the queue chooses.
+/// Sends events to the replica that a queue chooses.
 ///
-/// The queue is a hint: an event may be lost, repeated, late or out of order, and the run ends all the same.
+/// Events are hints: they may be lost, repeated, late or out of order, and runs still end.
 #[async_trait]
 pub trait Events: Send + Sync + 'static {
     /// Sends one event.

@@ -1,12 +1,14 @@
-//! Who may send events: whoever knows the secret.
+//! Signatures of events and requests, by a secret that the replicas share.
 //!
-//! The signature is the HMAC-SHA256, under the secret, of five fields in this order: the method, the path
+//! An event's signature is the HMAC-SHA256, under the secret, of five fields in this order: the method, the path
 //! ([`Event::target`](super::Event::target)), the run's id, the sha256 of the body (32 bytes), and the time in
 //! milliseconds since the Unix epoch (decimal digits). Each field is preceded by its length as 8 bytes, the most
-//! significant first. The signature travels in [`SIGNATURE`] as `sha256=` and 64 hexadecimal digits, the time in [`TIME`].
+//! significant first. The signature is sent in the header [`SIGNATURE`] as `sha256=` and 64 hexadecimal digits, the time
+//! in [`TIME`].
 
+use super::Error as EventError;
 use crate::Error;
-use faas_flow_core::{Code, Millis};
+use faas_flow_core::Millis;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -19,11 +21,12 @@ pub const SIGNATURE: &str = "x-faas-flow-signature";
 /// The header with the time at which an event was signed.
 pub const TIME: &str = "x-faas-flow-time";
 
-/// The file of the secret, and that of the one before it, while it is being replaced.
+/// The file of the secret, and that of the previous one while the secret is being replaced.
 const FILES: [&str; 2] = ["faasflow-hmac-secret", "faasflow-hmac-secret-previous"];
+/// The shortest secret, in bytes.
 const SHORTEST: usize = 16;
 
-/// The secret that signs events and requests, and the one before it, which is still accepted.
+/// The secret that signs events and requests, and the previous one, whose signatures are still accepted.
 #[derive(Clone)]
 pub struct Keys {
     current: Vec<u8>,
@@ -33,9 +36,9 @@ pub struct Keys {
 /// How old an event may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// How long ago it may have been signed: as long as a queue may keep it. 1 h.
+    /// How long ago it may have been signed, which is how long a queue may hold it. Default: 1 h.
     pub past: Duration,
-    /// How far ahead its sender's clock may be. 60 s.
+    /// How far ahead the clock of its sender may be. Default: 60 s.
     pub future: Duration,
 }
 
@@ -50,7 +53,7 @@ impl Default for Window {
 pub struct Signed<'a> {
     /// `POST`.
     pub method: &'a str,
-    /// The path, without what a gateway adds to it.
+    /// The path, without the prefix that a gateway adds.
     pub path: &'a str,
     /// The run's id.
     pub run: &'a str,
@@ -65,26 +68,24 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Keys of these secrets, each of at least 16 bytes.
+    /// Keys of these secrets, each of at least 16 bytes. Fails with [`BAD_SECRET`](faas_flow_core::Code::BAD_SECRET).
     pub fn new(current: impl Into<Vec<u8>>, previous: Option<Vec<u8>>) -> Result<Self, Error> {
         let keys = Self { current: current.into(), previous };
         if let Some(short) = keys.each().find(|key| key.len() < SHORTEST) {
-            let message = format!("the secret has {} bytes, and {SHORTEST} is the least", short.len());
-            return Err(Error::new(Code::BAD_SECRET, message));
+            return Err(EventError::ShortSecret { size: short.len(), least: SHORTEST }.into());
         }
         Ok(keys)
     }
 
     /// The keys in a folder of secrets: `faasflow-hmac-secret`, and `faasflow-hmac-secret-previous` while it is being
-    /// replaced; none if neither is there. White space around a secret does not count.
+    /// replaced; `None` if the folder has neither. White space around a secret is ignored.
     pub fn from_folder(folder: &Path) -> Result<Option<Self>, Error> {
         let [current, previous] = FILES.map(|name| read(&folder.join(name)));
         match (current?, previous?) {
             (None, None) => Ok(None),
             (None, Some(_)) => {
                 let [current, previous] = FILES;
-                let message = format!("{} has {previous}, but no {current}", folder.display());
-                Err(Error::new(Code::BAD_SECRET, message))
+                Err(EventError::NoCurrentSecret { folder: folder.to_owned(), previous, current }.into())
             }
             (Some(current), previous) => Self::new(current, previous).map(Some),
         }
@@ -94,13 +95,13 @@ impl Keys {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
-    /// The value of [`SIGNATURE`], for the time that goes into [`TIME`].
+    /// The value of [`SIGNATURE`] if `time` is sent in [`TIME`].
     pub fn sign(&self, signed: &Signed<'_>, time: Millis) -> String {
         let mac = mac(&self.current, signed, &time.to_string()).finalize().into_bytes();
         format!("sha256={}", base16ct::lower::encode_string(&mac))
     }
 
-    /// Checks the values of [`SIGNATURE`] and [`TIME`], with one key and the other.
+    /// Checks the values of [`SIGNATURE`] and [`TIME`] with each key. The time counts only once the signature is right.
     pub fn verify(
         &self,
         signed: &Signed<'_>,
@@ -110,21 +111,16 @@ impl Keys {
         window: &Window,
     ) -> Result<(), Error> {
         let (Some(signature), Some(time)) = (signature, time) else {
-            let message = format!("the event is not signed: it lacks {SIGNATURE} or {TIME}");
-            return Err(Error::new(Code::UNSIGNED, message));
+            return Err(EventError::UnsignedEvent.into());
         };
-        let sha256 = digits(signature, "sha256=").ok_or_else(bad_signature)?;
+        let sha256 = digits(signature, "sha256=").ok_or(EventError::BadSignature)?;
         if !self.each().any(|key| mac(key, signed, time).verify_slice(&sha256).is_ok()) {
-            return Err(bad_signature());
+            return Err(EventError::BadSignature.into());
         }
-        // Signed, so it is what the sender wrote.
-        let time: Millis = time.parse().map_err(|_| bad_signature())?;
+        let time: Millis = time.parse().map_err(|_| EventError::BadSignature)?;
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         if time.saturating_add(millis(window.past)) < now || time > now.saturating_add(millis(window.future)) {
-            let message = format!(
-                "the event was signed at {time}, and it is {now} now: it is too old, or the clocks of the replicas differ"
-            );
-            return Err(Error::new(Code::EVENT_TOO_OLD, message));
+            return Err(EventError::BadTime { signed: time, now }.into());
         }
         Ok(())
     }
@@ -140,35 +136,27 @@ impl Keys {
     pub fn verify_hub(&self, body: &[u8], sha256: Option<&str>, sha1: Option<&str>) -> Result<(), Error> {
         let right = match (sha256, sha1) {
             (Some(given), _) => {
-                let given = digits(given, "sha256=").ok_or_else(bad_signature)?;
+                let given = digits(given, "sha256=").ok_or(EventError::BadSignature)?;
                 self.each().any(|key| keyed::<Hmac<Sha256>>(key).chain_update(body).verify_slice(&given).is_ok())
             }
             (None, Some(given)) => {
-                let given = digits(given, "sha1=").ok_or_else(bad_signature)?;
+                let given = digits(given, "sha1=").ok_or(EventError::BadSignature)?;
                 self.each().any(|key| keyed::<Hmac<Sha1>>(key).chain_update(body).verify_slice(&given).is_ok())
             }
-            (None, None) => {
-                let message = "the request is not signed: it lacks X-Hub-Signature-256 (or X-Hub-Signature)";
-                return Err(Error::new(Code::UNSIGNED, message));
-            }
+            (None, None) => return Err(EventError::UnsignedRequest.into()),
         };
-        if right { Ok(()) } else { Err(bad_signature()) }
+        if right { Ok(()) } else { Err(EventError::BadSignature.into()) }
     }
-}
-
-fn bad_signature() -> Error {
-    Error::new(Code::BAD_SIGNATURE, "the signature is wrong: another secret, or something was changed on the way")
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match std::fs::read(path) {
         Ok(secret) => Ok(Some(secret.trim_ascii().to_vec())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::new(Code::BAD_SECRET, format!("cannot read {}: {error}", path.display()))),
+        Err(source) => Err(EventError::UnreadableSecret { path: path.to_owned(), source }.into()),
     }
 }
 
-/// HMAC takes keys of any length.
 fn keyed<M: KeyInit + Mac>(key: &[u8]) -> M {
     <M as KeyInit>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
 }
@@ -181,7 +169,7 @@ fn mac(key: &[u8], signed: &Signed<'_>, time: &str) -> Hmac<Sha256> {
     })
 }
 
-/// The bytes behind `prefix`, from hexadecimal digits.
+/// The bytes that the hexadecimal digits after `prefix` stand for.
 fn digits(text: &str, prefix: &str) -> Option<Vec<u8>> {
     base16ct::lower::decode_vec(text.strip_prefix(prefix)?).ok()
 }

@@ -1,5 +1,5 @@
-//! Which trace a run belongs to, the same on every replica: the caller's, if it says so in `traceparent`
-//! (<https://www.w3.org/TR/trace-context/>), else one made of the run's id.
+//! The trace that a run belongs to, which is the same on every replica: the caller's if the request has the header
+//! `traceparent` (<https://www.w3.org/TR/trace-context/>), otherwise one that is derived from the run's id.
 
 use faas_flow_core::RunId;
 use faas_flow_core::run::Request;
@@ -8,16 +8,16 @@ use sha2::{Digest, Sha256};
 
 pub(crate) const TRACEPARENT: &str = "traceparent";
 
-/// A run's place among traces.
+/// The trace of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TraceContext {
     pub(crate) trace: TraceId,
     /// The span of the run.
     pub(crate) root: SpanId,
-    /// The span that the run is a part of, if somebody traces its caller.
+    /// The caller's span, if the caller is traced.
     pub(crate) caller: Option<SpanId>,
-    /// Whether anybody wants to see it.
-    pub sampled: bool,
+    /// Whether the spans are to be sent.
+    pub(crate) sampled: bool,
 }
 
 impl TraceContext {
@@ -32,14 +32,14 @@ impl TraceContext {
         }
     }
 
-    /// The header that makes what somebody else does a part of this span.
-    pub fn traceparent(&self, span: SpanId) -> (String, String) {
+    /// The header by which a callee makes its own spans children of this one.
+    pub(crate) fn traceparent(&self, span: SpanId) -> (String, String) {
         let flags = u8::from(self.sampled);
         (TRACEPARENT.to_owned(), format!("00-{}-{span}-{flags:02x}", self.trace))
     }
 }
 
-/// The trace, the span and whether it is sampled. Later versions begin as this one does.
+/// The trace, the span and whether it is sampled. Headers of later versions begin with the same fields.
 fn parse(header: &str) -> Option<(TraceId, SpanId, bool)> {
     let mut parts = header.trim().split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -49,7 +49,8 @@ fn parse(header: &str) -> Option<(TraceId, SpanId, bool)> {
     if !valid || version == "00" && parts.next().is_some() {
         return None;
     }
-    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+    let trace = TraceId::from_hex(trace).ok()?;
+    let span = SpanId::from_hex(span).ok()?;
     let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
     (trace != TraceId::INVALID && span != SpanId::INVALID).then_some((trace, span, sampled))
 }

@@ -1,4 +1,4 @@
-//! Posts spans over the host's own network, from the thread that collects them.
+//! Posts spans through the host's own network.
 
 use crate::network::{Network, place};
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 pub(super) struct Sender {
     network: Arc<dyn Network>,
     runtime: Handle,
-    /// The log has said so.
+    /// Whether the last request failed, which was logged.
     fails: AtomicBool,
 }
 
@@ -22,14 +22,14 @@ impl Sender {
         Self { network, runtime: Handle::current(), fails: AtomicBool::new(false) }
     }
 
-    /// Says once that spans cannot be sent, and once that they can be again.
+    /// Logs once that spans cannot be sent, and once that they can be sent again.
     fn note(&self, url: &str, failure: Option<String>) {
         let failed = self.fails.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
             Some(failure) if !failed => {
-                tracing::warn!("spans are lost until trace_server, {}, takes them: {failure}", place(url));
+                tracing::warn!(server = place(url), error = failure, "spans are lost until trace_server accepts them");
             }
-            None if failed => tracing::warn!("trace_server, {}, takes spans again", place(url)),
+            None if failed => tracing::info!(server = place(url), "trace_server accepts spans again"),
             _ => {}
         }
     }
@@ -45,14 +45,12 @@ impl fmt::Debug for Sender {
 impl HttpClient for Sender {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (head, body) = request.into_parts();
-        let headers = head.headers.iter();
-        let headers =
-            headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
         let url = head.uri.to_string();
-        let request =
-            HttpRequest { method: head.method.to_string(), url: url.clone(), headers: headers.collect(), body };
+        let request = HttpRequest { method: head.method.to_string(), url: url.clone(), headers, body };
         let network = self.network.clone();
-        // The thread that collects spans has no runtime of its own.
+        // The exporter's thread has no runtime of its own.
         let answer = self.runtime.spawn(async move { network.send(request).await }).await?;
         let answer = match answer {
             Ok(answer) => answer,

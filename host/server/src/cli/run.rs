@@ -66,7 +66,7 @@ impl Run {
         let ended = loop {
             tokio::select! {
                 ended = submitted.end(LOOK) => if let Some(ended) = ended? { break ended },
-                failure = submitted.given_up() => {
+                failure = submitted.abandoned() => {
                     let id = &submitted.id;
                     let message = format!("{}: `faas-flow serve` with the same stores resumes run {id}", failure.message);
                     return Err(Error::new(failure.code, message));

@@ -177,7 +177,7 @@ fn the_owner_executes_nodes_while_it_has_room_and_sends_events_for_the_rest() {
         assert_eq!((paths(&ready.start), ready.send.len()), (vec!["f2".to_owned()], sent), "{dispatch:?}");
         // The rest of them waits here until there is room again.
         let ready = shared.input_with(&mut owner, 3, (1, dispatch), done(&ready.start[0]));
-        assert_eq!(ready.start.len(), if sent == 0 { 1 } else { 0 });
+        assert_eq!(ready.start.len(), usize::from(sent == 0));
     }
     let shared = Shared::new(flow(fan()));
     let (_, ready) = shared.begin(SENT);

@@ -1,4 +1,5 @@
 use super::*;
+use faas_flow_core::Code;
 use proptest::prelude::*;
 
 const NOW: Millis = 1_800_000_000_000;

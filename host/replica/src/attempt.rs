@@ -1,0 +1,191 @@
+//! One attempt at executing a node: its inputs, its task, and what comes of it.
+
+use super::call::{CallKind, NodeCall};
+use super::live::Live;
+use super::retries::Failed;
+use bytes::Bytes;
+use faas_flow_core::definition::Operation;
+use faas_flow_core::run::{Outcome, Suspended, Task, Work};
+use faas_flow_core::{Failure, Payload, Status};
+use faas_flow_guest::{CallContext, Instance};
+use faas_flow_session::Documents;
+use opentelemetry::trace::SpanId;
+use std::sync::Arc;
+
+/// One attempt at executing a node.
+pub(super) struct NodeAttempt<'a> {
+    pub(super) live: &'a Arc<Live>,
+    pub(super) work: &'a Work,
+    /// A random number in the names of what this attempt stores. The claim's token would not do, since all attempts of a
+    /// claim share it.
+    pub(super) mark: u64,
+    /// The node's span.
+    pub(super) span: SpanId,
+    instance: Option<Instance>,
+    pub(super) context: Arc<CallContext>,
+    /// Context values that the node's code has set or deleted.
+    changes: Vec<(String, Option<Bytes>)>,
+    /// Stored outputs that get documents of their own.
+    pub(super) documents: Documents,
+}
+
+/// What an attempt yielded.
+pub(super) struct Attempted {
+    pub(super) outcome: Outcome,
+    /// Why it failed; or why the node was suspended.
+    pub(super) failure: Option<Failure>,
+    /// To be committed with the outcome.
+    pub(super) documents: Documents,
+}
+
+impl Attempted {
+    pub(super) fn failed(Failed { failure, .. }: Failed) -> Self {
+        Self { outcome: Outcome::Failed(failure.clone()), failure: Some(failure), documents: Documents::new() }
+    }
+}
+
+/// Why a node's task did not yield anything yet.
+pub(super) enum Unfinished {
+    Failed(Failed),
+    /// It continues later, where it stopped because of the failure.
+    Suspended(Suspended, Failure),
+}
+
+impl From<Failure> for Unfinished {
+    fn from(failure: Failure) -> Self {
+        Unfinished::Failed(failure.into())
+    }
+}
+
+impl Live {
+    pub(super) async fn attempt(self: &Arc<Self>, work: &Work, span: SpanId) -> Result<Attempted, Failed> {
+        let state = match &work.task {
+            Task::Recover { .. } => Status::Failed,
+            Task::Finally { verdict, .. } => *verdict,
+            _ => Status::Running,
+        };
+        let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new() };
+        let mut attempt = NodeAttempt {
+            live: self,
+            work,
+            mark: fastrand::u64(..),
+            span,
+            instance: None,
+            context: Arc::new(context),
+            changes: Vec::new(),
+            documents: Documents::new(),
+        };
+        let outcome = attempt.outcome().await;
+        attempt.return_instance();
+        let NodeAttempt { mark, changes, documents, .. } = attempt;
+        let (outcome, failure) = match outcome {
+            Ok(outcome) => (outcome, None),
+            Err(Unfinished::Suspended(suspended, failure)) => (Outcome::Suspended(suspended), Some(failure)),
+            Err(Unfinished::Failed(failed)) => return Err(failed),
+        };
+        let mut stored = self.store_changes(work, mark, changes).await?;
+        stored.extend(documents);
+        Ok(Attempted { outcome, failure, documents: stored })
+    }
+}
+
+impl NodeAttempt<'_> {
+    async fn outcome(&mut self) -> Result<Outcome, Unfinished> {
+        let work = self.work;
+        match &work.task {
+            Task::Recover { handler, failure } => {
+                let answer = self.instance().await?.recover(handler.as_str(), &failure.to_string()).await?;
+                Ok(Outcome::Done(self.store("", answer).await?))
+            }
+            Task::Finally { handler, verdict } => {
+                let outcome = match verdict {
+                    Status::Succeeded => faas_flow_guest::Outcome::Success,
+                    _ => faas_flow_guest::Outcome::Failure,
+                };
+                self.instance().await?.finally(handler.as_str(), outcome).await?;
+                Ok(Outcome::Done(Payload::empty()))
+            }
+            Task::Merge { handler, only, began_by } => {
+                let results = match only {
+                    Some((key, payload)) => vec![(key.clone(), self.live.fetch(payload).await?)],
+                    None => self.arrived(*began_by).await?,
+                };
+                let merged = self.instance().await?.aggregate(handler.as_str(), results).await?;
+                Ok(Outcome::Done(self.store("", merged).await?))
+            }
+            _ => {
+                let data = match work.suspended.as_ref().and_then(|suspended| suspended.data.as_ref()) {
+                    // What earlier operations made of the inputs.
+                    Some(data) => self.live.fetch(data).await?,
+                    None => self.gather().await?,
+                };
+                self.task(data).await
+            }
+        }
+    }
+
+    async fn task(&mut self, data: Bytes) -> Result<Outcome, Unfinished> {
+        match &self.work.task {
+            Task::Operations(operations) => {
+                let data = self.operations(&operations.list, data).await?;
+                Ok(Outcome::Done(self.store("", data).await?))
+            }
+            Task::Choose { handler, keys, carries_nothing } => {
+                let chosen = self.instance().await?.condition(handler.as_str(), data.clone()).await?;
+                Ok(self.choose(handler.as_str(), keys, chosen, (!carries_nothing).then_some(data)).await?)
+            }
+            Task::Split { handler, carries_nothing } => {
+                let mut items = self.instance().await?.for_each(handler.as_str(), data).await?;
+                if *carries_nothing {
+                    for (_, data) in &mut items {
+                        data.clear();
+                    }
+                }
+                Ok(self.split(handler.as_str(), items).await?)
+            }
+            _ => {
+                let input = self.store("", data).await?;
+                Ok(Outcome::Branched(vec![(None, input)]))
+            }
+        }
+    }
+
+    /// Does the node's operations in turn, beginning with the one at which the node was suspended.
+    async fn operations(&mut self, operations: &[Operation], mut data: Bytes) -> Result<Bytes, Unfinished> {
+        let done = self.work.suspended.as_ref().map_or(0, |suspended| suspended.operation as usize);
+        for (index, operation) in operations.iter().enumerate().skip(done) {
+            data = match operation {
+                Operation::Modify(handler) => self.instance().await?.modify(handler, data).await?,
+                Operation::Apply(call) => self.call(NodeCall { index, kind: CallKind::Function, call }, data).await?,
+                Operation::Request(call) => self.call(NodeCall { index, kind: CallKind::Url, call }, data).await?,
+            };
+        }
+        Ok(data)
+    }
+
+    /// An instance that knows this node: the one of this attempt, unless a call has crashed it, an idle one of this run, or a
+    /// fresh one.
+    pub(super) async fn instance(&mut self) -> Result<&mut Instance, Failure> {
+        let mut instance = match self.take_usable() {
+            Some(instance) => instance,
+            None => self.live.take_instance().await?,
+        };
+        // A node sees its own changes at once, whichever instance made them.
+        instance.enter(self.context.clone(), self.changes.clone());
+        Ok(self.instance.insert(instance))
+    }
+
+    /// Takes the attempt's instance, unless a call has crashed it, and from the instance what the node's code changed.
+    fn take_usable(&mut self) -> Option<Instance> {
+        let mut instance = self.instance.take().filter(Instance::usable)?;
+        self.changes = instance.take_changes();
+        Some(instance)
+    }
+
+    /// Returns the instance to the run, for another node of it, or so that there is room for another run's instance.
+    pub(super) fn return_instance(&mut self) {
+        if let Some(instance) = self.take_usable() {
+            self.live.return_instance(instance);
+        }
+    }
+}

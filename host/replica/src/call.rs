@@ -1,0 +1,160 @@
+//! A call of a function or a URL, with its handlers and its tries.
+
+use super::attempt::{NodeAttempt, Unfinished};
+use super::retries::{Failed, count};
+use super::trace::CallSpan;
+use crate::Answers;
+use crate::network::{CallError, Quote, Retry, place, retry_after};
+use bytes::Bytes;
+use faas_flow_core::Failure;
+use faas_flow_core::definition::Call;
+use faas_flow_core::run::Suspended;
+use faas_flow_guest::{HttpRequest, HttpResponse};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+/// A call among the operations of a node.
+#[derive(Clone, Copy)]
+pub(super) struct NodeCall<'a> {
+    /// Its place among them.
+    pub(super) index: usize,
+    pub(super) kind: CallKind,
+    pub(super) call: &'a Call,
+}
+
+/// What a call's target names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallKind {
+    /// A function, and perhaps a further path.
+    Function,
+    /// A URL.
+    Url,
+}
+
+impl NodeAttempt<'_> {
+    /// Makes a call, with the tries that its policy allows.
+    pub(super) async fn call(&mut self, node_call: NodeCall<'_>, data: Bytes) -> Result<Bytes, Unfinished> {
+        let NodeCall { index, call, .. } = node_call;
+        let operation = count(index);
+        let earlier = self.work.suspended.as_ref().filter(|s| s.operation == operation && s.data.is_some());
+        let mut tries = earlier.map_or(0, |suspended| suspended.tries as usize);
+        let failed = loop {
+            let failed = match self.try_call(node_call, data.clone()).await {
+                Ok(data) => return Ok(data),
+                Err(failed) => failed,
+            };
+            let Some(wait) = failed.wait(call.retry, tries) else { break failed };
+            tries += 1;
+            if self.live.waits_in_memory(wait).await {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let until = self.live.services.now() + wait.as_millis() as u64;
+            let data = Some(self.store(&format!("suspended/{index}/{tries}"), data).await?);
+            let suspended = Suspended { until, operation, tries: count(tries), data };
+            return Err(Unfinished::Suspended(suspended, failed.failure));
+        };
+        match &call.recover {
+            Some(recover) => Ok(self.instance().await?.recover(recover, &failed.failure.to_string()).await?),
+            // The node may be attempted again as a whole.
+            None => Err(Unfinished::Failed(failed)),
+        }
+    }
+
+    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Bytes) -> Result<Bytes, Failed> {
+        let call = node_call.call;
+        let span = self.live.new_span();
+        let mut request = self.request(node_call, data);
+        request.headers.extend(self.live.traceparent(span));
+        if let Some(prepare) = &call.prepare {
+            request = self.instance().await?.prepare(prepare, request).await?;
+        }
+        let begun = SystemTime::now();
+        let call_span = CallSpan::new(node_call, &request);
+        // While the call is in flight, another node may use the instance.
+        self.return_instance();
+        let limit = call.timeout_ms.map_or(self.live.services.settings.call_timeout, Duration::from_millis);
+        let response = tokio::time::timeout(limit, self.send(node_call, request)).await;
+        let response =
+            response.unwrap_or_else(|_| Err(CallError::TimedOut { callee: place(&call.target), limit }.into()));
+        self.live.trace_call(self, span, begun, &call_span, &response);
+        let response = response?;
+        match &call.receive {
+            Some(receive) => Ok(self.instance().await?.receive(receive, response).await?),
+            None => accept(call, response, self.live.services.settings.answers),
+        }
+    }
+
+    async fn send(
+        &self,
+        NodeCall { kind, call, .. }: NodeCall<'_>,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, Failure> {
+        let functions = &self.live.services.functions;
+        match kind {
+            CallKind::Function => {
+                let name = call.target.split(['/', '?']).next().unwrap_or_default();
+                functions.apply(name, request).await
+            }
+            CallKind::Url => functions.request(request).await,
+        }
+    }
+
+    fn request(&self, NodeCall { index, kind, call }: NodeCall<'_>, body: Bytes) -> HttpRequest {
+        let mut url = match kind {
+            CallKind::Function => format!("http://function/{}", call.target),
+            CallKind::Url => call.target.clone(),
+        };
+        for (name, value) in &call.query {
+            let mark = if url.contains('?') { '&' } else { '?' };
+            let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+            let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+            // Writing to a string cannot fail.
+            let _ = write!(url, "{mark}{name}={value}");
+        }
+        let mut headers = call.headers.clone();
+        let run = &self.live.id;
+        // Every try of the call has the same key, so that a function can recognize a repetition.
+        headers.push(("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{run}/{}/{index}", self.work.path)));
+        headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
+        let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
+        HttpRequest { method, url, headers, body }
+    }
+}
+
+/// The body of a response, unless its status is an error.
+fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Bytes, Failed> {
+    let HttpResponse { status, body, headers } = response;
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    let retry = if call.retries_on(status) { Retry::Yes } else { Retry::No };
+    let quote = Quote::new(answers.quote(&body));
+    let failure = CallError::Status { callee: place(&call.target), status, quote, retry }.into();
+    let retry_after = if retry == Retry::Yes { retry_after(&headers) } else { None };
+    Err(Failed { failure, retry_after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faas_flow_core::Code;
+
+    fn answered(status: u16) -> Result<Bytes, Failed> {
+        let call: Call = serde_json::from_value(serde_json::json!({ "target": "wc/lines?key=secret" })).unwrap();
+        let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
+        accept(&call, HttpResponse { status, headers, body: Bytes::from("out of paper") }, Answers::Quoted)
+    }
+
+    #[test]
+    fn a_response_is_taken_only_with_a_status_of_success() {
+        assert_eq!(answered(200).unwrap(), "out of paper");
+        let Failed { failure, retry_after } = answered(503).unwrap_err();
+        assert_eq!((failure.code, failure.retry), (Code::CALL_STATUS, true));
+        assert_eq!(failure.message, "`wc/lines` answered with status 503: out of paper");
+        assert_eq!(retry_after, Some(Duration::from_secs(7)));
+        let Failed { failure, retry_after } = answered(404).unwrap_err();
+        assert_eq!((failure.retry, retry_after), (false, None));
+    }
+}

@@ -1,0 +1,121 @@
+//! Callbacks: the result of a run, or its failure, is sent to the URL that its caller gave.
+
+use super::ended::Ended;
+use super::live::Live;
+use super::retries::Failed;
+use crate::network::{CallError, Quote, Retry, place, retry_after};
+use faas_flow_core::Failure;
+use faas_flow_core::definition::Backoff;
+use faas_flow_core::run::{Event, Run};
+use faas_flow_guest::HttpRequest;
+use faas_flow_session::{Delivery, Documents, Input};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Maximum time for one try. Until then, no other replica tries.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Number of tries. The last one is about an hour and a half after the first.
+const TRIES: u32 = 12;
+/// The waits between tries. They double up to 20 min, and are shortened at random by up to half, so that the callbacks of many
+/// runs do not arrive together.
+const WAITS: Backoff = Backoff { attempts: TRIES, first_delay_ms: 4_000, factor: 2.0, max_delay_ms: 20 * 60 * 1000 };
+
+impl Ended {
+    /// Why the result, which exists, cannot be read now but may be readable later.
+    fn unread(&self, run: &Run) -> Option<Failure> {
+        let unread = run.result.is_some() && self.result.is_none();
+        self.failure.clone().filter(|failure| unread && failure.code.is_transient())
+    }
+}
+
+impl Live {
+    /// Tries to call back, if that is due and no other replica tries.
+    ///
+    /// The future is boxed since its type contains itself: driving a run spawns it, and it drives the run.
+    pub(super) fn call_back(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { self.try_call_back().await })
+    }
+
+    async fn try_call_back(self: &Arc<Self>) {
+        let until = self.services.now() + TIMEOUT.as_millis() as u64;
+        let mut session = self.lock().await;
+        let claim = Input::Event(Event::CallBack { until }, Documents::new());
+        let Some(Delivery { url, tries }) = self.drive(&mut session, claim).await.call_back else { return };
+        let ended = self.read_ended(&session).await;
+        let unread = ended.unread(session.state().run());
+        drop(session);
+        let delivered = match unread {
+            Some(unread) => Err(unread.into()),
+            None => tokio::time::timeout(TIMEOUT, self.deliver(&url, &ended)).await.unwrap_or_else(|_| {
+                let timed_out = CallError::TimedOut { callee: place(&url), limit: TIMEOUT };
+                Err(Failure::from(timed_out).into())
+            }),
+        };
+        let wait = delivered.as_ref().err().and_then(|failed| failed.wait(Some(WAITS), tries as usize - 1));
+        let failure = delivered.err().map(|failed: Failed| failed.failure);
+        match (&failure, wait) {
+            (None, _) => self.services.counters.callback(Ok(())),
+            (Some(Failure { code, message: error, .. }), Some(wait)) => {
+                tracing::warn!(run = %self.id, tries, %code, %error, ?wait, "callback failed; trying again");
+            }
+            (Some(Failure { code, message: error, .. }), None) => {
+                self.services.counters.callback(Err(()));
+                tracing::warn!(run = %self.id, tries, %code, %error, "callback failed; giving up");
+            }
+        }
+        let next = wait.map(|wait| self.services.now() + wait.as_millis() as u64);
+        self.react(Input::Event(Event::CalledBack { tries, failure, next }, Documents::new())).await;
+    }
+
+    /// Sends the result, or the failure if there is no result.
+    async fn deliver(&self, url: &str, ended: &Ended) -> Result<(), Failed> {
+        let failure = || ended.failure.as_ref().map(|failure| failure.to_string().into()).unwrap_or_default();
+        let body = ended.result.clone().unwrap_or_else(failure);
+        let mut headers = vec![
+            ("X-Faas-Flow-Reqid".to_owned(), self.id.to_string()),
+            ("X-Faas-Flow-Flow".to_owned(), self.flow.name.to_string()),
+            ("X-Faas-Flow-Status".to_owned(), ended.status.to_string()),
+            ("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{}/callback", self.id)),
+        ];
+        if let Some(failure) = &ended.failure {
+            headers.push(("X-Faas-Flow-Error".to_owned(), failure.code.to_string()));
+        }
+        if let Some(keys) = &self.services.keys {
+            headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_hub(&body)));
+        }
+        let request = HttpRequest { method: "POST".to_owned(), url: url.to_owned(), headers, body };
+        let answer = self.services.functions.request(request).await?;
+        accept(url, answer.status, &answer.headers)
+    }
+}
+
+/// Whether the receiver has taken the callback.
+fn accept(url: &str, status: u16, headers: &[(String, String)]) -> Result<(), Failed> {
+    let retry = match status {
+        200..300 => return Ok(()),
+        408 | 429 => Retry::Yes,
+        // The same request would fail again, and a redirect may lead to an address that is not allowed.
+        300..500 => Retry::No,
+        _ => Retry::Yes,
+    };
+    let failure = CallError::Status { callee: place(url), status, quote: Quote::default(), retry }.into();
+    Err(Failed { failure, retry_after: if retry == Retry::Yes { retry_after(headers) } else { None } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_is_tried_again_only_if_that_may_help() {
+        let headers = [("retry-after".to_owned(), "3".to_owned())];
+        let answered = |status| accept("http://ann:secret@h/p?key=secret", status, &headers);
+        assert!(answered(204).is_ok());
+        for (status, retry) in [(302, false), (404, false), (408, true), (429, true), (500, true), (103, true)] {
+            let Failed { failure, retry_after } = answered(status).unwrap_err();
+            assert_eq!((failure.retry, retry_after.is_some()), (retry, retry), "{status}");
+            assert_eq!(failure.message, format!("`http://***@h/p` answered with status {status}"));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Why an event, a signature or a secret was not accepted, each reason with its code.
+
+use super::{Event, SIGNATURE, TIME};
+use faas_flow_core::{Code, Millis};
+use std::io;
+use std::path::PathBuf;
+
+/// Why an event, a signature or a secret was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An event is larger than [`Event::LIMIT`].
+    #[error("the event has {size} bytes, but at most {limit} are allowed", limit = Event::LIMIT)]
+    TooLarge {
+        /// Its size, in bytes.
+        size: usize,
+    },
+    /// The body of an event is not one.
+    #[error("the event is malformed: {reason}")]
+    Malformed {
+        /// Why, in at most 200 characters.
+        reason: String,
+    },
+    /// An event came without its signature, or without the time of it.
+    #[error("the event is not signed: it lacks {SIGNATURE} or {TIME}")]
+    UnsignedEvent,
+    /// A request came without a signature.
+    #[error("the request is not signed: it lacks X-Hub-Signature-256 (or X-Hub-Signature)")]
+    UnsignedRequest,
+    /// A signature was made with another secret, or for something else.
+    #[error("the signature is wrong: it was made with another secret, or the request was changed on its way")]
+    BadSignature,
+    /// An event was signed too long ago, or in the future.
+    #[error(
+        "the event was signed at {signed}, and it is {now} now: it is too old, or the clocks of the replicas differ"
+    )]
+    BadTime {
+        /// When it was signed.
+        signed: Millis,
+        /// When it was checked.
+        now: Millis,
+    },
+    /// A secret is too short to be one.
+    #[error("the secret has {size} bytes, but needs at least {least}")]
+    ShortSecret {
+        /// Its length, in bytes.
+        size: usize,
+        /// How long it must be, in bytes.
+        least: usize,
+    },
+    /// A folder has a previous secret, but no current one.
+    #[error("{} contains {previous}, but no {current}", folder.display())]
+    NoCurrentSecret {
+        /// The folder.
+        folder: PathBuf,
+        /// The name of the file that is there.
+        previous: &'static str,
+        /// The name of the file that is missing.
+        current: &'static str,
+    },
+    /// The file of a secret cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    UnreadableSecret {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The error's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::TooLarge { .. } | Error::Malformed { .. } => Code::BAD_EVENT,
+            Error::UnsignedEvent | Error::UnsignedRequest => Code::UNSIGNED,
+            Error::BadSignature => Code::BAD_SIGNATURE,
+            Error::BadTime { .. } => Code::EVENT_TOO_OLD,
+            Error::ShortSecret { .. } | Error::NoCurrentSecret { .. } | Error::UnreadableSecret { .. } => {
+                Code::BAD_SECRET
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Histories of runs that were only in memory: they are written after the caller got its answer.
+
+use super::live::Live;
+use super::runs::Runs;
+use super::services::Services;
+use faas_flow_core::RunId;
+use faas_flow_session::Session;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Maximum number of histories that are written at a time.
+pub(super) const HISTORIES: usize = 256;
+/// How long an answer waits until there is room for another history. Callers that are faster than the store are slowed down, so
+/// that unwritten histories do not pile up in memory; while the store hangs, they are not delayed any longer than this.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// How long those who ask for runs wait for histories that are being written.
+const READ_WAIT: Duration = Duration::from_secs(1);
+
+impl Services {
+    /// Waits for room for another history; `None` if there is none in time.
+    pub(super) async fn room_for_history(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(room) = self.histories.clone().try_acquire_owned() {
+            return Some(room);
+        }
+        let room = tokio::time::timeout(ROOM_WAIT, self.histories.clone().acquire_owned());
+        room.await.ok().and_then(Result::ok)
+    }
+
+    /// Waits until the histories that are being written are stored.
+    pub(super) async fn histories_written(&self) {
+        // The semaphore is never closed.
+        let _ = self.histories.acquire_many(HISTORIES as u32).await;
+    }
+}
+
+impl Runs {
+    /// Waits until the history of a run that has just ended is written, so that its caller finds the run.
+    pub(super) async fn written(&self, run: &RunId) {
+        let live = self.writing_history().get(run).cloned();
+        if let Some(live) = live {
+            live.written().await;
+        }
+    }
+
+    /// Waits until the histories of all runs that have just ended are written.
+    pub(super) async fn all_written(&self) {
+        let ended: Vec<Arc<Live>> = self.writing_history().values().cloned().collect();
+        for live in ended {
+            live.written().await;
+        }
+    }
+}
+
+impl Live {
+    async fn written(&self) {
+        let mut history = self.history.subscribe();
+        // If the store hangs, the reader gets what it has.
+        let _ = tokio::time::timeout(READ_WAIT, history.wait_for(|written| *written)).await;
+    }
+
+    /// Writes the history of a run that was not stored before its end, in a task of its own.
+    pub(super) fn write_history(self: &Arc<Self>, session: &Session, room: Option<OwnedSemaphorePermit>) {
+        let change = session.history(self.services.now());
+        // A paused run waits for an operator, so it does not count towards the limit of ended runs.
+        let has_ended = session.state().run().status().is_final();
+        let live = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = live.services.state.commit(&live.id, change).await {
+                tracing::warn!(run = %live.id, code = %error.code(), %error, "history of run not written");
+            }
+            live.history.send_replace(true);
+            live.runs.writing_history().remove(&live.id);
+            if has_ended {
+                live.services.note_ended(live.id.clone()).await;
+            }
+            drop(room);
+        });
+    }
+}

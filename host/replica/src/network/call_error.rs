@@ -1,0 +1,140 @@
+//! Why a call failed.
+
+use faas_flow_core::{Code, Failure};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Why a call of a function or a URL failed. Callees are shown without passwords and queries.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The method is not one of HTTP.
+    #[error("`{}` is not an HTTP method", .0.escape_debug())]
+    BadMethod(String),
+    /// The request could not be built.
+    #[error("the request to {callee} is malformed: {reason}")]
+    BadRequest { callee: String, reason: String },
+    /// The connection could not be made, or it broke.
+    #[error("no answer from {callee}: {reason}")]
+    Unreachable { callee: String, reason: String },
+    /// The whole answer did not arrive in time.
+    #[error("`{callee}` did not answer within {} ms", limit.as_millis())]
+    TimedOut { callee: String, limit: Duration },
+    /// The answer has an error status.
+    #[error("`{callee}` answered with status {status}{quote}")]
+    Status { callee: String, status: u16, quote: Quote, retry: Retry },
+    /// The answer is too large.
+    #[error("`{callee}` answered with more than {limit} bytes")]
+    TooLarge { callee: String, limit: usize },
+    /// There is no function of this name, and no gateway that may have it.
+    #[error("unknown function `{name}` ({}); add --function {name}=… or --gateway", registered(.known))]
+    UnknownFunction { name: String, known: Vec<String> },
+    /// The program that serves as a function could not be started.
+    #[error("function `{name}`: cannot run {}: {source}", program.display())]
+    NotStarted { name: String, program: PathBuf, source: io::Error },
+    /// The end of the program could not be awaited.
+    #[error("function `{name}`: {source}")]
+    Lost { name: String, source: io::Error },
+    /// The program ended with an error.
+    #[error("function `{name}` ended with {status}{quote}")]
+    Exited { name: String, status: ExitStatus, quote: Quote },
+}
+
+/// Whether another try of a call that was answered may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Yes,
+    No,
+}
+
+/// What a message repeats of an answer: nothing, or its beginning.
+#[derive(Debug, Default)]
+pub(crate) struct Quote(String);
+
+impl Quote {
+    /// The text that [`Answers::quote`](crate::Answers::quote) lets through.
+    pub(crate) fn new(quoted: String) -> Self {
+        Self(quoted)
+    }
+}
+
+impl fmt::Display for Quote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn registered(known: &[String]) -> String {
+    if known.is_empty() { "no functions are registered".to_owned() } else { format!("known: {}", known.join(", ")) }
+}
+
+impl CallError {
+    /// The error's code.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            CallError::BadMethod(_) | CallError::BadRequest { .. } => Code::BAD_CALL,
+            CallError::Unreachable { .. } => Code::CALL_UNREACHABLE,
+            CallError::TimedOut { .. } => Code::CALL_TIMED_OUT,
+            CallError::Status { .. } => Code::CALL_STATUS,
+            CallError::TooLarge { .. } => Code::RESPONSE_TOO_LARGE,
+            CallError::UnknownFunction { .. } => Code::FUNCTION_MISSING,
+            CallError::NotStarted { .. } | CallError::Lost { .. } | CallError::Exited { .. } => Code::FUNCTION_FAILED,
+        }
+    }
+
+    /// Whether another try may help.
+    fn retry(&self) -> Retry {
+        match self {
+            CallError::BadMethod(_)
+            | CallError::BadRequest { .. }
+            | CallError::TooLarge { .. }
+            | CallError::UnknownFunction { .. } => Retry::No,
+            CallError::Status { retry, .. } => *retry,
+            CallError::Unreachable { .. }
+            | CallError::TimedOut { .. }
+            | CallError::NotStarted { .. }
+            | CallError::Lost { .. }
+            | CallError::Exited { .. } => Retry::Yes,
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        match error.retry() {
+            Retry::Yes => Failure::retry(error.code(), error.to_string()),
+            Retry::No => Failure::reject(error.code(), error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_function_is_named_with_those_that_are_known() {
+        let unknown = |known: &[&str]| {
+            let known = known.iter().map(|&name| name.to_owned()).collect();
+            CallError::UnknownFunction { name: "wc".to_owned(), known }.to_string()
+        };
+        let none = "unknown function `wc` (no functions are registered); add --function wc=… or --gateway";
+        assert_eq!(unknown(&[]), none);
+        assert_eq!(unknown(&["a", "b"]), "unknown function `wc` (known: a, b); add --function wc=… or --gateway");
+    }
+
+    #[test]
+    fn only_a_call_that_may_succeed_later_is_tried_again() {
+        let status = |retry| CallError::Status { callee: "f".to_owned(), status: 503, quote: Quote::default(), retry };
+        let failure = Failure::from(status(Retry::Yes));
+        assert_eq!((failure.code, failure.retry), (Code::CALL_STATUS, true));
+        assert_eq!(failure.message, "`f` answered with status 503");
+        assert!(!Failure::from(status(Retry::No)).retry);
+        assert!(!Failure::from(CallError::TooLarge { callee: "f".to_owned(), limit: 1 }).retry);
+        let timed_out = CallError::TimedOut { callee: "f".to_owned(), limit: Duration::from_secs(60) };
+        assert_eq!(timed_out.to_string(), "`f` did not answer within 60000 ms");
+        assert!(Failure::from(timed_out).retry);
+    }
+}

@@ -1,0 +1,147 @@
+//! How often a node is attempted: as its retry policy says, and for as long as a store is unavailable.
+
+use super::attempt::Attempted;
+use super::drive::PATIENT_RETRIES;
+use super::live::Live;
+use faas_flow_core::definition::Backoff;
+use faas_flow_core::run::{Attempt, Outcome, Report, Suspended, Task, Work};
+use faas_flow_core::{Code, Failure};
+use faas_flow_session::{Documents, Input};
+use opentelemetry::trace::SpanId;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Why an attempt, or a try of a call, failed.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) failure: Failure,
+    /// How long the callee asks to wait before the next request.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, retry_after: None }
+    }
+}
+
+impl Failed {
+    /// How long to wait before the next try, or `None` if there is none. `tries` have failed before this one.
+    pub(super) fn wait(&self, retry: Option<Backoff>, tries: usize) -> Option<Duration> {
+        let retry = retry?;
+        let next = u32::try_from(tries).unwrap_or(u32::MAX).saturating_add(2);
+        if !self.failure.retry || next > retry.attempts {
+            return None;
+        }
+        let delay = Duration::from_millis(retry.delay_ms(next, fastrand::f64()));
+        Some(delay.max(self.retry_after.unwrap_or_default()))
+    }
+}
+
+/// A number of tries, as the state of a run counts them.
+pub(super) fn count(tries: usize) -> u32 {
+    u32::try_from(tries).unwrap_or(u32::MAX)
+}
+
+impl Live {
+    /// Executes work, with the attempts that the node's policy allows.
+    pub(super) async fn perform(self: &Arc<Self>, work: &Work) -> (Report, Documents) {
+        let input_size = work.inputs.iter().map(|input| input.payload.size()).sum();
+        let retry = match &work.task {
+            Task::Operations(operations) => operations.retry,
+            _ => None,
+        };
+        let span = self.new_span();
+        let begun = SystemTime::now();
+        let mut attempts = Vec::new();
+        let mut tries = work.suspended.as_ref().filter(|s| s.data.is_none()).map_or(0, |s| s.tries as usize);
+        let mut store_delays = PATIENT_RETRIES.delays(fastrand::f64);
+        loop {
+            let started = self.services.now();
+            let attempted = self.attempt_in_time(work, span).await;
+            let ended = self.services.now();
+            // An unavailable store does not count as a failure of the node: it is attempted again, unless it is cancelled.
+            if let Err(failed) = &attempted
+                && !self.is_in_memory()
+                && failed.failure.code.is_transient()
+                && let Some(delay) = store_delays.next()
+            {
+                tokio::time::sleep(delay).await;
+                continue;
+            }
+            let wait = attempted.as_ref().err().and_then(|failed| failed.wait(retry, tries));
+            let Attempted { mut outcome, failure, documents } = attempted.unwrap_or_else(Attempted::failed);
+            attempts.push(Attempt { started, ended, failure });
+            tries += 1;
+            if let Some(wait) = wait {
+                if self.waits_in_memory(wait).await {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                let until = ended + wait.as_millis() as u64;
+                outcome = Outcome::Suspended(Suspended { until, operation: 0, tries: count(tries), data: None });
+            }
+            let report = Report { outcome, input_size, attempts };
+            self.trace_node(work, span, begun, &report);
+            return (report, documents);
+        }
+    }
+
+    /// Attempts work within the time limit of its node.
+    async fn attempt_in_time(self: &Arc<Self>, work: &Work, span: SpanId) -> Result<Attempted, Failed> {
+        let Task::Operations(operations) = &work.task else { return self.attempt(work, span).await };
+        let Some(ms) = operations.timeout_ms else { return self.attempt(work, span).await };
+        let attempted = tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span)).await;
+        attempted.unwrap_or_else(|_| {
+            let message = format!("the node took longer than its timeout of {ms} ms");
+            Err(Failure::retry(Code::NODE_TIMED_OUT, message).into())
+        })
+    }
+
+    /// Whether the node stays in memory while it waits. After a longer wait, which is stored, any replica may continue it.
+    pub(super) async fn waits_in_memory(self: &Arc<Self>, wait: Duration) -> bool {
+        if wait <= self.services.settings.longest_sleep {
+            return true;
+        }
+        if !self.is_in_memory() {
+            return false;
+        }
+        let unstored = self.react(Input::Store).await.unstored;
+        if let Some(failure) = &unstored {
+            tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "waiting in memory, since the run cannot be stored");
+        }
+        unstored.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff { attempts: 3, first_delay_ms: 100, factor: 1.0, max_delay_ms: 100 };
+
+    fn failed(failure: Failure, retry_after: Option<Duration>) -> Failed {
+        Failed { failure, retry_after }
+    }
+
+    #[test]
+    fn there_are_as_many_tries_as_the_policy_allows() {
+        let failed = failed(Failure::retry(Code::CALL_STATUS, "503"), None);
+        let waits: Vec<bool> = (0..4).map(|tries| failed.wait(Some(BACKOFF), tries).is_some()).collect();
+        assert_eq!(waits, [true, true, false, false]);
+        assert_eq!(failed.wait(None, 0), None);
+        assert_eq!(failed.wait(Some(BACKOFF), usize::MAX), None);
+    }
+
+    #[test]
+    fn what_another_try_cannot_mend_is_not_tried_again() {
+        assert_eq!(failed(Failure::reject(Code::CALL_STATUS, "404"), None).wait(Some(BACKOFF), 0), None);
+    }
+
+    #[test]
+    fn the_callee_may_ask_for_a_longer_wait_but_not_for_a_shorter_one() {
+        let wait = |asked| failed(Failure::retry(Code::CALL_STATUS, "503"), Some(asked)).wait(Some(BACKOFF), 0);
+        assert_eq!(wait(Duration::from_secs(7)), Some(Duration::from_secs(7)));
+        assert!(wait(Duration::ZERO).is_some_and(|wait| wait > Duration::ZERO));
+    }
+}
