@@ -60,7 +60,7 @@ mod wait;
 
 pub use counters::{Counters, Ignored};
 pub use ended::Ended;
-pub use error::Error;
+pub use error::{Error, FunctionOptionFault};
 pub use events::Events;
 pub use forward::Forwarded;
 pub use functions::{Function, Functions};
