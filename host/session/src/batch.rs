@@ -29,7 +29,7 @@ pub(crate) struct Batch {
     /// The documents that are committed with the start of the run, if the run is not stored yet.
     pub(crate) beginning: Option<Documents>,
     /// In the order in which they were applied.
-    pub(crate) events: Vec<(Event, Documents)>,
+    pub(crate) events: Vec<Applied>,
     pub(crate) arrivals: Vec<Arriving>,
     /// What an event of the batch cancelled, if one did.
     pub(crate) cancelled: Option<Cancelled>,
@@ -40,6 +40,29 @@ pub(crate) struct Batch {
     /// When the first event was applied.
     since: Millis,
     bytes: usize,
+}
+
+/// An event that was applied and is not committed yet.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) event: Event,
+    pub(crate) documents: Documents,
+    pub(crate) basis: Basis,
+}
+
+/// What an event was applied to, as far as that decides whether it may be applied again in a replay.
+///
+/// A claim says what its node executes only together with the node's state. If another replica has executed the node in the
+/// meantime, the same claim could succeed and mean something else, such as merging the branches that the first one was to
+/// start, and the report that follows would not belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// Nothing in particular.
+    Any,
+    /// A node that came as far as it was at this moment, after the claim with this token.
+    Node { token: ClaimToken, since: Millis },
+    /// So many branches that have arrived here and are not committed.
+    Arrivals(u32),
 }
 
 /// What this replica was executing, and was about to execute, when an event cancelled it.
@@ -96,7 +119,7 @@ impl Batch {
 
     /// The documents that are committed with it.
     pub(crate) fn documents(&self) -> Documents {
-        let of_events = self.events.iter().flat_map(|(_, documents)| documents);
+        let of_events = self.events.iter().flat_map(|applied| &applied.documents);
         self.beginning.iter().flatten().chain(of_events).cloned().collect()
     }
 
@@ -106,7 +129,8 @@ impl Batch {
     }
 
     /// Adds an event that was applied.
-    pub(crate) fn add(&mut self, event: Event, documents: Documents, effects: &[Effect], now: Millis) {
+    pub(crate) fn add(&mut self, applied: Applied, effects: &[Effect], now: Millis) {
+        let Applied { event, documents, basis } = applied;
         if self.is_empty() {
             self.since = now;
         }
@@ -114,7 +138,7 @@ impl Batch {
         // Other nodes load context values from the store.
         let sets_values = documents.iter().any(|(name, _)| name.starts_with(CONTEXT));
         self.pressing |= sets_values || !may_wait(&event) || !effects.iter().all(effect_may_wait);
-        self.events.push((event, documents));
+        self.events.push(Applied { event, documents, basis });
     }
 
     /// When it must be committed at the latest.

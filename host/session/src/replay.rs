@@ -4,11 +4,11 @@
 //! which may or may not have happened. The events are the same, including the tokens of claims. A claim that was committed
 //! after all is therefore recognised by its token, and a claim that another replica won is refused and given up.
 
-use crate::batch::Batch;
+use crate::batch::{Applied, Basis, Batch};
 use crate::durability::Durability;
 use crate::io::{Around, Io, Join};
 use crate::session::{Applying, Claim, Origin, Outstanding, Session, Todo};
-use faas_flow_core::run::{Doc, NodeState, Progress, RunState, Work};
+use faas_flow_core::run::{Doc, Event, NodeState, Progress, RunState, Work, set_of};
 use faas_flow_core::{Code, Failure, NodePath};
 use std::collections::BTreeMap;
 
@@ -76,8 +76,9 @@ impl Session {
         }
         self.replay = Some(Replay { before: self.running.clone(), again: Vec::new() });
         self.todo.push_front(Todo::Replayed);
-        for (event, documents) in batch.events.into_iter().rev() {
-            self.todo.push_front(Todo::Apply(Applying::new(event, documents, Origin::Replay)));
+        for Applied { event, documents, basis } in batch.events.into_iter().rev() {
+            let applying = Applying::new(event, documents, Origin::Replay);
+            self.todo.push_front(Todo::Apply(applying.with_basis(basis)));
         }
     }
 
@@ -100,9 +101,44 @@ impl Session {
             }
         }
         self.ready.start = start;
+        self.queue_unclaimed(around);
         self.fill(around);
         // The next commit contains everything that was applied again.
         self.todo.push_front(Todo::Commit);
+    }
+
+    /// What a claim sees of its node, as far as a replay needs it; none for other events.
+    pub(crate) fn seen(&self, event: &Event) -> Option<Basis> {
+        let Event::Claim { path, .. } = event else { return None };
+        node(&self.state, path).map(|node| Basis::Node { token: node.token, since: node.since })
+    }
+
+    /// Whether an event that is applied again would mean what it meant before.
+    pub(crate) fn stands(&self, applying: &Applying) -> bool {
+        match (&applying.event, applying.basis) {
+            (event @ Event::Claim { .. }, basis @ Basis::Node { .. }) => {
+                // A node that is not loaded is looked at when it is.
+                self.seen(event).is_none_or(|seen| seen == basis)
+            }
+            (Event::Joined { path, began_by }, Basis::Arrivals(total)) => {
+                self.batch.arrived(&set_of(path, *began_by)).count() == total as usize
+            }
+            _ => true,
+        }
+    }
+
+    /// Nodes whose claims were refused wait for their turn again, unless another replica has them.
+    fn queue_unclaimed(&mut self, around: &Around) {
+        let unclaimed = std::mem::take(&mut self.unclaimed);
+        if unclaimed.is_empty() {
+            return;
+        }
+        let claimable = self.state.claimable(around.now);
+        for path in unclaimed {
+            if claimable.contains(&path) && !self.running.contains_key(&path) {
+                self.queue.add(&self.plan, path);
+            }
+        }
     }
 
     /// A report that was refused in a replay may have been committed by a commit without an answer. Looks for what followed

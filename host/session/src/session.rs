@@ -1,6 +1,6 @@
 //! The session itself: it takes inputs, requests I/O one at a time, and returns what is ready.
 
-use crate::batch::{Arriving, Batch, Documents, begin_together, is_own_code};
+use crate::batch::{Applied, Arriving, Basis, Batch, Documents, begin_together, is_own_code};
 use crate::commit::{Committing, Purpose};
 use crate::durability::{Durability, Role};
 use crate::end::is_exhausted;
@@ -32,7 +32,7 @@ pub struct Session {
     /// The claims of this replica.
     pub(crate) running: BTreeMap<NodePath, Claim>,
     /// Nodes whose branches have all ended, each with the claim that started the branches.
-    joined: VecDeque<(NodePath, ClaimToken)>,
+    joined: VecDeque<(NodePath, ClaimToken, Basis)>,
     /// Ready nodes to send to other replicas once everything is committed.
     pub(crate) outbox: Vec<NodePath>,
     /// What to do next, in this order.
@@ -43,6 +43,8 @@ pub struct Session {
     pub(crate) replay: Option<Replay>,
     /// Nodes whose report was refused in a replay, until the next commit.
     pub(crate) refused: Vec<NodePath>,
+    /// Nodes whose claim was refused in a replay, until its end.
+    pub(crate) unclaimed: Vec<NodePath>,
     /// How many commits in a row failed, and how many of them had no answer.
     pub(crate) failed: u32,
     pub(crate) unknown: u32,
@@ -83,13 +85,15 @@ pub(crate) enum Todo {
 /// An event that is to be applied.
 #[derive(Debug)]
 pub(crate) struct Applying {
-    event: Event,
+    pub(crate) event: Event,
     documents: Documents,
     origin: Origin,
     /// Whether an earlier try to apply it had to wait for I/O.
     has_begun: bool,
     /// Whether the documents that it needs are as they are stored, so that a refusal is final.
     is_current: bool,
+    /// What it was applied to before, in a replay; or what it follows from.
+    pub(crate) basis: Basis,
 }
 
 /// Where an event comes from.
@@ -117,7 +121,13 @@ pub(crate) enum Outstanding {
 
 impl Applying {
     pub(crate) fn new(event: Event, documents: Documents, origin: Origin) -> Self {
-        Self { event, documents, origin, has_begun: false, is_current: origin == Origin::Replay }
+        let is_current = origin == Origin::Replay;
+        Self { event, documents, origin, has_begun: false, is_current, basis: Basis::Any }
+    }
+
+    /// The same event, with what it was applied to, or what it follows from.
+    pub(crate) fn with_basis(self, basis: Basis) -> Self {
+        Self { basis, ..self }
     }
 }
 
@@ -174,6 +184,7 @@ impl Session {
             io: None,
             replay: None,
             refused: Vec::new(),
+            unclaimed: Vec::new(),
             failed: 0,
             unknown: 0,
             ready: Ready::default(),
@@ -285,10 +296,11 @@ impl Session {
         while self.outstanding.is_none() {
             // If this is refused, another replica has noticed it, too.
             if self.replay.is_none()
-                && let Some((path, began_by)) = self.joined.pop_front()
+                && let Some((path, began_by, basis)) = self.joined.pop_front()
             {
                 let joined = Event::Joined { path, began_by };
-                self.todo.push_front(Todo::Apply(Applying::new(joined, Documents::new(), Origin::Session)));
+                let applying = Applying::new(joined, Documents::new(), Origin::Session);
+                self.todo.push_front(Todo::Apply(applying.with_basis(basis)));
             }
             match self.todo.pop_front() {
                 Some(todo) => self.act(todo, around),
@@ -333,9 +345,16 @@ impl Session {
             let own_code = self.running.remove(path).is_some_and(|claim| claim.own_code);
             self.batch.pressing |= !own_code;
         }
+        if is_replayed && !self.stands(&applying) {
+            return self.refuse(applying, Refusal::Stale);
+        }
+        if let Some(seen) = self.seen(&applying.event) {
+            applying.basis = seen;
+        }
         match self.state.step(&self.plan, &applying.event, around.now) {
             Ok(effects) => {
-                self.follow(applying.event, applying.documents, effects, around.now);
+                let Applying { event, documents, basis, .. } = applying;
+                self.follow(Applied { event, documents, basis }, effects, around.now);
                 if !is_replayed {
                     self.fill(around);
                 }
@@ -362,6 +381,7 @@ impl Session {
     fn refuse(&mut self, applying: Applying, refusal: Refusal) {
         match (applying.origin, applying.event) {
             (Origin::Replay, Event::Complete { path, .. }) => self.refused.push(path),
+            (Origin::Replay, Event::Claim { path, .. }) => self.unclaimed.push(path),
             (Origin::Input, event) => {
                 let is_report = matches!(event, Event::Complete { .. });
                 self.ready.leases.lost += usize::from(is_report && refusal == Refusal::Stale);
@@ -389,14 +409,15 @@ impl Session {
 
     /// Applies an event that only needs what is loaded.
     pub(crate) fn apply_now(&mut self, event: Event, now: Millis) -> Result<(), Refusal> {
+        let basis = self.seen(&event).unwrap_or(Basis::Any);
         let effects = self.state.step(&self.plan, &event, now)?;
-        self.follow(event, Documents::new(), effects, now);
+        self.follow(Applied { event, documents: Documents::new(), basis }, effects, now);
         Ok(())
     }
 
     /// Acts on the effects of an event that was applied.
-    fn follow(&mut self, event: Event, documents: Documents, effects: Vec<Effect>, now: Millis) {
-        self.batch.add(event, documents, &effects, now);
+    fn follow(&mut self, applied: Applied, effects: Vec<Effect>, now: Millis) {
+        self.batch.add(applied, &effects, now);
         for effect in effects {
             match effect {
                 Effect::Dispatch(path) => self.queue.add(&self.plan, path),
@@ -428,23 +449,23 @@ impl Session {
         let set = arriving.member.set.clone();
         self.batch.arrivals.push(arriving);
         if counts && self.batch.arrived(&set).count() == total as usize {
-            self.join(node, began_by);
+            self.join(node, began_by, Basis::Arrivals(total));
         }
     }
 
     /// Notes that all branches of a node have ended, unless that is known already.
-    fn join(&mut self, node: NodePath, began_by: ClaimToken) {
+    fn join(&mut self, node: NodePath, began_by: ClaimToken, basis: Basis) {
         let is_same_join =
             |event: &Event| matches!(event, Event::Joined { path, began_by: of } if *path == node && *of == began_by);
         let to_be_applied = |todo: &Todo| matches!(todo, Todo::Apply(applying) if is_same_join(&applying.event));
-        if self.batch.events.iter().any(|(event, _)| is_same_join(event))
-            || self.joined.iter().any(|(path, of)| *path == node && *of == began_by)
+        if self.batch.events.iter().any(|applied| is_same_join(&applied.event))
+            || self.joined.iter().any(|(path, of, _)| *path == node && *of == began_by)
             || self.todo.iter().any(to_be_applied)
         {
             return;
         }
         self.queue.joined(&node);
-        self.joined.push_back((node, began_by));
+        self.joined.push_back((node, began_by, basis));
     }
 
     /// Everything that was applied is committed. `arrived` has the size of the set of each arrival.
@@ -456,9 +477,9 @@ impl Session {
         let mut batch = std::mem::take(&mut self.batch);
         let arrivals = std::mem::take(&mut batch.arrivals);
         for (arriving, arrived) in arrivals.into_iter().zip(arrived) {
-            let is_joined = |(event, _): &(Event, Documents)| matches!(event, Event::Joined { path, began_by } if *path == arriving.node && *began_by == arriving.began_by);
+            let is_joined = |applied: &Applied| matches!(&applied.event, Event::Joined { path, began_by } if *path == arriving.node && *began_by == arriving.began_by);
             if arrived == u64::from(arriving.total) && !batch.events.iter().any(is_joined) {
-                self.join(arriving.node, arriving.began_by);
+                self.join(arriving.node, arriving.began_by, Basis::Any);
             }
         }
         if batch.cancelled.is_some() {

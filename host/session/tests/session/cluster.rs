@@ -211,6 +211,9 @@ impl Cluster {
             let around = self.around(number);
             let known = self.replicas[number].works.len();
             let ready = self.replicas[number].act(&around);
+            if let Some(history) = self.replicas[number].history.take() {
+                block_on(self.store.commit(&self.id, history)).unwrap();
+            }
             for work in self.replicas[number].works.iter().skip(if ready.cancel { 0 } else { known }) {
                 if calls(&work.task) {
                     *self.calls.entry(work.path.to_string()).or_default() += 1;
@@ -397,15 +400,25 @@ impl Cluster {
 
     /// A node whose work has effects is executed once, but for each lease of it that ran out.
     fn check_calls(&self) {
-        let Some(state) = self.state().filter(|_| !self.rerun) else { return };
+        // What is executed again since somebody asked for it is checked by who asked.
+        if self.rerun {
+            return;
+        }
         for (path, times) in &self.calls {
-            let path = NodePath::parse(path).unwrap();
-            let Some(node) = state.scope(&path.scope).and_then(|scope| scope.node(&path.node)) else { continue };
-            let is_lost =
-                |attempt: &&Attempt| attempt.failure.as_ref().is_some_and(|failure| failure.code == Code::NODE_LOST);
-            let lost = node.attempts.iter().filter(is_lost).count();
+            let lost = self.lost_leases(path);
             assert!(*times <= 1 + lost, "{path} was executed {times} times, and {lost} leases of it ran out");
         }
+    }
+
+    /// How many leases of a node ran out, in all of its history.
+    pub fn lost_leases(&self, path: &str) -> usize {
+        let path = NodePath::parse(path).unwrap();
+        let state = self.state().unwrap();
+        let of_scope = state.scope(&path.scope).into_iter().flat_map(|scope| &scope.nodes);
+        let Some(node) = of_scope.chain(&state.run().hooks).find(|node| node.id == path.node) else { return 0 };
+        let is_lost =
+            |attempt: &&Attempt| attempt.failure.as_ref().is_some_and(|failure| failure.code == Code::NODE_LOST);
+        node.attempts.iter().filter(is_lost).count()
     }
 
     /// An operator asks a replica for something, and nothing goes wrong with that.

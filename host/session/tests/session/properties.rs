@@ -91,3 +91,25 @@ fn a_crash_at_any_step_changes_nothing() {
         }
     }
 }
+
+/// A replica with an old copy claimed the node that was to merge its branches, took it for the node that was to start them,
+/// and started them a second time when its commit conflicted.
+#[test]
+fn a_claim_that_would_mean_something_else_is_not_replayed() {
+    let plan = plan(12_610_405_320_339_937_554, 2);
+    let faults = Faults { more_replicas: 2, events: 5, store: 20, ..Faults::default() };
+    let order = 6_632_879_963_064_696_036;
+    assert_eq!(Cluster::new(&plan, order, faults).run(), calm(&plan, order));
+}
+
+/// Branches had arrived in a batch whose commit conflicted with a pause, so their ends were refused, and their join was not.
+#[test]
+fn a_join_whose_branches_did_not_arrive_is_not_replayed() {
+    let (plan, order) = (plan(3_203_635_887_047_295_200, 1), 2_145_708_317_390_036_968);
+    let mut cluster = Cluster::new(&plan, order, Faults { more_replicas: 2, ..Faults::default() });
+    cluster.run_some(5);
+    cluster.ask(Event::Pause).unwrap();
+    cluster.run();
+    cluster.ask_twice_at_once(&Event::Resume);
+    assert_eq!(cluster.run(), calm(&plan, order));
+}

@@ -2,8 +2,10 @@
 
 use faas_flow_core::run::{RunState, Work};
 use faas_flow_core::{Failure, RunId};
-use faas_flow_session::{Answer, Around, Dispatch, Documents, Input, Io, Ready, Role, Room, Rules, Session};
-use faas_flow_store::{CommitError, StateStore, StoreError};
+use faas_flow_session::{
+    Answer, Around, Dispatch, Documents, Durability, Input, Io, Ready, Role, Room, Rules, Session,
+};
+use faas_flow_store::{Change, CommitError, StateStore, StoreError};
 use futures_executor::block_on;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub struct Replica {
     pub commit_by: Option<u64>,
     /// Bytes of documents that it wrote.
     pub cached: BTreeMap<String, bytes::Bytes>,
+    /// The history of a run that ended in memory, which is to be written.
+    pub history: Option<Change>,
 }
 
 pub fn rules(replica: usize) -> Arc<Rules> {
@@ -80,8 +84,10 @@ impl Replica {
         self.works.append(&mut ready.start);
         self.commit_by = ready.commit_by;
         session.leave_if_done();
+        let is_unstored = session.durability() == Durability::Memory;
+        let history = (ready.over.is_some() && is_unstored).then(|| session.history(around.now));
         if session.has_left() {
-            *self = Self::default();
+            *self = Self { history, ..Self::default() };
         } else {
             self.go_on(around);
         }
