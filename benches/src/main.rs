@@ -84,9 +84,10 @@ fn run(options: &Options) -> Result<()> {
             for size in flow.sizes {
                 let measured = cell::measure(options, echo, store, flow, size, time)?;
                 for row in measured {
-                    match options.json {
-                        true => report::json(&row)?,
-                        false => report::line(&row),
+                    if options.json {
+                        report::json(&row)?
+                    } else {
+                        report::line(&row)
                     }
                     rows.push(row);
                 }

@@ -135,11 +135,10 @@ pub fn foot(rows: &[Row], measured: bool) {
         }
     }
     let lost: u64 = rows.iter().filter_map(|row| row.original.as_ref()).map(|original| original.lost).sum();
-    let how = match measured {
-        true => format!("measured in turn with ours; {lost} of its runs were lost"),
-        false => {
-            "measured elsewhere on the same kind of machine in November 2026; --original measures it here".to_owned()
-        }
+    let how = if measured {
+        format!("measured in turn with ours; {lost} of its runs were lost")
+    } else {
+        "measured elsewhere on the same kind of machine in November 2026; --original measures it here".to_owned()
     };
     println!(
         "right of the first line: how many times better than the original with Redis, or else in memory ({how});\nruns per \

@@ -160,8 +160,9 @@ fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<Vec
     stream.write_all(body)?;
     let mut buffer = vec![0; 64 << 10];
     let answer = read_message(&mut stream, &mut buffer)?.context("the server closed the connection")?;
-    match answer.head.starts_with(b"HTTP/1.1 20") {
-        true => Ok(answer.body.to_vec()),
-        false => bail!("{method} {path}: {}", String::from_utf8_lossy(answer.body)),
+    if answer.head.starts_with(b"HTTP/1.1 20") {
+        Ok(answer.body.to_vec())
+    } else {
+        bail!("{method} {path}: {}", String::from_utf8_lossy(answer.body))
     }
 }

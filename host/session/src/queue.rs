@@ -208,7 +208,9 @@ mod tests {
                     4 => {
                         let done = if taken.is_empty() { None } else { Some(taken.remove(0).path.scope) };
                         ended.extend((0..BRANCHES).filter(|number| Some(branch(*number)) == done));
-                        done.iter().for_each(|done| queue.branch_ended(&plan, &for_each(), done));
+                        if let Some(done) = &done {
+                            queue.branch_ended(&plan, &for_each(), done);
+                        }
                         // And of one that ended, or never began, once more.
                         if ended.contains(&which) {
                             queue.branch_ended(&plan, &for_each(), &branch(which));

@@ -246,7 +246,9 @@ async fn called_back(cases: &[Case], notes: &Notes, report: &mut Report) {
         };
         report.callbacks_lost = missing.len();
         if missing.is_empty() || Instant::now() > until {
-            missing.iter().for_each(|case| eprintln!("{} of {} did not call back as it should", case.id, case.flow));
+            for case in &missing {
+                eprintln!("{} of {} did not call back as it should", case.id, case.flow);
+            }
             return;
         }
         sleep(Duration::from_millis(200)).await;

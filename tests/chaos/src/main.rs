@@ -75,9 +75,10 @@ async fn run(options: &Options) -> Result<bool> {
         None => temporary.path(),
     };
     let report = chaos::run(options, &std::path::absolute(folder)?).await?;
-    match options.json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => print!("{}", report.table()?),
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?)
+    } else {
+        print!("{}", report.table()?)
     }
     Ok(report.holds())
 }

@@ -185,9 +185,10 @@ pub async fn quiet(
                     let run = client.post(replica.url()).body("quiet").header("X-Faas-Flow-Wait", "30s");
                     async move {
                         let answer = run.send().await?;
-                        match answer.status().is_success() {
-                            true => Ok(()),
-                            false => bail!("a run fails in peace: {}", answer.text().await?),
+                        if answer.status().is_success() {
+                            Ok(())
+                        } else {
+                            bail!("a run fails in peace: {}", answer.text().await?)
                         }
                     }
                 })

@@ -34,9 +34,8 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let (flows, versions) = (Flows::load()?, Versions::load()?);
-    let seed = |seed: u64| match options.swaps {
-        true => swaps(&versions, seed),
-        false => faas_flow_sim::seed(&flows, seed, options.flow.as_deref()),
+    let seed = |seed: u64| {
+        if options.swaps { swaps(&versions, seed) } else { faas_flow_sim::seed(&flows, seed, options.flow.as_deref()) }
     };
     if let Some(one) = options.seed {
         let outcome = seed(one)?;
@@ -79,12 +78,13 @@ fn main() -> Result<ExitCode> {
         }
     });
     let (failed, steps, seconds) = (failed.into_inner(), steps.into_inner(), began.elapsed().as_secs_f64());
-    match options.json {
-        true => println!(
+    if options.json {
+        println!(
             "{}",
             serde_json::json!({ "seeds": options.seeds, "failed": failed, "steps": steps, "seconds": seconds })
-        ),
-        false => println!("{} seeds, {steps} steps, {failed} failed, {seconds:.0} s", options.seeds),
+        )
+    } else {
+        println!("{} seeds, {steps} steps, {failed} failed, {seconds:.0} s", options.seeds)
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -70,7 +70,9 @@ fn an_aggregator_gets_all_inputs_in_the_order_in_which_the_edges_were_declared()
 #[test]
 fn a_node_with_several_data_edges_and_no_aggregator_has_nothing_to_merge_its_inputs() {
     let mut run = Driver::new(flow(diamond()));
-    ["a", "b", "c"].iter().for_each(|node| drop(run.done(node, "out")));
+    for node in ["a", "b", "c"] {
+        run.done(node, "out");
+    }
     let work = run.claim("d").unwrap();
     assert_eq!((work.aggregator, work.inputs.len()), (None, 2));
     assert!(run.plan.warnings().iter().any(|warning| warning.path == "d"), "{:?}", run.plan.warnings());

@@ -90,7 +90,9 @@ fn a_condition_that_chose_several_branches_and_any_for_each_yield_empty_data() {
     let mut run = Driver::new(flow(graph(vec![condition("C", &["x", "y"]), node("b")], [("C", "b")])));
     let work = run.claim("C").unwrap();
     run.report(&work, branched(&[("x", ""), ("y", "")])).unwrap();
-    ["x", "y"].iter().for_each(|key| drop(run.done(&format!("C[{key}]/n"), key)));
+    for key in ["x", "y"] {
+        run.done(&format!("C[{key}]/n"), key);
+    }
     joined(&mut run, &work).unwrap();
     assert_eq!(run.node("C").output, Some(Payload::empty()));
     let mut run = unmerged(false);

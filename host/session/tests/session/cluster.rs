@@ -367,9 +367,10 @@ impl Cluster {
         let session = replica.session.as_ref().unwrap();
         let unsaved: Vec<_> =
             session.unsaved_arrivals(set).map(|one| (one.member.clone(), one.bytes.clone())).collect();
-        let members = match session.branches_of(node) == Some(unsaved.len() as u32) {
-            true => unsaved,
-            false => block_on(self.store.arrivals(&self.id, set)).unwrap(),
+        let members = if session.branches_of(node) == Some(unsaved.len() as u32) {
+            unsaved
+        } else {
+            block_on(self.store.arrivals(&self.id, set)).unwrap()
         };
         let mut all: Vec<_> = members
             .into_iter()

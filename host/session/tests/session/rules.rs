@@ -16,9 +16,10 @@ const HERE: (usize, Dispatch) = (8, Dispatch::Local);
 /// A chain of nodes. Those whose names begin with `f` call a function, the others run the flow's own code.
 fn chain(nodes: &[&str], on_exhausted: Exhausted) -> Arc<Plan> {
     let node = |id: &&str| {
-        let operation = match id.starts_with('f') {
-            true => Operation::Apply(Call { target: "f".to_owned(), ..Call::default() }),
-            false => Operation::Modify("h".to_owned()),
+        let operation = if id.starts_with('f') {
+            Operation::Apply(Call { target: "f".to_owned(), ..Call::default() })
+        } else {
+            Operation::Modify("h".to_owned())
         };
         let operations = Operations { list: vec![operation], ..Operations::default() };
         Node { id: (*id).to_owned(), kind: NodeKind::Operations(operations) }
