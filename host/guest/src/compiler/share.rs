@@ -1,8 +1,8 @@
 //! A compiler's share of the machine: half of the processors at a low priority, and a bounded amount of memory that is the
 //! first to be reclaimed.
 //!
-//! Requests come first. Linux shares processor time by weight, and a thread of nice 10 has 110 where a usual one has 1024:
-//! beside a busy host a compiler gets about a tenth of a processor, and all of an idle one. At nice 19 it would get about
+//! Requests come first. Linux shares processor time by weight, and a thread of nice 5 has 335 where a usual one has 1024:
+//! beside a busy thread a compiler gets a quarter of a processor, and all of an idle one. At nice 19 it would get about
 //! one part in seventy, and a module that compiles in seconds would take many minutes on a machine that stays busy.
 
 use std::num::NonZeroUsize;
@@ -10,7 +10,7 @@ use std::thread;
 
 /// How nice a compiler is at least: 0 is usual, 19 is the lowest priority.
 #[cfg(unix)]
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 /// The address space that a compiler may map, in bytes.
 #[cfg(unix)]
 const MEMORY: u64 = 4 << 30;

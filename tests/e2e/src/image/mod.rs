@@ -164,7 +164,8 @@ impl Building {
     }
 
     fn run(&self, stage: &Stage, context: &Path, arguments: &[(&str, &str)]) -> Result<(), String> {
-        let mut variables = BTreeMap::new();
+        // The machine may be busy, and modules in JavaScript take their time.
+        let mut variables = BTreeMap::from([("compile_timeout".to_owned(), "10m".to_owned())]);
         let mut workdir = self.root.clone();
         for instruction in &stage.instructions {
             match instruction {
@@ -333,7 +334,8 @@ impl Container<'_> {
         command.args(["--pid", "--fork", "--kill-child", "--"]);
         command.args(["unshare", "--mount", "--uts", "--pid", "--fork", "--", "sh", "-c", &script, "sh"]);
         command.args(program).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("ROOT", root).envs(&self.image.environment).envs(&self.environment);
+        command.env("ROOT", root).env("compile_timeout", "10m");
+        command.envs(&self.image.environment).envs(&self.environment);
         command
     }
 }

@@ -136,7 +136,8 @@ async fn ends_in(mut command: Command, folder: &Path, arguments: &[&str]) -> (Op
     command.env("metrics_port", "0").env("TMPDIR", folder).arg("function").arg(module(FLOW)).args(arguments);
     command.args(["--listen", "127.0.0.1:0"]);
     let output = tokio::process::Command::from(command).kill_on_drop(true).output();
-    let output = timeout(Duration::from_secs(60), output).await.expect("it ends").unwrap();
+    // It may have to compile its flow on a busy machine first.
+    let output = timeout(Duration::from_secs(240), output).await.expect("it ends").unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let line = said.lines().find(|line| line.starts_with("error ")).unwrap_or_else(|| panic!("{said}"));
     (output.status.code(), line.to_owned())
