@@ -14,7 +14,7 @@ const TARGETS: [Target; 4] = [
     Target::core("stored_form", "host/core/tests/golden"),
     Target::core("node_path", "fuzz/seeds/node_path"),
     Target::core("definition", "fuzz/seeds/definition"),
-    Target { name: "event", seeds: "fuzz/seeds/event", feature: Some("host") },
+    Target { name: "event", seeds: "fuzz/seeds/event", feature: Some("replica") },
 ];
 
 struct Target {
