@@ -1,11 +1,12 @@
 //! Processes that are killed and started again, always on the same port.
 
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -36,11 +37,16 @@ pub struct Process {
     pub down_until: Option<Instant>,
 }
 
-/// A port that nobody listens on.
+/// Ports that were given to processes, which may not listen on them yet.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// A port that nobody listens on, and that no other process of this run has.
 pub fn free_port() -> Result<u16> {
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..1000 {
         let port = fastrand::u16(PORTS);
-        if TcpListener::bind((*HOST, port)).is_ok() {
+        if !given.contains(&port) && TcpListener::bind((*HOST, port)).is_ok() {
+            given.insert(port);
             return Ok(port);
         }
     }
