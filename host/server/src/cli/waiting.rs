@@ -57,11 +57,12 @@ async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Ob
             }
         };
         waiting_since.get_or_insert_with(Instant::now);
+        // First the health check: whoever reads the line may ask it at once.
+        starting.waits(what, &error);
         if reported != what {
             eprintln!("waiting for {what}: error {}: {error}", error.code());
             reported = what;
         }
-        starting.waits(what, &error);
         attempt += 1;
         sleep(Duration::from_millis(BACKOFF.delay_ms(attempt, fastrand::f64()))).await;
     }
