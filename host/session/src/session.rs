@@ -291,9 +291,10 @@ impl Session {
         self.batch.pressing = !self.batch.is_empty();
     }
 
-    /// Does everything that needs no I/O.
+    /// Does everything that needs no I/O. Does nothing once the run was abandoned: a join that was counted before that must
+    /// not be committed.
     fn advance(&mut self, around: &Around) {
-        while self.outstanding.is_none() {
+        while self.outstanding.is_none() && self.durability != Durability::Diverged {
             // If this is refused, another replica has noticed it, too.
             if self.replay.is_none()
                 && let Some((path, began_by, basis)) = self.joined.pop_front()

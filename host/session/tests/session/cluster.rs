@@ -242,10 +242,12 @@ impl Cluster {
     }
 
     fn perform(&mut self, number: usize) {
-        let fate = match self.chance(self.faults.store) {
-            true if self.random.below(2) == 0 => Fate::Lost,
-            true => Fate::AnswerLost,
-            false => Fate::Answered,
+        let fate = if !self.chance(self.faults.store) {
+            Fate::Answered
+        } else if self.random.below(2) == 0 {
+            Fate::Lost
+        } else {
+            Fate::AnswerLost
         };
         let (store, around) = (self.store.clone(), self.around(number));
         self.replicas[number].perform(&*store, fate, &around);
