@@ -57,7 +57,7 @@ async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Ob
             }
         };
         waiting_since.get_or_insert_with(Instant::now);
-        // First the health check: whoever reads the line may ask it at once.
+        // The health check first: somebody who reads the line may call it at once.
         starting.waits(what, &error);
         if reported != what {
             eprintln!("waiting for {what}: error {}: {error}", error.code());

@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// The key that made the signature is not trusted.
     #[error(
-        "module {} of flow {flow} is signed with key {key}, which is none of module_keys ({}): sign it with one of these, or \
+        "module {} of flow {flow} is signed with key {key}, which is not one of module_keys ({}): sign it with one of these, or \
          add the key",
         digest.short(),
         listed(trusted)

@@ -59,7 +59,7 @@ fn a_signature_for_something_else_is_refused() {
     refused(&["signature"]);
     run(folder, ["keygen", "stranger"]).ok();
     sign(folder, "stranger.key", "greet");
-    refused(&["none of module_keys"]);
+    refused(&["not one of module_keys"]);
     // The signature of one module beside another module.
     sign(folder, "release.key", "greet");
     fs::copy(module("sync-chain"), folder.join("greet.wasm")).unwrap();
@@ -145,8 +145,8 @@ async fn a_host_takes_only_versions_that_are_signed() {
     let sign_next = |key| run(folder, ["sign", "next.wasm", "--key", key, "--flow", "greet"]).ok();
     run(folder, ["keygen", "later"]).ok();
     sign_next("later.key");
-    push(&server).failed("FF0031", &["none of module_keys"]);
-    tell(&server, "plan").failed("FF0031", &["none of module_keys"]);
+    push(&server).failed("FF0031", &["not one of module_keys"]);
+    tell(&server, "plan").failed("FF0031", &["not one of module_keys"]);
     assert_eq!(compiled(), 2, "nothing is left of what was refused");
     assert_eq!(server.result("greet", "Ada").await.ok(), "Hello, Ada!");
     sign_next("release.key");
