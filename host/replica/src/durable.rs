@@ -20,6 +20,10 @@ use std::sync::Arc;
 impl Live {
     /// Stores the run, unless it is stored already.
     pub(super) async fn store(self: &Arc<Self>) -> Result<(), Error> {
+        // A stored run stays stored, and its session may be busy with slow I/O.
+        if self.durability() == Durability::Stored {
+            return Ok(());
+        }
         if !matches!(self.lock().await.durability(), Durability::Memory | Durability::Delayed) {
             return Ok(());
         }

@@ -16,8 +16,8 @@ use faas_flow_guest::Instance;
 use faas_flow_session::{Durability, Session};
 use faas_flow_versions::Flow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, watch};
 
 /// A run that this replica works on.
@@ -36,8 +36,9 @@ pub(crate) struct Live {
     pub(super) values: Mutex<HashMap<String, Option<Bytes>>>,
     /// Documents that this replica wrote or read.
     pub(super) cached: Mutex<HashMap<String, Bytes>>,
-    /// Whether the run is in memory only ([`Durability::Memory`]). Changes only while the session is locked.
-    in_memory: AtomicBool,
+    /// The session's durability, as of when the session was last unlocked, so that it can be asked without waiting for the
+    /// session's I/O.
+    durability: Mutex<Durability>,
     /// Whether the commit timer is set.
     pub(super) commit_scheduled: AtomicBool,
     /// Whether a look of the owner is in progress, see [`super::sweep`].
@@ -69,7 +70,7 @@ impl Live {
             id: run.id.clone(),
             request,
             trace,
-            in_memory: AtomicBool::new(session.durability() == Durability::Memory),
+            durability: Mutex::new(session.durability()),
             session: AsyncMutex::new(session),
             instances: Mutex::default(),
             values: Mutex::default(),
@@ -87,17 +88,19 @@ impl Live {
         self.session.lock().await
     }
 
-    /// Whether the run is in memory only, until it ends or a caller needs it to be stored.
-    pub(super) fn is_in_memory(&self) -> bool {
-        self.in_memory.load(Ordering::Acquire)
+    /// How much of the run is stored, as of when its session was last unlocked.
+    pub(super) fn durability(&self) -> Durability {
+        *self.durability.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the session's durability.
+    /// Whether the run is in memory only, until it ends or a caller needs it to be stored.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.durability() == Durability::Memory
+    }
+
+    /// Follows the session's durability, which changes only while the session is locked.
     pub(super) fn note_durability(&self, session: &Session) {
-        let in_memory = session.durability() == Durability::Memory;
-        if in_memory != self.is_in_memory() {
-            self.in_memory.store(in_memory, Ordering::Release);
-        }
+        *self.durability.lock().unwrap_or_else(PoisonError::into_inner) = session.durability();
     }
 
     /// Whether there are watchers of the progress of runs.
