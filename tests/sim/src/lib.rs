@@ -388,9 +388,11 @@ async fn called_too_often(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
         for node in view.nodes {
             // What was cut off when the run ended has no attempt.
             let cut_off = usize::from(node.progress != Progress::Done);
-            let (node, most) = (format!("{}/{}/", entry.run, node.path), node.attempts.len() + cut_off);
-            for (key, times) in calls.iter().filter(|(key, _)| key.starts_with(&node)) {
-                let is_call = key.get(node.len()..).is_some_and(|index| index.parse::<u32>().is_ok());
+            let name = format!("{}/{}", entry.run, node.path);
+            let most = node.attempts.len() + cut_off + cluster.times_cut_off(&name);
+            let operations = format!("{name}/");
+            for (key, times) in &calls {
+                let is_call = key.strip_prefix(&operations).is_some_and(|index| index.parse::<u32>().is_ok());
                 if is_call && *times > most {
                     wrong.push(format!("{key} was called {times} times in {most} attempts"));
                 }
@@ -449,7 +451,7 @@ async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<Str
             ended.push_str(&format!(", and its caller was told {told:?}"));
         }
         Asks::Again(node) => {
-            cluster.may_run_again(run);
+            cluster.may_run_again(run).await?;
             let what = format!("rerun?node={node}");
             // Two operators ask in the same moment.
             loop {

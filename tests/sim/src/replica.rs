@@ -12,6 +12,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use faas_flow_core::RunId;
+use faas_flow_core::run::Progress;
 use faas_flow_gateway::{Config, Faults as QueueFaults, Function, Gateway, Profile, Unreachable};
 use faas_flow_http::{Guards, router};
 use faas_flow_replica::events::{GatewayEvents, Keys};
@@ -216,9 +217,20 @@ impl Cluster {
         self.common.steps.calls()
     }
 
-    /// Somebody may run this run again.
-    pub fn may_run_again(&self, run: &RunId) {
+    /// Somebody may run this run, which has ended, again.
+    pub async fn may_run_again(&self, run: &RunId) -> Result<()> {
         self.common.ledger.may_run_again(run);
+        if let Some(view) = self.observer().view(run).await? {
+            for node in view.nodes.iter().filter(|node| node.progress != Progress::Done) {
+                self.common.ledger.was_cut_off(format!("{run}/{}", node.path));
+            }
+        }
+        Ok(())
+    }
+
+    /// How often the end of its run cut off a node (`RUN/PATH`) before the run was begun again.
+    pub fn times_cut_off(&self, node: &str) -> usize {
+        self.common.ledger.times_cut_off(node)
     }
 
     /// Begins a replica in place of each that is dead.

@@ -24,6 +24,8 @@ pub struct Ledger {
     committed: Mutex<HashMap<String, u32>>,
     /// Runs that somebody may run again: what they take back counts no more.
     again: Mutex<HashSet<RunId>>,
+    /// How often the end of a run cut off each node before the run was begun again: `RUN/PATH`.
+    cut_off: Mutex<HashMap<String, usize>>,
 }
 
 fn lost<T>() -> Result<T, StoreError> {
@@ -46,6 +48,16 @@ impl Ledger {
     /// Somebody may run this run again.
     pub fn may_run_again(&self, run: &RunId) {
         self.again.lock().unwrap_or_else(PoisonError::into_inner).insert(run.clone());
+    }
+
+    /// The end of its run has cut off this node. Its history has no attempt for that.
+    pub fn was_cut_off(&self, node: String) {
+        *self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_default() += 1;
+    }
+
+    /// How often the end of its run has cut off this node, see [`Self::was_cut_off`].
+    pub fn times_cut_off(&self, node: &str) -> usize {
+        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied().unwrap_or_default()
     }
 
     /// Counts what this change turns from not done to done. The store is asked before and after in one moment.
