@@ -99,7 +99,7 @@ fn a_scope_is_stored_as_its_golden_file() {
             Attempt { started: 13, ended: 17, failure: None },
         ],
     };
-    let branches = Branches { total: 1, began_by: ClaimToken::new(2), only: Some(("k".to_owned(), payload("x"))) };
+    let branches = Branches { total: 1, started_by: ClaimToken::new(2), only: Some(("k".to_owned(), payload("x"))) };
     let branching = NodeState { branches: Some(branches), output: None, ..state("C", Progress::Branching) };
     let waiting = NodeState {
         progress: Progress::Waiting,
@@ -120,7 +120,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         input: payload("in"),
         index: 1,
         siblings: 3,
-        began_by: ClaimToken::new(2),
+        started_by: ClaimToken::new(2),
         nodes: vec![state("n1", Progress::Done), branching, waiting, suspended, large],
     };
     check("scope", &scope);

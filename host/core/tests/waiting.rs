@@ -170,7 +170,7 @@ mod partly_loaded {
         let plan = nested();
         let all = begun(&plan);
         assert_eq!(
-            all.held(),
+            all.loaded(),
             ["", "F[x]", "F[x]/S", "F[y]"].iter().fold(vec![Doc::Run], |mut docs, path| {
                 docs.push(Doc::Scope(scope(path)));
                 docs
@@ -189,7 +189,7 @@ mod partly_loaded {
         let effects = state.step(&plan, &report("F[x]/S/n", 100, Outcome::Done(Payload::empty())), 7).unwrap();
         assert!(matches!(&effects[..], [Effect::Arrive { node, .. }] if *node == path("F")));
         state.forget_scope(&scope("F[x]/S"));
-        assert_eq!(state.held().len(), 3);
+        assert_eq!(state.loaded().len(), 3);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) async fn forward(
     let unknown = || Error::NoRun { flow: flow.name.clone(), run: run.clone() };
     match host.forward(&flow.name, &run, &event.path).await {
         Ok(Forwarded::Taken) => {
-            counters.event_taken();
+            counters.event_accepted();
             Ok(StatusCode::ACCEPTED.into_response())
         }
         Ok(Forwarded::Ignored(why)) => {

@@ -97,7 +97,7 @@ impl Executed {
     }
 }
 
-/// What became of a lease.
+/// What happened to a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
     /// It was renewed.
@@ -105,18 +105,18 @@ pub enum Lease {
     /// It expired or was taken over, because this replica was too slow or could not reach the store.
     Lost,
     /// This replica released it before it stopped.
-    GivenBack,
+    Released,
 }
 
 impl Lease {
-    const ALL: [Lease; 3] = [Lease::Renewed, Lease::Lost, Lease::GivenBack];
+    const ALL: [Lease; 3] = [Lease::Renewed, Lease::Lost, Lease::Released];
 
     /// The value of the label `end`.
     const fn as_str(self) -> &'static str {
         match self {
             Lease::Renewed => "renewed",
             Lease::Lost => "lost",
-            Lease::GivenBack => "given-back",
+            Lease::Released => "released",
         }
     }
 }
@@ -134,20 +134,20 @@ type ByLabel<C> = Family<[(&'static str, &'static str); 1], C>;
 #[derive(Debug)]
 pub struct Counters {
     registry: Registry,
-    runs_begun: Counter,
+    runs_started: Counter,
     runs_ended: [Counter; ENDS.len()],
-    runs_taken_up: Counter,
+    runs_recovered: Counter,
     nodes_executed: [Counter; Executed::ALL.len()],
     leases: [Counter; Lease::ALL.len()],
-    events_taken: Counter,
+    events_accepted: Counter,
     events_ignored: [Counter; Ignored::ALL.len()],
     requests: [Counter; STATUS_CLASSES.len()],
     callbacks_delivered: Counter,
-    callbacks_given_up: Counter,
+    callbacks_failed: Counter,
     store: [Calls; Call::ALL.len()],
     commit_conflicts: Counter,
     runs_live: Gauge<u64, AtomicU64>,
-    store_garbage: Gauge<u64, AtomicU64>,
+    store_malformed_entries: Gauge<u64, AtomicU64>,
 }
 
 /// A counter of time, in seconds.
@@ -177,34 +177,40 @@ impl Default for Counters {
         let mut registry = Registry::with_prefix("faas_flow");
         let to = &mut registry;
         let ends = ENDS.map(Status::as_str);
-        let [callbacks_delivered, callbacks_given_up] =
-            register_labelled(to, "callbacks", "callbacks, by how they ended", "end", ["delivered", "given-up"]);
+        let [callbacks_delivered, callbacks_failed] =
+            register_labelled(to, "callbacks", "callbacks, by how they ended", "end", ["delivered", "failed"]);
         let made: ByLabel<Counter> = register(to, "store_calls", "round trips to the state store");
-        let failed: ByLabel<Counter> = register(to, "store_errors", "round trips that the state store failed");
-        let seconds: ByLabel<Seconds> = register(to, "store_seconds", "time that round trips to the state store took");
+        let failed: ByLabel<Counter> = register(to, "store_errors", "round trips to the state store that failed");
+        let seconds: ByLabel<Seconds> = register(to, "store_seconds", "time spent on round trips to the state store");
         Self {
-            runs_begun: register(to, "runs_begun", "runs that began here"),
-            runs_ended: register_labelled(to, "runs_ended", "runs that ended here, by how", "end", ends),
-            runs_taken_up: register(
+            runs_started: register(to, "runs_started", "runs that started on this replica"),
+            runs_ended: register_labelled(
                 to,
-                "runs_taken_up",
-                "runs that nobody drove any more, and that this replica went on with",
+                "runs_ended",
+                "runs that ended on this replica, by final status",
+                "end",
+                ends,
+            ),
+            runs_recovered: register(
+                to,
+                "runs_recovered",
+                "runs that this replica recovered because their owner was lost",
             ),
             nodes_executed: register_labelled(
                 to,
                 "nodes_executed",
-                "nodes that were executed here, by how it went",
+                "nodes that this replica executed, by outcome",
                 "end",
                 Executed::ALL.map(Executed::as_str),
             ),
             leases: register_labelled(
                 to,
                 "leases",
-                "leases on nodes, by what became of them",
+                "leases on nodes, by what happened to them",
                 "end",
                 Lease::ALL.map(Lease::as_str),
             ),
-            events_taken: register(to, "events_taken", "events whose node this replica took"),
+            events_accepted: register(to, "events_accepted", "events whose node this replica executed"),
             events_ignored: register_labelled(
                 to,
                 "events_ignored",
@@ -212,15 +218,9 @@ impl Default for Counters {
                 "reason",
                 Ignored::ALL.map(Ignored::as_str),
             ),
-            requests: register_labelled(
-                to,
-                "requests",
-                "answered requests, by class of status",
-                "status",
-                STATUS_CLASSES,
-            ),
+            requests: register_labelled(to, "requests", "answered requests, by status class", "status", STATUS_CLASSES),
             callbacks_delivered,
-            callbacks_given_up,
+            callbacks_failed,
             store: Call::ALL.map(|call| {
                 let label = [("call", call.as_str())];
                 Calls {
@@ -229,12 +229,16 @@ impl Default for Counters {
                     seconds: seconds.get_or_create_owned(&label),
                 }
             }),
-            commit_conflicts: register(to, "commit_conflicts", "commits that found the run changed by somebody else"),
-            runs_live: register(to, "runs_live", "runs that this replica works on"),
-            store_garbage: register(
+            commit_conflicts: register(
                 to,
-                "store_garbage",
-                "what this replica met in the state store's lists of runs that is no run",
+                "commit_conflicts",
+                "commits that failed because another replica had changed the run",
+            ),
+            runs_live: register(to, "runs_live", "runs that this replica is working on"),
+            store_malformed_entries: register(
+                to,
+                "store_malformed_entries",
+                "malformed entries in the state store's lists of runs",
             ),
             registry,
         }
@@ -243,8 +247,8 @@ impl Default for Counters {
 
 impl Counters {
     /// An event led to the execution of its node.
-    pub fn event_taken(&self) {
-        self.events_taken.inc();
+    pub fn event_accepted(&self) {
+        self.events_accepted.inc();
     }
 
     /// An event changed nothing.
@@ -261,25 +265,25 @@ impl Counters {
         }
     }
 
-    /// A callback was delivered, or given up.
+    /// A callback was delivered, or all tries to deliver it failed.
     pub fn callback(&self, delivered: Result<(), ()>) {
         match delivered {
             Ok(()) => self.callbacks_delivered.inc(),
-            Err(()) => self.callbacks_given_up.inc(),
+            Err(()) => self.callbacks_failed.inc(),
         };
     }
 
-    /// A run began here.
-    pub fn run_begun(&self) {
-        self.runs_begun.inc();
+    /// A run started on this replica.
+    pub fn run_started(&self) {
+        self.runs_started.inc();
     }
 
     /// This replica recovered a run whose owner is gone.
-    pub fn run_taken_up(&self) {
-        self.runs_taken_up.inc();
+    pub fn run_recovered(&self) {
+        self.runs_recovered.inc();
     }
 
-    /// A run ended here. A status that is not final is not counted.
+    /// A run ended on this replica. A status that is not final is not counted.
     pub fn run_ended(&self, status: Status) {
         for (end, counter) in ENDS.iter().zip(&self.runs_ended) {
             if *end == status {
@@ -288,14 +292,14 @@ impl Counters {
         }
     }
 
-    /// A node was executed here.
+    /// This replica executed a node.
     pub fn executed(&self, how: Executed) {
         if let Some(counter) = self.nodes_executed.get(how as usize) {
             counter.inc();
         }
     }
 
-    /// The same became of this number of leases of this replica.
+    /// The same thing happened to this number of leases of this replica.
     pub fn leases(&self, what: Lease, count: usize) {
         if let Some(counter) = self.leases.get(what as usize) {
             counter.inc_by(count as u64);
@@ -304,9 +308,9 @@ impl Counters {
 
     /// All metrics in Prometheus' text format. The arguments are figures that are read now: the number of runs that this
     /// replica works on, and that of malformed entries that it found in the store's lists of runs.
-    pub fn prometheus(&self, runs_live: u64, store_garbage: u64) -> String {
+    pub fn prometheus(&self, runs_live: u64, store_malformed_entries: u64) -> String {
         self.runs_live.set(runs_live);
-        self.store_garbage.set(store_garbage);
+        self.store_malformed_entries.set(store_malformed_entries);
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = prometheus_text::encode(&mut text, &self.registry);
@@ -322,7 +326,7 @@ mod tests {
     #[test]
     fn counts_are_exposed_to_prometheus() {
         let counters = Counters::default();
-        counters.event_taken();
+        counters.event_accepted();
         for why in Ignored::ALL {
             counters.event_ignored(why);
         }
@@ -335,25 +339,25 @@ mod tests {
         counters.run_ended(Status::Stopped);
         counters.run_ended(Status::Running);
         counters.executed(Executed::Suspended);
-        counters.leases(Lease::GivenBack, 3);
+        counters.leases(Lease::Released, 3);
         let text = counters.prometheus(5, 6);
         for line in [
-            "# TYPE faas_flow_events_taken_total counter",
-            "faas_flow_events_taken_total 1",
+            "# TYPE faas_flow_events_accepted_total counter",
+            "faas_flow_events_accepted_total 1",
             "faas_flow_events_ignored_total{reason=\"unsigned\"} 1",
             "faas_flow_events_ignored_total{reason=\"stale\"} 2",
             "faas_flow_requests_total{status=\"2xx\"} 2",
             "faas_flow_requests_total{status=\"3xx\"} 0",
             "faas_flow_requests_total{status=\"5xx\"} 1",
             "faas_flow_callbacks_total{end=\"delivered\"} 1",
-            "faas_flow_callbacks_total{end=\"given-up\"} 1",
+            "faas_flow_callbacks_total{end=\"failed\"} 1",
             "faas_flow_runs_ended_total{end=\"succeeded\"} 0",
             "faas_flow_runs_ended_total{end=\"stopped\"} 1",
             "faas_flow_nodes_executed_total{end=\"suspended\"} 1",
-            "faas_flow_leases_total{end=\"given-back\"} 3",
+            "faas_flow_leases_total{end=\"released\"} 3",
             "faas_flow_store_calls_total{call=\"commit\"} 0",
             "faas_flow_runs_live 5",
-            "faas_flow_store_garbage 6",
+            "faas_flow_store_malformed_entries 6",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -4,7 +4,7 @@ use super::live::Live;
 use crate::counters::Lease;
 use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
 use faas_flow_core::{Failure, NodePath, RetryPolicy, Status};
-use faas_flow_session::{Answer, Delivery, Documents, Input, Io, Join, Over, Ready, Session};
+use faas_flow_session::{Answer, Delivery, Documents, End, Input, Io, Join, Ready, Session};
 use faas_flow_store::{CommitError, StoreError};
 use faas_flow_versions::RunEnd;
 use std::pin::Pin;
@@ -59,7 +59,7 @@ impl Live {
 
     /// Gives the session an input, and advances it. What becomes ready to execute is left to the caller.
     pub(super) async fn drive(self: &Arc<Self>, session: &mut Session, input: Input) -> Reaction {
-        session.input(input, &self.services.around());
+        session.input(input, &self.services.circumstances());
         let reaction = self.advance(session).await;
         if let Some(failure) = &reaction.abandoned {
             tracing::error!(run = %self.id, code = %failure.code, error = %failure.message, "abandoning run; another replica resumes it when its leases expire");
@@ -74,7 +74,7 @@ impl Live {
     pub(super) async fn advance(self: &Arc<Self>, session: &mut Session) -> Reaction {
         while let Some(io) = session.io() {
             let answer = self.perform_io(io).await;
-            session.answer(answer, &self.services.around());
+            session.answer(answer, &self.services.circumstances());
         }
         self.note_durability(session);
         let ready = session.ready();
@@ -88,7 +88,7 @@ impl Live {
         for (what, leases) in [
             (Lease::Renewed, ready.leases.renewed),
             (Lease::Lost, ready.leases.lost),
-            (Lease::GivenBack, ready.leases.released),
+            (Lease::Released, ready.leases.released),
         ] {
             if leases > 0 {
                 self.services.counters.leases(what, leases);
@@ -103,8 +103,8 @@ impl Live {
         if let Some(failure) = &ready.abandoned {
             self.abandoned.send_replace(Some(failure.clone()));
         }
-        if let Some(over) = ready.over {
-            self.count_end(session, over);
+        if let Some(end) = ready.end {
+            self.count_end(session, end);
             self.notify_ended(session).await;
         }
         if session.has_left() {
@@ -121,17 +121,17 @@ impl Live {
         }
     }
 
-    fn count_end(&self, session: &Session, over: Over) {
+    fn count_end(&self, session: &Session, end: End) {
         let status = session.state().run().status();
-        match over {
-            Over::Ended => {
+        match end {
+            End::Ended => {
                 self.trace_run(session.state().run());
                 self.services.counters.run_ended(status);
-                let end = if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine };
-                self.services.versions.count_ended(&self.flow, end);
+                let how = if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine };
+                self.services.versions.count_ended(&self.flow, how);
             }
-            Over::Exhausted => self.services.versions.count_ended(&self.flow, RunEnd::Failed),
-            Over::EndedElsewhere | Over::Paused => {}
+            End::Exhausted => self.services.versions.count_ended(&self.flow, RunEnd::Failed),
+            End::EndedElsewhere | End::Paused => {}
         }
     }
 
@@ -227,14 +227,14 @@ impl Live {
     /// The future is boxed since its type contains itself: an input may lead to more counting.
     fn join(self: Arc<Self>, count: Vec<Join>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            for Join { node, began_by, total } in count {
-                match self.services.state.arrived(&self.id, &set_of(&node, began_by)).await {
+            for Join { node, started_by, total } in count {
+                match self.services.state.arrived(&self.id, &set_of(&node, started_by)).await {
                     Ok(arrived) if arrived == u64::from(total) => {
-                        let joined = Event::Joined { path: node, began_by };
+                        let joined = Event::Joined { path: node, started_by };
                         self.react(Input::Event(joined, Documents::new())).await;
                     }
                     Ok(_) => {}
-                    // The next look of the owner counts again.
+                    // The owner counts again at its next check.
                     Err(error) => {
                         tracing::warn!(run = %self.id, %node, code = %error.code(), %error, "ended branches not counted");
                     }

@@ -68,7 +68,7 @@ impl Live {
         self.leave_if_done().await;
     }
 
-    /// Claims a suspended node when its time has come. If that is more than a lease away, the owner's looks find it instead.
+    /// Claims a suspended node when its time has come. If that is more than a lease away, the owner's checks find it instead.
     fn wake_at(self: &Arc<Self>, until: Millis) {
         let wait = until.saturating_sub(self.services.now());
         if wait <= self.services.rules.lease {

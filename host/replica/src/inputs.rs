@@ -35,9 +35,9 @@ impl NodeAttempt<'_> {
     }
 
     /// The results of the node's branches by their keys, in the order in which the branches began.
-    pub(super) async fn arrived(&self, began_by: ClaimToken) -> Result<Vec<(String, Bytes)>, Failure> {
+    pub(super) async fn arrived(&self, started_by: ClaimToken) -> Result<Vec<(String, Bytes)>, Failure> {
         let live = self.live;
-        let set = set_of(&self.work.path, began_by);
+        let set = set_of(&self.work.path, started_by);
         let member = |arrival: &Arrival| (arrival.member.clone(), arrival.bytes.clone());
         let session = live.lock().await;
         let total = session.branches_of(&self.work.path).map(|total| total as usize);

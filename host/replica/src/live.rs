@@ -1,6 +1,6 @@
 //! A run that this replica works on: its session, and what belongs to it.
 //!
-//! The replica that begins a run, or recovers it, *owns* it: it stays with the run to its end, and looks regularly for work
+//! The replica that begins a run, or recovers it, *owns* it: it stays with the run to its end, and checks regularly for work
 //! that was lost. Other replicas that execute nodes of the run leave it when those are done. If the owner is lost, the run
 //! becomes due in the store, and the next replica that sweeps recovers it.
 
@@ -41,8 +41,8 @@ pub(crate) struct Live {
     durability: Mutex<Durability>,
     /// Whether the commit timer is set.
     pub(super) commit_scheduled: AtomicBool,
-    /// Whether a look of the owner is in progress, see [`super::sweep`].
-    pub(super) is_looking: AtomicBool,
+    /// Whether a check of the owner is in progress, see [`super::sweep`].
+    pub(super) is_checking: AtomicBool,
     /// How the run ended, or that it paused.
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
     /// Why this replica abandoned the run, if it did.
@@ -76,7 +76,7 @@ impl Live {
             values: Mutex::default(),
             cached: Mutex::default(),
             commit_scheduled: AtomicBool::new(false),
-            is_looking: AtomicBool::new(false),
+            is_checking: AtomicBool::new(false),
             ended: watch::channel(None).0,
             abandoned: watch::channel(None).0,
             cancelled: watch::channel(()).0,

@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::settings::{Dispatch, Settings};
 use crate::traces::Traces;
 use faas_flow_core::{Millis, RunId};
-use faas_flow_session::{Around, Dispatch as Offer, Room, Rules};
+use faas_flow_session::{Circumstances, Dispatch as Offer, Room, Rules};
 use faas_flow_store::StateStore;
 use faas_flow_versions::{Clock, Versions};
 use std::collections::VecDeque;
@@ -75,11 +75,11 @@ impl Services {
     }
 
     /// What a session needs to know of the world at this moment.
-    pub(super) fn around(&self) -> Around {
+    pub(super) fn circumstances(&self) -> Circumstances {
         let dispatch = self.offer();
         let is_full = dispatch != Offer::Local && self.permits.available_permits() == 0;
         let nodes = if is_full || self.is_draining() { 0 } else { self.settings.run_nodes };
-        Around { now: self.now(), room: Room { nodes, dispatch } }
+        Circumstances { now: self.now(), room: Room { nodes, dispatch } }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

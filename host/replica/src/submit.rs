@@ -114,11 +114,11 @@ impl Host {
         };
         let begun = RunState::start(&plan, start);
         let parts = (plan.clone(), self.services.rules.clone(), fastrand::u64(..));
-        let session = Session::begin(parts, begun, documents.clone(), durability, &self.services.around());
+        let session = Session::begin(parts, begun, documents.clone(), durability, &self.services.circumstances());
         let live = Live::new((self.services.clone(), self.runs.clone()), (flow, plan), session);
         let beginning = live.clone();
         run_to_completion(async move { beginning.begin(documents).await }).await?;
-        self.services.counters.run_begun();
+        self.services.counters.run_started();
         Ok(Submitted { id, host: self.clone(), live })
     }
 

@@ -1,4 +1,4 @@
-//! The regular look at runs: those that this replica works on, and stored ones that no replica works on.
+//! The regular checks of runs: those that this replica works on, and stored ones that no replica works on.
 
 use super::host::Host;
 use super::live::Live;
@@ -14,15 +14,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, timeout};
 
-/// Maximum number of due runs that one look at the store finds.
+/// Maximum number of due runs that one query of the store returns.
 const DUE: usize = 1000;
-/// Number of runs that are looked at at a time, so that neither a slow store nor one run that hangs lets leases expire.
+/// Number of runs that are checked at the same time, so that neither a slow store nor one run that hangs lets leases expire.
 const AT_ONCE: usize = 64;
 
 impl Host {
     /// Renews leases, watches deadlines, and recovers runs whose owner is gone. Never returns.
     pub async fn sweep(self: Arc<Self>) {
-        tokio::join!(self.look_at_own(), self.recover_lost());
+        tokio::join!(self.check_own(), self.recover_lost());
     }
 
     fn ticks(&self) -> Interval {
@@ -31,22 +31,22 @@ impl Host {
         ticks
     }
 
-    /// Looks at the runs that this replica works on.
-    async fn look_at_own(&self) {
+    /// Checks the runs that this replica works on.
+    async fn check_own(&self) {
         let mut ticks = self.ticks();
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             ticks.tick().await;
             for run in self.runs.all() {
-                // If the store is slow, the last look may still be in progress.
-                if run.is_looking.swap(true, Ordering::Relaxed) {
+                // If the store is slow, the last check may still be in progress.
+                if run.is_checking.swap(true, Ordering::Relaxed) {
                     continue;
                 }
                 let turns = turns.clone();
                 tokio::spawn(async move {
                     let _turn = turns.acquire_owned().await;
-                    run.look().await;
-                    run.is_looking.store(false, Ordering::Relaxed);
+                    run.check().await;
+                    run.is_checking.store(false, Ordering::Relaxed);
                 });
             }
         }
@@ -68,7 +68,7 @@ impl Host {
 
     async fn recover_due(self: &Arc<Self>) -> Result<(), Error> {
         let mut due = self.services.state.due(self.now(), DUE).await?;
-        // So that replicas that look at the same time begin with different runs.
+        // So that replicas that query the store at the same time begin with different runs.
         fastrand::shuffle(&mut due);
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         let mut recoveries: JoinSet<()> = due
@@ -85,7 +85,7 @@ impl Host {
             })
             .collect();
         let all = async { while recoveries.join_next().await.is_some() {} };
-        // A recovery that hangs continues in its task, and does not delay the next look.
+        // A recovery that hangs continues in its task, and does not delay the next query.
         if timeout(self.services.settings.lease, all).await.is_err() {
             recoveries.detach_all();
         }
@@ -122,7 +122,7 @@ impl Host {
             };
         }
         let live = self.open(state, Role::owner(self.now())).await?;
-        self.services.counters.run_taken_up();
+        self.services.counters.run_recovered();
         tracing::info!(%run, "recovered run");
         live.react(Input::Recover).await;
         Ok(())
@@ -156,8 +156,8 @@ impl Services {
 
 impl Live {
     /// Renews the leases of the run, and looks for lost work if this replica owns it.
-    async fn look(self: &Arc<Self>) {
-        if let Some(failure) = self.react(Input::Look).await.unstored {
+    async fn check(self: &Arc<Self>) {
+        if let Some(failure) = self.react(Input::Check).await.unstored {
             tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "run not stored yet");
         }
     }

@@ -77,7 +77,7 @@ pub(crate) struct Cancelled {
 pub(crate) struct Arriving {
     pub(crate) node: NodePath,
     pub(crate) branch: ScopePath,
-    pub(crate) began_by: ClaimToken,
+    pub(crate) started_by: ClaimToken,
     pub(crate) total: u32,
     pub(crate) member: Arrival,
 }
@@ -85,15 +85,15 @@ pub(crate) struct Arriving {
 impl Arriving {
     pub(crate) fn new(
         node: NodePath,
-        began_by: ClaimToken,
+        started_by: ClaimToken,
         key: &BranchKey,
         (index, total): (u32, u32),
         payload: &Payload,
     ) -> Self {
         let branch = node.scope.branch(&node.node, Some(key));
         let bytes = encode(&(index, payload)).into();
-        let member = Arrival { set: set_of(&node, began_by), member: key.to_string(), bytes };
-        Self { node, branch, began_by, total, member }
+        let member = Arrival { set: set_of(&node, started_by), member: key.to_string(), bytes };
+        Self { node, branch, started_by, total, member }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Decides where ready nodes are executed: here while there is room, on other replicas otherwise.
 
 use crate::durability::Durability;
-use crate::io::{Around, Dispatch};
+use crate::io::{Circumstances, Dispatch};
 use crate::queue;
 use crate::session::Session;
 use faas_flow_core::run::Event;
@@ -9,8 +9,8 @@ use faas_flow_core::{Millis, NodePath};
 
 impl Session {
     /// Claims ready nodes while there is room here. The rest are sent to other replicas, or wait, as `dispatch` says.
-    pub(crate) fn fill(&mut self, around: &Around) {
-        let room = around.room;
+    pub(crate) fn fill(&mut self, circumstances: &Circumstances) {
+        let room = circumstances.room;
         loop {
             let has_room = self.running.len() < room.nodes;
             if !has_room && room.dispatch == Dispatch::Local {
@@ -36,9 +36,9 @@ impl Session {
             if !has_room {
                 return self.queue.put_back(waiting);
             }
-            let claim = self.claim(waiting.path, around.now);
+            let claim = self.claim(waiting.path, circumstances.now);
             // If the claim is refused, another replica has the node or the run is paused. Nothing is lost.
-            let _ = self.apply_now(claim, around.now);
+            let _ = self.apply_now(claim, circumstances.now);
         }
     }
 

@@ -29,19 +29,19 @@ pub enum Role {
     Left,
 }
 
-/// What an owner remembers between two looks at the run.
+/// What an owner remembers between two checks of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watch {
-    /// When it last loaded the whole run; 0 makes the next look load it.
-    pub(crate) looked: Millis,
+    /// When it last loaded the whole run; 0 makes the next check load it.
+    pub(crate) checked: Millis,
     /// Until when there is nothing to do in the whole run, if that is longer than a lease. The run needs no owner until
     /// then.
     pub(crate) sleeps: Option<Millis>,
 }
 
 impl Role {
-    /// An owner that loaded the whole run at the time `looked`.
-    pub fn owner(looked: Millis) -> Self {
-        Role::Owner(Watch { looked, sleeps: None })
+    /// An owner that loaded the whole run at the time `checked`.
+    pub fn owner(checked: Millis) -> Self {
+        Role::Owner(Watch { checked, sleeps: None })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Cancelled};
 use crate::durability::{Durability, Role};
-use crate::io::Over;
+use crate::io::End;
 use crate::session::Session;
 use faas_flow_core::run::{NodeState, Progress, RunState, Unreadable};
 use faas_flow_core::{Code, Failure};
@@ -27,8 +27,8 @@ impl Session {
     }
 
     /// Ends the session since the run has ended or paused. The driver notifies those who wait for that.
-    pub(crate) fn end(&mut self, over: Over) {
-        self.ready.over = Some(over);
+    pub(crate) fn end(&mut self, end: End) {
+        self.ready.end = Some(end);
         self.leave();
     }
 

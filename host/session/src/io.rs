@@ -21,7 +21,7 @@ pub struct Rules {
 
 /// The circumstances in which a session takes an input.
 #[derive(Debug, Clone, Copy)]
-pub struct Around {
+pub struct Circumstances {
     /// The current time.
     pub now: Millis,
     /// Where ready nodes may be executed.
@@ -57,8 +57,8 @@ pub enum Input {
     Claim(NodePath),
     /// A third of a lease has passed: renews the leases of this replica, claims what nobody holds, and checks what other
     /// replicas did to the run.
-    Look,
-    /// Nobody owns the run: this replica becomes its owner. If it is the owner already, it looks at the run at once.
+    Check,
+    /// Nobody owns the run: this replica becomes its owner. If it is the owner already, it checks the run at once.
     Recover,
     /// The wait of a node is over.
     Wake,
@@ -81,7 +81,7 @@ pub enum Io {
         /// How many commits that needed them have failed in a row.
         tries: u32,
     },
-    /// Reads the run's own document, once: the next look tries again. Answered by [`Answer::Loaded`].
+    /// Reads the run's own document, once: the next check tries again. Answered by [`Answer::Loaded`].
     LoadRun,
     /// Reads all documents of the run, once. Answered by [`Answer::LoadedAll`].
     LoadAll,
@@ -132,7 +132,7 @@ pub struct Ready {
     /// A try to send the callback, which this replica has claimed.
     pub call_back: Option<Delivery>,
     /// The run has ended or paused. Those who wait for that are to be notified.
-    pub over: Option<Over>,
+    pub end: Option<End>,
     /// Nodes whose branches may all have ended. If the set of one is complete, [`Event::Joined`] is due.
     pub count: Vec<Join>,
     /// When [`Input::CommitDue`] is due; `None` if nothing waits for a commit.
@@ -158,7 +158,7 @@ pub struct Delivery {
 
 /// Why a run is over for this replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub enum End {
     /// A commit of this replica ended it.
     Ended,
     /// Another replica ended it.
@@ -175,7 +175,7 @@ pub struct Join {
     /// The node.
     pub node: NodePath,
     /// The claim that started the branches.
-    pub began_by: ClaimToken,
+    pub started_by: ClaimToken,
     /// The number of branches.
     pub total: u32,
 }
@@ -189,13 +189,4 @@ pub struct Leases {
     pub lost: usize,
     /// Leases that were released during shutdown.
     pub released: usize,
-}
-
-/// Whether somebody is expected to take care of a node that has just become ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// Yes: an event about it may be on its way to another replica.
-    Events,
-    /// No: the replica that would have sent an event is gone.
-    Nobody,
 }

@@ -9,9 +9,9 @@
 //! it:
 //!
 //! ```text
-//! session.input(input, around);
+//! session.input(input, circumstances);
 //! while let Some(io) = session.io() {
-//!     session.answer(perform(io), around);
+//!     session.answer(perform(io), circumstances);
 //! }
 //! let ready = session.ready();
 //! ```
@@ -42,6 +42,6 @@ mod view;
 
 pub use batch::{Documents, read_arrival};
 pub use durability::{Durability, Role};
-pub use io::{Answer, Around, Delivery, Dispatch, Input, Io, Join, Leases, Over, Ready, Room, Rules, Trust};
-pub use load::{around, load_all};
+pub use io::{Answer, Circumstances, Delivery, Dispatch, End, Input, Io, Join, Leases, Ready, Room, Rules};
+pub use load::{documents_for, load_all};
 pub use session::{Session, run_exists};

@@ -32,7 +32,7 @@ pub(crate) fn reload(state: &mut RunState, docs: &[Doc], documents: Vec<Option<D
 }
 
 /// The documents that an event may need.
-pub fn around(event: &Event) -> Vec<Doc> {
+pub fn documents_for(event: &Event) -> Vec<Doc> {
     match event {
         Event::Claim { path, .. } | Event::Complete { path, .. } | Event::Joined { path, .. } => Doc::around(path),
         _ => vec![Doc::Run],

@@ -1,7 +1,7 @@
-//! The regular looks of an owner at its run, and how a replica recovers or releases a run.
+//! The regular checks by which an owner watches over its run, and how a replica recovers or releases a run.
 
 use crate::durability::{Durability, Role, Watch};
-use crate::io::{Around, Io, Join, Over, Trust};
+use crate::io::{Circumstances, End, Io, Join};
 use crate::load::load_all;
 use crate::queue;
 use crate::replay::node;
@@ -10,18 +10,26 @@ use faas_flow_core::run::{Event, NodeState, Phase, Progress, Scope};
 use faas_flow_core::{Failure, Millis, NodePath, ScopePath};
 use faas_flow_store::Document;
 
-/// A look at the run that has begun.
+/// Whether events about nodes that have just become ready may be on their way to other replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) enum EventsExpected {
+    Yes,
+    /// The replica that would have sent them is gone.
+    No,
+}
+
+/// A check that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Check {
     at: Millis,
-    trust: Trust,
+    events: EventsExpected,
     /// Whether all documents of the run are loaded, and not only its own.
     pub(crate) whole: bool,
     renewed: usize,
 }
 
 impl Session {
-    /// Makes this replica the owner of the run, which looks at the whole run at once.
+    /// Makes this replica the owner of the run, which checks the whole run at once.
     pub(crate) fn recover(&mut self) {
         match self.role {
             Role::Left => return,
@@ -31,38 +39,43 @@ impl Session {
             }
             Role::Helper => self.role = Role::owner(0),
         }
-        self.todo.push_back(Todo::Look(Trust::Nobody));
+        self.todo.push_back(Todo::Check(EventsExpected::No));
     }
 
-    /// Begins a look at what others may have done to the run.
-    pub(crate) fn look(&mut self, trust: Trust, around: &Around) {
+    /// Begins to check what other replicas may have done to the run.
+    pub(crate) fn check(&mut self, events: EventsExpected, circumstances: &Circumstances) {
         if self.role == Role::Left {
             return;
         }
         if self.durability == Durability::Memory {
-            self.todo.push_front(Todo::Look(trust));
+            self.todo.push_front(Todo::Check(events));
             return self.todo.push_front(Todo::MakeDurable);
         }
         if !self.batch.is_empty() {
-            // The look replaces what is in memory by what is stored.
-            self.todo.push_front(Todo::Look(trust));
-            return self.commit(around.now);
+            // The check replaces what is in memory by what is stored.
+            self.todo.push_front(Todo::Check(events));
+            return self.commit(circumstances.now);
         }
-        let since = |watch: Watch| around.now.saturating_sub(watch.looked);
+        let since = |watch: Watch| circumstances.now.saturating_sub(watch.checked);
         let whole = matches!(self.role, Role::Owner(watch) if since(watch) >= self.rules.lease);
-        let look = Look { at: around.now, trust, whole, renewed: 0 };
+        let check = Check { at: circumstances.now, events, whole, renewed: 0 };
         let io = if whole { Io::LoadAll } else { Io::LoadRun };
-        self.wait_for(Outstanding::Look(look), io);
+        self.wait_for(Outstanding::Check(check), io);
     }
 
-    /// Continues a look whose documents are all loaded.
-    pub(crate) fn loaded_all(&mut self, look: Look, documents: Vec<(String, Document)>, around: &Around) {
+    /// Continues a check whose documents are all loaded.
+    pub(crate) fn loaded_all(
+        &mut self,
+        check: Check,
+        documents: Vec<(String, Document)>,
+        circumstances: &Circumstances,
+    ) {
         match load_all(documents) {
             Ok(Some(state)) => {
                 self.state = state;
-                self.role = Role::owner(look.at);
+                self.role = Role::owner(check.at);
                 self.set_open();
-                self.looked_at(look, around);
+                self.renew_and_claim(check, circumstances);
             }
             Ok(None) => self.leave(),
             Err(error) => self.abandon(Failure::reject(error.code(), error.to_string())),
@@ -70,29 +83,29 @@ impl Session {
     }
 
     /// Renews the leases of this replica, and claims what nobody holds.
-    pub(crate) fn looked_at(&mut self, mut look: Look, around: &Around) {
+    pub(crate) fn renew_and_claim(&mut self, mut check: Check, circumstances: &Circumstances) {
         self.obey();
         if self.role == Role::Left {
             return;
         }
-        let until = look.at + self.rules.lease;
+        let until = check.at + self.rules.lease;
         let running: Vec<_> = self.running.iter().map(|(path, claim)| (path.clone(), claim.token)).collect();
         for (path, token) in running {
-            look.renewed += usize::from(self.apply_now(Event::Renew { path, token, until }, look.at).is_ok());
+            check.renewed += usize::from(self.apply_now(Event::Renew { path, token, until }, check.at).is_ok());
         }
-        self.enqueue_claimable(look.trust, around);
-        self.fill(around);
-        let sleeps = if look.whole { self.sleep(look.at) } else { None };
+        self.enqueue_claimable(check.events, circumstances);
+        self.fill(circumstances);
+        let sleeps = if check.whole { self.sleep(check.at) } else { None };
         if let Role::Owner(watch) = &mut self.role {
             watch.sleeps = sleeps;
         }
-        self.todo.push_front(Todo::Looked(look));
+        self.todo.push_front(Todo::Checked(check));
         self.todo.push_front(Todo::Commit);
     }
 
-    /// Ends a look whose changes are committed.
-    pub(crate) fn look_ended(&mut self, look: Look) {
-        self.ready.leases.renewed += look.renewed;
+    /// Ends a check whose changes are committed.
+    pub(crate) fn check_ended(&mut self, check: Check) {
+        self.ready.leases.renewed += check.renewed;
         if self.role == Role::Left {
             return;
         }
@@ -100,10 +113,10 @@ impl Session {
             return self.leave();
         }
         let run = self.state.run();
-        if run.phase == Phase::Flow && run.deadline.is_some_and(|deadline| deadline <= look.at) {
+        if run.phase == Phase::Flow && run.deadline.is_some_and(|deadline| deadline <= check.at) {
             self.todo.push_front(Todo::Apply(Applying::new(Event::Deadline, Vec::new(), Origin::Session)));
         }
-        if look.whole {
+        if check.whole {
             self.count_branches();
         }
     }
@@ -112,7 +125,7 @@ impl Session {
     /// been lost right after that.
     fn count_branches(&mut self) {
         let branching = self.state.branching().into_iter().filter(|(_, _, total)| *total > 1);
-        self.ready.count.extend(branching.map(|(node, began_by, total)| Join { node, began_by, total }));
+        self.ready.count.extend(branching.map(|(node, started_by, total)| Join { node, started_by, total }));
     }
 
     /// Cancels work, or ends the session, if another replica has ended, stopped or paused the run.
@@ -120,25 +133,25 @@ impl Session {
         let run = self.state.run();
         if run.phase == Phase::Ended {
             self.cancel();
-            return self.end(Over::EndedElsewhere);
+            return self.end(End::EndedElsewhere);
         }
         let is_hook = |path: &NodePath| path.scope.is_root() && path.node.is_reserved();
         if run.phase != Phase::Flow && self.running.keys().any(|path| !is_hook(path)) {
             self.cancel();
         }
         if self.state.run().paused && self.running.is_empty() {
-            self.end(Over::Paused);
+            self.end(End::Paused);
         }
     }
 
-    /// Queues the nodes that nobody holds. Those that have just become ready are left to the events about them, if `trust`
-    /// says so.
-    pub(crate) fn enqueue_claimable(&mut self, trust: Trust, around: &Around) {
-        let now = around.now;
+    /// Queues the nodes that no replica has claimed, except those that have just become ready if events about them are
+    /// expected.
+    pub(crate) fn enqueue_claimable(&mut self, events: EventsExpected, circumstances: &Circumstances) {
+        let now = circumstances.now;
         for path in self.state.claimable(now) {
             let state = node(&self.state, &path);
             let is_fresh = |node: &NodeState| node.suspended.is_none() && node.since + self.rules.lease > now;
-            let is_sent = trust == Trust::Events && around.room.dispatch != crate::io::Dispatch::Local;
+            let is_sent = events == EventsExpected::Yes && circumstances.room.dispatch != crate::io::Dispatch::Local;
             if is_sent && state.is_some_and(is_fresh) || self.running.contains_key(&path) || self.queue.contains(&path)
             {
                 continue;
@@ -187,7 +200,7 @@ impl Session {
     }
 
     /// Releases the claims of this replica, and makes the run due at once.
-    pub(crate) fn release(&mut self, around: &Around) {
+    pub(crate) fn release(&mut self, circumstances: &Circumstances) {
         if self.role == Role::Left {
             return;
         }
@@ -197,15 +210,15 @@ impl Session {
         }
         if !self.batch.is_empty() {
             self.todo.push_front(Todo::Release);
-            return self.commit(around.now);
+            return self.commit(circumstances.now);
         }
         let running: Vec<_> = self.running.iter().map(|(path, claim)| (path.clone(), claim.token)).collect();
         self.cancel();
         for (path, token) in &running {
             let release = Event::Release { path: path.clone(), token: *token };
-            let _ = self.apply_now(release, around.now);
+            let _ = self.apply_now(release, circumstances.now);
         }
-        self.role = Role::Owner(Watch { looked: around.now, sleeps: Some(around.now) });
+        self.role = Role::Owner(Watch { checked: circumstances.now, sleeps: Some(circumstances.now) });
         self.todo.push_front(Todo::Released(running.len()));
         self.todo.push_front(Todo::Commit);
     }

@@ -6,7 +6,7 @@
 
 use crate::batch::{Applied, Basis, Batch};
 use crate::durability::Durability;
-use crate::io::{Around, Io, Join};
+use crate::io::{Circumstances, Io, Join};
 use crate::session::{Applying, Claim, Origin, Outstanding, Session, Todo};
 use faas_flow_core::run::{Doc, Event, NodeState, Progress, RunState, Work, set_of};
 use faas_flow_core::{Code, Failure, NodePath};
@@ -32,7 +32,7 @@ impl Replay {
 
 impl Session {
     /// After a failed commit: requests what is stored, or abandons the run.
-    pub(crate) fn commit_failed(&mut self, failure: Option<Failure>, around: &Around) {
+    pub(crate) fn commit_failed(&mut self, failure: Option<Failure>, circumstances: &Circumstances) {
         self.failed += 1;
         if failure.is_some() {
             self.unknown += 1;
@@ -45,7 +45,7 @@ impl Session {
             return self.abandon(failure.unwrap_or_else(conflicts));
         }
         // Another replica may have added something to do, which must not wait.
-        self.wake_up(around.now);
+        self.wake_up(circumstances.now);
         let mut docs: Vec<Doc> = self.state.changed().iter().cloned().collect();
         if !docs.contains(&Doc::Run) {
             docs.push(Doc::Run);
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// After everything was applied again: continues the work whose claims are still valid, and drops the rest.
-    pub(crate) fn end_replay(&mut self, around: &Around) {
+    pub(crate) fn end_replay(&mut self, circumstances: &Circumstances) {
         let Some(Replay { before, again }) = self.replay.take() else { return };
         let state = &self.state;
         self.running.retain(|path, claim| {
@@ -101,8 +101,8 @@ impl Session {
             }
         }
         self.ready.start = start;
-        self.queue_unclaimed(around);
-        self.fill(around);
+        self.queue_unclaimed(circumstances);
+        self.fill(circumstances);
         // The next commit contains everything that was applied again.
         self.todo.push_front(Todo::Commit);
     }
@@ -120,20 +120,20 @@ impl Session {
                 // A node that is not loaded is looked at when it is.
                 self.seen(event).is_none_or(|seen| seen == basis)
             }
-            (Event::Joined { path, began_by }, Basis::Arrivals(total)) => {
-                self.batch.arrived(&set_of(path, *began_by)).count() == total as usize
+            (Event::Joined { path, started_by }, Basis::Arrivals(total)) => {
+                self.batch.arrived(&set_of(path, *started_by)).count() == total as usize
             }
             _ => true,
         }
     }
 
     /// Nodes whose claims were refused wait for their turn again, unless another replica has them.
-    fn queue_unclaimed(&mut self, around: &Around) {
+    fn queue_unclaimed(&mut self, circumstances: &Circumstances) {
         let unclaimed = std::mem::take(&mut self.unclaimed);
         if unclaimed.is_empty() {
             return;
         }
-        let claimable = self.state.claimable(around.now);
+        let claimable = self.state.claimable(circumstances.now);
         for path in unclaimed {
             if claimable.contains(&path) && !self.running.contains_key(&path) {
                 self.queue.add(&self.plan, path);
@@ -151,9 +151,9 @@ impl Session {
         self.obey();
         for path in refused {
             let Some(scope) = self.state.scope(&path.scope).filter(|scope| scope.siblings > 1) else { continue };
-            let (began_by, total) = (scope.began_by, scope.siblings);
+            let (started_by, total) = (scope.started_by, scope.siblings);
             if let Some((node, _)) = path.scope.parent() {
-                self.ready.count.push(Join { node, began_by, total });
+                self.ready.count.push(Join { node, started_by, total });
             }
         }
     }

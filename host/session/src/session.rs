@@ -4,9 +4,9 @@ use crate::batch::{Applied, Arriving, Basis, Batch, Documents, begin_together, i
 use crate::commit::{Committing, Purpose};
 use crate::durability::{Durability, Role};
 use crate::end::is_exhausted;
-use crate::io::{Answer, Around, Delivery, Input, Io, Over, Ready, Rules, Trust};
-use crate::load::{around as docs_around, reload};
-use crate::owner::Look;
+use crate::io::{Answer, Circumstances, Delivery, End, Input, Io, Ready, Rules};
+use crate::load::{documents_for, reload};
+use crate::owner::{Check, EventsExpected};
 use crate::queue::Queue;
 use crate::replay::{COMMIT_TRIES, Replay};
 use crate::tokens::Tokens;
@@ -70,10 +70,10 @@ pub(crate) enum Todo {
     Commit,
     /// Ends a replay.
     Replayed,
-    /// Looks at what other replicas did.
-    Look(Trust),
-    /// Ends a look whose changes are committed.
-    Looked(Look),
+    /// Checks what other replicas did.
+    Check(EventsExpected),
+    /// Ends a check whose changes are committed.
+    Checked(Check),
     /// Commits a run that is only in memory.
     MakeDurable,
     /// Releases the claims of this replica.
@@ -114,7 +114,7 @@ pub(crate) enum Outstanding {
     Documents(Vec<Doc>),
     /// A replay needs these documents.
     Replay(Vec<Doc>),
-    Look(Look),
+    Check(Check),
     Commit(Committing),
     Values,
 }
@@ -139,20 +139,20 @@ impl Session {
         (state, effects): (RunState, Vec<Effect>),
         documents: Documents,
         durability: Durability,
-        around: &Around,
+        circumstances: &Circumstances,
     ) -> Self {
-        let mut session = Self::new((plan, rules, seed), state, durability, Role::owner(around.now));
-        session.batch = Batch::beginning(documents, around.now);
+        let mut session = Self::new((plan, rules, seed), state, durability, Role::owner(circumstances.now));
+        session.batch = Batch::beginning(documents, circumstances.now);
         for effect in effects {
             if let Effect::Dispatch(path) = effect {
                 session.queue.add(&session.plan, path);
             }
         }
-        session.fill(around);
-        if durability == Durability::Delayed && !session.batch_may_wait(around.now) {
+        session.fill(circumstances);
+        if durability == Durability::Delayed && !session.batch_may_wait(circumstances.now) {
             session.durability = Durability::Beginning;
         }
-        session.advance(around);
+        session.advance(circumstances);
         session
     }
 
@@ -192,7 +192,7 @@ impl Session {
     }
 
     /// Takes an input. Its I/O must be performed ([`Session::io`]) before the next input.
-    pub fn input(&mut self, input: Input, around: &Around) {
+    pub fn input(&mut self, input: Input, circumstances: &Circumstances) {
         if self.durability == Durability::Diverged {
             self.ready.refused = Some(Refusal::Unknown);
             return;
@@ -203,15 +203,15 @@ impl Session {
             }
             Input::Claim(path) if self.running.contains_key(&path) => self.ready.refused = Some(Refusal::Leased),
             Input::Claim(path) => {
-                let claim = self.claim(path, around.now);
+                let claim = self.claim(path, circumstances.now);
                 self.todo.push_back(Todo::Apply(Applying::new(claim, Documents::new(), Origin::Input)));
             }
-            Input::Look => self.todo.push_back(Todo::Look(Trust::Events)),
+            Input::Check => self.todo.push_back(Todo::Check(EventsExpected::Yes)),
             Input::Recover => self.recover(),
             Input::Wake => {
                 if self.role != Role::Left {
-                    self.enqueue_claimable(Trust::Events, around);
-                    self.fill(around);
+                    self.enqueue_claimable(EventsExpected::Yes, circumstances);
+                    self.fill(circumstances);
                 }
             }
             Input::CommitDue => self.press(),
@@ -221,7 +221,7 @@ impl Session {
             }
             Input::Release => self.todo.push_back(Todo::Release),
         }
-        self.advance(around);
+        self.advance(circumstances);
     }
 
     /// The I/O to perform next. `None` if it is time to call [`Session::ready`].
@@ -230,7 +230,7 @@ impl Session {
     }
 
     /// Takes the answer to the last [`Io`].
-    pub fn answer(&mut self, answer: Answer, around: &Around) {
+    pub fn answer(&mut self, answer: Answer, circumstances: &Circumstances) {
         let Some(outstanding) = self.outstanding.take() else { return };
         match (outstanding, answer) {
             (Outstanding::Documents(docs), Answer::Loaded(documents)) => self.loaded(&docs, documents),
@@ -238,24 +238,26 @@ impl Session {
                 Ok(is_stored) => self.begin_replay(is_stored),
                 Err(error) => self.unreadable(&error),
             },
-            (Outstanding::Look(look), Answer::Loaded(documents)) => {
+            (Outstanding::Check(check), Answer::Loaded(documents)) => {
                 match reload(&mut self.state, &[Doc::Run], documents) {
-                    Ok(true) => self.looked_at(look, around),
+                    Ok(true) => self.renew_and_claim(check, circumstances),
                     Ok(false) => self.leave(),
                     Err(error) => self.unreadable(&error),
                 }
             }
-            (Outstanding::Look(look), Answer::LoadedAll(documents)) => self.loaded_all(look, documents, around),
+            (Outstanding::Check(check), Answer::LoadedAll(documents)) => {
+                self.loaded_all(check, documents, circumstances)
+            }
             // Work continues. If the store is unavailable for so long that other replicas claim it, their claims are valid.
-            (Outstanding::Look(_), Answer::NotLoaded(failure)) if failure.code.is_transient() => {}
+            (Outstanding::Check(_), Answer::NotLoaded(failure)) if failure.code.is_transient() => {}
             (Outstanding::Commit(committing), Answer::Committed(committed)) => {
                 self.piece_committed(committing, &committed);
             }
-            (Outstanding::Commit(committing), Answer::Conflict) => self.not_committed(&committing, None, around),
+            (Outstanding::Commit(committing), Answer::Conflict) => self.not_committed(&committing, None, circumstances),
             (Outstanding::Commit(committing), Answer::Unknown(failure)) => {
-                self.not_committed(&committing, Some(failure), around);
+                self.not_committed(&committing, Some(failure), circumstances);
             }
-            (Outstanding::Values, Answer::Values(Ok(documents))) => self.make_durable(documents, around.now),
+            (Outstanding::Values, Answer::Values(Ok(documents))) => self.make_durable(documents, circumstances.now),
             (Outstanding::Values, Answer::Values(Err(failure))) => self.not_durable(failure),
             (_, Answer::NotLoaded(failure)) => self.abandon(failure),
             (_, answer) => {
@@ -263,7 +265,7 @@ impl Session {
                 self.abandon(Failure::reject(Code::INTERNAL, message));
             }
         }
-        self.advance(around);
+        self.advance(circumstances);
     }
 
     /// What the driver is to do, now that there is no more I/O.
@@ -293,37 +295,37 @@ impl Session {
 
     /// Does everything that needs no I/O. Does nothing once the run was abandoned: a join that was counted before that must
     /// not be committed.
-    fn advance(&mut self, around: &Around) {
+    fn advance(&mut self, circumstances: &Circumstances) {
         while self.outstanding.is_none() && self.durability != Durability::Diverged {
             // If this is refused, another replica has noticed it, too.
             if self.replay.is_none()
-                && let Some((path, began_by, basis)) = self.joined.pop_front()
+                && let Some((path, started_by, basis)) = self.joined.pop_front()
             {
-                let joined = Event::Joined { path, began_by };
+                let joined = Event::Joined { path, started_by };
                 let applying = Applying::new(joined, Documents::new(), Origin::Session);
                 self.todo.push_front(Todo::Apply(applying.with_basis(basis)));
             }
             match self.todo.pop_front() {
-                Some(todo) => self.act(todo, around),
-                None if self.batch.is_empty() || self.batch_may_wait(around.now) => return,
-                None => self.commit(around.now),
+                Some(todo) => self.act(todo, circumstances),
+                None if self.batch.is_empty() || self.batch_may_wait(circumstances.now) => return,
+                None => self.commit(circumstances.now),
             }
         }
     }
 
-    fn act(&mut self, todo: Todo, around: &Around) {
+    fn act(&mut self, todo: Todo, circumstances: &Circumstances) {
         match todo {
-            Todo::Apply(applying) => self.apply(applying, around),
-            Todo::Commit => self.commit(around.now),
-            Todo::Replayed => self.end_replay(around),
-            Todo::Look(trust) => self.look(trust, around),
-            Todo::Looked(look) => self.look_ended(look),
+            Todo::Apply(applying) => self.apply(applying, circumstances),
+            Todo::Commit => self.commit(circumstances.now),
+            Todo::Replayed => self.end_replay(circumstances),
+            Todo::Check(events) => self.check(events, circumstances),
+            Todo::Checked(check) => self.check_ended(check),
             Todo::MakeDurable => {
                 if self.durability == Durability::Memory && self.role != Role::Left {
                     self.wait_for(Outstanding::Values, Io::Values { tries: self.unknown });
                 }
             }
-            Todo::Release => self.release(around),
+            Todo::Release => self.release(circumstances),
             Todo::Released(nodes) => {
                 self.ready.leases.released = nodes;
                 self.cancel();
@@ -334,11 +336,11 @@ impl Session {
 
     /// Applies an event, or requests what it needs first. A refusal may be due to an outdated copy of the state, so the
     /// documents are loaded again before it is final.
-    fn apply(&mut self, mut applying: Applying, around: &Around) {
+    fn apply(&mut self, mut applying: Applying, circumstances: &Circumstances) {
         let is_replayed = applying.origin == Origin::Replay;
         if !is_replayed && is_wide(&applying.event) && !self.batch.is_empty() {
             self.todo.push_front(Todo::Apply(applying));
-            return self.commit(around.now);
+            return self.commit(circumstances.now);
         }
         if !std::mem::replace(&mut applying.has_begun, true)
             && let Event::Complete { path, .. } = &applying.event
@@ -352,12 +354,12 @@ impl Session {
         if let Some(seen) = self.seen(&applying.event) {
             applying.basis = seen;
         }
-        match self.state.step(&self.plan, &applying.event, around.now) {
+        match self.state.step(&self.plan, &applying.event, circumstances.now) {
             Ok(effects) => {
                 let Applying { event, documents, basis, .. } = applying;
-                self.follow(Applied { event, documents, basis }, effects, around.now);
+                self.follow(Applied { event, documents, basis }, effects, circumstances.now);
                 if !is_replayed {
-                    self.fill(around);
+                    self.fill(circumstances);
                 }
             }
             Err(Refusal::Needs(doc)) => {
@@ -368,10 +370,10 @@ impl Session {
             Err(_) if !applying.is_current && self.durability != Durability::Memory => {
                 if !self.batch.is_empty() {
                     self.todo.push_front(Todo::Apply(applying));
-                    return self.commit(around.now);
+                    return self.commit(circumstances.now);
                 }
                 applying.is_current = true;
-                let docs = docs_around(&applying.event);
+                let docs = documents_for(&applying.event);
                 self.todo.push_front(Todo::Apply(applying));
                 self.wait_for(Outstanding::Documents(docs.clone()), Io::Load { docs, tries: 0 });
             }
@@ -423,8 +425,8 @@ impl Session {
             match effect {
                 Effect::Dispatch(path) => self.queue.add(&self.plan, path),
                 Effect::Execute(work) => self.execute(work),
-                Effect::Arrive { node, began_by, key, index, payload, total } => {
-                    self.arrive(Arriving::new(node, began_by, &key, (index, total), &payload));
+                Effect::Arrive { node, started_by, key, index, payload, total } => {
+                    self.arrive(Arriving::new(node, started_by, &key, (index, total), &payload));
                 }
                 Effect::Cancel => self.cancel_with_commit(),
                 Effect::CallBack { url, tries } => self.ready.call_back = Some(Delivery { url, tries }),
@@ -446,27 +448,26 @@ impl Session {
         self.queue.branch_ended(&self.plan, &arriving.node, &arriving.branch);
         // If the branch is not stored, neither are its siblings, so all of them arrive in this batch.
         let counts = !self.state.is_stored(&arriving.branch);
-        let (node, began_by, total) = (arriving.node.clone(), arriving.began_by, arriving.total);
+        let (node, started_by, total) = (arriving.node.clone(), arriving.started_by, arriving.total);
         let set = arriving.member.set.clone();
         self.batch.arrivals.push(arriving);
         if counts && self.batch.arrived(&set).count() == total as usize {
-            self.join(node, began_by, Basis::Arrivals(total));
+            self.join(node, started_by, Basis::Arrivals(total));
         }
     }
 
     /// Notes that all branches of a node have ended, unless that is known already.
-    fn join(&mut self, node: NodePath, began_by: ClaimToken, basis: Basis) {
-        let is_same_join =
-            |event: &Event| matches!(event, Event::Joined { path, began_by: of } if *path == node && *of == began_by);
+    fn join(&mut self, node: NodePath, started_by: ClaimToken, basis: Basis) {
+        let is_same_join = |event: &Event| matches!(event, Event::Joined { path, started_by: of } if *path == node && *of == started_by);
         let to_be_applied = |todo: &Todo| matches!(todo, Todo::Apply(applying) if is_same_join(&applying.event));
         if self.batch.events.iter().any(|applied| is_same_join(&applied.event))
-            || self.joined.iter().any(|(path, of, _)| *path == node && *of == began_by)
+            || self.joined.iter().any(|(path, of, _)| *path == node && *of == started_by)
             || self.todo.iter().any(to_be_applied)
         {
             return;
         }
         self.queue.joined(&node);
-        self.joined.push_back((node, began_by, basis));
+        self.joined.push_back((node, started_by, basis));
     }
 
     /// Everything that was applied is committed. `arrived` has the size of the set of each arrival.
@@ -478,23 +479,23 @@ impl Session {
         let mut batch = std::mem::take(&mut self.batch);
         let arrivals = std::mem::take(&mut batch.arrivals);
         for (arriving, arrived) in arrivals.into_iter().zip(arrived) {
-            let is_joined = |applied: &Applied| matches!(&applied.event, Event::Joined { path, began_by } if *path == arriving.node && *began_by == arriving.began_by);
+            let is_joined = |applied: &Applied| matches!(&applied.event, Event::Joined { path, started_by } if *path == arriving.node && *started_by == arriving.started_by);
             if arrived == u64::from(arriving.total) && !batch.events.iter().any(is_joined) {
-                self.join(arriving.node, arriving.began_by, Basis::Any);
+                self.join(arriving.node, arriving.started_by, Basis::Any);
             }
         }
         if batch.cancelled.is_some() {
             self.ready.cancel = true;
         }
         if batch.ended {
-            self.end(Over::Ended);
+            self.end(End::Ended);
         } else if !batch.events.is_empty() && self.state.run().paused && self.running.is_empty() {
-            self.end(if is_exhausted(&self.state) { Over::Exhausted } else { Over::Paused });
+            self.end(if is_exhausted(&self.state) { End::Exhausted } else { End::Paused });
         }
         self.follow_refused();
     }
 
-    fn not_committed(&mut self, committing: &Committing, failure: Option<Failure>, around: &Around) {
+    fn not_committed(&mut self, committing: &Committing, failure: Option<Failure>, circumstances: &Circumstances) {
         if committing.purpose == Purpose::Durable {
             let conflict = || Failure::retry(Code::INTERNAL, "another replica changed the run");
             return self.not_durable(failure.unwrap_or_else(conflict));
@@ -503,7 +504,7 @@ impl Session {
             self.running.clear();
             return self.abandon(failure.unwrap_or_else(|| run_exists(&self.state.run().id)));
         }
-        self.commit_failed(failure, around);
+        self.commit_failed(failure, circumstances);
     }
 
     /// Handles a failure to store a run that is in memory. If the run has paused it must be stored, so this is tried again.

@@ -105,7 +105,7 @@ fn nodes(name: &str, bytes: &[u8]) -> Vec<(String, bool)> {
     match Doc::parse(name) {
         Some(Doc::Run) => decode::<Run>(bytes).map(|run| read(String::new(), &run.hooks)).unwrap_or_default(),
         Some(Doc::Scope(path)) => decode::<Scope>(bytes)
-            .map(|scope| read(format!("{path}@{}", scope.began_by), &scope.nodes))
+            .map(|scope| read(format!("{path}@{}", scope.started_by), &scope.nodes))
             .unwrap_or_default(),
         None => Vec::new(),
     }

@@ -126,7 +126,7 @@ pub struct Scope {
     pub siblings: u32,
     /// The claim that started it. It distinguishes this scope from one that a lost claim of the same node started.
     #[serde(rename = "epoch")]
-    pub began_by: ClaimToken,
+    pub started_by: ClaimToken,
     /// In the order of the definition.
     pub nodes: Vec<NodeState>,
 }
@@ -138,7 +138,7 @@ impl Scope {
         path: ScopePath,
         input: Payload,
         place: (u32, u32),
-        began_by: ClaimToken,
+        started_by: ClaimToken,
         now: Millis,
     ) -> Self {
         let mut nodes: Vec<_> = dag.nodes.iter().map(|node| NodeState::new(node.id.clone())).collect();
@@ -146,7 +146,7 @@ impl Scope {
             start.progress = Progress::Ready;
             start.since = now;
         }
-        Self { path, input, index: place.0, siblings: place.1, began_by, nodes }
+        Self { path, input, index: place.0, siblings: place.1, started_by, nodes }
     }
 
     /// Copies the attempts of the scope that this one replaces, for the history.
@@ -162,9 +162,9 @@ impl Scope {
     }
 
     /// Whether a node of this scope started `branch` and has not replaced it since.
-    pub fn began(&self, branch: &Scope) -> bool {
+    pub fn started(&self, branch: &Scope) -> bool {
         let node = branch.path.parent().and_then(|(parent, _)| self.node(&parent.node));
-        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.began_by == branch.began_by)
+        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.started_by == branch.started_by)
     }
 }
 
@@ -285,7 +285,7 @@ pub struct Branches {
     pub total: u32,
     /// The claim that started them.
     #[serde(rename = "epoch")]
-    pub began_by: ClaimToken,
+    pub started_by: ClaimToken,
     /// The key and result of a single branch. With several, their results are collected in a set in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<(String, Payload)>,

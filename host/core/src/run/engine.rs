@@ -21,7 +21,7 @@ impl RunState {
             Event::Renew { path, token, until } => self.renew(path, *token, *until),
             Event::Release { path, token } => self.release(path, *token, now),
             Event::Complete { path, token, report } => self.complete(plan, path, *token, report, now),
-            Event::Joined { path, began_by } => self.joined(plan, path, *began_by, now),
+            Event::Joined { path, started_by } => self.joined(plan, path, *started_by, now),
             Event::Deadline => self.deadline(plan, now),
             Event::Pause => self.pause(),
             Event::Resume => self.resume(now),
@@ -77,7 +77,7 @@ impl RunState {
         }
         let node = planned(plan, path)?;
         if let (Some(branches), Some(handler)) = (&state.branches, node.branches().and_then(|b| b.aggregator.clone())) {
-            work.task = Task::Merge { handler, only: branches.only.clone(), began_by: branches.began_by };
+            work.task = Task::Merge { handler, only: branches.only.clone(), started_by: branches.started_by };
             return Ok(work);
         }
         work.inputs = inputs(node, self.scope(&path.scope).ok_or(Refusal::Unknown)?);
@@ -200,16 +200,16 @@ impl RunState {
             return Ok(self.end(plan, Status::Succeeded, None, now));
         };
         let scope = self.scope(path).ok_or(Refusal::Unknown)?;
-        let (began_by, index, total) = (scope.began_by, scope.index, scope.siblings);
+        let (started_by, index, total) = (scope.started_by, scope.index, scope.siblings);
         let carries_nothing = planned(plan, &parent)?.branches().is_some_and(|branches| branches.carries_nothing);
         let payload = if carries_nothing { Payload::empty() } else { result };
         match key {
-            Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, began_by, key, index, payload, total }]),
+            Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, started_by, key, index, payload, total }]),
             key => {
                 if let Some(branches) = &mut self.change(&parent)?.branches {
                     branches.only = Some((key.map_or_else(String::new, |key| key.to_string()), payload));
                 }
-                self.joined(plan, &parent, began_by, now)
+                self.joined(plan, &parent, started_by, now)
             }
         }
     }
@@ -218,7 +218,7 @@ impl RunState {
         &mut self,
         plan: &Plan,
         path: &NodePath,
-        began_by: ClaimToken,
+        started_by: ClaimToken,
         items: &[(Option<BranchKey>, Payload)],
         now: Millis,
     ) -> Followed {
@@ -231,18 +231,18 @@ impl RunState {
             if let Some(start) = dag.nodes.get(dag.start) {
                 effects.push(Effect::Dispatch(scope.node(&start.id)));
             }
-            self.begin_scope(Scope::new(dag, scope, input.clone(), (index, total), began_by, now));
+            self.begin_scope(Scope::new(dag, scope, input.clone(), (index, total), started_by, now));
         }
         let state = self.change(path)?;
         state.progress = Progress::Branching;
-        state.branches = Some(Branches { total, began_by, only: None });
+        state.branches = Some(Branches { total, started_by, only: None });
         Ok(effects)
     }
 
-    fn joined(&mut self, plan: &Plan, path: &NodePath, began_by: ClaimToken, now: Millis) -> Followed {
+    fn joined(&mut self, plan: &Plan, path: &NodePath, started_by: ClaimToken, now: Millis) -> Followed {
         let planned = planned(plan, path)?;
         let node = self.node(path)?;
-        let Some(branches) = node.branches.as_ref().filter(|branches| branches.began_by == began_by) else {
+        let Some(branches) = node.branches.as_ref().filter(|branches| branches.started_by == started_by) else {
             return Err(Refusal::Stale);
         };
         if node.progress != Progress::Branching {

@@ -51,7 +51,7 @@ pub enum Event {
         /// The node.
         path: NodePath,
         /// The claim that started the branches.
-        began_by: ClaimToken,
+        started_by: ClaimToken,
     },
     /// The run's deadline has passed.
     Deadline,
@@ -119,13 +119,13 @@ pub enum Effect {
     Dispatch(NodePath),
     /// The replica that claimed the node is to execute this.
     Execute(Work),
-    /// A branch has ended. Its result must be added to the set [`set_of`]`(node, began_by)` in the same commit. When the set
+    /// A branch has ended. Its result must be added to the set [`set_of`]`(node, started_by)` in the same commit. When the set
     /// has `total` members, [`Event::Joined`] is due.
     Arrive {
         /// The node that started the branch.
         node: NodePath,
         /// The claim that started it.
-        began_by: ClaimToken,
+        started_by: ClaimToken,
         /// Its key.
         key: BranchKey,
         /// Its position among its siblings, from 0.
@@ -149,8 +149,8 @@ pub enum Effect {
 }
 
 /// The name of the set that collects the results of the branches that one claim of a node started.
-pub fn set_of(node: &NodePath, began_by: ClaimToken) -> String {
-    format!("{node}@{began_by}")
+pub fn set_of(node: &NodePath, started_by: ClaimToken) -> String {
+    format!("{node}@{started_by}")
 }
 
 /// Why an event changed nothing.
@@ -249,10 +249,10 @@ pub enum Task {
     Merge {
         /// The `aggregate` handler.
         handler: HandlerId,
-        /// The key and result of a single branch. With several, their results are in the set [`set_of`]`(path, began_by)`.
+        /// The key and result of a single branch. With several, their results are in the set [`set_of`]`(path, started_by)`.
         only: Option<(String, Payload)>,
         /// The claim that started the branches.
-        began_by: ClaimToken,
+        started_by: ClaimToken,
     },
     /// Runs the flow's failure handler; ends in [`Outcome::Done`] or [`Outcome::Failed`].
     Recover {

@@ -82,7 +82,7 @@ impl RunState {
 
     /// The loaded documents, including new ones that are not stored yet: the run, then the scopes in the order of their
     /// paths. After a conflict, load each of them again, and drop those that are not stored.
-    pub fn held(&self) -> Vec<Doc> {
+    pub fn loaded(&self) -> Vec<Doc> {
         std::iter::once(Doc::Run).chain(self.scopes.keys().cloned().map(Doc::Scope)).collect()
     }
 
@@ -93,12 +93,12 @@ impl RunState {
 
     /// The loaded scopes, in the order of their paths.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        self.scopes.values().map(|held| &held.document)
+        self.scopes.values().map(|loaded| &loaded.document)
     }
 
     /// A scope, if it is loaded.
     pub fn scope(&self, path: &ScopePath) -> Option<&Scope> {
-        self.scopes.get(path).map(|held| &held.document)
+        self.scopes.get(path).map(|loaded| &loaded.document)
     }
 
     /// The version of the run's own document in the store; 0 if it is not stored.
@@ -108,7 +108,7 @@ impl RunState {
 
     /// Whether the store may have a version of this scope. If not, no other replica has ever seen it.
     pub fn is_stored(&self, path: &ScopePath) -> bool {
-        self.scopes.get(path).is_none_or(|held| held.version > 0)
+        self.scopes.get(path).is_none_or(|loaded| loaded.version > 0)
     }
 
     /// The loaded documents that differ from what is stored.
@@ -122,8 +122,8 @@ impl RunState {
             match doc {
                 Doc::Run => write(doc, self.run.version, super::encode(&self.run.document)),
                 Doc::Scope(path) => {
-                    if let Some(held) = self.scopes.get(path) {
-                        write(doc, held.version, super::encode(&held.document));
+                    if let Some(loaded) = self.scopes.get(path) {
+                        write(doc, loaded.version, super::encode(&loaded.document));
                     }
                 }
             }
@@ -136,8 +136,8 @@ impl RunState {
         match doc {
             Doc::Run => self.run.version = version,
             Doc::Scope(path) => {
-                if let Some(held) = self.scopes.get_mut(path) {
-                    held.version = version;
+                if let Some(loaded) = self.scopes.get_mut(path) {
+                    loaded.version = version;
                 }
             }
         }
@@ -183,7 +183,7 @@ impl RunState {
         branching
             .filter_map(|(scope, node)| {
                 let branches = node.branches.as_ref()?;
-                Some((scope.node(&node.id), branches.began_by, branches.total))
+                Some((scope.node(&node.id), branches.started_by, branches.total))
             })
             .collect()
     }
@@ -213,7 +213,7 @@ impl RunState {
         let mut child = scope;
         while let Some((parent, _)) = child.path.parent() {
             let scope = loaded(&parent.scope)?;
-            if !scope.began(child) {
+            if !scope.started(child) {
                 return Err(Refusal::Stale);
             }
             child = scope;
@@ -245,9 +245,9 @@ impl RunState {
     pub(super) fn change_scope(&mut self, path: &ScopePath) -> Result<&mut Scope, Refusal> {
         let doc = Doc::Scope(path.clone());
         match self.scopes.get_mut(path) {
-            Some(held) => {
+            Some(loaded) => {
                 self.changed.insert(doc);
-                Ok(&mut held.document)
+                Ok(&mut loaded.document)
             }
             None => Err(Refusal::Needs(doc)),
         }
@@ -262,7 +262,7 @@ impl RunState {
     pub(super) fn begin_scope(&mut self, mut scope: Scope) {
         self.changed.insert(Doc::Scope(scope.path.clone()));
         let earlier = self.scopes.get(&scope.path);
-        let version = earlier.map_or(0, |held| held.version);
+        let version = earlier.map_or(0, |loaded| loaded.version);
         if let Some(earlier) = earlier {
             scope.follow(&earlier.document);
         }

@@ -61,7 +61,7 @@ impl RunView {
             let mut child = *scope;
             while let Some((parent, _)) = child.path.parent() {
                 match scopes.get(&parent.scope) {
-                    Some(scope) if scope.began(child) => child = scope,
+                    Some(scope) if scope.started(child) => child = scope,
                     Some(_) => return false,
                     None => break,
                 }

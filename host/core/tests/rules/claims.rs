@@ -184,7 +184,7 @@ fn a_claim_needs_the_run_and_the_scopes_around_the_node() {
     let mut run = Driver::new(flow(graph(vec![for_each("F", inner, Branches::default())], [])));
     run.execute("F", branched(&[("x", ""), ("y", "")]));
     run.execute("F[x]/G", branched(&[("z", "")]));
-    let held: Vec<String> = run.state.held().iter().map(Doc::name).collect();
+    let held: Vec<String> = run.state.loaded().iter().map(Doc::name).collect();
     assert_eq!(held, ["run", "scope:", "scope:F[x]", "scope:F[x]/G[z]", "scope:F[y]"]);
     let mut state = RunState::load(run.state.run().clone(), 1);
     for doc in Doc::around(&path("F[x]/G[z]/n")) {

@@ -118,7 +118,7 @@ fn a_re_run_leaves_other_branches_as_they_are() {
     run.execute("F", branched(&[("x", ""), ("y", "")]));
     run.done("F[x]/m", "");
     run.execute("F[y]/m", failed(false));
-    for doc in run.state.held() {
+    for doc in run.state.loaded() {
         run.state.committed(&doc, 1);
     }
     run.rerun("F[y]/m").unwrap();

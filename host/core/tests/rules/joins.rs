@@ -19,7 +19,7 @@ fn unmerged(carries_nothing: bool) -> Driver {
 
 /// Says that all branches of a claim have arrived.
 fn joined(run: &mut Driver, work: &Work) -> Result<Vec<Effect>, Refusal> {
-    run.step(Event::Joined { path: work.path.clone(), began_by: work.token })
+    run.step(Event::Joined { path: work.path.clone(), started_by: work.token })
 }
 
 /// JOIN-1.
@@ -44,10 +44,14 @@ fn a_node_with_branches_is_done_when_all_have_ended_and_each_counts_once() {
     run.report(&work, branched(&[("x", ""), ("y", "")])).unwrap();
     let branch = run.claim("F[x]/n").unwrap();
     let effects = run.report(&branch, Outcome::Done(payload("of x"))).unwrap();
-    let [Effect::Arrive { node, began_by, total: 2, .. }] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(set_of(node, *began_by), set_of(&path("F"), work.token), "the branches of one claim arrive in one set");
+    let [Effect::Arrive { node, started_by, total: 2, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(
+        set_of(node, *started_by),
+        set_of(&path("F"), work.token),
+        "the branches of one claim arrive in one set"
+    );
     let other = ClaimToken::new(77);
-    assert_ne!(set_of(node, *began_by), set_of(node, other), "and those of another claim in another one");
+    assert_ne!(set_of(node, *started_by), set_of(node, other), "and those of another claim in another one");
     assert_eq!(run.report(&branch, Outcome::Done(payload("again"))).unwrap_err(), Refusal::Stale);
     assert_eq!(run.node("F").progress, Progress::Branching);
     run.done("F[y]/n", "of y");
@@ -68,8 +72,8 @@ fn the_results_of_branches_are_merged_in_the_order_in_which_they_were_yielded() 
         assert_eq!((name.as_str(), *index, result), (key, place, &payload(key)));
     }
     joined(&mut run, &work).unwrap();
-    let Task::Merge { handler, only, began_by } = run.claim("F").unwrap().task else { panic!("no merge") };
-    assert_eq!((handler.as_str(), only, began_by), ("a", None, work.token));
+    let Task::Merge { handler, only, started_by } = run.claim("F").unwrap().task else { panic!("no merge") };
+    assert_eq!((handler.as_str(), only, started_by), ("a", None, work.token));
 }
 
 /// JOIN-4.

@@ -1,13 +1,13 @@
 //! Replicas that drive one run over one store, one step after the other, in an order that a seed chooses.
 
-use crate::replica::{Fate, LEASE, Replica, around, rules};
+use crate::replica::{Fate, LEASE, Replica, circumstances, rules};
 use crate::work;
 use faas_flow_core::run::{
     Attempt, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Suspended, Task, Work, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Payload, Plan, RunId, Status};
-use faas_flow_session::{Around, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
+use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
 use faas_flow_store::{StateStore, open_state};
 use futures_executor::block_on;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +164,7 @@ impl Cluster {
             if is_quiet && self.is_over() {
                 return false;
             }
-            self.look(is_quiet);
+            self.check(is_quiet);
             return true;
         }
         let (number, step) = choices.swap_remove(self.random.below(choices.len()));
@@ -185,8 +185,8 @@ impl Cluster {
         odds > 0 && self.random.below(odds) == 0
     }
 
-    fn around(&self, replica: usize) -> Around {
-        around(self.now, self.rooms[replica])
+    fn circumstances(&self, replica: usize) -> Circumstances {
+        circumstances(self.now, self.rooms[replica])
     }
 
     /// The run as it is stored.
@@ -200,17 +200,17 @@ impl Cluster {
     }
 
     fn input(&mut self, replica: usize, input: Input) {
-        let around = self.around(replica);
-        self.replicas[replica].input(input, &around);
+        let circumstances = self.circumstances(replica);
+        self.replicas[replica].input(input, &circumstances);
         self.act(replica);
     }
 
     /// Acts on what a session says, until it waits for I/O.
     fn act(&mut self, number: usize) {
         while self.replicas[number].is_ready() {
-            let around = self.around(number);
+            let circumstances = self.circumstances(number);
             let known = self.replicas[number].works.len();
-            let ready = self.replicas[number].act(&around);
+            let ready = self.replicas[number].act(&circumstances);
             if let Some(history) = self.replicas[number].history.take() {
                 block_on(self.store.commit(&self.id, history)).unwrap();
             }
@@ -220,9 +220,9 @@ impl Cluster {
                 }
             }
             for join in ready.count {
-                let set = set_of(&join.node, join.began_by);
+                let set = set_of(&join.node, join.started_by);
                 if block_on(self.store.arrived(&self.id, &set)).unwrap() == u64::from(join.total) {
-                    let joined = Event::Joined { path: join.node, began_by: join.began_by };
+                    let joined = Event::Joined { path: join.node, started_by: join.started_by };
                     self.replicas[number].inputs.push_back(Input::Event(joined, Documents::new()));
                 }
             }
@@ -237,7 +237,7 @@ impl Cluster {
             if self.replicas[number].inputs.is_empty() {
                 return;
             }
-            self.replicas[number].go_on(&around);
+            self.replicas[number].go_on(&circumstances);
         }
     }
 
@@ -249,8 +249,8 @@ impl Cluster {
         } else {
             Fate::AnswerLost
         };
-        let (store, around) = (self.store.clone(), self.around(number));
-        self.replicas[number].perform(&*store, fate, &around);
+        let (store, circumstances) = (self.store.clone(), self.circumstances(number));
+        self.replicas[number].perform(&*store, fate, &circumstances);
         self.act(number);
     }
 
@@ -276,14 +276,14 @@ impl Cluster {
         self.random.below(usize::MAX) as u64
     }
 
-    /// Replicas look after the run; where nobody works on it, some replica finds it due, or its caller asks again.
-    fn look(&mut self, is_quiet: bool) {
+    /// Every replica checks the run. If none works on it, one of them finds it due, or its caller asks again.
+    fn check(&mut self, is_quiet: bool) {
         if is_quiet {
             self.now += LEASE / 3;
         }
         for number in 0..self.replicas.len() {
             if self.replicas[number].session.is_some() && self.replicas[number].io.is_none() {
-                self.input(number, Input::Look);
+                self.input(number, Input::Check);
                 self.input(number, Input::Wake);
             }
         }
@@ -311,9 +311,9 @@ impl Cluster {
         self.calls.clear();
         self.hints.clear();
         let begun = RunState::start(&self.plan, the_start());
-        let (seed, around) = (self.seed(), self.around(number));
+        let (seed, circumstances) = (self.seed(), self.circumstances(number));
         let plan = (self.plan.clone(), rules(number), seed);
-        let mut session = Session::begin(plan, begun, Documents::new(), self.durability, &around);
+        let mut session = Session::begin(plan, begun, Documents::new(), self.durability, &circumstances);
         self.replicas[number].io = session.io();
         self.replicas[number].session = Some(session);
         self.act(number);
@@ -353,7 +353,7 @@ impl Cluster {
             return (Outcome::Suspended(wait), Documents::new());
         }
         let replica = &self.replicas[number];
-        let set = |began_by| self.set(replica, &set_of(&work.path, began_by), &work.path);
+        let set = |started_by| self.set(replica, &set_of(&work.path, started_by), &work.path);
         match work::outcome(work, &|payload| self.text(Some(replica), payload), &set) {
             Outcome::Done(Payload::Inline(bytes)) if bytes.len() > INLINE => {
                 let doc = format!("{DATA}{}/{}/0", work.path, work.token);
@@ -432,11 +432,11 @@ impl Cluster {
         self.replicas[number] = Replica::default();
         self.replicas[number].open(number, seed, &plan, state, Role::owner(self.now));
         self.rerun |= matches!(event, Event::Rerun { .. });
-        let around = self.around(number);
+        let circumstances = self.circumstances(number);
         let store = self.store.clone();
-        self.replicas[number].input(Input::Event(event, Documents::new()), &around);
+        self.replicas[number].input(Input::Event(event, Documents::new()), &circumstances);
         while self.replicas[number].io.is_some() {
-            self.replicas[number].perform(&*store, Fate::Answered, &around);
+            self.replicas[number].perform(&*store, Fate::Answered, &circumstances);
         }
         let refused = {
             let ready = self.replicas[number].session.as_mut().unwrap().ready();

@@ -1,14 +1,14 @@
 //! One example for each rule of `docs/concepts.md` that takes a store, and often a second replica. The comment of a test
 //! names its rules.
 
-use crate::replica::{Fate, LEASE, around, perform, rules};
+use crate::replica::{Fate, LEASE, circumstances, perform, rules};
 use faas_flow_core::definition::{Branches, Call, Dag, Definition, Node, NodeKind, Operation, Operations};
 use faas_flow_core::run::{
     Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Start, Suspended, Work,
 };
 use faas_flow_core::testing::{branched, flow, for_each, graph, path, payload, the_start};
 use faas_flow_core::{Code, Plan, Status};
-use faas_flow_session::{Dispatch, Documents, Durability, Input, Over, Ready, Role, Session, load_all};
+use faas_flow_session::{Dispatch, Documents, Durability, End, Input, Ready, Role, Session, load_all};
 use faas_flow_store::{RunEntry, StateStore, open_state};
 use futures_executor::block_on;
 use std::sync::Arc;
@@ -54,9 +54,9 @@ impl Shared {
     fn begin(&self, room: (usize, Dispatch)) -> (Session, Ready) {
         let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..the_start() };
         let begun = RunState::start(&self.plan, start);
-        let around = around(1, room);
+        let circumstances = circumstances(1, room);
         let session = (self.plan.clone(), rules(0), 7);
-        let mut session = Session::begin(session, begun, Documents::new(), Durability::Beginning, &around);
+        let mut session = Session::begin(session, begun, Documents::new(), Durability::Beginning, &circumstances);
         let ready = self.settle(&mut session, 1, room);
         (session, ready)
     }
@@ -70,7 +70,7 @@ impl Shared {
     fn settle(&self, session: &mut Session, now: u64, room: (usize, Dispatch)) -> Ready {
         while let Some(io) = session.io() {
             let answer = perform(&session.state().run().id.clone(), io, &*self.store, Fate::Answered);
-            session.answer(answer, &around(now, room));
+            session.answer(answer, &circumstances(now, room));
         }
         session.ready()
     }
@@ -80,7 +80,7 @@ impl Shared {
     }
 
     fn input_with(&self, session: &mut Session, now: u64, room: (usize, Dispatch), input: Input) -> Ready {
-        session.input(input, &around(now, room));
+        session.input(input, &circumstances(now, room));
         self.settle(session, now, room)
     }
 
@@ -123,7 +123,7 @@ fn of_two_replicas_that_claim_a_node_at_the_same_moment_one_gives_up_before_it_c
     let (mut first, mut second) = (shared.open(1), shared.open(2));
     // Both have claimed the node before either has committed its claim.
     for session in [&mut first, &mut second] {
-        session.input(Input::Claim(path("f1")), &around(2, HERE));
+        session.input(Input::Claim(path("f1")), &circumstances(2, HERE));
     }
     assert_eq!(paths(&shared.settle(&mut second, 3, HERE).start), ["f1"]);
     let ready = shared.settle(&mut first, 3, HERE);
@@ -142,7 +142,7 @@ fn when_a_lease_has_run_out_another_replica_takes_the_node_and_the_late_result_c
     let taken = shared.input(&mut other, late, Input::Claim(path("f1")));
     assert_eq!(paths(&taken.start), ["f1"]);
     let ready = shared.input(&mut lost, late + 1, done(&ready.start[0]));
-    assert_eq!((ready.start.len(), ready.over), (0, None));
+    assert_eq!((ready.start.len(), ready.end), (0, None));
     let node = shared.node("f1");
     assert_eq!((node.progress, node.token, node.output), (Progress::Running, taken.start[0].token, None));
     assert_eq!(shared.node("f1").attempts[0].failure.as_ref().unwrap().code, Code::NODE_LOST);
@@ -164,7 +164,7 @@ fn at_most_max_parallel_branches_run_at_a_time() {
     assert_eq!(paths(&fourth), ["F[4]/n"]);
     assert_eq!(shared.input(&mut session, 5, done(&third[0])).start.len(), 0);
     // JOIN-2: with the last one, the node is done.
-    assert_eq!(shared.input(&mut session, 6, done(&fourth[0])).over, Some(Over::Ended));
+    assert_eq!(shared.input(&mut session, 6, done(&fourth[0])).end, Some(End::Ended));
 }
 
 /// REPL-1.
@@ -244,9 +244,9 @@ fn once_per_lease_the_owner_reads_the_whole_run_and_picks_up_what_is_ready_and_u
     let shared = Shared::new(chain());
     let (mut owner, ready) = shared.begin(SENT);
     assert_eq!(ready.send, [path("f1")], "and this event is lost");
-    let early = shared.input_with(&mut owner, 1 + LEASE / 3, SENT, Input::Look);
+    let early = shared.input_with(&mut owner, 1 + LEASE / 3, SENT, Input::Check);
     assert!(early.start.is_empty() && early.send.is_empty(), "the event may be on its way");
-    assert_eq!(paths(&shared.input_with(&mut owner, 1 + LEASE, SENT, Input::Look).start), ["f1"]);
+    assert_eq!(paths(&shared.input_with(&mut owner, 1 + LEASE, SENT, Input::Check).start), ["f1"]);
 }
 
 /// REPL-5.
@@ -272,7 +272,7 @@ fn during_a_stored_wait_nobody_holds_the_run_and_any_replica_continues_the_node(
     let (mut owner, ready) = shared.begin(HERE);
     shared.input(&mut owner, 2, report(&ready.start[0], wait(900)));
     assert_eq!(shared.node("f1").lease, None);
-    shared.input(&mut owner, 2 + LEASE, Input::Look);
+    shared.input(&mut owner, 2 + LEASE, Input::Check);
     assert_eq!((owner.has_left(), shared.entry().due), (true, Some(900)));
     let mut other = shared.open(1);
     assert_eq!(shared.input(&mut other, 899, Input::Claim(path("f1"))).refused, Some(Refusal::Early { until: 900 }));
@@ -286,7 +286,7 @@ fn a_run_that_waits_is_due_at_its_deadline() {
     let shared = Shared::new(Definition { deadline_ms: Some(500), ..chain() });
     let (mut owner, ready) = shared.begin(HERE);
     shared.input(&mut owner, 2, report(&ready.start[0], wait(900)));
-    shared.input(&mut owner, 2 + LEASE, Input::Look);
+    shared.input(&mut owner, 2 + LEASE, Input::Check);
     assert_eq!(shared.entry().due, Some(501));
 }
 
@@ -295,9 +295,9 @@ fn a_run_that_waits_is_due_at_its_deadline() {
 fn work_in_flight_is_cancelled_when_another_replica_has_stopped_the_run() {
     let shared = Shared::new(chain());
     let (mut owner, _) = shared.begin(HERE);
-    assert_eq!(shared.input(&mut shared.open(1), 3, command(Event::Stop)).over, Some(Over::Ended));
-    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
-    assert_eq!((ready.cancel, ready.over, owner.executing()), (true, Some(Over::EndedElsewhere), 0));
+    assert_eq!(shared.input(&mut shared.open(1), 3, command(Event::Stop)).end, Some(End::Ended));
+    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Check);
+    assert_eq!((ready.cancel, ready.end, owner.executing()), (true, Some(End::EndedElsewhere), 0));
 }
 
 /// END-2.
@@ -307,8 +307,8 @@ fn work_in_flight_is_cancelled_while_the_handlers_of_the_run_are_executing_elsew
     let (mut owner, _) = shared.begin(HERE);
     let mut other = shared.open(1);
     assert_eq!(paths(&shared.input(&mut other, 3, command(Event::Stop)).start), ["(finally)"]);
-    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
-    assert_eq!((ready.cancel, ready.over, owner.executing()), (true, None, 0));
+    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Check);
+    assert_eq!((ready.cancel, ready.end, owner.executing()), (true, None, 0));
 }
 
 /// END-5.
@@ -331,12 +331,12 @@ fn history_and_result_are_kept_for_a_while_after_the_end() {
 fn nodes_that_are_running_commit_when_another_replica_has_paused_the_run() {
     let shared = Shared::new(chain());
     let (mut owner, ready) = shared.begin(HERE);
-    assert_eq!(shared.input(&mut shared.open(1), 3, command(Event::Pause)).over, Some(Over::Paused));
+    assert_eq!(shared.input(&mut shared.open(1), 3, command(Event::Pause)).end, Some(End::Paused));
     assert_eq!(shared.entry().due, None, "an operator resumes it");
-    let look = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
-    assert!(!look.cancel && look.over.is_none());
+    let check = shared.input(&mut owner, 1 + LEASE / 3, Input::Check);
+    assert!(!check.cancel && check.end.is_none());
     let ready = shared.input(&mut owner, 12, done(&ready.start[0]));
-    assert_eq!((ready.start.len(), ready.over), (0, Some(Over::Paused)));
+    assert_eq!((ready.start.len(), ready.end), (0, Some(End::Paused)));
     assert_eq!((shared.node("f1").progress, shared.node("f2").progress), (Progress::Done, Progress::Ready));
 }
 
@@ -356,8 +356,8 @@ fn any_replica_resumes_a_run_and_starts_everything_that_is_ready() {
 fn the_owner_fails_a_run_whose_deadline_has_passed() {
     let shared = Shared::new(Definition { deadline_ms: Some(5), ..chain() });
     let (mut owner, _) = shared.begin(HERE);
-    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Look);
-    assert_eq!((ready.cancel, ready.over), (true, Some(Over::Ended)));
+    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Check);
+    assert_eq!((ready.cancel, ready.end), (true, Some(End::Ended)));
     assert_eq!(shared.stored().run().failure.as_ref().unwrap().code, Code::DEADLINE_PASSED);
 }
 
@@ -370,7 +370,7 @@ fn only_one_replica_at_a_time_sends_the_callback() {
     assert_eq!(shared.stored().run().phase, Phase::Ended);
     let (mut first, mut second) = (shared.open(1), shared.open(2));
     for session in [&mut first, &mut second] {
-        session.input(command(Event::CallBack { until: 40 }), &around(4, HERE));
+        session.input(command(Event::CallBack { until: 40 }), &circumstances(4, HERE));
     }
     let delivery = shared.settle(&mut first, 4, HERE).call_back.unwrap();
     assert_eq!((&*delivery.url, delivery.tries), ("http://127.0.0.1/done", 1));

@@ -3,7 +3,7 @@
 use faas_flow_core::run::{RunState, Work};
 use faas_flow_core::{Failure, RunId};
 use faas_flow_session::{
-    Answer, Around, Dispatch, Documents, Durability, Input, Io, Ready, Role, Room, Rules, Session,
+    Answer, Circumstances, Dispatch, Documents, Durability, Input, Io, Ready, Role, Room, Rules, Session,
 };
 use faas_flow_store::{Change, CommitError, StateStore, StoreError};
 use futures_executor::block_on;
@@ -47,24 +47,24 @@ pub fn rules(replica: usize) -> Arc<Rules> {
     Arc::new(Rules { owner, lease: LEASE, commit_delay: COMMIT_DELAY, history_ttl: 1_000_000 })
 }
 
-pub fn around(now: u64, (nodes, dispatch): (usize, Dispatch)) -> Around {
-    Around { now, room: Room { nodes, dispatch } }
+pub fn circumstances(now: u64, (nodes, dispatch): (usize, Dispatch)) -> Circumstances {
+    Circumstances { now, room: Room { nodes, dispatch } }
 }
 
 impl Replica {
     /// Takes an input at once, or once its I/O is done.
-    pub fn input(&mut self, input: Input, around: &Around) {
+    pub fn input(&mut self, input: Input, circumstances: &Circumstances) {
         self.inputs.push_back(input);
-        self.go_on(around);
+        self.go_on(circumstances);
     }
 
     /// Takes inputs until the session waits for I/O.
-    pub fn go_on(&mut self, around: &Around) {
+    pub fn go_on(&mut self, circumstances: &Circumstances) {
         let Some(session) = &mut self.session else { return self.inputs.clear() };
         if self.io.is_none()
             && let Some(input) = self.inputs.pop_front()
         {
-            session.input(input, around);
+            session.input(input, circumstances);
             self.io = session.io();
         }
     }
@@ -75,7 +75,7 @@ impl Replica {
     }
 
     /// Acts on what its session says; answers with what its driver has to do beyond this replica.
-    pub fn act(&mut self, around: &Around) -> Ready {
+    pub fn act(&mut self, circumstances: &Circumstances) -> Ready {
         let Some(session) = &mut self.session else { return Ready::default() };
         let mut ready = session.ready();
         if ready.cancel {
@@ -85,20 +85,20 @@ impl Replica {
         self.commit_by = ready.commit_by;
         session.leave_if_done();
         let is_unstored = session.durability() == Durability::Memory;
-        let history = (ready.over.is_some() && is_unstored).then(|| session.history(around.now));
+        let history = (ready.end.is_some() && is_unstored).then(|| session.history(circumstances.now));
         if session.has_left() {
             *self = Self { history, ..Self::default() };
         } else {
-            self.go_on(around);
+            self.go_on(circumstances);
         }
         ready
     }
 
     /// Performs the I/O that its session waits for.
-    pub fn perform(&mut self, store: &dyn StateStore, fate: Fate, around: &Around) {
+    pub fn perform(&mut self, store: &dyn StateStore, fate: Fate, circumstances: &Circumstances) {
         let (Some(session), Some(io)) = (&mut self.session, self.io.take()) else { return };
         let run = session.state().run().id.clone();
-        session.answer(perform(&run, io, store, fate), around);
+        session.answer(perform(&run, io, store, fate), circumstances);
         self.io = session.io();
     }
 

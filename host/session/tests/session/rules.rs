@@ -1,13 +1,13 @@
 //! The rules of a session, one at a time.
 
-use crate::replica::{COMMIT_DELAY, LEASE, around, rules};
+use crate::replica::{COMMIT_DELAY, LEASE, circumstances, rules};
 use faas_flow_core::definition::{
     Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
 };
 use faas_flow_core::run::{Attempt, Doc, Event, Outcome, Refusal, Report, RunState, Work};
 use faas_flow_core::testing::{payload, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Plan, Status};
-use faas_flow_session::{Answer, Around, Dispatch, Documents, Durability, Input, Io, Over, Ready, Role, Session};
+use faas_flow_session::{Answer, Circumstances, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session};
 use faas_flow_store::{Change, Committed};
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ fn chain(nodes: &[&str], on_exhausted: Exhausted) -> Arc<Plan> {
     Arc::new(Plan::new(Definition { dag, handlers, on_exhausted, ..Definition::default() }).unwrap())
 }
 
-fn at(now: u64) -> Around {
-    around(now, HERE)
+fn at(now: u64) -> Circumstances {
+    circumstances(now, HERE)
 }
 
 fn begin(plan: &Arc<Plan>, durability: Durability) -> Session {
@@ -152,7 +152,7 @@ fn a_run_in_memory_needs_no_commit_before_its_end_and_leaves_its_history() {
     let ready = session.ready();
     session.input(report(&ready.start[0], done()), &at(3));
     assert!(session.io().is_none());
-    assert_eq!(session.ready().over, Some(Over::Ended));
+    assert_eq!(session.ready().end, Some(End::Ended));
     let history = session.history(4);
     assert_eq!((history.puts.len(), history.entry.unwrap().status), (2, Status::Succeeded));
 }
@@ -166,20 +166,20 @@ fn a_run_in_memory_that_pauses_is_made_durable_before_anybody_is_told() {
     assert!(matches!(session.io(), Some(Io::Values { tries: 0 })));
     session.answer(Answer::Values(Ok(Documents::new())), &at(3));
     let ready = commit(&mut session, 4);
-    assert_eq!((ready.over, session.durability()), (Some(Over::Exhausted), Durability::Stored));
+    assert_eq!((ready.end, session.durability()), (Some(End::Exhausted), Durability::Stored));
 }
 
 #[test]
 fn a_run_in_memory_goes_on_when_it_cannot_be_made_durable() {
     let mut session = begin(&chain(&["f"], Exhausted::Fail), Durability::Memory);
     let ready = session.ready();
-    session.input(Input::Look, &at(11));
+    session.input(Input::Check, &at(11));
     assert!(matches!(session.io(), Some(Io::Values { .. })));
     session.answer(Answer::Values(Err(Failure::retry(Code::STORE_UNAVAILABLE, "away"))), &at(12));
     assert!(session.io().is_none());
     assert_eq!(session.ready().unstored.unwrap().code, Code::STORE_UNAVAILABLE);
     session.input(report(&ready.start[0], done()), &at(13));
-    assert_eq!(session.ready().over, Some(Over::Ended));
+    assert_eq!(session.ready().end, Some(End::Ended));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn stored(docs: &[Doc], plan: &Arc<Plan>) -> Vec<Option<faas_flow_store::Documen
 #[test]
 fn others_are_told_of_ready_nodes_only_when_everything_is_committed() {
     let plan = chain(&["f1", "f2"], Exhausted::Fail);
-    let everything = around(1, (8, Dispatch::Everything));
+    let everything = circumstances(1, (8, Dispatch::Everything));
     let begun = RunState::start(&plan, the_start());
     let mut session = Session::begin((plan, rules(0), 7), begun, Documents::new(), Durability::Beginning, &everything);
     let first = change(&mut session);
@@ -264,7 +264,7 @@ fn a_replica_that_stops_releases_its_nodes_and_the_run_is_due_at_once() {
 fn an_owner_renews_what_it_executes_and_moves_on_when_the_run_is_due() {
     let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
     commit(&mut session, 2);
-    session.input(Input::Look, &at(12));
+    session.input(Input::Check, &at(12));
     assert_eq!(session.io(), Some(Io::LoadRun));
     let run = stored(&[Doc::Run], &chain(&["f1", "f2"], Exhausted::Fail));
     session.answer(Answer::Loaded(run), &at(12));
@@ -278,7 +278,7 @@ fn an_owner_renews_what_it_executes_and_moves_on_when_the_run_is_due() {
 fn a_store_that_is_away_during_a_look_stops_nothing() {
     let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
     let work = commit(&mut session, 2).start.remove(0);
-    session.input(Input::Look, &at(12));
+    session.input(Input::Check, &at(12));
     assert_eq!(session.io(), Some(Io::LoadRun));
     session.answer(Answer::NotLoaded(Failure::retry(Code::STORE_UNAVAILABLE, "away")), &at(12));
     let ready = session.ready();
@@ -293,12 +293,12 @@ fn the_end_of_a_run_is_committed_before_its_caller_is_notified() {
     session.input(report(&first[0], done()), &at(2));
     assert!(session.io().is_none());
     let second = session.ready();
-    assert_eq!(second.over, None);
+    assert_eq!(second.end, None);
     session.input(report(&second.start[0], done()), &at(2));
     let change = change(&mut session);
     assert_eq!(change.entry.as_ref().unwrap().status, Status::Succeeded);
     session.answer(committed(&change), &at(3));
-    assert_eq!(session.ready().over, Some(Over::Ended));
+    assert_eq!(session.ready().end, Some(End::Ended));
 }
 
 /// VAL-2: other nodes ask the store for values, so a node's values are committed with its output and do not wait.

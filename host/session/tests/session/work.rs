@@ -34,10 +34,10 @@ pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(Clai
             });
             Outcome::Branched(items.collect())
         }
-        Task::Merge { handler, only, began_by } => {
+        Task::Merge { handler, only, started_by } => {
             let results = match only {
                 Some((key, payload)) => vec![format!("{key}={}", text(payload))],
-                None => set(*began_by),
+                None => set(*started_by),
             };
             Outcome::Done(payload(&format!("{handler}({})", results.join(","))))
         }

@@ -76,7 +76,7 @@ async fn begin(server: &Server, id: &str, port: u16) -> Answer {
     answer
 }
 
-/// Waits until one callback has been `delivered` or `given-up`.
+/// Waits until one callback has been `delivered` or `failed`.
 async fn ended(server: &Server, how: &str) {
     let line = format!("faas_flow_callbacks_total{{end=\"{how}\"}} 1");
     until(&line, async || server.get("/_/metrics").await.ok().contains(&line)).await;
@@ -155,7 +155,7 @@ async fn what_would_be_wrong_again_is_given_up_at_once() {
         let hook = Hook::new(refuses).await;
         let server = chain(hook.port).start();
         begin(&server, "r", hook.port).await;
-        ended(&server, "given-up").await;
+        ended(&server, "failed").await;
         assert_eq!(hook.calls().len(), 1);
         assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
     }

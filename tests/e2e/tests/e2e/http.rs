@@ -404,7 +404,7 @@ async fn events_that_are_not_right_change_nothing_and_are_counted() {
         nodes.map(|node| (node["progress"].clone(), node["attempts"].as_array().unwrap().len())).collect()
     };
     assert_eq!(nodes(&after), nodes(&before));
-    assert_eq!(metric(&server, "faas_flow_events_taken_total").await, 0);
+    assert_eq!(metric(&server, "faas_flow_events_accepted_total").await, 0);
     open_gate(folder.path());
     assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
     send(event("n3").to(&server)).await.ok();

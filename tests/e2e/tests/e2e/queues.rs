@@ -114,7 +114,7 @@ async fn servers_share_a_queue_and_the_runs_in_it_survive_each_of_them() {
         for _ in 0..20 {
             ids.push(call(&first, "async-chain").await.unwrap());
         }
-        let begun = async |server: &Server| metric(server, "faas_flow_runs_begun_total").await;
+        let begun = async |server: &Server| metric(server, "faas_flow_runs_started_total").await;
         until("all begin", async || begun(&first).await + begun(&second).await == 20).await;
         assert!(begun(&second).await > 0, "{queue}: all were taken by the first");
         first.kill();

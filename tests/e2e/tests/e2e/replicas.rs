@@ -308,7 +308,7 @@ async fn a_wide_for_each_is_spread_over_all_replicas() {
     let answer = replicas[0].result("fixture?case=items", input).await.ok();
     assert_eq!(answer, format!("[{}] after", items.join(", ")));
     for replica in &replicas {
-        let taken = metric(replica, "faas_flow_events_taken_total").await;
+        let taken = metric(replica, "faas_flow_events_accepted_total").await;
         assert!(taken >= 10, "one replica took {taken} of some 60 events");
     }
 }
@@ -470,7 +470,7 @@ async fn garbage_in_the_list_of_runs_holds_up_no_run() {
     first.kill();
     world.open_gate();
     assert_eq!(second.result_of(CHAIN, &id).await.ok(), RESULT);
-    assert_eq!(metric(&second, "faas_flow_store_garbage").await, 1);
+    assert_eq!(metric(&second, "faas_flow_store_malformed_entries").await, 1);
     assert_eq!(second.log().matches("skipping malformed run entry").count(), 1);
-    assert!(metric(&second, "faas_flow_runs_taken_up_total").await >= 1);
+    assert!(metric(&second, "faas_flow_runs_recovered_total").await >= 1);
 }
