@@ -1,8 +1,8 @@
-//! A state store that keeps all runs in one map, behind one lock.
+//! A state store that keeps everything in one map, behind one lock.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use faas_flow_store::{Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,16 +10,16 @@ use tokio::sync::Mutex;
 
 /// Loses everything when the process ends.
 #[derive(Default)]
-pub struct OwnStore(Mutex<BTreeMap<RunId, Run>>);
+pub struct OwnStore(Mutex<BTreeMap<Partition, Stored>>);
 
 #[derive(Default, Clone)]
-struct Run {
+struct Stored {
     docs: BTreeMap<String, Document>,
     sets: BTreeMap<String, BTreeMap<String, Bytes>>,
     entry: Option<RunEntry>,
 }
 
-impl Run {
+impl Stored {
     fn version(&self, doc: &str) -> u64 {
         self.docs.get(doc).map_or(0, |doc| doc.version)
     }
@@ -35,59 +35,59 @@ impl Run {
 }
 
 impl OwnStore {
-    /// A snapshot of a run.
-    async fn run(&self, run: &RunId) -> Run {
-        self.0.lock().await.get(run).cloned().unwrap_or_default()
+    /// A snapshot of a partition.
+    async fn stored(&self, partition: &Partition) -> Stored {
+        self.0.lock().await.get(partition).cloned().unwrap_or_default()
     }
 
     async fn entries(&self) -> Vec<RunEntry> {
-        self.0.lock().await.values().filter_map(|run| run.entry.clone()).collect()
+        self.0.lock().await.values().filter_map(|stored| stored.entry.clone()).collect()
     }
 }
 
 #[async_trait]
 impl StateStore for OwnStore {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        let run = self.run(run).await;
-        Ok(docs.iter().map(|doc| run.docs.get(doc).cloned()).collect())
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        let stored = self.stored(partition).await;
+        Ok(docs.iter().map(|doc| stored.docs.get(doc).cloned()).collect())
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        Ok(self.run(run).await.docs.into_iter().collect())
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        Ok(self.stored(partition).await.docs.into_iter().collect())
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
-        let mut runs = self.0.lock().await;
-        let run = runs.entry(run.clone()).or_default();
-        if !run.admits(&change) {
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        let mut partitions = self.0.lock().await;
+        let stored = partitions.entry(partition.clone()).or_default();
+        if !stored.admits(&change) {
             return Err(CommitError::Conflict);
         }
         let mut committed = Committed::default();
         for put in change.puts {
-            let version = run.version(&put.doc) + 1;
-            run.docs.insert(put.doc, Document { version, bytes: put.bytes });
+            let version = stored.version(&put.doc) + 1;
+            stored.docs.insert(put.doc, Document { version, bytes: put.bytes });
             committed.versions.push(version);
         }
         let sets: Vec<String> = change.arrivals.iter().map(|arrival| arrival.set.clone()).collect();
         for arrival in change.arrivals {
-            run.sets.entry(arrival.set).or_default().entry(arrival.member).or_insert(arrival.bytes);
+            stored.sets.entry(arrival.set).or_default().entry(arrival.member).or_insert(arrival.bytes);
         }
-        committed.arrived = sets.iter().map(|set| run.sets.get(set).map_or(0, |set| set.len() as u64)).collect();
-        run.entry = change.entry.or(run.entry.take());
+        committed.arrived = sets.iter().map(|set| stored.sets.get(set).map_or(0, |set| set.len() as u64)).collect();
+        stored.entry = change.entry.or(stored.entry.take());
         Ok(committed)
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        Ok(self.run(run).await.sets.remove(set).into_iter().flatten().collect())
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        Ok(self.stored(partition).await.sets.remove(set).into_iter().flatten().collect())
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        let runs = self.0.lock().await;
-        Ok(runs.get(run).and_then(|run| run.sets.get(set)).map_or(0, |set| set.len() as u64))
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        let partitions = self.0.lock().await;
+        Ok(partitions.get(partition).and_then(|stored| stored.sets.get(set)).map_or(0, |set| set.len() as u64))
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        Ok(self.run(run).await.entry)
+        Ok(self.stored(&Partition::of_run(run)).await.entry)
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
@@ -107,8 +107,8 @@ impl StateStore for OwnStore {
         Ok(due.into_iter().take(limit).map(|(_, run)| run).collect())
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        self.0.lock().await.remove(run);
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        self.0.lock().await.remove(partition);
         Ok(())
     }
 }

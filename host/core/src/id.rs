@@ -1,5 +1,9 @@
 //! Names: each kind is a type whose one constructor validates it.
 
+mod partition;
+
+pub use partition::Partition;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -140,23 +144,6 @@ impl Digest {
         use sha2::Digest as _;
         let hash = sha2::Sha256::digest(bytes);
         Self(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
-    }
-}
-
-impl RunId {
-    /// The partition of a store that holds what belongs to a flow and not to one of its runs. No valid request id is equal
-    /// to it.
-    pub fn of_flow(flow: &FlowName) -> Self {
-        Self(format!("~{flow}").into())
-    }
-
-    /// The partition of a data store that holds a copy of one of a flow's modules. The first copy has number 0; each time
-    /// that a copy is removed, the next one gets the next number.
-    pub fn of_module(flow: &FlowName, module: &Digest, copy: u32) -> Self {
-        match copy {
-            0 => Self(format!("~{flow}.{module}").into()),
-            copy => Self(format!("~{flow}.{module}.{copy}").into()),
-        }
     }
 }
 

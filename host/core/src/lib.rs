@@ -22,7 +22,8 @@ pub use definition::Definition;
 pub use duration::{ShownDuration, parse_duration};
 pub use failure::Failure;
 pub use id::{
-    BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, RunId, ScopePath, ScopeStep,
+    BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, Partition, RunId, ScopePath,
+    ScopeStep,
 };
 pub use payload::Payload;
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};

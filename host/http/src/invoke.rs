@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, Request as Kept, Run};
-use faas_flow_core::{Code, Digest, FlowName, RunId};
+use faas_flow_core::{Code, Digest, FlowName, Partition, RunId};
 use faas_flow_graph::{Format, render};
 use faas_flow_replica::{Ended, Submission, Waits};
 use faas_flow_versions::runs::read;
@@ -188,7 +188,8 @@ impl Surface {
         let taken = |by| Error::RequestIdTaken { id: id.clone(), by };
         let until = tokio::time::Instant::now() + TWIN;
         let document = loop {
-            match self.host.state().read(id, &[Doc::Run.name()]).await?.into_iter().next().flatten() {
+            match self.host.state().read(&Partition::of_run(id), &[Doc::Run.name()]).await?.into_iter().next().flatten()
+            {
                 Some(document) => break document,
                 None if tokio::time::Instant::now() >= until => return Err(taken(OtherRun::Starting)),
                 None => tokio::time::sleep(TWIN_DELAY).await,

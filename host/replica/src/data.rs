@@ -4,7 +4,7 @@ use super::drive::STORE_RETRIES;
 use crate::Error;
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, DATA, encode};
-use faas_flow_core::{Code, Digest, Failure, Payload, RetryPolicy, RunId};
+use faas_flow_core::{Code, Digest, Failure, Partition, Payload, RetryPolicy, RunId};
 use faas_flow_store::{DataKey, DataStore, StateStore};
 use faas_flow_versions::runs::read;
 use std::fmt::Display;
@@ -54,7 +54,7 @@ impl Data {
             return Ok(Payload::Inline(bytes));
         }
         let size = bytes.len() as u64;
-        let key = DataKey::new(run.clone(), short(name));
+        let key = DataKey::new(Partition::of_run(run), short(name));
         let key = key.map_err(|error| Failure::reject(Code::INTERNAL, error.to_string()))?;
         let stored = self.store.put(&key, bytes).await;
         stored.map_err(|error| Failure::retry(error.code(), error.to_string()))?;
@@ -66,11 +66,11 @@ impl Data {
         let (name, found) = match payload {
             Payload::Inline(bytes) => return Ok(bytes.clone()),
             Payload::Kept { doc, .. } => {
-                let found = state.read(run, std::slice::from_ref(doc)).await;
+                let found = state.read(&Partition::of_run(run), std::slice::from_ref(doc)).await;
                 (doc, found.map(|found| found.into_iter().next().flatten().map(|document| document.bytes)))
             }
             Payload::Stored { key, .. } => {
-                let name = DataKey::new(run.clone(), key.as_str())
+                let name = DataKey::new(Partition::of_run(run), key.as_str())
                     .map_err(|error| Failure::reject(Code::STORE_CORRUPT, error.to_string()))?;
                 (key, self.store.get(&name).await)
             }
@@ -124,7 +124,7 @@ impl Data {
 
     /// A context value of a run, if it is set.
     pub(crate) async fn value(&self, state: &dyn StateStore, run: &RunId, key: &str) -> Result<Option<Bytes>, Error> {
-        let documents = state.read(run, &[format!("{CONTEXT}{key}")]).await?;
+        let documents = state.read(&Partition::of_run(run), &[format!("{CONTEXT}{key}")]).await?;
         let Some(document) = documents.into_iter().next().flatten() else { return Ok(None) };
         let value: Option<Payload> = read(run, &document)?;
         match value {
@@ -189,7 +189,7 @@ mod tests {
         let bytes = Bytes::from(vec![7; INLINE_LIMIT + 1]);
         let payload = data.store_without_document(&run(), "n", bytes.clone()).await.unwrap();
         assert_eq!(data.fetch(&*state, &run(), &payload).await.unwrap(), bytes);
-        data.store.delete_run(&run()).await.unwrap();
+        data.store.delete(&Partition::of_run(&run())).await.unwrap();
         let lost = data.fetch(&*state, &run(), &payload).await.unwrap_err();
         assert_eq!((lost.code, lost.retry), (Code::DATA_MISSING, false));
     }

@@ -3,7 +3,7 @@
 use super::live::Live;
 use crate::counters::Lease;
 use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
-use faas_flow_core::{Failure, NodePath, RetryPolicy, Status};
+use faas_flow_core::{Failure, NodePath, Partition, RetryPolicy, Status};
 use faas_flow_session::{Answer, Delivery, Documents, End, Input, Io, Join, Ready, Session};
 use faas_flow_store::{CommitError, StoreError};
 use faas_flow_versions::RunEnd;
@@ -154,17 +154,17 @@ impl Live {
     async fn perform_io(&self, io: Io) -> Answer {
         match io {
             Io::Load { docs, tries } => self.load(&docs, tries).await,
-            Io::LoadRun => match self.services.state.read(&self.id, &[Doc::Run.name()]).await {
+            Io::LoadRun => match self.services.state.read(&Partition::of_run(&self.id), &[Doc::Run.name()]).await {
                 Ok(documents) => Answer::Loaded(documents),
                 Err(error) => Answer::NotLoaded(failure(&error)),
             },
-            Io::LoadAll => match self.services.state.read_all(&self.id).await {
+            Io::LoadAll => match self.services.state.read_all(&Partition::of_run(&self.id)).await {
                 Ok(documents) => Answer::LoadedAll(documents),
                 Err(error) => Answer::NotLoaded(failure(&error)),
             },
             Io::Commit { change, tries } => {
                 pause(tries).await;
-                match self.services.state.commit(&self.id, change).await {
+                match self.services.state.commit(&Partition::of_run(&self.id), change).await {
                     Ok(committed) => Answer::Committed(committed),
                     Err(CommitError::Conflict) => Answer::Conflict,
                     Err(CommitError::Store(error)) => {
@@ -185,7 +185,7 @@ impl Live {
         let names: Vec<String> = docs.iter().map(Doc::name).collect();
         let mut delays = STORE_RETRIES.delays(fastrand::f64);
         loop {
-            match self.services.state.read(&self.id, &names).await {
+            match self.services.state.read(&Partition::of_run(&self.id), &names).await {
                 Ok(documents) => return Answer::Loaded(documents),
                 Err(error) if error.code().is_transient() => match delays.next() {
                     Some(delay) => tokio::time::sleep(delay).await,
@@ -228,7 +228,7 @@ impl Live {
     fn join(self: Arc<Self>, count: Vec<Join>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             for Join { node, started_by, total } in count {
-                match self.services.state.arrived(&self.id, &set_of(&node, started_by)).await {
+                match self.services.state.arrived(&Partition::of_run(&self.id), &set_of(&node, started_by)).await {
                     Ok(arrived) if arrived == u64::from(total) => {
                         let joined = Event::Joined { path: node, started_by };
                         self.react(Input::Event(joined, Documents::new())).await;

@@ -3,7 +3,7 @@
 use super::live::Live;
 use super::runs::Runs;
 use super::services::Services;
-use faas_flow_core::RunId;
+use faas_flow_core::{Partition, RunId};
 use faas_flow_session::Session;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl Live {
         let has_ended = session.state().run().status().is_final();
         let live = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = live.services.state.commit(&live.id, change).await {
+            if let Err(error) = live.services.state.commit(&Partition::of_run(&live.id), change).await {
                 tracing::warn!(run = %live.id, code = %error.code(), %error, "history of run not written");
             }
             live.history.send_replace(true);

@@ -5,7 +5,7 @@ use super::drive::failure as store_failure;
 use super::live::Live;
 use bytes::Bytes;
 use faas_flow_core::run::{ClaimToken, set_of};
-use faas_flow_core::{Failure, Payload};
+use faas_flow_core::{Failure, Partition, Payload};
 use faas_flow_session::read_arrival;
 use faas_flow_store::Arrival;
 use std::sync::{Arc, PoisonError};
@@ -47,7 +47,11 @@ impl NodeAttempt<'_> {
         let arrived = if total == Some(unsaved.len()) {
             unsaved
         } else {
-            live.services.state.arrivals(&live.id, &set).await.map_err(|error| store_failure(&error))?
+            live.services
+                .state
+                .arrivals(&Partition::of_run(&live.id), &set)
+                .await
+                .map_err(|error| store_failure(&error))?
         };
         let mut results = Vec::with_capacity(arrived.len());
         for (key, bytes) in arrived {

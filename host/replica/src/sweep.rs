@@ -4,8 +4,8 @@ use super::host::Host;
 use super::live::Live;
 use super::services::Services;
 use crate::Error;
-use faas_flow_core::RunId;
 use faas_flow_core::run::Phase;
+use faas_flow_core::{Partition, RunId};
 use faas_flow_session::{Input, Role};
 use faas_flow_versions::runs::load;
 use std::sync::atomic::Ordering;
@@ -149,8 +149,9 @@ impl Services {
 
     /// Deletes a run: its payloads first, so that none is left behind without its run.
     pub(super) async fn delete(&self, run: &RunId) -> Result<(), Error> {
-        self.data.store.delete_run(run).await?;
-        Ok(self.state.delete(run).await?)
+        let partition = Partition::of_run(run);
+        self.data.store.delete(&partition).await?;
+        Ok(self.state.delete(&partition).await?)
     }
 }
 

@@ -8,7 +8,7 @@ mod data;
 mod state;
 
 use crate::{DataStore, StateStore};
-use faas_flow_core::RunId;
+use faas_flow_core::{Partition, RunId};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ where
     Made: Future<Output = Arc<dyn StateStore>>,
 {
     state::an_unknown_run_is_empty(&*make().await).await;
-    state::the_partition_of_a_flow_is_not_listed(&*make().await).await;
+    state::what_belongs_to_a_flow_is_not_listed(&*make().await).await;
     state::versions_count_the_writes(&*make().await).await;
     state::reads_keep_the_requested_order(&*make().await).await;
     state::any_name_and_any_bytes_come_back(&*make().await).await;
@@ -70,6 +70,11 @@ const ODD_NAMES: [&str; 16] = [
     "*",
     "C[c1]/F[f 2]",
 ];
+
+/// The partition of a run that no other case uses.
+fn new_partition() -> Partition {
+    Partition::of_run(&new_run())
+}
 
 /// A run that no other case uses.
 fn new_run() -> RunId {

@@ -22,7 +22,7 @@ use agent::{Agent, Op, Outcome};
 use aside::Read;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use heads::{Head, Heads};
 use keys::{Keys, bundle, moment};
 use std::cmp::Reverse;
@@ -44,7 +44,7 @@ struct Consul {
     keys: Keys,
     heads: Heads,
     malformed: MalformedEntries,
-    /// Arrivals of one run wait for each other here, see [`Consul::apply`].
+    /// Arrivals in one partition wait for each other here, see [`Consul::apply`].
     turns: Vec<Mutex<()>>,
     hasher: RandomState,
 }
@@ -91,8 +91,8 @@ impl Consul {
     }
 
     #[allow(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
-    fn turn(&self, run: &RunId) -> &Mutex<()> {
-        &self.turns[self.hasher.hash_one(run) as usize % TURNS]
+    fn turn(&self, partition: &Partition) -> &Mutex<()> {
+        &self.turns[self.hasher.hash_one(partition) as usize % TURNS]
     }
 
     fn read_entry(&self, bytes: Option<Vec<u8>>) -> Result<RunEntry, StoreError> {
@@ -146,41 +146,41 @@ fn document(read: Read) -> Document {
 
 #[async_trait]
 impl StateStore for Consul {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
         let pairs = match docs.len() {
             0 => return Ok(Vec::new()),
             1..=OPS => {
-                let ops: Vec<Op> = docs.iter().map(|doc| Op::read(self.keys.doc(run, doc))).collect();
+                let ops: Vec<Op> = docs.iter().map(|doc| Op::read(self.keys.doc(partition, doc))).collect();
                 self.agent.read(&ops).await?
             }
-            _ => self.agent.below(&self.keys.docs(run)).await?,
+            _ => self.agent.below(&self.keys.docs(partition)).await?,
         };
         let found = self.assemble(pairs)?;
         let document = |read: &Read| Document { version: read.head.flags, bytes: read.value.clone() };
-        Ok(docs.iter().map(|doc| found.get(&self.keys.doc(run, doc)).map(document)).collect())
+        Ok(docs.iter().map(|doc| found.get(&self.keys.doc(partition, doc)).map(document)).collect())
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        let found = self.named(&self.keys.docs(run)).await?;
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let found = self.named(&self.keys.docs(partition)).await?;
         Ok(found.into_iter().map(|(name, read)| (name, document(read))).collect())
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
-        self.apply(run, &change).await
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        self.apply(partition, &change).await
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        let found = self.named(&self.keys.members(run, set)).await?;
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let found = self.named(&self.keys.members(partition, set)).await?;
         Ok(found.into_iter().map(|(name, read)| (name, read.value)).collect())
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        let found = self.agent.read(&[Op::read(self.keys.count(run, set))]).await?;
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        let found = self.agent.read(&[Op::read(self.keys.count(partition, set))]).await?;
         Ok(found.first().map_or(0, |pair| pair.flags))
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        let found = self.agent.read(&[Op::read(self.keys.entry(run))]).await?;
+        let found = self.agent.read(&[Op::read(self.keys.entry(&Partition::of_run(run)))]).await?;
         found.first().map(|pair| self.read_entry(pair.value())).transpose()
     }
 
@@ -226,8 +226,8 @@ impl StateStore for Consul {
         Ok(found.into_iter().take(limit).map(|(_, run)| run).collect())
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        self.forget(run).await
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        self.forget(partition).await
     }
 
     fn malformed_entries(&self) -> u64 {

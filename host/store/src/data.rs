@@ -3,13 +3,13 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Malformed, NameKind, RunId};
+use faas_flow_core::{Malformed, NameKind, Partition};
 use std::fmt;
 
-/// The key of stored bytes: a run and a name within it.
+/// The key of stored bytes: a partition and a name within it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DataKey {
-    run: RunId,
+    partition: Partition,
     name: String,
 }
 
@@ -19,43 +19,33 @@ impl DataKey {
 
     /// Creates a key from any name of 1 to [`LONGEST_NAME`](Self::LONGEST_NAME) bytes. Backends encode names safely: `../x`
     /// is just a name.
-    pub fn new(run: RunId, name: impl Into<String>) -> Result<Self, Malformed> {
+    pub fn new(partition: Partition, name: impl Into<String>) -> Result<Self, Malformed> {
         let name = name.into();
         if !(1..=Self::LONGEST_NAME).contains(&name.len()) {
-            return Err(malformed(&name));
+            let text = name.chars().take(80).collect();
+            return Err(Malformed { kind: NameKind::DataKey, text, rule: "1 to 1024 bytes" });
         }
-        Ok(Self { run, name })
+        Ok(Self { partition, name })
     }
 
-    /// Parses the form that [`Display`](fmt::Display) writes: `run/name`.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let (run, name) = text.split_once('/').ok_or_else(|| malformed(text))?;
-        Self::new(RunId::new(run)?, name)
+    /// What the bytes belong to.
+    pub fn partition(&self) -> &Partition {
+        &self.partition
     }
 
-    /// The run that the bytes belong to.
-    pub fn run(&self) -> &RunId {
-        &self.run
-    }
-
-    /// The name within the run.
+    /// The name within the partition.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-fn malformed(text: &str) -> Malformed {
-    let text = text.chars().take(80).collect();
-    Malformed { kind: NameKind::DataKey, text, rule: "a request id, a slash, and a name of 1 to 1024 bytes" }
-}
-
 impl fmt::Display for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.run, self.name)
+        write!(f, "{}/{}", self.partition, self.name)
     }
 }
 
-/// The store of bytes: payloads and context values of runs.
+/// The store of bytes: payloads and context values of runs, and the modules of flows.
 ///
 /// A reader sees a whole value or none, never a part of one, even while the value is being replaced. Every call sees what
 /// earlier calls have returned, on every replica. After an error of [`put`](DataStore::put) either the old or the new value
@@ -68,8 +58,8 @@ pub trait DataStore: Send + Sync + 'static {
     /// Returns the stored bytes, or `None` if nothing is stored. A stored value may be empty.
     async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError>;
 
-    /// Deletes all bytes of a run. Deleting an unknown run succeeds. A put to the run at the same time may be lost or stay.
-    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError>;
+    /// Deletes all bytes of a partition. Deleting an unknown one succeeds. A put to it at the same time may be lost or stay.
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]
@@ -77,15 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_of_any_name_can_be_parsed_again() {
-        let run = RunId::new("r1").unwrap();
-        for name in ["x", "../x", "a/b", "ü\0", "/"] {
-            let key = DataKey::new(run.clone(), name).unwrap();
-            assert_eq!(DataKey::parse(&key.to_string()).unwrap(), key);
+    fn a_name_has_1_to_1024_bytes() {
+        let partition = Partition::of_run(&faas_flow_core::RunId::new("r1").unwrap());
+        let key = |name: &str| DataKey::new(partition.clone(), name);
+        for name in ["x", "../x", "a/b", "ü\0", "/", &"x".repeat(1024)] {
+            assert_eq!(key(name).unwrap().name(), name);
         }
-        for bad in ["r1", "r1/", "/x", "a b/x"] {
-            assert!(DataKey::parse(bad).is_err(), "{bad:?}");
+        for bad in ["", &"x".repeat(1025)] {
+            assert!(key(bad).is_err());
         }
-        assert!(DataKey::new(run, "x".repeat(1025)).is_err());
     }
 }

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connect::{Servers, Trouble};
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse};
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use keys::{Keys, after, after_prefix};
 use places::Places;
 use std::sync::Arc;
@@ -72,11 +72,11 @@ impl Etcd {
         }
     }
 
-    async fn read_once(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, Trouble> {
+    async fn read_once(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, Trouble> {
         let mut found = Vec::with_capacity(docs.len());
         let mut revision = 0;
         for docs in docs.chunks(READS) {
-            let get = |doc| TxnOp::get(self.keys.doc(run, doc), Some(GetOptions::new().with_revision(revision)));
+            let get = |doc| TxnOp::get(self.keys.doc(partition, doc), Some(GetOptions::new().with_revision(revision)));
             let answer =
                 self.servers.txn(Txn::new().and_then(docs.iter().map(|doc| get(doc)).collect::<Vec<_>>())).await?;
             revision = answer.header().map_or(0, |header| header.revision());
@@ -126,38 +126,38 @@ fn version(pair: &KeyValue) -> u64 {
 
 #[async_trait]
 impl StateStore for Etcd {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
         loop {
             // Each try reads a newer revision, so a compaction can only interfere again if it is newer still.
-            match self.read_once(run, docs).await {
+            match self.read_once(partition, docs).await {
                 Err(Trouble::Compacted) => {}
                 found => return Ok(found?),
             }
         }
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        let found = self.below(&self.keys.doc(run, "")).await?;
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let found = self.below(&self.keys.doc(partition, "")).await?;
         Ok(found.into_iter().map(|(name, pair)| (name, document(pair))).collect())
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
-        self.apply(run, change).await
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        self.apply(partition, change).await
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        let found = self.below(&self.keys.member(run, set, "")).await?;
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let found = self.below(&self.keys.member(partition, set, "")).await?;
         Ok(found.into_iter().map(|(name, pair)| (name, pair.into_key_value().1.into())).collect())
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        let lanes = self.keys.lanes(run, set);
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        let lanes = self.keys.lanes(partition, set);
         let lanes = self.servers.range(&lanes, &after_prefix(&lanes), usize::MAX).await?;
         Ok(lanes.iter().map(version).sum())
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        let key = self.keys.entry(run);
+        let key = self.keys.entry(&Partition::of_run(run));
         let found = self.servers.range(&key, &after(&key), 1).await?;
         found.first().map(|pair| self.read_entry(pair.value())).transpose()
     }
@@ -192,8 +192,8 @@ impl StateStore for Etcd {
         found.iter().filter_map(|pair| self.malformed.skip(run(pair)).transpose()).take(limit).collect()
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        self.forget(run).await
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        self.forget(partition).await
     }
 
     fn malformed_entries(&self) -> u64 {

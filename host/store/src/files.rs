@@ -1,10 +1,10 @@
-//! Data in files: `<root>/<run>/<name>`, with both names encoded so that any name becomes a plain file name.
+//! Data in files: `<root>/<partition>/<name>`, with both names encoded so that any name becomes a plain file name.
 
 use crate::address::{Access, Address, Durability};
 use crate::{DataKey, DataStore, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Digest, RunId};
+use faas_flow_core::{Digest, Partition};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -56,9 +56,9 @@ impl DataStore for Files {
         self.blocking(move |root| root.get(&key)).await
     }
 
-    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
-        let run = run.clone();
-        self.blocking(move |root| root.delete_run(&run)).await
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        let partition = partition.clone();
+        self.blocking(move |root| root.delete(&partition)).await
     }
 }
 
@@ -73,10 +73,10 @@ impl Root {
 
     fn put(&self, key: &DataKey, bytes: &[u8]) -> Result<(), StoreError> {
         self.require_write_access()?;
-        let directory = self.directory(key.run());
+        let directory = self.directory(key.partition());
         let written = match self.replace(&directory, key.name(), bytes) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // This is the run's first value, unless the whole store has been removed.
+                // This is the partition's first value, unless the whole store has been removed.
                 self.verify()?;
                 let created = fs::create_dir(&directory);
                 created
@@ -124,7 +124,7 @@ impl Root {
     }
 
     fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
-        match fs::read(self.directory(key.run()).join(encode(key.name()))) {
+        match fs::read(self.directory(key.partition()).join(encode(key.name()))) {
             Ok(bytes) => Ok(Some(bytes.into())),
             // A store that was removed must not look like a missing value.
             Err(error) if error.kind() == ErrorKind::NotFound => self.verify().map(|()| None),
@@ -132,16 +132,16 @@ impl Root {
         }
     }
 
-    fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+    fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
         self.require_write_access()?;
-        match fs::remove_dir_all(self.directory(run)) {
+        match fs::remove_dir_all(self.directory(partition)) {
             Err(error) if error.kind() == ErrorKind::NotFound => self.verify(),
             removed => removed.map_err(|error| self.error(&error)),
         }
     }
 
-    fn directory(&self, run: &RunId) -> PathBuf {
-        self.path.join(encode(run.as_str()))
+    fn directory(&self, partition: &Partition) -> PathBuf {
+        self.path.join(encode(partition.as_str()))
     }
 
     fn require_write_access(&self) -> Result<(), StoreError> {
@@ -200,14 +200,14 @@ fn encode(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::{conformance, open_data};
-    use faas_flow_core::Code;
+    use faas_flow_core::{Code, RunId};
 
     fn url(directory: &Path) -> String {
         format!("files:{}", directory.display())
     }
 
     fn key(name: &str) -> DataKey {
-        DataKey::new(RunId::new("r1").unwrap(), name).unwrap()
+        DataKey::new(Partition::of_run(&RunId::new("r1").unwrap()), name).unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(reader.get(&key("x")).await.unwrap().unwrap(), "two");
         assert_eq!(fs::read_dir(directory.path().join("r1")).unwrap().count(), 1);
         assert_eq!(reader.put(&key("x"), "three".into()).await.unwrap_err().code(), Code::STORE_READ_ONLY);
-        assert_eq!(reader.delete_run(key("x").run()).await.unwrap_err().code(), Code::STORE_READ_ONLY);
+        assert_eq!(reader.delete(key("x").partition()).await.unwrap_err().code(), Code::STORE_READ_ONLY);
         assert_eq!(reader.get(&key("x")).await.unwrap().unwrap(), "two");
     }
 

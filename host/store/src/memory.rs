@@ -6,7 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ fn require_plain(address: &Address<'_>) -> Result<(), StoreError> {
     address.knows(&[])
 }
 
-/// The number of locks over which the runs are distributed, so that commits to different runs rarely wait for each other.
+/// The number of locks over which the partitions are distributed, so that commits to different ones rarely wait for each other.
 const SHARDS: usize = 64;
 
 struct Shards<T>([Mutex<T>; SHARDS]);
@@ -42,9 +42,9 @@ impl<T: Default> Default for Shards<T> {
 
 impl<T> Shards<T> {
     #[allow(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
-    fn of(&self, run: &RunId) -> MutexGuard<'_, T> {
+    fn of(&self, partition: &Partition) -> MutexGuard<'_, T> {
         // FNV-1a is enough: colliding ids would only slow down the caller who chose them.
-        let hash = run
+        let hash = partition
             .as_str()
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -67,18 +67,18 @@ struct MemoryState(Shards<StateShard>);
 
 #[derive(Default)]
 struct StateShard {
-    runs: HashMap<RunId, Run>,
+    partitions: HashMap<Partition, Stored>,
     due: BTreeSet<(Millis, RunId)>,
 }
 
 #[derive(Default)]
-struct Run {
+struct Stored {
     docs: BTreeMap<String, Document>,
     sets: BTreeMap<String, BTreeMap<String, Bytes>>,
     entry: Option<RunEntry>,
 }
 
-impl Run {
+impl Stored {
     fn version(&self, doc: &str) -> u64 {
         self.docs.get(doc).map_or(0, |doc| doc.version)
     }
@@ -106,26 +106,26 @@ impl Expect {
 
 #[async_trait]
 impl StateStore for MemoryState {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        let shard = self.0.of(run);
-        let run = shard.runs.get(run);
-        Ok(docs.iter().map(|doc| run.and_then(|run| run.docs.get(doc)).cloned()).collect())
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        let shard = self.0.of(partition);
+        let stored = shard.partitions.get(partition);
+        Ok(docs.iter().map(|doc| stored.and_then(|stored| stored.docs.get(doc)).cloned()).collect())
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        let shard = self.0.of(run);
-        let docs = shard.runs.get(run).into_iter().flat_map(|run| &run.docs);
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let shard = self.0.of(partition);
+        let docs = shard.partitions.get(partition).into_iter().flat_map(|stored| &stored.docs);
         Ok(docs.map(|(name, doc)| (name.clone(), doc.clone())).collect())
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
-        let mut shard = self.0.of(run);
-        let StateShard { runs, due } = &mut *shard;
-        let mut versions = match runs.get(run) {
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        let mut shard = self.0.of(partition);
+        let StateShard { partitions, due } = &mut *shard;
+        let mut versions = match partitions.get(partition) {
             Some(state) => state.admit(&change)?,
-            None => Run::default().admit(&change)?,
+            None => Stored::default().admit(&change)?,
         };
-        let state = runs.entry(run.clone()).or_default();
+        let state = partitions.entry(partition.clone()).or_default();
 
         for (put, version) in change.puts.into_iter().zip(&mut versions) {
             *version += 1;
@@ -144,10 +144,10 @@ impl StateStore for MemoryState {
             let before = state.entry.as_ref().and_then(|entry| entry.due);
             if before != entry.due {
                 if let Some(before) = before {
-                    due.remove(&(before, run.clone()));
+                    due.remove(&(before, entry.run.clone()));
                 }
                 if let Some(at) = entry.due {
-                    due.insert((at, run.clone()));
+                    due.insert((at, entry.run.clone()));
                 }
             }
             state.entry = Some(entry);
@@ -155,25 +155,26 @@ impl StateStore for MemoryState {
         Ok(Committed { versions, arrived })
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        let shard = self.0.of(run);
-        let members = shard.runs.get(run).and_then(|run| run.sets.get(set)).into_iter().flatten();
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let shard = self.0.of(partition);
+        let members = shard.partitions.get(partition).and_then(|stored| stored.sets.get(set)).into_iter().flatten();
         Ok(members.map(|(member, bytes)| (member.clone(), bytes.clone())).collect())
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        let shard = self.0.of(run);
-        Ok(shard.runs.get(run).and_then(|run| run.sets.get(set)).map_or(0, |set| set.len() as u64))
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        let shard = self.0.of(partition);
+        Ok(shard.partitions.get(partition).and_then(|stored| stored.sets.get(set)).map_or(0, |set| set.len() as u64))
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        Ok(self.0.of(run).runs.get(run).and_then(|run| run.entry.clone()))
+        let partition = Partition::of_run(run);
+        Ok(self.0.of(&partition).partitions.get(&partition).and_then(|stored| stored.entry.clone()))
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
         let mut found: Vec<RunEntry> = Vec::new();
         for shard in self.0.each() {
-            let entries = shard.runs.values().filter_map(|run| run.entry.as_ref());
+            let entries = shard.partitions.values().filter_map(|stored| stored.entry.as_ref());
             found.extend(entries.filter(|entry| query.admits(entry)).cloned());
         }
         found.sort_unstable_by(|a, b| Reverse((a.started, &a.run)).cmp(&Reverse((b.started, &b.run))));
@@ -190,11 +191,11 @@ impl StateStore for MemoryState {
         Ok(found.into_iter().take(limit).map(|(_, run)| run).collect())
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        let mut shard = self.0.of(run);
-        let state = shard.runs.remove(run);
-        if let Some(at) = state.and_then(|state| state.entry).and_then(|entry| entry.due) {
-            shard.due.remove(&(at, run.clone()));
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        let mut shard = self.0.of(partition);
+        let entry = shard.partitions.remove(partition).and_then(|stored| stored.entry);
+        if let Some(RunEntry { run, due: Some(at), .. }) = entry {
+            shard.due.remove(&(at, run));
         }
         Ok(())
     }
@@ -210,21 +211,21 @@ impl RunQuery {
 
 /// Data in memory.
 #[derive(Default)]
-struct MemoryData(Shards<HashMap<RunId, HashMap<String, Bytes>>>);
+struct MemoryData(Shards<HashMap<Partition, HashMap<String, Bytes>>>);
 
 #[async_trait]
 impl DataStore for MemoryData {
     async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
-        self.0.of(key.run()).entry(key.run().clone()).or_default().insert(key.name().to_owned(), bytes);
+        self.0.of(key.partition()).entry(key.partition().clone()).or_default().insert(key.name().to_owned(), bytes);
         Ok(())
     }
 
     async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.0.of(key.run()).get(key.run()).and_then(|run| run.get(key.name())).cloned())
+        Ok(self.0.of(key.partition()).get(key.partition()).and_then(|values| values.get(key.name())).cloned())
     }
 
-    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
-        self.0.of(run).remove(run);
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        self.0.of(partition).remove(partition);
         Ok(())
     }
 }

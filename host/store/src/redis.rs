@@ -1,17 +1,17 @@
 //! State and data in Redis, or a server with the same protocol: a single server, one found through sentinels, or a cluster.
 //!
-//! All keys of a run are in one slot, together with the part of the index that the run belongs to (its *partition*). So a
-//! commit is one script and one round trip, on a cluster too. (A commit that looks like the first of a run but is not takes
-//! two.) These are the keys below the prefix, where `k` is the number of a partition:
+//! All keys of a partition are in one slot, together with the part of the index that its run belongs to. So a commit is one
+//! script and one round trip, on a cluster too. (A commit that looks like the first of a run but is not takes two.) These are
+//! the keys below the prefix, where `k` is the number of a part of the index, and `id` that of a run or another partition:
 //!
 //! | key | type | content |
 //! |---|---|---|
-//! | `store` | string | the version of the stored form, and the number of partitions |
+//! | `store` | string | the version of the stored form, and the number of parts of the index |
 //! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `s<set>` a set's name |
 //! | `{k}:run:<id>:<set>` | hash | the members of a set |
 //! | `{k}:runs` | sorted set | run ids by start |
 //! | `{k}:due` | sorted set | run ids by due time |
-//! | `data:{<id>}` | hash | the data of a run by name |
+//! | `data:{<id>}` | hash | the data of a partition by name |
 //!
 //! A run that has ended and is due to be deleted expires by itself an hour later if no replica deletes it. A listing that
 //! finds its id in the index afterwards removes the id.
@@ -35,9 +35,9 @@ const DAY: u64 = 24 * 60 * 60;
 /// Opens the state store at an address; see [`crate::open_state`].
 pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
     let target = Target::parse(address, &["partitions"])?;
-    let partitions = address.number("partitions")?;
+    let parts = address.number("partitions")?;
     let link = Link::open(target).await?;
-    Ok(Arc::new(state::RedisState::open(link, partitions).await?))
+    Ok(Arc::new(state::RedisState::open(link, parts).await?))
 }
 
 /// Opens the data store at an address; see [`crate::open_data`].

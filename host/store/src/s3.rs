@@ -1,4 +1,4 @@
-//! Data in a bucket of any service with the S3 protocol: `<prefix>/<run>/<name>`.
+//! Data in a bucket of any service with the S3 protocol: `<prefix>/<partition>/<name>`.
 
 mod connect;
 mod credentials;
@@ -16,7 +16,7 @@ use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use errors::Place;
-use faas_flow_core::{RetryPolicy, RunId};
+use faas_flow_core::{Partition, RetryPolicy};
 use std::sync::Arc;
 
 /// Opens the store in a bucket; see [`crate::open_data`].
@@ -63,13 +63,14 @@ impl DataStore for S3 {
         }
     }
 
-    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
         let mut next = None;
         loop {
-            // The delimiter excludes the runs of another store whose prefix begins with the name of this run.
-            let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(self.directory(run)).delimiter("/");
+            // The delimiter excludes another store whose prefix begins with the name of this partition.
+            let list =
+                self.client.list_objects_v2().bucket(&self.bucket).prefix(self.directory(partition)).delimiter("/");
             let page = list.set_continuation_token(next).send().await.map_err(|error| self.place.error(&error))?;
-            self.delete(page.contents().iter().filter_map(|object| object.key())).await?;
+            self.delete_objects(page.contents().iter().filter_map(|object| object.key())).await?;
             match page.next_continuation_token {
                 Some(token) if page.is_truncated == Some(true) => next = Some(token),
                 _ => return Ok(()),
@@ -80,7 +81,7 @@ impl DataStore for S3 {
 
 impl S3 {
     /// Deletes the objects of one page of a listing: at most 1,000, the limit of one call.
-    async fn delete(&self, keys: impl Iterator<Item = &str>) -> Result<(), StoreError> {
+    async fn delete_objects(&self, keys: impl Iterator<Item = &str>) -> Result<(), StoreError> {
         let ids = keys.map(|key| ObjectIdentifier::builder().key(key).build());
         let ids = ids.collect::<Result<Vec<_>, _>>().map_err(|error| self.place.unavailable(&error))?;
         if ids.is_empty() {
@@ -96,10 +97,10 @@ impl S3 {
     }
 
     fn key(&self, key: &DataKey) -> String {
-        self.directory(key.run()) + &keys::encode(key.name())
+        self.directory(key.partition()) + &keys::encode(key.name())
     }
 
-    fn directory(&self, run: &RunId) -> String {
-        format!("{}{}/", self.prefix, keys::encode(run.as_str()))
+    fn directory(&self, partition: &Partition) -> String {
+        format!("{}{}/", self.prefix, keys::encode(partition.as_str()))
     }
 }

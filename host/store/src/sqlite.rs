@@ -14,7 +14,7 @@ use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateS
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect::Place;
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use reader::Readers;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,9 +64,9 @@ impl Sqlite {
         Ok(Self { readers: Readers::new(place.clone()), writer, place })
     }
 
-    async fn write(&self, run: &RunId, job: Job) -> Result<Committed, CommitError> {
+    async fn write(&self, partition: &Partition, job: Job) -> Result<Committed, CommitError> {
         match &self.writer {
-            Some(writer) => writer.write(run.clone(), job).await,
+            Some(writer) => writer.write(partition.clone(), job).await,
             None => Err(StoreError::ReadOnly { place: self.place.to_string() }.into()),
         }
     }
@@ -74,28 +74,28 @@ impl Sqlite {
 
 #[async_trait]
 impl StateStore for Sqlite {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        let (run, docs) = (run.clone(), docs.to_vec());
-        self.readers.query(move |db| reader::read(db, &run, &docs)).await
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        let (partition, docs) = (partition.clone(), docs.to_vec());
+        self.readers.query(move |db| reader::read(db, &partition, &docs)).await
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        let run = run.clone();
-        self.readers.query(move |db| reader::read_all(db, &run)).await
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let partition = partition.clone();
+        self.readers.query(move |db| reader::read_all(db, &partition)).await
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
-        self.write(run, Job::Commit(change)).await
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        self.write(partition, Job::Commit(change)).await
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        let (run, set) = (run.clone(), set.to_owned());
-        self.readers.query(move |db| reader::arrivals(db, &run, &set)).await
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let (partition, set) = (partition.clone(), set.to_owned());
+        self.readers.query(move |db| reader::arrivals(db, &partition, &set)).await
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        let (run, set) = (run.clone(), set.to_owned());
-        self.readers.query(move |db| reader::arrived(db, &run, &set)).await
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        let (partition, set) = (partition.clone(), set.to_owned());
+        self.readers.query(move |db| reader::arrived(db, &partition, &set)).await
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
@@ -112,8 +112,8 @@ impl StateStore for Sqlite {
         self.readers.query(move |db| reader::due(db, now, limit)).await
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        match self.write(run, Job::Delete).await {
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        match self.write(partition, Job::Delete).await {
             Err(CommitError::Store(error)) => Err(error),
             Ok(_) | Err(CommitError::Conflict) => Ok(()),
         }

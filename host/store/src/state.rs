@@ -3,9 +3,9 @@
 use crate::{CommitError, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
 
-/// A document of a run as it was read.
+/// A document as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// How often the document has been written; 1 after the first write.
@@ -28,7 +28,7 @@ pub enum Expect {
 /// Writes a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
-    /// The document's name within the run: not empty, at most 1 KiB.
+    /// The document's name within the partition: not empty, at most 1 KiB.
     pub doc: String,
     /// What must be there before.
     pub expect: Expect,
@@ -39,7 +39,7 @@ pub struct Put {
 /// Requires that a document has a version, without writing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// The document's name within the run.
+    /// The document's name within the partition.
     pub doc: String,
     /// The required version; 0 for a document that does not exist.
     pub version: u64,
@@ -48,7 +48,7 @@ pub struct Check {
 /// Adds a member to a set. The first arrival of a member wins: a second one changes nothing and is not a conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// The set's name within the run.
+    /// The set's name within the partition.
     pub set: String,
     /// The member's name within the set.
     pub member: String,
@@ -65,7 +65,7 @@ pub struct Change {
     pub puts: Vec<Put>,
     /// The members to add to sets.
     pub arrivals: Vec<Arrival>,
-    /// The run's new entry in the list of runs; `None` keeps the present one.
+    /// The run's new entry in the list of runs; `None` keeps the present one. Only the partition of a run has one.
     pub entry: Option<RunEntry>,
 }
 
@@ -110,13 +110,13 @@ pub struct RunQuery {
 
 /// The store of the state of runs: small, consistent, changed by compare-and-swap.
 ///
-/// A run consists of named documents, named sets of members, and one entry in the list of runs. A commit changes one run
-/// only, so a backend may distribute the runs over servers.
+/// A [`Partition`] consists of named documents and named sets of members; that of a run also has an entry in the list of
+/// runs. A commit changes one partition only, so a backend may distribute the partitions over servers.
 ///
 /// - *Atomic*: a commit happens as a whole or not at all, both for readers and after a crash of the process. With
 ///   [`CommitError::Conflict`] nothing has changed.
-/// - *Linearizable per run*: commits to a run happen one after the other, and every call sees what earlier calls have
-///   returned, on every replica. A version is never used twice while the run exists.
+/// - *Linearizable per partition*: commits to a partition happen one after the other, and every call sees what earlier calls
+///   have returned, on every replica. A version is never used twice while the partition exists.
 /// - *Listing* ([`runs`](StateStore::runs), [`due`](StateStore::due)) may lag behind in a distributed backend. It is a
 ///   hint: the sweeper reads the run before it acts. Entries that are not runs are skipped and counted
 ///   ([`malformed_entries`](StateStore::malformed_entries)).
@@ -126,20 +126,20 @@ pub struct RunQuery {
 #[async_trait]
 pub trait StateStore: Send + Sync + 'static {
     /// Reads documents in one consistent view, in the order of `docs`; `None` for those that do not exist.
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError>;
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError>;
 
-    /// Reads all documents of a run in one consistent view, sorted by name (bytewise); empty for an unknown run.
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError>;
+    /// Reads all documents of a partition in one consistent view, sorted by name (bytewise); empty for an unknown one.
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError>;
 
     /// Applies a change if all its checks and expectations hold for the state before it. Returns once the change is stored;
     /// [`open_state`](crate::open_state) says how durable that is in each backend.
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError>;
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError>;
 
     /// The members of a set, sorted by name (bytewise); empty for an unknown set.
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError>;
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError>;
 
     /// How many members a set has; 0 for an unknown set. The size of the set does not affect how long this takes.
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError>;
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError>;
 
     /// The run's entry in the list of runs; `None` before the first commit with an entry.
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError>;
@@ -150,8 +150,8 @@ pub trait StateStore: Send + Sync + 'static {
     /// Lists at most `limit` runs that are due at or before `now`, earliest first. A run stays due until its entry changes.
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError>;
 
-    /// Deletes a run: documents, sets and entry. Deleting an unknown run succeeds. Versions start at 1 again.
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError>;
+    /// Deletes a partition: documents, sets and entry. Deleting an unknown one succeeds. Versions start at 1 again.
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError>;
 
     /// How many malformed entries this process has found in the lists of runs and skipped.
     fn malformed_entries(&self) -> u64 {

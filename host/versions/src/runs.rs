@@ -2,14 +2,14 @@
 
 use super::error::Error;
 use faas_flow_core::run::{Doc, RunState, RunView, decode};
-use faas_flow_core::{Definition, NodePath, RunId};
+use faas_flow_core::{Definition, NodePath, Partition, RunId};
 use faas_flow_store::{Document, StateStore};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Loads a run with all of its documents; none if the store does not know it.
 pub async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
-    let mut documents = store.read_all(run).await?;
+    let mut documents = store.read_all(&Partition::of_run(run)).await?;
     let Some(at) = documents.iter().position(|(name, _)| name == "run") else { return Ok(None) };
     let (_, document) = documents.swap_remove(at);
     let mut state = RunState::load(read(run, &document)?, document.version);
@@ -34,7 +34,7 @@ pub async fn load_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunS
 /// Loads some documents, of which the run itself comes first.
 async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<Option<RunState>, Error> {
     let names: Vec<String> = docs.iter().map(Doc::name).collect();
-    let mut documents = store.read(run, &names).await?.into_iter();
+    let mut documents = store.read(&Partition::of_run(run), &names).await?.into_iter();
     let Some(document) = documents.next().flatten() else { return Ok(None) };
     let mut state = RunState::load(read(run, &document)?, document.version);
     for document in documents.flatten() {

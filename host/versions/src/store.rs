@@ -5,7 +5,7 @@ use super::error::{Absence, Error};
 use super::tally::Tally;
 use super::version::{self, Version};
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, RunId};
+use faas_flow_core::{Digest, FlowName, Partition};
 use faas_flow_store::{Change, Check, CommitError, DataKey, DataStore, Document, Expect, Put, StateStore, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,8 +30,8 @@ pub(super) struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    fn partition(&self) -> RunId {
-        RunId::of_flow(self.flow)
+    fn partition(&self) -> Partition {
+        Partition::of_flow(self.flow)
     }
 
     /// The active pointer, and the tally of its canary.
@@ -112,11 +112,11 @@ impl Stored<'_> {
 
     /// Deletes a copy of a module's bytes.
     pub async fn delete_bytes(&self, digest: &Digest, copy: u32) -> Result<(), StoreError> {
-        self.data.delete_run(&RunId::of_module(self.flow, digest, copy)).await
+        self.data.delete(&Partition::of_module(self.flow, digest, copy)).await
     }
 
     fn key(&self, digest: &Digest, copy: u32) -> Result<DataKey, StoreError> {
-        let key = DataKey::new(RunId::of_module(self.flow, digest, copy), "flow.wasm");
+        let key = DataKey::new(Partition::of_module(self.flow, digest, copy), "flow.wasm");
         key.map_err(|error| StoreError::Corrupt { place: digest.to_string(), reason: error.to_string() })
     }
 

@@ -4,7 +4,7 @@ use crate::power::Power;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, NodeState, Progress, Run, Scope, decode};
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use faas_flow_store::{
     Change, CommitError, Committed, DataKey, DataStore, Document, RunEntry, RunQuery, StateStore, StoreError,
 };
@@ -35,11 +35,11 @@ fn lost<T>() -> Result<T, StoreError> {
 impl State {
     async fn step<T>(
         &self,
-        run: &RunId,
+        partition: &Partition,
         what: &str,
         effect: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.power.world.know(run.as_str());
+        self.power.world.know(partition.as_str());
         self.power.step(what, effect).await.unwrap_or_else(lost)
     }
 }
@@ -64,22 +64,28 @@ impl Ledger {
     async fn commit(
         &self,
         store: &dyn StateStore,
-        run: &RunId,
+        partition: &Partition,
         change: Change,
         power: &Power,
     ) -> Result<Committed, CommitError> {
         let names: Vec<String> = change.puts.iter().map(|put| put.doc.clone()).collect();
-        let before = store.read(run, &names).await?;
+        let before = store.read(partition, &names).await?;
         let after: Vec<Bytes> = change.puts.iter().map(|put| put.bytes.clone()).collect();
-        let committed = store.commit(run, change).await?;
+        let committed = store.commit(partition, change).await?;
         for ((name, before), after) in names.iter().zip(before).zip(after) {
             let done = |nodes: Vec<(String, bool)>| -> HashSet<String> {
-                nodes.into_iter().filter(|(_, done)| *done).map(|(node, _)| format!("{run} {node}")).collect()
+                nodes.into_iter().filter(|(_, done)| *done).map(|(node, _)| format!("{partition} {node}")).collect()
             };
             let before = done(before.map(|document| nodes(name, &document.bytes)).unwrap_or_default());
             let after = done(nodes(name, &after));
             let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.again.lock().unwrap_or_else(PoisonError::into_inner).contains(run) {
+            if self
+                .again
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .any(|run| run.as_str() == partition.as_str())
+            {
                 for taken_back in before.difference(&after) {
                     committed.remove(taken_back);
                 }
@@ -113,35 +119,35 @@ fn nodes(name: &str, bytes: &[u8]) -> Vec<(String, bool)> {
 
 #[async_trait]
 impl StateStore for State {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        self.step(run, &format!("reads {run} {docs:?}"), self.inner.read(run, docs)).await
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.step(partition, &format!("reads {partition} {docs:?}"), self.inner.read(partition, docs)).await
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        self.step(run, &format!("reads all of {run}"), self.inner.read_all(run)).await
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        self.step(partition, &format!("reads all of {partition}"), self.inner.read_all(partition)).await
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
-        self.power.world.know(run.as_str());
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        self.power.world.know(partition.as_str());
         let docs: Vec<&str> = change.puts.iter().map(|put| put.doc.as_str()).collect();
-        let what = format!("commits to {run} {docs:?}, {} arrive", change.arrivals.len());
-        let commit = self.ledger.commit(&*self.inner, run, change, &self.power);
+        let what = format!("commits to {partition} {docs:?}, {} arrive", change.arrivals.len());
+        let commit = self.ledger.commit(&*self.inner, partition, change, &self.power);
         match self.power.step(&what, commit).await {
             Some(done) => done,
             None => lost().map_err(CommitError::Store),
         }
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        self.step(run, &format!("reads set {set} of {run}"), self.inner.arrivals(run, set)).await
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.step(partition, &format!("reads set {set} of {partition}"), self.inner.arrivals(partition, set)).await
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        self.step(run, &format!("counts set {set} of {run}"), self.inner.arrived(run, set)).await
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        self.step(partition, &format!("counts set {set} of {partition}"), self.inner.arrived(partition, set)).await
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        self.step(run, &format!("reads the entry of {run}"), self.inner.entry(run)).await
+        self.step(&Partition::of_run(run), &format!("reads the entry of {run}"), self.inner.entry(run)).await
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
@@ -154,8 +160,8 @@ impl StateStore for State {
         self.power.step("looks for runs that are due", self.inner.due(now, limit)).await.unwrap_or_else(lost)
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        self.step(run, &format!("deletes {run}"), self.inner.delete(run)).await
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        self.step(partition, &format!("deletes {partition}"), self.inner.delete(partition)).await
     }
 }
 
@@ -168,7 +174,7 @@ pub struct Data {
 #[async_trait]
 impl DataStore for Data {
     async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
-        self.power.world.know(key.run().as_str());
+        self.power.world.know(key.partition().as_str());
         let what = format!("puts {key}");
         self.power.step(&what, self.inner.put(key, bytes)).await.unwrap_or_else(lost)
     }
@@ -178,8 +184,8 @@ impl DataStore for Data {
         self.power.step(&what, self.inner.get(key)).await.unwrap_or_else(lost)
     }
 
-    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
-        let what = format!("deletes the data of {run}");
-        self.power.step(&what, self.inner.delete_run(run)).await.unwrap_or_else(lost)
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        let what = format!("deletes the data of {partition}");
+        self.power.step(&what, self.inner.delete(partition)).await.unwrap_or_else(lost)
     }
 }

@@ -3,7 +3,7 @@
 use super::{Counters, Seconds};
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use faas_flow_store::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
@@ -79,24 +79,24 @@ impl Counted {
 
 #[async_trait]
 impl StateStore for Counted {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        self.count(Call::Read, self.inner.read(run, docs)).await
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.count(Call::Read, self.inner.read(partition, docs)).await
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
-        self.count(Call::Read, self.inner.read_all(run)).await
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        self.count(Call::Read, self.inner.read_all(partition)).await
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
-        self.count(Call::Commit, self.inner.commit(run, change)).await
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        self.count(Call::Commit, self.inner.commit(partition, change)).await
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        self.count(Call::Read, self.inner.arrivals(run, set)).await
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.count(Call::Read, self.inner.arrivals(partition, set)).await
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
-        self.count(Call::Read, self.inner.arrived(run, set)).await
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        self.count(Call::Read, self.inner.arrived(partition, set)).await
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
@@ -111,8 +111,8 @@ impl StateStore for Counted {
         self.count(Call::List, self.inner.due(now, limit)).await
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
-        self.count(Call::Delete, self.inner.delete(run)).await
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        self.count(Call::Delete, self.inner.delete(partition)).await
     }
 
     fn malformed_entries(&self) -> u64 {
@@ -130,11 +130,12 @@ mod tests {
         let counters = Arc::new(Counters::default());
         let store = Counted::new(open_state("memory").await.unwrap(), counters.clone());
         let run = RunId::new("r").unwrap();
+        let partition = Partition::of_run(&run);
         let put = Put { doc: "x".into(), expect: Expect::Absent, bytes: Bytes::new() };
         let change = Change { puts: vec![put], ..Change::default() };
-        store.commit(&run, change.clone()).await.unwrap();
-        store.commit(&run, change).await.unwrap_err();
-        store.read(&run, &["x".into()]).await.unwrap();
+        store.commit(&partition, change.clone()).await.unwrap();
+        store.commit(&partition, change).await.unwrap_err();
+        store.read(&partition, &["x".into()]).await.unwrap();
         store.entry(&run).await.unwrap();
         store.due(0, 1).await.unwrap();
         let failing = async { Err::<(), _>(StoreError::Full { place: "here".into() }) };

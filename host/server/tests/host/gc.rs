@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, RunId};
+use faas_flow_core::{Digest, FlowName, Partition};
 use faas_flow_guest::{Guests, Limits};
 use faas_flow_store::{DataKey, DataStore, StoreError, open_data, open_state};
 use faas_flow_test_support::modules::version;
@@ -33,10 +33,10 @@ impl DataStore for Slow {
         self.data.get(key).await
     }
 
-    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
         self.removing.send_replace(true);
         self.goes_on.subscribe().wait_for(|goes_on| *goes_on).await.unwrap();
-        self.data.delete_run(run).await
+        self.data.delete(partition).await
     }
 }
 

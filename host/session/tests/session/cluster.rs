@@ -6,7 +6,7 @@ use faas_flow_core::run::{
     Attempt, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Suspended, Task, Work, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
-use faas_flow_core::{Code, Failure, NodePath, Payload, Plan, RunId, Status};
+use faas_flow_core::{Code, Failure, NodePath, Partition, Payload, Plan, RunId, Status};
 use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
 use faas_flow_store::{StateStore, open_state};
 use futures_executor::block_on;
@@ -191,7 +191,7 @@ impl Cluster {
 
     /// The run as it is stored.
     pub fn state(&self) -> Option<RunState> {
-        load_all(block_on(self.store.read_all(&self.id)).unwrap()).unwrap()
+        load_all(block_on(self.store.read_all(&Partition::of_run(&self.id))).unwrap()).unwrap()
     }
 
     fn is_over(&self) -> bool {
@@ -212,7 +212,7 @@ impl Cluster {
             let known = self.replicas[number].works.len();
             let ready = self.replicas[number].act(&circumstances);
             if let Some(history) = self.replicas[number].history.take() {
-                block_on(self.store.commit(&self.id, history)).unwrap();
+                block_on(self.store.commit(&Partition::of_run(&self.id), history)).unwrap();
             }
             for work in self.replicas[number].works.iter().skip(if ready.cancel { 0 } else { known }) {
                 if calls(&work.task) {
@@ -221,7 +221,7 @@ impl Cluster {
             }
             for join in ready.count {
                 let set = set_of(&join.node, join.started_by);
-                if block_on(self.store.arrived(&self.id, &set)).unwrap() == u64::from(join.total) {
+                if block_on(self.store.arrived(&Partition::of_run(&self.id), &set)).unwrap() == u64::from(join.total) {
                     let joined = Event::Joined { path: join.node, started_by: join.started_by };
                     self.replicas[number].inputs.push_back(Input::Event(joined, Documents::new()));
                 }
@@ -260,7 +260,7 @@ impl Cluster {
         let number = self.random.below(self.replicas.len());
         if self.replicas[number].session.is_none() {
             let docs: Vec<String> = Doc::around(&path).iter().map(Doc::name).collect();
-            let documents = block_on(self.store.read(&self.id, &docs)).unwrap();
+            let documents = block_on(self.store.read(&Partition::of_run(&self.id), &docs)).unwrap();
             let known = docs.into_iter().zip(documents).filter_map(|(name, doc)| Some((name, doc?))).collect();
             let Some(state) = load_all(known).unwrap() else { return };
             if state.run().status().is_final() {
@@ -372,7 +372,7 @@ impl Cluster {
         let members = if session.branches_of(node) == Some(unsaved.len() as u32) {
             unsaved
         } else {
-            block_on(self.store.arrivals(&self.id, set)).unwrap()
+            block_on(self.store.arrivals(&Partition::of_run(&self.id), set)).unwrap()
         };
         let mut all: Vec<_> = members
             .into_iter()
@@ -392,7 +392,8 @@ impl Cluster {
             Payload::Kept { doc, .. } => match replica.and_then(|replica| replica.cached.get(doc)) {
                 Some(bytes) => bytes.clone(),
                 None => {
-                    let stored = block_on(self.store.read(&self.id, std::slice::from_ref(doc))).unwrap();
+                    let stored =
+                        block_on(self.store.read(&Partition::of_run(&self.id), std::slice::from_ref(doc))).unwrap();
                     stored[0].clone().unwrap_or_else(|| panic!("{doc} is not stored")).bytes
                 }
             },

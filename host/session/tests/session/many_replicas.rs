@@ -7,7 +7,7 @@ use faas_flow_core::run::{
     Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Start, Suspended, Work,
 };
 use faas_flow_core::testing::{branched, flow, for_each, graph, path, payload, the_start};
-use faas_flow_core::{Code, Plan, Status};
+use faas_flow_core::{Code, Partition, Plan, Status};
 use faas_flow_session::{Dispatch, Documents, Durability, End, Input, Ready, Role, Session, load_all};
 use faas_flow_store::{RunEntry, StateStore, open_state};
 use futures_executor::block_on;
@@ -85,7 +85,7 @@ impl Shared {
     }
 
     fn stored(&self) -> RunState {
-        load_all(block_on(self.store.read_all(&the_start().id)).unwrap()).unwrap().unwrap()
+        load_all(block_on(self.store.read_all(&Partition::of_run(&the_start().id))).unwrap()).unwrap().unwrap()
     }
 
     fn node(&self, node: &str) -> NodeState {
@@ -218,9 +218,9 @@ fn an_event_for_a_node_that_cannot_be_claimed_changes_nothing() {
     let shared = Shared::new(chain());
     let (mut owner, ready) = shared.begin(HERE);
     let refused = |node: &str| {
-        let before = block_on(shared.store.read_all(&the_start().id)).unwrap();
+        let before = block_on(shared.store.read_all(&Partition::of_run(&the_start().id))).unwrap();
         let refused = shared.input(&mut shared.open(1), 3, Input::Claim(path(node)));
-        assert_eq!(block_on(shared.store.read_all(&the_start().id)).unwrap(), before);
+        assert_eq!(block_on(shared.store.read_all(&Partition::of_run(&the_start().id))).unwrap(), before);
         assert!(refused.start.is_empty());
         refused.refused
     };

@@ -1,7 +1,7 @@
 //! One replica: its session, the I/O that it waits for, and what it executes.
 
 use faas_flow_core::run::{RunState, Work};
-use faas_flow_core::{Failure, RunId};
+use faas_flow_core::{Failure, Partition, RunId};
 use faas_flow_session::{
     Answer, Circumstances, Dispatch, Documents, Durability, Input, Io, Ready, Role, Room, Rules, Session,
 };
@@ -115,13 +115,13 @@ pub fn perform(run: &RunId, io: Io, store: &dyn StateStore, fate: Fate) -> Answe
     match io {
         Io::Load { docs, .. } => {
             let names: Vec<String> = docs.iter().map(|doc| doc.name()).collect();
-            Answer::Loaded(block_on(store.read(run, &names)).unwrap())
+            Answer::Loaded(block_on(store.read(&Partition::of_run(run), &names)).unwrap())
         }
-        Io::LoadRun => Answer::Loaded(block_on(store.read(run, &["run".to_owned()])).unwrap()),
-        Io::LoadAll => Answer::LoadedAll(block_on(store.read_all(run)).unwrap()),
+        Io::LoadRun => Answer::Loaded(block_on(store.read(&Partition::of_run(run), &["run".to_owned()])).unwrap()),
+        Io::LoadAll => Answer::LoadedAll(block_on(store.read_all(&Partition::of_run(run))).unwrap()),
         Io::Values { .. } => Answer::Values(Ok(Documents::new())),
         Io::Commit { .. } if fate == Fate::Lost => Answer::Unknown(failure(away())),
-        Io::Commit { change, .. } => match block_on(store.commit(run, change)) {
+        Io::Commit { change, .. } => match block_on(store.commit(&Partition::of_run(run), change)) {
             _ if fate == Fate::AnswerLost => Answer::Unknown(failure(away())),
             Ok(committed) => Answer::Committed(committed),
             Err(CommitError::Conflict) => Answer::Conflict,

@@ -1,59 +1,59 @@
 //! The cases of a data store.
 
-use super::{ODD_NAMES, new_run};
+use super::{ODD_NAMES, new_partition, new_run};
 use crate::{DataKey, DataStore};
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, RunId};
+use faas_flow_core::{Digest, FlowName, Partition};
 use std::sync::Arc;
 
 pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
-    let run = new_run();
+    let partition = new_partition();
     let long = "ü/".repeat(341);
     let longer = format!("{long}x");
     let names = || ODD_NAMES.into_iter().chain([long.as_str(), longer.as_str()]);
     for (at, name) in names().enumerate() {
-        let key = DataKey::new(run.clone(), name).unwrap();
+        let key = DataKey::new(partition.clone(), name).unwrap();
         assert_eq!(store.get(&key).await.unwrap(), None, "{name:?} has the value of another name");
         store.put(&key, Bytes::from(format!("{at}"))).await.unwrap();
     }
     for (at, name) in names().enumerate() {
-        let key = DataKey::new(run.clone(), name).unwrap();
+        let key = DataKey::new(partition.clone(), name).unwrap();
         assert_eq!(store.get(&key).await.unwrap(), Some(Bytes::from(format!("{at}"))), "{name:?}");
     }
     let every: Vec<u8> = (0..=255).collect();
     for bytes in [Vec::new(), every, vec![7; 1 << 20]] {
-        let key = DataKey::new(run.clone(), "bytes").unwrap();
+        let key = DataKey::new(partition.clone(), "bytes").unwrap();
         store.put(&key, bytes.clone().into()).await.unwrap();
         assert!(store.get(&key).await.unwrap().unwrap() == bytes, "{} bytes differ", bytes.len());
     }
-    store.delete_run(&run).await.unwrap();
+    store.delete(&partition).await.unwrap();
 }
 
 /// The modules of a flow are deleted one by one.
 pub(super) async fn a_module_is_deleted_alone(store: &dyn DataStore) {
     let flow = FlowName::new(new_run().as_str()).unwrap();
-    let keys =
-        [b"1", b"2"].map(|bytes| DataKey::new(RunId::of_module(&flow, &Digest::of(bytes), 0), "flow.wasm").unwrap());
+    let keys = [b"1", b"2"]
+        .map(|bytes| DataKey::new(Partition::of_module(&flow, &Digest::of(bytes), 0), "flow.wasm").unwrap());
     for key in &keys {
         store.put(key, "module".into()).await.unwrap();
     }
-    store.delete_run(keys[0].run()).await.unwrap();
+    store.delete(keys[0].partition()).await.unwrap();
     assert_eq!(store.get(&keys[0]).await.unwrap(), None);
     assert_eq!(store.get(&keys[1]).await.unwrap().unwrap(), "module");
-    store.delete_run(keys[1].run()).await.unwrap();
+    store.delete(keys[1].partition()).await.unwrap();
 }
 
 pub(super) async fn the_last_put_wins(store: &dyn DataStore) {
-    let key = DataKey::new(new_run(), "x").unwrap();
+    let key = DataKey::new(new_partition(), "x").unwrap();
     for bytes in ["a long value", "short", ""] {
         store.put(&key, bytes.into()).await.unwrap();
         assert_eq!(store.get(&key).await.unwrap().unwrap(), bytes);
     }
-    store.delete_run(key.run()).await.unwrap();
+    store.delete(key.partition()).await.unwrap();
 }
 
 pub(super) async fn a_read_never_sees_half_a_put(store: Arc<dyn DataStore>) {
-    let key = DataKey::new(new_run(), "x").unwrap();
+    let key = DataKey::new(new_partition(), "x").unwrap();
     let value = |fill: u8| Bytes::from(vec![fill; 64 << 10 << (fill % 2)]);
     store.put(&key, value(0)).await.unwrap();
     let writers = (0..4_u8).map(|writer| {
@@ -76,22 +76,22 @@ pub(super) async fn a_read_never_sees_half_a_put(store: Arc<dyn DataStore>) {
     for task in writers.chain(readers).collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    store.delete_run(key.run()).await.unwrap();
+    store.delete(key.partition()).await.unwrap();
 }
 
 pub(super) async fn deleting_a_run_keeps_the_data_of_others(store: &dyn DataStore) {
-    let (gone, kept) = (new_run(), new_run());
-    for run in [&gone, &kept] {
+    let (gone, kept) = (new_partition(), new_partition());
+    for partition in [&gone, &kept] {
         for name in ["x", "a/b"] {
-            store.put(&DataKey::new(run.clone(), name).unwrap(), "1".into()).await.unwrap();
+            store.put(&DataKey::new(partition.clone(), name).unwrap(), "1".into()).await.unwrap();
         }
     }
     for _ in 0..2 {
-        store.delete_run(&gone).await.unwrap();
+        store.delete(&gone).await.unwrap();
     }
     for name in ["x", "a/b"] {
         assert_eq!(store.get(&DataKey::new(gone.clone(), name).unwrap()).await.unwrap(), None);
         assert!(store.get(&DataKey::new(kept.clone(), name).unwrap()).await.unwrap().is_some());
     }
-    store.delete_run(&kept).await.unwrap();
+    store.delete(&kept).await.unwrap();
 }

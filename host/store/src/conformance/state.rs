@@ -1,9 +1,9 @@
 //! The cases of a state store.
 
-use super::{ODD_NAMES, new_run};
+use super::{ODD_NAMES, new_partition, new_run};
 use crate::{Arrival, Change, Check, CommitError, Committed, Document, Expect, Put, RunEntry, RunQuery, StateStore};
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
 use std::sync::Arc;
 
 fn put(doc: &str, expect: Expect, bytes: impl Into<Bytes>) -> Put {
@@ -36,26 +36,27 @@ fn doc(version: u64, bytes: impl Into<Bytes>) -> Option<Document> {
     Some(Document { version, bytes: bytes.into() })
 }
 
-async fn read_one(store: &dyn StateStore, run: &RunId, doc: &str) -> Option<Document> {
-    store.read(run, &[doc.into()]).await.unwrap().remove(0)
+async fn read_one(store: &dyn StateStore, partition: &Partition, doc: &str) -> Option<Document> {
+    store.read(partition, &[doc.into()]).await.unwrap().remove(0)
 }
 
 pub(super) async fn an_unknown_run_is_empty(store: &dyn StateStore) {
     let run = new_run();
-    assert_eq!(store.read(&run, &["x".into(), "y".into()]).await.unwrap(), [None, None]);
-    assert_eq!(store.read(&run, &[]).await.unwrap(), []);
-    assert_eq!(store.read_all(&run).await.unwrap(), []);
-    assert_eq!(store.arrivals(&run, "s").await.unwrap(), []);
-    assert_eq!(store.arrived(&run, "s").await.unwrap(), 0);
+    let partition = Partition::of_run(&run);
+    assert_eq!(store.read(&partition, &["x".into(), "y".into()]).await.unwrap(), [None, None]);
+    assert_eq!(store.read(&partition, &[]).await.unwrap(), []);
+    assert_eq!(store.read_all(&partition).await.unwrap(), []);
+    assert_eq!(store.arrivals(&partition, "s").await.unwrap(), []);
+    assert_eq!(store.arrived(&partition, "s").await.unwrap(), 0);
     assert_eq!(store.entry(&run).await.unwrap(), None);
-    assert_eq!(store.commit(&run, Change::default()).await.unwrap(), Committed::default());
-    store.delete(&run).await.unwrap();
+    assert_eq!(store.commit(&partition, Change::default()).await.unwrap(), Committed::default());
+    store.delete(&partition).await.unwrap();
 }
 
 /// The documents of a flow are stored like those of a run, but are in no list.
-pub(super) async fn the_partition_of_a_flow_is_not_listed(store: &dyn StateStore) {
+pub(super) async fn what_belongs_to_a_flow_is_not_listed(store: &dyn StateStore) {
     let flow = new_flow();
-    let partition = RunId::of_flow(&flow);
+    let partition = Partition::of_flow(&flow);
     let committed = store.commit(&partition, puts([put("active", Expect::Version(0), "1")])).await.unwrap();
     assert_eq!(committed.versions, [1]);
     let again = store.commit(&partition, puts([put("active", Expect::Version(0), "2")])).await;
@@ -63,66 +64,68 @@ pub(super) async fn the_partition_of_a_flow_is_not_listed(store: &dyn StateStore
     assert_eq!(store.read_all(&partition).await.unwrap(), [("active".to_owned(), doc(1, "1").unwrap())]);
     let query = RunQuery { flow: Some(flow), status: None, limit: 9 };
     assert_eq!(store.runs(&query).await.unwrap(), []);
-    assert!(!store.due(Millis::MAX >> 1, 1000).await.unwrap().contains(&partition));
+    let due = store.due(Millis::MAX >> 1, 1000).await.unwrap();
+    assert!(due.iter().all(|run| run.as_str() != partition.as_str()));
     store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn versions_count_the_writes(store: &dyn StateStore) {
-    let run = new_run();
+    let partition = new_partition();
     let expectations = [Expect::Absent, Expect::Version(1), Expect::Any, Expect::Version(3)].into_iter().zip(1_u64..);
     for (expect, version) in expectations {
-        let committed = store.commit(&run, puts([put("x", expect, version.to_string())])).await.unwrap();
+        let committed = store.commit(&partition, puts([put("x", expect, version.to_string())])).await.unwrap();
         assert_eq!(committed.versions, [version]);
-        assert_eq!(read_one(store, &run, "x").await, doc(version, version.to_string()));
+        assert_eq!(read_one(store, &partition, "x").await, doc(version, version.to_string()));
     }
     let several =
         puts([put("any", Expect::Any, "1"), put("x", Expect::Version(4), "5"), put("zero", Expect::Version(0), "1")]);
-    assert_eq!(store.commit(&run, several).await.unwrap().versions, [1, 5, 1]);
-    store.delete(&run).await.unwrap();
+    assert_eq!(store.commit(&partition, several).await.unwrap().versions, [1, 5, 1]);
+    store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn reads_keep_the_requested_order(store: &dyn StateStore) {
-    let run = new_run();
+    let partition = new_partition();
     let names = ["b", "a", "B", "a/b", "ä", ""].map(|name| format!("n{name}"));
-    store.commit(&run, puts(names.iter().map(|name| put(name, Expect::Absent, name.clone())))).await.unwrap();
+    store.commit(&partition, puts(names.iter().map(|name| put(name, Expect::Absent, name.clone())))).await.unwrap();
     let asked = ["nb", "missing", "na", "nb"].map(String::from);
-    assert_eq!(store.read(&run, &asked).await.unwrap(), [doc(1, "nb"), None, doc(1, "na"), doc(1, "nb")]);
-    let all: Vec<String> = store.read_all(&run).await.unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(store.read(&partition, &asked).await.unwrap(), [doc(1, "nb"), None, doc(1, "na"), doc(1, "nb")]);
+    let all: Vec<String> = store.read_all(&partition).await.unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(all, ["n", "nB", "na", "na/b", "nb", "nä"]);
-    store.delete(&run).await.unwrap();
+    store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn StateStore) {
-    let run = new_run();
+    let partition = new_partition();
     for (at, name) in ODD_NAMES.into_iter().enumerate() {
         let mut change = puts([put(name, Expect::Absent, at.to_string())]);
         change.arrivals = vec![arrival(name, "m", at.to_string()), arrival("members", name, at.to_string())];
-        let committed = store.commit(&run, change).await.unwrap();
+        let committed = store.commit(&partition, change).await.unwrap();
         assert_eq!(committed.arrived, [1, at as u64 + 1], "{name:?}");
     }
     for (at, name) in ODD_NAMES.into_iter().enumerate() {
-        assert_eq!(read_one(store, &run, name).await, doc(1, at.to_string()), "{name:?}");
-        let members = store.arrivals(&run, name).await.unwrap();
+        assert_eq!(read_one(store, &partition, name).await, doc(1, at.to_string()), "{name:?}");
+        let members = store.arrivals(&partition, name).await.unwrap();
         assert_eq!(members, [("m".to_owned(), Bytes::from(at.to_string()))], "{name:?}");
     }
     let mut sorted = ODD_NAMES;
     sorted.sort_unstable();
-    let members = store.arrivals(&run, "members").await.unwrap();
+    let members = store.arrivals(&partition, "members").await.unwrap();
     assert_eq!(members.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), sorted);
     let every: Vec<u8> = (0..=255).collect();
     for bytes in [Vec::new(), every, vec![7; 1 << 20]] {
-        store.commit(&run, puts([put("bytes", Expect::Any, bytes.clone())])).await.unwrap();
-        assert!(read_one(store, &run, "bytes").await.unwrap().bytes == bytes, "{} bytes differ", bytes.len());
+        store.commit(&partition, puts([put("bytes", Expect::Any, bytes.clone())])).await.unwrap();
+        assert!(read_one(store, &partition, "bytes").await.unwrap().bytes == bytes, "{} bytes differ", bytes.len());
     }
-    store.delete(&run).await.unwrap();
+    store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn a_conflict_changes_nothing(store: &dyn StateStore) {
     let (run, flow) = (new_run(), new_flow());
+    let partition = Partition::of_run(&run);
     let mut first = puts([put("x", Expect::Absent, "x1"), put("y", Expect::Absent, "y1")]);
     first.arrivals = vec![arrival("s", "m1", "1")];
     first.entry = Some(entry(&run, &flow, 1));
-    store.commit(&run, first).await.unwrap();
+    store.commit(&partition, first).await.unwrap();
 
     let check = |doc: &str, version| vec![Check { doc: doc.into(), version }];
     let conflicts = [
@@ -142,39 +145,43 @@ pub(super) async fn a_conflict_changes_nothing(store: &dyn StateStore) {
             arrivals: vec![arrival("s", "m2", "bad"), arrival("t", "m1", "bad")],
             entry: Some(RunEntry { status: Status::Failed, due: Some(1), ..entry(&run, &flow, 2) }),
         };
-        assert_eq!(store.commit(&run, change).await, Err(CommitError::Conflict), "{case}");
-        let docs = store.read_all(&run).await.unwrap();
+        assert_eq!(store.commit(&partition, change).await, Err(CommitError::Conflict), "{case}");
+        let docs = store.read_all(&partition).await.unwrap();
         assert_eq!(docs, [("x".into(), doc(1, "x1").unwrap()), ("y".into(), doc(1, "y1").unwrap())], "{case}");
-        assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(1), Ok(0)), "{case}");
+        assert_eq!(
+            (store.arrived(&partition, "s").await, store.arrived(&partition, "t").await),
+            (Ok(1), Ok(0)),
+            "{case}"
+        );
         assert_eq!(store.entry(&run).await.unwrap(), Some(entry(&run, &flow, 1)), "{case}");
     }
-    let unknown = new_run();
+    let unknown = new_partition();
     let change = puts([put("a", Expect::Any, "bad"), put("b", Expect::Version(1), "bad")]);
     assert_eq!(store.commit(&unknown, change).await, Err(CommitError::Conflict));
     assert_eq!(store.read_all(&unknown).await.unwrap(), []);
-    store.delete(&run).await.unwrap();
+    store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn checks_guard_without_writing(store: &dyn StateStore) {
-    let run = new_run();
-    store.commit(&run, puts([put("x", Expect::Absent, "1")])).await.unwrap();
+    let partition = new_partition();
+    store.commit(&partition, puts([put("x", Expect::Absent, "1")])).await.unwrap();
     let checks = vec![Check { doc: "x".into(), version: 1 }, Check { doc: "missing".into(), version: 0 }];
     let change = Change { checks, ..puts([put("y", Expect::Absent, "1")]) };
-    assert_eq!(store.commit(&run, change.clone()).await.unwrap().versions, [1]);
-    assert_eq!(read_one(store, &run, "x").await, doc(1, "1"));
+    assert_eq!(store.commit(&partition, change.clone()).await.unwrap().versions, [1]);
+    assert_eq!(read_one(store, &partition, "x").await, doc(1, "1"));
     // A put of the checked document itself sees the state before the change.
     let checks = vec![Check { doc: "x".into(), version: 1 }];
     let change = Change { checks, ..puts([put("x", Expect::Any, "2")]) };
-    assert_eq!(store.commit(&run, change).await.unwrap().versions, [2]);
-    store.delete(&run).await.unwrap();
+    assert_eq!(store.commit(&partition, change).await.unwrap().versions, [2]);
+    store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn runs_do_not_see_each_other(store: &dyn StateStore) {
-    let (one, other) = (new_run(), new_run());
-    for (run, bytes) in [(&one, "1"), (&other, "2")] {
+    let (one, other) = (new_partition(), new_partition());
+    for (partition, bytes) in [(&one, "1"), (&other, "2")] {
         let mut change = puts([put("x", Expect::Absent, bytes)]);
         change.arrivals = vec![arrival("s", "m", bytes)];
-        assert_eq!(store.commit(run, change).await.unwrap(), Committed { versions: vec![1], arrived: vec![1] });
+        assert_eq!(store.commit(partition, change).await.unwrap(), Committed { versions: vec![1], arrived: vec![1] });
     }
     store.delete(&one).await.unwrap();
     assert_eq!(read_one(store, &one, "x").await, None);
@@ -187,47 +194,48 @@ pub(super) async fn the_first_arrival_of_a_member_wins(store: &dyn StateStore) {
     // In a commit with arrivals only, and in one that creates the run.
     for creates in [false, true] {
         let (run, flow) = (new_run(), new_flow());
+        let partition = Partition::of_run(&run);
         let mut first =
             arrivals([arrival("s", "b", "1"), arrival("s", "a", "1"), arrival("t", "a", "1"), arrival("s", "b", "2")]);
         first.entry = creates.then(|| entry(&run, &flow, 1));
         first.puts.extend(creates.then(|| put("x", Expect::Absent, "0")));
         let versions = vec![1; first.puts.len()];
-        assert_eq!(store.commit(&run, first).await.unwrap(), Committed { versions, arrived: vec![2, 2, 1, 2] });
+        assert_eq!(store.commit(&partition, first).await.unwrap(), Committed { versions, arrived: vec![2, 2, 1, 2] });
         let again = Change {
             puts: vec![put("x", Expect::Any, "1")],
             ..arrivals([arrival("s", "a", "3"), arrival("s", "c", "")])
         };
-        assert_eq!(store.commit(&run, again).await.unwrap().arrived, [3, 3]);
-        let members = store.arrivals(&run, "s").await.unwrap();
+        assert_eq!(store.commit(&partition, again).await.unwrap().arrived, [3, 3]);
+        let members = store.arrivals(&partition, "s").await.unwrap();
         assert_eq!(members, [("a".into(), "1".into()), ("b".into(), "1".into()), ("c".into(), Bytes::new())]);
-        assert_eq!((store.arrived(&run, "s").await, store.arrived(&run, "t").await), (Ok(3), Ok(1)));
-        assert_eq!(store.read_all(&run).await.unwrap().len(), 1, "a set is not a document");
-        store.delete(&run).await.unwrap();
-        assert_eq!(store.arrived(&run, "s").await.unwrap(), 0, "deleted with its run");
+        assert_eq!((store.arrived(&partition, "s").await, store.arrived(&partition, "t").await), (Ok(3), Ok(1)));
+        assert_eq!(store.read_all(&partition).await.unwrap().len(), 1, "a set is not a document");
+        store.delete(&partition).await.unwrap();
+        assert_eq!(store.arrived(&partition, "s").await.unwrap(), 0, "deleted with its run");
     }
 }
 
 pub(super) async fn concurrent_increments_lose_nothing(store: Arc<dyn StateStore>) {
     const TASKS: u64 = 32;
     const EACH: u64 = 4;
-    let run = new_run();
-    let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(increment(store.clone(), run.clone(), EACH))).collect();
+    let partition = new_partition();
+    let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(increment(store.clone(), partition.clone(), EACH))).collect();
     for task in tasks {
         task.await.unwrap();
     }
     let total = TASKS * EACH;
-    assert_eq!(read_one(&*store, &run, "count").await, doc(total, total.to_string()));
-    store.delete(&run).await.unwrap();
+    assert_eq!(read_one(&*store, &partition, "count").await, doc(total, total.to_string()));
+    store.delete(&partition).await.unwrap();
 }
 
-async fn increment(store: Arc<dyn StateStore>, run: RunId, times: u64) {
+async fn increment(store: Arc<dyn StateStore>, partition: Partition, times: u64) {
     for _ in 0..times {
         loop {
-            let found = read_one(&*store, &run, "count").await;
+            let found = read_one(&*store, &partition, "count").await;
             let version = found.as_ref().map_or(0, |doc| doc.version);
             let count = found.map_or(0, |doc| std::str::from_utf8(&doc.bytes).unwrap().parse::<u64>().unwrap());
             let change = puts([put("count", Expect::Version(version), (count + 1).to_string())]);
-            match store.commit(&run, change).await {
+            match store.commit(&partition, change).await {
                 Ok(committed) => break assert_eq!(committed.versions, [version + 1]),
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::Store(error)) => panic!("{error}"),
@@ -237,10 +245,10 @@ async fn increment(store: Arc<dyn StateStore>, run: RunId, times: u64) {
 }
 
 pub(super) async fn one_of_many_creators_wins(store: Arc<dyn StateStore>) {
-    let run = new_run();
+    let partition = new_partition();
     let tasks = (0..16).map(|n: u64| {
-        let (store, run) = (store.clone(), run.clone());
-        tokio::spawn(async move { store.commit(&run, puts([put("x", Expect::Absent, n.to_string())])).await })
+        let (store, partition) = (store.clone(), partition.clone());
+        tokio::spawn(async move { store.commit(&partition, puts([put("x", Expect::Absent, n.to_string())])).await })
     });
     let mut winners = Vec::new();
     for (n, task) in tasks.collect::<Vec<_>>().into_iter().enumerate() {
@@ -250,19 +258,19 @@ pub(super) async fn one_of_many_creators_wins(store: Arc<dyn StateStore>) {
         }
     }
     assert_eq!(winners.len(), 1);
-    assert_eq!(read_one(&*store, &run, "x").await, doc(1, winners.remove(0)));
-    store.delete(&run).await.unwrap();
+    assert_eq!(read_one(&*store, &partition, "x").await, doc(1, winners.remove(0)));
+    store.delete(&partition).await.unwrap();
 }
 
 /// Every member arrives twice, and each size of the set is returned by exactly one of the first arrivals.
 pub(super) async fn concurrent_arrivals_count_exactly(store: Arc<dyn StateStore>) {
     const MEMBERS: u64 = 64;
-    let run = new_run();
+    let partition = new_partition();
     let tasks = (0..2 * MEMBERS).map(|n| {
-        let (store, run) = (store.clone(), run.clone());
+        let (store, partition) = (store.clone(), partition.clone());
         tokio::spawn(async move {
             let member = format!("m{:02}", n % MEMBERS);
-            store.commit(&run, arrivals([arrival("s", &member, n.to_string())])).await.unwrap().arrived[0]
+            store.commit(&partition, arrivals([arrival("s", &member, n.to_string())])).await.unwrap().arrived[0]
         })
     });
     let mut seen = std::collections::BTreeSet::new();
@@ -270,35 +278,35 @@ pub(super) async fn concurrent_arrivals_count_exactly(store: Arc<dyn StateStore>
         seen.insert(task.await.unwrap());
     }
     assert!(seen.into_iter().eq(1..=MEMBERS), "a size was skipped, so that a join would never fire");
-    let members = store.arrivals(&run, "s").await.unwrap();
+    let members = store.arrivals(&partition, "s").await.unwrap();
     let expected: Vec<String> = (0..MEMBERS).map(|n| format!("m{n:02}")).collect();
     assert!(members.iter().map(|(member, _)| member).eq(&expected));
-    assert_eq!(store.arrived(&run, "s").await.unwrap(), MEMBERS);
-    store.delete(&run).await.unwrap();
+    assert_eq!(store.arrived(&partition, "s").await.unwrap(), MEMBERS);
+    store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn a_read_never_sees_half_a_commit(store: Arc<dyn StateStore>) {
-    let run = new_run();
+    let partition = new_partition();
     let both = |n: u64| puts(["x", "y"].map(|doc| put(doc, Expect::Any, n.to_string())));
-    store.commit(&run, both(0)).await.unwrap();
+    store.commit(&partition, both(0)).await.unwrap();
     let writer = tokio::spawn({
-        let (store, run) = (store.clone(), run.clone());
+        let (store, partition) = (store.clone(), partition.clone());
         async move {
             for n in 1..=50 {
-                store.commit(&run, both(n)).await.unwrap();
+                store.commit(&partition, both(n)).await.unwrap();
             }
         }
     });
     while !writer.is_finished() {
-        let docs = store.read(&run, &["x".into(), "y".into()]).await.unwrap();
+        let docs = store.read(&partition, &["x".into(), "y".into()]).await.unwrap();
         assert_eq!(docs[0], docs[1]);
-        let docs = store.read_all(&run).await.unwrap();
+        let docs = store.read_all(&partition).await.unwrap();
         assert_eq!(docs[0].1, docs[1].1);
         tokio::task::yield_now().await;
     }
     writer.await.unwrap();
-    assert_eq!(read_one(&*store, &run, "y").await, doc(51, "50"));
-    store.delete(&run).await.unwrap();
+    assert_eq!(read_one(&*store, &partition, "y").await, doc(51, "50"));
+    store.delete(&partition).await.unwrap();
 }
 
 pub(super) async fn runs_are_listed_newest_first(store: &dyn StateStore) {
@@ -312,7 +320,7 @@ pub(super) async fn runs_are_listed_newest_first(store: &dyn StateStore) {
         ..entry(&runs[n], if n == 4 { &other } else { &flow }, 1000 + n.max(1) as Millis)
     };
     for n in [2, 0, 4, 1, 3] {
-        store.commit(&runs[n], Change { entry: Some(row(n)), ..Change::default() }).await.unwrap();
+        store.commit(&Partition::of_run(&runs[n]), Change { entry: Some(row(n)), ..Change::default() }).await.unwrap();
     }
     let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, limit };
     assert_eq!(store.runs(&query(None, 10)).await.unwrap(), [row(3), row(2), row(1), row(0)]);
@@ -324,16 +332,19 @@ pub(super) async fn runs_are_listed_newest_first(store: &dyn StateStore) {
     assert!(store.runs(&everything).await.unwrap().contains(&row(4)));
 
     // A commit without an entry keeps the present one, a commit with an entry replaces it.
-    store.commit(&runs[3], puts([put("x", Expect::Any, "")])).await.unwrap();
+    store.commit(&Partition::of_run(&runs[3]), puts([put("x", Expect::Any, "")])).await.unwrap();
     assert_eq!(store.entry(&runs[3]).await.unwrap(), Some(row(3)));
     for (n, status) in [2, 3, 0].into_iter().zip([Status::Paused, Status::Stopped, Status::Failed]) {
         let changed = RunEntry { status, ended: Some(u64::from(u32::MAX) * 1000), ..row(n) };
-        store.commit(&runs[n], Change { entry: Some(changed.clone()), ..Change::default() }).await.unwrap();
+        store
+            .commit(&Partition::of_run(&runs[n]), Change { entry: Some(changed.clone()), ..Change::default() })
+            .await
+            .unwrap();
         assert_eq!(store.entry(&runs[n]).await.unwrap(), Some(changed.clone()));
         assert_eq!(store.runs(&query(Some(status), 10)).await.unwrap(), [changed]);
     }
     for run in &runs {
-        store.delete(run).await.unwrap();
+        store.delete(&Partition::of_run(run)).await.unwrap();
     }
     assert_eq!(store.runs(&query(None, 10)).await.unwrap(), []);
 }
@@ -343,7 +354,12 @@ pub(super) async fn due_runs_come_earliest_first(store: &dyn StateStore) {
     let runs: Vec<RunId> = (0..4).map(|_| new_run()).collect();
     let due = |n: usize, due| {
         let entry = RunEntry { due, ..entry(&runs[n], &flow, 1) };
-        async move { store.commit(&entry.run.clone(), Change { entry: Some(entry), ..Change::default() }).await.unwrap() }
+        async move {
+            store
+                .commit(&Partition::of_run(&entry.run), Change { entry: Some(entry), ..Change::default() })
+                .await
+                .unwrap()
+        }
     };
     let ours = |now, limit| {
         let runs = &runs;
@@ -363,31 +379,32 @@ pub(super) async fn due_runs_come_earliest_first(store: &dyn StateStore) {
     due(1, Some(40)).await;
     due(3, None).await;
     due(2, Some(5)).await;
-    store.commit(&runs[0], puts([put("x", Expect::Any, "")])).await.unwrap();
+    store.commit(&Partition::of_run(&runs[0]), puts([put("x", Expect::Any, "")])).await.unwrap();
     assert_eq!(ours(100, usize::MAX).await, [2, 0, 1]);
-    store.delete(&runs[0]).await.unwrap();
+    store.delete(&Partition::of_run(&runs[0])).await.unwrap();
     assert_eq!(ours(100, usize::MAX).await, [2, 1]);
     for run in &runs {
-        store.delete(run).await.unwrap();
+        store.delete(&Partition::of_run(run)).await.unwrap();
     }
     assert_eq!(ours(100, usize::MAX).await, [] as [usize; 0]);
 }
 
 pub(super) async fn a_deleted_run_starts_again_at_version_1(store: &dyn StateStore) {
     let (run, flow) = (new_run(), new_flow());
+    let partition = Partition::of_run(&run);
     let mut change = puts([put("x", Expect::Any, "1")]);
     change.arrivals = vec![arrival("s", "m", "1")];
     change.entry = Some(RunEntry { due: Some(1), ..entry(&run, &flow, 1) });
     for _ in 0..2 {
-        store.commit(&run, change.clone()).await.unwrap();
+        store.commit(&partition, change.clone()).await.unwrap();
     }
     for _ in 0..2 {
-        store.delete(&run).await.unwrap();
-        assert_eq!(store.read_all(&run).await.unwrap(), []);
-        assert_eq!((store.arrived(&run, "s").await, store.entry(&run).await), (Ok(0), Ok(None)));
+        store.delete(&partition).await.unwrap();
+        assert_eq!(store.read_all(&partition).await.unwrap(), []);
+        assert_eq!((store.arrived(&partition, "s").await, store.entry(&run).await), (Ok(0), Ok(None)));
     }
     let stale = puts([put("x", Expect::Version(2), "stale")]);
-    assert_eq!(store.commit(&run, stale).await, Err(CommitError::Conflict));
-    assert_eq!(store.commit(&run, change).await.unwrap(), Committed { versions: vec![1], arrived: vec![1] });
-    store.delete(&run).await.unwrap();
+    assert_eq!(store.commit(&partition, stale).await, Err(CommitError::Conflict));
+    assert_eq!(store.commit(&partition, change).await.unwrap(), Committed { versions: vec![1], arrived: vec![1] });
+    store.delete(&partition).await.unwrap();
 }

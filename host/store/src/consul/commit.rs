@@ -6,7 +6,7 @@ use super::heads::{Head, Place};
 use super::{Consul, OPS};
 use crate::{Arrival, Change, CommitError, Committed, Put, RunEntry, StoreError, entry};
 use bytes::Bytes;
-use faas_flow_core::RunId;
+use faas_flow_core::{Partition, RunId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How often a change is tried while other processes change the same keys. There is no wait between the tries, as each
@@ -24,22 +24,22 @@ struct Plan {
 }
 
 impl Consul {
-    pub(super) async fn apply(&self, run: &RunId, change: &Change) -> Result<Committed, CommitError> {
+    pub(super) async fn apply(&self, partition: &Partition, change: &Change) -> Result<Committed, CommitError> {
         if *change == Change::default() {
             return Ok(Committed::default());
         }
         // A set's size is one key, so concurrent arrivals conflict. Within this process they wait for each other instead.
-        let _turn = if change.arrivals.is_empty() { None } else { Some(self.turn(run).lock().await) };
-        let keys = self.heads_of_change(run, change);
+        let _turn = if change.arrivals.is_empty() { None } else { Some(self.turn(partition).lock().await) };
+        let keys = self.heads_of_change(partition, change);
         let mut heads = self.heads.of(&keys);
-        if !self.admits(run, change, &heads) {
+        if !self.admits(partition, change, &heads) {
             heads = self.look(&keys).await?;
-            if !self.admits(run, change, &heads) {
+            if !self.admits(partition, change, &heads) {
                 return Err(CommitError::Conflict);
             }
         }
-        let values = Values::set_aside(&self.agent, &self.values(run, change)).await?;
-        let outcome = self.attempt(run, change, &keys, heads, &values).await;
+        let values = Values::set_aside(&self.agent, &self.values(partition, change)).await?;
+        let outcome = self.attempt(partition, change, &keys, heads, &values).await;
         match outcome {
             Ok(Plan { committed, replaced, .. }) => {
                 aside::discard(&self.agent, replaced).await;
@@ -58,14 +58,14 @@ impl Consul {
     /// Tries until the change has happened or has failed.
     async fn attempt(
         &self,
-        run: &RunId,
+        partition: &Partition,
         change: &Change,
         keys: &BTreeSet<String>,
         mut heads: HashMap<String, Head>,
         values: &Values,
     ) -> Result<Plan, CommitError> {
         for _ in 0..MAX_CONFLICTS {
-            let mut plan = self.plan(run, change, &heads, values);
+            let mut plan = self.plan(partition, change, &heads, values);
             match self.agent.txn(&plan.ops).await? {
                 Outcome::Done(pairs) => {
                     self.learn(&mut plan, &pairs);
@@ -73,7 +73,7 @@ impl Consul {
                 }
                 Outcome::Stale(what) => {
                     let found = self.look(keys).await?;
-                    if !self.admits(run, change, &found) {
+                    if !self.admits(partition, change, &found) {
                         return Err(CommitError::Conflict);
                     }
                     if found == heads {
@@ -88,16 +88,16 @@ impl Consul {
         Err(self.too_many_conflicts().into())
     }
 
-    pub(super) async fn forget(&self, run: &RunId) -> Result<(), StoreError> {
-        let keys = BTreeSet::from([self.keys.entry(run)]);
+    pub(super) async fn forget(&self, partition: &Partition) -> Result<(), StoreError> {
+        let keys = BTreeSet::from([self.keys.entry(partition)]);
         let mut heads = self.heads.of(&keys);
         for _ in 0..MAX_CONFLICTS {
             let mut ops = Vec::new();
             for (key, head) in &heads {
                 ops.push(Op::check(key.clone(), head.index));
-                ops.extend(self.leave(run, head.place, None));
+                ops.extend(partition.run().into_iter().flat_map(|run| self.leave(&run, head.place, None)));
             }
-            ops.push(Op::delete_all(self.keys.run(run)));
+            ops.push(Op::delete_all(self.keys.partition(partition)));
             match self.agent.txn(&ops).await? {
                 Outcome::Done(_) => {
                     self.heads.note(keys.into_iter().map(|key| (key, Head::default())));
@@ -113,28 +113,29 @@ impl Consul {
         self.agent.unavailable(format!("gave up after {MAX_CONFLICTS} conflicting updates to the run"))
     }
 
-    fn head_of(&self, run: &RunId, doc: &str) -> String {
-        format!("{}v", self.keys.doc(run, doc))
+    fn head_of(&self, partition: &Partition, doc: &str) -> String {
+        format!("{}v", self.keys.doc(partition, doc))
     }
 
     /// The keys whose heads the change reads or writes.
-    fn heads_of_change(&self, run: &RunId, change: &Change) -> BTreeSet<String> {
-        let mut keys: BTreeSet<String> = change.checks.iter().map(|check| self.head_of(run, &check.doc)).collect();
-        keys.extend(change.puts.iter().map(|put| self.head_of(run, &put.doc)));
+    fn heads_of_change(&self, partition: &Partition, change: &Change) -> BTreeSet<String> {
+        let mut keys: BTreeSet<String> =
+            change.checks.iter().map(|check| self.head_of(partition, &check.doc)).collect();
+        keys.extend(change.puts.iter().map(|put| self.head_of(partition, &put.doc)));
         for Arrival { set, member, .. } in &change.arrivals {
-            keys.insert(self.keys.count(run, set));
-            keys.insert(format!("{}v", self.keys.member(run, set, member)));
+            keys.insert(self.keys.count(partition, set));
+            keys.insert(format!("{}v", self.keys.member(partition, set, member)));
         }
-        keys.extend(change.entry.as_ref().map(|_| self.keys.entry(run)));
+        keys.extend(change.entry.as_ref().map(|_| self.keys.entry(partition)));
         keys
     }
 
     /// The values that the change writes, each with the base of its keys.
-    fn values<'a>(&self, run: &RunId, change: &'a Change) -> Vec<(String, &'a Bytes)> {
-        let docs = change.puts.iter().map(|put| (self.keys.doc(run, &put.doc), &put.bytes));
+    fn values<'a>(&self, partition: &Partition, change: &'a Change) -> Vec<(String, &'a Bytes)> {
+        let docs = change.puts.iter().map(|put| (self.keys.doc(partition, &put.doc), &put.bytes));
         let members = first(&change.arrivals)
             .into_iter()
-            .map(|arrival| (self.keys.member(run, &arrival.set, &arrival.member), &arrival.bytes));
+            .map(|arrival| (self.keys.member(partition, &arrival.set, &arrival.member), &arrival.bytes));
         docs.chain(members).collect()
     }
 
@@ -153,34 +154,34 @@ impl Consul {
         Ok(heads)
     }
 
-    fn admits(&self, run: &RunId, change: &Change, heads: &HashMap<String, Head>) -> bool {
-        let version = |doc: &str| heads.get(&self.head_of(run, doc)).map_or(0, |head| head.flags);
+    fn admits(&self, partition: &Partition, change: &Change, heads: &HashMap<String, Head>) -> bool {
+        let version = |doc: &str| heads.get(&self.head_of(partition, doc)).map_or(0, |head| head.flags);
         change.checks.iter().all(|check| version(&check.doc) == check.version)
             && change.puts.iter().all(|put| put.expect.admits(version(&put.doc)))
     }
 
-    fn plan(&self, run: &RunId, change: &Change, heads: &HashMap<String, Head>, values: &Values) -> Plan {
+    fn plan(&self, partition: &Partition, change: &Change, heads: &HashMap<String, Head>, values: &Values) -> Plan {
         let mut plan = Plan::default();
         let head = |key: &str| heads.get(key).cloned().unwrap_or_default();
         let written: HashSet<&str> = change.puts.iter().map(|put| put.doc.as_str()).collect();
         for doc in change.checks.iter().map(|check| check.doc.as_str()).filter(|doc| !written.contains(doc)) {
-            let key = self.head_of(run, doc);
+            let key = self.head_of(partition, doc);
             plan.ops.push(Op::check(key.clone(), head(&key).index));
         }
         for Put { doc, bytes, .. } in &change.puts {
-            let base = self.keys.doc(run, doc);
-            let key = self.head_of(run, doc);
+            let base = self.keys.doc(partition, doc);
+            let key = self.head_of(partition, doc);
             let Head { index, flags, aside, .. } = head(&key);
             plan.replaced.extend(aside.map(|id| format!("{base}{id}/")));
             plan.committed.versions.push(flags + 1);
             plan.ops.push(Op::cas(key.clone(), &values.head(&base, bytes), flags + 1, index));
             plan.heads.insert(key, Head { flags: flags + 1, aside: values.id(&base), ..Head::default() });
         }
-        self.arrive(run, &change.arrivals, heads, values, &mut plan);
+        self.arrive(partition, &change.arrivals, heads, values, &mut plan);
         if let Some(entry) = &change.entry {
-            let key = self.keys.entry(run);
+            let key = self.keys.entry(partition);
             let Head { index, place, .. } = head(&key);
-            plan.ops.extend(self.enter(run, entry, index, place));
+            plan.ops.extend(self.enter(entry, index, place));
             plan.heads.insert(key, Head { place: Some(Place::of(entry)), ..Head::default() });
         }
         plan.ops.extend(values.guard());
@@ -190,7 +191,7 @@ impl Consul {
     /// Adds the operations that write and count each member that is new.
     fn arrive(
         &self,
-        run: &RunId,
+        partition: &Partition,
         arrivals: &[Arrival],
         heads: &HashMap<String, Head>,
         values: &Values,
@@ -199,7 +200,7 @@ impl Consul {
         let head = |key: &str| heads.get(key).cloned().unwrap_or_default();
         let mut new: HashMap<&str, u64> = HashMap::new();
         for Arrival { set, member, bytes } in first(arrivals) {
-            let base = self.keys.member(run, set, member);
+            let base = self.keys.member(partition, set, member);
             let key = format!("{base}v");
             let count = new.entry(set).or_default();
             if head(&key).index == 0 {
@@ -211,7 +212,7 @@ impl Consul {
         }
         let mut counted = HashMap::new();
         for (set, new) in new {
-            let key = self.keys.count(run, set);
+            let key = self.keys.count(partition, set);
             let Head { index, flags, .. } = head(&key);
             counted.insert(set, flags + new);
             plan.ops.push(match new {
@@ -225,10 +226,10 @@ impl Consul {
     }
 
     /// The operations that write the entry, including its copies in the lists.
-    fn enter(&self, run: &RunId, entry: &RunEntry, index: u64, place: Option<Place>) -> Vec<Op> {
-        let line = entry::encode(entry);
+    fn enter(&self, entry: &RunEntry, index: u64, place: Option<Place>) -> Vec<Op> {
+        let (line, run) = (entry::encode(entry), &entry.run);
         let mut ops = self.leave(run, place, Some(entry));
-        ops.push(Op::cas(self.keys.entry(run), &line, 0, index));
+        ops.push(Op::cas(self.keys.entry(&Partition::of_run(run)), &line, 0, index));
         ops.push(Op::set(self.keys.listed(entry.started, run), &line));
         let moved = place.is_none_or(|place| place.due != entry.due);
         ops.extend(entry.due.filter(|_| moved).map(|due| Op::set(self.keys.due(due, run), b"")));

@@ -1,22 +1,22 @@
-//! The keys of a run.
+//! The keys of a partition.
 //!
 //! ```text
-//! <prefix>version                                  the version of this key scheme
-//! <prefix>r/<run>/d/<document>/v                   a document's head; its version is in the key's flags
-//! <prefix>r/<run>/d/<document>/<id>/<n>            a piece of a document that is set aside, see `aside`
-//! <prefix>r/<run>/s/<set>/v                        the size of a set, in the key's flags
-//! <prefix>r/<run>/s/<set>/m/<member>/v             a member's head
-//! <prefix>r/<run>/s/<set>/m/<member>/<id>/<n>      a piece of a member
-//! <prefix>r/<run>/e                                the run's entry
-//! <prefix>l/<hours>/<started>/<run>                a copy of the entry in the list of runs
-//! <prefix>q/<hours>/<due>/<run>                    a due run
+//! <prefix>version                                        the version of this key scheme
+//! <prefix>r/<partition>/d/<document>/v                   a document's head; its version is in the key's flags
+//! <prefix>r/<partition>/d/<document>/<id>/<n>            a piece of a document that is set aside, see `aside`
+//! <prefix>r/<partition>/s/<set>/v                        the size of a set, in the key's flags
+//! <prefix>r/<partition>/s/<set>/m/<member>/v             a member's head
+//! <prefix>r/<partition>/s/<set>/m/<member>/<id>/<n>      a piece of a member
+//! <prefix>r/<partition>/e                                the run's entry
+//! <prefix>l/<hours>/<started>/<run>                      a copy of the entry in the list of runs
+//! <prefix>q/<hours>/<due>/<run>                          a due run
 //! ```
 //!
 //! Consul has no paging, so the lists are divided into bundles of about a quarter of an hour (2^20 ms), and a listing only
 //! reads the bundles that it needs. Newer agents only allow letters, digits and `,-_./` in keys that are part of a URL, so
 //! names are encoded in these.
 
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 
 /// One bundle of a list covers 2^20 milliseconds.
 const BUNDLE: u32 = 20;
@@ -34,37 +34,37 @@ impl Keys {
         format!("{}version", self.prefix)
     }
 
-    /// The prefix of all keys of a run, except those in the two lists.
-    pub(super) fn run(&self, run: &RunId) -> String {
-        format!("{}r/{}/", self.prefix, encode(run.as_str()))
+    /// The prefix of all keys of a partition, except those in the two lists.
+    pub(super) fn partition(&self, partition: &Partition) -> String {
+        format!("{}r/{}/", self.prefix, encode(partition.as_str()))
     }
 
     /// The prefix of the keys of all documents.
-    pub(super) fn docs(&self, run: &RunId) -> String {
-        format!("{}d/", self.run(run))
+    pub(super) fn docs(&self, partition: &Partition) -> String {
+        format!("{}d/", self.partition(partition))
     }
 
     /// The base of a document's keys.
-    pub(super) fn doc(&self, run: &RunId, doc: &str) -> String {
-        format!("{}{}/", self.docs(run), encode(doc))
+    pub(super) fn doc(&self, partition: &Partition, doc: &str) -> String {
+        format!("{}{}/", self.docs(partition), encode(doc))
     }
 
-    pub(super) fn count(&self, run: &RunId, set: &str) -> String {
-        format!("{}s/{}/v", self.run(run), encode(set))
+    pub(super) fn count(&self, partition: &Partition, set: &str) -> String {
+        format!("{}s/{}/v", self.partition(partition), encode(set))
     }
 
     /// The prefix of the keys of a set's members.
-    pub(super) fn members(&self, run: &RunId, set: &str) -> String {
-        format!("{}s/{}/m/", self.run(run), encode(set))
+    pub(super) fn members(&self, partition: &Partition, set: &str) -> String {
+        format!("{}s/{}/m/", self.partition(partition), encode(set))
     }
 
     /// The base of a member's keys.
-    pub(super) fn member(&self, run: &RunId, set: &str, member: &str) -> String {
-        format!("{}{}/", self.members(run, set), encode(member))
+    pub(super) fn member(&self, partition: &Partition, set: &str, member: &str) -> String {
+        format!("{}{}/", self.members(partition, set), encode(member))
     }
 
-    pub(super) fn entry(&self, run: &RunId) -> String {
-        format!("{}e", self.run(run))
+    pub(super) fn entry(&self, partition: &Partition) -> String {
+        format!("{}e", self.partition(partition))
     }
 
     /// The prefix of the bundles of the list of runs.
@@ -134,17 +134,17 @@ mod tests {
     #[test]
     fn the_keys_of_a_flow_are_valid_for_every_agent() {
         let keys = Keys::new("faas-flow/".into());
-        let partition = RunId::of_flow(&FlowName::new("greet").unwrap());
+        let partition = Partition::of_flow(&FlowName::new("greet").unwrap());
         assert_eq!(keys.entry(&partition), "faas-flow/r/,7egreet/e");
         assert!(valid(&keys.docs(&partition)));
     }
 
     #[test]
     fn names_are_decoded_again_and_keys_are_valid_for_every_agent() {
-        let (keys, run) = (Keys::new("faas-flow/".into()), RunId::new("r").unwrap());
+        let (keys, partition) = (Keys::new("faas-flow/".into()), Partition::of_run(&RunId::new("r").unwrap()));
         for name in ["x", "../x", "a,b", ",", "ü", "nul\0", "f.js", "C[c1]/F[f 2]", "%2e"] {
             assert_eq!(decode(&encode(name)).as_deref(), Some(name));
-            let key = keys.member(&run, name, name);
+            let key = keys.member(&partition, name, name);
             assert!(valid(&key), "{key}");
         }
         assert_eq!((decode(",2"), decode(",zz"), decode(",ff")), (None, None, None));

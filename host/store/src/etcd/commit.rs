@@ -4,7 +4,7 @@ use super::places::Place;
 use super::{Etcd, gets, version};
 use crate::{Arrival, Change, CommitError, Committed, Expect, Put, RunEntry, StoreError, entry};
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, KeyValue, Txn, TxnOp, TxnResponse};
-use faas_flow_core::RunId;
+use faas_flow_core::{Partition, RunId};
 use std::collections::{HashMap, HashSet};
 
 /// How often a change is tried while other processes move the run in the lists at the same time. There is no wait between
@@ -12,27 +12,28 @@ use std::collections::{HashMap, HashSet};
 const MAX_CONFLICTS: usize = 100;
 
 impl Etcd {
-    pub(super) async fn apply(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+    pub(super) async fn apply(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
         if change == Change::default() {
             return Ok(Committed::default());
         }
         if change.entry.is_none() {
-            let answer = self.servers.txn(self.transaction(run, &change, None)).await.map_err(StoreError::from)?;
+            let answer =
+                self.servers.txn(self.transaction(partition, &change, None)).await.map_err(StoreError::from)?;
             return if answer.succeeded() { Ok(committed(&change, &answer)) } else { Err(CommitError::Conflict) };
         }
-        let mut place = self.places.of(run);
+        let mut place = self.places.of(partition);
         for _ in 0..MAX_CONFLICTS {
-            let txn = self.transaction(run, &change, Some(place));
+            let txn = self.transaction(partition, &change, Some(place));
             let answer = self.servers.txn(txn).await.map_err(StoreError::from)?;
             if answer.succeeded() {
                 let entry = change.entry.as_ref();
                 let revision = answer.header().map_or(0, |header| header.revision());
                 let (started, due) = entry.map_or((0, None), |entry| (entry.started, entry.due));
-                self.places.note(run, Place { revision, started, due });
+                self.places.note(partition, Place { revision, started, due });
                 return Ok(committed(&change, &answer));
             }
             let found = self.place(&answer)?;
-            self.places.note(run, found);
+            self.places.note(partition, found);
             if found == place {
                 return Err(CommitError::Conflict);
             }
@@ -41,18 +42,18 @@ impl Etcd {
         Err(self.too_many_conflicts().into())
     }
 
-    pub(super) async fn forget(&self, run: &RunId) -> Result<(), StoreError> {
-        let mut place = self.places.of(run);
+    pub(super) async fn forget(&self, partition: &Partition) -> Result<(), StoreError> {
+        let mut place = self.places.of(partition);
         for _ in 0..MAX_CONFLICTS {
-            let mut ops = vec![TxnOp::delete(self.keys.run(run), Some(DeleteOptions::new().with_prefix()))];
-            ops.extend(self.leave(run, place, None));
+            let mut ops = vec![TxnOp::delete(self.keys.partition(partition), Some(DeleteOptions::new().with_prefix()))];
+            ops.extend(partition.run().into_iter().flat_map(|run| self.leave(&run, place, None)));
             let txn = Txn::new()
-                .when([Compare::mod_revision(self.keys.entry(run), CompareOp::Equal, place.revision)])
+                .when([Compare::mod_revision(self.keys.entry(partition), CompareOp::Equal, place.revision)])
                 .and_then(ops)
-                .or_else([TxnOp::get(self.keys.entry(run), None)]);
+                .or_else([TxnOp::get(self.keys.entry(partition), None)]);
             let answer = self.servers.txn(txn).await?;
             if answer.succeeded() {
-                self.places.forget(run);
+                self.places.forget(partition);
                 return Ok(());
             }
             place = self.place(&answer)?;
@@ -73,49 +74,50 @@ impl Etcd {
         Ok(Place { revision: pair.mod_revision(), started: entry.started, due: entry.due })
     }
 
-    fn transaction(&self, run: &RunId, change: &Change, place: Option<Place>) -> Txn {
+    fn transaction(&self, partition: &Partition, change: &Change, place: Option<Place>) -> Txn {
         let mut compares: Vec<Compare> =
-            change.checks.iter().map(|check| self.at_version(run, &check.doc, check.version)).collect();
+            change.checks.iter().map(|check| self.at_version(partition, &check.doc, check.version)).collect();
         compares.extend(change.puts.iter().filter_map(|put| match put.expect {
             Expect::Any => None,
-            Expect::Absent => Some(self.at_version(run, &put.doc, 0)),
-            Expect::Version(version) => Some(self.at_version(run, &put.doc, version)),
+            Expect::Absent => Some(self.at_version(partition, &put.doc, 0)),
+            Expect::Version(version) => Some(self.at_version(partition, &put.doc, version)),
         }));
         let mut ops: Vec<TxnOp> =
-            change.puts.iter().map(|put| TxnOp::put(self.keys.doc(run, &put.doc), &*put.bytes, None)).collect();
-        ops.extend(self.arrive(run, &change.arrivals));
+            change.puts.iter().map(|put| TxnOp::put(self.keys.doc(partition, &put.doc), &*put.bytes, None)).collect();
+        ops.extend(self.arrive(partition, &change.arrivals));
         let mut or_else = Vec::new();
         if let Some((entry, place)) = change.entry.as_ref().zip(place) {
-            let key = self.keys.entry(run);
+            let key = self.keys.entry(partition);
             compares.push(Compare::mod_revision(key.clone(), CompareOp::Equal, place.revision));
             or_else.push(TxnOp::get(key, None));
-            ops.extend(self.enter(run, entry, place));
+            ops.extend(self.enter(entry, place));
         }
         let keys_only = || Some(GetOptions::new().with_keys_only());
         let unknown = change.puts.iter().filter(|put| put.expect == Expect::Any);
-        ops.extend(unknown.map(|put| TxnOp::get(self.keys.doc(run, &put.doc), keys_only())));
-        let lanes =
-            |set: &str| TxnOp::get(self.keys.lanes(run, set), Some(GetOptions::new().with_keys_only().with_prefix()));
+        ops.extend(unknown.map(|put| TxnOp::get(self.keys.doc(partition, &put.doc), keys_only())));
+        let lanes = |set: &str| {
+            TxnOp::get(self.keys.lanes(partition, set), Some(GetOptions::new().with_keys_only().with_prefix()))
+        };
         ops.extend(sets(&change.arrivals).iter().map(|set| lanes(set)));
         Txn::new().when(compares).and_then(ops).or_else(or_else)
     }
 
-    fn at_version(&self, run: &RunId, doc: &str, version: u64) -> Compare {
+    fn at_version(&self, partition: &Partition, doc: &str, version: u64) -> Compare {
         // No document is ever written as often as that.
         let version = i64::try_from(version).unwrap_or(i64::MAX);
-        Compare::version(self.keys.doc(run, doc), CompareOp::Equal, version)
+        Compare::version(self.keys.doc(partition, doc), CompareOp::Equal, version)
     }
 
     /// The operations that write and count each member that is new.
-    fn arrive(&self, run: &RunId, arrivals: &[Arrival]) -> Vec<TxnOp> {
+    fn arrive(&self, partition: &Partition, arrivals: &[Arrival]) -> Vec<TxnOp> {
         let mut seen = HashSet::new();
         let mut lanes = HashMap::<&str, u32>::new();
         // If a member arrives twice in one change, the first arrival wins.
         let first = arrivals.iter().filter(|arrival| seen.insert((&arrival.set, &arrival.member)));
         let arrive = first.map(|Arrival { set, member, bytes }| {
             let lane = lanes.entry(set).or_default();
-            let member = self.keys.member(run, set, member);
-            let counter = self.keys.lane(run, set, *lane);
+            let member = self.keys.member(partition, set, member);
+            let counter = self.keys.lane(partition, set, *lane);
             *lane += 1;
             let missing = Compare::version(member.clone(), CompareOp::Equal, 0);
             let puts = [TxnOp::put(member, &**bytes, None), TxnOp::put(counter, "", None)];
@@ -125,10 +127,10 @@ impl Etcd {
     }
 
     /// The operations that write the entry, including its copies in the lists.
-    fn enter(&self, run: &RunId, entry: &RunEntry, place: Place) -> Vec<TxnOp> {
-        let line = entry::encode(entry);
+    fn enter(&self, entry: &RunEntry, place: Place) -> Vec<TxnOp> {
+        let (line, run) = (entry::encode(entry), &entry.run);
         let mut ops = self.leave(run, place, Some(entry));
-        ops.push(TxnOp::put(self.keys.entry(run), &*line, None));
+        ops.push(TxnOp::put(self.keys.entry(&Partition::of_run(run)), &*line, None));
         ops.push(TxnOp::put(self.keys.listed(entry.started, run), &*line, None));
         ops.extend(entry.due.map(|due| TxnOp::put(self.keys.due(due, run), "", None)));
         ops

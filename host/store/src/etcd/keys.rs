@@ -1,18 +1,18 @@
-//! The keys of a run.
+//! The keys of a partition.
 //!
 //! ```text
-//! <prefix>version                           the version of this key scheme
-//! <prefix>r/<run>/d/<document>              a document; its version is etcd's version of the key
-//! <prefix>r/<run>/m/<length><set><member>   a member of a set
-//! <prefix>r/<run>/n/<length><set><lane>     a counter of the members of a set, see `Keys::lane`
-//! <prefix>r/<run>/e                         the run's entry
-//! <prefix>l/<started><run>                  a copy of the entry, in the order in which runs are listed
-//! <prefix>q/<due>/<run>                     a due run
+//! <prefix>version                                 the version of this key scheme
+//! <prefix>r/<partition>/d/<document>              a document; its version is etcd's version of the key
+//! <prefix>r/<partition>/m/<length><set><member>   a member of a set
+//! <prefix>r/<partition>/n/<length><set><lane>     a counter of the members of a set, see `Keys::lane`
+//! <prefix>r/<partition>/e                         the run's entry
+//! <prefix>l/<started><run>                        a copy of the entry, in the order in which runs are listed
+//! <prefix>q/<due>/<run>                           a due run
 //! ```
 //!
 //! etcd's keys are bytes, so names need no encoding. If it would be ambiguous where a name ends, its length precedes it.
 
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 
 pub(super) struct Keys {
     prefix: String,
@@ -31,37 +31,37 @@ impl Keys {
         self.key([b"version"])
     }
 
-    /// The prefix of all keys of a run, except those in the two lists.
-    pub(super) fn run(&self, run: &RunId) -> Vec<u8> {
-        self.key([b"r/", run.as_str().as_bytes(), b"/"])
+    /// The prefix of all keys of a partition, except those in the two lists.
+    pub(super) fn partition(&self, partition: &Partition) -> Vec<u8> {
+        self.key([b"r/", partition.as_str().as_bytes(), b"/"])
     }
 
-    fn of_run<const N: usize>(&self, run: &RunId, parts: [&[u8]; N]) -> Vec<u8> {
-        [self.run(run), parts.concat()].concat()
+    fn below<const N: usize>(&self, partition: &Partition, parts: [&[u8]; N]) -> Vec<u8> {
+        [self.partition(partition), parts.concat()].concat()
     }
 
-    pub(super) fn doc(&self, run: &RunId, doc: &str) -> Vec<u8> {
-        self.of_run(run, [b"d/", doc.as_bytes()])
+    pub(super) fn doc(&self, partition: &Partition, doc: &str) -> Vec<u8> {
+        self.below(partition, [b"d/", doc.as_bytes()])
     }
 
-    pub(super) fn member(&self, run: &RunId, set: &str, member: &str) -> Vec<u8> {
-        self.of_run(run, [b"m/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), member.as_bytes()])
+    pub(super) fn member(&self, partition: &Partition, set: &str, member: &str) -> Vec<u8> {
+        self.below(partition, [b"m/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), member.as_bytes()])
     }
 
     /// A key that counts members: it is written with each first arrival, and etcd counts the writes of a key, so counting
     /// requires no read. Since a transaction may write a key only once, several arrivals of one commit in one set are
     /// counted in different *lanes*. The size of the set is the sum of its lanes.
-    pub(super) fn lane(&self, run: &RunId, set: &str, lane: u32) -> Vec<u8> {
-        self.of_run(run, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), &lane.to_be_bytes()])
+    pub(super) fn lane(&self, partition: &Partition, set: &str, lane: u32) -> Vec<u8> {
+        self.below(partition, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes(), &lane.to_be_bytes()])
     }
 
     /// The prefix of the lanes of a set.
-    pub(super) fn lanes(&self, run: &RunId, set: &str) -> Vec<u8> {
-        self.of_run(run, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes()])
+    pub(super) fn lanes(&self, partition: &Partition, set: &str) -> Vec<u8> {
+        self.below(partition, [b"n/", &(set.len() as u32).to_be_bytes(), set.as_bytes()])
     }
 
-    pub(super) fn entry(&self, run: &RunId) -> Vec<u8> {
-        self.of_run(run, [b"e"])
+    pub(super) fn entry(&self, partition: &Partition) -> Vec<u8> {
+        self.below(partition, [b"e"])
     }
 
     /// The prefix of the list of runs.
@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn sets_do_not_share_members() {
-        let (keys, run) = (Keys::new(String::new()), run("r"));
-        assert_ne!(keys.member(&run, "a", "bc"), keys.member(&run, "ab", "c"));
-        assert!(!keys.lane(&run, "ab", 0).starts_with(&keys.lanes(&run, "a")));
+        let (keys, partition) = (Keys::new(String::new()), Partition::of_run(&run("r")));
+        assert_ne!(keys.member(&partition, "a", "bc"), keys.member(&partition, "ab", "c"));
+        assert!(!keys.lane(&partition, "ab", 0).starts_with(&keys.lanes(&partition, "a")));
     }
 }

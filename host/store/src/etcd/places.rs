@@ -1,6 +1,6 @@
 //! The places of runs in the two lists, as this process remembers them.
 
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +22,8 @@ pub(super) struct Places(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<RunId, Place>,
-    old: HashMap<RunId, Place>,
+    young: HashMap<Partition, Place>,
+    old: HashMap<Partition, Place>,
 }
 
 impl Places {
@@ -32,22 +32,22 @@ impl Places {
     }
 
     /// The place of a run. One that is not remembered is probably new.
-    pub(super) fn of(&self, run: &RunId) -> Place {
+    pub(super) fn of(&self, partition: &Partition) -> Place {
         let places = self.lock();
-        places.young.get(run).or_else(|| places.old.get(run)).copied().unwrap_or_default()
+        places.young.get(partition).or_else(|| places.old.get(partition)).copied().unwrap_or_default()
     }
 
-    pub(super) fn note(&self, run: &RunId, place: Place) {
+    pub(super) fn note(&self, partition: &Partition, place: Place) {
         let mut places = self.lock();
-        places.young.insert(run.clone(), place);
+        places.young.insert(partition.clone(), place);
         if places.young.len() > REMEMBERED {
             places.old = std::mem::take(&mut places.young);
         }
     }
 
-    pub(super) fn forget(&self, run: &RunId) {
+    pub(super) fn forget(&self, partition: &Partition) {
         let mut places = self.lock();
-        places.young.remove(run);
-        places.old.remove(run);
+        places.young.remove(partition);
+        places.old.remove(partition);
     }
 }

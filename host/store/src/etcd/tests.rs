@@ -8,12 +8,16 @@ use crate::{
     open_state,
 };
 use etcd_client::{Client, CompactionOptions};
-use faas_flow_core::{Code, Digest, FlowName, RunId, Status};
+use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
 use server::Server;
 use std::sync::Arc;
 
 fn run(n: usize) -> RunId {
     RunId::new(format!("run{n}")).unwrap()
+}
+
+fn part(n: usize) -> Partition {
+    Partition::of_run(&run(n))
 }
 
 fn put(doc: impl ToString, expect: Expect, bytes: impl Into<bytes::Bytes>) -> Put {
@@ -37,7 +41,7 @@ async fn raw(server: &Server) -> Client {
 /// Reads until the store returns an error, and returns its code.
 async fn fails(store: &Arc<dyn StateStore>) -> Code {
     loop {
-        match store.read(&run(1), &["x".into()]).await {
+        match store.read(&part(1), &["x".into()]).await {
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => return error.code(),
         }
@@ -57,10 +61,10 @@ async fn stores_with_other_prefixes_do_not_see_each_other() {
     let server = Server::start(&[]);
     let (one, other) = (server.open("?prefix=a%2F").await, server.open("?prefix=b%2F").await);
     let change = Change { puts: vec![put("x", Expect::Absent, "1")], ..entered(&run(1), Some(1)) };
-    one.commit(&run(1), change.clone()).await.unwrap();
-    assert_eq!(other.read_all(&run(1)).await.unwrap(), []);
+    one.commit(&part(1), change.clone()).await.unwrap();
+    assert_eq!(other.read_all(&part(1)).await.unwrap(), []);
     assert_eq!(other.due(9, 9).await.unwrap(), []);
-    other.commit(&run(1), change).await.unwrap();
+    other.commit(&part(1), change).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,15 +72,15 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
     let server = Server::start(&[]);
     let (one, other) = (server.open("").await, server.open("").await);
     for (store, due) in [(&one, Some(10)), (&other, Some(20)), (&one, Some(30)), (&one, None), (&other, Some(40))] {
-        store.commit(&run(1), entered(&run(1), due)).await.unwrap();
+        store.commit(&part(1), entered(&run(1), due)).await.unwrap();
         let expected: Vec<RunId> = due.map(|_| run(1)).into_iter().collect();
         assert_eq!(store.due(100, 9).await.unwrap(), expected);
     }
-    one.delete(&run(1)).await.unwrap();
+    one.delete(&part(1)).await.unwrap();
     assert_eq!(other.due(100, 9).await.unwrap(), []);
     assert_eq!(other.runs(&RunQuery { flow: None, status: None, limit: 9 }).await.unwrap(), []);
     // What the other replica remembers is out of date now.
-    other.commit(&run(1), entered(&run(1), Some(50))).await.unwrap();
+    other.commit(&part(1), entered(&run(1), Some(50))).await.unwrap();
     assert_eq!(one.due(100, 9).await.unwrap(), [run(1)]);
 }
 
@@ -84,15 +88,15 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
 async fn a_killed_server_is_unavailable_until_it_is_back() {
     let mut server = Server::start(&[]);
     let store = server.open("?timeout_ms=10000").await;
-    store.commit(&run(1), puts([put("x", Expect::Absent, "1")])).await.unwrap();
+    store.commit(&part(1), puts([put("x", Expect::Absent, "1")])).await.unwrap();
     server.kill();
     assert_eq!(fails(&store).await, Code::STORE_UNAVAILABLE);
     let change = puts([put("x", Expect::Version(1), "2")]);
-    let error = store.commit(&run(1), change.clone()).await.unwrap_err();
+    let error = store.commit(&part(1), change.clone()).await.unwrap_err();
     assert!(matches!(&error, CommitError::Store(StoreError::Unavailable { .. })), "{error}");
     server.run();
     let committed = loop {
-        match store.commit(&run(1), change.clone()).await {
+        match store.commit(&part(1), change.clone()).await {
             Err(CommitError::Store(StoreError::Unavailable { .. })) => tokio::task::yield_now().await,
             committed => break committed,
         }
@@ -114,10 +118,10 @@ async fn a_stopped_server_is_given_up_in_time() {
     let server = Server::start(&[]);
     let store = server.open("?timeout_ms=1000").await;
     server.suspend();
-    let error = store.commit(&run(1), puts([put("x", Expect::Any, "1")])).await.unwrap_err();
+    let error = store.commit(&part(1), puts([put("x", Expect::Any, "1")])).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
     server.resume();
-    while store.read(&run(1), &["x".into()]).await.is_err() {
+    while store.read(&part(1), &["x".into()]).await.is_err() {
         tokio::task::yield_now().await;
     }
 }
@@ -128,7 +132,7 @@ async fn one_server_of_several_is_enough_to_answer() {
     let url = format!("etcd://{},127.0.0.1:1?timeout_ms=5000", server.host());
     let store = open_state(&url).await.unwrap();
     for n in 1..=20 {
-        store.commit(&run(1), puts([put("x", Expect::Version(n - 1), "")])).await.unwrap();
+        store.commit(&part(1), puts([put("x", Expect::Version(n - 1), "")])).await.unwrap();
     }
 }
 
@@ -137,15 +141,15 @@ async fn a_compaction_takes_nothing_away() {
     let server = Server::start(&[]);
     let store = server.open("").await;
     for n in 0..150 {
-        store.commit(&run(1), puts([put(n, Expect::Absent, "1"), put("x", Expect::Any, "")])).await.unwrap();
+        store.commit(&part(1), puts([put(n, Expect::Absent, "1"), put("x", Expect::Any, "")])).await.unwrap();
     }
     let docs: Vec<String> = (0..150).map(|n| n.to_string()).collect();
     let mut client = raw(&server).await;
     let revision = client.get("x", None).await.unwrap().header().unwrap().revision();
     client.compact(revision, Some(CompactionOptions::new().with_physical())).await.unwrap();
-    assert!(store.read(&run(1), &docs).await.unwrap().iter().all(|doc| doc.as_ref().unwrap().version == 1));
-    assert_eq!(store.read_all(&run(1)).await.unwrap().len(), 151);
-    assert_eq!(store.commit(&run(1), puts([put("x", Expect::Version(150), "")])).await.unwrap().versions, [151]);
+    assert!(store.read(&part(1), &docs).await.unwrap().iter().all(|doc| doc.as_ref().unwrap().version == 1));
+    assert_eq!(store.read_all(&part(1)).await.unwrap().len(), 151);
+    assert_eq!(store.commit(&part(1), puts([put("x", Expect::Version(150), "")])).await.unwrap().versions, [151]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,10 +159,10 @@ async fn more_than_a_page_comes_back_in_order() {
     for chunk in 0..21 {
         let arrival = |n| Arrival { set: "s".into(), member: format!("{chunk:02}-{n:02}"), bytes: "".into() };
         let change = Change { arrivals: (0..60).map(arrival).collect(), ..Change::default() };
-        assert_eq!(store.commit(&run(1), change).await.unwrap().arrived, [(chunk + 1) * 60; 60]);
+        assert_eq!(store.commit(&part(1), change).await.unwrap().arrived, [(chunk + 1) * 60; 60]);
     }
-    let members = store.arrivals(&run(1), "s").await.unwrap();
-    assert_eq!((members.len(), store.arrived(&run(1), "s").await.unwrap()), (1260, 1260));
+    let members = store.arrivals(&part(1), "s").await.unwrap();
+    assert_eq!((members.len(), store.arrived(&part(1), "s").await.unwrap()), (1260, 1260));
     assert!(members.is_sorted());
 }
 
@@ -170,8 +174,8 @@ async fn malformed_data_is_reported_as_corrupt() {
     client.put("faas-flow/r/run1/e", "garbage", None).await.unwrap();
     client.put(b"faas-flow/r/run1/d/\xff".as_slice(), "", None).await.unwrap();
     assert_eq!(store.entry(&run(1)).await.unwrap_err().code(), Code::STORE_CORRUPT);
-    assert_eq!(store.read_all(&run(1)).await.unwrap_err().code(), Code::STORE_CORRUPT);
-    assert_eq!(store.commit(&run(1), entered(&run(1), None)).await.unwrap_err().code(), Code::STORE_CORRUPT);
+    assert_eq!(store.read_all(&part(1)).await.unwrap_err().code(), Code::STORE_CORRUPT);
+    assert_eq!(store.commit(&part(1), entered(&run(1), None)).await.unwrap_err().code(), Code::STORE_CORRUPT);
 
     for (version, code) in [("2", Code::STORE_NEWER), ("x", Code::STORE_CORRUPT)] {
         client.put("faas-flow/version", version, None).await.unwrap();
@@ -183,7 +187,7 @@ async fn malformed_data_is_reported_as_corrupt() {
 async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     let server = Server::start(&[]);
     let store = server.open("").await;
-    store.commit(&run(1), entered(&run(1), Some(5))).await.unwrap();
+    store.commit(&part(1), entered(&run(1), Some(5))).await.unwrap();
     let mut client = raw(&server).await;
     // Some sort before the run, some after it.
     for key in [
@@ -208,19 +212,19 @@ async fn a_change_beyond_the_servers_bounds_says_which_bound_to_raise() {
     let server = Server::start(&[]);
     let store = server.open("").await;
     let many = |count: usize| puts((0..count).map(|n| put(n, Expect::Absent, "")));
-    store.commit(&run(1), many(128)).await.unwrap();
+    store.commit(&part(1), many(128)).await.unwrap();
     let large = || puts(["a", "b"].map(|doc| put(doc, Expect::Absent, vec![7; 1 << 20])));
     for (change, flag) in [(many(129), "--max-txn-ops"), (large(), "--max-request-bytes")] {
-        let error = store.commit(&run(2), change).await.unwrap_err();
+        let error = store.commit(&part(2), change).await.unwrap_err();
         assert_eq!(error.code(), Code::CHANGE_TOO_LARGE);
         assert!(error.to_string().contains(flag), "{error}");
-        assert_eq!(store.read_all(&run(2)).await.unwrap(), []);
+        assert_eq!(store.read_all(&part(2)).await.unwrap(), []);
     }
     let generous = Server::start(&["--max-txn-ops=1000", "--max-request-bytes=10000000"]);
     let store = generous.open("").await;
-    store.commit(&run(1), many(1000)).await.unwrap();
-    store.commit(&run(2), large()).await.unwrap();
-    assert_eq!(store.read_all(&run(1)).await.unwrap().len(), 1000);
+    store.commit(&part(1), many(1000)).await.unwrap();
+    store.commit(&part(2), large()).await.unwrap();
+    assert_eq!(store.read_all(&part(1)).await.unwrap().len(), 1000);
 }
 
 /// The largest change of the driver: a piece of new documents with its guards, an entry, and an arrival.
@@ -228,17 +232,16 @@ async fn a_change_beyond_the_servers_bounds_says_which_bound_to_raise() {
 async fn a_change_of_the_driver_fits() {
     let server = Server::start(&[]);
     let store = server.open("").await;
-    let (one, other) = (run(1), run(2));
     for due in [1, 2] {
         let checks = (0..20).map(|n| Check { doc: format!("missing{n}"), version: 0 }).collect();
         let arrivals = vec![Arrival { set: "s".into(), member: due.to_string(), bytes: "".into() }];
         let puts = (0..100).map(|n| put(n, Expect::Any, "")).take(if due == 1 { 60 } else { 50 });
-        let change = Change { checks, arrivals, puts: puts.collect(), ..entered(&one, Some(due)) };
-        assert_eq!(store.commit(&one, change).await.unwrap().arrived, [due]);
+        let change = Change { checks, arrivals, puts: puts.collect(), ..entered(&run(1), Some(due)) };
+        assert_eq!(store.commit(&part(1), change).await.unwrap().arrived, [due]);
     }
     let piece = puts((0..100).map(|n| put(n, Expect::Absent, "")));
-    let change = Change { puts: piece.puts, ..entered(&other, Some(1)) };
-    store.commit(&other, change).await.unwrap();
+    let change = Change { puts: piece.puts, ..entered(&run(2), Some(1)) };
+    store.commit(&part(2), change).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,7 +260,7 @@ async fn users_are_known_by_their_passwords() {
 
     let url = |user: &str, rest: &str| format!("etcd://{user}{}{rest}", server.host());
     let store = open_state(&url("us%40er:pass%3Aw%40rd@", "")).await.unwrap();
-    store.commit(&run(1), entered(&run(1), Some(1))).await.unwrap();
+    store.commit(&part(1), entered(&run(1), Some(1))).await.unwrap();
     for refused in [url("", ""), url("us%40er:secret@", ""), url("us%40er:pass%3Aw%40rd@", "?prefix=other")] {
         let error = open_state(&refused).await.err().unwrap();
         assert_eq!(error.code(), Code::STORE_DENIED, "{error}");
@@ -294,9 +297,9 @@ fn the_runs_that_changed_last_are_remembered() {
     let places = super::Places::default();
     let place = |n| Place { revision: n, ..Place::default() };
     for n in 0..25_000 {
-        places.note(&run(n), place(n as i64));
+        places.note(&part(n), place(n as i64));
     }
-    assert_eq!(places.of(&run(24_999)), place(24_999));
-    assert_eq!(places.of(&run(15_000)), place(15_000));
-    assert_eq!(places.of(&run(0)), Place::default());
+    assert_eq!(places.of(&part(24_999)), place(24_999));
+    assert_eq!(places.of(&part(15_000)), place(15_000));
+    assert_eq!(places.of(&part(0)), Place::default());
 }

@@ -1,5 +1,5 @@
 -- Applies one commit. All conditions are checked before anything is written.
--- KEYS: the run, its partition's runs and due, then the sets. ARGV: in the order in which `state.rs` adds them.
+-- KEYS: the run, the runs and due of its part of the index, then the sets. ARGV: in the order in which `state.rs` adds them.
 local run, runs, due = KEYS[1], KEYS[2], KEYS[3]
 local at = 0
 local function argument()

@@ -1,6 +1,6 @@
 -- Applies the first commit of a run, which has no versions to compare. Returns false, and changes nothing, if the run or one of
 -- its sets exists already; otherwise the effect is that of `commit.lua`. Returns how many members each set has.
--- KEYS: the run, its partition's runs and due, then the sets. ARGV: the run's id, its start, when it is due ('' for never), when
+-- KEYS: the run, the runs and due of its part of the index, then the sets. ARGV: the run's id, its start, when it is due ('' for never), when
 -- it expires (0 for never); the number of arrivals, and of each its set's position among the keys, its set, its member and the
 -- member's content; then the fields of the run and their values.
 local run, runs, due = KEYS[1], KEYS[2], KEYS[3]

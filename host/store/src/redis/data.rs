@@ -1,11 +1,11 @@
-//! Data in Redis: one hash per run, a field per name.
+//! Data in Redis: one hash per partition, a field per name.
 
 use super::link::{Arguments, Link, Lua, Repeat};
 use crate::{DataKey, DataStore, StoreError};
 use ::redis::cmd;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::RunId;
+use faas_flow_core::Partition;
 use std::time::Duration;
 
 /// Stores a value and extends the lifetime of the run's data. It is one script, so that no value is stored without one.
@@ -24,8 +24,8 @@ impl RedisData {
         Self { link, ttl, put }
     }
 
-    fn key(&self, run: &RunId) -> Vec<u8> {
-        format!("{}data:{{{run}}}", self.link.target.prefix).into_bytes()
+    fn key(&self, partition: &Partition) -> Vec<u8> {
+        format!("{}data:{{{partition}}}", self.link.target.prefix).into_bytes()
     }
 }
 
@@ -34,19 +34,19 @@ impl DataStore for RedisData {
     async fn put(&self, key: &DataKey, bytes: Bytes) -> Result<(), StoreError> {
         let mut arguments = Arguments::default();
         arguments.bytes(key.name().as_bytes()).bytes(&bytes).text(self.ttl.as_secs());
-        self.link.run(&self.put, &[self.key(key.run())], &arguments, Repeat::Harmless).await
+        self.link.run(&self.put, &[self.key(key.partition())], &arguments, Repeat::Harmless).await
     }
 
     async fn get(&self, key: &DataKey) -> Result<Option<Bytes>, StoreError> {
         let mut get = cmd("HGET");
-        get.arg(self.key(key.run())).arg(key.name());
+        get.arg(self.key(key.partition())).arg(key.name());
         let found: Option<Vec<u8>> = self.link.ask(&get, Repeat::Harmless).await?;
         Ok(found.map(Bytes::from))
     }
 
-    async fn delete_run(&self, run: &RunId) -> Result<(), StoreError> {
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
         let mut delete = cmd("UNLINK");
-        delete.arg(self.key(run));
+        delete.arg(self.key(partition));
         self.link.ask(&delete, Repeat::Harmless).await
     }
 }

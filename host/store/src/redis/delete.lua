@@ -1,5 +1,5 @@
 -- Deletes a run and returns nothing, if all its sets are among the keys. Otherwise returns the names of its sets.
--- KEYS: the run, its partition's runs and due, then the sets. ARGV: the run's id, then the names of the sets.
+-- KEYS: the run, the runs and due of its part of the index, then the sets. ARGV: the run's id, then the names of the sets.
 local named = {}
 for at = 2, #ARGV do
   named[ARGV[at]] = true

@@ -1,4 +1,4 @@
--- Removes a run from the index if it does not exist any more. KEYS: the run, its partition's runs and due. ARGV: the run's id.
+-- Removes a run from the index if it does not exist any more. KEYS: the run, the runs and due of its part of the index. ARGV: the run's id.
 if redis.call('HEXISTS', KEYS[1], 'e') == 0 then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZREM', KEYS[3], ARGV[1])

@@ -1,22 +1,22 @@
-//! The lists of runs and of due runs, which are read from all partitions at once.
+//! The lists of runs and of due runs, which are read from all parts of the index at once.
 
 use super::link::{Arguments, Repeat};
 use super::state::RedisState;
 use crate::{RunEntry, RunQuery, StoreError};
 use ::redis::{Cmd, cmd};
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Millis, Partition, RunId};
 use futures_util::future::try_join_all;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// How many ids are read from a partition at a time.
+/// How many ids are read from a part of the index at a time.
 const PAGE: usize = 1000;
 
 /// An entry of an index: a time and the id of a run, which may be malformed.
 type Place = (Millis, Vec<u8>);
 
 impl RedisState {
-    /// Lists runs, latest start first. All partitions are read page by page. Of the runs that were read, the order is final
+    /// Lists runs, latest start first. All parts of the index are read page by page. Of the runs that were read, the order is final
     /// down to the *cut*: the latest of the last runs of full pages, since further pages may have runs that come after it.
     pub(super) async fn list(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
         let page = query.limit.min(PAGE);
@@ -76,7 +76,7 @@ impl RedisState {
 
     async fn entry_or_forget(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
         let mut read = cmd("HGET");
-        read.arg(self.run_key(run)).arg("e");
+        read.arg(self.key(&Partition::of_run(run))).arg("e");
         let found: Option<Option<Vec<u8>>> = self.skip_malformed(run, self.link.ask(&read, Repeat::Harmless).await)?;
         match found {
             Some(Some(bytes)) => self.malformed.skip(self.decode(run, &bytes)),
@@ -96,7 +96,8 @@ impl RedisState {
     async fn drop_from_index(&self, run: &RunId) -> Result<(), StoreError> {
         let mut arguments = Arguments::default();
         arguments.bytes(run.as_str().as_bytes());
-        let forgotten = self.link.run(&self.forget, &self.keys(run), &arguments, Repeat::Harmless).await;
+        let forgotten =
+            self.link.run(&self.forget, &self.keys(&Partition::of_run(run)), &arguments, Repeat::Harmless).await;
         self.skip_malformed(run, forgotten).map(|_: Option<()>| ())
     }
 
@@ -112,7 +113,7 @@ impl RedisState {
         let due = due.into_iter().filter_map(|(_, id)| self.run(id).transpose()).collect::<Result<Vec<_>, _>>()?;
         let still = try_join_all(due.into_iter().map(|run| async move {
             let mut there = cmd("HEXISTS");
-            there.arg(self.run_key(&run)).arg("e");
+            there.arg(self.key(&Partition::of_run(&run))).arg("e");
             match self.skip_malformed(&run, self.link.ask(&there, Repeat::Harmless).await)? {
                 Some(true) => Ok(Some(run)),
                 Some(false) => self.drop_from_index(&run).await.map(|()| None),
@@ -122,11 +123,11 @@ impl RedisState {
         Ok(still.await?.into_iter().flatten().take(limit).collect())
     }
 
-    /// Reads a range of the index of every partition. The commands are pipelined.
+    /// Reads a range of every part of the index. The commands are pipelined.
     async fn pages(&self, index: &str, range: impl Fn(&mut Cmd)) -> Result<Vec<Vec<Place>>, StoreError> {
-        let asked = (0..self.partitions).map(|partition| {
+        let asked = (0..self.parts).map(|part| {
             let mut command = cmd("ZRANGE");
-            let key = format!("{}{index}", self.partition(partition));
+            let key = format!("{}{index}", self.part(part));
             command.arg(&key);
             range(&mut command);
             async move {

@@ -6,15 +6,15 @@ use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry,
 use ::redis::cmd;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 /// The version of the stored form that this release writes.
 const FORM: u64 = 1;
 
-/// How many partitions a new store has unless its address says otherwise.
-const PARTITIONS: u64 = 16;
+/// How many parts the index of a new store has unless its address says otherwise.
+const PARTS: u64 = 16;
 
 /// How long after it was due to be deleted a run expires by itself, in milliseconds.
 const GRACE: Millis = 60 * 60 * 1000;
@@ -28,7 +28,7 @@ const FEW: usize = 100;
 
 pub(super) struct RedisState {
     pub(super) link: Link,
-    pub(super) partitions: u64,
+    pub(super) parts: u64,
     pub(super) forget: Lua,
     pub(super) malformed: MalformedEntries,
     create: Lua,
@@ -40,32 +40,31 @@ pub(super) struct RedisState {
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl RedisState {
-    /// Marks a new store, or checks that an existing one can be used. An existing store keeps its number of partitions.
-    pub(super) async fn open(link: Link, partitions: Option<u64>) -> Result<Self, StoreError> {
+    /// Marks a new store, or checks that an existing one can be used. An existing store keeps its number of parts.
+    pub(super) async fn open(link: Link, parts: Option<u64>) -> Result<Self, StoreError> {
         let key = format!("{}store", link.target.prefix);
         let mut get = cmd("GET");
         get.arg(&key);
         let mut mark = cmd("SET");
-        mark.arg(&key).arg(format!("{FORM} {}", partitions.unwrap_or(PARTITIONS).clamp(1, 1024))).arg("NX");
+        mark.arg(&key).arg(format!("{FORM} {}", parts.unwrap_or(PARTS).clamp(1, 1024))).arg("NX");
         let mut found: Option<Vec<u8>> = link.ask(&get, Repeat::Harmless).await?;
         if found.is_none() {
             link.ask::<()>(&mark, Repeat::Harmless).await?;
             found = link.ask(&get, Repeat::Harmless).await?;
         }
         let text = String::from_utf8(found.unwrap_or_default()).unwrap_or_default();
-        let numbers = text.split_once(' ').and_then(|(form, partitions)| Some((form.parse().ok()?, partitions)));
-        let partitions = match numbers {
-            Some((FORM, partitions)) => partitions.parse().ok().filter(|partitions| (1..=1024).contains(partitions)),
+        let numbers = text.split_once(' ').and_then(|(form, parts)| Some((form.parse().ok()?, parts)));
+        let parts = match numbers {
+            Some((FORM, parts)) => parts.parse().ok().filter(|parts| (1..=1024).contains(parts)),
             Some((found, _)) if found > FORM => {
                 return Err(StoreError::Newer { place: link.target.to_string(), found, known: FORM });
             }
             _ => None,
         };
-        let partitions =
-            partitions.ok_or_else(|| link.target.corrupt(format!("the key {key} was not written by faas-flow")))?;
+        let parts = parts.ok_or_else(|| link.target.corrupt(format!("the key {key} was not written by faas-flow")))?;
         Ok(Self {
             link,
-            partitions,
+            parts,
             forget: Lua::new(include_str!("forget.lua")),
             malformed: MalformedEntries::default(),
             create: Lua::new(include_str!("create.lua")),
@@ -75,44 +74,49 @@ impl RedisState {
         })
     }
 
-    /// The prefix of a partition's keys. In a cluster, the part in braces decides about the slot.
-    pub(super) fn partition(&self, number: u64) -> String {
+    /// The prefix of the keys that are stored with a part of the index. In a cluster, what is in braces decides about the slot.
+    pub(super) fn part(&self, number: u64) -> String {
         format!("{}{{{number}}}:", self.link.target.prefix)
     }
 
-    fn partition_of(&self, run: &RunId) -> String {
+    fn part_of(&self, partition: &Partition) -> String {
         // FNV-1a. It is part of the stored form: another hash would not find stored runs.
-        let hash = run
+        let hash = partition
             .as_str()
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        self.partition((hash >> 32) % self.partitions)
+        self.part((hash >> 32) % self.parts)
     }
 
-    pub(super) fn run_key(&self, run: &RunId) -> Vec<u8> {
-        format!("{}run:{run}", self.partition_of(run)).into_bytes()
+    pub(super) fn key(&self, partition: &Partition) -> Vec<u8> {
+        format!("{}run:{partition}", self.part_of(partition)).into_bytes()
     }
 
-    fn set_key(&self, run: &RunId, set: &str) -> Vec<u8> {
-        format!("{}run:{run}:{set}", self.partition_of(run)).into_bytes()
+    fn set_key(&self, partition: &Partition, set: &str) -> Vec<u8> {
+        format!("{}run:{partition}:{set}", self.part_of(partition)).into_bytes()
     }
 
-    /// The keys of the run and of its partition's index, in the order that the scripts expect.
-    pub(super) fn keys(&self, run: &RunId) -> Vec<Vec<u8>> {
-        let partition = self.partition_of(run);
-        let index = |name: &str| [&*partition, name].concat().into_bytes();
-        vec![self.run_key(run), index("runs"), index("due")]
+    /// The keys of the partition and of its part of the index, in the order that the scripts expect.
+    pub(super) fn keys(&self, partition: &Partition) -> Vec<Vec<u8>> {
+        let part = self.part_of(partition);
+        let index = |name: &str| [&*part, name].concat().into_bytes();
+        vec![self.key(partition), index("runs"), index("due")]
     }
 
     /// Commits a change that is probably the first of its run, with a script that is shorter than `commit.lua`. `None` if the
     /// run exists already, so that nothing was changed.
-    async fn create(&self, run: &RunId, change: &Change, entry: &RunEntry) -> Result<Option<Committed>, CommitError> {
+    async fn create(
+        &self,
+        partition: &Partition,
+        change: &Change,
+        entry: &RunEntry,
+    ) -> Result<Option<Committed>, CommitError> {
         let Change { puts, arrivals, .. } = change;
-        let mut keys = self.keys(run);
+        let mut keys = self.keys(partition);
         let mut arguments = Arguments::default();
         let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
-        arguments.bytes(run.as_str().as_bytes()).text(entry.started).text(due).text(expiry(entry));
-        let at = self.arrive(run, arrivals, &mut keys, &mut arguments);
+        arguments.bytes(partition.as_str().as_bytes()).text(entry.started).text(due).text(expiry(entry));
+        let at = self.arrive(partition, arrivals, &mut keys, &mut arguments);
         for set in at.keys() {
             arguments.text(format_args!("s{set}")).bytes(b"");
         }
@@ -133,7 +137,7 @@ impl RedisState {
     /// among the keys, from 1.
     fn arrive<'a>(
         &self,
-        run: &RunId,
+        partition: &Partition,
         arrivals: &'a [Arrival],
         keys: &mut Vec<Vec<u8>>,
         arguments: &mut Arguments<'a>,
@@ -142,7 +146,7 @@ impl RedisState {
         arguments.text(arrivals.len());
         for Arrival { set, member, bytes } in arrivals {
             let at = *sets.entry(set.as_str()).or_insert_with(|| {
-                keys.push(self.set_key(run, set));
+                keys.push(self.set_key(partition, set));
                 keys.len()
             });
             arguments.text(at).bytes(set.as_bytes()).bytes(member.as_bytes()).bytes(bytes);
@@ -151,9 +155,9 @@ impl RedisState {
     }
 
     /// Makes all keys of a run expire at a time, or never (0).
-    async fn expire(&self, run: &RunId, sets: &[String], at: Millis) -> Result<(), StoreError> {
-        let mut keys: Vec<Vec<u8>> = sets.iter().map(|set| self.set_key(run, set)).collect();
-        keys.push(self.run_key(run));
+    async fn expire(&self, partition: &Partition, sets: &[String], at: Millis) -> Result<(), StoreError> {
+        let mut keys: Vec<Vec<u8>> = sets.iter().map(|set| self.set_key(partition, set)).collect();
+        keys.push(self.key(partition));
         let mut arguments = Arguments::default();
         arguments.text(at);
         self.link.run(&self.expire, &keys, &arguments, Repeat::Harmless).await
@@ -185,12 +189,12 @@ impl RedisState {
 
 #[async_trait]
 impl StateStore for RedisState {
-    async fn read(&self, run: &RunId, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
         if docs.is_empty() {
             return Ok(Vec::new());
         }
         let mut read = cmd("HMGET");
-        read.arg(self.run_key(run));
+        read.arg(self.key(partition));
         for doc in docs {
             read.arg(format!("v{doc}")).arg(format!("d{doc}"));
         }
@@ -199,9 +203,9 @@ impl StateStore for RedisState {
         docs.iter().map(|_| self.document(found.next().flatten(), found.next().flatten())).collect()
     }
 
-    async fn read_all(&self, run: &RunId) -> Result<Vec<(String, Document)>, StoreError> {
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
         let mut read = cmd("HGETALL");
-        read.arg(self.run_key(run));
+        read.arg(self.key(partition));
         let fields: Fields = self.link.ask(&read, Repeat::Harmless).await?;
         let mut halves: BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)> = BTreeMap::new();
         for (mut name, value) in fields {
@@ -221,18 +225,18 @@ impl StateStore for RedisState {
         docs.collect()
     }
 
-    async fn commit(&self, run: &RunId, change: Change) -> Result<Committed, CommitError> {
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
         if let Change { checks, puts, arrivals, entry: Some(entry) } = &change
             && checks.is_empty()
             && puts.len() + arrivals.len() <= FEW
             && puts.iter().all(|put| matches!(put.expect, Expect::Any | Expect::Absent | Expect::Version(0)))
-            && let Some(created) = self.create(run, &change, entry).await?
+            && let Some(created) = self.create(partition, &change, entry).await?
         {
             return Ok(created);
         }
-        let mut keys = self.keys(run);
+        let mut keys = self.keys(partition);
         let mut arguments = Arguments::default();
-        arguments.bytes(run.as_str().as_bytes());
+        arguments.bytes(partition.as_str().as_bytes());
         arguments.text(change.checks.len() + change.puts.len());
         for check in &change.checks {
             arguments.bytes(check.doc.as_bytes()).text(check.version);
@@ -249,7 +253,7 @@ impl StateStore for RedisState {
         for put in &change.puts {
             arguments.bytes(put.doc.as_bytes()).bytes(&put.bytes);
         }
-        self.arrive(run, &change.arrivals, &mut keys, &mut arguments);
+        self.arrive(partition, &change.arrivals, &mut keys, &mut arguments);
         let expire = change.entry.as_ref().map_or(0, expiry);
         if let Some(entry) = &change.entry {
             let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
@@ -260,7 +264,7 @@ impl StateStore for RedisState {
         let (versions, arrived, sets) = answer.ok_or(CommitError::Conflict)?;
         if !sets.is_empty() {
             let sets = sets.into_iter().map(|set| self.text(set)).collect::<Result<Vec<_>, _>>()?;
-            let expired = self.expire(run, &sets, expire).await;
+            let expired = self.expire(partition, &sets, expire).await;
             // If a run fails to expire, it only stays longer than necessary; but it must not expire too early.
             if expire == 0 {
                 expired.map_err(|error| self.link.target.unavailable(error))?;
@@ -269,9 +273,9 @@ impl StateStore for RedisState {
         Ok(Committed { versions, arrived })
     }
 
-    async fn arrivals(&self, run: &RunId, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
         let mut read = cmd("HGETALL");
-        read.arg(self.set_key(run, set));
+        read.arg(self.set_key(partition, set));
         let fields: Fields = self.link.ask(&read, Repeat::Harmless).await?;
         let members = fields.into_iter().map(|(member, bytes)| Ok((self.text(member)?, bytes.into())));
         let mut members: Vec<(String, Bytes)> = members.collect::<Result<_, StoreError>>()?;
@@ -279,15 +283,15 @@ impl StateStore for RedisState {
         Ok(members)
     }
 
-    async fn arrived(&self, run: &RunId, set: &str) -> Result<u64, StoreError> {
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
         let mut count = cmd("HLEN");
-        count.arg(self.set_key(run, set));
+        count.arg(self.set_key(partition, set));
         self.link.ask(&count, Repeat::Harmless).await
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
         let mut read = cmd("HGET");
-        read.arg(self.run_key(run)).arg("e");
+        read.arg(self.key(&Partition::of_run(run))).arg("e");
         let found: Option<Vec<u8>> = self.link.ask(&read, Repeat::Harmless).await?;
         found.map(|bytes| self.decode(run, &bytes)).transpose()
     }
@@ -300,13 +304,13 @@ impl StateStore for RedisState {
         self.list_due(now, limit).await
     }
 
-    async fn delete(&self, run: &RunId) -> Result<(), StoreError> {
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
         let mut sets: Vec<String> = Vec::new();
         loop {
-            let mut keys = self.keys(run);
-            keys.extend(sets.iter().map(|set| self.set_key(run, set)));
+            let mut keys = self.keys(partition);
+            keys.extend(sets.iter().map(|set| self.set_key(partition, set)));
             let mut arguments = Arguments::default();
-            arguments.bytes(run.as_str().as_bytes());
+            arguments.bytes(partition.as_str().as_bytes());
             for set in &sets {
                 arguments.bytes(set.as_bytes());
             }

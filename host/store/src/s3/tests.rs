@@ -1,6 +1,6 @@
 use crate::{DataKey, DataStore, StoreError, conformance, open_data};
 use bytes::Bytes;
-use faas_flow_core::{Code, RunId};
+use faas_flow_core::{Code, Partition, RunId};
 use faas_flow_test_support::s3::{Fault, Server};
 use faas_flow_test_support::tls::Front;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 const SLOW_DOWN: Fault = Fault::Error(503, "SlowDown");
 
 fn key(name: &str) -> DataKey {
-    DataKey::new(RunId::new("r1").unwrap(), name).unwrap()
+    DataKey::new(Partition::of_run(&RunId::new("r1").unwrap()), name).unwrap()
 }
 
 async fn refused(url: &str) -> StoreError {
@@ -90,14 +90,14 @@ async fn a_bucket_that_was_removed_is_an_error_and_not_empty() {
     server.fail([Fault::Error(404, "NoSuchBucket"); 3]);
     assert_eq!(store.get(&key("x")).await.unwrap_err().code(), Code::STORE_NOT_FOUND);
     assert_eq!(store.put(&key("x"), "1".into()).await.unwrap_err().code(), Code::STORE_NOT_FOUND);
-    assert_eq!(store.delete_run(key("x").run()).await.unwrap_err().code(), Code::STORE_NOT_FOUND);
+    assert_eq!(store.delete(key("x").partition()).await.unwrap_err().code(), Code::STORE_NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_many_objects_is_deleted_whole() {
     let server = Server::start().await;
     let store = open_data(&server.url("bucket", "")).await.unwrap();
-    let kept = DataKey::new(RunId::new("r").unwrap(), "x").unwrap();
+    let kept = DataKey::new(Partition::of_run(&RunId::new("r").unwrap()), "x").unwrap();
     store.put(&kept, "1".into()).await.unwrap();
     let mut puts = JoinSet::new();
     for worker in 0..8 {
@@ -110,7 +110,7 @@ async fn a_run_of_many_objects_is_deleted_whole() {
     }
     puts.join_all().await;
     server.seen();
-    store.delete_run(key("x").run()).await.unwrap();
+    store.delete(key("x").partition()).await.unwrap();
     let seen = server.seen();
     assert_eq!(seen.len(), 4, "two pages, and a delete for each: {seen:?}");
     for at in 0..1003 {
@@ -130,7 +130,7 @@ async fn prefixes_do_not_see_each_other() {
         assert_eq!(store.get(&key("x")).await.unwrap(), None);
         store.put(&key("x"), Bytes::from(at.to_string())).await.unwrap();
     }
-    stores.remove(1).delete_run(key("x").run()).await.unwrap();
+    stores.remove(1).delete(key("x").partition()).await.unwrap();
     for (store, value) in stores.iter().zip(["0", "2", "3"]) {
         assert_eq!(store.get(&key("x")).await.unwrap().unwrap(), value);
     }

@@ -4,7 +4,7 @@ use super::connect::Place;
 use super::{signed, unsigned};
 use crate::{Document, RunEntry, RunQuery, StoreError};
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, Malformed, Millis, NameKind, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Malformed, Millis, NameKind, Partition, RunId, Status};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,27 +49,29 @@ impl Readers {
     }
 }
 
-pub(super) fn read(db: &Connection, run: &RunId, docs: &[String]) -> rusqlite::Result<Vec<Option<Document>>> {
+pub(super) fn read(db: &Connection, partition: &Partition, docs: &[String]) -> rusqlite::Result<Vec<Option<Document>>> {
     // A transaction gives all queries the same view. It writes nothing, so it may be rolled back when it is dropped.
     let _view = db.unchecked_transaction()?;
     let mut statement = db.prepare_cached("SELECT version, bytes FROM docs WHERE run = ?1 AND doc = ?2")?;
-    docs.iter().map(|doc| statement.query_row(params![run.as_str(), doc], |row| document(row, 0)).optional()).collect()
+    docs.iter()
+        .map(|doc| statement.query_row(params![partition.as_str(), doc], |row| document(row, 0)).optional())
+        .collect()
 }
 
-pub(super) fn read_all(db: &Connection, run: &RunId) -> rusqlite::Result<Vec<(String, Document)>> {
+pub(super) fn read_all(db: &Connection, partition: &Partition) -> rusqlite::Result<Vec<(String, Document)>> {
     let mut statement = db.prepare_cached("SELECT doc, version, bytes FROM docs WHERE run = ?1 ORDER BY doc")?;
-    statement.query_map([run.as_str()], |row| Ok((row.get(0)?, document(row, 1)?)))?.collect()
+    statement.query_map([partition.as_str()], |row| Ok((row.get(0)?, document(row, 1)?)))?.collect()
 }
 
-pub(super) fn arrivals(db: &Connection, run: &RunId, set: &str) -> rusqlite::Result<Vec<(String, Bytes)>> {
+pub(super) fn arrivals(db: &Connection, partition: &Partition, set: &str) -> rusqlite::Result<Vec<(String, Bytes)>> {
     let ask = "SELECT member, bytes FROM members WHERE run = ?1 AND name = ?2 ORDER BY member";
     let mut statement = db.prepare_cached(ask)?;
-    statement.query_map([run.as_str(), set], |row| Ok((row.get(0)?, blob(row, 1)?)))?.collect()
+    statement.query_map([partition.as_str(), set], |row| Ok((row.get(0)?, blob(row, 1)?)))?.collect()
 }
 
-pub(super) fn arrived(db: &Connection, run: &RunId, set: &str) -> rusqlite::Result<u64> {
+pub(super) fn arrived(db: &Connection, partition: &Partition, set: &str) -> rusqlite::Result<u64> {
     let mut statement = db.prepare_cached("SELECT size FROM sets WHERE run = ?1 AND name = ?2")?;
-    Ok(statement.query_row([run.as_str(), set], |row| row.get(0)).optional()?.map_or(0, unsigned))
+    Ok(statement.query_row([partition.as_str(), set], |row| row.get(0)).optional()?.map_or(0, unsigned))
 }
 
 pub(super) fn entry(db: &Connection, run: &RunId) -> rusqlite::Result<Option<RunEntry>> {

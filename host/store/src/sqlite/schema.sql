@@ -1,4 +1,5 @@
--- Version 1. All keys begin with the run, so that a run's rows are stored next to each other and are deleted together.
+-- Version 1. All keys begin with the partition, so that its rows are stored next to each other and are deleted together. The
+-- column is called `run`, since most partitions belong to one.
 CREATE TABLE docs (
   run TEXT NOT NULL, doc TEXT NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL,
   PRIMARY KEY (run, doc)

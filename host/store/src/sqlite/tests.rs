@@ -1,5 +1,5 @@
 use crate::{Change, CommitError, Expect, Put, RunQuery, StateStore, StoreError, conformance, open_state};
-use faas_flow_core::{Code, RunId};
+use faas_flow_core::{Code, Partition, RunId};
 use rusqlite::Connection;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,8 +16,8 @@ fn beside(directory: &TempDir) -> Connection {
     Connection::open(directory.path().join("state.db")).unwrap()
 }
 
-fn run(n: usize) -> RunId {
-    RunId::new(format!("run{n}")).unwrap()
+fn part(n: usize) -> Partition {
+    Partition::of_run(&RunId::new(format!("run{n}")).unwrap())
 }
 
 fn change(expect: Expect, bytes: impl Into<bytes::Bytes>) -> Change {
@@ -45,10 +45,10 @@ async fn two_processes_can_share_a_store() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) =
         (open_state(&url(&directory, "")).await.unwrap(), open_state(&url(&directory, "")).await.unwrap());
-    one.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
-    assert_eq!(other.commit(&run(1), change(Expect::Absent, "2")).await, Err(CommitError::Conflict));
-    other.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap();
-    assert_eq!(one.read_all(&run(1)).await.unwrap()[0].1.bytes, "2");
+    one.commit(&part(1), change(Expect::Absent, "1")).await.unwrap();
+    assert_eq!(other.commit(&part(1), change(Expect::Absent, "2")).await, Err(CommitError::Conflict));
+    other.commit(&part(1), change(Expect::Version(1), "2")).await.unwrap();
+    assert_eq!(one.read_all(&part(1)).await.unwrap()[0].1.bytes, "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn several_processes_can_create_a_store_at_once() {
         })
         .collect();
     for (n, store) in opened.into_iter().enumerate() {
-        store.await.unwrap().unwrap().commit(&run(n), change(Expect::Absent, "1")).await.unwrap();
+        store.await.unwrap().unwrap().commit(&part(n), change(Expect::Absent, "1")).await.unwrap();
     }
 }
 
@@ -74,24 +74,24 @@ async fn commits_survive_reopening_and_missing_directories_are_created() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("a/b/state.db").display());
     let store = open_state(&url).await.unwrap();
-    store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    store.commit(&part(1), change(Expect::Absent, "1")).await.unwrap();
     drop(store);
     assert_eq!(std::fs::read_dir(directory.path().join("a/b")).unwrap().count(), 1, "the log was not removed");
     let store = open_state(&url).await.unwrap();
-    assert_eq!(store.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
+    assert_eq!(store.commit(&part(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_store_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_state(&url(&directory, "?busy_timeout_ms=50")).await.unwrap();
-    store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    store.commit(&part(1), change(Expect::Absent, "1")).await.unwrap();
     let holder = beside(&directory);
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let commits: Vec<_> = (1..=20)
         .map(|n| {
             let store = store.clone();
-            tokio::spawn(async move { store.commit(&run(n), change(Expect::Any, "2")).await })
+            tokio::spawn(async move { store.commit(&part(n), change(Expect::Any, "2")).await })
         })
         .collect();
     for commit in commits {
@@ -99,10 +99,10 @@ async fn a_locked_store_loses_nothing() {
         assert_eq!(error.code(), Code::STORE_LOCKED);
         assert!(error.to_string().contains("state.db"), "{error}");
     }
-    assert_eq!(store.delete(&run(1)).await.unwrap_err().code(), Code::STORE_LOCKED);
-    assert_eq!(store.read_all(&run(1)).await.unwrap()[0].1.bytes, "1", "reads do not wait for the lock");
+    assert_eq!(store.delete(&part(1)).await.unwrap_err().code(), Code::STORE_LOCKED);
+    assert_eq!(store.read_all(&part(1)).await.unwrap()[0].1.bytes, "1", "reads do not wait for the lock");
     holder.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(store.commit(&run(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
+    assert_eq!(store.commit(&part(1), change(Expect::Version(1), "2")).await.unwrap().versions, [2]);
 }
 
 #[tokio::test]
@@ -122,26 +122,26 @@ async fn a_read_only_store_sees_the_writers_commits_and_writes_nothing() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     let writer = open_state(&url(&directory, "")).await.unwrap();
     let reader = open_state(&url(&directory, "?mode=ro")).await.unwrap();
-    writer.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
-    assert_eq!(reader.read_all(&run(1)).await.unwrap().len(), 1);
-    let error = reader.commit(&run(1), change(Expect::Any, "2")).await.unwrap_err();
+    writer.commit(&part(1), change(Expect::Absent, "1")).await.unwrap();
+    assert_eq!(reader.read_all(&part(1)).await.unwrap().len(), 1);
+    let error = reader.commit(&part(1), change(Expect::Any, "2")).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_READ_ONLY);
-    assert_eq!(reader.delete(&run(1)).await.unwrap_err().code(), Code::STORE_READ_ONLY);
+    assert_eq!(reader.delete(&part(1)).await.unwrap_err().code(), Code::STORE_READ_ONLY);
     drop(writer);
-    assert_eq!(reader.read_all(&run(1)).await.unwrap()[0].1.version, 1, "the reader works without the writer");
+    assert_eq!(reader.read_all(&part(1)).await.unwrap()[0].1.version, 1, "the reader works without the writer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_keeps_its_data_and_accepts_what_fits() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_state(&url(&directory, "?max_pages=64")).await.unwrap();
-    store.commit(&run(0), change(Expect::Absent, "kept")).await.unwrap();
+    store.commit(&part(0), change(Expect::Absent, "kept")).await.unwrap();
     // Large and small commits share transactions: the large ones must not make the small ones fail.
     let commits: Vec<_> = (1..=20)
         .map(|n| {
             let store: Arc<dyn StateStore> = store.clone();
             let bytes = vec![1; if n % 2 == 0 { 1 << 20 } else { 10 }];
-            tokio::spawn(async move { store.commit(&run(n), change(Expect::Any, bytes)).await })
+            tokio::spawn(async move { store.commit(&part(n), change(Expect::Any, bytes)).await })
         })
         .collect();
     for (n, commit) in (1..).zip(commits) {
@@ -150,8 +150,8 @@ async fn a_full_store_keeps_its_data_and_accepts_what_fits() {
             Err(error) => assert_eq!((error.code(), n % 2), (Code::STORE_FULL, 0)),
         }
     }
-    assert_eq!(store.read_all(&run(0)).await.unwrap()[0].1.bytes, "kept");
-    assert_eq!(store.read_all(&run(2)).await.unwrap(), []);
+    assert_eq!(store.read_all(&part(0)).await.unwrap()[0].1.bytes, "kept");
+    assert_eq!(store.read_all(&part(2)).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -189,11 +189,11 @@ async fn a_file_of_another_program_is_not_changed() {
 async fn a_malformed_row_is_reported_and_the_rest_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_state(&url(&directory, "")).await.unwrap();
-    store.commit(&run(1), change(Expect::Absent, "1")).await.unwrap();
+    store.commit(&part(1), change(Expect::Absent, "1")).await.unwrap();
     let odd = "INSERT INTO runs (run, flow, digest, status, started) VALUES ('r', 'f', 'short', 'running', 1)";
     beside(&directory).execute_batch(odd).unwrap();
     assert_eq!(store.runs(&ALL).await.unwrap_err().code(), Code::STORE_CORRUPT);
-    assert_eq!(store.read_all(&run(1)).await.unwrap().len(), 1);
+    assert_eq!(store.read_all(&part(1)).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

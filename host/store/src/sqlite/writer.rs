@@ -7,7 +7,7 @@
 use super::connect::Place;
 use super::{signed, unsigned};
 use crate::{Change, CommitError, Committed, RunEntry, StoreError};
-use faas_flow_core::RunId;
+use faas_flow_core::Partition;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,7 +31,7 @@ pub(super) enum Job {
 }
 
 struct Task {
-    run: RunId,
+    partition: Partition,
     job: Job,
     reply: oneshot::Sender<Result<Committed, CommitError>>,
 }
@@ -49,11 +49,11 @@ impl Writer {
     }
 
     /// Returns once the transaction is committed.
-    pub(super) async fn write(&self, run: RunId, job: Job) -> Result<Committed, CommitError> {
+    pub(super) async fn write(&self, partition: Partition, job: Job) -> Result<Committed, CommitError> {
         let ended = || self.place.unavailable("its writer has ended");
         let (reply, answer) = oneshot::channel();
         let tasks = self.tasks.as_ref().ok_or_else(ended)?;
-        tasks.send(Task { run, job, reply }).await.map_err(|_| ended())?;
+        tasks.send(Task { partition, job, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 }
@@ -98,8 +98,8 @@ fn alone(place: &Place, db: &mut Connection, task: &Task) -> Result<Committed, C
 fn transact(db: &mut Connection, tasks: &[Task]) -> rusqlite::Result<Vec<Option<Committed>>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let answers = tasks.iter().map(|task| match &task.job {
-        Job::Commit(change) => commit(&transaction, task.run.as_str(), change),
-        Job::Delete => delete(&transaction, task.run.as_str()).map(|()| Some(Committed::default())),
+        Job::Commit(change) => commit(&transaction, task.partition.as_str(), change),
+        Job::Delete => delete(&transaction, task.partition.as_str()).map(|()| Some(Committed::default())),
     });
     let answers = answers.collect::<rusqlite::Result<_>>()?;
     transaction.commit()?;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use bytes::Bytes;
-use faas_flow_core::{Code, Digest, FlowName, RunId, Status};
+use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
 use faas_flow_store::*;
 use faas_flow_test_support::consul::{Mood, Server};
 use faas_flow_test_support::tls::Front;
@@ -17,6 +17,10 @@ async fn open(server: &Server, options: &str) -> Arc<dyn StateStore> {
 
 fn run(n: usize) -> RunId {
     RunId::new(format!("run{n}")).unwrap()
+}
+
+fn part(n: usize) -> Partition {
+    Partition::of_run(&run(n))
 }
 
 fn put(doc: impl ToString, expect: Expect, bytes: impl Into<Bytes>) -> Put {
@@ -54,10 +58,10 @@ async fn stores_with_other_prefixes_do_not_see_each_other() {
     let server = Server::start();
     let (one, other) = (open(&server, "?prefix=a/").await, open(&server, "?prefix=b/").await);
     let change = Change { puts: vec![put("x", Expect::Absent, "1")], ..entered(&run(1), Some(1)) };
-    one.commit(&run(1), change.clone()).await.unwrap();
-    assert_eq!(other.read_all(&run(1)).await.unwrap(), []);
+    one.commit(&part(1), change.clone()).await.unwrap();
+    assert_eq!(other.read_all(&part(1)).await.unwrap(), []);
     assert_eq!(other.due(9, 9).await.unwrap(), []);
-    other.commit(&run(1), change).await.unwrap();
+    other.commit(&part(1), change).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +72,7 @@ async fn a_commit_without_conflicts_is_one_round_trip() {
     for n in 0..10 {
         let mut change = Change { arrivals: arrives(n).arrivals, ..entered(&run(1), Some(n + 1)) };
         change.puts = vec![put("x", Expect::Version(n), n.to_string()), put("y", Expect::Any, "")];
-        let committed = store.commit(&run(1), change).await.unwrap();
+        let committed = store.commit(&part(1), change).await.unwrap();
         assert_eq!(committed, Committed { versions: vec![n + 1, n + 1], arrived: vec![n + 1] });
     }
     assert_eq!(server.traffic().0 - began, 10);
@@ -79,19 +83,19 @@ async fn an_outdated_memory_of_a_replica_is_not_a_conflict() {
     let server = Server::start();
     let (one, other) = (open(&server, "").await, open(&server, "").await);
     let write = |expect| puts([put("x", expect, "")]);
-    one.commit(&run(1), write(Expect::Absent)).await.unwrap();
-    one.commit(&run(1), write(Expect::Version(1))).await.unwrap();
-    assert_eq!(other.commit(&run(1), write(Expect::Version(2))).await.unwrap().versions, [3]);
-    assert_eq!(one.commit(&run(1), write(Expect::Version(2))).await, Err(CommitError::Conflict));
-    assert_eq!(one.commit(&run(1), write(Expect::Any)).await.unwrap().versions, [4]);
+    one.commit(&part(1), write(Expect::Absent)).await.unwrap();
+    one.commit(&part(1), write(Expect::Version(1))).await.unwrap();
+    assert_eq!(other.commit(&part(1), write(Expect::Version(2))).await.unwrap().versions, [3]);
+    assert_eq!(one.commit(&part(1), write(Expect::Version(2))).await, Err(CommitError::Conflict));
+    assert_eq!(one.commit(&part(1), write(Expect::Any)).await.unwrap().versions, [4]);
     // The same versions, but of a new document.
-    other.delete(&run(1)).await.unwrap();
+    other.delete(&part(1)).await.unwrap();
     for n in 0..4 {
-        other.commit(&run(1), write(Expect::Version(n))).await.unwrap();
+        other.commit(&part(1), write(Expect::Version(n))).await.unwrap();
     }
-    assert_eq!(one.commit(&run(1), write(Expect::Version(4))).await.unwrap().versions, [5]);
+    assert_eq!(one.commit(&part(1), write(Expect::Version(4))).await.unwrap().versions, [5]);
     let check = Change { checks: vec![Check { doc: "x".into(), version: 4 }], ..Change::default() };
-    assert_eq!(other.commit(&run(1), check).await, Err(CommitError::Conflict));
+    assert_eq!(other.commit(&part(1), check).await, Err(CommitError::Conflict));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,13 +103,13 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
     let server = Server::start();
     let (one, other) = (open(&server, "").await, open(&server, "").await);
     for (store, due) in [(&one, Some(10)), (&other, Some(20)), (&one, Some(30)), (&one, None), (&other, Some(40))] {
-        store.commit(&run(1), entered(&run(1), due)).await.unwrap();
+        store.commit(&part(1), entered(&run(1), due)).await.unwrap();
         let expected: Vec<RunId> = due.map(|_| run(1)).into_iter().collect();
         assert_eq!(store.due(100, 9).await.unwrap(), expected);
     }
-    one.delete(&run(1)).await.unwrap();
+    one.delete(&part(1)).await.unwrap();
     assert_eq!((other.due(100, 9).await.unwrap(), other.runs(&ALL).await.unwrap()), (vec![], vec![]));
-    other.commit(&run(1), entered(&run(1), Some(50))).await.unwrap();
+    other.commit(&part(1), entered(&run(1), Some(50))).await.unwrap();
     assert_eq!(one.due(100, 9).await.unwrap(), [run(1)]);
 }
 
@@ -116,7 +120,7 @@ async fn a_listing_reads_only_the_bundles_that_it_needs() {
     for n in 0..20 {
         let mut change = entered(&run(n as usize), Some(n << 21));
         change.entry.as_mut().unwrap().started = n << 21;
-        store.commit(&run(n as usize), change).await.unwrap();
+        store.commit(&part(n as usize), change).await.unwrap();
     }
     let began = server.traffic().0;
     let newest: Vec<RunId> =
@@ -135,7 +139,7 @@ async fn replicas_count_arrivals_together() {
         for n in 0..32 {
             // Every member arrives at two replicas.
             let (store, member) = (store.clone(), (replica % 2) * 100 + n);
-            tasks.push(tokio::spawn(async move { store.commit(&run(1), arrives(member)).await.unwrap().arrived[0] }));
+            tasks.push(tokio::spawn(async move { store.commit(&part(1), arrives(member)).await.unwrap().arrived[0] }));
         }
     }
     let mut seen = BTreeSet::new();
@@ -151,9 +155,9 @@ async fn reading_the_size_of_a_set_does_not_depend_on_the_size() {
     let store = open(&server, "").await;
     let mut answers = BTreeSet::new();
     for n in 100..600 {
-        store.commit(&run(1), arrives(n)).await.unwrap();
+        store.commit(&part(1), arrives(n)).await.unwrap();
         let before = server.traffic();
-        assert_eq!(store.arrived(&run(1), "s").await.unwrap(), n - 99);
+        assert_eq!(store.arrived(&part(1), "s").await.unwrap(), n - 99);
         let after = server.traffic();
         assert_eq!(after.0 - before.0, 1);
         answers.insert(after.1 - before.1);
@@ -165,15 +169,15 @@ async fn reading_the_size_of_a_set_does_not_depend_on_the_size() {
 async fn a_killed_server_is_unavailable_until_it_is_back() {
     let mut server = Server::start();
     let store = open(&server, "?timeout_ms=10000").await;
-    store.commit(&run(1), puts([put("x", Expect::Absent, "1")])).await.unwrap();
+    store.commit(&part(1), puts([put("x", Expect::Absent, "1")])).await.unwrap();
     server.kill();
-    let read = store.read(&run(1), &["x".into()]).await.unwrap_err();
+    let read = store.read(&part(1), &["x".into()]).await.unwrap_err();
     assert_eq!(read.code(), Code::STORE_UNAVAILABLE, "{read}");
     let change = puts([put("x", Expect::Version(1), "2")]);
-    let error = store.commit(&run(1), change.clone()).await.unwrap_err();
+    let error = store.commit(&part(1), change.clone()).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
     server.run();
-    assert_eq!(store.commit(&run(1), change).await.unwrap().versions, [2]);
+    assert_eq!(store.commit(&part(1), change).await.unwrap().versions, [2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +185,7 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     let server = Server::start();
     let store = open(&server, "?timeout_ms=1000").await;
     server.set_mood(Mood::Silent);
-    let error = store.commit(&run(1), puts([put("x", Expect::Absent, "1")])).await.unwrap_err();
+    let error = store.commit(&part(1), puts([put("x", Expect::Absent, "1")])).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_UNAVAILABLE);
     assert!(error.to_string().contains("timeout_ms=1000"), "{error}");
 }
@@ -210,22 +214,22 @@ async fn malformed_data_is_reported_as_corrupt() {
     }
     let errors = [
         store.entry(&run(1)).await.unwrap_err(),
-        store.read_all(&run(1)).await.unwrap_err(),
-        store.read(&run(1), &["x".into()]).await.unwrap_err(),
-        store.read_all(&run(2)).await.unwrap_err(),
-        store.read_all(&run(3)).await.unwrap_err(),
+        store.read_all(&part(1)).await.unwrap_err(),
+        store.read(&part(1), &["x".into()]).await.unwrap_err(),
+        store.read_all(&part(2)).await.unwrap_err(),
+        store.read_all(&part(3)).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.code(), Code::STORE_CORRUPT, "{error}");
     }
-    let error = store.commit(&run(1), entered(&run(1), None)).await.unwrap_err();
+    let error = store.commit(&part(1), entered(&run(1), None)).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_CORRUPT, "{error}");
     for (version, code) in [("2", Code::STORE_NEWER), ("x", Code::STORE_CORRUPT)] {
         server.put("faas-flow/version", version);
         assert_eq!(open_state(&server.url("")).await.err().unwrap().code(), code);
     }
     server.set_mood(Mood::Garbage);
-    assert_eq!(store.arrived(&run(1), "s").await.unwrap_err().code(), Code::STORE_CORRUPT);
+    assert_eq!(store.arrived(&part(1), "s").await.unwrap_err().code(), Code::STORE_CORRUPT);
     assert_eq!(open_state(&server.url("")).await.err().unwrap().code(), Code::STORE_CORRUPT);
 }
 
@@ -233,7 +237,7 @@ async fn malformed_data_is_reported_as_corrupt() {
 async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     let server = Server::start();
     let store = open(&server, "").await;
-    store.commit(&run(1), entered(&run(1), Some(5))).await.unwrap();
+    store.commit(&part(1), entered(&run(1), Some(5))).await.unwrap();
     for key in ["l/0/garbage", "l/~", "l/00000000000/0000000000000001/run2", "q/0/garbage", "q/0", "q/00000000000/x"] {
         server.put(&format!("faas-flow/{key}"), "{}");
     }
@@ -250,15 +254,15 @@ async fn a_change_of_too_many_documents_fails_as_a_whole() {
     let server = Server::start();
     let store = open(&server, "").await;
     let many = |count: usize| puts((0..count).map(|n| put(n, Expect::Absent, "")));
-    store.commit(&run(1), many(64)).await.unwrap();
-    let error = store.commit(&run(2), many(65)).await.unwrap_err();
+    store.commit(&part(1), many(64)).await.unwrap();
+    let error = store.commit(&part(2), many(65)).await.unwrap_err();
     assert_eq!(error.code(), Code::CHANGE_TOO_LARGE);
     assert!(error.to_string().contains("(65 > 64)"), "{error}");
-    assert_eq!(store.read_all(&run(2)).await.unwrap(), []);
+    assert_eq!(store.read_all(&part(2)).await.unwrap(), []);
     server.is_new();
-    store.commit(&run(2), many(128)).await.unwrap();
+    store.commit(&part(2), many(128)).await.unwrap();
     let docs: Vec<String> = (0..128).map(|n| n.to_string()).collect();
-    assert!(store.read(&run(2), &docs).await.unwrap().iter().all(Option::is_some));
+    assert!(store.read(&part(2), &docs).await.unwrap().iter().all(Option::is_some));
 }
 
 /// A piece of 50 documents and 768 KiB with its guards, an entry that moves, and arrivals.
@@ -275,9 +279,9 @@ async fn a_change_of_the_driver_fits() {
             arrivals: arrives(version).arrivals,
             ..entered(&run(1), Some(version))
         };
-        let committed = store.commit(&run(1), change).await.unwrap();
+        let committed = store.commit(&part(1), change).await.unwrap();
         assert_eq!(committed, Committed { versions: vec![version + 1; 50], arrived: vec![version + 1] });
-        assert!(store.read_all(&run(1)).await.unwrap().iter().all(|(_, doc)| doc.bytes == bytes));
+        assert!(store.read_all(&part(1)).await.unwrap().iter().all(|(_, doc)| doc.bytes == bytes));
     }
 }
 
@@ -287,25 +291,25 @@ async fn pieces_to_which_no_head_refers_are_deleted() {
     let store = open(&server, "").await;
     let large = |fill: u8| vec![fill; 3 << 20];
     let pieces = || server.keys().iter().filter(|key| key.contains("/d/x/") && !key.ends_with("/v")).count();
-    store.commit(&run(1), puts([put("x", Expect::Absent, large(1))])).await.unwrap();
+    store.commit(&part(1), puts([put("x", Expect::Absent, large(1))])).await.unwrap();
     let first = pieces();
     assert!(first > 6);
-    store.commit(&run(1), puts([put("x", Expect::Version(1), large(2))])).await.unwrap();
+    store.commit(&part(1), puts([put("x", Expect::Version(1), large(2))])).await.unwrap();
     assert_eq!(pieces(), first, "the replaced ones are gone");
     let late = puts([put("x", Expect::Version(2), large(3)), put("y", Expect::Absent, "")]);
-    open(&server, "").await.commit(&run(1), puts([put("y", Expect::Absent, "")])).await.unwrap();
-    assert_eq!(store.commit(&run(1), late).await, Err(CommitError::Conflict));
+    open(&server, "").await.commit(&part(1), puts([put("y", Expect::Absent, "")])).await.unwrap();
+    assert_eq!(store.commit(&part(1), late).await, Err(CommitError::Conflict));
     assert_eq!(pieces(), first, "those of a change that conflicted are gone");
-    assert!(store.read(&run(1), &["x".into()]).await.unwrap()[0].as_ref().unwrap().bytes == large(2));
-    store.commit(&run(1), puts([put("x", Expect::Version(2), "small")])).await.unwrap();
+    assert!(store.read(&part(1), &["x".into()]).await.unwrap()[0].as_ref().unwrap().bytes == large(2));
+    store.commit(&part(1), puts([put("x", Expect::Version(2), "small")])).await.unwrap();
     assert_eq!(pieces(), 0);
     let mut member = arrives("m");
     member.arrivals[0].bytes = large(4).into();
     for _ in 0..2 {
-        assert_eq!(store.commit(&run(1), member.clone()).await.unwrap().arrived, [1]);
+        assert_eq!(store.commit(&part(1), member.clone()).await.unwrap().arrived, [1]);
     }
-    assert!(store.arrivals(&run(1), "s").await.unwrap()[0].1 == large(4));
-    store.delete(&run(1)).await.unwrap();
+    assert!(store.arrivals(&part(1), "s").await.unwrap()[0].1 == large(4));
+    store.delete(&part(1)).await.unwrap();
     assert_eq!(server.keys(), ["faas-flow/version"]);
 }
 
@@ -314,17 +318,17 @@ async fn a_token_decides_what_is_allowed_and_is_never_shown() {
     let server = Server::start();
     server.allows("s3cr3t-0", "faas-flow/");
     let store = open(&server, "?token=s3cr3t-0").await;
-    store.commit(&run(1), entered(&run(1), Some(1))).await.unwrap();
+    store.commit(&part(1), entered(&run(1), Some(1))).await.unwrap();
     for refused in ["?token=", "?token=s3cr3t-1", "?token=s3cr3t-0&prefix=other"] {
         let error = open_state(&server.url(refused)).await.err().unwrap();
         assert_eq!(error.code(), Code::STORE_DENIED, "{error}");
         assert!(!error.to_string().contains("s3cr3t"), "{error}");
     }
     server.allows("s3cr3t-2", "faas-flow/");
-    let errors = [store.runs(&ALL).await.unwrap_err(), store.delete(&run(1)).await.unwrap_err()];
+    let errors = [store.runs(&ALL).await.unwrap_err(), store.delete(&part(1)).await.unwrap_err()];
     assert!(errors.iter().all(|error| error.code() == Code::STORE_DENIED), "{errors:?}");
     server.allows("s3cr3t-0", "elsewhere/");
-    let error = store.commit(&run(2), puts([put("x", Expect::Absent, "")])).await.unwrap_err();
+    let error = store.commit(&part(2), puts([put("x", Expect::Absent, "")])).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_DENIED, "{error}");
 }
 

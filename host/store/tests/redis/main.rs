@@ -5,7 +5,7 @@
 mod reach;
 
 use bytes::Bytes;
-use faas_flow_core::{Code, Digest, FlowName, RunId, Status};
+use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
 use faas_flow_store::*;
 use faas_flow_test_support::servers::{Server, free_port, redis as server};
 use redis::Commands;
@@ -26,6 +26,10 @@ async fn state(server: &Server) -> Arc<dyn StateStore> {
 
 fn run(name: &str) -> RunId {
     RunId::new(name).unwrap()
+}
+
+fn part(run: &RunId) -> Partition {
+    Partition::of_run(run)
 }
 
 fn entry(run: &RunId, due: Option<u64>, ended: Option<u64>) -> RunEntry {
@@ -81,7 +85,7 @@ async fn a_cluster_conforms() {
     conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
 
     let r = run("r");
-    open_state(&url).await.unwrap().commit(&r, everything(&r, 0)).await.unwrap();
+    open_state(&url).await.unwrap().commit(&part(&r), everything(&r, 0)).await.unwrap();
     let slot =
         |key: &String| -> u64 { redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query(&mut raw(&server)).unwrap() };
     let keys: Vec<String> = keys(&mut connection).into_iter().filter(|key| key != "ff:store").collect();
@@ -93,13 +97,13 @@ async fn a_cluster_conforms() {
 async fn a_commit_is_one_command() {
     let server = server(&[]);
     let (store, r) = (state(&server).await, run("r"));
-    store.commit(&r, everything(&r, 0)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 0)).await.unwrap();
 
     let mut monitor = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     monitor.write_all(b"MONITOR\r\n").unwrap();
     let mut lines = BufReader::new(monitor).lines().map(Result::unwrap);
     assert_eq!(lines.next().unwrap(), "+OK");
-    let committed = store.commit(&r, everything(&r, 1)).await.unwrap();
+    let committed = store.commit(&part(&r), everything(&r, 1)).await.unwrap();
     assert_eq!(committed, Committed { versions: vec![2], arrived: vec![2] });
     let _: () = redis::cmd("ECHO").arg("the end").query(&mut raw(&server)).unwrap();
 
@@ -116,11 +120,11 @@ async fn reads_wait_for_a_restart_and_nothing_is_lost() {
     let (store, r) = (state(&server).await, run("r"));
     let hasty = open_state(&url(&server, "?timeout_ms=3000")).await.unwrap();
     for round in 0..3 {
-        store.commit(&r, everything(&r, round)).await.unwrap();
+        store.commit(&part(&r), everything(&r, round)).await.unwrap();
         server.kill();
         let reading = tokio::spawn({
             let (store, r) = (store.clone(), r.clone());
-            async move { store.read(&r, &["x".into()]).await }
+            async move { store.read(&part(&r), &["x".into()]).await }
         });
         tokio::task::yield_now().await;
         server.run();
@@ -128,7 +132,7 @@ async fn reads_wait_for_a_restart_and_nothing_is_lost() {
         assert_eq!(docs[0].as_ref().unwrap().version, round + 1);
     }
     server.kill();
-    let error = hasty.commit(&r, everything(&r, 3)).await.unwrap_err();
+    let error = hasty.commit(&part(&r), everything(&r, 3)).await.unwrap_err();
     assert_eq!(store_code(error), Code::STORE_UNAVAILABLE);
 }
 
@@ -137,21 +141,21 @@ async fn a_server_that_hangs_is_given_up_after_the_timeout() {
     let server = server(&[]);
     let store = open_state(&url(&server, "?timeout_ms=3000")).await.unwrap();
     let r = run("r");
-    store.commit(&r, everything(&r, 0)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 0)).await.unwrap();
     server.suspend();
-    let error = store.commit(&r, everything(&r, 1)).await.unwrap_err();
+    let error = store.commit(&part(&r), everything(&r, 1)).await.unwrap_err();
     assert_eq!(store_code(error), Code::STORE_UNAVAILABLE);
     server.resume();
     // It was unknown whether the commit had happened; a read tells.
-    let version = store.read(&r, &["x".into()]).await.unwrap()[0].as_ref().unwrap().version;
-    store.commit(&r, everything(&r, version)).await.unwrap();
+    let version = store.read(&part(&r), &["x".into()]).await.unwrap()[0].as_ref().unwrap().version;
+    store.commit(&part(&r), everything(&r, version)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_error_of_a_server_that_rejects_writes_says_why() {
     let server = server(&[]);
     let (store, r) = (state(&server).await, run("r"));
-    store.commit(&r, everything(&r, 0)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 0)).await.unwrap();
     let mut connection = raw(&server);
     let mut tell = |words: &[&str]| {
         let mut command = redis::Cmd::new();
@@ -164,17 +168,17 @@ async fn the_error_of_a_server_that_rejects_writes_says_why() {
         (["REPLICAOF", "127.0.0.1", "1", ""], ["REPLICAOF", "NO", "ONE", ""], Code::STORE_READ_ONLY),
     ] {
         let words = |words: [&'static str; 4]| words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
-        let before = store.read_all(&r).await.unwrap();
+        let before = store.read_all(&part(&r)).await.unwrap();
         tell(&words(broken));
         for change in [everything(&r, 1), entry_only.clone()] {
-            let error = store.commit(&r, change).await.unwrap_err();
+            let error = store.commit(&part(&r), change).await.unwrap_err();
             assert_eq!(store_code(error.clone()), code, "{error}");
         }
-        assert_eq!(store.read_all(&r).await.unwrap(), before);
-        assert_eq!(store.arrived(&r, "s").await.unwrap(), 1);
+        assert_eq!(store.read_all(&part(&r)).await.unwrap(), before);
+        assert_eq!(store.arrived(&part(&r), "s").await.unwrap(), 1);
         tell(&words(mended));
     }
-    store.commit(&r, everything(&r, 1)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 1)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,18 +200,18 @@ async fn malformed_data_is_reported_and_not_changed() {
         let before = keys(&mut connection);
         let mut change = everything(&r, 0);
         change.puts[0].expect = Expect::Any;
-        let error = store.commit(&r, change).await.unwrap_err();
+        let error = store.commit(&part(&r), change).await.unwrap_err();
         assert_eq!(store_code(error.clone()), Code::STORE_CORRUPT, "{what}: {error}");
         assert_eq!(keys(&mut connection), before, "{what}");
-        store.delete(&r).await.ok();
+        store.delete(&part(&r)).await.ok();
         let gone: Vec<&str> = vec![key, set, "ff:{0}:runs", "ff:{0}:due"];
         connection.del::<_, ()>(gone).unwrap();
     }
     for fields in [&["vx", "1"][..], &["dx", "1"], &["vx", "no", "dx", "1"]] {
         redis::Cmd::new().arg("HSET").arg(key).arg(fields).query::<()>(&mut connection).unwrap();
-        assert_eq!(store.read(&r, &["x".into()]).await.unwrap_err().code(), Code::STORE_CORRUPT, "{fields:?}");
-        assert_eq!(store.read_all(&r).await.unwrap_err().code(), Code::STORE_CORRUPT, "{fields:?}");
-        store.delete(&r).await.unwrap();
+        assert_eq!(store.read(&part(&r), &["x".into()]).await.unwrap_err().code(), Code::STORE_CORRUPT, "{fields:?}");
+        assert_eq!(store.read_all(&part(&r)).await.unwrap_err().code(), Code::STORE_CORRUPT, "{fields:?}");
+        store.delete(&part(&r)).await.unwrap();
     }
     for text in ["", "nonsense", "flow digest running 1 - -", "\u{0}"] {
         redis::Cmd::new().arg(&["HSET", key, "e", text]).query::<()>(&mut connection).unwrap();
@@ -226,7 +230,7 @@ async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     let store = open_state(&url(&server, "?partitions=2")).await.unwrap();
     let names: Vec<RunId> = (0..20).map(|n| run(&format!("a-run-with-an-id-of-its-own-{n}"))).collect();
     for r in &names {
-        store.commit(r, everything(r, 0)).await.unwrap();
+        store.commit(&part(r), everything(r, 0)).await.unwrap();
     }
     let mut connection = raw(&server);
     // Entries of an index that sort before and after the runs, and then keys of runs.
@@ -299,26 +303,26 @@ async fn a_run_that_no_replica_deletes_expires() {
     let (key, set) = ("ff:{0}:run:r", "ff:{0}:run:r:s");
     let mut ttls = || -> Vec<i64> { [key, set].iter().map(|key| connection.ttl(*key).unwrap()).collect() };
     let r = run("r");
-    store.commit(&r, everything(&r, 0)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 0)).await.unwrap();
     assert_eq!(ttls(), [-1, -1]);
     let ended = |due| Change { entry: Some(entry(&r, due, Some(6))), ..Change::default() };
     // A due time in the past counts as now.
-    store.commit(&r, ended(Some(7))).await.unwrap();
+    store.commit(&part(&r), ended(Some(7))).await.unwrap();
     assert!(ttls().iter().all(|ttl| (3500..=3600).contains(ttl)), "{:?}", ttls());
-    store.commit(&r, everything(&r, 1)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 1)).await.unwrap();
     assert_eq!(ttls(), [-1, -1], "a run that continues does not expire");
-    store.commit(&r, ended(Some(7))).await.unwrap();
+    store.commit(&part(&r), ended(Some(7))).await.unwrap();
     let arrival = Arrival { set: "late".into(), member: "m".into(), bytes: Bytes::new() };
-    store.commit(&r, Change { arrivals: vec![arrival], ..Change::default() }).await.unwrap();
+    store.commit(&part(&r), Change { arrivals: vec![arrival], ..Change::default() }).await.unwrap();
     assert!(connection.ttl::<_, i64>("ff:{0}:run:r:late").unwrap() > 3500);
 
     let ended = Some(entry(&run("q"), Some(7), Some(6)));
     let begun_and_ended = Change { checks: Vec::new(), entry: ended, ..everything(&run("q"), 0) };
-    store.commit(&run("q"), begun_and_ended).await.unwrap();
+    store.commit(&part(&run("q")), begun_and_ended).await.unwrap();
     for key in ["ff:{0}:run:q", "ff:{0}:run:q:s"] {
         assert!(connection.ttl::<_, i64>(key).unwrap() > 3500, "{key}");
     }
-    store.delete(&run("q")).await.unwrap();
+    store.delete(&part(&run("q"))).await.unwrap();
 
     connection.del::<_, ()>(key).unwrap();
     let all = RunQuery { flow: None, status: None, limit: 10 };
@@ -337,7 +341,7 @@ async fn long_lists_are_read_page_by_page() {
         let (store, r) = (store.clone(), run(&format!("r{n}")));
         let flow = FlowName::new(if n % 1000 == 0 { "rare" } else { "flow" }).unwrap();
         let entry = RunEntry { started: n / 2, flow, ..entry(&r, None, None) };
-        async move { store.commit(&r, Change { entry: Some(entry), ..Change::default() }).await.unwrap() }
+        async move { store.commit(&part(&r), Change { entry: Some(entry), ..Change::default() }).await.unwrap() }
     });
     futures_util::future::join_all(commits).await;
     let query = |flow: Option<&str>, limit| RunQuery {
@@ -356,7 +360,7 @@ async fn long_lists_are_read_page_by_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn data_expires_after_its_ttl() {
     let server = server(&[]);
-    let key = DataKey::new(run("r"), "x").unwrap();
+    let key = DataKey::new(part(&run("r")), "x").unwrap();
     let mut connection = raw(&server);
     for (options, ttl) in [("", 30 * 24 * 3600), ("?ttl_s=60", 60), ("?ttl_s=0", -1)] {
         open_data(&url(&server, options)).await.unwrap().put(&key, "1".into()).await.unwrap();

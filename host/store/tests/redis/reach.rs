@@ -1,6 +1,6 @@
 //! Redis over TLS and through sentinels.
 
-use crate::{everything, raw, run};
+use crate::{everything, part, raw, run};
 use faas_flow_core::Code;
 use faas_flow_store::{CommitError, conformance, open_data, open_state};
 use faas_flow_test_support::servers::{Server, redis};
@@ -59,7 +59,7 @@ async fn sentinels_lead_to_the_next_master() {
     conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
     conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
     let (store, r) = (open_state(&url).await.unwrap(), run("r"));
-    store.commit(&r, everything(&r, 0)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 0)).await.unwrap();
     let patience = Instant::now() + Duration::from_secs(60);
     let known = |words: &[&str]| -> usize {
         let found: Vec<redis::Value> = redis::cmd("SENTINEL").arg(words).query(&mut raw(&sentinel)).unwrap();
@@ -70,7 +70,7 @@ async fn sentinels_lead_to_the_next_master() {
     {
         assert!(Instant::now() < patience, "the replica does not follow: {}", sentinel.log());
     }
-    store.commit(&r, everything(&r, 1)).await.unwrap();
+    store.commit(&part(&r), everything(&r, 1)).await.unwrap();
     // `WAIT` waits for the writes of its own connection, and with them for all before.
     let mut connection = raw(&master);
     redis::cmd("SET").arg("mark").arg(1).exec(&mut connection).unwrap();
@@ -78,13 +78,13 @@ async fn sentinels_lead_to_the_next_master() {
 
     master.kill();
     loop {
-        match store.read(&r, &["x".into()]).await {
+        match store.read(&part(&r), &["x".into()]).await {
             Ok(docs) => break assert_eq!(docs[0].as_ref().unwrap().version, 2),
             Err(error) => assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}"),
         }
         assert!(Instant::now() < patience, "no replica became the master: {}", sentinel.log());
     }
-    match store.commit(&r, everything(&r, 2)).await {
+    match store.commit(&part(&r), everything(&r, 2)).await {
         Ok(_) => {}
         Err(CommitError::Store(error)) => panic!("{error}; {}", replica.log()),
         Err(CommitError::Conflict) => panic!("the new master has another version"),

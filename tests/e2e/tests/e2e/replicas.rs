@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Uri;
 use faas_flow_core::run::{Doc, Run, decode, encode};
-use faas_flow_core::{Digest, RunId};
+use faas_flow_core::{Digest, Partition, RunId};
 use faas_flow_e2e::command::run;
 use faas_flow_e2e::events;
 use faas_flow_e2e::server::{Serve, Server, metric};
@@ -429,7 +429,7 @@ async fn an_event_for_a_version_that_is_nowhere_is_ignored_and_counted() {
     let id = RunId::new(id).unwrap();
     let lost = RunId::new("lost").unwrap();
     let store = open_state(&world.state()).await.unwrap();
-    let puts = store.read_all(&id).await.unwrap().into_iter().map(|(doc, document)| {
+    let puts = store.read_all(&Partition::of_run(&id)).await.unwrap().into_iter().map(|(doc, document)| {
         let bytes = match Doc::parse(&doc) {
             Some(Doc::Run) => {
                 let mut run: Run = decode(&document.bytes).unwrap();
@@ -441,7 +441,7 @@ async fn an_event_for_a_version_that_is_nowhere_is_ignored_and_counted() {
         Put { doc, expect: Expect::Absent, bytes }
     });
     let puts = puts.collect();
-    store.commit(&lost, Change { puts, ..Change::default() }).await.unwrap();
+    store.commit(&Partition::of_run(&lost), Change { puts, ..Change::default() }).await.unwrap();
 
     let target = events::target(CHAIN, lost.as_str());
     let body = events::body(lost.as_str(), "n3");
