@@ -51,9 +51,12 @@ codes! {
     NO_CANARY = 25, "there is no canary";
     NOTHING_TO_ROLL_BACK = 26, "there is no version to roll back to";
     MODULES_FIXED = 27, "this host does not accept new versions";
+    COMPILER_DIED = 29, "the compiler of the module crashed";
     MODULE_UNSIGNED = 30, "the module is not signed";
     BAD_MODULE_SIGNATURE = 31, "the module's signature is invalid";
     BAD_MODULE_KEY = 32, "a signing key cannot be used";
+    CODE_TOO_LARGE = 33, "the module's machine code is too large";
+    MODULE_TOO_COMPLEX = 34, "the module has too many memories or tables";
 
     EMPTY_DAG = 101, "a dag has no nodes";
     DUPLICATE_NODE = 102, "two nodes of a dag have the same id";
@@ -74,6 +77,8 @@ codes! {
     AGGREGATOR_WITHOUT_NODE = 117, "an aggregator is given for a node that does not exist";
     BAD_BRANCH_KEY = 118, "a branch key is malformed";
     BAD_MAX_PARALLEL = 119, "max-parallel must be at least 1";
+    TEXT_TOO_LONG = 121, "a name or text in the definition is too long";
+    MORE_PROBLEMS = 122, "the definition has more problems than are listed";
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";

@@ -1,6 +1,6 @@
 //! The checked form of a definition: what the engine runs.
 
-use crate::definition::{Branches, Carries, Dag, NodeKind, Operations};
+use crate::definition::{AggregateInputs, Branches, Carries, Dag, NodeKind, Operations};
 use crate::validate::{self, Problem, Warning};
 use crate::{BranchKey, Definition, HandlerId, NodeId, ScopePath};
 use std::collections::HashMap;
@@ -87,10 +87,12 @@ pub struct PlanBranches {
     pub carries_nothing: bool,
     /// How many branches may run at a time; `None` for no limit.
     pub max_parallel: Option<usize>,
+    /// The index of the dag with each key.
+    index: HashMap<BranchKey, usize>,
 }
 
 impl Plan {
-    /// Checks a definition. The error contains every problem that it has.
+    /// Checks a definition. The error contains every problem that it has, or the first fifty and one that counts the rest.
     pub fn new(definition: Definition) -> Result<Self, Vec<Problem>> {
         let warnings = validate::check(&definition)?;
         // A definition that passes `check` can be built. Should the two ever disagree, the problem is reported here.
@@ -132,23 +134,27 @@ impl PlanDag {
     fn new(dag: &Dag) -> Result<Self, Problem> {
         let mut nodes = Vec::with_capacity(dag.nodes.len() + 1);
         let mut index = HashMap::new();
+        let mut at: HashMap<&str, usize> = HashMap::new();
+        let mut aggregators: HashMap<&str, &str> = HashMap::new();
+        for AggregateInputs { node, aggregator } in &dag.aggregate_inputs {
+            aggregators.entry(node).or_insert(aggregator);
+        }
         for node in &dag.nodes {
             let id = NodeId::new(&node.id)?;
             index.insert(id.clone(), nodes.len());
-            let aggregator = dag.aggregate_inputs.iter().find(|inputs| inputs.node == node.id);
-            let aggregator = aggregator.map(|inputs| HandlerId::new(&inputs.aggregator)).transpose()?;
+            at.entry(&node.id).or_insert(nodes.len());
+            let aggregator = aggregators.get(node.id.as_str()).map(HandlerId::new).transpose()?;
             let kind = PlanKind::new(&node.kind)?;
             nodes.push(PlanNode { id, kind, aggregator, inputs: Vec::new(), successors: Vec::new() });
         }
-        let at = |id: &str| dag.nodes.iter().position(|node| node.id == id);
         for edge in &dag.edges {
             let carries = match &edge.carries {
                 Carries::Output => PlanCarries::Output,
                 Carries::Nothing => PlanCarries::Nothing,
                 Carries::Forwarded(handler) => PlanCarries::Forwarded(HandlerId::new(handler)?),
             };
-            if let (Some(from), Some(to)) = (at(&edge.from), at(&edge.to)) {
-                join(&mut nodes, from, to, carries);
+            if let (Some(from), Some(to)) = (at.get(edge.from.as_str()), at.get(edge.to.as_str())) {
+                join(&mut nodes, *from, *to, carries);
             }
         }
         let ends: Vec<usize> =
@@ -204,7 +210,8 @@ impl PlanNode {
             PlanKind::Operations(_) => None,
             PlanKind::SubDag(dag) => Some(dag),
             PlanKind::Condition(branches) => {
-                branches.dags.iter().find(|(name, _)| name.as_ref() == key).map(|(_, dag)| dag)
+                let at = branches.index.get(key?)?;
+                branches.dags.get(*at).map(|(_, dag)| dag)
             }
             PlanKind::ForEach(branches) => branches.dags.first().map(|(_, dag)| dag),
         }
@@ -235,9 +242,12 @@ impl PlanKind {
 impl PlanBranches {
     fn new(branches: &Branches, key: impl Fn(&str) -> Option<BranchKey>) -> Result<Self, Problem> {
         let dags = branches.dags.iter().map(|branch| Ok((key(&branch.key), PlanDag::new(&branch.dag)?)));
+        let dags = dags.collect::<Result<Vec<_>, Problem>>()?;
+        let keys = dags.iter().enumerate().filter_map(|(at, (key, _))| Some((key.clone()?, at)));
         Ok(Self {
             handler: HandlerId::new(&branches.handler)?,
-            dags: dags.collect::<Result<_, Problem>>()?,
+            index: keys.collect(),
+            dags,
             aggregator: branches.aggregator.as_ref().map(HandlerId::new).transpose()?,
             carries_nothing: branches.carries_nothing,
             max_parallel: branches.max_parallel.map(|count| count as usize),

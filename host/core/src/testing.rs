@@ -2,6 +2,8 @@
 //! definitions that are the same for the same seed.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "for tests only")]
 
+pub mod large;
+
 use crate::definition::*;
 use crate::run::{
     Attempt, ClaimToken, Effect, Event, NodeState, Outcome, Refusal, Report, Request, RunState, Start, Work,

@@ -1,8 +1,15 @@
 //! Checks a whole definition, so that an author sees every problem at once.
+//!
+//! The time that this takes is proportional to the size of the definition, also if everything in it is wrong: paths and
+//! messages are written only for the first problems, and only so many names are compared in search of a similar one.
 
-use crate::definition::{Backoff, Branches, Call, Carries, Dag, Node, NodeKind, Operation, Operations};
-use crate::suggest::nearest;
+mod place;
+mod report;
+
+use crate::definition::{Backoff, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
 use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId};
+use place::Place;
+use report::{Report, listed, shown};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -59,247 +66,268 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Checks everything. The error contains every problem.
+/// Checks everything. The error contains every problem, or the first [`report::MOST_TOLD`] and one that counts the rest; so do the
+/// warnings.
 pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem>> {
     let handlers = definition.handlers.iter().map(String::as_str).collect();
-    let mut checker = Checker { handlers, problems: Vec::new(), warnings: Vec::new() };
-    checker.handler("", definition.on_failure.as_deref());
-    checker.handler("", definition.finally.as_deref());
-    checker.duration("", "deadline", definition.deadline_ms, YEAR_MS);
-    checker.dag("", &definition.dag, 1);
-    if checker.problems.is_empty() { Ok(checker.warnings) } else { Err(checker.problems) }
+    let mut checker = Checker { handlers, report: Report::default() };
+    let flow = &Place::Flow;
+    checker.handler(flow, definition.on_failure.as_deref());
+    checker.handler(flow, definition.finally.as_deref());
+    checker.duration(flow, "deadline", definition.deadline_ms, YEAR_MS);
+    checker.dag(flow, &definition.dag, 1);
+    checker.report.end()
 }
 
 struct Checker<'a> {
     handlers: HashSet<&'a str>,
-    problems: Vec<Problem>,
-    warnings: Vec<Warning>,
+    report: Report,
 }
 
 impl Checker<'_> {
-    fn problem(&mut self, code: Code, path: &str, message: impl Into<String>) {
-        self.problems.push(Problem { code, path: path.into(), message: message.into() });
+    fn problem<M: Into<String>>(&mut self, code: Code, at: &Place<'_>, message: impl FnOnce() -> M) {
+        self.report.problem(|| Problem { code, path: at.path(), message: message().into() });
     }
 
-    fn malformed(&mut self, path: &str, malformed: Malformed) {
-        self.problems.push(Problem { path: path.into(), ..malformed.into() });
+    fn malformed(&mut self, at: &Place<'_>, malformed: Malformed) {
+        self.report.problem(|| Problem { path: at.path(), ..malformed.into() });
     }
 
-    fn warn(&mut self, path: &str, message: impl Into<String>) {
-        self.warnings.push(Warning { path: path.into(), message: message.into() });
+    fn warn<M: Into<String>>(&mut self, at: &Place<'_>, message: impl FnOnce() -> M) {
+        self.report.warning(|| Warning { path: at.path(), message: message().into() });
     }
 
-    fn dag(&mut self, path: &str, dag: &Dag, depth: usize) {
+    fn dag(&mut self, at: &Place<'_>, dag: &Dag, depth: usize) {
         if depth > MAX_DEPTH {
-            let message = format!("dags are nested more than {MAX_DEPTH} deep: does a sub-dag contain itself?");
-            return self.problem(Code::NESTED_TOO_DEEP, path, message);
+            let message = || format!("dags are nested more than {MAX_DEPTH} deep: does a sub-dag contain itself?");
+            return self.problem(Code::NESTED_TOO_DEEP, at, message);
         }
         if dag.nodes.is_empty() {
-            return self.problem(Code::EMPTY_DAG, path, "the dag has no nodes: add at least one");
+            return self.problem(Code::EMPTY_DAG, at, || "the dag has no nodes: add at least one");
         }
         let mut ids = HashSet::new();
         for node in &dag.nodes {
-            let path = below(path, &node.id);
+            let at = &Place::Node(at, &node.id);
             match NodeId::new(&node.id) {
-                Err(malformed) => self.malformed(&path, malformed),
-                Ok(id) if id.is_reserved() => self.problem(Code::BAD_NODE_ID, &path, "the id is reserved"),
+                Err(malformed) => self.malformed(at, malformed),
+                Ok(id) if id.is_reserved() => self.problem(Code::BAD_NODE_ID, at, || "the id is reserved"),
                 Ok(_) if !ids.insert(node.id.as_str()) => {
-                    self.problem(Code::DUPLICATE_NODE, &path, "another node of this dag has the same id: rename one");
+                    let message = || "another node of this dag has the same id: rename one";
+                    self.problem(Code::DUPLICATE_NODE, at, message);
                 }
                 Ok(_) => {}
             }
-            self.node(&path, node, depth);
+            self.node(at, node, depth);
         }
-        self.edges(path, dag, &ids);
+        self.edges(at, dag, &ids);
         for inputs in &dag.aggregate_inputs {
-            self.handler(&below(path, &inputs.node), Some(&inputs.aggregator));
+            self.handler(&Place::Node(at, &inputs.node), Some(&inputs.aggregator));
             if !ids.contains(inputs.node.as_str()) {
-                let message = format!("an aggregator is given for node `{}`, which does not exist", inputs.node);
-                self.problem(Code::AGGREGATOR_WITHOUT_NODE, path, message);
+                let message =
+                    || format!("an aggregator is given for node `{}`, which does not exist", shown(&inputs.node));
+                self.problem(Code::AGGREGATOR_WITHOUT_NODE, at, message);
             }
         }
-        self.handler(path, dag.aggregate_ends.as_deref());
+        self.handler(at, dag.aggregate_ends.as_deref());
     }
 
-    fn edges(&mut self, path: &str, dag: &Dag, ids: &HashSet<&str>) {
+    fn edges(&mut self, at: &Place<'_>, dag: &Dag, ids: &HashSet<&str>) {
         let mut pairs = HashSet::new();
         let mut are_complete = true;
         for edge in &dag.edges {
-            if let Carries::Forwarded(handler) = &edge.carries {
-                self.handler(path, Some(handler));
+            let Edge { from, to, carries } = edge;
+            if let Carries::Forwarded(handler) = carries {
+                self.handler(at, Some(handler));
             }
-            for id in [&edge.from, &edge.to] {
+            for id in [from, to] {
                 if !ids.contains(id.as_str()) {
                     are_complete = false;
-                    let hint = did_you_mean(id, ids.iter().copied());
-                    let message =
-                        format!("the edge {} → {} names node `{id}`, which does not exist{hint}", edge.from, edge.to);
-                    self.problem(Code::EDGE_TO_NOWHERE, path, message);
+                    let hint = self.report.did_you_mean(id, ids);
+                    let (from, to, id) = (shown(from), shown(to), shown(id));
+                    let message = || format!("the edge {from} → {to} names node `{id}`, which does not exist{hint}");
+                    self.problem(Code::EDGE_TO_NOWHERE, at, message);
                 }
             }
-            if !pairs.insert((&edge.from, &edge.to)) {
-                let message = format!("there are two edges {} → {}: keep one", edge.from, edge.to);
-                self.problem(Code::DUPLICATE_EDGE, path, message);
+            if !pairs.insert((from, to)) {
+                let message = || format!("there are two edges {} → {}: keep one", shown(from), shown(to));
+                self.problem(Code::DUPLICATE_EDGE, at, message);
             }
         }
         if are_complete {
-            self.order(path, dag);
+            self.order(at, dag);
         }
     }
 
     /// Cycles, starts, ends and joins of a dag, all of whose edges join nodes that exist.
-    fn order(&mut self, path: &str, dag: &Dag) {
+    fn order(&mut self, at: &Place<'_>, dag: &Dag) {
         if let Some(cycle) = cycle(dag) {
-            let message = format!("the edges form a cycle: {}", cycle.join(" → "));
-            return self.problem(Code::CYCLE, path, message);
+            let message = || format!("the edges form a cycle: {}", listed(&cycle, " → "));
+            return self.problem(Code::CYCLE, at, message);
         }
-        let without = |ends: fn(&crate::definition::Edge) -> &str| -> Vec<&str> {
+        let without = |ends: fn(&Edge) -> &str| -> Vec<&str> {
             let used: HashSet<&str> = dag.edges.iter().map(ends).collect();
             dag.nodes.iter().map(|node| node.id.as_str()).filter(|id| !used.contains(id)).collect()
         };
         let starts = without(|edge| &edge.to);
         if starts.len() > 1 {
-            let message = format!("{} have no predecessor, but a dag has one start: add edges", starts.join(", "));
-            self.problem(Code::SEVERAL_STARTS, path, message);
+            let message =
+                || format!("{} have no predecessor, but a dag has one start: add edges", listed(&starts, ", "));
+            self.problem(Code::SEVERAL_STARTS, at, message);
         }
         let ends = without(|edge| &edge.from);
         if ends.len() > 1 && dag.aggregate_ends.is_none() {
-            let message = format!(
-                "the dag has several ends ({}) and yields nothing: aggregate its ends if that is not intended",
-                ends.join(", ")
-            );
-            self.warn(path, message);
+            let ends = listed(&ends, ", ");
+            let message = || {
+                format!(
+                    "the dag has several ends ({ends}) and yields nothing: aggregate its ends if that is not intended"
+                )
+            };
+            self.warn(at, message);
+        }
+        self.joins(at, dag);
+    }
+
+    /// Warns of nodes that get several inputs, which nothing merges.
+    fn joins(&mut self, at: &Place<'_>, dag: &Dag) {
+        let merged: HashSet<&str> = dag.aggregate_inputs.iter().map(|given| given.node.as_str()).collect();
+        let mut inputs: HashMap<&str, usize> = HashMap::new();
+        for edge in dag.edges.iter().filter(|edge| edge.carries != Carries::Nothing) {
+            *inputs.entry(&edge.to).or_default() += 1;
         }
         for node in &dag.nodes {
-            let inputs = dag.edges.iter().filter(|edge| edge.to == node.id && edge.carries != Carries::Nothing).count();
-            if inputs > 1 && !dag.aggregate_inputs.iter().any(|given| given.node == node.id) {
-                let message = format!(
-                    "{inputs} edges carry data to this node, but no aggregator merges it: the node gets no data, only `context.inputs`"
-                );
-                self.warn(&below(path, &node.id), message);
+            let id = node.id.as_str();
+            let inputs = inputs.get(id).copied().unwrap_or_default();
+            if inputs > 1 && !merged.contains(id) {
+                let message = || {
+                    format!(
+                        "{inputs} edges carry data to this node, but no aggregator merges it: the node gets no data, only `context.inputs`"
+                    )
+                };
+                self.warn(&Place::Node(at, id), message);
             }
         }
     }
 
-    fn node(&mut self, path: &str, node: &Node, depth: usize) {
+    fn node(&mut self, at: &Place<'_>, node: &Node, depth: usize) {
         match &node.kind {
-            NodeKind::Operations(operations) => self.operations(path, operations),
-            NodeKind::SubDag(dag) => self.dag(path, dag, depth + 1),
+            NodeKind::Operations(operations) => self.operations(at, operations),
+            NodeKind::SubDag(dag) => self.dag(at, dag, depth + 1),
             NodeKind::Condition(branches) => {
-                self.branches(path, branches, "condition");
-                self.choices(path, branches, depth);
+                self.branches(at, branches, "condition");
+                self.choices(at, branches, depth);
             }
             NodeKind::ForEach(branches) => {
-                self.branches(path, branches, "for-each");
-                self.items(path, branches, depth);
+                self.branches(at, branches, "for-each");
+                self.items(at, branches, depth);
             }
         }
     }
 
     /// Checks what conditions and for-eaches have in common. `kind` is for the message.
-    fn branches(&mut self, path: &str, branches: &Branches, kind: &str) {
-        self.handler(path, Some(&branches.handler));
-        self.handler(path, branches.aggregator.as_deref());
+    fn branches(&mut self, at: &Place<'_>, branches: &Branches, kind: &str) {
+        self.handler(at, Some(&branches.handler));
+        self.handler(at, branches.aggregator.as_deref());
         if branches.max_parallel == Some(0) {
-            self.problem(Code::BAD_MAX_PARALLEL, path, "max-parallel is 0, so no branch would ever run: at least 1");
+            let message = || "max-parallel is 0, so no branch would ever run: at least 1";
+            self.problem(Code::BAD_MAX_PARALLEL, at, message);
         }
         if branches.dags.is_empty() {
-            self.problem(Code::NO_BRANCHES, path, format!("the {kind} has no dag: give it a branch"));
+            self.problem(Code::NO_BRANCHES, at, || format!("the {kind} has no dag: give it a branch"));
         }
     }
 
-    fn choices(&mut self, path: &str, branches: &Branches, depth: usize) {
+    fn choices(&mut self, at: &Place<'_>, branches: &Branches, depth: usize) {
         let mut keys = HashSet::new();
         for branch in &branches.dags {
             if let Err(malformed) = BranchKey::new(&branch.key) {
-                self.malformed(path, malformed);
+                self.malformed(at, malformed);
             }
             if !keys.insert(branch.key.as_str()) {
-                let message = format!("two branches have the key `{}`: rename one", branch.key.escape_debug());
-                self.problem(Code::DUPLICATE_BRANCH, path, message);
+                let message = || format!("two branches have the key `{}`: rename one", shown(&branch.key));
+                self.problem(Code::DUPLICATE_BRANCH, at, message);
             }
-            self.dag(&format!("{path}[{}]", branch.key), &branch.dag, depth + 1);
+            self.dag(&Place::Branch(at, &branch.key), &branch.dag, depth + 1);
         }
     }
 
-    fn items(&mut self, path: &str, branches: &Branches, depth: usize) {
+    fn items(&mut self, at: &Place<'_>, branches: &Branches, depth: usize) {
         for (i, branch) in branches.dags.iter().enumerate() {
             if i > 0 {
-                self.problem(Code::DUPLICATE_BRANCH, path, "a for-each has one dag, but this one has several");
+                self.problem(Code::DUPLICATE_BRANCH, at, || "a for-each has one dag, but this one has several");
             }
-            self.dag(&format!("{path}[]"), &branch.dag, depth + 1);
+            self.dag(&Place::Branch(at, ""), &branch.dag, depth + 1);
         }
         if branches.aggregator.is_none() && !branches.carries_nothing {
-            self.warn(
-                path,
-                "the for-each has no aggregator and yields nothing: declare that it carries nothing if that is intended",
-            );
+            self.warn(at, || {
+                "the for-each has no aggregator and yields nothing: declare that it carries nothing if that is intended"
+            });
         }
     }
 
-    fn operations(&mut self, path: &str, operations: &Operations) {
-        self.retry(path, operations.retry.as_ref());
-        self.duration(path, "timeout", operations.timeout_ms, DAY_MS);
+    fn operations(&mut self, at: &Place<'_>, operations: &Operations) {
+        self.retry(at, operations.retry.as_ref());
+        self.duration(at, "timeout", operations.timeout_ms, DAY_MS);
         for (i, operation) in operations.list.iter().enumerate() {
-            let path = format!("{path}/{i}");
+            let at = &Place::Operation(at, i);
             match operation {
-                Operation::Modify(handler) => self.handler(&path, Some(handler)),
+                Operation::Modify(handler) => self.handler(at, Some(handler)),
                 Operation::Apply(call) => {
                     let name = call.target.split(['/', '?']).next().unwrap_or_default();
                     let valid = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
                     if name.is_empty() || !name.bytes().all(valid) || call.target.split('/').any(|part| part == "..") {
-                        let message = format!("`{}` is not a function's name", call.target.escape_debug());
-                        self.problem(Code::BAD_CALL, &path, message);
+                        let message = || format!("`{}` is not a function's name", shown(&call.target));
+                        self.problem(Code::BAD_CALL, at, message);
                     }
-                    self.call(&path, call);
+                    self.call(at, call);
                 }
                 Operation::Request(call) => {
                     if !call.target.starts_with("http://") && !call.target.starts_with("https://") {
-                        let message = format!("`{}` is not an http or https URL", call.target.escape_debug());
-                        self.problem(Code::BAD_CALL, &path, message);
+                        let message = || format!("`{}` is not an http or https URL", shown(&call.target));
+                        self.problem(Code::BAD_CALL, at, message);
                     }
-                    self.call(&path, call);
+                    self.call(at, call);
                 }
             }
         }
     }
 
-    fn call(&mut self, path: &str, call: &Call) {
+    fn call(&mut self, at: &Place<'_>, call: &Call) {
         for handler in [&call.prepare, &call.receive, &call.recover] {
-            self.handler(path, handler.as_deref());
+            self.handler(at, handler.as_deref());
         }
-        self.retry(path, call.retry.as_ref());
+        self.retry(at, call.retry.as_ref());
         if let Some(status) = call.retry_on.iter().find(|status| !(100..=599).contains(*status)) {
-            self.problem(Code::BAD_RETRY, path, format!("the call is retried on status {status}: 100 to 599"));
+            self.problem(Code::BAD_RETRY, at, || format!("the call is retried on status {status}: 100 to 599"));
         }
-        self.duration(path, "timeout", call.timeout_ms, DAY_MS);
+        self.duration(at, "timeout", call.timeout_ms, DAY_MS);
         let token = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
         };
         if let Some(method) = call.method.as_deref().filter(|method| !token(method)) {
-            self.problem(Code::BAD_CALL, path, format!("`{}` is not an HTTP method", method.escape_debug()));
+            self.problem(Code::BAD_CALL, at, || format!("`{}` is not an HTTP method", shown(method)));
         }
         for (name, value) in &call.headers {
             if !token(name) || value.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f) {
-                self.problem(Code::BAD_CALL, path, format!("the header `{}` is malformed", name.escape_debug()));
+                self.problem(Code::BAD_CALL, at, || format!("the header `{}` is malformed", shown(name)));
             }
         }
     }
 
-    fn handler(&mut self, path: &str, handler: Option<&str>) {
+    fn handler(&mut self, at: &Place<'_>, handler: Option<&str>) {
         let Some(handler) = handler else { return };
         match HandlerId::new(handler) {
-            Err(malformed) => self.malformed(path, malformed),
+            Err(malformed) => self.malformed(at, malformed),
             Ok(_) if !self.handlers.contains(handler) => {
-                let hint = did_you_mean(handler, self.handlers.iter().copied());
-                let message = format!("handler `{handler}` is not among those that the flow declares{hint}");
-                self.problem(Code::UNKNOWN_HANDLER, path, message);
+                let hint = self.report.did_you_mean(handler, &self.handlers);
+                let message =
+                    || format!("handler `{}` is not among those that the flow declares{hint}", shown(handler));
+                self.problem(Code::UNKNOWN_HANDLER, at, message);
             }
             Ok(_) => {}
         }
     }
 
-    fn retry(&mut self, path: &str, retry: Option<&Backoff>) {
+    fn retry(&mut self, at: &Place<'_>, retry: Option<&Backoff>) {
         let Some(retry) = retry else { return };
         let wrong = match retry {
             Backoff { attempts, .. } if !(1..=100).contains(attempts) => format!("attempts is {attempts}: 1 to 100"),
@@ -309,23 +337,14 @@ impl Checker<'_> {
             }
             _ => return,
         };
-        self.problem(Code::BAD_RETRY, path, format!("the retry policy's {wrong}"));
+        self.problem(Code::BAD_RETRY, at, || format!("the retry policy's {wrong}"));
     }
 
-    fn duration(&mut self, path: &str, what: &str, ms: Option<u64>, most: u64) {
+    fn duration(&mut self, at: &Place<'_>, what: &str, ms: Option<u64>, most: u64) {
         if let Some(ms) = ms.filter(|ms| !(1..=most).contains(ms)) {
-            self.problem(Code::BAD_TIMEOUT, path, format!("the {what} is {ms} ms: 1 to {most}"));
+            self.problem(Code::BAD_TIMEOUT, at, || format!("the {what} is {ms} ms: 1 to {most}"));
         }
     }
-}
-
-fn below(path: &str, id: &str) -> String {
-    if path.is_empty() { id.to_owned() } else { format!("{path}/{id}") }
-}
-
-/// `: did you mean …?` with the most similar name, if there is a similar one.
-fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
-    nearest(wrong, known, |_| wrong.len().max(3) / 3).map_or(String::new(), |name| format!(": did you mean `{name}`?"))
 }
 
 /// The ids along one cycle, its first id again at the end.
@@ -349,13 +368,17 @@ fn cycle(dag: &Dag) -> Option<Vec<&str>> {
         }
     }
     // Every node that is left has a predecessor that is left, so walking backwards must return to a node seen before.
+    let mut before: HashMap<&str, &str> = HashMap::new();
+    for edge in dag.edges.iter().filter(|edge| missing.contains_key(edge.from.as_str())) {
+        before.entry(&edge.to).or_insert(&edge.from);
+    }
     let mut at = dag.nodes.iter().map(|node| node.id.as_str()).find(|id| missing.contains_key(id))?;
     let mut walk = vec![at];
+    let mut seen = HashMap::from([(at, 0)]);
     loop {
-        at = dag.edges.iter().find(|edge| edge.to == at && missing.contains_key(edge.from.as_str()))?.from.as_str();
-        let seen = walk.iter().position(|id| *id == at);
+        at = before.get(at)?;
         walk.push(at);
-        if let Some(from) = seen {
+        if let Some(from) = seen.insert(at, walk.len() - 1) {
             let mut round = walk.split_off(from);
             round.reverse();
             return Some(round);

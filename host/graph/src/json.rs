@@ -4,7 +4,7 @@
 use faas_flow_core::MAX_DEPTH;
 use faas_flow_core::definition::{Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -83,23 +83,32 @@ fn export(dag: &Dag, id: String, depth: usize) -> ExportedDag {
     }
     let known: HashSet<&str> = dag.nodes.iter().map(|node| node.id.as_str()).collect();
     let edges: Vec<&Edge> = dag.edges.iter().filter(|edge| known.contains(edge.from.as_str())).collect();
-    let targets: HashSet<&str> = edges.iter().map(|edge| edge.to.as_str()).collect();
-    let sources: HashSet<&str> = edges.iter().map(|edge| edge.from.as_str()).collect();
-    let free = |busy: &HashSet<&str>| -> Vec<String> {
-        dag.nodes.iter().filter(|node| !busy.contains(node.id.as_str())).map(|node| node.id.clone()).collect()
+    let mut leaving: HashMap<&str, Vec<&Edge>> = HashMap::new();
+    let mut reaching: HashMap<&str, usize> = HashMap::new();
+    for edge in &edges {
+        leaving.entry(&edge.from).or_default().push(edge);
+        *reaching.entry(&edge.to).or_default() += 1;
+    }
+    let free = |is_busy: &dyn Fn(&str) -> bool| -> Vec<String> {
+        dag.nodes.iter().filter(|node| !is_busy(&node.id)).map(|node| node.id.clone()).collect()
     };
-    let ends = free(&sources);
+    let ends = free(&|id| leaving.contains_key(id));
+    let aggregated: HashSet<&str> = dag.aggregate_inputs.iter().map(|inputs| inputs.node.as_str()).collect();
 
     let mut nodes = BTreeMap::new();
     for (at, node) in dag.nodes.iter().enumerate() {
-        let mut exported = export_node(dag, node, &id, at + 1, depth);
-        for edge in edges.iter().filter(|edge| edge.from == node.id) {
+        if nodes.contains_key(&node.id) {
+            continue;
+        }
+        let mut exported = export_node(node, &id, at + 1, depth);
+        exported.has_aggregator = aggregated.contains(node.id.as_str());
+        for edge in leaving.get(node.id.as_str()).into_iter().flatten() {
             exported.childrens.push(edge.to.clone());
             exported.child_exec_only.insert(edge.to.clone(), edge.carries == Carries::Nothing);
         }
         exported.real_out_degree = exported.childrens.len();
-        exported.real_in_degree = edges.iter().filter(|edge| edge.to == node.id).count();
-        nodes.entry(node.id.clone()).or_insert(exported);
+        exported.real_in_degree = reaching.get(node.id.as_str()).copied().unwrap_or_default();
+        nodes.insert(node.id.clone(), exported);
     }
 
     let nested = || nodes.values().flat_map(ExportedNode::dags);
@@ -109,7 +118,7 @@ fn export(dag: &Dag, id: String, depth: usize) -> ExportedDag {
         || nested().any(|dag| !dag.exec_only_dag);
     let forks = nodes.values().any(|node| node.childrens.len() > 1);
     let mut exported = ExportedDag {
-        start_node: free(&targets).into_iter().next().unwrap_or_default(),
+        start_node: free(&|id| reaching.contains_key(id)).into_iter().next().unwrap_or_default(),
         end_node: ends.first().cloned().unwrap_or_default(),
         has_branch: dynamic || forks || nested().any(|dag| dag.has_branch),
         has_edge: dynamic || !edges.is_empty() || nested().any(|dag| dag.has_edge),
@@ -151,7 +160,7 @@ fn join_ends(dag: &Dag, dag_id: &str, ends: Vec<String>, nodes: &mut BTreeMap<St
     id
 }
 
-fn export_node(dag: &Dag, node: &Node, dag_id: &str, index: usize, depth: usize) -> ExportedNode {
+fn export_node(node: &Node, dag_id: &str, index: usize, depth: usize) -> ExportedNode {
     let unique = format!("{dag_id}_{index}_{}", node.id);
     let below = if dag_id == "0" { index.to_string() } else { format!("{dag_id}_{index}") };
     let mut exported = ExportedNode {
@@ -159,7 +168,6 @@ fn export_node(dag: &Dag, node: &Node, dag_id: &str, index: usize, depth: usize)
         node_index: index,
         unique_id: unique.clone(),
         real_unique_id: unique,
-        has_aggregator: dag.aggregate_inputs.iter().any(|inputs| inputs.node == node.id),
         ..ExportedNode::default()
     };
     let dynamic = |exported: &mut ExportedNode, branches: &Branches| {

@@ -12,7 +12,8 @@ const GAP: f64 = 28.0;
 const BETWEEN_LAYERS: f64 = 52.0;
 const LONGEST_TEXT: usize = 46;
 const SWEEPS: usize = 12;
-/// Maximum number of invisible cells; edges beyond it are drawn straight through their layers.
+/// Maximum number of invisible cells in a picture, with those of the dags inside it; further edges are drawn straight through
+/// their layers.
 const MOST_CELLS: usize = 50_000;
 
 pub(crate) struct Picture<'a> {
@@ -57,13 +58,19 @@ struct Cell {
     below: Vec<usize>,
 }
 
-/// Lays out a dag and all that is in it.
+/// Lays out a dag and all that is in it, in time that is nearly proportional to its size.
 pub(crate) fn picture(view: &View) -> Picture<'_> {
-    let mut boxes: Vec<Placed<'_>> = view.shapes.iter().map(measured).collect();
+    picture_within(view, &mut MOST_CELLS.clone())
+}
+
+/// Lays out a dag with at most so many invisible cells, and takes those that it uses off the number.
+fn picture_within<'a>(view: &'a View, cells_left: &mut usize) -> Picture<'a> {
+    let mut boxes: Vec<Placed<'_>> = view.shapes.iter().map(|shape| measured(shape, cells_left)).collect();
     let layers = layers(view);
     let mut cells: Vec<Cell> =
         boxes.iter().zip(&layers).map(|(placed, layer)| Cell::new(*layer, placed.width)).collect();
-    let chains: Vec<Vec<usize>> = view.arrows.iter().map(|arrow| chain(arrow, &layers, &mut cells)).collect();
+    let mut chained = |arrow| chain(arrow, &layers, &mut cells, cells_left);
+    let chains: Vec<Vec<usize>> = view.arrows.iter().map(&mut chained).collect();
 
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); layers.iter().max().map_or(0, |last| last + 1)];
     for (index, cell) in cells.iter().enumerate() {
@@ -74,11 +81,15 @@ pub(crate) fn picture(view: &View) -> Picture<'_> {
     order(&mut rows, &mut cells);
     spread(&rows, &mut cells);
 
-    let mut tops = Vec::new();
+    let mut heights = vec![0.0_f64; rows.len()];
+    for (placed, layer) in boxes.iter().zip(&layers) {
+        if let Some(height) = heights.get_mut(*layer) {
+            *height = height.max(placed.height);
+        }
+    }
+    let mut tops = Vec::with_capacity(heights.len());
     let mut y = 0.0;
-    for layer in 0..rows.len() {
-        let here = boxes.iter().zip(&layers).filter(|(_, at)| **at == layer);
-        let height = here.map(|(placed, _)| placed.height).fold(0.0, f64::max);
+    for height in heights {
         tops.push((y, y + height));
         y += height + BETWEEN_LAYERS;
     }
@@ -101,7 +112,7 @@ impl Cell {
 }
 
 /// Measures a shape, with the dags inside it laid out in rows.
-fn measured(shape: &Shape) -> Placed<'_> {
+fn measured<'a>(shape: &'a Shape, cells_left: &mut usize) -> Placed<'a> {
     let texts = shape.lines.iter().chain(&shape.notes).map(|line| text_width(&shortened(line), 12.0));
     let title = text_width(&shape.heading(), 14.0);
     let text = texts.fold(title, f64::max) + 2.0 * PAD + 8.0;
@@ -117,7 +128,7 @@ fn measured(shape: &Shape) -> Placed<'_> {
         if at % columns == 0 && at > 0 {
             (x, y, tallest) = (PAD, y + tallest + PAD, 0.0);
         }
-        let picture = picture(&frame.view);
+        let picture = picture_within(&frame.view, cells_left);
         let around = if frame.title.is_empty() { (0.0, 0.0) } else { (2.0 * PAD, 2.0 * PAD + LINE) };
         let width = (picture.width + around.0).max(text_width(&frame.title, 12.0) + around.0);
         let height = picture.height.max(LINE) + around.1;
@@ -183,14 +194,16 @@ fn layers(view: &View) -> Vec<usize> {
 }
 
 /// Links the cells of an edge, adding one for each layer that it passes; returns those.
-fn chain(arrow: &Arrow, layers: &[usize], cells: &mut Vec<Cell>) -> Vec<usize> {
+fn chain(arrow: &Arrow, layers: &[usize], cells: &mut Vec<Cell>, cells_left: &mut usize) -> Vec<usize> {
     let (Some(&first), Some(&last)) = (layers.get(arrow.from), layers.get(arrow.to)) else { return Vec::new() };
     if last <= first {
         return Vec::new();
     }
     let mut passed = Vec::new();
-    if cells.len() < MOST_CELLS {
-        for layer in first + 1..last {
+    let through = first + 1..last;
+    if let Some(left) = cells_left.checked_sub(through.len()) {
+        *cells_left = left;
+        for layer in through {
             passed.push(cells.len());
             cells.push(Cell::new(layer, 10.0));
         }
@@ -259,19 +272,45 @@ fn order(rows: &mut [Vec<usize>], cells: &mut [Cell]) {
     rows.clone_from_slice(&best.1);
 }
 
-/// How many pairs of edges cross. Rows with very many edges are not counted.
+/// How many pairs of edges cross.
 fn crossings(rows: &[Vec<usize>], cells: &[Cell]) -> usize {
-    let mut count = 0;
-    for row in rows {
+    let of_row = |row: &Vec<usize>| {
         let upper = row.iter().filter_map(|index| cells.get(*index));
-        let ends: Vec<(f64, f64)> = upper
-            .flat_map(|cell| cell.below.iter().filter_map(|to| cells.get(*to)).map(|to| (cell.x, to.x)))
-            .take(1000)
-            .collect();
-        for (at, a) in ends.iter().enumerate() {
-            count += ends.iter().skip(at + 1).filter(|b| (a.0 - b.0) * (a.1 - b.1) < 0.0).count();
+        let ends = upper.flat_map(|cell| cell.below.iter().filter_map(|to| cells.get(*to)).map(|to| (cell.x, to.x)));
+        crossed(ends.collect())
+    };
+    rows.iter().map(of_row).sum()
+}
+
+/// How many pairs of lines cross, each of which goes from a place in one row to a place in the next: those whose order is not
+/// the same in both rows.
+fn crossed(mut lines: Vec<(f64, f64)>) -> usize {
+    lines.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let mut lower: Vec<f64> = lines.into_iter().map(|(_, lower)| lower).collect();
+    out_of_order(&mut lower)
+}
+
+/// Sorts places, and counts the pairs of which the former was greater.
+fn out_of_order(places: &mut [f64]) -> usize {
+    if places.len() < 2 {
+        return 0;
+    }
+    let (left, right) = places.split_at_mut(places.len() / 2);
+    let mut count = out_of_order(left) + out_of_order(right);
+    let mut sorted = Vec::with_capacity(left.len() + right.len());
+    let (mut l, mut r) = (left.iter().peekable(), right.iter().peekable());
+    while let (Some(&&a), Some(&&b)) = (l.peek(), r.peek()) {
+        if b < a {
+            count += l.len();
+            sorted.push(b);
+            r.next();
+        } else {
+            sorted.push(a);
+            l.next();
         }
     }
+    sorted.extend(l.chain(r).copied());
+    places.copy_from_slice(&sorted);
     count
 }
 
@@ -439,6 +478,20 @@ mod tests {
                     assert!(!picture.boxes.iter().any(crosses), "{name}");
                 }
             }
+        }
+    }
+
+    /// Every pair, one after the other.
+    fn crossed_by_pairs(lines: &[(f64, f64)]) -> usize {
+        let pairs = lines.iter().enumerate().flat_map(|(at, a)| lines.iter().skip(at + 1).map(move |b| (a, b)));
+        pairs.filter(|(a, b)| (a.0 - b.0) * (a.1 - b.1) < 0.0).count()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn crossings_are_those_of_all_pairs(lines in proptest::collection::vec((0..9_i32, 0..9_i32), 0..60)) {
+            let lines: Vec<(f64, f64)> = lines.into_iter().map(|(a, b)| (f64::from(a) / 2.0, f64::from(b))).collect();
+            proptest::prop_assert_eq!(crossed_by_pairs(&lines), crossed(lines.clone()));
         }
     }
 

@@ -27,8 +27,9 @@ pub fn render_progress<'a>(
     nodes: impl Iterator<Item = (&'a NodePath, Progress)>,
 ) -> String {
     let mut urgent: HashMap<String, Progress> = HashMap::new();
+    let mut drawn = view::Drawn::new(definition);
     for (path, progress) in nodes {
-        let shown = urgent.entry(view::drawn_as(definition, path)).or_insert(progress);
+        let shown = urgent.entry(drawn.path(path)).or_insert(progress);
         if urgency(progress) > urgency(*shown) {
             *shown = progress;
         }

@@ -5,7 +5,7 @@ use faas_flow_core::definition::{
 };
 use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -113,32 +113,75 @@ pub(crate) fn of(definition: &Definition) -> View {
     view(&definition.dag, "", 0)
 }
 
-/// The path of the shape that stands for a run's node.
-pub(crate) fn drawn_as(definition: &Definition, path: &NodePath) -> String {
-    let mut dag = Some(&definition.dag);
-    let mut drawn = String::new();
-    for step in path.scope.steps() {
-        let node = dag.and_then(|dag| dag.nodes.iter().find(|node| node.id == step.node.as_str()));
-        drawn.push_str(step.node.as_str());
-        dag = match (node.map(|node| &node.kind), &step.key) {
-            (Some(NodeKind::SubDag(inside)), _) => Some(inside),
-            (Some(NodeKind::Condition(branches)), Some(key)) => {
-                let _ = write!(drawn, "[{}]", encoded(key.as_str()));
-                branches.dags.iter().find(|branch| branch.key == key.as_str()).map(|branch| &branch.dag)
-            }
-            (Some(NodeKind::ForEach(branches)), _) => branches.dags.first().map(|branch| &branch.dag),
-            _ => None,
-        };
-        drawn.push('/');
+/// Finds the shapes that stand for the nodes of runs.
+pub(crate) struct Drawn<'a> {
+    definition: &'a Definition,
+    /// The insides of the dags that were looked at, by the prefix of their shapes' paths.
+    insides: HashMap<String, Insides<'a>>,
+}
+
+/// The dags inside the nodes of a dag, by the node's id and, in a condition, the branch's key.
+type Insides<'a> = HashMap<(&'a str, Option<&'a str>), &'a Dag>;
+
+impl<'a> Drawn<'a> {
+    pub(crate) fn new(definition: &'a Definition) -> Self {
+        Self { definition, insides: HashMap::new() }
     }
-    drawn + path.node.as_str()
+
+    /// The path of the shape that stands for a run's node.
+    pub(crate) fn path(&mut self, path: &NodePath) -> String {
+        let mut dag = Some(&self.definition.dag);
+        let mut drawn = String::new();
+        for step in path.scope.steps() {
+            let insides = dag.map(|dag| &*self.insides.entry(drawn.clone()).or_insert_with(|| insides(dag)));
+            let of = |key| insides.and_then(|insides| insides.get(&(step.node.as_str(), key)));
+            drawn.push_str(step.node.as_str());
+            dag = of(None).copied();
+            if let Some(key) = step.key.as_ref().filter(|_| dag.is_none()) {
+                dag = of(Some(key.as_str())).copied();
+                if dag.is_some() {
+                    let _ = write!(drawn, "[{}]", encoded(key.as_str()));
+                }
+            }
+            drawn.push('/');
+        }
+        drawn + path.node.as_str()
+    }
+}
+
+fn insides(dag: &Dag) -> Insides<'_> {
+    let mut insides = Insides::new();
+    let mut seen = HashSet::new();
+    for node in dag.nodes.iter().filter(|node| seen.insert(node.id.as_str())) {
+        let id = node.id.as_str();
+        match &node.kind {
+            NodeKind::Operations(_) => {}
+            NodeKind::SubDag(dag) => {
+                insides.insert((id, None), dag);
+            }
+            NodeKind::Condition(branches) => {
+                for branch in &branches.dags {
+                    insides.entry((id, Some(&branch.key))).or_insert(&branch.dag);
+                }
+            }
+            NodeKind::ForEach(branches) => {
+                insides.extend(branches.dags.first().map(|branch| ((id, None), &branch.dag)));
+            }
+        }
+    }
+    insides
 }
 
 fn view(dag: &Dag, prefix: &str, depth: usize) -> View {
     if depth >= MAX_DEPTH {
         return View { shapes: Vec::new(), arrows: Vec::new() };
     }
-    let mut shapes: Vec<Shape> = dag.nodes.iter().map(|node| shape(dag, node, prefix, depth)).collect();
+    let mut aggregators = HashMap::new();
+    for inputs in &dag.aggregate_inputs {
+        aggregators.entry(inputs.node.as_str()).or_insert(inputs.aggregator.as_str());
+    }
+    let aggregator = |node: &Node| aggregators.get(node.id.as_str()).copied();
+    let mut shapes: Vec<Shape> = dag.nodes.iter().map(|node| shape(node, aggregator(node), prefix, depth)).collect();
     let mut index = HashMap::new();
     for (at, node) in dag.nodes.iter().enumerate() {
         index.entry(node.id.as_str()).or_insert(at);
@@ -179,16 +222,15 @@ fn join_ends(dag: &Dag, prefix: &str, shapes: &mut Vec<Shape>, arrows: &mut Vec<
     arrows.extend(ends.into_iter().map(|from| Arrow { from, to, carries, label: None }));
 }
 
-fn shape(dag: &Dag, node: &Node, prefix: &str, depth: usize) -> Shape {
+/// The shape of a node, whose inputs the aggregator merges.
+fn shape(node: &Node, aggregator: Option<&str>, prefix: &str, depth: usize) -> Shape {
     let path = format!("{prefix}{}", node.id);
     let inside = |title: &str, path: String, dag: &Dag| {
         let view = view(dag, &format!("{path}/"), depth + 1);
         Frame { title: title.to_owned(), path, view }
     };
     let mut notes: Vec<String> = Vec::new();
-    if let Some(inputs) = dag.aggregate_inputs.iter().find(|inputs| inputs.node == node.id) {
-        notes.push(format!("merge {}", inputs.aggregator));
-    }
+    notes.extend(aggregator.map(|aggregator| format!("merge {aggregator}")));
     let (kind, lines, frames) = match &node.kind {
         NodeKind::Operations(operations) => {
             limits(operations, &mut notes);

@@ -2,6 +2,7 @@
 
 use super::answer::{self, Accept};
 use super::ask::{Ask, ByQuery};
+use super::drawing::drawn;
 use super::error::{Error, OtherRun};
 use super::guards::HubSignatures;
 use super::headers::{REQUEST_ID, header, insert};
@@ -125,7 +126,7 @@ impl Surface {
         match ask {
             Ask::Invoke => self.invoke(&flow.name, query, &parts.headers, body, &context, delivery).await,
             Ask::Definition => {
-                let json = render(&flow.definition, flow.name.as_str(), Format::Json);
+                let json = drawn(move || render(&flow.definition, flow.name.as_str(), Format::Json)).await?;
                 Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
             }
             Ask::Control(control, run) => self.control(&flow.name, control, &run).await,

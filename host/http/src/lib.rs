@@ -7,6 +7,7 @@ mod ask;
 mod connections;
 mod contract;
 pub mod dashboard;
+mod drawing;
 mod error;
 mod guards;
 mod headers;

@@ -214,7 +214,8 @@ pub(super) async fn plan(
     _: Operator,
     ModuleBody { signature, bytes }: ModuleBody,
 ) -> Result<Json<Planned>, Error> {
-    let planned = surface.host.versions().plan(&flow.name, &Artifact::new(bytes, signature)).await;
+    let artifact = Artifact::hashed(bytes, signature).await.map_err(Error::of_version)?;
+    let planned = surface.host.versions().plan(&flow.name, &artifact).await;
     Ok(Json(planned.map_err(Error::of_version)?))
 }
 

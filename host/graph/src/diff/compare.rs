@@ -2,10 +2,13 @@
 
 use super::difference::{Change, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
 use crate::view::encoded;
-use faas_flow_core::definition::{Branches, Carries, Dag, Node, NodeKind};
+use faas_flow_core::definition::{Branches, Carries, Dag, Edge, Node, NodeKind};
 use faas_flow_core::{Definition, MAX_DEPTH};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// How many pairs of operations of one node are compared, to find those that both versions have.
+const MOST_PAIRS: usize = 40_000;
 
 impl Difference {
     /// Compares the definitions of two versions of a flow.
@@ -38,50 +41,60 @@ fn dags(old: &Dag, new: &Dag, prefix: &str, depth: usize, out: &mut Difference) 
     if depth >= MAX_DEPTH {
         return;
     }
-    let was = by_id(old);
-    let is = by_id(new);
-    for (at, node) in old.nodes.iter().enumerate() {
-        if was.get(node.id.as_str()) != Some(&at) {
-            continue;
-        }
-        match is.get(node.id.as_str()).and_then(|at| new.nodes.get(*at)) {
-            Some(now) => nodes((old, node), (new, now), prefix, depth, out),
+    let was = Indexed::new(old);
+    let is = Indexed::new(new);
+    for node in was.nodes() {
+        match is.node(&node.id) {
+            Some(now) => nodes((&was, node), (&is, now), prefix, depth, out),
             None => one(node, Change::Removed, prefix, depth, out),
         }
     }
-    for (at, node) in new.nodes.iter().enumerate() {
-        if is.get(node.id.as_str()) == Some(&at) && !was.contains_key(node.id.as_str()) {
-            one(node, Change::Added, prefix, depth, out);
-            let next = survivors(node, new, &was).into_iter().map(|id| format!("{prefix}{id}")).collect();
-            out.next.insert(format!("{prefix}{}", node.id), next);
-        }
+    for node in is.nodes().filter(|node| was.node(&node.id).is_none()) {
+        one(node, Change::Added, prefix, depth, out);
     }
+    let follows_added = |edge: &&Edge| {
+        let is_added = was.node(&edge.from).is_none() && is.node(&edge.from).is_some();
+        is_added && was.node(&edge.to).is_some()
+    };
+    out.next.extend(new.edges.iter().filter(follows_added).map(|edge| format!("{prefix}{}", edge.to)));
     edges(old, new, prefix, out);
 }
 
-/// The index of the first node with each id.
-fn by_id(dag: &Dag) -> HashMap<&str, usize> {
-    let mut index = HashMap::new();
-    for (at, node) in dag.nodes.iter().enumerate() {
-        index.entry(node.id.as_str()).or_insert(at);
-    }
-    index
+/// A dag whose nodes are found by their ids.
+struct Indexed<'a> {
+    dag: &'a Dag,
+    /// The index of the first node with each id.
+    at: HashMap<&'a str, usize>,
+    /// The first aggregator that is given for each node.
+    aggregators: HashMap<&'a str, &'a str>,
+    /// The predecessors of each node, in declared order.
+    before: HashMap<&'a str, Vec<&'a str>>,
 }
 
-/// The nearest nodes after an added one that the old dag has, too.
-fn survivors<'a>(from: &'a Node, new: &'a Dag, old: &HashMap<&str, usize>) -> Vec<&'a str> {
-    let mut found = Vec::new();
-    let mut seen = HashSet::from([from.id.as_str()]);
-    let mut open = vec![from.id.as_str()];
-    while let Some(id) = open.pop() {
-        for edge in new.edges.iter().filter(|edge| edge.from == id) {
-            if seen.insert(edge.to.as_str()) {
-                let place = if old.contains_key(edge.to.as_str()) { &mut found } else { &mut open };
-                place.push(edge.to.as_str());
-            }
+impl<'a> Indexed<'a> {
+    fn new(dag: &'a Dag) -> Self {
+        let mut indexed = Self { dag, at: HashMap::new(), aggregators: HashMap::new(), before: HashMap::new() };
+        for (at, node) in dag.nodes.iter().enumerate() {
+            indexed.at.entry(&node.id).or_insert(at);
         }
+        for inputs in &dag.aggregate_inputs {
+            indexed.aggregators.entry(&inputs.node).or_insert(&inputs.aggregator);
+        }
+        for edge in &dag.edges {
+            indexed.before.entry(&edge.to).or_default().push(&edge.from);
+        }
+        indexed
     }
-    found
+
+    fn node(&self, id: &str) -> Option<&'a Node> {
+        self.at.get(id).and_then(|at| self.dag.nodes.get(*at))
+    }
+
+    /// The first node with each id, in declared order.
+    fn nodes(&self) -> impl Iterator<Item = &'a Node> {
+        let nodes = self.dag.nodes.iter().enumerate();
+        nodes.filter(|(at, node)| self.at.get(node.id.as_str()) == Some(at)).map(|(_, node)| node)
+    }
 }
 
 /// Records a node that only one version has, and everything inside it.
@@ -101,7 +114,7 @@ fn one(node: &Node, change: Change, prefix: &str, depth: usize, out: &mut Differ
 }
 
 /// Compares a node that both versions have.
-fn nodes(old: (&Dag, &Node), new: (&Dag, &Node), prefix: &str, depth: usize, out: &mut Difference) {
+fn nodes(old: (&Indexed<'_>, &Node), new: (&Indexed<'_>, &Node), prefix: &str, depth: usize, out: &mut Difference) {
     let path = format!("{prefix}{}", old.1.id);
     let was = inside(old.1, &path);
     let is = inside(new.1, &path);
@@ -116,18 +129,20 @@ fn nodes(old: (&Dag, &Node), new: (&Dag, &Node), prefix: &str, depth: usize, out
     inputs(old, new, &mut details);
     let none = Dag::default();
     // Dags in nodes of different kinds have nothing in common, even if their paths are equal.
-    let find = |all: &[(String, String, &'_ Dag)], prefix: &str| {
-        all.iter().position(|(at, ..)| old_kind == new_kind && at == prefix)
-    };
+    let comparable = if old_kind == new_kind { &is[..] } else { &[] };
+    let of_new: HashMap<&str, &Dag> = comparable.iter().map(|(prefix, _, dag)| (prefix.as_str(), *dag)).collect();
     let mut nested = Vec::new();
+    let mut in_both = HashSet::new();
     for (prefix, name, dag) in &was {
-        let now = find(&is, prefix).and_then(|at| is.get(at));
-        if let Some((_, _, now)) = now {
+        let now = of_new.get(prefix.as_str()).copied();
+        if let Some(now) = now {
+            in_both.insert(prefix.as_str());
             ends(&format!("{name}/ends"), dag, now, &mut details);
         }
-        nested.push((prefix, *dag, now.map_or(&none, |(_, _, dag)| *dag)));
+        nested.push((prefix, *dag, now.unwrap_or(&none)));
     }
-    nested.extend(is.iter().filter(|(at, ..)| find(&was, at).is_none()).map(|(at, _, dag)| (at, &none, *dag)));
+    let only_new = is.iter().filter(|(prefix, ..)| !in_both.contains(prefix.as_str()));
+    nested.extend(only_new.map(|(prefix, _, dag)| (prefix, &none, *dag)));
     if !details.is_empty() {
         out.nodes.push(NodeChange { path: path.clone(), change: Change::Changed, details });
     }
@@ -198,14 +213,14 @@ fn own(node: &Node) -> Value {
 
 /// Compares how the inputs of a node are merged: by which aggregator, and in which order. Which inputs there are is a matter
 /// of edges.
-fn inputs(old: (&Dag, &Node), new: (&Dag, &Node), out: &mut Vec<Detail>) {
-    let aggregator = |(dag, node): (&Dag, &Node)| {
-        let aggregator = dag.aggregate_inputs.iter().find(|inputs| inputs.node == node.id);
-        aggregator.map_or(Value::Null, |inputs| inputs.aggregator.clone().into())
+fn inputs(old: (&Indexed<'_>, &Node), new: (&Indexed<'_>, &Node), out: &mut Vec<Detail>) {
+    let aggregator = |(dag, node): (&Indexed<'_>, &Node)| {
+        dag.aggregators.get(node.id.as_str()).map_or(Value::Null, |aggregator| Value::from(*aggregator))
     };
     properties(Some(&aggregator(old)), Some(&aggregator(new)), "aggregate-inputs", out);
-    let predecessors = |(dag, node): (&Dag, &Node)| -> Vec<String> {
-        dag.edges.iter().filter(|edge| edge.to == node.id).map(|edge| edge.from.clone()).collect()
+    let predecessors = |(dag, node): (&Indexed<'_>, &Node)| -> Vec<String> {
+        let before = dag.before.get(node.id.as_str()).into_iter().flatten();
+        before.map(|id| (*id).to_owned()).collect()
     };
     let was = predecessors(old);
     let is = predecessors(new);
@@ -221,8 +236,8 @@ fn set(ids: &[String]) -> BTreeSet<&String> {
 /// Compares which nodes are the ends of a dag; their order matters if an aggregator merges them.
 fn ends(property: &str, old: &Dag, new: &Dag, out: &mut Vec<Detail>) {
     let ends = |dag: &Dag| -> Vec<String> {
-        let leaves = |node: &&Node| dag.edges.iter().all(|edge| edge.from != node.id);
-        dag.nodes.iter().filter(leaves).map(|node| node.id.clone()).collect()
+        let left: HashSet<&str> = dag.edges.iter().map(|edge| edge.from.as_str()).collect();
+        dag.nodes.iter().filter(|node| !left.contains(node.id.as_str())).map(|node| node.id.clone()).collect()
     };
     let was = ends(old);
     let is = ends(new);
@@ -307,7 +322,12 @@ fn list(was: &[Value], is: &[Value], below: &dyn Fn(&dyn std::fmt::Display) -> S
 
 /// The indices of the longest common subsequence in both lists. Among several of the same length, swapping the lists gives
 /// the same one, so that the difference backwards is the mirror of the difference forwards.
+///
+/// In very long lists only what they begin and end with counts, since the time is proportional to the product of their lengths.
 fn common(a: &[Value], b: &[Value]) -> Vec<(usize, usize)> {
+    if a.len().saturating_mul(b.len()) > MOST_PAIRS {
+        return common_at_ends(a, b);
+    }
     let mut lengths = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
     let length = |lengths: &[Vec<usize>], i: usize, j: usize| lengths.get(i).and_then(|row| row.get(j)).copied();
     for (i, x) in a.iter().enumerate().rev() {
@@ -340,4 +360,13 @@ fn common(a: &[Value], b: &[Value]) -> Vec<(usize, usize)> {
         }
     }
     pairs
+}
+
+/// The indices of what both lists begin with, and of what both end with.
+fn common_at_ends(a: &[Value], b: &[Value]) -> Vec<(usize, usize)> {
+    let first = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let rest = a.iter().skip(first).rev().zip(b.iter().skip(first).rev());
+    let last = rest.take_while(|(x, y)| x == y).count();
+    let pairs = (0..first).map(|at| (at, at));
+    pairs.chain((0..last).rev().map(|back| (a.len() - 1 - back, b.len() - 1 - back))).collect()
 }

@@ -3,7 +3,7 @@
 use faas_flow_core::definition::Carries;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How something differs between the old version and the new one.
 ///
@@ -100,9 +100,9 @@ pub struct Difference {
     /// The for-each nodes of the old version: in the paths of a run, their branches have keys.
     #[serde(skip)]
     pub(super) each: BTreeSet<String>,
-    /// For each added node whose dag both versions have: the nearest nodes after it that the old version has, too.
+    /// The nodes that both versions have and that follow an added node.
     #[serde(skip)]
-    pub(super) next: BTreeMap<String, Vec<String>>,
+    pub(super) next: BTreeSet<String>,
 }
 
 impl Difference {

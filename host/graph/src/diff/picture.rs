@@ -6,7 +6,7 @@ use crate::layout;
 use crate::svg::{self, Marks};
 use crate::view::{self, Arrow, Kind, Shape, View};
 use faas_flow_core::Definition;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Maximum number of changed properties shown in one node; the other formats have all of them.
 const LINES: usize = 4;
@@ -60,32 +60,17 @@ fn both(old: View, new: View) -> View {
     // The shape that joins several ends is not a node of the flow, so only that of the new version is drawn.
     let of_nodes = |arrow: &&Arrow| old.shapes.get(arrow.to).is_some_and(|shape| shape.kind != Kind::End);
     let all = new.arrows.iter().map(|arrow| (&new, arrow));
+    let mut drawn = HashSet::new();
     for (view, arrow) in all.chain(old.arrows.iter().filter(of_nodes).map(|arrow| (&old, arrow))) {
         let path = |at: usize| view.shapes.get(at).map(|shape| shape.path.clone()).unwrap_or_default();
         let from = path(arrow.from);
         let to = path(arrow.to);
-        if !arrows.iter().any(|(known, also, _)| *known == from && *also == to) {
+        if drawn.insert((from.clone(), to.clone())) {
             let Arrow { carries, label, .. } = arrow;
             arrows.push((from, to, Arrow { from: 0, to: 0, carries: *carries, label: label.clone() }));
         }
     }
-    let mut shapes = new.shapes;
-    let mut last = None;
-    for shape in old.shapes {
-        let at = shapes.iter().position(|now| now.path == shape.path);
-        last = match at.and_then(|at| shapes.get_mut(at)) {
-            Some(now) => {
-                merge(now, shape);
-                at
-            }
-            None if shape.kind == Kind::End => last,
-            None => {
-                let place = last.map_or(0, |last| last + 1);
-                shapes.insert(place, shape);
-                Some(place)
-            }
-        };
-    }
+    let shapes = all_shapes(old.shapes, new.shapes);
     let index: HashMap<&str, usize> = shapes.iter().enumerate().map(|(at, shape)| (shape.path.as_str(), at)).collect();
     let place = |(from, to, arrow): (String, String, Arrow)| {
         Some(Arrow { from: *index.get(from.as_str())?, to: *index.get(to.as_str())?, ..arrow })
@@ -94,18 +79,98 @@ fn both(old: View, new: View) -> View {
     View { shapes, arrows }
 }
 
+/// The shapes of the new version, each of the old one behind the old one that came before it.
+fn all_shapes(old: Vec<Shape>, mut new: Vec<Shape>) -> Vec<Shape> {
+    let mut index = HashMap::new();
+    for (at, shape) in new.iter().enumerate() {
+        index.entry(shape.path.clone()).or_insert(at);
+    }
+    let mut before_all = Vec::new();
+    let mut behind: Vec<Vec<Shape>> = new.iter().map(|_| Vec::new()).collect();
+    let mut last = None;
+    let mut removed = HashSet::new();
+    for shape in old {
+        if let Some(at) = index.get(&shape.path) {
+            if let Some(now) = new.get_mut(*at) {
+                merge(now, shape);
+            }
+            last = Some(*at);
+        } else if shape.kind != Kind::End && removed.insert(shape.path.clone()) {
+            let group = last.and_then(|last: usize| behind.get_mut(last)).unwrap_or(&mut before_all);
+            group.push(shape);
+        }
+    }
+    let mut shapes = before_all;
+    for (shape, behind) in new.into_iter().zip(behind) {
+        shapes.push(shape);
+        shapes.extend(behind);
+    }
+    shapes
+}
+
 /// Adds the dags inside the old shape to the new one, unless the node is of another kind now.
 fn merge(new: &mut Shape, old: Shape) {
     if new.kind != old.kind {
         return;
     }
+    let mut index = HashMap::new();
+    for (at, frame) in new.frames.iter().enumerate() {
+        index.entry(frame.path.clone()).or_insert(at);
+    }
     for frame in old.frames {
-        match new.frames.iter_mut().find(|now| now.path == frame.path) {
+        match index.get(&frame.path).and_then(|at| new.frames.get_mut(*at)) {
             Some(now) => {
                 let empty = View { shapes: Vec::new(), arrows: Vec::new() };
                 now.view = both(frame.view, std::mem::replace(&mut now.view, empty));
             }
             None => new.frames.push(frame),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shape(path: &str) -> Shape {
+        let kind = if path.starts_with('(') { Kind::End } else { Kind::Operations };
+        let (path, title) = (path.to_owned(), String::new());
+        Shape { path, title, kind, lines: Vec::new(), notes: Vec::new(), frames: Vec::new() }
+    }
+
+    /// The order in which shapes are drawn if each removed one is inserted behind the one before it.
+    fn inserted(old: &[String], new: &[String]) -> Vec<String> {
+        let mut all = new.to_vec();
+        let mut last = None;
+        for path in old {
+            last = match all.iter().position(|now| now == path) {
+                Some(at) => Some(at),
+                None if path.starts_with('(') => last,
+                None => {
+                    let place = last.map_or(0, |last| last + 1);
+                    all.insert(place, path.clone());
+                    Some(place)
+                }
+            };
+        }
+        all
+    }
+
+    /// Some nodes in some order, and perhaps the end behind them.
+    fn paths() -> impl Strategy<Value = Vec<String>> {
+        let nodes = proptest::sample::subsequence(vec!["a", "b", "c", "d", "e", "f", "g", "h"], 0..8).prop_shuffle();
+        (nodes, any::<bool>())
+            .prop_map(|(nodes, ends)| nodes.into_iter().chain(ends.then_some("(end)")).map(str::to_owned).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_removed_node_is_drawn_behind_the_one_before_it(old in paths(), new in paths()) {
+            let shapes = |paths: &[String]| paths.iter().map(|path| shape(path)).collect();
+            let drawn = all_shapes(shapes(&old), shapes(&new));
+            let drawn: Vec<String> = drawn.into_iter().map(|shape| shape.path).collect();
+            prop_assert_eq!(drawn, inserted(&old, &new));
         }
     }
 }

@@ -29,8 +29,7 @@ impl Difference {
         let done = |progress: Progress| progress == Progress::Done;
         let added = self.nodes.iter().filter(|node| node.change == Change::Added);
         let added: BTreeSet<&str> = added.map(|node| node.path.as_str()).collect();
-        let mut next = added.iter().filter_map(|path| self.next.get(*path)).flatten();
-        next.any(|path| self.is_ahead(&nodes, path, &begun))
+        self.next.iter().any(|path| self.is_ahead(&nodes, path, &begun))
             || self.changed_nodes().difference(&added).any(|path| self.is_ahead(&nodes, path, &done))
     }
 

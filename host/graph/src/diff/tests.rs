@@ -5,6 +5,7 @@ use faas_flow_core::definition::{Branch, Branches, Call, Carries, Dag, Edge, Nod
 use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Definition, Digest, FlowName, NodePath, RunId, Status};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn arbitrary_operations() -> impl Strategy<Value = Operations> {
     let call = ("[ab]", proptest::option::of(1..3_u64)).prop_map(|(target, timeout_ms)| Call {
@@ -112,7 +113,55 @@ fn facts(difference: &Difference) -> Vec<String> {
     facts
 }
 
+/// The nodes of the old dag that are the nearest after an added one, found from each added node on its own.
+fn after_added(old: &Dag, new: &Dag) -> BTreeSet<String> {
+    let is_old = |id: &str| old.nodes.iter().any(|node| node.id == id);
+    let mut found = BTreeSet::new();
+    for added in new.nodes.iter().filter(|node| !is_old(&node.id)) {
+        let mut seen = BTreeSet::from([added.id.as_str()]);
+        let mut open = vec![added.id.as_str()];
+        while let Some(id) = open.pop() {
+            for edge in new.edges.iter().filter(|edge| edge.from == id && !seen.contains(&*edge.to)).collect::<Vec<_>>()
+            {
+                seen.insert(&edge.to);
+                if is_old(&edge.to) {
+                    found.insert(edge.to.clone());
+                } else if new.nodes.iter().any(|node| node.id == edge.to) {
+                    open.push(&edge.to);
+                }
+            }
+        }
+    }
+    found
+}
+
 proptest! {
+    #[test]
+    fn what_follows_added_nodes_is_found_edge_by_edge(a in arbitrary(), b in arbitrary()) {
+        let difference = Difference::between(&a, &b);
+        let next: BTreeSet<String> = difference.next.into_iter().filter(|path| !path.contains('/')).collect();
+        prop_assert_eq!(next, after_added(&a.dag, &b.dag));
+    }
+
+    #[test]
+    fn in_long_lists_of_operations_those_at_both_ends_are_the_same(
+        first in 0..300_usize, was in 1..300_usize, is in 1..300_usize, last in 0..300_usize
+    ) {
+        let list = |middle: &str, count: usize| -> Vec<Operation> {
+            let same = |name: &'static str, count| (0..count).map(move |at| Operation::Modify(format!("{name}{at}")));
+            let own = (0..count).map(|at| Operation::Modify(format!("{middle}{at}")));
+            same("first", first).chain(own).chain(same("last", last)).collect()
+        };
+        let flow = |list| {
+            let kind = NodeKind::Operations(Operations { list, ..Operations::default() });
+            Definition { dag: Dag { nodes: vec![Node { id: "n".into(), kind }], ..Dag::default() }, ..Definition::default() }
+        };
+        let difference = Difference::between(&flow(list("was", was)), &flow(list("is", is)));
+        let details = &difference.nodes[0].details;
+        let expected = if was == is { was } else { was + is };
+        prop_assert_eq!(details.len(), expected);
+    }
+
     #[test]
     fn a_version_does_not_differ_from_itself(definition in arbitrary()) {
         let difference = Difference::between(&definition, &definition.clone());

@@ -6,6 +6,7 @@ use super::error::Error;
 use super::flows::table;
 use super::page::Page;
 use crate::Error as HttpError;
+use crate::drawing::drawn;
 use faas_flow_core::{Digest, FlowName, Status};
 use faas_flow_graph::{Format, escaped, render};
 use faas_flow_store::RunQuery;
@@ -31,7 +32,9 @@ impl Dashboard {
         };
         let picture = match self.definitions.of(flow, &version).await {
             Ok(definition) => {
-                format!("<div class=\"picture\">{}</div>", render(&definition, flow.as_str(), Format::Svg))
+                let name = flow.clone();
+                let svg = drawn(move || render(&definition, name.as_str(), Format::Svg)).await?;
+                format!("<div class=\"picture\">{svg}</div>")
             }
             Err(error) => format!("<p class=\"quiet\">No diagram: {}</p>", escaped(&error.to_string())),
         };

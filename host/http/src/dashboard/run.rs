@@ -6,8 +6,9 @@ use super::error::Error;
 use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
 use crate::Error as HttpError;
+use crate::drawing::drawn;
 use faas_flow_core::run::{NodeView, Progress, RunView};
-use faas_flow_core::{Definition, RunId, Status};
+use faas_flow_core::{Definition, NodePath, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::error::Error as HostError;
 use faas_flow_versions::MissingModule;
@@ -40,7 +41,7 @@ impl Dashboard {
         if let Some(failure) = &view.failure {
             let _ = writeln!(main, "<p class=\"card error\">{}</p>", escaped(&failure.to_string()));
         }
-        main.push_str(&picture(&view, definition));
+        main.push_str(&picture(&view, definition).await?);
         main.push_str("<h1>Timeline</h1>\n");
         main.push_str(&timeline::draw(&view, self.host.now()));
         main.push_str("<h1>Nodes</h1>\n");
@@ -83,14 +84,18 @@ impl Dashboard {
     }
 }
 
-fn picture(view: &RunView, definition: Result<Arc<Definition>, HostError>) -> String {
-    match definition {
-        Ok(definition) => {
-            let nodes = view.nodes.iter().map(|node| (&node.path, node.progress));
-            format!("<div class=\"picture\">{}</div>\n", render_progress(&definition, view.flow.as_str(), nodes))
-        }
-        Err(error) => format!("<p class=\"quiet\">No diagram: {}</p>\n", escaped(&error.to_string())),
-    }
+async fn picture(view: &RunView, definition: Result<Arc<Definition>, HostError>) -> Result<String, HttpError> {
+    let definition = match definition {
+        Ok(definition) => definition,
+        Err(error) => return Ok(format!("<p class=\"quiet\">No diagram: {}</p>\n", escaped(&error.to_string()))),
+    };
+    let flow = view.flow.clone();
+    let nodes: Vec<(NodePath, Progress)> = view.nodes.iter().map(|node| (node.path.clone(), node.progress)).collect();
+    let svg = drawn(move || {
+        let nodes = nodes.iter().map(|(path, progress)| (path, *progress));
+        render_progress(&definition, flow.as_str(), nodes)
+    });
+    Ok(format!("<div class=\"picture\">{}</div>\n", svg.await?))
 }
 
 /// A table of the nodes, with buttons that run one of them again if there is a ticket for that.
