@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faas_flow_core::Digest;
-use faas_flow_guest::{Guests, Limits, Module, NoContext};
+use faas_flow_guest::{Guests, Limits, Module, NoContext, waiting};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,7 +35,10 @@ fn loading(criterion: &mut Criterion) {
         let digest = Digest::of(&bytes);
         guests.load(&bytes).unwrap().keep_code();
         group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_function(name, |bencher| bencher.iter(|| guests.load_as(&bytes, &digest).unwrap()));
+        group.bench_function(name, |bencher| {
+            let (_waiting, waited) = waiting();
+            bencher.iter(|| guests.load_as(&bytes, &digest, &waited).unwrap());
+        });
     }
     group.finish();
     let bytes = example("greet").unwrap();

@@ -5,6 +5,7 @@
 //! cannot use them in another instance, since each has an arena of its own.
 
 use crate::bindings::faas_flow::flow::builder::{self, Workflow};
+use crate::builder_limits::{self as limits, Counts, Part, Text};
 use crate::error::GuestError;
 use crate::state::State;
 use faas_flow_core::Definition;
@@ -14,16 +15,10 @@ use wasmtime::component::Resource;
 
 /// How deep dags may be nested. The validator has the same limit; this one stops a flow that would nest dags forever.
 const DEPTH: usize = 32;
-/// How many calls of `builder` one `define` may make.
-const CALLS: usize = 50_000;
-/// How many bytes of text those calls may pass altogether.
-const BYTES: usize = 16 << 20;
 
 /// The parts of a definition under construction. The first dag is the outermost one.
-#[derive(Default)]
 pub(crate) struct Arena {
-    calls_made: usize,
-    bytes: usize,
+    counts: Counts,
     root: Definition,
     dags: Vec<Dag>,
     nodes: Vec<Node>,
@@ -34,9 +29,30 @@ pub(crate) struct Arena {
 /// A dag whose `shape` has everything but the nodes.
 #[derive(Default)]
 struct Dag {
-    depth: usize,
+    inside: Inside,
     shape: plain::Dag,
     nodes: Vec<(String, Kind)>,
+}
+
+/// Where a dag is.
+#[derive(Default, Clone, Copy)]
+struct Inside {
+    /// How deep it is nested.
+    depth: usize,
+    /// The length of what comes before the ids of its nodes in their paths, in bytes.
+    path: usize,
+}
+
+impl Inside {
+    /// Where the dag inside this node is.
+    fn node(self, id: &str) -> Self {
+        Self { depth: self.depth + 1, path: self.path + id.len() + 1 }
+    }
+
+    /// Where the dag with this key is. Paths have a key between brackets and in percent-encoding.
+    fn key(self, key: &str) -> Self {
+        Self { path: self.path + 3 * key.len() + 2, ..self }
+    }
 }
 
 enum Kind {
@@ -60,46 +76,59 @@ enum Step {
 
 #[derive(Default)]
 struct Branches {
-    depth: usize,
+    /// Where its dags are, but for their keys.
+    inside: Inside,
     shape: plain::Branches,
     dags: Vec<(String, usize)>,
+    /// The dag with the empty key.
+    each: Option<usize>,
 }
 
+type Counted = std::result::Result<(), GuestError>;
+
 impl Arena {
-    /// Counts a call that passes so many bytes of text.
-    fn count(&mut self, bytes: usize) -> std::result::Result<(), GuestError> {
-        self.calls_made += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.calls_made > CALLS || self.bytes > BYTES {
-            return Err(GuestError::DefinitionTooLarge { calls: CALLS, bytes: BYTES });
-        }
-        Ok(())
+    /// An arena for a definition of at most so many nodes.
+    pub(crate) fn new(nodes: usize) -> Self {
+        let counts = Counts::new(nodes);
+        Self { counts, root: Definition::default(), dags: vec![], nodes: vec![], calls: vec![], branches: vec![] }
     }
 
-    fn add_dag(&mut self, depth: usize) -> std::result::Result<usize, GuestError> {
-        if depth > DEPTH {
+    /// Counts a call that passes these texts.
+    fn count(&mut self, texts: &[(Text, &str)]) -> Counted {
+        self.counts.call()?;
+        texts.iter().try_for_each(|(kind, text)| self.counts.text(*kind, text))
+    }
+
+    fn add_dag(&mut self, inside: Inside) -> std::result::Result<usize, GuestError> {
+        if inside.depth > DEPTH {
             return Err(GuestError::NestedTooDeep { limit: DEPTH });
         }
-        self.dags.push(Dag { depth, ..Dag::default() });
+        self.counts.part(Part::Dag)?;
+        self.dags.push(Dag { inside, ..Dag::default() });
         Ok(self.dags.len() - 1)
     }
 
-    fn add_branches(&mut self, depth: usize, handler: String) -> usize {
+    fn add_branches(&mut self, inside: Inside, handler: String) -> usize {
         let shape = plain::Branches { handler, ..plain::Branches::default() };
-        self.branches.push(Branches { depth, shape, dags: Vec::new() });
+        self.branches.push(Branches { inside, shape, ..Branches::default() });
         self.branches.len() - 1
     }
 
-    fn add_call(&mut self, target: String) -> usize {
+    /// Counts an operation of a node and adds its call.
+    fn add_call(&mut self, target: String) -> std::result::Result<usize, GuestError> {
+        self.counts.part(Part::Operation)?;
         self.calls.push(plain::Call { target, ..plain::Call::default() });
-        self.calls.len() - 1
+        Ok(self.calls.len() - 1)
     }
 
     /// Takes the definition and leaves the arena empty.
     pub(crate) fn take(&mut self) -> Definition {
         let mut definition = std::mem::take(&mut self.root);
         definition.dag = self.take_dag(0);
-        *self = Self::default();
+        self.dags.clear();
+        self.nodes.clear();
+        self.calls.clear();
+        self.branches.clear();
         definition
     }
 
@@ -162,42 +191,43 @@ impl builder::Host for State {}
 
 impl builder::HostWorkflow for State {
     fn dag(&mut self, _flow: Resource<Workflow>) -> Result<Resource<builder::Dag>> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         if self.arena.dags.is_empty() {
-            self.arena.add_dag(1)?;
+            self.arena.add_dag(Inside { depth: 1, path: 0 })?;
         }
         Ok(handle(0))
     }
 
     fn handlers(&mut self, _flow: Resource<Workflow>, ids: Vec<String>) -> Result<()> {
+        self.arena.count(&[])?;
         for id in &ids {
-            self.arena.count(id.len())?;
+            self.arena.counts.part(Part::Handler)?;
+            self.arena.counts.text(Text::HandlerId, id)?;
         }
-        self.arena.count(0)?;
         self.arena.root.handlers.extend(ids);
         Ok(())
     }
 
     fn on_failure(&mut self, _flow: Resource<Workflow>, recover: String) -> Result<()> {
-        self.arena.count(recover.len())?;
+        self.arena.count(&[(Text::HandlerId, &recover)])?;
         self.arena.root.on_failure = Some(recover);
         Ok(())
     }
 
     fn finally(&mut self, _flow: Resource<Workflow>, finally: String) -> Result<()> {
-        self.arena.count(finally.len())?;
+        self.arena.count(&[(Text::HandlerId, &finally)])?;
         self.arena.root.finally = Some(finally);
         Ok(())
     }
 
     fn deadline(&mut self, _flow: Resource<Workflow>, ms: u64) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         self.arena.root.deadline_ms = Some(ms);
         Ok(())
     }
 
     fn on_exhausted(&mut self, _flow: Resource<Workflow>, then: builder::Exhausted) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         self.arena.root.on_exhausted = match then {
             builder::Exhausted::Fail => plain::Exhausted::Fail,
             builder::Exhausted::Pause => plain::Exhausted::Pause,
@@ -211,15 +241,23 @@ impl builder::HostWorkflow for State {
 }
 
 impl State {
+    /// Where the dag inside a new node of this dag is.
+    fn inside(&mut self, dag: &Resource<builder::Dag>, id: &str) -> Result<Inside> {
+        Ok(part(&mut self.arena.dags, dag)?.inside.node(id))
+    }
+
     fn add_node(&mut self, dag: &Resource<builder::Dag>, id: String, kind: Kind) -> Result<()> {
-        part(&mut self.arena.dags, dag)?.nodes.push((id, kind));
+        self.arena.counts.part(Part::Node)?;
+        let dag = part(&mut self.arena.dags, dag)?;
+        self.arena.counts.path(dag.inside.path + id.len())?;
+        dag.nodes.push((id, kind));
         Ok(())
     }
 }
 
 impl builder::HostDag for State {
     fn node(&mut self, dag: Resource<builder::Dag>, id: String) -> Result<Resource<builder::Node>> {
-        self.arena.count(id.len())?;
+        self.arena.count(&[(Text::NodeId, &id)])?;
         let index = self.arena.nodes.len();
         self.arena.nodes.push(Node::default());
         self.add_node(&dag, id, Kind::Operations(index))?;
@@ -227,9 +265,9 @@ impl builder::HostDag for State {
     }
 
     fn sub_dag(&mut self, dag: Resource<builder::Dag>, id: String) -> Result<Resource<builder::Dag>> {
-        self.arena.count(id.len())?;
-        let depth = part(&mut self.arena.dags, &dag)?.depth;
-        let index = self.arena.add_dag(depth + 1)?;
+        self.arena.count(&[(Text::NodeId, &id)])?;
+        let inside = self.inside(&dag, &id)?;
+        let index = self.arena.add_dag(inside)?;
         self.add_node(&dag, id, Kind::SubDag(index))?;
         Ok(handle(index))
     }
@@ -240,9 +278,9 @@ impl builder::HostDag for State {
         id: String,
         choose: String,
     ) -> Result<Resource<builder::Branches>> {
-        self.arena.count(id.len() + choose.len())?;
-        let depth = part(&mut self.arena.dags, &dag)?.depth;
-        let index = self.arena.add_branches(depth, choose);
+        self.arena.count(&[(Text::NodeId, &id), (Text::HandlerId, &choose)])?;
+        let inside = self.inside(&dag, &id)?;
+        let index = self.arena.add_branches(inside, choose);
         self.add_node(&dag, id, Kind::Condition(index))?;
         Ok(handle(index))
     }
@@ -253,36 +291,39 @@ impl builder::HostDag for State {
         id: String,
         split: String,
     ) -> Result<Resource<builder::Branches>> {
-        self.arena.count(id.len() + split.len())?;
-        let depth = part(&mut self.arena.dags, &dag)?.depth;
-        let index = self.arena.add_branches(depth, split);
+        self.arena.count(&[(Text::NodeId, &id), (Text::HandlerId, &split)])?;
+        let inside = self.inside(&dag, &id)?;
+        let index = self.arena.add_branches(inside, split);
         self.add_node(&dag, id, Kind::ForEach(index))?;
         Ok(handle(index))
     }
 
     fn edge(&mut self, dag: Resource<builder::Dag>, from: String, to: String, carries: builder::Carries) -> Result<()> {
-        self.arena.count(from.len() + to.len())?;
+        self.arena.count(&[(Text::NodeId, &from), (Text::NodeId, &to)])?;
+        self.arena.counts.part(Part::Edge)?;
         let carries = match carries {
             builder::Carries::Output => plain::Carries::Output,
             builder::Carries::Nothing => plain::Carries::Nothing,
             builder::Carries::Forwarded(handler) => {
-                self.arena.count(handler.len())?;
+                self.arena.counts.text(Text::HandlerId, &handler)?;
                 plain::Carries::Forwarded(handler)
             }
         };
-        part(&mut self.arena.dags, &dag)?.shape.edges.push(plain::Edge { from, to, carries });
+        let dag = part(&mut self.arena.dags, &dag)?;
+        self.arena.counts.path(2 * dag.inside.path + from.len() + to.len())?;
+        dag.shape.edges.push(plain::Edge { from, to, carries });
         Ok(())
     }
 
     fn aggregate_inputs(&mut self, dag: Resource<builder::Dag>, node: String, aggregator: String) -> Result<()> {
-        self.arena.count(node.len() + aggregator.len())?;
+        self.arena.count(&[(Text::NodeId, &node), (Text::HandlerId, &aggregator)])?;
         let aggregate = plain::AggregateInputs { node, aggregator };
         part(&mut self.arena.dags, &dag)?.shape.aggregate_inputs.push(aggregate);
         Ok(())
     }
 
     fn aggregate_ends(&mut self, dag: Resource<builder::Dag>, aggregator: String) -> Result<()> {
-        self.arena.count(aggregator.len())?;
+        self.arena.count(&[(Text::HandlerId, &aggregator)])?;
         part(&mut self.arena.dags, &dag)?.shape.aggregate_ends = Some(aggregator);
         Ok(())
     }
@@ -292,35 +333,56 @@ impl builder::HostDag for State {
     }
 }
 
+impl State {
+    fn add_step(&mut self, node: &Resource<builder::Node>, step: Step) -> Result<()> {
+        let steps = &mut part(&mut self.arena.nodes, node)?.steps;
+        steps.push(step);
+        Ok(limits::operations_of_node(steps.len())?)
+    }
+
+    /// Adds to the headers or the query parameters of a call, whichever `list` is.
+    fn add_parameter(
+        &mut self,
+        call: &Resource<builder::Call>,
+        (name, value): (String, String),
+        list: fn(&mut plain::Call) -> &mut Vec<(String, String)>,
+    ) -> Result<()> {
+        self.arena.count(&[(Text::Parameter, &name), (Text::Parameter, &value)])?;
+        let call = part(&mut self.arena.calls, call)?;
+        list(call).push((name, value));
+        Ok(limits::parameters(call.headers.iter().chain(&call.query))?)
+    }
+}
+
 impl builder::HostNode for State {
     fn apply(&mut self, node: Resource<builder::Node>, function: String) -> Result<Resource<builder::Call>> {
-        self.arena.count(function.len())?;
-        let index = self.arena.add_call(function);
-        part(&mut self.arena.nodes, &node)?.steps.push(Step::Apply(index));
+        self.arena.count(&[(Text::Target, &function)])?;
+        let index = self.arena.add_call(function)?;
+        self.add_step(&node, Step::Apply(index))?;
         Ok(handle(index))
     }
 
     fn request(&mut self, node: Resource<builder::Node>, url: String) -> Result<Resource<builder::Call>> {
-        self.arena.count(url.len())?;
-        let index = self.arena.add_call(url);
-        part(&mut self.arena.nodes, &node)?.steps.push(Step::Request(index));
+        self.arena.count(&[(Text::Target, &url)])?;
+        let index = self.arena.add_call(url)?;
+        self.add_step(&node, Step::Request(index))?;
         Ok(handle(index))
     }
 
     fn modify(&mut self, node: Resource<builder::Node>, modifier: String) -> Result<()> {
-        self.arena.count(modifier.len())?;
-        part(&mut self.arena.nodes, &node)?.steps.push(Step::Modify(modifier));
-        Ok(())
+        self.arena.count(&[(Text::HandlerId, &modifier)])?;
+        self.arena.counts.part(Part::Operation)?;
+        self.add_step(&node, Step::Modify(modifier))
     }
 
     fn retry(&mut self, node: Resource<builder::Node>, policy: builder::Backoff) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         part(&mut self.arena.nodes, &node)?.shape.retry = Some(backoff(policy));
         Ok(())
     }
 
     fn timeout(&mut self, node: Resource<builder::Node>, ms: u64) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         part(&mut self.arena.nodes, &node)?.shape.timeout_ms = Some(ms);
         Ok(())
     }
@@ -332,55 +394,52 @@ impl builder::HostNode for State {
 
 impl builder::HostCall for State {
     fn method(&mut self, call: Resource<builder::Call>, name: String) -> Result<()> {
-        self.arena.count(name.len())?;
+        self.arena.count(&[(Text::Method, &name)])?;
         part(&mut self.arena.calls, &call)?.method = Some(name);
         Ok(())
     }
 
     fn header(&mut self, call: Resource<builder::Call>, name: String, value: String) -> Result<()> {
-        self.arena.count(name.len() + value.len())?;
-        part(&mut self.arena.calls, &call)?.headers.push((name, value));
-        Ok(())
+        self.add_parameter(&call, (name, value), |call| &mut call.headers)
     }
 
     fn query(&mut self, call: Resource<builder::Call>, name: String, value: String) -> Result<()> {
-        self.arena.count(name.len() + value.len())?;
-        part(&mut self.arena.calls, &call)?.query.push((name, value));
-        Ok(())
+        self.add_parameter(&call, (name, value), |call| &mut call.query)
     }
 
     fn prepare(&mut self, call: Resource<builder::Call>, prepare: String) -> Result<()> {
-        self.arena.count(prepare.len())?;
+        self.arena.count(&[(Text::HandlerId, &prepare)])?;
         part(&mut self.arena.calls, &call)?.prepare = Some(prepare);
         Ok(())
     }
 
     fn receive(&mut self, call: Resource<builder::Call>, receive: String) -> Result<()> {
-        self.arena.count(receive.len())?;
+        self.arena.count(&[(Text::HandlerId, &receive)])?;
         part(&mut self.arena.calls, &call)?.receive = Some(receive);
         Ok(())
     }
 
     fn recover(&mut self, call: Resource<builder::Call>, recover: String) -> Result<()> {
-        self.arena.count(recover.len())?;
+        self.arena.count(&[(Text::HandlerId, &recover)])?;
         part(&mut self.arena.calls, &call)?.recover = Some(recover);
         Ok(())
     }
 
     fn retry(&mut self, call: Resource<builder::Call>, policy: builder::Backoff) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         part(&mut self.arena.calls, &call)?.retry = Some(backoff(policy));
         Ok(())
     }
 
     fn retry_on(&mut self, call: Resource<builder::Call>, statuses: Vec<u16>) -> Result<()> {
-        self.arena.count(2 * statuses.len())?;
+        self.arena.count(&[])?;
+        limits::statuses(statuses.len())?;
         part(&mut self.arena.calls, &call)?.retry_on = statuses;
         Ok(())
     }
 
     fn timeout(&mut self, call: Resource<builder::Call>, ms: u64) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         part(&mut self.arena.calls, &call)?.timeout_ms = Some(ms);
         Ok(())
     }
@@ -392,40 +451,45 @@ impl builder::HostCall for State {
 
 impl builder::HostBranches for State {
     fn branch(&mut self, branches: Resource<builder::Branches>, key: String) -> Result<Resource<builder::Dag>> {
-        self.arena.count(key.len())?;
-        let depth = part(&mut self.arena.branches, &branches)?.depth;
-        let index = self.arena.add_dag(depth + 1)?;
-        part(&mut self.arena.branches, &branches)?.dags.push((key, index));
+        self.arena.count(&[(Text::BranchKey, &key)])?;
+        let inside = part(&mut self.arena.branches, &branches)?.inside.key(&key);
+        let index = self.arena.add_dag(inside)?;
+        let branches = part(&mut self.arena.branches, &branches)?;
+        if key.is_empty() {
+            branches.each.get_or_insert(index);
+        }
+        branches.dags.push((key, index));
         Ok(handle(index))
     }
 
     fn each(&mut self, branches: Resource<builder::Branches>) -> Result<Resource<builder::Dag>> {
-        let Branches { depth, dags, .. } = part(&mut self.arena.branches, &branches)?;
-        match dags.iter().find(|(key, _)| key.is_empty()) {
-            Some((_, index)) => Ok(handle(*index)),
-            None => {
-                let depth = *depth;
-                let index = self.arena.add_dag(depth + 1)?;
-                part(&mut self.arena.branches, &branches)?.dags.push((String::new(), index));
-                Ok(handle(index))
-            }
+        self.arena.count(&[])?;
+        let Branches { inside, each, .. } = part(&mut self.arena.branches, &branches)?;
+        let (inside, each) = (*inside, *each);
+        if let Some(index) = each {
+            return Ok(handle(index));
         }
+        let index = self.arena.add_dag(inside)?;
+        let branches = part(&mut self.arena.branches, &branches)?;
+        branches.each = Some(index);
+        branches.dags.push((String::new(), index));
+        Ok(handle(index))
     }
 
     fn aggregate(&mut self, branches: Resource<builder::Branches>, aggregator: String) -> Result<()> {
-        self.arena.count(aggregator.len())?;
+        self.arena.count(&[(Text::HandlerId, &aggregator)])?;
         part(&mut self.arena.branches, &branches)?.shape.aggregator = Some(aggregator);
         Ok(())
     }
 
     fn carries_nothing(&mut self, branches: Resource<builder::Branches>) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         part(&mut self.arena.branches, &branches)?.shape.carries_nothing = true;
         Ok(())
     }
 
     fn max_parallel(&mut self, branches: Resource<builder::Branches>, count: u32) -> Result<()> {
-        self.arena.count(0)?;
+        self.arena.count(&[])?;
         part(&mut self.arena.branches, &branches)?.shape.max_parallel = Some(count);
         Ok(())
     }

@@ -1,20 +1,41 @@
-//! Compiling in a separate process, which can be cancelled and whose memory is returned to the system when it ends.
+//! Reading and compiling modules in a separate process, so that no module harms the host before its code is confined.
 //!
-//! The compiler reads a component from stdin and writes machine code to stdout. It runs at a low priority on half of
-//! the processors, and is the first process to be ended when memory runs out: a component that is hard to compile does not
-//! slow down requests (see [`share`]).
+//! A module comes from somebody whom the host need not trust, and what reads it (the parsers of WebAssembly and WIT, the
+//! compiler) may crash or take very long on some bytes. So the host reads nothing of a module but its first eight bytes. The
+//! compiler reads the whole module from stdin, wraps it in a component if it is a core module, compiles it, and writes its
+//! [`Answer`] to stdout. Whatever happens to that process becomes an error with a code.
+//!
+//! The process has limits ([`share`]): processor time at a low priority, and address space. It is ended when its time is over,
+//! or when nobody waits for its answer any more, and its memory is returned to the system. The answer is checked before it is
+//! used: its size while it is read, and its digest.
 
+mod answer;
+mod death;
 mod share;
+mod translate;
+mod waiting;
 
-use crate::engine::compiling_engine;
+pub use translate::compile;
+pub use waiting::{Waited, Waiting, waiting};
+
+pub(crate) use translate::translate;
+
 use crate::error::GuestError;
-use crate::limits::Limits;
+use answer::{Answer, Unreadable};
+use share::Share;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often the host looks whether anybody still waits.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a compiler that has closed its stdout may take to end.
+const END: Duration = Duration::from_secs(1);
+/// How much of what a compiler writes to stderr is kept, in bytes: the end of a message about its crash.
+const SAID: usize = 4 << 10;
 
 /// A program that calls [`compile`] when it is started with these arguments.
 #[derive(Debug, Clone)]
@@ -25,108 +46,108 @@ pub struct Compiler {
     pub arguments: Vec<String>,
     /// How long one compilation may take; a longer one is cancelled.
     pub at_most: Duration,
+    /// The address space that the program may use, in bytes.
+    pub memory: u64,
 }
 
 impl Compiler {
-    /// Compiles a component to machine code. Blocks until the compiler ends, or until `at_most` has passed.
-    pub(crate) fn run(&self, component: &[u8]) -> Result<Vec<u8>, GuestError> {
-        let mut child = self.start().map_err(|error| GuestError::Engine {
+    /// Compiles a module to at most so many bytes of machine code. Blocks until the compiler ends, until `at_most` has passed, or
+    /// until nobody waits any more.
+    pub(crate) fn run(&self, module: &[u8], code_bytes: u64, waited: &Waited) -> Result<Vec<u8>, GuestError> {
+        let share = Share { memory: self.memory, time: self.at_most, code_bytes };
+        let mut child = self.start(&share).map_err(|error| GuestError::Engine {
             reason: format!("cannot start {} to compile the module: {error}", self.program.display()),
         })?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (sender, output) = mpsc::channel();
+        let (sender, heard) = mpsc::channel();
         thread::scope(|scope| {
-            // A compiler that fails may stop reading before the end; its exit status tells.
-            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(component)));
-            scope.spawn(move || sender.send((read_all(stdout), read_all(stderr))));
-            let Ok((code, errors)) = output.recv_timeout(self.at_most) else {
+            // A compiler that fails may stop reading before the end; its answer or its exit status tells.
+            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(module)));
+            let said = scope.spawn(move || end_of(stderr));
+            scope.spawn(move || sender.send(stdout.map(|stdout| answer::read(stdout, code_bytes))));
+            let Some(answer) = self.wait(&heard, waited) else {
                 cancel(&mut child);
                 return Err(GuestError::CompileTimedOut { at_most: self.at_most });
             };
-            match child.wait() {
-                Ok(status) if status.success() => Ok(code),
-                _ => {
-                    let errors = String::from_utf8_lossy(&errors).trim().to_owned();
-                    let reason = if errors.is_empty() { "the compiler crashed".to_owned() } else { errors };
-                    Err(GuestError::CompileFailed { reason })
+            match answer {
+                Ok(answer) => {
+                    // It has nothing left to do.
+                    cancel(&mut child);
+                    answer.code()
+                }
+                Err(Unreadable::TooLarge { limit }) => {
+                    cancel(&mut child);
+                    Err(GuestError::CodeTooLarge { limit })
+                }
+                Err(Unreadable::Malformed) => {
+                    // The thread that reads its stderr ends with it.
+                    let status = self.end(&mut child);
+                    Err(death::error(status, &said.join().unwrap_or_default(), self.at_most))
                 }
             }
         })
     }
 
-    fn start(&self) -> io::Result<Child> {
+    /// The answer; none if the time is over, or if nobody waits any more.
+    fn wait(
+        &self,
+        heard: &mpsc::Receiver<Option<Result<Answer, Unreadable>>>,
+        waited: &Waited,
+    ) -> Option<Result<Answer, Unreadable>> {
+        let began = Instant::now();
+        loop {
+            let left = self.at_most.saturating_sub(began.elapsed());
+            if left.is_zero() || waited.is_over() {
+                return None;
+            }
+            match heard.recv_timeout(left.min(LOOK)) {
+                Ok(answer) => return Some(answer.unwrap_or(Err(Unreadable::Malformed))),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Some(Err(Unreadable::Malformed)),
+            }
+        }
+    }
+
+    /// Waits for the end of a compiler that has closed its stdout without an answer.
+    fn end(&self, child: &mut Child) -> Option<std::process::ExitStatus> {
+        let until = Instant::now() + END;
+        loop {
+            match child.try_wait() {
+                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+                Ok(Some(status)) => return Some(status),
+                _ => {
+                    cancel(child);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn start(&self, share: &Share) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear();
-        // Cranelift compiles functions in parallel on rayon's global pool, which reads this.
-        command.env("RAYON_NUM_THREADS", share::threads().to_string());
+        command.args(&self.arguments).env_clear().envs(share.variables());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }
 }
 
-/// Ends a compiler that has taken too long, and removes it from the process table.
+/// Ends a compiler, and removes it from the process table.
 fn cancel(child: &mut Child) {
     // Both fail only if it has ended already.
     let _ = child.kill();
     let _ = child.wait();
 }
 
-fn read_all(from: Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(mut from) = from {
-        // Truncated output is noticed by the exit status, or by the engine that loads the code.
-        let _ = from.read_to_end(&mut bytes);
+/// Reads to the end, and returns the last bytes as text.
+fn end_of(from: Option<impl Read>) -> String {
+    let mut end = Vec::new();
+    let mut buffer = [0; SAID];
+    let Some(mut from) = from else { return String::new() };
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        end.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        end.drain(..end.len().saturating_sub(SAID));
     }
-    bytes
-}
-
-/// What the program of a [`Compiler`] does: compiles the component on stdin and writes the machine code to stdout.
-///
-/// Call it early: it lowers the priority of this thread and of the threads that are started afterwards, and limits the
-/// memory of the process for good.
-pub fn compile() -> Result<(), GuestError> {
-    share::limit_this_process();
-    let failed = |reason: String| GuestError::CompileFailed { reason };
-    let mut component = Vec::new();
-    io::stdin().read_to_end(&mut component).map_err(|error| failed(error.to_string()))?;
-    let engine = compiling_engine(&Limits::default())?;
-    let code = engine.precompile_component(&component).map_err(|error| failed(format!("{error:#}")))?;
-    io::stdout().write_all(&code).map_err(|error| failed(error.to_string()))
+    String::from_utf8_lossy(&end).trim().to_owned()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A shell script in the place of a compiler.
-    fn script(script: &str, at_most: Duration) -> Compiler {
-        Compiler { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()], at_most }
-    }
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn a_compiler_is_told_how_many_threads_to_use_and_nothing_else_of_the_environment() {
-        let threads = script("echo $RAYON_NUM_THREADS $HOME", MINUTE).run(b"").unwrap();
-        assert_eq!(String::from_utf8(threads).unwrap().trim(), share::threads().to_string());
-    }
-
-    #[test]
-    fn what_a_compiler_writes_is_the_code() {
-        assert_eq!(script("exec /bin/cat", MINUTE).run(b"module").unwrap(), b"module");
-    }
-
-    #[test]
-    fn what_a_failing_compiler_says_is_the_reason() {
-        for (script_text, reason) in [("echo no memory >&2; exit 1", "no memory"), ("exit 1", "the compiler crashed")] {
-            let error = script(script_text, MINUTE).run(b"module").unwrap_err();
-            assert_eq!(error, GuestError::CompileFailed { reason: reason.to_owned() });
-        }
-    }
-
-    #[test]
-    fn a_compilation_that_takes_too_long_is_cancelled() {
-        let at_most = Duration::from_millis(50);
-        let error = script("exec /bin/sleep 600", at_most).run(b"module").unwrap_err();
-        assert_eq!(error, GuestError::CompileTimedOut { at_most });
-    }
-}
+mod tests;

@@ -9,9 +9,9 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 /// The most core instances in one component. Components written in Python have about twenty.
 const CORE_INSTANCES: u32 = 64;
 /// The most memories in one component. The modules linked into it share one; adapters have their own.
-const MEMORIES: u32 = 4;
+pub(crate) const MEMORIES: u32 = 4;
 /// The most tables in one component. The modules linked into it share one; `wit-component` adds one for its shims.
-const TABLES: u32 = 8;
+pub(crate) const TABLES: u32 = 8;
 
 /// Every setting that decides which code is generated and how it runs. Invariants:
 ///

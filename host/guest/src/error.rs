@@ -77,7 +77,7 @@ pub enum GuestError {
     /// The component imports interfaces that the host does not offer.
     #[error("the component imports {}, which the host does not offer; build it without them (componentize-py: `--stub-wasi`)", .names.join(", "))]
     UnknownImport {
-        /// All such imports, in the order of the component.
+        /// Such imports, in the order of the component; if there are very many, the first ones.
         names: Vec<String>,
     },
     /// An import has a name that the host offers, but another type.
@@ -112,13 +112,47 @@ pub enum GuestError {
         /// The largest size allowed, in bytes.
         limit: usize,
     },
+    /// The compiler ended without an answer.
+    #[error(
+        "the component could not be compiled, since the compiler crashed: {how}; nothing was changed. Build the module again, and report it if its tools were the usual ones"
+    )]
+    CompilerDied {
+        /// How it ended.
+        how: String,
+    },
+    /// The machine code is too large.
+    #[error(
+        "the module's machine code is larger than the {limit} bytes allowed: leave out code and large, mostly empty data, or raise compiled_limit"
+    )]
+    CodeTooLarge {
+        /// The largest size allowed, in bytes.
+        limit: u64,
+    },
+    /// The component has too many memories or tables.
+    #[error("the component has {what}: build it from fewer modules")]
+    TooComplex {
+        /// What it has, and how much is allowed.
+        what: String,
+    },
     /// The flow's definition is too large.
-    #[error("the definition is too large: `define` may make {calls} calls with {bytes} bytes of text; does it loop?")]
+    #[error(
+        "the definition is too large: it has more than {limit} {what}; does `define` loop? If it needs them, raise flow_nodes"
+    )]
     DefinitionTooLarge {
-        /// How many calls are allowed.
-        calls: usize,
-        /// How many bytes of text are allowed.
-        bytes: usize,
+        /// What it has too many of.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A name or another text in the definition is too long.
+    #[error("a {what} in the definition has {size} bytes, more than the {limit} allowed: shorten it")]
+    TextTooLong {
+        /// What it is.
+        what: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// The largest size allowed, in bytes.
+        limit: usize,
     },
     /// The definition nests dags too deeply.
     #[error("dags are nested more than {limit} deep; does a sub-dag contain itself?")]
@@ -148,8 +182,12 @@ impl GuestError {
             Self::DefineFailed { .. } => Code::DEFINE_FAILED,
             Self::CompileFailed { .. } => Code::COMPILE_FAILED,
             Self::CompileTimedOut { .. } => Code::COMPILE_TIMED_OUT,
+            Self::CompilerDied { .. } => Code::COMPILER_DIED,
+            Self::CodeTooLarge { .. } => Code::CODE_TOO_LARGE,
+            Self::TooComplex { .. } => Code::MODULE_TOO_COMPLEX,
             Self::ModuleTooLarge { .. } => Code::MODULE_TOO_LARGE,
             Self::DefinitionTooLarge { .. } => Code::DEFINITION_TOO_LARGE,
+            Self::TextTooLong { .. } => Code::TEXT_TOO_LONG,
             Self::NestedTooDeep { .. } => Code::NESTED_TOO_DEEP,
             Self::Call(failure) => failure.code,
             Self::Engine { .. } => Code::INTERNAL,
@@ -170,4 +208,17 @@ impl From<GuestError> for Failure {
             other => Failure::reject(other.code(), other.to_string()),
         }
     }
+}
+
+/// The longest text of a module's that an error repeats, in bytes.
+const REPEATED: usize = 1 << 10;
+
+/// A text that came from a module or is about one, as an error repeats it: its beginning, on one line.
+pub(crate) fn repeated(text: &str) -> String {
+    let beginning = text.get(..text.floor_char_boundary(REPEATED)).unwrap_or_default();
+    let mut repeated: String = beginning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if beginning.len() < text.len() {
+        repeated.push('…');
+    }
+    repeated
 }

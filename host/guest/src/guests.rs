@@ -2,25 +2,27 @@
 
 use crate::bindings::{Flow, FlowPre};
 use crate::cache::{Cache, compiled};
-use crate::compiler::Compiler;
-use crate::engine::{Ticker, engine};
-use crate::error::{Found, SUPPORTED};
+use crate::compiler::{Compiler, Waited, translate, waiting};
+use crate::engine::{Ticker, compiling_engine, engine};
+use crate::error::{Found, SUPPORTED, repeated};
 use crate::module::{Loaded, Module};
 use crate::room::Room;
 use crate::state::State;
 use crate::{GuestError, Limits};
 use faas_flow_core::Digest;
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wit_component::ComponentEncoder;
 
 pub(crate) const PACKAGE: &str = "faas-flow:flow/";
 const IMPORTS: [&str; 3] = ["types", "builder", "context"];
 const EXPORTS: [&str; 2] = ["definition", "handlers"];
+/// How many imports and exports a component may have. A flow needs about five, and some toolchains add a few.
+const MOST_NAMES: usize = 1_000;
+/// How many unknown imports an error names.
+const MOST_NAMED: usize = 20;
 
 /// Loads modules. Modules keep the engine alive when this is dropped.
 pub struct Guests {
@@ -41,6 +43,9 @@ pub(crate) struct Host {
 impl Guests {
     /// Creates an engine with these limits. Compiled code is cached in the folder `cache`, which is created if it does not
     /// exist. A folder that belongs to another user, or that other users may write to, is not used.
+    ///
+    /// Modules are read and compiled in this process, which a hostile module may crash, unless
+    /// [`with_compiler`](Self::with_compiler) says otherwise.
     pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, GuestError> {
         let engine = engine(&limits)?;
         let mut linker = Linker::new(&engine);
@@ -52,7 +57,7 @@ impl Guests {
         Ok(Self { host: Arc::new(Host { engine, limits, room, _ticker: ticker }), linker, cache, compiler: None })
     }
 
-    /// Compiles in a separate process instead of in this one.
+    /// Reads and compiles modules in a separate process instead of in this one, as a host must that takes them from others.
     pub fn with_compiler(self, compiler: Compiler) -> Self {
         Self { compiler: Some(compiler), ..self }
     }
@@ -60,6 +65,11 @@ impl Guests {
     /// The limits of every module.
     pub fn limits(&self) -> &Limits {
         &self.host.limits
+    }
+
+    /// How long a module may take to be loaded.
+    pub fn load_time(&self) -> Option<Duration> {
+        self.compiler.as_ref().map(|compiler| compiler.at_most)
     }
 
     /// Whether the memory of all instances is reserved in a pool. Without one, each instance is allocated when it is
@@ -75,72 +85,65 @@ impl Guests {
     /// A core module, as compilers create it for `wasm32-unknown-unknown`, is accepted too if it names its world, as the
     /// Rust SDK's do: it is wrapped in a component. The digest is that of `bytes` in either case.
     pub fn load(&self, bytes: &[u8]) -> Result<Module, GuestError> {
-        self.load_as(bytes, &Digest::of(bytes))
+        let (_waiting, waited) = waiting();
+        self.load_as(bytes, &Digest::of(bytes), &waited)
     }
 
-    /// Like [`load`](Self::load), for a caller that has computed the digest of `bytes` already.
-    pub fn load_as(&self, bytes: &[u8], digest: &Digest) -> Result<Module, GuestError> {
+    /// Like [`load`](Self::load), for a caller that has computed the digest of `bytes` already, and only for as long as
+    /// somebody waits for the module.
+    pub fn load_as(&self, bytes: &[u8], digest: &Digest, waited: &Waited) -> Result<Module, GuestError> {
         let limit = self.host.limits.module_bytes;
         if bytes.len() > limit {
             return Err(GuestError::ModuleTooLarge { size: bytes.len(), limit });
         }
         check_header(bytes)?;
-        let (component, compiled) = self.component(bytes, digest)?;
+        let (component, compiled) = self.component(bytes, digest, waited)?;
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
         let exports: Vec<String> = ty.exports(&self.host.engine).map(|(name, _)| name.to_owned()).collect();
+        check_counts(&imports, &exports)?;
         check_names(&imports, &exports)?;
-        let pre = self
-            .linker
-            .instantiate_pre(&component)
-            .map_err(|reason| GuestError::MistypedImport { reason: format!("{reason:#}") })?;
-        let pre = FlowPre::new(pre).map_err(|reason| GuestError::MistypedExport { reason: format!("{reason:#}") })?;
+        let said = |reason: wasmtime::Error| repeated(&format!("{reason:#}"));
+        let pre = self.linker.instantiate_pre(&component);
+        let pre = pre.map_err(|reason| GuestError::MistypedImport { reason: said(reason) })?;
+        let pre = FlowPre::new(pre).map_err(|reason| GuestError::MistypedExport { reason: said(reason) })?;
+        // Otherwise the first instance would do this, on a thread that serves requests.
+        component.initialize_copy_on_write_image().map_err(|reason| GuestError::Engine { reason: said(reason) })?;
         let code = Mutex::new(self.cache.clone().zip(compiled));
         Ok(Module::new(Loaded { host: self.host.clone(), digest: digest.clone(), imports, exports, pre, code }))
     }
 
     /// The component, and its code if this call has compiled it.
-    fn component(&self, bytes: &[u8], digest: &Digest) -> Result<(Component, Option<Vec<u8>>), GuestError> {
+    fn component(
+        &self,
+        bytes: &[u8],
+        digest: &Digest,
+        waited: &Waited,
+    ) -> Result<(Component, Option<Vec<u8>>), GuestError> {
         let engine = &self.host.engine;
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.load(engine, digest)) {
             return Ok((component, None));
         }
-        let failed = |reason: wasmtime::Error| GuestError::CompileFailed { reason: format!("{reason:#}") };
-        let wrapped = wrapped(bytes)?;
+        let code_bytes = self.host.limits.code_bytes;
         let code = match &self.compiler {
-            Some(compiler) => compiler.run(&wrapped)?,
-            None => engine.precompile_component(&wrapped).map_err(failed)?,
+            Some(compiler) => compiler.run(bytes, code_bytes, waited)?,
+            None => translate(&compiling_engine(&self.host.limits)?, bytes, code_bytes).code()?,
         };
+        let failed = |reason: wasmtime::Error| GuestError::CompileFailed { reason: repeated(&format!("{reason:#}")) };
         Ok((compiled(engine, &code).map_err(failed)?, Some(code)))
     }
 }
 
-/// The bytes of a component: the given ones, or a core module wrapped in a component.
-fn wrapped(bytes: &[u8]) -> Result<Cow<'_, [u8]>, GuestError> {
-    if !is_core(bytes) {
-        return Ok(Cow::Borrowed(bytes));
-    }
-    let encoded = ComponentEncoder::default().validate(true).module(bytes).and_then(|encoder| encoder.encode());
-    encoded
-        .map(Cow::Owned)
-        .map_err(|error| GuestError::NotAComponent { found: Found::UnfitCoreModule { reason: format!("{error:#}") } })
-}
-
-fn is_core(bytes: &[u8]) -> bool {
+/// Whether bytes begin as a core module does.
+pub(crate) fn is_core(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm\x01\0\0\0")
 }
 
-/// Whether a core module names its WIT world, which wit-bindgen stores in a section with this prefix.
-fn names_its_world(core: &[u8]) -> bool {
-    const SECTION: &[u8] = b"component-type";
-    core.windows(SECTION.len()).any(|window| window == SECTION)
-}
-
+/// Refuses what is not WebAssembly. Reads no more than the first bytes, unless all are text.
 fn check_header(bytes: &[u8]) -> Result<(), GuestError> {
     let found = match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        core if is_core(core) && names_its_world(core) => return Ok(()),
-        core if is_core(core) => Found::CoreModule,
+        core if is_core(core) => return Ok(()),
         [0, b'a', b's', b'm', ..] => Found::OtherVersion,
         [] => Found::Nothing,
         start => match std::str::from_utf8(bytes) {
@@ -161,10 +164,20 @@ fn is_supported(version: &str) -> bool {
     version.strip_prefix(SUPPORTED).is_some_and(|rest| rest.starts_with('.'))
 }
 
+fn check_counts(imports: &[String], exports: &[String]) -> Result<(), GuestError> {
+    let count = imports.len() + exports.len();
+    if count > MOST_NAMES {
+        return Err(GuestError::TooComplex {
+            what: format!("{count} imports and exports, more than the {MOST_NAMES} allowed"),
+        });
+    }
+    Ok(())
+}
+
 fn check_names(imports: &[String], exports: &[String]) -> Result<(), GuestError> {
     for name in imports.iter().chain(exports) {
         if contract(name).is_some_and(|(_, version)| !is_supported(version)) {
-            return Err(GuestError::WrongVersion { found: name.clone() });
+            return Err(GuestError::WrongVersion { found: repeated(name) });
         }
     }
     let known = |name: &str| contract(name).is_some_and(|(interface, _)| IMPORTS.contains(&interface));
@@ -173,6 +186,7 @@ fn check_names(imports: &[String], exports: &[String]) -> Result<(), GuestError>
     if let Some(missing) = EXPORTS.iter().find(|wanted| !offers(wanted)) {
         return Err(GuestError::WrongWorld { missing: format!("{PACKAGE}{missing}") });
     }
-    let names: Vec<String> = imports.iter().filter(|name| !known(name)).cloned().collect();
+    let unknown = imports.iter().filter(|name| !known(name));
+    let names: Vec<String> = unknown.take(MOST_NAMED).map(|name| repeated(name)).collect();
     if names.is_empty() { Ok(()) } else { Err(GuestError::UnknownImport { names }) }
 }

@@ -2,7 +2,7 @@
 
 use crate::bindings::Flow;
 use crate::bindings::faas_flow::flow::types;
-use crate::error::GuestError;
+use crate::error::{GuestError, repeated};
 use crate::guests::Host;
 use crate::module::Loaded;
 use crate::room::Place;
@@ -57,7 +57,9 @@ impl Instance {
             Ok(flow) => Ok(Self { store, flow: Box::new(flow), usable: true, _module: module, _place: place }),
             Err(error) => Err(match trap_or_limit(&error, store.data()) {
                 Some(failure) => failure.into(),
-                None => GuestError::Engine { reason: error.root_cause().to_string() },
+                None if is_of_system(&error) => GuestError::Engine { reason: error.root_cause().to_string() },
+                // Functions are compared with the contract's only when they are looked up.
+                None => GuestError::MistypedExport { reason: repeated(&format!("{error:#}")) },
             }),
         }
     }
@@ -187,6 +189,11 @@ fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
         Some(trap) => Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {trap}{}", place(error))),
         None => return None,
     })
+}
+
+/// Whether the system has refused something, such as memory.
+fn is_of_system(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<rustix::io::Errno>())
 }
 
 fn pool_full(reason: &dyn std::fmt::Display) -> Failure {

@@ -1,11 +1,15 @@
 //! Loads, limits, caches and calls flow components.
 //!
+//! Modules come from strangers. Their bytes are read and compiled in a process of its own (`compiler.rs`), and their code runs
+//! under [`Limits`].
+//!
 //! [`Guests`] turns the bytes of a component into a [`Module`]. A module describes its flow ([`Module::define`]) and
 //! creates [`Instance`]s, each of which serves one run until one of its calls fails. Whatever a flow's code does, the host
 //! keeps running: a crash, an endless loop or a broken limit becomes a coded [`Failure`](faas_flow_core::Failure).
 
 mod bindings;
 mod builder;
+mod builder_limits;
 mod cache;
 mod compiler;
 mod context;
@@ -19,7 +23,7 @@ mod private;
 mod room;
 mod state;
 
-pub use compiler::{Compiler, compile};
+pub use compiler::{Compiler, Waited, Waiting, compile, waiting};
 pub use context::{CallContext, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext};
 pub use error::{Found, GuestError};
 pub use guests::Guests;

@@ -22,6 +22,11 @@ pub struct Limits {
     pub output_bytes: usize,
     /// The largest size of a module file, in bytes.
     pub module_bytes: usize,
+    /// The largest size of a module's machine code, in bytes.
+    pub code_bytes: u64,
+    /// The largest number of nodes in a flow, with those of all dags inside it. Other parts of a definition are limited in
+    /// proportion to it.
+    pub nodes: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +40,8 @@ impl Default for Limits {
             tick: Duration::from_millis(10),
             output_bytes: 32 << 20,
             module_bytes: 100 << 20,
+            code_bytes: 256 << 20,
+            nodes: 20_000,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::RunContext;
 use crate::bindings::FlowPre;
 use crate::cache::Cache;
-use crate::error::GuestError;
+use crate::error::{GuestError, repeated};
 use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
 use crate::state::State;
@@ -80,7 +80,7 @@ impl Module {
         let state = store.data_mut();
         match answer {
             Ok(Ok(())) => Ok(Defined { definition: state.arena.take(), read_context: state.read_context }),
-            Ok(Err(reason)) => Err(GuestError::DefineFailed { reason }),
+            Ok(Err(reason)) => Err(GuestError::DefineFailed { reason: repeated(&reason) }),
             Err(error) => Err(match error.downcast_ref::<GuestError>() {
                 Some(refused) => refused.clone(),
                 None => failure(&error, state).into(),

@@ -37,7 +37,7 @@ impl State {
             changes: Vec::new(),
             changed_bytes: 0,
             output_bytes: limits.output_bytes,
-            arena: Arena::default(),
+            arena: Arena::new(limits.nodes),
             defining: false,
             read_context: false,
             until: None,

@@ -237,6 +237,21 @@ async fn reading_the_context_in_define_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_very_long_ends_the_definition() {
+    let error = module(LONG_NAME).define(run()).await.unwrap_err();
+    assert_eq!(error, GuestError::TextTooLong { what: "node id", size: 1 << 20, limit: 1 << 10 });
+    assert_eq!(error.code(), Code::TEXT_TOO_LONG);
+}
+
+#[tokio::test]
+async fn an_operator_may_allow_fewer_nodes() {
+    let few = Guests::new(Limits { nodes: 1, ..limits() }, None).unwrap();
+    assert!(few.load(&flow(ONE_NODE, ECHO)).unwrap().define(run()).await.is_ok());
+    let error = few.load(&flow(ALL_WRONG, ECHO)).unwrap().define(run()).await.unwrap_err();
+    assert_eq!(error, GuestError::DefinitionTooLarge { what: "nodes", limit: 1 });
+}
+
+#[tokio::test]
 async fn a_definition_that_never_ends_is_a_failure() {
     let refused = |define| async move { module(define).define(run()).await.unwrap_err().code() };
     assert_eq!(refused(DEEP).await, Code::NESTED_TOO_DEEP);
@@ -244,6 +259,10 @@ async fn a_definition_that_never_ends_is_a_failure() {
     let endless = patient.load(&flow(ENDLESS, ECHO)).unwrap();
     let error = endless.define(run()).await.unwrap_err();
     assert_eq!(error.code(), Code::DEFINITION_TOO_LARGE, "{error}");
+    assert!(error.to_string().contains("more than 20000 nodes"), "{error}");
+    let endless = patient.load(&flow(ENDLESS_NODE, ECHO)).unwrap();
+    let error = endless.define(run()).await.unwrap_err();
+    assert!(error.to_string().contains("more than 1000 operations in one node"), "{error}");
     assert_eq!(refused(REFUSE).await, Code::DEFINE_FAILED);
     assert_eq!(refused(LOOP).await, Code::GUEST_OUT_OF_TIME);
     assert_eq!(refused(TRAP).await, Code::GUEST_TRAPPED);

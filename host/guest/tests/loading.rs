@@ -54,6 +54,34 @@ fn a_core_module_is_wrapped_if_it_names_its_world() {
 }
 
 #[test]
+fn a_flow_may_be_a_core_module() {
+    assert_eq!(guests(None).load(&core_flow(ONE_NODE, ECHO)).unwrap().wit_version(), "0.1.0");
+}
+
+#[tokio::test]
+async fn a_function_of_another_type_is_refused() {
+    let wit = WIT.replace("body: list<u8>", "text: list<u8>");
+    let module = guests(None).load(&flow_of(&wit, "0.1.0", "", ONE_NODE, ECHO)).unwrap();
+    let error = module.define(Arc::new(NoContext::new("test"))).await.unwrap_err();
+    assert_eq!(error.code(), Code::WRONG_WORLD);
+    assert!(error.to_string().contains("expected record field named body, found text"), "{error}");
+}
+
+#[test]
+fn code_that_is_too_large_is_refused() {
+    let error = refusal(&much_code());
+    assert_eq!(error, GuestError::CodeTooLarge { limit: 256 << 20 });
+    assert_eq!(error.code(), Code::CODE_TOO_LARGE);
+}
+
+#[test]
+fn a_component_with_too_many_memories_is_refused() {
+    let error = refusal(&many_memories());
+    assert_eq!(error.code(), Code::MODULE_TOO_COMPLEX);
+    assert!(error.to_string().contains("5 memories, more than the 4 allowed"), "{error}");
+}
+
+#[test]
 fn another_version_is_rejected_with_both_versions() {
     let wit = WIT.replace("faas-flow:flow@0.1.0", "faas-flow:flow@0.2.0");
     let error = refusal(&flow_of(&wit, "0.2.0", "", ONE_NODE, ECHO));

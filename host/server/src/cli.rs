@@ -83,7 +83,7 @@ enum Command {
     Verify(sign::Verify),
     /// Show the configuration in force and where each value comes from
     Config(config::Config),
-    /// Compile the component on stdin and write the result to stdout (used by this program itself)
+    /// Compile the module on stdin and write the answer to stdout (used by this program itself)
     #[command(hide = true)]
     Compile,
     /// Explain an error code
@@ -144,14 +144,10 @@ impl Command {
     }
 }
 
-/// Compiles in a process of its own. Its stderr goes to the host, which reports the error.
+/// Compiles in a process of its own. Its stderr goes to the host, which reports its end without an answer as an error.
 fn compile() -> ExitCode {
     match faas_flow_guest::compile() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(faas_flow_guest::GuestError::CompileFailed { reason }) => {
-            eprintln!("{reason}");
-            ExitCode::FAILURE
-        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE

@@ -3,11 +3,15 @@
 use super::error::Error;
 use super::signature::Trusted;
 use bytes::Bytes;
+use faas_flow_core::definition::{Dag, NodeKind};
 use faas_flow_core::{Definition, Digest, FlowName, Plan};
-use faas_flow_guest::{GuestError, Guests, Limits, Module, NoContext, RunContext};
+use faas_flow_guest::{GuestError, Guests, Limits, Module, NoContext, RunContext, waiting};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
+
+/// Up to so many nodes, checking a definition takes less time than passing it to another thread is worth.
+const FEW_NODES: usize = 500;
 
 /// One version of a flow, loaded.
 #[derive(Clone)]
@@ -34,11 +38,24 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// Computes the digest of a module's bytes.
+    /// Computes the digest of a module's bytes. That takes a while if there are many: see [`hashed`](Self::hashed).
     pub fn new(bytes: Bytes, signature: Option<String>) -> Self {
         let digest = Digest::of(&bytes);
         Self { bytes, digest, signature }
     }
+
+    /// Like [`new`](Self::new), on a thread that serves no requests.
+    pub async fn hashed(bytes: Bytes, signature: Option<String>) -> Result<Self, Error> {
+        blocking("hashing the module", move || Self::new(bytes, signature)).await
+    }
+}
+
+/// Does work that takes long on a thread that serves no requests.
+pub(super) async fn blocking<T: Send + 'static>(
+    task: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|source| Error::Interrupted { task, source })
 }
 
 /// Reads, compiles and checks a module. Without a name, the flow has that of the file: `greet.wasm` is `greet`.
@@ -71,7 +88,7 @@ pub fn name_of(path: &Path, name: Option<FlowName>) -> Result<FlowName, Error> {
     FlowName::new(stem.replace(['_', '.'], "-")).map_err(Error::BadFlowName)
 }
 
-/// Compiles and checks a module. If there are trusted keys, one of them must have signed it; none of its code runs before
+/// Compiles and checks a module. If there are trusted keys, one of them must have signed it; nothing reads the module before
 /// that is verified.
 pub async fn load_module(
     guests: Arc<Guests>,
@@ -79,31 +96,39 @@ pub async fn load_module(
     artifact: &Artifact,
     name: FlowName,
 ) -> Result<Flow, Error> {
-    // Compiling takes seconds, so a signature that cannot be right is refused first.
-    trusted.require(artifact.signature.as_deref(), &name)?;
+    verify(trusted, artifact, &name).await?;
     let module = compile(guests, artifact).await?;
     trusted.check(module.digest(), &name, module.wit_version(), artifact.signature.as_deref())?;
     let flow = define(module, name).await?;
     // Only the code of a module that passed every check is cached.
     let module = flow.module.clone();
-    let cached = tokio::task::spawn_blocking(move || module.keep_code()).await;
-    cached.map_err(|source| Error::Interrupted { task: "caching compiled code", source })?;
+    blocking("caching compiled code", move || module.keep_code()).await?;
     Ok(flow)
 }
 
-/// Compiles a module without running any of its code.
+/// Checks the signature of a module that was not read yet, if there are trusted keys.
+pub async fn verify(trusted: &Trusted, artifact: &Artifact, name: &FlowName) -> Result<(), Error> {
+    if trusted.is_empty() {
+        return Ok(());
+    }
+    let (trusted, artifact, name) = (trusted.clone(), artifact.clone(), name.clone());
+    Ok(blocking("verifying the module's signature", move || {
+        trusted.check_unread(&artifact.bytes, &artifact.digest, &name, artifact.signature.as_deref())
+    })
+    .await??)
+}
+
+/// Compiles a module without running any of its code. Dropping the future ends the compiler.
 pub async fn compile(guests: Arc<Guests>, artifact: &Artifact) -> Result<Module, Error> {
     let Artifact { bytes, digest, .. } = artifact.clone();
-    tokio::task::spawn_blocking(move || guests.load_as(&bytes, &digest))
-        .await
-        .map_err(|source| Error::Interrupted { task: "loading the module", source })?
-        .map_err(Error::from)
+    let (_waiting, waited) = waiting();
+    Ok(blocking("loading the module", move || guests.load_as(&bytes, &digest, &waited)).await??)
 }
 
 /// Asks a module for its definition, and checks that.
 async fn define(module: Module, name: FlowName) -> Result<Flow, Error> {
     let defined = module.define(Arc::new(NoContext::new(name.as_str()))).await?;
-    let plan = plan(defined.definition)?;
+    let plan = blocking("checking the definition", move || plan(defined.definition)).await??;
     let definition = plan.definition().clone();
     Ok(Flow { name, module, plan: (!defined.read_context).then_some(plan), definition })
 }
@@ -123,7 +148,25 @@ impl Flow {
     pub async fn plan_for(&self, context: Arc<dyn RunContext>) -> Result<Arc<Plan>, Error> {
         match &self.plan {
             Some(plan) => Ok(plan.clone()),
-            None => plan(self.module.define(context).await?.definition),
+            None => {
+                let definition = self.module.define(context).await?.definition;
+                if nodes(&definition.dag) > FEW_NODES {
+                    return blocking("checking the definition", move || plan(definition)).await?;
+                }
+                plan(definition)
+            }
         }
     }
+}
+
+/// The number of nodes in a dag and in all dags inside it.
+fn nodes(dag: &Dag) -> usize {
+    let inside = |kind: &NodeKind| match kind {
+        NodeKind::Operations(_) => 0,
+        NodeKind::SubDag(dag) => nodes(dag),
+        NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
+            branches.dags.iter().map(|branch| nodes(&branch.dag)).sum()
+        }
+    };
+    dag.nodes.iter().map(|node| 1 + inside(&node.kind)).sum()
 }

@@ -38,7 +38,7 @@ pub use active::{Activation, Active, Why};
 pub use canary::{Canary, CanaryRule, Withdrawn};
 pub use clock::Clock;
 pub use error::{Absence, Error, RevisionConflict};
-pub use flow::{Artifact, Flow, compile, load_flow, load_module, name_of, read_module};
+pub use flow::{Artifact, Flow, compile, load_flow, load_module, name_of, read_module, verify};
 pub use gc::{Collected, Keep, Removal};
 pub use image::Registered;
 pub use list::{CanaryRuns, Listed, RunCounts, Standing, VersionView};

@@ -4,7 +4,7 @@ use super::error::Error;
 use super::flow::{Artifact, Flow, load_module};
 use super::signature::Trusted;
 use faas_flow_core::{Digest, FlowName};
-use faas_flow_guest::Guests;
+use faas_flow_guest::{GuestError, Guests};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Mutex as AsyncMutex;
@@ -42,6 +42,14 @@ impl Loader {
             return Ok(Arc::new(flow.clone()));
         }
         load_module(self.guests.clone(), &self.trusted, artifact, name.clone()).await.map(Arc::new)
+    }
+
+    /// Like [`load`](Self::load), for a module that somebody has sent: verifying, compiling and defining it together take at most
+    /// the time that compiling alone may take.
+    pub(super) async fn load_sent(&self, artifact: &Artifact, name: &FlowName) -> Result<Arc<Flow>, Error> {
+        let Some(at_most) = self.guests.load_time() else { return self.load(artifact, name).await };
+        let loaded = tokio::time::timeout(at_most, self.load(artifact, name)).await;
+        loaded.unwrap_or(Err(GuestError::CompileTimedOut { at_most }.into()))
     }
 
     /// Checks the signature for a module that is loaded already.

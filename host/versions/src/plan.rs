@@ -1,7 +1,7 @@
 //! What a version would change for the runs in flight, before it is pushed.
 
 use super::error::Error;
-use super::flow::{Artifact, Flow};
+use super::flow::{Artifact, Flow, blocking};
 use super::registry::Versions;
 use super::runs::read_run;
 use faas_flow_core::{Digest, FlowName, RunId};
@@ -74,7 +74,7 @@ impl Versions {
     pub async fn plan(&self, flow: &FlowName, artifact: &Artifact) -> Result<Planned, Error> {
         let loader = self.loader()?;
         let active = self.active(flow).ok_or_else(|| Error::UnknownFlow { flow: flow.clone() })?.digest().clone();
-        let new = loader.load(artifact, flow).await?;
+        let new = loader.load_sent(artifact, flow).await?;
         let mut planned = Planned {
             flow: flow.clone(),
             active,
@@ -109,7 +109,13 @@ impl Versions {
 
     async fn compare(&self, flow: &FlowName, old: &Digest, new: &Flow) -> Comparison {
         match self.load(flow, old).await {
-            Ok(old) => Comparison::Differs(Difference::between(&old.definition, &new.definition)),
+            Ok(old) => {
+                let (old, new) = (old.definition.clone(), new.definition.clone());
+                match blocking("comparing versions", move || Difference::between(&old, &new)).await {
+                    Ok(difference) => Comparison::Differs(difference),
+                    Err(error) => Comparison::Unloadable(format!("{}: {error}", error.code())),
+                }
+            }
             Err(error) if error.is_module_lost() => Comparison::Missing,
             Err(error) => Comparison::Unloadable(format!("{}: {error}", error.code())),
         }

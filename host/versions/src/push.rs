@@ -50,7 +50,7 @@ impl Versions {
     pub async fn push(&self, flow: &FlowName, upload: Upload) -> Result<Pushed, Error> {
         let loader = self.loader()?;
         let Upload { digest, bytes, by, signature, if_removed } = upload;
-        let artifact = Artifact::new(bytes, signature);
+        let artifact = Artifact::hashed(bytes, signature).await?;
         if artifact.digest != digest {
             return Err(Error::DigestMismatch { found: artifact.digest, announced: digest });
         }
@@ -60,7 +60,7 @@ impl Versions {
                 loader.check(&loaded, artifact.signature.as_deref())?;
                 loaded
             }
-            None => loader.load(&artifact, flow).await?,
+            None => loader.load_sent(&artifact, flow).await?,
         };
         let Artifact { bytes, signature, .. } = artifact;
         let version = Version {

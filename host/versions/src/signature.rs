@@ -26,6 +26,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 const ALGORITHM: &str = "ed25519";
+/// What the names of the contract's interfaces begin with.
+const CONTRACT: &[u8] = b"faas-flow:flow/";
+/// The longest rest of such a name that is looked at, in bytes.
+const LONGEST_NAME: usize = 64;
+/// How many versions of the contract are looked for in a module.
+const MOST_NAMED: usize = 8;
 /// The length of an Ed25519 signature, in bytes.
 const LENGTH: usize = 64;
 
@@ -126,8 +132,31 @@ impl Trusted {
         }
     }
 
-    /// Checks as much of a signature as can be checked before the module is known; none if no signature is required.
-    pub(super) fn require(&self, signature: Option<&str>, flow: &FlowName) -> Result<Option<Signature>, Error> {
+    /// Accepts a module as this flow before anything reads it, or says why not. Which contract it was made for is not known yet,
+    /// so the signature may be for any of those that the bytes name; [`check`](Self::check) decides once it is known.
+    pub fn check_unread(
+        &self,
+        module: &[u8],
+        digest: &Digest,
+        flow: &FlowName,
+        signature: Option<&str>,
+    ) -> Result<(), Error> {
+        if self.require(signature, flow)?.is_none() {
+            return Ok(());
+        }
+        let mut refused = None;
+        for wit in named_contracts(module) {
+            match self.check(digest, flow, wit, signature) {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = Some(error),
+            }
+        }
+        // Bytes that name no contract are not a flow. They are checked like one, so that an unknown key is reported as such.
+        refused.map_or_else(|| self.check(digest, flow, "", signature), Err)
+    }
+
+    /// The signature, if one is required.
+    fn require(&self, signature: Option<&str>, flow: &FlowName) -> Result<Option<Signature>, Error> {
         match signature {
             _ if self.is_empty() => Ok(None),
             None => Err(Error::Unsigned { module: format!("the module of flow {flow}") }),
@@ -149,6 +178,31 @@ impl Trusted {
             Err(source) => Err(Error::Unreadable { path, source }),
         }
     }
+}
+
+/// The versions of the contract that bytes name, each once: at most [`MOST_NAMED`]. A module exports interfaces of the
+/// contract, so its bytes have at least one of their names, such as `faas-flow:flow/definition@0.1.0`, whatever else they are.
+fn named_contracts(module: &[u8]) -> Vec<&str> {
+    let mut versions: Vec<&str> = Vec::new();
+    for at in memchr::memmem::find_iter(module, CONTRACT) {
+        let rest = module.get(at + CONTRACT.len()..).unwrap_or_default();
+        let Some(version) = version_of(rest.get(..LONGEST_NAME).unwrap_or(rest)) else { continue };
+        if !versions.contains(&version) {
+            versions.push(version);
+        }
+        if versions.len() == MOST_NAMED {
+            break;
+        }
+    }
+    versions
+}
+
+/// The version in `definition@0.1.0`, which other bytes may follow.
+fn version_of(name: &[u8]) -> Option<&str> {
+    let at = name.iter().position(|byte| !(byte.is_ascii_lowercase() || *byte == b'-'))?;
+    let version = name.get(at..)?.strip_prefix(b"@")?;
+    let end = version.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.')).unwrap_or(version.len());
+    std::str::from_utf8(version.get(..end)?).ok().filter(|version| !version.is_empty())
 }
 
 /// The file of a module's signature: `flow.wasm.sig` of `flow.wasm`.

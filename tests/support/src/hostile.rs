@@ -84,12 +84,70 @@ pub const ENDLESS: &str = "
     (local $dag i32) (local.set $dag (call $flow.dag (local.get 0)))
     (loop $more (drop (call $dag.node (local.get $dag) (i32.const 512) (i32.const 2))) (br $more))
     unreachable";
+/// Adds a node whose id is a mebibyte long.
+pub const LONG_NAME: &str = "
+    (drop (memory.grow (i32.const 16)))
+    (drop (call $dag.node (call $flow.dag (local.get 0)) (i32.const 65536) (i32.const 1048576)))
+    (i32.store (i32.const 1024) (i32.const 0)) (i32.const 1024)";
+/// Adds one node, and operations to it without end.
+pub const ENDLESS_NODE: &str = "
+    (local $node i32)
+    (local.set $node (call $dag.node (call $flow.dag (local.get 0)) (i32.const 512) (i32.const 2)))
+    (loop $more (call $node.modify (local.get $node) (i32.const 512) (i32.const 2)) (br $more))
+    unreachable";
+/// Adds 12,000 nodes of the same id, each with a handler that the flow does not have.
+pub const ALL_WRONG: &str = "
+    (local $dag i32) (local $left i32)
+    (local.set $dag (call $flow.dag (local.get 0)))
+    (local.set $left (i32.const 12000))
+    (loop $more
+        (call $node.modify (call $dag.node (local.get $dag) (i32.const 512) (i32.const 2)) (i32.const 512) (i32.const 2))
+        (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i32.store (i32.const 1024) (i32.const 0)) (i32.const 1024)";
 /// Returns the error `no`.
 pub const REFUSE: &str = "
     (i32.store (i32.const 1024) (i32.const 1))
     (i32.store (i32.const 1028) (i32.const 512))
     (i32.store (i32.const 1032) (i32.const 2))
     (i32.const 1024)";
+
+/// A chain of so many nodes, without operations.
+pub fn chain(nodes: u32) -> String {
+    joined(nodes, "")
+}
+
+/// A chain of so many nodes, none of whose edges comes from a node that exists.
+pub fn misspelt(nodes: u32) -> String {
+    joined(nodes, "(i32.store8 (i32.xor (local.get $id) (i32.const 16)) (i32.const 122))")
+}
+
+/// Nodes whose ids are numbers of four letters, `a` to `p`. Before each edge, `alter` may change the id of its first node.
+fn joined(nodes: u32, alter: &str) -> String {
+    let digit = |at: u32| {
+        let shift = 12 - 4 * at;
+        format!(
+            "(i32.store8 offset={at} (local.get $id)
+                (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $i) (i32.const {shift})) (i32.const 15))))"
+        )
+    };
+    let digits: String = (0..4).map(digit).collect();
+    format!(
+        "(local $dag i32) (local $i i32) (local $id i32)
+        (local.set $dag (call $flow.dag (local.get 0)))
+        (loop $more
+            (local.set $id (i32.xor (i32.xor (local.get $id) (i32.const 16))
+                (if (result i32) (local.get $i) (then (i32.const 0)) (else (i32.const 2048)))))
+            {digits}
+            (drop (call $dag.node (local.get $dag) (local.get $id) (i32.const 4)))
+            (if (local.get $i) (then
+                {alter}
+                (call $dag.edge (local.get $dag) (i32.xor (local.get $id) (i32.const 16)) (i32.const 4)
+                    (local.get $id) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0))))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $more (i32.lt_u (local.get $i) (i32.const {nodes}))))
+        (i32.store (i32.const 1024) (i32.const 0)) (i32.const 1024)"
+    )
+}
 
 /// The contract of this version.
 pub const WIT: &str = include_str!("../../../wit/flow.wit");
@@ -112,6 +170,38 @@ pub fn flow(define: &str, modify: &str) -> Vec<u8> {
     flow_of(WIT, "0.1.0", "", define, modify)
 }
 
+/// [`flow`] as a core module that names its world, before it is wrapped in a component.
+pub fn core_flow(define: &str, modify: &str) -> Vec<u8> {
+    embedded(WIT, "flow", &core_text("0.1.0", "", define, ("modify", modify)))
+}
+
+/// A core module in whose description of its world the contract has two versions: the parser of WIT overflows its stack.
+pub fn two_versions() -> Vec<u8> {
+    let mut core = core_flow(ONE_NODE, ECHO);
+    let find = |bytes: &[u8], from: usize, text: &[u8]| {
+        from + bytes[from..].windows(text.len()).position(|window| window == text).expect("the module has the text")
+    };
+    let name = b"faas-flow:flow/handlers@0.1.";
+    let section = find(&core, 0, b"component-type");
+    let patch = find(&core, section, name) + name.len();
+    core[patch] = b'1';
+    core
+}
+
+/// A component of five core modules, each of which has two bytes of data, 64 MiB apart. Its machine code has the memory
+/// between them, too.
+pub fn much_code() -> Vec<u8> {
+    let module =
+        |at| format!(r#"(core module $m{at} (memory 1024) (data (i32.const 0) "x") (data (i32.const 67108000) "x"))"#);
+    wat::parse_str(format!("(component {})", (0..5).map(module).collect::<String>())).unwrap()
+}
+
+/// A component with five memories.
+pub fn many_memories() -> Vec<u8> {
+    let instances = "(core instance (instantiate $m))".repeat(5);
+    wat::parse_str(format!("(component (core module $m (memory 1)) {instances})")).unwrap()
+}
+
 /// A flow of one node whose handler of this kind has this body.
 pub fn flow_with(kind: &str, body: &str) -> Vec<u8> {
     flow_from(WIT, "0.1.0", "", ONE_NODE, (kind, body))
@@ -122,7 +212,11 @@ pub fn flow_of(wit: &str, version: &str, more_imports: &str, define: &str, modif
     flow_from(wit, version, more_imports, define, ("modify", modify))
 }
 
-fn flow_from(wit: &str, version: &str, more_imports: &str, define: &str, (kind, body): (&str, &str)) -> Vec<u8> {
+fn flow_from(wit: &str, version: &str, more_imports: &str, define: &str, handler: (&str, &str)) -> Vec<u8> {
+    component(wit, "flow", &core_text(version, more_imports, define, handler))
+}
+
+fn core_text(version: &str, more_imports: &str, define: &str, (kind, body): (&str, &str)) -> String {
     let handlers = KINDS.map(|(name, count)| {
         let params = "i32 ".repeat(count);
         let body = if name == kind { body } else { "unreachable" };
@@ -130,13 +224,15 @@ fn flow_from(wit: &str, version: &str, more_imports: &str, define: &str, (kind, 
         format!("(func (export \"{name}\") (param {params}) (result i32) {body})\n")
     });
     let handlers = handlers.concat();
-    let module = format!(
+    format!(
         r#"(module
         (import "faas-flow:flow/builder@{version}" "[method]workflow.dag" (func $flow.dag (param i32) (result i32)))
         (import "faas-flow:flow/builder@{version}" "[method]dag.node"
             (func $dag.node (param i32 i32 i32) (result i32)))
         (import "faas-flow:flow/builder@{version}" "[method]dag.sub-dag"
             (func $dag.sub-dag (param i32 i32 i32) (result i32)))
+        (import "faas-flow:flow/builder@{version}" "[method]dag.edge"
+            (func $dag.edge (param i32 i32 i32 i32 i32 i32 i32 i32)))
         (import "faas-flow:flow/builder@{version}" "[method]node.modify" (func $node.modify (param i32 i32 i32)))
         (import "faas-flow:flow/context@{version}" "flow-name" (func $flow-name (param i32)))
         (import "faas-flow:flow/context@{version}" "set" (func $set (param i32 i32 i32 i32 i32)))
@@ -152,16 +248,20 @@ fn flow_from(wit: &str, version: &str, more_imports: &str, define: &str, (kind, 
         (func (export "faas-flow:flow/definition@{version}#define") (param i32) (result i32) {define})
         (func $deeper (call $deeper))
         {handlers})"#
-    );
-    component(wit, "flow", &module)
+    )
 }
 
 /// Makes a component out of a core module for a world.
 pub fn component(wit: &str, world: &str, module: &str) -> Vec<u8> {
+    ComponentEncoder::default().module(&embedded(wit, world, module)).unwrap().validate(true).encode().unwrap()
+}
+
+/// A core module that names its world.
+fn embedded(wit: &str, world: &str, module: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("flow.wit", wit).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     let mut module = wat::parse_str(module).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    module
 }

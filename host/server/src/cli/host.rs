@@ -32,17 +32,22 @@ pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
         memory_bytes: values.guest_memory.value,
         instances: values.guest_instances.value,
         call_timeout: values.guest_timeout.value,
+        code_bytes: values.compiled_limit.value as u64,
+        nodes: values.flow_nodes.value,
         ..Limits::default()
     };
     let cache = values.cache.value.clone().or_else(cache::folder);
     // On Linux this is the running program, even if its file has been replaced since.
     let program = if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() };
-    let guests = Guests::new(limits, cache)?;
-    let at_most = values.compile_timeout.value;
-    Ok(Arc::new(match program {
-        Ok(program) => guests.with_compiler(Compiler { program, arguments: vec!["compile".to_owned()], at_most }),
-        Err(_) => guests,
-    }))
+    let program = program
+        .map_err(|error| Error::new(Code::INTERNAL, format!("cannot find this program to compile modules: {error}")))?;
+    let compiler = Compiler {
+        program,
+        arguments: vec!["compile".to_owned()],
+        at_most: values.compile_timeout.value,
+        memory: values.compile_memory.value as u64,
+    };
+    Ok(Arc::new(Guests::new(limits, cache)?.with_compiler(compiler)))
 }
 
 /// The keys that modules must be signed with, if there are any.

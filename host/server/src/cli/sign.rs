@@ -7,7 +7,7 @@ use clap::Args;
 use faas_flow_core::{Code, FlowName};
 use faas_flow_replica::Error;
 use faas_flow_versions::signature::{PrivateKey, Signature, Statement, Trusted, beside};
-use faas_flow_versions::{Artifact, compile, read_module};
+use faas_flow_versions::{Artifact, compile, read_module, verify};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -130,7 +130,10 @@ impl Verify {
             Some(file) => Some(read_signature(file)?),
             None => trusted.beside(&self.module)?,
         };
-        let module = compile(guests_of(self.guest)?, &Artifact::new(read_module(&self.module).await?, None)).await?;
+        let artifact = Artifact::new(read_module(&self.module).await?, line);
+        verify(&trusted, &artifact, &flow).await?;
+        let module = compile(guests_of(self.guest)?, &artifact).await?;
+        let line = artifact.signature;
         let digest = module.digest();
         let wit = module.wit_version();
         trusted.check(digest, &flow, wit, line.as_deref())?;

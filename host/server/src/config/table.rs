@@ -182,6 +182,12 @@ keys! {
         "time for one call of the flow's code");
     compile_timeout: Duration = Key::new("compile_timeout", &Time::millis(SECOND..=HOUR), "60s", Ours, Guest,
         "time to compile a module, which is done in a separate process");
+    compile_memory: usize = Key::new("compile_memory", &Size, "4GiB", Ours, Guest,
+        "address space of the process that compiles a module");
+    compiled_limit: usize = Key::new("compiled_limit", &Size, "256MiB", Ours, Guest,
+        "maximum size of a module's machine code");
+    flow_nodes: usize = Key::new("flow_nodes", &Count(1), "20000", Ours, Guest,
+        "maximum number of nodes in the definition of a flow; its other parts are limited in proportion ([concepts](concepts.md#how-large-a-definition-may-be))");
     cache: Option<PathBuf> = Key::new("cache", &Optional(FilePath), "", Ours, Guest,
         "folder for compiled code; by default the user's cache folder, or a folder in `$TMPDIR` if that is not writable");
 

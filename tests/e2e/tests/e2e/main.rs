@@ -10,6 +10,7 @@ mod dev;
 mod flows;
 mod function;
 mod gc;
+mod hostile_modules;
 mod http;
 mod modules;
 mod openapi;

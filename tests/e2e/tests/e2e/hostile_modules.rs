@@ -1,0 +1,269 @@
+//! Modules that are made to harm whoever reads or compiles them: each ends in an error with a code, and the server goes on.
+
+use faas_flow_core::Digest;
+use faas_flow_e2e::command::run;
+use faas_flow_e2e::server::{Serve, Server};
+use faas_flow_e2e::versions::{FLOW, slow_to_compile, tell};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::hostile::{self, ECHO, ONE_NODE};
+use faas_flow_test_support::modules::module;
+use reqwest::Response;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// A folder with modules of each kind that harms its readers, and the codes of their errors.
+fn folder() -> (TempDir, [(&'static str, &'static str); 4]) {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| fs::write(folder.path().join(name), bytes).unwrap();
+    write("two-versions.wasm", hostile::two_versions());
+    write("many-memories.wasm", hostile::many_memories());
+    write("long-name.wasm", hostile::flow(hostile::LONG_NAME, ECHO));
+    write("endless.wasm", hostile::flow(hostile::ENDLESS_NODE, ECHO));
+    let codes = [
+        ("two-versions.wasm", "FF0029"),
+        ("many-memories.wasm", "FF0034"),
+        ("long-name.wasm", "FF0121"),
+        ("endless.wasm", "FF0112"),
+    ];
+    (folder, codes)
+}
+
+fn server() -> Server {
+    Serve::file("versions", &module("greet")).with("--state", "memory").with("--data-store", "memory").start()
+}
+
+async fn greets(server: &Server) {
+    assert_eq!(server.post(FLOW, "Ada").await.ok(), "Hello, Ada!");
+}
+
+#[test]
+fn commands_refuse_hostile_modules_with_an_error() {
+    let (folder, codes) = folder();
+    let folder = folder.path();
+    for (module, code) in codes {
+        run(folder, ["check", module]).failed(code, &[]);
+    }
+    run(folder, ["keygen", "release"]).ok();
+    let crashes = |words: &[&str]| run(folder, words).failed("FF0029", &["its stack overflowed"]);
+    crashes(&["graph", "two-versions.wasm"]);
+    crashes(&["run", "two-versions.wasm"]);
+    crashes(&["serve", "--listen", "127.0.0.1:0", "two-versions.wasm"]);
+    crashes(&["sign", "two-versions.wasm", "--key", "release.key", "--flow", "f"]);
+    run(folder, ["check", "--compiled-limit", "1KiB", "long-name.wasm"]).failed("FF0033", &["1024 bytes"]);
+    run(folder, ["check", "--flow-nodes", "1", "long-name.wasm"]).failed("FF0121", &[]);
+}
+
+#[tokio::test]
+async fn a_server_refuses_hostile_modules_and_lives() {
+    let (folder, codes) = folder();
+    let server = server();
+    for (module, code) in codes {
+        tell(&server, &["push"], &[&folder.path().join(module)]).await.failed(code, &["422"]);
+        tell(&server, &["plan"], &[&folder.path().join(module)]).await.failed(code, &[]);
+        greets(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn where_modules_must_be_signed_nothing_reads_one_whose_signature_is_made_up() {
+    let folder = TempDir::new().unwrap();
+    let hostile = folder.path().join("two-versions.wasm");
+    fs::write(&hostile, hostile::two_versions()).unwrap();
+    let greet = folder.path().join("greet.wasm");
+    fs::copy(module("greet"), &greet).unwrap();
+    run(folder.path(), ["keygen", "release"]).ok();
+    run(folder.path(), ["keygen", "stranger"]).ok();
+    let sign = |key: &str, flow: &str| {
+        run(folder.path(), ["sign", "greet.wasm", "--key", key, "--flow", flow]).ok().trim().to_owned()
+    };
+    let made_up = [sign("stranger.key", "versions"), sign("release.key", "versions")];
+    let server = Serve::file("versions", &greet).with("--module-key", "release.pub").start_in(folder.path());
+    for line in made_up {
+        fs::write(folder.path().join("two-versions.wasm.sig"), line).unwrap();
+        // The compiler would have crashed: FF0029.
+        tell(&server, &["push"], &[&hostile]).await.failed("FF0031", &["403"]);
+        greets(&server).await;
+    }
+    let verify = ["verify", "two-versions.wasm", "--keys", "release.pub", "--flow", "greet"];
+    run(folder.path(), verify).failed("FF0031", &[]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_thousands_of_times_is_told_fifty_times() {
+    let folder = TempDir::new().unwrap();
+    let wrong = folder.path().join("wrong.wasm");
+    fs::write(&wrong, hostile::flow(hostile::ALL_WRONG, ECHO)).unwrap();
+    let server = server();
+    let refused = tell(&server, &["push"], &[&wrong]).await;
+    assert!(refused.stderr.len() < 20_000, "{} bytes", refused.stderr.len());
+    refused.failed("FF0108", &["more problems"]);
+    greets(&server).await;
+}
+
+/// The processes that a server has started and that have not ended.
+fn children(server: &Server) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.process())).unwrap();
+    let of_task = |task: io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("children")).ok();
+    tasks.filter_map(of_task).map(|children| children.split_whitespace().count()).sum()
+}
+
+#[tokio::test]
+async fn a_compiler_ends_when_whoever_pushed_the_module_hangs_up() {
+    let server = server();
+    let push = tokio::spawn(put(&server, slow_to_compile(4_000)));
+    until("it is compiled", async || children(&server) == 1).await;
+    push.abort();
+    until("the compiler has ended", async || children(&server) == 0).await;
+    greets(&server).await;
+}
+
+/// A sequence of numbers that is the same for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+
+    /// Changes some bytes, or copies, moves or removes a piece.
+    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        let at = 8 + self.below(bytes.len() - 8);
+        let end = (at + 1 + self.below(64)).min(bytes.len());
+        let to = 8 + self.below(bytes.len() - 8);
+        match self.below(8) {
+            0 => drop(bytes.drain(at..end)),
+            1 => {
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(to..to, piece);
+            }
+            2 => {
+                let piece: Vec<u8> = bytes.drain(at..end).collect();
+                let to = to.min(bytes.len());
+                bytes.splice(to..to, piece);
+            }
+            // A digit of a version or a letter of a name.
+            3 => {
+                let from = bytes[at..].iter().position(u8::is_ascii_alphanumeric).map_or(at, |next| at + next);
+                bytes[from] = b'0' + (bytes[from] + 1) % 10;
+            }
+            4 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][self.below(5)],
+            _ => bytes[at] ^= 1 << self.below(8),
+        }
+    }
+}
+
+/// Pushes a module.
+fn put(server: &Server, bytes: Vec<u8>) -> impl Future<Output = Response> + use<> {
+    let url = server.url(&format!("{FLOW}/modules/{}", Digest::of(&bytes)));
+    let sent = server.client.put(url).body(bytes).send();
+    async { sent.await.expect("the server answers") }
+}
+
+/// The code of the error, or else the status.
+fn outcome(answer: &Response) -> String {
+    let code = answer.headers().get("x-faas-flow-error").map(|code| code.to_str().unwrap().to_owned());
+    code.unwrap_or_else(|| answer.status().as_u16().to_string())
+}
+
+/// For ten seconds, or as many as `FAAS_FLOW_MUTANTS` says.
+#[tokio::test]
+async fn whatever_the_bytes_of_a_module_are_it_is_loaded_or_refused_with_a_code() {
+    let seconds = std::env::var("FAAS_FLOW_MUTANTS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(10);
+    let seed = std::env::var("FAAS_FLOW_MUTANTS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5eed);
+    let originals = [
+        hostile::core_flow(ONE_NODE, ECHO),
+        hostile::flow(ONE_NODE, ECHO),
+        hostile::core_flow(hostile::CURIOUS, hostile::SET),
+    ];
+    let server = server();
+    let mut random = Random(seed);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut outcomes = std::collections::BTreeMap::<String, usize>::new();
+    while Instant::now() < until {
+        let mutant = |random: &mut Random| {
+            let mut bytes = originals[random.below(originals.len())].clone();
+            for _ in 0..=random.below(3) {
+                random.mutate(&mut bytes);
+            }
+            bytes
+        };
+        let (one, other) = (mutant(&mut random), mutant(&mut random));
+        let (first, second) = tokio::join!(put(&server, one.clone()), put(&server, other.clone()));
+        for (answer, bytes) in [(first, one), (second, other)] {
+            let outcome = outcome(&answer);
+            let is_told = outcome.starts_with("FF00") || outcome.starts_with("FF01") || outcome.starts_with("20");
+            if !is_told {
+                keep(&bytes);
+            }
+            assert!(is_told, "{outcome}: {}", answer.text().await.unwrap());
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+    }
+    greets(&server).await;
+    eprintln!("{outcomes:?}");
+    assert!(!outcomes.is_empty());
+}
+
+/// A measurement, not a test: how long four pushes of hostile modules take at once, and how long the health check takes
+/// meanwhile. `cargo test --test e2e health_while -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn health_while_four_hostile_modules_are_pushed() {
+    let module = module("greet");
+    let server = Serve::file("versions", &module).with("--compile-timeout", "20s").start();
+    let slow = slow_to_compile(2000);
+    let kinds = [
+        ("valid", hostile::flow(ONE_NODE, ECHO)),
+        ("crashes the parser", hostile::two_versions()),
+        ("slow to compile", slow),
+        ("much machine code", hostile::much_code()),
+        ("many memories", hostile::many_memories()),
+        ("long name", hostile::flow(hostile::LONG_NAME, ECHO)),
+        ("endless definition", hostile::flow(hostile::ENDLESS, ECHO)),
+        ("endless loop", hostile::flow(hostile::LOOP, ECHO)),
+        ("grows its memory", hostile::flow(hostile::GROW, ECHO)),
+        ("12,000 problems", hostile::flow(hostile::ALL_WRONG, ECHO)),
+        ("12,000 misspelt edges", hostile::flow(&hostile::misspelt(12_000), ECHO)),
+        ("chain of 16,000 nodes", hostile::flow(&hostile::chain(16_000), ECHO)),
+    ];
+    for (kind, bytes) in kinds {
+        // An empty custom section makes it another module.
+        let push = |number: u8| tokio::spawn(put(&server, [&bytes[..], &[0, 2, 1, b'a' + number]].concat()));
+        let began = Instant::now();
+        let pushes: Vec<_> = (0..4).map(push).collect();
+        let mut times = Vec::new();
+        while !pushes.iter().all(JoinHandle::is_finished) {
+            let asked = Instant::now();
+            server.get("/_/health").await.ok();
+            times.push(asked.elapsed());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let took = began.elapsed();
+        times.sort();
+        let mut outcomes = Vec::new();
+        for push in pushes {
+            outcomes.push(outcome(&push.await.unwrap()));
+        }
+        let at = |part: usize| times.get(times.len().saturating_sub(1) * part / 100).copied().unwrap_or_default();
+        eprintln!(
+            "{kind}: {outcomes:?} in {took:.2?}; health p50 {:.1?}, p99 {:.1?}, most {:.1?}",
+            at(50),
+            at(99),
+            at(100)
+        );
+    }
+}
+
+/// Keeps a module for whoever looks into the failure.
+fn keep(bytes: &[u8]) {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.wasm", Digest::of(bytes)));
+    fs::write(&file, bytes).unwrap();
+    eprintln!("the module is in {}", file.display());
+}
