@@ -147,6 +147,15 @@ impl Digest {
     }
 }
 
+impl RunId {
+    /// The id that the lower 120 of these bits spell: 24 characters out of 0-9 and a-v, 5 bits each. If the bits are random,
+    /// nobody can guess the id, even from the ids of other runs.
+    pub fn of_bits(bits: u128) -> Self {
+        let digits = (0..24).rev().map(|place| (bits >> (5 * place)) as u32 & 0x1f);
+        Self(digits.filter_map(|digit| char::from_digit(digit, 32)).collect::<String>().into())
+    }
+}
+
 impl Digest {
     /// The first twelve digits, which are enough to distinguish the versions of a flow.
     pub fn short(&self) -> &str {

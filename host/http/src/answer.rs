@@ -139,7 +139,7 @@ fn data(bytes: bytes::Bytes) -> Response {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct RunState<'a> {
-    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0m2s9")]
     request_id: &'a RunId,
     #[schema(value_type = String)]
     flow: &'a FlowName,

@@ -46,19 +46,19 @@ pub(super) struct ByQuery<'a> {
     export_dag: Option<&'a str>,
     /// Pause this run.
     #[param(rename = "pause-flow", value_type = String, required = false,
-        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0m2s9")]
     pause_flow: Option<&'a str>,
     /// Stop this run.
     #[param(rename = "stop-flow", value_type = String, required = false,
-        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0m2s9")]
     stop_flow: Option<&'a str>,
     /// Resume this run.
     #[param(rename = "resume-flow", value_type = String, required = false,
-        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0m2s9")]
     resume_flow: Option<&'a str>,
     /// Answer with the state of this run.
     #[param(value_type = String, required = false,
-        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0m2s9")]
     state: Option<&'a str>,
 }
 

@@ -48,7 +48,7 @@ enum Delivery {
 pub(super) struct NewRun {
     /// The caller's own request id.
     #[param(rename = "X-Faas-Flow-Reqid", value_type = String, required = false,
-        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+        pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0m2s9")]
     id: Option<RunId>,
     /// Where to POST the result or the failure. The host must be allowed; an empty value means nowhere.
     #[param(rename = "X-Faas-Flow-Callback-Url", value_type = String, required = false,

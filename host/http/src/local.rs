@@ -26,7 +26,7 @@ pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) ->
     for name in flows.iter().map(String::as_str).chain(host.functions().names()) {
         gateway.set(name, Arc::new(Local { routes: direct.clone(), name: name.to_owned() }));
     }
-    let queue = Queue { routes: gateway.router(), flows: flows.into() };
+    let queue = Queue { host: host.clone(), routes: gateway.router(), flows: flows.into() };
     let queued = Router::new()
         .route("/async-function/{name}", any(call))
         .route("/async-function/{name}/", any(call))
@@ -38,6 +38,7 @@ pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) ->
 /// The gateway's queue, and the flows whose calls begin a run.
 #[derive(Clone)]
 struct Queue {
+    host: Arc<Host>,
     routes: Router,
     flows: Arc<[String]>,
 }
@@ -46,7 +47,7 @@ struct Queue {
 async fn call(State(queue): State<Queue>, Path(name): Path<String>, mut request: Request) -> Response<Body> {
     if queue.flows.contains(&name)
         && !request.headers().contains_key(REQUEST_ID)
-        && let Ok(id) = HeaderValue::from_str(&xid::new().to_string())
+        && let Ok(id) = HeaderValue::from_str(queue.host.draw_id().as_str())
     {
         request.headers_mut().insert(REQUEST_ID, id);
     }

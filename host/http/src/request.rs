@@ -51,7 +51,7 @@ pub(crate) async fn path_parameter(parts: &mut Parts, name: &str) -> String {
 #[into_params(parameter_in = Path)]
 pub(crate) struct RunPath {
     /// The run's request id.
-    #[param(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0")]
+    #[param(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "d7ca4bhj0q8g00f3k1v0m2s9")]
     pub id: RunId,
 }
 

@@ -7,7 +7,7 @@ use super::services::Services;
 use crate::counters::Counted;
 use crate::events::Events;
 use crate::events::Keys;
-use crate::{Counters, Error, Functions, Progress, Settings, Traces};
+use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
 use faas_flow_core::{Millis, RunId};
 use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
@@ -31,6 +31,8 @@ pub struct Parts {
     pub events: Option<Arc<dyn Events>>,
     /// The time.
     pub clock: Clock,
+    /// The request ids of runs whose callers chose none.
+    pub ids: Ids,
     /// Signs callbacks; `None` if they are not signed.
     pub keys: Option<Keys>,
     /// Loads versions of flows from the stores; `None` if there are only those that the host was given.
@@ -42,8 +44,8 @@ pub struct Parts {
 impl Parts {
     /// What every host needs, and no more: a single replica that neither signs nor traces.
     pub fn new(settings: Settings, state: Arc<dyn StateStore>, data: Arc<dyn DataStore>, functions: Functions) -> Self {
-        let clock = Clock::System;
-        Self { settings, state, data, functions, events: None, clock, keys: None, modules: None, traces: None }
+        let (clock, ids) = (Clock::System, Ids::Random);
+        Self { settings, state, data, functions, events: None, clock, ids, keys: None, modules: None, traces: None }
     }
 }
 
@@ -57,17 +59,18 @@ pub struct Host {
 impl Host {
     /// A host without flows. It renews leases and recovers runs only while [`Host::sweep`] is awaited.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, state, data, functions, events, clock, keys, modules, traces } = parts;
+        let Parts { settings, state, data, functions, events, clock, ids, keys, modules, traces } = parts;
         let counters = Arc::new(Counters::default());
         let state: Arc<dyn StateStore> = Arc::new(Counted::new(state, counters.clone()));
         let versions = Arc::new(Versions::new(state.clone(), data.clone(), modules, clock.clone()));
         let services = Services {
-            rules: Services::rules(&settings, xid::new().to_string().into()),
+            rules: Services::rules(&settings, ids.draw().as_str().into()),
             state,
             data: Data { store: data, inline_limit: settings.inline_limit },
             functions,
             events,
             clock,
+            ids,
             keys,
             permits: Arc::new(Semaphore::new(settings.max_nodes)),
             histories: Services::room_for_histories(),
@@ -96,6 +99,11 @@ impl Host {
     /// The steps of all runs from now on. A slow reader misses the oldest ones.
     pub fn watch(&self) -> broadcast::Receiver<Progress> {
         self.services.progress.subscribe()
+    }
+
+    /// A request id for a new run.
+    pub fn draw_id(&self) -> RunId {
+        self.services.ids.draw()
     }
 
     /// The functions that flows may apply.

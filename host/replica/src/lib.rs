@@ -17,7 +17,7 @@
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
-//! share), `live` (what one run has), `data` (payloads in the stores), `instances` and `context` (WebAssembly instances, and
+//! share), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `instances` and `context` (WebAssembly instances, and
 //! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off).
 
 mod attempt;
@@ -41,6 +41,7 @@ mod forward;
 pub mod functions;
 mod history;
 mod host;
+pub mod ids;
 mod inputs;
 mod instances;
 mod live;
@@ -65,6 +66,7 @@ pub use events::Events;
 pub use forward::Forwarded;
 pub use functions::{Function, Functions};
 pub use host::{Host, Parts};
+pub use ids::Ids;
 pub use network::{Http, Network};
 pub use progress::{Progress, Step};
 pub use settings::{Answers, Dispatch, Settings};

@@ -7,6 +7,7 @@ use crate::counters::Counters;
 use crate::events::Events;
 use crate::events::Keys;
 use crate::functions::Functions;
+use crate::ids::Ids;
 use crate::progress::Progress;
 use crate::settings::{Dispatch, Settings};
 use crate::traces::Traces;
@@ -29,6 +30,7 @@ pub(crate) struct Services {
     pub(crate) functions: Functions,
     pub(super) events: Option<Arc<dyn Events>>,
     pub(super) clock: Clock,
+    pub(super) ids: Ids,
     pub(super) keys: Option<Keys>,
     /// One for each node that may be executed at a time.
     pub(super) permits: Arc<Semaphore>,

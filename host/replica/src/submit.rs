@@ -79,10 +79,7 @@ impl Host {
         waits: Waits,
     ) -> Result<Submitted, Error> {
         let Submission { id: chosen, body, request, callback } = submission;
-        let id = match &chosen {
-            Some(id) => id.clone(),
-            None => RunId::new(xid::new().to_string())?,
-        };
+        let id = chosen.clone().unwrap_or_else(|| self.draw_id());
         let flow = self.flow_for(flow, &id)?;
         if self.is_draining() {
             return Err(Error::Stopping);

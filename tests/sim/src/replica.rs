@@ -16,7 +16,7 @@ use faas_flow_core::run::Progress;
 use faas_flow_gateway::{Config, Faults as QueueFaults, Function, Gateway, Profile, Unreachable};
 use faas_flow_http::{Guards, router};
 use faas_flow_replica::events::{GatewayEvents, Keys};
-use faas_flow_replica::{Functions, Host, Parts, Settings};
+use faas_flow_replica::{Functions, Host, Ids, Parts, Settings};
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
 use faas_flow_versions::{Clock, Flow};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +36,7 @@ pub struct Common {
     versions: Option<Arc<Versions>>,
     keys: Keys,
     clock: Clock,
+    ids: Ids,
     state: Arc<dyn StateStore>,
     data: Arc<dyn DataStore>,
     ledger: Arc<Ledger>,
@@ -82,6 +83,7 @@ impl Common {
             versions,
             keys: Keys::new(*b"a secret of the simulation", None)?,
             clock: Clock::tokio(1_700_000_000_000),
+            ids: Ids::seeded(seed),
             state: open_state("memory").await?,
             data: open_data("memory").await?,
             ledger: Arc::default(),
@@ -110,6 +112,7 @@ impl Common {
         let data = Data { inner: self.data.clone(), power: power.clone() };
         let mut parts = Parts::new(self.settings.clone(), Arc::new(state), Arc::new(data), functions);
         parts.clock = self.clock.clone();
+        parts.ids = self.ids.clone();
         parts.events =
             Some(Arc::new(GatewayEvents::new(network, gateway, Some(self.keys.clone()), self.clock.clone())));
         parts.modules = self.versions.as_ref().map(|versions| versions.loader());

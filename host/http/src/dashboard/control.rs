@@ -41,7 +41,7 @@ impl Dashboard {
                 Ok(self.host.submit(flow, submission, Waits::No).await?.id)
             }
             Control::Gateway { network, gateway, .. } => {
-                let run = RunId::new(xid::new().to_string())?;
+                let run = self.host.draw_id();
                 let url = format!("{}/function/{flow}", gateway.trim_end_matches('/'));
                 let headers = vec![(REQUEST_ID.to_string(), run.to_string())];
                 let request = HttpRequest { method: "POST".to_owned(), url, headers, body };

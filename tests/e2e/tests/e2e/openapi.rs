@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The run id in the document's examples.
-const RUN: &str = "d7ca4bhj0q8g00f3k1v0";
+const RUN: &str = "d7ca4bhj0q8g00f3k1v0m2s9";
 
 /// How many examples schemathesis generates for each operation: as many as it tries in about a minute.
 const EXAMPLES: u32 = 48;
