@@ -128,6 +128,9 @@ pub enum FunctionOptionFault {
     /// There is no such program.
     #[error("names no program: {0}")]
     NoProgram(std::io::Error),
+    /// The program is a script that the system cannot run.
+    #[error("names a script that cannot be run: {0}")]
+    Script(crate::program::ScriptFault),
 }
 
 impl Error {

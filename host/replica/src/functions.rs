@@ -2,6 +2,7 @@
 
 use crate::error::FunctionOptionFault;
 use crate::network::{CallError, Network, Quote, redacted, within_limit};
+use crate::program::{ScriptFault, environment};
 use crate::{Answers, Error, Settings};
 use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
@@ -33,6 +34,8 @@ pub struct Functions {
     network: Arc<dyn Network>,
     response_limit: usize,
     answers: Answers,
+    /// Further request headers that programs get.
+    program_headers: Arc<[String]>,
 }
 
 impl Function {
@@ -52,7 +55,11 @@ impl Function {
             }
             path => {
                 let program = std::fs::canonicalize(path);
-                Function::Command(program.map_err(|error| wrong(FunctionOptionFault::NoProgram(error)))?)
+                let program = program.map_err(|error| wrong(FunctionOptionFault::NoProgram(error)))?;
+                if let Some(fault) = ScriptFault::of(&program) {
+                    return Err(wrong(FunctionOptionFault::Script(fault)));
+                }
+                Function::Command(program)
             }
         };
         Ok((name.to_owned(), function))
@@ -68,7 +75,8 @@ impl Functions {
         network: Arc<dyn Network>,
     ) -> Self {
         let Settings { response_limit, answers, .. } = *settings;
-        Self { known: known.into_iter().collect(), gateway, network, response_limit, answers }
+        let program_headers = settings.program_headers.clone().into();
+        Self { known: known.into_iter().collect(), gateway, network, response_limit, answers, program_headers }
     }
 
     /// The function of this name, unless only the gateway may know it.
@@ -90,7 +98,7 @@ impl Functions {
         let tail = path.trim_start_matches('/').split_once('/').map_or("", |(_, tail)| tail);
         match (self.known.get(name), &self.gateway) {
             (Some(Function::Echo), _) => Ok(HttpResponse { status: 200, headers: Vec::new(), body: request.body }),
-            (Some(Function::Command(program)), _) => Ok(self.command(name, program, query, request).await?),
+            (Some(Function::Command(program)), _) => Ok(self.command(name, program, (tail, query), request).await?),
             (Some(Function::Url(base)), _) => {
                 let url = join(base, tail, query);
                 self.request(HttpRequest { url, ..request }).await
@@ -121,19 +129,22 @@ impl Functions {
         &self,
         name: &str,
         program: &Path,
-        query: &str,
+        (tail, query): (&str, &str),
         request: HttpRequest,
     ) -> Result<HttpResponse, CallError> {
         let name = name.to_owned();
         let mut command = tokio::process::Command::new(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        command.env("Http_Method", &request.method).env("Http_Query", query);
-        for (header, value) in &request.headers {
-            command.env(format!("Http_{}", header.replace('-', "_")), value);
-        }
+        command.envs(environment(&request, &format!("/{tail}"), query, &self.program_headers));
         let mut child = match spawn(&mut command).await {
             Ok(child) => child,
-            Err(source) => return Err(CallError::NotStarted { name, program: program.to_owned(), source }),
+            Err(source) => {
+                let program = program.to_owned();
+                return Err(match ScriptFault::of(&program) {
+                    Some(fault) => CallError::BadScript { name, program, fault },
+                    None => CallError::NotStarted { name, program, source },
+                });
+            }
         };
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
@@ -198,7 +209,12 @@ mod tests {
         assert_eq!(Function::parse("f=echo").unwrap(), ("f".to_owned(), Function::Echo));
         assert_eq!(Function::parse("f==echo").unwrap().1, Function::Echo);
         assert_eq!(Function::parse("f=http://h:1/p/").unwrap().1, Function::Url("http://h:1/p".to_owned()));
-        for bad in ["f", "=echo", "f=", "a b=echo", "f=./not-there"] {
+        let folder = tempfile::TempDir::new().unwrap();
+        let script = folder.path().join("script");
+        std::fs::write(&script, "#!/bin/sh\r\ncat\r\n").unwrap();
+        let script = format!("f={}", script.display());
+        assert!(Function::parse(&script).unwrap_err().to_string().contains("CRLF"));
+        for bad in ["f", "=echo", "f=", "a b=echo", "f=./not-there", &script] {
             assert_eq!(Function::parse(bad).unwrap_err().code(), Code::BAD_FUNCTION_OPTION, "{bad}");
         }
     }

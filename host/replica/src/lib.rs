@@ -48,6 +48,7 @@ mod live;
 pub mod network;
 mod open;
 mod outputs;
+pub mod program;
 pub mod progress;
 mod retries;
 mod runs;

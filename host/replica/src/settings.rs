@@ -13,6 +13,8 @@ pub struct Settings {
     pub read_timeout: Option<Duration>,
     /// Maximum size of the response to a call, in bytes. Default: 64 MiB.
     pub response_limit: usize,
+    /// Further request headers that programs used as functions get as environment variables. Default: none.
+    pub program_headers: Vec<String>,
     /// Maximum number of nodes that execute at the same time, of all runs together. Default: 256.
     pub max_nodes: usize,
     /// Maximum number of nodes of one run that execute, or are claimed and wait for their turn. Default: 64.
@@ -90,6 +92,7 @@ impl Default for Settings {
             body_limit: 64 * 1024 * 1024,
             read_timeout: None,
             response_limit: 64 * 1024 * 1024,
+            program_headers: Vec::new(),
             max_nodes: 256,
             run_nodes: 64,
             max_runs: 10_000,

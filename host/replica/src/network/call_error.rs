@@ -1,5 +1,6 @@
 //! Why a call failed.
 
+use crate::program::ScriptFault;
 use faas_flow_core::{Code, Failure};
 use std::fmt;
 use std::io;
@@ -34,6 +35,9 @@ pub(crate) enum CallError {
     /// The program that serves as a function could not be started.
     #[error("function `{name}`: cannot run {}: {source}", program.display())]
     NotStarted { name: String, program: PathBuf, source: io::Error },
+    /// The program that serves as a function is a script that the system cannot run.
+    #[error("function `{name}`: cannot run {}: {fault}", program.display())]
+    BadScript { name: String, program: PathBuf, fault: ScriptFault },
     /// The end of the program could not be awaited.
     #[error("function `{name}`: {source}")]
     Lost { name: String, source: io::Error },
@@ -80,7 +84,10 @@ impl CallError {
             CallError::Status { .. } => Code::CALL_STATUS,
             CallError::TooLarge { .. } => Code::RESPONSE_TOO_LARGE,
             CallError::UnknownFunction { .. } => Code::FUNCTION_MISSING,
-            CallError::NotStarted { .. } | CallError::Lost { .. } | CallError::Exited { .. } => Code::FUNCTION_FAILED,
+            CallError::NotStarted { .. }
+            | CallError::BadScript { .. }
+            | CallError::Lost { .. }
+            | CallError::Exited { .. } => Code::FUNCTION_FAILED,
         }
     }
 
@@ -90,6 +97,7 @@ impl CallError {
             CallError::BadMethod(_)
             | CallError::BadRequest { .. }
             | CallError::TooLarge { .. }
+            | CallError::BadScript { .. }
             | CallError::UnknownFunction { .. } => Retry::No,
             CallError::Status { retry, .. } => *retry,
             CallError::Unreachable { .. }

@@ -116,6 +116,9 @@ keys! {
         "time for one try of a call for which the flow sets no timeout");
     response_limit: usize = Key::new("response_limit", &Size, "64MiB", Ours, Calls,
         "maximum size of the response to a call");
+    program_headers: Vec<String> = Key::new("program_headers", &List, "", Ours, Calls,
+        "request headers that a program used as a function gets as environment variables, besides the usual ones and those that begin with `X-`: `Order-Id` becomes `Http_Order_Id`")
+        .option(As("program-header"));
 
     state_store: Option<String> = Key::new("state_store", &Optional(Text::STORE), "", Ours, Stores,
         "store for the state of runs; by default the Consul of `consul_url`. An address with a password can be in the secret `faasflow-state-store` instead")
