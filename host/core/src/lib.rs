@@ -11,6 +11,7 @@ mod payload;
 mod plan;
 mod retry;
 pub mod run;
+mod secret;
 mod status;
 mod suggest;
 #[cfg(feature = "testing")]
@@ -28,6 +29,7 @@ pub use id::{
 pub use payload::Payload;
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
 pub use retry::{Delays, RetryPolicy};
+pub use secret::{SecretFlaw, secret_of};
 pub use status::{Millis, Status, moment};
 pub use suggest::nearest;
 pub use validate::{MAX_DEPTH, Problem, Warning};

@@ -1,11 +1,18 @@
 //! The option for the token of a server's operator.
 
 use clap::Args;
+use faas_flow_core::secret_of;
+use std::convert::Infallible;
 
 /// The token that proves to a server that its operator asks.
 #[derive(Args)]
 pub(super) struct AdminToken {
     /// Admin token (the secret faasflow-admin-token); required by servers that are not loopback-only
-    #[arg(long, env = "FAAS_FLOW_ADMIN_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "FAAS_FLOW_ADMIN_TOKEN", hide_env_values = true, value_parser = cleaned)]
     pub(super) token: Option<String>,
+}
+
+/// The token without what surrounds it in a file. The server says whether it is right; clap would repeat it in an error.
+fn cleaned(token: &str) -> Result<String, Infallible> {
+    Ok(secret_of(token.as_bytes()).unwrap_or(token).to_owned())
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with the configuration.
 
-use faas_flow_core::{Code, Malformed};
+use faas_flow_core::{Code, Malformed, SecretFlaw};
 use std::io;
 use std::path::PathBuf;
 
@@ -61,11 +61,13 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// A secret is empty.
-    #[error("the secret {} is empty", path.display())]
-    SecretEmpty {
+    /// The file of a secret does not hold one line of text.
+    #[error("the secret {} {flaw}", path.display())]
+    BadSecret {
         /// The secret's file.
         path: PathBuf,
+        /// What is wrong with it.
+        flaw: SecretFlaw,
     },
     /// A deployed function has no state store.
     #[error(
@@ -144,7 +146,7 @@ impl Error {
             | Error::ContradictoryTls
             | Error::WatchdogMissing => Code::BAD_CONFIGURATION,
             Error::UnknownKey { .. } => Code::UNKNOWN_KEY,
-            Error::SecretUnreadable { .. } | Error::SecretEmpty { .. } => Code::BAD_SECRET,
+            Error::SecretUnreadable { .. } | Error::BadSecret { .. } => Code::BAD_SECRET,
             Error::FlowName(_) | Error::UnknownFlowName { .. } => Code::BAD_FLOW_NAME,
             Error::Several(problems) => problems.first().map_or(Code::INTERNAL, Error::code),
         }

@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::table::Values;
 use super::values::Source;
+use faas_flow_core::secret_of;
 use std::io::ErrorKind;
 
 /// Every secret that the host reads.
@@ -26,9 +27,11 @@ pub(super) fn read_addresses(values: &mut Values) -> Result<(), Error> {
             continue;
         }
         let path = folder.join(secret);
-        match std::fs::read_to_string(&path) {
-            Ok(address) if address.trim().is_empty() => return Err(Error::SecretEmpty { path }),
-            Ok(address) => setting.set_text(address.trim().to_owned(), Source::Secret(path)),
+        match std::fs::read(&path) {
+            Ok(file) => match secret_of(&file) {
+                Ok(address) => setting.set_text(address.to_owned(), Source::Secret(path)),
+                Err(flaw) => return Err(Error::BadSecret { path, flaw }),
+            },
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(source) => return Err(Error::SecretUnreadable { path, source }),
         }

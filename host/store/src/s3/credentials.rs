@@ -3,6 +3,7 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
 use aws_sdk_s3::config::{Credentials, ProvideCredentials};
+use faas_flow_core::secret_of;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,9 +72,11 @@ fn variable(name: &str) -> Result<String, String> {
 
 fn secret(directory: &Path, name: &str) -> Result<String, String> {
     let path = directory.join(name);
-    match fs::read_to_string(&path).map(|text| text.trim().to_owned()) {
-        Ok(text) if !text.is_empty() => Ok(text),
-        Ok(_) => Err(format!("{} is empty", path.display())),
+    match fs::read(&path) {
+        Ok(file) => match secret_of(&file) {
+            Ok(secret) => Ok(secret.to_owned()),
+            Err(flaw) => Err(format!("{} {flaw}", path.display())),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(format!("AWS_ACCESS_KEY_ID is not set, and there is no file {}", path.display()))
         }
@@ -93,7 +96,9 @@ mod tests {
         assert!(source.load().unwrap_err().contains("s3-secret-key"));
         fs::write(directory.path().join("s3-secret-key"), " \n").unwrap();
         assert!(source.load().unwrap_err().contains("empty"));
-        fs::write(directory.path().join("s3-secret-key"), "hidden\n").unwrap();
+        fs::write(directory.path().join("s3-secret-key"), "one\ntwo\n").unwrap();
+        assert!(source.load().unwrap_err().contains("one line"));
+        fs::write(directory.path().join("s3-secret-key"), "\u{feff}hidden\r\n").unwrap();
         let key = source.load().unwrap();
         assert_eq!((key.access_key_id(), key.secret_access_key()), ("access", "hidden"));
         assert!(!format!("{key:?} {source:?}").contains("hidden"));
