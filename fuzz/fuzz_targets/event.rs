@@ -18,6 +18,8 @@ fuzz_target!(|bytes: &[u8]| {
     let verified = keys.verify(&signed, Some(signature), Some(time), NOW, &Window::default());
     assert!(verified.is_err(), "nobody signs an event without the secret");
     assert!(keys.verify_hub(body, Some(signature), None).is_err(), "nobody signs a request without the secret");
+    let read = keys.verify_read("/function/greet/flow/r/result", Some(signature), Some(time), NOW);
+    assert!(read.is_err(), "nobody signs a request for a result without the secret");
     let right = keys.sign(&signed, NOW);
     let verified = keys.verify(&signed, Some(&right), Some(&NOW.to_string()), NOW, &Window::default());
     assert!(verified.is_ok(), "what was signed is accepted");

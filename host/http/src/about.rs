@@ -3,13 +3,13 @@
 use super::answer::{self, Accept};
 use super::ask::Control;
 use super::error::Error;
-use super::guards::EventHeaders;
+use super::guards::{Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
 use super::openapi::{On, Payload, Refusals};
 use super::request::{Asked, FromQuery, Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, FlowName, NodePath, RunId};
@@ -26,7 +26,7 @@ use utoipa::IntoParams;
     post,
     path = "/flow/{id}/forward",
     operation_id = "forward",
-    params(RunPath, EventHeaders),
+    params(RunPath, SignatureHeaders),
     request_body(content = Event, content_type = "application/json"),
     responses(
         (status = 200, description = "Ignored: there was nothing to do.", content_type = "text/plain", body = String),
@@ -38,7 +38,7 @@ pub(super) async fn forward(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id: run }: RunPath,
-    headers: EventHeaders,
+    headers: SignatureHeaders,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Error> {
     let host = &surface.host;
@@ -183,7 +183,8 @@ pub(super) async fn rerun(
     method(get, post),
     path = "/flow/{id}/state",
     operation_id = "state",
-    params(RunPath),
+    params(RunPath, SignatureHeaders),
+    security((), ("token" = [])),
     responses(
         (status = 200,
             description = "`RUNNING`, `PAUSED` or `FINISHED`, as in the original; if the run's version is missing, a second \
@@ -193,7 +194,7 @@ pub(super) async fn rerun(
                 ("X-Faas-Flow-State" = String, description = "`running`, `paused`, `stopped`, `succeeded` or `failed`."),
             ),
             content((String = "text/plain"), (answer::RunState<'static> = "application/json"))),
-        Refusals,
+        Refusals, On<401>,
     ),
 )]
 pub(super) async fn state(
@@ -201,8 +202,10 @@ pub(super) async fn state(
     Target(flow): Target,
     RunPath { id }: RunPath,
     accept: Accept,
+    headers: HeaderMap,
     _: WholeBody,
 ) -> Result<Response, Error> {
+    surface.guards.admit_read(&headers, Read::State, (&flow.name, &id), surface.host.now())?;
     surface.state(&flow.name, &id, accept).await
 }
 
@@ -211,7 +214,8 @@ pub(super) async fn state(
     get,
     path = "/flow/{id}/result",
     operation_id = "result",
-    params(RunPath, Wait),
+    params(RunPath, Wait, SignatureHeaders),
+    security((), ("token" = [])),
     responses(
         (status = 200, description = "The result.",
             headers(
@@ -219,7 +223,7 @@ pub(super) async fn state(
                 ("X-Faas-Flow-State" = String, description = "`succeeded`."),
             ),
             content_type = "application/octet-stream", body = Payload),
-        On<202>, Refusals, On<409>, On<502>,
+        On<202>, Refusals, On<401>, On<409>, On<502>,
     ),
 )]
 pub(super) async fn result(
@@ -228,8 +232,10 @@ pub(super) async fn result(
     RunPath { id }: RunPath,
     wait: Wait,
     context: RequestContext,
+    headers: HeaderMap,
     _: WholeBody,
 ) -> Result<Response, Error> {
+    surface.guards.admit_read(&headers, Read::Result, (&flow.name, &id), surface.host.now())?;
     if let Some(wait) = surface.wait_of(&wait, &context) {
         surface.of_flow(&flow.name, &id).await?;
         surface.host.wait(&id, wait).await?;

@@ -99,6 +99,15 @@ pub enum Error {
     /// An operator's request without the right token.
     #[error("{0}")]
     TokenNeeded(TokenFault),
+    /// A request for a result or a state without the right to it.
+    #[error(
+        "results and states are given to signed requests only (result_access), and {why}: sign the request, or send \
+         `Authorization: Bearer` with the host's `faasflow-admin-token`"
+    )]
+    ReadDenied {
+        /// What is wrong with the signature: `it lacks …`
+        why: String,
+    },
     /// There was no answer within the time for a request.
     #[error("{}", timed_out(limit, run.as_ref()))]
     TimedOut {
@@ -220,6 +229,7 @@ impl Error {
             Error::BadCallback { .. } => Code::BAD_CALLBACK,
             Error::NoSecret => Code::UNSIGNED,
             Error::TokenNeeded(_) => Code::TOKEN_NEEDED,
+            Error::ReadDenied { .. } => Code::READ_DENIED,
             Error::TimedOut { .. } => Code::REQUEST_TIMED_OUT,
             Error::TooManyRequests { .. } => Code::TOO_MANY_REQUESTS,
             Error::Starting => Code::STARTING,
@@ -247,7 +257,12 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         Code::BAD_REQUEST_ID | Code::BAD_REQUEST | Code::BAD_FLOW_NAME | Code::BAD_EVENT | Code::BAD_CALLBACK => {
             StatusCode::BAD_REQUEST
         }
-        Code::UNSIGNED | Code::BAD_SIGNATURE | Code::EVENT_TOO_OLD | Code::TOKEN_NEEDED => StatusCode::UNAUTHORIZED,
+        Code::UNSIGNED
+        | Code::BAD_SIGNATURE
+        | Code::EVENT_TOO_OLD
+        | Code::TOKEN_NEEDED
+        | Code::READ_DENIED
+        | Code::OLD_SIGNATURE => StatusCode::UNAUTHORIZED,
         Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE => StatusCode::FORBIDDEN,
         Code::FLOW_UNKNOWN | Code::RUN_UNKNOWN | Code::ROUTE_UNKNOWN | Code::VERSION_UNKNOWN => StatusCode::NOT_FOUND,
         Code::WRONG_METHOD => StatusCode::METHOD_NOT_ALLOWED,

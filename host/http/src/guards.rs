@@ -26,8 +26,40 @@ pub struct Guards {
     pub authenticate: bool,
     /// Who may pause, resume, stop and re-run.
     pub admin: Admin,
+    /// Who may read the results and the states of runs.
+    pub result_access: ResultAccess,
     /// The hosts that results may be sent to, each `NAME` or `NAME:PORT`; `*` allows any host.
     pub callback_hosts: Vec<String>,
+}
+
+/// Who may read the results and the states of runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ResultAccess {
+    /// Everybody, including the list of runs on the dashboard.
+    Open,
+    /// Whoever knows a run's request id.
+    #[default]
+    WithId,
+    /// Whoever signs the request, or has the admin token.
+    Signed,
+}
+
+/// What is read of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    Result,
+    State,
+}
+
+impl Read {
+    /// The path that a request for it is signed for, independent of the gateways and servers that it passes.
+    fn target(self, flow: &FlowName, run: &RunId) -> String {
+        let what = match self {
+            Read::Result => "result",
+            Read::State => "state",
+        };
+        format!("/function/{flow}/flow/{run}/{what}")
+    }
 }
 
 /// Who may change runs.
@@ -74,16 +106,31 @@ const LONGEST_URL: usize = 2048;
 impl Guards {
     /// Admits an operator's request.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.split_once(' '));
-        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        self.admin.admit(given, TokenFault::NobodyChanges, TokenFault::Bearer)
+        self.admin.admit(bearer(headers), TokenFault::NobodyChanges, TokenFault::Bearer)
+    }
+
+    /// Admits a request for the result or the state of a run. Whether there is such a run makes no difference.
+    pub(super) fn admit_read(
+        &self,
+        headers: &HeaderMap,
+        read: Read,
+        (flow, run): (&FlowName, &RunId),
+        now: Millis,
+    ) -> Result<(), Error> {
+        let is_operator = || matches!(self.admin, Admin::Token(_)) && self.admit(headers).is_ok();
+        if self.result_access != ResultAccess::Signed || is_operator() {
+            return Ok(());
+        }
+        let keys = self.keys.as_ref().ok_or(Error::NoSecret)?;
+        let SignatureHeaders { signature, time } = SignatureHeaders::of(headers);
+        let checked = keys.verify_read(&read.target(flow, run), signature.as_deref(), time.as_deref(), now);
+        checked.map_err(|why| Error::ReadDenied { why: why.to_string() })
     }
 
     /// Checks the signature of an event about this run.
     pub(super) fn check_event(
         &self,
-        EventHeaders { signature, time }: &EventHeaders,
+        SignatureHeaders { signature, time }: &SignatureHeaders,
         flow: &FlowName,
         run: &RunId,
         body: &[u8],
@@ -137,26 +184,38 @@ impl Guards {
     }
 }
 
-/// The headers of an event.
+/// The token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// The headers of an event, and of a signed request for a result or a state.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(super) struct EventHeaders {
-    /// `sha256=` and the event's signature.
+pub(super) struct SignatureHeaders {
+    /// `v2=` and the signature.
     #[param(rename = "X-Faas-Flow-Signature", value_type = String, required = false)]
     signature: Option<String>,
-    /// When the event was signed, in milliseconds since the Unix epoch.
+    /// When it was signed, in milliseconds since the Unix epoch.
     #[param(rename = "X-Faas-Flow-Time", value_type = String, required = false)]
     time: Option<String>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for EventHeaders {
+impl SignatureHeaders {
+    fn of(headers: &HeaderMap) -> Self {
+        Self {
+            signature: headers::header(headers, HeaderName::from_static(SIGNATURE)),
+            time: headers::header(headers, HeaderName::from_static(TIME)),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SignatureHeaders {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self {
-            signature: headers::header(&parts.headers, HeaderName::from_static(SIGNATURE)),
-            time: headers::header(&parts.headers, HeaderName::from_static(TIME)),
-        })
+        Ok(Self::of(&parts.headers))
     }
 }
 

@@ -4,7 +4,7 @@ use super::answer::{self, Accept};
 use super::ask::{Ask, ByQuery};
 use super::drawing::drawn;
 use super::error::{Error, OtherRun};
-use super::guards::HubSignatures;
+use super::guards::{HubSignatures, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, header, insert};
 use super::openapi::{On, Payload, Refusals};
 use super::request::{Query, RequestContext, Target, Wait};
@@ -74,7 +74,7 @@ impl NewRun {
     method(post, get),
     path = "/",
     operation_id = "invoke",
-    params(NewRun, Wait, HubSignatures, ByQuery<'_>),
+    params(NewRun, Wait, HubSignatures, SignatureHeaders, ByQuery<'_>),
     request_body(content = Payload, content_type = "application/octet-stream", description = "The input of the run."),
     security((), ("token" = [])),
     responses(
@@ -116,8 +116,12 @@ impl Surface {
     ) -> Result<Response, Error> {
         let (parts, body) = request.into_parts();
         let ask = ByQuery::of(&query).ask()?;
-        if let Ask::Control(..) = ask {
-            self.guards.admit(&parts.headers)?;
+        match &ask {
+            Ask::Control(..) => self.guards.admit(&parts.headers)?,
+            Ask::State(run) => {
+                self.guards.admit_read(&parts.headers, Read::State, (&flow.name, run), self.host.now())?;
+            }
+            Ask::Invoke | Ask::Definition => {}
         }
         if let Ask::Control(_, run) | Ask::State(run) = &ask {
             context.concerns(run);

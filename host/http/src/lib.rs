@@ -28,7 +28,7 @@ pub(crate) use answer::{Accept, Refusal};
 pub use connections::{Patience, serve};
 pub use contract::Contract;
 pub use error::{Error, TokenFault};
-pub use guards::{Admin, Guards};
+pub use guards::{Admin, Guards, ResultAccess};
 pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
 pub use local::local_router;
 pub(crate) use request::{Query, RunPath, path_parameter};

@@ -82,7 +82,7 @@ impl Live {
             headers.push(("X-Faas-Flow-Error".to_owned(), failure.code.to_string()));
         }
         if let Some(keys) = &self.services.keys {
-            headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_hub(&body)));
+            headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_callback(&body)));
         }
         let request = HttpRequest { method: "POST".to_owned(), url: url.to_owned(), headers, body };
         let answer = self.services.functions.request(request).await?;

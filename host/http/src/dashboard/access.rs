@@ -1,9 +1,9 @@
 //! Who sees the dashboard, and which forms are its own.
 
 use super::error::Error;
-use crate::{Admin, Error as HttpError, TokenFault};
+use crate::{Admin, Error as HttpError, ResultAccess, TokenFault};
 use aws_lc_rs::rand;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faas_flow_core::{FlowName, RunId};
@@ -11,8 +11,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Those who have the host's token may see and change everything. The browser asks for it as a password, with any user name.
+/// Without it, they may see everything if results are open to everybody.
 pub struct Access {
     admin: Admin,
+    result_access: ResultAccess,
     /// A new one for each start, so that a form is good for as long as the process lives.
     key: [u8; 64],
 }
@@ -23,13 +25,16 @@ impl Access {
     /// # Errors
     ///
     /// The system has no random numbers.
-    pub fn new(admin: Admin) -> Result<Self, HttpError> {
+    pub fn new(admin: Admin, result_access: ResultAccess) -> Result<Self, HttpError> {
         let mut key = [0; 64];
         rand::fill(&mut key).map_err(|_| Error::NoRandomness)?;
-        Ok(Self { admin, key })
+        Ok(Self { admin, result_access, key })
     }
 
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+    pub(super) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), HttpError> {
+        if self.result_access == ResultAccess::Open && method.is_safe() {
+            return Ok(());
+        }
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password);
         self.admin.admit(given.as_deref(), TokenFault::NobodySees, TokenFault::Password)
     }
@@ -82,10 +87,14 @@ mod tests {
 
     #[test]
     fn the_token_is_the_password() {
-        let admit = |admin: Admin, value: Option<&str>| {
+        let asked = |admin: Admin, access, method, value: Option<&str>| {
             let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
-            Access::new(admin).unwrap().admit(&headers.into_iter().collect()).map_err(|error| error.code())
+            Access::new(admin, access)
+                .unwrap()
+                .admit(&method, &headers.into_iter().collect())
+                .map_err(|error| error.code())
         };
+        let admit = |admin, value: Option<&str>| asked(admin, ResultAccess::WithId, Method::GET, value);
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         let token = || Admin::Token("s3cret".into());
         for right in [basic("admin:s3cret"), basic(":s3cret"), "Bearer s3cret".to_owned()] {
@@ -97,11 +106,15 @@ mod tests {
         assert_eq!(admit(token(), None), Err(Code::TOKEN_NEEDED));
         assert_eq!(admit(Admin::Nobody, Some("Bearer ")), Err(Code::TOKEN_NEEDED));
         assert_eq!(admit(Admin::Anybody, None), Ok(()));
+        assert_eq!(asked(token(), ResultAccess::Open, Method::GET, None), Ok(()));
+        assert_eq!(asked(token(), ResultAccess::Open, Method::POST, None), Err(Code::TOKEN_NEEDED));
+        assert_eq!(asked(token(), ResultAccess::Signed, Method::GET, None), Err(Code::TOKEN_NEEDED));
     }
 
     #[test]
     fn a_ticket_is_good_for_one_run_or_flow_of_one_process() {
-        let (access, other) = (Access::new(Admin::Anybody).unwrap(), Access::new(Admin::Anybody).unwrap());
+        let new = || Access::new(Admin::Anybody, ResultAccess::WithId).unwrap();
+        let (access, other) = (new(), new());
         let (run, another, flow) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap(), FlowName::new("r1").unwrap());
         let ticket = access.ticket(About::Run(&run));
         assert!(access.check(About::Run(&run), &ticket).is_ok());

@@ -95,7 +95,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 
 /// Lets only those in who may see the dashboard.
 async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Result<Response, HttpError> {
-    dashboard.access.admit(request.headers())?;
+    dashboard.access.admit(request.method(), request.headers())?;
     Ok(next.run(request).await)
 }
 

@@ -1,7 +1,7 @@
 //! Why an event, a signature or a secret was not accepted, each reason with its code.
 
 use super::{Event, SIGNATURE, TIME};
-use faas_flow_core::{Code, Millis};
+use faas_flow_core::{Code, Millis, SecretFlaw};
 use std::io;
 use std::path::PathBuf;
 
@@ -26,13 +26,20 @@ pub enum Error {
     /// A request came without a signature.
     #[error("the request is not signed: it lacks X-Hub-Signature-256 (or X-Hub-Signature)")]
     UnsignedRequest,
+    /// A request for a result or a state came without a signature, or without the time of it.
+    #[error("it lacks {SIGNATURE} or {TIME}")]
+    UnsignedRead,
+    /// An event was signed with the secret itself, as older releases did.
+    #[error(
+        "the event was signed by a replica of an older release: update all replicas, or set hmac_migration to accept \
+         until they are"
+    )]
+    OldSignature,
     /// A signature was made with another secret, or for something else.
     #[error("the signature is wrong: it was made with another secret, or the request was changed on its way")]
     BadSignature,
-    /// An event was signed too long ago, or in the future.
-    #[error(
-        "the event was signed at {signed}, and it is {now} now: it is too old, or the clocks of the replicas differ"
-    )]
+    /// An event or a request was signed too long ago, or in the future.
+    #[error("it was signed at {signed}, and it is {now} now: that is too long ago, or the clocks differ")]
     BadTime {
         /// When it was signed.
         signed: Millis,
@@ -46,6 +53,14 @@ pub enum Error {
         size: usize,
         /// How long it must be, in bytes.
         least: usize,
+    },
+    /// The file of a secret does not hold one line of text.
+    #[error("the secret {} {flaw}", path.display())]
+    BadSecret {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: SecretFlaw,
     },
     /// A folder has a previous secret, but no current one.
     #[error("{} contains {previous}, but no {current}", folder.display())]
@@ -73,11 +88,14 @@ impl Error {
         match self {
             Error::TooLarge { .. } | Error::Malformed { .. } => Code::BAD_EVENT,
             Error::UnsignedEvent | Error::UnsignedRequest => Code::UNSIGNED,
+            Error::UnsignedRead => Code::READ_DENIED,
+            Error::OldSignature => Code::OLD_SIGNATURE,
             Error::BadSignature => Code::BAD_SIGNATURE,
             Error::BadTime { .. } => Code::EVENT_TOO_OLD,
-            Error::ShortSecret { .. } | Error::NoCurrentSecret { .. } | Error::UnreadableSecret { .. } => {
-                Code::BAD_SECRET
-            }
+            Error::ShortSecret { .. }
+            | Error::BadSecret { .. }
+            | Error::NoCurrentSecret { .. }
+            | Error::UnreadableSecret { .. } => Code::BAD_SECRET,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod error;
 mod event;
 mod gateway;
+mod secret;
 mod sender;
 mod sign;
 
@@ -10,4 +11,4 @@ pub use error::Error;
 pub use event::Event;
 pub use gateway::GatewayEvents;
 pub use sender::Events;
-pub use sign::{Keys, SIGNATURE, Signed, TIME, Window};
+pub use sign::{Keys, OldSignatures, SIGNATURE, Signed, TIME, Window};

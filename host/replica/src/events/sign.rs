@@ -1,36 +1,56 @@
-//! Signatures of events and requests, by a secret that the replicas share.
+//! Signatures of events, requests and callbacks, by keys of a secret that the replicas share ([`super::secret`]).
 //!
-//! An event's signature is the HMAC-SHA256, under the secret, of five fields in this order: the method, the path
+//! An event's signature is the HMAC-SHA256, under the key for events, of five fields in this order: the method, the path
 //! ([`Event::target`](super::Event::target)), the run's id, the sha256 of the body (32 bytes), and the time in
 //! milliseconds since the Unix epoch (decimal digits). Each field is preceded by its length as 8 bytes, the most
-//! significant first. The signature is sent in the header [`SIGNATURE`] as `sha256=` and 64 hexadecimal digits, the time
-//! in [`TIME`].
+//! significant first. The signature is sent in the header [`SIGNATURE`] as `v2=` and 64 hexadecimal digits, the time
+//! in [`TIME`]. The first version of it, `sha256=`, was made with the secret itself.
+//!
+//! The signature of a request for a result or a state is sent in the same headers. It is over the path, a line feed and the
+//! time, under the key for reading. New requests are signed as GitHub signs webhooks: their body, with the secret itself. So
+//! are callbacks, with the key for callbacks.
 
 use super::Error as EventError;
+use super::secret::{Purpose, Secret, keyed};
 use crate::Error;
-use faas_flow_core::Millis;
-use hmac::{Hmac, KeyInit, Mac};
+use faas_flow_core::{Millis, secret_of};
+use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// The header with an event's signature.
+/// The header with the signature of an event, or of a request for a result or a state.
 pub const SIGNATURE: &str = "x-faas-flow-signature";
-/// The header with the time at which an event was signed.
+/// The header with the time of that signature.
 pub const TIME: &str = "x-faas-flow-time";
 
 /// The file of the secret, and that of the previous one while the secret is being replaced.
 const FILES: [&str; 2] = ["faasflow-hmac-secret", "faasflow-hmac-secret-previous"];
 /// The shortest secret, in bytes.
 const SHORTEST: usize = 16;
+/// What precedes the digits of a signature.
+const VERSION: &str = "v2=";
+/// What preceded them before keys were derived from the secret.
+const FIRST_VERSION: &str = "sha256=";
 
-/// The secret that signs events and requests, and the previous one, whose signatures are still accepted.
+/// The keys of the secret that the replicas share, and those of the previous secret, whose signatures are still accepted.
 #[derive(Clone)]
 pub struct Keys {
-    current: Vec<u8>,
-    previous: Option<Vec<u8>>,
+    current: Secret,
+    previous: Option<Secret>,
+    old_signatures: OldSignatures,
+}
+
+/// Whether events are accepted that a release signed which did not derive keys from the secret.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OldSignatures {
+    /// They are, while such replicas are replaced.
+    Accept,
+    /// They are not. Replicas find their nodes in the store.
+    #[default]
+    Refuse,
 }
 
 /// How old an event may be.
@@ -48,7 +68,10 @@ impl Default for Window {
     }
 }
 
-/// What is signed.
+/// How old a request for a result or a state may be.
+const READ_WINDOW: Window = Window { past: Duration::from_secs(300), future: Duration::from_secs(60) };
+
+/// What is signed of an event.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
     /// `POST`.
@@ -70,15 +93,21 @@ impl fmt::Debug for Keys {
 impl Keys {
     /// Keys of these secrets, each of at least 16 bytes. Fails with [`BAD_SECRET`](faas_flow_core::Code::BAD_SECRET).
     pub fn new(current: impl Into<Vec<u8>>, previous: Option<Vec<u8>>) -> Result<Self, Error> {
-        let keys = Self { current: current.into(), previous };
-        if let Some(short) = keys.each().find(|key| key.len() < SHORTEST) {
+        let current = current.into();
+        if let Some(short) = std::iter::once(&current).chain(&previous).find(|secret| secret.len() < SHORTEST) {
             return Err(EventError::ShortSecret { size: short.len(), least: SHORTEST }.into());
         }
-        Ok(keys)
+        let old_signatures = OldSignatures::default();
+        Ok(Self { current: Secret::new(current), previous: previous.map(Secret::new), old_signatures })
+    }
+
+    /// The same keys, with this rule for signatures of older releases.
+    pub fn with(self, old_signatures: OldSignatures) -> Self {
+        Self { old_signatures, ..self }
     }
 
     /// The keys in a folder of secrets: `faasflow-hmac-secret`, and `faasflow-hmac-secret-previous` while it is being
-    /// replaced; `None` if the folder has neither. White space around a secret is ignored.
+    /// replaced; `None` if the folder has neither. Each is one line of text, see [`secret_of`].
     pub fn from_folder(folder: &Path) -> Result<Option<Self>, Error> {
         let [current, previous] = FILES.map(|name| read(&folder.join(name)));
         match (current?, previous?) {
@@ -91,14 +120,14 @@ impl Keys {
         }
     }
 
-    fn each(&self) -> impl Iterator<Item = &Vec<u8>> {
+    fn each(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.current).chain(&self.previous)
     }
 
     /// The value of [`SIGNATURE`] if `time` is sent in [`TIME`].
     pub fn sign(&self, signed: &Signed<'_>, time: Millis) -> String {
-        let mac = mac(&self.current, signed, &time.to_string()).finalize().into_bytes();
-        format!("sha256={}", base16ct::lower::encode_string(&mac))
+        let mac = over(self.current.mac(Purpose::Event), signed, &time.to_string());
+        format!("{VERSION}{}", hexadecimal(mac))
     }
 
     /// Checks the values of [`SIGNATURE`] and [`TIME`] with each key. The time counts only once the signature is right.
@@ -113,60 +142,92 @@ impl Keys {
         let (Some(signature), Some(time)) = (signature, time) else {
             return Err(EventError::UnsignedEvent.into());
         };
-        let sha256 = digits(signature, "sha256=").ok_or(EventError::BadSignature)?;
-        if !self.each().any(|key| mac(key, signed, time).verify_slice(&sha256).is_ok()) {
-            return Err(EventError::BadSignature.into());
-        }
-        let time: Millis = time.parse().map_err(|_| EventError::BadSignature)?;
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        if time.saturating_add(millis(window.past)) < now || time > now.saturating_add(millis(window.future)) {
-            return Err(EventError::BadTime { signed: time, now }.into());
-        }
-        Ok(())
+        let right = match (digits(signature, VERSION), digits(signature, FIRST_VERSION)) {
+            (Some(given), _) => self.any(&given, |secret| over(secret.mac(Purpose::Event), signed, time)),
+            (None, Some(_)) if self.old_signatures == OldSignatures::Refuse => {
+                return Err(EventError::OldSignature.into());
+            }
+            (None, Some(given)) => self.any(&given, |secret| over(keyed(&secret.raw), signed, time)),
+            (None, None) => false,
+        };
+        if right { in_time(time, now, window) } else { Err(EventError::BadSignature.into()) }
     }
 
-    /// A body's signature as GitHub writes it in `X-Hub-Signature-256`.
-    pub fn sign_hub(&self, body: &[u8]) -> String {
-        let mac = keyed::<Hmac<Sha256>>(&self.current).chain_update(body).finalize().into_bytes();
-        format!("sha256={}", base16ct::lower::encode_string(&mac))
+    /// Checks the values of [`SIGNATURE`] and [`TIME`] of a request for a result or a state. The path is
+    /// `/function/FLOW/flow/RUN/result` or `…/state`, whatever a gateway adds or removes.
+    pub fn verify_read(
+        &self,
+        path: &str,
+        signature: Option<&str>,
+        time: Option<&str>,
+        now: Millis,
+    ) -> Result<(), Error> {
+        let (Some(signature), Some(time)) = (signature, time) else {
+            return Err(EventError::UnsignedRead.into());
+        };
+        let given = digits(signature, VERSION).ok_or(EventError::BadSignature)?;
+        let mac = |secret: &Secret| secret.mac(Purpose::Read).chain_update(path).chain_update("\n").chain_update(time);
+        if self.any(&given, mac) { in_time(time, now, &READ_WINDOW) } else { Err(EventError::BadSignature.into()) }
     }
 
-    /// Checks a body's signature as GitHub writes it: `sha256=…` in `X-Hub-Signature-256` or, without that, `sha1=…`
-    /// in `X-Hub-Signature`.
+    /// A callback's signature, in the form of `X-Hub-Signature-256`: of its body, with the key for callbacks.
+    pub fn sign_callback(&self, body: &[u8]) -> String {
+        format!("sha256={}", hexadecimal(self.current.mac(Purpose::Callback).chain_update(body)))
+    }
+
+    /// Checks the signature of a new request as GitHub writes it, of its body with the secret itself: `sha256=…` in
+    /// `X-Hub-Signature-256` or, without that, `sha1=…` in `X-Hub-Signature`.
     pub fn verify_hub(&self, body: &[u8], sha256: Option<&str>, sha1: Option<&str>) -> Result<(), Error> {
         let right = match (sha256, sha1) {
             (Some(given), _) => {
                 let given = digits(given, "sha256=").ok_or(EventError::BadSignature)?;
-                self.each().any(|key| keyed::<Hmac<Sha256>>(key).chain_update(body).verify_slice(&given).is_ok())
+                self.any(&given, |secret| keyed::<Hmac<Sha256>>(&secret.raw).chain_update(body))
             }
             (None, Some(given)) => {
                 let given = digits(given, "sha1=").ok_or(EventError::BadSignature)?;
-                self.each().any(|key| keyed::<Hmac<Sha1>>(key).chain_update(body).verify_slice(&given).is_ok())
+                self.any(&given, |secret| keyed::<Hmac<Sha1>>(&secret.raw).chain_update(body))
             }
             (None, None) => return Err(EventError::UnsignedRequest.into()),
         };
         if right { Ok(()) } else { Err(EventError::BadSignature.into()) }
     }
+
+    /// Whether one of the secrets makes this MAC.
+    fn any<M: Mac>(&self, given: &[u8], mac: impl Fn(&Secret) -> M) -> bool {
+        self.each().any(|secret| mac(secret).verify_slice(given).is_ok())
+    }
+}
+
+/// Refuses what was signed too long ago or in the future.
+fn in_time(signed: &str, now: Millis, window: &Window) -> Result<(), Error> {
+    let signed: Millis = signed.parse().map_err(|_| EventError::BadSignature)?;
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    if signed.saturating_add(millis(window.past)) < now || signed > now.saturating_add(millis(window.future)) {
+        return Err(EventError::BadTime { signed, now }.into());
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match std::fs::read(path) {
-        Ok(secret) => Ok(Some(secret.trim_ascii().to_vec())),
+        Ok(file) => match secret_of(&file) {
+            Ok(secret) => Ok(Some(secret.as_bytes().to_vec())),
+            Err(flaw) => Err(EventError::BadSecret { path: path.to_owned(), flaw }.into()),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(EventError::UnreadableSecret { path: path.to_owned(), source }.into()),
     }
 }
 
-fn keyed<M: KeyInit + Mac>(key: &[u8]) -> M {
-    <M as KeyInit>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
-}
-
-fn mac(key: &[u8], signed: &Signed<'_>, time: &str) -> Hmac<Sha256> {
+/// The MAC of an event.
+fn over(mac: Hmac<Sha256>, signed: &Signed<'_>, time: &str) -> Hmac<Sha256> {
     let body = Sha256::digest(signed.body);
     let fields = [signed.method.as_bytes(), signed.path.as_bytes(), signed.run.as_bytes(), &body, time.as_bytes()];
-    fields.into_iter().fold(keyed(key), |mac: Hmac<Sha256>, field| {
-        mac.chain_update((field.len() as u64).to_be_bytes()).chain_update(field)
-    })
+    fields.into_iter().fold(mac, |mac, field| mac.chain_update((field.len() as u64).to_be_bytes()).chain_update(field))
+}
+
+fn hexadecimal(mac: Hmac<Sha256>) -> String {
+    base16ct::lower::encode_string(&mac.finalize().into_bytes())
 }
 
 /// The bytes that the hexadecimal digits after `prefix` stand for.

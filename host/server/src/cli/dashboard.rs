@@ -51,7 +51,7 @@ impl Shown {
         let host = host(&values, &stores, network.clone(), &starting);
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
         let control = control(&values, network, &admin);
-        let dashboard = Dashboard::new(host.clone(), Access::new(admin)?, control, "");
+        let dashboard = Dashboard::new(host.clone(), Access::new(admin, guards::result_access(&values))?, control, "");
         starting.serves(dashboard.router());
         eprintln!("ready");
         server.until_stopped(host, Duration::ZERO, None).await?;

@@ -1,8 +1,8 @@
 //! Who may ask a server for what, according to the configuration and the secrets.
 
 use crate::config::Values;
-use faas_flow_core::Code;
-use faas_flow_http::{Admin, Guards};
+use faas_flow_core::{Code, secret_of};
+use faas_flow_http::{Admin, Guards, ResultAccess};
 use faas_flow_replica::Error;
 use faas_flow_replica::events::{Keys, Window};
 use std::net::IpAddr;
@@ -17,14 +17,18 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
         let message = format!("secret_mount_path is {}, which is not a folder", folder.display());
         return Err(Error::new(Code::BAD_SECRET, message));
     }
-    let keys = Keys::from_folder(folder)?;
+    let keys = Keys::from_folder(folder)?.map(|keys| keys.with(values.hmac_migration.value));
     let token = admin_token(folder)?;
     // Behind of-watchdog, other machines reach a function at a loopback address.
     let local_only = address.to_canonical().is_loopback() && values.upstream_url.value.is_none();
     let authenticate = values.authenticate_request.value;
-    if keys.is_none() && (authenticate || !local_only) {
+    let result_access = result_access(values);
+    let signed = result_access == ResultAccess::Signed;
+    if keys.is_none() && (authenticate || signed || !local_only) {
         let why = if authenticate {
             "authenticate_request is true".to_owned()
+        } else if signed {
+            "result_access is signed".to_owned()
         } else {
             format!("other machines can reach {address}")
         };
@@ -49,20 +53,30 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     };
     let callback_hosts = values.callback_hosts.value.clone();
     let unchecked = unchecked && local_only;
-    Ok(Guards { keys, window: Window::default(), unchecked, authenticate, admin, callback_hosts })
+    let window = Window::default();
+    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, callback_hosts })
+}
+
+/// Who may read results and states: if nothing is said, whoever signs the request where new requests must be signed too.
+pub(super) fn result_access(values: &Values) -> ResultAccess {
+    let default = if values.authenticate_request.value { ResultAccess::Signed } else { ResultAccess::WithId };
+    values.result_access.value.unwrap_or(default)
 }
 
 /// The admin token, if there is that secret.
 pub(super) fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
     let path = folder.join(ADMIN_TOKEN);
-    match std::fs::read_to_string(&path).map(|token| token.trim().to_owned()) {
-        Ok(token) if token.len() < 16 => {
-            let message = format!("the admin token in {} is too short: use at least 16 characters", path.display());
-            Err(Error::new(Code::BAD_SECRET, message))
-        }
-        Ok(token) => Ok(Some(token)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::new(Code::BAD_SECRET, format!("cannot read {}: {error}", path.display()))),
+    let bad = |what: &str| Error::new(Code::BAD_SECRET, format!("the admin token in {} {what}", path.display()));
+    let file = match std::fs::read(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(bad(&format!("cannot be read: {error}"))),
+    };
+    match secret_of(&file).map_err(|flaw| bad(&flaw.to_string()))? {
+        token if token.len() < 16 => Err(bad("is too short: use at least 16 characters")),
+        // A header of HTTP carries it.
+        token if !token.is_ascii() => Err(bad("is not ASCII: use letters, digits and punctuation of ASCII")),
+        token => Ok(Some(token.to_owned())),
     }
 }
 
@@ -93,8 +107,43 @@ mod tests {
         assert!(matches!(guards(&given, "127.0.0.1"), Ok(Guards { unchecked: true, .. })));
         std::fs::write(folder.path().join(ADMIN_TOKEN), "a token of more than sixteen\n").unwrap();
         assert!(matches!(guards(&given, "0.0.0.0"), Ok(Guards { admin: Admin::Token(_), .. })));
-        std::fs::write(folder.path().join(ADMIN_TOKEN), "short").unwrap();
-        assert_eq!(guards(&given, "127.0.0.1").unwrap_err(), Code::BAD_SECRET);
+        for bad in [
+            "short",
+            "",
+            "\n",
+            "a token of two lines\nlike this\n",
+            "a token with a \0 in it",
+            "ein Schl\u{fc}ssel, der zu",
+        ] {
+            std::fs::write(folder.path().join(ADMIN_TOKEN), bad).unwrap();
+            assert_eq!(guards(&given, "127.0.0.1").unwrap_err(), Code::BAD_SECRET, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_however_its_file_was_written() {
+        let folder = tempfile::TempDir::new().unwrap();
+        for file in ["0123456789abcdef", "0123456789abcdef\n", "\u{feff}0123456789abcdef\r\n"] {
+            std::fs::write(folder.path().join(ADMIN_TOKEN), file).unwrap();
+            assert_eq!(admin_token(folder.path()).unwrap().as_deref(), Some("0123456789abcdef"), "{file:?}");
+        }
+    }
+
+    #[test]
+    fn results_are_for_signed_requests_where_new_requests_are_signed() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let guards = |given: &[(&str, &str)]| {
+            let path = ("secret_mount_path", folder.path().to_str().unwrap());
+            let values = Values::of(&[&[path][..], given].concat()).unwrap();
+            of(&values, "127.0.0.1".parse().unwrap()).map(|guards| guards.result_access).map_err(|error| error.code())
+        };
+        assert_eq!(guards(&[]), Ok(ResultAccess::WithId));
+        assert_eq!(guards(&[("result_access", "open")]), Ok(ResultAccess::Open));
+        assert_eq!(guards(&[("result_access", "signed")]), Err(Code::BAD_SECRET));
+        std::fs::write(folder.path().join("faasflow-hmac-secret"), "sixteen bytes ok").unwrap();
+        assert_eq!(guards(&[("result_access", "signed")]), Ok(ResultAccess::Signed));
+        assert_eq!(guards(&[("authenticate_request", "true")]), Ok(ResultAccess::Signed));
+        assert_eq!(guards(&[("authenticate_request", "true"), ("result_access", "with-id")]), Ok(ResultAccess::WithId));
     }
 
     #[test]

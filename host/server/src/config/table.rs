@@ -7,7 +7,9 @@ use super::key::OptionName::{Also, As, Positional};
 use super::key::Origin::{Original, Ours, Watchdog};
 use super::key::{AnyKey, Defaults, Key};
 use super::values::{Setting, Slot};
+use faas_flow_http::ResultAccess;
 use faas_flow_replica::Dispatch;
+use faas_flow_replica::events::OldSignatures;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,6 +61,12 @@ const HOUR: u64 = 3600 * SECOND;
 
 const DISPATCH: Words<Dispatch> =
     Words::new("MODE", &[("auto", Dispatch::Auto), ("local", Dispatch::Local), ("gateway", Dispatch::Gateway)]);
+const RESULT_ACCESS: Words<ResultAccess> = Words::new(
+    "ACCESS",
+    &[("open", ResultAccess::Open), ("with-id", ResultAccess::WithId), ("signed", ResultAccess::Signed)],
+);
+const OLD_SIGNATURES: Words<OldSignatures> =
+    Words::new("MODE", &[("accept", OldSignatures::Accept), ("refuse", OldSignatures::Refuse)]);
 const METHODS: Words<&'static str> = Words::new(
     "METHOD",
     &[
@@ -174,6 +182,10 @@ keys! {
     authenticate_request: bool = Key::new("authenticate_request", &Switch, "false", Original, Access,
         "accept new requests only if they are signed as GitHub signs webhooks, with `X-Hub-Signature-256`")
         .option(Also("authenticate-requests"));
+    result_access: Option<ResultAccess> = Key::new("result_access", &Optional(RESULT_ACCESS), "", Ours, Access,
+        "who may read the results and states of runs: `open` everybody, who may also look at the dashboard; `with-id` whoever knows the request id; `signed` whoever signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
+    hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
+        "whether to `accept` events that replicas of an older release have signed with the secret itself; only for the time of the update");
     callback_hosts: Vec<String> = Key::new("callback_hosts", &List, "", Ours, Access,
         "hosts to which results may be sent, each as NAME or NAME:PORT; `*` allows all").option(As("callback-host"));
 

@@ -1,7 +1,7 @@
 //! Callbacks: a caller who asks for it is notified of how the run ended.
 
 use axum::http::{HeaderMap, StatusCode};
-use faas_flow_e2e::events::hub_signature;
+use faas_flow_e2e::events::callback_signature;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::{double, servers};
@@ -107,7 +107,7 @@ async fn it_is_delivered_signed_and_counted() {
     let [call] = &calls[..] else { panic!("{} calls", calls.len()) };
     assert_eq!((call.header("x-faas-flow-reqid"), call.header("x-faas-flow-status")), ("r", "succeeded"));
     assert_eq!(call.body, "you said \"hi\"");
-    assert_eq!(call.header("x-hub-signature-256"), hub_signature(SECRET, &call.body));
+    assert_eq!(call.header("x-hub-signature-256"), callback_signature(SECRET, &call.body));
 }
 
 #[tokio::test(flavor = "multi_thread")]

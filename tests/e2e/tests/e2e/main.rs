@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod callbacks;
+mod callers;
 mod cases;
 mod commands;
 mod dashboard;
