@@ -66,9 +66,10 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Reads the line of a signature; white space around it is fine.
+    /// Reads the line of a signature; white space around it is fine, and so is a byte order mark.
     pub fn parse(line: &str) -> Result<Self, Error> {
         let malformed = |flaw| Error::Malformed { flaw };
+        let line = line.strip_prefix('\u{feff}').unwrap_or(line);
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let [algorithm, key, signature] = *fields else { return Err(malformed(Flaw::Fields)) };
         if algorithm != ALGORITHM {

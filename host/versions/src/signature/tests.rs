@@ -136,6 +136,24 @@ fn what_is_no_key_is_said() {
 }
 
 #[test]
+fn keys_and_signatures_are_read_however_their_files_were_written() {
+    let keys = Keys::new(&["a"]);
+    let (digest, greet) = (Digest::of(b"module"), flow("greet"));
+    let files = [keys.file("a", "pub"), keys.file("a", "key")];
+    let texts = files.each_ref().map(|file| fs::read_to_string(file).unwrap());
+    for written in
+        [|text: &str| text.trim_end().to_owned(), |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"))]
+    {
+        for (file, text) in files.iter().zip(&texts) {
+            fs::write(file, written(text)).unwrap();
+        }
+        let line = keys.sign("a", Statement { digest: &digest, flow: &greet, wit: "0.1.0" });
+        let line = written(&format!("{line}\n"));
+        keys.trusted(&["a"]).check(&digest, &greet, "0.1.0", Some(&line)).unwrap();
+    }
+}
+
+#[test]
 fn a_key_is_for_its_owner_alone_and_never_overwritten() {
     let keys = Keys::new(&["a"]);
     let (private, public) = (keys.file("a", "key"), keys.file("a", "pub"));

@@ -189,7 +189,7 @@ pub(super) fn signature(module: &Path, named: Option<&Path>) -> Result<Option<St
         Error::new(Code::INPUT_UNREADABLE, format!("cannot read the signature {}: {error}", file.display()))
     };
     let text = std::fs::read_to_string(&file).map_err(unreadable)?;
-    Ok(Some(text.trim().to_owned()))
+    Ok(Some(text.trim_start_matches('\u{feff}').trim().to_owned()))
 }
 
 impl Modules {
