@@ -62,7 +62,9 @@ pub fn check(place: &Place) -> Result<()> {
         lint.current_dir(&place.root).args(["lint", "--strict", "--quiet", "deploy/chart"]);
         set(&mut lint, values).must("the chart")?;
         for version in VERSIONS {
-            work.conforms(&chart(place, values, version)?, version)?;
+            let manifests = chart(place, values, version)?;
+            keeps_all_keys(&manifests, "deploy/chart")?;
+            work.conforms(&manifests, version)?;
         }
     }
     let rendered = fs::read_to_string(place.root.join(RENDERED)).with_context(|| format!("cannot read {RENDERED}"))?;
@@ -73,7 +75,12 @@ pub fn check(place: &Place) -> Result<()> {
     work.conforms(&built, VERSIONS[1])?;
     for file in ["laptop", "faasd"] {
         let mut compose = COMPOSE.command(place);
-        output(compose.arg(place.root.join("deploy/compose").join(file).with_extension("yaml")))?;
+        let file = place.root.join("deploy/compose").join(file).with_extension("yaml");
+        keeps_all_keys(
+            &fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?,
+            &file.display().to_string(),
+        )?;
+        output(compose.arg(file))?;
     }
     let mut functions = KUBERNETES_SCHEMAS.command(place);
     functions.current_dir(&place.root).args(["deploy/check/functions.py", "deploy/check/stack.yaml"]);
@@ -81,6 +88,15 @@ pub fn check(place: &Place) -> Result<()> {
         functions.arg(format!("examples/{name}/stack.yaml"));
     }
     work.conforms(&output(&mut functions)?, VERSIONS[1])
+}
+
+/// Checks that a Redis of ours evicts no keys. The host would refuse one that does, see `docs/errors/FF0312.md`.
+fn keeps_all_keys(manifests: &str, file: &str) -> Result<()> {
+    let servers = manifests.matches("redis-server").count();
+    let policies = manifests.replace(',', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let policies = policies.matches("--maxmemory-policy noeviction").count();
+    ensure!(servers <= policies, "{file}: a Redis has no `--maxmemory-policy noeviction`");
+    Ok(())
 }
 
 fn chart(place: &Place, values: &[&str], version: &str) -> Result<String> {

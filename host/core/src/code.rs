@@ -51,6 +51,7 @@ codes! {
     NO_CANARY = 25, "there is no canary";
     NOTHING_TO_ROLL_BACK = 26, "there is no version to roll back to";
     MODULES_FIXED = 27, "this host does not accept new versions";
+    ACTIVE_MISSING = 28, "the active version cannot be loaded here";
     COMPILER_DIED = 29, "the compiler of the module crashed";
     MODULE_UNSIGNED = 30, "the module is not signed";
     BAD_MODULE_SIGNATURE = 31, "the module's signature is invalid";
@@ -119,6 +120,7 @@ codes! {
     STORE_NOT_FOUND = 309, "the store does not exist";
     CHANGE_TOO_LARGE = 310, "a change is too large for the store";
     STORE_DENIED = 311, "the store denies access";
+    STORE_EVICTS = 312, "the store may evict keys";
 
     ADDRESS_IN_USE = 401, "the address to listen on is in use";
     BAD_FUNCTION_OPTION = 402, "a function option is malformed";

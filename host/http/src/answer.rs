@@ -161,6 +161,10 @@ pub(super) struct RunState<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
     waits_for: Option<&'a Digest>,
+    /// The code of the reason why that version cannot be loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    waits_code: Option<String>,
     /// Why that version cannot be loaded, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
@@ -179,7 +183,9 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModul
             };
             let text = match waits_for {
                 None => word.to_owned(),
-                Some(MissingModule { version, why }) => format!("{word}\nwaits for version {version}: {why}\n"),
+                Some(MissingModule { version, code, why }) => {
+                    format!("{word}\nwaits for version {version}: {code}: {why}\n")
+                }
             };
             text.into_response()
         }
@@ -192,6 +198,7 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModul
             ended: view.ended,
             failure: view.failure.as_ref(),
             waits_for: waits_for.map(|missing| &missing.version),
+            waits_code: waits_for.map(|missing| missing.code.to_string()),
             waits_because: waits_for.map(|missing| missing.why.as_str()),
         })
         .into_response(),

@@ -287,7 +287,8 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::STARTING
         | Code::STOPPING
         | Code::GUEST_POOL_FULL
-        | Code::MODULE_MISSING => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::MODULE_MISSING
+        | Code::ACTIVE_MISSING => StatusCode::SERVICE_UNAVAILABLE,
         Code::CALL_TIMED_OUT | Code::NODE_TIMED_OUT | Code::DEADLINE_PASSED | Code::REQUEST_TIMED_OUT => {
             StatusCode::GATEWAY_TIMEOUT
         }

@@ -1,5 +1,6 @@
 //! `/_/…`: what the host says about itself.
 
+use super::error::Error;
 use super::openapi::On;
 use super::surface::Surface;
 use axum::extract::State;
@@ -28,12 +29,14 @@ pub(super) async fn health(State(surface): State<Arc<Surface>>) -> (StatusCode, 
     operation_id = "ready",
     responses(
         (status = 200, description = "It takes requests.", content_type = "text/plain", body = String),
-        (status = 503, description = "It is starting or about to stop.", content_type = "text/plain", body = String),
+        (status = 503, description = "It is starting or about to stop, or cannot load the active version of a flow.",
+            content_type = "text/plain", body = String),
         On<405>, On<429>,
     ),
 )]
-pub(super) async fn ready(State(surface): State<Arc<Surface>>) -> (StatusCode, &'static str) {
-    state(&surface)
+pub(super) async fn ready(State(surface): State<Arc<Surface>>) -> Result<(StatusCode, &'static str), Error> {
+    surface.host.versions().ready()?;
+    Ok(state(&surface))
 }
 
 fn state(surface: &Surface) -> (StatusCode, &'static str) {

@@ -121,7 +121,7 @@ impl Host {
 
     /// The version of a flow that a new run executes.
     fn flow_for(&self, flow: &FlowName, run: &RunId) -> Result<Arc<Flow>, Error> {
-        self.services.versions.for_new_run(flow, run).ok_or_else(|| {
+        self.services.versions.for_new_run(flow, run)?.ok_or_else(|| {
             let known = self.services.versions.all_active().iter().map(|flow| flow.name.clone()).collect();
             Error::UnknownFlow { flow: flow.clone(), known }
         })

@@ -12,7 +12,7 @@ use faas_flow_core::{Partition, RunId};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Runs all cases of a state store, and panics if one fails. `make` opens the store for one case. The store may be in use.
 pub async fn state_store<F, Made>(make: F)
@@ -49,6 +49,24 @@ where
     data::the_last_put_wins(&*make().await).await;
     data::a_read_never_sees_half_a_put(make().await).await;
     data::deleting_a_run_keeps_the_data_of_others(&*make().await).await;
+}
+
+/// Checks what of a state store expires by itself, and panics if something does that must not. `left` asks the server how long
+/// a partition has left, as the one of its keys that expires first; `None` if none does. Only a store that can let keys expire
+/// needs this case.
+pub async fn state_lifetimes<Asked>(store: Arc<dyn StateStore>, left: impl Fn(Partition) -> Asked)
+where
+    Asked: Future<Output = Option<Duration>>,
+{
+    state::only_a_run_that_has_ended_expires(&*store, left).await;
+}
+
+/// As [`state_lifetimes`], for a data store.
+pub async fn data_lifetimes<Asked>(store: Arc<dyn DataStore>, left: impl Fn(Partition) -> Asked)
+where
+    Asked: Future<Output = Option<Duration>>,
+{
+    data::a_module_never_expires(&*store, left).await;
 }
 
 /// Names that break careless encodings.

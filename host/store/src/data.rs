@@ -50,6 +50,9 @@ impl fmt::Display for DataKey {
 /// A reader sees a whole value or none, never a part of one, even while the value is being replaced. Every call sees what
 /// earlier calls have returned, on every replica. After an error of [`put`](DataStore::put) either the old or the new value
 /// is there, and the put can be repeated.
+///
+/// Nothing that is stored vanishes by itself, except that a store may let the data of runs expire that nobody has deleted.
+/// What is not a run's ([`Partition::run`]) must never expire.
 #[async_trait]
 pub trait DataStore: Send + Sync + 'static {
     /// Stores bytes, atomically replacing those that are there.
@@ -60,6 +63,12 @@ pub trait DataStore: Send + Sync + 'static {
 
     /// Deletes all bytes of a partition. Deleting an unknown one succeeds. A put to it at the same time may be lost or stay.
     async fn delete(&self, partition: &Partition) -> Result<(), StoreError>;
+
+    /// Makes sure that what is stored in a partition does not expire, even if an older release has stored it so. A store in
+    /// which nothing expires has nothing to do.
+    async fn keep(&self, _partition: &Partition) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,17 @@ pub enum StoreError {
         /// The store's own message.
         reason: String,
     },
+    /// The server may evict keys, so that what is stored would vanish.
+    #[error(
+        "the store {place} may evict keys, its maxmemory-policy is {policy}: set maxmemory-policy noeviction on each of its \
+         servers (CONFIG SET, and in the configuration), or use another store"
+    )]
+    Evicts {
+        /// The store.
+        place: String,
+        /// What the server evicts.
+        policy: String,
+    },
     /// There is no store at the address, and it may not be created.
     #[error(
         "there is no store at {place}: check the address, or let it be created by leaving out mode=ro or adding create=true"
@@ -102,6 +113,7 @@ impl StoreError {
             StoreError::BadUrl { .. } => Code::BAD_STORE_URL,
             StoreError::TooLarge { .. } => Code::CHANGE_TOO_LARGE,
             StoreError::Denied { .. } => Code::STORE_DENIED,
+            StoreError::Evicts { .. } => Code::STORE_EVICTS,
             StoreError::NotFound { .. } => Code::STORE_NOT_FOUND,
         }
     }

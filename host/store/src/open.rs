@@ -16,11 +16,12 @@ use std::sync::Arc;
 ///   - `busy_timeout_ms=5000`: how long to wait for a lock that another process holds.
 ///   - `max_pages=N`: the store is full at N pages of 4 KiB.
 /// - `redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]`: in Redis 6.2 or later, or a server with the same protocol. The
-///   server decides how durable a commit is (`appendfsync`), and must not evict keys (`maxmemory-policy noeviction`).
+///   server decides how durable a commit is (`appendfsync`). A server that may evict keys is refused.
 ///   `redis+sentinel://` takes several sentinels, `A:PORT,B:PORT`, and `redis+cluster://` several nodes of a cluster;
 ///   `rediss`, `rediss+sentinel` and `rediss+cluster` are the same over TLS. Options:
 ///   - `prefix=ff:`: the prefix of all keys.
 ///   - `partitions=16`: how many partitions the index of a new store has, 1 to 1024. An existing store keeps its number.
+///   - `eviction=refuse`: `allow` accepts a server that may evict keys.
 ///   - `timeout_ms=5000`: how long to wait for an answer, and for a connection.
 ///   - `master=NAME`: with sentinels, the name by which they know the server.
 ///   - `ca=FILE`, `cert=FILE` and `key=FILE`: over TLS, PEM files with the authority to trust instead of the system's,

@@ -13,11 +13,12 @@
 //! | `{k}:due` | sorted set | run ids by due time |
 //! | `data:{<id>}` | hash | the data of a partition by name |
 //!
-//! A run that has ended and is due to be deleted expires by itself an hour later if no replica deletes it. A listing that
+//! Only what belongs to a run ever expires. A run that has ended and is due to be deleted expires by itself an hour later if no replica deletes it. A listing that
 //! finds its id in the index afterwards removes the id.
 
 mod data;
 mod error;
+mod eviction;
 mod link;
 mod list;
 mod state;
@@ -37,6 +38,7 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
     let target = Target::parse(address, &["partitions"])?;
     let parts = address.number("partitions")?;
     let link = Link::open(target).await?;
+    eviction::check(&link).await?;
     Ok(Arc::new(state::RedisState::open(link, parts).await?))
 }
 
@@ -44,5 +46,7 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
 pub(crate) async fn open_data(address: &Address<'_>) -> Result<Arc<dyn DataStore>, StoreError> {
     let target = Target::parse(address, &["ttl_s"])?;
     let ttl = Duration::from_secs(address.number("ttl_s")?.unwrap_or(30 * DAY));
-    Ok(Arc::new(data::RedisData::new(Link::open(target).await?, ttl)))
+    let link = Link::open(target).await?;
+    eviction::check(&link).await?;
+    Ok(Arc::new(data::RedisData::new(link, ttl)))
 }

@@ -89,6 +89,14 @@ pub enum Error {
         /// Why it is not there.
         absence: Absence,
     },
+    /// The active version of a flow cannot be loaded by a replica that starts, which serves nothing older instead.
+    #[error("no run of flow {flow} begins here until its active version can be loaded: {why}")]
+    ActiveMissing {
+        /// The flow.
+        flow: FlowName,
+        /// Why it cannot be loaded, and what to do.
+        why: String,
+    },
     /// The stored bytes of a version do not have its digest.
     #[error(
         "module {} of flow {flow} is damaged in the module store ({found} bytes of {expected}): push it again",
@@ -260,6 +268,7 @@ impl Error {
             | Error::BadCanaryRule { .. }
             | Error::BadNote { .. } => Code::BAD_REQUEST,
             Error::Missing { .. } => Code::MODULE_MISSING,
+            Error::ActiveMissing { .. } => Code::ACTIVE_MISSING,
             Error::Damaged { .. } => Code::MODULE_DAMAGED,
             Error::DigestMismatch { .. } => Code::DIGEST_MISMATCH,
             Error::Removed { .. } => Code::VERSION_REMOVED,

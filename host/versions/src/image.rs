@@ -23,6 +23,8 @@ pub enum Registered {
     Serving,
     /// Another version, which an operator activated.
     Superseded,
+    /// Nothing, until the version that an operator activated can be loaded.
+    Waiting,
 }
 
 impl Versions {
@@ -33,6 +35,7 @@ impl Versions {
         self.deploy_shared(flow.clone());
         for _ in 0..TRIES {
             if self.store_image(&flow, &artifact).await? == Commit::Done {
+                self.stored(&flow.name).keep_all().await?;
                 return self.serve_registered(&flow).await;
             }
         }
@@ -68,6 +71,7 @@ impl Versions {
         known: Option<&At<Version>>,
     ) -> Result<Version, Error> {
         if let Some((version, _)) = known.filter(|(version, _)| version.is_there()) {
+            self.restore(stored, version, artifact).await?;
             return Ok(Version {
                 // The module may be signed with another key than before; the newest signature is the one to check.
                 signature: artifact.signature.clone().or_else(|| version.signature.clone()),
@@ -91,15 +95,31 @@ impl Versions {
         })
     }
 
+    /// Stores the bytes of a version again if they are lost or damaged.
+    async fn restore(&self, stored: &Stored<'_>, version: &Version, artifact: &Artifact) -> Result<(), Error> {
+        match stored.intact_bytes(version).await {
+            Err(error) if error.is_module_lost() => {
+                stored.put_bytes(&version.digest, version.copy, artifact.bytes.clone()).await?;
+                tracing::warn!(
+                    flow = %stored.flow, version = version.digest.short(), code = %error.code(),
+                    "stored the module that came with this replica again: {error}"
+                );
+                Ok(())
+            }
+            checked => checked.map(drop),
+        }
+    }
+
     async fn serve_registered(&self, flow: &Flow) -> Result<Registered, Error> {
         match self.serve_stored(&flow.name).await {
-            // A replica that runs already would go on with what it has, take the push that mends the store, and follow then.
-            // One that starts must do the same.
+            // A replica that runs already goes on with what it has. One that starts would serve something older, while it looks
+            // as if all was well: it waits for the push that brings the version back, which it can take itself.
             Err(error) if error.is_module_lost() => {
-                tracing::warn!(
-                    flow = %flow.name, code = %error.code(), serving = flow.digest().short(),
-                    "failed to load the active version, serving the one that came with this replica: {error}"
-                );
+                let why = error.to_string();
+                self.table.change(&flow.name, |service| service.withhold(why.clone()));
+                let error = Error::ActiveMissing { flow: flow.name.clone(), why };
+                tracing::error!(flow = %flow.name, code = %error.code(), "not ready: {error}");
+                return Ok(Registered::Waiting);
             }
             served => served?,
         }

@@ -3,8 +3,8 @@
 use super::error::Error;
 use super::registry::Versions;
 use super::store::Stored;
-use faas_flow_core::Digest;
 use faas_flow_core::run::RunView;
+use faas_flow_core::{Code, Digest};
 use faas_flow_store::{DataStore, StateStore};
 use serde_json::{Value, json};
 
@@ -13,15 +13,18 @@ use serde_json::{Value, json};
 pub struct MissingModule {
     /// The version.
     pub version: Digest,
+    /// The code of the reason.
+    pub code: Code,
     /// Why it cannot be loaded, and what to do.
     pub why: String,
 }
 
 impl MissingModule {
-    /// Adds the fields `waits-for` and `waits-because` to a run in JSON.
+    /// Adds the fields `waits-for`, `waits-code` and `waits-because` to a run in JSON.
     pub fn add_to(&self, run: &mut Value) {
         if let Some(fields) = run.as_object_mut() {
             fields.insert("waits-for".to_owned(), json!(self.version));
+            fields.insert("waits-code".to_owned(), json!(self.code.to_string()));
             fields.insert("waits-because".to_owned(), json!(self.why));
         }
     }
@@ -55,7 +58,7 @@ pub async fn missing_module(
     match bytes.await {
         Ok(_) => Ok(None),
         Err(error) if error.is_module_lost() => {
-            Ok(Some(MissingModule { version: run.digest.clone(), why: error.to_string() }))
+            Ok(Some(MissingModule { version: run.digest.clone(), code: error.code(), why: error.to_string() }))
         }
         Err(error) => Err(error),
     }

@@ -57,9 +57,19 @@ impl Versions {
         self.table.active(flow)
     }
 
-    /// The version that this new run begins with: the active one, or the canary; none if the flow is not served here.
-    pub fn for_new_run(&self, flow: &FlowName, run: &RunId) -> Option<Arc<Flow>> {
-        self.table.choose(flow, run)
+    /// The version that this new run begins with: the active one, or the canary; none if the flow is not served here. An error
+    /// if the active version cannot be loaded here.
+    pub fn for_new_run(&self, flow: &FlowName, run: &RunId) -> Result<Option<Arc<Flow>>, Error> {
+        let chosen = self.table.choose(flow, run).transpose();
+        chosen.map_err(|why| Error::ActiveMissing { flow: flow.clone(), why })
+    }
+
+    /// Whether runs of all flows that are served here may begin. The error is about the first flow of which none may.
+    pub fn ready(&self) -> Result<(), Error> {
+        match self.table.withheld() {
+            Some((flow, why)) => Err(Error::ActiveMissing { flow, why }),
+            None => Ok(()),
+        }
     }
 
     /// The active versions of all flows that are served here, sorted by name.
@@ -140,6 +150,7 @@ impl Versions {
         let stored = self.stored(flow);
         let version = stored.loadable(digest).await?;
         let bytes = stored.intact_bytes(&version).await?;
+        stored.keep(&version).await;
         loader.load(&Artifact { bytes, digest: version.digest, signature: version.signature }, flow).await
     }
 

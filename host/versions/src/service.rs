@@ -28,6 +28,8 @@ pub(super) struct Service<V = Flow> {
     pub image: Arc<V>,
     /// The version that new runs begin with.
     pub active: Arc<V>,
+    /// Why no run may begin with `active`: the store has another version as the active one, which cannot be loaded here.
+    withheld: Option<String>,
     /// The canary, if it could be loaded here, with its version.
     pub canary: Option<(Canary, Arc<V>)>,
     /// The version that was pushed to this replica last. It stays loaded until it, or another one, is activated.
@@ -47,6 +49,7 @@ impl<V: Versioned> Service<V> {
     pub fn new(image: Arc<V>) -> Self {
         Self {
             active: image.clone(),
+            withheld: None,
             canary: None,
             ready: None,
             revision: None,
@@ -63,6 +66,7 @@ impl<V: Versioned> Service<V> {
         self.remember(&image);
         self.active = image.clone();
         self.image = image;
+        self.withheld = None;
         self.canary = None;
         self.revision = None;
     }
@@ -88,6 +92,7 @@ impl<V: Versioned> Service<V> {
         }
         self.revision = Some(revision);
         self.active = active.clone();
+        self.withheld = None;
         self.canary = canary;
         self.ready = None;
         true
@@ -97,11 +102,22 @@ impl<V: Versioned> Service<V> {
         self.canary.as_ref().map(|(canary, _)| canary.serial)
     }
 
-    /// The version that a new run begins with.
-    pub fn choose(&self, run: &RunId) -> &Arc<V> {
-        match &self.canary {
-            Some((canary, version)) if canary.share.includes(run) => version,
-            _ => &self.active,
+    /// Begins no runs until the active version can be loaded. Runs of other versions go on.
+    pub fn withhold(&mut self, why: String) {
+        self.withheld = Some(why);
+    }
+
+    /// Why no runs begin here; none if they do.
+    pub fn withheld(&self) -> Option<&str> {
+        self.withheld.as_deref()
+    }
+
+    /// The version that a new run begins with, or why none may begin.
+    pub fn choose(&self, run: &RunId) -> Result<&Arc<V>, &str> {
+        match (&self.withheld, &self.canary) {
+            (Some(why), _) => Err(why),
+            (None, Some((canary, version))) if canary.share.includes(run) => Ok(version),
+            _ => Ok(&self.active),
         }
     }
 

@@ -115,6 +115,27 @@ impl Stored<'_> {
         self.data.delete(&Partition::of_module(self.flow, digest, copy)).await
     }
 
+    /// Makes sure that no module of the flow expires, see [`keep`](Self::keep).
+    pub async fn keep_all(&self) -> Result<(), Error> {
+        let (_, versions) = self.all().await?;
+        for (version, _) in versions.iter().filter(|(version, _)| version.is_there()) {
+            self.keep(version).await;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a module does not expire: older releases stored modules as they stored the data of runs. If that fails,
+    /// it is only logged, since the module is still there.
+    pub async fn keep(&self, version: &Version) {
+        let partition = Partition::of_module(self.flow, &version.digest, version.copy);
+        if let Err(error) = self.data.keep(&partition).await {
+            tracing::warn!(
+                flow = %self.flow, version = version.digest.short(), code = %error.code(),
+                "failed to make sure that a stored module does not expire: {error}"
+            );
+        }
+    }
+
     fn key(&self, digest: &Digest, copy: u32) -> Result<DataKey, StoreError> {
         let key = DataKey::new(Partition::of_module(self.flow, digest, copy), "flow.wasm");
         key.map_err(|error| StoreError::Corrupt { place: digest.to_string(), reason: error.to_string() })

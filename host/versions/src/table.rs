@@ -42,9 +42,16 @@ impl<V: Versioned> Table<V> {
         self.read(name, |service| service.active.clone())
     }
 
-    /// The version of a flow that a new run begins with.
-    pub fn choose(&self, name: &FlowName, run: &RunId) -> Option<Arc<V>> {
-        self.read(name, |service| service.choose(run).clone())
+    /// The version of a flow that a new run begins with, or why none may begin here; none if the flow is not served.
+    pub fn choose(&self, name: &FlowName, run: &RunId) -> Option<Result<Arc<V>, String>> {
+        self.read(name, |service| service.choose(run).cloned().map_err(str::to_owned))
+    }
+
+    /// The first flow, by name, of which no runs may begin here, and why.
+    pub fn withheld(&self) -> Option<(FlowName, String)> {
+        let flows = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let withheld = flows.iter().filter_map(|(name, service)| Some((name, service.withheld()?)));
+        withheld.min().map(|(name, why)| (name.clone(), why.to_owned()))
     }
 
     /// A version of a flow, if it is loaded.
@@ -145,14 +152,25 @@ mod tests {
         table.change(&name(), |service| service.follow(1, &version(1), Some(canary)));
         for run in (0..200).map(run) {
             let expected = if share.includes(&run) { 2 } else { 1 };
-            assert_eq!(*table.choose(&name(), &run).unwrap().digest(), Digest::of(&[expected]));
+            assert_eq!(*table.choose(&name(), &run).unwrap().unwrap().digest(), Digest::of(&[expected]));
         }
+    }
+
+    #[test]
+    fn no_run_begins_until_the_active_version_is_loaded() {
+        let table = table();
+        table.change(&name(), |service| service.withhold("it is gone".to_owned()));
+        assert_eq!(table.choose(&name(), &run(1)).unwrap().err().as_deref(), Some("it is gone"));
+        assert_eq!(table.withheld(), Some((name(), "it is gone".to_owned())));
+        table.change(&name(), |service| service.follow(1, &version(2), None));
+        assert_eq!(*table.choose(&name(), &run(1)).unwrap().unwrap().digest(), Digest::of(&[2]));
+        assert_eq!(table.withheld(), None);
     }
 
     #[test]
     fn a_version_stays_loaded_as_long_as_a_run_holds_it() {
         let table = table();
-        let pinned = table.choose(&name(), &run(1)).unwrap();
+        let pinned = table.choose(&name(), &run(1)).unwrap().unwrap();
         let old = pinned.digest().clone();
         table.deploy(name(), version(2));
         assert!(Arc::ptr_eq(&table.find(&name(), &old).unwrap(), &pinned));

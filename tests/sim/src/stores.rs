@@ -188,4 +188,9 @@ impl DataStore for Data {
         let what = format!("deletes the data of {partition}");
         self.power.step(&what, self.inner.delete(partition)).await.unwrap_or_else(lost)
     }
+
+    async fn keep(&self, partition: &Partition) -> Result<(), StoreError> {
+        let what = format!("keeps the data of {partition}");
+        self.power.step(&what, self.inner.keep(partition)).await.unwrap_or_else(lost)
+    }
 }

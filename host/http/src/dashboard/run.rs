@@ -34,8 +34,8 @@ impl Dashboard {
             let why = escaped(&missing.why.to_string());
             let _ = writeln!(
                 main,
-                "<p class=\"card error\">Waiting for version <code>{}</code>: {why}</p>",
-                missing.version
+                "<p class=\"card error\">Waiting for version <code>{}</code>: {}: {why}</p>",
+                missing.version, missing.code
             );
         }
         if let Some(failure) = &view.failure {

@@ -155,8 +155,8 @@ fn described(view: &RunView, waits_for: Option<&MissingModule>) -> String {
     if let Some(failure) = &view.failure {
         let _ = writeln!(text, "failure     {failure}");
     }
-    if let Some(MissingModule { version, why }) = waits_for {
-        let _ = writeln!(text, "waits for   version {version}: {why}");
+    if let Some(MissingModule { version, code, why }) = waits_for {
+        let _ = writeln!(text, "waits for   version {version}: {code}: {why}");
     }
     let _ =
         writeln!(text, "\n{:<36} {:<10} {:>9} {:>5} {:>10} {:>10}", "NODE", "PROGRESS", "TOOK", "TRIES", "IN", "OUT");

@@ -5,6 +5,9 @@ use crate::{DataKey, DataStore};
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, Partition};
 use std::sync::Arc;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) async fn any_name_and_any_bytes_come_back(store: &dyn DataStore) {
     let partition = new_partition();
@@ -94,4 +97,29 @@ pub(super) async fn deleting_a_run_keeps_the_data_of_others(store: &dyn DataStor
         assert!(store.get(&DataKey::new(kept.clone(), name).unwrap()).await.unwrap().is_some());
     }
     store.delete(&kept).await.unwrap();
+}
+
+/// Modules never expire; the data of a run may, but not within a day.
+pub(super) async fn a_module_never_expires<Asked>(store: &dyn DataStore, left: impl Fn(Partition) -> Asked)
+where
+    Asked: Future<Output = Option<Duration>>,
+{
+    let flow = FlowName::new(new_run().as_str()).unwrap();
+    for partition in [Partition::of_module(&flow, &Digest::of(b"1"), 0), Partition::of_flow(&flow)] {
+        let key = DataKey::new(partition.clone(), "flow.wasm").unwrap();
+        for _ in 0..2 {
+            store.put(&key, "module".into()).await.unwrap();
+            assert_eq!(left(partition.clone()).await, None, "{partition}");
+        }
+        store.keep(&partition).await.unwrap();
+        assert_eq!(left(partition.clone()).await, None, "{partition}");
+        assert_eq!(store.get(&key).await.unwrap().unwrap(), "module");
+        store.delete(&partition).await.unwrap();
+        store.keep(&partition).await.unwrap();
+        assert_eq!(store.get(&key).await.unwrap(), None, "what is deleted cannot be kept");
+    }
+    let partition = new_partition();
+    store.put(&DataKey::new(partition.clone(), "x").unwrap(), "1".into()).await.unwrap();
+    assert!(left(partition.clone()).await.is_none_or(|left| left > DAY));
+    store.delete(&partition).await.unwrap();
 }

@@ -5,6 +5,7 @@ use crate::{Arrival, Change, Check, CommitError, Committed, Document, Expect, Pu
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 fn put(doc: &str, expect: Expect, bytes: impl Into<Bytes>) -> Put {
     Put { doc: doc.into(), expect, bytes: bytes.into() }
@@ -406,5 +407,35 @@ pub(super) async fn a_deleted_run_starts_again_at_version_1(store: &dyn StateSto
     let stale = puts([put("x", Expect::Version(2), "stale")]);
     assert_eq!(store.commit(&partition, stale).await, Err(CommitError::Conflict));
     assert_eq!(store.commit(&partition, change).await.unwrap(), Committed { versions: vec![1], arrived: vec![1] });
+    store.delete(&partition).await.unwrap();
+}
+
+/// What belongs to a flow, and a run that has not ended, never expire.
+pub(super) async fn only_a_run_that_has_ended_expires<Asked>(store: &dyn StateStore, left: impl Fn(Partition) -> Asked)
+where
+    Asked: Future<Output = Option<Duration>>,
+{
+    let partition = Partition::of_flow(&new_flow());
+    for _ in 0..2 {
+        store.commit(&partition, puts([put("active", Expect::Any, "1")])).await.unwrap();
+        assert_eq!(left(partition.clone()).await, None);
+    }
+    store.delete(&partition).await.unwrap();
+
+    let (run, flow) = (new_run(), new_flow());
+    let partition = Partition::of_run(&run);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as Millis;
+    for status in [Status::Running, Status::Paused, Status::Running] {
+        let mut change = puts([put("x", Expect::Any, "1")]);
+        change.arrivals = vec![arrival("s", status.as_str(), "1")];
+        change.entry = Some(RunEntry { status, due: Some(now), ..entry(&run, &flow, now) });
+        store.commit(&partition, change).await.unwrap();
+        assert_eq!(left(partition.clone()).await, None, "{status}");
+    }
+    // It is kept until it is due to be deleted.
+    let ended = RunEntry { ended: Some(now), due: Some(now + 60_000), ..entry(&run, &flow, now) };
+    store.commit(&partition, Change { entry: Some(ended), ..Change::default() }).await.unwrap();
+    assert!(left(partition.clone()).await.is_none_or(|left| left > Duration::from_secs(50)));
+    assert_eq!(read_one(store, &partition, "x").await, doc(3, "1"));
     store.delete(&partition).await.unwrap();
 }

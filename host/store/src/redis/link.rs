@@ -6,6 +6,7 @@ use crate::StoreError;
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster::ClusterClient;
 use ::redis::cluster_async::ClusterConnection;
+use ::redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use ::redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisError,
@@ -32,6 +33,15 @@ pub(super) enum Repeat {
     Harmless,
     /// It must not be executed twice.
     Never,
+}
+
+/// Who executes a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum To {
+    /// The server that has the command's key.
+    Owner,
+    /// Every server that takes writes. The answer is an array with the answer of each.
+    EveryMaster,
 }
 
 /// A connection that is re-established when it breaks.
@@ -74,7 +84,7 @@ impl Link {
 
     /// Sends a command and converts its answer.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd, repeat: Repeat) -> Result<T, StoreError> {
-        let answer = self.send(command, repeat).await.map_err(|error| self.target.error(&error))?;
+        let answer = self.send(command, repeat, To::Owner).await.map_err(|error| self.target.error(&error))?;
         T::from_redis_value(answer).map_err(|error| self.target.error(&error.into()))
     }
 
@@ -94,9 +104,9 @@ impl Link {
             }
             command
         };
-        let answer = match self.send(&command("EVALSHA", script.hash()), repeat).await {
+        let answer = match self.send(&command("EVALSHA", script.hash()), repeat, To::Owner).await {
             Err(error) if error.kind() == ErrorKind::Server(::redis::ServerErrorKind::NoScript) => {
-                self.send(&command("EVAL", script.text), repeat).await
+                self.send(&command("EVAL", script.text), repeat, To::Owner).await
             }
             answer => answer,
         };
@@ -104,12 +114,13 @@ impl Link {
         answer.map_err(|error| self.target.error(&error))
     }
 
-    async fn send(&self, command: &Cmd, repeat: Repeat) -> RedisResult<Value> {
+    /// Sends a command, again if need be.
+    pub(super) async fn send(&self, command: &Cmd, repeat: Repeat, to: To) -> RedisResult<Value> {
         let deadline = Instant::now() + self.target.timeout;
         let mut delays = RETRIES.delays(fastrand::f64);
         loop {
             let mut live = self.live().await?;
-            let error = match live.connection.send(command).await {
+            let error = match live.connection.send(command, to).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -161,12 +172,23 @@ impl Link {
 }
 
 impl Connection {
-    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
-        match self {
-            Connection::Server(connection) => connection.req_packed_command(command).await,
-            Connection::Cluster(connection) => connection.req_packed_command(command).await,
-        }?
-        .extract_error()
+    async fn send(&mut self, command: &Cmd, to: To) -> RedisResult<Value> {
+        let answer = match (&mut *self, to) {
+            (Connection::Server(connection), _) => connection.req_packed_command(command).await,
+            (Connection::Cluster(connection), To::Owner) => connection.req_packed_command(command).await,
+            (Connection::Cluster(connection), To::EveryMaster) => {
+                let masters = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                connection.route_command(command.clone(), masters).await
+            }
+        };
+        match (answer?.extract_error()?, to) {
+            (answer, To::Owner) => Ok(answer),
+            // A cluster answers with a map from the address of each server to its answer.
+            (Value::Map(answers), To::EveryMaster) if matches!(self, Connection::Cluster(_)) => {
+                Ok(Value::Array(answers.into_iter().map(|(_, answer)| answer).collect()))
+            }
+            (answer, To::EveryMaster) => Ok(Value::Array(vec![answer])),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Parses the address of a Redis.
 
+use super::eviction::Eviction;
 use crate::StoreError;
 use crate::address::Address;
 use ::redis::{ClientTlsConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates};
@@ -15,6 +16,8 @@ pub(super) struct Target {
     pub(super) prefix: String,
     /// How long a command or a connection may take, including retries before the last try.
     pub(super) timeout: Duration,
+    /// What to do about a server that may evict keys.
+    pub(super) eviction: Eviction,
     /// The address without user and password, for messages.
     place: String,
 }
@@ -26,7 +29,7 @@ pub(super) enum Kind {
     Cluster,
 }
 
-const OPTIONS: [&str; 6] = ["prefix", "timeout_ms", "ca", "cert", "key", "master"];
+const OPTIONS: [&str; 7] = ["prefix", "timeout_ms", "ca", "cert", "key", "master", "eviction"];
 
 impl Target {
     /// Parses an address with the options that state and data have in common, and `more` that one of them has.
@@ -65,9 +68,14 @@ impl Target {
                 address.bad("prefix must not contain braces, which decide about the place of a key in a cluster")
             );
         }
+        let eviction = match address.text("eviction").as_deref() {
+            None | Some("refuse") => Eviction::Refuse,
+            Some("allow") => Eviction::Allow,
+            Some(_) => return Err(address.bad("eviction must be refuse or allow")),
+        };
         let timeout = address.millis("timeout_ms")?.unwrap_or(Duration::from_secs(5));
         let place = format!("{}://{rest}", address.scheme);
-        Ok(Self { kind, nodes, tls: tls(address, secure)?, prefix, timeout, place })
+        Ok(Self { kind, nodes, tls: tls(address, secure)?, prefix, timeout, eviction, place })
     }
 }
 

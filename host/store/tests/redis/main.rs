@@ -11,6 +11,7 @@ use faas_flow_test_support::servers::{Server, free_port, redis as server};
 use redis::Commands;
 use std::io::{BufRead, BufReader, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn url(server: &Server, options: &str) -> String {
     format!("redis://127.0.0.1:{}{options}", server.port())
@@ -86,6 +87,12 @@ async fn a_cluster_conforms() {
 
     let r = run("r");
     open_state(&url).await.unwrap().commit(&part(&r), everything(&r, 0)).await.unwrap();
+    for (option, value) in [("maxmemory", "64mb"), ("maxmemory-policy", "volatile-lru")] {
+        redis::cmd("CONFIG").arg("SET").arg(option).arg(value).exec(&mut connection).unwrap();
+    }
+    for error in [open_state(&url).await.err(), open_data(&url).await.err()] {
+        assert_eq!(error.map(|error| error.code()), Some(Code::STORE_EVICTS));
+    }
     let slot =
         |key: &String| -> u64 { redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query(&mut raw(&server)).unwrap() };
     let keys: Vec<String> = keys(&mut connection).into_iter().filter(|key| key != "ff:store").collect();
@@ -355,6 +362,87 @@ async fn long_lists_are_read_page_by_page() {
     assert_eq!(store.runs(&query(None, 1500)).await.unwrap(), all[..1500]);
     let rare = store.runs(&query(Some("rare"), 3)).await.unwrap();
     assert_eq!(rare.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r3000", "r2000", "r1000"]);
+}
+
+/// How long the keys that contain this have left: the one that expires first; none if none does.
+fn left(connection: &mut redis::Connection, pattern: &str) -> Option<Duration> {
+    let keys: Vec<String> = connection.keys(pattern).unwrap();
+    assert!(!keys.is_empty(), "no key matches {pattern}");
+    let left = keys.iter().filter_map(|key| u64::try_from(connection.pttl::<_, i64>(key).unwrap()).ok());
+    left.min().map(Duration::from_millis)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_belongs_to_a_run_expires() {
+    let server = server(&[]);
+    for options in ["", "?ttl_s=0", "?ttl_s=90000"] {
+        let asked =
+            async |kind: &str, partition: Partition| left(&mut raw(&server), &format!("ff:*{kind}:*{partition}*"));
+        let state = state(&server).await;
+        conformance::state_lifetimes(state, |partition| asked("run", partition)).await;
+        let data = open_data(&url(&server, options)).await.unwrap();
+        conformance::data_lifetimes(data, |partition| asked("data", partition)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_an_older_release_let_expire_is_kept() {
+    let server = server(&[]);
+    let store = open_data(&url(&server, "")).await.unwrap();
+    let module = Partition::of_module(&FlowName::new("flow").unwrap(), &Digest::of(b"module"), 0);
+    store.put(&DataKey::new(module.clone(), "flow.wasm").unwrap(), "module".into()).await.unwrap();
+    let (key, mut connection) = (format!("ff:data:{{{module}}}"), raw(&server));
+    connection.expire::<_, ()>(&key, 30 * 24 * 3600).unwrap();
+    assert!(left(&mut connection, &key).is_some());
+    store.keep(&module).await.unwrap();
+    assert_eq!(left(&mut connection, &key), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_may_evict_keys_is_refused() {
+    let server = server(&["--maxmemory", "64mb"]);
+    let mut connection = raw(&server);
+    let mut set = |option: &str, value: &str| {
+        redis::cmd("CONFIG").arg("SET").arg(option).arg(value).exec(&mut connection).unwrap();
+    };
+    let refused = async |options: &str| {
+        let state = open_state(&url(&server, options)).await.err();
+        let data = open_data(&url(&server, options)).await.err();
+        assert_eq!(state, data);
+        state
+    };
+    assert_eq!(refused("").await, None);
+    for policy in ["allkeys-lru", "allkeys-random", "volatile-lru", "volatile-ttl"] {
+        set("maxmemory-policy", policy);
+        let error = refused("").await.unwrap();
+        assert_eq!(error.code(), Code::STORE_EVICTS, "{error}");
+        assert!(error.to_string().contains(policy) && error.to_string().contains("noeviction"), "{error}");
+        assert_eq!(refused("?eviction=allow").await, None);
+    }
+    // Without a limit nothing is ever evicted.
+    set("maxmemory", "0");
+    assert_eq!(refused("").await, None);
+    assert_eq!(open_state(&url(&server, "?eviction=maybe")).await.err().unwrap().code(), Code::BAD_STORE_URL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_the_right_to_one_command_is_asked_with_another() {
+    let server = server(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]);
+    let mut connection = raw(&server);
+    let mut user = |name: &str, rights: &[&str]| {
+        let all = ["on", ">secret", "~*", "+@all"];
+        redis::cmd("ACL").arg("SETUSER").arg(name).arg(&all).arg(rights).exec(&mut connection).unwrap();
+        format!("redis://{name}:secret@127.0.0.1:{}", server.port())
+    };
+    for rights in [["-config"], ["-info"]] {
+        let error = open_state(&user("limited", &["+@all"])).await.err();
+        assert_eq!(error.map(|error| error.code()), Some(Code::STORE_EVICTS));
+        let error = open_state(&user("limited", &rights)).await.err();
+        assert_eq!(error.map(|error| error.code()), Some(Code::STORE_EVICTS), "{rights:?}");
+    }
+    // It cannot be found out, which is logged.
+    let store = open_state(&user("blind", &["-config", "-info"])).await.unwrap();
+    assert_eq!(store.read_all(&part(&run("r"))).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,17 @@ async fn sentinels_lead_to_the_next_master() {
     conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
     let (store, r) = (open_state(&url).await.unwrap(), run("r"));
     store.commit(&part(&r), everything(&r, 0)).await.unwrap();
+    // A busy machine may make the replica the master.
+    let policy = |limit: &str, policy: &str| {
+        for (option, value) in [("maxmemory", limit), ("maxmemory-policy", policy)] {
+            for server in [&master, &replica] {
+                redis::cmd("CONFIG").arg("SET").arg(option).arg(value).exec(&mut raw(server)).unwrap();
+            }
+        }
+    };
+    policy("64mb", "allkeys-lru");
+    assert_eq!(open_state(&url).await.err().unwrap().code(), Code::STORE_EVICTS);
+    policy("0", "noeviction");
     let patience = Instant::now() + Duration::from_secs(60);
     let known = |words: &[&str]| -> usize {
         let found: Vec<redis::Value> = redis::cmd("SENTINEL").arg(words).query(&mut raw(&sentinel)).unwrap();

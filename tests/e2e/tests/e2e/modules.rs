@@ -72,7 +72,7 @@ async fn a_damaged_module_is_not_run_and_is_mended_by_pushing_it_again() {
 }
 
 #[tokio::test]
-async fn a_replica_whose_active_version_is_damaged_or_gone_serves_its_own_until_a_push_mends_it() {
+async fn a_replica_that_starts_without_the_active_version_is_not_ready_until_a_push_mends_it() {
     let world = World::open().await;
     let [first, second] = [1, 2].map(|number| world.version(number, "okay"));
     let mut server = world.start(&first);
@@ -86,11 +86,35 @@ async fn a_replica_whose_active_version_is_damaged_or_gone_serves_its_own_until_
             None => fs::remove_file(&file).unwrap(),
         }
         server = world.start(&first);
-        assert!(server.log().contains(code), "{}", server.log());
-        assert_eq!(result(&server, "in").await.ok(), "in|0001|0001");
+        assert!(server.log().contains("FF0028"), "{}", server.log());
+        assert_eq!(server.get("/_/health").await.ok(), "OK");
+        let why = [if code == "FF0024" { "is damaged" } else { "is gone" }, &digest(&second)[..12]];
+        for answer in [server.get("/_/ready").await, result(&server, "in").await] {
+            let body = answer.failed(503, "FF0028");
+            assert!(why.iter().all(|why| body.contains(why)), "{body}");
+        }
         push(&server, &second).await.ok();
         assert_eq!(fs::read(&file).unwrap(), whole);
-        until("it is in service again", async || result(&server, "in").await.ok() == "in|0002|0002").await;
+        until("it is in service again", async || server.get("/_/ready").await.status == 200).await;
+        assert_eq!(result(&server, "in").await.ok(), "in|0002|0002");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_stores_the_module_that_it_comes_with_again_if_it_is_lost() {
+    let world = World::open().await;
+    let first = world.version(1, "okay");
+    world.start(&first).kill();
+    let file = world.module_file(&first);
+    let whole = fs::read(&file).unwrap();
+    for damage in [Some(&whole[1..]), None] {
+        match damage {
+            Some(rest) => fs::write(&file, rest).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let server = world.start(&first);
+        assert_eq!(fs::read(&file).unwrap(), whole);
+        assert_eq!(result(&server, "in").await.ok(), "in|0001|0001");
     }
 }
 

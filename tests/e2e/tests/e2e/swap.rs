@@ -206,11 +206,15 @@ async fn a_run_whose_version_is_missing_or_damaged_waits_and_says_so_until_it_is
         };
         let text = state("text/plain").await;
         let json = state("application/json").await;
-        let says =
-            format!("waits for version {}: module {} of flow versions {why}", digest(&first), &digest(&first)[..12]);
+        let says = format!(
+            "waits for version {}: {code}: module {} of flow versions {why}",
+            digest(&first),
+            &digest(&first)[..12]
+        );
         assert!(text.starts_with("RUNNING\n") && text.contains(&says), "{text}");
         let json: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["waits-for"], digest(&first).as_str());
+        assert_eq!(json["waits-code"], code);
         assert!(json["waits-because"].as_str().unwrap().contains(why), "{json}");
         let shown = run(world.path(), ["requests", "show", &id]).ok();
         assert!(shown.contains(&format!("waits for   version {}", digest(&first))) && shown.contains(why), "{shown}");
