@@ -199,6 +199,7 @@ mod tests {
         }
         assert_eq!(Code::parse("12"), Some(Code::GUEST_REJECTED));
         assert_eq!(Code::parse("FF9999"), None);
+        assert_eq!(Code::GUEST_REJECTED.number(), 12);
     }
 
     #[test]

@@ -74,6 +74,7 @@ mod tests {
             ("0", 0),
             ("0s", 0),
             ("5000us", 5),
+            ("2000000ns", 2),
         ] {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
@@ -89,12 +90,14 @@ mod tests {
             (850, "850 µs"),
             (1_000, "1 ms"),
             (1_570, "1.5 ms"),
+            (10_500, "10 ms"),
             (12_345, "12 ms"),
             (1_500_000, "1.5 s"),
             (30_000_000, "30 s"),
             (120_000_000, "2 min"),
             (123_400_000, "2 min 3 s"),
             (3_600_000_000, "1 h"),
+            (7_325_000_000, "2 h 2 min"),
             (90_061_000_000, "25 h 1 min"),
         ] {
             assert_eq!(ShownDuration(Duration::from_micros(micros)).to_string(), shown);

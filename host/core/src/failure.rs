@@ -41,3 +41,16 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_as_its_code_its_place_and_its_message() {
+        let failure = Failure::reject(Code::CALL_STATUS, "`f` answered with status 404");
+        assert_eq!(failure.to_string(), format!("{}: `f` answered with status 404", Code::CALL_STATUS));
+        let at = Failure { path: NodePath::parse("C[c1]/n1").ok(), ..failure };
+        assert_eq!(at.to_string(), format!("{} at C[c1]/n1: `f` answered with status 404", Code::CALL_STATUS));
+    }
+}

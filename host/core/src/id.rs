@@ -349,12 +349,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_twelve_digits_of_a_digest_stand_for_it() {
+        let digest = Digest::of(b"module");
+        assert_eq!((digest.short().len(), digest.as_str().starts_with(digest.short())), (12, true));
+    }
+
+    #[test]
     fn paths_read_back_whatever_the_keys() {
         let key = BranchKey::new("a/b]c%5D ü").unwrap();
         let c = NodeId::new("C").unwrap();
         let scope = ScopePath::root().branch(&c, Some(&key)).branch(&NodeId::new("S").unwrap(), None);
         let path = scope.node(&NodeId::new("n1").unwrap());
         assert_eq!(path.to_string(), "C[a%2Fb%5Dc%255D%20%C3%BC]/S/n1");
+        assert_eq!(scope.as_str(), "C[a%2Fb%5Dc%255D%20%C3%BC]/S");
         assert_eq!(NodePath::parse(&path.to_string()).unwrap(), path);
         let (parent, none) = scope.parent().unwrap();
         assert_eq!((parent.node.as_str(), none), ("S", None));

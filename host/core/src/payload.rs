@@ -52,3 +52,15 @@ impl Payload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_payload_is_known_wherever_its_bytes_are() {
+        assert_eq!(Payload::empty().size(), 0);
+        assert_eq!(Payload::Inline(Bytes::from_static(b"five!")).size(), 5);
+        assert_eq!(Payload::Stored { key: "n1/1/".to_owned(), size: 70_000 }.size(), 70_000);
+    }
+}

@@ -59,3 +59,31 @@ impl fmt::Display for Status {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_word_that_reads_back() {
+        let words = Status::ALL.map(|status| status.to_string());
+        assert_eq!(words, ["running", "paused", "stopped", "succeeded", "failed"]);
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(Status::parse("Running"), None);
+    }
+
+    #[test]
+    fn a_run_has_ended_when_it_was_stopped_has_succeeded_or_has_failed() {
+        let ended = Status::ALL.map(|status| (status.as_str(), status.is_final()));
+        let expected =
+            [("running", false), ("paused", false), ("stopped", true), ("succeeded", true), ("failed", true)];
+        assert_eq!(ended, expected);
+    }
+
+    #[test]
+    fn a_moment_is_shown_to_the_second_in_utc() {
+        assert_eq!(moment(1_790_000_000_999), "2026-09-21T14:13:20Z");
+    }
+}

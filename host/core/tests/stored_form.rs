@@ -127,6 +127,20 @@ fn a_scope_is_stored_as_its_golden_file() {
 }
 
 #[test]
+fn the_progress_of_a_node_is_shown_as_it_is_stored() {
+    use Progress::{Branching, Done, Failed, Ready, Running, Waiting};
+    for progress in [Waiting, Ready, Running, Branching, Done, Failed] {
+        assert_eq!(serde_json::to_value(progress).unwrap(), progress.as_str());
+    }
+}
+
+#[test]
+fn what_is_zero_is_not_stored() {
+    let callback = serde_json::to_value(Callback::new("http://127.0.0.1/".to_owned())).unwrap();
+    assert_eq!(callback, serde_json::json!({ "url": "http://127.0.0.1/" }));
+}
+
+#[test]
 fn a_newer_form_and_damaged_bytes_are_told_apart() {
     assert_eq!(decode::<Run>(&[FORM + 1, 0]).unwrap_err().code(), Code::STORE_NEWER);
     for damaged in [&[][..], &[FORM], &[FORM, 0xc1], &[FORM, 0x81, 0xa1]] {

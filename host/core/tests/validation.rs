@@ -99,6 +99,10 @@ fn edges_form_no_cycle() {
     assert_eq!(found[0].code, Code::CYCLE);
     let rotations = ["a → b → c → a", "b → c → a → b", "c → a → b → c"];
     assert!(rotations.iter().any(|cycle| found[0].message.contains(cycle)), "{}", found[0].message);
+    let nodes = dag([node("start"), node("before"), node("a"), node("b"), node("after")]);
+    let around = [("start", "before"), ("before", "a"), ("a", "b"), ("b", "a"), ("b", "after")];
+    let found = problems(flow(Dag { edges: around.map(|(from, to)| edge(from, to)).into(), ..nodes }));
+    assert!(found[0].message.contains("a → b → a") || found[0].message.contains("b → a → b"), "{found:?}");
     let itself = Dag { edges: vec![edge("a", "a")], ..dag([node("a")]) };
     refused(flow(itself), Code::CYCLE, "", &["a → a"]);
 }
@@ -111,13 +115,19 @@ fn a_dag_has_one_start() {
 
 #[test]
 fn dags_nest_so_deep_and_no_deeper() {
-    let nested = |depth: usize| {
-        (1..depth).fold(dag([node("n")]), |inner, _| dag([Node { id: "s".to_owned(), kind: NodeKind::SubDag(inner) }]))
+    let sub_dag = |inner: Dag| Node { id: "s".to_owned(), kind: NodeKind::SubDag(inner) };
+    let chooses = |inner: Dag| condition("C", &[("k", inner)]);
+    let splits = |inner: Dag| {
+        for_each("F", Branches { dags: vec![Branch { key: String::new(), dag: inner }], ..Branches::default() })
     };
-    assert_eq!(problems(flow(nested(MAX_DEPTH))), []);
-    let found = problems(flow(nested(MAX_DEPTH + 1)));
-    assert_eq!(found.iter().map(|problem| problem.code).collect::<Vec<_>>(), [Code::NESTED_TOO_DEEP]);
-    assert!(found[0].message.contains(&MAX_DEPTH.to_string()));
+    let kinds: [&dyn Fn(Dag) -> Node; 3] = [&sub_dag, &chooses, &splits];
+    for kind in kinds {
+        let nested = |depth: usize| (1..depth).fold(dag([node("n")]), |inner, _| dag([kind(inner)]));
+        assert_eq!(problems(flow(nested(MAX_DEPTH))), []);
+        let found = problems(flow(nested(MAX_DEPTH + 1)));
+        assert_eq!(found.iter().map(|problem| problem.code).collect::<Vec<_>>(), [Code::NESTED_TOO_DEEP]);
+        assert!(found[0].message.contains(&MAX_DEPTH.to_string()));
+    }
 }
 
 #[test]
@@ -169,6 +179,8 @@ fn retry_policies_are_in_range() {
         (Backoff { factor: f32::NAN, ..good }, "factor is NaN"),
         (Backoff { max_delay_ms: 86_400_001, ..good }, "max-delay-ms is 86400001"),
     ];
+    let longest = Backoff { attempts: 100, factor: 100.0, max_delay_ms: 86_400_000, ..good };
+    assert_eq!(problems(flow(dag([applies("n", Call { retry: Some(longest), ..Call::default() })]))), []);
     for (retry, says) in wrong {
         let whole = operations("n", Operations { retry: Some(retry), ..Operations::default() });
         refused(flow(dag([whole])), Code::BAD_RETRY, "n", &[says]);
@@ -190,22 +202,37 @@ fn times_are_in_range() {
     refused(flow(dag([call])), Code::BAD_TIMEOUT, "n/0", &["timeout is 0 ms"]);
     let deadline = Definition { deadline_ms: Some(0), ..flow(dag([node("n")])) };
     refused(deadline, Code::BAD_TIMEOUT, "", &["deadline is 0 ms"]);
+    let year = 366 * 86_400_000;
+    let deadline = |ms| Definition { deadline_ms: Some(ms), ..flow(dag([node("n")])) };
+    assert_eq!(problems(deadline(year)), []);
+    refused(deadline(year + 1), Code::BAD_TIMEOUT, "", &["1 to 31622400000"]);
 }
 
 #[test]
 fn calls_are_well_formed() {
     let target = |target: &str| Call { target: target.to_owned(), ..Call::default() };
+    for good in ["f", "f.namespace", "f/path?query=1", "f/a..b"] {
+        assert_eq!(problems(flow(dag([runs("n", Operation::Apply(target(good)))]))), [], "{good}");
+    }
     for bad in ["", "/path", "a b", "f/../g", "http://elsewhere/f"] {
         refused(flow(dag([runs("n", Operation::Apply(target(bad)))])), Code::BAD_CALL, "n/0", &["function's name"]);
+    }
+    for good in ["http://host/", "https://host/"] {
+        assert_eq!(problems(flow(dag([runs("n", Operation::Request(target(good)))]))), [], "{good}");
     }
     for bad in ["", "f", "ftp://host/", "file:///etc/passwd"] {
         refused(flow(dag([runs("n", Operation::Request(target(bad)))])), Code::BAD_CALL, "n/0", &["URL"]);
     }
     let method = Call { method: Some("GET /".to_owned()), ..Call::default() };
     refused(flow(dag([applies("n", method)])), Code::BAD_CALL, "n/0", &["`GET /`", "method"]);
-    for (name, value) in [("", "v"), ("a b", "v"), ("x", "a\r\nSet-Cookie: b")] {
-        let call = Call { headers: vec![(name.to_owned(), value.to_owned())], ..Call::default() };
-        refused(flow(dag([applies("n", call)])), Code::BAD_CALL, "n/0", &["header"]);
+    let header = |(name, value): (&str, &str)| {
+        flow(dag([applies("n", Call { headers: vec![(name.to_owned(), value.to_owned())], ..Call::default() })]))
+    };
+    for good in [("x-name", ""), ("x", "a value\twith a tab, and ü")] {
+        assert_eq!(problems(header(good)), [], "{good:?}");
+    }
+    for bad in [("", "v"), ("a b", "v"), ("x", "a\r\nSet-Cookie: b"), ("x", "\0"), ("x", "\u{7f}")] {
+        refused(header(bad), Code::BAD_CALL, "n/0", &["header"]);
     }
 }
 
@@ -218,6 +245,18 @@ fn handler_ids_are_well_formed() {
             "n/0",
             &["handler id"],
         );
+    }
+}
+
+#[test]
+fn a_name_is_suggested_only_if_it_is_similar() {
+    let names = |handler: &str| flow(dag([runs("n", Operation::Modify(handler.to_owned()))]));
+    let declares = |handler: &str, declared: &str| Definition { handlers: vec![declared.to_owned()], ..names(handler) };
+    refused(declares("report", "reprot"), Code::UNKNOWN_HANDLER, "n/0", &[": did you mean `reprot`?"]);
+    for (handler, declared) in [("report", "total"), ("ab", "cd")] {
+        let found = problems(declares(handler, declared));
+        assert_eq!((found.len(), found[0].code), (1, Code::UNKNOWN_HANDLER));
+        assert!(!found[0].message.contains("did you mean"), "{}", found[0].message);
     }
 }
 
@@ -246,6 +285,17 @@ fn branches_may_run() {
     let each = Branch { key: String::new(), dag: dag([node("n")]) };
     let none = for_each("F", Branches { dags: vec![each], max_parallel: Some(0), ..Branches::default() });
     refused(flow(dag([none])), Code::BAD_MAX_PARALLEL, "F", &["max-parallel is 0"]);
+}
+
+#[test]
+fn problems_and_warnings_say_where_they_are() {
+    let found = problems(flow(dag([condition("C", &[("k", dag([]))])])));
+    assert_eq!(found[0].to_string(), format!("{} at C[k]: {}", Code::EMPTY_DAG, found[0].message));
+    let found = problems(flow(dag([])));
+    assert_eq!(found[0].to_string(), format!("{}: {}", Code::EMPTY_DAG, found[0].message));
+    let warning = |path: &str| Warning { path: path.to_owned(), message: "it yields nothing".to_owned() };
+    assert_eq!(warning("F").to_string(), "F: it yields nothing");
+    assert_eq!(warning("").to_string(), "it yields nothing");
 }
 
 #[test]
@@ -291,4 +341,29 @@ fn what_is_probably_not_meant_is_a_warning() {
     for path in ["", "join", "F"] {
         assert!(warnings.contains(&(path, true)), "{path}: {:?}", plan.warnings());
     }
+}
+
+#[test]
+fn what_is_meant_is_no_warning() {
+    let each = Branch { key: String::new(), dag: dag([node("n")]) };
+    let quiet = |definition| Plan::new(definition).unwrap().warnings().is_empty();
+    let items = Branches { dags: vec![each], ..Branches::default() };
+    let merged = Branches { aggregator: Some("h".to_owned()), ..items.clone() };
+    assert!(quiet(flow(dag([for_each("F", merged)]))));
+    assert!(quiet(flow(dag([for_each("F", Branches { carries_nothing: true, ..items })]))));
+
+    let nodes = || dag([node("a"), node("b"), node("c"), node("join")]);
+    let edges = |last: Carries| {
+        let last = Edge { carries: last, ..edge("c", "join") };
+        vec![edge("a", "b"), edge("a", "c"), edge("b", "join"), last]
+    };
+    let given = AggregateInputs { node: "join".to_owned(), aggregator: "h".to_owned() };
+    let merged = Dag { edges: edges(Carries::Output), aggregate_inputs: vec![given.clone()], ..nodes() };
+    assert!(quiet(flow(merged)));
+    assert!(quiet(flow(Dag { edges: edges(Carries::Nothing), ..nodes() })));
+    let other = AggregateInputs { node: "b".to_owned(), ..given };
+    let unmerged = Dag { edges: edges(Carries::Output), aggregate_inputs: vec![other], ..nodes() };
+    assert!(!quiet(flow(unmerged)), "the aggregator is another node's");
+    let ends = Dag { edges: vec![edge("a", "b"), edge("a", "c")], ..dag([node("a"), node("b"), node("c")]) };
+    assert!(quiet(flow(Dag { aggregate_ends: Some("h".to_owned()), ..ends })));
 }

@@ -172,6 +172,7 @@ fn an_only_branch_is_reopened() {
     run.rerun("C[x]/n").unwrap();
     assert_eq!((run.ready(), run.node("C").progress), (vec!["C[x]/n".to_owned()], Progress::Branching));
     assert_eq!((&run.node("C").output, run.node("b").progress), (&None, Progress::Waiting));
+    assert_eq!(run.node("C").branches.as_ref().unwrap().only, None, "what it returned before is gone");
     run.done("C[x]/n", "second");
     assert_eq!(run.node("C").output, Some(payload("second")));
     run.done("b", "");

@@ -217,3 +217,14 @@ fn a_flow_with_a_single_node_is_one_whose_only_node_has_operations() {
     assert!(!is_single(graph(vec![node("a"), node("b")], [("a", "b")])));
     assert!(!is_single(graph(vec![sub_dag("S", lone())], [])));
 }
+
+/// Paths come from outside, in events. The handlers of a run belong to no branch.
+#[test]
+fn a_handler_of_the_run_is_executed_under_its_own_path_only() {
+    let mut run = with_handlers();
+    run.execute("a", failed(false));
+    for elsewhere in ["C[c1]/(failure)", "a/(failure)", "(finally)", "a"] {
+        assert_eq!(run.claim(elsewhere).unwrap_err(), Refusal::Ended, "{elsewhere}");
+    }
+    run.claim("(failure)").unwrap();
+}

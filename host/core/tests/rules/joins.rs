@@ -60,6 +60,25 @@ fn a_node_with_branches_is_done_when_all_have_ended_and_each_counts_once() {
     assert_eq!(joined(&mut run, &work).unwrap_err(), Refusal::Stale, "it is reported twice");
 }
 
+/// JOIN-2: a replica that recovers a run counts the branches of these nodes.
+#[test]
+fn it_is_known_which_nodes_wait_for_branches_and_for_how_many() {
+    let mut run = unmerged(false);
+    assert_eq!(run.state.branching(), []);
+    let work = run.claim("F").unwrap();
+    run.report(&work, branched(&[("x", ""), ("y", "")])).unwrap();
+    assert_eq!(run.state.branching(), [(path("F"), work.token, 2)]);
+    run.step(Event::Stop).unwrap();
+    assert_eq!(run.state.branching(), [], "nothing waits in a run that has ended");
+    let mut run = unmerged(false);
+    let work = run.claim("F").unwrap();
+    run.report(&work, branched(&[("x", ""), ("y", "")])).unwrap();
+    run.done("F[x]/n", "");
+    run.done("F[y]/n", "");
+    joined(&mut run, &work).unwrap();
+    assert_eq!(run.state.branching(), [], "its branches have ended");
+}
+
 /// JOIN-3.
 #[test]
 fn the_results_of_branches_are_merged_in_the_order_in_which_they_were_yielded() {
