@@ -8,7 +8,7 @@ use crate::batch::{Applied, Basis, Batch};
 use crate::durability::Durability;
 use crate::io::{Circumstances, Io, Join};
 use crate::session::{Applying, Claim, Origin, Outstanding, Session, Todo};
-use faas_flow_core::run::{Doc, Event, NodeState, Progress, RunState, Work, set_of};
+use faas_flow_core::run::{ClaimToken, Doc, Event, NodeState, Progress, Report, RunState, Work, set_of};
 use faas_flow_core::{Code, Failure, NodePath};
 use std::collections::BTreeMap;
 
@@ -125,6 +125,15 @@ impl Session {
             }
             _ => true,
         }
+    }
+
+    /// Whether a report that was refused in a replay is part of the node nevertheless, since a commit without an answer
+    /// happened: nobody has claimed the node after this claim, or its history has the attempts of the report.
+    pub(crate) fn is_reported(&self, path: &NodePath, token: ClaimToken, report: &Report) -> bool {
+        node(&self.state, path).is_some_and(|node| {
+            let is_in_history = report.attempts.last().is_some_and(|attempt| node.attempts.contains(attempt));
+            node.token == token || is_in_history
+        })
     }
 
     /// Nodes whose claims were refused wait for their turn again, unless another replica has them.

@@ -383,7 +383,11 @@ impl Session {
 
     fn refuse(&mut self, applying: Applying, refusal: Refusal) {
         match (applying.origin, applying.event) {
-            (Origin::Replay, Event::Complete { path, .. }) => self.refused.push(path),
+            (Origin::Replay, Event::Complete { path, token, report }) => {
+                let is_lost = refusal == Refusal::Stale && !self.is_reported(&path, token, &report);
+                self.ready.leases.lost += usize::from(is_lost);
+                self.refused.push(path);
+            }
             (Origin::Replay, Event::Claim { path, .. }) => self.unclaimed.push(path),
             (Origin::Input, event) => {
                 let is_report = matches!(event, Event::Complete { .. });

@@ -4,11 +4,11 @@
 use crate::replica::{Fate, LEASE, circumstances, perform, rules};
 use faas_flow_core::definition::{Branches, Call, Dag, Definition, Node, NodeKind, Operation, Operations};
 use faas_flow_core::run::{
-    Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Start, Suspended, Work,
+    Attempt, Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Start, Suspended, Work,
 };
-use faas_flow_core::testing::{branched, flow, for_each, graph, path, payload, the_start};
-use faas_flow_core::{Code, Partition, Plan, Status};
-use faas_flow_session::{Dispatch, Documents, Durability, End, Input, Ready, Role, Session, load_all};
+use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, the_start};
+use faas_flow_core::{Code, Failure, Partition, Plan, Status};
+use faas_flow_session::{Answer, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session, load_all};
 use faas_flow_store::{RunEntry, StateStore, open_state};
 use futures_executor::block_on;
 use std::sync::Arc;
@@ -99,7 +99,8 @@ impl Shared {
 }
 
 fn report(work: &Work, outcome: Outcome) -> Input {
-    let report = Report { outcome, input_size: 0, attempts: Vec::new() };
+    let attempts = vec![Attempt { started: 1, ended: 2, failure: None }];
+    let report = Report { outcome, input_size: 0, attempts };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 
@@ -142,12 +143,30 @@ fn when_a_lease_has_run_out_another_replica_takes_the_node_and_the_late_result_c
     let taken = shared.input(&mut other, late, Input::Claim(path("f1")));
     assert_eq!(paths(&taken.start), ["f1"]);
     let ready = shared.input(&mut lost, late + 1, done(&ready.start[0]));
-    assert_eq!((ready.start.len(), ready.end), (0, None));
+    assert_eq!((ready.start.len(), ready.end, ready.leases.lost), (0, None, 1));
     let node = shared.node("f1");
     assert_eq!((node.progress, node.token, node.output), (Progress::Running, taken.start[0].token, None));
     assert_eq!(shared.node("f1").attempts[0].failure.as_ref().unwrap().code, Code::NODE_LOST);
     shared.input(&mut other, late + 2, done(&taken.start[0]));
     assert_eq!(shared.node("f1").progress, Progress::Done);
+}
+
+/// CLAIM-5: a claim whose result was committed was not lost, even if nobody was told.
+#[test]
+fn a_result_that_was_committed_without_an_answer_is_no_lost_lease() {
+    // In one case another replica has claimed the node again meanwhile, after the wait that this one reported.
+    for (outcome, claimed_again) in [(wait(3), true), (wait(3), false), (Outcome::Done(payload("out")), false)] {
+        let shared = Shared::new(chain());
+        let (mut owner, ready) = shared.begin(HERE);
+        owner.input(report(&ready.start[0], outcome), &circumstances(2, HERE));
+        let answer = perform(&the_start().id, owner.io().unwrap(), &*shared.store, Fate::AnswerLost);
+        owner.answer(answer, &circumstances(2, HERE));
+        if claimed_again {
+            assert_eq!(shared.input(&mut shared.open(1), 3, Input::Claim(path("f1"))).start.len(), 1);
+        }
+        let ready = shared.settle(&mut owner, 4, HERE);
+        assert_eq!((ready.leases.lost, ready.abandoned), (0, None));
+    }
 }
 
 /// EACH-4.
@@ -259,6 +278,35 @@ fn when_the_owner_is_lost_the_run_becomes_due_and_another_replica_recovers_it() 
     let ready = shared.input(&mut other, 1 + LEASE, Input::Recover);
     assert_eq!((paths(&ready.start), other.is_owner()), (vec!["f1".to_owned()], true));
     assert_eq!(shared.entry().due, Some(1 + 2 * LEASE), "nobody else recovers it meanwhile");
+}
+
+/// REPL-6: joins that were counted before the run was abandoned are not applied to a copy that must not be written.
+#[test]
+fn a_replica_that_has_abandoned_a_run_reads_and_commits_nothing_more_of_it() {
+    let items = |id: &str| for_each(id, lone(), Branches::default());
+    let nodes = vec![node("a"), items("F"), items("G"), node("b")];
+    let shared = Shared::new(flow(graph(nodes, [("a", "F"), ("a", "G"), ("a", "b")])));
+    let (mut owner, ready) = shared.begin(HERE);
+    let ready = shared.input(&mut owner, 2, done(&ready.start[0]));
+    let [b, f, g] = ["b", "F", "G"].map(|id| ready.start.iter().find(|work| work.path == path(id)).unwrap().clone());
+    let mut branches = Vec::new();
+    for work in [f, g] {
+        branches.extend(shared.input(&mut owner, 2, report(&work, branched(&[("x", ""), ("y", "")]))).start);
+    }
+    shared.input(&mut owner, 9, Input::CommitDue);
+    // The last branches of `F` and `G` arrive in the commit with which `b` fails the run, so both joins are refused.
+    for branch in &branches {
+        assert_eq!(shared.input(&mut owner, 10, done(branch)).end, None);
+    }
+    owner.input(report(&b, failed(false)), &circumstances(10, HERE));
+    let arrived = perform(&the_start().id, owner.io().unwrap(), &*shared.store, Fate::Answered);
+    owner.answer(arrived, &circumstances(10, HERE));
+    // Whether its copy is out of date, the first join asks the store, which cannot be read.
+    assert!(matches!(owner.io(), Some(Io::Load { .. })));
+    let damaged = Failure::reject(Code::STORE_CORRUPT, "the document is damaged");
+    owner.answer(Answer::NotLoaded(damaged), &circumstances(11, HERE));
+    assert_eq!((owner.durability(), owner.io()), (Durability::Diverged, None));
+    assert_eq!(owner.ready().abandoned.unwrap().code, Code::STORE_CORRUPT);
 }
 
 fn wait(until: u64) -> Outcome {
