@@ -250,6 +250,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 mod tests {
     use super::*;
 
+    /// FAIL-1.
     #[test]
     fn a_call_is_retried_on_its_own_statuses_or_else_on_the_usual_ones() {
         let usual = Call::default();

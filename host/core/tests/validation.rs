@@ -78,6 +78,7 @@ fn node_ids_are_unique_within_their_dag_only() {
     assert_eq!(problems(flow(dag([condition("a", &[("k", dag([node("a")]))])]))), []);
 }
 
+/// DAG-2.
 #[test]
 fn two_nodes_are_joined_by_one_edge() {
     let twice = Dag { edges: vec![edge("a", "b"), edge("a", "b")], ..dag([node("a"), node("b")]) };
@@ -90,6 +91,7 @@ fn edges_join_nodes_that_exist() {
     refused(flow(astray), Code::EDGE_TO_NOWHERE, "", &["fetch → stroe", "did you mean `store`?"]);
 }
 
+/// DAG-2.
 #[test]
 fn edges_form_no_cycle() {
     let nodes = dag([node("start"), node("a"), node("b"), node("c")]);
@@ -107,12 +109,14 @@ fn edges_form_no_cycle() {
     refused(flow(itself), Code::CYCLE, "", &["a → a"]);
 }
 
+/// DAG-1.
 #[test]
 fn a_dag_has_one_start() {
     let apart = Dag { edges: vec![edge("a", "c")], ..dag([node("a"), node("b"), node("c")]) };
     refused(flow(apart), Code::SEVERAL_STARTS, "", &["a, b"]);
 }
 
+/// DAG-3.
 #[test]
 fn dags_nest_so_deep_and_no_deeper() {
     let sub_dag = |inner: Dag| Node { id: "s".to_owned(), kind: NodeKind::SubDag(inner) };

@@ -89,6 +89,7 @@ fn another_version_is_rejected_with_both_versions() {
     assert!(error.to_string().contains("@0.2.0") && error.to_string().contains("@0.1"), "{error}");
 }
 
+/// VAL-5: there is neither a clock nor a die.
 #[test]
 fn unknown_imports_are_all_named() {
     let wit = WIT.replace(

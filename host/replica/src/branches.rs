@@ -132,6 +132,7 @@ mod tests {
         assert!(!unknown.retry);
     }
 
+    /// EACH-1, EACH-5.
     #[test]
     fn items_have_keys_of_their_own_and_there_are_not_too_many() {
         let keys: Vec<BranchKey> = split(&["b", "a"]).unwrap().into_iter().map(|(key, _)| key).collect();

@@ -147,9 +147,13 @@ mod tests {
         accept(&call, HttpResponse { status, headers, body: Bytes::from("out of paper") }, Answers::Quoted)
     }
 
+    /// CALL-1.
     #[test]
     fn a_response_is_taken_only_with_a_status_of_success() {
-        assert_eq!(answered(200).unwrap(), "out of paper");
+        assert_eq!((answered(200).unwrap(), answered(299).unwrap()), ("out of paper".into(), "out of paper".into()));
+        for status in [199, 300, 302] {
+            assert!(!answered(status).unwrap_err().failure.retry, "{status}");
+        }
         let Failed { failure, retry_after } = answered(503).unwrap_err();
         assert_eq!((failure.code, failure.retry), (Code::CALL_STATUS, true));
         assert_eq!(failure.message, "`wc/lines` answered with status 503: out of paper");

@@ -132,6 +132,7 @@ mod tests {
         assert_eq!(place("func1/part?key=secret"), "func1/part");
     }
 
+    /// FAIL-7: a day at most.
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let asked = |value: &str| retry_after(&[("x".into(), "1".into()), ("Retry-After".into(), value.into())]);

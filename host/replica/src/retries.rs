@@ -138,6 +138,7 @@ mod tests {
         assert_eq!(failed(Failure::reject(Code::CALL_STATUS, "404"), None).wait(Some(BACKOFF), 0), None);
     }
 
+    /// FAIL-7.
     #[test]
     fn the_callee_may_ask_for_a_longer_wait_but_not_for_a_shorter_one() {
         let wait = |asked| failed(Failure::retry(Code::CALL_STATUS, "503"), Some(asked)).wait(Some(BACKOFF), 0);

@@ -40,6 +40,7 @@ proptest! {
         prop_assert_eq!(faulty, calm(&plan, order));
     }
 
+    /// COMMIT-4.
     #[test]
     fn while_no_replica_is_lost_each_node_with_calls_is_executed_once(shape in any::<u64>(), order in any::<u64>(), odds in 2..10usize) {
         let plan = plan(shape, 2);

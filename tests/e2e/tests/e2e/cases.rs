@@ -48,7 +48,10 @@ async fn fails(server: &Server, case: &str, (status, code): (u16, &str), node: &
 struct Step {
     url: String,
     calls: Arc<AtomicUsize>,
+    /// The idempotency keys of the calls.
     seen: Arc<std::sync::Mutex<Vec<String>>>,
+    /// The bodies of the calls.
+    bodies: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
 /// An answer that comes with `Retry-After: 2`.
@@ -58,16 +61,20 @@ async fn step(answer: fn(usize) -> (u16, &'static str)) -> Step {
     let calls = Arc::new(AtomicUsize::new(0));
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let counter = calls.clone();
-    let keys = seen.clone();
-    let router = Router::new().fallback(move |headers: HeaderMap| async move {
-        let key = headers.get("x-faas-flow-idempotency-key").unwrap().to_str().unwrap().to_owned();
+    let (keys, bodies) = (seen.clone(), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let said = bodies.clone();
+    let router = Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+        let header = |name| headers.get(name).unwrap().to_str().unwrap().to_owned();
+        let key = header("x-faas-flow-idempotency-key");
+        assert!(key.starts_with(&format!("{}/", header("x-faas-flow-reqid"))), "{key}");
         keys.lock().unwrap().push(key);
+        said.lock().unwrap().push(body);
         let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst));
         let later = (body == LATER).then_some(("retry-after", "2"));
         (StatusCode::from_u16(status).unwrap(), AppendHeaders(later), body)
     });
     let url = double::serve(router).await;
-    Step { url, calls, seen }
+    Step { url, calls, seen, bodies }
 }
 
 fn with(step: &Step) -> Server {
@@ -113,6 +120,7 @@ async fn branches_that_carry_nothing_start_empty_and_drop_their_results() {
     gives("branches-carry-nothing", "[a=, b=]").await;
 }
 
+/// EACH-1.
 #[tokio::test]
 async fn keys_of_items_are_unique_and_well_formed() {
     let server = fixture();
@@ -122,6 +130,7 @@ async fn keys_of_items_are_unique_and_well_formed() {
     assert!(empty.contains("F/for-each"), "{empty}");
 }
 
+/// EACH-5.
 #[tokio::test]
 async fn a_for_each_over_too_much_is_refused() {
     let server = fixture();
@@ -143,6 +152,7 @@ async fn no_more_branches_run_than_allowed() {
     assert!(seen.iter().all(|running| (1..=2).contains(running)), "{result}");
 }
 
+/// CALL-5, FAIL-1.
 #[tokio::test]
 async fn a_call_is_tried_again_with_the_same_key() {
     let step = step(|calls| if calls < 2 { (503, "busy") } else { (200, "at last") }).await;
@@ -152,6 +162,7 @@ async fn a_call_is_tried_again_with_the_same_key() {
     assert!(keys.iter().all(|key| *key == keys[0] && key.ends_with("/n/0")), "{keys:?}");
 }
 
+/// FAIL-1.
 #[tokio::test]
 async fn a_call_is_tried_again_on_the_statuses_that_its_flow_names() {
     let missing = step(|call| if call == 0 { (404, "not yet") } else { (200, "there") }).await;
@@ -161,6 +172,7 @@ async fn a_call_is_tried_again_on_the_statuses_that_its_flow_names() {
     assert_eq!(busy.calls.load(Ordering::SeqCst), 1);
 }
 
+/// WAIT-1, CALL-5, FAIL-7.
 #[tokio::test]
 async fn a_long_wait_is_stored_and_outlives_the_server() {
     let step = step(|call| if call == 0 { (503, LATER) } else { (200, "at last") }).await;
@@ -187,6 +199,7 @@ async fn a_long_wait_is_stored_and_outlives_the_server() {
     assert_eq!((attempts.as_array().unwrap().len(), &attempts[0]["failure"]["code"]), (2, &"FF0207".into()));
 }
 
+/// FAIL-3.
 #[tokio::test]
 async fn a_node_is_tried_again_and_its_history_says_so() {
     let step = step(|calls| if calls < 2 { (503, "busy") } else { (200, "at last") }).await;
@@ -198,8 +211,10 @@ async fn a_node_is_tried_again_and_its_history_says_so() {
     let attempts = shown["nodes"][0]["attempts"].as_array().unwrap();
     let codes: Vec<_> = attempts.iter().map(|attempt| attempt["failure"]["code"].as_str()).collect();
     assert_eq!(codes, [Some("FF0207"), Some("FF0207"), None]);
+    assert_eq!(*step.bodies.lock().unwrap(), ["in once"; 3], "each attempt begins with the first operation");
 }
 
+/// FAIL-1.
 #[tokio::test]
 async fn tries_end_and_what_cannot_pass_is_not_tried_again() {
     let busy = step(|_| (503, "busy")).await;
@@ -222,6 +237,7 @@ async fn a_run_pauses_where_its_flow_says_so() {
     assert_eq!(list[0]["request_id"], id.as_str());
 }
 
+/// CALL-5: not even a re-run changes the key.
 #[tokio::test]
 async fn a_run_that_paused_itself_is_resumed_or_run_again() {
     let step = step(|call| if call % 4 < 3 { (503, "busy") } else { (200, "at last") }).await;
@@ -235,9 +251,20 @@ async fn a_run_that_paused_itself_is_resumed_or_run_again() {
         let ended = server.client.get(server.url(&format!("/function/fixture/flow/{id}/result")));
         assert_eq!(server.send(ended.header("X-Faas-Flow-Wait", "60s")).await.ok(), "at last", "{way}");
         assert_eq!(step.calls.load(Ordering::SeqCst), 4 * number, "{way}");
+        let keys = step.seen.lock().unwrap().split_off(0);
+        assert!(keys.iter().all(|key| *key == format!("{id}/n/0")), "{way}: {keys:?}");
     }
 }
 
+/// VAL-3.
+#[tokio::test]
+async fn what_a_failed_attempt_has_set_is_gone_in_the_next_one() {
+    let step = step(|calls| if calls < 2 { (503, "busy") } else { (200, "at last") }).await;
+    assert_eq!(answer(&with(&step), "values-of-attempts").await.ok(), "at last");
+    assert_eq!(*step.bodies.lock().unwrap(), ["nothing was set before"; 3]);
+}
+
+/// FAIL-7.
 #[tokio::test]
 async fn a_node_is_tried_again_when_the_callee_wants_it() {
     let step = step(|call| if call == 0 { (503, LATER) } else { (200, "at last") }).await;
@@ -247,18 +274,45 @@ async fn a_node_is_tried_again_when_the_callee_wants_it() {
     assert_eq!(step.calls.load(Ordering::SeqCst), 2);
 }
 
+/// FAIL-2.
 #[tokio::test]
 async fn a_recover_handler_goes_on_with_other_data() {
     let busy = step(|_| (503, "busy")).await;
     let result = answer(&with(&busy), "recovered-call").await.ok();
     assert!(result.starts_with("instead of: FF0207") && result.contains("busy"), "{result}");
     assert_eq!(busy.calls.load(Ordering::SeqCst), 3);
+    // It is called for failures that are not retried, too, and may fail in another way.
+    let wrong = step(|_| (404, "no such thing")).await;
+    let result = answer(&with(&wrong), "recovered-call").await.ok();
+    assert!(result.starts_with("instead of: FF0207") && result.contains("no such thing"), "{result}");
+    assert_eq!(wrong.calls.load(Ordering::SeqCst), 1);
+    fails(&with(&wrong), "call-failed-otherwise", (500, "FF0012"), "n", &["even worse"]).await;
 }
 
+/// CALL-2.
 #[tokio::test]
 async fn a_receive_handler_sees_responses_of_any_status() {
     let teapot = step(|_| (418, "short and stout")).await;
     assert_eq!(answer(&with(&teapot), "received-call").await.ok(), "418: short and stout");
+}
+
+/// CALL-2, CALL-3: what a `receive` handler makes of a response decides on another try, and each try is prepared.
+#[tokio::test]
+async fn a_receive_handler_says_whether_to_try_again_and_each_try_is_prepared_once() {
+    let slow = step(|calls| if calls == 0 { (202, "not yet") } else { (503, "busy") }).await;
+    assert_eq!(answer(&with(&slow), "received-again").await.ok(), "503: busy");
+    assert_eq!(*slow.bodies.lock().unwrap(), ["in prepared"; 2]);
+}
+
+/// CALL-1.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = step(|_| (200, "from elsewhere")).await;
+    let url = elsewhere.url.clone();
+    let moved = Router::new().fallback(move || async move { (StatusCode::FOUND, [("location", url)], "moved") });
+    let server = Serve::flows(&["fixture"]).function("step", double::serve(moved).await).start();
+    fails(&server, "call", (500, "FF0207"), "n", &["302", "moved"]).await;
+    assert_eq!(elsewhere.calls.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -269,6 +323,7 @@ async fn a_failure_in_a_chain_ends_it() {
     fails(&none, "call-in-a-chain", (502, "FF0205"), "n", &["`step`"]).await;
 }
 
+/// CALL-4, FAIL-8, FAIL-9.
 #[tokio::test]
 async fn times_are_kept() {
     let folder = TempDir::new().unwrap();
@@ -277,6 +332,14 @@ async fn times_are_kept() {
     fails(&server, "slow-call", (504, "FF0206"), "n", &["`step`", "50 ms"]).await;
     fails(&server, "slow-node", (504, "FF0209"), "n", &["50 ms"]).await;
     answer(&server, "deadline").await.failed(504, "FF0210");
+    // A call without a limit of its own has the one of the server. A node that was too slow is attempted again.
+    let server = Serve::flows(&["fixture"]).with("--call-timeout", "60ms");
+    let server = server.function("step", script(folder.path(), "slow.sh", "exec sleep 30")).start();
+    fails(&server, "call", (504, "FF0206"), "n", &["`step`", "60 ms"]).await;
+    let slow = answer(&server, "slow-node-twice").await;
+    let id = slow.id.clone().unwrap();
+    slow.failed(504, "FF0209");
+    assert_eq!(server.shown(&id)["nodes"][0]["attempts"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -446,6 +509,7 @@ async fn a_sub_dag_is_a_node() {
     gives("sub-dag", "in a b after").await;
 }
 
+/// VAL-1.
 #[tokio::test]
 async fn values_last_as_long_as_the_run() {
     gives("values", "in true").await;
@@ -455,6 +519,7 @@ async fn values_last_as_long_as_the_run() {
     assert_eq!(result, format!("{large} true"));
 }
 
+/// VAL-2.
 #[tokio::test]
 async fn a_node_sees_its_own_values_at_once() {
     gives("own-values", "in called true").await;
@@ -502,6 +567,7 @@ async fn mirror() -> String {
     double::serve(router).await
 }
 
+/// CALL-3.
 #[tokio::test]
 async fn a_call_is_sent_as_the_flow_says() {
     let server = Serve::flows(&["fixture"]).function("step", mirror().await).start();
