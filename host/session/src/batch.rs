@@ -108,11 +108,6 @@ impl Batch {
         Self { bytes: size(&documents), beginning: Some(documents), since: now, ..Self::default() }
     }
 
-    /// An empty batch for events that are applied again. They were about to be committed, so they must not wait.
-    pub(crate) fn replayed(beginning: Option<Documents>) -> Self {
-        Self { beginning, pressing: true, ..Self::default() }
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.beginning.is_none()
     }

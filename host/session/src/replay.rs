@@ -4,7 +4,7 @@
 //! which may or may not have happened. The events are the same, including the tokens of claims. A claim that was committed
 //! after all is therefore recognised by its token, and a claim that another replica won is refused and given up.
 
-use crate::batch::{Applied, Basis, Batch};
+use crate::batch::{Applied, Basis};
 use crate::durability::Durability;
 use crate::io::{Circumstances, Io, Join};
 use crate::session::{Applying, Claim, Origin, Outstanding, Session, Todo};
@@ -64,8 +64,8 @@ impl Session {
             }
             return;
         }
+        // The documents that a run begins with are stored before or together with the run itself.
         let batch = std::mem::take(&mut self.batch);
-        self.batch = Batch::replayed(batch.beginning);
         if let Some(cancelled) = batch.cancelled {
             self.running.extend(cancelled.running);
             self.ready.start.extend(cancelled.start);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 const HERE: (usize, Dispatch) = (8, Dispatch::Local);
 
 /// A chain of nodes. Those whose names begin with `f` call a function, the others run the flow's own code.
-fn chain(nodes: &[&str], on_exhausted: Exhausted) -> Arc<Plan> {
+pub fn chain(nodes: &[&str], on_exhausted: Exhausted) -> Arc<Plan> {
     let node = |id: &&str| {
         let operation = if id.starts_with('f') {
             Operation::Apply(Call { target: "f".to_owned(), ..Call::default() })
@@ -31,17 +31,17 @@ fn chain(nodes: &[&str], on_exhausted: Exhausted) -> Arc<Plan> {
     Arc::new(Plan::new(Definition { dag, handlers, on_exhausted, ..Definition::default() }).unwrap())
 }
 
-fn at(now: u64) -> Circumstances {
+pub fn at(now: u64) -> Circumstances {
     circumstances(now, HERE)
 }
 
-fn begin(plan: &Arc<Plan>, durability: Durability) -> Session {
+pub fn begin(plan: &Arc<Plan>, durability: Durability) -> Session {
     let begun = RunState::start(plan, the_start());
     Session::begin((plan.clone(), rules(0), 7), begun, Documents::new(), durability, &at(1))
 }
 
 /// The change that a session wants to commit.
-fn change(session: &mut Session) -> Change {
+pub fn change(session: &mut Session) -> Change {
     match session.io() {
         Some(Io::Commit { change, .. }) => change,
         io => panic!("no commit but {io:?}"),
@@ -49,12 +49,12 @@ fn change(session: &mut Session) -> Change {
 }
 
 /// Answers that a change was committed, for the first time.
-fn committed(change: &Change) -> Answer {
+pub fn committed(change: &Change) -> Answer {
     Answer::Committed(Committed { versions: vec![1; change.puts.len()], arrived: vec![1; change.arrivals.len()] })
 }
 
 /// Lets a session commit what it wants, and yields what is ready then.
-fn commit(session: &mut Session, now: u64) -> Ready {
+pub fn commit(session: &mut Session, now: u64) -> Ready {
     while let Some(io) = session.io() {
         match io {
             Io::Commit { change, .. } => session.answer(committed(&change), &at(now)),
@@ -65,7 +65,7 @@ fn commit(session: &mut Session, now: u64) -> Ready {
     session.ready()
 }
 
-fn report(work: &Work, outcome: Outcome) -> Input {
+pub fn report(work: &Work, outcome: Outcome) -> Input {
     let failure = match &outcome {
         Outcome::Failed(failure) => Some(failure.clone()),
         _ => None,
@@ -75,10 +75,11 @@ fn report(work: &Work, outcome: Outcome) -> Input {
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 
-fn done() -> Outcome {
+pub fn done() -> Outcome {
     Outcome::Done(payload("out"))
 }
 
+/// CLAIM-1.
 #[test]
 fn a_node_that_calls_is_executed_only_after_its_claim_was_committed() {
     let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
@@ -95,6 +96,7 @@ fn a_node_that_calls_is_executed_only_after_its_claim_was_committed() {
     assert_eq!(session.ready().start[0].path, NodePath::parse("f2").unwrap());
 }
 
+/// STORE-1.
 #[test]
 fn a_run_that_somebody_may_ask_for_is_stored_before_anything_of_it_is_executed() {
     let mut session = begin(&chain(&["a", "f"], Exhausted::Fail), Durability::Beginning);
@@ -103,6 +105,7 @@ fn a_run_that_somebody_may_ask_for_is_stored_before_anything_of_it_is_executed()
     assert_eq!(session.ready().start.len(), 1);
 }
 
+/// COMMIT-3, STORE-2.
 #[test]
 fn the_flow_s_own_code_is_executed_at_once_and_committed_with_what_follows() {
     let mut session = begin(&chain(&["a", "b", "f"], Exhausted::Fail), Durability::Delayed);
@@ -119,6 +122,7 @@ fn the_flow_s_own_code_is_executed_at_once_and_committed_with_what_follows() {
     assert_eq!(session.ready().start[0].path, NodePath::parse("f").unwrap());
 }
 
+/// COMMIT-3, STORE-2.
 #[test]
 fn what_waits_is_committed_when_it_is_due() {
     let mut session = begin(&chain(&["a", "b"], Exhausted::Fail), Durability::Delayed);
@@ -182,6 +186,7 @@ fn a_run_in_memory_goes_on_when_it_cannot_be_made_durable() {
     assert_eq!(session.ready().end, Some(End::Ended));
 }
 
+/// REPL-6.
 #[test]
 fn a_commit_that_fails_too_often_abandons_the_run() {
     let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
