@@ -1,7 +1,8 @@
 //! Why a node or a run failed.
 
+use crate::text::bounded;
 use crate::{Code, NodePath};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// A failure as it is stored in the history and shown to callers.
@@ -9,7 +10,9 @@ use std::fmt;
 pub struct Failure {
     /// The kind of failure.
     pub code: Code,
-    /// What happened, to what, and what to do; lower case, no trailing period.
+    /// What happened, to what, and what to do; lower case, no trailing period. The constructors bound its length, since
+    /// flows and functions may say anything.
+    #[serde(deserialize_with = "read_bounded")]
     pub message: String,
     /// Whether trying again may help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -22,12 +25,12 @@ pub struct Failure {
 impl Failure {
     /// A failure for which trying again cannot help.
     pub fn reject(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry: false, path: None }
+        Self { code, message: bounded(message), retry: false, path: None }
     }
 
     /// A failure for which trying again may help.
     pub fn retry(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry: true, path: None }
+        Self { code, message: bounded(message), retry: true, path: None }
     }
 }
 
@@ -41,6 +44,11 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Reads a message, which an older release may have stored with any length.
+fn read_bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(bounded)
+}
 
 #[cfg(test)]
 mod tests {

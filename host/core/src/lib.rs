@@ -14,6 +14,7 @@ pub mod run;
 mod secret;
 mod status;
 mod suggest;
+pub mod text;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod validate;

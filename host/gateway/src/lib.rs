@@ -12,6 +12,7 @@ mod config;
 mod counters;
 mod function;
 mod http;
+pub mod log;
 mod message;
 mod path;
 mod proxy;

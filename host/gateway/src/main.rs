@@ -134,7 +134,8 @@ impl Cli {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    let logs = tracing_subscriber::fmt().fmt_fields(faas_flow_gateway::log::fields());
+    logs.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
     match serve(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Graphviz. A node with dags inside is a cluster with two points of its own, where edges come in and go out.
 
 use crate::view::{Arrow, Kind, Shape, View};
+use faas_flow_core::text::is_control;
 
 const STYLE: &str = "    graph [compound=true, fontname=\"sans-serif\", fontsize=12, style=rounded, color=\"#8895a7\"];
     node [shape=box, style=\"rounded,filled\", fillcolor=\"#eef4ff\", color=\"#3b6fd4\", fontname=\"sans-serif\", fontsize=12];
@@ -103,7 +104,7 @@ fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             // Entities are read inside strings.
             '&' => out.push_str("&amp;"),
-            character if character.is_control() => out.push(' '),
+            character if is_control(character) => out.push(' '),
             character => out.push(character),
         }
     }

@@ -1,6 +1,7 @@
 //! Mermaid. Ids are numbered, as Mermaid gives meaning to words such as `end`; labels carry the names.
 
 use crate::view::{Kind, Shape, View};
+use faas_flow_core::text::is_control;
 
 pub(crate) fn render(view: &View, name: &str) -> String {
     let mut drawing = Drawing { out: format!("---\ntitle: {}\n---\nflowchart TD\n", yaml(name)), next: 0 };
@@ -80,7 +81,7 @@ fn escaped(text: &str) -> String {
             '#' | '`' | '*' | '_' | '\\' | ';' | '%' => {
                 out.push_str(&format!("#{};", u32::from(character)));
             }
-            character if character.is_control() => out.push(' '),
+            character if is_control(character) => out.push(' '),
             character => out.push(character),
         }
     }

@@ -6,6 +6,7 @@ use crate::diff::difference::Change;
 use crate::layout::{self, LINE, PAD, Picture, Placed, Wire};
 use crate::view::{self, Kind, View};
 use faas_flow_core::Definition;
+use faas_flow_core::text::printable;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -341,16 +342,17 @@ fn edge(out: &mut Out<'_>, wire: &Wire<'_>, picture: &Picture<'_>) {
 }
 
 /// Escapes text for the content and the attributes of XML and HTML. Control characters, most of which XML cannot express,
-/// become spaces.
+/// are written as `\n` or `\u{1b}`.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).to_string().chars() {
         match character {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
-            character if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => out.push(' '),
+            // XML has no such characters.
+            '\u{fffe}' | '\u{ffff}' => out.push(' '),
             character => out.push(character),
         }
     }

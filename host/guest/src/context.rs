@@ -1,8 +1,10 @@
 //! What a flow's code may ask the host, and the values that its handlers take and return.
 
+use crate::FlowLog;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::Status;
+use std::sync::Arc;
 
 /// The severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,12 +93,13 @@ pub trait RunContext: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct NoContext {
     flow: String,
+    log: Arc<FlowLog>,
 }
 
 impl NoContext {
     /// The context of the flow with this name.
     pub fn new(flow: impl Into<String>) -> Self {
-        Self { flow: flow.into() }
+        Self { flow: flow.into(), log: Arc::default() }
     }
 }
 
@@ -117,14 +120,7 @@ impl RunContext for NoContext {
     async fn get(&self, _key: &str) -> Result<Option<Bytes>, String> {
         Ok(None)
     }
-    fn log(&self, _node: &str, level: Level, message: &str) {
-        let flow = &self.flow;
-        match level {
-            Level::Trace => tracing::trace!(flow, "{message}"),
-            Level::Debug => tracing::debug!(flow, "{message}"),
-            Level::Info => tracing::info!(flow, "{message}"),
-            Level::Warn => tracing::warn!(flow, "{message}"),
-            Level::Error => tracing::error!(flow, "{message}"),
-        }
+    fn log(&self, node: &str, level: Level, message: &str) {
+        self.log.write(("", &self.flow, node), level, message);
     }
 }

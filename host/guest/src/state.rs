@@ -5,12 +5,10 @@ use crate::builder::Arena;
 use crate::{CallContext, Level, Limits, RunContext};
 use bytes::Bytes;
 use faas_flow_core::Status;
+use faas_flow_core::text::bounded;
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{ResourceLimiter, Result};
-
-/// The longest log line, in bytes; longer ones are cut off.
-const LOG_LINE: usize = 16 << 10;
 
 pub(crate) struct State {
     pub(crate) run: Arc<dyn RunContext>,
@@ -137,8 +135,7 @@ impl context::Host for State {
         Ok(self.change(key, None))
     }
 
-    fn log(&mut self, level: context::Level, mut message: String) -> Result<()> {
-        message.truncate(message.floor_char_boundary(LOG_LINE));
+    fn log(&mut self, level: context::Level, message: String) -> Result<()> {
         let level = match level {
             context::Level::Trace => Level::Trace,
             context::Level::Debug => Level::Debug,
@@ -146,7 +143,7 @@ impl context::Host for State {
             context::Level::Warn => Level::Warn,
             context::Level::Error => Level::Error,
         };
-        self.run.log(&self.call.node, level, &message);
+        self.run.log(&self.call.node, level, &bounded(message));
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
+use faas_flow_core::text::printable_lines;
 use faas_flow_core::{Code, Digest, Failure, FlowName, Millis, RunId, Status};
 use faas_flow_replica::Ended;
 use faas_flow_versions::MissingModule;
@@ -73,7 +74,7 @@ impl IntoResponse for Error {
 
 /// The answer that reports a failure: a line of text, until [`in_form`] says otherwise.
 fn refuse(failure: Failure, status: StatusCode) -> Response {
-    let mut response = (status, format!("{failure}\n")).into_response();
+    let mut response = (status, format!("{}\n", printable_lines(&failure))).into_response();
     let headers = response.headers_mut();
     insert(headers, ERROR, &failure.code.to_string());
     match status {

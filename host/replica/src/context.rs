@@ -5,7 +5,7 @@ use super::live::Live;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
 use faas_flow_core::{FlowName, RunId};
-use faas_flow_guest::{Level, RunContext};
+use faas_flow_guest::{FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
 /// What handlers see of their run. It does not hold the run, which holds it through its idle instances.
@@ -13,6 +13,7 @@ pub(super) struct Context {
     id: RunId,
     flow: FlowName,
     request: Arc<Request>,
+    log: Arc<FlowLog>,
     live: Weak<Live>,
 }
 
@@ -22,6 +23,7 @@ impl Context {
             id: live.id.clone(),
             flow: live.flow.name.clone(),
             request: live.request.clone(),
+            log: live.log.clone(),
             live: Arc::downgrade(live),
         }
     }
@@ -67,7 +69,7 @@ impl RunContext for Context {
     }
 
     fn log(&self, node: &str, level: Level, message: &str) {
-        log(&self.id, self.flow_name(), node, level, message);
+        self.log.write((self.request_id(), self.flow_name(), node), level, message);
     }
 }
 
@@ -76,6 +78,7 @@ pub(super) struct UnbegunContext {
     pub(super) id: RunId,
     pub(super) flow: FlowName,
     pub(super) request: Request,
+    pub(super) log: FlowLog,
 }
 
 #[async_trait::async_trait]
@@ -101,22 +104,11 @@ impl RunContext for UnbegunContext {
     }
 
     fn log(&self, node: &str, level: Level, message: &str) {
-        log(&self.id, self.flow.as_str(), node, level, message);
+        self.log.write((self.request_id(), self.flow_name(), node), level, message);
     }
 }
 
 /// The values whose name matches, in order.
 fn values(given: &[(String, String)], matches: impl Fn(&str) -> bool) -> Vec<String> {
     given.iter().filter(|(name, _)| matches(name)).map(|(_, value)| value.clone()).collect()
-}
-
-/// Logs a message of a flow's code.
-fn log(run: &RunId, flow: &str, node: &str, level: Level, message: &str) {
-    match level {
-        Level::Trace => tracing::trace!(target: "flow", %run, flow, node, "{message}"),
-        Level::Debug => tracing::debug!(target: "flow", %run, flow, node, "{message}"),
-        Level::Info => tracing::info!(target: "flow", %run, flow, node, "{message}"),
-        Level::Warn => tracing::warn!(target: "flow", %run, flow, node, "{message}"),
-        Level::Error => tracing::error!(target: "flow", %run, flow, node, "{message}"),
-    }
 }

@@ -12,7 +12,7 @@ use crate::traces::TraceContext;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
 use faas_flow_core::{Failure, Plan, RunId};
-use faas_flow_guest::Instance;
+use faas_flow_guest::{FlowLog, Instance};
 use faas_flow_session::{Durability, Session};
 use faas_flow_versions::Flow;
 use std::collections::HashMap;
@@ -29,6 +29,8 @@ pub(crate) struct Live {
     pub(super) id: RunId,
     pub(super) request: Arc<Request>,
     pub(super) trace: Option<TraceContext>,
+    /// What its flow's code logs here.
+    pub(super) log: Arc<FlowLog>,
     session: AsyncMutex<Session>,
     /// Idle instances of this run.
     pub(super) instances: Mutex<Vec<Instance>>,
@@ -62,6 +64,7 @@ impl Live {
         let run = session.state().run();
         let request = Arc::new(run.request.clone());
         let trace = services.traces.as_ref().map(|_| TraceContext::of(&run.id, &request));
+        let log = Arc::new(FlowLog::new(services.settings.flow_log));
         Arc::new(Self {
             services,
             runs,
@@ -70,6 +73,7 @@ impl Live {
             id: run.id.clone(),
             request,
             trace,
+            log,
             durability: Mutex::new(session.durability()),
             session: AsyncMutex::new(session),
             instances: Mutex::default(),

@@ -1,5 +1,6 @@
 //! The limits and times of a host, with their defaults.
 
+use faas_flow_guest::LogLimits;
 use std::time::Duration;
 
 /// The limits and times of a host.
@@ -52,6 +53,8 @@ pub struct Settings {
     pub answers: Answers,
     /// The longest wait between two tries that the replica spends in memory; longer waits are stored. Default: 5 s.
     pub longest_sleep: Duration,
+    /// How much the flow's code of one run may log. Default: 1000 lines per second, 1 MiB in all.
+    pub flow_log: LogLimits,
 }
 
 /// Where ready nodes are executed.
@@ -109,6 +112,7 @@ impl Default for Settings {
             room_wait: Duration::from_secs(10),
             answers: Answers::Withheld,
             longest_sleep: Duration::from_secs(5),
+            flow_log: LogLimits::default(),
         }
     }
 }

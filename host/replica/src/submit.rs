@@ -10,7 +10,7 @@ use crate::progress::Step;
 use bytes::Bytes;
 use faas_flow_core::run::{Request, RunState, Start};
 use faas_flow_core::{Code, Failure, FlowName, Payload, Plan, RunId};
-use faas_flow_guest::RunContext;
+use faas_flow_guest::{FlowLog, RunContext};
 use faas_flow_session::{Documents, Durability, Session, run_exists};
 use faas_flow_versions::{Flow, RunEnd};
 use std::sync::{Arc, PoisonError};
@@ -129,7 +129,8 @@ impl Host {
 
     /// The plan of a new run, for which the flow's code may have to see the request.
     async fn plan_for(&self, flow: &Arc<Flow>, run: &RunId, request: &Request) -> Result<Arc<Plan>, Error> {
-        let context = UnbegunContext { id: run.clone(), flow: flow.name.clone(), request: request.clone() };
+        let log = FlowLog::new(self.services.settings.flow_log);
+        let context = UnbegunContext { id: run.clone(), flow: flow.name.clone(), request: request.clone(), log };
         let context: Arc<dyn RunContext> = Arc::new(context);
         let plan = || async { Ok(flow.plan_for(context.clone()).await?) };
         let plan = self.runs.with_room(self.services.settings.room_wait, plan).await;

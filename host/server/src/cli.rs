@@ -33,6 +33,7 @@ mod waiting;
 use clap::{Parser, Subcommand};
 use faas_flow_replica::Error;
 use logging::Verbosity;
+use output::complain;
 use std::process::ExitCode;
 
 pub(crate) use listen::listen;
@@ -157,6 +158,5 @@ fn compile() -> ExitCode {
 
 fn report(error: &Error) {
     let code = error.code();
-    eprintln!("error {code}: {error}");
-    eprintln!("see: faas-flow explain {code}");
+    complain(format_args!("error {code}: {error}\nsee: faas-flow explain {code}"));
 }

@@ -3,6 +3,7 @@
 use super::difference::{Change, Detail, Difference};
 use crate::view;
 use faas_flow_core::definition::{Carries, Operation};
+use faas_flow_core::text::printable;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -32,8 +33,8 @@ fn render(difference: &Difference, colours: Colours) -> String {
         };
         // Writing to a string cannot fail.
         let _ = match colours {
-            Colours::On => writeln!(out, "\x1b[{colour}m{sign} {text}\x1b[0m"),
-            Colours::Off => writeln!(out, "{sign} {text}"),
+            Colours::On => writeln!(out, "\x1b[{colour}m{sign} {}\x1b[0m", printable(&text)),
+            Colours::Off => writeln!(out, "{sign} {}", printable(&text)),
         };
     };
     for detail in &difference.flow {

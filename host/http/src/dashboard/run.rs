@@ -13,11 +13,16 @@ use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::error::Error as HostError;
 use faas_flow_versions::MissingModule;
 use faas_flow_versions::runs::read_run_with_definition;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// How many nodes are listed. A wide for-each may have many more.
 const LISTED: usize = 500;
+/// How many of a node's latest failures are shown.
+const FAILURES: usize = 10;
+/// How many letters of each of them are shown.
+const LETTERS: usize = 500;
 
 impl Dashboard {
     /// The page of a run.
@@ -141,10 +146,20 @@ fn nodes(view: &RunView, rerun: Option<&str>) -> String {
 }
 
 fn failures(node: &NodeView) -> String {
-    let failures = node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref());
+    let failed = node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref());
+    let earlier = failed.clone().count().saturating_sub(FAILURES);
+    let more = (earlier > 0).then(|| format!("{earlier} earlier failures"));
+    let failures = failed.skip(earlier).map(|failure| escaped(&short(&failure.to_string())));
     let waits = node.waits_until.map(|until| format!("waiting until {}", time(until)));
-    let failures = failures.map(|failure| escaped(&failure.to_string()));
-    failures.chain(waits).collect::<Vec<_>>().join("<br>")
+    more.into_iter().chain(failures).chain(waits).collect::<Vec<_>>().join("<br>")
+}
+
+/// The beginning of a failure, which may be long and stands beside many others. The page as JSON has all of it.
+fn short(failure: &str) -> Cow<'_, str> {
+    match failure.char_indices().nth(LETTERS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", failure.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(failure),
+    }
 }
 
 /// Whether a node of a run that has ended may run again. The flow's handlers, whose names are in brackets, may not.

@@ -1,10 +1,11 @@
 //! `faas-flow check`
 
 use super::host::{ModuleKeys, guests_of, load};
-use super::output::{print, print_json};
+use super::output::{print_json, print_text};
 use crate::config::Options;
 use clap::Args;
 use faas_flow_core::Plan;
+use faas_flow_core::text::printable;
 use faas_flow_replica::Error;
 use faas_flow_versions as versions;
 use serde_json::json;
@@ -48,20 +49,20 @@ impl Check {
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        print(format!("flow      {}\ndigest    {}\n", flow.name, module.digest()));
-        print(format!("imports   {}\n", list(module.imports())));
-        print(format!("handlers  {}\n", list(handlers)));
+        print_text(format_args!("flow      {}\ndigest    {}\n", flow.name, module.digest()));
+        print_text(format_args!("imports   {}\n", list(module.imports())));
+        print_text(format_args!("handlers  {}\n", list(handlers)));
         if flow.plan.is_none() {
-            print("defined   for each request, because `define` reads the context\n");
+            print_text("defined   for each request, because `define` reads the context\n");
         }
         for warning in warnings {
-            print(format!("warning   {warning}\n"));
+            print_text(format_args!("warning   {}\n", printable(&warning)));
         }
-        print("valid\n");
+        print_text("valid\n");
         Ok(ExitCode::SUCCESS)
     }
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() { "none".to_owned() } else { printable(&names.join(", ")).to_string() }
 }

@@ -1,7 +1,7 @@
 //! `faas-flow config`
 
 use super::function::{FunctionKeys, read_file_beside};
-use super::output::{print, print_json};
+use super::output::{complain, print_json, print_text};
 use crate::config::{Options, Row, SECRETS, Source, Unspecified, flow_name, resolve_stores};
 use clap::Args;
 use faas_flow_replica::Error;
@@ -47,13 +47,13 @@ impl Config {
         if self.json {
             print_json(&rows)?;
         } else {
-            print(table(&rows));
+            print_text(table(&rows));
         }
         for warning in &values.warnings {
-            eprintln!("warning: {warning}");
+            complain(format_args!("warning: {warning}"));
         }
         if let Some(missing) = missing {
-            eprintln!("warning: {missing}");
+            complain(format_args!("warning: {missing}"));
         }
         Ok(ExitCode::SUCCESS)
     }

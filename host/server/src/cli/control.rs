@@ -1,6 +1,6 @@
 //! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
 
-use super::output::print;
+use super::output::print_text;
 use super::token::AdminToken;
 use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, NodePath, RunId};
@@ -55,7 +55,7 @@ impl Control {
         let action = self.action()?;
         let network = Http::new(&Settings::default())?;
         let said = remote::control(&network, server, flow, &RunId::new(id)?, &action, admin.token.as_deref()).await?;
-        print(format!("{said}\n"));
+        print_text(format_args!("{said}\n"));
         Ok(())
     }
 

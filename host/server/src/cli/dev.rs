@@ -11,6 +11,7 @@ use super::{guards, progress, stop};
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use build::Build;
 use clap::Args;
+use faas_flow_core::text::{printable, printable_lines};
 use faas_flow_core::{Code, Digest, FlowName};
 use faas_flow_graph::{Colours, Difference};
 use faas_flow_guest::Guests;
@@ -160,7 +161,7 @@ impl Author {
         let by = By { who: "faas-flow dev".to_owned(), message: String::new(), at: host.now() };
         let upload = Upload { digest, bytes: artifact.bytes, by, signature: None, if_removed: IfRemoved::StoreAgain };
         if let Err(error) = host.versions().push(&flow.name, upload).await {
-            say(&format!("warning: paused runs may not find this version later: {error}"));
+            say(&format!("warning: paused runs may not find this version later: {}", printable(&error)));
         }
         for old in self.made.split_off(KEPT.min(self.made.len())) {
             if !host.versions().discard(&flow.name, &old).await.unwrap_or_default() {
@@ -192,6 +193,7 @@ impl Refused {
             Refused::Build => say(&format!("the build failed; {then}")),
             Refused::Error(error) => {
                 let code = error.code();
+                let error = printable_lines(error);
                 say(&format!("error {code}: {error}\nsee: faas-flow explain {code}\n{then}"));
             }
         }

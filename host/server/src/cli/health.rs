@@ -1,6 +1,7 @@
 //! `faas-flow health`: the health check of a container, whose image has neither a shell nor `curl`.
 
 use clap::Args;
+use super::output::print_text;
 use faas_flow_core::Code;
 use faas_flow_replica::Error;
 use std::io::{self, Read, Write};
@@ -24,7 +25,7 @@ impl Health {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let status = ask(address)
             .map_err(|error| Error::new(Code::CALL_UNREACHABLE, format!("{address} does not answer: {error}")))?;
-        println!("{status}");
+        print_text(format_args!("{status}\n"));
         Ok(if status == "200" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

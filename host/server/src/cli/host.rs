@@ -1,6 +1,7 @@
 //! Sets up hosts and loads flows, as several commands do.
 
 use super::cache;
+use super::output::complain;
 use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Values};
 use faas_flow_core::{Code, FlowName};
@@ -139,7 +140,7 @@ pub(super) fn functions(values: &Values, settings: &Settings) -> Result<(Functio
 /// Prints the warnings about the configuration.
 pub(super) fn warn(values: &Values) {
     for warning in &values.warnings {
-        eprintln!("warning: {warning}");
+        complain(format_args!("warning: {warning}"));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::output::wants_colours;
 use super::progress::AboveBoard;
+use faas_flow_gateway::log;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
@@ -21,7 +22,7 @@ pub(super) fn start_logging(verbosity: Verbosity) {
         Verbosity::Requests => "warn,flow=info,request=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| AboveBoard);
+    let logs = tracing_subscriber::fmt().fmt_fields(log::fields()).with_env_filter(filter).with_writer(|| AboveBoard);
     // A process that logs already, as a test may, keeps its subscriber.
     let _ = logs.with_ansi(std::io::stderr().is_terminal() && wants_colours()).try_init();
 }

@@ -1,7 +1,9 @@
 //! What commands print to stdout.
 
 use faas_flow_core::Code;
+use faas_flow_core::text::printable_lines;
 use faas_flow_replica::Error;
+use std::fmt::Display;
 use std::io::Write as _;
 
 /// Whether colours are allowed: unless `NO_COLOR` is set.
@@ -20,6 +22,16 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     let json = serde_json::to_string_pretty(value);
     let json = json.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
     Ok(json + "\n")
+}
+
+/// Prints text for people to stdout, without what controls their terminal.
+pub(super) fn print_text(text: impl Display) {
+    print(printable_lines(&text).to_string());
+}
+
+/// Prints a line for people to stderr, without what controls their terminal.
+pub(super) fn complain(line: impl Display) {
+    eprintln!("{}", printable_lines(&line));
 }
 
 /// Prints to stdout. It is not an error if its reader has closed it.

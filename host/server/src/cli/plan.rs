@@ -8,6 +8,7 @@ use super::token::AdminToken;
 use crate::config::Options;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use faas_flow_core::text::{printable, printable_lines};
 use faas_flow_core::{Code, Digest, FlowName};
 use faas_flow_graph::{Colours, Difference};
 use faas_flow_replica::Error;
@@ -149,15 +150,21 @@ impl Versions {
         let new = self.new.module.digest();
         let mut text = format!("flow {}: {} → {}\n", self.new.name, old.short(), new.short());
         if old == new {
-            return text + "the modules are the same\n" + &self.planned.as_ref().map(show::runs).unwrap_or_default();
+            return text + "the modules are the same\n" + &self.runs();
         }
         text += &self.difference.text(colours);
         if self.only_code() {
             text += "only the code changed; which handlers are affected is not known\n";
         }
         for warning in self.warnings() {
-            text += &format!("warning: {warning}\n");
+            text += &format!("warning: {}\n", printable(&warning));
         }
-        text + &self.planned.as_ref().map(show::runs).unwrap_or_default()
+        text + &self.runs()
+    }
+
+    /// What the server said about its runs in flight, as text.
+    fn runs(&self) -> String {
+        let runs = self.planned.as_ref().map(show::runs).unwrap_or_default();
+        printable_lines(&runs).to_string()
     }
 }

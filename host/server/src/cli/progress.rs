@@ -4,6 +4,7 @@ mod board;
 
 use super::output::print;
 use board::{Board, Screen};
+use faas_flow_core::text::printable;
 use faas_flow_core::{ShownDuration, moment};
 use faas_flow_replica::{Progress, Step};
 use serde_json::{Value, json};
@@ -176,7 +177,7 @@ async fn follow(
 /// A step as a plain line.
 fn line(event: &Progress) -> String {
     let run = &event.run;
-    printable(&match &event.step {
+    let text = match &event.step {
         Step::Started => format!("{run} started"),
         Step::Running(path) => format!("{run} {path} running"),
         Step::Done { path, micros, size } => format!("{run} {path} done in {}, {size} bytes", took(*micros)),
@@ -184,7 +185,8 @@ fn line(event: &Progress) -> String {
         Step::Suspended { path, until } => format!("{run} {path} waits until {}", moment(*until)),
         Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
-    })
+    };
+    printable(&text).to_string()
 }
 
 /// A step as JSON.
@@ -207,14 +209,6 @@ fn value(event: &Progress) -> Value {
 
 fn took(micros: u64) -> ShownDuration {
     ShownDuration(Duration::from_micros(micros))
-}
-
-/// The text on one line, without characters that control a terminal or the direction of writing.
-fn printable(text: &str) -> String {
-    let controls = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if controls(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

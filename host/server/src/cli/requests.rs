@@ -1,10 +1,11 @@
 //! `faas-flow requests`
 
 use super::control::Control;
-use super::output::{Output, print, print_json};
+use super::output::{Output, complain, print, print_json, print_text};
 use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified, resolve_stores};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
+use faas_flow_core::text::printable;
 use faas_flow_core::{Code, FlowName, Millis, RunId, Status, moment};
 use faas_flow_replica::Error;
 use faas_flow_replica::network::redacted;
@@ -111,12 +112,12 @@ async fn show(store: &dyn StateStore, stores: &Stores, id: &str, output: Output)
     let waits_for = async { Ok(missing_module(store, &*open_data(&read_only(&stores.data)).await?, &view).await?) };
     let waits_for = waits_for.await.unwrap_or_else(|error: Error| {
         let code = error.code();
-        eprintln!("warning: cannot tell whether the run's version is stored: error {code}: {error}");
+        complain(format_args!("warning: cannot tell whether the run's version is stored: error {code}: {error}"));
         None
     });
     match output {
         Output::Json => print_json(&MissingModule::shown(waits_for.as_ref(), &view)?)?,
-        Output::Text => print(described(&view, waits_for.as_ref())),
+        Output::Text => print_text(described(&view, waits_for.as_ref())),
     }
     Ok(())
 }
@@ -153,10 +154,10 @@ fn described(view: &RunView, waits_for: Option<&MissingModule>) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "status      {}\nstarted     {}{total}", view.status, moment(view.started));
     if let Some(failure) = &view.failure {
-        let _ = writeln!(text, "failure     {failure}");
+        let _ = writeln!(text, "failure     {}", printable(failure));
     }
     if let Some(MissingModule { version, code, why }) = waits_for {
-        let _ = writeln!(text, "waits for   version {version}: {code}: {why}");
+        let _ = writeln!(text, "waits for   version {version}: {code}: {}", printable(why));
     }
     let _ =
         writeln!(text, "\n{:<36} {:<10} {:>9} {:>5} {:>10} {:>10}", "NODE", "PROGRESS", "TOOK", "TRIES", "IN", "OUT");
@@ -166,13 +167,13 @@ fn described(view: &RunView, waits_for: Option<&MissingModule>) -> String {
         let _ = writeln!(
             text,
             "{:<36} {:<10} {took:>9} {:>5} {:>10} {out:>10}",
-            node.path.to_string(),
+            printable(&node.path).to_string(),
             node.progress.as_str(),
             node.attempts.len(),
             node.input_size
         );
         for failure in node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref()) {
-            let _ = writeln!(text, "    {failure}");
+            let _ = writeln!(text, "    {}", printable(failure));
         }
     }
     text

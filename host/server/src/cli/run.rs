@@ -1,11 +1,12 @@
 //! `faas-flow run`
 
 use super::host::local_host;
-use super::output::{print, print_json};
+use super::output::{complain, print, print_json};
 use super::progress;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use clap::Args;
 use faas_flow_core::run::Request;
+use faas_flow_core::text::printable;
 use faas_flow_core::{Code, RunId, Status};
 use faas_flow_replica::{Error, Submission, Waits};
 use serde_json::json;
@@ -90,7 +91,7 @@ impl Run {
                 Ok(ExitCode::FAILURE)
             }
             (_, Some(failure)) => {
-                eprintln!("error {failure}\nsee: faas-flow explain {}", failure.code);
+                complain(format_args!("error {}\nsee: faas-flow explain {}", printable(failure), failure.code));
                 Ok(ExitCode::FAILURE)
             }
             _ => Ok(ExitCode::FAILURE),

@@ -1,6 +1,7 @@
 //! Starts a host whose stores may be unavailable: tries again until they are back.
 
 use super::host;
+use super::output::complain;
 use crate::config::Stores;
 use faas_flow_core::ShownDuration;
 use faas_flow_core::definition::Backoff;
@@ -60,7 +61,7 @@ async fn until_done<T>(starting: &Starting, work: impl AsyncFn() -> Result<T, Ob
         // The health check first: somebody who reads the line may call it at once.
         starting.waits(what, &error);
         if reported != what {
-            eprintln!("waiting for {what}: error {}: {error}", error.code());
+            complain(format_args!("waiting for {what}: error {}: {error}", error.code()));
             reported = what;
         }
         attempt += 1;

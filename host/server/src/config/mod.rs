@@ -26,6 +26,7 @@ pub(crate) use stores::{Stores, Unspecified, resolve as resolve_stores};
 pub(crate) use table::Values;
 pub(crate) use values::Source;
 
+use faas_flow_guest::LogLimits;
 use faas_flow_replica::{Answers, Settings};
 use std::path::Path;
 
@@ -64,6 +65,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         room_wait: values.room_wait.value,
         answers: Answers::Withheld,
         longest_sleep: values.longest_sleep.value,
+        flow_log: LogLimits { lines: values.flow_log_lines.value, bytes: values.flow_log_bytes.value },
     }
 }
 

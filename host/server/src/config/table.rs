@@ -173,6 +173,10 @@ keys! {
         "how long an event waits for room on this replica before it is refused, and likewise a request on which its flow's definition depends");
     history_ttl: Duration = Key::new("history_ttl", &Time::ANY, "168h", Ours, Limits,
         "how long the history and the result of a run are kept after its end");
+    flow_log_lines: u32 = Key::new("flow_log_lines", &Count(0), "1000", Ours, Limits,
+        "maximum number of lines per second that the code of one run may log on a replica; more are dropped, and the log says how many");
+    flow_log_bytes: usize = Key::new("flow_log_bytes", &Size, "1MiB", Ours, Limits,
+        "maximum number of bytes that the code of one run may log on a replica; more are dropped, and the log says how many lines");
 
     secret_mount_path: PathBuf = Key::new("secret_mount_path", &FilePath, "/var/openfaas/secrets", Original, Access,
         "folder of the secrets").option(Also("secrets"));

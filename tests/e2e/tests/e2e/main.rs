@@ -27,5 +27,6 @@ mod slow;
 mod starting;
 mod swap;
 mod template;
+mod texts;
 mod tracing;
 mod watchdog;

@@ -1,6 +1,6 @@
 //! The client of a server's routes for the versions of a flow.
 
-use super::super::output::{Output, print, print_json};
+use super::super::output::{Output, complain, print_json, print_text};
 use super::super::token::AdminToken;
 use bytes::Bytes;
 use clap::Args;
@@ -151,7 +151,7 @@ impl Client {
     /// Prints what is going on to stderr, unless JSON was asked for.
     pub(super) fn say(&self, what: String) {
         if self.output == Output::Text {
-            eprintln!("{what}");
+            complain(what);
         }
     }
 
@@ -159,7 +159,7 @@ impl Client {
     pub(super) fn done(&self, json: &Value, text: impl FnOnce() -> String) -> Result<ExitCode, Error> {
         match self.output {
             Output::Json => print_json(json)?,
-            Output::Text => print(text()),
+            Output::Text => print_text(text()),
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,7 +1,8 @@
 //! The nodes of one run, as rows that are redrawn in place on a terminal.
 
-use super::{line, printable, took};
+use super::{line, took};
 use crate::cli::output::wants_colours;
+use faas_flow_core::text::printable;
 use faas_flow_core::{NodePath, RunId, Status, moment};
 use faas_flow_replica::{Progress, Step};
 use std::collections::BTreeMap;
@@ -86,8 +87,8 @@ impl Board {
     }
 
     fn row(&mut self, path: &NodePath, mark: char, colour: u8, text: String) {
-        let path = printable(&path.to_string());
-        if self.rows.insert(path.clone(), Row { mark, colour, text: printable(&text) }).is_none() {
+        let path = printable(path).to_string();
+        if self.rows.insert(path.clone(), Row { mark, colour, text: printable(&text).to_string() }).is_none() {
             self.order.push(path);
         }
     }

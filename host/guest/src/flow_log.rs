@@ -1,0 +1,142 @@
+//! What flows log: how much of it is written.
+
+use crate::Level;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often it is said how much was dropped, at most.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How much one run may log on one replica. The rest is dropped and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// How many lines per second.
+    pub lines: u32,
+    /// How many bytes in all.
+    pub bytes: usize,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { lines: 1000, bytes: 1 << 20 }
+    }
+}
+
+/// The log of one run. Once a second, and when it is dropped, it says how many lines it has dropped.
+#[derive(Debug, Default)]
+pub struct FlowLog {
+    limits: LogLimits,
+    written: Mutex<Written>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    /// When the current second began.
+    since: Option<Instant>,
+    /// In this second.
+    lines: u32,
+    /// In all.
+    bytes: usize,
+    dropped: Option<Dropped>,
+}
+
+/// Lines that were dropped and of which nothing has been said yet.
+#[derive(Debug)]
+struct Dropped {
+    lines: u64,
+    run: String,
+    flow: String,
+}
+
+impl FlowLog {
+    /// The log of a run with these limits.
+    pub fn new(limits: LogLimits) -> Self {
+        Self { limits, written: Mutex::default() }
+    }
+
+    /// Writes a line, unless it is one too many or nobody reads lines of this level.
+    pub fn write(&self, (run, flow, node): (&str, &str, &str), level: Level, message: &str) {
+        macro_rules! write_at {
+            ($level:ident) => {
+                if tracing::enabled!(target: "flow", tracing::Level::$level) && self.admits(run, flow, message.len()) {
+                    tracing::event!(target: "flow", tracing::Level::$level, run, flow, node, "{message}");
+                }
+            };
+        }
+        match level {
+            Level::Trace => write_at!(TRACE),
+            Level::Debug => write_at!(DEBUG),
+            Level::Info => write_at!(INFO),
+            Level::Warn => write_at!(WARN),
+            Level::Error => write_at!(ERROR),
+        }
+    }
+
+    /// Whether a line of this many bytes is written.
+    pub(crate) fn admits(&self, run: &str, flow: &str, bytes: usize) -> bool {
+        let now = Instant::now();
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.since.is_none_or(|since| now.duration_since(since) >= SECOND) {
+            written.since = Some(now);
+            written.lines = 0;
+            if let Some(dropped) = written.dropped.take() {
+                dropped.report();
+            }
+        }
+        let all_bytes = written.bytes.saturating_add(bytes);
+        let admitted = written.lines < self.limits.lines && all_bytes <= self.limits.bytes;
+        if admitted {
+            written.lines += 1;
+            written.bytes = all_bytes;
+        } else {
+            let none = || Dropped { lines: 0, run: run.to_owned(), flow: flow.to_owned() };
+            written.dropped.get_or_insert_with(none).lines += 1;
+        }
+        admitted
+    }
+}
+
+impl Drop for FlowLog {
+    fn drop(&mut self) {
+        let written = self.written.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dropped) = written.dropped.take() {
+            dropped.report();
+        }
+    }
+}
+
+impl Dropped {
+    fn report(self) {
+        let Self { lines: dropped, run, flow } = self;
+        tracing::warn!(target: "flow", run, flow, dropped, "dropped log lines beyond flow_log_lines or flow_log_bytes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dropped(log: &FlowLog) -> u64 {
+        log.written.lock().unwrap().dropped.as_ref().map_or(0, |dropped| dropped.lines)
+    }
+
+    #[test]
+    fn a_run_logs_only_so_many_bytes_and_the_rest_is_counted() {
+        let log = FlowLog::new(LogLimits { lines: u32::MAX, bytes: 100 });
+        let admitted = (0..50).filter(|_| log.admits("r", "f", 30)).count();
+        assert_eq!((admitted, dropped(&log)), (3, 47));
+        assert!(log.admits("r", "f", 10), "a shorter line still fits");
+    }
+
+    #[test]
+    fn a_run_logs_only_so_many_lines_per_second() {
+        let log = FlowLog::new(LogLimits { lines: 5, bytes: usize::MAX });
+        // So that the second does not end in between.
+        log.written.lock().unwrap().since = Some(Instant::now() + Duration::from_secs(3600));
+        let admitted = (0..50).filter(|_| log.admits("r", "f", 1)).count();
+        assert_eq!((admitted, dropped(&log)), (5, 45));
+        log.written.lock().unwrap().since = Instant::now().checked_sub(SECOND);
+        assert!(log.admits("r", "f", 1), "in the next second there is room again");
+        assert_eq!(dropped(&log), 0, "what was dropped has been reported");
+    }
+}
