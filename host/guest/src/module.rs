@@ -7,7 +7,6 @@ use crate::error::{GuestError, repeated};
 use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
 use crate::state::State;
-use faas_flow_core::text::bounded;
 use faas_flow_core::{Definition, Digest};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,7 +80,7 @@ impl Module {
         let state = store.data_mut();
         match answer {
             Ok(Ok(())) => Ok(Defined { definition: state.arena.take(), read_context: state.read_context }),
-            Ok(Err(reason)) => Err(GuestError::DefineFailed { reason: bounded(reason) }),
+            Ok(Err(reason)) => Err(GuestError::DefineFailed { reason: repeated(&reason) }),
             Err(error) => Err(match error.downcast_ref::<GuestError>() {
                 Some(refused) => refused.clone(),
                 None => failure(&error, state).into(),

@@ -5,7 +5,7 @@ use super::ask::{Ask, ByQuery};
 use super::drawing::drawn;
 use super::error::{Error, OtherRun};
 use super::guards::{HubSignatures, Read, SignatureHeaders};
-use super::headers::{REQUEST_ID, header, insert};
+use super::headers::{REQUEST_ID, STATE, header, insert};
 use super::openapi::{On, Payload, Refusals};
 use super::request::{Query, RequestContext, Target, Wait};
 use super::surface::Surface;
@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, Request as Kept, Run};
-use faas_flow_core::{Code, Digest, FlowName, Partition, RunId};
+use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
 use faas_flow_graph::{Format, render};
 use faas_flow_replica::{Ended, Submission, Waits};
 use faas_flow_versions::runs::read;
@@ -245,7 +245,7 @@ impl Patience<'_> {
 fn answer_to(flow: &FlowName, run: &RunId, ended: Option<&Ended>) -> Response {
     let mut response = match ended {
         Some(ended) => answer::ended(run, ended),
-        None => StatusCode::ACCEPTED.into_response(),
+        None => (StatusCode::ACCEPTED, [(STATE, Status::Running.as_str())]).into_response(),
     };
     let accepted = response.status() == StatusCode::ACCEPTED;
     let headers = response.headers_mut();

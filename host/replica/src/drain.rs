@@ -26,7 +26,7 @@ impl Host {
 
     /// Stops the replica in an orderly way: it accepts nothing new, and lets the nodes that it executes finish within the time
     /// `finish`. Then it releases the others within the time `release`, so that other replicas recover them at once. Answers
-    /// with the number of released nodes.
+    /// with the number of released nodes. Those who still wait for a run here are told to ask again.
     pub async fn drain(self: &Arc<Self>, finish: Duration, release: Duration) -> usize {
         self.announce_stop();
         self.services.draining.store(true, Ordering::Relaxed);
@@ -48,7 +48,14 @@ impl Host {
             let runs = releases.len();
             tracing::error!(runs, "runs not released in time; other replicas recover them when their leases expire");
         }
+        self.services.left.send_replace(true);
         released
+    }
+
+    /// Waits until this replica has released its runs, at the end of [`drain`](Host::drain).
+    pub async fn left(&self) {
+        // The sender lives as long as the host.
+        let _ = self.services.left.subscribe().wait_for(|left| *left).await;
     }
 
     /// Waits until this replica executes no node.

@@ -15,7 +15,7 @@ use faas_flow_versions::runs::{load, read_run};
 use faas_flow_versions::{Clock, Loader, Versions};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 /// What a host is made of.
 pub struct Parts {
@@ -76,6 +76,7 @@ impl Host {
             histories: Services::room_for_histories(),
             progress: broadcast::channel(4096).0,
             draining: AtomicBool::new(false),
+            left: watch::channel(false).0,
             counters,
             versions,
             traces,

@@ -18,7 +18,7 @@ use faas_flow_versions::{Clock, Versions};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 /// What all runs of a replica share.
 pub(crate) struct Services {
@@ -38,6 +38,8 @@ pub(crate) struct Services {
     pub(super) histories: Arc<Semaphore>,
     pub(super) progress: broadcast::Sender<Progress>,
     pub(super) draining: AtomicBool,
+    /// Whether this replica has released its runs, so that nobody is to wait for anything here.
+    pub(super) left: watch::Sender<bool>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) versions: Arc<Versions>,
     pub(super) traces: Option<Traces>,

@@ -22,14 +22,15 @@ impl Host {
         self.wait_for(live.as_ref(), run, at_most).await
     }
 
-    /// Waits for the end of a run. If it ends on this replica, that is known at once; otherwise the store has it.
+    /// Waits for the end of a run. If it ends on this replica, that is known at once; otherwise the store has it. When this
+    /// replica leaves, waiting ends too.
     pub(super) async fn wait_for(
         self: &Arc<Self>,
         live: Option<&Arc<Live>>,
         run: &RunId,
         at_most: Duration,
     ) -> Result<Option<Arc<Ended>>, Error> {
-        let until = Instant::now() + at_most;
+        let mut until = Instant::now() + at_most;
         let ended_here = async {
             match live {
                 Some(live) => live.end().await,
@@ -43,6 +44,7 @@ impl Host {
                 biased;
                 ended = &mut ended_here => return Ok(ended),
                 () = tokio::time::sleep_until(until.min(Instant::now() + pause)) => {}
+                () = self.left(), if until > Instant::now() => until = Instant::now(),
             }
             // A caller that has waited for so long, or will be answered that the run continues, must find it in the store.
             let stored = match live {

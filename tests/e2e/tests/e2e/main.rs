@@ -25,6 +25,7 @@ mod shapes;
 mod signing;
 mod slow;
 mod starting;
+mod stopping;
 mod swap;
 mod template;
 mod texts;
