@@ -14,9 +14,9 @@ pub mod run;
 mod secret;
 mod status;
 mod suggest;
-pub mod text;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 mod validate;
 
 pub use code::Code;

@@ -142,10 +142,7 @@ mod tests {
     fn what_controls_a_terminal_a_line_or_the_direction_is_escaped() {
         let nasty = "a\n\r\t\u{1b}[2J\u{7f}\u{9b}31m\u{2028}\u{2029}\u{202e}\u{2066}\u{61c}é日\\";
         let shown = printable(nasty).to_string();
-        assert_eq!(
-            shown,
-            "a\\n\\r\\t\\u{1b}[2J\\u{7f}\\u{9b}31m\\u{2028}\\u{2029}\\u{202e}\\u{2066}\\u{61c}é日\\"
-        );
+        assert_eq!(shown, "a\\n\\r\\t\\u{1b}[2J\\u{7f}\\u{9b}31m\\u{2028}\\u{2029}\\u{202e}\\u{2066}\\u{61c}é日\\");
         assert_eq!(printable_lines("a\n\tb\u{1b}c\r\n").to_string(), "a\n\tb\\u{1b}c\\r\n");
         assert_eq!(printable("").to_string(), "");
     }

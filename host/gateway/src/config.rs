@@ -94,6 +94,10 @@ pub struct Config {
     /// The largest body of an asynchronous call, in bytes: 256,000 in CE; in Pro, as much as fits in Base64 and JSON into a
     /// NATS message of 1 MiB (docs/openfaas.md#size-limits).
     pub body_limit: usize,
+    /// The largest body that is read of a request, in bytes. A larger one is answered with 413.
+    pub request_limit: usize,
+    /// How long the body of a request may take to arrive; `None` for any time.
+    pub read_timeout: Option<Duration>,
     /// How long a call may take before its message is delivered again.
     pub ack_wait: Duration,
     /// When a failed call is retried; `None` for never.
@@ -122,6 +126,8 @@ impl Config {
             queue: QueueConfig::Memory,
             inflight,
             body_limit,
+            request_limit: 64 << 20,
+            read_timeout: None,
             ack_wait: Duration::from_secs(ack_wait),
             retry,
             upstream_timeout: Duration::from_secs(60),

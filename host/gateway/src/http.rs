@@ -8,11 +8,13 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
+use faas_flow_core::ShownDuration;
 use http::{HeaderMap, Method, StatusCode, header};
 use prometheus_client::encoding::prometheus_text;
+use tokio::time::timeout;
 
 use crate::proxy::{Call, identified};
-use crate::{Error, Gateway, path};
+use crate::{Config, Error, Gateway, path};
 
 const SYNC: &str = "/function";
 const ASYNC: &str = "/async-function";
@@ -38,7 +40,7 @@ impl Gateway {
     }
 }
 
-/// A request to a function, with its whole body: the gateway does not limit its size.
+/// A request to a function, with its whole body.
 struct Incoming {
     method: Method,
     function: String,
@@ -47,7 +49,7 @@ struct Incoming {
     body: Bytes,
 }
 
-async fn read(prefix: &str, request: Request) -> Result<Incoming, Response> {
+async fn read(config: &Config, prefix: &str, request: Request) -> Result<Incoming, Response> {
     let (mut parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let bad = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned()).into_response();
@@ -66,8 +68,29 @@ async fn read(prefix: &str, request: Request) -> Result<Incoming, Response> {
     {
         parts.headers.insert(header::HOST, host);
     }
-    let body = to_bytes(body, usize::MAX).await.map_err(|error| bad(&format!("the body ended early: {error}")))?;
+    let body = read_body(config, body).await.map_err(|(status, why)| (status, why).into_response())?;
     Ok(Incoming { method: parts.method, function: function.into(), rest, headers: parts.headers, body })
+}
+
+/// The whole body, or why it is refused.
+async fn read_body(config: &Config, body: Body) -> Result<Bytes, (StatusCode, String)> {
+    let limit = config.request_limit;
+    let read = to_bytes(body, limit);
+    let read = match config.read_timeout {
+        None => read.await,
+        Some(limit) => timeout(limit, read).await.map_err(|_| {
+            let why = format!("the body did not arrive within {} (--read-timeout)", ShownDuration(limit));
+            (StatusCode::REQUEST_TIMEOUT, why)
+        })?,
+    };
+    read.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+            (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes (--body-limit)"))
+        } else {
+            (StatusCode::BAD_REQUEST, format!("the body ended early: {error}"))
+        }
+    })
 }
 
 async fn function(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
@@ -76,7 +99,7 @@ async fn function(State(gateway): State<Arc<Gateway>>, request: Request) -> Resp
     if !allowed.contains(request.method()) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let incoming = match read(SYNC, request).await {
+    let incoming = match read(&gateway.config, SYNC, request).await {
         Ok(incoming) => incoming,
         Err(response) => return response,
     };
@@ -89,7 +112,7 @@ async fn async_function(State(gateway): State<Arc<Gateway>>, request: Request) -
     if request.method() != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let incoming = match read(ASYNC, request).await {
+    let incoming = match read(&gateway.config, ASYNC, request).await {
         Ok(incoming) => incoming,
         Err(response) => return response,
     };

@@ -9,6 +9,7 @@
 //! clock, runs are reproducible.
 
 mod config;
+mod connections;
 mod counters;
 mod function;
 mod http;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use config::{Config, Faults, Profile, QueueConfig, Retry};
+pub use connections::{Patience, serve};
 pub use counters::Counters;
 pub use function::{Function, Unreachable, Upstream, Web};
 pub use queue::QueueError;

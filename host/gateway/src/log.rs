@@ -43,7 +43,8 @@ mod tests {
     fn a_value_forges_no_line_controls_no_terminal_and_does_not_fill_the_disk() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let format = tracing_subscriber::fmt().fmt_fields(fields()).with_ansi(false).with_writer(move || writer.clone());
+        let format =
+            tracing_subscriber::fmt().fmt_fields(fields()).with_ansi(false).with_writer(move || writer.clone());
         let nasty = "x\n2026-01-01T00:00:00Z ERROR forged\u{1b}[2J\u{9b}31m\u{2028}\u{202e}";
         let guard = format.set_default();
         tracing::warn!(error = %nasty, name = nasty, "{nasty}");

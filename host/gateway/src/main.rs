@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
-use faas_flow_gateway::{Config, Faults, Gateway, Profile, QueueConfig, Retry, Upstream};
+use faas_flow_gateway::{Config, Faults, Gateway, Patience, Profile, QueueConfig, Retry, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
@@ -49,6 +49,18 @@ struct Cli {
     /// How long a function may take.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
     upstream_timeout: Duration,
+    /// The largest body of a request, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    body_limit: usize,
+    /// How long the head of a request may take to arrive, and again its body; also how long an idle connection stays open.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    read_timeout: Duration,
+    /// How long a slow caller may take to read its response.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    write_timeout: Duration,
+    /// How many connections there may be at a time; further ones wait.
+    #[arg(long, value_name = "COUNT", default_value_t = 512)]
+    max_connections: usize,
     /// How long to wait for calls in flight after SIGTERM.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
     stop_limit: Duration,
@@ -120,6 +132,8 @@ impl Cli {
             ack_wait: self.ack_wait.unwrap_or(defaults.ack_wait),
             retry,
             upstream_timeout: self.upstream_timeout,
+            request_limit: self.body_limit,
+            read_timeout: Some(self.read_timeout),
             faults: Faults {
                 seed: self.seed,
                 drop: self.drop,
@@ -154,6 +168,11 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     let address = SocketAddr::new(cli.host, cli.port);
     let listener =
         tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let patience = Patience {
+        read: Some(cli.read_timeout),
+        write: Some(cli.write_timeout),
+        connections: Some(cli.max_connections),
+    };
     let mut terminated = signal(SignalKind::terminate())?;
     gateway.start();
     println!("{}", serde_json::json!({ "address": format!("http://{}", listener.local_addr()?) }));
@@ -164,7 +183,7 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
         }
     };
     let router = gateway.router().merge(gateway.metrics_router());
-    axum::serve(listener, router).with_graceful_shutdown(ended).await?;
+    faas_flow_gateway::serve(listener, router, patience, ended).await;
     let stopped = gateway.stop(cli.stop_limit).await;
     tracing::info!(stopped.cut_off, stopped.queued, "stopped");
     Ok(())

@@ -41,7 +41,7 @@ pub enum Error {
         run: RunId,
     },
     /// The body exceeds its limit, in bytes.
-    #[error("the body is larger than {limit} bytes")]
+    #[error("the body is larger than {limit} bytes (body_limit); send less, or pass a reference to the data")]
     BodyTooLarge {
         /// The most that a request may have.
         limit: usize,

@@ -4,7 +4,6 @@
 mod about;
 mod answer;
 mod ask;
-mod connections;
 mod contract;
 pub mod dashboard;
 mod drawing;
@@ -25,9 +24,10 @@ mod step;
 mod surface;
 
 pub(crate) use answer::{Accept, Refusal};
-pub use connections::{Patience, serve};
 pub use contract::Contract;
 pub use error::{Error, TokenFault};
+/// How every server of this program takes connections.
+pub use faas_flow_gateway::{Patience, serve};
 pub use guards::{Admin, Guards, ResultAccess};
 pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
 pub use local::local_router;

@@ -1,13 +1,16 @@
 //! The routes of a local server: those of its flows and functions; `/async-function/…`, whose calls wait in a queue that
 //! behaves as OpenFaaS's does; and the dashboard.
 
+use crate::answer::in_form;
 use crate::dashboard::{Access, Control, Dashboard};
-use crate::{Guards, REQUEST_ID, router_beside_queue};
+use crate::surface::read_body;
+use crate::{Accept, Guards, REQUEST_ID, router_beside_queue};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Response};
+use axum::response::IntoResponse;
 use axum::routing::any;
 use bytes::Bytes;
 use faas_flow_gateway::{Function, Gateway, Unreachable};
@@ -56,7 +59,13 @@ async fn call(State(queue): State<Queue>, Path(name): Path<String>, mut request:
 
 async fn enqueue(State(queue): State<Queue>, request: Request) -> Response<Body> {
     let id = request.headers().get(REQUEST_ID).cloned();
-    let mut response = answered(queue.routes, request).await;
+    let accept = Accept::of(request.headers());
+    let (parts, body) = request.into_parts();
+    let body = match read_body(&queue.host, body).await {
+        Ok(body) => body,
+        Err(error) => return in_form(error.into_response(), accept),
+    };
+    let mut response = answered(queue.routes, Request::from_parts(parts, Body::from(body))).await;
     if let Some(id) = id.filter(|_| response.status().is_success()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

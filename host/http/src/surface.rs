@@ -8,6 +8,7 @@ use bytes::Bytes;
 use faas_flow_core::FlowName;
 use faas_flow_guest::GuestError;
 use faas_flow_replica::Host;
+use faas_flow_replica::error::Error as HostError;
 use http_body_util::LengthLimitError;
 use std::sync::Arc;
 
@@ -22,8 +23,7 @@ pub(super) struct Surface {
 impl Surface {
     /// The body of any request but a push.
     pub async fn read_body(&self, body: Body) -> Result<Bytes, Error> {
-        let limit = self.host.settings().body_limit;
-        self.read_up_to(body, limit).await?.ok_or(Error::BodyTooLarge { limit })
+        read_body(&self.host, body).await
     }
 
     /// The body of a push. One that announces that it is too large is not read.
@@ -34,22 +34,34 @@ impl Surface {
         let too_large = |size: usize| Error::Host(GuestError::ModuleTooLarge { size, limit }.into());
         match announced {
             Some(size) if size > limit => Err(too_large(size)),
-            _ => self.read_up_to(body, limit).await?.ok_or_else(|| too_large(announced.unwrap_or(limit + 1))),
+            _ => read_up_to(&self.host, body, limit).await?.ok_or_else(|| too_large(announced.unwrap_or(limit + 1))),
         }
     }
+}
 
-    /// The body, unless it is larger than `limit` bytes.
-    async fn read_up_to(&self, body: Body, limit: usize) -> Result<Option<Bytes>, Error> {
-        let read = to_bytes(body, limit);
-        let read = match self.host.settings().read_timeout {
-            None => read.await,
-            Some(limit) => tokio::time::timeout(limit, read).await.map_err(|_| Error::BodyTooSlow { limit })?,
-        };
-        match read {
-            Ok(body) => Ok(Some(body)),
-            Err(error) if is_over_limit(&error) => Ok(None),
-            Err(error) => Err(Error::BodyCutShort(error)),
+/// The body of a request to a flow or function of this host.
+pub(super) async fn read_body(host: &Host, body: Body) -> Result<Bytes, Error> {
+    let limit = host.settings().body_limit;
+    read_up_to(host, body, limit).await?.ok_or(Error::BodyTooLarge { limit })
+}
+
+/// The body, unless it is larger than `limit` bytes. What has not arrived when the host leaves is not waited for.
+async fn read_up_to(host: &Host, body: Body, limit: usize) -> Result<Option<Bytes>, Error> {
+    let read = async {
+        tokio::select! {
+            biased;
+            read = to_bytes(body, limit) => Ok(read),
+            () = host.left() => Err(Error::Host(HostError::Stopping)),
         }
+    };
+    let read = match host.settings().read_timeout {
+        None => read.await?,
+        Some(limit) => tokio::time::timeout(limit, read).await.map_err(|_| Error::BodyTooSlow { limit })??,
+    };
+    match read {
+        Ok(body) => Ok(Some(body)),
+        Err(error) if is_over_limit(&error) => Ok(None),
+        Err(error) => Err(Error::BodyCutShort(error)),
     }
 }
 

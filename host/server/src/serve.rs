@@ -1,11 +1,15 @@
 //! A server in one call, for programs that embed the host.
 
 use crate::cli::{listen, serve_until_stopped};
-use faas_flow_http::{Guards, router};
+use faas_flow_http::{Guards, Patience, router};
 use faas_flow_replica::Host;
 use faas_flow_replica::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How slow callers may be, as by the default configuration.
+const PATIENCE: Patience =
+    Patience { read: Some(Duration::from_secs(30)), write: Some(Duration::from_secs(30)), connections: Some(512) };
 
 /// Serves a host's flows at `HOST:PORT` (port 0 takes a free port, which stderr names) and recovers its stored runs, until
 /// SIGINT or SIGTERM. It admits callers as `guards` says: the default guards let everybody who can reach the address change
@@ -16,5 +20,5 @@ pub async fn serve(host: Arc<Host>, guards: Guards, address: &str) -> Result<(),
     for flow in host.versions().all_active() {
         eprintln!("serving http://{address}/function/{}", flow.name);
     }
-    serve_until_stopped(listener, router(host.clone(), guards), host, Duration::ZERO, None).await
+    serve_until_stopped(listener, router(host.clone(), guards), host, PATIENCE).await
 }

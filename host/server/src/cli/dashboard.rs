@@ -1,7 +1,7 @@
 //! `faas-flow dashboard`
 
 use super::host::{guests, trusted, warn};
-use super::listen::listen;
+use super::listen::{listen, patience};
 use super::stop::Server;
 use super::{guards, waiting};
 use crate::config::settings_of;
@@ -9,17 +9,14 @@ use crate::config::{Defaults, Group, Options, Stores, Takes, Unspecified, Values
 use clap::Args;
 use faas_flow_core::Code;
 use faas_flow_http::Admin;
+use faas_flow_http::Starting;
 use faas_flow_http::dashboard::{Access, Control, Dashboard};
-use faas_flow_http::{Patience, Starting};
 use faas_flow_replica::{Error, Functions, Host, Http, Network, Parts};
 use faas_flow_versions::Loader;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How slow browsers may be.
-const PATIENCE: Patience = Patience { read: Some(Duration::from_secs(30)), write: Some(Duration::from_secs(30)) };
 
 #[derive(Args)]
 pub(super) struct Shown {
@@ -32,7 +29,7 @@ struct DashboardKeys;
 
 impl Takes for DashboardKeys {
     const GROUPS: &'static [Group] =
-        &[Group::Address, Group::Calls, Group::Stores, Group::Access, Group::Guest, Group::Modules];
+        &[Group::Address, Group::Connections, Group::Calls, Group::Stores, Group::Access, Group::Guest, Group::Modules];
     const DEFAULTS: Defaults = Defaults::Deployed;
 }
 
@@ -46,7 +43,7 @@ impl Shown {
         let admin = admin(&values, address.ip())?;
         let network: Arc<dyn Network> = Arc::new(Http::new(&settings_of(&values))?);
         let starting = Starting::default();
-        let mut server = Server::start(listener, starting.router(), PATIENCE)?;
+        let mut server = Server::start(listener, starting.router(), patience(&values))?;
         eprintln!("serving the dashboard at http://{address}/");
         let host = host(&values, &stores, network.clone(), &starting);
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };

@@ -4,7 +4,7 @@ mod build;
 mod watch;
 
 use super::host::{empty_host, guests, load_brought};
-use super::listen::listen;
+use super::listen::{limited, listen, patience};
 use super::output::wants_colours;
 use super::serve::Queues;
 use super::{guards, progress, stop};
@@ -57,7 +57,7 @@ struct DevKeys;
 
 impl Takes for DevKeys {
     const GROUPS: &'static [Group] =
-        &[Group::Address, Group::Calls, Group::Stores, Group::Limits, Group::Access, Group::Guest];
+        &[Group::Address, Group::Connections, Group::Calls, Group::Stores, Group::Limits, Group::Access, Group::Guest];
     const DEFAULTS: Defaults = Defaults::Local;
 }
 
@@ -85,7 +85,7 @@ impl Dev {
         author.put(&host, &flow, artifact).await;
         let gateway = self.queues.gateway().await?;
         gateway.start();
-        let router = local_router(&host, guards, &gateway)?;
+        let router = limited(local_router(&host, guards, &gateway)?, &host, &values);
         let shown = progress::show(host.watch(), progress::Stdout::Nothing);
         tokio::spawn(host.clone().sweep());
         say(&format!("serving http://{address}/function/{}", flow.name));
@@ -94,7 +94,7 @@ impl Dev {
         }
         say("ready");
         let served = tokio::select! {
-            served = stop::serve(listener, router, host.clone(), Duration::ZERO, None) => served,
+            served = stop::serve(listener, router, host.clone(), patience(&values)) => served,
             failed = author.go_on(&host, flow) => failed,
         };
         gateway.stop(Duration::from_secs(1)).await;

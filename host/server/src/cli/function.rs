@@ -1,7 +1,7 @@
 //! `faas-flow function`
 
 use super::host::{functions, guests, load_brought, traces, trusted, warn};
-use super::listen::listen;
+use super::listen::{self, listen};
 use super::lock::Lock;
 use super::stop::Server;
 use super::{guards, metrics, waiting};
@@ -166,11 +166,7 @@ fn module(values: &Values) -> PathBuf {
 
 /// How slow callers may be. Behind of-watchdog there is no limit, since it has limits itself.
 fn patience(values: &Values) -> Patience {
-    if is_behind_watchdog(values) {
-        Patience::default()
-    } else {
-        Patience { read: values.read_timeout.value, write: values.write_timeout.value }
-    }
+    if is_behind_watchdog(values) { Patience::default() } else { listen::patience(values) }
 }
 
 /// The address to listen on: `listen`, or that of `upstream_url`, or `port` on all interfaces.

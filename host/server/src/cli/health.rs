@@ -1,7 +1,7 @@
 //! `faas-flow health`: the health check of a container, whose image has neither a shell nor `curl`.
 
-use clap::Args;
 use super::output::print_text;
+use clap::Args;
 use faas_flow_core::Code;
 use faas_flow_replica::Error;
 use std::io::{self, Read, Write};

@@ -71,7 +71,8 @@ pub(super) async fn empty_host(
 ) -> Result<Arc<Host>, Error> {
     warn(values);
     // An author who serves flows on their own machine may see what the functions answer.
-    let settings = Settings { answers: Answers::Quoted, ..settings_of(values) };
+    let settings =
+        Settings { answers: Answers::Quoted, read_timeout: values.read_timeout.value, ..settings_of(values) };
     let (functions, network) = functions(values, &settings)?;
     let traces = traces(values, "faas-flow", network)?;
     let state = open_state(&stores.state).await?;

@@ -1,9 +1,14 @@
-//! Binds the addresses that commands listen on.
+//! Binds the addresses that commands listen on, and says how many callers they take and how slow these may be.
 
+use crate::config::Values;
+use axum::Router;
 use faas_flow_core::Code;
-use faas_flow_replica::Error;
+use faas_flow_http::{Contract, Patience};
+use faas_flow_replica::{Error, Host};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// Binds `HOST:PORT`; port 0 takes a free port, which the returned address has.
@@ -21,4 +26,38 @@ pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), E
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))
+}
+
+/// How slow callers may be, and how many connections there may be.
+pub(super) fn patience(values: &Values) -> Patience {
+    let connections = match values.max_connections.value {
+        0 => open_files() / 4 * 3,
+        connections => connections,
+    };
+    Patience {
+        read: values.read_timeout.value,
+        write: values.write_timeout.value,
+        connections: Some(connections.max(1)),
+    }
+}
+
+/// The routes of a local server, with no more requests at a time than `max_inflight`.
+pub(super) fn limited(routes: Router, host: &Arc<Host>, values: &Values) -> Router {
+    match values.max_inflight.value {
+        0 => routes,
+        most => Contract::new(host.clone(), None, most).over(routes),
+    }
+}
+
+/// The number of files that this process may open, after raising it as far as the system allows.
+fn open_files() -> usize {
+    const MOST: u64 = 1 << 20;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(MOST).min(MOST);
+    let raised = Rlimit { current: Some(wanted), maximum };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => wanted,
+        Err(_) => current.unwrap_or(MOST),
+    };
+    usize::try_from(files).unwrap_or(usize::MAX)
 }

@@ -1,7 +1,7 @@
 //! `faas-flow serve`
 
 use super::host::{bring, local_host};
-use super::listen::listen;
+use super::listen::{limited, listen, patience};
 use super::progress::{self, Stdout};
 use super::{guards, stop};
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
@@ -49,6 +49,7 @@ struct ServeKeys;
 impl Takes for ServeKeys {
     const GROUPS: &'static [Group] = &[
         Group::Address,
+        Group::Connections,
         Group::Calls,
         Group::Stores,
         Group::Limits,
@@ -96,7 +97,8 @@ impl Serve {
         }
         eprintln!("serving http://{address}/dashboard/");
         eprintln!("ready");
-        let served = stop::serve(listener, router, host, Duration::ZERO, None).await;
+        let router = limited(router, &host, &values);
+        let served = stop::serve(listener, router, host, patience(&values)).await;
         gateway.stop(Duration::from_secs(1)).await;
         if let Some(shown) = shown {
             shown.finish().await;

@@ -28,10 +28,9 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     host: Arc<Host>,
-    settle: Duration,
-    lock: Option<Lock>,
+    patience: Patience,
 ) -> Result<(), Error> {
-    Server::start(listener, router, Patience::default())?.until_stopped(host, settle, lock).await
+    Server::start(listener, router, patience)?.until_stopped(host, Duration::ZERO, None).await
 }
 
 /// A server that accepts requests and listens for signals.

@@ -64,6 +64,7 @@ impl Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
     Address,
+    Connections,
     Function,
     Calls,
     Stores,
@@ -75,8 +76,9 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 10] = [
         Group::Address,
+        Group::Connections,
         Group::Function,
         Group::Calls,
         Group::Stores,
@@ -91,6 +93,7 @@ impl Group {
     pub const fn title(self) -> &'static str {
         match self {
             Group::Address => "Listening",
+            Group::Connections => "Connections and slow callers",
             Group::Function => "Deployed function",
             Group::Calls => "Calls of functions",
             Group::Stores => "Stores",

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::format::{Count, FilePath, List, Optional, Port, Server, Size, Switch, Text, Time, TimeLimit, Words};
-use super::key::Group::{Access, Address, Calls, Function, Guest, Limits, Modules, Stores, Tracing};
+use super::key::Group::{Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Stores, Tracing};
 use super::key::OptionName::{Also, As, Positional};
 use super::key::Origin::{Original, Ours, Watchdog};
 use super::key::{AnyKey, Defaults, Key};
@@ -87,6 +87,15 @@ keys! {
     listen: Option<String> = Key::new("listen", &Optional(Text::LISTEN), "", Ours, Address,
         "address to listen on, instead of `port`; port 0 takes a free port");
 
+    read_timeout: Option<Duration> = Key::new("read_timeout", &TimeLimit, "30s", Original, Connections,
+        "time for the head of a request to arrive, and again for its body, before it is answered with 408; also how long an idle connection stays open; 0 for no limit");
+    write_timeout: Option<Duration> = Key::new("write_timeout", &TimeLimit, "30s", Original, Connections,
+        "time for a slow caller to read its response before the connection is closed; 0 for no limit");
+    max_inflight: usize = Key::new("max_inflight", &Count(0), "0", Watchdog, Connections,
+        "maximum number of concurrent requests; more are answered with 429; 0 for no limit");
+    max_connections: usize = Key::new("max_connections", &Count(0), "0", Ours, Connections,
+        "maximum number of open connections; further ones wait until they are accepted; 0 for three quarters of the files that the process may open");
+
     upstream_url: Option<String> = Key::new("upstream_url", &Optional(Server), "", Original, Function,
         "URL at which of-watchdog, in front of the function, expects it; the function listens there instead of on `port`, and leaves the lock file and the metrics to of-watchdog")
         .also("http_upstream_url");
@@ -97,14 +106,8 @@ keys! {
         .option(Positional);
     flow_name: Option<String> = Key::new("flow_name", &Optional(Text::ANY), "", Ours, Function,
         "name of the function, to which its events are sent; by default `OPENFAAS_NAME`, or else the name in the host name");
-    read_timeout: Option<Duration> = Key::new("read_timeout", &TimeLimit, "30s", Original, Function,
-        "time for the head of a request to arrive, and again for its body, before it is answered with 408; also how long an idle connection stays open; 0 for no limit");
-    write_timeout: Option<Duration> = Key::new("write_timeout", &TimeLimit, "30s", Original, Function,
-        "time for a slow caller to read its response before the connection is closed; 0 for no limit");
     exec_timeout: Option<Duration> = Key::new("exec_timeout", &TimeLimit, "30s", Original, Function,
         "time to respond to a request before it is answered with 504; a caller may ask for less with `X-Timeout`; 0 for no limit");
-    max_inflight: usize = Key::new("max_inflight", &Count(0), "0", Watchdog, Function,
-        "maximum number of concurrent requests; more are answered with 429; 0 for no limit");
     healthcheck_interval: Duration = Key::new("healthcheck_interval", &Time::ANY, "5s", Watchdog, Function,
         "how long to keep accepting requests after SIGTERM, while the health check already fails; at most 10s")
         .option(Also("settle"));

@@ -110,3 +110,46 @@ async fn who_reads_an_answer_slowly_is_cut_off() {
     }
     assert_eq!(server.post("/", "hi").await.ok(), "you said \"hi\"");
 }
+
+/// A local server that holds on to neither slow nor idle callers for long.
+fn local() -> Serve {
+    Serve::flows(&["greet"]).with("--read-timeout", LIMIT).with("--max-connections", "4").with("--body-limit", "1000")
+}
+
+#[tokio::test]
+async fn idle_and_slow_connections_do_not_keep_others_from_a_local_server() {
+    let server = local().start();
+    let mut held = Vec::new();
+    for beginning in
+        ["", "", "GET / HTTP/1.1\r\nX-Slow: ", "POST /function/greet HTTP/1.1\r\nContent-Length: 9\r\n\r\n"]
+    {
+        let mut stream = connect(&server).await;
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    assert_eq!(server.post("/function/greet", "you").await.ok(), "Hello, you!");
+    for mut stream in held {
+        let mut said = Vec::new();
+        // It may end with an error or without one: that depends on the system.
+        let _ = timeout(LONG, stream.read_to_end(&mut said)).await.expect("it is cut off");
+    }
+}
+
+#[tokio::test]
+async fn a_large_head_is_refused() {
+    let server = local().start();
+    let head = server.client.post(server.url("/function/greet")).header("x-large", "x".repeat(300_000)).body("you");
+    assert_eq!(server.send(head).await.status, 431);
+}
+
+#[tokio::test]
+async fn bodies_for_the_queue_of_a_local_server_are_limited_like_others() {
+    let server = local().start();
+    for path in ["/function/greet", "/async-function/greet"] {
+        let said = server.post(path, vec![b'x'; 1001]).await.failed(413, "FF0204");
+        assert!(said.contains("body_limit"), "{said}");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: f\r\nContent-Length: 900\r\n\r\n");
+        let (said, _) = trickle(connect(&server).await, &head).await;
+        assert!(said.starts_with("http/1.1 408 ") && said.contains("x-faas-flow-error: ff0226"), "{said}");
+    }
+}

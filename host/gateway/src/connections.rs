@@ -1,4 +1,4 @@
-//! Connections: HTTP/1.1 on each, with limits on how slow callers may be.
+//! Connections: HTTP/1.1 on each, with limits on how many there are, how slow callers may be, and how large a head is.
 
 use axum::Router;
 use axum::body::Body;
@@ -8,32 +8,43 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Sleep, sleep};
 use tower::ServiceExt;
 
-/// How slow callers may be. There is no limit unless one is given.
+/// The most of a body or an answer that a connection buffers, in bytes. A head that is not complete when it has so many is
+/// refused, so that it has less than twice as many.
+const BUFFER: usize = 64 * 1024;
+
+/// How slow callers may be, and how many. There is no limit unless one is given.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Patience {
     /// For the head of a request to arrive, from the moment that the connection awaits one.
     pub read: Option<Duration>,
     /// For an answer to be sent, from the moment that it cannot be sent at once.
     pub write: Option<Duration>,
+    /// How many connections there may be at a time. Further ones wait until they are accepted.
+    pub connections: Option<usize>,
 }
 
 /// Serves until `stop`. Then no further connection is accepted, and this returns when the last request has been answered.
 pub async fn serve(mut listener: TcpListener, routes: Router, patience: Patience, stop: impl Future<Output = ()>) {
     let (stopping, stopped) = watch::channel(false);
+    let room = patience.connections.map(|connections| Arc::new(Semaphore::new(connections)));
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
-            // axum's `accept`, which retries when the system is out of file descriptors, for example.
-            (stream, _) = Listener::accept(&mut listener) => {
-                tokio::spawn(connection(stream, routes.clone(), patience, stopped.clone()));
+            (stream, place) = accept(&mut listener, room.as_ref()) => {
+                let (routes, stopped) = (routes.clone(), stopped.clone());
+                tokio::spawn(async move {
+                    connection(stream, routes, patience, stopped).await;
+                    drop(place);
+                });
             }
             () = &mut stop => break,
         }
@@ -43,10 +54,24 @@ pub async fn serve(mut listener: TcpListener, routes: Router, patience: Patience
     stopping.closed().await;
 }
 
+/// The next connection, as soon as there is room for it.
+async fn accept(
+    listener: &mut TcpListener,
+    room: Option<&Arc<Semaphore>>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let place = match room {
+        Some(room) => room.clone().acquire_owned().await.ok(),
+        None => None,
+    };
+    // axum's `accept`, which retries when the system is out of file descriptors, for example.
+    let (stream, _) = Listener::accept(listener).await;
+    (stream, place)
+}
+
 async fn connection(stream: TcpStream, routes: Router, patience: Patience, mut stopped: watch::Receiver<bool>) {
     let answer = service_fn(move |request: hyper::Request<_>| routes.clone().oneshot(request.map(Body::new)));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(patience.read);
+    http.timer(TokioTimer::new()).header_read_timeout(patience.read).max_buf_size(BUFFER);
     let stream = TokioIo::new(Timed { stream, limit: patience.write, deadline: None });
     let mut connection = pin!(http.serve_connection(stream, answer));
     let ended = tokio::select! {
