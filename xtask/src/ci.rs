@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Runs all checks, stops at the first that fails, and prints how long each took.
 pub fn run(place: &Place) -> Result<()> {
-    let steps: [(&str, Step); 11] = [
+    let steps: [(&str, Step); 12] = [
         ("set-up", |place| {
             setup::for_modules(place)?;
             setup::for_ci(place)?;
@@ -26,6 +26,7 @@ pub fn run(place: &Place) -> Result<()> {
             deny.current_dir(&place.root).args(["--workspace", "check", "bans", "licenses", "sources"]);
             deny.must("a dependency that deny.toml forbids")
         }),
+        ("advisories", crate::advisories::check_if_fetched),
         ("deployment", crate::deploy::check),
         ("lints", |place| {
             let mut clippy = place.cargo("clippy");

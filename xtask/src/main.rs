@@ -1,5 +1,6 @@
 //! The project's own tasks, run as `cargo xtask <task>`. Each installs what it needs.
 
+mod advisories;
 mod ci;
 mod demo;
 mod deploy;
@@ -64,6 +65,8 @@ enum Task {
         #[arg(long, value_name = "VERSION", value_parser = template::version)]
         sdk_version: Option<semver::Version>,
     },
+    /// Check the dependencies for known vulnerabilities, which takes a network
+    Advisories,
     /// Check the GitHub workflows with actionlint and zizmor
     Workflows,
     /// Build the program that ships, optimized with a profile of the benchmark's flows
@@ -155,6 +158,7 @@ fn run() -> anyhow::Result<()> {
             let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
             template::generate(&place, &sdk)
         }
+        Task::Advisories => advisories::check(&place),
         Task::Workflows => {
             setup::for_workflows(&place)?;
             workflows::check(&place)

@@ -57,6 +57,11 @@ pub fn for_ci(place: &Place) -> Result<()> {
     for_docs(place)
 }
 
+/// Installs the tool that checks dependencies.
+pub fn for_advisories(place: &Place) -> Result<()> {
+    install(place, &[CARGO_DENY])
+}
+
 /// Installs the tools that check the GitHub workflows.
 pub fn for_workflows(place: &Place) -> Result<()> {
     install(place, &[ACTIONLINT, SHELLCHECK, ZIZMOR])
