@@ -149,9 +149,10 @@ impl Session {
         puts.extend(values);
         let (arriving, members) = arrivals.rest();
         if !puts.is_empty() || !members.is_empty() || entry.is_some() {
-            let version = self.state.run_version();
-            let is_guarded = !docs.contains(&Doc::Run) && version > 0;
-            let checks = is_guarded.then(|| Check { doc: Doc::Run.name(), version }).into_iter().collect();
+            // A run that is not stored yet is among the documents.
+            let run =
+                (!docs.contains(&Doc::Run)).then(|| Check { doc: Doc::Run.name(), version: self.state.run_version() });
+            let checks = run.into_iter().collect();
             let change = Change { checks, puts, arrivals: members, entry };
             pieces.push_back(Piece { change, docs, arriving });
         }
@@ -273,5 +274,6 @@ mod tests {
         assert_eq!(sizes(&[]), [] as [usize; 0]);
         assert_eq!(sizes(&[1; 120]), [50, 50, 20]);
         assert_eq!(sizes(&[CHUNK_BYTES * 2, 1, CHUNK_BYTES / 2, CHUNK_BYTES / 2]), [1, 2, 1]);
+        assert_eq!(sizes(&[CHUNK_BYTES / 2, CHUNK_BYTES / 2, 1]), [2, 1]);
     }
 }

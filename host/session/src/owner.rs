@@ -145,15 +145,14 @@ impl Session {
     }
 
     /// Queues the nodes that no replica has claimed, except those that have just become ready if events about them are
-    /// expected.
+    /// expected. The queue takes each node once, and what is executing here is not claimed again.
     pub(crate) fn enqueue_claimable(&mut self, events: EventsExpected, circumstances: &Circumstances) {
         let now = circumstances.now;
         for path in self.state.claimable(now) {
             let state = node(&self.state, &path);
             let is_fresh = |node: &NodeState| node.suspended.is_none() && node.since + self.rules.lease > now;
             let is_sent = events == EventsExpected::Yes && circumstances.room.dispatch != crate::io::Dispatch::Local;
-            if is_sent && state.is_some_and(is_fresh) || self.running.contains_key(&path) || self.queue.contains(&path)
-            {
+            if is_sent && state.is_some_and(is_fresh) {
                 continue;
             }
             // A branch is in flight once its start has been claimed. Before that, it may have to wait for a sibling to end.
@@ -170,7 +169,8 @@ impl Session {
     fn sleep(&self, at: Millis) -> Option<Millis> {
         let is_running = |node: &NodeState| node.progress == Progress::Running;
         let runs = self.state.scopes().flat_map(|scope| &scope.nodes).chain(&self.state.run().hooks).any(is_running);
-        if runs || !self.queue.is_empty() || !self.outbox.is_empty() || !self.state.claimable(at).is_empty() {
+        // What waits in the queue or is to be sent is claimable, too.
+        if runs || !self.state.claimable(at).is_empty() {
             return None;
         }
         let wake = self.state.next_wake().filter(|wake| *wake > at + self.rules.lease)?;

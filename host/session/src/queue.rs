@@ -117,10 +117,6 @@ impl Queue {
         }
     }
 
-    pub(crate) fn contains(&self, path: &NodePath) -> bool {
-        self.waiting.contains(path)
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -176,6 +172,21 @@ mod tests {
 
     fn start(number: u8) -> NodePath {
         branch(number).node(&NodeId::new("n").unwrap())
+    }
+
+    #[test]
+    fn what_waited_for_a_sibling_is_forgotten_once_all_branches_have_ended() {
+        let (plan, mut queue) = (plan(), Queue::default());
+        for number in 0..4 {
+            queue.add(&plan, start(number));
+        }
+        let two = [queue.next(), queue.next(), queue.next()].map(|waiting| waiting.map(|waiting| waiting.path));
+        assert_eq!(two, [Some(start(0)), Some(start(1)), None]);
+        queue.joined(&for_each());
+        assert!(queue.is_empty());
+        // The node is executed again.
+        queue.add(&plan, start(3));
+        assert_eq!(queue.next().map(|waiting| waiting.path), Some(start(3)));
     }
 
     proptest! {

@@ -20,3 +20,17 @@ impl Tokens {
         ClaimToken::new(((mixed ^ (mixed >> 31)) >> 32) as u32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_the_upper_halves_of_the_numbers_of_splitmix64() {
+        let mut tokens = Tokens::new(0);
+        // From the reference implementation, with the seed 0.
+        for number in [0xe220_a839_7b1d_cdaf_u64, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f] {
+            assert_eq!(tokens.next(), ClaimToken::new((number >> 32) as u32));
+        }
+    }
+}

@@ -6,8 +6,8 @@ use faas_flow_core::definition::{Branches, Dag, Definition, Exhausted};
 use faas_flow_core::run::{Event, Outcome, RunState, Suspended, Work};
 use faas_flow_core::testing::{branched, flow, for_each, graph, lone, node, path, payload, the_start};
 use faas_flow_core::{BranchKey, Payload, Plan};
-use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Io, Session};
-use faas_flow_store::Change;
+use faas_flow_session::{Answer, Circumstances, Dispatch, Documents, Durability, Input, Io, Role, Session};
+use faas_flow_store::{Change, Document};
 use std::sync::Arc;
 
 /// Room for all branches of these tests.
@@ -197,4 +197,58 @@ fn a_commit_of_more_than_768_kib_is_split() {
     assert_eq!(sizes(&commit(most)), 768 << 10);
     assert_eq!(puts(&commit(most)), [3]);
     assert_eq!(puts(&commit(most + 1)), [1, 2]);
+}
+
+#[test]
+fn what_a_run_begins_with_is_split_before_the_run_is_stored() {
+    let documents = ["data:a", "data:b"].map(|name| (name.to_owned(), vec![0; 600 << 10].into()));
+    let mut session = begin(flow(fork()), documents.into());
+    let changes = changes(&mut session);
+    assert_eq!(puts(&changes), [1, 1, 2]);
+    assert!(changes.iter().all(|change| change.checks.is_empty()), "nothing that is stored could change");
+    assert_eq!(changes.iter().filter(|change| change.entry.is_some()).count(), 1);
+}
+
+#[test]
+fn a_branch_arrives_in_the_change_that_stores_its_end() {
+    let mut session = begin(for_each_of_one_node(), Documents::new());
+    let work = only(&mut session);
+    session.input(report(&work, items(3)), &wide(2));
+    let branches = session.ready().start;
+    for branch in &branches {
+        let large = Payload::Inline(vec![0; 400 << 10].into());
+        session.input(report(branch, Outcome::Done(large)), &wide(2));
+    }
+    let changes = changes(&mut session);
+    let arrivals: Vec<Vec<&str>> =
+        changes.iter().map(|change| change.arrivals.iter().map(|arrival| &*arrival.member).collect()).collect();
+    for (change, arrived) in changes.iter().zip(&arrivals) {
+        let docs: Vec<&str> = change.puts.iter().filter_map(|put| put.doc.strip_prefix("scope:F[")).collect();
+        let branches: Vec<&str> = docs.iter().map(|doc| doc.trim_end_matches(']')).collect();
+        assert_eq!(*arrived, branches);
+    }
+    assert_eq!(arrivals.concat().len(), 3);
+}
+
+#[test]
+fn only_what_is_new_is_written() {
+    let plan = chain(&["f1", "f2", "f3"], Exhausted::Fail);
+    let begun = RunState::start(&plan, the_start());
+    let mut owner = Session::begin((plan.clone(), rules(0), 7), begun, Documents::new(), Durability::Beginning, &at(1));
+    let first = change(&mut owner);
+    assert!(first.checks.is_empty() && first.entry.is_some());
+    owner.answer(committed(&first), &at(2));
+    let work = only(&mut owner);
+    owner.input(report(&work, done()), &at(3));
+    let second = change(&mut owner);
+    // The run itself has not changed: it is only checked, and its entry in the list of runs is still good.
+    assert_eq!((second.puts.len(), second.checks.len(), second.entry), (1, 1, None));
+    // A helper that has nothing to renew writes nothing.
+    let state = RunState::load(owner.state().run().clone(), 1);
+    let mut helper = Session::open(plan, rules(1), 9, state, Role::Helper);
+    helper.input(Input::Check, &at(12));
+    assert_eq!(helper.io(), Some(Io::LoadRun));
+    let run = first.puts.iter().find(|put| put.doc == "run").unwrap().bytes.clone();
+    helper.answer(Answer::Loaded(vec![Some(Document { version: 1, bytes: run })]), &at(12));
+    assert_eq!(helper.io(), None);
 }

@@ -151,6 +151,51 @@ fn when_a_lease_has_run_out_another_replica_takes_the_node_and_the_late_result_c
     assert_eq!(shared.node("f1").progress, Progress::Done);
 }
 
+/// CLAIM-3.
+#[test]
+fn a_replica_renews_its_leases_every_third_of_a_lease() {
+    let shared = Shared::new(chain());
+    let (mut owner, _) = shared.begin(HERE);
+    let ready = shared.input(&mut owner, 1 + LEASE / 3, Input::Check);
+    assert_eq!(ready.leases.renewed, 1);
+    assert_eq!(shared.node("f1").lease.unwrap().until, 1 + LEASE / 3 + LEASE);
+}
+
+/// REPL-2: a replica whose copy of the run is out of date reads the run before it gives up.
+#[test]
+fn a_refusal_is_final_only_if_the_copy_is_as_it_is_stored() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let mut helper = shared.open(1);
+    assert_eq!(shared.input_with(&mut owner, 2, SENT, done(&ready.start[0])).send, [path("f2")]);
+    assert_eq!(paths(&shared.input(&mut helper, 3, Input::Claim(path("f2"))).start), ["f2"]);
+}
+
+/// JOIN-2: only branches with siblings are counted in the store.
+#[test]
+fn a_replica_that_recovers_a_run_counts_the_branches_that_have_ended() {
+    for (items, sets) in [(vec![("1", "")], 0), (vec![("1", ""), ("2", "")], 1)] {
+        let dag = graph(vec![calling("n")], []);
+        let shared = Shared::new(flow(graph(vec![for_each("F", dag, Branches::default())], [])));
+        let (mut owner, ready) = shared.begin(HERE);
+        shared.input(&mut owner, 2, report(&ready.start[0], branched(&items)));
+        let recovered = shared.input(&mut shared.open(1), 2 + LEASE, Input::Recover);
+        assert_eq!(recovered.count.len(), sets);
+    }
+}
+
+/// CLAIM-6, REPL-5: the events of a replica that has stopped are not waited for.
+#[test]
+fn the_run_of_a_replica_that_has_stopped_goes_on_at_once() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(SENT);
+    assert_eq!(ready.send, [path("f1")], "and this event is lost");
+    shared.input_with(&mut owner, 3, SENT, Input::Release);
+    assert_eq!(shared.entry().due, Some(3));
+    let ready = shared.input_with(&mut shared.open(1), 4, SENT, Input::Recover);
+    assert_eq!(paths(&ready.start), ["f1"]);
+}
+
 /// CLAIM-5: a claim whose result was committed was not lost, even if nobody was told.
 #[test]
 fn a_result_that_was_committed_without_an_answer_is_no_lost_lease() {
@@ -229,6 +274,40 @@ fn starts_of_branches_with_a_limit_are_not_sent() {
     let items = branched(&[("1", ""), ("2", ""), ("3", "")]);
     let ready = shared.input_with(&mut session, 3, SENT, report(&work[0], items));
     assert_eq!((paths(&ready.start).len(), ready.send), (2, vec![]));
+}
+
+/// REPL-2: what stays here waits for room here.
+#[test]
+fn starts_of_branches_with_a_limit_wait_for_room_on_the_replica_that_counts_them() {
+    let shared = Shared::new(limited());
+    let room = (1, Dispatch::Overflow);
+    let (mut session, ready) = shared.begin(room);
+    let items = branched(&[("1", ""), ("2", ""), ("3", "")]);
+    let ready = shared.input_with(&mut session, 2, room, report(&ready.start[0], items));
+    assert_eq!((paths(&ready.start), ready.send), (vec!["F[1]/n".to_owned()], vec![]));
+    let ready = shared.input_with(&mut session, 3, room, done(&ready.start[0]));
+    assert_eq!((paths(&ready.start), ready.send), (vec!["F[2]/n".to_owned()], vec![]));
+}
+
+/// REPL-2: a helper leaves when nothing waits on it, whether it has ended or was cancelled.
+#[test]
+fn a_helper_stays_while_a_node_waits_for_room_and_leaves_when_its_nodes_are_cancelled() {
+    let shared = Shared::new(Definition { finally: Some("h".to_owned()), ..flow(fan()) });
+    shared.begin(SENT);
+    let mut helper = shared.open(1);
+    let first = shared.input(&mut helper, 2, Input::Claim(path("f1"))).start;
+    let room = (0, Dispatch::Local);
+    assert!(shared.input_with(&mut helper, 3, room, done(&first[0])).start.is_empty());
+    helper.leave_if_done();
+    assert!(!helper.has_left());
+    // Now `f2` has room, and the others still wait when the run is stopped and its finally handler executes elsewhere.
+    let room = (1, Dispatch::Local);
+    shared.input_with(&mut helper, 3, room, Input::Wake);
+    assert_eq!(helper.executing(), 1);
+    assert_eq!(paths(&shared.input(&mut shared.open(2), 4, command(Event::Stop)).start), ["(finally)"]);
+    shared.input_with(&mut helper, 5, room, Input::Check);
+    helper.leave_if_done();
+    assert!(helper.has_left());
 }
 
 /// REPL-3.
@@ -326,6 +405,59 @@ fn during_a_stored_wait_nobody_holds_the_run_and_any_replica_continues_the_node(
     assert_eq!(shared.input(&mut other, 899, Input::Claim(path("f1"))).refused, Some(Refusal::Early { until: 900 }));
     let work = shared.input(&mut other, 900, Input::Recover).start;
     assert_eq!(work[0].suspended.as_ref().map(|wait| (wait.operation, wait.tries)), Some((1, 2)));
+}
+
+/// WAIT-1: an owner leaves only if nothing else can happen before the wait is over.
+#[test]
+fn an_owner_stays_while_anything_but_a_long_wait_is_left() {
+    let at = 2 + LEASE;
+    for (until, leaves) in [(at + LEASE, false), (at + LEASE + 1, true)] {
+        let shared = Shared::new(chain());
+        let (mut owner, ready) = shared.begin(HERE);
+        shared.input(&mut owner, 2, report(&ready.start[0], wait(until)));
+        shared.input(&mut owner, at, Input::Check);
+        assert_eq!(owner.has_left(), leaves, "a wait until {until}");
+    }
+    // Beside the wait, another node is executing, or has no room here.
+    for room in [HERE, (0, Dispatch::Local)] {
+        let dag = graph(["f1", "f2", "f3"].map(calling).into(), [("f1", "f2"), ("f1", "f3")]);
+        let shared = Shared::new(flow(dag));
+        let (mut owner, ready) = shared.begin(HERE);
+        let start = shared.input_with(&mut owner, 2, (1, Dispatch::Local), done(&ready.start[0])).start;
+        shared.input_with(&mut owner, 3, room, report(&start[0], wait(900)));
+        shared.input_with(&mut owner, at, room, Input::Check);
+        assert_eq!((owner.has_left(), owner.executing()), (false, room.0.min(1)));
+    }
+}
+
+/// WAIT-1: what another replica does to a run meanwhile must not wait as well.
+#[test]
+fn an_owner_that_would_leave_stays_if_another_replica_changes_the_run() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    shared.input(&mut owner, 2, report(&ready.start[0], wait(900)));
+    owner.input(Input::Check, &circumstances(2 + LEASE, HERE));
+    let loaded = perform(&the_start().id, owner.io().unwrap(), &*shared.store, Fate::Answered);
+    for event in [Event::Pause, Event::Resume] {
+        shared.input(&mut shared.open(1), 2 + LEASE, command(event));
+    }
+    owner.answer(loaded, &circumstances(2 + LEASE, HERE));
+    shared.settle(&mut owner, 2 + LEASE, HERE);
+    assert_eq!((owner.has_left(), shared.entry().due), (false, Some(2 + 2 * LEASE)));
+}
+
+/// EACH-4, REPL-5: branches that another replica had started count, and those that it had not start later.
+#[test]
+fn a_replica_that_recovers_a_run_keeps_to_max_parallel() {
+    let shared = Shared::new(limited());
+    let (mut owner, ready) = shared.begin(HERE);
+    let items = branched(&[("1", ""), ("2", ""), ("3", ""), ("4", "")]);
+    let first = shared.input(&mut owner, 2, report(&ready.start[0], items)).start;
+    assert_eq!(paths(&shared.input(&mut owner, 3, done(&first[0])).start), ["F[3]/n"]);
+    let mut other = shared.open(1);
+    let again = shared.input(&mut other, 3 + LEASE, Input::Recover).start;
+    assert_eq!(paths(&again), ["F[2]/n", "F[3]/n"]);
+    assert_eq!(paths(&shared.input(&mut other, 4 + LEASE, done(&again[0])).start), ["F[4]/n"]);
 }
 
 /// WAIT-1: a deadline that comes first wakes the run.

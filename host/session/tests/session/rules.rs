@@ -4,7 +4,7 @@ use crate::replica::{COMMIT_DELAY, LEASE, circumstances, rules};
 use faas_flow_core::definition::{
     Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
 };
-use faas_flow_core::run::{Attempt, Doc, Event, Outcome, Refusal, Report, RunState, Work};
+use faas_flow_core::run::{Attempt, Doc, Event, FORM, Outcome, Refusal, Report, RunState, Work};
 use faas_flow_core::testing::{payload, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Plan, Status};
 use faas_flow_session::{Answer, Circumstances, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session};
@@ -195,11 +195,13 @@ fn a_commit_that_fails_too_often_abandons_the_run() {
     let (mut tries, mut reads) = (0, 0);
     while let Some(io) = session.io() {
         match io {
-            Io::Commit { .. } => {
+            Io::Commit { tries: earlier, .. } => {
+                assert_eq!(earlier, tries, "the driver pauses for longer and longer");
                 tries += 1;
                 session.answer(Answer::Unknown(Failure::retry(Code::STORE_UNAVAILABLE, "away")), &at(4));
             }
-            Io::Load { docs, .. } => {
+            Io::Load { docs, tries: earlier } => {
+                assert_eq!(earlier, tries);
                 reads += 1;
                 // What is stored is what the first commit wrote.
                 session.answer(Answer::Loaded(stored(&docs, &chain(&["f1", "f2"], Exhausted::Fail))), &at(4));
@@ -214,6 +216,19 @@ fn a_commit_that_fails_too_often_abandons_the_run() {
     assert_eq!(ready.abandoned.unwrap().code, Code::STORE_UNAVAILABLE);
     assert!(tries <= 8 && reads < tries, "{tries} commits, {reads} reads");
     assert!(ready.cancel && ready.start.is_empty() && ready.send.is_empty());
+}
+
+#[test]
+fn a_run_whose_document_cannot_be_read_is_abandoned() {
+    let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
+    commit(&mut session, 2);
+    session.input(Input::Check, &at(12));
+    assert_eq!(session.io(), Some(Io::LoadRun));
+    let damaged = faas_flow_store::Document { version: 2, bytes: vec![FORM, 0xc1].into() };
+    session.answer(Answer::Loaded(vec![Some(damaged)]), &at(12));
+    let ready = session.ready();
+    assert_eq!((ready.abandoned.unwrap().code, ready.leases.lost, ready.cancel), (Code::STORE_CORRUPT, 1, true));
+    assert!(session.has_left());
 }
 
 /// The documents of a run whose first node is claimed by the session that [`begin`] made.
