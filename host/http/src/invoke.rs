@@ -26,8 +26,15 @@ use utoipa::IntoParams;
 /// Kept with a run whose caller chose the id, so that a repeated request is told from another one.
 const BODY: &str = "x-faas-flow-body-digest";
 /// Headers that a run does not keep: they let their owner in somewhere, or are the host's own.
-const NOT_KEPT: [&str; 6] =
-    ["authorization", "cookie", "proxy-authorization", "x-hub-signature", "x-hub-signature-256", BODY];
+const NOT_KEPT: [&str; 7] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-faas-flow-signature",
+    "x-hub-signature",
+    "x-hub-signature-256",
+    BODY,
+];
 /// How long the first of two requests with one id may take to be stored.
 const TWIN: Duration = Duration::from_secs(2);
 /// Between two looks for it.
