@@ -107,8 +107,11 @@ impl Guests {
         let pre = self.linker.instantiate_pre(&component);
         let pre = pre.map_err(|reason| GuestError::MistypedImport { reason: said(reason) })?;
         let pre = FlowPre::new(pre).map_err(|reason| GuestError::MistypedExport { reason: said(reason) })?;
-        // Otherwise the first instance would do this, on a thread that serves requests.
-        component.initialize_copy_on_write_image().map_err(|reason| GuestError::Engine { reason: said(reason) })?;
+        if compiled.is_some() {
+            // The images of its memories are copied here, and not by the first instance on a thread that serves requests. Those of
+            // cached code are mapped when they are needed, which takes no time.
+            component.initialize_copy_on_write_image().map_err(|reason| GuestError::Engine { reason: said(reason) })?;
+        }
         let code = Mutex::new(self.cache.clone().zip(compiled));
         Ok(Module::new(Loaded { host: self.host.clone(), digest: digest.clone(), imports, exports, pre, code }))
     }

@@ -51,7 +51,9 @@ impl Instance {
         store.epoch_deadline_callback(move |mut store| {
             let now = Instant::now();
             let over = now >= *store.data_mut().until.get_or_insert(now + timeout);
-            Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+            // With tokio's own way to yield, a worker looks for what has arrived on the network before it comes back to this call.
+            let turn = || UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()));
+            Ok(if over { UpdateDeadline::Interrupt } else { turn() })
         });
         match loaded.pre.instantiate_async(&mut store).await {
             Ok(flow) => Ok(Self { store, flow: Box::new(flow), usable: true, _module: module, _place: place }),

@@ -43,6 +43,13 @@ pub fn mesh(nodes: usize) -> Definition {
     flow(Dag { nodes: ids(nodes), edges, ..Dag::default() })
 }
 
+/// A chain whose nodes are also joined to the node after the next ten, so that many edges pass many layers.
+pub fn skips(nodes: usize) -> Definition {
+    let mut skips = chain(nodes);
+    skips.dag.edges.extend((11..nodes).map(|at| edge(&id(at - 11), &id(at))));
+    skips
+}
+
 /// Dags in dags, as deep as they may be, with a chain in each.
 pub fn nest(nodes: usize) -> Definition {
     let each = nodes / MAX_DEPTH;
@@ -87,6 +94,7 @@ pub fn all(nodes: usize) -> Vec<(&'static str, Definition)> {
         ("chain", chain(nodes)),
         ("fan", fan(nodes)),
         ("mesh", mesh(nodes)),
+        ("skips", skips(nodes)),
         ("nest", nest(nodes)),
         ("branches", branches(nodes)),
         ("ring", ring(nodes)),
