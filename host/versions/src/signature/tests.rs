@@ -167,3 +167,35 @@ fn a_key_is_for_its_owner_alone_and_never_overwritten() {
     assert!(PrivateKey::generate().unwrap().write(&lone, &public).is_err());
     assert!(!lone.exists());
 }
+
+#[test]
+fn the_contracts_that_bytes_name_are_found_whatever_else_they_are() {
+    let named = |bytes: &[u8]| named_contracts(bytes).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(named(b""), [""; 0]);
+    assert_eq!(named(b"\0asm faas-flow:flow/"), [""; 0]);
+    assert_eq!(named(b"faas-flow:flow/definition"), [""; 0]);
+    assert_eq!(named(b"faas-flow:flow/definition@"), [""; 0]);
+    assert_eq!(named(b"faas-flow:flow/definition@0.1.0"), ["0.1.0"]);
+    assert_eq!(named(b"\xfffaas-flow:flow/handlers@0.1.0#modify\0faas-flow:flow/types@0.2\xff"), ["0.1.0", "0.2"]);
+    assert_eq!(named(b"faas-flow:flow/types@0.1.0 faas-flow:flow/types@0.1.0"), ["0.1.0"]);
+    assert_eq!(named(&b"faas-flow:flow/".repeat(1000)), [""; 0]);
+    let many: String = (0..1000).map(|at| format!("faas-flow:flow/types@{at}.")).collect();
+    assert_eq!(named(many.as_bytes()).len(), MOST_NAMED);
+}
+
+#[test]
+fn a_signature_holds_before_the_module_is_read_if_it_is_for_a_contract_that_the_bytes_name() {
+    let keys = Keys::new(&["k"]);
+    let trusted = keys.trusted(&["k"]);
+    let flow = FlowName::new("greet").unwrap();
+    let module = b"faas-flow:flow/types@0.2.0 faas-flow:flow/types@0.1.0";
+    let digest = Digest::of(module);
+    let signed = |wit| keys.sign("k", Statement { digest: &digest, flow: &flow, wit });
+    let check = |bytes: &[u8], line: Option<&str>| trusted.check_unread(bytes, &Digest::of(bytes), &flow, line);
+    assert!(check(module, Some(&signed("0.1.0"))).is_ok());
+    assert!(check(module, Some(&signed("0.2.0"))).is_ok());
+    assert!(matches!(check(module, Some(&signed("0.3.0"))), Err(Error::Invalid { .. })));
+    assert!(matches!(check(module, None), Err(Error::Unsigned { .. })));
+    assert!(matches!(check(b"no contract", Some(&signed("0.1.0"))), Err(Error::Invalid { .. })));
+    assert!(Trusted::default().check_unread(module, &digest, &flow, None).is_ok());
+}

@@ -213,7 +213,7 @@ async fn whatever_the_bytes_of_a_module_are_it_is_loaded_or_refused_with_a_code(
 
 /// A measurement, not a test: how long four pushes of hostile modules take at once, and how long the health check takes
 /// meanwhile. `cargo test --test e2e health_while -- --ignored --nocapture`
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn health_while_four_hostile_modules_are_pushed() {
     let module = module("greet");
