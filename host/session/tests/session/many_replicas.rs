@@ -460,6 +460,52 @@ fn a_replica_that_recovers_a_run_keeps_to_max_parallel() {
     assert_eq!(paths(&shared.input(&mut other, 4 + LEASE, done(&again[0])).start), ["F[4]/n"]);
 }
 
+/// WAIT-1.
+#[test]
+fn an_owner_that_stays_continues_the_node_when_its_wait_is_over() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    shared.input(&mut owner, 2, report(&ready.start[0], wait(9)));
+    assert!(shared.input(&mut owner, 8, Input::Wake).start.is_empty());
+    assert_eq!(paths(&shared.input(&mut owner, 9, Input::Wake).start), ["f1"]);
+}
+
+/// JOIN-2: if nobody was told that the last branch has arrived, the store is asked.
+#[test]
+fn the_end_of_a_branch_that_was_committed_without_an_answer_is_counted() {
+    for (items, sets) in [(vec![("1", "")], 0), (vec![("1", ""), ("2", "")], 1)] {
+        let dag = graph(vec![calling("n")], []);
+        let nodes = vec![for_each("F", dag, Branches::default()), calling("b")];
+        let shared = Shared::new(flow(graph(nodes, [("F", "b")])));
+        let (mut owner, ready) = shared.begin(HERE);
+        let branches = shared.input(&mut owner, 2, report(&ready.start[0], branched(&items))).start;
+        let (last, others) = branches.split_last().unwrap();
+        for branch in others {
+            shared.input(&mut owner, 3, done(branch));
+        }
+        owner.input(done(last), &circumstances(4, HERE));
+        let lost = perform(&the_start().id, owner.io().unwrap(), &*shared.store, Fate::AnswerLost);
+        owner.answer(lost, &circumstances(4, HERE));
+        assert_eq!(shared.settle(&mut owner, 5, HERE).count.len(), sets);
+    }
+}
+
+/// CLAIM-5: a conflict concerns what was about to be committed, and nothing else.
+#[test]
+fn what_a_replica_executes_goes_on_after_a_conflict() {
+    let shared = Shared::new(flow(fan()));
+    let (mut owner, ready) = shared.begin(HERE);
+    let start = shared.input(&mut owner, 2, done(&ready.start[0])).start;
+    shared.input(&mut shared.open(1), 3, command(Event::Pause));
+    let ready = shared.input(&mut owner, 4, done(&start[0]));
+    assert_eq!((ready.start.len(), ready.cancel, ready.leases.lost), (0, false, 0));
+    assert!(!owner.executes(&path("f2")) && owner.executes(&path("f3")) && owner.executes(&path("f4")));
+    for work in &start[1..] {
+        shared.input(&mut owner, 5, done(work));
+    }
+    assert!(["f2", "f3", "f4"].iter().all(|node| shared.node(node).progress == Progress::Done));
+}
+
 /// WAIT-1: a deadline that comes first wakes the run.
 #[test]
 fn a_run_that_waits_is_due_at_its_deadline() {

@@ -127,9 +127,27 @@ fn the_flow_s_own_code_is_executed_at_once_and_committed_with_what_follows() {
 fn what_waits_is_committed_when_it_is_due() {
     let mut session = begin(&chain(&["a", "b"], Exhausted::Fail), Durability::Delayed);
     assert_eq!(session.ready().start.len(), 1);
-    session.input(Input::CommitDue, &at(1 + COMMIT_DELAY));
+    // The driver's clock decides, even if the session is told another time.
+    session.input(Input::CommitDue, &at(COMMIT_DELAY));
     let ready = commit(&mut session, 6);
     assert_eq!((ready.commit_by, session.durability()), (None, Durability::Stored));
+}
+
+/// STORE-2: nobody knows of the run yet, so it may be stored later, and only a run that was stored can be gone.
+#[test]
+fn a_first_commit_that_did_not_happen_is_made_again() {
+    let away = || Answer::Unknown(Failure::retry(Code::STORE_UNAVAILABLE, "away"));
+    let mut session = begin(&chain(&["a", "b"], Exhausted::Fail), Durability::Delayed);
+    session.ready();
+    session.input(Input::CommitDue, &at(1 + COMMIT_DELAY));
+    let first = change(&mut session);
+    session.answer(away(), &at(6));
+    assert!(matches!(session.io(), Some(Io::Load { .. })));
+    session.answer(Answer::Loaded(vec![None, None]), &at(6));
+    let again = change(&mut session);
+    assert_eq!(again.puts, first.puts);
+    session.answer(committed(&again), &at(7));
+    assert_eq!((session.ready().abandoned, session.durability()), (None, Durability::Stored));
 }
 
 #[test]
@@ -229,6 +247,24 @@ fn a_run_whose_document_cannot_be_read_is_abandoned() {
     let ready = session.ready();
     assert_eq!((ready.abandoned.unwrap().code, ready.leases.lost, ready.cancel), (Code::STORE_CORRUPT, 1, true));
     assert!(session.has_left());
+}
+
+#[test]
+fn a_store_that_refuses_a_check_for_good_ends_the_session() {
+    let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
+    commit(&mut session, 2);
+    session.input(Input::Check, &at(12));
+    assert_eq!(session.io(), Some(Io::LoadRun));
+    session.answer(Answer::NotLoaded(Failure::reject(Code::STORE_CORRUPT, "damaged")), &at(12));
+    assert_eq!(session.ready().abandoned.unwrap().code, Code::STORE_CORRUPT);
+}
+
+#[test]
+fn an_event_for_a_node_that_is_executing_here_asks_nothing_of_the_store() {
+    let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
+    commit(&mut session, 2);
+    session.input(Input::Claim(NodePath::parse("f1").unwrap()), &at(3));
+    assert_eq!((session.io(), session.ready().refused), (None, Some(Refusal::Leased)));
 }
 
 /// The documents of a run whose first node is claimed by the session that [`begin`] made.
