@@ -1,5 +1,6 @@
 //! What may wait for a common commit, and what may not (COMMIT-3).
 
+use crate::many_replicas::calling;
 use crate::replica::{COMMIT_DELAY, circumstances, rules};
 use crate::rules::{at, chain, change, committed, done, report};
 use faas_flow_core::definition::{Branches, Dag, Definition, Exhausted};
@@ -117,6 +118,15 @@ fn many_branches_and_large_ones_start_in_a_commit_of_their_own() {
         let branches = change(&mut session);
         assert!(branches.puts.iter().any(|put| put.doc.starts_with("scope:F[")));
     }
+}
+
+#[test]
+fn the_claim_of_a_call_does_not_wait_for_the_flow_s_own_code_beside_it() {
+    let nodes = vec![node("a"), node("b"), calling("f")];
+    let mut session = begin(flow(graph(nodes, [("a", "b"), ("a", "f")])), Documents::new());
+    let work = only(&mut session);
+    session.input(report(&work, done()), &wide(2));
+    change(&mut session);
 }
 
 #[test]

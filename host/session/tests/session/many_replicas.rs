@@ -17,7 +17,7 @@ const HERE: (usize, Dispatch) = (8, Dispatch::Local);
 const SENT: (usize, Dispatch) = (8, Dispatch::Everything);
 
 /// A node that calls a function.
-fn calling(id: &str) -> Node {
+pub fn calling(id: &str) -> Node {
     let call = Operation::Apply(Call { target: "f".to_owned(), ..Call::default() });
     Node { id: id.to_owned(), kind: NodeKind::Operations(Operations { list: vec![call], ..Operations::default() }) }
 }
@@ -344,7 +344,12 @@ fn once_per_lease_the_owner_reads_the_whole_run_and_picks_up_what_is_ready_and_u
     assert_eq!(ready.send, [path("f1")], "and this event is lost");
     let early = shared.input_with(&mut owner, 1 + LEASE / 3, SENT, Input::Check);
     assert!(early.start.is_empty() && early.send.is_empty(), "the event may be on its way");
-    assert_eq!(paths(&shared.input_with(&mut owner, 1 + LEASE, SENT, Input::Check).start), ["f1"]);
+    let work = shared.input_with(&mut owner, 1 + LEASE, SENT, Input::Check).start;
+    assert_eq!(paths(&work), ["f1"]);
+    // A lease is counted from the moment at which the node became ready.
+    assert_eq!(shared.input_with(&mut owner, 2 + LEASE, SENT, done(&work[0])).send, [path("f2")]);
+    assert!(shared.input_with(&mut owner, 1 + 2 * LEASE, SENT, Input::Check).start.is_empty());
+    assert_eq!(paths(&shared.input_with(&mut owner, 2 + 2 * LEASE, SENT, Input::Check).start), ["f2"]);
 }
 
 /// REPL-5.
