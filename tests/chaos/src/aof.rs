@@ -15,6 +15,9 @@ pub struct Commits {
     pub done: usize,
     /// Those that came to be done a second time, or whose output changed after.
     pub repeated: usize,
+    /// How often each node may have made each of its calls, by `RUN/PATH`: once in each attempt of its history, and once in
+    /// an attempt that the end of the run cut off.
+    attempts: HashMap<String, usize>,
 }
 
 impl Commits {
@@ -39,11 +42,17 @@ impl Commits {
         }
         Ok(nodes.commits)
     }
+
+    /// How many of the calls with an idempotency key no attempt in the history explains. `times` is their number.
+    pub fn unexplained(&self, key: &str, times: usize) -> usize {
+        let attempts = key.rsplit_once('/').and_then(|(node, _)| self.attempts.get(node));
+        times.saturating_sub(attempts.copied().unwrap_or_default())
+    }
 }
 
 #[derive(Default)]
 struct Nodes {
-    /// By run, scope and node: whether it is done, and what it yielded.
+    /// By run and path: whether it is done, and what it yielded.
     last: HashMap<String, (bool, Option<String>)>,
     /// How often each came to be done.
     times: HashMap<String, usize>,
@@ -56,6 +65,8 @@ impl Nodes {
         if !name.eq_ignore_ascii_case(b"hset") {
             return Ok(());
         }
+        let key = String::from_utf8_lossy(key);
+        let run = key.rsplit(':').next().unwrap_or_default();
         for pair in fields.chunks_exact(2) {
             let [field, bytes] = pair else { continue };
             if !field.starts_with(SCOPE) {
@@ -63,7 +74,9 @@ impl Nodes {
             }
             let scope: Scope = decode(bytes)?;
             for node in scope.nodes {
-                let path = format!("{} {} {}", String::from_utf8_lossy(key), scope.path, node.id);
+                let path = format!("{run}/{}", scope.path.node(&node.id));
+                let cut_off = usize::from(node.progress != Progress::Done);
+                self.commits.attempts.insert(path.clone(), node.attempts.len() + cut_off);
                 let now = (node.progress == Progress::Done, node.output.map(|output| format!("{output:?}")));
                 let before = self.last.insert(path.clone(), now.clone()).unwrap_or_default();
                 if now.0 && !before.0 {
@@ -111,6 +124,13 @@ fn number(at: &mut &[u8], mark: u8) -> Result<Option<usize>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_explained_by_an_attempt_of_its_node() {
+        let commits = Commits { attempts: HashMap::from([("r/C[c1]/n".to_owned(), 2)]), ..Commits::default() };
+        let times = [("r/C[c1]/n/0", 2), ("r/C[c1]/n/0", 3), ("r/m/0", 1), ("", 1)];
+        assert_eq!(times.map(|(key, times)| commits.unexplained(key, times)), [0, 1, 1, 1]);
+    }
 
     #[test]
     fn commands_are_read_up_to_one_that_is_cut_off() {

@@ -70,6 +70,13 @@ pub async fn run(options: &Options, folder: &Path) -> Result<Report> {
     }
     let commits = Commits::read(folder)?;
     (report.commits, report.repeated_commits) = (commits.done, commits.repeated);
+    for (key, times) in notes.lock().unwrap_or_else(PoisonError::into_inner).times() {
+        let unexplained = commits.unexplained(key, times);
+        if unexplained > 0 {
+            eprintln!("{key} was called {times} times, {unexplained} more than its node was attempted");
+        }
+        report.unexplained_calls += unexplained;
+    }
     Ok(report)
 }
 

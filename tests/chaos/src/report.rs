@@ -27,6 +27,8 @@ pub struct Report {
     pub calls: usize,
     /// Calls that had been made before: with the same key and body.
     pub repeated_calls: usize,
+    /// Calls beyond the attempts that the history of their node has.
+    pub unexplained_calls: usize,
     /// Keys that were seen with another body, and runs that used more or fewer keys than they have calls.
     pub changed_keys: usize,
     /// Callbacks that were asked for.
@@ -54,7 +56,7 @@ impl Report {
     /// Whether everything went as it must.
     pub fn holds(&self) -> bool {
         let broken = [self.lost, self.wrong, self.repeated_commits, self.still_running, self.refused];
-        broken.iter().chain([&self.changed_keys, &self.callbacks_lost]).all(|count| *count == 0)
+        broken.iter().chain([&self.unexplained_calls, &self.changed_keys, &self.callbacks_lost]).all(|count| *count == 0)
             // In service, ready, and what the replica came with. What allocators keep is not much.
             && self.most_loaded <= 3
             && self.memory_after_swaps_kib <= self.memory_kib + self.memory_kib / 10 + (4 << 10)

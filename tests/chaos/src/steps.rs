@@ -19,8 +19,8 @@ const TAKES: Range<u64> = 20..800;
 /// What the step functions saw.
 #[derive(Default)]
 pub struct Seen {
-    /// Function and body per idempotency key.
-    calls: HashMap<String, (String, Bytes)>,
+    /// Per idempotency key: function and body of the first call, and the number of calls.
+    calls: HashMap<String, ((String, Bytes), usize)>,
     /// All calls.
     pub total: usize,
     /// Keys that came with another function or body, or not at all.
@@ -43,6 +43,11 @@ impl Seen {
         self.total - self.calls.len()
     }
 
+    /// Each idempotency key, and how many calls came with it.
+    pub fn times(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.calls.iter().map(|(key, (_, times))| (key.as_str(), *times))
+    }
+
     /// How many keys each run used.
     pub fn keys(&self) -> HashMap<&str, usize> {
         let mut keys = HashMap::new();
@@ -61,7 +66,8 @@ impl Seen {
         self.total += 1;
         let key = key.unwrap_or_default();
         let call = (function.to_owned(), body.clone());
-        let first = self.calls.entry(key.clone()).or_insert_with(|| call.clone());
+        let (first, times) = self.calls.entry(key.clone()).or_insert_with(|| (call.clone(), 0));
+        *times += 1;
         if *first != call || key.is_empty() {
             self.changed.insert(key);
         }
