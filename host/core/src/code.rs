@@ -78,6 +78,7 @@ codes! {
     AGGREGATOR_WITHOUT_NODE = 117, "an aggregator is given for a node that does not exist";
     BAD_BRANCH_KEY = 118, "a branch key is malformed";
     BAD_MAX_PARALLEL = 119, "max-parallel must be at least 1";
+    PATH_LEAVES_FUNCTION = 120, "the path of a call leaves its function";
     TEXT_TOO_LONG = 121, "a name or text in the definition is too long";
     MORE_PROBLEMS = 122, "the definition has more problems than are listed";
 
@@ -146,6 +147,7 @@ codes! {
     WRONG_METHOD = 509, "the route does not take this method";
     READ_DENIED = 510, "the result or the state of a run needs a signed request";
     OLD_SIGNATURE = 511, "the event has a signature of an older release";
+    DESTINATION_REFUSED = 512, "the configuration does not allow this destination";
 }
 
 impl Code {

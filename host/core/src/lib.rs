@@ -6,6 +6,7 @@ mod code;
 pub mod definition;
 mod duration;
 mod failure;
+mod function_path;
 mod id;
 mod payload;
 mod plan;
@@ -23,6 +24,7 @@ pub use code::Code;
 pub use definition::Definition;
 pub use duration::{ShownDuration, parse_duration};
 pub use failure::Failure;
+pub use function_path::{is_function_name, leaves_function, split_target};
 pub use id::{
     BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, Partition, RunId, ScopePath,
     ScopeStep,

@@ -7,6 +7,7 @@ mod place;
 mod report;
 
 use crate::definition::{Backoff, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
+use crate::function_path::{is_function_name, leaves_function, split_target};
 use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId};
 use place::Place;
 use report::{Report, listed, shown};
@@ -272,12 +273,7 @@ impl Checker<'_> {
             match operation {
                 Operation::Modify(handler) => self.handler(at, Some(handler)),
                 Operation::Apply(call) => {
-                    let name = call.target.split(['/', '?']).next().unwrap_or_default();
-                    let valid = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-                    if name.is_empty() || !name.bytes().all(valid) || call.target.split('/').any(|part| part == "..") {
-                        let message = || format!("`{}` is not a function's name", shown(&call.target));
-                        self.problem(Code::BAD_CALL, at, message);
-                    }
+                    self.function(at, &call.target);
                     self.call(at, call);
                 }
                 Operation::Request(call) => {
@@ -288,6 +284,20 @@ impl Checker<'_> {
                     self.call(at, call);
                 }
             }
+        }
+    }
+
+    fn function(&mut self, at: &Place<'_>, target: &str) {
+        let (name, below) = split_target(target);
+        if !is_function_name(name) {
+            let message = || format!("`{}` is not a function's name", shown(target));
+            self.problem(Code::BAD_CALL, at, message);
+        } else if leaves_function(below) {
+            let message = || {
+                let (target, name) = (shown(target), shown(name));
+                format!("the path of `{target}` leaves function {name}: write it without `..`, in any spelling")
+            };
+            self.problem(Code::PATH_LEAVES_FUNCTION, at, message);
         }
     }
 

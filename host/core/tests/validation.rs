@@ -218,8 +218,12 @@ fn calls_are_well_formed() {
     for good in ["f", "f.namespace", "f/path?query=1", "f/a..b"] {
         assert_eq!(problems(flow(dag([runs("n", Operation::Apply(target(good)))]))), [], "{good}");
     }
-    for bad in ["", "/path", "a b", "f/../g", "http://elsewhere/f"] {
+    for bad in ["", "/path", "a b", "..", ".", "f\\g", "f%2e", "http://elsewhere/f"] {
         refused(flow(dag([runs("n", Operation::Apply(target(bad)))])), Code::BAD_CALL, "n/0", &["function's name"]);
+    }
+    for bad in ["f/../g", "f.ns/%2e%2E/g", "f/a\\..\\g", "f/%252e%252e/g", "f/..?x"] {
+        let call = flow(dag([runs("n", Operation::Apply(target(bad)))]));
+        refused(call, Code::PATH_LEAVES_FUNCTION, "n/0", &["leaves function f"]);
     }
     for good in ["http://host/", "https://host/"] {
         assert_eq!(problems(flow(dag([runs("n", Operation::Request(target(good)))]))), [], "{good}");

@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use faas_flow_core::{Code, Failure, FlowName, Malformed, RunId, ShownDuration};
+use faas_flow_replica::network::Refused;
 use faas_flow_store::StoreError;
 use std::time::Duration;
 
@@ -31,6 +32,12 @@ pub enum Error {
     NoFlow {
         /// As the path has it.
         name: FlowName,
+    },
+    /// The path behind the name of a step function contains `..`.
+    #[error("the path leaves function `{name}`: it must not contain `..`, in any spelling")]
+    LeavesFunction {
+        /// The function.
+        name: String,
     },
     /// The flow has no such run.
     #[error("flow {flow} has no run {run}")]
@@ -172,10 +179,8 @@ pub enum CallbackFault {
     Scheme,
     #[error("it contains a user name or password")]
     Credentials,
-    #[error("it names no host")]
-    NoHost,
-    #[error("the host {host} is not allowed; add it to callback_hosts")]
-    HostNotAllowed { host: String },
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 /// Why a token does not let its bearer in, and what would.
@@ -220,6 +225,7 @@ impl Error {
             Error::NoRoute { .. } => Code::ROUTE_UNKNOWN,
             Error::WrongMethod { .. } => Code::WRONG_METHOD,
             Error::NoFlow { .. } => Code::FLOW_UNKNOWN,
+            Error::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
@@ -241,6 +247,8 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::UnusableModule(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            // The caller chose the path. If a flow did, it fails as it does for other mistakes of its own.
+            Error::LeavesFunction { .. } => StatusCode::BAD_REQUEST,
             error => status_of(error.code()),
         }
     }

@@ -7,14 +7,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use faas_flow_core::{FlowName, Millis, RunId};
 use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, TIME, Window};
-use faas_flow_replica::network::place;
+use faas_flow_replica::network::{Destinations, Rules, place};
 use reqwest::Url;
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use utoipa::IntoParams;
 
 /// Who may ask for what. By default everybody may ask for everything, except for callbacks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Guards {
     /// The keys that sign and check events, and requests if `authenticate` is set. Without keys, events need no signature.
     pub keys: Option<Keys>,
@@ -28,8 +28,17 @@ pub struct Guards {
     pub admin: Admin,
     /// Who may read the results and the states of runs.
     pub result_access: ResultAccess,
-    /// The hosts that results may be sent to, each `NAME` or `NAME:PORT`; `*` allows any host.
-    pub callback_hosts: Vec<String>,
+    /// Where results may be sent.
+    pub callbacks: Rules,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        let callbacks = Destinations::default().callbacks;
+        let (keys, window, admin) = (None, Window::default(), Admin::default());
+        let result_access = ResultAccess::default();
+        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, callbacks }
+    }
 }
 
 /// Who may read the results and the states of runs.
@@ -171,16 +180,8 @@ impl Guards {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(CallbackFault::Credentials);
         }
-        let host = url.host_str().ok_or(CallbackFault::NoHost)?;
-        let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
-        let allows = |allowed: &String| {
-            allowed == "*" || allowed.eq_ignore_ascii_case(host) || Some(allowed.to_ascii_lowercase()) == with_port
-        };
-        if self.callback_hosts.iter().any(allows) {
-            Ok(url)
-        } else {
-            Err(CallbackFault::HostNotAllowed { host: host.to_owned() })
-        }
+        self.callbacks.check(&url)?;
+        Ok(url)
     }
 }
 
@@ -244,11 +245,13 @@ impl HubSignatures {
 mod tests {
     use super::*;
     use faas_flow_core::Code;
+    use faas_flow_replica::network::SPECIAL;
 
     #[test]
     fn only_allowed_hosts_are_called_back() {
-        let hosts = ["Hooks.example", "127.0.0.1:9000", "[::1]"].map(str::to_owned);
-        let guards = Guards { callback_hosts: hosts.into(), ..Guards::default() };
+        let hosts = ["Hooks.example", "127.0.0.1:9000", "[::1]"].map(|host| host.parse().unwrap());
+        let callbacks = Destinations::new(Vec::new(), hosts.into(), SPECIAL.to_vec()).callbacks;
+        let guards = Guards { callbacks, ..Guards::default() };
         for good in
             ["http://hooks.example/a?b=c", "https://HOOKS.example:1/", "http://127.0.0.1:9000/", "http://[::1]/"]
         {

@@ -3,7 +3,7 @@
 use crate::{ERROR, Error};
 use faas_flow_core::{Code, FlowName, NodePath, RunId};
 use faas_flow_guest::{HttpRequest, HttpResponse};
-use faas_flow_replica::network::Network;
+use faas_flow_replica::network::{ChosenBy, Network};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A change of a run.
@@ -43,7 +43,7 @@ pub async fn control(
     let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
     let headers = authorization.into_iter().collect();
     let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Default::default() };
-    Ok(text(&accepted(network.send(request).await?)?))
+    Ok(text(&accepted(network.send(request, ChosenBy::Operator).await?)?))
 }
 
 /// The answer, or the error that it reports.

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use faas_flow_core::{leaves_function, split_target};
 use faas_flow_guest::HttpRequest;
 
 /// Headers that belong to one connection.
@@ -18,6 +19,10 @@ pub(super) async fn answer(surface: &Surface, name: &str, request: Request) -> R
     let uri = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
     // The prefix is `/function/` or `/async-function/`.
     let tail = uri.split_once("function/").map_or("", |(_, tail)| tail);
+    let (_, below) = split_target(tail);
+    if leaves_function(below) {
+        return Err(Error::LeavesFunction { name: name.to_owned() });
+    }
     let headers = kept_headers(&parts.headers).into_iter().filter(|(name, _)| !HOP.contains(&name.as_str()));
     let request = HttpRequest {
         method: parts.method.to_string(),

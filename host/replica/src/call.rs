@@ -4,11 +4,11 @@ use super::attempt::{NodeAttempt, Unfinished};
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
-use crate::network::{CallError, Quote, Retry, place, retry_after};
+use crate::network::{CallError, ChosenBy, Quote, Retry, place, retry_after};
 use bytes::Bytes;
-use faas_flow_core::Failure;
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
+use faas_flow_core::{Failure, split_target};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -94,10 +94,10 @@ impl NodeAttempt<'_> {
         let functions = &self.live.services.functions;
         match kind {
             CallKind::Function => {
-                let name = call.target.split(['/', '?']).next().unwrap_or_default();
+                let (name, _) = split_target(&call.target);
                 functions.apply(name, request).await
             }
-            CallKind::Url => functions.request(request).await,
+            CallKind::Url => functions.request(request, ChosenBy::Flow).await,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::ended::Ended;
 use super::live::Live;
 use super::retries::Failed;
-use crate::network::{CallError, Quote, Retry, place, retry_after};
+use crate::network::{CallError, ChosenBy, Quote, Retry, place, retry_after};
 use faas_flow_core::Failure;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Event, Run};
@@ -85,7 +85,7 @@ impl Live {
             headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_callback(&body)));
         }
         let request = HttpRequest { method: "POST".to_owned(), url: url.to_owned(), headers, body };
-        let answer = self.services.functions.request(request).await?;
+        let answer = self.services.functions.request(request, ChosenBy::Caller).await?;
         accept(url, answer.status, &answer.headers)
     }
 }

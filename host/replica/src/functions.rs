@@ -1,12 +1,13 @@
 //! The functions that flows call: programs, URLs, the built-in echo, and those behind the gateway.
 
 use crate::error::FunctionOptionFault;
-use crate::network::{CallError, Network, Quote, redacted, within_limit};
+use crate::network::{CallError, ChosenBy, Network, Quote, place, redacted, within_limit};
 use crate::program::{ScriptFault, environment};
 use crate::{Answers, Error, Settings};
 use bytes::Bytes;
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::{Code, Failure, is_function_name, leaves_function};
 use faas_flow_guest::{HttpRequest, HttpResponse};
+use reqwest::Url;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -91,21 +92,25 @@ impl Functions {
         names
     }
 
-    /// Calls a function. Only the path and the query of the request's URL count.
+    /// Calls a function. Of the request's URL only the query counts, and of its path what follows the first segment: that is
+    /// appended to the function's own address, below which it must stay.
     pub async fn apply(&self, name: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
         let url = request.url.clone();
         let (path, query) = path_and_query(&url);
         let tail = path.trim_start_matches('/').split_once('/').map_or("", |(_, tail)| tail);
+        if leaves_function(tail) {
+            return Err(CallError::LeavesFunction { name: name.to_owned() }.into());
+        }
         match (self.known.get(name), &self.gateway) {
             (Some(Function::Echo), _) => Ok(HttpResponse { status: 200, headers: Vec::new(), body: request.body }),
             (Some(Function::Command(program)), _) => Ok(self.command(name, program, (tail, query), request).await?),
             (Some(Function::Url(base)), _) => {
-                let url = join(base, tail, query);
-                self.request(HttpRequest { url, ..request }).await
+                let url = below(base, name, tail, query)?;
+                self.network.send(HttpRequest { url, ..request }, ChosenBy::Operator).await
             }
-            (None, Some(gateway)) => {
-                let url = join(&format!("{gateway}/function/{name}"), tail, query);
-                let answer = self.request(HttpRequest { url, ..request }).await;
+            (None, Some(gateway)) if is_function_name(name) => {
+                let url = below(&format!("{gateway}/function/{name}"), name, tail, query)?;
+                let answer = self.network.send(HttpRequest { url, ..request }, ChosenBy::Operator).await;
                 answer.map_err(|mut failure| {
                     if failure.code == Code::CALL_UNREACHABLE {
                         failure.message += "; the key `gateway` sets where functions are called";
@@ -113,16 +118,16 @@ impl Functions {
                     failure
                 })
             }
-            (None, None) => {
+            (None, _) => {
                 let known = self.names().into_iter().map(str::to_owned).collect();
                 Err(CallError::UnknownFunction { name: name.to_owned(), known }.into())
             }
         }
     }
 
-    /// Sends a request and reads the whole response.
-    pub async fn request(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
-        self.network.send(request).await
+    /// Sends a request to a URL that a flow or a caller chose, and reads the whole response.
+    pub async fn request(&self, request: HttpRequest, by: ChosenBy) -> Result<HttpResponse, Failure> {
+        self.network.send(request, by).await
     }
 
     async fn command(
@@ -189,9 +194,24 @@ async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>, limit: u64) -> By
 }
 
 fn path_and_query(url: &str) -> (&str, &str) {
+    let url = url.split('#').next().unwrap_or_default();
     let behind =
         url.split_once("://").map_or(url, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default());
     behind.split_once('?').unwrap_or((behind, ""))
+}
+
+/// The URL of a path and query below that of a function, as the URL standard normalizes it.
+fn below(base: &str, name: &str, tail: &str, query: &str) -> Result<String, CallError> {
+    let malformed = |error| CallError::BadRequest { callee: place(base), reason: format!("{error}") };
+    let function = Url::parse(base).map_err(malformed)?;
+    let url = Url::parse(&join(base, tail, query)).map_err(malformed)?;
+    let path = url.path().strip_prefix(function.path().trim_end_matches('/'));
+    let is_below = path.is_some_and(|path| path.is_empty() || path.starts_with('/'));
+    if url.origin() == function.origin() && is_below {
+        Ok(url.into())
+    } else {
+        Err(CallError::LeavesFunction { name: name.to_owned() })
+    }
 }
 
 fn join(base: &str, tail: &str, query: &str) -> String {
@@ -216,6 +236,90 @@ mod tests {
         assert!(Function::parse(&script).unwrap_err().to_string().contains("CRLF"));
         for bad in ["f", "=echo", "f=", "a b=echo", "f=./not-there", &script] {
             assert_eq!(Function::parse(bad).unwrap_err().code(), Code::BAD_FUNCTION_OPTION, "{bad}");
+        }
+    }
+
+    /// A network that answers with the URL that it is asked for.
+    struct Echoes;
+
+    #[async_trait::async_trait]
+    impl Network for Echoes {
+        async fn send(&self, request: HttpRequest, _: ChosenBy) -> Result<HttpResponse, Failure> {
+            Ok(HttpResponse { status: 200, headers: Vec::new(), body: request.url.into() })
+        }
+    }
+
+    fn functions() -> Functions {
+        let known = [("own".to_owned(), Function::Url("http://h:1/base".to_owned()))];
+        Functions::new(known, Some("http://gw:8080/openfaas".to_owned()), &Settings::default(), Arc::new(Echoes))
+    }
+
+    /// The URL that is called if a request for a function has this one.
+    fn called(name: &str, url: &str) -> Result<String, Failure> {
+        let request = HttpRequest { method: "POST".into(), url: url.into(), headers: Vec::new(), body: Bytes::new() };
+        let answer = futures_util::FutureExt::now_or_never(functions().apply(name, request)).unwrap();
+        answer.map(|answer| String::from_utf8(answer.body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_function_is_called_below_its_own_address() {
+        for (name, url, expected) in [
+            ("f", "http://function/f", "http://gw:8080/openfaas/function/f"),
+            ("f.ns", "http://function/f.ns/a%20b/./c?x=1#/../..", "http://gw:8080/openfaas/function/f.ns/a%20b/c?x=1"),
+            ("f", "http://function/f//evil.example/", "http://gw:8080/openfaas/function/f//evil.example/"),
+            ("own", "http://elsewhere/other/a?b=../..", "http://h:1/base/a?b=../.."),
+            ("f", "https://elsewhere", "http://gw:8080/openfaas/function/f"),
+        ] {
+            assert_eq!(called(name, url).unwrap(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leaves_its_function_is_refused_and_not_tried_again() {
+        for name in ["f", "f.ns", "own"] {
+            for path in
+                ["..", "%2e%2e/%2E%2e/system/functions", "a/..%5c..", "\\..\\..\\system", "%252e%252e%252fsystem"]
+            {
+                let Failure { code, retry, .. } = called(name, &format!("http://function/{name}/{path}")).unwrap_err();
+                assert_eq!((code, retry), (Code::PATH_LEAVES_FUNCTION, false), "{path}");
+            }
+        }
+        for name in ["..", ".", "a/b", "a\\b", "%2e%2e"] {
+            assert_eq!(called(name, "http://function/f").unwrap_err().code, Code::FUNCTION_MISSING, "{name}");
+        }
+    }
+
+    /// What a path may be made of to climb.
+    const PIECES: &[&str] = &[
+        "..", ".", "%2e", "%2E", "%252e", "%25", "2e", "/", "\\", "%2f", "%5c", "%252F", "%255C", "a", ";", "?", "#",
+        "\t", "\n", "\r", " ", "%09", "%0a", "%20", "%00", "//", ":", "@", "%", "é", "system",
+    ];
+
+    /// Whether the URL standard puts this path below that of a function.
+    fn is_below(base: &str, path: &str) -> bool {
+        let Ok(url) = Url::parse(&format!("http://gw:8080{path}")) else { return true };
+        url.path() == base || url.path().starts_with(&format!("{base}/"))
+    }
+
+    fn decoded(path: &str) -> String {
+        percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_stays_below_the_function(
+            pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..10),
+            any in ".{0,6}",
+        ) {
+            let path = pieces.concat() + &any;
+            for (name, base) in [("f.ns", "/openfaas/function/f.ns"), ("own", "/base")] {
+                let Ok(sent) = called(name, &format!("http://function/{name}/{path}")) else { continue };
+                let sent = Url::parse(&sent).unwrap();
+                let once = decoded(sent.path());
+                for path in [sent.path(), &once, &decoded(&once)] {
+                    proptest::prop_assert!(is_below(base, path), "{sent} as {path:?}");
+                }
+            }
         }
     }
 

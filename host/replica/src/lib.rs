@@ -68,7 +68,7 @@ pub use forward::Forwarded;
 pub use functions::{Function, Functions};
 pub use host::{Host, Parts};
 pub use ids::Ids;
-pub use network::{Http, Network};
+pub use network::{ChosenBy, Destinations, Http, Network};
 pub use progress::{Progress, Step};
 pub use settings::{Answers, Dispatch, Settings};
 pub use submit::{Submission, Submitted, Waits};

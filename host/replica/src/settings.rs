@@ -1,5 +1,6 @@
 //! The limits and times of a host, with their defaults.
 
+use crate::network::Destinations;
 use faas_flow_guest::LogLimits;
 use std::time::Duration;
 
@@ -51,6 +52,9 @@ pub struct Settings {
     /// Whether the message of a failed call quotes the response. Default: it does not, since a function may respond with the
     /// data that it was called with.
     pub answers: Answers,
+    /// Where requests may go whose URL a flow or a caller chose. Default: flows may call any host, but no address with a special
+    /// purpose, and nobody is called back.
+    pub destinations: Destinations,
     /// The longest wait between two tries that the replica spends in memory; longer waits are stored. Default: 5 s.
     pub longest_sleep: Duration,
     /// How much the flow's code of one run may log. Default: 1000 lines per second, 1 MiB in all.
@@ -111,6 +115,7 @@ impl Default for Settings {
             dispatch: Dispatch::Auto,
             room_wait: Duration::from_secs(10),
             answers: Answers::Withheld,
+            destinations: Destinations::default(),
             longest_sleep: Duration::from_secs(5),
             flow_log: LogLimits::default(),
         }

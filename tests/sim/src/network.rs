@@ -8,7 +8,7 @@ use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
 use faas_flow_gateway::Gateway;
 use faas_flow_guest::{HttpRequest, HttpResponse};
-use faas_flow_replica::Network;
+use faas_flow_replica::{ChosenBy, Network};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -93,7 +93,7 @@ pub struct Wires {
 
 #[async_trait]
 impl Network for Wires {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    async fn send(&self, request: HttpRequest, _: ChosenBy) -> Result<HttpResponse, Failure> {
         let HttpRequest { url, headers, body, .. } = request;
         let header = |name: &str| headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         let lost = || Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {url}"));

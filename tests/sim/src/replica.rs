@@ -16,7 +16,7 @@ use faas_flow_core::run::Progress;
 use faas_flow_gateway::{Config, Faults as QueueFaults, Function, Gateway, Profile, Unreachable};
 use faas_flow_http::{Guards, router};
 use faas_flow_replica::events::{GatewayEvents, Keys};
-use faas_flow_replica::{Functions, Host, Ids, Parts, Settings};
+use faas_flow_replica::{ChosenBy, Destinations, Functions, Host, Ids, Parts, Settings};
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
 use faas_flow_versions::{Clock, Flow};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,8 +98,9 @@ impl Common {
         self.world.note(format_args!("{} begins", power.name));
         let host = self.host(&power);
         tokio::spawn(host.clone().sweep());
-        let callback_hosts = vec!["hooks".to_owned()];
-        let guards = Guards { keys: Some(self.keys.clone()), callback_hosts, ..Guards::default() };
+        let hooks = "hooks".parse().into_iter().collect();
+        let callbacks = Destinations::new(Vec::new(), hooks, Vec::new()).callbacks;
+        let guards = Guards { keys: Some(self.keys.clone()), callbacks, ..Guards::default() };
         Arc::new(Replica { power, router: router(host, guards) })
     }
 
@@ -273,6 +274,7 @@ impl faas_flow_replica::Network for Nobody {
     async fn send(
         &self,
         request: faas_flow_guest::HttpRequest,
+        _: ChosenBy,
     ) -> Result<faas_flow_guest::HttpResponse, faas_flow_core::Failure> {
         let message = format!("nobody is at {}", request.url);
         Err(faas_flow_core::Failure::reject(faas_flow_core::Code::CALL_UNREACHABLE, message))

@@ -1,7 +1,7 @@
 //! Sends events through the asynchronous route of an OpenFaaS gateway.
 
 use super::{Event, Keys, SIGNATURE, Signed, TIME};
-use crate::network::{CallError, Quote, Retry, place};
+use crate::network::{CallError, ChosenBy, Quote, Retry, place};
 use crate::{Events, Network};
 use async_trait::async_trait;
 use faas_flow_core::{Failure, FlowName, NodePath, RunId};
@@ -43,7 +43,7 @@ impl Events for GatewayEvents {
         let url = format!("{}/async-function/{flow}/flow/{run}/forward", self.gateway);
         let request = HttpRequest { method: "POST".to_owned(), url, headers, body: body.into() };
         let callee = || place(&self.gateway);
-        let answer = tokio::time::timeout(LIMIT, self.network.send(request));
+        let answer = tokio::time::timeout(LIMIT, self.network.send(request, ChosenBy::Operator));
         let answer = answer.await.map_err(|_| CallError::TimedOut { callee: callee(), limit: LIMIT })??;
         if (200..300).contains(&answer.status) {
             return Ok(());

@@ -1,5 +1,6 @@
 //! Why a call failed.
 
+use super::Refused;
 use crate::program::ScriptFault;
 use faas_flow_core::{Code, Failure};
 use std::fmt;
@@ -17,9 +18,15 @@ pub(crate) enum CallError {
     /// The request could not be built.
     #[error("the request to {callee} is malformed: {reason}")]
     BadRequest { callee: String, reason: String },
+    /// The path would lead out of the function. It is not repeated, since it may have been made from data.
+    #[error("the path of the call leaves function `{name}`: it must not contain `..`, in any spelling")]
+    LeavesFunction { name: String },
     /// The connection could not be made, or it broke.
     #[error("no answer from {callee}: {reason}")]
     Unreachable { callee: String, reason: String },
+    /// The configuration does not allow the host or its address.
+    #[error("the request was not sent: {0}")]
+    Refused(#[from] Refused),
     /// The whole answer did not arrive in time.
     #[error("`{callee}` did not answer within {} ms", limit.as_millis())]
     TimedOut { callee: String, limit: Duration },
@@ -79,7 +86,9 @@ impl CallError {
     pub(crate) fn code(&self) -> Code {
         match self {
             CallError::BadMethod(_) | CallError::BadRequest { .. } => Code::BAD_CALL,
+            CallError::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
             CallError::Unreachable { .. } => Code::CALL_UNREACHABLE,
+            CallError::Refused(_) => Code::DESTINATION_REFUSED,
             CallError::TimedOut { .. } => Code::CALL_TIMED_OUT,
             CallError::Status { .. } => Code::CALL_STATUS,
             CallError::TooLarge { .. } => Code::RESPONSE_TOO_LARGE,
@@ -96,6 +105,8 @@ impl CallError {
         match self {
             CallError::BadMethod(_)
             | CallError::BadRequest { .. }
+            | CallError::LeavesFunction { .. }
+            | CallError::Refused(_)
             | CallError::TooLarge { .. }
             | CallError::BadScript { .. }
             | CallError::UnknownFunction { .. } => Retry::No,

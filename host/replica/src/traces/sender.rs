@@ -1,6 +1,6 @@
 //! Posts spans through the host's own network.
 
-use crate::network::{Network, place};
+use crate::network::{ChosenBy, Network, place};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_guest::HttpRequest;
@@ -51,7 +51,7 @@ impl HttpClient for Sender {
         let request = HttpRequest { method: head.method.to_string(), url: url.clone(), headers, body };
         let network = self.network.clone();
         // The exporter's thread has no runtime of its own.
-        let answer = self.runtime.spawn(async move { network.send(request).await }).await?;
+        let answer = self.runtime.spawn(async move { network.send(request, ChosenBy::Operator).await }).await?;
         let answer = match answer {
             Ok(answer) => answer,
             Err(failure) => {

@@ -1,6 +1,6 @@
 //! Who may ask a server for what, according to the configuration and the secrets.
 
-use crate::config::Values;
+use crate::config::{Values, destinations_of};
 use faas_flow_core::{Code, secret_of};
 use faas_flow_http::{Admin, Guards, ResultAccess};
 use faas_flow_replica::Error;
@@ -51,10 +51,10 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
         None if local_only => Admin::Anybody,
         None => Admin::Nobody,
     };
-    let callback_hosts = values.callback_hosts.value.clone();
+    let callbacks = destinations_of(values).callbacks;
     let unchecked = unchecked && local_only;
     let window = Window::default();
-    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, callback_hosts })
+    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, callbacks })
 }
 
 /// Who may read results and states: if nothing is said, whoever signs the request where new requests must be signed too.

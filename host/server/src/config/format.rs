@@ -1,6 +1,8 @@
 //! What the values of keys look like: each format reads text into a type, and knows its unit and its range.
 
 use faas_flow_core::{ShownDuration, parse_duration};
+use faas_flow_replica::network::{BadHost, HostPattern, PRIVATE, SPECIAL, range};
+use ipnet::IpNet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -352,6 +354,69 @@ impl Format<Vec<String>> for List {
     }
 }
 
+/// Hosts that may be called.
+pub(crate) struct Hosts;
+
+impl Format<Vec<HostPattern>> for Hosts {
+    fn describe(&self) -> String {
+        "list".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "HOST"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<HostPattern>, Rule> {
+        let hosts = List.parse(text)?;
+        hosts.iter().map(|host| host.parse().map_err(|bad: BadHost| bad.to_string())).collect()
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    fn combine(&self, values: Vec<Vec<HostPattern>>) -> Option<Vec<HostPattern>> {
+        Some(values.concat())
+    }
+}
+
+/// Addresses and ranges of addresses, of which some have a word.
+pub(crate) struct Ranges;
+
+impl Format<Vec<IpNet>> for Ranges {
+    fn describe(&self) -> String {
+        "list".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "RANGE"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<IpNet>, Rule> {
+        let mut ranges = Vec::new();
+        for item in List.parse(text)? {
+            match (item.as_str(), range(&item)) {
+                ("special", _) => ranges.extend(SPECIAL),
+                ("private", _) => ranges.extend(PRIVATE),
+                ("none", _) => {}
+                (_, Some(range)) => ranges.push(range),
+                (_, None) => {
+                    return Err("must be special, private, none, addresses or ranges, as in 10.0.0.0/8".to_owned());
+                }
+            }
+        }
+        Ok(ranges)
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    fn combine(&self, values: Vec<Vec<IpNet>>) -> Option<Vec<IpNet>> {
+        Some(values.concat())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,6 +473,8 @@ mod tests {
             Count(1_usize).parse(secret).unwrap_err(),
             Port.parse(secret).unwrap_err(),
             Server.parse(secret).unwrap_err(),
+            Hosts.parse(secret).unwrap_err(),
+            Ranges.parse(secret).unwrap_err(),
             words.parse(secret).unwrap_err(),
         ] {
             assert!(!rule.contains("s3cret"), "{rule}");

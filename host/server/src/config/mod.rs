@@ -27,7 +27,7 @@ pub(crate) use table::Values;
 pub(crate) use values::Source;
 
 use faas_flow_guest::LogLimits;
-use faas_flow_replica::{Answers, Settings};
+use faas_flow_replica::{Answers, Destinations, Settings};
 use std::path::Path;
 
 /// The number of ended runs that a state store in memory keeps.
@@ -38,6 +38,12 @@ impl Values {
     pub(crate) fn read_file(&mut self, path: &Path) -> Result<(), Error> {
         file::read(self, path)
     }
+}
+
+/// Where requests may go whose URL a flow or a caller chose.
+pub(crate) fn destinations_of(values: &Values) -> Destinations {
+    let Values { request_hosts, callback_hosts, denied_addresses, .. } = values;
+    Destinations::new(request_hosts.value.clone(), callback_hosts.value.clone(), denied_addresses.value.clone())
 }
 
 /// The settings with these values. The stores must have been resolved.
@@ -64,6 +70,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         dispatch: values.dispatch.value,
         room_wait: values.room_wait.value,
         answers: Answers::Withheld,
+        destinations: destinations_of(values),
         longest_sleep: values.longest_sleep.value,
         flow_log: LogLimits { lines: values.flow_log_lines.value, bytes: values.flow_log_bytes.value },
     }

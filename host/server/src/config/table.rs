@@ -1,7 +1,9 @@
 //! The table of all configuration keys. The tables of docs/configuration.md are generated from it.
 
 use super::error::Error;
-use super::format::{Count, FilePath, List, Optional, Port, Server, Size, Switch, Text, Time, TimeLimit, Words};
+use super::format::{
+    Count, FilePath, Hosts, List, Optional, Port, Ranges, Server, Size, Switch, Text, Time, TimeLimit, Words,
+};
 use super::key::Group::{Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Stores, Tracing};
 use super::key::OptionName::{Also, As, Positional};
 use super::key::Origin::{Original, Ours, Watchdog};
@@ -10,6 +12,8 @@ use super::values::{Setting, Slot};
 use faas_flow_http::ResultAccess;
 use faas_flow_replica::Dispatch;
 use faas_flow_replica::events::OldSignatures;
+use faas_flow_replica::network::HostPattern;
+use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -193,8 +197,12 @@ keys! {
         "who may read the results and states of runs: `open` everybody, who may also look at the dashboard; `with-id` whoever knows the request id; `signed` whoever signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
         "whether to `accept` events that replicas of an older release have signed with the secret itself; only for the time of the update");
-    callback_hosts: Vec<String> = Key::new("callback_hosts", &List, "", Ours, Access,
-        "hosts to which results may be sent, each as NAME or NAME:PORT; `*` allows all").option(As("callback-host"));
+    callback_hosts: Vec<HostPattern> = Key::new("callback_hosts", &Hosts, "", Ours, Access,
+        "hosts to which results may be sent: names, addresses or ranges, each optionally with `:PORT`; `*` allows all").option(As("callback-host"));
+    request_hosts: Vec<HostPattern> = Key::new("request_hosts", &Hosts, "", Ours, Access,
+        "hosts that flows may call with `request`, written as in `callback_hosts`; by default all").option(As("request-host"));
+    denied_addresses: Vec<IpNet> = Key::new("denied_addresses", &Ranges, "special", Ours, Access,
+        "addresses to which neither `request` nor callbacks connect, whatever name has them, unless `request_hosts` or `callback_hosts` lists the address itself: addresses, ranges, `special` (loopback, link-local, metadata, multicast), `private` or `none`").locally("").option(As("denied-address"));
 
     guest_memory: usize = Key::new("guest_memory", &Size, "64MiB", Ours, Guest,
         "maximum memory of one instance of a flow");

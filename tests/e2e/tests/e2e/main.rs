@@ -19,6 +19,7 @@ mod plan;
 mod queues;
 mod readme;
 mod replicas;
+mod requests;
 mod secrets;
 mod serve;
 mod shapes;

@@ -7,7 +7,7 @@ use clap::Args;
 use faas_flow_core::{Code, Digest, ShownDuration};
 use faas_flow_guest::{HttpRequest, Limits};
 use faas_flow_http::remote::accepted;
-use faas_flow_replica::{Error, Http, Network, Settings};
+use faas_flow_replica::{ChosenBy, Error, Http, Network, Settings};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -141,7 +141,7 @@ impl Client {
             headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
         }
         let request = HttpRequest { method: method.to_owned(), url, headers, body };
-        let answer = tokio::time::timeout(PATIENCE, self.http.send(request)).await;
+        let answer = tokio::time::timeout(PATIENCE, self.http.send(request, ChosenBy::Operator)).await;
         let answer = answer.map_err(|_| {
             Error::new(Code::CALL_TIMED_OUT, format!("{} did not respond within {}", self.url, ShownDuration(PATIENCE)))
         })??;
