@@ -10,6 +10,7 @@ mod function_path;
 mod id;
 mod payload;
 mod plan;
+pub mod redact;
 mod retry;
 pub mod run;
 mod secret;

@@ -8,6 +8,7 @@ mod report;
 
 use crate::definition::{Backoff, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
 use crate::function_path::{is_function_name, leaves_function, split_target};
+use crate::redact;
 use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId};
 use place::Place;
 use report::{Report, listed, shown};
@@ -278,7 +279,8 @@ impl Checker<'_> {
                 }
                 Operation::Request(call) => {
                     if !call.target.starts_with("http://") && !call.target.starts_with("https://") {
-                        let message = || format!("`{}` is not an http or https URL", shown(&call.target));
+                        let message =
+                            || format!("`{}` is not an http or https URL", shown(&redact::text(&call.target)));
                         self.problem(Code::BAD_CALL, at, message);
                     }
                     self.call(at, call);
@@ -290,11 +292,11 @@ impl Checker<'_> {
     fn function(&mut self, at: &Place<'_>, target: &str) {
         let (name, below) = split_target(target);
         if !is_function_name(name) {
-            let message = || format!("`{}` is not a function's name", shown(target));
+            let message = || format!("`{}` is not a function's name", shown(&redact::text(target)));
             self.problem(Code::BAD_CALL, at, message);
         } else if leaves_function(below) {
             let message = || {
-                let (target, name) = (shown(target), shown(name));
+                let (target, name) = (shown(&redact::text(target)), shown(name));
                 format!("the path of `{target}` leaves function {name}: write it without `..`, in any spelling")
             };
             self.problem(Code::PATH_LEAVES_FUNCTION, at, message);

@@ -13,7 +13,7 @@ pub enum Format {
     Dot,
     /// What the original answers to `?export-dag=true`.
     Json,
-    /// The definition as the flow gave it.
+    /// The definition as the flow gave it, without the secrets of its calls.
     Definition,
 }
 

@@ -1,8 +1,8 @@
 //! The original's `?export-dag=true`, key for key with its quirks: `in-degree` and `out-degree` are always 0, nested
 //! `is-valid` is always false, the virtual end has no `unique-id`. What is true instead stands in the `real-…` keys.
 
-use faas_flow_core::MAX_DEPTH;
 use faas_flow_core::definition::{Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation};
+use faas_flow_core::{MAX_DEPTH, redact};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -216,11 +216,12 @@ fn operation(operation: &Operation) -> ExportedOperation {
         ])
     };
     let (name, properties, real_target) = match operation {
-        Operation::Apply(call) => (call.target.clone(), properties("function", Some(call)), None),
+        Operation::Apply(call) => (redact::url(&call.target), properties("function", Some(call)), None),
         Operation::Request(call) => {
-            let characters = call.target.chars().count();
-            let last: String = call.target.chars().skip(characters.saturating_sub(16)).collect();
-            (format!("http-req-{last}"), properties("request", Some(call)), Some(call.target.clone()))
+            let target = redact::url(&call.target);
+            let characters = target.chars().count();
+            let last: String = target.chars().skip(characters.saturating_sub(16)).collect();
+            (format!("http-req-{last}"), properties("request", Some(call)), Some(target))
         }
         Operation::Modify(handler) => ("modifier".into(), properties("modifier", None), Some(handler.clone())),
     };

@@ -3,17 +3,18 @@
 use crate::format::Format;
 use crate::{dot, json, mermaid, svg, view};
 use faas_flow_core::run::Progress;
-use faas_flow_core::{Definition, NodePath};
+use faas_flow_core::{Definition, NodePath, redact};
 use std::collections::HashMap;
 
-/// Draws the flow called `name`. The same definition always gives the same bytes.
+/// Draws the flow called `name`, without the secrets of its calls ([`redact`]). The same definition always gives the same
+/// bytes.
 pub fn render(definition: &Definition, name: &str, format: Format) -> String {
     match format {
         Format::Svg => svg::render(&view::of(definition), definition, name),
         Format::Mermaid => mermaid::render(&view::of(definition), name),
         Format::Dot => dot::render(&view::of(definition), name),
         Format::Json => json::render_json(definition, None),
-        Format::Definition => json::indented(definition),
+        Format::Definition => json::indented(&redact::definition(definition)),
     }
 }
 

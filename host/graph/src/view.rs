@@ -3,7 +3,7 @@
 use faas_flow_core::definition::{
     Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations,
 };
-use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration};
+use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration, redact};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -287,7 +287,7 @@ fn described(call: &Call, default_method: Option<&str>) -> String {
         text.push_str(method);
         text.push(' ');
     }
-    text.push_str(&call.target);
+    text.push_str(&redact::url(&call.target));
     if let Some(retry) = &call.retry {
         let _ = write!(text, ", {} tries", retry.attempts);
     }

@@ -5,9 +5,9 @@ use super::headers;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use faas_flow_core::{FlowName, Millis, RunId};
+use faas_flow_core::{FlowName, Millis, RunId, redact};
 use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, TIME, Window};
-use faas_flow_replica::network::{Destinations, Rules, place};
+use faas_flow_replica::network::{Destinations, Rules};
 use reqwest::Url;
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
@@ -165,7 +165,9 @@ impl Guards {
         let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
         match self.check_callback(given) {
             Ok(url) => Ok(Some(url.to_string())),
-            Err(fault) => Err(Error::BadCallback { url: place(given).escape_debug().take(100).collect(), fault }),
+            Err(fault) => {
+                Err(Error::BadCallback { url: redact::place(given).escape_debug().take(100).collect(), fault })
+            }
         }
     }
 

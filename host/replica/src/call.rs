@@ -4,11 +4,11 @@ use super::attempt::{NodeAttempt, Unfinished};
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
-use crate::network::{CallError, ChosenBy, Quote, Retry, place, retry_after};
+use crate::network::{CallError, ChosenBy, Quote, Retry, retry_after};
 use bytes::Bytes;
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
-use faas_flow_core::{Failure, split_target};
+use faas_flow_core::{Failure, redact, split_target};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -77,7 +77,7 @@ impl NodeAttempt<'_> {
         let limit = call.timeout_ms.map_or(self.live.services.settings.call_timeout, Duration::from_millis);
         let response = tokio::time::timeout(limit, self.send(node_call, request)).await;
         let response =
-            response.unwrap_or_else(|_| Err(CallError::TimedOut { callee: place(&call.target), limit }.into()));
+            response.unwrap_or_else(|_| Err(CallError::TimedOut { callee: redact::place(&call.target), limit }.into()));
         self.live.trace_call(self, span, begun, &call_span, &response);
         let response = response?;
         match &call.receive {
@@ -131,7 +131,7 @@ fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Bytes
     }
     let retry = if call.retries_on(status) { Retry::Yes } else { Retry::No };
     let quote = Quote::new(answers.quote(&body));
-    let failure = CallError::Status { callee: place(&call.target), status, quote, retry }.into();
+    let failure = CallError::Status { callee: redact::place(&call.target), status, quote, retry }.into();
     let retry_after = if retry == Retry::Yes { retry_after(&headers) } else { None };
     Err(Failed { failure, retry_after })
 }

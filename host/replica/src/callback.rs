@@ -3,10 +3,10 @@
 use super::ended::Ended;
 use super::live::Live;
 use super::retries::Failed;
-use crate::network::{CallError, ChosenBy, Quote, Retry, place, retry_after};
-use faas_flow_core::Failure;
+use crate::network::{CallError, ChosenBy, Quote, Retry, retry_after};
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Event, Run};
+use faas_flow_core::{Failure, redact};
 use faas_flow_guest::HttpRequest;
 use faas_flow_session::{Delivery, Documents, Input};
 use std::pin::Pin;
@@ -48,7 +48,7 @@ impl Live {
         let delivered = match unread {
             Some(unread) => Err(unread.into()),
             None => tokio::time::timeout(TIMEOUT, self.deliver(&url, &ended)).await.unwrap_or_else(|_| {
-                let timed_out = CallError::TimedOut { callee: place(&url), limit: TIMEOUT };
+                let timed_out = CallError::TimedOut { callee: redact::place(&url), limit: TIMEOUT };
                 Err(Failure::from(timed_out).into())
             }),
         };
@@ -99,7 +99,7 @@ fn accept(url: &str, status: u16, headers: &[(String, String)]) -> Result<(), Fa
         300..500 => Retry::No,
         _ => Retry::Yes,
     };
-    let failure = CallError::Status { callee: place(url), status, quote: Quote::default(), retry }.into();
+    let failure = CallError::Status { callee: redact::place(url), status, quote: Quote::default(), retry }.into();
     Err(Failed { failure, retry_after: if retry == Retry::Yes { retry_after(headers) } else { None } })
 }
 

@@ -1,11 +1,11 @@
 //! The functions that flows call: programs, URLs, the built-in echo, and those behind the gateway.
 
 use crate::error::FunctionOptionFault;
-use crate::network::{CallError, ChosenBy, Network, Quote, place, redacted, within_limit};
+use crate::network::{CallError, ChosenBy, Network, Quote, within_limit};
 use crate::program::{ScriptFault, environment};
 use crate::{Answers, Error, Settings};
 use bytes::Bytes;
-use faas_flow_core::{Code, Failure, is_function_name, leaves_function};
+use faas_flow_core::{Code, Failure, is_function_name, leaves_function, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use reqwest::Url;
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ impl Function {
     /// Reads `name=echo`, `name=http://…` or `name=./program`. Fails with
     /// [`BAD_FUNCTION_OPTION`](Code::BAD_FUNCTION_OPTION).
     pub fn parse(option: &str) -> Result<(String, Function), Error> {
-        let wrong = |fault| Error::BadFunctionOption { option: redacted(option), fault };
+        let wrong = |fault| Error::BadFunctionOption { option: redact::text(option), fault };
         let (name, target) = option.split_once('=').ok_or_else(|| wrong(FunctionOptionFault::NoEqualsSign))?;
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
             return Err(wrong(FunctionOptionFault::NoName));
@@ -202,7 +202,7 @@ fn path_and_query(url: &str) -> (&str, &str) {
 
 /// The URL of a path and query below that of a function, as the URL standard normalizes it.
 fn below(base: &str, name: &str, tail: &str, query: &str) -> Result<String, CallError> {
-    let malformed = |error| CallError::BadRequest { callee: place(base), reason: format!("{error}") };
+    let malformed = |error| CallError::BadRequest { callee: redact::place(base), reason: format!("{error}") };
     let function = Url::parse(base).map_err(malformed)?;
     let url = Url::parse(&join(base, tail, query)).map_err(malformed)?;
     let path = url.path().strip_prefix(function.path().trim_end_matches('/'));

@@ -15,13 +15,12 @@ use crate::{Error, Settings};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use destinations::Connection;
-use faas_flow_core::Failure;
+use faas_flow_core::{Failure, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use reqwest::dns::Resolve;
 use reqwest::{Client, Url};
 use resolver::{Checked, RefusedAddress, System};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -74,8 +73,8 @@ impl Http {
         let (inner, proxies) = (self.resolver.clone(), resolver::proxies());
         let resolver = Checked { inner, connection: connection.clone(), proxies };
         let client = client(Some(resolver));
-        let client =
-            client.map_err(|error| CallError::Unreachable { callee: place(url.as_str()), reason: reason(&error) })?;
+        let client = client
+            .map_err(|error| CallError::Unreachable { callee: redact::place(url.as_str()), reason: reason(&error) })?;
         checking.insert(connection, client.clone());
         Ok(client)
     }
@@ -94,7 +93,7 @@ impl Network for Http {
     async fn send(&self, request: HttpRequest, by: ChosenBy) -> Result<HttpResponse, Failure> {
         let HttpRequest { method, url, headers, body } = request;
         let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| CallError::BadMethod(method))?;
-        let callee = place(&url);
+        let callee = redact::place(&url);
         let malformed =
             |error: url::ParseError| CallError::BadRequest { callee: callee.clone(), reason: error.to_string() };
         let url = Url::parse(&url).map_err(malformed)?;
@@ -112,6 +111,8 @@ impl Network for Http {
                 return rules.refusal(&url, *address, *range).into();
             }
             let callee = callee.clone();
+            // Of the URL, only what `callee` has may be shown.
+            let error = error.without_url();
             let reason = reason(&error);
             if error.is_builder() {
                 CallError::BadRequest { callee, reason }
@@ -146,33 +147,6 @@ pub fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
     Some(wait.min(MOST))
 }
 
-/// Text without the passwords of addresses in it, whether they are before the host or among the parameters of the query.
-pub fn redacted(text: &str) -> String {
-    let ends = [' ', '`', '"', ','];
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some((head, tail)) = rest.split_once("://") {
-        let _ = write!(shown, "{head}://");
-        // A password may contain slashes and even an `@`, if it was not percent-encoded.
-        let address = tail.get(..tail.find(ends).unwrap_or(tail.len())).unwrap_or_default();
-        let place = address.split('?').next().unwrap_or_default();
-        rest = place.rfind('@').and_then(|at| tail.get(at..)).inspect(|_| shown.push_str("***")).unwrap_or(tail);
-    }
-    shown.push_str(rest);
-    for option in ["?token=", "&token=", "?password=", "&password="] {
-        if let Some((head, tail)) = shown.split_once(option) {
-            let end = tail.find(|c| c == '&' || ends.contains(&c)).unwrap_or(tail.len());
-            shown = format!("{head}{option}***{}", tail.get(end..).unwrap_or_default());
-        }
-    }
-    shown
-}
-
-/// An address as errors and logs may show it, without what may be secret: the user's password and the query.
-pub fn place(url: &str) -> String {
-    redacted(url.split(['?', '#']).next().unwrap_or_default())
-}
-
 /// Checks that an answer has at most `limit` bytes.
 pub(crate) fn within_limit(callee: &str, size: usize, limit: usize) -> Result<(), CallError> {
     if size <= limit { Ok(()) } else { Err(CallError::TooLarge { callee: callee.to_owned(), limit }) }
@@ -192,14 +166,8 @@ fn reason(error: &reqwest::Error) -> String {
 }
 
 #[cfg(test)]
-mod text_tests {
+mod retry_after_tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_password_and_query() {
-        assert_eq!(place("http://ann:secret@host:81/a/b?key=secret#secret"), "http://***@host:81/a/b");
-        assert_eq!(place("func1/part?key=secret"), "func1/part");
-    }
 
     /// FAIL-7: a day at most.
     #[test]
@@ -210,20 +178,5 @@ mod text_tests {
         assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert_eq!(asked("soon"), None);
         assert_eq!(retry_after(&[]), None);
-    }
-
-    #[test]
-    fn no_password_is_shown() {
-        for (text, shown) in [
-            ("redis://u:s3cret@r:1/0?prefix=a", "redis://***@r:1/0?prefix=a"),
-            ("redis://:s3/cr@et@r:1/0", "redis://***@r:1/0"),
-            ("consul://c?token=s3cret&dc=d", "consul://c?token=***&dc=d"),
-            ("f=http://u:s3cret@a/x,g=http://b", "f=http://***@a/x,g=http://b"),
-            ("sqlite:a@b.db", "sqlite:a@b.db"),
-            ("s3://bucket?endpoint=http://e", "s3://bucket?endpoint=http://e"),
-            ("no answer from http://u:s3cret@h/p: refused", "no answer from http://***@h/p: refused"),
-        ] {
-            assert_eq!(redacted(text), shown);
-        }
     }
 }

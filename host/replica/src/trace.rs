@@ -3,10 +3,9 @@
 use super::attempt::NodeAttempt;
 use super::call::{CallKind, NodeCall};
 use super::live::Live;
-use crate::network::place;
 use crate::traces::{Span, TRACEPARENT, TraceContext, Traces, new_span};
 use faas_flow_core::run::{Outcome, Report, Run, Work};
-use faas_flow_core::{Code, Failure, Millis, Status};
+use faas_flow_core::{Code, Failure, Millis, Status, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, SpanKind};
@@ -22,13 +21,13 @@ pub(super) struct CallSpan {
 
 impl CallSpan {
     pub(super) fn new(NodeCall { index, kind, call }: NodeCall<'_>, request: &HttpRequest) -> Self {
-        let target = place(&call.target);
+        let target = redact::place(&call.target);
         let name = match kind {
             CallKind::Function => format!("apply {target}"),
             CallKind::Url => format!("request {target}"),
         };
         let operation = i64::try_from(index).unwrap_or(i64::MAX);
-        Self { operation, name, method: request.method.clone(), url: place(&request.url) }
+        Self { operation, name, method: request.method.clone(), url: redact::place(&request.url) }
     }
 }
 

@@ -8,8 +8,8 @@ mod sender;
 pub(crate) use context::{TRACEPARENT, TraceContext};
 
 use crate::Error;
-use crate::network::{Network, place};
-use faas_flow_core::Code;
+use crate::network::Network;
+use faas_flow_core::{Code, redact};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -51,8 +51,10 @@ impl Traces {
     /// Sends the spans of a service to `server`, a URL without a path or with the path of an OTLP receiver. Must be called
     /// in the runtime that is to send them. Fails with [`BAD_CONFIGURATION`](Code::BAD_CONFIGURATION).
     pub fn new(server: &str, service: String, network: Arc<dyn Network>) -> Result<Self, Error> {
-        let failed =
-            |error: &dyn std::fmt::Display| Error::BadTraceServer { server: place(server), reason: error.to_string() };
+        let failed = |error: &dyn std::fmt::Display| Error::BadTraceServer {
+            server: redact::place(server),
+            reason: error.to_string(),
+        };
         let endpoint = endpoint(server).map_err(|error| failed(&error))?;
         let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint);
         let exporter = exporter.with_http_client(Sender::new(network)).build().map_err(|error| failed(&error))?;

@@ -30,7 +30,9 @@ mod stop;
 mod token;
 mod waiting;
 
+use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
+use faas_flow_core::redact;
 use faas_flow_replica::Error;
 use logging::Verbosity;
 use output::complain;
@@ -92,6 +94,11 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line. If something is wrong with it, that is reported and the process ends.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| without_secrets(error).exit())
+    }
+
     /// Runs the command, and reports its error.
     pub fn run(self) -> ExitCode {
         if let Command::Compile = self.command {
@@ -143,6 +150,18 @@ impl Command {
             Command::Compile => Ok(compile()),
         }
     }
+}
+
+/// The error without the passwords of the addresses that it repeats.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let shown = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(redact::text(text)))),
+        _ => None,
+    });
+    for (kind, value) in shown.collect::<Vec<_>>() {
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// Compiles in a process of its own. Its stderr goes to the host, which reports its end without an answer as an error.

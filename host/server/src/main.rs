@@ -1,6 +1,5 @@
 //! `faas-flow`: the program that hosts flows.
 
-use clap::Parser;
 use std::process::ExitCode;
 
 /// A run makes many small allocations on one thread and frees them on another, which this allocator is good at.
@@ -13,5 +12,5 @@ fn main() -> ExitCode {
     // compiler, inherit this. Kernels that do not support it are fine without.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    faas_flow_host::cli::Cli::parse().run()
+    faas_flow_host::cli::Cli::read().run()
 }

@@ -1,6 +1,7 @@
 //! The address of a store: `scheme:place?option=value&option=value`.
 
 use crate::StoreError;
+use faas_flow_core::redact;
 use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -75,15 +76,9 @@ impl<'a> Address<'a> {
 
     /// Creates the error of a malformed address. `rule` says what it must look like.
     pub(crate) fn bad(&self, rule: impl Into<String>) -> StoreError {
-        // Hides passwords: those before the host and those among the options.
-        let (head, options) = self.url.split_once('?').unwrap_or((self.url, ""));
-        let mut url = match (head.find("://"), head.rfind('@')) {
-            (Some(scheme), Some(at)) if scheme < at => {
-                format!("{}://***{}", self.scheme, head.get(at..).unwrap_or_default())
-            }
-            _ => head.to_owned(),
-        };
-        if !options.is_empty() {
+        let mut url = redact::text(&redact::place(self.url));
+        // Options that the backend does not know may be secret whatever their names.
+        if self.url.contains('?') {
             url.push_str("?***");
         }
         StoreError::BadUrl { url, rule: rule.into() }

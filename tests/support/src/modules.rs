@@ -32,7 +32,7 @@ pub fn module(name: &str) -> PathBuf {
 ///
 /// All that it makes carries the number. The mode is a word of four letters that `tests/versions` knows: `okay`, `more`
 /// (a graph with one more node), `each` (a for-each), `asks` (a definition that depends on the request), `paus` (a run
-/// whose first node fails and waits for the operator), `trap` (code that fails), `bad_` (a definition that is refused).
+/// whose first node fails and waits for the operator), `hide` (a call with secrets), `trap` (code that fails), `bad_` (a definition that is refused).
 pub fn version(folder: &Path, number: u16, mode: &str) -> PathBuf {
     let mut bytes = fs::read(module("versions")).unwrap();
     let at = bytes.windows(MARK.len()).position(|window| window == MARK).expect("the module has its mark");

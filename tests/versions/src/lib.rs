@@ -33,6 +33,13 @@ pub fn define(workflow: &mut Workflow, context: &Context) -> Result {
             dag.edge("call", "more");
             dag.edge("more", "last");
         }
+        // Secrets where authors may put them, which nobody is shown.
+        b"hide" => {
+            let number = String::from_utf8_lossy(number());
+            let url = format!("http://ann:dont-tell-password@127.0.0.1:1/pay?key=dont-tell-{number}");
+            let call = dag.node("call").request(url).query("token", "dont-tell-token");
+            call.header("X-Key", format!("dont-tell-{number}"));
+        }
         // A cycle, which the host refuses.
         b"bad_" => {
             dag.node("call").apply("func1");

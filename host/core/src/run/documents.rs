@@ -1,7 +1,9 @@
 //! The stored documents of a run.
 
 use super::token::ClaimToken;
-use crate::{Definition, Digest, Failure, FlowName, Millis, NodeId, Payload, PlanDag, RunId, ScopePath, Status};
+use crate::{
+    Definition, Digest, Failure, FlowName, Millis, NodeId, Payload, PlanDag, RunId, ScopePath, Status, redact,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -84,6 +86,11 @@ impl Callback {
     /// A callback to be sent when the run has ended.
     pub fn new(url: String) -> Self {
         Self { url, tries: 0, next: None, delivered: None, failure: None }
+    }
+
+    /// The callback without the secrets of its URL.
+    pub fn redacted(self) -> Self {
+        Self { url: redact::url(&self.url), ..self }
     }
 }
 

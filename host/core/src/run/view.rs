@@ -79,7 +79,7 @@ impl RunView {
             ended: run.ended,
             result_size: run.result.as_ref().map(crate::Payload::size),
             failure: run.failure.clone(),
-            callback: run.callback.clone(),
+            callback: run.callback.clone().map(Callback::redacted),
             nodes: nodes.chain(run.hooks.iter().map(|hook| NodeView::new(&ScopePath::root(), hook))).collect(),
         }
     }

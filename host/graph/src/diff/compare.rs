@@ -3,7 +3,7 @@
 use super::difference::{Change, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
 use crate::view::encoded;
 use faas_flow_core::definition::{Branches, Carries, Dag, Edge, Node, NodeKind};
-use faas_flow_core::{Definition, MAX_DEPTH};
+use faas_flow_core::{Definition, MAX_DEPTH, redact};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -294,7 +294,35 @@ fn properties(was: Option<&Value>, is: Option<&Value>, at: &str, out: &mut Vec<D
             }
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) if at.ends_with("/list") => list(a, b, &below, out),
-        _ => out.push(Detail { property: at.to_owned(), was, is }),
+        _ => out.push(detail(at.to_owned(), was, is)),
+    }
+}
+
+/// A property that differs. What is secret in its values is compared, but not shown.
+fn detail(property: String, was: Option<Value>, is: Option<Value>) -> Detail {
+    let name = property.rsplit('/').next().unwrap_or_default();
+    let shown = |value: Option<Value>| {
+        value.map(|mut value| {
+            hide(name, &mut value);
+            value
+        })
+    };
+    let (was, is) = (shown(was), shown(is));
+    Detail { property, was, is }
+}
+
+/// Hides the secrets of calls in a value of this name.
+fn hide(name: &str, value: &mut Value) {
+    match (name, value) {
+        ("target", Value::String(target)) => *target = redact::url(target),
+        ("headers" | "query", Value::Array(pairs)) => {
+            for value in pairs.iter_mut().filter_map(|pair| pair.get_mut(1)) {
+                *value = redact::HIDDEN.into();
+            }
+        }
+        (_, Value::Object(members)) => members.iter_mut().for_each(|(name, value)| hide(name, value)),
+        (_, Value::Array(values)) => values.iter_mut().for_each(|value| hide("", value)),
+        _ => {}
     }
 }
 
@@ -311,7 +339,7 @@ fn list(was: &[Value], is: &[Value], below: &dyn Fn(&dyn std::fmt::Display) -> S
                 properties(Some(was), Some(is), &below(&(i + at)), out);
             }
         } else {
-            let one = |at: usize, was, is| Detail { property: below(&at), was, is };
+            let one = |at: usize, was, is| detail(below(&at), was, is);
             out.extend(removed.iter().enumerate().map(|(at, value)| one(i + at, Some(value.clone()), None)));
             out.extend(added.iter().enumerate().map(|(at, value)| one(j + at, None, Some(value.clone()))));
         }

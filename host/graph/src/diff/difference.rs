@@ -35,7 +35,8 @@ impl Change {
     }
 }
 
-/// A property whose value differs.
+/// A property whose value differs. Secrets of calls are hidden ([`redact`](faas_flow_core::redact)): if only they differ, both
+/// values look the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Detail {
     /// Its place in the JSON form of the node or flow: `operations/list/0/apply/target`.

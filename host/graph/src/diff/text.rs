@@ -86,6 +86,7 @@ fn summary(difference: &Difference) -> String {
 pub(super) fn described(detail: &Detail) -> String {
     let property = &detail.property;
     match (&detail.was, &detail.is) {
+        (Some(was), Some(is)) if was == is => format!("{property}: {} (what is hidden differs)", shown(is)),
         (Some(was), Some(is)) => format!("{property}: {} → {}", shown(was), shown(is)),
         (Some(was), None) => format!("{property}: removed (was {})", shown(was)),
         (None, Some(is)) => format!("{property}: added ({})", shown(is)),

@@ -1,10 +1,10 @@
 //! Sends events through the asynchronous route of an OpenFaaS gateway.
 
 use super::{Event, Keys, SIGNATURE, Signed, TIME};
-use crate::network::{CallError, ChosenBy, Quote, Retry, place};
+use crate::network::{CallError, ChosenBy, Quote, Retry};
 use crate::{Events, Network};
 use async_trait::async_trait;
-use faas_flow_core::{Failure, FlowName, NodePath, RunId};
+use faas_flow_core::{Failure, FlowName, NodePath, RunId, redact};
 use faas_flow_guest::HttpRequest;
 use faas_flow_versions::Clock;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Events for GatewayEvents {
         }
         let url = format!("{}/async-function/{flow}/flow/{run}/forward", self.gateway);
         let request = HttpRequest { method: "POST".to_owned(), url, headers, body: body.into() };
-        let callee = || place(&self.gateway);
+        let callee = || redact::place(&self.gateway);
         let answer = tokio::time::timeout(LIMIT, self.network.send(request, ChosenBy::Operator));
         let answer = answer.await.map_err(|_| CallError::TimedOut { callee: callee(), limit: LIMIT })??;
         if (200..300).contains(&answer.status) {

@@ -1,8 +1,9 @@
 //! Posts spans through the host's own network.
 
-use crate::network::{ChosenBy, Network, place};
+use crate::network::{ChosenBy, Network};
 use async_trait::async_trait;
 use bytes::Bytes;
+use faas_flow_core::redact;
 use faas_flow_guest::HttpRequest;
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use std::fmt;
@@ -27,9 +28,13 @@ impl Sender {
         let failed = self.fails.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
             Some(failure) if !failed => {
-                tracing::warn!(server = place(url), error = failure, "spans are lost until trace_server accepts them");
+                tracing::warn!(
+                    server = redact::place(url),
+                    error = failure,
+                    "spans are lost until trace_server accepts them"
+                );
             }
-            None if failed => tracing::info!(server = place(url), "trace_server accepts spans again"),
+            None if failed => tracing::info!(server = redact::place(url), "trace_server accepts spans again"),
             _ => {}
         }
     }

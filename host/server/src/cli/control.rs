@@ -12,7 +12,13 @@ pub(super) struct Target {
     /// Request id of the run
     id: String,
     /// Server or gateway that serves the flow
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "FAAS_FLOW_SERVER")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080",
+        env = "FAAS_FLOW_SERVER",
+        hide_env_values = true
+    )]
     server: String,
     #[command(flatten)]
     admin: AdminToken,

@@ -27,7 +27,7 @@ pub(super) struct Plan {
     #[arg(long, value_name = "FILE", required_unless_present = "to")]
     from: Option<PathBuf>,
     /// URL of the flow on a server: compares with the active version there and classifies the runs in flight; ignored with --from
-    #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO")]
+    #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO", hide_env_values = true)]
     to: Option<String>,
     #[command(flatten)]
     admin: AdminToken,

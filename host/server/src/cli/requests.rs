@@ -6,9 +6,8 @@ use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified,
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
 use faas_flow_core::text::printable;
-use faas_flow_core::{Code, FlowName, Millis, RunId, Status, moment};
+use faas_flow_core::{Code, FlowName, Millis, RunId, Status, moment, redact};
 use faas_flow_replica::Error;
-use faas_flow_replica::network::redacted;
 use faas_flow_store::{RunEntry, RunQuery, StateStore, open_data, open_state};
 use faas_flow_versions::runs::read_run;
 use faas_flow_versions::{MissingModule, missing_module};
@@ -125,7 +124,7 @@ async fn show(store: &dyn StateStore, stores: &Stores, id: &str, output: Output)
 fn unknown(run: &RunId, stores: &Stores) -> Error {
     let message = format!(
         "run {run} does not exist in {}: `faas-flow requests list` lists the runs there",
-        redacted(&stores.state)
+        redact::text(&stores.state)
     );
     Error::new(Code::RUN_UNKNOWN, message)
 }

@@ -3,7 +3,7 @@
 use super::key::Origin;
 use super::table::Values;
 use super::values::Source;
-use faas_flow_replica::network::redacted;
+use faas_flow_core::redact;
 
 /// A key and its value. Serialized, it is a row of `faas-flow config --json`.
 #[derive(Debug, serde::Serialize)]
@@ -28,7 +28,7 @@ impl Values {
     pub(crate) fn rows(&self) -> Vec<Row> {
         let rows = self.slots().into_iter().map(|slot| Row {
             key: slot.spec().name,
-            value: redacted(slot.text()),
+            value: redact::text(slot.text()),
             from: slot.source().to_string(),
             of: slot.spec().origin.as_str(),
         });

@@ -18,6 +18,7 @@ mod openapi;
 mod plan;
 mod queues;
 mod readme;
+mod redaction;
 mod replicas;
 mod requests;
 mod secrets;

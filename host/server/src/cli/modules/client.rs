@@ -4,7 +4,7 @@ use super::super::output::{Output, complain, print_json, print_text};
 use super::super::token::AdminToken;
 use bytes::Bytes;
 use clap::Args;
-use faas_flow_core::{Code, Digest, ShownDuration};
+use faas_flow_core::{Code, Digest, ShownDuration, redact};
 use faas_flow_guest::{HttpRequest, Limits};
 use faas_flow_http::remote::accepted;
 use faas_flow_replica::{ChosenBy, Error, Http, Network, Settings};
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Args)]
 pub(super) struct Target {
     /// URL of the flow, for example http://gateway:8080/function/greet, or its name on the gateway at $OPENFAAS_URL [default gateway: http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO")]
+    #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO", hide_env_values = true)]
     to: String,
     #[command(flatten)]
     admin: AdminToken,
@@ -87,7 +87,7 @@ impl Client {
         if found != *digest {
             let message = format!(
                 "{} sent {} bytes with the digest {} for module {}: pull it again, or push the module again",
-                self.url,
+                redact::url(&self.url),
                 bytes.len(),
                 found.short(),
                 digest.short()
@@ -119,7 +119,7 @@ impl Client {
         serde_json::from_slice(&answer).map_err(|_| {
             let message = format!(
                 "{} did not respond as a flow does: check the URL, and whether its faas-flow is of this version",
-                self.url
+                redact::url(&self.url)
             );
             Error::new(Code::CALL_STATUS, message)
         })
@@ -143,7 +143,8 @@ impl Client {
         let request = HttpRequest { method: method.to_owned(), url, headers, body };
         let answer = tokio::time::timeout(PATIENCE, self.http.send(request, ChosenBy::Operator)).await;
         let answer = answer.map_err(|_| {
-            Error::new(Code::CALL_TIMED_OUT, format!("{} did not respond within {}", self.url, ShownDuration(PATIENCE)))
+            let server = redact::url(&self.url);
+            Error::new(Code::CALL_TIMED_OUT, format!("{server} did not respond within {}", ShownDuration(PATIENCE)))
         })??;
         Ok(accepted(answer)?.body)
     }
