@@ -59,9 +59,9 @@ pub(crate) struct Applied {
 pub(crate) enum Basis {
     /// Nothing in particular.
     Any,
-    /// A node that came as far as it was at this moment, after the claim with this token.
+    /// The node's last claim had this token, and its progress last changed at this time.
     Node { token: ClaimToken, since: Millis },
-    /// So many branches that have arrived here and are not committed.
+    /// This number of branches, which have arrived here and are not committed.
     Arrivals(u32),
 }
 

@@ -55,10 +55,10 @@ pub enum Input {
     Event(Event, Documents),
     /// An event of another replica says that this node is ready: claims it.
     Claim(NodePath),
-    /// A third of a lease has passed: renews the leases of this replica, claims what nobody holds, and checks what other
-    /// replicas did to the run.
+    /// A third of a lease has passed: renews the leases of this replica, claims what no replica holds, and checks what
+    /// other replicas did to the run.
     Check,
-    /// Nobody owns the run: this replica becomes its owner. If it is the owner already, it checks the run at once.
+    /// The run has no owner: this replica becomes its owner. If it is the owner already, it checks the run at once.
     Recover,
     /// The wait of a node is over.
     Wake,
@@ -156,7 +156,7 @@ pub struct Delivery {
     pub tries: u32,
 }
 
-/// Why a run is over for this replica.
+/// How a run ended for this replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// A commit of this replica ended it.

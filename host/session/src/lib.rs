@@ -26,12 +26,15 @@
 //! - When a commit conflicts, or nobody knows whether it happened, what was applied since the last commit is applied again
 //!   to what the store has: a *replay*. A claim that another replica won meanwhile is given up.
 
+mod apply;
 mod batch;
 mod commit;
+mod committed;
 mod dispatch;
 mod durability;
 mod end;
 mod io;
+mod joins;
 mod load;
 mod owner;
 mod queue;
@@ -41,7 +44,8 @@ mod tokens;
 mod view;
 
 pub use batch::{Documents, read_arrival};
+pub use committed::run_exists;
 pub use durability::{Durability, Role};
 pub use io::{Answer, Circumstances, Delivery, Dispatch, End, Input, Io, Join, Leases, Ready, Room, Rules};
 pub use load::{documents_for, load_all};
-pub use session::{Session, run_exists};
+pub use session::Session;

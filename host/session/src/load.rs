@@ -17,18 +17,29 @@ pub fn load_all(mut documents: Vec<(String, Document)>) -> Result<Option<RunStat
     Ok(Some(state))
 }
 
-/// Replaces loaded documents by what is stored, and drops scopes that are not stored. Returns false if the run itself is
-/// not stored; the documents after it in `docs` are then not replaced.
-pub(crate) fn reload(state: &mut RunState, docs: &[Doc], documents: Vec<Option<Document>>) -> Result<bool, Unreadable> {
+/// Whether the document of the run itself is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredRun {
+    Found,
+    /// The documents after it were not replaced.
+    Missing,
+}
+
+/// Replaces loaded documents by what is stored, and drops scopes that are not stored.
+pub(crate) fn reload(
+    state: &mut RunState,
+    docs: &[Doc],
+    documents: Vec<Option<Document>>,
+) -> Result<StoredRun, Unreadable> {
     for (doc, document) in docs.iter().zip(documents) {
         match (doc, document) {
-            (Doc::Run, None) => return Ok(false),
+            (Doc::Run, None) => return Ok(StoredRun::Missing),
             (Doc::Run, Some(document)) => state.reload_run(decode(&document.bytes)?, document.version),
             (Doc::Scope(path), None) => state.forget_scope(path),
             (Doc::Scope(_), Some(document)) => state.load_scope(decode(&document.bytes)?, document.version),
         }
     }
-    Ok(true)
+    Ok(StoredRun::Found)
 }
 
 /// The documents that an event may need.

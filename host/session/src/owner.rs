@@ -1,11 +1,12 @@
 //! The regular checks by which an owner watches over its run, and how a replica recovers or releases a run.
 
+use crate::apply::{Applying, Origin};
 use crate::durability::{Durability, Role, Watch};
 use crate::io::{Circumstances, End, Io, Join};
 use crate::load::load_all;
 use crate::queue;
 use crate::replay::node;
-use crate::session::{Applying, Origin, Outstanding, Session, Todo};
+use crate::session::{Outstanding, Session, Todo};
 use faas_flow_core::run::{Event, NodeState, Phase, Progress, Scope};
 use faas_flow_core::{Failure, Millis, NodePath, ScopePath};
 use faas_flow_store::Document;
@@ -82,7 +83,7 @@ impl Session {
         }
     }
 
-    /// Renews the leases of this replica, and claims what nobody holds.
+    /// Renews the leases of this replica, and claims what no replica holds.
     pub(crate) fn renew_and_claim(&mut self, mut check: Check, circumstances: &Circumstances) {
         self.obey();
         if self.role == Role::Left {

@@ -37,11 +37,11 @@ impl Queue {
         if self.waiting.contains(&path) {
             return;
         }
-        let Some((node, most)) = limit(plan, &path) else { return self.push(path, false) };
+        let Some((node, most)) = limit(plan, &path) else { return self.push(Waiting { path, here: false }) };
         let branches = self.limited.entry(node).or_default();
         if branches.open.len() < most || branches.open.contains(&path.scope) {
             branches.open.insert(path.scope.clone());
-            self.push(path, false);
+            self.push(Waiting { path, here: false });
         } else {
             self.waiting.insert(path.clone());
             branches.held.push_back(path);
@@ -50,12 +50,12 @@ impl Queue {
 
     /// Adds a node that must be executed here.
     pub(crate) fn add_here(&mut self, path: NodePath) {
-        self.push(path, true);
+        self.push(Waiting { path, here: true });
     }
 
-    fn push(&mut self, path: NodePath, here: bool) {
-        if self.waiting.insert(path.clone()) {
-            self.pending.push_back(Waiting { path, here });
+    fn push(&mut self, waiting: Waiting) {
+        if self.waiting.insert(waiting.path.clone()) {
+            self.pending.push_back(waiting);
         }
     }
 

@@ -4,10 +4,11 @@
 //! which may or may not have happened. The events are the same, including the tokens of claims. A claim that was committed
 //! after all is therefore recognised by its token, and a claim that another replica won is refused and given up.
 
+use crate::apply::{Applying, Origin};
 use crate::batch::{Applied, Basis};
 use crate::durability::Durability;
 use crate::io::{Circumstances, Io, Join};
-use crate::session::{Applying, Claim, Origin, Outstanding, Session, Todo};
+use crate::session::{Claim, Outstanding, Session, Todo};
 use faas_flow_core::run::{ClaimToken, Doc, Event, NodeState, Progress, Report, RunState, Work, set_of};
 use faas_flow_core::{Code, Failure, NodePath};
 use std::collections::BTreeMap;
@@ -54,17 +55,18 @@ impl Session {
         self.wait_for(Outstanding::Replay(docs.clone()), Io::Load { docs, tries });
     }
 
-    /// With what is stored loaded: queues the events since the last commit to be applied again.
-    pub(crate) fn begin_replay(&mut self, is_stored: bool) {
-        if !is_stored {
-            match self.durability {
-                // The first commit did not happen.
-                Durability::Delayed => self.todo.push_front(Todo::Commit),
-                _ => self.abandon(self.gone_from_store()),
-            }
-            return;
+    /// The run is not in the store: commits its beginning again, or abandons it if it was stored before.
+    pub(crate) fn cannot_replay(&mut self) {
+        match self.durability {
+            // The first commit did not happen.
+            Durability::Delayed => self.todo.push_front(Todo::Commit),
+            _ => self.abandon(self.gone_from_store()),
         }
-        // The documents that a run begins with are stored before or together with the run itself.
+    }
+
+    /// With what is stored loaded: queues the events since the last commit to be applied again. The documents that a run
+    /// begins with are stored before or together with the run itself.
+    pub(crate) fn begin_replay(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         if let Some(cancelled) = batch.cancelled {
             self.running.extend(cancelled.running);

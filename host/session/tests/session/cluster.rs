@@ -23,13 +23,13 @@ const FAULTY_STEPS: usize = 3_000;
 pub struct Faults {
     /// How many replicas there are besides the first.
     pub more_replicas: usize,
-    /// Events may be lost, repeated and late; once in so many times, 0 for never.
+    /// Events may be lost, repeated and late: one in this many, or none if 0.
     pub events: usize,
-    /// Commits may have no effect or no answer, once in so many times; 0 for never.
+    /// Commits may have no effect or no answer: one in this many, or none if 0.
     pub store: usize,
-    /// Replicas may crash at each step, once in so many times; 0 for never.
+    /// Replicas may crash at a step: at one in this many, or at none if 0.
     pub crashes: usize,
-    /// Nodes may wait before they go on, once in so many times; 0 for never.
+    /// Nodes may wait before they continue: one in this many, or none if 0.
     pub waits: usize,
     /// The one crash, at this step.
     pub crash_at: Option<usize>,
@@ -146,7 +146,7 @@ impl Cluster {
         }
     }
 
-    /// One step of somebody; false if nothing is left to do.
+    /// One step of a replica or of the queue; false if nothing is left to do.
     fn step(&mut self) -> bool {
         let mut choices: Vec<(usize, Step)> = Vec::new();
         for (number, replica) in self.replicas.iter().enumerate() {

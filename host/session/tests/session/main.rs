@@ -1,6 +1,12 @@
 //! Sessions of several replicas over the store in memory, under a scheduler and with faults that a seed chooses.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod batching;
 mod cluster;

@@ -1,0 +1,178 @@
+//! Applying events: what an event needs first, when it is refused, and what follows from it.
+
+use crate::batch::{Applied, Arriving, Basis, Documents, begin_together, is_own_code};
+use crate::durability::Durability;
+use crate::io::{Circumstances, Delivery, Io};
+use crate::load::{StoredRun, documents_for, reload};
+use crate::session::{Claim, Outstanding, Session, Todo};
+use faas_flow_core::run::{Doc, Effect, Event, Outcome, Refusal, Work};
+use faas_flow_core::{Code, Failure, Millis};
+use faas_flow_store::Document;
+
+/// An event that is to be applied.
+#[derive(Debug)]
+pub(crate) struct Applying {
+    pub(crate) event: Event,
+    documents: Documents,
+    origin: Origin,
+    /// Whether an earlier try to apply it had to wait for I/O.
+    has_begun: bool,
+    /// Whether the documents that it needs are as they are stored, so that a refusal is final.
+    is_current: bool,
+    /// What it was applied to before, in a replay; or what it follows from.
+    pub(crate) basis: Basis,
+}
+
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The driver's input.
+    Input,
+    /// The session itself.
+    Session,
+    /// A replay.
+    Replay,
+}
+
+impl Applying {
+    pub(crate) fn new(event: Event, documents: Documents, origin: Origin) -> Self {
+        let is_current = origin == Origin::Replay;
+        Self { event, documents, origin, has_begun: false, is_current, basis: Basis::Any }
+    }
+
+    /// The same event, with what it was applied to, or what it follows from.
+    pub(crate) fn with_basis(self, basis: Basis) -> Self {
+        Self { basis, ..self }
+    }
+}
+
+impl Session {
+    /// Applies an event, or requests what it needs first. A refusal may be due to an outdated copy of the state, so the
+    /// documents are loaded again before it is final.
+    pub(crate) fn apply(&mut self, mut applying: Applying, circumstances: &Circumstances) {
+        let is_replayed = applying.origin == Origin::Replay;
+        if !is_replayed && is_wide(&applying.event) && !self.batch.is_empty() {
+            self.todo.push_front(Todo::Apply(applying));
+            return self.commit(circumstances.now);
+        }
+        if !std::mem::replace(&mut applying.has_begun, true)
+            && let Event::Complete { path, .. } = &applying.event
+        {
+            let own_code = self.running.remove(path).is_some_and(|claim| claim.own_code);
+            self.batch.pressing |= !own_code;
+        }
+        if is_replayed && !self.stands(&applying) {
+            return self.refuse(applying, Refusal::Stale);
+        }
+        if let Some(seen) = self.seen(&applying.event) {
+            applying.basis = seen;
+        }
+        match self.state.step(&self.plan, &applying.event, circumstances.now) {
+            Ok(effects) => {
+                let Applying { event, documents, basis, .. } = applying;
+                self.follow(Applied { event, documents, basis }, effects, circumstances.now);
+                if !is_replayed {
+                    self.fill(circumstances);
+                }
+            }
+            Err(Refusal::Needs(doc)) => {
+                let docs = vec![doc];
+                self.todo.push_front(Todo::Apply(applying));
+                self.wait_for(Outstanding::Documents(docs.clone()), Io::Load { docs, tries: 0 });
+            }
+            Err(_) if !applying.is_current && self.durability != Durability::Memory => {
+                if !self.batch.is_empty() {
+                    self.todo.push_front(Todo::Apply(applying));
+                    return self.commit(circumstances.now);
+                }
+                applying.is_current = true;
+                let docs = documents_for(&applying.event);
+                self.todo.push_front(Todo::Apply(applying));
+                self.wait_for(Outstanding::Documents(docs.clone()), Io::Load { docs, tries: 0 });
+            }
+            Err(refusal) => self.refuse(applying, refusal),
+        }
+    }
+
+    fn refuse(&mut self, applying: Applying, refusal: Refusal) {
+        match (applying.origin, applying.event) {
+            (Origin::Replay, Event::Complete { path, token, report }) => {
+                let is_lost = refusal == Refusal::Stale && !self.is_reported(&path, token, &report);
+                self.ready.leases.lost += usize::from(is_lost);
+                self.refused.push(path);
+            }
+            (Origin::Replay, Event::Claim { path, .. }) => self.unclaimed.push(path),
+            (Origin::Input, event) => {
+                let is_report = matches!(event, Event::Complete { .. });
+                self.ready.leases.lost += usize::from(is_report && refusal == Refusal::Stale);
+                self.ready.refused = Some(refusal);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the documents that the next event needs.
+    pub(crate) fn loaded(&mut self, docs: &[Doc], documents: Vec<Option<Document>>) {
+        match reload(&mut self.state, docs, documents) {
+            Ok(StoredRun::Found) => {}
+            Ok(StoredRun::Missing) => return self.abandon(self.gone_from_store()),
+            Err(error) => return self.unreadable(&error),
+        }
+        // The scope does not exist, so neither does the node.
+        if let [Doc::Scope(path)] = docs
+            && self.state.scope(path).is_none()
+            && let Some(Todo::Apply(applying)) = self.todo.pop_front()
+        {
+            self.refuse(applying, Refusal::Unknown);
+        }
+    }
+
+    pub(crate) fn gone_from_store(&self) -> Failure {
+        Failure::reject(Code::RUN_UNKNOWN, format!("run {} is no longer in the store", self.state.run().id))
+    }
+
+    /// Applies an event that only needs what is loaded.
+    pub(crate) fn apply_now(&mut self, event: Event, now: Millis) -> Result<(), Refusal> {
+        let basis = self.seen(&event).unwrap_or(Basis::Any);
+        let effects = self.state.step(&self.plan, &event, now)?;
+        self.follow(Applied { event, documents: Documents::new(), basis }, effects, now);
+        Ok(())
+    }
+
+    /// Acts on the effects of an event that was applied.
+    fn follow(&mut self, applied: Applied, effects: Vec<Effect>, now: Millis) {
+        self.batch.add(applied, &effects, now);
+        for effect in effects {
+            match effect {
+                Effect::Dispatch(path) => self.queue.add(&self.plan, path),
+                Effect::Execute(work) => self.execute(work),
+                Effect::Arrive { node, started_by, key, index, payload, total } => {
+                    self.arrive(Arriving::new(node, started_by, &key, (index, total), &payload));
+                }
+                Effect::Cancel => self.cancel_with_commit(),
+                Effect::CallBack { url, tries } => self.ready.call_back = Some(Delivery { url, tries }),
+                Effect::Ended => self.batch.ended = true,
+            }
+        }
+    }
+
+    fn execute(&mut self, work: Work) {
+        let claim = Claim { token: work.token, own_code: is_own_code(&work.task), started: false };
+        self.running.insert(work.path.clone(), claim);
+        match &mut self.replay {
+            Some(replay) => replay.add(work),
+            None => self.ready.start.push(work),
+        }
+    }
+}
+
+/// Whether an event starts so many branches that they need a commit of their own.
+fn is_wide(event: &Event) -> bool {
+    match event {
+        Event::Complete { report, .. } => match &report.outcome {
+            Outcome::Branched(branches) => !begin_together(branches),
+            _ => false,
+        },
+        _ => false,
+    }
+}
