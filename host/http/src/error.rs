@@ -120,7 +120,7 @@ pub enum Error {
     TimedOut {
         /// How long the request could take.
         limit: Duration,
-        /// The run that goes on, if one is known to have begun.
+        /// The run that continues, if one is known to have begun.
         run: Option<RunId>,
     },
     /// A deployed function answers as many requests as it may.
@@ -211,8 +211,8 @@ fn time(limit: &Duration) -> ShownDuration {
 fn timed_out(limit: &Duration, run: Option<&RunId>) -> String {
     let limit = time(limit);
     match run {
-        Some(run) => format!("no answer within {limit}: run {run} goes on; get its result at /flow/{run}/result"),
-        None => format!("no answer within {limit}: no run is known to have begun"),
+        Some(run) => format!("no answer within {limit}: run {run} continues; get its result at /flow/{run}/result"),
+        None => format!("no answer within {limit}, and no run is known to have started"),
     }
 }
 
@@ -325,14 +325,5 @@ impl From<Malformed> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Error::Host(error.into())
-    }
-}
-
-impl From<Error> for faas_flow_replica::error::Error {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Host(error) | Error::UnusableModule(error) => error,
-            error => faas_flow_replica::error::Error::new(error.code(), error.to_string()),
-        }
     }
 }

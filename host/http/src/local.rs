@@ -4,7 +4,7 @@
 use crate::answer::in_form;
 use crate::dashboard::{Access, Control, Dashboard};
 use crate::surface::read_body;
-use crate::{Accept, Guards, REQUEST_ID, router_beside_queue};
+use crate::{Accept, Error, Guards, REQUEST_ID, router_beside_queue};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -15,7 +15,6 @@ use axum::routing::any;
 use bytes::Bytes;
 use faas_flow_gateway::{Function, Gateway, Unreachable};
 use faas_flow_replica::Host;
-use faas_flow_replica::error::Error;
 use std::sync::Arc;
 use tower::ServiceExt;
 

@@ -103,14 +103,6 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// Anything else, with its code.
-    #[error("{message}")]
-    Coded {
-        /// The code.
-        code: Code,
-        /// What happened, to what, and what to do.
-        message: String,
-    },
 }
 
 /// What is wrong with a `--function` option.
@@ -134,11 +126,6 @@ pub enum FunctionOptionFault {
 }
 
 impl Error {
-    /// An error with this code and message.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error::Coded { code, message: message.into() }
-    }
-
     /// The error's code.
     pub fn code(&self) -> Code {
         match self {
@@ -162,7 +149,6 @@ impl Error {
             Error::Conflict | Error::TaskEndedEarly | Error::NoHttpClient { .. } => Code::INTERNAL,
             Error::BadFunctionOption { .. } => Code::BAD_FUNCTION_OPTION,
             Error::BadTraceServer { .. } => Code::BAD_CONFIGURATION,
-            Error::Coded { code, .. } => *code,
         }
     }
 }

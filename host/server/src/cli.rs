@@ -30,10 +30,10 @@ mod stop;
 mod token;
 mod waiting;
 
+use crate::Error;
 use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 use faas_flow_core::redact;
-use faas_flow_replica::Error;
 use logging::Verbosity;
 use output::complain;
 use std::process::ExitCode;

@@ -2,6 +2,8 @@
 
 pub mod cli;
 mod config;
+mod error;
 mod serve;
 
+pub use error::{AdminTokenFault, Error, SourcesError, WhySigned};
 pub use serve::serve;

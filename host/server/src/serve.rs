@@ -1,9 +1,9 @@
 //! A server in one call, for programs that embed the host.
 
+use crate::Error;
 use crate::cli::{listen, serve_until_stopped};
 use faas_flow_http::{Guards, Patience, router};
 use faas_flow_replica::Host;
-use faas_flow_replica::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,11 +2,12 @@
 
 use super::host::{ModuleKeys, guests_of, load};
 use super::output::{print_json, print_text};
+use crate::Error;
 use crate::config::Options;
 use clap::Args;
 use faas_flow_core::Plan;
 use faas_flow_core::text::printable;
-use faas_flow_replica::Error;
+use faas_flow_replica::Error as HostError;
 use faas_flow_versions as versions;
 use serde_json::json;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ impl Check {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let loaded = load(&guests_of(self.guest)?, &self.flow).await;
         let flow = match loaded {
-            Err(Error::Versions(versions::Error::InvalidDefinition(problems))) if self.json => {
+            Err(Error::Host(HostError::Versions(versions::Error::InvalidDefinition(problems)))) if self.json => {
                 print_json(&json!({ "valid": false, "problems": problems }))?;
                 return Ok(ExitCode::FAILURE);
             }

@@ -2,9 +2,9 @@
 
 use super::function::{FunctionKeys, read_file_beside};
 use super::output::{complain, print_json, print_text};
+use crate::Error;
 use crate::config::{Options, Row, SECRETS, Source, Unspecified, flow_name, resolve_stores};
 use clap::Args;
-use faas_flow_replica::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -2,10 +2,11 @@
 
 use super::output::print_text;
 use super::token::AdminToken;
+use crate::Error;
 use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, NodePath, RunId};
 use faas_flow_http::remote::{self, Action};
-use faas_flow_replica::{Error, Http, Settings};
+use faas_flow_replica::{Http, Settings};
 
 #[derive(Args)]
 pub(super) struct Target {

@@ -4,14 +4,14 @@ use super::host::{guests, trusted, warn};
 use super::listen::{listen, patience};
 use super::stop::Server;
 use super::{guards, waiting};
+use crate::Error;
 use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Unspecified, Values, resolve_stores};
 use clap::Args;
-use faas_flow_core::Code;
 use faas_flow_http::Admin;
 use faas_flow_http::Starting;
 use faas_flow_http::dashboard::{Access, Control, Dashboard};
-use faas_flow_replica::{Error, Functions, Host, Http, Network, Parts};
+use faas_flow_replica::{Functions, Host, Http, Network, Parts};
 use faas_flow_versions::Loader;
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -62,14 +62,7 @@ fn admin(values: &Values, address: IpAddr) -> Result<Admin, Error> {
     match guards::admin_token(folder)? {
         Some(token) => Ok(Admin::Token(token)),
         None if address.to_canonical().is_loopback() => Ok(Admin::Anybody),
-        None => Err(Error::new(
-            Code::BAD_SECRET,
-            format!(
-                "other machines can reach {address}, but there is no admin token: put the secret faasflow-admin-token \
-                 into {}, or set secret_mount_path to its folder",
-                folder.display()
-            ),
-        )),
+        None => Err(Error::NoAdminToken { address, folder: folder.clone() }),
     }
 }
 

@@ -8,15 +8,16 @@ use super::listen::{limited, listen, patience};
 use super::output::wants_colours;
 use super::serve::Queues;
 use super::{guards, progress, stop};
+use crate::Error;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use build::Build;
 use clap::Args;
 use faas_flow_core::text::{printable, printable_lines};
-use faas_flow_core::{Code, Digest, FlowName};
+use faas_flow_core::{Digest, FlowName};
 use faas_flow_graph::{Colours, Difference};
 use faas_flow_guest::Guests;
 use faas_flow_http::local_router;
-use faas_flow_replica::{Error, Host};
+use faas_flow_replica::Host;
 use faas_flow_versions::signature::Trusted;
 use faas_flow_versions::{Artifact, By, Flow, IfRemoved, Loader, Upload};
 use std::collections::VecDeque;
@@ -74,8 +75,7 @@ impl Dev {
         let name = self.name.map(FlowName::new).transpose()?;
         let guests = guests(&values)?;
         let mut author = Author { build, watch, guests, name, made: VecDeque::new() };
-        let mut signals = stop::Signals::new()
-            .map_err(|error| Error::new(Code::INTERNAL, format!("cannot listen for signals: {error}")))?;
+        let mut signals = stop::Signals::new()?;
         let (flow, artifact) = tokio::select! {
             first = author.first() => first?,
             () = signals.any() => return Ok(ExitCode::SUCCESS),
@@ -228,9 +228,4 @@ fn colours() -> Colours {
 /// Writes a line to stderr, above the runs that are shown.
 fn say(text: &str) {
     progress::say(text);
-}
-
-/// An error about sources that cannot be watched or built.
-fn unusable(message: String) -> Error {
-    Error::new(Code::INPUT_UNREADABLE, message)
 }

@@ -1,9 +1,9 @@
 //! `faas-flow explain`
 
 use super::output::print;
+use crate::Error;
 use clap::Args;
 use faas_flow_core::Code;
-use faas_flow_replica::Error;
 use include_dir::{Dir, include_dir};
 use std::process::ExitCode;
 
@@ -23,10 +23,7 @@ impl Explain {
             }
             return Ok(ExitCode::SUCCESS);
         };
-        let unknown = || {
-            let message = format!("unknown error code `{text}`: `faas-flow explain` lists all codes");
-            Error::new(Code::UNKNOWN_CODE, message)
-        };
+        let unknown = || Error::UnknownCode { code: text.clone() };
         let code = Code::parse(&text).ok_or_else(unknown)?;
         print(page(code).ok_or_else(unknown)?);
         Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ use super::listen::{self, listen};
 use super::lock::Lock;
 use super::stop::Server;
 use super::{guards, metrics, waiting};
+use crate::Error;
 use crate::config::settings_of;
 use crate::config::{
     self, Defaults, Group, Options, Source, Stores, Takes, Unspecified, Values, flow_name, resolve_stores,
@@ -14,7 +15,7 @@ use faas_flow_core::{FlowName, ShownDuration};
 use faas_flow_http::{Contract, function_router};
 use faas_flow_http::{Patience, Starting};
 use faas_flow_replica::events::{GatewayEvents, Keys};
-use faas_flow_replica::{Error, Host, Parts, Settings};
+use faas_flow_replica::{Host, Parts, Settings};
 use faas_flow_versions::Loader;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -2,10 +2,10 @@
 
 use super::host::{ModuleKeys, guests_of, load};
 use super::output::print;
+use crate::Error;
 use crate::config::Options;
 use clap::{Args, ValueEnum};
 use faas_flow_graph::render;
-use faas_flow_replica::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

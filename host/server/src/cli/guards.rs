@@ -1,9 +1,9 @@
 //! Who may ask a server for what, according to the configuration and the secrets.
 
 use crate::config::{Values, destinations_of};
-use faas_flow_core::{Code, secret_of};
+use crate::{AdminTokenFault, Error, WhySigned};
+use faas_flow_core::secret_of;
 use faas_flow_http::{Admin, Guards, ResultAccess};
-use faas_flow_replica::Error;
 use faas_flow_replica::events::{Keys, Window};
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,8 +14,7 @@ const ADMIN_TOKEN: &str = "faasflow-admin-token";
 pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     let folder = &values.secret_mount_path.value;
     if values.secret_mount_path.is_given() && !folder.is_dir() {
-        let message = format!("secret_mount_path is {}, which is not a folder", folder.display());
-        return Err(Error::new(Code::BAD_SECRET, message));
+        return Err(Error::NoSecretsFolder { folder: folder.clone() });
     }
     let keys = Keys::from_folder(folder)?.map(|keys| keys.with(values.hmac_migration.value));
     let token = admin_token(folder)?;
@@ -26,18 +25,13 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     let signed = result_access == ResultAccess::Signed;
     if keys.is_none() && (authenticate || signed || !local_only) {
         let why = if authenticate {
-            "authenticate_request is true".to_owned()
+            WhySigned::Authenticate
         } else if signed {
-            "result_access is signed".to_owned()
+            WhySigned::Results
         } else {
-            format!("other machines can reach {address}")
+            WhySigned::Reachable(address)
         };
-        let message = format!(
-            "{why}, but there is no secret to check signatures with: put the secret faasflow-hmac-secret into {}, or set \
-             secret_mount_path to its folder",
-            folder.display()
-        );
-        return Err(Error::new(Code::BAD_SECRET, message));
+        return Err(Error::NoSigningSecret { why, folder: folder.clone() });
     }
     let unchecked = !values.validate_request.value;
     if unchecked && !local_only {
@@ -66,16 +60,16 @@ pub(super) fn result_access(values: &Values) -> ResultAccess {
 /// The admin token, if there is that secret.
 pub(super) fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
     let path = folder.join(ADMIN_TOKEN);
-    let bad = |what: &str| Error::new(Code::BAD_SECRET, format!("the admin token in {} {what}", path.display()));
+    let bad = |fault: AdminTokenFault| Error::BadAdminToken { path: path.clone(), fault };
     let file = match std::fs::read(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(bad(&format!("cannot be read: {error}"))),
+        Err(error) => return Err(bad(error.into())),
     };
-    match secret_of(&file).map_err(|flaw| bad(&flaw.to_string()))? {
-        token if token.len() < 16 => Err(bad("is too short: use at least 16 characters")),
+    match secret_of(&file).map_err(|flaw| bad(flaw.into()))? {
+        token if token.len() < 16 => Err(bad(AdminTokenFault::TooShort)),
         // A header of HTTP carries it.
-        token if !token.is_ascii() => Err(bad("is not ASCII: use letters, digits and punctuation of ASCII")),
+        token if !token.is_ascii() => Err(bad(AdminTokenFault::NotAscii)),
         token => Ok(Some(token.to_owned())),
     }
 }
@@ -83,6 +77,8 @@ pub(super) fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faas_flow_core::Code;
+
     #[test]
     fn a_server_without_a_secret_must_be_reachable_from_its_own_machine_only() {
         let folder = tempfile::TempDir::new().unwrap();

@@ -1,9 +1,8 @@
 //! `faas-flow health`: the health check of a container, whose image has neither a shell nor `curl`.
 
 use super::output::print_text;
+use crate::Error;
 use clap::Args;
-use faas_flow_core::Code;
-use faas_flow_replica::Error;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
@@ -23,8 +22,7 @@ impl Health {
     /// Succeeds if `/_/health` answers with 200.
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let status = ask(address)
-            .map_err(|error| Error::new(Code::CALL_UNREACHABLE, format!("{address} does not answer: {error}")))?;
+        let status = ask(address).map_err(|source| Error::Unhealthy { address, source })?;
         print_text(format_args!("{status}\n"));
         Ok(if status == "200" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

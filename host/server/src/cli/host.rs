@@ -2,12 +2,13 @@
 
 use super::cache;
 use super::output::complain;
+use crate::Error;
 use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Values};
-use faas_flow_core::{Code, FlowName};
+use faas_flow_core::FlowName;
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_replica::events::Keys;
-use faas_flow_replica::{Answers, Error, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
+use faas_flow_replica::{Answers, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
 use faas_flow_store::{open_data, open_state};
 use faas_flow_versions::signature::Trusted;
 use faas_flow_versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
@@ -40,8 +41,7 @@ pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
     let cache = values.cache.value.clone().or_else(cache::folder);
     // On Linux this is the running program, even if its file has been replaced since.
     let program = if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() };
-    let program = program
-        .map_err(|error| Error::new(Code::INTERNAL, format!("cannot find this program to compile modules: {error}")))?;
+    let program = program.map_err(|source| Error::System { what: "find this program to compile modules", source })?;
     let compiler = Compiler {
         program,
         arguments: vec!["compile".to_owned()],
@@ -86,7 +86,7 @@ pub(super) fn traces(values: &Values, service: &str, network: Arc<dyn Network>) 
         return Ok(None);
     }
     let Some(server) = &values.trace_server.value else { return Ok(None) };
-    Traces::new(server, service.to_owned(), network).map(Some)
+    Ok(Some(Traces::new(server, service.to_owned(), network)?))
 }
 
 /// A host of this machine, with its flows loaded.
@@ -104,8 +104,7 @@ pub(super) async fn local_host(
         let (name, file) = named(path)?;
         let (flow, artifact) = load_brought(&guests, &trusted, &file, name).await?;
         if host.versions().active(&flow.name).is_some() {
-            let message = format!("two flows are called {}: rename one of them with NAME=FILE", flow.name);
-            return Err(Error::new(Code::DUPLICATE_FLOW, message));
+            return Err(Error::DuplicateFlow { flow: flow.name });
         }
         host.versions().deploy(flow.clone());
         loaded.push((flow, artifact));
@@ -114,7 +113,7 @@ pub(super) async fn local_host(
 }
 
 /// Stores the modules that the host was started with, and begins to follow which versions are active.
-pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Artifact)>) -> Result<(), Error> {
+pub(super) async fn bring(host: &Arc<Host>, loaded: Vec<(Flow, Artifact)>) -> Result<(), faas_flow_versions::Error> {
     for (flow, artifact) in loaded {
         let name = flow.name.clone();
         let digest = flow.module.digest().clone();

@@ -1,10 +1,10 @@
 //! Binds the addresses that commands listen on, and says how many callers they take and how slow these may be.
 
+use crate::Error;
 use crate::config::Values;
 use axum::Router;
-use faas_flow_core::Code;
 use faas_flow_http::{Contract, Patience};
-use faas_flow_replica::{Error, Host};
+use faas_flow_replica::Host;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -13,15 +13,9 @@ use tokio::net::TcpListener;
 
 /// Binds `HOST:PORT`; port 0 takes a free port, which the returned address has.
 pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
-    let failed = |error: std::io::Error| match error.kind() {
-        ErrorKind::AddrInUse => Error::new(
-            Code::ADDRESS_IN_USE,
-            format!(
-                "the address {address} is already in use: choose another one with --listen (for a function, the key \
-                 port), or port 0 for a free port"
-            ),
-        ),
-        _ => Error::new(Code::BAD_ADDRESS, format!("cannot listen on {address}: {error}")),
+    let failed = |source: std::io::Error| match source.kind() {
+        ErrorKind::AddrInUse => Error::AddressInUse { address: address.to_owned() },
+        _ => Error::BadAddress { address: address.to_owned(), source },
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;

@@ -1,14 +1,13 @@
 //! The port that serves a function's metrics.
 
 use super::listen::listen as bind;
+use crate::Error;
 use crate::config::Values;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use faas_flow_core::Code;
 use faas_flow_http::Contract;
 use faas_flow_http::{self as http, Patience};
-use faas_flow_replica::Error;
 use prometheus_client::encoding::prometheus_text;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,11 +21,8 @@ pub(super) async fn listen(values: &Values, ip: IpAddr) -> Result<Option<TcpList
     }
     let address = SocketAddr::new(ip, port);
     let listening = bind(&address.to_string()).await;
-    listening.map(|(listener, _)| Some(listener)).map_err(|error| match error.code() {
-        code @ Code::ADDRESS_IN_USE => {
-            let message = "for metrics is already in use: set metrics_port to another port, or to 0 to disable metrics";
-            Error::new(code, format!("the address {address} {message}"))
-        }
+    listening.map(|(listener, _)| Some(listener)).map_err(|error| match error {
+        Error::AddressInUse { .. } => Error::MetricsAddressInUse { address },
         _ => error,
     })
 }

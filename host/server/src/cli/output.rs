@@ -1,8 +1,7 @@
 //! What commands print to stdout.
 
-use faas_flow_core::Code;
+use crate::Error;
 use faas_flow_core::text::printable_lines;
-use faas_flow_replica::Error;
 use std::fmt::Display;
 use std::io::Write as _;
 
@@ -20,7 +19,7 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
 /// Indented JSON with a newline at its end.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     let json = serde_json::to_string_pretty(value);
-    let json = json.map_err(|error| Error::new(Code::INTERNAL, format!("cannot write JSON: {error}")))?;
+    let json = json.map_err(|error| Error::System { what: "write JSON", source: error.into() })?;
     Ok(json + "\n")
 }
 

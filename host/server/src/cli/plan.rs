@@ -5,13 +5,13 @@ use super::modules::client::{self, Client};
 use super::modules::{self, show};
 use super::output::{Output, json as to_json, print, wants_colours};
 use super::token::AdminToken;
+use crate::Error;
 use crate::config::Options;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use faas_flow_core::text::{printable, printable_lines};
-use faas_flow_core::{Code, Digest, FlowName};
+use faas_flow_core::{Digest, FlowName};
 use faas_flow_graph::{Colours, Difference};
-use faas_flow_replica::Error;
 use faas_flow_versions::signature::Trusted;
 use faas_flow_versions::{Artifact, Flow, load_module, read_module};
 use serde_json::{Value, json};
@@ -88,9 +88,9 @@ impl Plan {
         };
         match self.out {
             None => print(text),
-            Some(file) => std::fs::write(&file, text).map_err(|error| {
-                Error::new(Code::OUTPUT_UNWRITABLE, format!("cannot write {}: {error}", file.display()))
-            })?,
+            Some(path) => {
+                std::fs::write(&path, text).map_err(|source| Error::OutputUnwritable { path, source })?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -2,12 +2,12 @@
 
 use super::control::Control;
 use super::output::{Output, complain, print, print_json, print_text};
+use crate::Error;
 use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified, resolve_stores};
 use clap::{Args, Subcommand};
 use faas_flow_core::run::RunView;
 use faas_flow_core::text::printable;
-use faas_flow_core::{Code, FlowName, Millis, RunId, Status, moment, redact};
-use faas_flow_replica::Error;
+use faas_flow_core::{FlowName, Millis, RunId, Status, moment, redact};
 use faas_flow_store::{RunEntry, RunQuery, StateStore, open_data, open_state};
 use faas_flow_versions::runs::read_run;
 use faas_flow_versions::{MissingModule, missing_module};
@@ -122,11 +122,7 @@ async fn show(store: &dyn StateStore, stores: &Stores, id: &str, output: Output)
 }
 
 fn unknown(run: &RunId, stores: &Stores) -> Error {
-    let message = format!(
-        "run {run} does not exist in {}: `faas-flow requests list` lists the runs there",
-        redact::text(&stores.state)
-    );
-    Error::new(Code::RUN_UNKNOWN, message)
+    Error::UnknownRun { run: run.clone(), store: redact::text(&stores.state) }
 }
 
 /// The address of a store that is only read, and for which the right to read is enough.

@@ -3,12 +3,13 @@
 use super::host::local_host;
 use super::output::{complain, print, print_json};
 use super::progress;
+use crate::Error;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use clap::Args;
 use faas_flow_core::run::Request;
 use faas_flow_core::text::printable;
-use faas_flow_core::{Code, RunId, Status};
-use faas_flow_replica::{Error, Submission, Waits};
+use faas_flow_core::{RunId, Status};
+use faas_flow_replica::{Submission, Waits};
 use serde_json::json;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -68,9 +69,7 @@ impl Run {
             tokio::select! {
                 ended = submitted.end(LOOK) => if let Some(ended) = ended? { break ended },
                 failure = submitted.abandoned() => {
-                    let id = &submitted.id;
-                    let message = format!("{}: `faas-flow serve` with the same stores resumes run {id}", failure.message);
-                    return Err(Error::new(failure.code, message));
+                    return Err(Error::Abandoned { run: submitted.id.clone(), failure });
                 }
             }
         };
@@ -102,7 +101,7 @@ impl Run {
 fn pairs(options: &[String]) -> Result<Vec<(String, String)>, Error> {
     let pair = |option: &String| match option.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err(Error::new(Code::BAD_REQUEST, format!("`{option}` must have the form name=value"))),
+        None => Err(Error::NoPair { option: option.clone() }),
     };
     options.iter().map(pair).collect()
 }
@@ -115,5 +114,5 @@ fn read_data(data: &str) -> Result<Vec<u8>, Error> {
         "-" => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
         file => std::fs::read(file),
     };
-    read.map_err(|error| Error::new(Code::INPUT_UNREADABLE, format!("cannot read {file}: {error}")))
+    read.map_err(|source| Error::InputUnreadable { path: file.into(), source })
 }

@@ -4,12 +4,11 @@ use super::host::{bring, local_host};
 use super::listen::{limited, listen, patience};
 use super::progress::{self, Stdout};
 use super::{guards, stop};
+use crate::Error;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use clap::{Args, ValueEnum};
-use faas_flow_core::Code;
 use faas_flow_gateway::{Config, Gateway, Profile, QueueConfig};
 use faas_flow_http::local_router;
-use faas_flow_replica::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,8 +77,8 @@ impl Serve {
         let (listener, address) = listen(&at).await?;
         let guards = guards::of(&values, address.ip())?;
         if !values.state_store.is_given() {
-            let made = std::fs::create_dir_all(".faas-flow");
-            made.map_err(|error| Error::new(Code::STORE_READ_ONLY, format!("cannot create .faas-flow: {error}")))?;
+            let folder = PathBuf::from(".faas-flow");
+            std::fs::create_dir_all(&folder).map_err(|source| Error::NoStoreFolder { folder, source })?;
         }
         let (host, flows) = local_host(&values, &stores, &self.flows, guards.keys.clone()).await?;
         let gateway = self.queues.gateway().await?;
@@ -119,7 +118,7 @@ impl Queues {
             config.queue = QueueConfig::Nats { url, stream: "faas-request".to_owned() };
         }
         let gateway = Gateway::new(config);
-        gateway.connect().await.map_err(|error| Error::new(error.code(), error.to_string()))?;
+        gateway.connect().await?;
         Ok(gateway)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::host::{ModuleKeys, guests_of};
 use super::output::{print, print_json};
+use crate::Error;
 use crate::config::Options;
 use clap::Args;
-use faas_flow_core::{Code, FlowName};
-use faas_flow_replica::Error;
+use faas_flow_core::FlowName;
 use faas_flow_versions::signature::{PrivateKey, Signature, Statement, Trusted, beside};
 use faas_flow_versions::{Artifact, compile, read_module, verify};
 use serde_json::json;
@@ -74,9 +74,8 @@ impl Sign {
         let wit = module.wit_version();
         let signature = Statement { digest, flow: &flow, wit }.sign(&key)?;
         let file = beside(&self.module);
-        std::fs::write(&file, format!("{signature}\n")).map_err(|error| {
-            Error::new(Code::OUTPUT_UNWRITABLE, format!("cannot write {}: {error}", file.display()))
-        })?;
+        std::fs::write(&file, format!("{signature}\n"))
+            .map_err(|source| Error::OutputUnwritable { path: file.clone(), source })?;
         if self.json {
             print_json(&json!({
                 "digest": digest, "flow": flow, "wit": wit, "key": key.id().to_string(),
@@ -149,7 +148,6 @@ impl Verify {
     }
 }
 
-fn read_signature(file: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Error::new(Code::BAD_MODULE_SIGNATURE, format!("cannot read {}: {error}", file.display())))
+pub(super) fn read_signature(file: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(file).map_err(|source| Error::InputUnreadable { path: file.to_owned(), source })
 }

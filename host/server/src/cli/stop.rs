@@ -1,10 +1,10 @@
 //! Serves until SIGINT or SIGTERM, and shuts down gracefully.
 
 use super::lock::Lock;
+use crate::Error;
 use axum::Router;
-use faas_flow_core::Code;
 use faas_flow_http::{self as http, Patience};
-use faas_flow_replica::{Error, Host};
+use faas_flow_replica::Host;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -42,7 +42,7 @@ pub(super) struct Server {
 
 impl Server {
     pub fn start(listener: TcpListener, router: Router, patience: Patience) -> Result<Self, Error> {
-        let signals = Signals::new().map_err(|error| failed(&error))?;
+        let signals = Signals::new()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let served = http::serve(listener, router, patience, async {
             // The sender is not dropped before it has sent.
@@ -69,7 +69,7 @@ impl Server {
         tokio::select! {
             () = self.signals.any() => {}
             ended = &mut self.served => {
-                return ended.map_err(|error| failed(&error));
+                return ended.map_err(|error| Error::System { what: "go on serving", source: error.into() });
             }
         }
         host.announce_stop();
@@ -87,10 +87,6 @@ impl Server {
     }
 }
 
-fn failed(error: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::INTERNAL, format!("the server failed: {error}"))
-}
-
 /// SIGINT and SIGTERM. No signal is lost that arrives after this is created.
 pub(super) struct Signals {
     interrupt: Signal,
@@ -98,8 +94,9 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    pub fn new() -> Result<Self, Error> {
+        let of = |kind| signal(kind).map_err(|source| Error::System { what: "listen for signals", source });
+        Ok(Self { interrupt: of(SignalKind::interrupt())?, terminate: of(SignalKind::terminate())? })
     }
 
     pub async fn any(&mut self) {

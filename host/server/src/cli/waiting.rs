@@ -36,7 +36,7 @@ pub(super) async fn open_stores(
 /// Stores the flow that the function was started with, and serves its active version.
 pub(super) async fn bring(starting: &Starting, host: &Arc<Host>, flow: (Flow, Artifact)) -> Result<(), Error> {
     let bring = async || host::bring(host, vec![flow.clone()]).await;
-    until_done(starting, async || bring().await.map_err(|error| ("the stores", error))).await
+    until_done(starting, async || bring().await.map_err(|error| ("the stores", error.into()))).await
 }
 
 /// Does the work, and does it again after errors that may pass by themselves. Prints a line for each obstacle and one when

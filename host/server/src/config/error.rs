@@ -152,9 +152,3 @@ impl Error {
         }
     }
 }
-
-impl From<Error> for faas_flow_replica::Error {
-    fn from(error: Error) -> Self {
-        faas_flow_replica::Error::new(error.code(), error.to_string())
-    }
-}

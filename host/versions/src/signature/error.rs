@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// A signature that is for something else, or was altered.
     #[error(
-        "the signature does not hold for module {} as flow {flow} under contract {wit}: it was made for other bytes, another \
+        "the signature is not valid for module {} as flow {flow} under contract {wit}: it was made for other bytes, another \
          flow or another version of the contract, or was altered; sign this file with `faas-flow sign --flow {flow}`",
         digest.short()
     )]
@@ -115,7 +115,7 @@ pub enum KeyProblem {
     #[error("is damaged PEM: {0}")]
     Pem(#[source] pem::PemError),
     /// It has no key.
-    #[error("holds no key in PEM, as `faas-flow keygen` and `openssl genpkey` write it")]
+    #[error("contains no PEM key, such as `faas-flow keygen` and `openssl genpkey` write")]
     Empty,
     /// It has several keys.
     #[error("has {0} keys, but must have one private key")]
@@ -138,7 +138,7 @@ pub enum KeyProblem {
         expected: &'static str,
     },
     /// It is not a key for Ed25519.
-    #[error("is no {0} key of Ed25519")]
+    #[error("is not an Ed25519 {0} key")]
     NotEd25519(&'static str),
 }
 
@@ -147,9 +147,8 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::Unsigned { .. } => Code::MODULE_UNSIGNED,
-            Error::Malformed { .. } | Error::UntrustedKey { .. } | Error::Invalid { .. } | Error::Unreadable { .. } => {
-                Code::BAD_MODULE_SIGNATURE
-            }
+            Error::Malformed { .. } | Error::UntrustedKey { .. } | Error::Invalid { .. } => Code::BAD_MODULE_SIGNATURE,
+            Error::Unreadable { .. } => Code::INPUT_UNREADABLE,
             Error::BadKey { .. } => Code::BAD_MODULE_KEY,
             Error::Cryptography { .. } => Code::INTERNAL,
         }

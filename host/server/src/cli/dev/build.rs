@@ -1,8 +1,7 @@
 //! Builds a flow's sources into a module, with cargo or the author's own command.
 
-use super::{Refused, unusable};
-use faas_flow_core::Code;
-use faas_flow_replica::Error;
+use super::Refused;
+use crate::{Error, SourcesError};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use std::os::fd::AsFd as _;
@@ -23,15 +22,12 @@ pub(super) enum Build {
 
 impl Build {
     pub(super) fn of(folder: &Path, command: Option<String>, module: Option<PathBuf>) -> Result<Self, Error> {
-        let unreadable = |error| unusable(format!("cannot read the folder {}: {error}", folder.display()));
+        let unreadable = |source| SourcesError::Unreadable { folder: folder.to_owned(), source };
         let folder = folder.canonicalize().map_err(unreadable)?;
         match (command, module) {
             (Some(command), Some(module)) => Ok(Build::Shell { module: folder.join(module), folder, command }),
             _ if folder.join("Cargo.toml").is_file() => Ok(Build::Cargo(folder)),
-            _ => Err(unusable(format!(
-                "{} has no Cargo.toml: give the folder of the flow, or say how to build it with --build and --module",
-                folder.display()
-            ))),
+            _ => Err(SourcesError::NoCargoToml { folder }.into()),
         }
     }
 
@@ -49,7 +45,7 @@ impl Build {
             Build::Shell { folder, command, module } => {
                 let mut shell = Command::new("sh");
                 shell.arg("-c").arg(command).current_dir(folder).stdout(to_stderr()?);
-                start(shell, "sh")?.end().await?;
+                start(shell, "sh").map_err(Error::from)?.end().await?;
                 Ok(module.clone())
             }
             Build::Cargo(folder) => {
@@ -57,14 +53,14 @@ impl Build {
                 let mut cargo = Command::new(program);
                 cargo.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
                 cargo.current_dir(folder).stdout(Stdio::piped());
-                let mut running = start(cargo, "cargo")?;
+                let mut running = start(cargo, "cargo").map_err(Error::from)?;
                 let mut said = Vec::new();
                 if let Some(mut stdout) = running.child.stdout.take() {
                     // If the pipe breaks, cargo has ended, and its status is checked next.
                     let _ = stdout.read_to_end(&mut said).await;
                 }
                 running.end().await?;
-                Ok(made(&said, folder)?)
+                Ok(made(&said, folder).map_err(Error::from)?)
             }
         }
     }
@@ -72,7 +68,7 @@ impl Build {
 
 fn to_stderr() -> Result<Stdio, Error> {
     let stderr = std::io::stderr().as_fd().try_clone_to_owned();
-    stderr.map(Stdio::from).map_err(|error| Error::new(Code::INTERNAL, format!("cannot duplicate stderr: {error}")))
+    stderr.map(Stdio::from).map_err(|source| Error::System { what: "duplicate stderr", source })
 }
 
 /// A line of cargo's output.
@@ -84,7 +80,7 @@ struct Message {
 }
 
 /// The only module among the files that cargo says it wrote.
-fn made(said: &[u8], folder: &Path) -> Result<PathBuf, Error> {
+fn made(said: &[u8], folder: &Path) -> Result<PathBuf, SourcesError> {
     let messages = said.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Message>(line).ok());
     let artifacts =
         messages.filter(|message| message.reason == "compiler-artifact").flat_map(|message| message.filenames);
@@ -92,14 +88,8 @@ fn made(said: &[u8], folder: &Path) -> Result<PathBuf, Error> {
         artifacts.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).collect();
     match (modules.pop(), modules.is_empty()) {
         (Some(module), true) => Ok(module),
-        (Some(_), false) => Err(unusable(format!(
-            "cargo builds several modules in {}: give the folder of one flow's package",
-            folder.display()
-        ))),
-        (None, _) => Err(unusable(format!(
-            "cargo builds no module in {}: its Cargo.toml needs `crate-type = [\"cdylib\", \"rlib\"]` under `[lib]`",
-            folder.display()
-        ))),
+        (Some(_), false) => Err(SourcesError::SeveralModules { folder: folder.to_owned() }),
+        (None, _) => Err(SourcesError::NoModule { folder: folder.to_owned() }),
     }
 }
 
@@ -110,11 +100,9 @@ struct Running {
     group: Option<u32>,
 }
 
-fn start(mut command: Command, name: &str) -> Result<Running, Error> {
+fn start(mut command: Command, program: &'static str) -> Result<Running, SourcesError> {
     command.stdin(Stdio::null()).process_group(0);
-    let child = command.spawn().map_err(|error| {
-        Error::new(Code::TOOL_MISSING, format!("cannot run {name}: {error}; install it, or use --build"))
-    })?;
+    let child = command.spawn().map_err(|source| SourcesError::ToolMissing { program, source })?;
     let group = child.id();
     Ok(Running { child, group })
 }
@@ -126,7 +114,7 @@ impl Running {
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(_) => Err(Refused::Build),
-            Err(error) => Err(Error::new(Code::INTERNAL, format!("cannot wait for the build: {error}")).into()),
+            Err(source) => Err(Error::System { what: "wait for the build", source }.into()),
         }
     }
 }

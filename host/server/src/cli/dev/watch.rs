@@ -1,9 +1,8 @@
 //! Watches a folder of sources. Only a change of a file's content counts, so that a build that rewrites files without changing
 //! them does not start another build.
 
-use super::unusable;
+use crate::SourcesError;
 use faas_flow_core::Digest;
-use faas_flow_replica::Error;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeSet, HashMap};
@@ -32,7 +31,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Starts to watch the folder, except for the module that is built there.
-    pub(super) fn new(folder: &Path, module: Option<&Path>) -> Result<Self, Error> {
+    pub(super) fn new(folder: &Path, module: Option<&Path>) -> Result<Self, SourcesError> {
         let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let (sender, events) = unbounded_channel();
         let whole = root.clone();
@@ -49,7 +48,7 @@ impl Watch {
                 let _ = sender.send(path);
             }
         });
-        let watcher = watcher.map_err(|error| unwatchable(&root, &error))?;
+        let watcher = watcher.map_err(unwatchable(&root))?;
         let mut watch =
             Self { root: root.clone(), module: module.map(Path::to_owned), watcher, events, files: HashMap::new() };
         watch.watch(&root)?;
@@ -58,12 +57,12 @@ impl Watch {
     }
 
     /// Waits until sources have changed and no more changes follow, and returns a sentence about which ones.
-    pub(super) async fn changed(&mut self) -> Result<String, Error> {
+    pub(super) async fn changed(&mut self) -> Result<String, SourcesError> {
         loop {
             let mut touched = BTreeSet::new();
             touched.extend(self.events.recv().await);
             if touched.is_empty() {
-                return Err(unusable(format!("the folder {} is no longer being watched", self.root.display())));
+                return Err(SourcesError::NotWatched { folder: self.root.clone() });
             }
             let longest = Instant::now() + LONGEST;
             while let Ok(Some(path)) = timeout_at((Instant::now() + QUIET).min(longest), self.events.recv()).await {
@@ -83,8 +82,8 @@ impl Watch {
         }
     }
 
-    fn watch(&mut self, folder: &Path) -> Result<(), Error> {
-        self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| unwatchable(folder, &error))
+    fn watch(&mut self, folder: &Path) -> Result<(), SourcesError> {
+        self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable(folder))
     }
 
     /// Reads a file, or all files in a folder, and records those that have changed.
@@ -141,8 +140,8 @@ fn is_change(kind: EventKind) -> bool {
     }
 }
 
-fn unwatchable(folder: &Path, error: &notify::Error) -> Error {
-    unusable(format!("cannot watch {}: {error}", folder.display()))
+fn unwatchable(folder: &Path) -> impl FnOnce(notify::Error) -> SourcesError {
+    |source| SourcesError::Unwatchable { folder: folder.to_owned(), source }
 }
 
 #[cfg(test)]

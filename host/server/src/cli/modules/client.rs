@@ -2,12 +2,13 @@
 
 use super::super::output::{Output, complain, print_json, print_text};
 use super::super::token::AdminToken;
+use crate::Error;
 use bytes::Bytes;
 use clap::Args;
-use faas_flow_core::{Code, Digest, ShownDuration, redact};
+use faas_flow_core::{Digest, redact};
 use faas_flow_guest::{HttpRequest, Limits};
 use faas_flow_http::remote::accepted;
-use faas_flow_replica::{ChosenBy, Error, Http, Network, Settings};
+use faas_flow_replica::{ChosenBy, Http, Network, Settings};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -85,14 +86,8 @@ impl Client {
         let bytes = self.send("GET", &format!("modules/{digest}/flow.wasm"), &[], None, Bytes::new()).await?;
         let found = Digest::of(&bytes);
         if found != *digest {
-            let message = format!(
-                "{} sent {} bytes with the digest {} for module {}: pull it again, or push the module again",
-                redact::url(&self.url),
-                bytes.len(),
-                found.short(),
-                digest.short()
-            );
-            return Err(Error::new(Code::DIGEST_MISMATCH, message));
+            let url = redact::url(&self.url);
+            return Err(Error::WrongModule { url, bytes: bytes.len(), found, digest: digest.clone() });
         }
         Ok(bytes)
     }
@@ -116,13 +111,7 @@ impl Client {
         body: Bytes,
     ) -> Result<Value, Error> {
         let answer = self.send(method, path, query, header, body).await?;
-        serde_json::from_slice(&answer).map_err(|_| {
-            let message = format!(
-                "{} did not respond as a flow does: check the URL, and whether its faas-flow is of this version",
-                redact::url(&self.url)
-            );
-            Error::new(Code::CALL_STATUS, message)
-        })
+        serde_json::from_slice(&answer).map_err(|_| Error::NotAFlow { url: redact::url(&self.url) })
     }
 
     async fn send(
@@ -142,10 +131,7 @@ impl Client {
         }
         let request = HttpRequest { method: method.to_owned(), url, headers, body };
         let answer = tokio::time::timeout(PATIENCE, self.http.send(request, ChosenBy::Operator)).await;
-        let answer = answer.map_err(|_| {
-            let server = redact::url(&self.url);
-            Error::new(Code::CALL_TIMED_OUT, format!("{server} did not respond within {}", ShownDuration(PATIENCE)))
-        })??;
+        let answer = answer.map_err(|_| Error::NoResponse { url: redact::url(&self.url), limit: PATIENCE })??;
         Ok(accepted(answer)?.body)
     }
 

@@ -3,10 +3,11 @@
 pub(super) mod client;
 pub(super) mod show;
 
+use super::sign::read_signature;
+use crate::Error;
 use clap::{Args, Subcommand};
 use client::{Client, Said, Target};
-use faas_flow_core::{Code, Digest};
-use faas_flow_replica::Error;
+use faas_flow_core::Digest;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -185,11 +186,7 @@ pub(super) fn signature(module: &Path, named: Option<&Path>) -> Result<Option<St
         Some(PathBuf::from(name)).filter(|file| file.exists())
     };
     let Some(file) = named.map(Path::to_owned).or_else(beside) else { return Ok(None) };
-    let unreadable = |error: std::io::Error| {
-        Error::new(Code::INPUT_UNREADABLE, format!("cannot read the signature {}: {error}", file.display()))
-    };
-    let text = std::fs::read_to_string(&file).map_err(unreadable)?;
-    Ok(Some(text.trim_start_matches('\u{feff}').trim().to_owned()))
+    Ok(Some(read_signature(&file)?.trim_start_matches('\u{feff}').trim().to_owned()))
 }
 
 impl Modules {
@@ -245,8 +242,7 @@ async fn change(target: Target, path: &str, query: Vec<(&'static str, String)>) 
 
 /// Writes a file atomically.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed =
-        |error: std::io::Error| Error::new(Code::INPUT_UNREADABLE, format!("cannot write {}: {error}", path.display()));
+    let failed = |source| Error::OutputUnwritable { path: path.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     std::io::Write::write_all(&mut file, bytes).map_err(failed)?;

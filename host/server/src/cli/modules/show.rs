@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 /// The versions of a flow.
 pub(super) fn list(listed: &Value) -> String {
-    let mut text = format!("{:<12} {:<10} {:<20} {:>9}", "VERSION", "STANDING", "ADDED", "SIZE");
+    let mut text = format!("{:<12} {:<10} {:<20} {:>9}", "VERSION", "STATE", "ADDED", "SIZE");
     let versions = array(listed, "versions");
     let counted = versions.iter().any(|version| !version["runs-in-flight"].is_null());
     if counted {
@@ -16,7 +16,7 @@ pub(super) fn list(listed: &Value) -> String {
     for version in versions {
         let size = format!("{} KiB", number(version, "size").div_ceil(1024));
         let added = moment(number(version, "at"));
-        let _ = write!(text, "{:<12} {:<10} {added:<20} {size:>9}", short(version), word(version, "standing"));
+        let _ = write!(text, "{:<12} {:<10} {added:<20} {size:>9}", short(version), word(version, "state"));
         if counted {
             let _ = write!(text, " {:>6}", number(version, "runs-in-flight"));
         }
