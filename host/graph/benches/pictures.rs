@@ -1,6 +1,6 @@
 //! What drawing and comparing large flows costs, by their shape: the time is to grow with their size and hardly faster.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking, and is no library")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faas_flow_core::testing::large;

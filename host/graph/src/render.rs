@@ -39,7 +39,8 @@ pub fn render_progress<'a>(
     svg::render_classed(&view::of(definition), definition, name, &classes)
 }
 
-/// How much somebody who looks at a run wants to see this progress; the highest wins.
+/// How urgently a reader of the picture needs to see this progress. Of several nodes that are drawn as one, the most
+/// urgent is shown.
 const fn urgency(progress: Progress) -> u8 {
     match progress {
         Progress::Waiting => 0,

@@ -4,7 +4,7 @@
 
 use crate::diff::difference::Change;
 use crate::layout::{self, LINE, PAD, Picture, Placed, Wire};
-use crate::view::{self, Kind, View};
+use crate::view::{self, Kind, Shape, View};
 use faas_flow_core::Definition;
 use faas_flow_core::text::printable;
 use std::collections::HashMap;
@@ -36,8 +36,8 @@ struct Look {
 
 const fn look(change: Change) -> Look {
     match change {
-        Change::Added => Look { class: "came", sign: '+', colour: "#15803d" },
-        Change::Removed => Look { class: "went", sign: '−', colour: "#c2261d" },
+        Change::Added => Look { class: "added", sign: '+', colour: "#15803d" },
+        Change::Removed => Look { class: "removed", sign: '−', colour: "#c2261d" },
         Change::Changed => Look { class: "changed", sign: '~', colour: "#b45309" },
     }
 }
@@ -241,6 +241,16 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         "<path class=\"stripe\" d=\"M7 0H5V{height:.1}H7A7 7 0 0 1 0 {:.1}V7A7 7 0 0 1 7 0z\" fill=\"{stripe}\"/>",
         height - 7.0
     ));
+    text(out, shape, stripe);
+    insides(out, placed, border, stripe);
+    if let Some(change) = change {
+        badge(out, change, width - 4.0, 4.0);
+    }
+    out.put(format_args!("</g>"));
+}
+
+/// The title of a node, its operations, and notes on how it is run.
+fn text(out: &mut Out<'_>, shape: &Shape, stripe: &str) {
     let left = PAD + 4.0;
     let mut base = PAD + 9.0;
     let kind = match shape.kind {
@@ -259,11 +269,6 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         let shown = escaped(&shown);
         out.put(format_args!("<text x=\"{left}\" y=\"{base:.1}\" fill=\"{colour}\">{whole}{shown}</text>"));
     }
-    insides(out, placed, border, stripe);
-    if let Some(change) = change {
-        badge(out, change, width - 4.0, 4.0);
-    }
-    out.put(format_args!("</g>"));
 }
 
 fn insides(out: &mut Out<'_>, placed: &Placed<'_>, border: &str, stripe: &str) {

@@ -41,7 +41,7 @@ pub use error::{Absence, Error, RevisionConflict};
 pub use flow::{Artifact, Flow, compile, load_flow, load_module, name_of, read_module, verify};
 pub use gc::{Collected, Keep, Removal};
 pub use image::Registered;
-pub use list::{CanaryRuns, Listed, RunCounts, Standing, VersionView};
+pub use list::{CanaryRuns, Listed, RunCounts, VersionState, VersionView};
 pub use loader::Loader;
 pub use missing::{MissingModule, missing_module};
 pub use plan::{Planned, Sorted};

@@ -13,7 +13,7 @@ use serde::Serialize;
 /// The state of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum VersionState {
     /// New runs begin with it.
     Active,
     /// A share of the new runs begins with it.
@@ -31,7 +31,7 @@ pub enum Standing {
 #[serde(rename_all = "kebab-case")]
 pub struct VersionView {
     /// Its state.
-    pub standing: Standing,
+    pub state: VersionState,
     /// What is known of it.
     #[serde(flatten)]
     pub version: Version,
@@ -115,7 +115,7 @@ impl Versions {
         let mut versions: Vec<VersionView> = versions
             .into_iter()
             .map(|(version, _)| VersionView {
-                standing: standing(&version, &active),
+                state: state(&version, &active),
                 runs_in_flight: runs.as_ref().map(|runs| runs.get(&version.digest).copied().unwrap_or_default()),
                 version,
             })
@@ -158,16 +158,16 @@ impl Versions {
     }
 }
 
-fn standing(version: &Version, active: &Active) -> Standing {
+fn state(version: &Version, active: &Active) -> VersionState {
     if version.removed.is_some() {
-        Standing::Removed
+        VersionState::Removed
     } else if !version.stored {
-        Standing::Incomplete
+        VersionState::Incomplete
     } else if active.now().is_some_and(|now| now.digest == version.digest) {
-        Standing::Active
+        VersionState::Active
     } else if active.canary.as_ref().is_some_and(|canary| canary.digest == version.digest) {
-        Standing::Canary
+        VersionState::Canary
     } else {
-        Standing::Stored
+        VersionState::Stored
     }
 }

@@ -133,12 +133,12 @@ pub async fn listed(server: &Server) -> Value {
     tell(server, &["modules", "list"], &[]).await.json()
 }
 
-/// The standing of a version on a server: `active`, `removed` and so on; none if the server does not know it.
-pub async fn standing(server: &Server, module: &Path) -> Option<String> {
+/// The state of a version on a server: `active`, `removed` and so on; none if the server does not know it.
+pub async fn state(server: &Server, module: &Path) -> Option<String> {
     let listed = listed(server).await;
     let versions = listed["versions"].as_array().unwrap();
     let version = versions.iter().find(|version| version["digest"] == digest(module).as_str())?;
-    Some(version["standing"].as_str().unwrap().to_owned())
+    Some(version["state"].as_str().unwrap().to_owned())
 }
 
 /// A number as WebAssembly encodes it.

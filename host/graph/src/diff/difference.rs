@@ -6,16 +6,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// How something differs between the old version and the new one.
-///
-/// In JSON these are `came`, `went` and `changed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Only the new version has it.
-    #[serde(rename = "came")]
     Added,
     /// Only the old version has it.
-    #[serde(rename = "went")]
     Removed,
     /// Both versions have it, with different properties.
     Changed,

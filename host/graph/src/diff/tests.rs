@@ -318,7 +318,7 @@ fn a_run_is_concerned_until_it_is_past_what_changed() {
     let ended = run(Status::Failed, &[("n1", Progress::Failed), ("F", Waiting), ("n2", Waiting)]);
     assert!(!first.concerns(&ended));
     assert!(first.concerns(&run(Status::Paused, &[("n1", Ready), ("F", Waiting), ("n2", Waiting)])));
-    // The flow as a whole concerns whoever is under way.
+    // A change of the flow as a whole concerns every run in flight.
     let mut hurried = old.clone();
     hurried.deadline_ms = Some(1);
     let whole = Difference::between(&old, &hurried);

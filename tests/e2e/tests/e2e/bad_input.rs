@@ -73,7 +73,7 @@ fn a_flow_that_goes_wrong_while_it_describes_itself_is_refused() {
     for (name, define, code, says) in [
         ("missing", hostile::ONE_NODE, "FF0108", "`no`"),
         ("trap", hostile::TRAP, "FF0006", "unreachable"),
-        ("loop", hostile::LOOP, "FF0007", "too long"),
+        ("loop", hostile::LOOP, "FF0007", "time limit"),
         ("grow", hostile::GROW, "FF0008", "memory"),
         ("table", hostile::GROW_TABLE, "FF0008", "memory"),
         ("recurse", hostile::RECURSE, "FF0009", "recurse"),

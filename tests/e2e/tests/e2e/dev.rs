@@ -156,7 +156,7 @@ async fn only_the_last_few_versions_are_kept_and_what_a_run_needs() {
     }
     let listed: Value = serde_json::from_str(&server.get("/function/flow/modules").await.ok()).unwrap();
     let versions = listed["versions"].as_array().unwrap().iter();
-    let kept: Vec<&Value> = versions.filter(|version| version["standing"] != "removed").collect();
+    let kept: Vec<&Value> = versions.filter(|version| version["state"] != "removed").collect();
     assert_eq!(kept.len(), 6, "the last five, and the one of the run: {listed}");
     let pinned = faas_flow_core::Digest::of(&fs::read(&pinned).unwrap()).to_string();
     assert!(kept.iter().any(|version| version["digest"] == pinned.as_str()), "{listed}");

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use faas_flow_e2e::versions::{World, begin, digest, ended, listed, push, result, standing, tell};
+use faas_flow_e2e::versions::{World, begin, digest, ended, listed, push, result, state, tell};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::double;
 use serde_json::Value;
@@ -52,7 +52,7 @@ async fn what_nothing_needs_is_removed_and_is_not_taken_back_unasked() {
         tell(&server, &[&activate[..], &[&removed]].concat(), &[]).await.failed("FF0020", &["404"]);
     }
     push(&server, &versions[1]).await.failed("FF0023", &["409", "--again"]);
-    assert_eq!(standing(&server, &versions[1]).await.as_deref(), Some("removed"));
+    assert_eq!(state(&server, &versions[1]).await.as_deref(), Some("removed"));
     world.open_gate();
     assert_eq!(ended(&server, &pinned).await, "in|0002|0002");
     tell(&server, &["push", "--again"], &[&versions[1]]).await.ok();

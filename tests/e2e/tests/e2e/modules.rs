@@ -3,7 +3,7 @@
 use faas_flow_e2e::command::run;
 use faas_flow_e2e::program;
 use faas_flow_e2e::versions::{
-    FLOW, World, begin, digest, listed, push, result, section, slow_to_compile, standing, tell,
+    FLOW, World, begin, digest, listed, push, result, section, slow_to_compile, state, tell,
 };
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::{double, servers};
@@ -36,7 +36,7 @@ async fn while_the_module_store_is_away_a_push_is_refused_and_the_runs_go_on() {
     let second = world.version(2, "okay");
     push(&server, &second).await.failed("FF0306", &["503"]);
     assert_eq!(result(&server, "in").await.ok(), "in|0001|0001");
-    assert_ne!(standing(&server, &second).await.as_deref(), Some("active"));
+    assert_ne!(state(&server, &second).await.as_deref(), Some("active"));
     redis.run();
     push(&server, &second).await.ok();
     assert_eq!(result(&server, "in").await.ok(), "in|0002|0002");
@@ -341,7 +341,7 @@ async fn before_a_push_the_operator_sees_what_it_would_change_for_the_runs_in_fl
     assert_eq!(planned["runs"]["pinned"], serde_json::json!([new]), "{planned}");
     assert_eq!(planned["old"]["digest"], digest(&second).as_str());
     let nodes = planned["difference"]["nodes"].as_array().unwrap();
-    assert!(nodes.iter().any(|node| node["path"] == "more" && node["change"] == "went"), "{planned}");
+    assert!(nodes.iter().any(|node| node["path"] == "more" && node["change"] == "removed"), "{planned}");
     tell(&server, &["plan"], &[&world.version(4, "bad_")]).await.failed("FF0105", &["cycle"]);
     // A run whose version is missing waits for it.
     server.kill();

@@ -22,7 +22,7 @@ fn added_and_removed_nodes_are_listed() {
     assert!(!text.contains('\x1b'), "no colours where it is piped");
     let json = plan("async-chain", "sync-chain", &["--json"]).json();
     assert_eq!(json["changed-nodes"], json!(["n1", "n2", "n3", "sync"]));
-    assert_eq!(json["difference"]["nodes"][0], json!({ "path": "sync", "change": "went" }));
+    assert_eq!(json["difference"]["nodes"][0], json!({ "path": "sync", "change": "removed" }));
     assert_eq!((&json["same-module"], &json["only-code"]), (&Value::from(false), &Value::from(false)));
     assert_eq!((&json["old"]["wit"], &json["new"]["wit"]), (&Value::from("0.1.0"), &Value::from("0.1.0")));
 }
@@ -44,7 +44,7 @@ fn a_picture_goes_to_a_file() {
     let to = ["--format", "svg", "--out", file.to_str().unwrap()];
     assert_eq!(plan("conditional-branching", "dynamic-branching", &to).ok(), "");
     let svg = fs::read_to_string(&file).unwrap();
-    assert!(svg.starts_with("<svg ") && svg.contains("class=\"mark came\""), "{svg}");
+    assert!(svg.starts_with("<svg ") && svg.contains("class=\"mark added\""), "{svg}");
     let nowhere = folder.path().join("gone/plan.svg");
     plan("greet", "greet", &["--out", nowhere.to_str().unwrap()]).failed("FF0411", &["gone/plan.svg"]);
 }

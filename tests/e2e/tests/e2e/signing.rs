@@ -52,7 +52,7 @@ fn a_signature_for_something_else_is_refused() {
         run(folder, ["verify", "greet.wasm", "--keys", "release.pub", "--flow", "greet"]).failed("FF0031", says);
     };
     sign(folder, "release.key", "another");
-    refused(&["does not hold", "another flow"]);
+    refused(&["is not valid", "another flow"]);
     let signed = sign(folder, "release.key", "greet");
     let line = signed["signature"].as_str().unwrap();
     fs::write(folder.join("greet.wasm.sig"), &line[..line.len() - 9]).unwrap();
@@ -63,7 +63,7 @@ fn a_signature_for_something_else_is_refused() {
     // The signature of one module beside another module.
     sign(folder, "release.key", "greet");
     fs::copy(module("sync-chain"), folder.join("greet.wasm")).unwrap();
-    refused(&["does not hold", "other bytes"]);
+    refused(&["is not valid", "other bytes"]);
     let verified = run(folder, ["verify", "greet.wasm", "--keys", "release.pub", "--flow", "greet", "--json"]);
     assert_eq!(verified.code, Some(1));
     let verified: Value = serde_json::from_str(&verified.stdout).unwrap();
@@ -79,7 +79,7 @@ fn a_key_that_is_none_is_said() {
     greets(folder, &["gone.pub"]).failed("FF0032", &["gone.pub"]);
     let signed = |key: &str| run(folder, ["sign", "greet.wasm", "--key", key, "--flow", "greet"]);
     signed("release.pub").failed("FF0032", &["public key", "private one"]);
-    signed("greet.wasm").failed("FF0032", &["holds no key"]);
+    signed("greet.wasm").failed("FF0032", &["contains no PEM key"]);
     run(folder, ["keygen", "release"]).failed("FF0032", &["release.key", "not overwritten"]);
     fs::set_permissions(folder.join("release.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let exposed = signed("release.key");

@@ -2,9 +2,7 @@
 
 use faas_flow_e2e::command::run;
 use faas_flow_e2e::server::Server;
-use faas_flow_e2e::versions::{
-    FLOW, World, begin, digest, ended, listed, push, result, slow_to_compile, standing, tell,
-};
+use faas_flow_e2e::versions::{FLOW, World, begin, digest, ended, listed, push, result, slow_to_compile, state, tell};
 use faas_flow_e2e::wait::until;
 use serde_json::Value;
 use std::cell::Cell;
@@ -362,7 +360,7 @@ async fn a_canary_gets_its_share_and_is_promoted_or_withdrawn() {
     };
     tell(&server, &["modules", "promote"], &[]).await.failed("FF0025", &["409"]);
     tell(&server, &["push", "--canary", "50%"], &[&second]).await.ok();
-    assert_eq!(standing(&server, &second).await.as_deref(), Some("canary"));
+    assert_eq!(state(&server, &second).await.as_deref(), Some("canary"));
     let new = shares("first").await;
     assert!((5..35).contains(&new), "{new} of 40");
     until("they are counted", async || listed(&server).await["canary-runs"]["ended"] == new).await;
@@ -370,9 +368,9 @@ async fn a_canary_gets_its_share_and_is_promoted_or_withdrawn() {
     assert_eq!(shares("second").await, 0);
     tell(&server, &["modules", "activate", &digest(&second), "--canary", "100"], &[]).await.ok();
     assert_eq!(shares("third").await, 40);
-    assert_eq!(standing(&server, &first).await.as_deref(), Some("active"));
+    assert_eq!(state(&server, &first).await.as_deref(), Some("active"));
     tell(&server, &["modules", "promote"], &[]).await.ok();
-    assert_eq!(standing(&server, &second).await.as_deref(), Some("active"));
+    assert_eq!(state(&server, &second).await.as_deref(), Some("active"));
     assert_eq!(shares("fourth").await, 40);
 }
 
