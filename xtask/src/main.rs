@@ -1,6 +1,7 @@
 //! The project's own tasks, run as `cargo xtask <task>`. Each installs what it needs.
 
 mod advisories;
+mod bench;
 mod ci;
 mod demo;
 mod deploy;
@@ -85,17 +86,7 @@ enum Task {
     /// Prints the path of the folder with the site.
     Docs,
     /// Measure runs per second, latency and memory
-    Bench {
-        /// Measure the original Go project too, and compare; needs Go
-        #[arg(long)]
-        original: bool,
-        /// Measure a program built without a profile: it is built in a third of the time, and slower than what ships
-        #[arg(long)]
-        plain: bool,
-        /// Passed on to the benchmark: `--json`, `--flows`, `--stores`, `--seconds`, `--swaps`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    Bench(bench::Options),
     /// Simulate replicas, a queue and stores that fail, under virtual time
     Sim {
         /// Passed on to the simulation: `--seeds`, `--seed`, `--flow`, `--swaps`, `--json`
@@ -179,23 +170,7 @@ fn run() -> anyhow::Result<()> {
             println!("{}", docs::build(&place)?.display());
             Ok(())
         }
-        Task::Bench { original, plain, arguments } => {
-            setup::for_bench(&place, original)?;
-            let flows = modules::build_for_bench(&place)?;
-            let program = release::build_bench(&place)?;
-            let host = if plain { release::build_plain(&place)? } else { release::build(&place)? };
-            let mut bench = Command::new(program);
-            bench.arg("--host").arg(host).arg("--modules").arg(flows).args(arguments);
-            if original {
-                eprintln!("building the original");
-                let program = place.target.join("release/original");
-                let mut go = Command::new("go");
-                go.current_dir(place.root.join("benches/original")).env("CGO_ENABLED", "0");
-                go.args(["build", "-o"]).arg(&program).must("building the original")?;
-                bench.arg("--original").arg(program);
-            }
-            bench.must("the benchmark")
-        }
+        Task::Bench(options) => bench::run(&place, &options),
         Task::Sim { arguments } => {
             setup::for_modules(&place)?;
             modules::build(&place)?;

@@ -93,11 +93,8 @@ pub fn for_deploy(place: &Place) -> Result<()> {
     install(place, &[HELM, KUBECONFORM, KUSTOMIZE, COMPOSE, KUBERNETES_SCHEMAS, MONITOR_SCHEMAS])
 }
 
-/// Installs what the benchmark needs: what its flows, the host and the original are compiled with, and Redis.
-pub fn for_bench(place: &Place, original: bool) -> Result<()> {
-    if original {
-        go("the original's libraries")?;
-    }
+/// Installs what the benchmark needs: what its flows and the host are compiled with, and Redis.
+pub fn for_bench(place: &Place) -> Result<()> {
     wasm_target()?;
     runtimes(place, &[])?;
     let redis = program("redis-server", &["--version"]).quiet().is_none().then_some("redis-server");
@@ -106,7 +103,7 @@ pub fn for_bench(place: &Place, original: bool) -> Result<()> {
 
 /// Installs what a release of the host is built with. Returns the path of `llvm-profdata`, which merges profiles.
 pub fn for_release(place: &Place) -> Result<PathBuf> {
-    for_bench(place, false)?;
+    for_bench(place)?;
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let libraries = program(&rustc, &["--print", "target-libdir"]).quiet().context("rustc does not tell its folder")?;
     let profdata = Path::new(&libraries).with_file_name("bin").join("llvm-profdata");
@@ -171,8 +168,8 @@ fn runtimes(place: &Place, tools: &[&Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Go is too big to be installed without being asked for.
-fn go(what: &str) -> Result<()> {
+/// Makes sure that Go is there, which is too big to be installed without being asked for.
+pub fn go(what: &str) -> Result<()> {
     if program("go", &["version"]).quiet().is_none() {
         bail!("Go is missing, which is needed to compile {what}: install Go 1.26 or later and run this again");
     }

@@ -1,7 +1,13 @@
 //! ARCHITECTURE.md is true: the ladder of crates, the code map, and the path of a request. So are the links that comments
 //! have to the documentation.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
