@@ -142,7 +142,7 @@ impl Context {
 
     #[doc(hidden)]
     #[deprecated(since = "0.1.0", note = "use `delete`")]
-    #[allow(clippy::missing_errors_doc)]
+    #[allow(clippy::missing_errors_doc, reason = "the new name has them")]
     pub fn del(&self, key: &str) -> Result {
         self.delete(key)
     }

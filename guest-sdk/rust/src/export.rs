@@ -18,7 +18,14 @@ use bindings::exports::faas_flow::flow::{definition, handlers};
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
 
-#[allow(missing_docs, missing_debug_implementations, unsafe_code, clippy::all, clippy::missing_errors_doc)]
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unsafe_code,
+    clippy::all,
+    clippy::missing_errors_doc,
+    reason = "generated code"
+)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",

@@ -1,5 +1,5 @@
 //! An allocator for short runs.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use std::alloc::{GlobalAlloc, Layout};
 

@@ -158,7 +158,7 @@ macro_rules! flow {
         const _: fn(&mut $crate::Workflow, &$crate::Context) -> $crate::Result = $define;
 
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "an export has a symbol name of its own")]
         const _: () = {
             struct FaasFlowExport;
 

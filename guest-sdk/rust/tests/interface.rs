@@ -117,7 +117,7 @@ fn define_may_be_a_closure_in_tests() {
 }
 
 #[test]
-#[allow(deprecated)]
+#[allow(deprecated, reason = "this tests the former names")]
 fn the_former_names_still_work() {
     let fake = Fake::new().value("old", "x").unwrap();
     let flow = Flow::with(&fake, |workflow: &mut Workflow, context: &Context| {

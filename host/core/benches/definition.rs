@@ -1,7 +1,7 @@
 //! What checking a definition costs, by its shape: the time is to grow with its size and not faster. The definitions that are
 //! wrong in every node are those of somebody who means harm.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking, and is no library")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faas_flow_core::testing::large;

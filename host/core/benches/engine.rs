@@ -1,6 +1,6 @@
 //! What the engine costs: a chain of ten nodes, from its start to its end, with and without the stored form.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking, and is no library")]
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -1,6 +1,6 @@
 //! How events change the state of a run, one rule at a time.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Progress, Refusal, Report, RunState};
 use faas_flow_core::testing::the_start;

@@ -1,6 +1,6 @@
 //! Large definitions, and definitions that are made to be hard to check: what is told of them is short, and it is what a check
 //! without shortcuts finds.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::definition::*;
 use faas_flow_core::testing::{Random, condition, edge, flow, node, sub_dag};

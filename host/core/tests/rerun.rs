@@ -1,6 +1,6 @@
 //! Running a part of a run again.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::definition::{Branch, Branches, Carries, Dag, Edge, Node, NodeKind, Operations};
 use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Start};

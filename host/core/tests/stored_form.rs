@@ -1,8 +1,8 @@
 //! Golden files of the stored form: what one build wrote, every later build must read.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p faas-flow-core --test stored_form` rewrites the files of the current form. Files of an older
-//! form are never rewritten.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! `UPDATE_GOLDEN=1 cargo test --workspace --test stored_form` rewrites the files of the current form. Files of an
+//! older form are never rewritten.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::run::*;
 use faas_flow_core::testing::{Random, definition, payload};

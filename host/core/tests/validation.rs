@@ -1,5 +1,5 @@
 //! Every way in which a definition can be wrong is found, where it is, and named.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::definition::*;
 use faas_flow_core::*;
@@ -177,11 +177,11 @@ fn conditions_and_for_eaches_have_dags() {
 fn retry_policies_are_in_range() {
     let good = Backoff { attempts: 3, first_delay_ms: 100, factor: 2.0, max_delay_ms: 1000 };
     let wrong = [
-        (Backoff { attempts: 0, ..good }, "attempts is 0"),
-        (Backoff { attempts: 101, ..good }, "attempts is 101"),
-        (Backoff { factor: 0.5, ..good }, "factor is 0.5"),
-        (Backoff { factor: f32::NAN, ..good }, "factor is NaN"),
-        (Backoff { max_delay_ms: 86_400_001, ..good }, "max-delay-ms is 86400001"),
+        (Backoff { attempts: 0, ..good }, "`attempts` is 0,"),
+        (Backoff { attempts: 101, ..good }, "`attempts` is 101,"),
+        (Backoff { factor: 0.5, ..good }, "`factor` is 0.5,"),
+        (Backoff { factor: f32::NAN, ..good }, "`factor` is NaN,"),
+        (Backoff { max_delay_ms: 86_400_001, ..good }, "`max-delay-ms` is 86400001,"),
     ];
     let longest = Backoff { attempts: 100, factor: 100.0, max_delay_ms: 86_400_000, ..good };
     assert_eq!(problems(flow(dag([applies("n", Call { retry: Some(longest), ..Call::default() })]))), []);
@@ -193,7 +193,7 @@ fn retry_policies_are_in_range() {
     }
     for status in [0, 99, 600] {
         let call = applies("n", Call { retry_on: vec![404, status], ..Call::default() });
-        refused(flow(dag([call])), Code::BAD_RETRY, "n/0", &[&format!("status {status}: 100 to 599")]);
+        refused(flow(dag([call])), Code::BAD_RETRY, "n/0", &[&format!("status {status}, but statuses are 100 to 599")]);
     }
 }
 

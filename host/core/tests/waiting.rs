@@ -1,6 +1,6 @@
 //! Waits that outlive a lease, callbacks, and runs of which only some documents are loaded.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::definition::{Branch, Branches, Dag, Node, NodeKind, Operations};
 use faas_flow_core::run::{

@@ -2,7 +2,7 @@
 //!
 //! They need the modules of the examples, which `cargo xtask modules` builds in the folder `FAAS_FLOW_MODULES`.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking, and is no library")]
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

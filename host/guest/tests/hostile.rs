@@ -1,5 +1,11 @@
 //! Whatever a flow's code does, it becomes a coded failure, and the host keeps running.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use bytes::Bytes;
 use faas_flow_core::definition::{NodeKind, Operation};

@@ -1,5 +1,11 @@
 //! Files that are not flows are rejected with the reason, and code is compiled only once.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use bytes::Bytes;
 use faas_flow_core::Code;

@@ -1,6 +1,12 @@
 //! Many versions of a flow, loaded at the same time.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use faas_flow_core::Digest;
 use faas_flow_guest::{Guests, Limits, NoContext};

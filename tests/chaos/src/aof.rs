@@ -121,7 +121,7 @@ fn number(at: &mut &[u8], mark: u8) -> Result<Option<usize>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

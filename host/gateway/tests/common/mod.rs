@@ -1,6 +1,5 @@
 //! Helpers of the gateway's tests.
-// Each test file uses some of them.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses some of them")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -121,7 +121,7 @@ impl Fake {
 
     #[doc(hidden)]
     #[deprecated(since = "0.1.0", note = "use `get`")]
-    #[allow(clippy::missing_errors_doc)]
+    #[allow(clippy::missing_errors_doc, reason = "the new name has them")]
     pub fn kept<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         self.get(key)
     }
