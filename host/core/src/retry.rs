@@ -51,7 +51,8 @@ impl RetryPolicy {
         Self { factor, ..self }
     }
 
-    /// The same policy with at most so many tries, the first one included. 0 means 1, since the first try is always made.
+    /// The same policy with at most this many tries, including the first one. 0 counts as 1, since the first try is
+    /// always made.
     #[must_use]
     pub const fn with_max_tries(self, max_tries: u32) -> Self {
         Self { max_tries: Some(max_tries), ..self }

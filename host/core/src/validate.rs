@@ -172,8 +172,12 @@ impl Checker<'_> {
         };
         let starts = without(|edge| &edge.to);
         if starts.len() > 1 {
-            let message =
-                || format!("{} have no predecessor, but a dag has one start: add edges", listed(&starts, ", "));
+            let message = || {
+                format!(
+                    "a dag has exactly one start, but {} have no predecessor: add the missing edges",
+                    listed(&starts, ", ")
+                )
+            };
             self.problem(Code::SEVERAL_STARTS, at, message);
         }
         let ends = without(|edge| &edge.from);
@@ -230,7 +234,7 @@ impl Checker<'_> {
         self.handler(at, Some(&branches.handler));
         self.handler(at, branches.aggregator.as_deref());
         if branches.max_parallel == Some(0) {
-            let message = || "max-parallel is 0, so no branch would ever run: at least 1";
+            let message = || "max-parallel is 0, so no branch would ever run: set it to at least 1";
             self.problem(Code::BAD_MAX_PARALLEL, at, message);
         }
         if branches.dags.is_empty() {
@@ -309,7 +313,8 @@ impl Checker<'_> {
         }
         self.retry(at, call.retry.as_ref());
         if let Some(status) = call.retry_on.iter().find(|status| !(100..=599).contains(*status)) {
-            self.problem(Code::BAD_RETRY, at, || format!("the call is retried on status {status}: 100 to 599"));
+            let message = || format!("`retry-on` has the status {status}, but statuses are 100 to 599");
+            self.problem(Code::BAD_RETRY, at, message);
         }
         self.duration(at, "timeout", call.timeout_ms, DAY_MS);
         let token = |text: &str| {
@@ -342,10 +347,14 @@ impl Checker<'_> {
     fn retry(&mut self, at: &Place<'_>, retry: Option<&Backoff>) {
         let Some(retry) = retry else { return };
         let wrong = match retry {
-            Backoff { attempts, .. } if !(1..=100).contains(attempts) => format!("attempts is {attempts}: 1 to 100"),
-            Backoff { factor, .. } if !(1.0..=100.0).contains(factor) => format!("factor is {factor}: 1 to 100"),
+            Backoff { attempts, .. } if !(1..=100).contains(attempts) => {
+                format!("`attempts` is {attempts}, but must be 1 to 100")
+            }
+            Backoff { factor, .. } if !(1.0..=100.0).contains(factor) => {
+                format!("`factor` is {factor}, but must be 1 to 100")
+            }
             Backoff { max_delay_ms, .. } if u64::from(*max_delay_ms) > DAY_MS => {
-                format!("max-delay-ms is {max_delay_ms}: at most {DAY_MS}")
+                format!("`max-delay-ms` is {max_delay_ms}, but must be at most {DAY_MS}")
             }
             _ => return,
         };
@@ -354,7 +363,7 @@ impl Checker<'_> {
 
     fn duration(&mut self, at: &Place<'_>, what: &str, ms: Option<u64>, most: u64) {
         if let Some(ms) = ms.filter(|ms| !(1..=most).contains(ms)) {
-            self.problem(Code::BAD_TIMEOUT, at, || format!("the {what} is {ms} ms: 1 to {most}"));
+            self.problem(Code::BAD_TIMEOUT, at, || format!("the {what} is {ms} ms, but must be 1 to {most} ms"));
         }
     }
 }

@@ -68,7 +68,7 @@ impl Gateway {
         match timeout(self.config.upstream_timeout, function.call(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(Unreachable(why))) => {
-                tracing::warn!(function = call.function, "could not reach function: {why}");
+                tracing::warn!(function = call.function, error = why, "could not reach function");
                 internal(StatusCode::INTERNAL_SERVER_ERROR, format!("Can't reach service for: {}.", call.function))
             }
             Err(_) => plain(StatusCode::BAD_GATEWAY, String::new()),

@@ -215,7 +215,7 @@ impl Gateway {
         }
         if !response.status().is_success() {
             self.tally.failed.inc();
-            tracing::warn!(function = message.function, status, attempt, "gave up an asynchronous call");
+            tracing::warn!(function = message.function, status, attempt, "asynchronous call failed; giving up");
         }
         if message.callback.is_some() {
             self.call_back(message, response, begun.elapsed()).await;
@@ -268,7 +268,7 @@ impl Gateway {
             Ok(Err(crate::Unreachable(why))) => why,
             Err(_) => format!("no answer within {:?}", self.config.upstream_timeout),
         };
-        tracing::warn!(function = message.function, %url, "callback failed: {failure}");
+        tracing::warn!(function = message.function, %url, error = failure, "callback failed");
         self.tally.callback_failures.inc();
     }
 }

@@ -87,7 +87,7 @@ struct Branches {
 type Counted = std::result::Result<(), GuestError>;
 
 impl Arena {
-    /// An arena for a definition of at most so many nodes.
+    /// An arena for a definition of at most this many nodes.
     pub(crate) fn new(nodes: usize) -> Self {
         let counts = Counts::new(nodes);
         Self { counts, root: Definition::default(), dags: vec![], nodes: vec![], calls: vec![], branches: vec![] }

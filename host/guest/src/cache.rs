@@ -7,8 +7,8 @@
 //! **Writing.** Files are written under temporary names and renamed, the code before its checksum, so a reader sees either
 //! a whole entry or none. Several processes may share a folder.
 //!
-//! **Trust.** Whoever can write to the folder can run code in the host. So neither the folder nor a file in it is used if
-//! it belongs to another user, or if other users may write to it.
+//! **Trust.** Anyone who can write to the folder can run code in the host, so neither the folder nor a file in it is
+//! used if it belongs to another user, or if other users may write to it.
 //!
 //! **Size.** When an entry is added, entries that were not loaded for 30 days are removed, and then the least recently
 //! loaded ones, until all code together is at most 1 GiB.
@@ -33,7 +33,7 @@ const PRECISION: Duration = Duration::from_secs(3600);
 /// The limits of a cache.
 #[derive(Debug, Clone, Copy)]
 struct CacheLimits {
-    /// Code that was not loaded for so long is removed.
+    /// Code that has not been loaded for this long is removed.
     unused: Duration,
     /// The size of all code together, in bytes.
     bytes: u64,
@@ -197,14 +197,14 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Maps a file of code that this host has compiled.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "wasmtime cannot check machine code")]
 fn mapped(engine: &Engine, path: &Path) -> Result<Component, wasmtime::Error> {
     // SAFETY: as for [`compiled`]; files in the folder are replaced and never modified in place.
     unsafe { Component::deserialize_file(engine, path) }
 }
 
 /// Loads code that this host has compiled.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "wasmtime cannot check machine code")]
 pub(crate) fn compiled(engine: &Engine, code: &[u8]) -> Result<Component, wasmtime::Error> {
     // SAFETY: the bytes are the output of `Engine::precompile_component`, in this process or in the host's own compiler
     // process. Bytes from the cache are such output too: `Cache::check` has verified their checksum, and that only this
@@ -216,7 +216,7 @@ pub(crate) fn compiled(engine: &Engine, code: &[u8]) -> Result<Component, wasmti
 mod tests {
     use super::*;
 
-    /// Creates a file that was last used so many hours ago.
+    /// Creates a file that was last used this many hours ago.
     fn file(folder: &Path, name: &str, size: usize, hours: u64) -> PathBuf {
         let path = folder.join(name);
         fs::write(&path, vec![0; size]).unwrap();

@@ -87,7 +87,7 @@ pub enum GuestError {
         reason: String,
     },
     /// `define` returned an error.
-    #[error("the flow could not describe itself: {reason}")]
+    #[error("the flow's `define` returned an error: {reason}")]
     DefineFailed {
         /// The error that `define` returned.
         reason: String,

@@ -177,15 +177,15 @@ fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     }
     Some(match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => {
-            let reason = format!("the flow's code nested its calls too deeply{}; does it recurse?", place(error));
+            let reason = format!("the flow's code exceeded its stack{}; does it recurse without end?", place(error));
             Failure::reject(Code::GUEST_OUT_OF_STACK, reason)
         }
         Some(Trap::Interrupt) => {
-            let reason = format!("the flow's code ran for too long{}; does it loop?", place(error));
+            let reason = format!("the flow's code exceeded its time limit{}; does it loop?", place(error));
             Failure::reject(Code::GUEST_OUT_OF_TIME, reason)
         }
         _ if state.usage.denied => {
-            let reason = format!("the flow's code needed more memory than it may use{}", place(error));
+            let reason = format!("the flow's code exceeded its memory limit{}", place(error));
             Failure::reject(Code::GUEST_OUT_OF_MEMORY, reason)
         }
         Some(trap) => Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {trap}{}", place(error))),
@@ -211,7 +211,7 @@ const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 fn bad_value(error: &wasmtime::Error) -> Failure {
     let reason = error.root_cause().to_string();
     if reason.ends_with(TOO_MUCH) {
-        let reason = format!("the flow's code returned more than it may{}; pass large data on in parts", place(error));
+        let reason = format!("the flow's code returned too much data{}; pass it on in parts", place(error));
         return Failure::reject(Code::OUTPUT_TOO_LARGE, reason);
     }
     let reason = format!("the flow's code passed an invalid value: {reason}{}", place(error));

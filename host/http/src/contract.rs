@@ -18,10 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-timeout");
-/// By it OpenFaaS tells its calls apart.
+/// The header with which OpenFaaS identifies a call.
 const CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 const DURATION: HeaderName = HeaderName::from_static("x-duration-seconds");
-/// What is left of the time for a request when waiting for a result ends, or a tenth of that time if that is less.
+/// How long before a request's time limit the wait for its result ends, so that it can still be answered; a tenth of
+/// the limit if that is less.
 const SPARE: Duration = Duration::from_secs(1);
 
 /// The contract between OpenFaaS and a function.
@@ -72,7 +73,7 @@ impl Contract {
         if path == "/_/ready" && self.is_full() && !self.host.is_stopping() {
             return self.refuse(self.full(), accept);
         }
-        // The host answers for itself in any case.
+        // The host's own routes have no limits.
         if is_own(path) {
             return next.run(request).await;
         }

@@ -160,7 +160,7 @@ impl Guards {
         Ok(keys.verify_hub(body, sha256.as_deref(), sha1.as_deref())?)
     }
 
-    /// The address to call back, if it is allowed. An empty one is none, as in the original.
+    /// The address to call back, if it is allowed. An empty address counts as none, as in the original.
     pub(super) fn callback(&self, given: Option<&str>) -> Result<Option<String>, Error> {
         let Some(given) = given.map(str::trim).filter(|given| !given.is_empty()) else { return Ok(None) };
         match self.check_callback(given) {

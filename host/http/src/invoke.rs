@@ -101,7 +101,7 @@ pub(super) async fn call(
     surface.call(target, query, context, request, Delivery::Caller).await
 }
 
-/// As [`call`], for a caller that does not wait for the run.
+/// Like [`call`], for a caller that does not wait for the run.
 pub(super) async fn call_async(
     State(surface): State<Arc<Surface>>,
     target: Target,
@@ -236,8 +236,8 @@ impl Patience<'_> {
         }
     }
 
-    /// How long to wait for a run, whose flow is of a single node if it `answers`: such a flow answers with its result, as in
-    /// the original, and any other one goes on by itself.
+    /// How long to wait for a run, whose flow is of a single node if it `answers`: such a flow answers with its result,
+    /// as in the original, and any other one continues on its own.
     fn wait(&self, answers: bool) -> Option<Duration> {
         let settings = self.surface.host.settings();
         match self.delivery {

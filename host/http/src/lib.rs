@@ -46,7 +46,7 @@ pub fn router(host: Arc<Host>, guards: Guards) -> Router {
     routes::local(Surface { host, guards, flow: None }, AsyncCalls::Here)
 }
 
-/// As [`router`], without `/async-function/NAME`, which a gateway's queue takes.
+/// Like [`router`], but without `/async-function/NAME`, which a gateway's queue takes.
 pub(crate) fn router_beside_queue(host: Arc<Host>, guards: Guards) -> Router {
     routes::local(Surface { host, guards, flow: None }, AsyncCalls::Queued)
 }

@@ -48,8 +48,8 @@ impl Author {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Revision {
-    /// The revision that the change is meant for, as `GET /modules` reports it: if somebody else has changed what is in
-    /// service since, the change is refused.
+    /// The revision that the change is meant for, as `GET /modules` reports it: if somebody else has changed the active
+    /// version since, the change is refused.
     #[param(value_type = u64, required = false, minimum = 0)]
     revision: Option<u64>,
 }
@@ -81,7 +81,7 @@ impl FromQuery for Counted {
     }
 }
 
-/// The versions of the flow, and which is in service
+/// The versions of the flow, and which one is active
 #[utoipa::path(
     get,
     path = "/modules",
@@ -166,7 +166,7 @@ pub(super) struct Pushed {
     known: bool,
 }
 
-/// Store a version, without putting it into service
+/// Store a version without activating it
 #[utoipa::path(
     put,
     path = "/modules/{version}",
@@ -325,7 +325,7 @@ impl FromQuery for CanaryQuery {
     }
 }
 
-/// Let new runs, or a share of them, begin with a version
+/// Start new runs, or a share of them, on a version
 #[utoipa::path(
     post,
     path = "/modules/{version}/activate",
@@ -358,7 +358,7 @@ pub(super) async fn activate(
     })
 }
 
-/// Go back to the version that was in service before
+/// Activate the version that was active before
 #[utoipa::path(
     post,
     path = "/modules/rollback",
@@ -381,7 +381,7 @@ pub(super) async fn roll_back(
     InService::answer(surface.host.versions().roll_back(&flow.name, revision.expected(), by).await)
 }
 
-/// Put the canary into service
+/// Activate the canary
 #[utoipa::path(
     post,
     path = "/modules/promote",

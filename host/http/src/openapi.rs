@@ -21,7 +21,7 @@ pub(super) struct Payload(Vec<u8>);
 /// Answers that several routes give.
 const SHARED: [Shared; 16] = [
     Shared::new(200, "Done", "It is done: `Successfully paused request ID`, for example.", &[REQID]),
-    Shared::new(202, "Accepted", "The run goes on by itself.", &[REQID, LOCATION]),
+    Shared::new(202, "Accepted", "The run continues on its own.", &[REQID, LOCATION]),
     Shared::new(400, "BadRequest", "A header, a query parameter, the path or the body is malformed.", &[ERROR]),
     Shared::new(401, "Unauthorized", "A signature or token is missing or wrong.", &[ERROR]),
     Shared::new(403, "Unsigned", "The module has no signature of a key that this host trusts.", &[ERROR]),
@@ -59,7 +59,7 @@ const SHARED: [Shared; 16] = [
     Shared::new(
         504,
         "TimedOut",
-        "A call, a node, the whole run or the answer took too long. A run whose answer took too long goes on.",
+        "A call, a node, the whole run or the answer took too long. A run whose answer took too long continues.",
         &[ERROR, REQID],
     ),
 ];

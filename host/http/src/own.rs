@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use std::sync::Arc;
 
-/// Whether the host works
+/// Whether the host is healthy
 #[utoipa::path(
     get,
     path = "/_/health",
@@ -22,7 +22,7 @@ pub(super) async fn health(State(surface): State<Arc<Surface>>) -> (StatusCode, 
     state(&surface)
 }
 
-/// Whether the host takes requests
+/// Whether the host accepts requests
 #[utoipa::path(
     get,
     path = "/_/ready",

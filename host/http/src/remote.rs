@@ -1,4 +1,4 @@
-//! Asking another server, or a gateway, to change a run.
+//! Asks another server, or a gateway, to change a run.
 
 use crate::{ERROR, Error};
 use faas_flow_core::{Code, FlowName, NodePath, RunId};
@@ -10,11 +10,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub enum Action {
     /// Schedules no new nodes until the run is resumed.
     Pause,
-    /// Goes on with a paused run.
+    /// Resumes a paused run.
     Resume,
     /// Ends the run.
     Stop,
-    /// From this node on.
+    /// Executes this node, and everything that follows it, again.
     Rerun(NodePath),
 }
 

@@ -9,13 +9,13 @@ use std::collections::HashSet;
 /// A handler yielded branches that a node cannot begin.
 #[derive(Debug, thiserror::Error)]
 enum BadBranches {
-    #[error("chose no branch: choose one, if only an empty one")]
+    #[error("chose no branch: choose at least one; it may be an empty one")]
     NoneChosen,
-    #[error("chose `{}`, and the branches are {}", .name.escape_debug(), .known.join(", "))]
+    #[error("chose `{}`, but the branches are {}", .name.escape_debug(), .known.join(", "))]
     Unknown { name: String, known: Vec<String> },
     #[error("chose the branch `{0}` twice")]
     ChosenTwice(BranchKey),
-    #[error("yielded {items} items, and {limit} is the most: group them")]
+    #[error("yielded {items} items, but may yield at most {limit} (max_items): group them")]
     TooMany { items: usize, limit: usize },
     #[error("yielded two items with the key `{0}`: make keys unique")]
     SameKey(BranchKey),
@@ -40,7 +40,7 @@ impl BadBranches {
 }
 
 impl NodeAttempt<'_> {
-    /// Begins the branches that a condition chose, each with the same data; without any if `data` is `None`.
+    /// Begins the branches that a condition chose, each with the same data, or with none if `data` is `None`.
     pub(super) async fn choose(
         &mut self,
         handler: &str,
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(choose(&["a", "a"]).unwrap_err().code, Code::DUPLICATE_KEY);
         let unknown = choose(&["nowhere"]).unwrap_err();
         assert_eq!(unknown.code, Code::UNKNOWN_BRANCH);
-        assert_eq!(unknown.message, "handler `C/condition` chose `nowhere`, and the branches are a, b");
+        assert_eq!(unknown.message, "handler `C/condition` chose `nowhere`, but the branches are a, b");
         assert!(!unknown.retry);
     }
 

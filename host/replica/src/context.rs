@@ -8,24 +8,38 @@ use faas_flow_core::{FlowName, RunId};
 use faas_flow_guest::{FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
-/// What handlers see of their run. It does not hold the run, which holds it through its idle instances.
+/// The context of a run, as its code sees it.
 pub(super) struct Context {
     id: RunId,
     flow: FlowName,
     request: Arc<Request>,
     log: Arc<FlowLog>,
-    live: Weak<Live>,
+    values: Values,
+}
+
+/// Where the values of a run are.
+enum Values {
+    /// There are none, since the run has not begun: `define` is asked first.
+    NotBegun,
+    /// With the run. The reference is weak, because the run owns the idle instances that own this context.
+    Of(Weak<Live>),
 }
 
 impl Context {
+    /// The context of a run that this replica works on.
     pub(super) fn of(live: &Arc<Live>) -> Self {
         Self {
             id: live.id.clone(),
             flow: live.flow.name.clone(),
             request: live.request.clone(),
             log: live.log.clone(),
-            live: Arc::downgrade(live),
+            values: Values::Of(Arc::downgrade(live)),
         }
+    }
+
+    /// The context of a run that has not begun yet.
+    pub(super) fn before(id: RunId, flow: FlowName, request: Request, log: FlowLog) -> Self {
+        Self { id, flow, request: Arc::new(request), log: Arc::new(log), values: Values::NotBegun }
     }
 }
 
@@ -40,15 +54,16 @@ impl RunContext for Context {
     }
 
     fn query(&self, name: &str) -> Vec<String> {
-        values(&self.request.query, |given| given == name)
+        matching(&self.request.query, |given| given == name)
     }
 
     fn header(&self, name: &str) -> Vec<String> {
-        values(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
+        matching(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
-        let Some(live) = self.live.upgrade() else { return Err("the run has ended".to_owned()) };
+        let Values::Of(live) = &self.values else { return Ok(None) };
+        let Some(live) = live.upgrade() else { return Err("the run has ended".to_owned()) };
         if live.is_in_memory() {
             let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(values.get(key).cloned().flatten());
@@ -73,42 +88,7 @@ impl RunContext for Context {
     }
 }
 
-/// What `define` sees of a run that has not begun yet.
-pub(super) struct UnbegunContext {
-    pub(super) id: RunId,
-    pub(super) flow: FlowName,
-    pub(super) request: Request,
-    pub(super) log: FlowLog,
-}
-
-#[async_trait::async_trait]
-impl RunContext for UnbegunContext {
-    fn request_id(&self) -> &str {
-        self.id.as_str()
-    }
-
-    fn flow_name(&self) -> &str {
-        self.flow.as_str()
-    }
-
-    fn query(&self, name: &str) -> Vec<String> {
-        values(&self.request.query, |given| given == name)
-    }
-
-    fn header(&self, name: &str) -> Vec<String> {
-        values(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
-    }
-
-    async fn get(&self, _key: &str) -> Result<Option<Bytes>, String> {
-        Ok(None)
-    }
-
-    fn log(&self, node: &str, level: Level, message: &str) {
-        self.log.write((self.request_id(), self.flow_name(), node), level, message);
-    }
-}
-
 /// The values whose name matches, in order.
-fn values(given: &[(String, String)], matches: impl Fn(&str) -> bool) -> Vec<String> {
+fn matching(given: &[(String, String)], matches: impl Fn(&str) -> bool) -> Vec<String> {
     given.iter().filter(|(name, _)| matches(name)).map(|(_, value)| value.clone()).collect()
 }

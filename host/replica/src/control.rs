@@ -10,7 +10,7 @@ use faas_flow_session::{Documents, Input, Role};
 use faas_flow_versions::runs::load;
 use std::sync::Arc;
 
-/// What became of an operator's wish.
+/// The outcome of an operator's command.
 enum Controlled {
     Done,
     Refused(Refusal),

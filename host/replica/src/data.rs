@@ -10,8 +10,8 @@ use faas_flow_versions::runs::read;
 use std::fmt::Display;
 use std::sync::Arc;
 
-/// Payloads of at most so many bytes are embedded in the document that refers to them. Larger ones get a document of their
-/// own, which is written once, whereas the other one is written with every node.
+/// Payloads of up to this many bytes are embedded in the document that refers to them. Larger ones get a document of
+/// their own, which is written once, whereas the other one is written with every node.
 const EMBEDDED: usize = 1024;
 
 /// How reading a result is retried.
@@ -79,7 +79,7 @@ impl Data {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => {
                 let message = format!(
-                    "the store has nothing at {run}/{name}: it was cleaned, or it is not the store that was used before"
+                    "the store has nothing at {run}/{name}: it was deleted, or the run began with another store"
                 );
                 Err(Failure::reject(Code::DATA_MISSING, message))
             }
@@ -87,7 +87,7 @@ impl Data {
         }
     }
 
-    /// The same, but retries for a while if the store is unavailable, for callers that do not ask again.
+    /// Like [`Data::fetch`], but retries for a while if the store is unavailable, for callers that do not ask again.
     pub(crate) async fn fetch_patiently(
         &self,
         state: &dyn StateStore,

@@ -15,11 +15,11 @@ use std::time::Duration;
 pub(super) const STORE_RETRIES: RetryPolicy =
     RetryPolicy::exponential(Duration::from_millis(40), Duration::from_secs(5)).with_max_tries(8);
 
-/// The same without an end: a node that is executed waits for the store, unless it is cancelled.
+/// Like [`STORE_RETRIES`], but without a limit: a node that is executed waits for the store, unless it is cancelled.
 pub(super) const PATIENT_RETRIES: RetryPolicy =
     RetryPolicy::exponential(Duration::from_millis(40), Duration::from_secs(5));
 
-/// What an input led to, as far as its giver has to know.
+/// The results of an input that its caller must act on.
 #[derive(Debug, Default)]
 pub(super) struct Reaction {
     /// Work to execute.
@@ -244,7 +244,7 @@ impl Live {
     }
 }
 
-/// Pauses before the next try, after so many that failed.
+/// Pauses before the next try, after this number of failed ones.
 async fn pause(failed_tries: u32) {
     if failed_tries > 0
         && let Some(delay) = STORE_RETRIES.delay_after(failed_tries, fastrand::f64())

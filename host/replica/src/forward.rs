@@ -11,7 +11,7 @@ use faas_flow_versions::runs::load_around;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Forwarded {
     /// This replica executes the node.
@@ -24,7 +24,7 @@ pub enum Forwarded {
     Foreign,
 }
 
-/// What became of a claim.
+/// The outcome of a claim.
 enum Claimed {
     /// This replica executes the node.
     Taken,

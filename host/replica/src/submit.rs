@@ -1,7 +1,7 @@
 //! Begins a run for each request.
 
 use super::completion::run_to_completion;
-use super::context::UnbegunContext;
+use super::context::Context;
 use super::ended::Ended;
 use super::host::Host;
 use super::live::Live;
@@ -130,7 +130,7 @@ impl Host {
     /// The plan of a new run, for which the flow's code may have to see the request.
     async fn plan_for(&self, flow: &Arc<Flow>, run: &RunId, request: &Request) -> Result<Arc<Plan>, Error> {
         let log = FlowLog::new(self.services.settings.flow_log);
-        let context = UnbegunContext { id: run.clone(), flow: flow.name.clone(), request: request.clone(), log };
+        let context = Context::before(run.clone(), flow.name.clone(), request.clone(), log);
         let context: Arc<dyn RunContext> = Arc::new(context);
         let plan = || async { Ok(flow.plan_for(context.clone()).await?) };
         let plan = self.runs.with_room(self.services.settings.room_wait, plan).await;

@@ -40,7 +40,7 @@ impl MalformedEntries {
         let text = error.to_string();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() < REMEMBERED && known.insert(text) {
-            tracing::error!(code = %error.code(), "skipping malformed run entry: {error}");
+            tracing::error!(code = %error.code(), %error, "skipping malformed run entry");
         }
     }
 }

@@ -62,7 +62,7 @@ pub async fn open_state(url: &str) -> Result<Arc<dyn StateStore>, StoreError> {
 /// - `files:PATH` or `files://PATH`: one file per key below a directory, which is created if it does not exist. Options:
 ///   `synchronous` and `mode` as in [`open_state`].
 /// - `redis://…` and its variants, as in [`open_state`], with `ttl_s=2592000` instead of `partitions`: the data of a run
-///   expires so many seconds after the run's last put, unless it is deleted before; `0`: never. Choose more than the time
+///   expires this many seconds after the run's last put, unless it is deleted before; `0`: never. Choose more than the time
 ///   for which history is kept, and than a run may be paused.
 /// - `s3://BUCKET` or `s3://BUCKET/PREFIX`: in a bucket of any service with the S3 protocol, below the prefix. The access
 ///   key comes from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and optionally `AWS_SESSION_TOKEN`, or else from the

@@ -26,7 +26,7 @@ const TRIES: usize = 10;
 pub type Changed = (Active, u64);
 
 impl Versions {
-    /// Lets new runs begin with a stored version. To activate the active version once more changes nothing.
+    /// Starts new runs on a stored version. Activating the active version again changes nothing.
     pub async fn activate(
         &self,
         flow: &FlowName,
@@ -49,7 +49,7 @@ impl Versions {
         self.change(flow, expected, None, |active| active.roll_back(by.clone())).await
     }
 
-    /// Lets a share of the new runs begin with a stored version, until it is promoted, or withdrawn, by an operator or by the
+    /// Starts a share of the new runs on a stored version, until it is promoted, or withdrawn, by an operator or by the
     /// rule.
     pub async fn start_canary(
         &self,

@@ -41,7 +41,7 @@ impl CanaryRule {
         self.over
     }
 
-    /// Whether so many failures among the canary's last runs are too many.
+    /// Whether this number of failures among the canary's last runs is too high.
     pub fn is_broken_by(&self, failed: u64) -> bool {
         self.max_failures.is_exceeded_by(failed, u64::from(self.over))
     }

@@ -69,7 +69,7 @@ impl Versions {
 
     fn warn(&self, flow: &FlowName, error: &Error) {
         let serving = self.active(flow).map(|flow| flow.digest().short().to_owned()).unwrap_or_default();
-        tracing::warn!(%flow, code = %error.code(), serving, "failed to follow the active version: {error}");
+        tracing::warn!(%flow, code = %error.code(), %error, serving, "failed to follow the active version");
     }
 }
 
@@ -79,11 +79,11 @@ fn ticks(period: Duration) -> Interval {
     ticks
 }
 
-/// What a look at the store led to.
+/// The outcome of reading the active pointer.
 enum Looked {
     /// What it says is served here.
     Followed,
-    /// It was not tried to load what it says, since that failed a moment ago.
+    /// Nothing was loaded, since loading what it says failed a moment ago.
     Skipped,
     /// Something that it says at this revision cannot be loaded.
     Failed(u64, Error),

@@ -15,10 +15,10 @@ use std::time::Duration;
 /// Which versions to keep that are not needed.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep {
-    /// How many of the versions that were in service before the active one, the last ones first. 3.
+    /// How many of the versions that were in service before the active one, the last ones first. Default: 3.
     pub predecessors: usize,
-    /// How long a version is kept after it was pushed or in service, since replicas may lag behind. 10 min; never less than
-    /// [`LEAST`](Keep::LEAST).
+    /// How long a version is kept after it was pushed or in service, since replicas may lag behind. Default: 10 min;
+    /// never less than [`LEAST`](Keep::LEAST).
     pub recent: Duration,
 }
 
@@ -44,7 +44,7 @@ pub enum Removal {
     DryRun,
 }
 
-/// What became of the versions.
+/// The result of a garbage collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Collected {

@@ -31,7 +31,7 @@ impl Versions {
         withdrawn.withdraw(By::host(&message, self.now()))?;
         let committed = self.stored(flow).commit(vec![put(Active::DOC, revision, &withdrawn)?], Vec::new()).await?;
         if committed == Commit::Done {
-            tracing::warn!(%flow, version = canary.digest.short(), failed, last, "withdrew the canary: {message}");
+            tracing::warn!(%flow, version = canary.digest.short(), failed, last, reason = message, "withdrew the canary");
         }
         Ok(committed == Commit::Done)
     }

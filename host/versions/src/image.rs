@@ -13,7 +13,7 @@ use super::version::{By, Origin, Version};
 use faas_flow_core::{FlowName, Millis};
 use std::sync::Arc;
 
-/// How often it is tried to register a module: many replicas may start at the same time.
+/// How many times registering a module is tried: many replicas may start at the same time.
 const TRIES: usize = 100;
 
 /// What new runs begin with on a replica that registered its module.
@@ -101,8 +101,8 @@ impl Versions {
             Err(error) if error.is_module_lost() => {
                 stored.put_bytes(&version.digest, version.copy, artifact.bytes.clone()).await?;
                 tracing::warn!(
-                    flow = %stored.flow, version = version.digest.short(), code = %error.code(),
-                    "stored the module that came with this replica again: {error}"
+                    flow = %stored.flow, version = version.digest.short(), code = %error.code(), %error,
+                    "stored the module that came with this replica again"
                 );
                 Ok(())
             }
@@ -112,13 +112,13 @@ impl Versions {
 
     async fn serve_registered(&self, flow: &Flow) -> Result<Registered, Error> {
         match self.serve_stored(&flow.name).await {
-            // A replica that runs already goes on with what it has. One that starts would serve something older, while it looks
-            // as if all was well: it waits for the push that brings the version back, which it can take itself.
+            // A replica that was running already continues to serve what it has. One that starts would silently serve something
+            // older, so it waits for the push that brings the version back, which it can accept itself.
             Err(error) if error.is_module_lost() => {
                 let why = error.to_string();
                 self.table.change(&flow.name, |service| service.withhold(why.clone()));
                 let error = Error::ActiveMissing { flow: flow.name.clone(), why };
-                tracing::error!(flow = %flow.name, code = %error.code(), "not ready: {error}");
+                tracing::error!(flow = %flow.name, code = %error.code(), %error, "not ready");
                 return Ok(Registered::Waiting);
             }
             served => served?,

@@ -1,4 +1,4 @@
-//! Runs that cannot go on, since the module of their version is gone.
+//! Runs that cannot continue, since the module of their version is gone.
 
 use super::error::Error;
 use super::registry::Versions;
@@ -65,7 +65,8 @@ pub async fn missing_module(
 }
 
 impl Versions {
-    /// The version that a run waits for, since it can be loaded nowhere; none if the run has ended, or can go on.
+    /// The version that a run waits for, since it cannot be loaded anywhere; none if the run has ended, or can
+    /// continue.
     pub async fn missing_module(&self, run: &RunView) -> Result<Option<MissingModule>, Error> {
         let (flow, digest, now) = (&run.flow, &run.digest, self.now());
         let known = self.table.read(flow, |service| service.find(digest).is_some() || service.was_intact(digest, now));

@@ -1,4 +1,4 @@
-//! Signed modules: where `module_keys` is set, a flow may only have modules that one of these keys has signed.
+//! Signed modules: if `module_keys` is set, a flow may only have modules that one of these keys has signed.
 //!
 //! The signature, made with Ed25519, is over a text of four lines, each of which ends with a line feed:
 //!

@@ -5,15 +5,15 @@ use std::time::Duration;
 /// How often, and for how long. All replicas that share stores should have the same times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// How often a replica reads the active pointer of each flow. With the time that loading takes, it follows a change within
-    /// a second. 250 ms.
+    /// How often a replica reads the active pointer of each flow. With the time that loading takes, it follows a change
+    /// within a second. Default: 250 ms.
     pub poll: Duration,
-    /// How long a replica waits before it tries again to load a version that it could not load, and how often it logs what it
-    /// cannot do. 5 s.
+    /// How long a replica waits before it tries again to load a version that it could not load, and how often it logs
+    /// what it cannot do. Default: 5 s.
     pub retry: Duration,
-    /// How often a replica announces in the store that it came with a certain module. 10 min.
+    /// How often a replica announces in the store that it came with a certain module. Default: 10 min.
     pub announce: Duration,
-    /// For how long `gc` deletes the bytes of a removed version once more, in case that was interrupted. 24 h.
+    /// For how long `gc` deletes the bytes of a removed version once more, in case that was interrupted. Default: 24 h.
     pub delete_again: Duration,
 }
 

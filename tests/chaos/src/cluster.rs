@@ -1,4 +1,4 @@
-//! Redis, the gateway, three replicas of every flow, and whoever kills them.
+//! Redis, the gateway, three replicas of every flow, and the task that kills them.
 
 use crate::Options;
 use crate::cases::{FLOWS, FUNCTIONS, VERSIONS};

@@ -1,4 +1,4 @@
-//! Swaps: a flow gets one of five versions after the other while its runs are under way.
+//! Swaps: a flow gets one of five versions after the other while its runs are in flight.
 
 use crate::Options;
 use crate::cases::{Case, VERSIONS};

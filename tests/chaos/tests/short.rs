@@ -1,5 +1,11 @@
 //! A short run of what `cargo xtask chaos` does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use faas_flow_test_support::modules;
 use std::path::Path;

@@ -457,7 +457,7 @@ async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<Str
             loop {
                 let (one, other) =
                     tokio::join!(operators::ask(cluster, job, run, &what), operators::ask(cluster, job, run, &what));
-                // It is under way again if an answer got lost.
+                // It is in flight again if an answer got lost.
                 if [one?, other?].iter().any(|status| matches!(status, Some(StatusCode::OK | StatusCode::CONFLICT))) {
                     break;
                 }

@@ -20,7 +20,7 @@ struct Options {
     /// Only this one, with everything that happened
     #[arg(long)]
     seed: Option<u64>,
-    /// Swap a flow while its runs are under way, instead
+    /// Swap a flow while its runs are in flight, instead
     #[arg(long, conflicts_with = "flow")]
     swaps: bool,
     /// Only jobs of this flow

@@ -12,7 +12,7 @@ use faas_flow_replica::{ChosenBy, Network};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Step functions: `name(body)`, and a memory of what they were asked; and whoever wants to be told how runs ended.
+/// Step functions: `name(body)`, and a memory of what they were asked; and the receivers of callbacks.
 pub struct Steps {
     world: Arc<World>,
     asked: Mutex<HashMap<String, (Bytes, u32)>>,

@@ -1,4 +1,4 @@
-//! A flow is swapped while its runs are under way and everything fails by chance: each run ends as the version that it is
+//! A flow is swapped while its runs are in flight and everything fails by chance: each run ends as the version that it is
 //! pinned to ends it.
 
 use crate::replica::{Cluster, Common};

@@ -1,5 +1,11 @@
 //! Seeds by the thousand, and every single fault at every step.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use faas_flow_sim::{
     Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Versions, seed, single, swaps,

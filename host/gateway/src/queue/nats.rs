@@ -122,7 +122,7 @@ impl Nats {
             match self.fetch(window).await {
                 Ok(()) => delays = RETRIES.delays(fastrand::f64),
                 Err(error) => {
-                    tracing::warn!(url = self.url, "could not fetch from the NATS server, trying again: {error}");
+                    tracing::warn!(url = self.url, %error, "could not fetch from the NATS server; trying again");
                     sleep(delays.next().unwrap_or_default()).await;
                 }
             }
@@ -180,7 +180,7 @@ async fn read(received: Received) -> Option<Delivery> {
     match Message::from_json(&raw.payload) {
         Ok(message) => Some(Delivery { message: Arc::new(message), attempt, ticket: Ticket::Nats(Box::new(acker)) }),
         Err(error) => {
-            tracing::error!("dropped a malformed message: {error}");
+            tracing::error!(%error, "dropped a malformed message");
             settle(&acker, Settlement::Done).await;
             None
         }
@@ -203,6 +203,6 @@ pub(super) async fn settle(acker: &Acker, settlement: Settlement) {
         Settlement::Retry(delay) => AckKind::Nak(Some(delay)),
     };
     if let Err(error) = acker.ack_with(kind).await {
-        tracing::warn!("could not settle a delivery, which will be repeated: {error}");
+        tracing::warn!(%error, "could not settle a delivery, which will be repeated");
     }
 }

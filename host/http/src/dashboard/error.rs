@@ -23,7 +23,7 @@ pub enum Error {
         /// The run that was asked for.
         run: RunId,
     },
-    /// Runs in a state that there is not.
+    /// Runs were asked for in a state that does not exist.
     #[error("`{}` is not a state of a run; use one of {}", state.escape_debug(), states())]
     BadState {
         /// What was given.
@@ -35,7 +35,7 @@ pub enum Error {
     /// The form is from another site, or from before the last start.
     #[error("this form has expired; reload the page and try again")]
     ExpiredForm,
-    /// There is nobody to ask for changes.
+    /// Changes cannot be made, since there is no gateway to send them to.
     #[error("this dashboard is read-only, since it has no `gateway` to send changes to")]
     ReadOnly,
     /// There is no key for forms.

@@ -6,7 +6,7 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use std::collections::HashMap;
 
-/// The longest form, in bytes: what somebody types fits in.
+/// The longest form, in bytes. It is more than anyone types.
 const LONGEST: usize = 1 << 20;
 
 /// The fields of a form.

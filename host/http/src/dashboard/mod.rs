@@ -32,7 +32,7 @@ use faas_flow_replica::Host;
 use page::{Page, View};
 use std::sync::Arc;
 
-/// Only what comes from here is shown or asked, and nobody else shows it in a frame.
+/// Pages load and send only what belongs to the dashboard, and other sites cannot show them in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -42,7 +42,7 @@ pub struct Dashboard {
     access: Access,
     control: Control,
     definitions: Definitions,
-    /// What stands before its own paths: empty, or a single folder with a slash before it.
+    /// The prefix of its paths: empty, or a single folder with a slash before it.
     prefix: &'static str,
 }
 

@@ -101,7 +101,7 @@ keys! {
         "maximum number of open connections; further ones wait until they are accepted; 0 for three quarters of the files that the process may open");
 
     upstream_url: Option<String> = Key::new("upstream_url", &Optional(Server), "", Original, Function,
-        "URL at which of-watchdog, in front of the function, expects it; the function listens there instead of on `port`, and leaves the lock file and the metrics to of-watchdog")
+        "URL to which an of-watchdog in front of the function sends requests; the function listens there instead of on `port`, and leaves the lock file and the metrics to of-watchdog")
         .also("http_upstream_url");
     metrics_port: u16 = Key::new("metrics_port", &Port, "8081", Ours, Function,
         "port that serves `/metrics`; 0 disables it");
@@ -121,7 +121,7 @@ keys! {
         "where ready nodes are executed: `local` on this replica, `gateway` through the gateway, `auto` on this replica while it has room and otherwise through the gateway");
 
     gateway: Option<String> = Key::new("gateway", &Optional(Server), "gateway.openfaas:8080", Original, Calls,
-        "OpenFaaS gateway, through which all functions are called that `functions` does not list").locally("");
+        "OpenFaaS gateway, through which functions are called that are not listed in `functions`").locally("");
     default_method: &'static str = Key::new("default-method", &METHODS, "POST", Original, Calls,
         "HTTP method of calls for which the flow sets none");
     functions: Vec<String> = Key::new("functions", &List, "", Ours, Calls,
@@ -177,7 +177,7 @@ keys! {
     longest_sleep: Duration = Key::new("longest_sleep", &Time::millis(0..=HOUR), "5s", Ours, Limits,
         "longest wait between two tries that the replica spends in memory; longer waits are stored");
     room_wait: Duration = Key::new("room_wait", &Time::millis(0..=HOUR), "10s", Ours, Limits,
-        "how long an event waits for room on this replica before it is refused, and likewise a request on which its flow's definition depends");
+        "how long an event waits for room on this replica before it is refused; also how long a new run waits for a free instance if its flow's definition depends on the request");
     history_ttl: Duration = Key::new("history_ttl", &Time::ANY, "168h", Ours, Limits,
         "how long the history and the result of a run are kept after its end");
     flow_log_lines: u32 = Key::new("flow_log_lines", &Count(0), "1000", Ours, Limits,
@@ -228,7 +228,7 @@ keys! {
     enable_tracing: bool = Key::new("enable_tracing", &Switch, "false", Original, Tracing,
         "trace runs ([tracing](tracing.md))").option(Also("tracing"));
     trace_server: Option<String> = Key::new("trace_server", &Optional(Server), "http://127.0.0.1:4318", Original, Tracing,
-        "server that receives the spans as OTLP over HTTP; a port of Jaeger's agent stands for port 4318 of the same host")
+        "server that receives the spans as OTLP over HTTP; a port of Jaeger's agent is replaced by port 4318 of the same host")
         .also("OTEL_EXPORTER_OTLP_ENDPOINT");
 }
 

@@ -112,12 +112,12 @@ fn what_is_no_key_is_said() {
     let private = fs::read_to_string(keys.file("a", "key")).unwrap();
     let raw = pem::encode(&pem::Pem::new("PUBLIC KEY", [7; 32]));
     for (text, says) in [
-        ("", "holds no key"),
-        ("ssh-ed25519 AAAA", "holds no key"),
+        ("", "contains no PEM key"),
+        ("ssh-ed25519 AAAA", "contains no PEM key"),
         (&public.replace("PUBLIC KEY", "CERTIFICATE"), "`CERTIFICATE`"),
         (&private, "is a private key"),
-        (&public.replace("MCow", "MCox"), "no public key of Ed25519"),
-        (&raw, "no public key of Ed25519"),
+        (&public.replace("MCow", "MCox"), "not an Ed25519 public key"),
+        (&raw, "not an Ed25519 public key"),
         (&public.replace("MCow", "M~ow"), "damaged PEM"),
     ] {
         fs::write(&wrong, text).unwrap();
@@ -126,7 +126,7 @@ fn what_is_no_key_is_said() {
         assert!(error.to_string().contains(says), "{text}: {error}");
     }
     for (text, says) in
-        [(&*public, "is a public key"), ("", "holds no key"), (&format!("{private}{private}"), "2 keys")]
+        [(&*public, "is a public key"), ("", "contains no PEM key"), (&format!("{private}{private}"), "2 keys")]
     {
         fs::write(&wrong, text).unwrap();
         let error = PrivateKey::read(&wrong).err().unwrap();
