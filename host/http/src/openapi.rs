@@ -199,8 +199,9 @@ pub(super) fn build<'a>(routes: impl Iterator<Item = (&'a Paths, &'a [(String, R
 fn tell_methods_apart(item: &mut PathItem) {
     let (Some(get), Some(post)) = (&mut item.get, &mut item.post) else { return };
     get.request_body = None;
-    // What may need a token changes something: its own method is POST.
-    let (own, other, method) = if post.security.is_some() { (post, get, "get") } else { (get, post, "post") };
+    // What may conflict with the state of a run changes something: its own method is POST.
+    let changes = post.responses.responses.contains_key("409");
+    let (own, other, method) = if changes { (post, get, "get") } else { (get, post, "post") };
     if let Some(id) = own.operation_id.as_ref().filter(|id| other.operation_id.as_ref() == Some(*id)) {
         other.operation_id = Some(format!("{id}-by-{method}"));
         other.description = Some("The same, for callers of the original.".to_owned());
