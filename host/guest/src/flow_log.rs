@@ -123,6 +123,7 @@ mod tests {
     #[test]
     fn a_run_logs_only_so_many_bytes_and_the_rest_is_counted() {
         let log = FlowLog::new(LogLimits { lines: u32::MAX, bytes: 100 });
+        log.written.lock().unwrap().since = Some(Instant::now() + Duration::from_secs(3600));
         let admitted = (0..50).filter(|_| log.admits("r", "f", 30)).count();
         assert_eq!((admitted, dropped(&log)), (3, 47));
         assert!(log.admits("r", "f", 10), "a shorter line still fits");

@@ -7,7 +7,7 @@ use crate::guests::Host;
 use crate::module::Loaded;
 use crate::room::Place;
 use crate::state::State;
-use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, RunContext};
+use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
 use bytes::Bytes;
 use faas_flow_core::{Code, Failure};
 use std::sync::Arc;
@@ -85,13 +85,13 @@ impl Instance {
 
     /// Calls a `modify` handler: data in, data out.
     pub async fn modify(&mut self, handler: &str, data: Bytes) -> Result<Bytes, Failure> {
-        call!(self.call_modify(handler; &data)).map(Bytes::from)
+        call!(self.call_modify(handler; &data)).and_then(output)
     }
 
     /// Calls an `aggregate` handler: several named values in, one out.
     pub async fn aggregate(&mut self, handler: &str, inputs: Vec<(String, Bytes)>) -> Result<Bytes, Failure> {
         let inputs: Vec<(String, Vec<u8>)> = inputs.into_iter().map(|(name, data)| (name, data.into())).collect();
-        call!(self.call_aggregate(handler; &inputs)).map(Bytes::from)
+        call!(self.call_aggregate(handler; &inputs)).and_then(output)
     }
 
     /// Calls a `condition` handler, which returns the keys of the branches to run.
@@ -102,12 +102,12 @@ impl Instance {
     /// Calls a `for-each` handler, which returns the items to run a branch for, by key.
     pub async fn for_each(&mut self, handler: &str, data: Bytes) -> Result<Vec<(String, Bytes)>, Failure> {
         let items = call!(self.call_for_each(handler; &data))?;
-        Ok(items.into_iter().map(|(key, data)| (key, data.into())).collect())
+        items.into_iter().map(|(key, data)| Ok((key, output(data)?))).collect()
     }
 
     /// Calls a `forward` handler, which returns what an edge carries instead of the data.
     pub async fn forward(&mut self, handler: &str, data: Bytes) -> Result<Bytes, Failure> {
-        call!(self.call_forward(handler; &data)).map(Bytes::from)
+        call!(self.call_forward(handler; &data)).and_then(output)
     }
 
     /// Calls a `prepare` handler, which returns the request to send.
@@ -115,19 +115,19 @@ impl Instance {
         let HttpRequest { method, url, headers, body } = request;
         let request = types::HttpRequest { method, url, headers, body: body.into() };
         let types::HttpRequest { method, url, headers, body } = call!(self.call_prepare(handler; &request))?;
-        Ok(HttpRequest { method, url, headers, body: body.into() })
+        Ok(HttpRequest { method, url, headers, body: output(body)? })
     }
 
     /// Calls a `receive` handler, which turns a response into data.
     pub async fn receive(&mut self, handler: &str, response: HttpResponse) -> Result<Bytes, Failure> {
         let HttpResponse { status, headers, body } = response;
         let response = types::HttpResponse { status, headers, body: body.into() };
-        call!(self.call_receive(handler; &response)).map(Bytes::from)
+        call!(self.call_receive(handler; &response)).and_then(output)
     }
 
     /// Calls a `recover` handler, which returns the data to continue with after a failure.
     pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Bytes, Failure> {
-        call!(self.call_recover(handler; error)).map(Bytes::from)
+        call!(self.call_recover(handler; error)).and_then(output)
     }
 
     /// Calls a `finally` handler at the end of the run.
@@ -151,7 +151,7 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let state = self.store.data_mut();
         state.until = None;
-        state.usage.denied = false;
+        state.usage.begin();
         Ok(())
     }
 
@@ -165,6 +165,11 @@ impl Instance {
     }
 }
 
+/// Data that the flow's code yielded, which is counted from now on.
+fn output(data: Vec<u8>) -> Result<Bytes, Failure> {
+    Ok(count(Purpose::Code, data)?)
+}
+
 /// Turns wasmtime's error in a call into a failure of the run.
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> Failure {
     trap_or_limit(error, state).unwrap_or_else(|| bad_value(error))
@@ -174,6 +179,9 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> Failure {
 fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return Some(pool_full(full));
+    }
+    if let Some(short) = state.usage.short {
+        return Some(short.into());
     }
     Some(match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => {

@@ -2,7 +2,7 @@
 
 use crate::bindings::faas_flow::flow::{context, types};
 use crate::builder::Arena;
-use crate::{CallContext, Level, Limits, RunContext};
+use crate::{CallContext, Level, Limits, Memory, Purpose, Reservation, RunContext, Short};
 use bytes::Bytes;
 use faas_flow_core::Status;
 use faas_flow_core::text::bounded;
@@ -39,7 +39,7 @@ impl State {
             defining: false,
             read_context: false,
             until: None,
-            usage: Usage { memory: 0, limit: limits.memory_bytes, elements: limits.table_elements, denied: false },
+            usage: Usage::new(limits),
         }
     }
 
@@ -158,12 +158,40 @@ pub(crate) struct Usage {
     elements: usize,
     /// Whether the current call was denied memory or table elements.
     pub(crate) denied: bool,
+    /// What the process lacked, if that was the reason.
+    pub(crate) short: Option<Short>,
+    /// The memory, counted for the whole process.
+    reserved: Reservation,
+}
+
+impl Usage {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            memory: 0,
+            limit: limits.memory_bytes,
+            elements: limits.table_elements,
+            denied: false,
+            short: None,
+            reserved: Memory::of_process().reservation(Purpose::Code),
+        }
+    }
+
+    /// Forgets what the last call was denied.
+    pub(crate) fn begin(&mut self) {
+        self.denied = false;
+        self.short = None;
+    }
 }
 
 impl ResourceLimiter for Usage {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        let wanted = self.memory.saturating_add(desired.saturating_sub(current));
-        let allowed = wanted <= self.limit && maximum.is_none_or(|maximum| desired <= maximum);
+        let more = desired.saturating_sub(current);
+        let wanted = self.memory.saturating_add(more);
+        let may = wanted <= self.limit && maximum.is_none_or(|maximum| desired <= maximum);
+        if may {
+            self.short = self.reserved.grow(more).err();
+        }
+        let allowed = may && self.short.is_none();
         if allowed {
             self.memory = wanted;
         } else {

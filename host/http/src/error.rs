@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use faas_flow_core::{Code, Failure, FlowName, Malformed, RunId, ShownDuration};
+use faas_flow_guest::Short;
 use faas_flow_replica::network::Refused;
 use faas_flow_store::StoreError;
 use std::time::Duration;
@@ -53,6 +54,9 @@ pub enum Error {
         /// The most that a request may have.
         limit: usize,
     },
+    /// There is no memory for the body at this moment.
+    #[error("the host is short of memory: {0}")]
+    OutOfMemory(Short),
     /// The body took too long.
     #[error("the body did not arrive within {} (read_timeout); send it faster, or send less", time(limit))]
     BodyTooSlow {
@@ -228,6 +232,7 @@ impl Error {
             Error::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
+            Error::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
             Error::BodyCutShort(_) | Error::BadParameter { .. } | Error::BadWait { .. } => Code::BAD_REQUEST,
             Error::RequestIdTaken { .. } => Code::RUN_EXISTS,
@@ -292,6 +297,7 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::STORE_FULL
         | Code::STORE_READ_ONLY
         | Code::STORE_UNAVAILABLE
+        | Code::OUT_OF_MEMORY
         | Code::STARTING
         | Code::STOPPING
         | Code::GUEST_POOL_FULL

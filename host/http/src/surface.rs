@@ -2,14 +2,14 @@
 
 use super::error::Error;
 use super::guards::Guards;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use faas_flow_core::FlowName;
-use faas_flow_guest::GuestError;
+use faas_flow_guest::{GuestError, Memory, Purpose};
 use faas_flow_replica::Host;
 use faas_flow_replica::error::Error as HostError;
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt as _;
 use std::sync::Arc;
 
 /// What every request is answered with.
@@ -50,22 +50,60 @@ async fn read_up_to(host: &Host, body: Body, limit: usize) -> Result<Option<Byte
     let read = async {
         tokio::select! {
             biased;
-            read = to_bytes(body, limit) => Ok(read),
+            read = read_counted(body, limit) => read,
             () = host.left() => Err(Error::Host(HostError::Stopping)),
         }
     };
-    let read = match host.settings().read_timeout {
-        None => read.await?,
-        Some(limit) => tokio::time::timeout(limit, read).await.map_err(|_| Error::BodyTooSlow { limit })??,
-    };
-    match read {
-        Ok(body) => Ok(Some(body)),
-        Err(error) if is_over_limit(&error) => Ok(None),
-        Err(error) => Err(Error::BodyCutShort(error)),
+    match host.settings().read_timeout {
+        None => read.await,
+        Some(limit) => tokio::time::timeout(limit, read).await.map_err(|_| Error::BodyTooSlow { limit })?,
     }
 }
 
-/// Whether reading a body ended at its limit.
-fn is_over_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
+/// The body, unless it is larger than `limit` bytes. What has arrived is counted as memory of this process for as long as it
+/// is held. If there is no room for it, the rest is read and dropped, since a caller who is still sending would not read the
+/// answer.
+async fn read_counted(mut body: Body, limit: usize) -> Result<Option<Bytes>, Error> {
+    let mut arrived = Arrived::default();
+    let mut size = 0_usize;
+    let mut room = Ok(Memory::of_process().reservation(Purpose::Request));
+    while let Some(frame) = body.frame().await {
+        let Ok(part) = frame.map_err(Error::BodyCutShort)?.into_data() else { continue };
+        size += part.len();
+        if size > limit {
+            return Ok(None);
+        }
+        if let Ok(reserved) = &mut room {
+            match reserved.grow(part.len()) {
+                Ok(()) => arrived.add(part),
+                Err(short) => {
+                    arrived = Arrived::default();
+                    room = Err(short);
+                }
+            }
+        }
+    }
+    room.map(|room| Some(room.hold(arrived.whole()))).map_err(Error::OutOfMemory)
+}
+
+/// The parts of a body. Most bodies are in one part, which is not copied.
+#[derive(Default)]
+struct Arrived {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Arrived {
+    fn add(&mut self, part: Bytes) {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = part;
+            return;
+        }
+        self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        self.all.extend_from_slice(&part);
+    }
+
+    fn whole(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
 }

@@ -60,6 +60,7 @@ impl NodeAttempt<'_> {
     pub(super) async fn split(&mut self, handler: &str, items: Vec<(String, Bytes)>) -> Result<Outcome, Failure> {
         let limit = self.live.services.settings.max_items;
         let items = items_by_key(items, limit).map_err(|bad| bad.of(handler))?;
+        self.live.hold_branches(items.len())?;
         let mut branches = Vec::with_capacity(items.len());
         for (key, data) in items {
             let input = if data.is_empty() { Payload::empty() } else { self.store(key.as_str(), data).await? };

@@ -8,12 +8,13 @@ pub use store::Counted;
 
 use faas_flow_core::Status;
 use faas_flow_core::run::Outcome;
+use faas_flow_guest::Memory;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Call, Calls};
 
 /// Why an event changed nothing.
@@ -148,6 +149,9 @@ pub struct Counters {
     commit_conflicts: Counter,
     runs_live: Gauge<u64, AtomicU64>,
     store_malformed_entries: Gauge<u64, AtomicU64>,
+    memory_reserved: Gauge<u64, AtomicU64>,
+    memory_limit: Gauge<u64, AtomicU64>,
+    memory_refused: Counter,
 }
 
 /// A counter of time, in seconds.
@@ -240,6 +244,13 @@ impl Default for Counters {
                 "store_malformed_entries",
                 "malformed entries in the state store's lists of runs",
             ),
+            memory_reserved: register(
+                to,
+                "memory_reserved_bytes",
+                "memory that payloads and flows use in this process",
+            ),
+            memory_limit: register(to, "memory_limit_bytes", "memory that payloads and flows may use in this process"),
+            memory_refused: register(to, "memory_refused", "times that memory was asked for and there was too little"),
             registry,
         }
     }
@@ -311,6 +322,10 @@ impl Counters {
     pub fn prometheus(&self, runs_live: u64, store_malformed_entries: u64) -> String {
         self.runs_live.set(runs_live);
         self.store_malformed_entries.set(store_malformed_entries);
+        let memory = Memory::of_process();
+        self.memory_reserved.set(memory.reserved() as u64);
+        self.memory_limit.set(memory.limit() as u64);
+        self.memory_refused.inner().store(memory.refused(), Ordering::Relaxed);
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = prometheus_text::encode(&mut text, &self.registry);

@@ -1,7 +1,7 @@
 //! Payloads and context values of runs: small ones in documents, large ones in the data store.
 
 use super::drive::STORE_RETRIES;
-use crate::Error;
+use crate::{Error, memory};
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, DATA, encode};
 use faas_flow_core::{Code, Digest, Failure, Partition, Payload, RetryPolicy, RunId};
@@ -69,10 +69,11 @@ impl Data {
                 let found = state.read(&Partition::of_run(run), std::slice::from_ref(doc)).await;
                 (doc, found.map(|found| found.into_iter().next().flatten().map(|document| document.bytes)))
             }
-            Payload::Stored { key, .. } => {
+            Payload::Stored { key, size } => {
                 let name = DataKey::new(Partition::of_run(run), key.as_str())
                     .map_err(|error| Failure::reject(Code::STORE_CORRUPT, error.to_string()))?;
-                (key, self.store.get(&name).await)
+                let room = memory::reserve(*size).await?;
+                (key, self.store.get(&name).await.map(|found| found.map(|bytes| room.hold(bytes))))
             }
         };
         match found {

@@ -3,17 +3,17 @@
 use crate::error::FunctionOptionFault;
 use crate::network::{CallError, ChosenBy, Network, Quote, within_limit};
 use crate::program::{ScriptFault, environment};
-use crate::{Answers, Error, Settings};
-use bytes::Bytes;
+use crate::{Answers, Error, Settings, memory};
+use bytes::{Bytes, BytesMut};
 use faas_flow_core::{Code, Failure, is_function_name, leaves_function, redact};
-use faas_flow_guest::{HttpRequest, HttpResponse};
+use faas_flow_guest::{HttpRequest, HttpResponse, Short};
 use reqwest::Url;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 /// How a function is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +160,7 @@ impl Functions {
         };
         let limit = self.response_limit as u64 + 1;
         let (_, body, complaint) = tokio::join!(write, read(stdout, limit), read(stderr, 64 * 1024));
+        let (body, complaint) = (body?, complaint?);
         within_limit(&name, body.len(), self.response_limit)?;
         let status = match child.wait().await {
             Ok(status) => status,
@@ -185,12 +186,17 @@ async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::
     command.spawn()
 }
 
-async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>, limit: u64) -> Bytes {
-    let mut bytes = Vec::new();
+/// Reads all that a program writes, up to a limit. What cannot be read ends it.
+async fn read(from: Option<impl AsyncRead + Unpin>, limit: u64) -> Result<Bytes, Short> {
+    let mut bytes = BytesMut::new();
+    let mut room = memory::reservation();
     if let Some(from) = from {
-        let _ = from.take(limit).read_to_end(&mut bytes).await;
+        let mut from = from.take(limit);
+        while let Ok(read @ 1..) = from.read_buf(&mut bytes).await {
+            memory::grow(&mut room, read).await?;
+        }
     }
-    bytes.into()
+    Ok(room.hold(bytes.freeze()))
 }
 
 fn path_and_query(url: &str) -> (&str, &str) {

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::live::Live;
+use super::memory::LONGEST_WAIT;
 use super::runs::Runs;
 use crate::Error;
 use faas_flow_core::{Code, Failure, RetryPolicy};
@@ -11,7 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The waits for room.
-const ROOM_RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(320));
+pub(crate) const ROOM_RETRIES: RetryPolicy =
+    RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(320));
 
 impl Live {
     /// An idle instance of this run, or a fresh one as soon as there is room for it.
@@ -23,7 +25,10 @@ impl Live {
         let context = Arc::new(Context::of(self));
         let instantiate = || async { Ok(self.flow.module.instantiate(context.clone()).await?) };
         let fresh = self.runs.with_room(Duration::MAX, instantiate).await;
-        fresh.map_err(|error| Failure::reject(error.code(), error.to_string()))
+        fresh.map_err(|error| match error {
+            Error::Guest(error) => error.into(),
+            other => Failure::reject(other.code(), other.to_string()),
+        })
     }
 
     /// Makes an instance idle, for the run's next node.
@@ -39,7 +44,8 @@ impl Live {
 
 impl Runs {
     /// Does what needs an instance, and tries again until there is room for it, for at most the time `at_most`. Makes room by
-    /// dropping idle instances if there are any, and otherwise waits for those at work.
+    /// dropping idle instances if there are any, and otherwise waits for those at work. Those who want memory wait no longer
+    /// than others for memory, since what they hold themselves may be what is missing.
     pub(super) async fn with_room<T, F>(&self, at_most: Duration, mut ask: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -48,7 +54,8 @@ impl Runs {
         let mut delays = ROOM_RETRIES.delays(|| 0.0);
         loop {
             match ask().await {
-                Err(error) if error.code() == Code::GUEST_POOL_FULL => {
+                Err(error) if matches!(error.code(), Code::GUEST_POOL_FULL | Code::OUT_OF_MEMORY) => {
+                    let at_most = if error.code() == Code::OUT_OF_MEMORY { at_most.min(LONGEST_WAIT) } else { at_most };
                     if self.drop_idle() > 0 {
                         continue;
                     }

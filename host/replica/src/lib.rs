@@ -45,6 +45,7 @@ pub mod ids;
 mod inputs;
 mod instances;
 mod live;
+mod memory;
 pub mod network;
 mod open;
 mod outputs;

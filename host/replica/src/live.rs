@@ -12,13 +12,16 @@ use crate::traces::TraceContext;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
 use faas_flow_core::{Failure, Plan, RunId};
-use faas_flow_guest::{FlowLog, Instance};
+use faas_flow_guest::{FlowLog, Instance, Memory, Purpose, Reservation, Short};
 use faas_flow_session::{Durability, Session};
 use faas_flow_versions::Flow;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, watch};
+
+/// How much memory the state of a branch takes, in bytes: its documents in memory and on their way to the store.
+const BRANCH: usize = 4 * 1024;
 
 /// A run that this replica works on.
 pub(crate) struct Live {
@@ -32,6 +35,8 @@ pub(crate) struct Live {
     /// What its flow's code logs here.
     pub(super) log: Arc<FlowLog>,
     session: AsyncMutex<Session>,
+    /// Memory for the state of its branches, until this replica leaves the run.
+    branches: Mutex<Reservation>,
     /// Idle instances of this run.
     pub(super) instances: Mutex<Vec<Instance>>,
     /// The context values of a run in memory.
@@ -76,6 +81,7 @@ impl Live {
             log,
             durability: Mutex::new(session.durability()),
             session: AsyncMutex::new(session),
+            branches: Mutex::new(Memory::of_process().reservation(Purpose::Code)),
             instances: Mutex::default(),
             values: Mutex::default(),
             cached: Mutex::default(),
@@ -86,6 +92,12 @@ impl Live {
             cancelled: watch::channel(()).0,
             history: watch::channel(false).0,
         })
+    }
+
+    /// Reserves memory for the state of that many branches.
+    pub(super) fn hold_branches(&self, branches: usize) -> Result<(), Short> {
+        let mut held = self.branches.lock().unwrap_or_else(PoisonError::into_inner);
+        held.grow(branches.saturating_mul(BRANCH))
     }
 
     pub(super) async fn lock(&self) -> MutexGuard<'_, Session> {

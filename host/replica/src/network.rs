@@ -11,7 +11,7 @@ pub(crate) use call_error::{CallError, Quote, Retry};
 pub use destinations::{BadHost, ChosenBy, Destinations, HostPattern, Refused, Rules, range};
 pub use ranges::{PRIVATE, SPECIAL};
 
-use crate::{Error, Settings};
+use crate::{Error, Settings, memory};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use destinations::Connection;
@@ -126,11 +126,13 @@ impl Network for Http {
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
         let mut body = BytesMut::new();
+        let mut room = memory::reservation();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             within_limit(&callee, body.len() + chunk.len(), self.response_limit)?;
+            memory::grow(&mut room, chunk.len()).await?;
             body.extend_from_slice(&chunk);
         }
-        Ok(HttpResponse { status, headers, body: body.freeze() })
+        Ok(HttpResponse { status, headers, body: room.hold(body.freeze()) })
     }
 }
 

@@ -135,8 +135,8 @@ impl Host {
         let plan = || async { Ok(flow.plan_for(context.clone()).await?) };
         let plan = self.runs.with_room(self.services.settings.room_wait, plan).await;
         plan.inspect_err(|error| {
-            // The flow is not to blame for a lack of room.
-            if error.code() != Code::GUEST_POOL_FULL {
+            // The flow is not to blame for a lack of room or memory.
+            if !matches!(error.code(), Code::GUEST_POOL_FULL | Code::OUT_OF_MEMORY) {
                 self.services.versions.count_ended(flow, RunEnd::Failed);
             }
         })

@@ -17,6 +17,7 @@ mod host;
 mod listen;
 mod lock;
 mod logging;
+mod memory;
 mod metrics;
 mod modules;
 mod output;

@@ -3,6 +3,7 @@
 use super::Refused;
 use crate::program::ScriptFault;
 use faas_flow_core::{Code, Failure};
+use faas_flow_guest::Short;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ pub(crate) enum CallError {
     /// The answer has an error status.
     #[error("`{callee}` answered with status {status}{quote}")]
     Status { callee: String, status: u16, quote: Quote, retry: Retry },
+    /// There is not enough memory for the answer.
+    #[error("out of memory: {0}")]
+    OutOfMemory(#[from] Short),
     /// The answer is too large.
     #[error("`{callee}` answered with more than {limit} bytes")]
     TooLarge { callee: String, limit: usize },
@@ -91,6 +95,7 @@ impl CallError {
             CallError::Refused(_) => Code::DESTINATION_REFUSED,
             CallError::TimedOut { .. } => Code::CALL_TIMED_OUT,
             CallError::Status { .. } => Code::CALL_STATUS,
+            CallError::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             CallError::TooLarge { .. } => Code::RESPONSE_TOO_LARGE,
             CallError::UnknownFunction { .. } => Code::FUNCTION_MISSING,
             CallError::NotStarted { .. }
@@ -110,9 +115,11 @@ impl CallError {
             | CallError::TooLarge { .. }
             | CallError::BadScript { .. }
             | CallError::UnknownFunction { .. } => Retry::No,
+            CallError::OutOfMemory(short) if !short.fits => Retry::No,
             CallError::Status { retry, .. } => *retry,
             CallError::Unreachable { .. }
             | CallError::TimedOut { .. }
+            | CallError::OutOfMemory(_)
             | CallError::NotStarted { .. }
             | CallError::Lost { .. }
             | CallError::Exited { .. } => Retry::Yes,

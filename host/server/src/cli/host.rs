@@ -1,6 +1,7 @@
 //! Sets up hosts and loads flows, as several commands do.
 
 use super::cache;
+use super::memory;
 use super::output::complain;
 use crate::Error;
 use crate::config::settings_of;
@@ -30,6 +31,7 @@ pub(super) fn guests_of(options: Options<ModuleKeys>) -> Result<Arc<Guests>, Err
 
 /// What loads modules.
 pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
+    memory::limit(values);
     let limits = Limits {
         memory_bytes: values.guest_memory.value,
         instances: values.guest_instances.value,

@@ -160,6 +160,8 @@ keys! {
         "maximum time that a caller may wait for a result");
     body_limit: usize = Key::new("body_limit", &Size, "64MiB", Ours, Limits,
         "maximum size of a request's body");
+    memory_limit: usize = Key::new("memory_limit", &Size, "0", Ours, Limits,
+        "maximum memory of payloads and of the flows' code in the whole process; new requests may use half of it, and are answered with 503 beyond that. 0 for three quarters of what the container, or the machine, has");
     inline_limit: usize = Key::new("inline_limit", &Size, "32KiB", Ours, Limits,
         "maximum size of a payload that is stored with the state; larger ones go to the data store");
     max_nodes: usize = Key::new("max_nodes", &Count(1), "256", Ours, Limits,

@@ -19,6 +19,7 @@ mod function;
 mod gc;
 mod hostile_modules;
 mod http;
+mod memory;
 mod modules;
 mod openapi;
 mod plan;

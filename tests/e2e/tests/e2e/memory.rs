@@ -1,0 +1,116 @@
+//! `memory_limit`: a host that is asked for more memory than it may use refuses some requests and goes on.
+
+use faas_flow_e2e::server::{Answer, Serve, Server, metric};
+use faas_flow_e2e::wait::until;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+const MIB: u64 = 1 << 20;
+const LIMIT: u64 = 256 * MIB;
+/// What the program itself may use: its code, buffers, and what its allocator holds back.
+const MARGIN: u64 = 192 * MIB;
+
+fn server() -> Server {
+    Serve::flows(&["greet", "fixture"])
+        .with("--memory-limit", "256MiB")
+        // The machine may be busy.
+        .with("--read-timeout", "10m")
+        .with("--guest-timeout", "10m")
+        .start()
+}
+
+/// The most memory that the process has ever used.
+fn peak(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+async fn is_given_back(server: &Server) {
+    let reserved = async || metric(server, "faas_flow_memory_reserved_bytes").await;
+    until("all memory is given back", async || reserved().await < 8 * MIB).await;
+    assert!(peak(server) < LIMIT + MARGIN, "{} MiB", peak(server) / MIB);
+}
+
+#[tokio::test]
+async fn under_more_load_than_memory_every_request_is_answered_and_the_host_does_not_grow() {
+    let server = server();
+    // Together they have 9/8 of the limit, and each needs several times its size.
+    let body = vec![b'x'; 8 * MIB as usize];
+    let mut callers = JoinSet::new();
+    for _ in 0..36 {
+        let request = server.request("/function/greet", body.clone());
+        callers.spawn(async move {
+            let mut statuses = Vec::new();
+            for _ in 0..4 {
+                let response = request.try_clone().unwrap().send().await.unwrap();
+                let status = response.status().as_u16();
+                let code = response.headers().get("x-faas-flow-error").map(|code| code.to_str().unwrap().to_owned());
+                if status != 200 {
+                    assert_eq!((status, code.as_deref()), (503, Some("FF0228")));
+                    assert!(response.headers().contains_key("retry-after"));
+                }
+                let size = response.bytes().await.map_or(0, |body| body.len() as u64);
+                assert!(status != 200 || size > 8 * MIB, "{size}");
+                statuses.push(status);
+            }
+            statuses
+        });
+    }
+    let statuses = callers.join_all().await.concat();
+    let succeeded = statuses.iter().filter(|status| **status == 200).count();
+    assert!((1..statuses.len()).contains(&succeeded), "{succeeded} of {}", statuses.len());
+    is_given_back(&server).await;
+    assert_eq!(server.post("/function/greet", "you").await.ok(), "Hello, you!");
+}
+
+#[tokio::test]
+async fn bodies_that_never_end_take_only_their_share() {
+    let server = server();
+    let part = vec![b'x'; 8 * MIB as usize];
+    let mut callers = JoinSet::new();
+    for _ in 0..32 {
+        let (address, part) = (server.address.clone(), part.clone());
+        callers.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = "POST /function/greet HTTP/1.1\r\nHost: f\r\nContent-Length: 300000000\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // Those who are refused cannot send all of it.
+            let sent = stream.write_all(&part).await;
+            (sent.is_ok(), stream)
+        });
+    }
+    let streams = callers.join_all().await;
+    // Of 256 MiB that arrive, half of the limit is taken.
+    until("some are refused", async || metric(&server, "faas_flow_memory_refused_total").await > 0).await;
+    assert!(metric(&server, "faas_flow_memory_reserved_bytes").await <= LIMIT / 2);
+    let refused: Answer = server.post("/function/greet", part).await;
+    assert_eq!((refused.status, refused.code.as_deref()), (503, Some("FF0228")));
+    drop(streams);
+    is_given_back(&server).await;
+    assert_eq!(server.post("/function/greet", "you").await.ok(), "Hello, you!");
+}
+
+#[tokio::test]
+async fn a_for_each_that_needs_more_than_there_is_fails_and_the_host_goes_on() {
+    let server = server();
+    let letters: String = ('a'..='z').cycle().take(90_000).collect();
+    let said = server.result("fixture?case=items", letters).await.failed(503, "FF0228");
+    assert!(said.contains("memory_limit"), "{said}");
+    is_given_back(&server).await;
+}
+
+#[tokio::test]
+async fn a_refused_caller_reads_why() {
+    let server = Serve::flows(&["greet"]).with("--memory-limit", "4MiB").start();
+    let mut stream = TcpStream::connect(&server.address).await.unwrap();
+    let head = "POST /function/greet HTTP/1.1\r\nHost: f\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; 3_000_000]).await.unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    let said = said.to_lowercase();
+    assert!(said.starts_with("http/1.1 503 ") && said.contains("retry-after: 1"), "{said}");
+    assert!(said.contains("x-faas-flow-error: ff0228") && said.contains("memory_limit"), "{said}");
+}
