@@ -149,6 +149,8 @@ codes! {
     READ_DENIED = 510, "the result or the state of a run needs a signed request";
     OLD_SIGNATURE = 511, "the event has a signature of an older release";
     DESTINATION_REFUSED = 512, "the configuration does not allow this destination";
+    FOREIGN_HOST = 514, "the request is for another host name than the server's";
+    FOREIGN_PAGE = 515, "the request comes from a page of another site";
 }
 
 impl Code {

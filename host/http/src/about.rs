@@ -2,6 +2,7 @@
 
 use super::answer::{self, Accept};
 use super::ask::Control;
+use super::browser::{Controls, OwnPages};
 use super::error::Error;
 use super::guards::{Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
@@ -38,6 +39,7 @@ pub(super) async fn forward(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id: run }: RunPath,
+    _: OwnPages,
     headers: SignatureHeaders,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Error> {
@@ -96,7 +98,7 @@ pub(super) async fn pause(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Operator,
+    _: Controls,
     _: WholeBody,
 ) -> Result<Response, Error> {
     surface.control(&flow.name, Control::Pause, &id).await
@@ -115,7 +117,7 @@ pub(super) async fn resume(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Operator,
+    _: Controls,
     _: WholeBody,
 ) -> Result<Response, Error> {
     surface.control(&flow.name, Control::Resume, &id).await
@@ -134,7 +136,7 @@ pub(super) async fn stop(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Operator,
+    _: Controls,
     _: WholeBody,
 ) -> Result<Response, Error> {
     surface.control(&flow.name, Control::Stop, &id).await

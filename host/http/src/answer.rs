@@ -1,5 +1,6 @@
 //! Answers: statuses, error codes, and bodies in the form that the caller reads.
 
+use super::browser::make_inert;
 use super::error::{Error, status_of};
 use super::headers::{ERROR, REQUEST_ID, STATE, insert};
 use axum::Json;
@@ -68,6 +69,9 @@ impl IntoResponse for Error {
         if let Error::TimedOut { run: Some(run), .. } = &self {
             insert(response.headers_mut(), REQUEST_ID, run.as_str());
         }
+        if let Error::ControlByGet { .. } = &self {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
         response
     }
 }
@@ -87,6 +91,7 @@ fn refuse(failure: Failure, status: StatusCode) -> Response {
         _ => {}
     }
     response.extensions_mut().insert(Refusal(failure));
+    make_inert(&mut response);
     response
 }
 
@@ -130,10 +135,9 @@ pub(super) fn ended(run: &RunId, ended: &Ended) -> Response {
     response
 }
 
-/// Bytes of the flow. They may be anything, so no browser is to guess what they are.
+/// Bytes of the flow, which may be anything.
 fn data(bytes: bytes::Bytes) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, Body::from(bytes)).into_response()
+    ([(header::CONTENT_TYPE, "application/octet-stream")], Body::from(bytes)).into_response()
 }
 
 /// The state of a run as JSON.

@@ -28,6 +28,15 @@ pub enum Error {
         /// The request's.
         method: Method,
     },
+    /// A page of another site may have sent the request.
+    #[error(transparent)]
+    Browser(#[from] crate::browser::Fault),
+    /// Without a token, runs are not changed by GET, which a page of any site can send.
+    #[error("{method} cannot pause, resume or stop a run on a server without a `faasflow-admin-token`: use POST")]
+    ControlByGet {
+        /// The request's.
+        method: Method,
+    },
     /// Neither a flow nor a step function has this name.
     #[error("there is no flow and no function `{name}` here; GET / lists what there is")]
     NoFlow {
@@ -227,7 +236,8 @@ impl Error {
             Error::Host(error) | Error::UnusableModule(error) => error.code(),
             Error::Dashboard(error) => error.code(),
             Error::NoRoute { .. } => Code::ROUTE_UNKNOWN,
-            Error::WrongMethod { .. } => Code::WRONG_METHOD,
+            Error::Browser(fault) => fault.code(),
+            Error::WrongMethod { .. } | Error::ControlByGet { .. } => Code::WRONG_METHOD,
             Error::NoFlow { .. } => Code::FLOW_UNKNOWN,
             Error::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
@@ -276,7 +286,8 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::TOKEN_NEEDED
         | Code::READ_DENIED
         | Code::OLD_SIGNATURE => StatusCode::UNAUTHORIZED,
-        Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE => StatusCode::FORBIDDEN,
+        Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE | Code::FOREIGN_PAGE => StatusCode::FORBIDDEN,
+        Code::FOREIGN_HOST => StatusCode::MISDIRECTED_REQUEST,
         Code::FLOW_UNKNOWN | Code::RUN_UNKNOWN | Code::ROUTE_UNKNOWN | Code::VERSION_UNKNOWN => StatusCode::NOT_FOUND,
         Code::WRONG_METHOD => StatusCode::METHOD_NOT_ALLOWED,
         Code::RUN_EXISTS

@@ -2,6 +2,7 @@
 
 use super::answer::{self, Accept};
 use super::ask::{Ask, ByQuery};
+use super::browser::{Controls, Visit};
 use super::drawing::drawn;
 use super::error::{Error, OtherRun};
 use super::guards::{HubSignatures, Read, SignatureHeaders};
@@ -124,11 +125,12 @@ impl Surface {
         let (parts, body) = request.into_parts();
         let ask = ByQuery::of(&query).ask()?;
         match &ask {
-            Ask::Control(..) => self.guards.admit(&parts.headers)?,
+            Ask::Invoke => Visit::may_begin(&parts.extensions)?,
+            Ask::Control(..) => Controls::admit(&self.guards, &parts)?,
             Ask::State(run) => {
                 self.guards.admit_read(&parts.headers, Read::State, (&flow.name, run), self.host.now())?;
             }
-            Ask::Invoke | Ask::Definition => {}
+            Ask::Definition => {}
         }
         if let Ask::Control(_, run) | Ask::State(run) = &ask {
             context.concerns(run);

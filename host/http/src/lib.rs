@@ -4,6 +4,7 @@
 mod about;
 mod answer;
 mod ask;
+mod browser;
 mod contract;
 pub mod dashboard;
 mod drawing;
@@ -24,6 +25,7 @@ mod step;
 mod surface;
 
 pub(crate) use answer::{Accept, Refusal};
+pub use browser::BrowserRules;
 pub use contract::Contract;
 pub use error::{Error, TokenFault};
 /// How every server of this program takes connections.

@@ -2,6 +2,7 @@
 //! behaves as OpenFaaS's does; and the dashboard.
 
 use crate::answer::in_form;
+use crate::browser::{Visit, make_inert};
 use crate::dashboard::{Access, Control, Dashboard};
 use crate::surface::read_body;
 use crate::{Accept, Error, Guards, REQUEST_ID, router_beside_queue};
@@ -10,6 +11,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Response};
+use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use bytes::Bytes;
@@ -29,12 +31,13 @@ pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) ->
         gateway.set(name, Arc::new(Local { routes: direct.clone(), name: name.to_owned() }));
     }
     let queue = Queue { host: host.clone(), routes: gateway.router(), flows: flows.into() };
-    let queued = Router::new()
+    let async_calls = Router::new()
         .route("/async-function/{name}", any(call))
         .route("/async-function/{name}/", any(call))
         .route("/async-function/{name}/{*path}", any(enqueue))
-        .with_state(queue);
-    Ok(direct.merge(queued).merge(dashboard))
+        .with_state(queue)
+        .layer(from_fn(queued));
+    Ok(direct.merge(async_calls).merge(dashboard))
 }
 
 /// The gateway's queue, and the flows whose calls begin a run.
@@ -54,6 +57,16 @@ async fn call(State(queue): State<Queue>, Path(name): Path<String>, mut request:
         request.headers_mut().insert(REQUEST_ID, id);
     }
     enqueue(State(queue), request).await
+}
+
+/// Takes calls only from those who may begin runs, and keeps browsers from executing what the queue answers.
+async fn queued(accept: Accept, request: Request, next: Next) -> Response<Body> {
+    let mut response = match Visit::may_begin(request.extensions()) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => in_form(Error::from(fault).into_response(), accept),
+    };
+    make_inert(&mut response);
+    response
 }
 
 async fn enqueue(State(queue): State<Queue>, request: Request) -> Response<Body> {

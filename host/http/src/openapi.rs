@@ -19,12 +19,17 @@ use utoipa::{IntoResponses, OpenApi, PartialSchema, ToSchema};
 pub(super) struct Payload(Vec<u8>);
 
 /// Answers that several routes give.
-const SHARED: [Shared; 16] = [
+const SHARED: [Shared; 17] = [
     Shared::new(200, "Done", "It is done: `Successfully paused request ID`, for example.", &[REQID]),
     Shared::new(202, "Accepted", "The run continues on its own.", &[REQID, LOCATION]),
     Shared::new(400, "BadRequest", "A header, a query parameter, the path or the body is malformed.", &[ERROR]),
     Shared::new(401, "Unauthorized", "A signature or token is missing or wrong.", &[ERROR]),
-    Shared::new(403, "Unsigned", "The module has no signature of a key that this host trusts.", &[ERROR]),
+    Shared::new(
+        403,
+        "Forbidden",
+        "The module has no signature of a key that this host trusts, or a page of another site sent the request.",
+        &[ERROR],
+    ),
     Shared::new(404, "NotFound", "There is no such flow, run, version or route.", &[ERROR]),
     Shared::new(405, "WrongMethod", "The route does not take this method.", &[ERROR, ALLOW]),
     Shared::new(
@@ -35,6 +40,7 @@ const SHARED: [Shared; 16] = [
         &[ERROR],
     ),
     Shared::new(413, "TooLarge", "The body is too large.", &[ERROR]),
+    Shared::new(421, "Misdirected", "The request is for another host name than the server's.", &[ERROR]),
     Shared::new(
         422,
         "Unusable",
@@ -142,7 +148,7 @@ pub(super) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        [400, 404, 405, 413, 429, 500, 503, 504].into_iter().flat_map(shared).collect()
+        [400, 403, 404, 405, 413, 421, 429, 500, 503, 504].into_iter().flat_map(shared).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The parts of a request, each read by an extractor of its own, which also describes them in the OpenAPI document.
 
+use super::browser::OwnPages;
 use super::error::Error;
 use super::headers::header;
 use super::surface::Surface;
@@ -108,6 +109,7 @@ impl FromRequestParts<Arc<Surface>> for Operator {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, surface: &Arc<Surface>) -> Result<Self, Error> {
+        OwnPages::admit(&parts.extensions)?;
         surface.guards.admit(&parts.headers).map(|()| Self)
     }
 }

@@ -1,6 +1,7 @@
 //! The routes of flows and of their host, each with its part of the OpenAPI document.
 
 use super::answer::{Accept, in_form};
+use super::browser::make_inert;
 use super::error::Error;
 use super::openapi::{self, On};
 use super::request::Target;
@@ -199,9 +200,10 @@ fn finish(routes: Router<Arc<Surface>>, surface: Surface) -> Router {
         .with_state(surface)
 }
 
-/// Counts each answer, and writes failures in the form that the caller reads.
+/// Counts each answer, writes failures in the form that the caller reads, and keeps browsers from executing what is in it.
 async fn answered(State(surface): State<Arc<Surface>>, accept: Accept, request: Request, next: Next) -> Response {
-    let response = in_form(next.run(request).await, accept);
+    let mut response = in_form(next.run(request).await, accept);
+    make_inert(&mut response);
     surface.host.counters().request(response.status().as_u16());
     response
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 for success; 1 for a failure, which has an error code; 2 for wrong usage.
 
+mod browser;
 mod cache;
 mod check;
 mod config;

@@ -19,6 +19,11 @@ pub struct Browser {
 impl Browser {
     /// A browser whose profile is in this folder.
     pub async fn open(folder: &Path) -> Self {
+        Self::open_with(folder, &[]).await
+    }
+
+    /// A browser whose profile is in this folder, with further options.
+    pub async fn open_with(folder: &Path, options: &[&str]) -> Self {
         let mut driver = Command::new("chromedriver");
         driver.args(["--port=0"]).env("HOME", folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let driver = driver.spawn();
@@ -34,7 +39,19 @@ impl Browser {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
         let mut browser = Self { session: String::new(), client, driver };
         let profile = format!("--user-data-dir={}", folder.join("profile").display());
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", &profile];
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            &profile,
+        ];
+        let arguments = [&arguments, options].concat();
         let wants = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
         let begun = browser.post(&format!("http://127.0.0.1:{port}/session"), wants).await;
         let id = begun["sessionId"].as_str().unwrap_or_else(|| panic!("{begun}"));
@@ -47,11 +64,18 @@ impl Browser {
         self.ask("url", json!({ "url": url })).await;
     }
 
-    /// Clicks the element that this CSS selector selects.
+    /// Clicks the element that this CSS selector selects. A page that renews itself may replace it in between, so it is
+    /// looked for again.
     pub async fn click(&self, css: &str) {
-        let found = self.ask("element", json!({ "using": "css selector", "value": css })).await;
-        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
-        self.ask(&format!("element/{id}/click"), json!({})).await;
+        loop {
+            let found = self.ask("element", json!({ "using": "css selector", "value": css })).await;
+            let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
+            let clicked = self.answer(&format!("{}/element/{id}/click", self.session), json!({})).await;
+            match clicked {
+                Ok(_) => return,
+                Err(why) => assert!(why.contains("stale element reference"), "the browser refuses: {why}"),
+            }
+        }
     }
 
     /// Runs a script in the page, and returns what that returns.
@@ -73,12 +97,19 @@ impl Browser {
     }
 
     async fn post(&self, url: &str, body: Value) -> Value {
+        self.answer(url, body).await.unwrap_or_else(|why| panic!("the browser refuses: {why}"))
+    }
+
+    /// What the driver answers, or why it refuses.
+    async fn answer(&self, url: &str, body: Value) -> Result<Value, String> {
         let answer = self.client.post(url).body(body.to_string()).send().await.unwrap();
         let status = answer.status();
         let body = answer.text().await.unwrap();
-        assert!(status.is_success(), "the browser refuses: {body}");
+        if !status.is_success() {
+            return Err(body);
+        }
         let mut body: Value = serde_json::from_str(&body).unwrap();
-        body["value"].take()
+        Ok(body["value"].take())
     }
 }
 

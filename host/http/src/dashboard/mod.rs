@@ -19,10 +19,11 @@ pub use access::Access;
 pub use control::Control;
 pub use error::Error;
 
+use crate::browser::{RESOURCE_POLICY, Visit};
 use crate::{Error as HttpError, Refusal};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -35,6 +36,9 @@ use std::sync::Arc;
 /// Pages load and send only what belongs to the dashboard, and other sites cannot show them in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// With it, a page of another origin that opens a page of the dashboard does not get hold of its window.
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// What the pages are made of.
 pub struct Dashboard {
@@ -95,6 +99,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 
 /// Lets only those in who may see the dashboard.
 async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Result<Response, HttpError> {
+    Visit::may_look(request.extensions())?;
     dashboard.access.admit(request.method(), request.headers())?;
     Ok(next.run(request).await)
 }
@@ -118,7 +123,9 @@ async fn answered(State(dashboard): State<Arc<Dashboard>>, request: Request, nex
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

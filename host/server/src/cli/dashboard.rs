@@ -1,5 +1,6 @@
 //! `faas-flow dashboard`
 
+use super::browser::guarded;
 use super::host::{guests, trusted, warn};
 use super::listen::{listen, patience};
 use super::stop::Server;
@@ -43,7 +44,7 @@ impl Shown {
         let admin = admin(&values, address.ip())?;
         let network: Arc<dyn Network> = Arc::new(Http::new(&settings_of(&values))?);
         let starting = Starting::default();
-        let mut server = Server::start(listener, starting.router(), patience(&values))?;
+        let mut server = Server::start(listener, guarded(&values, address, starting.router()), patience(&values))?;
         eprintln!("serving the dashboard at http://{address}/");
         let host = host(&values, &stores, network.clone(), &starting);
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };

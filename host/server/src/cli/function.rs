@@ -1,5 +1,6 @@
 //! `faas-flow function`
 
+use super::browser::{guarded, rules};
 use super::host::{functions, guests, load_brought, traces, trusted, warn};
 use super::listen::{self, listen};
 use super::lock::Lock;
@@ -61,9 +62,9 @@ impl Function {
         let starting = Starting::default();
         let measured = Starting::default();
         let patience = patience(&values);
-        let mut server = Server::start(listener, starting.router(), patience)?;
-        if let Some(metrics) = metrics {
-            metrics::serve(metrics, measured.router(), patience);
+        let mut server = Server::start(listener, guarded(&values, address, starting.router()), patience)?;
+        if let Some((metrics, address)) = metrics {
+            metrics::serve(metrics, measured.router(), rules(&values, address), patience);
         }
         eprintln!("serving flow {name} at http://{address}/ (name from {source})");
         let host = begin(&values, &stores, &starting, &name, guards.keys.clone());

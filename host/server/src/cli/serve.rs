@@ -1,5 +1,6 @@
 //! `faas-flow serve`
 
+use super::browser::guarded;
 use super::host::{bring, local_host};
 use super::listen::{limited, listen, patience};
 use super::progress::{self, Stdout};
@@ -96,7 +97,7 @@ impl Serve {
         }
         eprintln!("serving http://{address}/dashboard/");
         eprintln!("ready");
-        let router = limited(router, &host, &values);
+        let router = guarded(&values, address, limited(router, &host, &values));
         let served = stop::serve(listener, router, host, patience(&values)).await;
         gateway.stop(Duration::from_secs(1)).await;
         if let Some(shown) = shown {

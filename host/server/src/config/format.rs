@@ -417,6 +417,43 @@ impl Format<Vec<IpNet>> for Ranges {
     }
 }
 
+/// Origins of pages, separated by commas: each a scheme, a host and perhaps a port. The values are written as browsers do.
+pub(crate) struct Origins;
+
+impl Format<Vec<String>> for Origins {
+    fn describe(&self) -> String {
+        "list of origins".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "ORIGIN"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<String>, Rule> {
+        let origin = |item: &String| {
+            origin(item).ok_or_else(|| {
+                "must be http:// or https:// with a host and perhaps a port, and nothing else".to_owned()
+            })
+        };
+        List.parse(text)?.iter().map(origin).collect()
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    fn combine(&self, values: Vec<Vec<String>>) -> Option<Vec<String>> {
+        Some(values.concat())
+    }
+}
+
+fn origin(text: &str) -> Option<String> {
+    let url = reqwest::Url::parse(text).ok()?;
+    let origin = url.origin().ascii_serialization();
+    let whole = url.as_str() == format!("{origin}/") && !text.ends_with(['?', '#']);
+    (whole && matches!(url.scheme(), "http" | "https")).then_some(origin)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -437,6 +474,17 @@ mod tests {
         assert_eq!(Server.parse("https://gw.example/").as_deref(), Ok("https://gw.example"));
         for bad in ["", "ftp://gw", "http://", "http://u:p@gw", "gw:port", "gw:99999", "gw?x=1", "a b", "gw:"] {
             assert!(Server.parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        let origins = Origins.parse("https://App.Example, http://localhost:3000/,https://app.example:443");
+        assert_eq!(origins.unwrap(), ["https://app.example", "http://localhost:3000", "https://app.example"]);
+        for bad in
+            ["app.example", "*", "null", "https://", "https://a/b", "https://a?b", "https://u@a", "ftp://a", "file:///"]
+        {
+            assert!(Origins.parse(bad).is_err(), "{bad}");
         }
     }
 
@@ -473,6 +521,7 @@ mod tests {
             Count(1_usize).parse(secret).unwrap_err(),
             Port.parse(secret).unwrap_err(),
             Server.parse(secret).unwrap_err(),
+            Origins.parse(secret).unwrap_err(),
             Hosts.parse(secret).unwrap_err(),
             Ranges.parse(secret).unwrap_err(),
             words.parse(secret).unwrap_err(),

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::format::{
-    Count, FilePath, Hosts, List, Optional, Port, Ranges, Server, Size, Switch, Text, Time, TimeLimit, Words,
+    Count, FilePath, Hosts, List, Optional, Origins, Port, Ranges, Server, Size, Switch, Text, Time, TimeLimit, Words,
 };
 use super::key::Group::{Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Stores, Tracing};
 use super::key::OptionName::{Also, As, Positional};
@@ -205,6 +205,12 @@ keys! {
         "hosts that flows may call with `request`, written as in `callback_hosts`; by default all").option(As("request-host"));
     denied_addresses: Vec<IpNet> = Key::new("denied_addresses", &Ranges, "special", Ours, Access,
         "addresses to which neither `request` nor callbacks connect, whatever name has them, unless `request_hosts` or `callback_hosts` lists the address itself: addresses, ranges, `special` (loopback, link-local, metadata, multicast), `private` or `none`").locally("").option(As("denied-address"));
+    allowed_hosts: Vec<String> = Key::new("allowed_hosts", &List, "", Ours, Access,
+        "further names, each as NAME or NAME:PORT, to which a server on a loopback address answers besides that address and `localhost`; `*` allows all ([why](security.md#pages-in-a-browser))")
+        .option(As("allowed-host"));
+    allowed_origins: Vec<String> = Key::new("allowed_origins", &Origins, "", Ours, Access,
+        "origins, each as `https://NAME` or `https://NAME:PORT`, whose pages may start runs on a server on a loopback address and read their states and results ([why](security.md#pages-in-a-browser))")
+        .option(As("allowed-origin"));
 
     guest_memory: usize = Key::new("guest_memory", &Size, "64MiB", Ours, Guest,
         "maximum memory of one instance of a flow");

@@ -22,7 +22,11 @@ fn gated(folder: &Path) -> (PathBuf, PathBuf) {
 
 /// A chain whose first node calls this function.
 fn chain(func1: &Path) -> Serve {
-    Serve::flows(&["async-chain"]).function("func1", func1).function("func2", "echo").function("fake-storage", "echo")
+    Serve::flows(&["async-chain"])
+        .function("func1", func1)
+        .function("func2", "echo")
+        .function("fake-storage", "echo")
+        .with("--call-timeout", "1h")
 }
 
 async fn begin(server: &Server) -> String {

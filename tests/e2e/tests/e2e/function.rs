@@ -171,7 +171,8 @@ async fn a_request_that_begins_no_run_in_time_is_answered_with_504_and_no_id() {
     let server = world.function().with("--exec-timeout", "200ms").start_in(world.path());
     // A body that never ends.
     let mut stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
-    let head = "POST / HTTP/1.1\r\nHost: f\r\nContent-Length: 100\r\nConnection: close\r\n\r\nx";
+    let head = "Content-Length: 100\r\nConnection: close";
+    let head = format!("POST / HTTP/1.1\r\nHost: {}\r\n{head}\r\n\r\nx", server.address);
     tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
     let mut said = String::new();
     tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut said).await.unwrap();

@@ -106,7 +106,7 @@ async fn a_run_is_paused_resumed_and_stopped_by_path_and_by_query() {
     assert_eq!(server.get(&format!("{CHAIN}/flow/r/state")).await.ok(), "PAUSED");
     open_gate(folder.path());
     assert_eq!(server.get(&format!("{CHAIN}/flow/r/result")).await.status, 202);
-    assert_eq!(server.get(&format!("{CHAIN}?resume-flow=r")).await.ok(), "Successfully resumed request r");
+    assert_eq!(server.post(&format!("{CHAIN}?resume-flow=r"), "").await.ok(), "Successfully resumed request r");
     assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
     assert_eq!(server.get(&format!("{CHAIN}?state=r")).await.ok(), "FINISHED");
     server.post(&format!("{CHAIN}/flow/r/pause"), "").await.failed(409, "FF0222");
@@ -115,7 +115,7 @@ async fn a_run_is_paused_resumed_and_stopped_by_path_and_by_query() {
     let server = gated(folder.path()).start();
     server.send(with_id(&server, CHAIN, "s", "hi")).await;
     begun(folder.path()).await;
-    assert_eq!(server.get(&format!("{CHAIN}?stop-flow=s")).await.ok(), "Successfully stopped request s");
+    assert_eq!(server.post(&format!("{CHAIN}?stop-flow=s"), "").await.ok(), "Successfully stopped request s");
     server.result_of("async-chain", "s").await.failed(409, "FF0211");
     assert_eq!(state(&server, "s").await["state"], "stopped");
 }

@@ -22,6 +22,7 @@ mod http;
 mod memory;
 mod modules;
 mod openapi;
+mod pages;
 mod plan;
 mod queues;
 mod readme;

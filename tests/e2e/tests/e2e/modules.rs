@@ -173,7 +173,8 @@ async fn a_module_that_is_far_too_large_is_refused_before_it_is_sent() {
     let server = world.start(&first);
     for request in [format!("PUT {FLOW}/modules/{}", digest(&first)), format!("POST {FLOW}/modules/plan")] {
         let mut stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
-        let head = format!("{request} HTTP/1.1\r\nHost: f\r\nContent-Length: 500000000\r\nConnection: close\r\n\r\n");
+        let head = "Content-Length: 500000000\r\nConnection: close";
+        let head = format!("{request} HTTP/1.1\r\nHost: {}\r\n{head}\r\n\r\n", server.address);
         tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
         let mut said = String::new();
         tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut said).await.unwrap();

@@ -43,7 +43,8 @@ async fn trickle(mut stream: TcpStream, beginning: &str) -> (String, Duration) {
 #[tokio::test]
 async fn who_sends_a_head_slowly_is_cut_off() {
     let server = function().function("func1", "echo").start();
-    let (said, took) = trickle(connect(&server).await, "POST / HTTP/1.1\r\nHost: f\r\nX-Slow: ").await;
+    let head = format!("POST / HTTP/1.1\r\nHost: {}\r\nX-Slow: ", server.address);
+    let (said, took) = trickle(connect(&server).await, &head).await;
     assert!(took >= Duration::from_millis(500), "{took:?}");
     assert!(said.is_empty() || said.starts_with("http/1.1 408 "), "{said}");
     // A caller that sends nothing at all is cut off too.
@@ -56,8 +57,8 @@ async fn who_sends_a_head_slowly_is_cut_off() {
 #[tokio::test]
 async fn who_sends_a_body_slowly_is_answered_with_408_and_cut_off() {
     let server = function().function("func1", "echo").start();
-    let head = "POST / HTTP/1.1\r\nHost: f\r\nContent-Length: 100000\r\n\r\n";
-    let (said, took) = trickle(connect(&server).await, head).await;
+    let head = format!("POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 100000\r\n\r\n", server.address);
+    let (said, took) = trickle(connect(&server).await, &head).await;
     assert!(took >= Duration::from_millis(500), "{took:?}");
     assert!(said.starts_with("http/1.1 408 ") && said.contains("x-faas-flow-error: ff0226"), "{said}");
     assert!(said.contains("read_timeout") && !said.contains("x-faas-flow-reqid"), "{said}");
@@ -81,7 +82,8 @@ async fn read(server: &Server, slow: Duration) -> usize {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     let mut stream = socket.connect(server.address.parse().unwrap()).await.unwrap();
-    let head = format!("POST / HTTP/1.1\r\nHost: f\r\nContent-Length: {LARGE}\r\nConnection: close\r\n\r\n");
+    let host = &server.address;
+    let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {LARGE}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&vec![b'x'; LARGE]).await.unwrap();
     let mut got = stream.read(&mut [0; 1024]).await.unwrap();

