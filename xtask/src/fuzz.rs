@@ -10,23 +10,38 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The targets, and files or folders in the repository with inputs to begin with.
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 7] = [
     Target::core("stored_form", "host/core/tests/golden"),
     Target::core("node_path", "fuzz/seeds/node_path"),
     Target::core("definition", "fuzz/seeds/definition"),
-    Target { name: "event", seeds: "fuzz/seeds/event", feature: Some("replica") },
+    Target::host("event", "fuzz/seeds/event"),
+    Target::host("http", "fuzz/seeds/http"),
+    Target::host("configuration", "fuzz/seeds/configuration"),
+    Target::host("text", "fuzz/seeds/text"),
 ];
 
 struct Target {
     name: &'static str,
     seeds: &'static str,
-    /// The feature of the fuzzing package that it needs.
-    feature: Option<&'static str>,
+    /// Which part of the product it needs, and with it the feature of the fuzzing package.
+    part: Part,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The pure core, which compiles in a minute.
+    Core,
+    /// The host, which takes many minutes.
+    Host,
 }
 
 impl Target {
     const fn core(name: &'static str, seeds: &'static str) -> Self {
-        Self { name, seeds, feature: None }
+        Self { name, seeds, part: Part::Core }
+    }
+
+    const fn host(name: &'static str, seeds: &'static str) -> Self {
+        Self { name, seeds, part: Part::Host }
     }
 }
 
@@ -36,7 +51,7 @@ pub struct Options {
     /// How long to run each target, in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Targets to run [default: all]: stored_form, node_path, definition, event
+    /// Targets to run [default: all]: stored_form, node_path, definition, event, http, configuration, text
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 }
@@ -61,8 +76,8 @@ fn run_target(place: &Place, target: &Target, seconds: u32) -> Result<()> {
     eprintln!("== {}", target.name);
     let corpus = corpus(place, target)?;
     let mut fuzz = cargo_fuzz(place, "run");
-    if let Some(feature) = target.feature {
-        fuzz.args(["--features", feature]);
+    if target.part == Part::Host {
+        fuzz.args(["--features", "host"]);
     }
     fuzz.arg(target.name).arg(&corpus).arg(place.root.join(target.seeds));
     fuzz.arg("--").args([format!("-max_total_time={seconds}"), "-timeout=10".to_owned(), "-verbosity=1".to_owned()]);

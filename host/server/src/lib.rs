@@ -3,6 +3,8 @@
 pub mod cli;
 mod config;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod serve;
 
 pub use error::{AdminTokenFault, Error, SourcesError, WhySigned};

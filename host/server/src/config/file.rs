@@ -30,7 +30,7 @@ pub(super) fn read(values: &mut Values, path: &Path) -> Result<(), Error> {
     parse(values, &text, path)
 }
 
-fn parse(values: &mut Values, text: &str, path: &Path) -> Result<(), Error> {
+pub(super) fn parse(values: &mut Values, text: &str, path: &Path) -> Result<(), Error> {
     // The parser's own message is dropped, since it quotes the file, which may hold a password.
     let file: File = serde_saphyr::from_str(text)
         .map_err(|error| Error::MalformedFile { path: path.to_owned(), line: error.location().map(|at| at.line()) })?;

@@ -38,6 +38,12 @@ impl Values {
     pub(crate) fn read_file(&mut self, path: &Path) -> Result<(), Error> {
         file::read(self, path)
     }
+
+    /// As [`Self::read_file`], with the text of the file.
+    #[cfg(fuzzing)]
+    pub(crate) fn read_text(&mut self, text: &str, path: &Path) -> Result<(), Error> {
+        file::parse(self, text, path)
+    }
 }
 
 /// Where requests may go whose URL a flow or a caller chose.

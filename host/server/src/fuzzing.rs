@@ -1,0 +1,9 @@
+//! What the fuzz targets reach of the configuration. It exists only in builds for fuzzing.
+
+use crate::config::{Defaults, Error, Values};
+use std::path::Path;
+
+/// Reads the text of a `flow.yml`, and each of its values by the format of its key.
+pub fn configuration(text: &str) -> Result<(), Error> {
+    Values::with_defaults(Defaults::Deployed)?.read_text(text, Path::new("flow.yml"))
+}
