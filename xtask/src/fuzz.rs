@@ -1,24 +1,31 @@
 //! Fuzzing: libFuzzer on what is read from outside. The targets are in `fuzz/`, a workspace of its own.
 
+use crate::modules;
 use crate::place::Place;
 use crate::run::Run as _;
 use crate::setup;
 use crate::tool::CARGO_FUZZ;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The targets, and files or folders in the repository with inputs to begin with.
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     Target::core("stored_form", "host/core/tests/golden"),
     Target::core("node_path", "fuzz/seeds/node_path"),
     Target::core("definition", "fuzz/seeds/definition"),
     Target::host("event", "fuzz/seeds/event"),
+    Target::host("compiler_answer", "fuzz/seeds/compiler_answer"),
     Target::host("http", "fuzz/seeds/http"),
     Target::host("configuration", "fuzz/seeds/configuration"),
     Target::host("text", "fuzz/seeds/text"),
 ];
+
+/// Modules are read by a process of their own, which may crash. So they are not fuzzed with libFuzzer, but with an end-to-end
+/// test that pushes mutants to a server, which must live and answer each with a code.
+const MODULE: &str = "module";
 
 struct Target {
     name: &'static str,
@@ -51,25 +58,24 @@ pub struct Options {
     /// How long to run each target, in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Targets to run [default: all]: stored_form, node_path, definition, event, http, configuration, text
-    #[arg(value_name = "TARGET")]
+    /// Targets to run [default: all]
+    #[arg(value_name = "TARGET", value_parser = clap::builder::PossibleValuesParser::new(names()))]
     targets: Vec<String>,
 }
 
 /// Runs each target for some time. The inputs that it found interesting stay in the target folder, for the next time; an
 /// input that crashes it is kept in `fuzz/artifacts`, and is an error.
 pub fn run(place: &Place, options: &Options) -> Result<()> {
-    for name in &options.targets {
-        let names = TARGETS.map(|target| target.name).join(", ");
-        ensure!(TARGETS.iter().any(|target| target.name == name), "there is no fuzz target `{name}`: use {names}");
-    }
     setup::for_fuzz(place)?;
-    let chosen =
-        |target: &&Target| options.targets.is_empty() || options.targets.iter().any(|name| name == target.name);
-    for target in TARGETS.iter().filter(chosen) {
+    let chosen = |name: &str| options.targets.is_empty() || options.targets.iter().any(|target| target == name);
+    for target in TARGETS.iter().filter(|target| chosen(target.name)) {
         run_target(place, target, options.seconds)?;
     }
-    Ok(())
+    if chosen(MODULE) { run_module(place, options.seconds) } else { Ok(()) }
+}
+
+fn names() -> Vec<&'static str> {
+    TARGETS.iter().map(|target| target.name).chain([MODULE]).collect()
 }
 
 fn run_target(place: &Place, target: &Target, seconds: u32) -> Result<()> {
@@ -82,6 +88,20 @@ fn run_target(place: &Place, target: &Target, seconds: u32) -> Result<()> {
     fuzz.arg(target.name).arg(&corpus).arg(place.root.join(target.seeds));
     fuzz.arg("--").args([format!("-max_total_time={seconds}"), "-timeout=10".to_owned(), "-verbosity=1".to_owned()]);
     fuzz.must(&format!("fuzzing {}", target.name))
+}
+
+fn run_module(place: &Place, seconds: u32) -> Result<()> {
+    eprintln!("== {MODULE}");
+    setup::for_modules(place)?;
+    setup::for_tests(place)?;
+    modules::build(place)?;
+    place.build_programs(&["faas-flow"])?;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    eprintln!("FAAS_FLOW_MUTANTS_SEED={seed} repeats it");
+    let mut test = place.cargo("test");
+    test.args(["--workspace", "--test", "e2e", "whatever_the_bytes_of_a_module_are", "--", "--nocapture"]);
+    test.env("FAAS_FLOW_MUTANTS", seconds.to_string()).env("FAAS_FLOW_MUTANTS_SEED", seed.to_string());
+    test.must("fuzzing modules")
 }
 
 /// `cargo fuzz`. libFuzzer needs unstable flags, so the compiler is allowed them. There is no sanitizer, since the code that

@@ -42,7 +42,7 @@ pub fn test(place: &Place, program: &Path) -> Result<()> {
     setup::for_tests(place)?;
     modules::build(place)?;
     let mut tests = place.cargo("test");
-    tests.args(["--package", "faas-flow-e2e"]).env("FAAS_FLOW_PROGRAM", program);
+    tests.args(["--workspace", "--test", "e2e"]).env("FAAS_FLOW_PROGRAM", program);
     tests.must("the end-to-end tests of the released program")
 }
 

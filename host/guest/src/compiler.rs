@@ -9,7 +9,7 @@
 //! or when nobody waits for its answer any more, and its memory is returned to the system. The answer is checked before it is
 //! used: its size while it is read, and its digest.
 
-mod answer;
+pub(crate) mod answer;
 mod death;
 mod share;
 mod translate;

@@ -16,6 +16,8 @@ mod context;
 mod engine;
 mod error;
 mod flow_log;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guests;
 mod instance;
 mod limits;

@@ -32,7 +32,7 @@ pub(crate) enum Answer {
 
 /// Why an answer cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// It is longer than allowed.
     TooLarge {
         /// The longest allowed, in bytes.
@@ -67,7 +67,7 @@ impl Answer {
     }
 
     /// Writes it, messages cut to what a reader accepts.
-    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let limit;
         let bytes = match self {
             Answer::Code(code) => code.as_slice(),
@@ -89,7 +89,7 @@ impl Answer {
 }
 
 /// Reads an answer with at most so much code.
-pub(super) fn read(mut from: impl Read, code_bytes: u64) -> Result<Answer, Unreadable> {
+pub(crate) fn read(mut from: impl Read, code_bytes: u64) -> Result<Answer, Unreadable> {
     let kind = u8::from_le_bytes(exactly::<1>(&mut from)?);
     let length = u64::from_le_bytes(exactly::<LENGTH>(&mut from)?);
     let digest = exactly::<DIGEST>(&mut from)?;
@@ -105,8 +105,11 @@ pub(super) fn read(mut from: impl Read, code_bytes: u64) -> Result<Answer, Unrea
     let text = |bytes| String::from_utf8(bytes).map_err(|_| Unreadable::Malformed);
     match kind {
         b'c' => Ok(Answer::Code(bytes)),
-        b'l' => Ok(Answer::TooLarge { limit: u64::from_le_bytes(exactly::<LENGTH>(&mut &*bytes)?) }),
-        b'n' => Ok(Answer::NoWorld),
+        b'l' => match <[u8; LENGTH]>::try_from(bytes) {
+            Ok(limit) => Ok(Answer::TooLarge { limit: u64::from_le_bytes(limit) }),
+            Err(_) => Err(Unreadable::Malformed),
+        },
+        b'n' if bytes.is_empty() => Ok(Answer::NoWorld),
         b'u' => Ok(Answer::Unfit(text(bytes)?)),
         b'f' => Ok(Answer::Failed(text(bytes)?)),
         b'x' => Ok(Answer::TooComplex(text(bytes)?)),

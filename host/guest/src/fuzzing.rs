@@ -1,0 +1,10 @@
+//! What the fuzz targets reach of this crate. It exists only in builds for fuzzing.
+
+use crate::compiler::answer;
+
+/// Reads the answer of a compiler with at most so much code. Returns the answer as it would be written again, if it is one.
+pub fn compiler_answer(bytes: &[u8], code_bytes: u64) -> Option<Vec<u8>> {
+    let mut written = Vec::new();
+    answer::read(bytes, code_bytes).ok()?.write(&mut written).ok()?;
+    Some(written)
+}
