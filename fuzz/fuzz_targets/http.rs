@@ -40,7 +40,8 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
             let settings = Settings::default();
             let echo = [("echo".to_owned(), Function::Echo)];
             let functions = Functions::new(echo, None, &settings, Arc::new(Nowhere));
-            let (state, data) = (open_state("memory").await.expect("a store"), open_data("memory").await.expect("a store"));
+            let (state, data) =
+                (open_state("memory").await.expect("a store"), open_data("memory").await.expect("a store"));
             Host::new(Parts::new(settings, state, data, functions))
         };
         let flow = FlowName::new("greet").expect("a name");
