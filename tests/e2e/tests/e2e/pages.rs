@@ -229,7 +229,7 @@ async fn rebinding(server: &Server) -> (u16, Arc<AtomicBool>) {
             let (address, leads_there) = (address.clone(), leads_there.clone());
             tokio::spawn(async move {
                 // Browsers open connections before they need them.
-                let _ = stream.readable().await;
+                let _ = stream.peek(&mut [0]).await;
                 if leads_there.load(Ordering::Relaxed) {
                     let mut target = TcpStream::connect(address).await.unwrap();
                     let _ = copy_bidirectional(&mut stream, &mut target).await;
@@ -273,8 +273,13 @@ async fn a_name_that_is_rebound_to_the_server_opens_nothing() {
         scene.site
     );
     let answers = browser.script(&attack).await;
-    let succeeded: Vec<_> = answers.as_object().unwrap().iter().filter(|(_, status)| **status != 421).collect();
+    let answers = answers.as_object().unwrap();
+    // A module that is refused before it was sent may end the connection, which the browser reports as a failure.
+    let refused = |name: &str, status: &Value| *status == 421 || (name == "push" && status.is_string());
+    let succeeded: Vec<_> = answers.iter().filter(|(name, status)| !refused(name, status)).collect();
     assert!(succeeded.is_empty(), "{succeeded:?}");
+    let versions = scene.server.get("/function/async-chain/modules").await.ok();
+    assert!(!versions.contains(&digest.to_string()), "{versions}");
     assert_eq!(scene.effects().await, Effects { waiting_run: "running".to_owned(), runs: 1, calls: 0 });
 }
 
