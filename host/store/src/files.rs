@@ -1,6 +1,7 @@
 //! Data in files: `<root>/<partition>/<name>`, with both names encoded so that any name becomes a plain file name.
 
 use crate::address::{Access, Address, Durability};
+use crate::private::{closed, create_file, create_folder, create_private_folder};
 use crate::{DataKey, DataStore, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -66,7 +67,14 @@ impl Root {
     /// Creates the directory if it does not exist and the options allow it.
     fn open(&self) -> Result<(), StoreError> {
         if self.access == Access::ReadWrite {
-            fs::create_dir_all(&self.path).map_err(|error| self.error(&error))?;
+            create_private_folder(&self.path).map_err(|error| self.error(&error))?;
+            if !closed(&self.path) {
+                // The folders of partitions may be from a release that did not close them.
+                let folders = fs::read_dir(&self.path).map_err(|error| self.error(&error))?;
+                for folder in folders.flatten() {
+                    let _ = closed(&folder.path());
+                }
+            }
         }
         self.verify()
     }
@@ -78,7 +86,7 @@ impl Root {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // This is the partition's first value, unless the whole store has been removed.
                 self.verify()?;
-                let created = fs::create_dir(&directory);
+                let created = create_folder(&directory);
                 created
                     .or_else(|error| if directory.is_dir() { Ok(()) } else { Err(error) })
                     .and_then(|()| self.sync(&self.path))
@@ -108,7 +116,7 @@ impl Root {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         // Overwrites what a crashed process with the same id may have left.
-        let mut file = File::create(path)?;
+        let mut file = create_file(path)?;
         file.write_all(bytes)?;
         match self.durability {
             Durability::ProcessCrash => Ok(()),
@@ -238,6 +246,23 @@ mod tests {
         assert_eq!(reader.put(&key("x"), "three".into()).await.unwrap_err().code(), Code::STORE_READ_ONLY);
         assert_eq!(reader.delete(key("x").partition()).await.unwrap_err().code(), Code::STORE_READ_ONLY);
         assert_eq!(reader.get(&key("x")).await.unwrap().unwrap(), "two");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_this_user_may_read_what_is_stored() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let around = tempfile::tempdir().unwrap();
+        let root = around.path().join("data");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let store = open_data(&url(&root)).await.unwrap();
+        store.put(&key("x"), "one".into()).await.unwrap();
+        assert_eq!([&root, &root.join("r1"), &root.join("r1/x")].map(|path| mode(path)), [0o700, 0o700, 0o600]);
+        // As an older release left it.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+        let store = open_data(&url(&root)).await.unwrap();
+        assert_eq!(mode(&root), 0o700);
+        assert_eq!(store.get(&key("x")).await.unwrap().unwrap(), "one");
     }
 
     #[tokio::test]

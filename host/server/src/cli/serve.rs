@@ -10,6 +10,7 @@ use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores
 use clap::{Args, ValueEnum};
 use faas_flow_gateway::{Config, Gateway, Profile, QueueConfig};
 use faas_flow_http::local_router;
+use faas_flow_store::create_private_folder;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ impl Serve {
         let guards = guards::of(&values, address.ip())?;
         if !values.state_store.is_given() {
             let folder = PathBuf::from(".faas-flow");
-            std::fs::create_dir_all(&folder).map_err(|source| Error::NoStoreFolder { folder, source })?;
+            create_private_folder(&folder).map_err(|source| Error::NoStoreFolder { folder, source })?;
         }
         let (host, flows) = local_host(&values, &stores, &self.flows, guards.keys.clone()).await?;
         let gateway = self.queues.gateway().await?;

@@ -3,6 +3,7 @@
 use super::Options;
 use crate::StoreError;
 use crate::address::Durability;
+use crate::private::{beside, close, create_folders, create_unopened};
 use faas_flow_core::RetryPolicy;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fmt;
@@ -51,8 +52,10 @@ impl Place {
     /// Opens the connection that writes, and creates the directory, file and tables that do not exist.
     pub(super) fn writer(&self) -> Result<Connection, StoreError> {
         if let Some(parent) = self.path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| self.io_error(&error))?;
+            create_folders(parent).map_err(|error| self.io_error(&error))?;
         }
+        // If this fails, SQLite says why, or creates the file itself.
+        let _ = create_unopened(&self.path);
         let mut db = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         if db.is_readonly(rusqlite::MAIN_DB).map_err(|error| self.error(&error))? {
             return Err(StoreError::ReadOnly { place: self.to_string() });
@@ -60,6 +63,10 @@ impl Place {
         self.identify(&db)?;
         self.configure(&db).map_err(|error| self.error(&error))?;
         self.create(&mut db)?;
+        // SQLite gives the log and its index the rights of the file, when it creates them.
+        for end in ["", "-wal", "-shm"] {
+            close(&beside(&self.path, end));
+        }
         Ok(db)
     }
 

@@ -216,6 +216,23 @@ async fn a_store_in_a_write_protected_directory_is_read_only() {
 }
 
 #[tokio::test]
+async fn only_this_user_may_read_the_file_and_its_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = ["", "-wal", "-shm"].map(|end| directory.path().join(format!("state.db{end}")));
+    let modes = || files.each_ref().map(|file| std::fs::metadata(file).unwrap().permissions().mode() & 0o777);
+    let store = open_state(&url(&directory, "")).await.unwrap();
+    store.commit(&part(1), change(Expect::Absent, "1")).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+    // As an older release left them.
+    for file in &files {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let other = open_state(&url(&directory, "")).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+    assert_eq!(other.read_all(&part(1)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_directory_is_not_a_store() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("state.db")).unwrap();

@@ -23,6 +23,7 @@ mod memory;
 mod modules;
 mod openapi;
 mod pages;
+mod permissions;
 mod plan;
 mod queues;
 mod readme;
