@@ -39,8 +39,10 @@ fn a_flow_runs_with_its_state_in_the_own_store() {
         let line = line.unwrap();
         Some(line.split_once("http://")?.1.split('/').next()?.to_owned())
     });
-    let mut stream = TcpStream::connect(address.expect("the program prints its address")).unwrap();
-    let request = "POST /function/greet HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nAdam";
+    let address = address.expect("the program prints its address");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let head = format!("POST /function/greet HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 4");
+    let request = format!("{head}\r\n\r\nAdam");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -73,8 +73,8 @@ async fn bodies_that_never_end_take_only_their_share() {
     for _ in 0..32 {
         let (address, part) = (server.address.clone(), part.clone());
         callers.spawn(async move {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            let head = "POST /function/greet HTTP/1.1\r\nHost: f\r\nContent-Length: 300000000\r\n\r\n";
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            let head = format!("POST /function/greet HTTP/1.1\r\nHost: {address}\r\nContent-Length: 300000000\r\n\r\n");
             stream.write_all(head.as_bytes()).await.unwrap();
             // Those who are refused cannot send all of it.
             let sent = stream.write_all(&part).await;
@@ -105,7 +105,8 @@ async fn a_for_each_that_needs_more_than_there_is_fails_and_the_host_goes_on() {
 async fn a_refused_caller_reads_why() {
     let server = Serve::flows(&["greet"]).with("--memory-limit", "4MiB").start();
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
-    let head = "POST /function/greet HTTP/1.1\r\nHost: f\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n";
+    let fields = format!("Host: {}\r\nConnection: close\r\nContent-Length: 3000000", server.address);
+    let head = format!("POST /function/greet HTTP/1.1\r\n{fields}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&vec![b'x'; 3_000_000]).await.unwrap();
     let mut said = String::new();

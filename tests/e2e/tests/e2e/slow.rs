@@ -150,7 +150,7 @@ async fn bodies_for_the_queue_of_a_local_server_are_limited_like_others() {
     for path in ["/function/greet", "/async-function/greet"] {
         let said = server.post(path, vec![b'x'; 1001]).await.failed(413, "FF0204");
         assert!(said.contains("body_limit"), "{said}");
-        let head = format!("POST {path} HTTP/1.1\r\nHost: f\r\nContent-Length: 900\r\n\r\n");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 900\r\n\r\n", server.address);
         let (said, _) = trickle(connect(&server).await, &head).await;
         assert!(said.starts_with("http/1.1 408 ") && said.contains("x-faas-flow-error: ff0226"), "{said}");
     }

@@ -63,7 +63,9 @@ async fn answer(stream: &mut TcpStream) -> String {
 async fn a_caller_whose_body_has_not_arrived_when_the_server_stops_is_answered() {
     let mut server: Server = Serve::flows(&["greet"]).start();
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
-    let head = "POST /function/greet HTTP/1.1\r\nHost: f\r\nContent-Length: 100000\r\nExpect: 100-continue\r\n\r\n";
+    let host = &server.address;
+    let fields = format!("Host: {host}\r\nContent-Length: 100000\r\nExpect: 100-continue");
+    let head = format!("POST /function/greet HTTP/1.1\r\n{fields}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     // The server has read the head as soon as it asks for the body.
     let mut asked = [0; 25];
