@@ -163,7 +163,10 @@ fn cycles_starts_and_joins_are_those_that_are_found_one_by_one() {
             Some(cycle) => ("cycle", vec![format!("the edges form a cycle: {}", cycle.join(" → "))]),
             None if starts.len() > 1 => (
                 "starts",
-                vec![format!("{} have no predecessor, but a dag has one start: add edges", starts.join(", "))],
+                vec![format!(
+                    "a dag has exactly one start, but {} have no predecessor: add the missing edges",
+                    starts.join(", ")
+                )],
             ),
             None => ("valid", Vec::new()),
         };
