@@ -15,7 +15,7 @@ pub(super) const HISTORIES: usize = 256;
 /// that unwritten histories do not pile up in memory; while the store hangs, they are not delayed any longer than this.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
 /// How long those who ask for runs wait for histories that are being written.
-const READ_WAIT: Duration = Duration::from_secs(1);
+const READ_WAIT: Duration = Duration::from_secs(10);
 
 impl Services {
     /// Waits for room for another history; `None` if there is none in time.
