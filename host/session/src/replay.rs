@@ -104,8 +104,9 @@ impl Session {
         }
         self.ready.start = start;
         self.queue_unclaimed(circumstances);
-        self.fill(circumstances);
-        // The next commit contains everything that was applied again.
+        // The next commit contains everything that was applied again, and no new claims: where several replicas claim the
+        // branches of a for-each, these conflict so often that this replica would abandon the run.
+        self.todo.push_front(Todo::Fill);
         self.todo.push_front(Todo::Commit);
     }
 

@@ -69,6 +69,8 @@ pub(crate) enum Todo {
     Commit,
     /// Ends a replay.
     Replayed,
+    /// Claims what is ready, while there is room.
+    Fill,
     /// Checks what other replicas did.
     Check(EventsExpected),
     /// Ends a check whose changes are committed.
@@ -281,6 +283,7 @@ impl Session {
             Todo::Apply(applying) => self.apply(applying, circumstances),
             Todo::Commit => self.commit(circumstances.now),
             Todo::Replayed => self.end_replay(circumstances),
+            Todo::Fill => self.fill(circumstances),
             Todo::Check(events) => self.check(events, circumstances),
             Todo::Checked(check) => self.check_ended(check),
             Todo::MakeDurable => {

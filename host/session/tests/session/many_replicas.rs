@@ -132,6 +132,28 @@ fn of_two_replicas_that_claim_a_node_at_the_same_moment_one_gives_up_before_it_c
     assert_eq!(&*shared.node("f1").lease.unwrap().owner, "replica 2");
 }
 
+/// COMMIT-1: a result must not wait for claims that other replicas may win.
+#[test]
+fn after_a_conflict_what_is_done_is_committed_before_anything_else_is_claimed() {
+    let one = (1, Dispatch::Local);
+    let dag = graph(vec![calling("n")], []);
+    let shared = Shared::new(flow(graph(vec![for_each("F", dag, Branches::default())], [])));
+    let (mut owner, ready) = shared.begin(one);
+    let items = branched(&[("1", ""), ("2", ""), ("3", "")]);
+    let first = shared.input_with(&mut owner, 2, one, report(&ready.start[0], items)).start;
+    shared.input(&mut shared.open(1), 3, Input::Claim(path("F[2]/n")));
+    owner.input(done(&first[0]), &circumstances(4, one));
+    let mut commits = Vec::new();
+    while let Some(io) = owner.io() {
+        if let Io::Commit { change, .. } = &io {
+            commits.push(change.puts.iter().map(|put| put.doc.clone()).collect::<Vec<_>>().join(" "));
+        }
+        owner.answer(perform(&the_start().id, io, &*shared.store, Fate::Answered), &circumstances(4, one));
+    }
+    assert_eq!(commits, ["scope:F[1] scope:F[2]", "scope:F[1]", "scope:F[3]"]);
+    assert_eq!(paths(&owner.ready().start), ["F[3]/n"]);
+}
+
 /// CLAIM-4, CLAIM-5.
 #[test]
 fn when_a_lease_has_run_out_another_replica_takes_the_node_and_the_late_result_changes_nothing() {
