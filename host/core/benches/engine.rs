@@ -45,7 +45,8 @@ fn ready(effects: Vec<Effect>) -> Option<NodePath> {
 /// Claims and completes every node; `commit` sees the state as often as a store would.
 fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut commit: impl FnMut(&mut RunState)) {
     while let Some(path) = next.take() {
-        let claim = Event::Claim { path, owner: "replica".into(), token: ClaimToken::new(1), until: 10_000 };
+        let claim =
+            Event::Claim { path, owner: "replica".into(), token: ClaimToken::new(1), until: 10_000, lost: None };
         let Some(Effect::Execute(work)) = state.step(plan, &claim, 1).unwrap().pop() else { return };
         commit(&mut state);
         let output = work.inputs.into_iter().next().map_or_else(Payload::empty, |input| input.payload);

@@ -110,6 +110,7 @@ codes! {
     REQUEST_TOO_SLOW = 226, "the request took too long to arrive";
     STOPPING = 227, "the replica is stopping";
     OUT_OF_MEMORY = 228, "the host is short of memory";
+    CLOCKS_DISAGREE = 229, "the clocks of replicas disagree";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

@@ -15,7 +15,7 @@ mod token;
 mod view;
 
 pub use documents::{Attempt, Branches, Callback, Lease, NodeState, Phase, Progress, Request, Run, Scope, Suspended};
-pub use events::{Effect, Event, Input, Outcome, Refusal, Report, Start, Task, Work, set_of};
+pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Start, Task, Work, set_of};
 pub use state::RunState;
 pub use stored::{CONTEXT, DATA, Doc, FORM, Unreadable, decode, encode};
 pub use token::ClaimToken;

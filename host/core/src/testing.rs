@@ -131,7 +131,8 @@ impl Driver {
     pub fn claim(&mut self, node: &str) -> Result<Work, Refusal> {
         self.claims += 1;
         let (token, until) = (ClaimToken::new(self.claims), self.now + 101);
-        let claim = Event::Claim { path: path(node), owner: "me".into(), token, until };
+        let lost = self.state.claims().into_iter().find(|(held, _)| *held == path(node)).map(|(_, claim)| claim);
+        let claim = Event::Claim { path: path(node), owner: "me".into(), token, until, lost };
         let effects = self.step(claim)?;
         let [Effect::Execute(work)] = &effects[..] else { panic!("{effects:?}") };
         Ok(work.clone())

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Progress, Refusal, Report, RunState};
+use faas_flow_core::run::{ClaimToken, Effect, Event, HeldClaim, Outcome, Progress, Refusal, Report, RunState};
 use faas_flow_core::testing::the_start;
 use faas_flow_core::{NodePath, Payload, Plan, Status};
 
@@ -16,7 +16,7 @@ fn chain() -> Plan {
 
 fn claim(path: &str, until: u64) -> Event {
     let token = ClaimToken::new(1);
-    Event::Claim { path: NodePath::parse(path).unwrap(), owner: "me".into(), token, until }
+    Event::Claim { path: NodePath::parse(path).unwrap(), owner: "me".into(), token, until, lost: None }
 }
 
 fn done(path: &str, token: u32) -> Event {
@@ -47,7 +47,8 @@ fn a_stale_fencing_token_cannot_commit() {
     let (mut state, _) = RunState::start(&plan, the_start());
     let other = |until| match claim("a", until) {
         Event::Claim { path, until, .. } => {
-            Event::Claim { path, owner: "other".into(), token: ClaimToken::new(2), until }
+            let lost = Some(HeldClaim { token: ClaimToken::new(1), until: Some(10) });
+            Event::Claim { path, owner: "other".into(), token: ClaimToken::new(2), until, lost }
         }
         _ => unreachable!(),
     };
@@ -71,6 +72,7 @@ fn of_two_claims_that_race_only_the_one_that_was_committed_may_report() {
         owner: "a replica".into(),
         token: ClaimToken::new(token),
         until: 100,
+        lost: None,
     };
     winner.step(&plan, &claimed(1), 2).unwrap();
     loser.step(&plan, &claimed(2), 2).unwrap();

@@ -59,7 +59,7 @@ impl Run {
     fn claim(&mut self, node: &str) -> ClaimToken {
         self.claims += 1;
         let token = ClaimToken::new(self.claims);
-        let claim = Event::Claim { path: path(node), owner: "me".into(), token, until: 900 };
+        let claim = Event::Claim { path: path(node), owner: "me".into(), token, until: 900, lost: None };
         let effects = self.step(claim, 2).unwrap();
         let [Effect::Execute(work)] = &effects[..] else { panic!("{effects:?}") };
         work.token

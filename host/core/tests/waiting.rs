@@ -4,7 +4,8 @@
 
 use faas_flow_core::definition::{Branch, Branches, Dag, Node, NodeKind, Operations};
 use faas_flow_core::run::{
-    ClaimToken, Doc, Effect, Event, Outcome, Progress, Refusal, Report, Run, RunState, RunView, Start, Suspended, Work,
+    ClaimToken, Doc, Effect, Event, HeldClaim, Outcome, Progress, Refusal, Report, Run, RunState, RunView, Start,
+    Suspended, Work,
 };
 use faas_flow_core::testing::{payload, the_start};
 use faas_flow_core::{BranchKey, Code, Definition, Failure, NodePath, Payload, Plan, ScopePath, Status};
@@ -15,7 +16,13 @@ fn path(text: &str) -> NodePath {
 
 /// Claims a node. The claim's token is its `until`.
 fn claim(node: &str, until: u64) -> Event {
-    Event::Claim { path: path(node), owner: "me".into(), token: ClaimToken::new(until as u32), until }
+    Event::Claim { path: path(node), owner: "me".into(), token: ClaimToken::new(until as u32), until, lost: None }
+}
+
+/// Claims a node whose claim until `lost` is lost.
+fn take_over(node: &str, lost: u64, until: u64) -> Event {
+    let lost = Some(HeldClaim { token: ClaimToken::new(lost as u32), until: Some(lost) });
+    Event::Claim { path: path(node), owner: "me".into(), token: ClaimToken::new(until as u32), until, lost }
 }
 
 /// Reports on the claim that was made until `claimed_until`.
@@ -65,7 +72,7 @@ fn a_suspended_node_is_claimed_when_its_wait_is_over_and_goes_on_where_it_was() 
     assert_eq!(work(&state.step(&plan, &claim("a", 2_000), 1_000).unwrap()).suspended, Some(wait()));
     assert_eq!(state.next_wake(), None);
     // The lease is lost: the next one goes on at the same operation.
-    assert_eq!(work(&state.step(&plan, &claim("a", 3_000), 2_000).unwrap()).suspended, Some(wait()));
+    assert_eq!(work(&state.step(&plan, &take_over("a", 2_000, 3_000), 2_000).unwrap()).suspended, Some(wait()));
     state.step(&plan, &report("a", 3_000, Outcome::Done(payload("out"))), 2_001).unwrap();
     let node = &state.scopes().next().unwrap().nodes[0];
     assert_eq!((node.progress, &node.suspended), (Progress::Done, &None));
@@ -198,7 +205,7 @@ mod partly_loaded {
         let lost = begun(&plan);
         let (mut state, _) = RunState::start(&plan, the_start());
         state.step(&plan, &claim("F", 10), 2).unwrap();
-        state.step(&plan, &claim("F", 200), 10).unwrap();
+        state.step(&plan, &take_over("F", 10, 200), 10).unwrap();
         for path in ["F[x]", "F[y]", "F[x]/S"] {
             state.load_scope(lost.scope(&scope(path)).unwrap().clone(), 7);
         }

@@ -206,6 +206,11 @@ pub(super) struct SignatureHeaders {
 }
 
 impl SignatureHeaders {
+    /// When the event was signed, by the clock of its sender.
+    pub(super) fn signed_at(&self) -> Option<Millis> {
+        self.time.as_ref()?.parse().ok()
+    }
+
     fn of(headers: &HeaderMap) -> Self {
         Self {
             signature: headers::header(headers, HeaderName::from_static(SIGNATURE)),

@@ -6,8 +6,8 @@ mod store;
 
 pub use store::Counted;
 
-use faas_flow_core::Status;
 use faas_flow_core::run::Outcome;
+use faas_flow_core::{Millis, Status};
 use faas_flow_guest::Memory;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
@@ -152,6 +152,7 @@ pub struct Counters {
     memory_reserved: Gauge<u64, AtomicU64>,
     memory_limit: Gauge<u64, AtomicU64>,
     memory_refused: Counter,
+    clock_ahead: Gauge<f64, AtomicU64>,
 }
 
 /// A counter of time, in seconds.
@@ -251,12 +252,22 @@ impl Default for Counters {
             ),
             memory_limit: register(to, "memory_limit_bytes", "memory that payloads and flows may use in this process"),
             memory_refused: register(to, "memory_refused", "times that memory was asked for and there was too little"),
+            clock_ahead: register(
+                to,
+                "clock_skew_seconds",
+                "how far the clock of another replica was ahead of this one at its latest event",
+            ),
             registry,
         }
     }
 }
 
 impl Counters {
+    /// An event was signed by a clock that is ahead by so many milliseconds.
+    pub(super) fn clock_ahead(&self, millis: Millis) {
+        self.clock_ahead.set(millis as f64 / 1000.0);
+    }
+
     /// An event led to the execution of its node.
     pub fn event_accepted(&self) {
         self.events_accepted.inc();

@@ -4,6 +4,7 @@ use super::commit_timer::CommitTimer;
 use super::data::Data;
 use super::runs::Runs;
 use super::services::Services;
+use super::skew::Skew;
 use crate::counters::Counted;
 use crate::events::Events;
 use crate::events::Keys;
@@ -77,6 +78,7 @@ impl Host {
             progress: broadcast::channel(4096).0,
             draining: AtomicBool::new(false),
             left: watch::channel(false).0,
+            skew: Skew::default(),
             counters,
             versions,
             traces,

@@ -55,6 +55,7 @@ mod retries;
 mod runs;
 mod services;
 pub mod settings;
+mod skew;
 mod submit;
 mod sweep;
 mod trace;

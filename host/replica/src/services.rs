@@ -3,6 +3,7 @@
 use super::commit_timer::CommitTimer;
 use super::data::Data;
 use super::history::HISTORIES;
+use super::skew::Skew;
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::events::Keys;
@@ -40,6 +41,7 @@ pub(crate) struct Services {
     pub(super) draining: AtomicBool,
     /// Whether this replica has released its runs, so that nobody is to wait for anything here.
     pub(super) left: watch::Sender<bool>,
+    pub(super) skew: Skew,
     pub(crate) counters: Arc<Counters>,
     pub(crate) versions: Arc<Versions>,
     pub(super) traces: Option<Traces>,
@@ -83,7 +85,7 @@ impl Services {
         let dispatch = self.offer();
         let is_full = dispatch != Offer::Local && self.permits.available_permits() == 0;
         let nodes = if is_full || self.is_draining() { 0 } else { self.settings.run_nodes };
-        Circumstances { now: self.now(), room: Room { nodes, dispatch } }
+        Circumstances { now: self.now(), uptime: self.clock.uptime(), room: Room { nodes, dispatch } }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -4,8 +4,8 @@ use crate::durability::Durability;
 use crate::io::{Circumstances, Dispatch};
 use crate::queue;
 use crate::session::Session;
+use faas_flow_core::NodePath;
 use faas_flow_core::run::Event;
-use faas_flow_core::{Millis, NodePath};
 
 impl Session {
     /// Claims ready nodes while there is room here. The rest are sent to other replicas, or wait, as `dispatch` says.
@@ -36,15 +36,16 @@ impl Session {
             if !has_room {
                 return self.queue.put_back(waiting);
             }
-            let claim = self.claim(waiting.path, circumstances.now);
+            let claim = self.claim(waiting.path, circumstances);
             // If the claim is refused, another replica has the node or the run is paused. Nothing is lost.
             let _ = self.apply_now(claim, circumstances.now);
         }
     }
 
     /// A claim by this replica, with a new token.
-    pub(crate) fn claim(&mut self, path: NodePath, now: Millis) -> Event {
+    pub(crate) fn claim(&mut self, path: NodePath, circumstances: &Circumstances) -> Event {
         let owner = self.rules.owner.clone();
-        Event::Claim { path, owner, token: self.tokens.next(), until: now + self.rules.lease }
+        let lost = self.lost_claim(&path, circumstances.uptime);
+        Event::Claim { path, owner, token: self.tokens.next(), until: circumstances.now + self.rules.lease, lost }
     }
 }

@@ -22,8 +22,10 @@ pub struct Rules {
 /// The circumstances in which a session takes an input.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances {
-    /// The current time.
+    /// The current time, by a clock that may be wrong.
     pub now: Millis,
+    /// A clock that only measures durations: the time since some moment, which is never set.
+    pub uptime: Millis,
     /// Where ready nodes may be executed.
     pub room: Room,
 }

@@ -39,6 +39,7 @@ mod load;
 mod owner;
 mod queue;
 mod replay;
+mod seen;
 mod session;
 mod tokens;
 mod view;

@@ -149,8 +149,13 @@ impl Session {
     /// expected. The queue takes each node once, and what is executing here is not claimed again.
     pub(crate) fn enqueue_claimable(&mut self, events: EventsExpected, circumstances: &Circumstances) {
         let now = circumstances.now;
+        self.see_claims(circumstances.uptime);
         for path in self.state.claimable(now) {
             let state = node(&self.state, &path);
+            let is_held = state.is_some_and(|node| node.progress == Progress::Running);
+            if is_held && self.lost_claim(&path, circumstances.uptime).is_none() {
+                continue;
+            }
             let is_fresh = |node: &NodeState| node.suspended.is_none() && node.since + self.rules.lease > now;
             let is_sent = events == EventsExpected::Yes && circumstances.room.dispatch != crate::io::Dispatch::Local;
             if is_sent && state.is_some_and(is_fresh) {

@@ -9,6 +9,7 @@ use crate::load::{StoredRun, reload};
 use crate::owner::{Check, EventsExpected};
 use crate::queue::Queue;
 use crate::replay::Replay;
+use crate::seen::Seen;
 use crate::tokens::Tokens;
 use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Refusal, RunState};
 use faas_flow_core::{Code, Failure, NodePath, Plan};
@@ -30,6 +31,8 @@ pub struct Session {
     pub(crate) batch: Batch,
     /// The claims of this replica.
     pub(crate) running: BTreeMap<NodePath, Claim>,
+    /// The claims of other replicas.
+    pub(crate) seen: Seen,
     /// Nodes whose branches have all ended, each with the claim that started the branches.
     pub(crate) joined: VecDeque<(NodePath, ClaimToken, Basis)>,
     /// Ready nodes to send to other replicas once everything is committed.
@@ -152,6 +155,7 @@ impl Session {
             failed: 0,
             unknown: 0,
             ready: Ready::default(),
+            seen: Seen::default(),
         }
     }
 
@@ -167,7 +171,7 @@ impl Session {
             }
             Input::Claim(path) if self.running.contains_key(&path) => self.ready.refused = Some(Refusal::Leased),
             Input::Claim(path) => {
-                let claim = self.claim(path, circumstances.now);
+                let claim = self.claim(path, circumstances);
                 self.todo.push_back(Todo::Apply(Applying::new(claim, Documents::new(), Origin::Input)));
             }
             Input::Check => self.todo.push_back(Todo::Check(EventsExpected::Yes)),

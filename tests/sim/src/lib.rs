@@ -151,6 +151,8 @@ pub struct Outcome {
     pub trace: String,
     /// How each run ended.
     pub ends: Vec<String>,
+    /// How often a function was called with the same idempotency key, at most.
+    pub most_calls: usize,
 }
 
 /// Virtual time during which things go wrong.
@@ -192,6 +194,9 @@ impl Flows {
 /// Every node is committed by itself, or what the flow's own code does together with what follows.
 pub const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(10)];
 
+/// How far clocks may be apart, in milliseconds: not at all, more than a lease, and so far that events are just accepted.
+const SKEWS: [u64; 3] = [0, 7_000, 25_000];
+
 /// Simulates what a seed says: one to five runs, three replicas of which some die, a queue and stores that fail, and
 /// operators who pause, resume and stop. Every run ends as it does if nothing goes wrong, unless somebody stopped it.
 pub fn seed(flows: &Flows, seed: u64, only: Option<&str>) -> Result<Outcome> {
@@ -220,7 +225,7 @@ pub fn seed(flows: &Flows, seed: u64, only: Option<&str>) -> Result<Outcome> {
     let usual = Weather::default().slow;
     // Now and then the store is slower than a lease.
     let slow = if rng.u8(..12) == 0 { settings.lease.mul_f32(rng.f32()) } else { usual };
-    let weather = Weather { slow, crashes: rng.u32(..4) };
+    let weather = Weather { slow, crashes: rng.u32(..4), skew: rng.choice(SKEWS).unwrap_or_default() };
     let stops = Some(rng.usize(..jobs.len() * 4)).filter(|run| *run < jobs.len());
     let operators = Operators { pauses: rng.u32(..4).saturating_sub(1), stops };
     let right = jobs.iter().map(|job| flows.right(*job)).collect::<Result<Vec<_>>>()?;
@@ -261,6 +266,16 @@ pub fn single(flows: &Flows, job: Job, how: How, faults: Faults) -> Result<Outco
     let lease = Duration::from_secs(3);
     let settings = Settings { run_nodes: 3, lease, commit_delay, dispatch, inline_limit, ..Settings::default() };
     simulate(flows, &[job], settings, (faults, Weather::default()), 0, Operators::default(), seed)
+}
+
+/// Simulates one run of a job without a fault, on replicas whose clocks are apart, and which are so slow that each of them
+/// sees how the others work.
+pub fn skewed(flows: &Flows, job: Job, how: How) -> Result<Outcome> {
+    let How { commit_delay, dispatch, inline_limit, seed } = how;
+    let lease = Duration::from_secs(3);
+    let settings = Settings { run_nodes: 3, lease, commit_delay, dispatch, inline_limit, ..Settings::default() };
+    let weather = Weather { slow: lease / 30, skew: 12_000, ..Weather::default() };
+    simulate(flows, &[job], settings, (Faults::None, weather), 0, Operators::default(), seed)
 }
 
 /// A run that somebody asked for.
@@ -320,9 +335,10 @@ fn simulate(
         }
         wrong.extend(left(&cluster).await?);
         wrong.extend(called_too_often(&cluster).await?);
+        let most_calls = cluster.calls().into_values().max().unwrap_or_default();
         cluster.end();
         wrong.extend(world.violations());
-        Ok(Outcome { wrong, steps: world.steps(), events: world.events(), trace: world.trace(), ends })
+        Ok(Outcome { wrong, steps: world.steps(), events: world.events(), trace: world.trace(), ends, most_calls })
     })
 }
 

@@ -104,6 +104,11 @@ impl Common {
         Arc::new(Replica { power, router: router(host, guards) })
     }
 
+    /// How many replicas have begun so far.
+    fn begun(&self) -> u64 {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
     fn host(&self, power: &Arc<Power>) -> Arc<Host> {
         let network =
             Arc::new(Wires { power: power.clone(), steps: self.steps.clone(), gateway: self.gateway.clone() });
@@ -112,10 +117,10 @@ impl Common {
         let state = State { inner: self.state.clone(), power: power.clone(), ledger: self.ledger.clone() };
         let data = Data { inner: self.data.clone(), power: power.clone() };
         let mut parts = Parts::new(self.settings.clone(), Arc::new(state), Arc::new(data), functions);
-        parts.clock = self.clock.clone();
+        let clock = self.clock.ahead_by(self.begun() % REPLICAS as u64 * self.world.skew());
+        parts.clock = clock.clone();
         parts.ids = self.ids.clone();
-        parts.events =
-            Some(Arc::new(GatewayEvents::new(network, gateway, Some(self.keys.clone()), self.clock.clone())));
+        parts.events = Some(Arc::new(GatewayEvents::new(network, gateway, Some(self.keys.clone()), clock)));
         parts.modules = self.versions.as_ref().map(|versions| versions.loader());
         let host = Host::new(parts);
         for flow in &self.flows {

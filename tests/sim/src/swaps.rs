@@ -158,8 +158,14 @@ fn simulate(
         cluster.end();
         wrong.extend(world.violations());
         let shown = ends.iter().map(|(digest, end)| format!("{} {end}", digest.short())).collect();
-        let outcome =
-            Outcome { wrong, steps: world.steps(), events: world.events(), trace: world.trace(), ends: shown };
+        let outcome = Outcome {
+            wrong,
+            steps: world.steps(),
+            events: world.events(),
+            trace: world.trace(),
+            ends: shown,
+            most_calls: 0,
+        };
         Ok((outcome, ends))
     })
 }

@@ -67,11 +67,13 @@ pub struct Weather {
     pub slow: Duration,
     /// Replicas that die in the midst of a step, at most.
     pub crashes: u32,
+    /// How far the clocks of replicas are apart, in milliseconds.
+    pub skew: u64,
 }
 
 impl Default for Weather {
     fn default() -> Self {
-        Self { slow: Duration::from_millis(8), crashes: 0 }
+        Self { slow: Duration::from_millis(8), crashes: 0, skew: 0 }
     }
 }
 
@@ -83,6 +85,7 @@ pub struct World {
     rng: Mutex<fastrand::Rng>,
     faults: Faults,
     slow: Duration,
+    skew: u64,
     crashes: AtomicU32,
     /// Ids of runs that the host made up, which differ from time to time.
     made_up: Mutex<Vec<String>>,
@@ -105,6 +108,7 @@ impl World {
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             faults,
             slow: weather.slow,
+            skew: weather.skew,
             crashes: AtomicU32::new(weather.crashes),
             made_up: Mutex::default(),
             calm: AtomicBool::new(faults == Faults::None),
@@ -128,7 +132,12 @@ impl World {
 
     /// The longest that a step takes before and after its effect.
     pub fn slow(&self) -> Duration {
-        if self.is_calm() { self.slow.min(Weather::default().slow) } else { self.slow }
+        if self.is_calm() && self.faults != Faults::None { self.slow.min(Weather::default().slow) } else { self.slow }
+    }
+
+    /// How far the clocks of replicas are apart, in milliseconds.
+    pub fn skew(&self) -> u64 {
+        self.skew
     }
 
     /// Whether nothing goes wrong any more.

@@ -8,7 +8,7 @@
 )]
 
 use faas_flow_sim::{
-    Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Versions, seed, single, swaps,
+    Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Versions, seed, single, skewed, swaps,
 };
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +77,19 @@ fn a_single_fault_at_any_step_changes_no_result() {
             assert!(outcome.wrong.is_empty(), "{job:?} {how:?} {faults:?}: {:?}\n{}", outcome.wrong, outcome.trace);
             assert_eq!(outcome.ends, right.ends, "{job:?} {how:?} {faults:?}\n{}", outcome.trace);
         });
+    }
+}
+
+#[test]
+fn replicas_whose_clocks_are_apart_call_nothing_twice() {
+    for job in JOBS.into_iter().filter(|job| job.body != "busy" && !matches!(job.asks, Asks::Again(_))) {
+        for how in set_ups(job) {
+            let right = single(&FLOWS, job, how, Faults::None).unwrap();
+            let outcome = skewed(&FLOWS, job, how).unwrap_or_else(|error| panic!("{job:?} {how:?}: {error:#}"));
+            assert!(outcome.wrong.is_empty(), "{job:?} {how:?}: {:?}\n{}", outcome.wrong, outcome.trace);
+            assert_eq!(outcome.ends, right.ends, "{job:?} {how:?}\n{}", outcome.trace);
+            assert!(outcome.most_calls <= right.most_calls, "{job:?} {how:?}\n{}", outcome.trace);
+        }
     }
 }
 

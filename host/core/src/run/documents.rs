@@ -1,5 +1,6 @@
 //! The stored documents of a run.
 
+use super::events::HeldClaim;
 use super::token::ClaimToken;
 use crate::{
     Definition, Digest, Failure, FlowName, Millis, NodeId, Payload, PlanDag, RunId, ScopePath, Status, redact,
@@ -226,6 +227,11 @@ impl NodeState {
             input_size: 0,
             attempts: Vec::new(),
         }
+    }
+
+    /// The claim of a node that is running.
+    pub(crate) fn held(&self) -> HeldClaim {
+        HeldClaim { token: self.token, until: self.lease.as_ref().map(|lease| lease.until) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `step(state, event) -> effects`: claims, reports and joins of nodes.
 
 use super::documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Scope};
-use super::events::{Effect, Event, Input, Outcome, Refusal, Report, Task, Work};
+use super::events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Task, Work};
 use super::state::RunState;
 use super::token::ClaimToken;
 use crate::definition::Exhausted;
@@ -15,8 +15,8 @@ impl RunState {
     /// Applies one event at the time `now`. An event that is refused changes nothing.
     pub fn step(&mut self, plan: &Plan, event: &Event, now: Millis) -> Followed {
         match event {
-            Event::Claim { path, owner, token, until } => {
-                self.claim(plan, path, *token, Lease { owner: owner.clone(), until: *until }, now)
+            Event::Claim { path, owner, token, until, lost } => {
+                self.claim(plan, path, *token, Lease { owner: owner.clone(), until: *until }, *lost, now)
             }
             Event::Renew { path, token, until } => self.renew(path, *token, *until),
             Event::Release { path, token } => self.release(path, *token, now),
@@ -32,24 +32,34 @@ impl RunState {
         }
     }
 
-    fn claim(&mut self, plan: &Plan, path: &NodePath, token: ClaimToken, lease: Lease, now: Millis) -> Followed {
+    fn claim(
+        &mut self,
+        plan: &Plan,
+        path: &NodePath,
+        token: ClaimToken,
+        lease: Lease,
+        lost: Option<HeldClaim>,
+        now: Millis,
+    ) -> Followed {
         self.unended()?;
         if self.run().paused {
             return Err(Refusal::Paused);
         }
         let node = self.node(path)?;
-        let lost = match (node.progress, &node.lease, &node.suspended) {
+        let owner = match (node.progress, &node.lease, &node.suspended) {
             (Progress::Ready, _, Some(suspended)) if suspended.until > now => {
                 return Err(Refusal::Early { until: suspended.until });
             }
             (Progress::Ready, ..) => None,
             (Progress::Running, Some(held), _) if held.until > now => return Err(Refusal::Leased),
+            // Another clock may say that a lease has expired which is renewed all the time.
+            (Progress::Running, ..) if lost != Some(node.held()) => return Err(Refusal::Leased),
             (Progress::Running, held, _) => Some(held.as_ref().map(|held| held.owner.clone()).unwrap_or_default()),
             _ => return Err(Refusal::Stale),
         };
         let work = self.work(plan, path, node, token)?;
         let node = self.change(path)?;
-        if let Some(owner) = lost {
+        if let Some(owner) = owner {
             let failure = Failure::retry(Code::NODE_LOST, format!("replica {owner} did not report in time"));
             node.attempts.push(Attempt { started: node.since, ended: now, failure: Some(failure) });
         }

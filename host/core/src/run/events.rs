@@ -7,6 +7,15 @@ use crate::definition::Operations;
 use crate::{BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, RunId, Status};
 use std::sync::Arc;
 
+/// A claim as a replica has seen it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldClaim {
+    /// Its token.
+    pub token: ClaimToken,
+    /// When its lease ends, by the clock of the replica that holds it; `None` if it has no lease.
+    pub until: Option<Millis>,
+}
+
 /// Something that happens to a run.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -20,6 +29,8 @@ pub enum Event {
         token: ClaimToken,
         /// When its lease ends.
         until: Millis,
+        /// The claim that it replaces, since the replica that has made it is lost; `None` if the node is ready.
+        lost: Option<HeldClaim>,
     },
     /// A replica still executes a node.
     Renew {

@@ -1,7 +1,7 @@
 //! The loaded documents of a run.
 
 use super::documents::{Callback, NodeState, Phase, Progress, Run, Scope};
-use super::events::{Effect, Refusal, Start};
+use super::events::{Effect, HeldClaim, Refusal, Start};
 use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::plan::Plan;
@@ -161,6 +161,12 @@ impl RunState {
         let mut paths: Vec<NodePath> = claimable.map(|(scope, node)| scope.node(&node.id)).collect();
         paths.sort();
         paths
+    }
+
+    /// The claims of all nodes that are running. The same scopes count as in [`RunState::claimable`].
+    pub fn claims(&self) -> Vec<(NodePath, HeldClaim)> {
+        let running = self.current().filter(|(_, node)| node.progress == Progress::Running);
+        running.map(|(scope, node)| (scope.node(&node.id), node.held())).collect()
     }
 
     /// When the first suspended node may be claimed; this may be in the past. `None` if no node is suspended or the run is

@@ -1,7 +1,7 @@
 //! Claims, leases and commits.
 
 use faas_flow_core::definition::Branches;
-use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Outcome, Progress, Refusal, RunState, Work};
+use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, HeldClaim, Outcome, Progress, Refusal, RunState, Work};
 use faas_flow_core::testing::{Driver, branched, flow, for_each, graph, lone, node, path, payload};
 use faas_flow_core::{Code, ScopePath};
 
@@ -85,6 +85,22 @@ fn when_a_lease_has_run_out_another_replica_may_claim_the_node() {
     run.claim("a").unwrap();
     let lost = run.node("a").attempts[0].failure.clone().unwrap();
     assert_eq!((lost.code, lost.retry), (Code::NODE_LOST, true));
+}
+
+/// CLAIM-4.
+#[test]
+fn a_claim_is_replaced_only_as_it_was_seen() {
+    let mut run = chain();
+    let work = run.claim("a").unwrap();
+    let seen = run.state.claims()[0].1;
+    run.step(renew(&work, 5_000)).unwrap();
+    run.now = 9_000;
+    let claim =
+        |lost| Event::Claim { path: path("a"), owner: "other".into(), token: ClaimToken::new(9), until: 10_000, lost };
+    for lost in [None, Some(seen), Some(HeldClaim { token: ClaimToken::new(8), until: Some(5_000) })] {
+        assert_eq!(run.step(claim(lost)).unwrap_err(), Refusal::Leased, "{lost:?}");
+    }
+    run.step(claim(Some(HeldClaim { until: Some(5_000), ..seen }))).unwrap();
 }
 
 /// CLAIM-5.
@@ -193,7 +209,7 @@ fn a_claim_needs_the_run_and_the_scopes_around_the_node() {
         }
     }
     let token = ClaimToken::new(9);
-    let claim = Event::Claim { path: path("F[x]/G[z]/n"), owner: "other".into(), token, until: 99 };
+    let claim = Event::Claim { path: path("F[x]/G[z]/n"), owner: "other".into(), token, until: 99, lost: None };
     assert!(matches!(&state.step(&run.plan, &claim, 20).unwrap()[..], [Effect::Execute(_)]));
     assert_eq!(Doc::parse("scope:F[x]"), Some(Doc::Scope(ScopePath::parse("F[x]").unwrap())));
     assert_eq!((Doc::parse("run"), Doc::parse("context:k")), (Some(Doc::Run), None));

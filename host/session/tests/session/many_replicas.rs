@@ -8,7 +8,9 @@ use faas_flow_core::run::{
 };
 use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, the_start};
 use faas_flow_core::{Code, Failure, Partition, Plan, Status};
-use faas_flow_session::{Answer, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session, load_all};
+use faas_flow_session::{
+    Answer, Circumstances, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session, load_all,
+};
 use faas_flow_store::{RunEntry, StateStore, open_state};
 use futures_executor::block_on;
 use std::sync::Arc;
@@ -71,6 +73,16 @@ impl Shared {
         while let Some(io) = session.io() {
             let answer = perform(&session.state().run().id.clone(), io, &*self.store, Fate::Answered);
             session.answer(answer, &circumstances(now, room));
+        }
+        session.ready()
+    }
+
+    /// With a clock that may be wrong.
+    fn input_in(&self, session: &mut Session, circumstances: &Circumstances, input: Input) -> Ready {
+        session.input(input, circumstances);
+        while let Some(io) = session.io() {
+            let answer = perform(&session.state().run().id.clone(), io, &*self.store, Fate::Answered);
+            session.answer(answer, circumstances);
         }
         session.ready()
     }
@@ -160,7 +172,9 @@ fn when_a_lease_has_run_out_another_replica_takes_the_node_and_the_late_result_c
     let shared = Shared::new(chain());
     let (mut lost, ready) = shared.begin(HERE);
     let mut other = shared.open(1);
-    let late = 1 + LEASE;
+    // It sees the claim for the first time when the lease has run out by its clock.
+    shared.input(&mut other, 1 + LEASE, Input::Check);
+    let late = 1 + 2 * LEASE;
     assert_eq!(shared.input(&mut other, late - 1, Input::Claim(path("f1"))).refused, Some(Refusal::Leased));
     let taken = shared.input(&mut other, late, Input::Claim(path("f1")));
     assert_eq!(paths(&taken.start), ["f1"]);
@@ -234,6 +248,27 @@ fn a_result_that_was_committed_without_an_answer_is_no_lost_lease() {
         let ready = shared.settle(&mut owner, 4, HERE);
         assert_eq!((ready.leases.lost, ready.abandoned), (0, None));
     }
+}
+
+/// CLAIM-4.
+#[test]
+fn a_claim_that_is_renewed_is_not_taken_over_whatever_the_clocks_say() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let mut other = shared.open(1);
+    for third in 1..=12 {
+        let now = 1 + third * LEASE / 3;
+        shared.input(&mut owner, now, Input::Check);
+        for input in [Input::Claim(path("f1")), Input::Recover, Input::Check, Input::Wake] {
+            let ahead = Circumstances { now: now + 12 * LEASE, ..circumstances(now, HERE) };
+            assert_eq!(shared.input_in(&mut other, &ahead, input).start.len(), 0, "after {third} thirds of a lease");
+        }
+    }
+    // Its replica is lost, and only now is it unchanged for a whole lease.
+    let last = 1 + 12 * LEASE / 3;
+    let starts = (last + 1..).find(|now| !shared.input(&mut other, *now, Input::Wake).start.is_empty());
+    assert!(starts.is_some_and(|now| (last + LEASE..=last + 2 * LEASE).contains(&now)), "{starts:?}");
+    assert_eq!(shared.input(&mut owner, last + 3 * LEASE, done(&ready.start[0])).start.len(), 0);
 }
 
 /// EACH-4.
@@ -382,8 +417,9 @@ fn when_the_owner_is_lost_the_run_becomes_due_and_another_replica_recovers_it() 
     assert_eq!(shared.entry().due, Some(1 + LEASE));
     let mut other = shared.open(1);
     let ready = shared.input(&mut other, 1 + LEASE, Input::Recover);
-    assert_eq!((paths(&ready.start), other.is_owner()), (vec!["f1".to_owned()], true));
+    assert_eq!((paths(&ready.start), other.is_owner()), (Vec::<String>::new(), true), "the node may still be executed");
     assert_eq!(shared.entry().due, Some(1 + 2 * LEASE), "nobody else recovers it meanwhile");
+    assert_eq!(paths(&shared.input(&mut other, 1 + 2 * LEASE, Input::Check).start), ["f1"]);
 }
 
 /// REPL-6: joins that were counted before the run was abandoned are not applied to a copy that must not be written.
@@ -482,9 +518,10 @@ fn a_replica_that_recovers_a_run_keeps_to_max_parallel() {
     let first = shared.input(&mut owner, 2, report(&ready.start[0], items)).start;
     assert_eq!(paths(&shared.input(&mut owner, 3, done(&first[0])).start), ["F[3]/n"]);
     let mut other = shared.open(1);
-    let again = shared.input(&mut other, 3 + LEASE, Input::Recover).start;
+    assert!(shared.input(&mut other, 3 + LEASE, Input::Recover).start.is_empty(), "they may still be executed");
+    let again = shared.input(&mut other, 3 + 2 * LEASE, Input::Check).start;
     assert_eq!(paths(&again), ["F[2]/n", "F[3]/n"]);
-    assert_eq!(paths(&shared.input(&mut other, 4 + LEASE, done(&again[0])).start), ["F[4]/n"]);
+    assert_eq!(paths(&shared.input(&mut other, 4 + 2 * LEASE, done(&again[0])).start), ["F[4]/n"]);
 }
 
 /// WAIT-1.

@@ -48,7 +48,7 @@ pub fn rules(replica: usize) -> Arc<Rules> {
 }
 
 pub fn circumstances(now: u64, (nodes, dispatch): (usize, Dispatch)) -> Circumstances {
-    Circumstances { now, room: Room { nodes, dispatch } }
+    Circumstances { now, uptime: now, room: Room { nodes, dispatch } }
 }
 
 impl Replica {
