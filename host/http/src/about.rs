@@ -276,7 +276,7 @@ impl Surface {
 
     /// Refuses a run of another flow than the one that was asked.
     async fn of_flow(&self, flow: &FlowName, run: &RunId) -> Result<(), Error> {
-        let entry = self.host.state().entry(run).await?;
+        let entry = self.host.entry(run).await?;
         if entry.is_some_and(|entry| entry.flow == *flow) {
             Ok(())
         } else {

@@ -38,27 +38,28 @@ impl Runs {
     /// Waits until the history of a run that has just ended is written, so that its caller finds the run.
     pub(super) async fn written(&self, run: &RunId) {
         let live = self.writing_history().get(run).cloned();
-        if let Some(live) = live {
-            live.written().await;
-        }
+        wait_for(live).await;
     }
 
     /// Waits until the histories of all runs that have just ended are written.
     pub(super) async fn all_written(&self) {
         let ended: Vec<Arc<Live>> = self.writing_history().values().cloned().collect();
-        for live in ended {
-            live.written().await;
-        }
+        wait_for(ended).await;
     }
 }
 
-impl Live {
-    async fn written(&self) {
-        let mut history = self.history.subscribe();
-        // If the store hangs, the reader gets what it has.
-        let _ = tokio::time::timeout(READ_WAIT, history.wait_for(|written| *written)).await;
-    }
+/// Waits until the histories of these runs are written. If the store hangs, the reader gets what it has.
+async fn wait_for(ended: impl IntoIterator<Item = Arc<Live>>) {
+    let written = async {
+        for live in ended {
+            // The sender is part of the run.
+            let _ = live.history.subscribe().wait_for(|written| *written).await;
+        }
+    };
+    let _ = tokio::time::timeout(READ_WAIT, written).await;
+}
 
+impl Live {
     /// Writes the history of a run that was not stored before its end, in a task of its own.
     pub(super) fn write_history(self: &Arc<Self>, session: &Session, room: Option<OwnedSemaphorePermit>) {
         let change = session.history(self.services.now());

@@ -10,9 +10,9 @@ use crate::events::Events;
 use crate::events::Keys;
 use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Definition, Millis, RunId};
 use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
-use faas_flow_versions::runs::{load, read_run};
+use faas_flow_versions::runs::{load, read_run, read_run_with_definition};
 use faas_flow_versions::{Clock, Loader, Versions};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -119,7 +119,8 @@ impl Host {
         &self.services.settings
     }
 
-    /// The state store.
+    /// The state store. It may not have the history of a run that has just ended: ask [`Host::view`], [`Host::entry`] or
+    /// [`Host::list`] for runs.
     pub fn state(&self) -> &dyn StateStore {
         &*self.services.state
     }
@@ -148,6 +149,18 @@ impl Host {
     pub async fn view(&self, run: &RunId) -> Result<Option<RunView>, Error> {
         self.runs.written(run).await;
         Ok(read_run(&*self.services.state, run).await?)
+    }
+
+    /// As [`Host::view`], with the definition of a run that has one of its own.
+    pub async fn view_with_definition(&self, run: &RunId) -> Result<Option<(RunView, Option<Arc<Definition>>)>, Error> {
+        self.runs.written(run).await;
+        Ok(read_run_with_definition(&*self.services.state, run).await?)
+    }
+
+    /// The entry of a stored run; `None` if there is no such run.
+    pub async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, Error> {
+        self.runs.written(run).await;
+        Ok(self.services.state.entry(run).await?)
     }
 
     /// Lists stored runs, newest first.

@@ -66,7 +66,7 @@ impl Dashboard {
                 Ok(changed?)
             }
             Control::Gateway { network, gateway, token } => {
-                let entry = self.host.state().entry(run).await?;
+                let entry = self.host.entry(run).await?;
                 let flow = entry.ok_or_else(|| Error::NoRun { run: run.clone() })?.flow;
                 control(&**network, gateway, &flow, run, &action, token.as_deref()).await.map(drop)
             }

@@ -19,12 +19,10 @@ impl Dashboard {
     /// The page of a flow, with the runs in one state, or in any.
     pub(super) async fn flow(&self, flow: &FlowName, status: Option<Status>) -> Result<Page, HttpError> {
         let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, limit };
-        let runs = self.host.state().runs(&query(status, LISTED)).await?;
+        let runs = self.host.list(&query(status, LISTED)).await?;
         let served = self.host.versions().active(flow).map(|served| served.module.digest().clone());
         let version: Option<Digest> = match served.or_else(|| runs.first().map(|run| run.digest.clone())) {
-            None if status.is_some() => {
-                self.host.state().runs(&query(None, 1)).await?.first().map(|run| run.digest.clone())
-            }
+            None if status.is_some() => self.host.list(&query(None, 1)).await?.first().map(|run| run.digest.clone()),
             version => version,
         };
         let Some(version) = version else {

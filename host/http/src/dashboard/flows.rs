@@ -18,7 +18,7 @@ const LISTED: usize = 20;
 impl Dashboard {
     /// The page.
     pub(super) async fn flows(&self) -> Result<Page, Error> {
-        let runs = self.host.state().runs(&RunQuery { flow: None, status: None, limit: COUNTED }).await?;
+        let runs = self.host.list(&RunQuery { flow: None, status: None, limit: COUNTED }).await?;
         let mut flows: BTreeMap<String, Vec<&RunEntry>> = BTreeMap::new();
         for flow in self.host.versions().all_active() {
             flows.entry(flow.name.to_string()).or_default();

@@ -12,7 +12,6 @@ use faas_flow_core::{Definition, NodePath, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::error::Error as HostError;
 use faas_flow_versions::MissingModule;
-use faas_flow_versions::runs::read_run_with_definition;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ const LETTERS: usize = 500;
 impl Dashboard {
     /// The page of a run.
     pub(super) async fn run(&self, run: &RunId) -> Result<Page, HttpError> {
-        let found = read_run_with_definition(self.host.state(), run).await?;
+        let found = self.host.view_with_definition(run).await?;
         let (view, kept) = found.ok_or_else(|| Error::NoRun { run: run.clone() })?;
         let waits = self.host.versions().missing_module(&view).await.ok().flatten();
         let definition = match kept {

@@ -10,3 +10,4 @@
 
 mod drain;
 mod gc;
+mod history;
