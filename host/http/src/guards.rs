@@ -46,10 +46,10 @@ impl Default for Guards {
 pub enum ResultAccess {
     /// Everybody, including the list of runs on the dashboard.
     Open,
-    /// Whoever knows a run's request id.
+    /// Callers who know a run's request id.
     #[default]
     WithId,
-    /// Whoever signs the request, or has the admin token.
+    /// Callers who sign the request or have the admin token.
     Signed,
 }
 

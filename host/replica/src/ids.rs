@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a host takes request ids from. Clones share one source.
 ///
-/// An id has 120 bits. Whoever does not know an id cannot find it by guessing, however many other ids they know.
+/// An id has 120 random bits, so knowing other ids does not help to guess it.
 #[derive(Debug, Clone, Default)]
 pub enum Ids {
     /// A generator for cryptography (ChaCha), which the operating system seeds and seeds again. Each thread has its own, so

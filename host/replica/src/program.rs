@@ -33,7 +33,7 @@ const HEADERS: [&str; 20] = [
 /// `Http_Method`, `Http_Path` and `Http_Query`, and for headers that are allowed `Http_` with the header's name, as in
 /// `Http_Content_Type`.
 ///
-/// Whoever sends a request chooses the names of its headers. So only certain headers are passed on: those of [`HEADERS`], those
+/// The sender of a request chooses the names of its headers. So only certain headers are passed on: those of [`HEADERS`], those
 /// that begin with `X-`, and `more`. Others could be variables that programs and libraries obey, such as `HTTP_PROXY`, which
 /// many look for whatever its case.
 pub(crate) fn environment(request: &HttpRequest, path: &str, query: &str, more: &[String]) -> Vec<(String, String)> {

@@ -51,7 +51,7 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, callbacks })
 }
 
-/// Who may read results and states: if nothing is said, whoever signs the request where new requests must be signed too.
+/// Who may read results and states: if the key is not set, callers who sign the request where new requests must be signed too.
 pub(super) fn result_access(values: &Values) -> ResultAccess {
     let default = if values.authenticate_request.value { ResultAccess::Signed } else { ResultAccess::WithId };
     values.result_access.value.unwrap_or(default)
