@@ -160,6 +160,12 @@ impl Code {
         matches!(self, Code::STORE_UNAVAILABLE | Code::STORE_LOCKED)
     }
 
+    /// Whether a write to a store may succeed later, without a change of what is written: once the store answers, or once
+    /// an operator has made it writable or has freed some space.
+    pub const fn may_be_written_later(self) -> bool {
+        self.is_transient() || matches!(self, Code::STORE_READ_ONLY | Code::STORE_FULL)
+    }
+
     /// The number after `FF`.
     pub const fn number(self) -> u16 {
         self.0

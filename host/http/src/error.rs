@@ -158,6 +158,12 @@ pub enum Error {
         /// The error.
         why: String,
     },
+    /// New runs cannot begin here at the moment.
+    #[error("not ready: {why}")]
+    NotReady {
+        /// What is missing.
+        why: faas_flow_replica::error::Error,
+    },
     /// Another server answered with an error.
     #[error("the server refused (status {status}): {message}")]
     Refused {
@@ -233,7 +239,7 @@ impl Error {
     /// The error's code.
     pub fn code(&self) -> Code {
         match self {
-            Error::Host(error) | Error::UnusableModule(error) => error.code(),
+            Error::Host(error) | Error::UnusableModule(error) | Error::NotReady { why: error } => error.code(),
             Error::Dashboard(error) => error.code(),
             Error::NoRoute { .. } => Code::ROUTE_UNKNOWN,
             Error::Browser(fault) => fault.code(),
@@ -262,6 +268,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::UnusableModule(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             // The caller chose the path. If a flow did, it fails as it does for other mistakes of its own.
             Error::LeavesFunction { .. } => StatusCode::BAD_REQUEST,
             error => status_of(error.code()),

@@ -29,13 +29,15 @@ pub(super) async fn health(State(surface): State<Arc<Surface>>) -> (StatusCode, 
     operation_id = "ready",
     responses(
         (status = 200, description = "It takes requests.", content_type = "text/plain", body = String),
-        (status = 503, description = "It is starting or about to stop, or cannot load the active version of a flow.",
+        (status = 503, description = "It is starting or about to stop, cannot load the active version of a flow, or a store does not take writes.",
             content_type = "text/plain", body = String),
         On<405>, On<429>,
     ),
 )]
 pub(super) async fn ready(State(surface): State<Arc<Surface>>) -> Result<(StatusCode, &'static str), Error> {
-    surface.host.versions().ready()?;
+    if !surface.host.is_stopping() {
+        surface.host.ready().await.map_err(|why| Error::NotReady { why })?;
+    }
     Ok(state(&surface))
 }
 

@@ -5,6 +5,7 @@ use super::data::Data;
 use super::runs::Runs;
 use super::services::Services;
 use super::skew::Skew;
+use super::writes::{self, Noted, Writes};
 use crate::counters::Counted;
 use crate::events::Events;
 use crate::events::Keys;
@@ -62,7 +63,9 @@ impl Host {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { settings, state, data, functions, events, clock, ids, keys, modules, traces } = parts;
         let counters = Arc::new(Counters::default());
-        let state: Arc<dyn StateStore> = Arc::new(Counted::new(state, counters.clone()));
+        let (commits, puts) = (Arc::<Writes>::default(), Arc::<Writes>::default());
+        let state: Arc<dyn StateStore> = Arc::new(Counted::new(state, counters.clone(), commits.clone()));
+        let data: Arc<dyn DataStore> = Arc::new(Noted::new(data, puts.clone()));
         let versions = Arc::new(Versions::new(state.clone(), data.clone(), modules, clock.clone()));
         let services = Services {
             rules: Services::rules(&settings, ids.draw().as_str().into()),
@@ -80,6 +83,8 @@ impl Host {
             left: watch::channel(false).0,
             skew: Skew::default(),
             counters,
+            commits,
+            puts,
             versions,
             traces,
             commit_timer: CommitTimer::default(),
@@ -97,6 +102,15 @@ impl Host {
     /// Whether the caller of a run gets its result without asking for it, which is so if the flow has a single node.
     pub async fn answers(&self, run: &Run) -> Result<bool, Error> {
         Ok(self.services.versions.pinned(run).await?.1.is_single_node())
+    }
+
+    /// Whether new runs may begin here: the active version of each flow is loaded, and the stores take what is written. The
+    /// error says what is missing. If nothing has been committed for a few seconds, this commits a small document.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let services = &self.services;
+        services.versions.ready()?;
+        writes::check_state(&services.commits, &services.state).await?;
+        Ok(writes::check_data(&services.puts, &services.data.store).await?)
     }
 
     /// The steps of all runs from now on. A slow reader misses the oldest ones.

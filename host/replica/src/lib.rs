@@ -17,7 +17,7 @@
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
-//! share), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `instances` and `context` (WebAssembly instances, and
+//! share), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
 //! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off).
 
 mod attempt;
@@ -61,6 +61,7 @@ mod sweep;
 mod trace;
 pub mod traces;
 mod wait;
+mod writes;
 
 pub use counters::{Counters, Ignored};
 pub use ended::Ended;

@@ -25,8 +25,8 @@ impl Display for Name<'_> {
 }
 
 impl NodeAttempt<'_> {
-    /// Stores an output of the node. Waits while the store is unavailable: the output may come from a call, which must not be
-    /// made again for that.
+    /// Stores an output of the node. Waits while the store cannot be written: the output may come from a call, which must not
+    /// be made again for that.
     pub(super) async fn store(&mut self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
         let live = self.live;
         let known = self.documents.len();
@@ -38,7 +38,7 @@ impl NodeAttempt<'_> {
             }
             match live.services.data.store_payload(&live.id, name, bytes.clone(), &mut self.documents).await {
                 Err(failure)
-                    if failure.code.is_transient()
+                    if failure.code.may_be_written_later()
                         && let Some(delay) = delays.next() =>
                 {
                     tokio::time::sleep(delay).await;
@@ -80,13 +80,13 @@ impl Live {
         Ok(documents)
     }
 
-    /// Stores a context value. Waits while the store is unavailable, as [`NodeAttempt::store`] does.
+    /// Stores a context value. Waits while the store cannot be written, as [`NodeAttempt::store`] does.
     async fn store_value(&self, name: Name<'_>, value: Option<Bytes>) -> Result<Bytes, Failure> {
         let mut delays = PATIENT_RETRIES.delays(fastrand::f64);
         loop {
             match self.services.data.store_value(&self.id, &name, value.clone()).await {
                 Err(failure)
-                    if failure.code.is_transient()
+                    if failure.code.may_be_written_later()
                         && let Some(delay) = delays.next() =>
                 {
                     tokio::time::sleep(delay).await;

@@ -12,6 +12,7 @@ use crate::ids::Ids;
 use crate::progress::Progress;
 use crate::settings::{Dispatch, Settings};
 use crate::traces::Traces;
+use crate::writes::Writes;
 use faas_flow_core::{Millis, RunId};
 use faas_flow_session::{Circumstances, Dispatch as Offer, Room, Rules};
 use faas_flow_store::StateStore;
@@ -43,6 +44,9 @@ pub(crate) struct Services {
     pub(super) left: watch::Sender<bool>,
     pub(super) skew: Skew,
     pub(crate) counters: Arc<Counters>,
+    /// How the latest commit, and the latest write to the data store, ended.
+    pub(super) commits: Arc<Writes>,
+    pub(super) puts: Arc<Writes>,
     pub(crate) versions: Arc<Versions>,
     pub(super) traces: Option<Traces>,
     pub(super) commit_timer: CommitTimer,

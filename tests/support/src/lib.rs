@@ -2,6 +2,8 @@
 //!
 //! - [`servers`] starts real servers: Redis, NATS and, given its arguments, any other.
 //! - [`double`] serves HTTP in place of a function, a gateway or whatever else a test needs to answer.
+//! - [`proxy`] is an address before servers, one of which gets the connections.
+//! - [`redis`] has two servers of Redis that change places.
 //! - [`modules`] finds the flows that `cargo xtask modules` built.
 //! - `s3`, `consul`, `tls` and `hostile` are features, since what they need takes long to compile.
 //!
@@ -21,6 +23,8 @@ pub mod double;
 #[cfg(feature = "hostile")]
 pub mod hostile;
 pub mod modules;
+pub mod proxy;
+pub mod redis;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod servers;

@@ -4,7 +4,7 @@ use super::{Digest, FlowName, RunId};
 use std::fmt;
 use std::sync::Arc;
 
-/// The part of a store that belongs to one run, to one flow or to one copy of a module. A commit changes one partition, and
+/// The part of a store that belongs to one run, to one flow or to one copy of a module, or to the probes of replicas. A commit changes one partition, and
 /// a partition is deleted as a whole.
 ///
 /// The text of a run's partition is the id of the run. All others begin with `~`, which no request id contains. The texts are
@@ -33,6 +33,11 @@ impl Partition {
             0 => Self(format!("{}{flow}.{module}", Self::NO_RUN).into()),
             copy => Self(format!("{}{flow}.{module}.{copy}", Self::NO_RUN).into()),
         }
+    }
+
+    /// What replicas write only to learn whether a store takes writes. It has nothing that anybody reads.
+    pub fn of_probes() -> Self {
+        Self(format!("{}.probes", Self::NO_RUN).into())
     }
 
     /// The run that the partition belongs to; none if it belongs to something else, so that it must not expire.
@@ -71,6 +76,8 @@ mod tests {
             assert_eq!(Partition::of_module(&flow, &Digest::of(b"module"), copy).run(), None);
         }
         assert_eq!(Partition::of_flow(&flow).run(), None);
+        assert_eq!(Partition::of_probes().run(), None);
+        assert!(FlowName::new(".probes").is_err(), "it is no flow's partition");
         assert!(RunId::new(Partition::of_flow(&flow).as_str()).is_err());
     }
 
@@ -82,5 +89,6 @@ mod tests {
         assert_eq!(Partition::of_flow(&flow).as_str(), "~greet");
         assert_eq!(Partition::of_module(&flow, &module, 0).as_str(), format!("~greet.{module}"));
         assert_eq!(Partition::of_module(&flow, &module, 3).as_str(), format!("~greet.{module}.3"));
+        assert_eq!(Partition::of_probes().as_str(), "~.probes");
     }
 }

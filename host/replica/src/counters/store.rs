@@ -1,6 +1,7 @@
 //! A state store whose round trips are counted.
 
 use super::{Counters, Seconds};
+use crate::writes::{Writes, of_commit};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Millis, Partition, RunId};
@@ -44,16 +45,17 @@ pub(super) struct Calls {
     pub(super) seconds: Seconds,
 }
 
-/// A store whose calls are counted.
+/// A store whose calls are counted, and whose commits are noted.
 pub struct Counted {
     inner: Arc<dyn StateStore>,
     counters: Arc<Counters>,
+    writes: Arc<Writes>,
 }
 
 impl Counted {
-    /// A store whose round trips are counted.
-    pub fn new(inner: Arc<dyn StateStore>, counters: Arc<Counters>) -> Self {
-        Self { inner, counters }
+    /// A store whose round trips are counted, and whose commits are noted.
+    pub(crate) fn new(inner: Arc<dyn StateStore>, counters: Arc<Counters>, writes: Arc<Writes>) -> Self {
+        Self { inner, counters, writes }
     }
 
     async fn count<T, E>(&self, call: Call, asked: impl Future<Output = Result<T, E>>) -> Result<T, E>
@@ -88,7 +90,9 @@ impl StateStore for Counted {
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
-        self.count(Call::Commit, self.inner.commit(partition, change)).await
+        let answer = self.count(Call::Commit, self.inner.commit(partition, change)).await;
+        self.writes.note(of_commit(&answer));
+        answer
     }
 
     async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
@@ -128,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn calls_conflicts_and_errors_are_told_apart() {
         let counters = Arc::new(Counters::default());
-        let store = Counted::new(open_state("memory").await.unwrap(), counters.clone());
+        let store = Counted::new(open_state("memory").await.unwrap(), counters.clone(), Arc::default());
         let run = RunId::new("r").unwrap();
         let partition = Partition::of_run(&run);
         let put = Put { doc: "x".into(), expect: Expect::Absent, bytes: Bytes::new() };

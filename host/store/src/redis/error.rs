@@ -47,7 +47,8 @@ pub(super) fn is_denied(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed || matches!(&*code(error), "NOAUTH" | "WRONGPASS" | "NOPERM")
 }
 
-/// Whether the server only accepts reads. In a group of servers, another one has become the master then.
-pub(super) fn is_read_only(error: &RedisError) -> bool {
-    code(error) == "READONLY"
+/// Whether the server is a replica, so that it did not execute the command. Another one has become the master then, and a
+/// new connection leads to it, be it through sentinels, a cluster, or an address that the operator moves.
+pub(super) fn is_demoted(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::MasterDown)) || code(error) == "READONLY"
 }

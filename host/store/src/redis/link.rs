@@ -1,6 +1,6 @@
 //! The connection, which all callers share: commands are pipelined, without waiting for the answers of earlier ones.
 
-use super::error::{is_denied, is_read_only, is_transient};
+use super::error::{is_demoted, is_denied, is_transient};
 use super::target::{Kind, Target};
 use crate::StoreError;
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -125,7 +125,7 @@ impl Link {
                 Err(error) => error,
             };
             let dropped = error.is_unrecoverable_error() || (error.is_io_error() && !error.is_timeout());
-            let demoted = is_read_only(&error) && !matches!(self.target.kind, Kind::Single);
+            let demoted = is_demoted(&error);
             // In a cluster, one node that hangs is no reason to drop the connections to the others.
             let hung = error.is_timeout() && matches!(live.connection, Connection::Server(_));
             live.broken.fetch_or(dropped || demoted || hung, Ordering::Relaxed);

@@ -37,6 +37,7 @@ mod signing;
 mod slow;
 mod starting;
 mod stopping;
+mod stores;
 mod swap;
 mod template;
 mod texts;
