@@ -4,6 +4,7 @@
 //! contains those that are loaded. [`RunState::step`] applies one [`Event`] to them and returns the [`Effect`]s that
 //! follow.
 
+mod answer;
 mod control;
 mod documents;
 mod engine;
@@ -14,9 +15,12 @@ mod stored;
 mod token;
 mod view;
 
-pub use documents::{Attempt, Branches, Callback, Lease, NodeState, Phase, Progress, Request, Run, Scope, Suspended};
+pub use documents::{
+    Answer, Attempt, Awaited, Branches, Callback, Lease, NodeState, Phase, Progress, Request, Run, Said, Scope,
+    Suspended, Wait, WaitId,
+};
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Start, Task, Work, set_of};
 pub use state::RunState;
-pub use stored::{CONTEXT, DATA, Doc, FORM, Unreadable, decode, encode};
+pub use stored::{ANSWERS, CONTEXT, DATA, Doc, FORM, Unreadable, decode, encode};
 pub use token::ClaimToken;
-pub use view::{NodeView, RunView};
+pub use view::{NodeView, RunView, WaitView};

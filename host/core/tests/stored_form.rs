@@ -46,7 +46,8 @@ fn a_run_is_stored_as_its_golden_file() {
         token: ClaimToken::new(1),
         lease: Some(Lease { owner: "replica".into(), until: 9 }),
         branches: None,
-        suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None }),
+        suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None, wait: None }),
+        answer: None,
         output: None,
         started: Some(5),
         input_size: 0,
@@ -91,6 +92,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         lease: None,
         branches: None,
         suspended: None,
+        answer: None,
         output: Some(payload("out")),
         started: Some(11),
         input_size: 3,
@@ -112,7 +114,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         ..state("n2", Progress::Waiting)
     };
     let kept = Payload::Kept { doc: format!("{DATA}n3/1/0"), size: 900 };
-    let wait = Suspended { until: 90_000, operation: 1, tries: 3, data: Some(kept.clone()) };
+    let wait = Suspended { until: 90_000, operation: 1, tries: 3, data: Some(kept.clone()), wait: None };
     let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", Progress::Ready) };
     let large = NodeState { output: Some(kept), ..state("n4", Progress::Done) };
     let scope = Scope {
@@ -124,6 +126,49 @@ fn a_scope_is_stored_as_its_golden_file() {
         nodes: vec![state("n1", Progress::Done), branching, waiting, suspended, large],
     };
     check("scope", &scope);
+}
+
+#[test]
+fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
+    let id = WaitId { claim: ClaimToken::new(7), operation: 2 };
+    let waiting = |node: &str, of, limit, looks| {
+        let wait = Wait { id, of, since: 17, limit, looks };
+        let suspended =
+            Suspended { until: 90_000, operation: 2, tries: 1, data: Some(payload("x")), wait: Some(Box::new(wait)) };
+        NodeState {
+            id: NodeId::new(node).unwrap(),
+            progress: Progress::Ready,
+            since: 18,
+            token: ClaimToken::new(7),
+            suspended: Some(suspended),
+            started: Some(11),
+            lease: None,
+            branches: None,
+            answer: None,
+            output: None,
+            input_size: 0,
+            attempts: Vec::new(),
+        }
+    };
+    let said = |said| Some(Box::new(Answer { to: id, at: 40, said }));
+    let function = |name: &str| Awaited::Function { name: name.to_owned() };
+    let run = Awaited::Run { flow: "child".to_owned(), run: RunId::new("r-1").unwrap() };
+    let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+    let response = Said::Response { status: 200, headers, body: payload("out") };
+    let scope = Scope {
+        path: ScopePath::root(),
+        input: payload("in"),
+        index: 0,
+        siblings: 1,
+        started_by: ClaimToken::NONE,
+        nodes: vec![
+            waiting("n1", function("slow"), Some(90_000), 0),
+            waiting("n2", run, None, 3),
+            NodeState { answer: said(response), ..waiting("n3", function("slow"), Some(90_000), 0) },
+            NodeState { answer: said(Said::Failed(failure())), ..waiting("n4", function("slow"), None, 0) },
+        ],
+    };
+    check("waiting", &scope);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn nested() -> Plan {
 }
 
 fn wait() -> Suspended {
-    Suspended { until: 1_000, operation: 2, tries: 3, data: Some(payload("so far")) }
+    Suspended { until: 1_000, operation: 2, tries: 3, data: Some(payload("so far")), wait: None }
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl NodeAttempt<'_> {
             }
             let until = self.live.services.now() + wait.as_millis() as u64;
             let data = Some(self.store(&format!("suspended/{index}/{tries}"), data).await?);
-            let suspended = Suspended { until, operation, tries: count(tries), data };
+            let suspended = Suspended { until, operation, tries: count(tries), data, wait: None };
             return Err(Unfinished::Suspended(suspended, failed.failure));
         };
         match &call.recover {

@@ -79,7 +79,8 @@ impl Live {
                     continue;
                 }
                 let until = ended + wait.as_millis() as u64;
-                outcome = Outcome::Suspended(Suspended { until, operation: 0, tries: count(tries), data: None });
+                outcome =
+                    Outcome::Suspended(Suspended { until, operation: 0, tries: count(tries), data: None, wait: None });
             }
             let report = Report { outcome, input_size, attempts };
             self.trace_node(work, span, begun, &report);

@@ -8,7 +8,7 @@ use crate::durability::Durability;
 use crate::session::{Claim, Session};
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
-use faas_flow_core::run::{CONTEXT, ClaimToken, Effect, Event, Outcome, Task, Work, decode, encode, set_of};
+use faas_flow_core::run::{ANSWERS, CONTEXT, ClaimToken, Effect, Event, Outcome, Task, Work, decode, encode, set_of};
 use faas_flow_core::{BranchKey, Failure, Millis, NodePath, Payload, ScopePath};
 use faas_flow_store::Arrival;
 use std::collections::BTreeMap;
@@ -115,7 +115,13 @@ impl Batch {
     /// The documents that are committed with it.
     pub(crate) fn documents(&self) -> Documents {
         let of_events = self.events.iter().flat_map(|applied| &applied.documents);
-        self.beginning.iter().flatten().chain(of_events).cloned().collect()
+        let answers = self.has_answer().then(|| (ANSWERS.to_owned(), Bytes::from_static(b"1")));
+        self.beginning.iter().flatten().chain(of_events).cloned().chain(answers).collect()
+    }
+
+    /// Whether an answer to a node that waits is part of it.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.events.iter().any(|applied| matches!(applied.event, Event::Answer { .. }))
     }
 
     /// The branches that have arrived in a set.

@@ -1,10 +1,10 @@
 //! Commits: from the changed documents of a run to changes of the store.
 
 use crate::batch::Arriving;
-use crate::durability::{Durability, Role};
+use crate::durability::{Durability, Role, Watch};
 use crate::io::Io;
 use crate::session::{Outstanding, Session, Todo};
-use faas_flow_core::run::Doc;
+use faas_flow_core::run::{ANSWERS, Doc};
 use faas_flow_core::{Millis, ScopePath, Status};
 use faas_flow_store::{Arrival, Change, Check, Committed, Expect, Put, RunEntry};
 use std::cmp::Reverse;
@@ -152,7 +152,7 @@ impl Session {
             // A run that is not stored yet is among the documents.
             let run =
                 (!docs.contains(&Doc::Run)).then(|| Check { doc: Doc::Run.name(), version: self.state.run_version() });
-            let checks = run.into_iter().collect();
+            let checks = run.into_iter().chain(self.unanswered(entry.as_ref())).collect();
             let change = Change { checks, puts, arrivals: members, entry };
             pieces.push_back(Piece { change, docs, arriving });
         }
@@ -173,11 +173,19 @@ impl Session {
         checks
     }
 
+    /// Before this replica leaves the run until a moment that may be far away, requires that no answer has come which makes the
+    /// run due earlier.
+    fn unanswered(&self, entry: Option<&RunEntry>) -> Option<Check> {
+        let Role::Owner(Watch { sleeps: Some(until), checked, answers }) = self.role else { return None };
+        entry.filter(|_| until > checked).map(|_| Check { doc: ANSWERS.to_owned(), version: answers })
+    }
+
     /// The entry in the list of runs changes together with the run's own document. An owner also postpones the moment at
     /// which the run becomes due, before that moment comes.
     fn wants_entry(&self, documents: &[(Doc, Put)], now: Millis) -> bool {
         let age = now.saturating_sub(self.state.run().started);
         documents.iter().any(|(doc, _)| *doc == Doc::Run)
+            || self.batch.has_answer()
             || matches!(self.role, Role::Owner(watch) if watch.sleeps.is_some() || age >= self.rules.lease / 3)
     }
 

@@ -37,11 +37,13 @@ pub struct Watch {
     /// Until when there is nothing to do in the whole run, if that is longer than a lease. The run needs no owner until
     /// then.
     pub(crate) sleeps: Option<Millis>,
+    /// The version of the document of answers when it last loaded the whole run.
+    pub(crate) answers: u64,
 }
 
 impl Role {
     /// An owner that loaded the whole run at the time `checked`.
     pub fn owner(checked: Millis) -> Self {
-        Role::Owner(Watch { checked, sleeps: None })
+        Role::Owner(Watch { checked, sleeps: None, answers: 0 })
     }
 }

@@ -1,6 +1,6 @@
 //! Builds the state of a run from stored documents.
 
-use faas_flow_core::run::{Doc, Event, RunState, Unreadable, decode};
+use faas_flow_core::run::{ANSWERS, Doc, Event, RunState, Unreadable, decode};
 use faas_flow_store::Document;
 
 /// The state of a run from all its documents. `None` if the run's own document is not among them.
@@ -15,6 +15,11 @@ pub fn load_all(mut documents: Vec<(String, Document)>) -> Result<Option<RunStat
         }
     }
     Ok(Some(state))
+}
+
+/// The version of the document that each answer writes; 0 if none has come.
+pub(crate) fn answers(documents: &[(String, Document)]) -> u64 {
+    documents.iter().find(|(name, _)| name == ANSWERS).map_or(0, |(_, document)| document.version)
 }
 
 /// Whether the document of the run itself is stored.
@@ -45,7 +50,10 @@ pub(crate) fn reload(
 /// The documents that an event may need.
 pub fn documents_for(event: &Event) -> Vec<Doc> {
     match event {
-        Event::Claim { path, .. } | Event::Complete { path, .. } | Event::Joined { path, .. } => Doc::around(path),
+        Event::Claim { path, .. }
+        | Event::Complete { path, .. }
+        | Event::Joined { path, .. }
+        | Event::Answer { path, .. } => Doc::around(path),
         _ => vec![Doc::Run],
     }
 }

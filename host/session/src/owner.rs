@@ -3,13 +3,14 @@
 use crate::apply::{Applying, Origin};
 use crate::durability::{Durability, Role, Watch};
 use crate::io::{Circumstances, End, Io, Join};
-use crate::load::load_all;
+use crate::load::{answers, load_all};
 use crate::queue;
 use crate::replay::node;
 use crate::session::{Outstanding, Session, Todo};
 use faas_flow_core::run::{Event, NodeState, Phase, Progress, Scope};
 use faas_flow_core::{Failure, Millis, NodePath, ScopePath};
 use faas_flow_store::Document;
+use std::collections::BTreeSet;
 
 /// Whether events about nodes that have just become ready may be on their way to other replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +72,11 @@ impl Session {
         documents: Vec<(String, Document)>,
         circumstances: &Circumstances,
     ) {
+        let answers = answers(&documents);
         match load_all(documents) {
             Ok(Some(state)) => {
                 self.state = state;
-                self.role = Role::owner(check.at);
+                self.role = Role::Owner(Watch { checked: check.at, sleeps: None, answers });
                 self.set_open();
                 self.renew_and_claim(check, circumstances);
             }
@@ -171,16 +173,34 @@ impl Session {
         }
     }
 
-    /// Until when the run needs no owner, if nothing can happen before the end of a wait that is longer than a lease.
+    /// Until when the run needs no owner, if nothing can happen before the end of a wait that is longer than a lease, unless
+    /// an answer comes. The replica that takes the answer makes the run due.
     fn sleep(&self, at: Millis) -> Option<Millis> {
         let is_running = |node: &NodeState| node.progress == Progress::Running;
         let runs = self.state.scopes().flat_map(|scope| &scope.nodes).chain(&self.state.run().hooks).any(is_running);
         // What waits in the queue or is to be sent is claimable, too.
-        if runs || !self.state.claimable(at).is_empty() {
+        if runs || !self.state.claimable(at).is_empty() || self.may_join() {
             return None;
         }
         let wake = self.state.next_wake().filter(|wake| *wake > at + self.rules.lease)?;
         Some(self.state.run().deadline.map_or(wake, |deadline| wake.min(deadline)))
+    }
+
+    /// Whether all branches of a node have ended whose join is not applied: the replica that committed the end of the last one
+    /// may have been lost.
+    fn may_join(&self) -> bool {
+        let open: BTreeSet<NodePath> = self
+            .state
+            .scopes()
+            .filter(|scope| !self.has_ended(scope))
+            .filter_map(|scope| scope.path.parent().map(|(node, _)| node))
+            .collect();
+        self.state.branching().iter().any(|(node, ..)| !open.contains(node))
+    }
+
+    fn has_ended(&self, scope: &Scope) -> bool {
+        let dag = self.plan.dag(&scope.path);
+        dag.and_then(|dag| scope.nodes.get(dag.end)).is_some_and(|end| end.progress == Progress::Done)
     }
 
     /// Forgets a later moment until which the run was to sleep.
@@ -200,9 +220,8 @@ impl Session {
     fn open_branch(&self, scope: &Scope) -> Option<(NodePath, ScopePath)> {
         let dag = self.plan.dag(&scope.path)?;
         let start = scope.nodes.get(dag.start)?;
-        let has_ended = scope.nodes.get(dag.end).is_some_and(|end| end.progress == Progress::Done);
         let (node, _) = queue::limit(&self.plan, &scope.path.node(&start.id))?;
-        (!start.token.is_none() && !has_ended).then(|| (node, scope.path.clone()))
+        (!start.token.is_none() && !self.has_ended(scope)).then(|| (node, scope.path.clone()))
     }
 
     /// Releases the claims of this replica, and makes the run due at once.
@@ -224,7 +243,7 @@ impl Session {
             let release = Event::Release { path: path.clone(), token: *token };
             let _ = self.apply_now(release, circumstances.now);
         }
-        self.role = Role::Owner(Watch { checked: circumstances.now, sleeps: Some(circumstances.now) });
+        self.role = Role::Owner(Watch { checked: circumstances.now, sleeps: Some(circumstances.now), answers: 0 });
         self.todo.push_front(Todo::Released(running.len()));
         self.todo.push_front(Todo::Commit);
     }

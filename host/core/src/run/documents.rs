@@ -198,6 +198,10 @@ pub struct NodeState {
     /// Where it continues after a wait. Removed when it is done or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Suspended>,
+    /// The answer that it waits for, or is about to wait for, if the answer has come. Removed once the node has reported
+    /// what it made of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Box<Answer>>,
     /// Its output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
@@ -222,11 +226,29 @@ impl NodeState {
             lease: None,
             branches: None,
             suspended: None,
+            answer: None,
             output: None,
             started: None,
             input_size: 0,
             attempts: Vec::new(),
         }
+    }
+
+    /// The wait of a ready node that goes on: until a moment, or until an answer comes before that. `None` if the node does
+    /// not wait, or no longer.
+    pub(crate) fn waits(&self) -> Option<&Suspended> {
+        self.suspended.as_ref().filter(|_| self.progress == Progress::Ready && self.answer.is_none())
+    }
+
+    /// The answer from outside that a ready node waits for; `None` if it waits for none, or the answer has come.
+    pub(crate) fn awaits(&self) -> Option<&Wait> {
+        self.waits().and_then(|suspended| suspended.wait.as_deref())
+    }
+
+    /// The question of a node that has no answer yet, whether it waits for it or a replica looks for it at this moment.
+    pub(crate) fn asked(&self) -> Option<&Wait> {
+        let open = matches!(self.progress, Progress::Ready | Progress::Running) && self.answer.is_none();
+        self.suspended.as_ref().filter(|_| open).and_then(|suspended| suspended.wait.as_deref())
     }
 
     /// The claim of a node that is running.
@@ -241,7 +263,7 @@ impl NodeState {
 pub enum Progress {
     /// A predecessor is not done.
     Waiting,
-    /// It may be claimed; if it is suspended, only when its wait is over. If it has started branches, they have all ended
+    /// It may be claimed; if it is suspended, only when its wait is over or its answer has come. If it has started branches, they have all ended
     /// and are to be merged.
     Ready,
     /// A replica holds its lease.
@@ -277,7 +299,7 @@ pub struct Lease {
     pub until: Millis,
 }
 
-/// A stored wait of a node between two tries, during which no replica holds the node.
+/// A stored wait of a node, during which no replica holds the node: between two tries, or for an answer from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspended {
     /// When the node may be claimed again.
@@ -289,6 +311,84 @@ pub struct Suspended {
     /// The data for that operation; `None` if the node starts again from its first operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Payload>,
+    /// What ends the wait before that moment, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Box<Wait>>,
+}
+
+/// What a suspended node waits for: an answer from outside, at most until a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// What the answer must name. Nobody else can end the wait.
+    pub id: WaitId,
+    /// Who answers.
+    pub of: Awaited,
+    /// When the question was asked.
+    pub since: Millis,
+    /// When nobody answers any more. Until then the node may be claimed from time to time, to look for an answer that was
+    /// lost. `None` if the wait has no limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Millis>,
+    /// How often a replica has looked for the answer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub looks: u32,
+}
+
+/// Identifies one wait of a node. Each claim of a node suspends it once at most, so that no two waits have the same id, and
+/// an answer that is late is not taken for the answer to a later question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitId {
+    /// The claim under which the question was asked.
+    pub claim: ClaimToken,
+    /// The index of the operation that asked.
+    pub operation: u32,
+}
+
+/// Who answers a node that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Awaited {
+    /// A function that was called asynchronously.
+    Function {
+        /// Its name.
+        name: String,
+    },
+    /// Another run, which the node began.
+    Run {
+        /// The flow, by the name that it was called by.
+        flow: String,
+        /// The request id of the run.
+        run: RunId,
+    },
+}
+
+/// The answer to a node that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The wait that it ends.
+    pub to: WaitId,
+    /// When it came.
+    pub at: Millis,
+    /// What it says.
+    pub said: Said,
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Said {
+    /// A response, as the callee of a call gives it.
+    Response {
+        /// Its status.
+        status: u16,
+        /// Its headers, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        headers: Vec<(String, String)>,
+        /// Its body.
+        body: Payload,
+    },
+    /// That there will be no response, for this reason.
+    Failed(Failure),
 }
 
 /// The branches of a node.

@@ -22,6 +22,7 @@ impl RunState {
             Event::Release { path, token } => self.release(path, *token, now),
             Event::Complete { path, token, report } => self.complete(plan, path, *token, report, now),
             Event::Joined { path, started_by } => self.joined(plan, path, *started_by, now),
+            Event::Answer { path, to, said } => self.answer(path, *to, said, now),
             Event::Deadline => self.deadline(plan, now),
             Event::Pause => self.pause(),
             Event::Resume => self.resume(now),
@@ -46,7 +47,7 @@ impl RunState {
             return Err(Refusal::Paused);
         }
         let node = self.node(path)?;
-        let owner = match (node.progress, &node.lease, &node.suspended) {
+        let owner = match (node.progress, &node.lease, node.waits()) {
             (Progress::Ready, _, Some(suspended)) if suspended.until > now => {
                 return Err(Refusal::Early { until: suspended.until });
             }
@@ -79,6 +80,7 @@ impl RunState {
             inputs: Vec::new(),
             aggregator: None,
             suspended: state.suspended.clone(),
+            answer: state.answer.clone(),
             task: Task::Enter,
         };
         if self.run().phase != Phase::Flow {
@@ -148,11 +150,14 @@ impl RunState {
         node.lease = None;
         node.since = now;
         node.suspended = None;
+        let answer = node.answer.take();
         match &report.outcome {
             Outcome::Suspended(suspended) => {
                 node.progress = Progress::Ready;
+                node.answer = answer.filter(|answer| suspended.wait.as_ref().is_some_and(|wait| wait.id == answer.to));
                 node.suspended = Some(suspended.clone());
-                Ok(Vec::new())
+                let is_answered = node.answer.is_some();
+                Ok(is_answered.then(|| Effect::Dispatch(path.clone())).into_iter().collect())
             }
             Outcome::Failed(failure) if failure.retry && pauses && !hook => {
                 node.progress = Progress::Ready;

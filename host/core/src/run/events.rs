@@ -1,6 +1,6 @@
 //! The interface between the engine and its driver: what happens to a run, and what follows from it.
 
-use super::documents::{Attempt, Request, Suspended};
+use super::documents::{Answer, Attempt, Request, Said, Suspended, WaitId};
 use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::definition::Operations;
@@ -64,6 +64,16 @@ pub enum Event {
         /// The claim that started the branches.
         started_by: ClaimToken,
     },
+    /// What a node waits for has come from outside. The node need not have reported yet that it waits: the answer may be
+    /// faster. An answer that nobody waits for, or that came before, is refused.
+    Answer {
+        /// The node.
+        path: NodePath,
+        /// The wait that it ends.
+        to: WaitId,
+        /// What it says.
+        said: Said,
+    },
     /// The run's deadline has passed.
     Deadline,
     /// From now on no new nodes start.
@@ -118,7 +128,7 @@ pub enum Outcome {
     Branched(Vec<(Option<BranchKey>, Payload)>),
     /// With this failure, after all attempts.
     Failed(Failure),
-    /// With a wait, after which it continues.
+    /// With a wait, after which it continues: for a moment, or for an answer.
     Suspended(Suspended),
 }
 
@@ -218,6 +228,8 @@ pub struct Work {
     pub aggregator: Option<HandlerId>,
     /// Where to continue if the node was suspended. Its earlier attempts are in the state already.
     pub suspended: Option<Suspended>,
+    /// The answer that has come to the node. It may answer a question that a lost claim asked.
+    pub answer: Option<Box<Answer>>,
     /// What to do with the data.
     pub task: Task,
 }

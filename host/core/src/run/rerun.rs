@@ -62,7 +62,7 @@ impl RunState {
             let branches = node.branches.take();
             node.clear(if i == at { progress } else { Progress::Waiting }, now);
             node.output = None;
-            node.suspended = None;
+            (node.suspended, node.answer) = (None, None);
             if i == at && progress == Progress::Branching {
                 node.branches = branches.map(|branches| super::Branches { only: None, ..branches });
             }
@@ -70,14 +70,17 @@ impl RunState {
         Ok(())
     }
 
-    /// Makes ready what had failed or was cancelled when the run ended.
+    /// Makes ready what had failed or was cancelled when the run ended. What waited for an answer asks again, since an answer
+    /// that came after the end was dropped.
     fn revive(&mut self, now: Millis) -> Result<(), Refusal> {
-        let fell = |node: &NodeState| matches!(node.progress, Progress::Failed | Progress::Running);
+        let fell =
+            |node: &NodeState| matches!(node.progress, Progress::Failed | Progress::Running) || node.awaits().is_some();
         let fallen = self.scopes().filter(|scope| scope.nodes.iter().any(fell) && self.live(&scope.path).is_ok());
         let fallen: Vec<ScopePath> = fallen.map(|scope| scope.path.clone()).collect();
         for path in fallen {
             for node in self.change_scope(&path)?.nodes.iter_mut().filter(|node| fell(node)) {
                 node.clear(Progress::Ready, now);
+                node.ask_again(now);
             }
         }
         Ok(())
@@ -103,6 +106,14 @@ impl NodeState {
         self.progress = progress;
         self.since = now;
         self.lease = None;
+    }
+
+    /// Ends the wait for an answer that has not come, so that the node continues at the operation that asked for it.
+    fn ask_again(&mut self, now: Millis) {
+        let is_answered = self.answer.is_some();
+        if let Some(suspended) = self.suspended.as_mut().filter(|suspended| suspended.wait.is_some() && !is_answered) {
+            (suspended.until, suspended.wait) = (now, None);
+        }
     }
 }
 

@@ -143,14 +143,14 @@ impl RunState {
         }
     }
 
-    /// The nodes that may be claimed at `now`: those that are ready and whose wait is over, and those that are running
+    /// The nodes that may be claimed at `now`: those that are ready and whose wait is over or answered, and those that are running
     /// under an expired lease.
     ///
     /// A scope only counts if it and all scopes around it are loaded, since a scope does not say by itself whether its
     /// branch was started at all or has been replaced.
     pub fn claimable(&self, now: Millis) -> Vec<NodePath> {
         let may = |node: &NodeState| match node.progress {
-            Progress::Ready => node.suspended.as_ref().is_none_or(|suspended| suspended.until <= now),
+            Progress::Ready => node.waits().is_none_or(|suspended| suspended.until <= now),
             Progress::Running => node.lease.as_ref().is_none_or(|lease| lease.until <= now),
             _ => false,
         };
@@ -175,8 +175,7 @@ impl RunState {
         if self.run().paused {
             return None;
         }
-        let ready = self.current().filter(|(_, node)| node.progress == Progress::Ready);
-        ready.filter_map(|(_, node)| node.suspended.as_ref().map(|suspended| suspended.until)).min()
+        self.current().filter_map(|(_, node)| node.waits().map(|suspended| suspended.until)).min()
     }
 
     /// The nodes whose branches are in flight, each with the token of the claim that started the branches and their number.

@@ -15,6 +15,10 @@ pub const CONTEXT: &str = "context:";
 /// follows. They are written in the commit of the report that refers to them, and never again.
 pub const DATA: &str = "data:";
 
+/// The document that is written with each answer to a node that waits. An owner that is about to leave a run, since all of it
+/// waits, requires in the same commit that no answer has come since it looked. Its content does not matter.
+pub const ANSWERS: &str = "answers";
+
 /// Names one document of a run in the StateStore.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Doc {

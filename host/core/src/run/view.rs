@@ -1,6 +1,6 @@
 //! A run as people and tools see it.
 
-use super::documents::{Attempt, Callback, NodeState, Progress, Run, Scope};
+use super::documents::{Attempt, Awaited, Callback, NodeState, Progress, Run, Scope, Wait};
 use crate::{Digest, Failure, FlowName, Millis, NodePath, RunId, ScopePath, Status};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -42,15 +42,28 @@ pub struct NodeView {
     pub started: Option<Millis>,
     /// When its progress last changed.
     pub since: Option<Millis>,
-    /// When its wait between two tries ends, if it is waiting.
+    /// When its wait between two tries ends, or its wait for an answer is given up, if it is waiting until a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_until: Option<Millis>,
+    /// Whose answer it is waiting for, and since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitView>,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
     /// The size of its output, in bytes.
     pub output_size: Option<u64>,
     /// All its attempts: those that failed, and the one that ended it.
     pub attempts: Vec<Attempt>,
+}
+
+/// What a node waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitView {
+    /// Who answers.
+    #[serde(flatten)]
+    pub of: Awaited,
+    /// When the question was asked, in milliseconds since the Unix epoch.
+    pub since: Millis,
 }
 
 impl RunView {
@@ -91,7 +104,11 @@ impl NodeView {
             path: scope.node(&node.id),
             progress: node.progress,
             started: node.started,
-            waits_until: node.suspended.as_ref().filter(|_| node.progress == Progress::Ready).map(|s| s.until),
+            waits_until: match node.asked() {
+                Some(wait) => wait.limit,
+                None => node.waits().map(|suspended| suspended.until),
+            },
+            waits_for: node.asked().map(|Wait { of, since, .. }| WaitView { of: of.clone(), since: *since }),
             since: (node.since > 0).then_some(node.since),
             input_size: node.input_size,
             output_size: node.output.as_ref().map(crate::Payload::size),

@@ -281,6 +281,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         started: None,
         since: None,
         waits_until: None,
+        waits_for: None,
         input_size: 0,
         output_size: None,
         attempts: Vec::new(),

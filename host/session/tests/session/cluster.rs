@@ -3,7 +3,8 @@
 use crate::replica::{Fate, LEASE, Replica, circumstances, rules};
 use crate::work;
 use faas_flow_core::run::{
-    Attempt, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Suspended, Task, Work, set_of,
+    Attempt, Awaited, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Said, Suspended, Task,
+    Wait, WaitId, Work, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Partition, Payload, Plan, RunId, Status};
@@ -60,6 +61,8 @@ pub struct Cluster {
     replicas: Vec<Replica>,
     rooms: Vec<(usize, Dispatch)>,
     hints: Vec<NodePath>,
+    /// Answers from outside that are on their way.
+    answers: Vec<(NodePath, WaitId)>,
     now: u64,
     durability: Durability,
     /// A node that fails: when it merges, or else when it does its own work.
@@ -102,6 +105,7 @@ impl Cluster {
             replicas: (0..count).map(|_| Replica::default()).collect(),
             rooms,
             hints: Vec::new(),
+            answers: Vec::new(),
             now: 1,
             durability,
             failing: None,
@@ -159,6 +163,7 @@ impl Cluster {
             }
         }
         choices.extend((0..self.hints.len()).map(|hint| (hint, Step::Hint)));
+        choices.extend((0..self.answers.len()).map(|answer| (answer, Step::Answer)));
         if choices.is_empty() || self.random.below(20) == 0 {
             let is_quiet = choices.is_empty();
             if is_quiet && self.is_over() {
@@ -170,12 +175,13 @@ impl Cluster {
         let (number, step) = choices.swap_remove(self.random.below(choices.len()));
         match step {
             Step::Hint => self.claim(number),
+            Step::Answer => self.answer(number),
             Step::Io => self.perform(number),
             Step::Finish(nth) => self.finish(number, nth),
             Step::CommitDue => self.input(number, Input::CommitDue),
         }
         let crashes = self.faults.crash_at == Some(self.steps) || self.chance(self.faults.crashes);
-        if crashes && !matches!(step, Step::Hint) {
+        if crashes && !matches!(step, Step::Hint | Step::Answer) {
             self.replicas[number] = Replica::default();
         }
         true
@@ -257,19 +263,35 @@ impl Cluster {
     /// An event about a node reaches some replica.
     fn claim(&mut self, hint: usize) {
         let path = self.hints.swap_remove(hint);
+        if let Some(number) = self.help_with(&path) {
+            self.input(number, Input::Claim(path));
+        }
+    }
+
+    /// What a node waits for reaches some replica.
+    fn answer(&mut self, nth: usize) {
+        let (path, to) = self.answers.swap_remove(nth);
+        if let Some(number) = self.help_with(&path) {
+            let said = Said::Response { status: 200, headers: Vec::new(), body: payload("answer") };
+            self.input(number, Input::Event(Event::Answer { path, to, said }, Documents::new()));
+        }
+    }
+
+    /// A replica that works on the run, or opens it for this node; `None` if it has ended.
+    fn help_with(&mut self, path: &NodePath) -> Option<usize> {
         let number = self.random.below(self.replicas.len());
         if self.replicas[number].session.is_none() {
-            let docs: Vec<String> = Doc::around(&path).iter().map(Doc::name).collect();
+            let docs: Vec<String> = Doc::around(path).iter().map(Doc::name).collect();
             let documents = block_on(self.store.read(&Partition::of_run(&self.id), &docs)).unwrap();
             let known = docs.into_iter().zip(documents).filter_map(|(name, doc)| Some((name, doc?))).collect();
-            let Some(state) = load_all(known).unwrap() else { return };
+            let state = load_all(known).unwrap()?;
             if state.run().status().is_final() {
-                return;
+                return None;
             }
             let (seed, plan) = (self.seed(), self.plan.clone());
             self.replicas[number].open(number, seed, &plan, state, Role::Helper);
         }
-        self.input(number, Input::Claim(path));
+        Some(number)
     }
 
     fn seed(&mut self) -> u64 {
@@ -349,7 +371,8 @@ impl Cluster {
         }
         if self.chance(self.faults.waits) {
             let until = self.now + self.random.below(100) as u64;
-            let wait = Suspended { until, operation: 0, tries: 1, data: Some(payload("so far")) };
+            let wait = (self.random.below(2) == 0).then(|| Box::new(self.question(work)));
+            let wait = Suspended { until, operation: 0, tries: 1, data: Some(payload("so far")), wait };
             return (Outcome::Suspended(wait), Documents::new());
         }
         let replica = &self.replicas[number];
@@ -362,6 +385,19 @@ impl Cluster {
             }
             outcome => (outcome, Documents::new()),
         }
+    }
+
+    /// Asks something outside, whose answer may be lost, or come twice. If it has not come when the wait is over, the node
+    /// goes on without it.
+    fn question(&mut self, work: &Work) -> Wait {
+        let id = WaitId { claim: work.token, operation: 0 };
+        if !self.chance(self.faults.events) {
+            self.answers.push((work.path.clone(), id));
+        }
+        if self.chance(self.faults.events) {
+            self.answers.push((work.path.clone(), id));
+        }
+        Wait { id, of: Awaited::Function { name: "slow".to_owned() }, since: self.now, limit: None, looks: 0 }
     }
 
     /// What has arrived in a set, in the order of the branches.
@@ -490,6 +526,7 @@ impl Cluster {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Hint,
+    Answer,
     Io,
     Finish(usize),
     CommitDue,

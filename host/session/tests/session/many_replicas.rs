@@ -4,7 +4,8 @@
 use crate::replica::{Fate, LEASE, circumstances, perform, rules};
 use faas_flow_core::definition::{Branches, Call, Dag, Definition, Node, NodeKind, Operation, Operations};
 use faas_flow_core::run::{
-    Attempt, Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Start, Suspended, Work,
+    Attempt, Awaited, Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Said, Start, Suspended,
+    Wait, WaitId, Work,
 };
 use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, the_start};
 use faas_flow_core::{Code, Failure, Partition, Plan, Status};
@@ -452,7 +453,7 @@ fn a_replica_that_has_abandoned_a_run_reads_and_commits_nothing_more_of_it() {
 }
 
 fn wait(until: u64) -> Outcome {
-    Outcome::Suspended(Suspended { until, operation: 1, tries: 2, data: Some(payload("so far")) })
+    Outcome::Suspended(Suspended { until, operation: 1, tries: 2, data: Some(payload("so far")), wait: None })
 }
 
 /// WAIT-1.
@@ -507,6 +508,106 @@ fn an_owner_that_would_leave_stays_if_another_replica_changes_the_run() {
     owner.answer(loaded, &circumstances(2 + LEASE, HERE));
     shared.settle(&mut owner, 2 + LEASE, HERE);
     assert_eq!((owner.has_left(), shared.entry().due), (false, Some(2 + 2 * LEASE)));
+}
+
+/// Waits for an answer until a moment.
+fn asks(work: &Work, until: u64) -> Outcome {
+    let id = WaitId { claim: work.token, operation: 0 };
+    let of = Awaited::Function { name: "f".to_owned() };
+    let wait = Some(Box::new(Wait { id, of, since: 2, limit: Some(until), looks: 0 }));
+    Outcome::Suspended(Suspended { until, operation: 0, tries: 0, data: Some(payload("so far")), wait })
+}
+
+/// The answer to what a piece of work asked.
+fn answer(work: &Work) -> Input {
+    let to = WaitId { claim: work.token, operation: 0 };
+    let said = Said::Response { status: 200, headers: Vec::new(), body: payload("answer") };
+    command(Event::Answer { path: work.path.clone(), to, said })
+}
+
+/// WAIT-2, WAIT-3: nobody has the run, and whoever takes the answer continues it. If that replica is lost, the run is due.
+#[test]
+fn the_answer_to_a_run_without_an_owner_makes_it_due_and_is_acted_on() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let asked = &ready.start[0];
+    shared.input(&mut owner, 2, report(asked, asks(asked, 90_000)));
+    shared.input(&mut owner, 2 + LEASE, Input::Check);
+    assert_eq!((owner.has_left(), shared.entry().due), (true, Some(90_000)));
+    let mut other = shared.open(1);
+    let work = shared.input(&mut other, 5_000, answer(asked)).start;
+    assert_eq!((paths(&work), work[0].answer.is_some()), (vec!["f1".to_owned()], true));
+    assert_eq!(shared.entry().due, Some(5_000 + LEASE));
+    let twice = shared.input(&mut shared.open(2), 5_001, answer(asked));
+    assert_eq!((twice.refused, twice.start.len()), (Some(Refusal::Stale), 0));
+    // The replica is lost. The next one finds the answer in the store.
+    let mut third = shared.open(2);
+    shared.input(&mut third, 5_000 + LEASE, Input::Recover);
+    let again = shared.input(&mut third, 5_000 + 2 * LEASE, Input::Check).start;
+    assert!(again[0].answer.is_some());
+}
+
+/// WAIT-3: an owner that leaves does not put off what an answer has just made due.
+#[test]
+fn an_owner_that_would_leave_stays_if_an_answer_comes() {
+    for before_it_looks in [true, false] {
+        let shared = Shared::new(chain());
+        let (mut owner, ready) = shared.begin(HERE);
+        let asked = &ready.start[0];
+        shared.input(&mut owner, 2, report(asked, asks(asked, 90_000)));
+        let at = 2 + LEASE;
+        if before_it_looks {
+            shared.input(&mut shared.open(1), at, answer(asked));
+        }
+        owner.input(Input::Check, &circumstances(at, HERE));
+        let loaded = perform(&the_start().id, owner.io().unwrap(), &*shared.store, Fate::Answered);
+        if !before_it_looks {
+            shared.input(&mut shared.open(1), at, answer(asked));
+        }
+        owner.answer(loaded, &circumstances(at, HERE));
+        shared.settle(&mut owner, at, HERE);
+        assert_eq!((owner.has_left(), shared.entry().due), (false, Some(at + LEASE)), "{before_it_looks}");
+    }
+}
+
+/// WAIT-3: the answer is faster than the commit of the wait, and comes to another replica.
+#[test]
+fn an_early_answer_through_another_replica_is_not_lost() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let asked = &ready.start[0];
+    assert!(shared.input(&mut shared.open(1), 2, answer(asked)).start.is_empty());
+    let start = shared.input(&mut owner, 3, report(asked, asks(asked, 90_000))).start;
+    assert_eq!((paths(&start), start[0].answer.is_some()), (vec!["f1".to_owned()], true));
+}
+
+/// WAIT-1, JOIN-2: the replica that committed the end of the last branch was lost before it continued the node.
+#[test]
+fn an_owner_stays_while_ended_branches_are_not_joined() {
+    let each = for_each("F", graph(vec![calling("n")], []), Branches::default());
+    let dag = graph(vec![calling("f1"), each, calling("f2")], [("f1", "F"), ("f1", "f2")]);
+    let shared = Shared::new(flow(dag));
+    let (mut owner, ready) = shared.begin(HERE);
+    let start = shared.input(&mut owner, 2, done(&ready.start[0])).start;
+    let [each, other] = &start[..] else { panic!("{start:?}") };
+    let branches = shared.input(&mut owner, 3, report(each, branched(&[("1", ""), ("2", "")]))).start;
+    shared.input(&mut owner, 4, report(other, wait(90_000)));
+    let mut lost = shared.open(1);
+    for branch in &branches {
+        lost.input(done(branch), &circumstances(5, HERE));
+        while let Some(io) = lost.io() {
+            let is_commit = matches!(io, Io::Commit { .. });
+            let answer = perform(&the_start().id, io, &*shared.store, Fate::Answered);
+            if is_commit && branch.path == branches[1].path {
+                break;
+            }
+            lost.answer(answer, &circumstances(5, HERE));
+        }
+    }
+    let mut third = shared.open(2);
+    shared.input(&mut third, 5 + LEASE, Input::Recover);
+    let ready = shared.input(&mut third, 5 + 2 * LEASE, Input::Check);
+    assert_eq!((third.has_left(), ready.count.len()), (false, 1));
 }
 
 /// EACH-4, REPL-5: branches that another replica had started count, and those that it had not start later.

@@ -1,0 +1,38 @@
+//! Answers to nodes that wait for something outside of the run.
+
+use super::documents::{Answer, Progress, Said, Wait, WaitId};
+use super::engine::Followed;
+use super::events::{Effect, Refusal};
+use super::state::RunState;
+use crate::{Millis, NodePath};
+
+impl RunState {
+    /// Takes the first answer to the present question of a node. The node may be claimed at once if it is suspended. If it is
+    /// still running, it finds the answer when it reports that it waits.
+    pub(super) fn answer(&mut self, path: &NodePath, to: WaitId, said: &Said, now: Millis) -> Followed {
+        let node = self.node(path)?;
+        let asks = match node.progress {
+            Progress::Ready => node.awaits().is_some_and(|wait| wait.id == to),
+            // Its replica is about to report that it waits, or is looking for the answer.
+            Progress::Running => {
+                let is_asked = node.token == to.claim || node.asked().is_some_and(|wait| wait.id == to);
+                is_asked && node.answer.as_ref().is_none_or(|answer| answer.to != to)
+            }
+            _ => false,
+        };
+        if !asks {
+            return Err(Refusal::Stale);
+        }
+        let waits = node.progress == Progress::Ready;
+        let node = self.change(path)?;
+        node.answer = Some(Box::new(Answer { to, at: now, said: said.clone() }));
+        Ok(waits.then(|| Effect::Dispatch(path.clone())).into_iter().collect())
+    }
+
+    /// The nodes that wait for an answer, in loaded scopes that have not been replaced, whatever the phase of the run.
+    pub fn awaiting(&self) -> Vec<(NodePath, &Wait)> {
+        let scopes = self.scopes().filter(|scope| self.live(&scope.path).is_ok());
+        let nodes = scopes.flat_map(|scope| scope.nodes.iter().map(|node| (scope.path.node(&node.id), node)));
+        nodes.filter_map(|(path, node)| Some((path, node.asked()?))).collect()
+    }
+}
