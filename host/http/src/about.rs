@@ -4,13 +4,13 @@ use super::answer::{self, Accept};
 use super::ask::Control;
 use super::browser::{Controls, OwnPages};
 use super::error::Error;
-use super::guards::{Read, SignatureHeaders};
+use super::guards::{Admin, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
 use super::openapi::{On, Payload, Refusals};
 use super::request::{Asked, FromQuery, Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, FlowName, NodePath, RunId};
@@ -267,6 +267,13 @@ impl Surface {
         let view = self.view(flow, run).await?;
         let waits_for = self.host.versions().missing_module(&view).await?;
         Ok(answer::state(run, &view, waits_for.as_ref(), accept))
+    }
+
+    /// The refusal of a method at an address that pauses, resumes or stops a run.
+    pub(super) fn controls_only(&self, method: &Method) -> Response {
+        let methods = if matches!(self.guards.admin, Admin::Anybody) { "POST" } else { "GET,POST" };
+        let allowed = HeaderValue::from_static(methods);
+        ([(header::ALLOW, allowed)], Error::WrongMethod { method: method.clone() }).into_response()
     }
 
     async fn view(&self, flow: &FlowName, run: &RunId) -> Result<RunView, Error> {

@@ -177,7 +177,7 @@ pub enum Error {
 }
 
 /// How a run that has a request id differs from the one asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OtherRun {
     #[error("that is just starting")]
     Starting,
@@ -185,6 +185,12 @@ pub enum OtherRun {
     Flow,
     #[error("with another body")]
     Body,
+    #[error("with another query")]
+    Query,
+    #[error("with another callback address")]
+    Callback,
+    #[error("with another header `{name}`")]
+    Header { name: String },
 }
 
 /// What is wrong with an address to call back.

@@ -7,11 +7,14 @@ use super::drawing::drawn;
 use super::error::{Error, OtherRun};
 use super::guards::{HubSignatures, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, STATE, header, insert};
+use super::location;
 use super::openapi::{On, Payload, Refusals};
+use super::repeated::{BODY, difference};
 use super::request::{Query, RequestContext, Target, Wait};
 use super::surface::Surface;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -24,8 +27,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use utoipa::IntoParams;
 
-/// Kept with a run whose caller chose the id, so that a repeated request is told from another one.
-const BODY: &str = "x-faas-flow-body-digest";
 /// Headers that a run does not keep: they let their owner in somewhere, or are the host's own.
 const NOT_KEPT: [&str; 7] = [
     "authorization",
@@ -77,7 +78,7 @@ impl NewRun {
 /// Start a run, or ask by query as in the original
 ///
 /// A flow of a single node answers with its result, any other flow with 202; with `X-Faas-Flow-Wait`, it answers with the
-/// result if there is one in time. The same request id with the same body is the same run.
+/// result if there is one in time. The same request id with the same request is the same run.
 #[utoipa::path(
     method(post, get),
     path = "/",
@@ -113,6 +114,21 @@ pub(super) async fn call_async(
     surface.call(target, query, context, request, Delivery::Nobody).await
 }
 
+/// Answers HEAD: as GET where that only reads. Where GET would begin a run, nothing begins.
+pub(super) async fn head(
+    State(surface): State<Arc<Surface>>,
+    target: Target,
+    query: Query,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Error> {
+    match ByQuery::of(&query).ask()? {
+        Ask::Invoke => Ok(StatusCode::OK.into_response()),
+        Ask::Control(..) => Ok(surface.controls_only(request.method())),
+        Ask::Definition | Ask::State(_) => surface.call(target, query, context, request, Delivery::Caller).await,
+    }
+}
+
 impl Surface {
     async fn call(
         &self,
@@ -137,7 +153,7 @@ impl Surface {
         }
         let body = self.read_body(body).await?;
         match ask {
-            Ask::Invoke => self.invoke(&flow.name, query, &parts.headers, body, &context, delivery).await,
+            Ask::Invoke => self.invoke(&flow.name, query, &parts, body, &context, delivery).await,
             Ask::Definition => {
                 let json = drawn(move || render(&flow.definition, flow.name.as_str(), Format::Json)).await?;
                 Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
@@ -151,7 +167,7 @@ impl Surface {
         &self,
         flow: &FlowName,
         Query(query): Query,
-        headers: &HeaderMap,
+        Parts { uri, headers, .. }: &Parts,
         body: Bytes,
         context: &RequestContext,
         delivery: Delivery,
@@ -160,12 +176,13 @@ impl Surface {
         let NewRun { id, callback } = NewRun::of(headers, self)?;
         let asked = self.wait_of(&Wait::of(headers)?, context);
         let patience = Patience { surface: self, context, delivery, asked };
-        let digest = id.as_ref().map(|_| Digest::of(&body).to_string());
-        let mut headers = kept_headers(headers);
-        headers.extend(digest.clone().map(|digest| (BODY.to_owned(), digest)));
-        let request = Kept { query, headers };
-        let submission = Submission { id: id.clone(), body, request, callback: callback.clone() };
-        let (run, ended) = match (self.host.submit(flow, submission, patience.waits()).await, id, digest) {
+        let mut kept = kept_headers(headers);
+        kept.extend(id.as_ref().map(|_| (BODY.to_owned(), Digest::of(&body).to_string())));
+        let request = Kept { query, headers: kept };
+        // What a request that repeats an earlier one is compared by.
+        let chosen = id.clone().map(|id| (id, request.clone()));
+        let submission = Submission { id, body, request, callback: callback.clone() };
+        let (run, ended) = match (self.host.submit(flow, submission, patience.waits()).await, chosen) {
             (Ok(run), ..) => {
                 context.concerns(&run.id);
                 let ended = match patience.wait(run.answers()) {
@@ -174,8 +191,8 @@ impl Surface {
                 };
                 (run.id, ended)
             }
-            (Err(error), Some(id), Some(digest)) if error.code() == Code::RUN_EXISTS => {
-                let run = self.same(flow, &id, &digest).await?;
+            (Err(error), Some((id, request))) if error.code() == Code::RUN_EXISTS => {
+                let run = self.begun_as(&id, flow, &request, callback.as_deref()).await?;
                 context.concerns(&id);
                 let ended = match patience.wait(self.host.answers(&run).await?) {
                     Some(wait) => self.host.wait(&id, wait).await?,
@@ -185,7 +202,10 @@ impl Surface {
             }
             (Err(error), ..) => return Err(error.into()),
         };
-        let mut response = answer_to(flow, &run, ended.as_deref());
+        let mut response = answer_to(&run, ended.as_deref());
+        if response.status() == StatusCode::ACCEPTED {
+            insert(response.headers_mut(), LOCATION, &location::of_result(uri.path(), headers, flow, &run));
+        }
         if let Some(callback) = callback {
             insert(response.headers_mut(), NewRun::CALLBACK, &callback);
         }
@@ -197,8 +217,14 @@ impl Surface {
         wait.map(|wait| context.in_time(wait.min(self.host.settings().max_wait)))
     }
 
-    /// The run that has this id, if it was begun by the same request: the same flow, the same body.
-    async fn same(&self, flow: &FlowName, id: &RunId, digest: &str) -> Result<Run, Error> {
+    /// The run that has this id, if it was begun by the same request.
+    async fn begun_as(
+        &self,
+        id: &RunId,
+        flow: &FlowName,
+        request: &Kept,
+        callback: Option<&str>,
+    ) -> Result<Run, Error> {
         let taken = |by| Error::RequestIdTaken { id: id.clone(), by };
         let until = tokio::time::Instant::now() + TWIN;
         let document = loop {
@@ -210,11 +236,9 @@ impl Surface {
             }
         };
         let run: Run = read(id, &document)?;
-        let body = run.request.headers.iter().find(|(name, _)| name == BODY);
-        match body {
-            _ if run.flow != *flow => Err(taken(OtherRun::Flow)),
-            Some((_, body)) if body == digest => Ok(run),
-            _ => Err(taken(OtherRun::Body)),
+        match difference(&run, flow, request, callback) {
+            None => Ok(run),
+            Some(by) => Err(taken(by)),
         }
     }
 }
@@ -251,17 +275,12 @@ impl Patience<'_> {
     }
 }
 
-fn answer_to(flow: &FlowName, run: &RunId, ended: Option<&Ended>) -> Response {
+fn answer_to(run: &RunId, ended: Option<&Ended>) -> Response {
     let mut response = match ended {
         Some(ended) => answer::ended(run, ended),
         None => (StatusCode::ACCEPTED, [(STATE, Status::Running.as_str())]).into_response(),
     };
-    let accepted = response.status() == StatusCode::ACCEPTED;
-    let headers = response.headers_mut();
-    insert(headers, REQUEST_ID, run.as_str());
-    if accepted {
-        insert(headers, LOCATION, &format!("/function/{flow}/flow/{run}/result"));
-    }
+    insert(response.headers_mut(), REQUEST_ID, run.as_str());
     response
 }
 

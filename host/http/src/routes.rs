@@ -4,15 +4,16 @@ use super::answer::{Accept, in_form};
 use super::browser::make_inert;
 use super::error::Error;
 use super::openapi::{self, On};
-use super::request::Target;
+use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, invoke, modules, own, step};
+use super::{about, invoke, location, modules, own, step};
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{Method, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on};
+use faas_flow_core::RunId;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::{Arc, LazyLock};
 use tower::ServiceExt;
@@ -33,11 +34,13 @@ struct Operation {
 
 impl Operation {
     fn new((schemas, paths, methods): UtoipaMethodRouter<Arc<Surface>>) -> Self {
-        let (path, takes_both) = match paths.paths.iter().next() {
-            Some((path, item)) => (path.clone(), item.get.is_some() && item.post.is_some()),
-            None => (String::new(), false),
+        let path = paths.paths.keys().next().cloned().unwrap_or_default();
+        let methods = match path.as_str() {
+            // GET begins a run.
+            "/" => methods.head(invoke::head),
+            "/flow/{id}/pause" | "/flow/{id}/resume" | "/flow/{id}/stop" => controls(methods),
+            _ => methods,
         };
-        let methods = if takes_both { without_head(methods) } else { methods };
         Self { path, methods, paths, schemas }
     }
 }
@@ -96,11 +99,10 @@ async fn openapi_json() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], document()).into_response()
 }
 
-/// GET and POST alike may begin or change a run here. axum would answer HEAD as GET, so HEAD is refused.
-fn without_head(methods: MethodRouter<Arc<Surface>>) -> MethodRouter<Arc<Surface>> {
-    async fn refuse(_: Target, method: Method) -> Response {
-        let allowed = HeaderValue::from_static("GET,POST");
-        ([(header::ALLOW, allowed)], Error::WrongMethod { method }).into_response()
+/// GET and POST alike change a run here, so HEAD is refused, which axum would answer as GET.
+fn controls(methods: MethodRouter<Arc<Surface>>) -> MethodRouter<Arc<Surface>> {
+    async fn refuse(State(surface): State<Arc<Surface>>, _: Target, method: Method) -> Response {
+        surface.controls_only(&method)
     }
     methods.head(refuse).fallback(refuse)
 }
@@ -118,7 +120,7 @@ fn of_flow(prefix: &str) -> Router<Arc<Surface>> {
 
 /// As [`of_flow`], for callers that do not wait for the run.
 fn of_flow_async(prefix: &str) -> Router<Arc<Surface>> {
-    let call = without_head(on(MethodFilter::GET.or(MethodFilter::POST), invoke::call_async));
+    let call = on(MethodFilter::GET.or(MethodFilter::POST), invoke::call_async).head(invoke::head);
     let routes = operations().iter().filter(|Operation { path, .. }| path != "/" && !path.starts_with("/_/"));
     let router = routes.fold(at_flow(Router::new(), prefix, call), |router, Operation { path, methods, .. }| {
         router.route(&format!("{prefix}{path}"), methods.clone())
@@ -131,7 +133,7 @@ fn at_flow(router: Router<Arc<Surface>>, prefix: &str, call: MethodRouter<Arc<Su
     router
         .route(prefix, call.clone())
         .route(&format!("{prefix}/"), call)
-        .route(&format!("{prefix}/{{*rest}}"), any(no_route_of_flow))
+        .route(&format!("{prefix}/{{*rest}}"), any(below_flow))
 }
 
 /// The routes of the host itself.
@@ -185,6 +187,8 @@ pub(super) fn deployed(surface: Surface) -> Router {
     let mut routes = of_flow("");
     if let Some(name) = &surface.flow {
         routes = routes.merge(of_flow(&format!("/function/{name}")));
+        // For those who have resolved a `Location` against the flow's path with a slash at its end.
+        routes = routes.route(&format!("/{name}/flow/{{id}}/result"), get(about::result));
     }
     finish(routes, surface)
 }
@@ -229,8 +233,25 @@ async fn no_route(uri: Uri) -> Error {
     Error::NoRoute { path: uri.path().to_owned() }
 }
 
-async fn no_route_of_flow(_: Target, uri: Uri) -> Error {
-    no_route(uri).await
+/// What is below a flow's path and has no route: only the result of a run, for those who name the flow twice.
+async fn below_flow(
+    State(surface): State<Arc<Surface>>,
+    target: Target,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Error> {
+    let path = request.uri().path().to_owned();
+    let below = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or_default();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let Some(run) = location::named_twice(below, &target.0.name).filter(|_| reads) else {
+        return Err(Error::NoRoute { path });
+    };
+    let id = RunId::new(run)?;
+    context.concerns(&id);
+    let headers = request.headers().clone();
+    let wait = Wait::of(&headers)?;
+    let body = WholeBody::from_request(request, &surface).await?;
+    about::result(State(surface), target, RunPath { id }, wait, context, headers, body).await
 }
 
 async fn wrong_method(method: Method) -> Error {

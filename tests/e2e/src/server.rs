@@ -3,7 +3,7 @@
 use crate::command::{faas_flow, run};
 use crate::wait::until;
 use faas_flow_test_support::modules::module;
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, Url};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -171,6 +171,11 @@ impl Server {
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The URL to which a reference leads, such as a `Location`, in the answer to a request to this path.
+    pub fn url_from(&self, path: &str, reference: &str) -> Url {
+        Url::parse(&self.url(path)).unwrap().join(reference).unwrap()
     }
 
     /// Sends a request.

@@ -25,7 +25,7 @@ pub enum Fault {
     /// A page of another origin sent the request.
     #[error(
         "a page of another site ({origin}) sent this request, and this server answers only its own pages: open {own} \
-         itself; to let pages of another origin start runs here, list the origin in allowed_origins"
+         itself; to let pages of another origin start runs here, list the origin in cors_origins"
     )]
     Page {
         /// The page's origin, or what the browser says instead; cut to 100 characters.
@@ -40,7 +40,9 @@ pub enum Fault {
     )]
     Link,
     /// A page of a listed origin asks for more than such pages may have.
-    #[error("pages of origins in allowed_origins may only start runs and read their states and results")]
+    #[error(
+        "pages of origins in cors_origins and allowed_origins may only start runs and read their states and results"
+    )]
     Listed,
 }
 

@@ -16,8 +16,9 @@ const COUNTED: usize = 1000;
 const LISTED: usize = 20;
 
 impl Dashboard {
-    /// The page.
-    pub(super) async fn flows(&self) -> Result<Page, Error> {
+    /// The page; its links begin with `up`.
+    pub(super) async fn flows(&self, up: &str) -> Result<Page, Error> {
+        let up = escaped(up);
         let runs = self.host.list(&RunQuery { flow: None, status: None, limit: COUNTED }).await?;
         let mut flows: BTreeMap<String, Vec<&RunEntry>> = BTreeMap::new();
         for flow in self.host.versions().all_active() {
@@ -39,7 +40,7 @@ impl Dashboard {
             let badges = if badges.is_empty() { "<span class=\"quiet\">no runs yet</span>".to_owned() } else { badges };
             let shown = escaped(name);
             // Writing to a string cannot fail.
-            let _ = writeln!(main, "<a class=\"card\" href=\"flows/{shown}\"><h2>{shown}</h2><p>{badges}</p></a>");
+            let _ = writeln!(main, "<a class=\"card\" href=\"{up}flows/{shown}\"><h2>{shown}</h2><p>{badges}</p></a>");
             let counts: serde_json::Map<_, _> =
                 counts.iter().map(|(status, count)| (status.as_str().to_owned(), json!(count))).collect();
             lines.push(json!({ "flow": name, "runs": counts, "latest": runs.first().map(|run| &run.run) }));
@@ -53,7 +54,7 @@ impl Dashboard {
         }
         if !runs.is_empty() {
             main.push_str("<h1>Latest runs</h1>\n");
-            main.push_str(&table(runs.iter().take(LISTED), "", self.host.now()));
+            main.push_str(&table(runs.iter().take(LISTED), &up, self.host.now()));
         }
         let json = json!({ "flows": lines, "counted": runs.len() });
         Ok(Page { title: "Flows".to_owned(), trail: Vec::new(), main, aside: String::new(), live: true, json })

@@ -1,7 +1,8 @@
 //! The dashboard: pages about flows and runs, as the stores have them, without payloads. A local server has it at
 //! `/dashboard/`; `faas-flow dashboard` is a server with nothing else, for a cluster. docs/dashboard.md describes it.
 //!
-//! All links are relative, so that it works wherever a gateway or proxy puts it.
+//! All links are relative, so that it works wherever a gateway or proxy puts it. Only those of the first page begin with what a
+//! proxy says that it has removed from the path, since the proxy may have added the slash at its end.
 
 mod access;
 mod control;
@@ -109,7 +110,7 @@ async fn answered(State(dashboard): State<Arc<Dashboard>>, request: Request, nex
     let view = View::of(&request, dashboard.prefix);
     let mut response = next.run(request).await;
     if let Some(Refusal(failure)) = response.extensions_mut().remove() {
-        let (page, body) = Page::of_failure(&failure, view).answer(view).into_parts();
+        let (page, body) = Page::of_failure(&failure, &view).answer(&view).into_parts();
         *response.body_mut() = body;
         let headers = response.headers_mut();
         headers.extend(page.headers);

@@ -1,10 +1,10 @@
 //! What all pages share: the frame around them, how times and sizes are written, and answers in HTML and JSON.
 
 use super::Dashboard;
-use crate::Accept;
+use crate::{Accept, forwarded_prefix};
 use axum::extract::{FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::{Failure, Millis, ShownDuration, Status, moment};
 use faas_flow_graph::escaped;
@@ -15,26 +15,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How a page is to be shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct View {
     accept: Accept,
-    /// How many slashes its path has below the dashboard's prefix, for its links.
-    depth: usize,
+    /// What its links to the dashboard's pages begin with: the way up to the first page.
+    up: String,
 }
 
 impl View {
     /// What a request asks for, of a dashboard with this prefix.
     pub fn of(request: &Request, prefix: &str) -> Self {
-        Self::new(Accept::of(request.headers()), request.uri().path(), prefix)
+        Self::new(request.headers(), request.uri().path(), prefix)
     }
 
-    fn new(accept: Accept, path: &str, prefix: &str) -> Self {
-        Self { accept, depth: path.strip_prefix(prefix).unwrap_or_default().matches('/').count() }
+    fn new(headers: &HeaderMap, path: &str, prefix: &str) -> Self {
+        let depth = path.strip_prefix(prefix).unwrap_or_default().matches('/').count().saturating_sub(1);
+        let up = match forwarded_prefix(headers) {
+            // A proxy may have added the slash to which the links of the first page are relative.
+            Some(removed) if depth == 0 => format!("{removed}{prefix}/"),
+            _ => "../".repeat(depth),
+        };
+        Self { accept: Accept::of(headers), up }
     }
 
-    /// The way up to the first page.
-    fn up(self) -> String {
-        "../".repeat(self.depth.saturating_sub(1))
+    /// The way up to the first page: empty, or with a slash at its end.
+    pub fn up(&self) -> &str {
+        &self.up
     }
 }
 
@@ -42,7 +48,7 @@ impl FromRequestParts<Arc<Dashboard>> for View {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Infallible> {
-        Ok(Self::new(Accept::of(&parts.headers), parts.uri.path(), dashboard.prefix))
+        Ok(Self::new(&parts.headers, parts.uri.path(), dashboard.prefix))
     }
 }
 
@@ -62,7 +68,7 @@ pub(super) struct Page {
 
 impl Page {
     /// A page that reports a failure.
-    pub fn of_failure(failure: &Failure, view: View) -> Self {
+    pub fn of_failure(failure: &Failure, view: &View) -> Self {
         let code = failure.code.to_string();
         let main = format!(
             "<section class=\"card error\"><h1>{code}</h1><p>{}</p><p class=\"quiet\">For details, run \
@@ -70,22 +76,22 @@ impl Page {
             escaped(&failure.message)
         );
         let up = view.up();
-        let trail = vec![("Flows".to_owned(), if up.is_empty() { "./".to_owned() } else { up })];
+        let trail = vec![("Flows".to_owned(), if up.is_empty() { "./" } else { up }.to_owned())];
         let json = json!({ "code": code, "message": failure.message });
         Self { title: code, trail, main, aside: String::new(), live: false, json }
     }
 
     /// The page in the form that the caller reads.
-    pub fn answer(self, view: View) -> Response {
+    pub fn answer(self, view: &View) -> Response {
         match view.accept {
             Accept::Json => ([(header::CONTENT_TYPE, "application/json")], self.json.to_string()).into_response(),
             Accept::Text => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], self.html(view)).into_response(),
         }
     }
 
-    fn html(&self, view: View) -> String {
+    fn html(&self, view: &View) -> String {
         let Self { main, aside, .. } = self;
-        let up = view.up();
+        let up = escaped(view.up());
         let title = escaped(&self.title);
         let live = if self.live { " data-live=\"yes\"" } else { "" };
         let trail =
@@ -131,5 +137,26 @@ impl Display for Size {
             bytes @ 1024..1_048_576 => write!(f, "{:.1} KiB", bytes as f64 / 1024.0),
             bytes => write!(f, "{:.1} MiB", bytes as f64 / 1_048_576.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderName;
+
+    #[test]
+    fn links_lead_up_to_the_first_page_wherever_a_proxy_has_put_it() {
+        let up = |path: &str, prefix: &str, removed: Option<&str>| {
+            let removed = removed.map(|removed| (HeaderName::from_static("x-forwarded-prefix"), removed));
+            let headers = removed.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
+            View::new(&headers, path, prefix).up().to_owned()
+        };
+        assert_eq!(up("/", "", None), "");
+        assert_eq!(up("/runs/r", "", None), "../");
+        assert_eq!(up("/dashboard/runs/r", "/dashboard", Some("/x")), "../");
+        assert_eq!(up("/", "", Some("/flows")), "/flows/");
+        assert_eq!(up("/dashboard/", "/dashboard", Some("/x/")), "/x/dashboard/");
+        assert_eq!(up("/", "", Some("//evil.example")), "");
     }
 }

@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FlowPath {
 }
 
 pub(super) async fn flows(State(dashboard): State<Arc<Dashboard>>, view: View) -> Result<Response, HttpError> {
-    Ok(dashboard.flows().await?.answer(view))
+    Ok(dashboard.flows(view.up()).await?.answer(&view))
 }
 
 /// A flow, with the runs in the state `?state=failed`, or in any state.
@@ -39,7 +39,7 @@ pub(super) async fn flow(
     let status = query
         .first("state")
         .map(|state| Status::parse(state).ok_or_else(|| Error::BadState { state: state.chars().take(40).collect() }));
-    Ok(dashboard.flow(&flow, status.transpose()?).await?.answer(view))
+    Ok(dashboard.flow(&flow, status.transpose()?).await?.answer(&view))
 }
 
 pub(super) async fn begin(
@@ -59,7 +59,7 @@ pub(super) async fn run(
     RunPath { id }: RunPath,
     view: View,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.run(&id).await?.answer(view))
+    Ok(dashboard.run(&id).await?.answer(&view))
 }
 
 pub(super) async fn pause(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {

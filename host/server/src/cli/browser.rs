@@ -2,13 +2,15 @@
 
 use crate::config::Values;
 use axum::Router;
-use faas_flow_http::BrowserRules;
+use faas_flow_http::{BrowserRules, open_to_origins};
 use std::net::SocketAddr;
 
 /// The rules of a server at this address, if only its own machine can reach it. Elsewhere the host's name is whatever a
 /// gateway or proxy sends, and changes need a token, which no page has.
 pub(super) fn rules(values: &Values, address: SocketAddr) -> Option<BrowserRules> {
-    let (hosts, origins) = (values.allowed_hosts.value.clone(), values.allowed_origins.value.clone());
+    let hosts = values.allowed_hosts.value.clone();
+    // `*` lets in no page that is not listed: it would let every page that is open on this machine start runs.
+    let origins = [&*values.allowed_origins.value, &*values.cors_origins.value].concat();
     // Behind of-watchdog, other machines reach a function at a loopback address.
     let local_only = address.ip().to_canonical().is_loopback() && values.upstream_url.value.is_none();
     local_only.then(|| BrowserRules::new(address, hosts, origins))
@@ -28,4 +30,16 @@ pub(super) fn guarded(values: &Values, address: SocketAddr, routes: Router) -> R
         );
     }
     routes
+}
+
+/// As [`guarded`], for routes that pages of `cors_origins` may call.
+pub(super) fn guarded_and_open(values: &Values, address: SocketAddr, routes: Router) -> Router {
+    let origins = &values.cors_origins.value;
+    if origins.iter().any(|origin| origin == "*") && rules(values, address).is_some() {
+        eprintln!(
+            "warning: cors_origins is `*`, but a server that only this machine can reach answers pages of other sites only \
+             if their origins are listed: add them to cors_origins"
+        );
+    }
+    guarded(values, address, open_to_origins(routes, origins))
 }

@@ -3,7 +3,7 @@
 mod build;
 mod watch;
 
-use super::browser::guarded;
+use super::browser::guarded_and_open;
 use super::host::{empty_host, guests, load_brought};
 use super::listen::{limited, listen, patience};
 use super::output::wants_colours;
@@ -87,7 +87,7 @@ impl Dev {
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = limited(local_router(&host, guards, &gateway)?, &host, &values);
-        let router = guarded(&values, address, router);
+        let router = guarded_and_open(&values, address, router);
         let shown = progress::show(host.watch(), progress::Stdout::Nothing);
         tokio::spawn(host.clone().sweep());
         say(&format!("serving http://{address}/function/{}", flow.name));

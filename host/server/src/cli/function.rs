@@ -1,6 +1,6 @@
 //! `faas-flow function`
 
-use super::browser::{guarded, rules};
+use super::browser::{guarded_and_open, rules};
 use super::host::{functions, guests, load_brought, traces, trusted, warn};
 use super::listen::{self, listen};
 use super::lock::Lock;
@@ -62,7 +62,7 @@ impl Function {
         let starting = Starting::default();
         let measured = Starting::default();
         let patience = patience(&values);
-        let mut server = Server::start(listener, guarded(&values, address, starting.router()), patience)?;
+        let mut server = Server::start(listener, guarded_and_open(&values, address, starting.router()), patience)?;
         if let Some((metrics, address)) = metrics {
             metrics::serve(metrics, measured.router(), rules(&values, address), patience);
         }

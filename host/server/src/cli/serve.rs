@@ -1,6 +1,6 @@
 //! `faas-flow serve`
 
-use super::browser::guarded;
+use super::browser::guarded_and_open;
 use super::host::{bring, local_host};
 use super::listen::{limited, listen, patience};
 use super::progress::{self, Stdout};
@@ -98,7 +98,7 @@ impl Serve {
         }
         eprintln!("serving http://{address}/dashboard/");
         eprintln!("ready");
-        let router = guarded(&values, address, limited(router, &host, &values));
+        let router = guarded_and_open(&values, address, limited(router, &host, &values));
         let served = stop::serve(listener, router, host, patience(&values)).await;
         gateway.stop(Duration::from_secs(1)).await;
         if let Some(shown) = shown {

@@ -447,6 +447,31 @@ impl Format<Vec<String>> for Origins {
     }
 }
 
+/// Origins of pages, or `*` for all.
+pub(crate) struct CorsOrigins;
+
+impl Format<Vec<String>> for CorsOrigins {
+    fn describe(&self) -> String {
+        "list of origins, or `*`".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "ORIGIN"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<String>, Rule> {
+        if text.trim() == "*" { Ok(vec!["*".to_owned()]) } else { Origins.parse(text) }
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    fn combine(&self, values: Vec<Vec<String>>) -> Option<Vec<String>> {
+        Some(values.concat())
+    }
+}
+
 fn origin(text: &str) -> Option<String> {
     let url = reqwest::Url::parse(text).ok()?;
     let origin = url.origin().ascii_serialization();
@@ -486,6 +511,9 @@ mod tests {
         {
             assert!(Origins.parse(bad).is_err(), "{bad}");
         }
+        assert_eq!(CorsOrigins.parse(" * ").unwrap(), ["*"]);
+        assert_eq!(CorsOrigins.parse("https://app.example").unwrap(), ["https://app.example"]);
+        assert!(CorsOrigins.parse("https://app.example,*").is_err());
     }
 
     #[test]
@@ -522,6 +550,7 @@ mod tests {
             Port.parse(secret).unwrap_err(),
             Server.parse(secret).unwrap_err(),
             Origins.parse(secret).unwrap_err(),
+            CorsOrigins.parse(secret).unwrap_err(),
             Hosts.parse(secret).unwrap_err(),
             Ranges.parse(secret).unwrap_err(),
             words.parse(secret).unwrap_err(),

@@ -2,7 +2,8 @@
 
 use super::error::Error;
 use super::format::{
-    Count, FilePath, Hosts, List, Optional, Origins, Port, Ranges, Server, Size, Switch, Text, Time, TimeLimit, Words,
+    CorsOrigins, Count, FilePath, Hosts, List, Optional, Origins, Port, Ranges, Server, Size, Switch, Text, Time,
+    TimeLimit, Words,
 };
 use super::key::Group::{Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Stores, Tracing};
 use super::key::OptionName::{Also, As, Positional};
@@ -211,6 +212,9 @@ keys! {
     allowed_origins: Vec<String> = Key::new("allowed_origins", &Origins, "", Ours, Access,
         "origins, each as `https://NAME` or `https://NAME:PORT`, whose pages may start runs on a server on a loopback address and read their states and results ([why](security.md#pages-in-a-browser))")
         .option(As("allowed-origin"));
+    cors_origins: Vec<String> = Key::new("cors_origins", &CorsOrigins, "", Ours, Access,
+        "origins, each as `https://NAME` or `https://NAME:PORT`, whose pages may call flows and functions with scripts and read the answers ([CORS](http.md#pages-of-other-origins)); `*` allows all, but not on a server on a loopback address")
+        .option(As("cors-origin"));
 
     guest_memory: usize = Key::new("guest_memory", &Size, "64MiB", Ours, Guest,
         "maximum memory of one instance of a flow");

@@ -72,6 +72,31 @@ async fn the_same_request_id_twice_is_the_same_run() {
 }
 
 #[tokio::test]
+async fn another_request_with_the_same_id_does_not_get_the_answer_of_the_first() {
+    let server = chain().with("--callback-host", "hooks.example").start();
+    let first = |path: &str| with_id(&server, path, "order", "hi").header("X-Tenant", "a");
+    let path = format!("{CHAIN}?size=1&size=2");
+    let wait = |request: RequestBuilder| request.header("X-Faas-Flow-Wait", "60s");
+    assert_eq!(server.send(wait(first(&path))).await.ok(), "you said \"hi\"");
+
+    for other in [format!("{CHAIN}?size=2&size=1"), CHAIN.to_owned(), format!("{path}&more")] {
+        assert!(server.send(wait(first(&other))).await.failed(409, "FF0215").contains("another query"), "{other}");
+    }
+    let other = with_id(&server, &path, "order", "hi").header("X-Tenant", "b");
+    let said = server.send(wait(other)).await.failed(409, "FF0215");
+    assert!(said.contains("another header `x-tenant`"), "{said}");
+    let called_back = first(&path).header("X-Faas-Flow-Callback-Url", "http://hooks.example/");
+    assert!(server.send(wait(called_back)).await.failed(409, "FF0215").contains("another callback address"));
+
+    let through_a_proxy = first(&path)
+        .header("X-Forwarded-For", "10.0.0.1")
+        .header("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .header("Accept", "text/plain");
+    assert_eq!(server.send(wait(through_a_proxy)).await.ok(), "you said \"hi\"");
+    assert_eq!(server.shown("order")["nodes"][0]["attempts"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn of_many_requests_with_one_id_one_run_comes() {
     let server = chain().start();
     let sent = (0..8).map(|_| server.send(with_id(&server, CHAIN, "twins", "hi").header("X-Faas-Flow-Wait", "60s")));
@@ -129,7 +154,7 @@ async fn a_wait_that_is_over_leads_to_the_result() {
     assert_eq!(accepted.status(), 202);
     let location = accepted.headers()["location"].to_str().unwrap().to_owned();
     open_gate(folder.path());
-    let result = server.client.get(server.url(&location)).header("X-Faas-Flow-Wait", "60s");
+    let result = server.client.get(server.url_from(CHAIN, &location)).header("X-Faas-Flow-Wait", "60s");
     let result = result.send().await.unwrap();
     assert_eq!(result.headers()["x-faas-flow-state"], "succeeded");
     assert_eq!(result.text().await.unwrap(), "you said \"hi\"");
@@ -153,14 +178,15 @@ async fn what_is_wrong_is_said_as_the_caller_reads_it() {
 async fn each_route_takes_its_methods_only() {
     let server = chain().start();
     for (path, method, allow) in [
-        (CHAIN.to_owned(), Method::DELETE, "GET,POST"),
-        (CHAIN.to_owned(), Method::PUT, "GET,POST"),
-        (CHAIN.to_owned(), Method::OPTIONS, "GET,POST"),
-        // GET begins a run, so HEAD must not be taken for it.
-        (CHAIN.to_owned(), Method::HEAD, "GET,POST"),
-        (format!("{CHAIN}/"), Method::HEAD, "GET,POST"),
-        (format!("{CHAIN}/flow/r/stop"), Method::HEAD, "GET,POST"),
-        (format!("{CHAIN}/flow/r/stop"), Method::DELETE, "GET,POST"),
+        (CHAIN.to_owned(), Method::DELETE, "POST,GET,HEAD"),
+        (CHAIN.to_owned(), Method::PUT, "POST,GET,HEAD"),
+        (CHAIN.to_owned(), Method::OPTIONS, "POST,GET,HEAD"),
+        // Without a token, runs are controlled by POST alone.
+        (format!("{CHAIN}/flow/r/stop"), Method::GET, "POST"),
+        (format!("{CHAIN}/flow/r/stop"), Method::HEAD, "POST"),
+        (format!("{CHAIN}/flow/r/stop"), Method::DELETE, "POST"),
+        (format!("{CHAIN}?stop-flow=r"), Method::HEAD, "POST"),
+        (format!("{CHAIN}/flow/r/state"), Method::DELETE, "GET,HEAD,POST"),
         (format!("{CHAIN}/flow/r/forward"), Method::GET, "POST"),
         (format!("{CHAIN}/flow/r/rerun"), Method::GET, "POST"),
         (format!("{CHAIN}/flow/r/result"), Method::POST, "GET,HEAD"),
@@ -174,6 +200,85 @@ async fn each_route_takes_its_methods_only() {
         assert_eq!(answer.headers()["allow"], allow, "{method} {path}");
         assert_eq!(answer.headers()["x-faas-flow-error"], "FF0509");
     }
+}
+
+#[tokio::test]
+async fn with_a_token_runs_are_controlled_by_get_too_but_never_by_head() {
+    let secrets = secrets(&[("faasflow-admin-token", TOKEN)]);
+    let server = chain().with("--secrets", secrets.path().to_str().unwrap()).start();
+    for method in [Method::HEAD, Method::DELETE] {
+        let path = server.url(&format!("{CHAIN}/flow/r/stop"));
+        let answer = server.client.request(method.clone(), path).bearer_auth(TOKEN).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["allow"]),
+            (405, &"GET,POST".parse().unwrap()),
+            "{method}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn head_reads_what_get_reads_and_begins_nothing() {
+    let server = chain().start();
+    server.send(with_id(&server, CHAIN, "r", "hi").header("X-Faas-Flow-Wait", "60s")).await.ok();
+    for (path, status, state) in [
+        (CHAIN.to_owned(), 200, None),
+        (format!("{CHAIN}/"), 200, None),
+        ("/function/nobody".to_owned(), 404, None),
+        (format!("{CHAIN}?export-dag=true"), 200, None),
+        (format!("{CHAIN}?state=r"), 200, Some("succeeded")),
+        (format!("{CHAIN}/flow/r/state"), 200, Some("succeeded")),
+        (format!("{CHAIN}/flow/r/result"), 200, Some("succeeded")),
+        (format!("{CHAIN}/flow/none/result"), 404, None),
+        ("/".to_owned(), 200, None),
+        ("/dashboard/".to_owned(), 200, None),
+        ("/_/openapi.json".to_owned(), 200, None),
+    ] {
+        let answer = server.client.head(server.url(&path)).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        let is = answer.headers().get("x-faas-flow-state").map(|state| state.to_str().unwrap());
+        assert_eq!(is, state, "{path}");
+        assert_eq!(answer.text().await.unwrap(), "", "{path}");
+    }
+    assert_eq!(metric(&server, "faas_flow_runs_started_total").await, 1);
+}
+
+#[tokio::test]
+async fn the_result_is_found_from_wherever_the_run_was_begun() {
+    let server = chain().start();
+    for path in [CHAIN.to_owned(), format!("{CHAIN}/"), format!("/{CHAIN}")] {
+        let accepted = server.request(&path, "hi").send().await.unwrap();
+        assert_eq!(accepted.status(), 202, "{path}");
+        let location = accepted.headers()["location"].to_str().unwrap();
+        let result = server.client.get(server.url_from(&path, location)).header("X-Faas-Flow-Wait", "60s");
+        assert_eq!(server.send(result).await.ok(), "you said \"hi\"", "{path}: {location}");
+    }
+    let id = server.post(CHAIN, "hi").await.id.unwrap();
+    // A proxy has mapped the flow to `/`, and its caller has resolved `async-chain/flow/ID/result` against that.
+    let result = server.client.get(server.url(&format!("{CHAIN}/async-chain/flow/{id}/result")));
+    assert_eq!(server.send(result.header("X-Faas-Flow-Wait", "60s")).await.ok(), "you said \"hi\"");
+    server.get(&format!("{CHAIN}/sync-chain/flow/{id}/result")).await.failed(404, "FF0508");
+    server.post(&format!("{CHAIN}/async-chain/flow/{id}/result"), "").await.failed(404, "FF0508");
+
+    let deployed = Serve::replica("async-chain").with("--state", "memory").function("func1", "echo");
+    let deployed = deployed.function("func2", "echo").function("fake-storage", "echo").start();
+    for (path, headers, expected) in [
+        ("/", &[][..], "/async-chain/flow/ID/result"),
+        ("/", &[("X-Call-Id", "1"), ("X-Forwarded-Prefix", "/faas")], "/async-chain/flow/ID/result"),
+        (CHAIN, &[], "/function/async-chain/flow/ID/result"),
+    ] {
+        let request =
+            headers.iter().fold(deployed.request(path, "hi"), |request, (name, value)| request.header(*name, *value));
+        let accepted = request.send().await.unwrap();
+        let id = accepted.headers()["x-faas-flow-reqid"].to_str().unwrap();
+        let at = deployed.url_from(path, accepted.headers()["location"].to_str().unwrap());
+        assert_eq!(at.path(), expected.replace("ID", id), "{path} {headers:?}");
+        let result = deployed.client.get(at).header("X-Faas-Flow-Wait", "60s");
+        assert_eq!(deployed.send(result).await.ok(), "you said \"hi\"");
+    }
+    let mapped = deployed.request("/", "hi").header("X-Forwarded-Prefix", "/orders/").send().await.unwrap();
+    let location = mapped.headers()["location"].to_str().unwrap();
+    assert!(location.starts_with("/orders/flow/") && location.ends_with("/result"), "{location}");
 }
 
 #[tokio::test]

@@ -307,6 +307,84 @@ async fn own_pages_links_to_them_and_listed_origins_work() {
     assert_eq!(browser.script(title).await, "waits · faas-flow");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_wanted_origin_starts_runs_and_reads_their_results() {
+    let folder = TempDir::new().unwrap();
+    let page = Router::new().route("/", get(async || Html("<!doctype html><body>a page")));
+    let site = double::serve(page).await;
+    let port = site.rsplit(':').next().unwrap();
+    let wanted = format!("http://app.localhost:{port}");
+    let server = Serve::flows(&["async-chain"]).function("func1", "echo").function("func2", "echo");
+    let server = server.function("fake-storage", "echo").with("--cors-origin", &wanted).start_in(folder.path());
+    let chain = server.url("/function/async-chain");
+    let browser = Browser::open(folder.path()).await;
+    // The headers need the server's consent, which the browser asks for with a preflight.
+    let starts = format!(
+        "return fetch('{chain}', {{ method: 'POST', body: 'hi', headers: {{ 'X-Faas-Flow-Wait': '60s', 'X-Own': '1' }} }}).then(
+            async answer => [await answer.text(), answer.headers.get('x-faas-flow-state')]).catch(error => String(error))"
+    );
+    browser.go(&format!("{wanted}/")).await;
+    assert_eq!(browser.script(&starts).await, serde_json::json!(["you said \"hi\"", "succeeded"]));
+    let follows = format!(
+        "return fetch('{chain}', {{ method: 'POST', body: 'hi' }})
+            .then(answer => fetch(new URL(answer.headers.get('location'), answer.url), {{ headers: {{ 'X-Faas-Flow-Wait': '60s' }} }}))
+            .then(answer => answer.text()).catch(error => String(error))"
+    );
+    assert_eq!(browser.script(&follows).await, "you said \"hi\"");
+    let reads = |path: &str| {
+        format!("return fetch('{}').then(answer => answer.text()).catch(() => 'nothing')", server.url(path))
+    };
+    // What such a page may not do, and what it may not read.
+    assert_eq!(browser.script(&reads("/dashboard/")).await, "nothing");
+    let said = browser.script(&reads("/function/async-chain/modules")).await;
+    assert!(said.as_str().unwrap().starts_with("FF0515"), "{said}");
+
+    browser.go(&format!("http://other.localhost:{port}/")).await;
+    let failed = browser.script(&starts).await;
+    assert!(failed.as_str().unwrap().contains("Failed to fetch"), "{failed}");
+    assert_eq!(browser.script(&reads("/function/async-chain?export-dag=true")).await, "nothing");
+}
+
+#[tokio::test]
+async fn scripts_of_other_origins_need_the_consent_of_a_key() {
+    let preflight = [
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "x-faas-flow-wait"),
+        ("Origin", "https://app.example"),
+    ];
+    let consents = async |server: &Server, method: Method, path: &str, headers: &[(&str, &str)]| {
+        let (status, _, answer) = ask(server, method, path, headers).await;
+        let header = |name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        (status, header("access-control-allow-origin"), header("access-control-allow-headers"))
+    };
+    let wanted = Some("https://app.example".to_owned());
+    let asked = Some("x-faas-flow-wait".to_owned());
+
+    let server = Serve::flows(&["greet"]).with("--cors-origin", "https://app.example").function("echo", "echo").start();
+    for path in ["/function/greet", "/function/echo", "/async-function/greet", "/function/greet/flow/r/result"] {
+        assert_eq!(
+            consents(&server, Method::OPTIONS, path, &preflight).await,
+            (200, wanted.clone(), asked.clone()),
+            "{path}"
+        );
+    }
+    let other = [("Origin", "https://attacker.example"), ("Access-Control-Request-Method", "POST")];
+    assert_eq!(consents(&server, Method::OPTIONS, "/function/greet", &other).await, (403, None, None));
+    assert_eq!(consents(&server, Method::POST, "/function/greet", &preflight[2..]).await, (200, wanted.clone(), None));
+    // A failure can be read too.
+    assert_eq!(consents(&server, Method::POST, "/function/none", &preflight[2..]).await, (404, wanted, None));
+    // A function answers what is no preflight.
+    let (status, _, answer) = ask(&server, Method::OPTIONS, "/function/echo", &preflight[2..]).await;
+    assert_eq!((status, answer.text().await.unwrap().as_str()), (200, "hi"));
+
+    let none = Serve::flows(&["greet"]).with("--allowed-origin", "https://app.example").start();
+    assert_eq!(consents(&none, Method::OPTIONS, "/function/greet", &preflight).await, (405, None, None));
+    assert_eq!(consents(&none, Method::POST, "/function/greet", &preflight[2..]).await, (200, None, None));
+    let any = Serve::flows(&["greet"]).with("--cors-origin", "*").start();
+    assert!(any.log().contains("cors_origins is `*`"), "{}", any.log());
+    assert_eq!(consents(&any, Method::POST, "/function/greet", &preflight[2..]).await, (403, None, None));
+}
+
 /// A request to a server, as a browser would send it for a page.
 async fn ask(server: &Server, method: Method, path: &str, headers: &[(&str, &str)]) -> (u16, Option<String>, Response) {
     let request = server.client.request(method, server.url(path)).body("hi");
@@ -340,7 +418,7 @@ async fn hosts_and_origins_are_allowed_by_name() {
     let (_, _, answer) = ask(&server, Method::POST, greet, &other).await;
     assert_eq!(answer.status(), 403);
     let said = answer.text().await.unwrap();
-    assert!(said.contains("https://attacker.example") && said.contains("allowed_origins"), "{said}");
+    assert!(said.contains("https://attacker.example") && said.contains("cors_origins"), "{said}");
     let (_, _, answer) =
         ask(&server, Method::GET, "/", &[("Host", "attacker.example:80"), ("Accept", "application/json")]).await;
     let said = answer.text().await.unwrap();

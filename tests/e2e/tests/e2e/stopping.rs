@@ -38,7 +38,8 @@ async fn interrupted(flow: &'static str, function: &str) -> String {
     assert_eq!(server.end().await, Some(0));
     std::fs::write(folder.path().join("go"), "").unwrap();
     let server = serve().start_in(folder.path());
-    let asked = server.client.get(server.url(&location)).header("x-faas-flow-wait", "100s");
+    let asked =
+        server.client.get(server.url_from(&format!("/function/{flow}"), &location)).header("x-faas-flow-wait", "100s");
     server.send(asked).await.ok()
 }
 
