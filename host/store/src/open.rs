@@ -24,6 +24,9 @@ use std::sync::Arc;
 ///   - `eviction=refuse`: `allow` accepts a server that may evict keys.
 ///   - `timeout_ms=5000`: how long to wait for an answer, and for a connection.
 ///   - `master=NAME`: with sentinels, the name by which they know the server.
+///   - `sentinel_user=USER`, `sentinel_password=PASSWORD`: with sentinels that require them. `USER:PASSWORD@` is for the
+///     servers.
+///   - `sentinel_tls=on` or `off`: whether the sentinels take TLS, if they differ from the servers.
 ///   - `ca=FILE`, `cert=FILE` and `key=FILE`: over TLS, PEM files with the authority to trust instead of the system's,
 ///     and with the client's certificate and key.
 /// - `etcd://HOST:PORT,HOST:PORT`, or `etcds://` for TLS, with `USER:PASSWORD@` before the hosts if the servers require

@@ -11,6 +11,7 @@ impl Target {
             "OOM" => StoreError::Full { place },
             "READONLY" | "MISCONF" => StoreError::ReadOnly { place },
             "WRONGTYPE" | "FFCORRUPT" => self.corrupt("a key has a value of another type"),
+            "NOPERM" => StoreError::Denied { place, reason: error.detail().unwrap_or("NOPERM").to_owned() },
             _ if is_denied(error) => self.unavailable("it rejects the user or the password"),
             _ => match error.kind() {
                 ErrorKind::UnexpectedReturnType => self.corrupt("an answer has another type"),
@@ -30,7 +31,7 @@ impl Target {
 
 /// The server's code of the error. Before Redis 7, the code of an error within a script is only part of the text.
 fn code(error: &RedisError) -> String {
-    const HIDDEN: [&str; 5] = ["OOM", "READONLY", "MISCONF", "WRONGTYPE", "FFCORRUPT"];
+    const HIDDEN: [&str; 6] = ["OOM", "READONLY", "MISCONF", "WRONGTYPE", "NOPERM", "FFCORRUPT"];
     let text = error.detail().unwrap_or_default();
     let hidden = HIDDEN.into_iter().find(|code| text.split_whitespace().any(|word| word.trim_matches('-') == *code));
     hidden.or(error.code()).unwrap_or_default().to_owned()

@@ -238,10 +238,10 @@ fn source(target: &Target) -> RedisResult<Source> {
             }
             Ok(Source::Cluster(builder.build()?))
         }
-        Kind::Sentinel(master) => {
+        Kind::Sentinel(sentinels) => {
             let settings = first.redis_settings();
             let addresses = nodes.iter().map(|node| node.addr().clone());
-            let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
+            let mut builder = SentinelClientBuilder::new(addresses, &sentinels.master, SentinelServerType::Master)?
                 .set_client_to_redis_db(settings.db())
                 .set_client_to_redis_protocol(ProtocolVersion::RESP3);
             if let Some(user) = settings.username() {
@@ -250,10 +250,18 @@ fn source(target: &Target) -> RedisResult<Source> {
             if let Some(password) = settings.password() {
                 builder = builder.set_client_to_redis_password(password);
             }
-            if let Some(tls) = &target.tls {
+            if let Some(user) = &sentinels.user {
+                builder = builder.set_client_to_sentinel_username(user);
+            }
+            if let Some(password) = &sentinels.password {
+                builder = builder.set_client_to_sentinel_password(password);
+            }
+            if let Some(tls) = target.tls.as_ref().filter(|_| target.secure) {
+                builder =
+                    builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_redis_certificates(tls.clone());
+            }
+            if let Some(tls) = target.tls.as_ref().filter(|_| sentinels.secure) {
                 builder = builder
-                    .set_client_to_redis_tls_mode(TlsMode::Secure)
-                    .set_client_to_redis_certificates(tls.clone())
                     .set_client_to_sentinel_tls_mode(TlsMode::Secure)
                     .set_client_to_sentinel_certificates(tls.clone());
             }

@@ -12,7 +12,10 @@ pub(super) struct Target {
     pub(super) kind: Kind,
     /// The hosts in the address, each with user, password and database.
     pub(super) nodes: Vec<ConnectionInfo>,
+    /// What TLS needs, if the servers, or the sentinels, take it.
     pub(super) tls: Option<TlsCertificates>,
+    /// Whether the servers take TLS.
+    pub(super) secure: bool,
     pub(super) prefix: String,
     /// How long a command or a connection may take, including retries before the last try.
     pub(super) timeout: Duration,
@@ -24,27 +27,39 @@ pub(super) struct Target {
 
 pub(super) enum Kind {
     Single,
-    /// The nodes are sentinels, which know the server by this name.
-    Sentinel(String),
+    /// The nodes are sentinels.
+    Sentinel(Sentinels),
     Cluster,
 }
 
-const OPTIONS: [&str; 7] = ["prefix", "timeout_ms", "ca", "cert", "key", "master", "eviction"];
+/// How to ask sentinels. User and password of the servers are others, and are in the address of the nodes.
+pub(super) struct Sentinels {
+    /// The name by which they know the server.
+    pub(super) master: String,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    /// Whether they take TLS.
+    pub(super) secure: bool,
+}
+
+const OPTIONS: [&str; 6] = ["prefix", "timeout_ms", "ca", "cert", "key", "eviction"];
+/// The options that only sentinels have.
+const OF_SENTINELS: [&str; 4] = ["master", "sentinel_user", "sentinel_password", "sentinel_tls"];
 
 impl Target {
     /// Parses an address with the options that state and data have in common, and `more` that one of them has.
     pub(super) fn parse(address: &Address<'_>, more: &[&str]) -> Result<Self, StoreError> {
         let (secure, kind) = address.scheme.split_once('+').unwrap_or((address.scheme, ""));
-        let kind = match (kind, address.text("master")) {
-            ("sentinel", Some(master)) => Kind::Sentinel(master),
-            ("sentinel", None) => {
-                return Err(address.bad("add master=NAME, the name by which the sentinels know the server"));
+        let kind = match kind {
+            "sentinel" => Kind::Sentinel(Sentinels::parse(address, secure)?),
+            _ if OF_SENTINELS.iter().any(|option| address.text(option).is_some()) => {
+                return Err(address.bad(format!("{} are options of redis+sentinel", OF_SENTINELS.join(", "))));
             }
-            (_, Some(_)) => return Err(address.bad("master is an option of redis+sentinel")),
-            ("cluster", None) => Kind::Cluster,
+            "cluster" => Kind::Cluster,
             _ => Kind::Single,
         };
-        address.knows(&[&OPTIONS, more].concat())?;
+        let of_sentinels = if matches!(kind, Kind::Sentinel(_)) { &OF_SENTINELS[..] } else { &[] };
+        address.knows(&[&OPTIONS, of_sentinels, more].concat())?;
         let (user, rest) = address.place.rsplit_once('@').map_or(("", address.place), |(user, rest)| (user, rest));
         let (hosts, db) = rest.split_once('/').unwrap_or((rest, ""));
         let rule = || {
@@ -52,9 +67,14 @@ impl Target {
             address
                 .bad(format!("use {}://{example}; sentinels and clusters take several hosts: a:1,b:2", address.scheme))
         };
+        let of_nodes = match &kind {
+            Kind::Sentinel(Sentinels { secure: true, .. }) => "rediss",
+            Kind::Sentinel(_) => "redis",
+            _ => secure,
+        };
         let node = |host: &str| {
             let at = if user.is_empty() { "" } else { "@" };
-            let info = format!("{secure}://{user}{at}{host}/{db}").into_connection_info().map_err(|_| rule())?;
+            let info = format!("{of_nodes}://{user}{at}{host}/{db}").into_connection_info().map_err(|_| rule())?;
             let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
             Ok(info.set_redis_settings(settings))
         };
@@ -75,7 +95,22 @@ impl Target {
         };
         let timeout = address.millis("timeout_ms")?.unwrap_or(Duration::from_secs(5));
         let place = format!("{}://{rest}", address.scheme);
-        Ok(Self { kind, nodes, tls: tls(address, secure)?, prefix, timeout, eviction, place })
+        let secure = secure == "rediss";
+        let any_secure = secure || matches!(&kind, Kind::Sentinel(sentinels) if sentinels.secure);
+        Ok(Self { kind, nodes, tls: tls(address, any_secure)?, secure, prefix, timeout, eviction, place })
+    }
+}
+
+impl Sentinels {
+    fn parse(address: &Address<'_>, scheme: &str) -> Result<Self, StoreError> {
+        let master = address.text("master");
+        let missing = || address.bad("add master=NAME, the name by which the sentinels know the server");
+        let [user, password] = ["sentinel_user", "sentinel_password"].map(|option| address.text(option));
+        if user.is_some() && password.is_none() {
+            return Err(address.bad("sentinel_user needs sentinel_password"));
+        }
+        let secure = address.choice("sentinel_tls", &[("on", true), ("off", false)])?;
+        Ok(Self { master: master.ok_or_else(missing)?, user, password, secure: secure.unwrap_or(scheme == "rediss") })
     }
 }
 
@@ -85,7 +120,7 @@ impl fmt::Display for Target {
     }
 }
 
-fn tls(address: &Address<'_>, secure: &str) -> Result<Option<TlsCertificates>, StoreError> {
+fn tls(address: &Address<'_>, secure: bool) -> Result<Option<TlsCertificates>, StoreError> {
     let read = |option: &str| {
         let path = address.text(option);
         let bytes = path.map(|path| std::fs::read(&path).map_err(|error| (path, error))).transpose();
@@ -98,8 +133,8 @@ fn tls(address: &Address<'_>, secure: &str) -> Result<Option<TlsCertificates>, S
         _ => return Err(address.bad("cert and key must be given together")),
     };
     match (secure, root_cert, client_tls) {
-        ("rediss", root_cert, client_tls) => Ok(Some(TlsCertificates { client_tls, root_cert })),
-        (_, None, None) => Ok(None),
-        _ => Err(address.bad("ca, cert and key need TLS: use rediss")),
+        (true, root_cert, client_tls) => Ok(Some(TlsCertificates { client_tls, root_cert })),
+        (false, None, None) => Ok(None),
+        _ => Err(address.bad("ca, cert and key need TLS: use rediss, or sentinel_tls=on for the sentinels alone")),
     }
 }

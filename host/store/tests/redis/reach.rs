@@ -15,13 +15,19 @@ fn path(directory: &Path, name: &str) -> String {
     directory.join(name).display().to_string()
 }
 
+/// A certificate, which is its own authority, and its key, in files.
+fn certificate(directory: &Path) -> [String; 2] {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    [("cert.pem", made.cert.pem()), ("key.pem", made.signing_key.serialize_pem())].map(|(name, text)| {
+        std::fs::write(directory.join(name), text).unwrap();
+        path(directory, name)
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_conforms_and_trusts_only_its_authority() {
     let server = Server::start("redis-server", |port, directory| {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let (cert, key) = (path(directory, "cert.pem"), path(directory, "key.pem"));
-        std::fs::write(&cert, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let [cert, key] = certificate(directory);
         let port = port.to_string();
         let tls = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &cert];
         let own = ["--port", "0", "--tls-port", &port, "--bind", "127.0.0.1", "--save", "", "--tls-auth-clients"];
@@ -99,5 +105,64 @@ async fn sentinels_lead_to_the_next_master() {
         Ok(_) => {}
         Err(CommitError::Store(error)) => panic!("{error}; {}", replica.log()),
         Err(CommitError::Conflict) => panic!("the new master has another version"),
+    }
+}
+
+/// The rights that docs/stores.md says a user needs.
+const RIGHTS: &str = "~ff:* +@all -@admin -@dangerous +info";
+
+/// A server with the user `flows`.
+fn with_user(more: &[&str]) -> Server {
+    let user: Vec<&str> = ["--user", "flows", "on", ">open:sesame"].into_iter().chain(RIGHTS.split(' ')).collect();
+    redis(&[&user, more].concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_the_documented_rights_is_enough() {
+    let server = with_user(&["--user", "default", "off"]);
+    let url = |rest: &str| format!("redis://flows:open%3Asesame@127.0.0.1:{}{rest}", server.port());
+    conformance::data_store(|| async { open_data(&url("")).await.unwrap() }).await;
+    conformance::state_store(|| async { open_state(&url("")).await.unwrap() }).await;
+    let error = open_state(&url("?prefix=others:")).await.err().unwrap();
+    assert_eq!(error.code(), Code::STORE_DENIED, "{error}");
+    assert!(!error.to_string().contains("sesame"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_have_users_and_tls_of_their_own() {
+    let server = with_user(&["--requirepass", "of the sentinels"]);
+    let monitored = server.port();
+    let sentinel = Server::start("redis-sentinel", move |port, directory| {
+        let file = path(directory, "sentinel.conf");
+        let [cert, key] = certificate(directory);
+        let settings = format!(
+            "port 0\ntls-port {port}\nbind 127.0.0.1\ntls-cert-file {cert}\ntls-key-file {key}\n\
+             tls-ca-cert-file {cert}\ntls-auth-clients no\nuser watch on >knock&knock +@connection +sentinel +role\nuser default off\n\
+             sentinel monitor flows 127.0.0.1 {monitored} 1\nsentinel auth-pass flows \"of the sentinels\"\n"
+        );
+        std::fs::write(&file, settings).unwrap();
+        vec![file]
+    });
+    let ca = path(sentinel.directory(), "cert.pem");
+    let url = |options: &str| {
+        let (user, port) = ("flows:open%3Asesame", sentinel.port());
+        format!("redis+sentinel://{user}@127.0.0.1:{port}?master=flows&timeout_ms=2000&{options}")
+    };
+    let whole = url(&format!("sentinel_user=watch&sentinel_password=knock%26knock&sentinel_tls=on&ca={ca}"));
+    let (store, r) = (open_state(&whole).await.unwrap(), run("r"));
+    store.commit(&part(&r), everything(&r, 0)).await.unwrap();
+    for wrong in [
+        format!("sentinel_user=watch&sentinel_password=secret&sentinel_tls=on&ca={ca}"),
+        format!("sentinel_tls=on&ca={ca}"),
+        "sentinel_user=watch&sentinel_password=knock%26knock".to_owned(),
+    ] {
+        let error = open_state(&url(&wrong)).await.err().unwrap();
+        assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{wrong}: {error}");
+        assert!(!["secret", "knock", "sesame"].iter().any(|word| error.to_string().contains(word)), "{error}");
+    }
+    for bad in
+        ["redis://a?sentinel_password=x", "redis+sentinel://a?master=m&sentinel_user=x", "redis+sentinel://a?ca=x"]
+    {
+        assert_eq!(open_state(bad).await.err().unwrap().code(), Code::BAD_STORE_URL, "{bad}");
     }
 }
