@@ -5,7 +5,9 @@
 //! [`writer`]): the more runs commit at the same time, the cheaper each commit. Reads have a few connections of their own;
 //! thanks to the write-ahead log they do not wait for the writer.
 
+mod checkpoint;
 mod connect;
+mod file;
 mod reader;
 mod writer;
 

@@ -5,19 +5,50 @@ use crate::address::Address;
 use crate::error::with_causes;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use faas_flow_core::RetryPolicy;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The waits before a request is sent again that no server executed, since there was no leader. How often is limited by the
+/// time limit.
+const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(250));
+
+/// What an agent says that reaches no server that could execute a request.
+const LEADERLESS: &str = "No cluster leader";
 
 /// One agent, or a load balancer before several. Every call ends within the time limit.
 pub(super) struct Agent {
-    client: Client,
+    settings: Settings,
+    /// Replaced after a request that failed, with its connections: the agent at the other end may have lost the servers, while
+    /// one that works is behind the same address.
+    client: RwLock<Client>,
     base: String,
     place: String,
     query: String,
+}
+
+/// What a client is made of.
+struct Settings {
+    headers: HeaderMap,
+    authorities: Vec<Certificate>,
     timeout: Duration,
+}
+
+impl Settings {
+    fn client(&self) -> reqwest::Result<Client> {
+        let client = Client::builder()
+            .default_headers(self.headers.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .timeout(self.timeout);
+        self.authorities.iter().cloned().fold(client, reqwest::ClientBuilder::add_root_certificate).build()
+    }
 }
 
 /// One operation of a transaction.
@@ -148,18 +179,10 @@ impl Agent {
             token.set_sensitive(true);
             headers.insert("x-consul-token", token);
         }
-        let mut client = Client::builder()
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
-            .timeout(timeout);
-        for certificate in authorities(address)? {
-            client = client.add_root_certificate(certificate);
-        }
-        let client = client.build();
+        let settings = Settings { headers, authorities: authorities(address)?, timeout };
         let place = format!("{}://{}", address.scheme, address.place);
-        let client = client.map_err(|error| unavailable(&place, with_causes(&error)))?;
-        Ok(Self { client, base, place, query, timeout })
+        let client = settings.client().map_err(|error| unavailable(&place, with_causes(&error)))?;
+        Ok(Self { settings, client: RwLock::new(client), base, place, query })
     }
 
     pub(super) fn place(&self) -> &str {
@@ -231,23 +254,53 @@ impl Agent {
             .map_err(|error| self.corrupt(format!("its answer is not one of Consul's: {error}")))
     }
 
+    /// Sends a request, and again while there is no leader that could execute it.
     async fn call(
         &self,
         method: Method,
         path: &str,
         options: &str,
         body: Vec<u8>,
-    ) -> Result<(StatusCode, bytes::Bytes), StoreError> {
+    ) -> Result<(StatusCode, Bytes), StoreError> {
         let url = format!("{}{path}{}{options}", self.base, self.query);
-        let failed = |error: reqwest::Error| {
+        let body = Bytes::from(body);
+        let deadline = Instant::now() + self.settings.timeout;
+        let mut delays = RETRIES.delays(fastrand::f64);
+        loop {
+            let answer = self.send(method.clone(), &url, body.clone()).await;
+            let error = match self.judged(answer) {
+                Err(error @ StoreError::Unavailable { .. }) => error,
+                answer => return answer,
+            };
+            self.connect_again();
+            let leaderless = error.to_string().contains(LEADERLESS);
+            match delays.next().filter(|delay| leaderless && Instant::now() + *delay <= deadline) {
+                Some(delay) => sleep(delay).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    async fn send(&self, method: Method, url: &str, body: Bytes) -> reqwest::Result<(StatusCode, Bytes)> {
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let answer = client.request(method, url).body(body).send().await?;
+        Ok((answer.status(), answer.bytes().await?))
+    }
+
+    fn connect_again(&self) {
+        // It could be made before, from the same settings.
+        if let Ok(client) = self.settings.client() {
+            *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        }
+    }
+
+    fn judged(&self, answer: reqwest::Result<(StatusCode, Bytes)>) -> Result<(StatusCode, Bytes), StoreError> {
+        let (status, body) = answer.map_err(|error| {
             if error.is_timeout() {
-                return self.unavailable(format!("no answer within timeout_ms={}", self.timeout.as_millis()));
+                return self.unavailable(format!("no answer within timeout_ms={}", self.settings.timeout.as_millis()));
             }
             self.unavailable(with_causes(&error.without_url()))
-        };
-        let answer = self.client.request(method, url).body(body).send().await.map_err(failed)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(failed)?;
+        })?;
         let message = || one_line(&String::from_utf8_lossy(&body));
         match status {
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {

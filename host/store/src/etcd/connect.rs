@@ -5,18 +5,28 @@ use crate::address::Address;
 use crate::error::with_causes;
 use etcd_client::{Certificate, Client, ConnectOptions, Error, GetOptions, Identity, KeyValue, TlsOptions};
 use etcd_client::{KvClient, Txn, TxnResponse};
+use faas_flow_core::RetryPolicy;
 use percent_encoding::percent_decode_str;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// The most keys in one answer.
 const PAGE: usize = 1_000;
 
+/// The waits before a call is sent again that reached no server that has a leader. How often is limited by the time limit.
+const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(250));
+
 /// The connection to the servers. Every call ends within the time limit.
 pub(super) struct Servers {
-    client: Client,
+    endpoints: Vec<String>,
+    options: ConnectOptions,
+    /// Replaced after a call without an answer: the server that it was sent to may have lost the others, or have been removed
+    /// from them, while one that works is behind the same address.
+    client: RwLock<Option<Arc<Client>>>,
     place: String,
     timeout: Duration,
-    /// How often a call is tried if the server that it was sent to is down.
+    /// How often a call is sent at once to the next server if the one that it was sent to is down.
     max_tries: u32,
 }
 
@@ -53,6 +63,8 @@ impl Servers {
             .with_tcp_keepalive(Duration::from_secs(15))
             .with_keep_alive(Duration::from_secs(10), timeout)
             .with_keep_alive_while_idle(false)
+            // A server that has lost the others refuses calls at once, instead of after its own time limit.
+            .with_require_leader(true)
             .with_auto_token_refresh(true);
         if let Some((user, password)) = user.map(|user| user.split_once(':').unwrap_or((user, ""))) {
             let plain = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -69,12 +81,10 @@ impl Servers {
         let place = format!("{}://{}", address.scheme, hosts.join(","));
         // The client sends calls to the servers in turn, and only notices that one is down when it is that server's turn.
         let max_tries = if hosts.len() == 1 { 1 } else { u32::try_from(hosts.len() * 4).unwrap_or(u32::MAX) };
-        let connect = || {
-            let (endpoints, options) = (endpoints.clone(), options.clone());
-            async move { Client::connect(endpoints, Some(options)).await }
-        };
-        let client = ask(&place, timeout, max_tries, connect).await?;
-        Ok(Self { client, place, timeout, max_tries })
+        let servers = Self { endpoints, options, client: RwLock::default(), place, timeout, max_tries };
+        // Connects at once, so that a wrong user or password is reported now.
+        servers.ask(|_| std::future::ready(Ok(()))).await?;
+        Ok(servers)
     }
 
     pub(super) fn place(&self) -> &str {
@@ -94,12 +104,7 @@ impl Servers {
             let txn = txn.clone();
             async move { kv.txn(txn).await }
         };
-        ask(&self.place, self.timeout, self.max_tries, || call(self.kv())).await
-    }
-
-    fn kv(&self) -> KvClient {
-        // The default limit of 4 MiB is too low: an answer may have a whole page of documents.
-        self.client.kv_client().max_decoding_message_size(i32::MAX as usize)
+        self.ask(call).await
     }
 
     /// Reads the first pairs in a range, and the revision that they are of. `revision` 0 stands for the latest.
@@ -115,9 +120,67 @@ impl Servers {
             let (from, options) = (from.to_vec(), options.clone());
             async move { kv.get(from, Some(options)).await }
         };
-        let mut found = ask(&self.place, self.timeout, self.max_tries, || call(self.kv())).await?;
+        let mut found = self.ask(call).await?;
         let revision = if revision == 0 { found.header().map_or(0, |header| header.revision()) } else { revision };
         Ok((found.take_kvs(), revision))
+    }
+
+    /// Calls one server after the other until one executes the call, within the time limit. A server that is down is skipped
+    /// without a wait; the one that has no leader is asked again, over a new connection.
+    async fn ask<T, Call>(&self, call: impl Fn(KvClient) -> Call) -> Result<T, Trouble>
+    where
+        Call: Future<Output = Result<T, Error>>,
+    {
+        let calls = async {
+            let mut delays = RETRIES.delays(fastrand::f64);
+            let mut down = 1;
+            loop {
+                let client = self.client().await?;
+                // The default limit of 4 MiB is too low: an answer may have a whole page of documents.
+                let error = match call(client.kv_client().max_decoding_message_size(i32::MAX as usize)).await {
+                    Err(error) if never_executed(&error) => error,
+                    answer => return answer,
+                };
+                if never_sent(&error) {
+                    down += 1;
+                    if down > self.max_tries {
+                        return Err(error);
+                    }
+                } else {
+                    self.drop_client(&client);
+                    // Without a limit of tries there is always another delay.
+                    sleep(delays.next().unwrap_or_default()).await;
+                }
+            }
+        };
+        let answer = match timeout(self.timeout, calls).await {
+            Ok(answer) => answer.map_err(|error| trouble(&self.place, error)),
+            Err(_) => Err(Trouble::Store(
+                self.unavailable(format!("no answer within timeout_ms={}", self.timeout.as_millis())),
+            )),
+        };
+        if let Err(Trouble::Store(StoreError::Unavailable { .. })) = &answer {
+            *self.client.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        answer
+    }
+
+    async fn client(&self) -> Result<Arc<Client>, Error> {
+        if let Some(client) = self.client.read().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Ok(client);
+        }
+        // Several callers may connect at the same time, and the last one's connection is kept.
+        let client = Arc::new(Client::connect(self.endpoints.clone(), Some(self.options.clone())).await?);
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Makes the next call connect again, unless another one has already.
+    fn drop_client(&self, used: &Arc<Client>) {
+        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        if client.as_ref().is_some_and(|client| Arc::ptr_eq(client, used)) {
+            *client = None;
+        }
     }
 
     /// Reads the first pairs in a range in one consistent view.
@@ -151,30 +214,11 @@ impl Servers {
     }
 }
 
-/// Calls one server after the other until one is up, within the time limit. The next server is tried without a wait.
-async fn ask<T, Call>(place: &str, timeout: Duration, max_tries: u32, call: impl Fn() -> Call) -> Result<T, Trouble>
-where
-    Call: Future<Output = Result<T, Error>>,
-{
-    let calls = async {
-        for _ in 1..max_tries {
-            match call().await {
-                Err(error) if never_sent(&error) => {}
-                answer => return answer,
-            }
-        }
-        call().await
-    };
-    match tokio::time::timeout(timeout, calls).await {
-        Ok(answer) => answer.map_err(|error| trouble(place, error)),
-        Err(_) => {
-            let reason = format!("no answer within timeout_ms={}", timeout.as_millis());
-            Err(Trouble::Store(StoreError::Unavailable { place: place.to_owned(), reason }))
-        }
-    }
+/// Whether no server has executed the call, so that it can be sent to another one.
+fn never_executed(error: &Error) -> bool {
+    never_sent(error) || matches!(error, Error::GRpcStatus(status) if status.message().contains("no leader"))
 }
 
-/// Whether the call has reached no server, so that it can be sent to another one.
 fn never_sent(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message().contains("connect error"))
 }

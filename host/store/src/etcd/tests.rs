@@ -9,6 +9,7 @@ use crate::{
 };
 use etcd_client::{Client, CompactionOptions};
 use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
+use faas_flow_test_support::proxy::Proxy;
 use server::Server;
 use std::sync::Arc;
 
@@ -124,6 +125,55 @@ async fn a_stopped_server_is_given_up_in_time() {
     while store.read(&part(1), &["x".into()]).await.is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_leader_fails_commits_until_there_is_one_again() {
+    let [server, mut second, mut third] = Server::cluster().await;
+    let store = server.open("?timeout_ms=3000").await;
+    store.commit(&part(1), puts([put("x", Expect::Absent, "1")])).await.unwrap();
+    second.kill();
+    third.kill();
+    let error = store.commit(&part(1), puts([put("y", Expect::Absent, "1")])).await.unwrap_err();
+    assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
+    second.run();
+    while let Err(error) = store.commit(&part(1), puts([put("x", Expect::Any, "2")])).await {
+        assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_behind_the_same_address_takes_over() {
+    let [first, second, third] = Server::cluster().await;
+    let proxy = Proxy::before(first.port()).await;
+    let url = format!("etcd://127.0.0.1:{}?timeout_ms=2000", proxy.port);
+    let store = open_state(&url).await.unwrap();
+    let mut version = 0;
+    let mut commit = async || {
+        // A commit without an answer may have happened, so the version is not known after it.
+        while let Err(error) = store.commit(&part(1), puts([put("x", Expect::Any, "1")])).await {
+            assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "{error}");
+        }
+        let found = store.read(&part(1), &["x".into()]).await.unwrap()[0].as_ref().unwrap().version;
+        assert!(std::mem::replace(&mut version, found) < found, "the commit is lost");
+    };
+    commit().await;
+    // A server that hangs: the others choose another leader, and the connection to this one stays.
+    first.suspend();
+    proxy.lead_to(second.port());
+    commit().await;
+    first.resume();
+    // A member that the others remove ends.
+    let mut client = raw(&third).await;
+    let members = client.member_list().await.unwrap();
+    let its =
+        members.members().iter().find(|member| member.client_urls().iter().any(|url| url.ends_with(&second.host())));
+    let id = its.unwrap().id();
+    proxy.lead_to(third.port());
+    while client.member_remove(id).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    commit().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

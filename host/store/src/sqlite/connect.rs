@@ -1,6 +1,7 @@
 //! Opens connections to the file, and checks whose file it is.
 
 use super::Options;
+use super::file::Current;
 use crate::StoreError;
 use crate::address::Durability;
 use crate::private::{beside, close, create_folders, create_unopened};
@@ -19,10 +20,6 @@ pub(super) const SCHEMA_VERSION: i32 = 1;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// How many pages the log may have before they are copied to the database: 16 MiB. The larger the log, the rarer the two
-/// syncs of each copy, and a page that is written often is copied only once.
-const CHECKPOINT_PAGES: i32 = 4096;
-
 /// The waits before the write-ahead log is turned on again. How often is limited by the busy timeout.
 const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(2), Duration::from_millis(50));
 
@@ -30,6 +27,7 @@ const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(2), 
 pub(super) struct Place {
     path: PathBuf,
     pub(super) options: Options,
+    pub(super) current: Current,
 }
 
 #[derive(PartialEq, Eq)]
@@ -46,7 +44,11 @@ impl fmt::Display for Place {
 
 impl Place {
     pub(super) fn new(path: &Path, options: Options) -> Self {
-        Self { path: path.to_owned(), options }
+        Self { path: path.to_owned(), options, current: Current::default() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Opens the connection that writes, and creates the directory, file and tables that do not exist.
@@ -67,12 +69,20 @@ impl Place {
         for end in ["", "-wal", "-shm"] {
             close(&beside(&self.path, end));
         }
+        self.opened();
         Ok(db)
     }
 
     /// Opens a connection that reads.
     pub(super) fn reader(&self) -> Result<Connection, StoreError> {
         self.open(OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Opens a connection that copies the log to the database.
+    pub(super) fn checkpointer(&self) -> Result<Connection, StoreError> {
+        let db = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        self.set_synchronous(&db).map_err(|error| self.error(&error))?;
+        Ok(db)
     }
 
     /// Checks that there is a store that this release supports.
@@ -116,17 +126,22 @@ impl Place {
 
     fn configure(&self, db: &Connection) -> rusqlite::Result<()> {
         self.enable_log(db)?;
-        let synchronous = match self.options.durability {
-            Durability::ProcessCrash => "normal",
-            Durability::PowerLoss => "full",
-        };
-        db.pragma_update(None, "synchronous", synchronous)?;
-        db.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+        self.set_synchronous(db)?;
+        // Instead, a thread of its own copies the log to the database, see `checkpoint`.
+        db.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
         db.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
         if let Some(pages) = self.options.max_pages {
             db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
         }
         Ok(())
+    }
+
+    fn set_synchronous(&self, db: &Connection) -> rusqlite::Result<()> {
+        let synchronous = match self.options.durability {
+            Durability::ProcessCrash => "normal",
+            Durability::PowerLoss => "full",
+        };
+        db.pragma_update(None, "synchronous", synchronous)
     }
 
     /// Turns the write-ahead log on. If several processes do so at once, SQLite rejects some of them immediately, despite the

@@ -20,7 +20,8 @@ pub(super) struct Readers {
 
 struct Pool {
     place: Arc<Place>,
-    idle: Mutex<Vec<Connection>>,
+    /// Each with the generation of its file.
+    idle: Mutex<Vec<(u64, Connection)>>,
 }
 
 impl Readers {
@@ -39,13 +40,23 @@ impl Readers {
         let _permit = self.permits.acquire().await.map_err(|error| unavailable(&error))?;
         let pool = self.pool.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let generation = pool.place.generation()?;
+            let idle = pool.take(generation);
             let db = idle.map_or_else(|| pool.place.reader(), Ok)?;
             let answer = ask(&db).map_err(|error| pool.place.error(&error))?;
-            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push((generation, db));
             Ok(answer)
         });
         asked.await.map_err(|error| unavailable(&error))?
+    }
+}
+
+impl Pool {
+    /// A connection to the file of this generation. Those to earlier ones are closed.
+    fn take(&self, generation: u64) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(of, _)| *of == generation);
+        idle.pop().map(|(_, db)| db)
     }
 }
 

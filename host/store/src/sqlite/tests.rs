@@ -238,3 +238,50 @@ async fn a_directory_is_not_a_store() {
     std::fs::create_dir(directory.path().join("state.db")).unwrap();
     assert_eq!(opening_fails(&url(&directory, "")).await.code(), Code::STORE_UNAVAILABLE);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_replaced_is_opened_and_one_that_is_gone_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.db");
+    let other = tempfile::tempdir().unwrap();
+    let store = open_state(&url(&directory, "")).await.unwrap();
+    store.commit(&part(1), change(Expect::Absent, "old")).await.unwrap();
+    assert_eq!(store.read_all(&part(1)).await.unwrap().len(), 1);
+    let backup = open_state(&url(&other, "")).await.unwrap();
+    backup.commit(&part(2), change(Expect::Absent, "backup")).await.unwrap();
+    drop(backup);
+
+    std::fs::remove_file(&path).unwrap();
+    let error = store.commit(&part(1), change(Expect::Any, "lost")).await.unwrap_err();
+    assert_eq!(error.code(), Code::STORE_UNAVAILABLE, "a commit to a file that nobody finds again: {error}");
+    assert_eq!(store.read_all(&part(1)).await.unwrap_err().code(), Code::STORE_UNAVAILABLE);
+    std::fs::copy(other.path().join("state.db"), &path).unwrap();
+    assert_eq!(store.read_all(&part(1)).await.unwrap(), []);
+    assert_eq!(store.read_all(&part(2)).await.unwrap()[0].1.bytes, "backup");
+    store.commit(&part(2), change(Expect::Version(1), "new")).await.unwrap();
+    drop(store);
+    let again = open_state(&url(&directory, "")).await.unwrap();
+    assert_eq!(again.read_all(&part(2)).await.unwrap()[0].1.bytes, "new");
+    assert_eq!(again.read_all(&part(1)).await.unwrap(), [], "the log of the old file is not taken for the new one's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_stays_short_while_commits_keep_coming() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open_state(&url(&directory, "")).await.unwrap();
+    let commits: Vec<_> = (0..8)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..150 {
+                    store.commit(&part(n), change(Expect::Any, vec![7; 200_000])).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for commit in commits {
+        commit.await.unwrap();
+    }
+    let size = std::fs::metadata(directory.path().join("state.db-wal")).unwrap().len();
+    assert!(size < 200 << 20, "240 MB were written, and the log has {size} bytes");
+}

@@ -4,6 +4,7 @@
 //! anything. So a commit that conflicts has nothing to undo. If the transaction fails as a whole, each commit is tried again
 //! alone, so that one that does not fit does not make others fail.
 
+use super::checkpoint::Checkpointer;
 use super::connect::Place;
 use super::{signed, unsigned};
 use crate::{Change, CommitError, Committed, RunEntry, StoreError};
@@ -38,11 +39,11 @@ struct Task {
 
 impl Writer {
     pub(super) fn start(place: Arc<Place>) -> Result<Self, StoreError> {
-        let db = place.writer()?;
+        let open = Open::new(&place)?;
         let (tasks, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn({
             let place = place.clone();
-            move || serve(&place, db, queue)
+            move || serve(&place, open, queue)
         });
         let thread = thread.map_err(|error| place.unavailable(error))?;
         Ok(Self { tasks: Some(tasks), thread: Some(thread), place })
@@ -68,20 +69,60 @@ impl Drop for Writer {
     }
 }
 
-fn serve(place: &Place, mut db: Connection, mut queue: mpsc::Receiver<Task>) {
+/// The connection that writes, to the file that is at the path.
+struct Open {
+    generation: u64,
+    // Dropped before the connection, which is the last one then, so that it removes the log.
+    checkpointer: Checkpointer,
+    db: Connection,
+}
+
+impl Open {
+    fn new(place: &Arc<Place>) -> Result<Self, StoreError> {
+        let mut db = place.writer()?;
+        let checkpointer = Checkpointer::start(place, &mut db)?;
+        Ok(Self { generation: place.generation()?, checkpointer, db })
+    }
+}
+
+fn serve(place: &Arc<Place>, open: Open, mut queue: mpsc::Receiver<Task>) {
+    let mut open = Some(open);
     let mut group = Vec::with_capacity(GROUP);
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
-        let answers = match transact(&mut db, &group).map_err(|error| place.error(&error)) {
-            Ok(answers) => answers.into_iter().map(|answer| answer.ok_or(CommitError::Conflict)).collect(),
-            // No single commit is the reason, and each would wait for the same lock again.
-            Err(error @ StoreError::Locked { .. }) => refuse(&error, group.len()),
-            Err(error) if group.len() == 1 => refuse(&error, 1),
-            Err(_) => group.iter().map(|task| alone(place, &mut db, task)).collect(),
+        let answers = match current(place, &mut open) {
+            Ok(open) => commit_all(place, open, &group),
+            Err(error) => refuse(&error, group.len()),
         };
         for (task, answer) in group.drain(..).zip(answers) {
             // If the caller's future was dropped, no one receives the answer.
             let _ = task.reply.send(answer);
         }
+        if let Some(Open { checkpointer, db, .. }) = &mut open {
+            checkpointer.after_commit(place, db);
+        }
+    }
+}
+
+/// The connection to the file that is at the path now, which may have been replaced.
+fn current<'a>(place: &Arc<Place>, open: &'a mut Option<Open>) -> Result<&'a mut Open, StoreError> {
+    let generation = place.generation()?;
+    if open.as_ref().is_some_and(|open| open.generation != generation) {
+        *open = None;
+    }
+    match open {
+        Some(open) => Ok(open),
+        None => Ok(open.insert(Open::new(place)?)),
+    }
+}
+
+fn commit_all(place: &Place, open: &mut Open, group: &[Task]) -> Vec<Result<Committed, CommitError>> {
+    let db = &mut open.db;
+    match transact(db, group).map_err(|error| place.error(&error)) {
+        Ok(answers) => answers.into_iter().map(|answer| answer.ok_or(CommitError::Conflict)).collect(),
+        // No single commit is the reason, and each would wait for the same lock again.
+        Err(error @ StoreError::Locked { .. }) => refuse(&error, group.len()),
+        Err(error) if group.len() == 1 => refuse(&error, 1),
+        Err(_) => group.iter().map(|task| alone(place, db, task)).collect(),
     }
 }
 

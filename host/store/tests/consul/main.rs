@@ -7,6 +7,7 @@ use bytes::Bytes;
 use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
 use faas_flow_store::*;
 use faas_flow_test_support::consul::{Mood, Server};
+use faas_flow_test_support::proxy::Proxy;
 use faas_flow_test_support::tls::Front;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -193,7 +194,7 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_without_a_leader_are_unavailable() {
     let server = Server::start();
-    let store = open(&server, "").await;
+    let store = open(&server, "?timeout_ms=1000").await;
     server.set_mood(Mood::Leaderless);
     for error in [store.entry(&run(1)).await.unwrap_err(), store.runs(&ALL).await.unwrap_err()] {
         assert_eq!(error.code(), Code::STORE_UNAVAILABLE);
@@ -384,4 +385,24 @@ async fn an_address_that_names_no_agent_is_refused() {
         assert_eq!(error.code(), Code::BAD_STORE_URL, "{url}: {error}");
         assert!(!error.to_string().contains("s3cr3t"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_agent_behind_the_same_address_takes_over() {
+    let (one, other) = (Server::start(), Server::start());
+    let proxy = Proxy::before(one.address().port()).await;
+    let store = open_state(&format!("consul://127.0.0.1:{}?timeout_ms=20000", proxy.port)).await.unwrap();
+    store.commit(&part(1), puts([put("x", Expect::Any, "1")])).await.unwrap();
+    // The connection to the first agent stays, but that one has lost the servers.
+    one.set_mood(Mood::Leaderless);
+    proxy.lead_to(other.address().port());
+    store.commit(&part(2), puts([put("x", Expect::Any, "1")])).await.unwrap();
+    assert!(other.keys().iter().any(|key| key.contains("run2")), "{:?}", other.keys());
+    // One that is silent is left after the time limit, which is long here: a second store has a short one.
+    let hasty = open_state(&format!("consul://127.0.0.1:{}?timeout_ms=500", proxy.port)).await.unwrap();
+    other.set_mood(Mood::Silent);
+    one.set_mood(Mood::Fine);
+    proxy.lead_to(one.address().port());
+    assert_eq!(hasty.read_all(&part(1)).await.unwrap_err().code(), Code::STORE_UNAVAILABLE);
+    assert_eq!(hasty.read_all(&part(1)).await.unwrap().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! An etcd of our own.
 
 use crate::{StateStore, StoreError, open_state};
+use etcd_client::Client;
 use faas_flow_test_support::servers;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -16,7 +17,40 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn start(options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-        let server = servers::Server::start("etcd", move |port, _| arguments("http", port, &options));
+        let server = servers::Server::start("etcd", move |port, _| {
+            arguments("http", (port, port), &format!("default={}", peer(port)), &options)
+        });
+        Self { server, secure: false }
+    }
+
+    /// One for each of three members of a cluster.
+    pub(super) async fn cluster() -> [Self; 3] {
+        let peers = [(); 3].map(|()| servers::free_port());
+        let first = Self::member(&peers[..1]);
+        let mut members = vec![first];
+        for count in 2..=3 {
+            let began = Instant::now();
+            loop {
+                // Until the members before it are in step, the cluster takes no other.
+                let mut client = Client::connect([members[0].host()], None).await.unwrap();
+                match client.member_add([peer(peers[count - 1])], None).await {
+                    Ok(_) => break,
+                    Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "{error}"),
+                }
+            }
+            members.push(Self::member(&peers[..count]));
+        }
+        members.try_into().unwrap_or_else(|_| panic!("three members"))
+    }
+
+    /// The member that comes last to those with these ports for each other.
+    fn member(peers: &[u16]) -> Self {
+        let own = peers[peers.len() - 1];
+        let cluster: Vec<String> = peers.iter().map(|port| format!("m{port}={}", peer(*port))).collect();
+        let state = if peers.len() == 1 { "new" } else { "existing" };
+        let options = [format!("--name=m{own}"), format!("--initial-cluster-state={state}")];
+        let server =
+            servers::Server::start("etcd", move |port, _| arguments("http", (port, own), &cluster.join(","), &options));
         Self { server, secure: false }
     }
 
@@ -25,7 +59,7 @@ impl Server {
         let server = servers::Server::start("etcd", |port, directory| {
             let [cert, key] = certificate(directory);
             let options = ["--cert-file", &cert, "--key-file", &key, "--client-cert-auth", "--trusted-ca-file", &cert];
-            arguments("https", port, &options.map(str::to_owned))
+            arguments("https", (port, port), &format!("default={}", peer(port)), &options.map(str::to_owned))
         });
         Self { server, secure: true }
     }
@@ -69,15 +103,19 @@ impl DerefMut for Server {
     }
 }
 
-/// Clients and peers have the same port at two addresses of this machine.
-fn arguments(scheme: &str, port: u16, options: &[String]) -> Vec<String> {
-    let (client, peer) = (format!("{scheme}://127.0.0.1:{port}"), format!("http://127.0.0.2:{port}"));
-    let cluster = format!("default={peer}");
+/// Where the members of a cluster reach one with this port: at another address of this machine than clients.
+fn peer(port: u16) -> String {
+    format!("http://127.0.0.2:{port}")
+}
+
+/// The arguments of a server with ports for clients and for members.
+fn arguments(scheme: &str, (clients, members): (u16, u16), cluster: &str, options: &[String]) -> Vec<String> {
+    let (client, peer) = (format!("{scheme}://127.0.0.1:{clients}"), peer(members));
     // The tests need no durability, and on a busy disk each fsync may take long.
     let mut arguments = vec!["--data-dir=data", "--unsafe-no-fsync", "--log-level=error"];
     arguments.extend(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     arguments.extend(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    arguments.extend(["--initial-cluster", &cluster]);
+    arguments.extend(["--initial-cluster", cluster]);
     arguments.into_iter().map(str::to_owned).chain(options.iter().cloned()).collect()
 }
 
