@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use faas_flow_core::RetryPolicy;
 
 use crate::function::{Function, Web};
+use crate::logs::Logs;
 
 /// The edition of OpenFaaS whose behaviour the gateway has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,8 @@ pub struct Config {
     pub host: String,
     /// The faults to inject.
     pub faults: Faults,
+    /// What the functions have logged, for `/system/logs`; `None` if that is not known here.
+    pub logs: Option<Logs>,
     /// Receives callbacks, as requests with the whole URL. By default they are sent over HTTP.
     pub callbacks: Arc<dyn Function>,
     /// The time at which the gateway is created. `X-Start-Time` is this time plus what has passed on tokio's clock.
@@ -133,6 +136,7 @@ impl Config {
             upstream_timeout: Duration::from_secs(60),
             host: "gateway.openfaas:8080".into(),
             faults: Faults::default(),
+            logs: None,
             callbacks: Arc::new(Web::new()),
             started: SystemTime::now(),
         }

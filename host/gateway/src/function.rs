@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use url::Url;
 
+use crate::proxy::Sized;
+
 /// There was no response: the connection was refused, or broke before the whole response had arrived. The text is the
 /// reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,10 +50,10 @@ impl Web {
 
     async fn send(&self, url: &str, request: &Request<Bytes>) -> Result<Response<Bytes>, Failure> {
         let mut builder = self.0.request(request.method().clone(), url).headers(request.headers().clone());
-        if !request.body().is_empty() {
-            // In chunks, as every hop of OpenFaaS sends bodies: functions never see the length
-            // (docs/openfaas.md#the-path-of-a-request).
-            let body = request.body().clone();
+        let body = request.body().clone();
+        if request.extensions().get::<Sized>().is_some() {
+            builder = builder.body(body);
+        } else if !body.is_empty() {
             let chunks = futures_util::stream::once(async move { Ok::<_, std::io::Error>(body) });
             builder = builder.body(reqwest::Body::wrap_stream(chunks));
         }

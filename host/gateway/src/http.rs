@@ -20,7 +20,7 @@ const SYNC: &str = "/function";
 const ASYNC: &str = "/async-function";
 
 impl Gateway {
-    /// `/function/…`, `/async-function/…`, `/healthz` and `/system/functions`.
+    /// `/function/…`, `/async-function/…`, and what [`system_router`](Gateway::system_router) has.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/function/{name}", any(function))
@@ -29,9 +29,8 @@ impl Gateway {
             .route("/async-function/{name}", any(async_function))
             .route("/async-function/{name}/{*path}", any(async_function))
             .route("/async-function/{name}/", any(async_function))
-            .route("/healthz", get(|| async { "OK" }))
-            .route("/system/functions", get(list))
             .with_state(self.clone())
+            .merge(self.system_router())
     }
 
     /// `/metrics`, in a router of its own since OpenFaaS has it on another port and the host may have such a route itself.
@@ -137,18 +136,6 @@ fn refused(error: &Error) -> Response {
         Error::Queue(error) => queuing(error.to_string()),
     }
     .into_response()
-}
-
-async fn list(State(gateway): State<Arc<Gateway>>) -> Response {
-    let functions = gateway.functions().into_iter().map(|(name, replicas)| {
-        let invocations = gateway.tally.invocations_of(&name);
-        serde_json::json!({
-            "name": name, "image": "", "namespace": "openfaas-fn", "invocationCount": invocations,
-            "replicas": replicas, "availableReplicas": replicas, "labels": {}, "annotations": {},
-        })
-    });
-    let functions = serde_json::Value::from_iter(functions);
-    ([(header::CONTENT_TYPE, "application/json")], functions.to_string()).into_response()
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {

@@ -14,10 +14,12 @@ mod counters;
 mod function;
 mod http;
 pub mod log;
+mod logs;
 mod message;
 mod path;
 mod proxy;
 mod queue;
+mod system;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ pub use config::{Config, Faults, Profile, QueueConfig, Retry};
 pub use connections::{Patience, serve};
 pub use counters::Counters;
 pub use function::{Function, Unreachable, Upstream, Web};
+pub use logs::Logs;
 pub use queue::QueueError;
 pub use worker::Stopped;
 
@@ -42,6 +45,9 @@ use counters::Tally;
 use message::Message;
 use proxy::Call;
 use queue::Queue;
+
+/// The namespace of all functions: that of OpenFaaS, which `faas-cli` appends to their names.
+pub const NAMESPACE: &str = "openfaas-fn";
 
 /// Why an asynchronous call was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,11 +145,19 @@ impl Gateway {
         self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 
-    /// Finds a function by `NAME` or `NAME.NAMESPACE`.
-    fn function(&self, name: &str) -> Option<Arc<dyn Function>> {
+    /// Finds a function by `NAME` or `NAME.NAMESPACE`, with its name.
+    fn function(&self, name: &str) -> Option<(String, Arc<dyn Function>)> {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
-        let short = || functions.get(name.rsplit_once('.')?.0);
-        functions.get(name).or_else(short).cloned()
+        let short = || functions.get_key_value(name.rsplit_once('.')?.0);
+        functions.get_key_value(name).or_else(short).map(|(name, function)| (name.clone(), function.clone()))
+    }
+
+    /// Counts a call that has not come through the gateway, if it was of one of its functions.
+    pub fn count(&self, name: &str, status: u16) {
+        if let Some((name, _)) = self.function(name) {
+            self.tally.started(&name);
+            self.tally.ended(&name, status);
+        }
     }
 
     /// The names of the functions, each with its number of replicas.

@@ -9,7 +9,7 @@ use crate::config::Profile;
 use crate::function::Unreachable;
 use crate::{Accepted, Gateway};
 
-/// Headers of one hop, which are not passed on. The length is one of them, since bodies are passed on in chunks.
+/// Headers of one hop, which are not passed on. The length is one of them: see [`Sized`].
 const HOP: [&str; 10] = [
     "connection",
     "content-length",
@@ -24,6 +24,11 @@ const HOP: [&str; 10] = [
 ];
 /// The header of responses that come from OpenFaaS and not from the function.
 pub(crate) const INTERNAL: &str = "x-openfaas-internal";
+
+/// Marks requests whose body came with its length, and is passed on with it. Otherwise it is passed on in chunks, as
+/// OpenFaaS passes on all bodies (docs/openfaas.md#the-path-of-a-request).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sized;
 
 /// A call of a function, synchronous or for the queue.
 pub(crate) struct Call {
@@ -40,7 +45,7 @@ impl Gateway {
     pub(crate) async fn proxy(&self, mut call: Call) -> Response<Bytes> {
         let accepted = self.identify(&mut call.headers);
         let asked_type = call.headers.get(header::CONTENT_TYPE).cloned();
-        let function = call.function.clone();
+        let function = self.function(&call.function).map_or_else(|| call.function.clone(), |(name, _)| name);
         self.tally.started(&function);
         let mut response = self.invoke(call).await;
         self.tally.ended(&function, response.status().as_u16());
@@ -49,10 +54,11 @@ impl Gateway {
     }
 
     async fn invoke(&self, call: Call) -> Response<Bytes> {
-        let Some(function) = self.function(&call.function) else {
+        let Some((_, function)) = self.function(&call.function) else {
             return self.unknown(&call.function);
         };
         let mut headers = call.headers;
+        let sized = headers.contains_key(header::CONTENT_LENGTH);
         strip(&mut headers);
         // Functions see their own address in `Host`, and the gateway's in this header.
         if let Some(host) = headers.remove(header::HOST) {
@@ -61,6 +67,9 @@ impl Gateway {
         let mut request = Request::new(call.body);
         *request.method_mut() = call.method;
         *request.headers_mut() = headers;
+        if sized {
+            request.extensions_mut().insert(Sized);
+        }
         match call.rest.parse() {
             Ok(uri) => *request.uri_mut() = uri,
             Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{}: {error}", call.rest)),

@@ -83,12 +83,25 @@ async fn a_synchronous_call_reaches_the_function_like_one_of_openfaas() {
     assert_eq!(asked.body(), "hi");
     assert_eq!(asked.headers()["authorization"], "me");
     assert_eq!(asked.headers()["x-own"], "1");
-    assert_eq!(asked.headers()["transfer-encoding"], "chunked");
+    assert_eq!(asked.headers()["content-length"], "2");
     assert_eq!(asked.headers()["x-call-id"], headers["x-call-id"]);
     assert_eq!(asked.headers()["x-start-time"], headers["x-start-time"]);
     assert_eq!(format!("http://{}", asked.headers()["x-forwarded-host"].to_str().unwrap()), set.address);
-    assert!(!asked.headers().contains_key("te") && !asked.headers().contains_key("content-length"));
+    assert!(!asked.headers().contains_key("te") && !asked.headers().contains_key("transfer-encoding"));
     assert_eq!(headers["x-call-id"].len(), 36);
+}
+
+#[tokio::test]
+async fn a_body_that_came_without_a_length_is_passed_on_without_one() {
+    let set = Set::new(Config::new(Profile::Ce)).await;
+    let chunks = futures_util::stream::iter(["h", "i"].map(Ok::<_, std::io::Error>));
+    set.request("POST", "/function/f").body(reqwest::Body::wrap_stream(chunks)).send().await.unwrap();
+    let asked = set.function.last();
+    assert_eq!(
+        (asked.body().as_ref(), &asked.headers()["transfer-encoding"]),
+        (&b"hi"[..], &"chunked".parse().unwrap())
+    );
+    assert!(!asked.headers().contains_key("content-length"));
 }
 
 #[tokio::test]
@@ -217,6 +230,33 @@ async fn functions_health_and_metrics_can_be_read() {
         "faas_flow_gateway_queued 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "no `{line}` in:\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn faas_cli_is_told_of_functions_and_deploys_none() {
+    let set = Set::new(Config::new(Profile::Ce)).await;
+    for path in ["/function/f.openfaas-fn", "/function/f"] {
+        assert_eq!(set.answer("POST", path).await.0, 200);
+    }
+    let json = async |path: &str| -> serde_json::Value {
+        let (status, text) = set.answer("GET", path).await;
+        assert_eq!(status, 200, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let function = json("/system/function/f?usage=1").await;
+    assert_eq!((&function["name"], &function["availableReplicas"]), (&"f".into(), &1.into()));
+    assert_eq!(function["invocationCount"], 2, "calls by both names are counted");
+    assert_eq!(json("/system/functions?namespace=openfaas-fn").await[0], function);
+    assert_eq!(json("/system/functions?namespace=other").await, serde_json::json!([]));
+    assert_eq!(json("/system/namespaces").await, serde_json::json!(["openfaas-fn"]));
+    assert_eq!(json("/system/info").await["provider"]["provider"], "faas-flow");
+    for path in ["/system/function/g", "/system/function/f?namespace=other", "/system/logs?name=g&follow=true"] {
+        assert_eq!(set.answer("GET", path).await.0, 404, "{path}");
+    }
+    assert!(set.answer("GET", "/system/logs?name=f&follow=false").await.1.contains("has no logs"));
+    for (method, path) in [("POST", "/system/functions"), ("DELETE", "/system/functions"), ("GET", "/system/secrets")] {
+        assert_eq!(set.answer(method, path).await.0, 501, "{method} {path}");
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::answer::in_form;
 use crate::browser::{Visit, make_inert};
 use crate::dashboard::{Access, Control, Dashboard};
+use crate::request::without_namespace;
 use crate::surface::read_body;
 use crate::{Accept, Error, Guards, REQUEST_ID, router_beside_queue};
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Response};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use tower::ServiceExt;
 /// the host has at this moment.
 pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) -> Result<Router, Error> {
     let access = Access::new(guards.admin.clone(), guards.result_access)?;
+    let system = system(gateway, Access::new(guards.admin.clone(), guards.result_access)?);
     let dashboard = Dashboard::new(host.clone(), access, Control::Here, "/dashboard").router();
     let direct = router_beside_queue(host.clone(), guards);
     let flows: Vec<String> = host.versions().all_active().iter().map(|flow| flow.name.to_string()).collect();
@@ -37,7 +39,44 @@ pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) ->
         .route("/async-function/{name}/{*path}", any(enqueue))
         .with_state(queue)
         .layer(from_fn(queued));
-    Ok(direct.merge(async_calls).merge(dashboard))
+    let direct = direct.layer(from_fn_with_state(gateway.clone(), counted));
+    Ok(direct.merge(async_calls).merge(dashboard).merge(system))
+}
+
+/// What `faas-cli` asks a gateway for. Those may read it who may see the dashboard; `faas-cli login` takes the token as its
+/// password. Whether the server is there is told to everybody.
+fn system(gateway: &Arc<Gateway>, access: Access) -> Router {
+    gateway.system_router().layer(from_fn_with_state(Arc::new(access), told)).layer(from_fn(inert))
+}
+
+async fn told(State(access): State<Arc<Access>>, accept: Accept, request: Request, next: Next) -> Response<Body> {
+    if request.uri().path() == "/healthz" {
+        return next.run(request).await;
+    }
+    let admitted = Visit::may_look(request.extensions()).map_err(Error::from);
+    match admitted.and_then(|()| access.admit(request.method(), request.headers())) {
+        Ok(()) => next.run(request).await,
+        Err(error) => in_form(error.into_response(), accept),
+    }
+}
+
+async fn inert(request: Request, next: Next) -> Response<Body> {
+    let mut response = next.run(request).await;
+    make_inert(&mut response);
+    response
+}
+
+/// Counts calls of flows and functions, as the gateway does those in its queue.
+async fn counted(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response<Body> {
+    let called = request.uri().path().strip_prefix("/function/").map(str::to_owned);
+    let response = next.run(request).await;
+    if let Some((name, below)) = called.as_ref().map(|path| path.split_once('/').unwrap_or((path, "")))
+        && !below.starts_with("flow/")
+        && !below.starts_with("modules")
+    {
+        gateway.count(name, response.status().as_u16());
+    }
+    response
 }
 
 /// The gateway's queue, and the flows whose calls begin a run.
@@ -50,7 +89,7 @@ struct Queue {
 
 /// A new run gets its request id before it is queued, so that its caller can ask for it.
 async fn call(State(queue): State<Queue>, Path(name): Path<String>, mut request: Request) -> Response<Body> {
-    if queue.flows.contains(&name)
+    if queue.flows.iter().any(|flow| flow == without_namespace(&name))
         && !request.headers().contains_key(REQUEST_ID)
         && let Ok(id) = HeaderValue::from_str(queue.host.draw_id().as_str())
     {

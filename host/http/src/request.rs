@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, RunId};
+use faas_flow_gateway::NAMESPACE;
 use faas_flow_versions::Flow;
 use percent_encoding::percent_decode_str;
 use std::convert::Infallible;
@@ -36,7 +37,12 @@ impl FromRequestParts<Arc<Surface>> for Target {
 /// one of them, perhaps a later one, is not UTF-8.
 fn named_in(path: &str) -> Result<FlowName, Error> {
     let name = path.split('/').nth(2).unwrap_or_default();
-    Ok(FlowName::new(percent_decode_str(name).decode_utf8_lossy())?)
+    Ok(FlowName::new(without_namespace(&percent_decode_str(name).decode_utf8_lossy()))?)
+}
+
+/// The name of a flow or function without the namespace that `faas-cli` appends: `greet` of `greet.openfaas-fn`.
+pub(super) fn without_namespace(name: &str) -> &str {
+    name.strip_suffix(NAMESPACE).and_then(|name| name.strip_suffix('.')).unwrap_or(name)
 }
 
 /// A parameter of the path, decoded. What is not UTF-8 becomes text that no rule lets through.
@@ -312,10 +318,17 @@ mod tests {
 
     #[test]
     fn a_flow_is_named_by_the_second_part_of_the_path() {
-        for path in ["/function/greet", "/function/greet/", "/async-function/%67reet/flow/%FF/state"] {
+        for path in [
+            "/function/greet",
+            "/function/greet.openfaas-fn",
+            "/function/greet/",
+            "/async-function/%67reet/flow/%FF/state",
+        ] {
             assert_eq!(named_in(path).unwrap().as_str(), "greet", "{path}");
         }
-        for path in ["/function", "/function/", "/function/%FF", "/function/Greet", "/function/a%2Fb"] {
+        for path in
+            ["/function", "/function/", "/function/%FF", "/function/Greet", "/function/a%2Fb", "/function/greet.other"]
+        {
             assert_eq!(named_in(path).unwrap_err().code(), Code::BAD_FLOW_NAME, "{path}");
         }
     }

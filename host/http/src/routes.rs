@@ -14,6 +14,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on};
 use faas_flow_core::RunId;
+use faas_flow_gateway::NAMESPACE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::{Arc, LazyLock};
 use tower::ServiceExt;
@@ -150,14 +151,17 @@ fn of_steps(surface: &Surface, prefix: &str) -> Router<Arc<Surface>> {
     const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     surface.host.functions().names().into_iter().fold(Router::new(), |router, name| {
         let path = format!("{prefix}/{}", utf8_percent_encode(name, ENCODED));
+        let with_namespace = format!("{path}.{NAMESPACE}");
         let name: Arc<str> = name.into();
         let step = any(async move |State(surface): State<Arc<Surface>>, request: Request| {
             step::answer(&surface, &name, request).await
         });
-        router
-            .route(&path, step.clone())
-            .route(&format!("{path}/"), step.clone())
-            .route(&format!("{path}/{{*rest}}"), step)
+        [path, with_namespace].iter().fold(router, |router, path| {
+            router
+                .route(path, step.clone())
+                .route(&format!("{path}/"), step.clone())
+                .route(&format!("{path}/{{*rest}}"), step.clone())
+        })
     })
 }
 

@@ -106,10 +106,12 @@ impl Cli {
         if let Command::Compile = self.command {
             return compile();
         }
-        logging::start_logging(match self.command {
-            Command::Function(_) => Verbosity::Requests,
-            _ => Verbosity::Warnings,
-        });
+        match &self.command {
+            Command::Function(_) => logging::start_logging(Verbosity::Requests, None),
+            Command::Serve(serve) => logging::start_logging(Verbosity::Warnings, Some(serve.queues.logs.clone())),
+            Command::Dev(dev) => logging::start_logging(Verbosity::Warnings, Some(dev.queues.logs.clone())),
+            _ => logging::start_logging(Verbosity::Warnings, None),
+        }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

@@ -31,7 +31,7 @@ impl Access {
         Ok(Self { admin, result_access, key })
     }
 
-    pub(super) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), HttpError> {
+    pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), HttpError> {
         if self.result_access == ResultAccess::Open && method.is_safe() {
             return Ok(());
         }

@@ -49,7 +49,7 @@ pub(super) struct Dev {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
-    queues: Queues,
+    pub(super) queues: Queues,
     #[command(flatten)]
     keys: Options<DevKeys>,
 }
@@ -94,6 +94,7 @@ impl Dev {
         for name in host.functions().names() {
             say(&format!("serving http://{address}/function/{name} (a step function)"));
         }
+        say(&format!("serving http://{address}/dashboard/"));
         say("ready");
         let served = tokio::select! {
             served = stop::serve(listener, router, host.clone(), patience(&values)) => served,

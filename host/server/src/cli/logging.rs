@@ -2,9 +2,11 @@
 
 use super::output::wants_colours;
 use super::progress::AboveBoard;
-use faas_flow_gateway::log;
+use faas_flow_gateway::{Logs, log};
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What is logged if `RUST_LOG` does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +17,15 @@ pub(super) enum Verbosity {
     Requests,
 }
 
-/// Starts logging.
-pub(super) fn start_logging(verbosity: Verbosity) {
+/// Starts logging. What flows log is kept in `logs` too, if that is given.
+pub(super) fn start_logging(verbosity: Verbosity, logs: Option<Logs>) {
     let default = match verbosity {
         Verbosity::Warnings => "warn,flow=info",
         Verbosity::Requests => "warn,flow=info,request=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let logs = tracing_subscriber::fmt().fmt_fields(log::fields()).with_env_filter(filter).with_writer(|| AboveBoard);
+    let lines = tracing_subscriber::fmt::layer().fmt_fields(log::fields()).with_writer(|| AboveBoard);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal() && wants_colours());
     // A process that logs already, as a test may, keeps its subscriber.
-    let _ = logs.with_ansi(std::io::stderr().is_terminal() && wants_colours()).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(lines).with(logs).try_init();
 }

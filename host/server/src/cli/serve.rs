@@ -8,7 +8,7 @@ use super::{guards, stop};
 use crate::Error;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use clap::{Args, ValueEnum};
-use faas_flow_gateway::{Config, Gateway, Profile, QueueConfig};
+use faas_flow_gateway::{Config, Gateway, Logs, Profile, QueueConfig};
 use faas_flow_http::local_router;
 use faas_flow_store::create_private_folder;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(super) struct Serve {
     #[arg(long, requires = "watch")]
     json: bool,
     #[command(flatten)]
-    queues: Queues,
+    pub(super) queues: Queues,
     #[command(flatten)]
     keys: Options<ServeKeys>,
 }
@@ -42,6 +42,9 @@ pub(super) struct Queues {
     /// NATS server with JetStream that keeps the queue [default: in memory]
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
+    /// What flows log, for `faas-cli logs`.
+    #[arg(skip)]
+    pub(super) logs: Logs,
 }
 
 /// The keys of a local server.
@@ -119,6 +122,7 @@ impl Queues {
         if let Some(url) = self.nats {
             config.queue = QueueConfig::Nats { url, stream: "faas-request".to_owned() };
         }
+        config.logs = Some(self.logs);
         let gateway = Gateway::new(config);
         gateway.connect().await?;
         Ok(gateway)

@@ -14,6 +14,7 @@ mod cases;
 mod commands;
 mod dashboard;
 mod dev;
+mod faas_cli;
 mod flows;
 mod function;
 mod gc;
