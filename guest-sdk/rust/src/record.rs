@@ -47,6 +47,7 @@ struct Recorder {
 
 impl Recorder {
     fn name(&mut self, id: String, handler: Handler) -> String {
+        let id = within_limit(id);
         self.handlers.0.insert(id.clone(), handler);
         id
     }
@@ -153,6 +154,23 @@ impl Recorder {
     }
 }
 
+/// The most bytes that the contract allows in a handler's id.
+const LONGEST_ID: usize = 256;
+
+/// The id, if it is not too long; otherwise its beginning, a `~`, which no path has, and a hash of all of it. So the id of a
+/// handler deep inside is valid too, and stays the same as long as the handler's place does.
+fn within_limit(id: String) -> String {
+    if id.len() <= LONGEST_ID {
+        return id;
+    }
+    // FNV-1a with 64 bits.
+    let hash = id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let end = (0..=LONGEST_ID - 17).rev().find(|end| id.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}~{hash:016x}", id.get(..end).unwrap_or_default())
+}
+
 /// Percent-encodes a branch key, as in the host's node paths.
 fn encode(key: &str) -> String {
     let mut text = String::new();
@@ -164,4 +182,35 @@ fn encode(key: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_would_be_too_long_is_shortened_and_stays_unique() {
+        let short = "a".repeat(LONGEST_ID);
+        assert_eq!(within_limit(short.clone()), short);
+        let long = |end: &str| format!("C[{}]/n/0/{end}", "%C3%BC".repeat(64));
+        let (one, other) = (within_limit(long("prepare")), within_limit(long("receive")));
+        assert_eq!((one.len(), other.len()), (LONGEST_ID, LONGEST_ID));
+        assert_ne!(one, other);
+        assert_eq!(one, within_limit(long("prepare")));
+        assert!(within_limit("\u{fc}".repeat(200)).len() <= LONGEST_ID);
+    }
+
+    #[test]
+    fn a_branch_key_of_128_bytes_gives_valid_handler_ids() {
+        let key = "\u{fc}".repeat(64);
+        let define = |workflow: &mut Workflow, _: &Context| {
+            let choice = workflow.dag().condition("choice", [key.as_str()], |_: Vec<u8>| Ok(["x"]));
+            choice.branch(&key).node("inner").modify(Ok::<Vec<u8>, Failure>).modify(Ok::<Vec<u8>, Failure>);
+            Ok(())
+        };
+        let recorded = crate::testing::Fake::default().defining(|context| record(define, context)).unwrap();
+        let ids = recorded.definition.handlers;
+        assert_eq!(ids.len(), 3);
+        assert!(ids.iter().all(|id| id.len() <= LONGEST_ID), "{ids:?}");
+    }
 }

@@ -82,7 +82,7 @@ pub(super) async fn forward(
             Err(unknown())
         }
         // Sending the event again would not bring the version. Once it is there, the run is found due.
-        Err(error) if error.code() == Code::MODULE_MISSING => {
+        Err(error) if matches!(error.code(), Code::MODULE_MISSING | Code::MODULE_DAMAGED) => {
             counters.event_ignored(Ignored::UnknownVersion);
             Ok(format!("ignored: {error}\n").into_response())
         }

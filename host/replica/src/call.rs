@@ -106,6 +106,10 @@ impl NodeAttempt<'_> {
             CallKind::Function => format!("http://function/{}", call.target),
             CallKind::Url => call.target.clone(),
         };
+        // A fragment is not sent, and would swallow the parameters behind it.
+        if let Some(at) = url.find('#').filter(|_| !call.query.is_empty()) {
+            url.truncate(at);
+        }
         for (name, value) in &call.query {
             let mark = if url.contains('?') { '&' } else { '?' };
             let name = utf8_percent_encode(name, NON_ALPHANUMERIC);

@@ -71,6 +71,12 @@ pub enum Error {
         /// The name.
         flow: FlowName,
     },
+    /// A flow and a function would be called by one name.
+    #[error("`{flow}` is the name of a flow and of a function (--function): call one of them something else")]
+    FunctionIsFlow {
+        /// The name.
+        flow: FlowName,
+    },
     /// The store has no such run.
     #[error("run {run} does not exist in {store}: `faas-flow requests list` lists the runs there")]
     UnknownRun {
@@ -304,7 +310,7 @@ impl Error {
             Error::NoStoreFolder { .. } => Code::STORE_READ_ONLY,
             Error::NoPair { .. } => Code::BAD_REQUEST,
             Error::UnknownCode { .. } => Code::UNKNOWN_CODE,
-            Error::DuplicateFlow { .. } => Code::DUPLICATE_FLOW,
+            Error::DuplicateFlow { .. } | Error::FunctionIsFlow { .. } => Code::DUPLICATE_FLOW,
             Error::UnknownRun { .. } => Code::RUN_UNKNOWN,
             Error::Abandoned { failure, .. } => failure.code,
             Error::AddressInUse { .. } | Error::MetricsAddressInUse { .. } => Code::ADDRESS_IN_USE,

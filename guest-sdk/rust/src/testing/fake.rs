@@ -131,7 +131,7 @@ impl Fake {
     }
 
     /// Calls `define` with a context whose values cannot be changed.
-    pub(super) fn defining<T>(&self, define: impl FnOnce(&Context) -> T) -> T {
+    pub(crate) fn defining<T>(&self, define: impl FnOnce(&Context) -> T) -> T {
         self.0.0.borrow_mut().phase = Phase::Defining;
         let defined = define(&self.context());
         self.0.0.borrow_mut().phase = Phase::Running;

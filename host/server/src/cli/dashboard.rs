@@ -2,7 +2,7 @@
 
 use super::browser::guarded;
 use super::host::{guests, trusted, warn};
-use super::listen::{listen, patience};
+use super::listen::{self, listen, patience};
 use super::stop::Server;
 use super::{guards, waiting};
 use crate::Error;
@@ -39,7 +39,7 @@ impl Shown {
         let mut values = self.keys.read()?;
         let stores = resolve_stores(&mut values, Unspecified::Durable)?;
         warn(&values);
-        let at = values.listen.value.clone().unwrap_or_else(|| format!("0.0.0.0:{}", values.port.value));
+        let at = listen::address(&values, "0.0.0.0");
         let (listener, address) = listen(&at).await?;
         let admin = admin(&values, address.ip())?;
         let network: Arc<dyn Network> = Arc::new(Http::new(&settings_of(&values))?);

@@ -5,7 +5,7 @@ mod watch;
 
 use super::browser::guarded_and_open;
 use super::host::{empty_host, guests, load_brought};
-use super::listen::{limited, listen, patience};
+use super::listen::{self, limited, listen, patience};
 use super::output::wants_colours;
 use super::serve::Queues;
 use super::{guards, progress, stop};
@@ -68,7 +68,7 @@ impl Dev {
         let mut values = self.keys.read()?;
         // In memory, since a run is of no use later if its version cannot be built again.
         let stores = resolve_stores(&mut values, Unspecified::Memory)?;
-        let at = values.listen.value.clone().unwrap_or_else(|| format!("127.0.0.1:{}", values.port.value));
+        let at = listen::address(&values, "127.0.0.1");
         let (listener, address) = listen(&at).await?;
         let guards = guards::of(&values, address.ip())?;
         let build = Build::of(&self.path, self.build, self.module)?;

@@ -175,6 +175,8 @@ fn patience(values: &Values) -> Patience {
 fn listen_address(values: &Values) -> String {
     let upstream = values.upstream_url.value.as_ref().and_then(|url| reqwest::Url::parse(url).ok());
     let upstream = upstream.and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
-    let listen = values.listen.value.clone().or(upstream);
-    listen.unwrap_or_else(|| format!("0.0.0.0:{}", values.port.value))
+    match upstream {
+        Some(upstream) if values.listen.value.is_none() => upstream,
+        _ => listen::address(values, "0.0.0.0"),
+    }
 }

@@ -105,6 +105,9 @@ pub(super) async fn local_host(
     for path in flows {
         let (name, file) = named(path)?;
         let (flow, artifact) = load_brought(&guests, &trusted, &file, name).await?;
+        if host.functions().get(flow.name.as_str()).is_some() {
+            return Err(Error::FunctionIsFlow { flow: flow.name });
+        }
         if host.versions().active(&flow.name).is_some() {
             return Err(Error::DuplicateFlow { flow: flow.name });
         }

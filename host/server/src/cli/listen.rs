@@ -22,6 +22,15 @@ pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), E
     Ok((listener, local))
 }
 
+/// Where to listen: at the key `listen`, of which `:PORT` names only the port, or else at the key `port`; on this interface.
+pub(super) fn address(values: &Values, interface: &str) -> String {
+    match &values.listen.value {
+        Some(listen) if listen.starts_with(':') => format!("{interface}{listen}"),
+        Some(listen) => listen.clone(),
+        None => format!("{interface}:{}", values.port.value),
+    }
+}
+
 /// How slow callers may be, and how many connections there may be.
 pub(super) fn patience(values: &Values) -> Patience {
     let connections = match values.max_connections.value {
@@ -54,4 +63,18 @@ fn open_files() -> usize {
         Err(_) => current.unwrap_or(MOST),
     };
     usize::try_from(files).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_one_of_the_commands_own_interface() {
+        let at = |given: &[(&str, &str)], interface| address(&Values::of(given).unwrap(), interface);
+        assert_eq!(at(&[("listen", ":9000")], "127.0.0.1"), "127.0.0.1:9000");
+        assert_eq!(at(&[("listen", ":9000")], "0.0.0.0"), "0.0.0.0:9000");
+        assert_eq!(at(&[("listen", "[::1]:9000")], "127.0.0.1"), "[::1]:9000");
+        assert_eq!(at(&[("port", "9000")], "127.0.0.1"), "127.0.0.1:9000");
+    }
 }

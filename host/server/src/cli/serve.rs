@@ -2,7 +2,7 @@
 
 use super::browser::guarded_and_open;
 use super::host::{bring, local_host};
-use super::listen::{limited, listen, patience};
+use super::listen::{self, limited, listen, patience};
 use super::progress::{self, Stdout};
 use super::{guards, stop};
 use crate::Error;
@@ -78,7 +78,7 @@ impl Serve {
         let mut values = self.keys.read()?;
         let stores = resolve_stores(&mut values, Unspecified::Durable)?;
         // The address comes first, since compiling is in vain if it is in use.
-        let at = values.listen.value.clone().unwrap_or_else(|| format!("127.0.0.1:{}", values.port.value));
+        let at = listen::address(&values, "127.0.0.1");
         let (listener, address) = listen(&at).await?;
         let guards = guards::of(&values, address.ip())?;
         if !values.state_store.is_given() {

@@ -99,6 +99,16 @@ pub enum Error {
          unset jwt_auth"
     )]
     WatchdogMissing,
+    /// A mistake in a file.
+    #[error("{}{}: {error}", path.display(), line_suffix(*line))]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1, if it is known.
+        line: Option<u64>,
+        /// The mistake.
+        error: Box<Error>,
+    },
     /// Several things are wrong at once; at least two.
     #[error("{}", .0.iter().map(Error::to_string).collect::<Vec<_>>().join("\n  "))]
     Several(Vec<Error>),
@@ -148,6 +158,7 @@ impl Error {
             Error::UnknownKey { .. } => Code::UNKNOWN_KEY,
             Error::SecretUnreadable { .. } | Error::BadSecret { .. } => Code::BAD_SECRET,
             Error::FlowName(_) | Error::UnknownFlowName { .. } => Code::BAD_FLOW_NAME,
+            Error::InFile { error, .. } => error.code(),
             Error::Several(problems) => problems.first().map_or(Code::INTERNAL, Error::code),
         }
     }

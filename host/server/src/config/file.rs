@@ -43,7 +43,26 @@ pub(super) fn parse(values: &mut Values, text: &str, path: &Path) -> Result<(), 
         };
         (name, text)
     });
-    values.read(pairs, |_| Source::File(path.to_owned()), Unknown::Mistake, Precedence::Low, &Group::ALL)
+    let read = values.read(pairs, |_| Source::File(path.to_owned()), Unknown::Mistake, Precedence::Low, &Group::ALL);
+    read.map_err(|error| placed(error, text, path))
+}
+
+/// The error with the file and the line of the key that it is about.
+fn placed(error: Error, text: &str, path: &Path) -> Error {
+    let name = match &error {
+        Error::BadValue { name, .. } | Error::UnknownKey { name, .. } => name,
+        Error::Several(_) => {
+            let Error::Several(problems) = error else { return error };
+            return Error::Several(problems.into_iter().map(|problem| placed(problem, text, path)).collect());
+        }
+        _ => return error,
+    };
+    let is_key = |line: &str| {
+        let key = line.trim_start().split(':').next().unwrap_or_default();
+        key.trim_end().trim_matches(['"', '\'']) == name
+    };
+    let line = text.lines().zip(1..).find(|(line, _)| is_key(line)).map(|(_, number)| number);
+    Error::InFile { path: path.to_owned(), line, error: Box::new(error) }
 }
 
 #[cfg(test)]
@@ -81,6 +100,14 @@ mod tests {
             assert!(refused(bad).contains("`environment:`"), "{bad}");
         }
         assert!(parsed("environment:\n  lease: 1\n  lease: 2\n").is_err());
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_file_and_line() {
+        let said = refused("# settings\nenvironment:\n  lease: 1\n  colour: red\n");
+        assert!(said.starts_with("flow.yml:4: ") && said.contains("`colour`"), "{said}");
+        let said = refused("environment:\n  gateway: g\n  history_ttl: 0\n");
+        assert!(said.starts_with("flow.yml:3: ") && said.contains("history_ttl"), "{said}");
     }
 
     #[test]

@@ -198,8 +198,8 @@ impl Format<Option<Duration>> for TimeLimit {
     }
 }
 
-/// A number of bytes, optionally with `KiB`, `MiB` or `GiB`.
-pub(crate) struct Size;
+/// A number of bytes, at least this one, optionally with `KiB`, `MiB` or `GiB`.
+pub(crate) struct Size(pub usize);
 
 impl Format<usize> for Size {
     fn describe(&self) -> String {
@@ -211,7 +211,9 @@ impl Format<usize> for Size {
     }
 
     fn parse(&self, text: &str) -> Result<usize, Rule> {
-        bytes(text).ok_or_else(|| "must be a number of bytes, as in 1000, 32KiB, 64MiB or 1GiB".to_owned())
+        let size =
+            bytes(text).ok_or_else(|| "must be a number of bytes, as in 1000, 32KiB, 64MiB or 1GiB".to_owned())?;
+        if size < self.0 { Err(format!("must be at least {} bytes", self.0)) } else { Ok(size) }
     }
 }
 
@@ -486,11 +488,18 @@ mod tests {
     #[test]
     fn sizes_have_units_of_1024() {
         for (text, size) in [("0", 0), ("100", 100), ("32KiB", 32 << 10), ("64 MiB", 64 << 20), ("1Gi", 1 << 30)] {
-            assert_eq!(Size.parse(text), Ok(size), "{text}");
+            assert_eq!(Size(0).parse(text), Ok(size), "{text}");
         }
         for bad in ["", "MiB", "-1", "1.5MiB", "1MB", "99999999999999999999", "17179869184GiB"] {
-            assert!(Size.parse(bad).is_err(), "{bad}");
+            assert!(Size(0).parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn zero_is_refused_where_it_makes_no_sense() {
+        assert_eq!(Size(1).parse("0").unwrap_err(), "must be at least 1 bytes");
+        assert_eq!(Size(1).parse("1"), Ok(1));
+        assert!(Time::millis(1..=1000).parse("0").is_err());
     }
 
     #[test]
@@ -545,7 +554,7 @@ mod tests {
         for rule in [
             Switch.parse(secret).unwrap_err(),
             Time::ANY.parse(secret).unwrap_err(),
-            Size.parse(secret).unwrap_err(),
+            Size(1).parse(secret).unwrap_err(),
             Count(1_usize).parse(secret).unwrap_err(),
             Port.parse(secret).unwrap_err(),
             Server.parse(secret).unwrap_err(),

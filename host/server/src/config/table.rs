@@ -90,7 +90,7 @@ keys! {
     port: u16 = Key::new("port", &Port, "8080", Watchdog, Address,
         "port to listen on, on all interfaces; `serve` and `dev` listen on 127.0.0.1 only");
     listen: Option<String> = Key::new("listen", &Optional(Text::LISTEN), "", Ours, Address,
-        "address to listen on, instead of `port`; port 0 takes a free port");
+        "address to listen on, instead of `port`; port 0 takes a free port, and `:PORT` alone listens where `port` would");
 
     read_timeout: Option<Duration> = Key::new("read_timeout", &TimeLimit, "30s", Original, Connections,
         "time for the head of a request to arrive, and again for its body, before it is answered with 408; also how long an idle connection stays open; 0 for no limit");
@@ -130,7 +130,7 @@ keys! {
         .option(As("function"));
     call_timeout: Duration = Key::new("call_timeout", &Time::millis(1..=24 * HOUR), "60s", Ours, Calls,
         "time for one try of a call for which the flow sets no timeout");
-    response_limit: usize = Key::new("response_limit", &Size, "64MiB", Ours, Calls,
+    response_limit: usize = Key::new("response_limit", &Size(1), "64MiB", Ours, Calls,
         "maximum size of the response to a call");
     program_headers: Vec<String> = Key::new("program_headers", &List, "", Ours, Calls,
         "request headers that a program used as a function gets as environment variables, besides the usual ones and those that begin with `X-`: `Order-Id` becomes `Http_Order_Id`")
@@ -156,14 +156,14 @@ keys! {
         "bucket at `s3_url`; it is created if it does not exist");
 
     default_wait: Option<Duration> = Key::new("default_wait", &TimeLimit, "0", Ours, Limits,
-        "how long a request to a flow with several nodes waits for its result if the caller does not say (`X-Faas-Flow-Wait`)");
+        "how long a request to a flow with several nodes waits for its result if the caller does not say (`X-Faas-Flow-Wait`); 0 to answer at once");
     max_wait: Duration = Key::new("max_wait", &Time::ANY, "5m", Ours, Limits,
         "maximum time that a caller may wait for a result");
-    body_limit: usize = Key::new("body_limit", &Size, "64MiB", Ours, Limits,
+    body_limit: usize = Key::new("body_limit", &Size(1), "64MiB", Ours, Limits,
         "maximum size of a request's body");
-    memory_limit: usize = Key::new("memory_limit", &Size, "0", Ours, Limits,
+    memory_limit: usize = Key::new("memory_limit", &Size(0), "0", Ours, Limits,
         "maximum memory of payloads and of the flows' code in the whole process; new requests may use half of it, and are answered with 503 beyond that. 0 for three quarters of what the container, or the machine, has");
-    inline_limit: usize = Key::new("inline_limit", &Size, "32KiB", Ours, Limits,
+    inline_limit: usize = Key::new("inline_limit", &Size(0), "32KiB", Ours, Limits,
         "maximum size of a payload that is stored with the state; larger ones go to the data store");
     max_nodes: usize = Key::new("max_nodes", &Count(1), "256", Ours, Limits,
         "maximum number of nodes that execute at the same time, of all runs together");
@@ -181,11 +181,11 @@ keys! {
         "longest wait between two tries that the replica spends in memory; longer waits are stored");
     room_wait: Duration = Key::new("room_wait", &Time::millis(0..=HOUR), "10s", Ours, Limits,
         "how long an event waits for room on this replica before it is refused; also how long a new run waits for a free instance if its flow's definition depends on the request");
-    history_ttl: Duration = Key::new("history_ttl", &Time::ANY, "168h", Ours, Limits,
-        "how long the history and the result of a run are kept after its end");
+    history_ttl: Duration = Key::new("history_ttl", &Time::millis(1..=87_600 * HOUR), "168h", Ours, Limits,
+        "how long the history and the result of a run are kept after its end; at most ten years");
     flow_log_lines: u32 = Key::new("flow_log_lines", &Count(0), "1000", Ours, Limits,
         "maximum number of lines per second that the code of one run may log on a replica; more are dropped, and the log says how many");
-    flow_log_bytes: usize = Key::new("flow_log_bytes", &Size, "1MiB", Ours, Limits,
+    flow_log_bytes: usize = Key::new("flow_log_bytes", &Size(0), "1MiB", Ours, Limits,
         "maximum number of bytes that the code of one run may log on a replica; more are dropped, and the log says how many lines");
 
     secret_mount_path: PathBuf = Key::new("secret_mount_path", &FilePath, "/var/openfaas/secrets", Original, Access,
@@ -216,7 +216,7 @@ keys! {
         "origins, each as `https://NAME` or `https://NAME:PORT`, whose pages may call flows and functions with scripts and read the answers ([CORS](http.md#pages-of-other-origins)); `*` allows all, but not on a server on a loopback address")
         .option(As("cors-origin"));
 
-    guest_memory: usize = Key::new("guest_memory", &Size, "64MiB", Ours, Guest,
+    guest_memory: usize = Key::new("guest_memory", &Size(1), "64MiB", Ours, Guest,
         "maximum memory of one instance of a flow");
     guest_instances: u32 = Key::new("guest_instances", &Count(1), "1000", Ours, Guest,
         "maximum number of flow instances in memory; beyond it, idle instances are dropped, and nodes wait for one");
@@ -224,9 +224,9 @@ keys! {
         "time for one call of the flow's code");
     compile_timeout: Duration = Key::new("compile_timeout", &Time::millis(SECOND..=HOUR), "60s", Ours, Guest,
         "time to compile a module, which is done in a separate process");
-    compile_memory: usize = Key::new("compile_memory", &Size, "4GiB", Ours, Guest,
+    compile_memory: usize = Key::new("compile_memory", &Size(1), "4GiB", Ours, Guest,
         "address space of the process that compiles a module");
-    compiled_limit: usize = Key::new("compiled_limit", &Size, "256MiB", Ours, Guest,
+    compiled_limit: usize = Key::new("compiled_limit", &Size(1), "256MiB", Ours, Guest,
         "maximum size of a module's machine code");
     flow_nodes: usize = Key::new("flow_nodes", &Count(1), "20000", Ours, Guest,
         "maximum number of nodes in the definition of a flow; its other parts are limited in proportion ([concepts](concepts.md#how-large-a-definition-may-be))");

@@ -193,3 +193,9 @@ fn a_script_with_ends_of_lines_of_windows_is_refused_with_the_reason() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     refused(folder.path(), "f=./crlf.sh", "FF0402", &["crlf.sh", "CRLF", "save the script with LF"]);
 }
+
+#[test]
+fn one_name_for_a_flow_and_a_function_is_refused_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    refused(folder.path(), "greet=echo", "FF0405", &["`greet` is the name of a flow and of a function"]);
+}

@@ -30,7 +30,7 @@ fn build(folder: &Path) -> PathBuf {
     let clone = format!("\"../faas-flow/{SDK}\"");
     assert_eq!(manifest.matches(&clone).count(), 1, "{manifest}");
     let sdk = format!("\"{}\"", root().join(SDK).display());
-    let package = "[package]\nname = \"first\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n";
+    let package = "[package]\nname = \"first\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n";
     fs::create_dir_all(folder.join("src")).unwrap();
     fs::write(folder.join("Cargo.toml"), package.to_owned() + &manifest.replace(&clone, &sdk)).unwrap();
     fs::write(folder.join("src/lib.rs"), source).unwrap();

@@ -132,3 +132,12 @@ async fn a_deployed_function_calls_back_no_address_of_its_own_machine() {
     until("the callback arrives", async || !hook.seen().is_empty()).await;
     assert_eq!(hook.seen(), ["/done"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn query_parameters_are_sent_although_the_url_has_a_fragment() {
+    let step = double::serve(Router::new().fallback(async |uri: Uri| uri.to_string())).await;
+    let server = Serve::flows(&["fixture"]).start();
+    let url = utf8_percent_encode(&format!("{step}/x?a=1#top"), NON_ALPHANUMERIC).to_string();
+    let asked = server.post(&format!("/function/fixture?case=request-options&url={url}"), "in").await.ok();
+    assert!(asked.ends_with("/x?a=1&q=a%20b%26c"), "{asked}");
+}
