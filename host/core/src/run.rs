@@ -21,6 +21,6 @@ pub use documents::{
 };
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Start, Task, Work, set_of};
 pub use state::RunState;
-pub use stored::{ANSWERS, CONTEXT, DATA, Doc, FORM, Unreadable, decode, encode};
+pub use stored::{ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, encode};
 pub use token::ClaimToken;
 pub use view::{NodeView, RunView, WaitView};

@@ -277,7 +277,7 @@ impl Surface {
     }
 
     async fn view(&self, flow: &FlowName, run: &RunId) -> Result<RunView, Error> {
-        let view = self.host.view(run).await?.filter(|view| view.flow == *flow);
+        let view = self.host.head(run).await?.filter(|view| view.flow == *flow);
         view.ok_or_else(|| Error::NoRun { flow: flow.clone(), run: run.clone() })
     }
 

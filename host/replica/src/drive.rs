@@ -158,7 +158,7 @@ impl Live {
                 Ok(documents) => Answer::Loaded(documents),
                 Err(error) => Answer::NotLoaded(failure(&error)),
             },
-            Io::LoadAll => match self.services.state.read_all(&Partition::of_run(&self.id)).await {
+            Io::LoadAll => match self.services.state.read_progress(&Partition::of_run(&self.id)).await {
                 Ok(documents) => Answer::LoadedAll(documents),
                 Err(error) => Answer::NotLoaded(failure(&error)),
             },

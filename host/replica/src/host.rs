@@ -2,6 +2,7 @@
 
 use super::commit_timer::CommitTimer;
 use super::data::Data;
+use super::looks::Looks;
 use super::runs::Runs;
 use super::services::Services;
 use super::skew::Skew;
@@ -11,9 +12,9 @@ use crate::events::Events;
 use crate::events::Keys;
 use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
-use faas_flow_core::{Definition, Millis, RunId};
+use faas_flow_core::{Millis, RunId};
 use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
-use faas_flow_versions::runs::{load, read_run, read_run_with_definition};
+use faas_flow_versions::runs::{load_run, read_head, read_run};
 use faas_flow_versions::{Clock, Loader, Versions};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,7 @@ pub struct Host {
     pub(super) services: Arc<Services>,
     pub(super) runs: Arc<Runs>,
     pub(super) stopping: AtomicBool,
+    pub(super) looks: Looks,
 }
 
 impl Host {
@@ -91,7 +93,12 @@ impl Host {
             ended: Mutex::default(),
             settings,
         };
-        Arc::new(Self { services: Arc::new(services), runs: Arc::default(), stopping: AtomicBool::new(false) })
+        Arc::new(Self {
+            services: Arc::new(services),
+            runs: Arc::default(),
+            stopping: AtomicBool::new(false),
+            looks: Looks::default(),
+        })
     }
 
     /// The versions of flows that it serves.
@@ -165,10 +172,10 @@ impl Host {
         Ok(read_run(&*self.services.state, run).await?)
     }
 
-    /// As [`Host::view`], with the definition of a run that has one of its own.
-    pub async fn view_with_definition(&self, run: &RunId) -> Result<Option<(RunView, Option<Arc<Definition>>)>, Error> {
+    /// As [`Host::view`], without the nodes: what it costs does not depend on how many there are.
+    pub async fn head(&self, run: &RunId) -> Result<Option<RunView>, Error> {
         self.runs.written(run).await;
-        Ok(read_run_with_definition(&*self.services.state, run).await?)
+        Ok(read_head(&*self.services.state, run).await?)
     }
 
     /// The entry of a stored run; `None` if there is no such run.
@@ -186,7 +193,7 @@ impl Host {
     /// The result of a run; `None` if it has none.
     pub async fn result(&self, run: &RunId) -> Result<Option<bytes::Bytes>, Error> {
         self.runs.written(run).await;
-        let Some(state) = load(&*self.services.state, run).await? else { return Ok(None) };
+        let Some(state) = load_run(&*self.services.state, run).await? else { return Ok(None) };
         match &state.run().result {
             Some(payload) => Ok(Some(self.services.data.fetch(&*self.services.state, run, payload).await?)),
             None => Ok(None),

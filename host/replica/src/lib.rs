@@ -17,7 +17,7 @@
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
-//! share), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
+//! share), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
 //! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off).
 
 mod attempt;
@@ -45,6 +45,7 @@ pub mod ids;
 mod inputs;
 mod instances;
 mod live;
+mod looks;
 mod memory;
 pub mod network;
 mod open;
@@ -71,6 +72,7 @@ pub use forward::Forwarded;
 pub use functions::{Function, Functions};
 pub use host::{Host, Parts};
 pub use ids::Ids;
+pub use looks::Look;
 pub use network::{ChosenBy, Destinations, Http, Network};
 pub use progress::{Progress, Step};
 pub use settings::{Answers, Dispatch, Settings};

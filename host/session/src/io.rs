@@ -85,7 +85,7 @@ pub enum Io {
     },
     /// Reads the run's own document, once: the next check tries again. Answered by [`Answer::Loaded`].
     LoadRun,
-    /// Reads all documents of the run, once. Answered by [`Answer::LoadedAll`].
+    /// Reads all documents of the run that hold no data, once. Answered by [`Answer::LoadedAll`].
     LoadAll,
     /// Commits a change, after the pause that `tries` failed tries call for. Answered by [`Answer::Committed`],
     /// [`Answer::Conflict`] or [`Answer::Unknown`].

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connect::{Servers, Trouble};
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse};
+use faas_flow_core::run::HOLD_DATA;
 use faas_flow_core::{Millis, Partition, RunId};
 use keys::{Keys, after, after_prefix};
 use places::Places;
@@ -139,6 +140,15 @@ impl StateStore for Etcd {
     async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
         let found = self.below(&self.keys.doc(partition, "")).await?;
         Ok(found.into_iter().map(|(name, pair)| (name, document(pair))).collect())
+    }
+
+    async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let prefix = self.keys.doc(partition, "");
+        let held = HOLD_DATA.map(|beginning| self.keys.doc(partition, beginning));
+        let ends = held.iter().cloned().chain([after_prefix(&prefix)]);
+        let starts = [prefix.clone()].into_iter().chain(held.iter().map(|held| after_prefix(held)));
+        let found = self.servers.ranges(&starts.zip(ends).collect::<Vec<_>>()).await?;
+        found.into_iter().map(|pair| Ok((self.name(pair.key(), &prefix)?, document(pair)))).collect()
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {

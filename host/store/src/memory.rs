@@ -1,6 +1,7 @@
 //! Stores in the memory of this process, for tests, benchmarks and trials. Their content is lost when the process ends.
 
 use crate::address::Address;
+use crate::state::holds_data;
 use crate::{
     Change, CommitError, Committed, DataKey, DataStore, Document, Expect, RunEntry, RunQuery, StateStore, StoreError,
 };
@@ -115,6 +116,13 @@ impl StateStore for MemoryState {
     async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
         let shard = self.0.of(partition);
         let docs = shard.partitions.get(partition).into_iter().flat_map(|stored| &stored.docs);
+        Ok(docs.map(|(name, doc)| (name.clone(), doc.clone())).collect())
+    }
+
+    async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let shard = self.0.of(partition);
+        let docs = shard.partitions.get(partition).into_iter().flat_map(|stored| &stored.docs);
+        let docs = docs.filter(|(name, _)| !holds_data(name));
         Ok(docs.map(|(name, doc)| (name.clone(), doc.clone())).collect())
     }
 

@@ -33,9 +33,12 @@ use target::Target;
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// The options of state, and of data. Each takes those of the other, since one address may stand for both.
+const OF_BOTH: [&str; 2] = ["partitions", "ttl_s"];
+
 /// Opens the state store at an address; see [`crate::open_state`].
 pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateStore>, StoreError> {
-    let target = Target::parse(address, &["partitions"])?;
+    let target = Target::parse(address, &OF_BOTH)?;
     let parts = address.number("partitions")?;
     let link = Link::open(target).await?;
     eviction::check(&link).await?;
@@ -44,7 +47,7 @@ pub(crate) async fn open_state(address: &Address<'_>) -> Result<Arc<dyn StateSto
 
 /// Opens the data store at an address; see [`crate::open_data`].
 pub(crate) async fn open_data(address: &Address<'_>) -> Result<Arc<dyn DataStore>, StoreError> {
-    let target = Target::parse(address, &["ttl_s"])?;
+    let target = Target::parse(address, &OF_BOTH)?;
     let ttl = Duration::from_secs(address.number("ttl_s")?.unwrap_or(30 * DAY));
     let link = Link::open(target).await?;
     eviction::check(&link).await?;

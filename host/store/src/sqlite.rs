@@ -86,6 +86,11 @@ impl StateStore for Sqlite {
         self.readers.query(move |db| reader::read_all(db, &partition)).await
     }
 
+    async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let partition = partition.clone();
+        self.readers.query(move |db| reader::read_progress(db, &partition)).await
+    }
+
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
         self.write(partition, Job::Commit(change)).await
     }

@@ -3,7 +3,13 @@
 use crate::{CommitError, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
+use faas_flow_core::run::HOLD_DATA;
 use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
+
+/// Whether a document holds data of the flow, by its name.
+pub(crate) fn holds_data(doc: &str) -> bool {
+    HOLD_DATA.iter().any(|beginning| doc.starts_with(beginning))
+}
 
 /// A document as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +136,14 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// Reads all documents of a partition in one consistent view, sorted by name (bytewise); empty for an unknown one.
     async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError>;
+
+    /// Reads as [`read_all`](StateStore::read_all) does, without the documents that hold data of the flow, payloads and
+    /// context values ([`HOLD_DATA`]). A backend should not transfer these.
+    async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let mut found = self.read_all(partition).await?;
+        found.retain(|(doc, _)| !holds_data(doc));
+        Ok(found)
+    }
 
     /// Applies a change if all its checks and expectations hold for the state before it. Returns once the change is stored;
     /// [`open_state`](crate::open_state) says how durable that is in each backend.

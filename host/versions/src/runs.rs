@@ -7,9 +7,9 @@ use faas_flow_store::{Document, StateStore};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// Loads a run with all of its documents; none if the store does not know it.
+/// Loads a run with all of its documents but those that hold data; none if the store does not know it.
 pub async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
-    let mut documents = store.read_all(&Partition::of_run(run)).await?;
+    let mut documents = store.read_progress(&Partition::of_run(run)).await?;
     let Some(at) = documents.iter().position(|(name, _)| name == "run") else { return Ok(None) };
     let (_, document) = documents.swap_remove(at);
     let mut state = RunState::load(read(run, &document)?, document.version);
@@ -61,4 +61,10 @@ pub async fn read_run_with_definition(
 /// A stored run as it is shown to people; none if the store does not know it.
 pub async fn read_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
     Ok(load(store, run).await?.map(|state| RunView::new(state.run(), state.scopes())))
+}
+
+/// A stored run as it is shown to people, without its nodes: this reads one document, however many nodes there are. None if
+/// the store does not know it.
+pub async fn read_head(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
+    Ok(load_run(store, run).await?.map(|state| RunView::new(state.run(), [])))
 }

@@ -19,6 +19,9 @@ pub const DATA: &str = "data:";
 /// waits, requires in the same commit that no answer has come since it looked. Its content does not matter.
 pub const ANSWERS: &str = "answers";
 
+/// How the names of documents begin that hold data of the flow, in order. To know how a run is doing, nobody needs them.
+pub const HOLD_DATA: [&str; 2] = [CONTEXT, DATA];
+
 /// Names one document of a run in the StateStore.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Doc {

@@ -26,14 +26,14 @@ const LETTERS: usize = 500;
 impl Dashboard {
     /// The page of a run.
     pub(super) async fn run(&self, run: &RunId) -> Result<Page, HttpError> {
-        let found = self.host.view_with_definition(run).await?;
-        let (view, kept) = found.ok_or_else(|| Error::NoRun { run: run.clone() })?;
-        let waits = self.host.versions().missing_module(&view).await.ok().flatten();
-        let definition = match kept {
-            Some(definition) => Ok(definition),
+        let look = self.host.look(run).await?.ok_or_else(|| Error::NoRun { run: run.clone() })?;
+        let view = &look.view;
+        let waits = self.host.versions().missing_module(view).await.ok().flatten();
+        let definition = match &look.definition {
+            Some(definition) => Ok(definition.clone()),
             None => self.definitions.of(&view.flow, &view.digest).await,
         };
-        let mut main = self.head(&view);
+        let mut main = self.head(view);
         if let Some(missing) = &waits {
             let why = escaped(&missing.why.to_string());
             let _ = writeln!(
@@ -45,13 +45,13 @@ impl Dashboard {
         if let Some(failure) = &view.failure {
             let _ = writeln!(main, "<p class=\"card error\">{}</p>", escaped(&failure.to_string()));
         }
-        main.push_str(&picture(&view, definition).await?);
+        main.push_str(&picture(view, definition).await?);
         main.push_str("<h1>Timeline</h1>\n");
-        main.push_str(&timeline::draw(&view, self.host.now()));
+        main.push_str(&timeline::draw(view, self.host.now()));
         main.push_str("<h1>Nodes</h1>\n");
         let rerun = (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(run)));
-        main.push_str(&nodes(&view, rerun.as_deref()));
-        let json = MissingModule::shown(waits.as_ref(), &view)?;
+        main.push_str(&nodes(view, rerun.as_deref()));
+        let json = MissingModule::shown(waits.as_ref(), view)?;
         let trail =
             vec![("Flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
         Ok(Page { title: run.to_string(), trail, main, aside: String::new(), live: !view.status.is_final(), json })

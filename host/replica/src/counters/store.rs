@@ -89,6 +89,10 @@ impl StateStore for Counted {
         self.count(Call::Read, self.inner.read_all(partition)).await
     }
 
+    async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        self.count(Call::Read, self.inner.read_progress(partition)).await
+    }
+
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
         let answer = self.count(Call::Commit, self.inner.commit(partition, change)).await;
         self.writes.note(of_commit(&answer));

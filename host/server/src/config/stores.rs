@@ -59,11 +59,10 @@ fn data(values: &mut Values, state: &str, unspecified: Unspecified) -> Result<St
     } else if values.s3_url.value.is_some() {
         let address = s3(values)?;
         values.data_store.set_text(address, Source::Keys("s3_url, s3_region, s3_tls, s3_bucket"));
-    } else if values.defaults == Defaults::Deployed {
-        if state != "memory" && !state.starts_with("redis") {
-            return Err(Error::NoDataStore);
-        }
+    } else if values.state_store.is_given() && (state == "memory" || state.starts_with("redis")) {
         values.data_store.set_text(state.to_owned(), Source::Keys("state_store"));
+    } else if values.defaults == Defaults::Deployed {
+        return Err(Error::NoDataStore);
     } else if unspecified == Unspecified::Memory {
         values.data_store.set_text("memory".to_owned(), Source::Default);
     }
@@ -158,5 +157,17 @@ mod tests {
         };
         assert_eq!(resolved(Unspecified::Durable).0, "sqlite:.faas-flow/state.db");
         assert_eq!(resolved(Unspecified::Memory), ("memory".to_owned(), "memory".to_owned()));
+    }
+
+    #[test]
+    fn local_commands_find_the_data_where_functions_have_it() {
+        let data = |state: &str| {
+            let mut values = Values::with_defaults(Defaults::Local).unwrap();
+            values.state_store.set_text(state.to_owned(), Source::Environment("state_store".to_owned()));
+            resolve(&mut values, Unspecified::Durable).unwrap().data
+        };
+        assert_eq!(data("redis://r:1/2?partitions=4"), "redis://r:1/2?partitions=4");
+        assert_eq!(data("memory"), "memory");
+        assert_eq!(data("sqlite:x.db"), data("etcd://e"), "those hold no data");
     }
 }

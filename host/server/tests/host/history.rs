@@ -78,7 +78,7 @@ async fn a_run_is_found_however_one_asks_for_it_right_after_its_answer() {
     let found = async {
         tokio::join!(
             async { host.view(&run).await.unwrap().is_some() },
-            async { host.view_with_definition(&run).await.unwrap().is_some() },
+            async { host.look(&run).await.unwrap().is_some() },
             async { host.entry(&run).await.unwrap().is_some() },
             async { host.result(&run).await.unwrap().is_some() },
             async { host.list(&all).await.unwrap().len() == 1 },

@@ -390,6 +390,31 @@ pub(super) async fn due_runs_come_earliest_first(store: &dyn StateStore) {
     assert_eq!(ours(100, usize::MAX).await, [] as [usize; 0]);
 }
 
+/// Whoever asks how a run is doing gets all documents but those that hold data.
+pub(super) async fn progress_is_read_without_data(store: &dyn StateStore) {
+    let partition = new_partition();
+    assert_eq!(store.read_progress(&partition).await.unwrap(), []);
+    let progress = ["a", "context", "data", "d", "run", "scope:", "scope:C[c1]", "scope:data:x", "zz"];
+    let data = ["context:", "context:a", "data:", "data:n/0/1", "data:z"];
+    for names in [&progress[..], &data[..]] {
+        store.commit(&partition, puts(names.iter().map(|name| put(name, Expect::Absent, *name)))).await.unwrap();
+    }
+    let found = store.read_progress(&partition).await.unwrap();
+    let expected: Vec<(String, Document)> =
+        progress.iter().map(|name| ((*name).to_owned(), doc(1, *name).unwrap())).collect();
+    let mut expected = expected;
+    expected.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(found, expected);
+    assert_eq!(store.read_all(&partition).await.unwrap().len(), progress.len() + data.len());
+    // More than a backend reads at a time.
+    for chunk in 0..30 {
+        let names = (0..50).map(|n| format!("scope:F[{chunk}-{n}]"));
+        store.commit(&partition, puts(names.map(|name| put(&name, Expect::Any, "s")))).await.unwrap();
+    }
+    assert_eq!(store.read_progress(&partition).await.unwrap().len(), progress.len() + 1500);
+    store.delete(&partition).await.unwrap();
+}
+
 pub(super) async fn a_deleted_run_starts_again_at_version_1(store: &dyn StateStore) {
     let (run, flow) = (new_run(), new_flow());
     let partition = Partition::of_run(&run);

@@ -185,9 +185,18 @@ impl Servers {
 
     /// Reads the first pairs in a range in one consistent view.
     pub(super) async fn range(&self, from: &[u8], end: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        self.in_one_view(&[(from.to_vec(), end.to_vec())], limit).await
+    }
+
+    /// Reads all pairs in several ranges in one consistent view.
+    pub(super) async fn ranges(&self, ranges: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<KeyValue>, StoreError> {
+        self.in_one_view(ranges, usize::MAX).await
+    }
+
+    async fn in_one_view(&self, ranges: &[(Vec<u8>, Vec<u8>)], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
         // A compaction during a read is rare; several in a row mean that the servers are misconfigured.
         for _ in 0..3 {
-            match self.range_once(from, end, limit).await {
+            match self.read_once(ranges, limit).await {
                 Err(Trouble::Compacted) => {}
                 found => return Ok(found?),
             }
@@ -195,19 +204,21 @@ impl Servers {
         Err(self.unavailable(COMPACTED))
     }
 
-    async fn range_once(&self, from: &[u8], end: &[u8], limit: usize) -> Result<Vec<KeyValue>, Trouble> {
+    async fn read_once(&self, ranges: &[(Vec<u8>, Vec<u8>)], limit: usize) -> Result<Vec<KeyValue>, Trouble> {
         let mut found = Vec::new();
-        let mut from = from.to_vec();
         let mut revision = 0;
-        while found.len() < limit {
-            let wanted = limit - found.len();
-            let (page, at) = self.page((&from, end), wanted, revision).await?;
-            revision = at;
-            let full = page.len() == wanted.min(PAGE);
-            found.extend(page);
-            match found.last() {
-                Some(last) if full => from = super::keys::after(last.key()),
-                _ => break,
+        for (from, end) in ranges {
+            let mut from = from.clone();
+            while found.len() < limit {
+                let wanted = limit - found.len();
+                let (page, at) = self.page((&from, end), wanted, revision).await?;
+                revision = at;
+                let full = page.len() == wanted.min(PAGE);
+                found.extend(page);
+                match found.last() {
+                    Some(last) if full => from = super::keys::after(last.key()),
+                    _ => break,
+                }
             }
         }
         Ok(found)

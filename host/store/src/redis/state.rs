@@ -6,6 +6,7 @@ use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry,
 use ::redis::cmd;
 use async_trait::async_trait;
 use bytes::Bytes;
+use faas_flow_core::run::HOLD_DATA;
 use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -35,6 +36,7 @@ pub(super) struct RedisState {
     commit: Lua,
     expire: Lua,
     delete: Lua,
+    progress: Lua,
 }
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -71,6 +73,7 @@ impl RedisState {
             commit: Lua::new(include_str!("commit.lua")),
             expire: Lua::new(include_str!("expire.lua")),
             delete: Lua::new(include_str!("delete.lua")),
+            progress: Lua::new(include_str!("progress.lua")),
         })
     }
 
@@ -223,6 +226,24 @@ impl StateStore for RedisState {
             Ok((self.text(name)?, document))
         });
         docs.collect()
+    }
+
+    async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        let mut arguments = Arguments::default();
+        for beginning in HOLD_DATA {
+            arguments.bytes(beginning.as_bytes());
+        }
+        let found: Vec<Option<Vec<u8>>> =
+            self.link.run(&self.progress, &[self.key(partition)], &arguments, Repeat::Harmless).await?;
+        let mut found = found.into_iter();
+        let mut docs = Vec::with_capacity(found.len() / 3);
+        while let Some(Some(name)) = found.next() {
+            let document = self.document(found.next().flatten(), found.next().flatten())?;
+            let document = document.ok_or_else(|| self.link.target.corrupt("half of a document is missing"))?;
+            docs.push((self.text(name)?, document));
+        }
+        docs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(docs)
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {

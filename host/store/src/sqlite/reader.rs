@@ -4,6 +4,7 @@ use super::connect::Place;
 use super::{signed, unsigned};
 use crate::{Document, RunEntry, RunQuery, StoreError};
 use bytes::Bytes;
+use faas_flow_core::run::HOLD_DATA;
 use faas_flow_core::{Digest, FlowName, Malformed, Millis, NameKind, Partition, RunId, Status};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -72,6 +73,27 @@ pub(super) fn read(db: &Connection, partition: &Partition, docs: &[String]) -> r
 pub(super) fn read_all(db: &Connection, partition: &Partition) -> rusqlite::Result<Vec<(String, Document)>> {
     let mut statement = db.prepare_cached("SELECT doc, version, bytes FROM docs WHERE run = ?1 ORDER BY doc")?;
     statement.query_map([partition.as_str()], |row| Ok((row.get(0)?, document(row, 1)?)))?.collect()
+}
+
+/// Reads the ranges of names around those of documents that hold data, so that not even the pages of these are read.
+pub(super) fn read_progress(db: &Connection, partition: &Partition) -> rusqlite::Result<Vec<(String, Document)>> {
+    // A transaction gives all queries the same view.
+    let _view = db.unchecked_transaction()?;
+    let ask =
+        "SELECT doc, version, bytes FROM docs WHERE run = ?1 AND doc >= ?2 AND (?3 IS NULL OR doc < ?3) ORDER BY doc";
+    let mut statement = db.prepare_cached(ask)?;
+    let mut found = Vec::new();
+    let mut from = String::new();
+    for beginning in HOLD_DATA.into_iter().map(Some).chain([None]) {
+        let rows = statement
+            .query_map(params![partition.as_str(), from, beginning], |row| Ok((row.get(0)?, document(row, 1)?)))?;
+        for row in rows {
+            found.push(row?);
+        }
+        // `;` follows `:`, with which each beginning ends.
+        from = beginning.map_or_else(String::new, |beginning| beginning.replace(':', ";"));
+    }
+    Ok(found)
 }
 
 pub(super) fn arrivals(db: &Connection, partition: &Partition, set: &str) -> rusqlite::Result<Vec<(String, Bytes)>> {

@@ -461,3 +461,27 @@ async fn data_expires_after_its_ttl() {
     let error = open_data(&url(&server, "")).await.unwrap().get(&key).await.unwrap_err();
     assert_eq!(error.code(), Code::STORE_CORRUPT);
 }
+
+/// What the server has sent, in bytes.
+fn sent(connection: &mut redis::Connection) -> u64 {
+    let info: String = redis::cmd("INFO").arg("stats").query(connection).unwrap();
+    let line = info.lines().find_map(|line| line.trim().strip_prefix("total_net_output_bytes:"));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_is_read_without_the_bytes_of_payloads() {
+    let server = server(&[]);
+    let (store, r) = (state(&server).await, run("r"));
+    let payload = bytes::Bytes::from(vec![7; 20 << 10]);
+    for n in 0..100 {
+        let put = |doc: String, bytes| Put { doc, expect: Expect::Absent, bytes };
+        let puts = vec![put(format!("scope:F[{n}]"), "small".into()), put(format!("data:F[{n}]/n/0"), payload.clone())];
+        store.commit(&part(&r), Change { puts, ..Change::default() }).await.unwrap();
+    }
+    let mut connection = raw(&server);
+    let before = sent(&mut connection);
+    assert_eq!(store.read_progress(&part(&r)).await.unwrap().len(), 100);
+    let read = sent(&mut connection) - before;
+    assert!(read < 100 << 10, "{read} bytes of 2 MiB");
+}

@@ -1,9 +1,12 @@
 //! Stores that fail and come back while a function serves: it is not ready as long as commits fail, and then whole again.
 
+use axum::Router;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::wait::until;
+use faas_flow_test_support::double::serve;
 use faas_flow_test_support::proxy::Proxy;
 use faas_flow_test_support::redis::Pair;
+use faas_flow_test_support::servers;
 
 const FLOW: &str = "sync-chain";
 const RESULT: &str = "you said \"hi\"";
@@ -47,4 +50,44 @@ async fn it_is_not_ready_while_its_redis_hangs() {
     pair.servers[0].resume();
     is_ready(&server).await;
     assert_eq!(server.post("/", "hi").await.ok(), RESULT);
+}
+
+/// What a server of Redis has sent, in bytes.
+fn sent(server: &servers::Server) -> u64 {
+    let mut connection = redis::Client::open(server.url("redis")).unwrap().get_connection().unwrap();
+    let info: String = redis::cmd("INFO").arg("stats").query(&mut connection).unwrap();
+    let line = info.lines().find_map(|line| line.trim().strip_prefix("total_net_output_bytes:"));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_a_wide_run_reads_none_of_its_payloads() {
+    const ITEMS: usize = 60;
+    let answer = "x".repeat(20 << 10);
+    let steps = serve(Router::new().fallback(async move || answer.clone())).await;
+    let redis = servers::redis(&[]);
+    let server = Serve::flows(&["fixture"]).with("--state", &redis.url("redis"));
+    let server = server.function("step", &steps).start();
+    let run = server.result("fixture?case=items", "i".repeat(ITEMS)).await;
+    let id = run.id.clone().unwrap();
+    assert!(run.ok().len() > ITEMS * (20 << 10));
+    let dashboard = format!("/dashboard/runs/{id}");
+    let state = format!("/function/fixture/flow/{id}/state");
+    let look = async |path: &str, most: u64| {
+        let before = sent(&redis);
+        server.get(path).await.ok();
+        let read = sent(&redis) - before;
+        assert!(read < most, "{path} reads {read} bytes of a run with {} of payloads", ITEMS * (20 << 10));
+        read
+    };
+    look(&state, 8 << 10).await;
+    let one = look(&dashboard, 200 << 10).await;
+    // Those who look at the same time share what is read.
+    let before = sent(&redis);
+    let looks: Vec<_> = (0..30).map(|_| tokio::spawn(server.client.get(server.url(&dashboard)).send())).collect();
+    for look in looks {
+        assert_eq!(look.await.unwrap().unwrap().status(), 200);
+    }
+    let all = sent(&redis) - before;
+    assert!(all < 15 * one, "one reads {one} bytes, and thirty {all}");
 }
