@@ -9,7 +9,7 @@ use crate::room::Place;
 use crate::state::State;
 use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
 use bytes::Bytes;
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::{Code, Failure, ShownDuration};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -152,6 +152,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.until = None;
         state.usage.begin();
+        state.panicked = None;
         Ok(())
     }
 
@@ -172,7 +173,7 @@ fn output(data: Vec<u8>) -> Result<Bytes, Failure> {
 
 /// Turns wasmtime's error in a call into a failure of the run.
 pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> Failure {
-    trap_or_limit(error, state).unwrap_or_else(|| bad_value(error))
+    trap_or_limit(error, state).unwrap_or_else(|| bad_value(error, state))
 }
 
 /// The failure if the code hit a limit or trapped.
@@ -183,20 +184,36 @@ fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     if let Some(short) = state.usage.short {
         return Some(short.into());
     }
+    let limits = &state.limits;
     Some(match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => {
-            let reason = format!("the flow's code exceeded its stack{}; does it recurse without end?", place(error));
+            let reason = format!(
+                "the flow's code exceeded its stack of {} bytes{}; does it recurse without end?",
+                limits.stack_bytes,
+                place(error)
+            );
             Failure::reject(Code::GUEST_OUT_OF_STACK, reason)
         }
         Some(Trap::Interrupt) => {
-            let reason = format!("the flow's code exceeded its time limit{}; does it loop?", place(error));
+            let reason = format!(
+                "the flow's code exceeded its time limit of {} (guest_timeout){}; does it loop?",
+                ShownDuration(limits.call_timeout),
+                place(error)
+            );
             Failure::reject(Code::GUEST_OUT_OF_TIME, reason)
         }
         _ if state.usage.denied => {
-            let reason = format!("the flow's code exceeded its memory limit{}", place(error));
+            let reason = format!(
+                "the flow's code exceeded its memory limit of {} bytes (guest_memory){}",
+                limits.memory_bytes,
+                place(error)
+            );
             Failure::reject(Code::GUEST_OUT_OF_MEMORY, reason)
         }
-        Some(trap) => Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {trap}{}", place(error))),
+        Some(trap) => {
+            let why = state.panicked.clone().unwrap_or_else(|| trap.to_string());
+            Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {why}{}", place(error)))
+        }
         None => return None,
     })
 }
@@ -216,19 +233,60 @@ const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// The failure if the code did not trap but passed a value that is too large or violates the contract: bytes outside its
 /// memory, text that is not UTF-8, a handle that it was never given.
-fn bad_value(error: &wasmtime::Error) -> Failure {
+fn bad_value(error: &wasmtime::Error, state: &State) -> Failure {
     let reason = error.root_cause().to_string();
     if reason.ends_with(TOO_MUCH) {
-        let reason = format!("the flow's code returned too much data{}; pass it on in parts", place(error));
+        let reason = format!(
+            "the flow's code returned too much data, more than {} bytes (guest_output){}; pass it on in parts",
+            state.limits.output_bytes,
+            place(error)
+        );
         return Failure::reject(Code::OUTPUT_TOO_LARGE, reason);
     }
     let reason = format!("the flow's code passed an invalid value: {reason}{}", place(error));
     Failure::reject(Code::BAD_HANDLER_ANSWER, reason)
 }
 
-/// The innermost functions that have names, as the end of a sentence.
+/// How many functions are named in a message.
+const NAMED: usize = 5;
+/// How the names of functions begin that no author has written: those of Rust's library and of the SDK.
+const NOT_OF_THE_AUTHOR: [&str; 10] =
+    ["core::", "std::", "alloc::", "rust_", "__rust", "__rg", "faas_flow::", "dlmalloc", "cabi_", "wasm-tools"];
+
+/// The innermost functions of the flow's author that have names, as the end of a sentence. If there are none, the innermost
+/// ones of all.
 fn place(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
-    let names: Vec<&str> = backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(5).collect();
-    if names.is_empty() { String::new() } else { format!(" in {}", names.join(", called by ")) }
+    let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
+    let names: Vec<String> = names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();
+    let first = names.iter().position(|name| is_of_the_author(name)).unwrap_or_default();
+    let named: Vec<&str> = names.iter().skip(first).take(NAMED).map(String::as_str).collect();
+    if named.is_empty() { String::new() } else { format!(" in {}", named.join(", called by ")) }
+}
+
+fn is_of_the_author(name: &str) -> bool {
+    let name = name.trim_start_matches(['<', '&', '(']);
+    !NOT_OF_THE_AUTHOR.iter().any(|beginning| name.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_functions_of_the_author_are_told_from_those_of_libraries() {
+        let demangled = format!(
+            "{:#}",
+            rustc_demangle::demangle("_ZN5first6define28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE")
+        );
+        assert_eq!(demangled, "first::define::{{closure}}");
+        for own in [demangled.as_str(), "first::report", "<first::Row as core::fmt::Display>::fmt", "parse"] {
+            assert!(is_of_the_author(own), "{own}");
+        }
+        for other in
+            ["core::panicking::panic_fmt", "<alloc::vec::Vec<T> as Clone>::clone", "rust_begin_unwind", "__rust_alloc"]
+        {
+            assert!(!is_of_the_author(other), "{other}");
+        }
+    }
 }

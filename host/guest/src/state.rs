@@ -17,6 +17,10 @@ pub(crate) struct State {
     pub(crate) changes: Vec<(String, Option<Bytes>)>,
     changed_bytes: usize,
     output_bytes: usize,
+    /// The limits, for the messages of those who exceed them.
+    pub(crate) limits: Limits,
+    /// What the code has said when it panicked in the current call, if it did.
+    pub(crate) panicked: Option<String>,
     pub(crate) arena: Arena,
     /// Whether the current call is `define`.
     pub(crate) defining: bool,
@@ -35,6 +39,8 @@ impl State {
             changes: Vec::new(),
             changed_bytes: 0,
             output_bytes: limits.output_bytes,
+            limits: limits.clone(),
+            panicked: None,
             arena: Arena::new(limits.nodes),
             defining: false,
             read_context: false,
@@ -143,7 +149,12 @@ impl context::Host for State {
             context::Level::Warn => Level::Warn,
             context::Level::Error => Level::Error,
         };
-        self.run.log(&self.call.node, level, &bounded(message));
+        let message = bounded(message);
+        // The SDK logs a panic before the code traps.
+        if matches!(level, Level::Error) && message.starts_with("panicked at ") {
+            self.panicked = Some(message.to_string().replacen(":\n", ": ", 1));
+        }
+        self.run.log(&self.call.node, level, &message);
         Ok(())
     }
 }

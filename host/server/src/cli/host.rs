@@ -35,6 +35,7 @@ pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
     let limits = Limits {
         memory_bytes: values.guest_memory.value,
         instances: values.guest_instances.value,
+        output_bytes: values.guest_output.value,
         call_timeout: values.guest_timeout.value,
         code_bytes: values.compiled_limit.value as u64,
         nodes: values.flow_nodes.value,

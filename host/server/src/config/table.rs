@@ -218,6 +218,8 @@ keys! {
 
     guest_memory: usize = Key::new("guest_memory", &Size(1), "64MiB", Ours, Guest,
         "maximum memory of one instance of a flow");
+    guest_output: usize = Key::new("guest_output", &Size(1), "32MiB", Ours, Guest,
+        "maximum size of what one call of the flow's code may return or pass to the host, together with the context values that it sets");
     guest_instances: u32 = Key::new("guest_instances", &Count(1), "1000", Ours, Guest,
         "maximum number of flow instances in memory; beyond it, idle instances are dropped, and nodes wait for one");
     guest_timeout: Duration = Key::new("guest_timeout", &Time::millis(1..=HOUR), "10s", Ours, Guest,

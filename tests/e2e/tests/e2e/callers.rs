@@ -199,3 +199,11 @@ fn one_name_for_a_flow_and_a_function_is_refused_at_the_start() {
     let folder = TempDir::new().unwrap();
     refused(folder.path(), "greet=echo", "FF0405", &["`greet` is the name of a flow and of a function"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_told_with_its_message_and_its_place() {
+    let server = Serve::flows(&["fixture"]).start();
+    let said = server.post("/function/fixture?case=trap", "in").await.failed(500, "FF0006");
+    assert!(said.contains("crashed: panicked at tests/fixture/src/failures.rs:"), "{said}");
+    assert!(said.contains(": on purpose"), "{said}");
+}
