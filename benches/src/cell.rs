@@ -48,10 +48,20 @@ pub struct Store {
     pub options: [&'static str; 4],
 }
 
-pub const STORES: [Store; 3] = [
+pub const STORES: [Store; 4] = [
     Store { name: "memory", options: ["--state", "memory", "--data-store", "memory"] },
     Store { name: "sqlite", options: ["--state", "sqlite:{}/state.db", "--data-store", "files:{}/data"] },
     Store { name: "redis", options: ["--state", "{redis}", "--data-store", "{redis}"] },
+    // Every node commits by itself, and every commit is synced.
+    Store {
+        name: "synced",
+        options: [
+            "--state=sqlite:{}/state.db?synchronous=full",
+            "--data-store=files:{}/data?synchronous=full",
+            "--commit-delay",
+            "0",
+        ],
+    },
 ];
 
 /// Run before the measurement begins.

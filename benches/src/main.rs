@@ -34,7 +34,7 @@ struct Options {
     #[arg(long, value_delimiter = ',', value_name = "F1,F2,…")]
     flows: Vec<String>,
     /// Only these stores
-    #[arg(long, value_delimiter = ',', value_name = "memory,sqlite,redis")]
+    #[arg(long, value_delimiter = ',', value_name = "memory,sqlite,redis,synced")]
     stores: Vec<String>,
     /// Measure instead what swaps take on three replicas, what they cost those who call the flow meanwhile, and the memory of
     /// a version: each figure beside its aim
