@@ -4,7 +4,7 @@ use super::attempt::{NodeAttempt, Unfinished};
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
-use crate::network::{CallError, ChosenBy, Quote, Retry, retry_after};
+use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use bytes::Bytes;
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
@@ -120,7 +120,7 @@ impl NodeAttempt<'_> {
         let mut headers = call.headers.clone();
         let run = &self.live.id;
         // Every try of the call has the same key, so that a function can recognize a repetition.
-        headers.push(("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{run}/{}/{index}", self.work.path)));
+        headers.push((IDEMPOTENCY_KEY.to_owned(), format!("{run}/{}/{index}", self.work.path)));
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
         let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
         HttpRequest { method, url, headers, body }

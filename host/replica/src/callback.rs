@@ -3,7 +3,7 @@
 use super::ended::Ended;
 use super::live::Live;
 use super::retries::Failed;
-use crate::network::{CallError, ChosenBy, Quote, Retry, retry_after};
+use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Event, Run};
 use faas_flow_core::{Failure, redact};
@@ -76,7 +76,7 @@ impl Live {
             ("X-Faas-Flow-Reqid".to_owned(), self.id.to_string()),
             ("X-Faas-Flow-Flow".to_owned(), self.flow.name.to_string()),
             ("X-Faas-Flow-Status".to_owned(), ended.status.to_string()),
-            ("X-Faas-Flow-Idempotency-Key".to_owned(), format!("{}/callback", self.id)),
+            (IDEMPOTENCY_KEY.to_owned(), format!("{}/callback", self.id)),
         ];
         if let Some(failure) = &ended.failure {
             headers.push(("X-Faas-Flow-Error".to_owned(), failure.code.to_string()));

@@ -7,13 +7,13 @@ use crate::{Answers, Error, Settings, memory};
 use bytes::{Bytes, BytesMut};
 use faas_flow_core::{Code, Failure, is_function_name, leaves_function, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse, Short};
-use reqwest::Url;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use url::Url;
 
 /// How a function is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +106,11 @@ impl Functions {
             (Some(Function::Command(program)), _) => Ok(self.command(name, program, (tail, query), request).await?),
             (Some(Function::Url(base)), _) => {
                 let url = below(base, name, tail, query)?;
-                self.network.send(HttpRequest { url, ..request }, ChosenBy::Operator).await
+                self.network.send(HttpRequest { url, ..request }, ChosenBy::Function).await
             }
             (None, Some(gateway)) if is_function_name(name) => {
                 let url = below(&format!("{gateway}/function/{name}"), name, tail, query)?;
-                let answer = self.network.send(HttpRequest { url, ..request }, ChosenBy::Operator).await;
+                let answer = self.network.send(HttpRequest { url, ..request }, ChosenBy::Gateway).await;
                 answer.map_err(|mut failure| {
                     if failure.code == Code::CALL_UNREACHABLE {
                         failure.message += "; the key `gateway` sets where functions are called";
@@ -161,7 +161,7 @@ impl Functions {
         let limit = self.response_limit as u64 + 1;
         let (_, body, complaint) = tokio::join!(write, read(stdout, limit), read(stderr, 64 * 1024));
         let (body, complaint) = (body?, complaint?);
-        within_limit(&name, body.len(), self.response_limit)?;
+        within_limit(|| name.clone(), body.len(), self.response_limit)?;
         let status = match child.wait().await {
             Ok(status) => status,
             Err(source) => return Err(CallError::Lost { name, source }),

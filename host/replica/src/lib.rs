@@ -73,7 +73,7 @@ pub use functions::{Function, Functions};
 pub use host::{Host, Parts};
 pub use ids::Ids;
 pub use looks::Look;
-pub use network::{ChosenBy, Destinations, Http, Network};
+pub use network::{ChosenBy, Destinations, Http, Network, RequestProxy};
 pub use progress::{Progress, Step};
 pub use settings::{Answers, Dispatch, Settings};
 pub use submit::{Submission, Submitted, Waits};

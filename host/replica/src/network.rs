@@ -1,28 +1,44 @@
 //! How the host sends requests: functions, events and callbacks all go through a [`Network`].
 
 mod call_error;
+mod client;
+mod connect;
 mod destinations;
+mod proxy;
 mod ranges;
 mod resolver;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use call_error::{CallError, Quote, Retry};
+pub(crate) use client::IDEMPOTENCY_KEY;
 pub use destinations::{BadHost, ChosenBy, Destinations, HostPattern, Refused, Rules, range};
+pub use proxy::RequestProxy;
 pub use ranges::{PRIVATE, SPECIAL};
+pub use resolver::Resolve;
 
 use crate::{Error, Settings, memory};
 use async_trait::async_trait;
-use bytes::BytesMut;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::{Bytes, BytesMut};
+use client::Client;
+use connect::{Connector, deepest, tls};
 use destinations::Connection;
 use faas_flow_core::{Failure, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
-use reqwest::dns::Resolve;
-use reqwest::{Client, Url};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::{Method, Request, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
+use proxy::{Proxies, Proxy, ProxyFailed};
 use resolver::{Checked, RefusedAddress, System};
+use rustls::ClientConfig;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use url::Url;
 
 /// Sends requests, over HTTP or to a simulation.
 #[async_trait]
@@ -31,17 +47,40 @@ pub trait Network: Send + Sync + 'static {
     async fn send(&self, request: HttpRequest, by: ChosenBy) -> Result<HttpResponse, Failure>;
 }
 
-/// Sends requests over HTTP/1.1 and reuses connections. It does not follow redirects, which may lead to an address that
-/// nobody configured: they are answers like others.
+/// Sends requests over HTTP/1.1 and reuses connections for a while. It does not follow redirects, which may lead to an address
+/// that nobody configured: they are answers like others.
 ///
-/// If a flow or a caller chose the URL, its host must be allowed, and so must the address to which the connection is made.
+/// If a flow or a caller chose the URL, its host must be allowed, and so must the address to which the connection is made. Such
+/// requests, and those to functions at addresses of their own, go through a proxy if there is one and they leave the inside:
+/// see [`RequestProxy`].
 pub struct Http {
-    client: Client,
-    /// The clients that check addresses, by what they check.
-    checking: Mutex<HashMap<Connection, Client>>,
+    /// The client without checks and proxy.
+    direct: Client,
+    /// The others.
+    clients: Mutex<HashMap<Way, Client>>,
     resolver: Arc<dyn Resolve>,
+    tls: Arc<ClientConfig>,
+    proxies: Proxies,
     destinations: Destinations,
     response_limit: usize,
+    keep: Duration,
+}
+
+/// What the requests of one client have in common.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Way {
+    /// What is checked when a connection is made.
+    checks: Connection,
+    /// The proxy's address.
+    proxy: Option<Uri>,
+}
+
+/// A request on its way.
+struct Outgoing {
+    method: Method,
+    url: Url,
+    headers: Vec<(String, String)>,
+    body: Bytes,
 }
 
 impl Http {
@@ -50,89 +89,165 @@ impl Http {
         Self::with_resolver(settings, Arc::new(System))
     }
 
-    /// A client with the settings' limits that resolves the names in the URLs of flows and callers so.
+    /// A client with the settings' limits that resolves names so.
     pub fn with_resolver(settings: &Settings, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
-        let client = client(None).map_err(|error| Error::NoHttpClient { reason: reason(&error) })?;
-        let Settings { response_limit, destinations, .. } = settings;
-        let (response_limit, destinations) = (*response_limit, destinations.clone());
-        Ok(Self { client, checking: Mutex::default(), resolver, destinations, response_limit })
+        let tls = tls().map_err(|error| Error::NoHttpClient { reason: error.to_string() })?;
+        let checked = Checked { inner: resolver.clone(), connection: Connection::default() };
+        let keep = settings.call_keep_alive;
+        Ok(Self {
+            direct: Client::new(&Connector::new(checked, tls.clone(), None), keep),
+            clients: Mutex::default(),
+            resolver,
+            tls,
+            proxies: Proxies::new(&settings.request_proxy),
+            destinations: settings.destinations.clone(),
+            response_limit: settings.response_limit,
+            keep,
+        })
     }
 
-    /// The client for a URL.
-    fn client(&self, url: &Url, rules: Option<&Rules>) -> Result<Client, CallError> {
-        let Some(rules) = rules else { return Ok(self.client.clone()) };
-        rules.check(url)?;
-        let connection = rules.connection(url.port_or_known_default().unwrap_or_default());
-        if connection.is_free() {
-            return Ok(self.client.clone());
+    /// What flows and callers may choose.
+    fn rules(&self, by: ChosenBy) -> Option<&Rules> {
+        match by {
+            ChosenBy::Operator | ChosenBy::Gateway | ChosenBy::Function => None,
+            ChosenBy::Flow => Some(&self.destinations.requests),
+            ChosenBy::Caller => Some(&self.destinations.callbacks),
         }
-        let mut checking = self.checking.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = checking.get(&connection) {
-            return Ok(client.clone());
+    }
+
+    /// The client for a URL, and the proxy that it uses.
+    async fn client(&self, url: &Url, by: ChosenBy) -> Result<(Client, Option<Proxy>), CallError> {
+        let rules = self.rules(by);
+        if let Some(rules) = rules {
+            rules.check(url)?;
         }
-        let (inner, proxies) = (self.resolver.clone(), resolver::proxies());
-        let resolver = Checked { inner, connection: connection.clone(), proxies };
-        let client = client(Some(resolver));
-        let client = client
-            .map_err(|error| CallError::Unreachable { callee: redact::place(url.as_str()), reason: reason(&error) })?;
-        checking.insert(connection, client.clone());
-        Ok(client)
+        let checks = rules.map(|rules| rules.connection(url.port_or_known_default().unwrap_or_default()));
+        let checks = checks.unwrap_or_default();
+        let proxy = match by {
+            ChosenBy::Operator | ChosenBy::Gateway => None,
+            ChosenBy::Function | ChosenBy::Flow | ChosenBy::Caller => {
+                let checked = Checked { inner: self.resolver.clone(), connection: checks.clone() };
+                self.proxies.of(url, &checked).await.map_err(|error| self.failed(url, by, &*error))?
+            }
+        };
+        let way = match &proxy {
+            // The operator chose where the proxy is.
+            Some(proxy) => Way { checks: Connection::default(), proxy: Some(proxy.uri().clone()) },
+            None => Way { checks, proxy: None },
+        };
+        if way.proxy.is_none() && way.checks == Connection::default() {
+            return Ok((self.direct.clone(), None));
+        }
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients.entry(way).or_insert_with_key(|way| {
+            let resolver = Checked { inner: self.resolver.clone(), connection: way.checks.clone() };
+            Client::new(&Connector::new(resolver, self.tls.clone(), proxy.clone()), self.keep)
+        });
+        Ok((client.clone(), proxy))
+    }
+
+    /// The error about a request that was not answered.
+    fn failed(&self, url: &Url, by: ChosenBy, error: &(dyn std::error::Error + 'static)) -> CallError {
+        let cause = deepest(error);
+        if let (Some(RefusedAddress { address, range }), Some(rules)) = (cause.downcast_ref(), self.rules(by)) {
+            return rules.refusal(url, *address, *range).into();
+        }
+        let callee = redact::place(url.as_str());
+        match cause.downcast_ref::<ProxyFailed>() {
+            Some(source) => CallError::Proxy { callee, source: source.clone() },
+            None => CallError::Unreachable { callee, reason: cause.to_string() },
+        }
+    }
+
+    /// Sends one request and reads the whole response.
+    async fn exchange(&self, outgoing: &Outgoing, by: ChosenBy) -> Result<HttpResponse, Failure> {
+        let url = &outgoing.url;
+        let (client, proxy) = self.client(url, by).await?;
+        let mut request = outgoing.request()?;
+        if let Some(authorization) = proxy.as_ref().and_then(Proxy::authorization).filter(|_| url.scheme() == "http") {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let response = client.send(request).await.map_err(|error| self.failed(url, by, &error))?;
+        let (head, body) = response.into_parts();
+        if let (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) = (head.status, &proxy) {
+            return Err(self.failed(url, by, &ProxyFailed::refused(proxy, head.status)).into());
+        }
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+        let body = self.read(outgoing, by, body).await?;
+        Ok(HttpResponse { status: head.status.as_u16(), headers, body })
+    }
+
+    async fn read(&self, outgoing: &Outgoing, by: ChosenBy, mut body: Incoming) -> Result<Bytes, Failure> {
+        let callee = || redact::place(outgoing.url.as_str());
+        let mut bytes = BytesMut::new();
+        let mut room = memory::reservation();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.failed(&outgoing.url, by, &error))?;
+            let Ok(chunk) = frame.into_data() else { continue };
+            within_limit(callee, bytes.len() + chunk.len(), self.response_limit)?;
+            memory::grow(&mut room, chunk.len()).await?;
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(room.hold(bytes.freeze()))
     }
 }
 
-fn client(resolver: Option<Checked>) -> reqwest::Result<Client> {
-    let builder = Client::builder().redirect(reqwest::redirect::Policy::none()).tcp_nodelay(true);
-    match resolver {
-        Some(resolver) => builder.dns_resolver(Arc::new(resolver)).build(),
-        None => builder.build(),
+impl Outgoing {
+    fn of(request: HttpRequest) -> Result<Self, CallError> {
+        let HttpRequest { method, url, headers, body } = request;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| CallError::BadMethod(method))?;
+        let malformed = |reason: String| CallError::BadRequest { callee: redact::place(&url), reason };
+        let parsed = Url::parse(&url).map_err(|error| malformed(error.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(malformed(format!("its scheme is `{}` instead of http or https", parsed.scheme())));
+        }
+        Ok(Self { method, url: parsed, headers, body })
     }
+
+    /// The request in the form that is sent.
+    fn request(&self) -> Result<Request<Full<Bytes>>, CallError> {
+        let malformed = |reason: String| CallError::BadRequest { callee: redact::place(self.url.as_str()), reason };
+        let mut url = self.url.clone();
+        // A URL with a host can do without a user.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        let uri = Uri::try_from(url.as_str()).map_err(|error| malformed(error.to_string()))?;
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        for (name, value) in &self.headers {
+            let bad = |what| malformed(format!("its header `{}` has {what}", name.escape_debug()));
+            let name = HeaderName::try_from(name).map_err(|_| bad("a name that headers cannot have"))?;
+            let value = HeaderValue::try_from(value).map_err(|_| bad("a value with a control character"))?;
+            headers.append(name, value);
+        }
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        if let Some(authorization) = basic(&self.url) {
+            headers.entry(AUTHORIZATION).or_insert(authorization);
+        }
+        Ok(request)
+    }
+}
+
+/// The header for the user that a URL names.
+fn basic(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let user = [decoded(url.username()), b":".to_vec(), decoded(url.password().unwrap_or_default())].concat();
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(user))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 #[async_trait]
 impl Network for Http {
     async fn send(&self, request: HttpRequest, by: ChosenBy) -> Result<HttpResponse, Failure> {
-        let HttpRequest { method, url, headers, body } = request;
-        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|_| CallError::BadMethod(method))?;
-        let callee = redact::place(&url);
-        let malformed =
-            |error: url::ParseError| CallError::BadRequest { callee: callee.clone(), reason: error.to_string() };
-        let url = Url::parse(&url).map_err(malformed)?;
-        let rules = match by {
-            ChosenBy::Operator => None,
-            ChosenBy::Flow => Some(&self.destinations.requests),
-            ChosenBy::Caller => Some(&self.destinations.callbacks),
-        };
-        let mut builder = self.client(&url, rules)?.request(method, url.clone()).body(body);
-        for (name, value) in &headers {
-            builder = builder.header(name, value);
-        }
-        let unreachable = |error: reqwest::Error| {
-            if let (Some(RefusedAddress { address, range }), Some(rules)) = (deepest(&error).downcast_ref(), rules) {
-                return rules.refusal(&url, *address, *range).into();
-            }
-            let callee = callee.clone();
-            // Of the URL, only what `callee` has may be shown.
-            let error = error.without_url();
-            let reason = reason(&error);
-            if error.is_builder() {
-                CallError::BadRequest { callee, reason }
-            } else {
-                CallError::Unreachable { callee, reason }
-            }
-        };
-        let mut response = builder.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
-        let mut body = BytesMut::new();
-        let mut room = memory::reservation();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            within_limit(&callee, body.len() + chunk.len(), self.response_limit)?;
-            memory::grow(&mut room, chunk.len()).await?;
-            body.extend_from_slice(&chunk);
-        }
-        Ok(HttpResponse { status, headers, body: room.hold(body.freeze()) })
+        self.exchange(&Outgoing::of(request)?, by).await
     }
 }
 
@@ -150,21 +265,8 @@ pub fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
 }
 
 /// Checks that an answer has at most `limit` bytes.
-pub(crate) fn within_limit(callee: &str, size: usize, limit: usize) -> Result<(), CallError> {
-    if size <= limit { Ok(()) } else { Err(CallError::TooLarge { callee: callee.to_owned(), limit }) }
-}
-
-/// The cause of an error that has no cause itself: the others only repeat the address.
-fn deepest(error: &reqwest::Error) -> &(dyn std::error::Error + 'static) {
-    let mut deepest: &(dyn std::error::Error + 'static) = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest
-}
-
-fn reason(error: &reqwest::Error) -> String {
-    deepest(error).to_string()
+pub(crate) fn within_limit(callee: impl FnOnce() -> String, size: usize, limit: usize) -> Result<(), CallError> {
+    if size <= limit { Ok(()) } else { Err(CallError::TooLarge { callee: callee(), limit }) }
 }
 
 #[cfg(test)]

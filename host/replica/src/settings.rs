@@ -1,6 +1,6 @@
 //! The limits and times of a host, with their defaults.
 
-use crate::network::Destinations;
+use crate::network::{Destinations, RequestProxy};
 use faas_flow_guest::LogLimits;
 use std::time::Duration;
 
@@ -32,6 +32,11 @@ pub struct Settings {
     pub commit_delay: Duration,
     /// Maximum time for one try of a call for which the flow sets no timeout. Default: 60 s.
     pub call_timeout: Duration,
+    /// How long an idle connection to a function or URL is kept for the next call. 0 makes a new one for each call. Default: 3 s,
+    /// which is shorter than common servers keep theirs.
+    pub call_keep_alive: Duration,
+    /// The proxy for requests to the outside. Default: as the environment says.
+    pub request_proxy: RequestProxy,
     /// How long the history and the result of a run are kept after its end. Default: 7 days.
     pub history_ttl: Duration,
     /// Maximum number of this replica's ended runs that are kept, regardless of their age: for stores in memory. Default: no
@@ -107,6 +112,8 @@ impl Default for Settings {
             lease: Duration::from_secs(10),
             commit_delay: Duration::from_millis(10),
             call_timeout: Duration::from_secs(60),
+            call_keep_alive: Duration::from_secs(3),
+            request_proxy: RequestProxy::default(),
             history_ttl: Duration::from_secs(7 * 24 * 3600),
             history_limit: usize::MAX,
             max_wait: Duration::from_secs(300),

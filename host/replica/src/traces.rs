@@ -103,7 +103,7 @@ pub(crate) fn new_span() -> SpanId {
 
 /// The URL that spans are posted to.
 fn endpoint(server: &str) -> Result<String, String> {
-    let mut url = reqwest::Url::parse(server).map_err(|error| error.to_string())?;
+    let mut url = url::Url::parse(server).map_err(|error| error.to_string())?;
     if url.port().is_some_and(|port| OTHER_PORTS.contains(&port)) {
         url.set_port(Some(PORT)).map_err(|()| "it has no port".to_owned())?;
     }

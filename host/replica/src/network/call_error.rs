@@ -1,6 +1,7 @@
 //! Why a call failed.
 
 use super::Refused;
+use super::proxy::ProxyFailed;
 use crate::program::ScriptFault;
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::Short;
@@ -25,6 +26,9 @@ pub(crate) enum CallError {
     /// The connection could not be made, or it broke.
     #[error("no answer from {callee}: {reason}")]
     Unreachable { callee: String, reason: String },
+    /// A proxy could not be reached, or did not pass the request on.
+    #[error("no answer from {callee}: {source}")]
+    Proxy { callee: String, source: ProxyFailed },
     /// The configuration does not allow the host or its address.
     #[error("the request was not sent: {0}")]
     Refused(#[from] Refused),
@@ -91,7 +95,7 @@ impl CallError {
         match self {
             CallError::BadMethod(_) | CallError::BadRequest { .. } => Code::BAD_CALL,
             CallError::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
-            CallError::Unreachable { .. } => Code::CALL_UNREACHABLE,
+            CallError::Unreachable { .. } | CallError::Proxy { .. } => Code::CALL_UNREACHABLE,
             CallError::Refused(_) => Code::DESTINATION_REFUSED,
             CallError::TimedOut { .. } => Code::CALL_TIMED_OUT,
             CallError::Status { .. } => Code::CALL_STATUS,
@@ -117,6 +121,7 @@ impl CallError {
             | CallError::UnknownFunction { .. } => Retry::No,
             CallError::OutOfMemory(short) if !short.fits => Retry::No,
             CallError::Status { retry, .. } => *retry,
+            CallError::Proxy { source, .. } => source.retry,
             CallError::Unreachable { .. }
             | CallError::TimedOut { .. }
             | CallError::OutOfMemory(_)

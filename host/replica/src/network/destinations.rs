@@ -2,18 +2,22 @@
 
 use super::ranges::{self, canonical};
 use ipnet::IpNet;
-use reqwest::Url;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use url::Host;
+use url::{Host, Url};
 
 /// Who chose the URL of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChosenBy {
-    /// The operator, in the configuration: the gateway, a function's address, a server. It may be anywhere.
+    /// The operator, for what the host or a command asks on its own behalf: the gateway's queue, a collector of traces, another
+    /// server. It may be anywhere.
     Operator,
+    /// The operator, for a function that a flow calls through the gateway, which may be anywhere.
+    Gateway,
+    /// The operator, for a function that a flow calls at an address of its own, which may be anywhere.
+    Function,
     /// A flow, in a `request`.
     Flow,
     /// A caller, who wants to be called back.
@@ -107,6 +111,9 @@ impl Rules {
 
     /// Which addresses may be connected to at this port.
     pub(super) fn connection(&self, port: u16) -> Connection {
+        if self.denied.is_empty() {
+            return Connection::default();
+        }
         let lifted = self.hosts.iter().filter(|pattern| pattern.takes(port));
         let lifted =
             lifted.filter_map(|pattern| if let Place::Range(range) = pattern.place { Some(range) } else { None });
@@ -125,7 +132,7 @@ fn shown(host: &Host<&str>, port: u16) -> String {
 }
 
 /// Which addresses may be connected to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Connection {
     denied: Arc<[IpNet]>,
     /// Ranges that the operator allows although they are denied.
@@ -133,11 +140,6 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Whether there is nothing to check.
-    pub(super) fn is_free(&self) -> bool {
-        self.denied.is_empty()
-    }
-
     /// The range because of which this address must not be connected to. An IPv6 address that stands for one of IPv4 is
     /// treated as both.
     pub(super) fn refuses(&self, address: IpAddr) -> Option<IpNet> {

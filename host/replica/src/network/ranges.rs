@@ -51,6 +51,12 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> IpNet {
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix))
 }
 
+/// Whether an address is one of this machine or of a private network, so that no proxy is needed to reach it.
+pub(super) fn is_inside(address: IpAddr) -> bool {
+    let contains = |range: &IpNet| canonical(address).iter().any(|form| range.contains(form));
+    SPECIAL.iter().chain(PRIVATE).any(contains)
+}
+
 /// The address, and the one of IPv4 that it stands for, if it does.
 pub(super) fn canonical(address: IpAddr) -> Vec<IpAddr> {
     let inside = match address {

@@ -5,6 +5,8 @@ use super::output::{complain, print_json, print_text};
 use crate::Error;
 use crate::config::{Options, Row, SECRETS, Source, Unspecified, flow_name, resolve_stores};
 use clap::Args;
+use faas_flow_core::redact;
+use faas_flow_replica::RequestProxy;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +43,11 @@ impl Config {
         {
             *row = Row::of(row.key, name.as_str(), &source);
         }
+        if values.request_proxy.value == RequestProxy::Environment
+            && let Some(row) = rows.iter_mut().find(|row| row.key == "request_proxy")
+        {
+            row.value.push_str(&proxies(|name| std::env::var(name).ok()));
+        }
         let secrets = SECRETS.map(|name| (name, values.secret_mount_path.value.join(name)));
         let secrets = secrets.into_iter().filter(|(_, path)| path.exists());
         rows.extend(secrets.map(|(name, path)| Row::of(name, "(a secret)", &Source::Secret(path))));
@@ -59,9 +66,37 @@ impl Config {
     }
 }
 
+/// What the environment says about proxies.
+fn proxies(variable: impl Fn(&str) -> Option<String>) -> String {
+    let names = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+    let found = names.into_iter().filter_map(|name| {
+        let names = [name.to_ascii_uppercase(), name.to_owned()];
+        let (name, value) = names.into_iter().find_map(|name| variable(&name).map(|value| (name, value)))?;
+        Some(format!("{name}={}", redact::text(&value)))
+    });
+    let found: Vec<String> = found.collect();
+    if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) }
+}
+
 fn table(rows: &[Row]) -> String {
     let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0).min(COLUMN);
     let keys = width(|row| row.key);
     let values = width(|row| &row.value);
     rows.iter().map(|Row { key, value, from, .. }| format!("{key:<keys$}  {value:<values$}  {from}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::proxies;
+
+    #[test]
+    fn the_proxies_of_the_environment_are_shown_without_their_passwords() {
+        assert_eq!(proxies(|_| None), "");
+        let shown = proxies(|name| match name {
+            "HTTPS_PROXY" => Some("http://ann:secret@proxy.example:3128".to_owned()),
+            "no_proxy" => Some("10.0.0.0/8,.corp".to_owned()),
+            _ => None,
+        });
+        assert_eq!(shown, " (HTTPS_PROXY=http://***@proxy.example:3128, no_proxy=10.0.0.0/8,.corp)");
+    }
 }

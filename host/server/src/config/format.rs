@@ -1,7 +1,7 @@
 //! What the values of keys look like: each format reads text into a type, and knows its unit and its range.
 
 use faas_flow_core::{ShownDuration, parse_duration};
-use faas_flow_replica::network::{BadHost, HostPattern, PRIVATE, SPECIAL, range};
+use faas_flow_replica::network::{BadHost, HostPattern, PRIVATE, RequestProxy, SPECIAL, range};
 use ipnet::IpNet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -292,6 +292,29 @@ fn url(text: &str) -> Option<String> {
     let plain = parsed.username().is_empty() && parsed.password().is_none() && parsed.query().is_none();
     let good = matches!(parsed.scheme(), "http" | "https") && parsed.has_host() && plain && !text.ends_with(':');
     good.then(|| whole.trim_end_matches('/').to_owned())
+}
+
+/// A proxy: `environment`, `none`, or an http or https URL, which may have a user and a password.
+pub(crate) struct Proxy;
+
+impl Format<RequestProxy> for Proxy {
+    fn describe(&self) -> String {
+        "`environment`, `none` or URL".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "PROXY"
+    }
+
+    fn parse(&self, text: &str) -> Result<RequestProxy, Rule> {
+        let is_proxy = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        match text {
+            "environment" => Ok(RequestProxy::Environment),
+            "none" => Ok(RequestProxy::Direct),
+            url if reqwest::Url::parse(url).is_ok_and(|url| is_proxy(&url)) => Ok(RequestProxy::At(url.to_owned())),
+            _ => Err("must be environment, none, or the http or https URL of a proxy".to_owned()),
+        }
+    }
 }
 
 /// One of certain words, each of which stands for a value.

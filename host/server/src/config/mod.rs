@@ -68,6 +68,8 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         lease: values.lease.value,
         commit_delay: values.commit_delay.value,
         call_timeout: values.call_timeout.value,
+        call_keep_alive: values.call_keep_alive.value,
+        request_proxy: values.request_proxy.value.clone(),
         history_ttl: values.history_ttl.value,
         history_limit: if in_memory { MEMORY_HISTORY } else { usize::MAX },
         max_wait: values.max_wait.value,

@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use super::format::{
-    CorsOrigins, Count, FilePath, Hosts, List, Optional, Origins, Port, Ranges, Server, Size, Switch, Text, Time,
-    TimeLimit, Words,
+    CorsOrigins, Count, FilePath, Hosts, List, Optional, Origins, Port, Proxy, Ranges, Server, Size, Switch, Text,
+    Time, TimeLimit, Words,
 };
 use super::key::Group::{Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Stores, Tracing};
 use super::key::OptionName::{Also, As, Positional};
@@ -11,9 +11,9 @@ use super::key::Origin::{Original, Ours, Watchdog};
 use super::key::{AnyKey, Defaults, Key};
 use super::values::{Setting, Slot};
 use faas_flow_http::ResultAccess;
-use faas_flow_replica::Dispatch;
 use faas_flow_replica::events::OldSignatures;
 use faas_flow_replica::network::HostPattern;
+use faas_flow_replica::{Dispatch, RequestProxy};
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -130,6 +130,10 @@ keys! {
         .option(As("function"));
     call_timeout: Duration = Key::new("call_timeout", &Time::millis(1..=24 * HOUR), "60s", Ours, Calls,
         "time for one try of a call for which the flow sets no timeout");
+    call_keep_alive: Duration = Key::new("call_keep_alive", &Time::millis(0..=HOUR), "3s", Ours, Calls,
+        "how long an idle connection to a function or URL is kept for the next call; it should be shorter than the time after which servers close theirs, which is 5 s or more with common servers; 0 makes a connection for each call");
+    request_proxy: RequestProxy = Key::new("request_proxy", &Proxy, "environment", Ours, Calls,
+        "proxy for `request`, callbacks and the URLs in `functions` that lead to the outside ([proxies](security.md#proxies)): `environment` for the one that `http_proxy`, `https_proxy` and `no_proxy` name, `none`, or its URL");
     response_limit: usize = Key::new("response_limit", &Size(1), "64MiB", Ours, Calls,
         "maximum size of the response to a call");
     program_headers: Vec<String> = Key::new("program_headers", &List, "", Ours, Calls,

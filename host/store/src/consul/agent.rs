@@ -44,6 +44,8 @@ impl Settings {
     fn client(&self) -> reqwest::Result<Client> {
         let client = Client::builder()
             .default_headers(self.headers.clone())
+            // A store is inside: what the environment says about proxies is about the outside.
+            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .timeout(self.timeout);

@@ -26,6 +26,7 @@ mod openapi;
 mod pages;
 mod permissions;
 mod plan;
+mod proxies;
 mod queues;
 mod readme;
 mod redaction;
