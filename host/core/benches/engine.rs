@@ -26,7 +26,7 @@ fn begin(plan: &Plan, input: Bytes) -> (RunState, Option<NodePath>) {
         digest: Digest::of(b"module"),
         request: Request::default(),
         definition: None,
-        input: Payload::Inline(input),
+        input: Payload::inline(input),
         callback: None,
         now: 1,
     };

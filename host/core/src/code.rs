@@ -111,6 +111,7 @@ codes! {
     STOPPING = 227, "the replica is stopping";
     OUT_OF_MEMORY = 228, "the host is short of memory";
     CLOCKS_DISAGREE = 229, "the clocks of replicas disagree";
+    BAD_MEDIA_TYPE = 230, "the flow named a malformed media type";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

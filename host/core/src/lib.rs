@@ -8,6 +8,7 @@ mod duration;
 mod failure;
 mod function_path;
 mod id;
+mod media_type;
 mod payload;
 mod plan;
 pub mod redact;
@@ -30,7 +31,8 @@ pub use id::{
     BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, Partition, RunId, ScopePath,
     ScopeStep,
 };
-pub use payload::Payload;
+pub use media_type::{BadMediaType, MediaType};
+pub use payload::{Content, Payload, Place};
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
 pub use retry::{Delays, RetryPolicy};
 pub use secret::{SecretFlaw, secret_of};

@@ -39,7 +39,7 @@ pub fn the_start() -> Start {
 
 /// A payload that stands inside the state.
 pub fn payload(text: &str) -> Payload {
-    Payload::Inline(text.to_owned().into())
+    Payload::inline(text.to_owned())
 }
 
 /// A node's path from its text.

@@ -68,7 +68,7 @@ fn a_run_is_stored_as_its_golden_file() {
         phase: Phase::Finally,
         paused: false,
         verdict: Some(Status::Failed),
-        result: Some(Payload::Stored { key: "n1/1/".to_owned(), size: 70_000 }),
+        result: Some(Payload::stored("n1/1/", 70_000)),
         failure: Some(failure()),
         hooks: vec![hook],
         callback: Some(Callback {
@@ -113,7 +113,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         attempts: Vec::new(),
         ..state("n2", Progress::Waiting)
     };
-    let kept = Payload::Kept { doc: format!("{DATA}n3/1/0"), size: 900 };
+    let kept = Payload::kept(format!("{DATA}n3/1/0"), 900);
     let wait = Suspended { until: 90_000, operation: 1, tries: 3, data: Some(kept.clone()), wait: None };
     let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", Progress::Ready) };
     let large = NodeState { output: Some(kept), ..state("n4", Progress::Done) };
@@ -126,6 +126,53 @@ fn a_scope_is_stored_as_its_golden_file() {
         nodes: vec![state("n1", Progress::Done), branching, waiting, suspended, large],
     };
     check("scope", &scope);
+}
+
+/// TYPE-1. Documents without media types are those of the tests above: what they have is `application/octet-stream`.
+#[test]
+fn data_with_media_types_is_stored_as_its_golden_file() {
+    let csv = || MediaType::parse("text/csv; header=absent").unwrap();
+    let state = |id: &str, output: Payload| NodeState {
+        id: NodeId::new(id).unwrap(),
+        progress: Progress::Done,
+        since: 17,
+        token: ClaimToken::new(2),
+        lease: None,
+        branches: None,
+        suspended: None,
+        answer: None,
+        output: Some(output),
+        started: Some(11),
+        input_size: 3,
+        attempts: Vec::new(),
+    };
+    let only = ("k".to_owned(), payload("x").of_type(MediaType::JSON));
+    let branching = NodeState {
+        branches: Some(Branches { total: 1, started_by: ClaimToken::new(2), only: Some(only) }),
+        output: None,
+        ..state("C", payload("out"))
+    };
+    let wait =
+        Suspended { until: 90_000, operation: 1, tries: 3, data: Some(payload("so far").of_type(csv())), wait: None };
+    let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", payload("out")) };
+    let scope = Scope {
+        path: ScopePath::root(),
+        input: payload("{}").of_type(MediaType::JSON),
+        index: 0,
+        siblings: 1,
+        started_by: ClaimToken::NONE,
+        nodes: vec![
+            state("n1", payload("out")),
+            state("n2", payload("a,b").of_type(csv())),
+            suspended,
+            branching,
+            state("n4", Payload::kept(format!("{DATA}n4/1/0"), 900).of_type(csv())),
+            state("n5", Payload::stored("n5/1/", 70_000).of_type(MediaType::JSON)),
+        ],
+    };
+    check("scope-media-types", &scope);
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&scope).unwrap()).unwrap();
+    assert_eq!(json["nodes"][4]["output"]["media-type"], "text/csv; header=absent");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn guest(criterion: &mut Criterion) {
         bencher.to_async(&runtime).iter(async || {
             let mut instance = module.instantiate(context.clone()).await.unwrap();
             instance.enter(Arc::default(), Vec::new());
-            instance.modify("greet/0", name.clone()).await.unwrap()
+            instance.modify("greet/0", name.clone().into()).await.unwrap()
         });
     });
 
@@ -75,7 +75,7 @@ fn guest(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
             bencher.iter(|| {
                 instance.enter(Arc::default(), Vec::new());
-                runtime.block_on(instance.modify("greet/0", data.clone())).unwrap()
+                runtime.block_on(instance.modify("greet/0", data.clone().into())).unwrap()
             });
         });
     }

@@ -3,7 +3,7 @@
 use crate::FlowLog;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::Status;
+use faas_flow_core::{Content, MediaType, Status};
 use std::sync::Arc;
 
 /// The severity of a log line.
@@ -54,6 +54,20 @@ pub struct HttpResponse {
     pub body: Bytes,
 }
 
+impl HttpRequest {
+    /// The media type of the body, as the headers say.
+    pub fn media_type(&self) -> MediaType {
+        MediaType::of_message(&self.headers)
+    }
+}
+
+impl HttpResponse {
+    /// The media type of the body, as the headers say.
+    pub fn media_type(&self) -> MediaType {
+        MediaType::of_message(&self.headers)
+    }
+}
+
 /// What a flow's code can learn about the current call.
 #[derive(Debug, Clone)]
 pub struct CallContext {
@@ -62,7 +76,7 @@ pub struct CallContext {
     /// The state of the run when the call began.
     pub state: Status,
     /// The node's inputs by predecessor, in declared order, before an aggregator merges them.
-    pub inputs: Vec<(String, Bytes)>,
+    pub inputs: Vec<(String, Content)>,
 }
 
 impl Default for CallContext {

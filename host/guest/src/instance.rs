@@ -9,7 +9,7 @@ use crate::room::Place;
 use crate::state::State;
 use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
 use bytes::Bytes;
-use faas_flow_core::{Code, Failure, ShownDuration};
+use faas_flow_core::{Code, Content, Failure, MediaType, ShownDuration};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -84,34 +84,52 @@ impl Instance {
     }
 
     /// Calls a `modify` handler: data in, data out.
-    pub async fn modify(&mut self, handler: &str, data: Bytes) -> Result<Bytes, Failure> {
-        call!(self.call_modify(handler; &data)).and_then(output)
+    pub async fn modify(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
+        self.given(data.media_type);
+        let data = call!(self.call_modify(handler; &data.bytes))?;
+        self.returned(data)
     }
 
     /// Calls an `aggregate` handler: several named values in, one out.
-    pub async fn aggregate(&mut self, handler: &str, inputs: Vec<(String, Bytes)>) -> Result<Bytes, Failure> {
-        let inputs: Vec<(String, Vec<u8>)> = inputs.into_iter().map(|(name, data)| (name, data.into())).collect();
-        call!(self.call_aggregate(handler; &inputs)).and_then(output)
+    pub async fn aggregate(&mut self, handler: &str, inputs: Vec<(String, Content)>) -> Result<Content, Failure> {
+        self.given(MediaType::OCTET_STREAM);
+        let merged = &mut self.store.data_mut().types.merged;
+        merged.reserve(inputs.len());
+        let mut values: Vec<(String, Vec<u8>)> = Vec::with_capacity(inputs.len());
+        for (name, Content { bytes, media_type }) in inputs {
+            merged.push(media_type);
+            values.push((name, bytes.into()));
+        }
+        let data = call!(self.call_aggregate(handler; &values))?;
+        self.returned(data)
     }
 
     /// Calls a `condition` handler, which returns the keys of the branches to run.
-    pub async fn condition(&mut self, handler: &str, data: Bytes) -> Result<Vec<String>, Failure> {
-        call!(self.call_condition(handler; &data))
+    pub async fn condition(&mut self, handler: &str, data: &Content) -> Result<Vec<String>, Failure> {
+        self.given(data.media_type.clone());
+        call!(self.call_condition(handler; &data.bytes))
     }
 
-    /// Calls a `for-each` handler, which returns the items to run a branch for, by key.
-    pub async fn for_each(&mut self, handler: &str, data: Bytes) -> Result<Vec<(String, Bytes)>, Failure> {
-        let items = call!(self.call_for_each(handler; &data))?;
-        items.into_iter().map(|(key, data)| Ok((key, output(data)?))).collect()
+    /// Calls a `for-each` handler, which returns the items to run a branch for, by key. All are of the media type that the
+    /// handler says.
+    pub async fn for_each(&mut self, handler: &str, data: Content) -> Result<Vec<(String, Content)>, Failure> {
+        self.given(data.media_type);
+        let items = call!(self.call_for_each(handler; &data.bytes))?;
+        let media_type = std::mem::take(&mut self.store.data_mut().types.returned);
+        let item = |(key, data)| Ok((key, Content::new(output(data)?, media_type.clone())));
+        items.into_iter().map(item).collect()
     }
 
     /// Calls a `forward` handler, which returns what an edge carries instead of the data.
-    pub async fn forward(&mut self, handler: &str, data: Bytes) -> Result<Bytes, Failure> {
-        call!(self.call_forward(handler; &data)).and_then(output)
+    pub async fn forward(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
+        self.given(data.media_type);
+        let data = call!(self.call_forward(handler; &data.bytes))?;
+        self.returned(data)
     }
 
     /// Calls a `prepare` handler, which returns the request to send.
     pub async fn prepare(&mut self, handler: &str, request: HttpRequest) -> Result<HttpRequest, Failure> {
+        self.given(request.media_type());
         let HttpRequest { method, url, headers, body } = request;
         let request = types::HttpRequest { method, url, headers, body: body.into() };
         let types::HttpRequest { method, url, headers, body } = call!(self.call_prepare(handler; &request))?;
@@ -119,24 +137,42 @@ impl Instance {
     }
 
     /// Calls a `receive` handler, which turns a response into data.
-    pub async fn receive(&mut self, handler: &str, response: HttpResponse) -> Result<Bytes, Failure> {
+    pub async fn receive(&mut self, handler: &str, response: HttpResponse) -> Result<Content, Failure> {
+        self.given(response.media_type());
         let HttpResponse { status, headers, body } = response;
         let response = types::HttpResponse { status, headers, body: body.into() };
-        call!(self.call_receive(handler; &response)).and_then(output)
+        let data = call!(self.call_receive(handler; &response))?;
+        self.returned(data)
     }
 
     /// Calls a `recover` handler, which returns the data to continue with after a failure.
-    pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Bytes, Failure> {
-        call!(self.call_recover(handler; error)).and_then(output)
+    pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Content, Failure> {
+        self.given(MediaType::OCTET_STREAM);
+        let data = call!(self.call_recover(handler; error))?;
+        self.returned(data)
     }
 
     /// Calls a `finally` handler at the end of the run.
     pub async fn finally(&mut self, handler: &str, outcome: Outcome) -> Result<(), Failure> {
+        self.given(MediaType::OCTET_STREAM);
         let outcome = match outcome {
             Outcome::Success => types::Outcome::Success,
             Outcome::Failure => types::Outcome::Failure,
         };
         call!(self.call_finally(handler; outcome))
+    }
+
+    /// Notes the media type of what the next handler gets.
+    fn given(&mut self, given: MediaType) {
+        let types = &mut self.store.data_mut().types;
+        (types.given, types.returned) = (given, MediaType::OCTET_STREAM);
+        types.merged.clear();
+    }
+
+    /// What a handler returned, as the media type that it said.
+    fn returned(&mut self, data: Vec<u8>) -> Result<Content, Failure> {
+        let media_type = std::mem::take(&mut self.store.data_mut().types.returned);
+        Ok(Content::new(output(data)?, media_type))
     }
 
     /// Marks the start of a call. The instance stays unusable until the call ends.

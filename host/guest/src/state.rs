@@ -4,8 +4,8 @@ use crate::bindings::faas_flow::flow::{context, types};
 use crate::builder::Arena;
 use crate::{CallContext, Level, Limits, Memory, Purpose, Reservation, RunContext, Short};
 use bytes::Bytes;
-use faas_flow_core::Status;
 use faas_flow_core::text::bounded;
+use faas_flow_core::{MediaType, Status};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{ResourceLimiter, Result};
@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// What the code has said when it panicked in the current call, if it did.
     pub(crate) panicked: Option<String>,
+    /// The media types of what the current handler got and returns.
+    pub(crate) types: Types,
     pub(crate) arena: Arena,
     /// Whether the current call is `define`.
     pub(crate) defining: bool,
@@ -41,6 +43,7 @@ impl State {
             output_bytes: limits.output_bytes,
             limits: limits.clone(),
             panicked: None,
+            types: Types::default(),
             arena: Arena::new(limits.nodes),
             defining: false,
             read_context: false,
@@ -79,6 +82,17 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The media types of what a handler gets and returns.
+#[derive(Debug, Default)]
+pub(crate) struct Types {
+    /// That of its data.
+    pub(crate) given: MediaType,
+    /// Those of the values that it merges, in their order.
+    pub(crate) merged: Vec<MediaType>,
+    /// What the handler says of what it returns.
+    pub(crate) returned: MediaType,
 }
 
 impl types::Host for State {}
@@ -122,7 +136,34 @@ impl context::Host for State {
 
     fn inputs(&mut self) -> Result<types::Named> {
         self.read();
-        Ok(self.call.inputs.iter().map(|(name, data)| (name.clone(), data.to_vec())).collect())
+        Ok(self.call.inputs.iter().map(|(name, data)| (name.clone(), data.bytes.to_vec())).collect())
+    }
+
+    fn content_type(&mut self) -> Result<String> {
+        self.read();
+        Ok(self.types.given.to_string())
+    }
+
+    fn content_types(&mut self) -> Result<Vec<String>> {
+        self.read();
+        Ok(match &*self.types.merged {
+            [] => self.call.inputs.iter().map(|(_, data)| data.media_type.to_string()).collect(),
+            merged => merged.iter().map(MediaType::to_string).collect(),
+        })
+    }
+
+    fn set_content_type(&mut self, media_type: String) -> Result<Result<(), String>> {
+        self.read();
+        if self.defining {
+            return Ok(Err("there is no data in `define` that could have a media type".into()));
+        }
+        Ok(match MediaType::parse(&media_type) {
+            Ok(media_type) => {
+                self.types.returned = media_type;
+                Ok(())
+            }
+            Err(error) => Err(format!("{}: {error}", error.code())),
+        })
     }
 
     async fn get(&mut self, key: String) -> Result<Result<Option<Vec<u8>>, String>> {

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 use faas_flow_core::definition::{NodeKind, Operation};
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::{Code, Content, Failure};
 use faas_flow_guest::{GuestError, Guests, HttpRequest, HttpResponse, Instance, Limits, Module, NoContext, Outcome};
 use faas_flow_test_support::hostile::*;
 use std::sync::Arc;
@@ -48,11 +48,11 @@ async fn instance_of(guests: &Guests, flow: &[u8]) -> Instance {
 async fn failure_of(modify: &str) -> Failure {
     let guests = guests_for(modify);
     let mut instance = instance(&guests, modify).await;
-    let failure = instance.modify("n", Bytes::from_static(b"x")).await.unwrap_err();
+    let failure = instance.modify("n", Content::from("x")).await.unwrap_err();
     assert!(!instance.usable());
-    assert!(instance.modify("n", Bytes::new()).await.is_err(), "a crashed instance cannot be called again");
+    assert!(instance.modify("n", Content::empty()).await.is_err(), "a crashed instance cannot be called again");
     let mut good = self::instance(&guests, ECHO).await;
-    assert_eq!(good.modify("n", Bytes::from_static(b"fine")).await.unwrap(), "fine", "the host keeps running");
+    assert_eq!(good.modify("n", Content::from("fine")).await.unwrap().bytes, "fine", "the host keeps running");
     failure
 }
 
@@ -60,7 +60,7 @@ async fn failure_of(modify: &str) -> Failure {
 async fn data_goes_in_and_out_and_an_instance_serves_many_calls() {
     let mut instance = instance(&guests(), ECHO).await;
     for text in ["one", "", "three"] {
-        assert_eq!(instance.modify("n", Bytes::from(text)).await.unwrap(), text);
+        assert_eq!(instance.modify("n", Content::from(text)).await.unwrap().bytes, text);
     }
     assert!(instance.usable());
 }
@@ -95,7 +95,7 @@ async fn a_table_that_grows_runs_out_of_memory() {
 async fn too_much_output_is_a_failure() {
     assert_eq!(failure_of(LARGE).await.code, Code::OUTPUT_TOO_LARGE);
     let roomy = Guests::new(Limits { memory_bytes: 2 << 30, instances: 1, ..Limits::default() }, None).unwrap();
-    let failure = instance(&roomy, GIBIBYTE).await.modify("n", Bytes::new()).await.unwrap_err();
+    let failure = instance(&roomy, GIBIBYTE).await.modify("n", Content::empty()).await.unwrap_err();
     assert_eq!((failure.code, failure.retry), (Code::OUTPUT_TOO_LARGE, false), "{failure}");
 }
 
@@ -109,19 +109,19 @@ async fn an_invalid_value_is_neither_too_much_output_nor_a_crash() {
 
 /// Calls the handler of this kind.
 async fn call(instance: &mut Instance, kind: &str) -> Result<(), Failure> {
-    let data = Bytes::from_static(b"x");
+    let data = Content::from("x");
     match kind {
         "modify" => instance.modify("n", data).await.map(drop),
         "aggregate" => instance.aggregate("n", vec![("a".to_owned(), data)]).await.map(drop),
-        "condition" => instance.condition("n", data).await.map(drop),
+        "condition" => instance.condition("n", &data).await.map(drop),
         "for-each" => instance.for_each("n", data).await.map(drop),
         "forward" => instance.forward("n", data).await.map(drop),
         "prepare" => {
             let (method, url) = ("POST".to_owned(), "http://function/f".to_owned());
-            instance.prepare("n", HttpRequest { method, url, headers: Vec::new(), body: data }).await.map(drop)
+            instance.prepare("n", HttpRequest { method, url, headers: Vec::new(), body: data.bytes }).await.map(drop)
         }
         "receive" => {
-            instance.receive("n", HttpResponse { status: 200, headers: Vec::new(), body: data }).await.map(drop)
+            instance.receive("n", HttpResponse { status: 200, headers: Vec::new(), body: data.bytes }).await.map(drop)
         }
         "recover" => instance.recover("n", "FF0001: why").await.map(drop),
         "finally" => instance.finally("n", Outcome::Failure).await,
@@ -153,7 +153,7 @@ async fn the_limits_apply_to_every_kind_of_handler() {
 #[tokio::test]
 async fn a_rejection_is_not_a_crash() {
     let mut instance = instance(&guests(), REJECT).await;
-    let failure = instance.modify("n", Bytes::new()).await.unwrap_err();
+    let failure = instance.modify("n", Content::empty()).await.unwrap_err();
     assert_eq!(failure, Failure::reject(Code::GUEST_REJECTED, "no"));
     assert!(instance.usable());
 }
@@ -192,7 +192,7 @@ async fn without_a_pool_the_number_of_instances_is_limited_too() {
     assert_eq!(failure.code, Code::GUEST_POOL_FULL);
     live.clear();
     let mut instance = module.instantiate(run()).await.unwrap();
-    assert_eq!(instance.modify("n", Bytes::from_static(b"fine")).await.unwrap(), "fine");
+    assert_eq!(instance.modify("n", Content::from("fine")).await.unwrap().bytes, "fine");
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn without_a_pool_the_limits_apply_too() {
         (GIBIBYTE, Code::OUTPUT_TOO_LARGE),
     ] {
         let guests = without_pool(limits_for(body));
-        let failure = instance(&guests, body).await.modify("n", Bytes::new()).await.unwrap_err();
+        let failure = instance(&guests, body).await.modify("n", Content::empty()).await.unwrap_err();
         assert_eq!(failure.code, code, "{failure}");
     }
 }
@@ -214,8 +214,8 @@ async fn without_a_pool_the_limits_apply_too() {
 async fn changes_are_those_since_the_instance_entered_the_node() {
     let mut instance = instance(&guests(), SET).await;
     instance.enter(Arc::default(), Vec::new());
-    instance.modify("n", Bytes::from_static(b"1")).await.unwrap();
-    instance.modify("n", Bytes::from_static(b"2")).await.unwrap();
+    instance.modify("n", Content::from("1")).await.unwrap();
+    instance.modify("n", Content::from("2")).await.unwrap();
     assert_eq!(instance.take_changes(), [("no".to_owned(), Some(Bytes::from_static(b"2")))]);
     let values = vec![("earlier".to_owned(), None)];
     instance.enter(Arc::default(), values.clone());

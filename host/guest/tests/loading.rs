@@ -7,8 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use bytes::Bytes;
-use faas_flow_core::Code;
+use faas_flow_core::{Code, Content};
 use faas_flow_guest::{GuestError, Guests, Limits, NoContext};
 use faas_flow_test_support::hostile::*;
 use std::fs;
@@ -144,7 +143,7 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
             "it is written again"
         );
         let mut instance = module.instantiate(Arc::new(NoContext::new("test"))).await.unwrap();
-        assert_eq!(instance.modify("n", Bytes::from_static(b"x")).await.unwrap(), "x");
+        assert_eq!(instance.modify("n", Content::from("x")).await.unwrap().bytes, "x");
     }
 }
 

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
 use faas_flow_core::text::printable_lines;
-use faas_flow_core::{Code, Digest, Failure, FlowName, Millis, RunId, Status};
+use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, RunId, Status};
 use faas_flow_replica::Ended;
 use faas_flow_versions::MissingModule;
 use serde::Serialize;
@@ -118,7 +118,7 @@ pub(super) fn ended(run: &RunId, ended: &Ended) -> Response {
     let mut response = match (ended.status, &ended.result, &ended.failure) {
         (Status::Paused | Status::Running, ..) => StatusCode::ACCEPTED.into_response(),
         (Status::Succeeded, Some(result), _) => data(result.clone()),
-        (Status::Succeeded, None, None) => data(bytes::Bytes::new()),
+        (Status::Succeeded, None, None) => data(Content::empty()),
         (_, Some(answer), failure) => {
             let code = failure.as_ref().map_or(Code::INTERNAL, |failure| failure.code);
             let mut response = data(answer.clone());
@@ -135,9 +135,18 @@ pub(super) fn ended(run: &RunId, ended: &Ended) -> Response {
     response
 }
 
-/// Bytes of the flow, which may be anything.
-fn data(bytes: bytes::Bytes) -> Response {
-    ([(header::CONTENT_TYPE, "application/octet-stream")], Body::from(bytes)).into_response()
+/// Data of the flow, which may be anything.
+fn data(Content { bytes, media_type }: Content) -> Response {
+    ([(header::CONTENT_TYPE, media_type_header(&media_type))], Body::from(bytes)).into_response()
+}
+
+/// Every media type is the value of a header.
+fn media_type_header(media_type: &MediaType) -> HeaderValue {
+    const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
+    if media_type.is_octet_stream() {
+        return OCTET_STREAM;
+    }
+    HeaderValue::from_str(media_type.as_str()).unwrap_or(OCTET_STREAM)
 }
 
 /// The state of a run as JSON.

@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, Request as Kept, Run};
-use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
+use faas_flow_core::{Code, Content, Digest, FlowName, MediaType, Partition, RunId, Status};
 use faas_flow_graph::{Format, render};
 use faas_flow_replica::{Ended, Submission, Waits};
 use faas_flow_versions::runs::read;
@@ -178,6 +178,7 @@ impl Surface {
         let patience = Patience { surface: self, context, delivery, asked };
         let mut kept = kept_headers(headers);
         kept.extend(id.as_ref().map(|_| (BODY.to_owned(), Digest::of(&body).to_string())));
+        let body = Content::new(body, MediaType::of_message(&kept));
         let request = Kept { query, headers: kept };
         // What a request that repeats an earlier one is compared by.
         let chosen = id.clone().map(|id| (id, request.clone()));

@@ -6,7 +6,7 @@ use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{Outcome, Suspended, Task, Work};
-use faas_flow_core::{Failure, Payload, Status};
+use faas_flow_core::{Content, Failure, Payload, Status};
 use faas_flow_guest::{CallContext, Instance};
 use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
@@ -124,21 +124,21 @@ impl NodeAttempt<'_> {
         }
     }
 
-    async fn task(&mut self, data: Bytes) -> Result<Outcome, Unfinished> {
+    async fn task(&mut self, data: Content) -> Result<Outcome, Unfinished> {
         match &self.work.task {
             Task::Operations(operations) => {
                 let data = self.operations(&operations.list, data).await?;
                 Ok(Outcome::Done(self.store("", data).await?))
             }
             Task::Choose { handler, keys, carries_nothing } => {
-                let chosen = self.instance().await?.condition(handler.as_str(), data.clone()).await?;
+                let chosen = self.instance().await?.condition(handler.as_str(), &data).await?;
                 Ok(self.choose(handler.as_str(), keys, chosen, (!carries_nothing).then_some(data)).await?)
             }
             Task::Split { handler, carries_nothing } => {
                 let mut items = self.instance().await?.for_each(handler.as_str(), data).await?;
                 if *carries_nothing {
                     for (_, data) in &mut items {
-                        data.clear();
+                        *data = Content::empty();
                     }
                 }
                 Ok(self.split(handler.as_str(), items).await?)
@@ -151,7 +151,7 @@ impl NodeAttempt<'_> {
     }
 
     /// Does the node's operations in turn, beginning with the one at which the node was suspended.
-    async fn operations(&mut self, operations: &[Operation], mut data: Bytes) -> Result<Bytes, Unfinished> {
+    async fn operations(&mut self, operations: &[Operation], mut data: Content) -> Result<Content, Unfinished> {
         let done = self.work.suspended.as_ref().map_or(0, |suspended| suspended.operation as usize);
         for (index, operation) in operations.iter().enumerate().skip(done) {
             data = match operation {

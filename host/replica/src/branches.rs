@@ -1,9 +1,8 @@
 //! The branches that a node begins: those that its condition chose, or one for each of its items.
 
 use super::attempt::NodeAttempt;
-use bytes::Bytes;
 use faas_flow_core::run::Outcome;
-use faas_flow_core::{BranchKey, Code, Failure, Payload};
+use faas_flow_core::{BranchKey, Code, Content, Failure, Payload};
 use std::collections::HashSet;
 
 /// A handler yielded branches that a node cannot begin.
@@ -46,7 +45,7 @@ impl NodeAttempt<'_> {
         handler: &str,
         keys: &[BranchKey],
         chosen: Vec<String>,
-        data: Option<Bytes>,
+        data: Option<Content>,
     ) -> Result<Outcome, Failure> {
         let chosen = chosen_keys(keys, chosen).map_err(|bad| bad.of(handler))?;
         let input = match data {
@@ -57,13 +56,17 @@ impl NodeAttempt<'_> {
     }
 
     /// Begins a branch for each item.
-    pub(super) async fn split(&mut self, handler: &str, items: Vec<(String, Bytes)>) -> Result<Outcome, Failure> {
+    pub(super) async fn split(&mut self, handler: &str, items: Vec<(String, Content)>) -> Result<Outcome, Failure> {
         let limit = self.live.services.settings.max_items;
         let items = items_by_key(items, limit).map_err(|bad| bad.of(handler))?;
         self.live.hold_branches(items.len())?;
         let mut branches = Vec::with_capacity(items.len());
         for (key, data) in items {
-            let input = if data.is_empty() { Payload::empty() } else { self.store(key.as_str(), data).await? };
+            let input = if data.bytes.is_empty() {
+                Payload::empty().of_type(data.media_type)
+            } else {
+                self.store(key.as_str(), data).await?
+            };
             branches.push((Some(key), input));
         }
         Ok(Outcome::Branched(branches))
@@ -88,7 +91,7 @@ fn chosen_keys(keys: &[BranchKey], chosen: Vec<String>) -> Result<Vec<BranchKey>
     Ok(branches)
 }
 
-fn items_by_key(items: Vec<(String, Bytes)>, limit: usize) -> Result<Vec<(BranchKey, Bytes)>, BadBranches> {
+fn items_by_key(items: Vec<(String, Content)>, limit: usize) -> Result<Vec<(BranchKey, Content)>, BadBranches> {
     if items.len() > limit {
         return Err(BadBranches::TooMany { items: items.len(), limit });
     }
@@ -117,8 +120,8 @@ mod tests {
         chosen_keys(&[key("a"), key("b")], chosen).map_err(|bad| bad.of("C/condition"))
     }
 
-    fn split(keys: &[&str]) -> Result<Vec<(BranchKey, Bytes)>, Failure> {
-        let items = keys.iter().map(|&key| (key.to_owned(), Bytes::new())).collect();
+    fn split(keys: &[&str]) -> Result<Vec<(BranchKey, Content)>, Failure> {
+        let items = keys.iter().map(|&key| (key.to_owned(), Content::empty())).collect();
         items_by_key(items, 3).map_err(|bad| bad.of("F/for-each"))
     }
 

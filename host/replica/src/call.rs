@@ -5,10 +5,9 @@ use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
-use bytes::Bytes;
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
-use faas_flow_core::{Failure, redact, split_target};
+use faas_flow_core::{Content, Failure, MediaType, redact, split_target};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -34,7 +33,7 @@ pub(super) enum CallKind {
 
 impl NodeAttempt<'_> {
     /// Makes a call, with the tries that its policy allows.
-    pub(super) async fn call(&mut self, node_call: NodeCall<'_>, data: Bytes) -> Result<Bytes, Unfinished> {
+    pub(super) async fn call(&mut self, node_call: NodeCall<'_>, data: Content) -> Result<Content, Unfinished> {
         let NodeCall { index, call, .. } = node_call;
         let operation = count(index);
         let earlier = self.work.suspended.as_ref().filter(|s| s.operation == operation && s.data.is_some());
@@ -62,7 +61,7 @@ impl NodeAttempt<'_> {
         }
     }
 
-    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Bytes) -> Result<Bytes, Failed> {
+    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Content) -> Result<Content, Failed> {
         let call = node_call.call;
         let span = self.live.new_span();
         let mut request = self.request(node_call, data);
@@ -101,7 +100,7 @@ impl NodeAttempt<'_> {
         }
     }
 
-    fn request(&self, NodeCall { index, kind, call }: NodeCall<'_>, body: Bytes) -> HttpRequest {
+    fn request(&self, NodeCall { index, kind, call }: NodeCall<'_>, data: Content) -> HttpRequest {
         let mut url = match kind {
             CallKind::Function => format!("http://function/{}", call.target),
             CallKind::Url => call.target.clone(),
@@ -117,7 +116,9 @@ impl NodeAttempt<'_> {
             // Writing to a string cannot fail.
             let _ = write!(url, "{mark}{name}={value}");
         }
+        let Content { bytes: body, media_type } = data;
         let mut headers = call.headers.clone();
+        headers.extend(content_type(&headers, &body, &media_type));
         let run = &self.live.id;
         // Every try of the call has the same key, so that a function can recognize a repetition.
         headers.push((IDEMPOTENCY_KEY.to_owned(), format!("{run}/{}/{index}", self.work.path)));
@@ -127,12 +128,22 @@ impl NodeAttempt<'_> {
     }
 }
 
+/// The header that says what a body is, unless the flow has set one itself. A body that is empty, and of which nothing else is
+/// known, has none, as is usual for requests without a body.
+fn content_type(headers: &[(String, String)], body: &[u8], media_type: &MediaType) -> Option<(String, String)> {
+    let is_set = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let is_nothing = body.is_empty() && media_type.is_octet_stream();
+    (!is_set && !is_nothing).then(|| ("Content-Type".to_owned(), media_type.to_string()))
+}
+
 /// The body of a response, unless its status is an error.
-fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Bytes, Failed> {
-    let HttpResponse { status, body, headers } = response;
+fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Content, Failed> {
+    let status = response.status;
     if (200..300).contains(&status) {
-        return Ok(body);
+        let media_type = response.media_type();
+        return Ok(Content::new(response.body, media_type));
     }
+    let HttpResponse { body, headers, .. } = response;
     let retry = if call.retries_on(status) { Retry::Yes } else { Retry::No };
     let quote = Quote::new(answers.quote(&body));
     let failure = CallError::Status { callee: redact::place(&call.target), status, quote, retry }.into();
@@ -145,16 +156,32 @@ mod tests {
     use super::*;
     use faas_flow_core::Code;
 
-    fn answered(status: u16) -> Result<Bytes, Failed> {
+    fn answered(status: u16) -> Result<Content, Failed> {
         let call: Call = serde_json::from_value(serde_json::json!({ "target": "wc/lines?key=secret" })).unwrap();
-        let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
-        accept(&call, HttpResponse { status, headers, body: Bytes::from("out of paper") }, Answers::Quoted)
+        let headers = [("Retry-After", "7"), ("content-type", "text/plain")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        accept(&call, HttpResponse { status, headers, body: "out of paper".into() }, Answers::Quoted)
+    }
+
+    /// TYPE-3: the flow's own header wins.
+    #[test]
+    fn a_call_says_what_its_body_is_unless_the_flow_says_so_itself() {
+        let set = [("CONTENT-TYPE".to_owned(), "text/csv".to_owned())];
+        let said = |headers: &[(String, String)], body: &[u8], media_type: &MediaType| {
+            content_type(headers, body, media_type).map(|(_, value)| value)
+        };
+        assert_eq!(said(&[], b"{}", &MediaType::JSON).as_deref(), Some("application/json"));
+        assert_eq!(said(&[], b"", &MediaType::JSON).as_deref(), Some("application/json"));
+        assert_eq!(said(&[], b"?", &MediaType::OCTET_STREAM).as_deref(), Some("application/octet-stream"));
+        assert_eq!(said(&[], b"", &MediaType::OCTET_STREAM), None);
+        assert_eq!(said(&set, b"{}", &MediaType::JSON), None);
     }
 
     /// CALL-1.
     #[test]
     fn a_response_is_taken_only_with_a_status_of_success() {
-        assert_eq!((answered(200).unwrap(), answered(299).unwrap()), ("out of paper".into(), "out of paper".into()));
+        let paper = Content::new("out of paper", MediaType::parse("text/plain").unwrap());
+        assert_eq!((answered(200).unwrap(), answered(299).unwrap()), (paper.clone(), paper));
         for status in [199, 300, 302] {
             assert!(!answered(status).unwrap_err().failure.retry, "{status}");
         }

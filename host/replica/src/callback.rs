@@ -4,9 +4,10 @@ use super::ended::Ended;
 use super::live::Live;
 use super::retries::Failed;
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
+use bytes::Bytes;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Event, Run};
-use faas_flow_core::{Failure, redact};
+use faas_flow_core::{Content, Failure, MediaType, redact};
 use faas_flow_guest::HttpRequest;
 use faas_flow_session::{Delivery, Documents, Input};
 use std::pin::Pin;
@@ -70,9 +71,13 @@ impl Live {
 
     /// Sends the result, or the failure if there is no result.
     async fn deliver(&self, url: &str, ended: &Ended) -> Result<(), Failed> {
-        let failure = || ended.failure.as_ref().map(|failure| failure.to_string().into()).unwrap_or_default();
-        let body = ended.result.clone().unwrap_or_else(failure);
+        let (body, media_type) = match (&ended.result, &ended.failure) {
+            (Some(Content { bytes, media_type }), _) => (bytes.clone(), media_type.to_string()),
+            (None, Some(failure)) => (failure.to_string().into(), "text/plain; charset=utf-8".to_owned()),
+            (None, None) => (Bytes::new(), MediaType::OCTET_STREAM.to_string()),
+        };
         let mut headers = vec![
+            ("Content-Type".to_owned(), media_type),
             ("X-Faas-Flow-Reqid".to_owned(), self.id.to_string()),
             ("X-Faas-Flow-Flow".to_owned(), self.flow.name.to_string()),
             ("X-Faas-Flow-Status".to_owned(), ended.status.to_string()),

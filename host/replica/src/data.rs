@@ -4,7 +4,7 @@ use super::drive::STORE_RETRIES;
 use crate::{Error, memory};
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, DATA, encode};
-use faas_flow_core::{Code, Digest, Failure, Partition, Payload, RetryPolicy, RunId};
+use faas_flow_core::{Code, Content, Digest, Failure, Partition, Payload, Place, RetryPolicy, RunId};
 use faas_flow_store::{DataKey, DataStore, StateStore};
 use faas_flow_versions::runs::read;
 use std::fmt::Display;
@@ -40,7 +40,7 @@ impl Data {
         let doc = format!("{DATA}{}", short(name));
         let size = bytes.len() as u64;
         documents.push((doc.clone(), bytes));
-        Ok(Payload::Kept { doc, size })
+        Ok(Payload::kept(doc, size))
     }
 
     /// Stores bytes within the payload or, if there are many, in the data store; never in a document of their own.
@@ -51,25 +51,31 @@ impl Data {
         bytes: Bytes,
     ) -> Result<Payload, Failure> {
         if bytes.len() <= self.inline_limit {
-            return Ok(Payload::Inline(bytes));
+            return Ok(Payload::inline(bytes));
         }
         let size = bytes.len() as u64;
         let key = DataKey::new(Partition::of_run(run), short(name));
         let key = key.map_err(|error| Failure::reject(Code::INTERNAL, error.to_string()))?;
         let stored = self.store.put(&key, bytes).await;
         stored.map_err(|error| Failure::retry(error.code(), error.to_string()))?;
-        Ok(Payload::Stored { key: key.name().to_owned(), size })
+        Ok(Payload::stored(key.name(), size))
     }
 
-    /// The bytes of a payload.
-    pub(crate) async fn fetch(&self, state: &dyn StateStore, run: &RunId, payload: &Payload) -> Result<Bytes, Failure> {
-        let (name, found) = match payload {
-            Payload::Inline(bytes) => return Ok(bytes.clone()),
-            Payload::Kept { doc, .. } => {
+    /// What a payload refers to.
+    pub(crate) async fn fetch(
+        &self,
+        state: &dyn StateStore,
+        run: &RunId,
+        payload: &Payload,
+    ) -> Result<Content, Failure> {
+        let content = |bytes| Content::new(bytes, payload.media_type.clone());
+        let (name, found) = match &payload.place {
+            Place::Inline(bytes) => return Ok(content(bytes.clone())),
+            Place::Kept { doc, .. } => {
                 let found = state.read(&Partition::of_run(run), std::slice::from_ref(doc)).await;
                 (doc, found.map(|found| found.into_iter().next().flatten().map(|document| document.bytes)))
             }
-            Payload::Stored { key, size } => {
+            Place::Stored { key, size } => {
                 let name = DataKey::new(Partition::of_run(run), key.as_str())
                     .map_err(|error| Failure::reject(Code::STORE_CORRUPT, error.to_string()))?;
                 let room = memory::reserve(*size).await?;
@@ -77,7 +83,7 @@ impl Data {
             }
         };
         match found {
-            Ok(Some(bytes)) => Ok(bytes),
+            Ok(Some(bytes)) => Ok(content(bytes)),
             Ok(None) => {
                 let message = format!(
                     "the store has nothing at {run}/{name}: it was deleted, or the run began with another store"
@@ -94,7 +100,7 @@ impl Data {
         state: &dyn StateStore,
         run: &RunId,
         payload: &Payload,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Content, Failure> {
         let mut delays = FETCH_RETRIES.delays(fastrand::f64);
         loop {
             match self.fetch(state, run, payload).await {
@@ -129,7 +135,7 @@ impl Data {
         let Some(document) = documents.into_iter().next().flatten() else { return Ok(None) };
         let value: Option<Payload> = read(run, &document)?;
         match value {
-            Some(payload) => Ok(Some(self.fetch(state, run, &payload).await?)),
+            Some(payload) => Ok(Some(self.fetch(state, run, &payload).await?.bytes)),
             None => Ok(None),
         }
     }
@@ -145,6 +151,7 @@ fn short(name: impl Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faas_flow_core::MediaType;
     use faas_flow_store::{open_data, open_state};
 
     const INLINE_LIMIT: usize = 4 * EMBEDDED;
@@ -165,10 +172,10 @@ mod tests {
         for size in [0, EMBEDDED, EMBEDDED + 1, INLINE_LIMIT, INLINE_LIMIT + 1] {
             let payload =
                 data.store_payload(&run(), format!("n/{size}"), Bytes::from(vec![7; size]), &mut documents).await;
-            stored.push(match payload.unwrap() {
-                Payload::Inline(bytes) => ("embedded", bytes.len()),
-                Payload::Kept { size, .. } => ("document", size as usize),
-                Payload::Stored { size, .. } => ("data store", size as usize),
+            stored.push(match payload.unwrap().place {
+                Place::Inline(bytes) => ("embedded", bytes.len()),
+                Place::Kept { size, .. } => ("document", size as usize),
+                Place::Stored { size, .. } => ("data store", size as usize),
             });
         }
         let expected = [
@@ -189,7 +196,9 @@ mod tests {
         let state = open_state("memory").await.unwrap();
         let bytes = Bytes::from(vec![7; INLINE_LIMIT + 1]);
         let payload = data.store_without_document(&run(), "n", bytes.clone()).await.unwrap();
-        assert_eq!(data.fetch(&*state, &run(), &payload).await.unwrap(), bytes);
+        let payload = payload.of_type(MediaType::JSON);
+        let content = Content::new(bytes, MediaType::JSON);
+        assert_eq!(data.fetch(&*state, &run(), &payload).await.unwrap(), content);
         data.store.delete(&Partition::of_run(&run())).await.unwrap();
         let lost = data.fetch(&*state, &run(), &payload).await.unwrap_err();
         assert_eq!((lost.code, lost.retry), (Code::DATA_MISSING, false));

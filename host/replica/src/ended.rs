@@ -2,9 +2,8 @@
 
 use super::live::Live;
 use crate::Step;
-use bytes::Bytes;
 use faas_flow_core::run::Run;
-use faas_flow_core::{Failure, Status};
+use faas_flow_core::{Content, Failure, Status};
 use faas_flow_session::Session;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ pub struct Ended {
     /// Succeeded, failed or stopped; or paused, until an operator resumes the run.
     pub status: Status,
     /// The result, or the answer of the flow's failure handler.
-    pub result: Option<Bytes>,
+    pub result: Option<Content>,
     /// Why the run failed; or why its result, which exists, cannot be read.
     pub failure: Option<Failure>,
 }
@@ -22,7 +21,7 @@ pub struct Ended {
 impl Ended {
     /// How a run ended, with its result if it has one. If the result could not be read, there is a failure instead, so that
     /// the result does not seem to be empty.
-    pub(super) fn of(run: &Run, result: Option<Result<Bytes, Failure>>) -> Self {
+    pub(super) fn of(run: &Run, result: Option<Result<Content, Failure>>) -> Self {
         let status = run.status();
         match result {
             None => Self { status, result: None, failure: run.failure.clone() },

@@ -102,7 +102,7 @@ impl Functions {
             return Err(CallError::LeavesFunction { name: name.to_owned() }.into());
         }
         match (self.known.get(name), &self.gateway) {
-            (Some(Function::Echo), _) => Ok(HttpResponse { status: 200, headers: Vec::new(), body: request.body }),
+            (Some(Function::Echo), _) => Ok(echo(request)),
             (Some(Function::Command(program)), _) => Ok(self.command(name, program, (tail, query), request).await?),
             (Some(Function::Url(base)), _) => {
                 let url = below(base, name, tail, query)?;
@@ -171,6 +171,12 @@ impl Functions {
         }
         Err(CallError::Exited { name, status, quote: Quote::new(self.answers.quote(&complaint)) })
     }
+}
+
+/// The body as it came, as the media type that the request says.
+fn echo(request: HttpRequest) -> HttpResponse {
+    let headers = vec![("content-type".to_owned(), request.media_type().to_string())];
+    HttpResponse { status: 200, headers, body: request.body }
 }
 
 /// Starts a program. If the file is still being written (`ETXTBSY`), tries again for a tenth of a second.

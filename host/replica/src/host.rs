@@ -12,7 +12,7 @@ use crate::events::Events;
 use crate::events::Keys;
 use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{Content, Millis, RunId};
 use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
 use faas_flow_versions::runs::{load_run, read_head, read_run};
 use faas_flow_versions::{Clock, Loader, Versions};
@@ -191,7 +191,7 @@ impl Host {
     }
 
     /// The result of a run; `None` if it has none.
-    pub async fn result(&self, run: &RunId) -> Result<Option<bytes::Bytes>, Error> {
+    pub async fn result(&self, run: &RunId) -> Result<Option<Content>, Error> {
         self.runs.written(run).await;
         let Some(state) = load_run(&*self.services.state, run).await? else { return Ok(None) };
         match &state.run().result {

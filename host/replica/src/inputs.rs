@@ -3,16 +3,15 @@
 use super::attempt::NodeAttempt;
 use super::drive::failure as store_failure;
 use super::live::Live;
-use bytes::Bytes;
 use faas_flow_core::run::{ClaimToken, set_of};
-use faas_flow_core::{Failure, Partition, Payload};
+use faas_flow_core::{Content, Failure, Partition, Payload, Place};
 use faas_flow_session::read_arrival;
 use faas_flow_store::Arrival;
 use std::sync::{Arc, PoisonError};
 
 impl NodeAttempt<'_> {
     /// The node's data: its inputs, as its forwarders change them and its aggregator merges them.
-    pub(super) async fn gather(&mut self) -> Result<Bytes, Failure> {
+    pub(super) async fn gather(&mut self) -> Result<Content, Failure> {
         let work = self.work;
         let mut inputs = Vec::with_capacity(work.inputs.len());
         for input in &work.inputs {
@@ -30,12 +29,12 @@ impl NodeAttempt<'_> {
                 self.instance().await?.aggregate(aggregator.as_str(), inputs).await
             }
             (None, [(_, data)]) => Ok(data.clone()),
-            (None, _) => Ok(Bytes::new()),
+            (None, _) => Ok(Content::empty()),
         }
     }
 
     /// The results of the node's branches by their keys, in the order in which the branches began.
-    pub(super) async fn arrived(&self, started_by: ClaimToken) -> Result<Vec<(String, Bytes)>, Failure> {
+    pub(super) async fn arrived(&self, started_by: ClaimToken) -> Result<Vec<(String, Content)>, Failure> {
         let live = self.live;
         let set = set_of(&self.work.path, started_by);
         let member = |arrival: &Arrival| (arrival.member.clone(), arrival.bytes.clone());
@@ -64,24 +63,25 @@ impl NodeAttempt<'_> {
 }
 
 impl Live {
-    /// The bytes of a payload, from memory if this replica wrote or read them before.
-    pub(super) async fn fetch(&self, payload: &Payload) -> Result<Bytes, Failure> {
-        if let Some(bytes) = self.cached(payload) {
-            return Ok(bytes);
+    /// What a payload refers to, from memory if this replica wrote or read it before.
+    pub(super) async fn fetch(&self, payload: &Payload) -> Result<Content, Failure> {
+        if let Some(content) = self.cached(payload) {
+            return Ok(content);
         }
-        let bytes = self.services.data.fetch(&*self.services.state, &self.id, payload).await?;
-        if let Payload::Kept { doc, .. } = payload {
-            self.cached.lock().unwrap_or_else(PoisonError::into_inner).insert(doc.clone(), bytes.clone());
+        let content = self.services.data.fetch(&*self.services.state, &self.id, payload).await?;
+        if let Place::Kept { doc, .. } = &payload.place {
+            self.cached.lock().unwrap_or_else(PoisonError::into_inner).insert(doc.clone(), content.bytes.clone());
         }
-        Ok(bytes)
+        Ok(content)
     }
 
-    /// The bytes of a payload, if they are in memory.
-    pub(super) fn cached(&self, payload: &Payload) -> Option<Bytes> {
-        match payload {
-            Payload::Inline(bytes) => Some(bytes.clone()),
-            Payload::Kept { doc, .. } => self.cached.lock().unwrap_or_else(PoisonError::into_inner).get(doc).cloned(),
-            Payload::Stored { .. } => None,
-        }
+    /// What a payload refers to, if it is in memory.
+    pub(super) fn cached(&self, payload: &Payload) -> Option<Content> {
+        let bytes = match &payload.place {
+            Place::Inline(bytes) => bytes.clone(),
+            Place::Kept { doc, .. } => self.cached.lock().unwrap_or_else(PoisonError::into_inner).get(doc).cloned()?,
+            Place::Stored { .. } => return None,
+        };
+        Some(Content::new(bytes, payload.media_type.clone()))
     }
 }

@@ -5,7 +5,7 @@ use super::drive::PATIENT_RETRIES;
 use super::live::Live;
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, Work};
-use faas_flow_core::{Failure, NodePath, Payload};
+use faas_flow_core::{Content, Failure, NodePath, Payload};
 use faas_flow_session::Documents;
 use std::fmt::{self, Display, Formatter};
 use std::sync::PoisonError;
@@ -27,14 +27,15 @@ impl Display for Name<'_> {
 impl NodeAttempt<'_> {
     /// Stores an output of the node. Waits while the store cannot be written: the output may come from a call, which must not
     /// be made again for that.
-    pub(super) async fn store(&mut self, name: &str, bytes: Bytes) -> Result<Payload, Failure> {
+    pub(super) async fn store(&mut self, name: &str, content: Content) -> Result<Payload, Failure> {
+        let Content { bytes, media_type } = content;
         let live = self.live;
         let known = self.documents.len();
         let mut delays = PATIENT_RETRIES.delays(fastrand::f64);
         let payload = loop {
             let name = Name { path: &self.work.path, mark: self.mark, name };
             if live.is_in_memory() {
-                return live.services.data.store_without_document(&live.id, name, bytes).await;
+                break live.services.data.store_without_document(&live.id, name, bytes).await?;
             }
             match live.services.data.store_payload(&live.id, name, bytes.clone(), &mut self.documents).await {
                 Err(failure)
@@ -50,7 +51,7 @@ impl NodeAttempt<'_> {
             let mut cached = live.cached.lock().unwrap_or_else(PoisonError::into_inner);
             cached.extend(self.documents.iter().skip(known).cloned());
         }
-        Ok(payload)
+        Ok(payload.of_type(media_type))
     }
 }
 

@@ -7,9 +7,8 @@ use super::host::Host;
 use super::live::Live;
 use crate::Error;
 use crate::progress::Step;
-use bytes::Bytes;
 use faas_flow_core::run::{Request, RunState, Start};
-use faas_flow_core::{Code, Failure, FlowName, Payload, Plan, RunId};
+use faas_flow_core::{Code, Content, Failure, FlowName, Plan, RunId};
 use faas_flow_guest::{FlowLog, RunContext};
 use faas_flow_session::{Documents, Durability, Session, run_exists};
 use faas_flow_versions::{Flow, RunEnd};
@@ -22,7 +21,7 @@ pub struct Submission {
     /// The request id that the caller has chosen; otherwise, the host makes one up.
     pub id: Option<RunId>,
     /// The body.
-    pub body: Bytes,
+    pub body: Content,
     /// Query and headers.
     pub request: Request,
     /// The URL to which the result, or the failure, is sent.
@@ -85,19 +84,24 @@ impl Host {
             return Err(Error::Stopping);
         }
         let limit = self.services.settings.body_limit;
-        if body.len() > limit {
-            return Err(Error::BodyTooLarge { size: body.len(), limit });
+        let size = body.bytes.len();
+        if size > limit {
+            return Err(Error::BodyTooLarge { size, limit });
         }
         let plan = self.plan_for(&flow, &id, &request).await?;
-        let durability = if chosen.is_some() || callback.is_some() || body.len() > self.services.settings.inline_limit {
+        let durability = if chosen.is_some() || callback.is_some() || size > self.services.settings.inline_limit {
             Durability::Beginning
         } else {
             durability(waits, &plan)
         };
         let mut documents = Documents::new();
         let input = match durability {
-            Durability::Memory => Payload::Inline(body),
-            _ => self.services.data.store_payload(&id, "(input)", body, &mut documents).await?,
+            Durability::Memory => body.into(),
+            _ => {
+                let Content { bytes, media_type } = body;
+                let payload = self.services.data.store_payload(&id, "(input)", bytes, &mut documents).await?;
+                payload.of_type(media_type)
+            }
         };
         let start = Start {
             id: id.clone(),

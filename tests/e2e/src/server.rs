@@ -104,6 +104,8 @@ pub struct Answer {
     pub id: Option<String>,
     /// The error's code: `X-Faas-Flow-Error`.
     pub code: Option<String>,
+    /// The media type of the body: `Content-Type`.
+    pub content_type: Option<String>,
     /// The body.
     pub body: String,
 }
@@ -184,7 +186,8 @@ impl Server {
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let id = header("x-faas-flow-reqid");
         let code = header("x-faas-flow-error");
-        Answer { status: response.status().as_u16(), id, code, body: response.text().await.unwrap() }
+        let content_type = header("content-type");
+        Answer { status: response.status().as_u16(), id, code, content_type, body: response.text().await.unwrap() }
     }
 
     /// A POST request to a path.

@@ -17,7 +17,6 @@ pub use world::{EventFault, Fault, Faults, Weather};
 use anyhow::{Context, Result, bail};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use bytes::Bytes;
 use faas_flow_core::run::Progress;
 use faas_flow_core::{FlowName, RunId, Status};
 use faas_flow_guest::{Guests, Limits};
@@ -498,7 +497,7 @@ async fn end_once(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Optio
         if status.is_some_and(|status| status.is_final()) {
             let host: Arc<Host> = cluster.observer();
             let view = host.view(run).await?.context("a run has an entry and no document")?;
-            let result = host.result(run).await?.unwrap_or_else(Bytes::new);
+            let result = host.result(run).await?.unwrap_or_default().bytes;
             let failure = view.failure.map(|failure| format!(" {failure}")).unwrap_or_default();
             let nodes: Vec<String> =
                 view.nodes.iter().map(|node| format!("{} {:?}", node.path, node.progress)).collect();

@@ -7,4 +7,5 @@ mod data;
 mod ends;
 mod failures;
 mod joins;
+mod media_types;
 mod waits;

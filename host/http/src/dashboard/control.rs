@@ -37,7 +37,8 @@ impl Dashboard {
     pub(super) async fn begin(&self, flow: &FlowName, body: Bytes) -> Result<RunId, HttpError> {
         match &self.control {
             Control::Here => {
-                let submission = Submission { id: None, body, request: Default::default(), callback: None };
+                let submission =
+                    Submission { id: None, body: body.into(), request: Default::default(), callback: None };
                 Ok(self.host.submit(flow, submission, Waits::No).await?.id)
             }
             Control::Gateway { network, gateway, .. } => {

@@ -8,7 +8,7 @@ use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores
 use clap::Args;
 use faas_flow_core::run::Request;
 use faas_flow_core::text::printable;
-use faas_flow_core::{RunId, Status};
+use faas_flow_core::{Content, MediaType, RunId, Status};
 use faas_flow_replica::{Submission, Waits};
 use serde_json::json;
 use std::io::Read as _;
@@ -55,9 +55,9 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
-        let body = read_data(&self.data)?.into();
         let id = self.request_id.map(RunId::new).transpose()?;
         let request = Request { query: pairs(&self.query)?, headers: pairs(&self.header)? };
+        let body = Content::new(read_data(&self.data)?, MediaType::of_message(&request.headers));
         let mut values = self.keys.read()?;
         let stores = resolve_stores(&mut values, Unspecified::Memory)?;
         let (host, flows) = local_host(&values, &stores, &[self.flow], None).await?;
@@ -77,11 +77,11 @@ impl Run {
             shown.finish().await;
         }
         if self.json {
-            let result = ended.result.as_ref().map(|result| String::from_utf8_lossy(result));
+            let result = ended.result.as_ref().map(|result| String::from_utf8_lossy(&result.bytes));
             let view = host.view(&submitted.id).await?;
             print_json(&json!({ "status": ended.status, "result": result, "failure": ended.failure, "run": view }))?;
         } else if let Some(result) = &ended.result {
-            print(result);
+            print(&result.bytes);
         }
         match (ended.status, &ended.failure) {
             (Status::Succeeded, None) => Ok(ExitCode::SUCCESS),

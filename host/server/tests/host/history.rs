@@ -71,7 +71,7 @@ async fn a_run_is_found_however_one_asks_for_it_right_after_its_answer() {
     let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings).unwrap()));
     let host = Host::new(Parts::new(settings, slow.clone(), open_data("memory").await.unwrap(), functions));
     host.versions().deploy(flow);
-    let submission = Submission { body: Bytes::from_static(b"you"), ..Submission::default() };
+    let submission = Submission { body: "you".into(), ..Submission::default() };
     let submitted = host.submit(&name, submission, Waits::ForOneNode).await.unwrap();
     assert!(submitted.end(Duration::from_secs(60)).await.unwrap().is_some(), "it has ended, and is not stored");
     let (run, all) = (submitted.id.clone(), RunQuery { flow: None, status: None, limit: 10 });

@@ -107,7 +107,7 @@ fn few_branches_start_in_a_commit_with_other_changes() {
 
 #[test]
 fn many_branches_and_large_ones_start_in_a_commit_of_their_own() {
-    let large = vec![(BranchKey::new("k").ok(), Payload::Inline(vec![0; (256 << 10) + 1].into()))];
+    let large = vec![(BranchKey::new("k").ok(), Payload::inline(vec![0; (256 << 10) + 1]))];
     for outcome in [items(17), Outcome::Branched(large)] {
         let mut session = begin(for_each_of_one_node(), Documents::new());
         let work = only(&mut session);
@@ -226,7 +226,7 @@ fn a_branch_arrives_in_the_change_that_stores_its_end() {
     session.input(report(&work, items(3)), &wide(2));
     let branches = session.ready().start;
     for branch in &branches {
-        let large = Payload::Inline(vec![0; 400 << 10].into());
+        let large = Payload::inline(vec![0; 400 << 10]);
         session.input(report(branch, Outcome::Done(large)), &wide(2));
     }
     let changes = changes(&mut session);

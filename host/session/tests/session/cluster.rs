@@ -7,7 +7,7 @@ use faas_flow_core::run::{
     Wait, WaitId, Work, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
-use faas_flow_core::{Code, Failure, NodePath, Partition, Payload, Plan, RunId, Status};
+use faas_flow_core::{Code, Failure, NodePath, Partition, Payload, Place, Plan, RunId, Status};
 use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
 use faas_flow_store::{StateStore, open_state};
 use futures_executor::block_on;
@@ -378,9 +378,9 @@ impl Cluster {
         let replica = &self.replicas[number];
         let set = |started_by| self.set(replica, &set_of(&work.path, started_by), &work.path);
         match work::outcome(work, &|payload| self.text(Some(replica), payload), &set) {
-            Outcome::Done(Payload::Inline(bytes)) if bytes.len() > INLINE => {
+            Outcome::Done(Payload { place: Place::Inline(bytes), media_type }) if bytes.len() > INLINE => {
                 let doc = format!("{DATA}{}/{}/0", work.path, work.token);
-                let kept = Payload::Kept { doc: doc.clone(), size: bytes.len() as u64 };
+                let kept = Payload::kept(&doc, bytes.len() as u64).of_type(media_type);
                 (Outcome::Done(kept), vec![(doc, bytes)])
             }
             outcome => (outcome, Documents::new()),
@@ -423,9 +423,9 @@ impl Cluster {
 
     /// The text of a payload, wherever it is.
     fn text(&self, replica: Option<&Replica>, payload: &Payload) -> String {
-        let bytes = match payload {
-            Payload::Inline(bytes) => bytes.clone(),
-            Payload::Kept { doc, .. } => match replica.and_then(|replica| replica.cached.get(doc)) {
+        let bytes = match &payload.place {
+            Place::Inline(bytes) => bytes.clone(),
+            Place::Kept { doc, .. } => match replica.and_then(|replica| replica.cached.get(doc)) {
                 Some(bytes) => bytes.clone(),
                 None => {
                     let stored =
@@ -433,9 +433,11 @@ impl Cluster {
                     stored[0].clone().unwrap_or_else(|| panic!("{doc} is not stored")).bytes
                 }
             },
-            Payload::Stored { .. } => unreachable!("the simulation has no data store"),
+            Place::Stored { .. } => unreachable!("the simulation has no data store"),
         };
-        String::from_utf8(bytes.to_vec()).unwrap()
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(payload.media_type, work::media_type_of(&text), "{text:?} has kept its media type");
+        text
     }
 
     /// A node whose work has effects is executed once, but for each lease of it that ran out.

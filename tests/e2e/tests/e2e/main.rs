@@ -20,6 +20,7 @@ mod function;
 mod gc;
 mod hostile_modules;
 mod http;
+mod media_types;
 mod memory;
 mod modules;
 mod openapi;
