@@ -4,7 +4,7 @@ use super::answer::{self, Accept};
 use super::ask::Control;
 use super::browser::{Controls, OwnPages};
 use super::error::Error;
-use super::guards::{Admin, Read, SignatureHeaders};
+use super::guards::{ControlMethods, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
 use super::openapi::{On, Payload, Refusals};
 use super::request::{Asked, FromQuery, Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
@@ -271,7 +271,10 @@ impl Surface {
 
     /// The refusal of a method at an address that pauses, resumes or stops a run.
     pub(super) fn controls_only(&self, method: &Method) -> Response {
-        let methods = if matches!(self.guards.admin, Admin::Anybody) { "POST" } else { "GET,POST" };
+        let methods = match self.guards.control_methods() {
+            ControlMethods::Post => "POST",
+            ControlMethods::GetAndPost => "GET,POST",
+        };
         let allowed = HeaderValue::from_static(methods);
         ([(header::ALLOW, allowed)], Error::WrongMethod { method: method.clone() }).into_response()
     }

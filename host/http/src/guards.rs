@@ -83,6 +83,15 @@ pub enum Admin {
     Token(String),
 }
 
+/// The methods that pause, resume or stop a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ControlMethods {
+    /// POST only: without a token, a page of any site could send a GET.
+    Post,
+    /// GET as well, as in the original.
+    GetAndPost,
+}
+
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -113,6 +122,14 @@ impl Admin {
 const LONGEST_URL: usize = 2048;
 
 impl Guards {
+    /// The methods that pause, resume or stop a run here.
+    pub(crate) fn control_methods(&self) -> ControlMethods {
+        match self.admin {
+            Admin::Anybody => ControlMethods::Post,
+            Admin::Nobody | Admin::Token(_) => ControlMethods::GetAndPost,
+        }
+    }
+
     /// Admits an operator's request.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
         self.admin.admit(bearer(headers), TokenFault::NobodyChanges, TokenFault::Bearer)

@@ -2,6 +2,7 @@
 //! with; here is what they share.
 
 use super::answer::Problem;
+use super::guards::ControlMethods;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use utoipa::openapi::path::{PathItem, Paths};
@@ -173,8 +174,14 @@ impl IntoResponses for Refusals {
 )]
 struct Base;
 
+/// The routes that pause, resume or stop a run.
+pub(super) const CONTROLLED: [&str; 3] = ["/flow/{id}/pause", "/flow/{id}/resume", "/flow/{id}/stop"];
+
 /// The document of these routes: their paths, and the schemas that they refer to.
-pub(super) fn build<'a>(routes: impl Iterator<Item = (&'a Paths, &'a [(String, RefOr<Schema>)])>) -> Document {
+pub(super) fn build<'a>(
+    routes: impl Iterator<Item = (&'a Paths, &'a [(String, RefOr<Schema>)])>,
+    methods: ControlMethods,
+) -> Document {
     let mut document = Base::openapi();
     let components = document.components.get_or_insert_default();
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
@@ -191,6 +198,9 @@ pub(super) fn build<'a>(routes: impl Iterator<Item = (&'a Paths, &'a [(String, R
             item.servers = Some(vec![ServerBuilder::new().url("/").build()]);
         }
         tell_methods_apart(item);
+        if methods == ControlMethods::Post && CONTROLLED.contains(&path.as_str()) {
+            item.get = None;
+        }
     }
     // A run may begin without a body.
     let invoke = document.paths.paths.get_mut("/").and_then(|item| item.post.as_mut());
@@ -224,7 +234,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn parsed() -> Value {
-        serde_json::from_str(document()).unwrap()
+        serde_json::from_str(document(ControlMethods::GetAndPost)).unwrap()
     }
 
     fn each<'a>(value: &'a Value, visit: &mut dyn FnMut(&'a str, &'a Value)) {

@@ -3,6 +3,7 @@
 use super::answer::{Accept, in_form};
 use super::browser::make_inert;
 use super::error::Error;
+use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
@@ -39,7 +40,7 @@ impl Operation {
         let methods = match path.as_str() {
             // GET begins a run.
             "/" => methods.head(invoke::head),
-            "/flow/{id}/pause" | "/flow/{id}/resume" | "/flow/{id}/stop" => controls(methods),
+            path if openapi::CONTROLLED.contains(&path) => controls(methods),
             _ => methods,
         };
         Self { path, methods, paths, schemas }
@@ -77,13 +78,18 @@ fn operations() -> &'static [Operation] {
     &OPERATIONS
 }
 
-/// The OpenAPI document as JSON.
-pub(super) fn document() -> &'static str {
-    static JSON: LazyLock<String> = LazyLock::new(|| {
+/// The OpenAPI document as JSON, for a server on which runs are controlled by these methods.
+pub(super) fn document(methods: ControlMethods) -> &'static str {
+    static BY_POST: LazyLock<String> = LazyLock::new(|| write(ControlMethods::Post));
+    static BY_GET_TOO: LazyLock<String> = LazyLock::new(|| write(ControlMethods::GetAndPost));
+    fn write(methods: ControlMethods) -> String {
         let routes = operations().iter().map(|operation| (&operation.paths, operation.schemas.as_slice()));
-        openapi::build(routes).to_json().unwrap_or_default()
-    });
-    &JSON
+        openapi::build(routes, methods).to_json().unwrap_or_default()
+    }
+    match methods {
+        ControlMethods::Post => &BY_POST,
+        ControlMethods::GetAndPost => &BY_GET_TOO,
+    }
 }
 
 /// This document
@@ -96,8 +102,8 @@ pub(super) fn document() -> &'static str {
         On<405>,
     ),
 )]
-async fn openapi_json() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], document()).into_response()
+async fn openapi_json(State(surface): State<Arc<Surface>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document(surface.guards.control_methods())).into_response()
 }
 
 /// GET and POST alike change a run here, so HEAD is refused, which axum would answer as GET.

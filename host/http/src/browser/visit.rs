@@ -2,7 +2,7 @@
 
 use super::Fault;
 use crate::error::Error;
-use crate::guards::{Admin, Guards};
+use crate::guards::{ControlMethods, Guards};
 use crate::surface::Surface;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -65,7 +65,7 @@ pub(crate) struct Controls;
 impl Controls {
     /// Admits the request with this head.
     pub fn admit(guards: &Guards, parts: &Parts) -> Result<(), Error> {
-        if matches!(guards.admin, Admin::Anybody) && parts.method != Method::POST {
+        if guards.control_methods() == ControlMethods::Post && parts.method != Method::POST {
             return Err(Error::ControlByGet { method: parts.method.clone() });
         }
         OwnPages::admit(&parts.extensions)?;
