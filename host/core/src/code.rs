@@ -112,6 +112,8 @@ codes! {
     OUT_OF_MEMORY = 228, "the host is short of memory";
     CLOCKS_DISAGREE = 229, "the clocks of replicas disagree";
     BAD_MEDIA_TYPE = 230, "the flow named a malformed media type";
+    REDIRECT = 240, "a redirect is not followed";
+    BAD_ENCODING = 241, "an answer cannot be decoded";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

@@ -100,7 +100,7 @@ fn accept(url: &str, status: u16, headers: &[(String, String)]) -> Result<(), Fa
     let retry = match status {
         200..300 => return Ok(()),
         408 | 429 => Retry::Yes,
-        // The same request would fail again, and a redirect may lead to an address that is not allowed.
+        // The same request would fail again.
         300..500 => Retry::No,
         _ => Retry::Yes,
     };

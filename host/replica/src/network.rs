@@ -3,9 +3,11 @@
 mod call_error;
 mod client;
 mod connect;
+mod decode;
 mod destinations;
 mod proxy;
 mod ranges;
+mod redirect;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -24,20 +26,28 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use client::Client;
 use connect::{Connector, deepest, tls};
+use decode::{Coding, EncodingFault};
 use destinations::Connection;
 use faas_flow_core::{Failure, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
+use futures_util::{Stream, TryStreamExt};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION, RANGE,
+};
 use hyper::{Method, Request, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use proxy::{Proxies, Proxy, ProxyFailed};
 use resolver::{Checked, RefusedAddress, System};
 use rustls::ClientConfig;
 use std::collections::HashMap;
+use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::io::AsyncReadExt;
+use tokio_util::io::StreamReader;
 use url::Url;
 
 /// Sends requests, over HTTP or to a simulation.
@@ -47,8 +57,8 @@ pub trait Network: Send + Sync + 'static {
     async fn send(&self, request: HttpRequest, by: ChosenBy) -> Result<HttpResponse, Failure>;
 }
 
-/// Sends requests over HTTP/1.1 and reuses connections for a while. It does not follow redirects, which may lead to an address
-/// that nobody configured: they are answers like others.
+/// Sends requests over HTTP/1.1 and reuses connections for a while. It decodes answers that are compressed, and follows
+/// redirects as Go's client does, each of which is checked as the first request was.
 ///
 /// If a flow or a caller chose the URL, its host must be allowed, and so must the address to which the connection is made. Such
 /// requests, and those to functions at addresses of their own, go through a proxy if there is one and they leave the inside:
@@ -172,22 +182,63 @@ impl Http {
         if let (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) = (head.status, &proxy) {
             return Err(self.failed(url, by, &ProxyFailed::refused(proxy, head.status)).into());
         }
+        let callee = || redact::place(url.as_str());
+        let codings = head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let codings = decode::codings(codings);
+        let codings = codings.map_err(|fault| CallError::Encoding { callee: callee(), fault })?;
+        let chunks = body.into_data_stream().map_err(|error| self.failed(url, by, &error));
+        let body = if codings.is_empty() {
+            self.read(chunks, callee).await?
+        } else {
+            self.decode(chunks, callee, &codings).await?
+        };
+        // What described the compressed bytes does not describe these.
+        let is_of_body = |name: &HeaderName| !codings.is_empty() && [CONTENT_ENCODING, CONTENT_LENGTH].contains(name);
+        let headers = head.headers.iter().filter(|(name, _)| !is_of_body(name));
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
-        let body = self.read(outgoing, by, body).await?;
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
         Ok(HttpResponse { status: head.status.as_u16(), headers, body })
     }
 
-    async fn read(&self, outgoing: &Outgoing, by: ChosenBy, mut body: Incoming) -> Result<Bytes, Failure> {
-        let callee = || redact::place(outgoing.url.as_str());
+    /// Reads a body as it comes.
+    async fn read(
+        &self,
+        chunks: impl Stream<Item = Result<Bytes, CallError>>,
+        callee: impl Fn() -> String,
+    ) -> Result<Bytes, Failure> {
+        let mut chunks = pin!(chunks);
         let mut bytes = BytesMut::new();
         let mut room = memory::reservation();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.failed(&outgoing.url, by, &error))?;
-            let Ok(chunk) = frame.into_data() else { continue };
-            within_limit(callee, bytes.len() + chunk.len(), self.response_limit)?;
+        while let Some(chunk) = chunks.try_next().await? {
+            within_limit(&callee, bytes.len() + chunk.len(), self.response_limit)?;
             memory::grow(&mut room, chunk.len()).await?;
             bytes.extend_from_slice(&chunk);
+        }
+        Ok(room.hold(bytes.freeze()))
+    }
+
+    /// Reads a compressed body. The limit applies to the bytes that it yields, and they are decoded as they come, so that a
+    /// small body that stands for a huge one needs no more memory than the limit.
+    async fn decode(
+        &self,
+        chunks: impl Stream<Item = Result<Bytes, CallError>> + Send,
+        callee: impl Fn() -> String,
+        codings: &[Coding],
+    ) -> Result<Bytes, Failure> {
+        let damaged = |error: io::Error| match error.downcast::<CallError>() {
+            Ok(error) => error,
+            Err(error) => {
+                let fault = EncodingFault::damaged(codings, error);
+                CallError::Encoding { callee: callee(), fault }
+            }
+        };
+        let encoded = pin!(StreamReader::new(chunks.map_err(io::Error::other)));
+        let mut decoded = decode::decoded(encoded, codings).await.map_err(damaged)?;
+        let mut bytes = BytesMut::new();
+        let mut room = memory::reservation();
+        while let read @ 1.. = decoded.read_buf(&mut bytes).await.map_err(damaged)? {
+            within_limit(&callee, bytes.len(), self.response_limit)?;
+            memory::grow(&mut room, read).await?;
         }
         Ok(room.hold(bytes.freeze()))
     }
@@ -224,6 +275,10 @@ impl Outgoing {
             let value = HeaderValue::try_from(value).map_err(|_| bad("a value with a control character"))?;
             headers.append(name, value);
         }
+        // The bytes of a range are those of the compressed form, which cannot be decoded from the middle.
+        if !headers.contains_key(RANGE) {
+            headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(decode::ACCEPTED));
+        }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if let Some(authorization) = basic(&self.url) {
             headers.entry(AUTHORIZATION).or_insert(authorization);
@@ -247,7 +302,25 @@ fn basic(url: &Url) -> Option<HeaderValue> {
 #[async_trait]
 impl Network for Http {
     async fn send(&self, request: HttpRequest, by: ChosenBy) -> Result<HttpResponse, Failure> {
-        self.exchange(&Outgoing::of(request)?, by).await
+        let mut outgoing = Outgoing::of(request)?;
+        let mut followed = 0;
+        loop {
+            let answer = self.exchange(&outgoing, by).await?;
+            let Some(location) = redirect::location(&answer) else { return Ok(answer) };
+            let from = redact::place(outgoing.url.as_str());
+            outgoing = outgoing.redirected(answer.status, location, by, followed)?;
+            if let Some(Err(refused)) = self.rules(by).map(|rules| rules.check(&outgoing.url)) {
+                let location = redact::place(outgoing.url.as_str());
+                return Err(CallError::Redirect {
+                    callee: from,
+                    status: answer.status,
+                    location,
+                    fault: refused.into(),
+                }
+                .into());
+            }
+            followed += 1;
+        }
     }
 }
 

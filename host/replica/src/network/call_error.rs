@@ -1,7 +1,9 @@
 //! Why a call failed.
 
 use super::Refused;
+use super::decode::EncodingFault;
 use super::proxy::ProxyFailed;
+use super::redirect::RedirectFault;
 use crate::program::ScriptFault;
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::Short;
@@ -38,6 +40,12 @@ pub(crate) enum CallError {
     /// The answer has an error status.
     #[error("`{callee}` answered with status {status}{quote}")]
     Status { callee: String, status: u16, quote: Quote, retry: Retry },
+    /// The answer leads elsewhere, and that is not followed.
+    #[error("`{callee}` answered with status {status} and the location {location}, which is not followed: {fault}")]
+    Redirect { callee: String, status: u16, location: String, fault: RedirectFault },
+    /// The answer is compressed in a way that cannot be decoded.
+    #[error("the answer of `{callee}` cannot be decoded: {fault}")]
+    Encoding { callee: String, fault: EncodingFault },
     /// There is not enough memory for the answer.
     #[error("out of memory: {0}")]
     OutOfMemory(#[from] Short),
@@ -99,6 +107,8 @@ impl CallError {
             CallError::Refused(_) => Code::DESTINATION_REFUSED,
             CallError::TimedOut { .. } => Code::CALL_TIMED_OUT,
             CallError::Status { .. } => Code::CALL_STATUS,
+            CallError::Redirect { fault, .. } => fault.code(),
+            CallError::Encoding { .. } => Code::BAD_ENCODING,
             CallError::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             CallError::TooLarge { .. } => Code::RESPONSE_TOO_LARGE,
             CallError::UnknownFunction { .. } => Code::FUNCTION_MISSING,
@@ -117,6 +127,8 @@ impl CallError {
             | CallError::LeavesFunction { .. }
             | CallError::Refused(_)
             | CallError::TooLarge { .. }
+            | CallError::Redirect { .. }
+            | CallError::Encoding { fault: EncodingFault::Unknown(_) | EncodingFault::TooMany, .. }
             | CallError::BadScript { .. }
             | CallError::UnknownFunction { .. } => Retry::No,
             CallError::OutOfMemory(short) if !short.fits => Retry::No,
@@ -124,6 +136,7 @@ impl CallError {
             CallError::Proxy { source, .. } => source.retry,
             CallError::Unreachable { .. }
             | CallError::TimedOut { .. }
+            | CallError::Encoding { .. }
             | CallError::OutOfMemory(_)
             | CallError::NotStarted { .. }
             | CallError::Lost { .. }
