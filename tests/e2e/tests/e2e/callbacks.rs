@@ -151,12 +151,15 @@ async fn whoever_asks_for_patience_gets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_be_wrong_again_is_given_up_at_once() {
     let home: Answers = |_| (307, Some(("location", "/hook")));
-    for refuses in [|_| (400, None), |_| (410, None), home] {
+    let get: Answers = |_| (303, Some(("location", "/hook")));
+    // A loop of redirects is followed ten times.
+    let refusals: [(Answers, usize); 4] = [(|_| (400, None), 1), (|_| (410, None), 1), (get, 1), (home, 11)];
+    for (refuses, calls) in refusals {
         let hook = Hook::new(refuses).await;
         let server = chain(hook.port).start();
         begin(&server, "r", hook.port).await;
         ended(&server, "failed").await;
-        assert_eq!(hook.calls().len(), 1);
+        assert_eq!(hook.calls().len(), calls);
         assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
     }
 }

@@ -304,14 +304,14 @@ async fn a_receive_handler_says_whether_to_try_again_and_each_try_is_prepared_on
     assert_eq!(*slow.bodies.lock().unwrap(), ["in prepared"; 2]);
 }
 
-/// CALL-1.
+/// CALL-8.
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn a_function_leads_to_no_other_server() {
     let elsewhere = step(|_| (200, "from elsewhere")).await;
     let url = elsewhere.url.clone();
     let moved = Router::new().fallback(move || async move { (StatusCode::FOUND, [("location", url)], "moved") });
     let server = Serve::flows(&["fixture"]).function("step", double::serve(moved).await).start();
-    fails(&server, "call", (500, "FF0207"), "n", &["302", "moved"]).await;
+    fails(&server, "call", (500, "FF0240"), "n", &["302", &elsewhere.url]).await;
     assert_eq!(elsewhere.calls.load(Ordering::SeqCst), 0);
 }
 
