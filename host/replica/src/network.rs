@@ -315,7 +315,7 @@ impl Network for Http {
                     callee: from,
                     status: answer.status,
                     location,
-                    fault: refused.into(),
+                    fault: Box::new(refused.into()),
                 }
                 .into());
             }

@@ -42,7 +42,7 @@ pub(crate) enum CallError {
     Status { callee: String, status: u16, quote: Quote, retry: Retry },
     /// The answer leads elsewhere, and that is not followed.
     #[error("`{callee}` answered with status {status} and the location {location}, which is not followed: {fault}")]
-    Redirect { callee: String, status: u16, location: String, fault: RedirectFault },
+    Redirect { callee: String, status: u16, location: String, fault: Box<RedirectFault> },
     /// The answer is compressed in a way that cannot be decoded.
     #[error("the answer of `{callee}` cannot be decoded: {fault}")]
     Encoding { callee: String, fault: EncodingFault },

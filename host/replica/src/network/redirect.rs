@@ -72,7 +72,7 @@ impl Outgoing {
         let callee = redact::place(self.url.as_str());
         let target = self.url.join(to);
         let shown = target.as_ref().map_or_else(|_| redact::place(to), |target| redact::place(target.as_str()));
-        let fail = |fault| CallError::Redirect { callee, status, location: cut(&shown), fault };
+        let fail = |fault| CallError::Redirect { callee, status, location: cut(&shown), fault: Box::new(fault) };
         let url = match target {
             Ok(url) => url,
             Err(error) => return Err(fail(RedirectFault::Malformed(error.to_string()))),
