@@ -4,6 +4,7 @@ mod partition;
 
 pub use partition::Partition;
 
+use crate::Millis;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -148,11 +149,20 @@ impl Digest {
 }
 
 impl RunId {
-    /// The id that the lower 120 of these bits spell: 24 characters out of 0-9 and a-v, 5 bits each. If the bits are random,
-    /// nobody can guess the id, even from the ids of other runs.
-    pub fn of_bits(bits: u128) -> Self {
-        let digits = (0..24).rev().map(|place| (bits >> (5 * place)) as u32 & 0x1f);
-        Self(digits.filter_map(|digit| char::from_digit(digit, 32)).collect::<String>().into())
+    /// The id of a run that begins now: 33 characters out of 0-9 and a-v, 5 bits each. The first nine are the lower 45 bits
+    /// of the time, the others the lower 120 of `bits`. If those are random, nobody can guess the id, even from the ids of
+    /// other runs.
+    ///
+    /// Ids of later milliseconds sort after those of earlier ones. So a store that sorts its keys, as SQLite does, writes the
+    /// documents of new runs beside each other, and not all over its file.
+    pub fn of_time_and_bits(now: Millis, bits: u128) -> Self {
+        const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+        let digit = |bits: u128, place: u32| char::from(DIGITS[(bits >> (5 * place)) as usize & 31]);
+        let time = (0..9).rev().map(|place| digit(now.into(), place));
+        let random = (0..24).rev().map(|place| digit(bits, place));
+        let mut text = String::with_capacity(33);
+        text.extend(time.chain(random));
+        Self(text.into())
     }
 }
 

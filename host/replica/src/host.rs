@@ -70,7 +70,7 @@ impl Host {
         let data: Arc<dyn DataStore> = Arc::new(Noted::new(data, puts.clone()));
         let versions = Arc::new(Versions::new(state.clone(), data.clone(), modules, clock.clone()));
         let services = Services {
-            rules: Services::rules(&settings, ids.draw().as_str().into()),
+            rules: Services::rules(&settings, ids.draw(clock.now()).as_str().into()),
             state,
             data: Data { store: data, inline_limit: settings.inline_limit },
             functions,
@@ -127,7 +127,7 @@ impl Host {
 
     /// A request id for a new run.
     pub fn draw_id(&self) -> RunId {
-        self.services.ids.draw()
+        self.services.ids.draw(self.now())
     }
 
     /// The functions that flows may apply.
