@@ -114,7 +114,8 @@ fn a_stopped_run_ends_at_once_and_takes_no_more_reports() {
 #[test]
 fn a_deadline_fails_the_run() {
     let plan = chain();
-    let (mut state, _) = RunState::start(&plan, the_start());
+    let (state, _) = RunState::start(&plan, the_start());
+    let mut state = RunState::load(faas_flow_core::run::Run { deadline: Some(3), ..state.run().clone() }, 1);
     state.step(&plan, &Event::Deadline, 3).unwrap();
     assert_eq!(state.run().failure.as_ref().unwrap().code, faas_flow_core::Code::DEADLINE_PASSED);
 }

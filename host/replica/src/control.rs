@@ -72,7 +72,10 @@ impl Live {
             self.close();
             return Ok(Controlled::Left);
         }
+        let goes_on = matches!(event, Event::Pause | Event::Resume);
         let reaction = self.drive(&mut session, Input::Event(event, Documents::new())).await;
+        // The deadline may have come first.
+        let too_late = goes_on && session.state().run().phase != Phase::Flow;
         if session.is_idle() && session.state().run().phase == Phase::Ended {
             session.leave();
             self.close();
@@ -83,6 +86,7 @@ impl Live {
             return Err(failure.into());
         }
         Ok(match reaction.refused {
+            None if too_late => Controlled::Refused(Refusal::Ended),
             None => Controlled::Done,
             Some(refusal) => Controlled::Refused(refusal),
         })

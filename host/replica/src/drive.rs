@@ -19,11 +19,19 @@ pub(super) const STORE_RETRIES: RetryPolicy =
 pub(super) const PATIENT_RETRIES: RetryPolicy =
     RetryPolicy::exponential(Duration::from_millis(40), Duration::from_secs(5));
 
+/// Work that has become ready.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) work: Work,
+    /// How often the run's work had been cancelled by then.
+    pub(super) cancelled: u64,
+}
+
 /// The results of an input that its caller must act on.
 #[derive(Debug, Default)]
 pub(super) struct Reaction {
     /// Work to execute.
-    pub(super) start: Vec<Work>,
+    pub(super) start: Vec<Started>,
     /// Nodes whose branches may all have arrived.
     pub(super) count: Vec<Join>,
     /// Why the input was refused.
@@ -77,13 +85,14 @@ impl Live {
             session.answer(answer, &self.services.circumstances());
         }
         self.note_durability(session);
+        self.watch_deadline(session);
         let ready = session.ready();
         self.act(session, ready).await
     }
 
     async fn act(self: &Arc<Self>, session: &mut Session, ready: Ready) -> Reaction {
         if ready.cancel {
-            self.cancelled.send_replace(());
+            self.cancelled.send_modify(|times| *times += 1);
         }
         for (what, leases) in [
             (Lease::Renewed, ready.leases.renewed),
@@ -110,8 +119,10 @@ impl Live {
         if session.has_left() {
             self.close();
         }
+        // Under the lock, so that whatever cancels the run from now on cancels this too.
+        let cancelled = *self.cancelled.borrow();
         Reaction {
-            start: ready.start,
+            start: ready.start.into_iter().map(|work| Started { work, cancelled }).collect(),
             count: ready.count,
             refused: ready.refused,
             call_back: ready.call_back,
@@ -145,8 +156,12 @@ impl Live {
     /// Leaves the run if this replica only helps with it and has nothing more to do.
     pub(super) async fn leave_if_done(&self) {
         let mut session = self.lock().await;
+        let helped = !session.is_owner() && !session.has_left();
         session.leave_if_done();
         if session.has_left() {
+            if helped {
+                self.forget_deadline(&session);
+            }
             self.close();
         }
     }

@@ -1,6 +1,7 @@
 //! Executes the work that a session starts, each piece in a task: one node after the other, while each makes another one
 //! ready.
 
+use super::drive::Started;
 use super::live::Live;
 use crate::counters::Executed;
 use crate::progress::Step;
@@ -9,26 +10,26 @@ use faas_flow_core::run::{Event, Outcome, Report, Task, Work};
 use faas_flow_session::Input;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 impl Live {
     /// Executes each piece of work in a task of its own.
-    pub(super) fn spawn(self: &Arc<Self>, works: Vec<Work>) {
-        for work in works {
-            tokio::spawn(self.clone().execute(work, None, self.cancelled.subscribe()));
+    pub(super) fn spawn(self: &Arc<Self>, works: Vec<Started>) {
+        for started in works {
+            tokio::spawn(self.clone().execute(started, None));
         }
     }
 
     /// Executes one piece of work, and then, in the same task, what became ready by it.
-    pub(super) async fn execute(
-        self: Arc<Self>,
-        work: Work,
-        mut permit: Option<OwnedSemaphorePermit>,
-        mut cancelled: watch::Receiver<()>,
-    ) {
-        let mut next = Some(work);
-        while let Some(work) = next.take() {
+    ///
+    /// Work that was cancelled after it became ready is not begun, and work that is being executed is dropped. What counts is
+    /// how often the run was cancelled by the time at which the work became ready, which is known under the session's lock:
+    /// a cancellation is never missed, whatever task is where.
+    pub(super) async fn execute(self: Arc<Self>, started: Started, mut permit: Option<OwnedSemaphorePermit>) {
+        let mut cancelled = self.cancelled.subscribe();
+        let mut next = Some(started);
+        while let Some(Started { work, cancelled: before }) = next.take() {
             if permit.is_none() {
                 let Ok(acquired) = self.services.permits.clone().acquire_owned().await else { return };
                 permit = Some(acquired);
@@ -39,7 +40,7 @@ impl Live {
             let is_run_handler = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
             let finished = tokio::select! {
                 biased;
-                _ = cancelled.changed(), if !is_run_handler => None,
+                _ = cancelled.wait_for(|times| *times != before), if !is_run_handler => None,
                 finished = self.perform(&work) => Some(finished),
             };
             let Some((report, documents)) = finished else { break };
@@ -53,7 +54,6 @@ impl Live {
             let mut session = self.lock().await;
             let mut reaction = self.drive(&mut session, Input::Event(event, documents)).await;
             drop(session);
-            cancelled.mark_unchanged();
             if let Some(until) = wake {
                 self.wake_at(until);
             }

@@ -106,8 +106,8 @@ impl Live {
             return Ok(Claimed::Refused(refusal));
         }
         let mut permit = Some(permit);
-        for work in std::mem::take(&mut reaction.start) {
-            tokio::spawn(self.clone().execute(work, permit.take(), self.cancelled.subscribe()));
+        for started in std::mem::take(&mut reaction.start) {
+            tokio::spawn(self.clone().execute(started, permit.take()));
         }
         self.spawn_started(reaction);
         Ok(Claimed::Taken)

@@ -2,6 +2,7 @@
 
 use super::commit_timer::CommitTimer;
 use super::data::Data;
+use super::deadlines::Deadlines;
 use super::looks::Looks;
 use super::runs::Runs;
 use super::services::Services;
@@ -90,6 +91,7 @@ impl Host {
             versions,
             traces,
             commit_timer: CommitTimer::default(),
+            deadlines: Deadlines::default(),
             ended: Mutex::default(),
             settings,
         };

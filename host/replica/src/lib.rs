@@ -30,6 +30,7 @@ mod context;
 mod control;
 pub mod counters;
 mod data;
+mod deadlines;
 mod drain;
 mod drive;
 mod durable;

@@ -11,7 +11,7 @@ use crate::progress::{Progress, Step};
 use crate::traces::TraceContext;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{Failure, Plan, RunId};
+use faas_flow_core::{Failure, Millis, Plan, RunId};
 use faas_flow_guest::{FlowLog, Instance, Memory, Purpose, Reservation, Short};
 use faas_flow_session::{Durability, Session};
 use faas_flow_versions::Flow;
@@ -54,8 +54,11 @@ pub(crate) struct Live {
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
     /// Why this replica abandoned the run, if it did.
     pub(super) abandoned: watch::Sender<Option<Failure>>,
-    /// Cancels the work in flight; work that starts after the signal is unaffected.
-    pub(super) cancelled: watch::Sender<()>,
+    /// How often the work in flight was cancelled. Work is cancelled once this differs from what it was when the work became
+    /// ready; see [`super::execute`].
+    pub(super) cancelled: watch::Sender<u64>,
+    /// The deadline that this replica watches for the run.
+    pub(super) deadline: Mutex<Option<Millis>>,
     /// Whether the history of a run that was in memory is written.
     pub(super) history: watch::Sender<bool>,
 }
@@ -89,7 +92,8 @@ impl Live {
             is_checking: AtomicBool::new(false),
             ended: watch::channel(None).0,
             abandoned: watch::channel(None).0,
-            cancelled: watch::channel(()).0,
+            cancelled: watch::channel(0).0,
+            deadline: Mutex::default(),
             history: watch::channel(false).0,
         })
     }

@@ -2,6 +2,7 @@
 
 use super::commit_timer::CommitTimer;
 use super::data::Data;
+use super::deadlines::Deadlines;
 use super::history::HISTORIES;
 use super::skew::Skew;
 use crate::counters::Counters;
@@ -50,6 +51,7 @@ pub(crate) struct Services {
     pub(crate) versions: Arc<Versions>,
     pub(super) traces: Option<Traces>,
     pub(super) commit_timer: CommitTimer,
+    pub(super) deadlines: Deadlines,
     /// Ended runs, the oldest first; empty if their number is not limited.
     pub(super) ended: Mutex<VecDeque<RunId>>,
 }

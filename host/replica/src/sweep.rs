@@ -22,7 +22,7 @@ const AT_ONCE: usize = 64;
 impl Host {
     /// Renews leases, watches deadlines, and recovers runs whose owner is gone. Never returns.
     pub async fn sweep(self: Arc<Self>) {
-        tokio::join!(self.check_own(), self.recover_lost());
+        tokio::join!(self.check_own(), self.recover_lost(), self.watch_deadlines());
     }
 
     fn ticks(&self) -> Interval {
@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// Does what a run is due for: recovers it, calls back, or deletes it once it has expired.
-    async fn recover(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+    pub(super) async fn recover(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
         let known = self.runs.get(run);
         if let Some(live) = known {
             live.react(Input::Recover).await;

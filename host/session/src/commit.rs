@@ -198,8 +198,8 @@ impl Session {
         };
         let due = match status {
             Status::Running => Some(sleeps.unwrap_or(now + self.rules.lease)),
-            // It waits for an operator.
-            Status::Paused => None,
+            // It waits for an operator, but not for longer than its deadline.
+            Status::Paused => run.deadline,
             _ => self.state.callback_due().or(run.ended.map(|ended| ended + self.rules.history_ttl)),
         };
         RunEntry {

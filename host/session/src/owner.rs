@@ -87,6 +87,11 @@ impl Session {
 
     /// Renews the leases of this replica, and claims what no replica holds.
     pub(crate) fn renew_and_claim(&mut self, mut check: Check, circumstances: &Circumstances) {
+        if self.state.is_overdue(check.at) {
+            // Before anything else, since a replica leaves a run that is paused.
+            self.todo.push_front(Todo::Check(check.events));
+            return self.todo.push_front(Todo::Apply(Applying::new(Event::Deadline, Vec::new(), Origin::Session)));
+        }
         self.obey();
         if self.role == Role::Left {
             return;
@@ -115,10 +120,6 @@ impl Session {
         if matches!(self.role, Role::Owner(Watch { sleeps: Some(_), .. })) {
             return self.leave();
         }
-        let run = self.state.run();
-        if run.phase == Phase::Flow && run.deadline.is_some_and(|deadline| deadline <= check.at) {
-            self.todo.push_front(Todo::Apply(Applying::new(Event::Deadline, Vec::new(), Origin::Session)));
-        }
         if check.whole {
             self.count_branches();
         }
@@ -138,13 +139,18 @@ impl Session {
             self.cancel();
             return self.end(End::EndedElsewhere);
         }
-        let is_hook = |path: &NodePath| path.scope.is_root() && path.node.is_reserved();
-        if run.phase != Phase::Flow && self.running.keys().any(|path| !is_hook(path)) {
+        if self.executes_in_vain() {
             self.cancel();
         }
         if self.state.run().paused && self.running.is_empty() {
             self.end(End::Paused);
         }
+    }
+
+    /// Whether this replica executes nodes of a run whose nodes are no longer executed.
+    pub(crate) fn executes_in_vain(&self) -> bool {
+        let is_hook = |path: &NodePath| path.scope.is_root() && path.node.is_reserved();
+        self.state.run().phase != Phase::Flow && self.running.keys().any(|path| !is_hook(path))
     }
 
     /// Queues the nodes that no replica has claimed, except those that have just become ready if events about them are

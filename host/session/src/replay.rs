@@ -107,6 +107,9 @@ impl Session {
         // The next commit contains everything that was applied again, and no new claims: where several replicas claim the
         // branches of a for-each, these conflict so often that this replica would abandon the run.
         self.todo.push_front(Todo::Fill);
+        if self.executes_in_vain() {
+            self.todo.push_front(Todo::Obey);
+        }
         self.todo.push_front(Todo::Commit);
     }
 

@@ -74,6 +74,8 @@ pub(crate) enum Todo {
     Replayed,
     /// Claims what is ready, while there is room.
     Fill,
+    /// Cancels work of a run that has come to its end elsewhere.
+    Obey,
     /// Checks what other replicas did.
     Check(EventsExpected),
     /// Ends a check whose changes are committed.
@@ -288,6 +290,7 @@ impl Session {
             Todo::Commit => self.commit(circumstances.now),
             Todo::Replayed => self.end_replay(circumstances),
             Todo::Fill => self.fill(circumstances),
+            Todo::Obey => self.obey(),
             Todo::Check(events) => self.check(events, circumstances),
             Todo::Checked(check) => self.check_ended(check),
             Todo::MakeDurable => {

@@ -3,7 +3,7 @@
 use crate::durability::{Durability, Role};
 use crate::replay::node;
 use crate::session::Session;
-use faas_flow_core::NodePath;
+use faas_flow_core::{Millis, NodePath};
 use faas_flow_core::run::RunState;
 use faas_flow_store::Arrival;
 
@@ -11,6 +11,12 @@ impl Session {
     /// The state of the run in memory, including what is not committed yet.
     pub fn state(&self) -> &RunState {
         &self.state
+    }
+
+    /// When [`Event::Deadline`](faas_flow_core::run::Event::Deadline) is due; `None` if the run has no deadline, or has come
+    /// to its end.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.state.deadline_due()
     }
 
     /// How much of the run is stored.

@@ -22,6 +22,11 @@ impl RunState {
 
     pub(super) fn deadline(&mut self, plan: &Plan, now: Millis) -> Followed {
         self.in_flow()?;
+        match self.run().deadline {
+            None => return Err(Refusal::Stale),
+            Some(until) if until > now => return Err(Refusal::Early { until }),
+            Some(_) => {}
+        }
         let message = "the run took longer than its deadline: raise the deadline, or look in the history of the run for what was slow";
         Ok(self.end(plan, Status::Failed, Some(Failure::reject(Code::DEADLINE_PASSED, message)), now))
     }

@@ -14,6 +14,9 @@ pub(super) type Followed = Result<Vec<Effect>, Refusal>;
 impl RunState {
     /// Applies one event at the time `now`. An event that is refused changes nothing.
     pub fn step(&mut self, plan: &Plan, event: &Event, now: Millis) -> Followed {
+        if self.is_overdue(now) && is_too_late(event) {
+            return self.deadline(plan, now);
+        }
         match event {
             Event::Claim { path, owner, token, until, lost } => {
                 self.claim(plan, path, *token, Lease { owner: owner.clone(), until: *until }, *lost, now)
@@ -274,6 +277,12 @@ impl RunState {
         };
         self.done(plan, path, &output, now)
     }
+}
+
+/// Whether an event that happens after the deadline of the run fails the run instead of what it would do before.
+fn is_too_late(event: &Event) -> bool {
+    use Event::{Claim, Complete, Joined, Pause, Resume};
+    matches!(event, Claim { .. } | Complete { .. } | Joined { .. } | Pause | Resume)
 }
 
 fn planned<'a>(plan: &'a Plan, path: &NodePath) -> Result<&'a PlanNode, Refusal> {

@@ -74,7 +74,9 @@ pub enum Event {
         /// What it says.
         said: Said,
     },
-    /// The run's deadline has passed.
+    /// The run's deadline has passed. It has then also passed for [`Event::Claim`], [`Event::Complete`], [`Event::Joined`],
+    /// [`Event::Pause`] and [`Event::Resume`]: whichever of these comes first after the deadline fails the run, so that no
+    /// run succeeds late.
     Deadline,
     /// From now on no new nodes start.
     Pause,
@@ -189,7 +191,7 @@ pub enum Refusal {
     /// Another claim holds the node.
     #[error("the node is leased")]
     Leased,
-    /// The node or the callback is waiting.
+    /// The node or the callback is waiting, or the deadline has not passed.
     #[error("it is too early: not before {until}")]
     Early {
         /// When the wait ends.

@@ -202,6 +202,17 @@ impl RunState {
         hooks.map(|hook| (ScopePath::root(), hook)).chain(nodes)
     }
 
+    /// When the run fails unless it has ended by then; this may be in the past. `None` if it has no deadline or its nodes are
+    /// no longer executed.
+    pub fn deadline_due(&self) -> Option<Millis> {
+        self.run().deadline.filter(|_| self.run().phase == Phase::Flow)
+    }
+
+    /// Whether the deadline has passed and the run has not failed yet.
+    pub fn is_overdue(&self, now: Millis) -> bool {
+        self.deadline_due().is_some_and(|deadline| deadline <= now)
+    }
+
     pub(super) fn unended(&self) -> Result<(), Refusal> {
         if self.run().phase == Phase::Ended { Err(Refusal::Ended) } else { Ok(()) }
     }

@@ -1,7 +1,7 @@
 //! Failures, retries and history.
 
 use faas_flow_core::definition::{Backoff, Branches, Definition, Exhausted};
-use faas_flow_core::run::{Event, Outcome, Progress, Refusal, RunView, Suspended};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Progress, Refusal, RunView, Suspended};
 use faas_flow_core::testing::{Driver, branched, failed, flow, for_each, graph, lone, node, path, payload};
 use faas_flow_core::{Code, Status};
 
@@ -78,11 +78,76 @@ fn the_deadline_counts_from_the_start_of_the_run_and_fails_it() {
     run.step(Event::Resume).unwrap();
     assert_eq!(run.state.run().deadline, Some(1_001), "pauses are included");
     let work = run.claim("a").unwrap();
+    run.now = 999;
+    assert_eq!(run.step(Event::Deadline).unwrap_err(), Refusal::Early { until: 1_001 });
+    assert!(run.state.is_overdue(1_001) && !run.state.is_overdue(1_000));
     run.step(Event::Deadline).unwrap();
+    assert_eq!((run.state.run().ended, run.state.deadline_due()), (Some(1_001), None));
     let failure = run.state.run().failure.clone().unwrap();
     assert_eq!((run.status(), failure.code, failure.retry), (Status::Failed, Code::DEADLINE_PASSED, false));
     assert_eq!(run.report(&work, Outcome::Done(payload(""))).unwrap_err(), Refusal::Ended);
     assert_eq!(run.step(Event::Deadline).unwrap_err(), Refusal::Ended);
+}
+
+/// FAIL-9: whatever comes first after the deadline fails the run.
+#[test]
+fn nothing_goes_on_after_the_deadline() {
+    let limited = || Definition { deadline_ms: Some(10), ..flow(graph(vec![node("a"), node("b")], [("a", "b")])) };
+    let in_time = |run: &mut Driver| run.claim("a").unwrap();
+    let late = |run: &Driver| {
+        let failure = run.state.run().failure.clone().unwrap();
+        assert_eq!((run.status(), failure.code), (Status::Failed, Code::DEADLINE_PASSED));
+    };
+    for outcome in [Outcome::Done(payload("")), failed(true), failed(false)] {
+        let mut run = Driver::new(limited());
+        let work = in_time(&mut run);
+        run.now = 10;
+        let effects = run.report(&work, outcome).unwrap();
+        assert!(matches!(&effects[..], [Effect::Cancel, Effect::Ended]));
+        assert_eq!((run.node("a").progress, run.node("a").attempts.len()), (Progress::Running, 0), "its end is dropped");
+        late(&run);
+    }
+    for event in [Event::Pause, Event::Resume, Event::Joined { path: path("a"), started_by: ClaimToken::NONE }] {
+        let mut run = Driver::new(limited());
+        run.now = 10;
+        run.step(event).unwrap();
+        late(&run);
+    }
+    let mut run = Driver::new(limited());
+    run.now = 10;
+    let claim = |until| {
+        let token = ClaimToken::new(7);
+        Event::Claim { path: path("a"), owner: "me".into(), token, until, lost: None }
+    };
+    let effects = run.step(claim(99)).unwrap();
+    assert!(matches!(&effects[..], [Effect::Cancel, Effect::Ended]), "nothing is executed");
+    late(&run);
+    // What was done in time stays so, however long the handlers of the run take.
+    let mut run = Driver::new(Definition { finally: Some("h".to_owned()), ..limited() });
+    run.done("a", "");
+    run.done("b", "out");
+    run.now = 50;
+    run.done("(finally)", "");
+    assert_eq!((run.status(), run.state.run().ended), (Status::Succeeded, Some(52)));
+    // A stop comes first if it does.
+    let mut run = Driver::new(limited());
+    run.now = 10;
+    run.step(Event::Stop).unwrap();
+    assert_eq!(run.status(), Status::Stopped);
+}
+
+/// FAIL-9: a paused run fails at its deadline like any other, unless a re-run begins the deadline anew.
+#[test]
+fn a_paused_run_fails_at_its_deadline() {
+    let mut run = chain(Definition { deadline_ms: Some(10), ..flow(lone()) });
+    run.step(Event::Pause).unwrap();
+    run.now = 20;
+    run.rerun("a").unwrap();
+    assert_eq!((run.status(), run.state.deadline_due()), (Status::Running, Some(31)));
+    run.step(Event::Pause).unwrap();
+    run.now = 30;
+    run.step(Event::Deadline).unwrap();
+    assert_eq!((run.status(), run.state.run().paused), (Status::Failed, false));
 }
 
 /// FAIL-10.

@@ -752,6 +752,45 @@ fn the_owner_fails_a_run_whose_deadline_has_passed() {
     assert_eq!(shared.stored().run().failure.as_ref().unwrap().code, Code::DEADLINE_PASSED);
 }
 
+/// FAIL-9.
+#[test]
+fn a_paused_run_is_due_at_its_deadline_and_whoever_finds_it_fails_it() {
+    let limited = Definition { deadline_ms: Some(50), finally: Some("h".to_owned()), ..chain() };
+    let shared = Shared::new(limited);
+    shared.begin(HERE);
+    let mut operator = shared.open(1);
+    assert_eq!(operator.deadline(), Some(51));
+    assert_eq!(shared.input(&mut operator, 3, command(Event::Pause)).end, Some(End::Paused));
+    assert_eq!((shared.entry().due, operator.deadline()), (Some(51), Some(51)));
+    let early = shared.input(&mut shared.open(2), 50, command(Event::Deadline));
+    assert_eq!(early.refused, Some(Refusal::Early { until: 51 }));
+    let ready = shared.input(&mut shared.open(2), 51, Input::Recover);
+    assert_eq!(paths(&ready.start), ["(finally)"]);
+    let run = shared.stored().run().clone();
+    assert_eq!((run.status(), run.failure.unwrap().code), (Status::Running, Code::DEADLINE_PASSED));
+}
+
+/// FAIL-9: what is done too late is not done, and another replica's copy of the run may be older than a re-run.
+#[test]
+fn of_two_replicas_that_see_the_deadline_pass_each_cuts_off_its_own_work() {
+    let shared = Shared::new(Definition { deadline_ms: Some(50), ..flow(fan()) });
+    let (mut owner, ready) = shared.begin(SENT);
+    assert!(ready.start.is_empty());
+    let ready = shared.input(&mut owner, 2, Input::Claim(path("f1")));
+    let ready = shared.input_with(&mut owner, 3, SENT, done(&ready.start[0]));
+    assert_eq!(ready.send.len(), 3);
+    let mut helper = shared.open(1);
+    let started = shared.input(&mut helper, 4, Input::Claim(path("f2"))).start;
+    let kept = shared.input(&mut owner, 4, Input::Claim(path("f3"))).start;
+    assert_eq!((started.len(), kept.len()), (1, 1));
+    for session in [&mut owner, &mut helper] {
+        session.input(command(Event::Deadline), &circumstances(51, HERE));
+    }
+    let (first, second) = (shared.settle(&mut owner, 51, HERE), shared.settle(&mut helper, 51, HERE));
+    assert_eq!((first.cancel, first.end), (true, Some(End::Ended)));
+    assert_eq!((second.cancel, second.end), (true, Some(End::EndedElsewhere)));
+}
+
 /// BACK-4.
 #[test]
 fn only_one_replica_at_a_time_sends_the_callback() {

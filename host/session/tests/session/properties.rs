@@ -1,9 +1,9 @@
 //! Random dags, nested, in random orders, with repeated events, a failing store and lost replicas.
 
 use crate::cluster::{Cluster, Faults, Trace};
-use faas_flow_core::run::Event;
+use faas_flow_core::run::{Event, NodeState, Progress};
 use faas_flow_core::testing::{Random, definition, with_calls};
-use faas_flow_core::{Plan, Status};
+use faas_flow_core::{Code, Definition, Plan, Status};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -60,6 +60,27 @@ proptest! {
             cluster.ask_twice_at_once(&Event::Resume);
         }
         prop_assert_eq!(cluster.run(), calm(&plan, order));
+    }
+
+    /// FAIL-9.
+    #[test]
+    fn whatever_goes_wrong_no_node_ends_after_the_deadline(shape in any::<u64>(), order in any::<u64>(), deadline in 1..600u64, more_replicas in 0..3usize, odds in 4..30usize) {
+        let plan = plan(shape, 2);
+        let limited = Definition { deadline_ms: Some(deadline), ..Definition::clone(plan.definition()) };
+        let limited = Arc::new(Plan::new(limited).unwrap());
+        let mut cluster = Cluster::new(&limited, order, Faults::all(more_replicas, odds));
+        let trace = cluster.run();
+        let state = cluster.state().unwrap();
+        // Who begins the run again after it was lost begins its deadline anew.
+        let passed = state.run().deadline.unwrap();
+        let done = |node: &&NodeState| node.progress == Progress::Done;
+        let late = state.scopes().flat_map(|scope| scope.nodes.iter()).filter(done).find(|node| node.since >= passed);
+        prop_assert!(late.is_none(), "{:?} ended after {}", late, passed);
+        if trace.status == Some(Status::Succeeded) {
+            prop_assert_eq!(trace, calm(&plan, order));
+        } else {
+            prop_assert_eq!(state.run().failure.as_ref().map(|failure| failure.code), Some(Code::DEADLINE_PASSED));
+        }
     }
 
     #[test]

@@ -323,11 +323,33 @@ async fn a_failure_in_a_chain_ends_it() {
     fails(&none, "call-in-a-chain", (502, "FF0205"), "n", &["`step`"]).await;
 }
 
+/// FAIL-9: the lease has no say in it, and neither has a pause.
+#[tokio::test]
+async fn a_run_fails_at_its_deadline_and_not_at_the_next_look() {
+    let folder = TempDir::new().unwrap();
+    let server = Serve::flows(&["fixture"]).with("--lease", "10m");
+    let server = server
+        .function("step", script(folder.path(), "long.sh", "exec sleep 30"))
+        .function("slow", script(folder.path(), "slow.sh", "sleep 0.5"))
+        .start();
+    // Alone, in a row, and after it was paused.
+    answer(&server, "deadline").await.failed(504, "FF0210");
+    answer(&server, "deadline-in-a-row").await.failed(504, "FF0210");
+    let path = "/function/fixture?case=deadline-in-a-row";
+    server.send(server.request(path, "in").header("X-Faas-Flow-Reqid", "paused")).await;
+    server.post("/function/fixture/flow/paused/pause", "").await.ok();
+    server.result_of("fixture", "paused").await.failed(504, "FF0210");
+    let shown = server.shown("paused");
+    let (began, ended) = (shown["started"].as_u64().unwrap(), shown["ended"].as_u64().unwrap());
+    assert!((1_500..11_500).contains(&(ended - began)), "it ended after {} ms", ended - began);
+    server.post("/function/fixture/flow/paused/resume", "").await.failed(409, "FF0222");
+}
+
 /// CALL-4, FAIL-8, FAIL-9.
 #[tokio::test]
 async fn times_are_kept() {
     let folder = TempDir::new().unwrap();
-    let server = Serve::flows(&["fixture"]).with("--lease", "300ms");
+    let server = Serve::flows(&["fixture"]);
     let server = server.function("step", script(folder.path(), "slow.sh", "exec sleep 30")).start();
     fails(&server, "slow-call", (504, "FF0206"), "n", &["`step`", "50 ms"]).await;
     fails(&server, "slow-node", (504, "FF0209"), "n", &["50 ms"]).await;
