@@ -69,6 +69,7 @@ impl NodeAttempt<'_> {
         if let Some(prepare) = &call.prepare {
             request = self.instance().await?.prepare(prepare, request).await?;
         }
+        self.live.may_call(self.work.token).await?;
         let begun = SystemTime::now();
         let call_span = CallSpan::new(node_call, &request);
         // While the call is in flight, another node may use the instance.

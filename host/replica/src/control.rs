@@ -30,6 +30,8 @@ impl Host {
     }
 
     /// Ends a run. Its operations in flight are cancelled, on this replica at once and on others within a third of a lease.
+    /// When this returns, nothing of the run is executed any more, and no call of it begins, on whichever replica. It takes as
+    /// long as the other replicas need to notice, and if one is lost, a lease.
     pub async fn stop(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
         self.control(run, Event::Stop).await
     }
@@ -72,6 +74,7 @@ impl Live {
             self.close();
             return Ok(Controlled::Left);
         }
+        let stops = matches!(event, Event::Stop);
         let goes_on = matches!(event, Event::Pause | Event::Resume);
         let reaction = self.drive(&mut session, Input::Event(event, Documents::new())).await;
         // The deadline may have come first.
@@ -86,6 +89,10 @@ impl Live {
             return Err(failure.into());
         }
         Ok(match reaction.refused {
+            None if stops => {
+                self.cut_off_everywhere().await;
+                Controlled::Done
+            }
             None if too_late => Controlled::Refused(Refusal::Ended),
             None => Controlled::Done,
             Some(refusal) => Controlled::Refused(refusal),

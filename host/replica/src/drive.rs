@@ -3,7 +3,7 @@
 use super::live::Live;
 use crate::counters::Lease;
 use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
-use faas_flow_core::{Failure, NodePath, Partition, RetryPolicy, Status};
+use faas_flow_core::{Failure, Millis, NodePath, Partition, RetryPolicy, Status};
 use faas_flow_session::{Answer, Delivery, Documents, End, Input, Io, Join, Ready, Session};
 use faas_flow_store::{CommitError, StoreError};
 use faas_flow_versions::RunEnd;
@@ -80,6 +80,8 @@ impl Live {
 
     /// Performs I/O until the session asks for no more, and acts on what is ready.
     pub(super) async fn advance(self: &Arc<Self>, session: &mut Session) -> Reaction {
+        // Before anything is committed, so that no other replica takes a lease to have run out earlier.
+        let leased = self.services.clock.uptime() + self.services.rules.lease;
         while let Some(io) = session.io() {
             let answer = self.perform_io(io).await;
             session.answer(answer, &self.services.circumstances());
@@ -87,12 +89,22 @@ impl Live {
         self.note_durability(session);
         self.watch_deadline(session);
         let ready = session.ready();
-        self.act(session, ready).await
+        self.act(session, ready, leased).await
     }
 
-    async fn act(self: &Arc<Self>, session: &mut Session, ready: Ready) -> Reaction {
+    async fn act(self: &Arc<Self>, session: &mut Session, ready: Ready, leased: Millis) -> Reaction {
         if ready.cancel {
             self.cancelled.send_modify(|times| *times += 1);
+            self.claims.clear();
+        }
+        if !ready.cut_off.is_empty() {
+            tokio::spawn(self.clone().report_cut_off(ready.cut_off));
+        }
+        if let Some(renewed) = &ready.renewed {
+            self.claims.renewed(renewed, leased);
+        }
+        for work in &ready.start {
+            self.claims.add(work.token, leased);
         }
         for (what, leases) in [
             (Lease::Renewed, ready.leases.renewed),

@@ -38,11 +38,14 @@ impl Live {
             self.show(|| Step::Running(work.path.clone()));
             // The handlers of the run itself are not cancelled: they are what a cancelled run still does.
             let is_run_handler = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
+            let executing = (!is_run_handler).then(|| self.claims.execute());
             let finished = tokio::select! {
                 biased;
                 _ = cancelled.wait_for(|times| *times != before), if !is_run_handler => None,
                 finished = self.perform(&work) => Some(finished),
             };
+            drop(executing);
+            self.claims.done(work.token);
             let Some((report, documents)) = finished else { break };
             self.show(|| step(&work, &report, began.map_or(Duration::ZERO, |began| began.elapsed())));
             self.services.counters.executed(Executed::of(&report.outcome));

@@ -24,6 +24,7 @@ mod attempt;
 mod branches;
 mod call;
 mod callback;
+mod claims;
 mod commit_timer;
 mod completion;
 mod context;

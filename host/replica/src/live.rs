@@ -4,6 +4,7 @@
 //! that was lost. Other replicas that execute nodes of the run leave it when those are done. If the owner is lost, the run
 //! becomes due in the store, and the next replica that sweeps recovers it.
 
+use super::claims::Claims;
 use super::ended::Ended;
 use super::runs::Runs;
 use super::services::Services;
@@ -57,6 +58,8 @@ pub(crate) struct Live {
     /// How often the work in flight was cancelled. Work is cancelled once this differs from what it was when the work became
     /// ready; see [`super::execute`].
     pub(super) cancelled: watch::Sender<u64>,
+    /// What this replica executes of it.
+    pub(super) claims: Claims,
     /// The deadline that this replica watches for the run.
     pub(super) deadline: Mutex<Option<Millis>>,
     /// Whether the history of a run that was in memory is written.
@@ -93,6 +96,7 @@ impl Live {
             ended: watch::channel(None).0,
             abandoned: watch::channel(None).0,
             cancelled: watch::channel(0).0,
+            claims: Claims::default(),
             deadline: Mutex::default(),
             history: watch::channel(false).0,
         })

@@ -4,6 +4,7 @@ use crate::batch::{Applied, Arriving, Basis, Documents, begin_together, is_own_c
 use crate::durability::Durability;
 use crate::io::{Circumstances, Delivery, Io};
 use crate::load::{StoredRun, documents_for, reload};
+use crate::owner::is_hook;
 use crate::session::{Claim, Outstanding, Session, Todo};
 use faas_flow_core::run::{Doc, Effect, Event, Outcome, Refusal, Work};
 use faas_flow_core::{Code, Failure, Millis};
@@ -95,6 +96,13 @@ impl Session {
     }
 
     fn refuse(&mut self, applying: Applying, refusal: Refusal) {
+        if let Event::Complete { path, token, .. } = &applying.event
+            && refusal == Refusal::Ended
+            && !is_hook(path)
+        {
+            // It is no longer executed either.
+            self.ready.cut_off.push((path.clone(), *token));
+        }
         match (applying.origin, applying.event) {
             (Origin::Replay, Event::Complete { path, token, report }) => {
                 let is_lost = refusal == Refusal::Stale && !self.is_reported(&path, token, &report);

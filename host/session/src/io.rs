@@ -68,6 +68,8 @@ pub enum Input {
     CommitDue,
     /// Stores the run, since somebody will look for it in the store.
     Store,
+    /// This replica no longer executes these nodes, which [`Ready::cut_off`] has named.
+    CutOff(Vec<(NodePath, ClaimToken)>),
     /// The replica is shutting down: releases its claims and leaves the run, which is due for other replicas at once.
     Release,
 }
@@ -127,7 +129,13 @@ pub enum Answer {
 pub struct Ready {
     /// Whether to cancel everything that this replica executes, before anything in `start` begins.
     pub cancel: bool,
-    /// What to execute.
+    /// Nodes that are cancelled, or whose report was refused, since another replica has brought the run to its end. That
+    /// replica may wait for them: once they are no longer executed here, [`Input::CutOff`] is due.
+    pub cut_off: Vec<(NodePath, ClaimToken)>,
+    /// After a check: all claims of this replica, whose leases were renewed. No call may begin under any other claim that was
+    /// committed before the check began. `None` if nothing was checked.
+    pub renewed: Option<Vec<ClaimToken>>,
+    /// What to execute. Calls may begin under a claim until a lease after this replica asked for it, or renewed it.
     pub start: Vec<Work>,
     /// Ready nodes to send to other replicas as events.
     pub send: Vec<NodePath>,

@@ -53,7 +53,8 @@ pub fn documents_for(event: &Event) -> Vec<Doc> {
         Event::Claim { path, .. }
         | Event::Complete { path, .. }
         | Event::Joined { path, .. }
-        | Event::Answer { path, .. } => Doc::around(path),
+        | Event::Answer { path, .. }
+        | Event::CutOff { path, .. } => Doc::around(path),
         _ => vec![Doc::Run],
     }
 }

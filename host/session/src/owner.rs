@@ -99,7 +99,11 @@ impl Session {
         let until = check.at + self.rules.lease;
         let running: Vec<_> = self.running.iter().map(|(path, claim)| (path.clone(), claim.token)).collect();
         for (path, token) in running {
-            check.renewed += usize::from(self.apply_now(Event::Renew { path, token, until }, check.at).is_ok());
+            match self.apply_now(Event::Renew { path: path.clone(), token, until }, check.at) {
+                Ok(()) => check.renewed += 1,
+                // Another replica has the node, or it was taken back. Its report will be refused.
+                Err(_) => drop(self.running.remove(&path)),
+            }
         }
         self.enqueue_claimable(check.events, circumstances);
         self.fill(circumstances);
@@ -114,6 +118,7 @@ impl Session {
     /// Ends a check whose changes are committed.
     pub(crate) fn check_ended(&mut self, check: Check) {
         self.ready.leases.renewed += check.renewed;
+        self.ready.renewed = Some(self.running.values().map(|claim| claim.token).collect());
         if self.role == Role::Left {
             return;
         }
@@ -134,13 +139,14 @@ impl Session {
 
     /// Cancels work, or ends the session, if another replica has ended, stopped or paused the run.
     pub(crate) fn obey(&mut self) {
-        let run = self.state.run();
-        if run.phase == Phase::Ended {
+        if self.executes_in_vain() {
+            let nodes = self.running.iter().filter(|(path, _)| !is_hook(path));
+            self.ready.cut_off.extend(nodes.map(|(path, claim)| (path.clone(), claim.token)));
+            self.cancel();
+        }
+        if self.state.run().phase == Phase::Ended {
             self.cancel();
             return self.end(End::EndedElsewhere);
-        }
-        if self.executes_in_vain() {
-            self.cancel();
         }
         if self.state.run().paused && self.running.is_empty() {
             self.end(End::Paused);
@@ -149,7 +155,6 @@ impl Session {
 
     /// Whether this replica executes nodes of a run whose nodes are no longer executed.
     pub(crate) fn executes_in_vain(&self) -> bool {
-        let is_hook = |path: &NodePath| path.scope.is_root() && path.node.is_reserved();
         self.state.run().phase != Phase::Flow && self.running.keys().any(|path| !is_hook(path))
     }
 
@@ -253,4 +258,9 @@ impl Session {
         self.todo.push_front(Todo::Released(running.len()));
         self.todo.push_front(Todo::Commit);
     }
+}
+
+/// Whether this is a handler of the run, and not a node of the flow.
+pub(crate) fn is_hook(path: &NodePath) -> bool {
+    path.scope.is_root() && path.node.is_reserved()
 }

@@ -189,6 +189,11 @@ impl Session {
                 self.press();
                 self.todo.push_back(Todo::MakeDurable);
             }
+            Input::CutOff(nodes) => {
+                let events = nodes.into_iter().map(|(path, token)| Event::CutOff { path, token });
+                let applying = |event| Todo::Apply(Applying::new(event, Documents::new(), Origin::Session));
+                self.todo.extend(events.map(applying));
+            }
             Input::Release => self.todo.push_back(Todo::Release),
         }
         self.advance(circumstances);

@@ -3,8 +3,8 @@
 use crate::durability::{Durability, Role};
 use crate::replay::node;
 use crate::session::Session;
-use faas_flow_core::{Millis, NodePath};
 use faas_flow_core::run::RunState;
+use faas_flow_core::{Millis, NodePath};
 use faas_flow_store::Arrival;
 
 impl Session {

@@ -150,6 +150,8 @@ pub struct Outcome {
     pub trace: String,
     /// How each run ended.
     pub ends: Vec<String>,
+    /// How long each run took whose id its caller chose, in milliseconds by the clocks of the replicas.
+    pub took: Vec<u64>,
     /// How often a function was called with the same idempotency key, at most.
     pub most_calls: usize,
 }
@@ -277,6 +279,27 @@ pub fn skewed(flows: &Flows, job: Job, how: How) -> Result<Outcome> {
     simulate(flows, &[job], settings, (Faults::None, weather), 0, Operators::default(), seed)
 }
 
+/// Simulates a run of many slow calls on several replicas, which somebody stops in the midst of them while as much goes wrong
+/// as the seed says. No call may begin after the stop was answered.
+pub fn stopped(flows: &Flows, seed: u64) -> Result<Outcome> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let job = job("fixture", "case=items-of-calls", "abcdefghijkl");
+    let settings = Settings {
+        dispatch: if rng.bool() { Dispatch::Auto } else { Dispatch::Gateway },
+        run_nodes: rng.usize(1..=4),
+        lease: Duration::from_millis(rng.u64(900..4000)),
+        ..Settings::default()
+    };
+    let faults = if rng.bool() { Faults::None } else { Faults::Chance(rng.u32(8..80)) };
+    // Now and then the store is about as slow as a lease is long.
+    let slow = if rng.u8(..3) == 0 { settings.lease.mul_f32(rng.f32()) } else { Weather::default().slow };
+    let skew = rng.choice(SKEWS).unwrap_or_default();
+    let deaths = if faults == Faults::None { 0 } else { rng.u32(..3) };
+    let weather = Weather { slow, crashes: rng.u32(..2), skew };
+    let operators = Operators { pauses: 0, stops: Some(0) };
+    simulate(flows, &[job], settings, (faults, weather), deaths, operators, seed)
+}
+
 /// A run that somebody asked for.
 enum Begun {
     /// Under this id.
@@ -335,9 +358,15 @@ fn simulate(
         wrong.extend(left(&cluster).await?);
         wrong.extend(called_too_often(&cluster).await?);
         let most_calls = cluster.calls().into_values().max().unwrap_or_default();
+        let mut took = Vec::new();
+        for run in ids.iter().filter_map(|(run, _)| run.as_ref()) {
+            let entry = cluster.truth().entry(run).await?;
+            took.extend(entry.and_then(|entry| Some(entry.ended?.saturating_sub(entry.started))));
+        }
         cluster.end();
         wrong.extend(world.violations());
-        Ok(Outcome { wrong, steps: world.steps(), events: world.events(), trace: world.trace(), ends, most_calls })
+        let (steps, events, trace) = (world.steps(), world.events(), world.trace());
+        Ok(Outcome { wrong, steps, events, trace, ends, took, most_calls })
     })
 }
 

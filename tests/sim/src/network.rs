@@ -11,6 +11,7 @@ use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_replica::{ChosenBy, Network};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Step functions: `name(body)`, and a memory of what they were asked; and the receivers of callbacks.
 pub struct Steps {
@@ -22,15 +23,20 @@ pub struct Steps {
     lost: Mutex<HashSet<String>>,
     /// How runs ended, as they were told.
     told: Mutex<HashMap<String, String>>,
+    /// Runs that somebody has stopped, and was answered.
+    stopped: Mutex<HashSet<String>>,
 }
+
+/// A function whose answer takes this long.
+const SLOW: (&str, Duration) = ("slow", Duration::from_millis(700));
 
 /// Where runs are told how they ended.
 pub const HOOK: &str = "http://hooks/done";
 
 impl Steps {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        let (asked, calls, lost, told) = Default::default();
-        Arc::new(Self { world, asked, calls, lost, told })
+        let (asked, calls, lost, told, stopped) = Default::default();
+        Arc::new(Self { world, asked, calls, lost, told, stopped })
     }
 
     /// `busy` is answered with 503 and a wish to be left alone for seven seconds, once per key.
@@ -55,6 +61,23 @@ impl Steps {
             _ => [name.as_bytes(), b"(", &body, b")"].concat().into(),
         };
         HttpResponse { status: 200, headers: Vec::new(), body }
+    }
+
+    /// A stop of this run was answered: from now on, none of its calls may begin.
+    pub fn stopped(&self, run: &str) {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).insert(run.to_owned());
+    }
+
+    /// Somebody runs a run again.
+    pub fn may_go_on(&self, run: &str) {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+    }
+
+    /// A call of a run begins.
+    fn begin(&self, run: &str, what: &str) {
+        if self.stopped.lock().unwrap_or_else(PoisonError::into_inner).contains(run) {
+            self.world.violation(format!("after a stop of {run} was answered, {what}"));
+        }
     }
 
     /// A lost answer fails a node that is not tried again, which is no fault of the engine's. Those that are busy at first
@@ -99,7 +122,15 @@ impl Network for Wires {
         let lost = || Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {url}"));
         if let Some(name) = url.strip_prefix("http://gateway/function/") {
             let key = header("x-faas-flow-idempotency-key").map(|(_, key)| key.clone()).unwrap_or_default();
-            self.power.world.know(header("x-faas-flow-reqid").map(|(_, run)| run.as_str()).unwrap_or_default());
+            let run = header("x-faas-flow-reqid").map(|(_, run)| run.as_str()).unwrap_or_default();
+            self.power.world.know(run);
+            let what = format!("{} calls {name} with key {key}", self.power.name);
+            if self.power.is_on() {
+                self.steps.begin(run, &what);
+            }
+            if name == SLOW.0 {
+                tokio::time::sleep(SLOW.1).await;
+            }
             let answer = self.steps.answer(&key, &body);
             let call = async { self.steps.call(name, &key, body) };
             let answered = self.power.step_with(answer, &format!("calls {name} with key {key}"), call).await;

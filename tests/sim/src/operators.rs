@@ -37,7 +37,9 @@ impl Operators {
         }
         if let Some((Some(run), job)) = self.stops.and_then(|number| runs.get(number)) {
             tokio::time::sleep(cluster.world().time(PAUSE)).await;
-            ask(cluster, *job, run, "stop").await?;
+            if ask(cluster, *job, run, "stop").await? == Some(StatusCode::OK) {
+                cluster.stopped(run);
+            }
         }
         Ok(())
     }

@@ -221,6 +221,11 @@ impl Cluster {
         self.common.steps.told(run.as_str())
     }
 
+    /// A stop of this run was answered.
+    pub fn stopped(&self, run: &RunId) {
+        self.common.steps.stopped(run.as_str());
+    }
+
     /// How often each idempotency key was called, see [`Steps::calls`].
     pub fn calls(&self) -> std::collections::HashMap<String, usize> {
         self.common.steps.calls()
@@ -229,6 +234,7 @@ impl Cluster {
     /// Somebody may run this run, which has ended, again.
     pub async fn may_run_again(&self, run: &RunId) -> Result<()> {
         self.common.ledger.may_run_again(run);
+        self.common.steps.may_go_on(run.as_str());
         if let Some(view) = self.observer().view(run).await? {
             for node in view.nodes.iter().filter(|node| node.progress != Progress::Done) {
                 self.common.ledger.was_cut_off(format!("{run}/{}", node.path));

@@ -159,6 +159,7 @@ fn simulate(
         wrong.extend(world.violations());
         let shown = ends.iter().map(|(digest, end)| format!("{} {end}", digest.short())).collect();
         let outcome = Outcome {
+            took: Vec::new(),
             wrong,
             steps: world.steps(),
             events: world.events(),

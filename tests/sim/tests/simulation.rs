@@ -8,7 +8,8 @@
 )]
 
 use faas_flow_sim::{
-    Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Versions, seed, single, skewed, swaps,
+    Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Versions, seed, single, skewed, stopped,
+    swaps,
 };
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,34 @@ fn whatever_goes_wrong_while_a_flow_is_swapped_every_run_is_that_of_one_version(
     for number in 0..10 {
         let (one, other) = (swaps(&versions, number).unwrap(), swaps(&versions, number).unwrap());
         assert!(one.trace == other.trace, "seed {number} went otherwise the second time");
+    }
+}
+
+/// STOP-2.
+#[test]
+fn whatever_goes_wrong_no_call_begins_after_a_stop_was_answered() {
+    let seeds = std::env::var("FAAS_FLOW_SEEDS").map_or(400, |seeds| seeds.parse().unwrap());
+    let answered = AtomicU64::new(0);
+    all(seeds, |number| {
+        let outcome = stopped(&FLOWS, number).unwrap_or_else(|error| panic!("seed {number}: {error:#}"));
+        assert!(outcome.wrong.is_empty(), "seed {number}: {:?}\n{}", outcome.wrong, outcome.trace);
+        if outcome.trace.contains("stop r0: 200") {
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert!(answered.into_inner() >= seeds / 3, "few stops were answered: does this still test something?");
+}
+
+/// FAIL-9.
+#[test]
+fn a_run_fails_within_a_tenth_of_a_second_after_its_deadline_paused_or_not() {
+    for how in HOWS {
+        let job = Job { flow: "fixture", query: "case=deadline-in-a-row", body: "in", asks: Asks::Later };
+        let outcome = single(&FLOWS, job, how, Faults::None).unwrap();
+        assert!(outcome.wrong.is_empty(), "{:?}\n{}", outcome.wrong, outcome.trace);
+        assert!(outcome.ends[0].starts_with("failed") && outcome.ends[0].contains("FF0210"), "{:?}", outcome.ends);
+        let took = outcome.took[0];
+        assert!((1500..1600).contains(&took), "it took {took} ms\n{}", outcome.trace);
     }
 }
 

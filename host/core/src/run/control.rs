@@ -4,8 +4,11 @@ use super::documents::{NodeState, Phase, Progress};
 use super::engine::Followed;
 use super::events::{Effect, Refusal, Task};
 use super::state::RunState;
+use super::stored::Doc;
+use super::token::ClaimToken;
 use crate::plan::Plan;
-use crate::{Code, Failure, HandlerId, Millis, NodeId, Payload, ScopePath, Status};
+use crate::{Code, Failure, HandlerId, Millis, NodeId, NodePath, Payload, ScopePath, Status};
+use std::sync::Arc;
 
 impl RunState {
     pub(super) fn pause(&mut self) -> Followed {
@@ -35,6 +38,34 @@ impl RunState {
         self.in_flow()?;
         let failure = Failure::reject(Code::RUN_STOPPED, "somebody stopped the run");
         Ok(self.end(plan, Status::Stopped, Some(failure), now))
+    }
+
+    /// Also for nodes of branches that were replaced: what counts is what a replica may be executing.
+    pub(super) fn cut_off(&mut self, path: &NodePath, token: ClaimToken) -> Followed {
+        if self.run().phase == Phase::Flow {
+            return Err(Refusal::Stale);
+        }
+        let scope = self.scope(&path.scope).ok_or_else(|| Refusal::Needs(Doc::Scope(path.scope.clone())))?;
+        let node = scope.node(&path.node).ok_or(Refusal::Unknown)?;
+        if node.progress != Progress::Running || node.token != token || node.lease.is_none() {
+            return Err(Refusal::Stale);
+        }
+        self.change(path)?.lease = None;
+        Ok(Vec::new())
+    }
+
+    /// The nodes that replicas may still be executing although the run has come to its end, each with the name of its
+    /// replica. Nobody claims any more of them, and each replica reports with [`Event::CutOff`](super::Event::CutOff) what it
+    /// has cut off. Empty while the nodes of the run are executed. Only loaded scopes count.
+    pub fn to_cut_off(&self) -> Vec<(NodePath, Arc<str>)> {
+        if self.run().phase == Phase::Flow {
+            return Vec::new();
+        }
+        let held = |node: &NodeState| {
+            node.lease.as_ref().filter(|_| node.progress == Progress::Running).map(|lease| lease.owner.clone())
+        };
+        let nodes = self.scopes().flat_map(|scope| scope.nodes.iter().map(move |node| (scope, node)));
+        nodes.filter_map(|(scope, node)| Some((scope.path.node(&node.id), held(node)?))).collect()
     }
 
     /// Settles how the run ends. What is left to execute are its handlers.

@@ -23,6 +23,7 @@ impl RunState {
             }
             Event::Renew { path, token, until } => self.renew(path, *token, *until),
             Event::Release { path, token } => self.release(path, *token, now),
+            Event::CutOff { path, token } => self.cut_off(path, *token),
             Event::Complete { path, token, report } => self.complete(plan, path, *token, report, now),
             Event::Joined { path, started_by } => self.joined(plan, path, *started_by, now),
             Event::Answer { path, to, said } => self.answer(path, *to, said, now),

@@ -48,6 +48,13 @@ pub enum Event {
         /// The token of its claim.
         token: ClaimToken,
     },
+    /// A replica no longer executes a node of a run that has come to its end: what it executed was cut off.
+    CutOff {
+        /// The node.
+        path: NodePath,
+        /// The token of its claim.
+        token: ClaimToken,
+    },
     /// A replica has executed a node.
     Complete {
         /// The node.

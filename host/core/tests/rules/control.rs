@@ -1,7 +1,7 @@
 //! Pause, resume, stop and re-run.
 
 use faas_flow_core::definition::{Branches, Definition};
-use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, Work};
 use faas_flow_core::testing::{Driver, branched, condition, failed, flow, for_each, graph, lone, node, path, payload};
 use faas_flow_core::{Code, Status};
 
@@ -56,6 +56,31 @@ fn a_paused_run_can_be_stopped() {
     run.step(Event::Pause).unwrap();
     run.step(Event::Stop).unwrap();
     assert_eq!((run.status(), run.state.run().paused), (Status::Stopped, false));
+}
+
+/// STOP-2: after a stop it is known who may still be executing what, until each has reported that it does no more.
+#[test]
+fn each_replica_reports_what_it_has_cut_off_of_a_run_that_has_ended() {
+    let mut run = Driver::new(diamond());
+    run.done("a", "");
+    let (b, c) = (run.claim("b").unwrap(), run.claim("c").unwrap());
+    let cut_off = |work: &Work| Event::CutOff { path: work.path.clone(), token: work.token };
+    assert_eq!(run.step(cut_off(&b)).unwrap_err(), Refusal::Stale, "the run goes on");
+    assert_eq!(run.state.to_cut_off(), []);
+    run.step(Event::Stop).unwrap();
+    assert_eq!(run.state.to_cut_off(), [(path("b"), "me".into()), (path("c"), "me".into())]);
+    assert!(run.step(cut_off(&c)).unwrap().is_empty());
+    assert_eq!(run.state.to_cut_off(), [(path("b"), "me".into())]);
+    for stale in [
+        cut_off(&c),
+        Event::CutOff { path: path("b"), token: c.token },
+        cut_off(&Work { path: path("a"), ..b.clone() }),
+    ] {
+        assert_eq!(run.step(stale).unwrap_err(), Refusal::Stale);
+    }
+    assert_eq!(run.step(cut_off(&Work { path: path("x"), ..b.clone() })).unwrap_err(), Refusal::Unknown);
+    run.rerun("c").unwrap();
+    assert_eq!((run.ready(), run.state.to_cut_off()), (vec!["b".to_owned(), "c".to_owned()], vec![]));
 }
 
 /// RERUN-1.

@@ -104,7 +104,11 @@ fn nothing_goes_on_after_the_deadline() {
         run.now = 10;
         let effects = run.report(&work, outcome).unwrap();
         assert!(matches!(&effects[..], [Effect::Cancel, Effect::Ended]));
-        assert_eq!((run.node("a").progress, run.node("a").attempts.len()), (Progress::Running, 0), "its end is dropped");
+        assert_eq!(
+            (run.node("a").progress, run.node("a").attempts.len()),
+            (Progress::Running, 0),
+            "its end is dropped"
+        );
         late(&run);
     }
     for event in [Event::Pause, Event::Resume, Event::Joined { path: path("a"), started_by: ClaimToken::NONE }] {

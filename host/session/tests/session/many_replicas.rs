@@ -691,6 +691,54 @@ fn work_in_flight_is_cancelled_when_another_replica_has_stopped_the_run() {
     assert_eq!((ready.cancel, ready.end, owner.executing()), (true, Some(End::EndedElsewhere), 0));
 }
 
+/// STOP-2: also after it has left the run, and with all nodes in one commit.
+#[test]
+fn a_replica_reports_once_what_it_no_longer_executes_after_another_one_has_stopped_the_run() {
+    let shared = Shared::new(flow(fan()));
+    let (mut owner, ready) = shared.begin(HERE);
+    let started = shared.input(&mut owner, 2, done(&ready.start[0])).start;
+    assert_eq!(started.len(), 3);
+    let mut operator = shared.open(1);
+    let stopped = shared.input(&mut operator, 3, command(Event::Stop));
+    assert_eq!((stopped.end, stopped.cut_off), (Some(End::Ended), vec![]), "it executes nothing itself");
+    assert_eq!(shared.stored().to_cut_off().len(), 3);
+    // One of them notices since its report is refused.
+    let ready = shared.input(&mut owner, 4, done(&started[0]));
+    assert!(ready.cancel && owner.has_left());
+    assert_eq!(ready.cut_off.len(), 3, "also the one that was executed to its end");
+    let cut_off = ready.cut_off.clone();
+    owner.input(Input::CutOff(ready.cut_off), &circumstances(5, HERE));
+    let mut commits = 0;
+    while let Some(io) = owner.io() {
+        commits += usize::from(matches!(io, Io::Commit { .. }));
+        owner.answer(perform(&the_start().id, io, &*shared.store, Fate::Answered), &circumstances(5, HERE));
+    }
+    assert_eq!((commits, owner.ready().end), (1, None));
+    assert_eq!(shared.stored().to_cut_off(), []);
+    // It has nothing to report of a run that goes on.
+    shared.input(&mut shared.open(2), 6, command(Event::Rerun { path: path("f2") }));
+    let before = shared.stored().claims();
+    shared.input(&mut owner, 7, Input::CutOff(cut_off));
+    assert_eq!(shared.stored().claims(), before);
+}
+
+/// STOP-2, CLAIM-4: a replica whose claim is lost is told at its next check, and begins no call under it.
+#[test]
+fn a_check_says_under_which_claims_calls_may_begin() {
+    let shared = Shared::new(flow(fan()));
+    let (mut owner, ready) = shared.begin(HERE);
+    let started = shared.input(&mut owner, 2, done(&ready.start[0])).start;
+    let tokens = |works: &[Work]| works.iter().map(|work| work.token).collect::<Vec<_>>();
+    let check = shared.input(&mut owner, 2 + LEASE / 3, Input::Check);
+    assert_eq!(check.renewed, Some(tokens(&started)));
+    let mut other = shared.open(1);
+    shared.input(&mut other, 3 + LEASE, Input::Check);
+    let taken = shared.input(&mut other, 3 + 3 * LEASE, Input::Claim(started[0].path.clone()));
+    assert_eq!(taken.start.len(), 1);
+    let check = shared.input(&mut owner, 4 + 3 * LEASE, Input::Check);
+    assert_eq!((check.renewed, owner.executing()), (Some(tokens(&started[1..])), 2));
+}
+
 /// END-2.
 #[test]
 fn work_in_flight_is_cancelled_while_the_handlers_of_the_run_are_executing_elsewhere() {

@@ -222,7 +222,7 @@ async fn a_paused_run_is_resumed_on_another_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_cuts_off_what_another_replica_executes_within_a_third_of_a_lease() {
+async fn a_stop_cuts_off_what_another_replica_executes_within_a_third_of_a_lease_and_before_it_is_answered() {
     let lease = Duration::from_secs(9);
     let world = World::new().await;
     let first = world.start(world.replica(CHAIN, lease));

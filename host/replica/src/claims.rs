@@ -1,0 +1,193 @@
+//! What this replica executes of a run: until when calls may begin, and when nothing is executed any more.
+//!
+//! No call begins after a stop was answered, on whichever replica. Once a stop is committed, nobody can claim or renew
+//! anything of the run. The replica that answers it waits until its own work is dropped, and until each other replica has
+//! reported that it has cut off its work, which it does as soon as it notices: within a third of a lease. It does not wait
+//! for replicas that are lost: after a whole lease, none may begin a call, since a replica begins calls only under a lease
+//! that it has renewed in time, by a clock that only measures durations.
+
+use super::live::Live;
+use faas_flow_core::run::{ClaimToken, Doc, RunState};
+use faas_flow_core::{Code, Failure, Millis, NodePath, Partition};
+use faas_flow_session::{Input, load_all};
+use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The time between two looks at what others execute. It doubles with each look.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// The longest time between two looks.
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
+
+/// The claims of this replica in one run.
+pub(super) struct Claims {
+    /// Until when calls may begin under each claim, by the clock that only measures durations.
+    until: Mutex<HashMap<ClaimToken, Millis>>,
+    /// The number of nodes of the flow that are being executed.
+    executing: watch::Sender<usize>,
+}
+
+/// A node that is being executed, until this is dropped.
+pub(super) struct Executing<'a>(&'a Claims);
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self { until: Mutex::default(), executing: watch::channel(0).0 }
+    }
+}
+
+impl Claims {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClaimToken, Millis>> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the claim of work that has become ready.
+    pub(super) fn add(&self, claim: ClaimToken, until: Millis) {
+        self.lock().insert(claim, until);
+    }
+
+    /// Notes which claims were renewed; under all others, no call begins any more.
+    pub(super) fn renewed(&self, claims: &[ClaimToken], until: Millis) {
+        let mut known = self.lock();
+        known.retain(|claim, _| claims.contains(claim));
+        known.values_mut().for_each(|known| *known = until);
+    }
+
+    /// From now on, no call begins under any claim so far.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// Notes that a node is executed, which ends this claim's work here when it is dropped.
+    pub(super) fn execute(&self) -> Executing<'_> {
+        self.executing.send_modify(|executing| *executing += 1);
+        Executing(self)
+    }
+
+    pub(super) fn done(&self, claim: ClaimToken) {
+        self.lock().remove(&claim);
+    }
+
+    /// Waits until no node of the flow is executed here.
+    pub(super) async fn idle(&self) {
+        // The sender is not dropped before `self`.
+        let _ = self.executing.subscribe().wait_for(|executing| *executing == 0).await;
+    }
+}
+
+impl Drop for Executing<'_> {
+    fn drop(&mut self) {
+        self.0.executing.send_modify(|executing| *executing -= 1);
+    }
+}
+
+impl Live {
+    /// Waits until a call may begin under a claim, which is at once unless the store did not answer for so long that the lease
+    /// has run out. Fails if the claim is lost.
+    pub(super) async fn may_call(self: &Arc<Self>, claim: ClaimToken) -> Result<(), Failure> {
+        let mut pause = FIRST_LOOK;
+        loop {
+            if self.is_in_memory() {
+                return Ok(());
+            }
+            let until = self.claims.lock().get(&claim).copied();
+            match until {
+                None => return Err(Failure::retry(Code::NODE_LOST, "another replica has taken over the node")),
+                Some(until) if self.services.clock.uptime() < until => return Ok(()),
+                Some(_) => {}
+            }
+            self.react(Input::Check).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_LOOK);
+        }
+    }
+
+    /// Waits until no call of the run, which was stopped, can begin any more, on this replica or on another one.
+    pub(super) async fn cut_off_everywhere(&self) {
+        self.claims.idle().await;
+        if self.is_in_memory() {
+            return;
+        }
+        let until = Instant::now() + self.services.settings.lease;
+        let mut pause = FIRST_LOOK;
+        let mut looked: Option<BTreeSet<Doc>> = None;
+        loop {
+            match self.executed_elsewhere(looked.as_ref()).await {
+                Ok(nodes) if nodes.is_empty() => return,
+                Ok(nodes) => looked = Some(nodes.into_iter().map(|path| Doc::Scope(path.scope)).collect()),
+                Err(failure) => {
+                    tracing::debug!(run = %self.id, code = %failure.code, error = %failure.message, "not known whether other replicas have stopped");
+                }
+            }
+            let now = Instant::now();
+            if now >= until {
+                return;
+            }
+            tokio::time::sleep_until(until.min(now + pause)).await;
+            pause = (pause * 2).min(LONGEST_LOOK);
+        }
+    }
+
+    /// The nodes of the run that other replicas may be executing; of these scopes only, if some are given.
+    async fn executed_elsewhere(&self, scopes: Option<&BTreeSet<Doc>>) -> Result<Vec<NodePath>, Failure> {
+        let partition = Partition::of_run(&self.id);
+        let unread = |error: faas_flow_store::StoreError| super::drive::failure(&error);
+        let documents = match scopes {
+            None => self.services.state.read_all(&partition).await.map_err(unread)?,
+            Some(scopes) => {
+                let names: Vec<String> = std::iter::once(&Doc::Run).chain(scopes).map(Doc::name).collect();
+                let documents = self.services.state.read(&partition, &names).await.map_err(unread)?;
+                names.into_iter().zip(documents).filter_map(|(name, document)| Some((name, document?))).collect()
+            }
+        };
+        let state = load_all(documents).map_err(|error| Failure::reject(error.code(), error.to_string()))?;
+        let nodes = state.as_ref().map(RunState::to_cut_off).unwrap_or_default();
+        let own = &self.services.rules.owner;
+        Ok(nodes.into_iter().filter(|(_, owner)| owner != own).map(|(path, _)| path).collect())
+    }
+
+    /// Reports which nodes of a run that has come to its end elsewhere are no longer executed here, once that is so.
+    ///
+    /// The future is boxed since its type contains itself: driving a run spawns it, and it drives the run.
+    pub(super) fn report_cut_off(
+        self: Arc<Self>,
+        nodes: Vec<(NodePath, ClaimToken)>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            self.claims.idle().await;
+            self.react(Input::CutOff(nodes)).await;
+            self.leave_if_done().await;
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn under_a_claim_that_was_not_renewed_no_call_begins() {
+        let claims = Claims::default();
+        let [one, other] = [1, 2].map(ClaimToken::new);
+        claims.add(one, 10);
+        claims.add(other, 10);
+        claims.renewed(&[other, ClaimToken::new(3)], 20);
+        assert_eq!(*claims.lock(), HashMap::from([(other, 20)]));
+        claims.done(other);
+        assert!(claims.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_replica_is_idle_once_all_that_it_executed_is_dropped() {
+        let claims = Claims::default();
+        claims.idle().await;
+        let (one, other) = (claims.execute(), claims.execute());
+        drop(one);
+        assert!(futures_util::poll!(std::pin::pin!(claims.idle())).is_pending());
+        drop(other);
+        claims.idle().await;
+    }
+}
