@@ -156,8 +156,8 @@ impl RunId {
     /// Ids of later milliseconds sort after those of earlier ones. So a store that sorts its keys, as SQLite does, writes the
     /// documents of new runs beside each other, and not all over its file.
     pub fn of_time_and_bits(now: Millis, bits: u128) -> Self {
-        const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
-        let digit = |bits: u128, place: u32| char::from(DIGITS[(bits >> (5 * place)) as usize & 31]);
+        let digit =
+            |bits: u128, place: u32| char::from_digit((bits >> (5 * place)) as u32 & 31, 32).unwrap_or_default();
         let time = (0..9).rev().map(|place| digit(now.into(), place));
         let random = (0..24).rev().map(|place| digit(bits, place));
         let mut text = String::with_capacity(33);
