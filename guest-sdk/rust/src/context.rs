@@ -87,6 +87,54 @@ impl Context {
         self.host.inputs()
     }
 
+    /// The media type of the data that this closure got: `application/json`, or `text/plain; charset=utf-8`. In a
+    /// [`prepare`](crate::Call::prepare) closure it is that of the request, in a [`receive`](crate::Call::receive)
+    /// closure that of the response.
+    ///
+    /// It is `application/octet-stream` if nobody has said what the data is, and in closures that get several values or
+    /// none: aggregators, and those for failures and for the end of the run.
+    pub fn content_type(&self) -> String {
+        self.host.content_type()
+    }
+
+    /// Media types in the order of the values to which they belong: in an aggregator those of the values that it
+    /// merges, in other closures those of [`Context::inputs`].
+    pub fn content_types(&self) -> Vec<String> {
+        self.host.content_types()
+    }
+
+    /// Sets the media type of the data that this closure is about to return; of each item, in the closure of a
+    /// for-each. Without this call it is `application/octet-stream`, or `application/json` in
+    /// [`Node::modify_json`](crate::Node::modify_json).
+    ///
+    /// Calls of functions and URLs send it as `Content-Type`, and so does the answer to the caller.
+    ///
+    /// ```
+    /// use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
+    ///
+    /// fn define(workflow: &mut Workflow, context: &Context) -> Result {
+    ///     let context = context.clone();
+    ///     workflow.dag().node("page").modify(move |name| {
+    ///         context.set_content_type("text/html; charset=utf-8")?;
+    ///         Ok(format!("<h1>{}</h1>", String::from_utf8(name)?))
+    ///     });
+    ///     Ok(())
+    /// }
+    ///
+    /// let fake = Fake::new();
+    /// assert_eq!(Flow::with(&fake, define)?.modify("page/0", "Adam")?, b"<h1>Adam</h1>");
+    /// assert_eq!(fake.returned_content_type(), "text/html; charset=utf-8");
+    /// # faas_flow::Result::<()>::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Reject`](crate::Failure::Reject) if the text is no media type as RFC 9110 defines it, or has more than
+    /// 255 bytes, and in `define`.
+    pub fn set_content_type(&self, media_type: impl AsRef<str>) -> Result {
+        self.host.set_content_type(media_type.as_ref())
+    }
+
     /// Reads a JSON value that some node of this run has set, or `None`.
     ///
     /// A node sees its own changes at once. It sees those of other nodes after they have committed.

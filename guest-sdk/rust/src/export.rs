@@ -270,6 +270,19 @@ impl Host {
     pub(crate) fn inputs(self) -> Inputs {
         context::inputs().into()
     }
+    pub(crate) fn content_type(self) -> String {
+        context::content_type()
+    }
+    pub(crate) fn content_types(self) -> Vec<String> {
+        context::content_types()
+    }
+    pub(crate) fn set_content_type(self, media_type: &str) -> Result {
+        context::set_content_type(media_type).map_err(Failure::Reject)
+    }
+    /// Says that the current closure returns JSON. The host knows this media type, so it does not refuse it.
+    pub(crate) fn returns_json() {
+        let _ = context::set_content_type("application/json");
+    }
     // Reading fails when the store cannot be reached, which may pass. Changing fails when the host refuses the key or
     // the value, which does not.
     pub(crate) fn get(self, key: &str) -> Result<Option<Vec<u8>>> {

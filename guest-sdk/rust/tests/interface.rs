@@ -63,6 +63,37 @@ fn a_failure_that_already_happened_keeps_its_kind() {
 }
 
 #[test]
+fn a_test_sees_what_closures_get_and_return() {
+    fn define(workflow: &mut Workflow, context: &Context) -> Result {
+        let (typed, seen) = (context.clone(), context.clone());
+        let node = workflow.dag().node("n");
+        node.modify_json(|number: u32| Ok(number + 1)).modify(Ok);
+        node.modify(move |media_type| {
+            typed.set_content_type(String::from_utf8(media_type)?)?;
+            Ok("")
+        });
+        node.aggregator(move |_| Ok(format!("{} of {}", seen.content_type(), seen.content_types().join(", "))));
+        Ok(())
+    }
+    let fake = Fake::new().content_type("text/csv").content_types(["a/b", "c/d"]);
+    let flow = Flow::with(&fake, define).unwrap();
+    assert_eq!(flow.modify("n/0", "1").unwrap(), b"2");
+    assert_eq!(fake.returned_content_type(), "application/json");
+    flow.modify("n/1", "").unwrap();
+    assert_eq!(fake.returned_content_type(), "application/octet-stream", "each closure says it anew");
+    flow.modify("n/2", "text/html; charset=utf-8").unwrap();
+    assert_eq!(fake.returned_content_type(), "text/html; charset=utf-8");
+    for bad in ["", "json", "text/", "/x", "a/b\r\nc: d", &format!("a/{}", "b".repeat(300))] {
+        assert!(matches!(flow.modify("n/2", bad), Err(Failure::Reject(_))), "{bad:?}");
+    }
+    assert_eq!(flow.aggregate("n/aggregate", [("a", "1")]).unwrap(), b"text/csv of a/b, c/d");
+    let in_define = Flow::new(|_, context| context.set_content_type("text/plain"));
+    assert!(matches!(in_define, Err(Failure::Reject(_))));
+    let unknown = Fake::new().input("a", "1").input("b", "2").context();
+    assert_eq!(unknown.content_types(), ["application/octet-stream"; 2]);
+}
+
+#[test]
 fn inputs_keep_their_order_and_are_iterated_both_ways() {
     let mut inputs = Inputs::from_iter([("b", "2"), ("a", "1")]);
     inputs.extend([("c", "3")]);

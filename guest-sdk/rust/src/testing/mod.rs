@@ -38,6 +38,7 @@ use std::fmt;
 pub struct Flow {
     definition: Definition,
     handlers: Handlers,
+    fake: Fake,
 }
 
 /// Every method that calls a closure returns what the closure returns. It rejects an id that the flow does not have, or
@@ -60,7 +61,7 @@ impl Flow {
     /// As for [`Flow::new`].
     pub fn with(fake: &Fake, define: impl FnOnce(&mut Workflow, &Context) -> Result) -> Result<Self> {
         let Recorded { definition, handlers, .. } = fake.defining(|context| record(define, context))?;
-        Ok(Self { definition, handlers })
+        Ok(Self { definition, handlers, fake: fake.clone() })
     }
 
     /// The definition, in the JSON form that `faas-flow graph --format definition` prints.
@@ -75,7 +76,7 @@ impl Flow {
 
     /// Calls a modifier.
     pub fn modify(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<u8>> {
-        self.handlers.modify(id, data.into())
+        self.fake.calling(|| self.handlers.modify(id, data.into()))
     }
 
     #[doc(hidden)]
@@ -90,42 +91,42 @@ impl Flow {
         id: &str,
         inputs: impl IntoIterator<Item = (K, D)>,
     ) -> Result<Vec<u8>> {
-        self.handlers.aggregate(id, Inputs::from_iter(inputs))
+        self.fake.calling(|| self.handlers.aggregate(id, Inputs::from_iter(inputs)))
     }
 
     /// Calls the closure that chooses the branches of a condition, and returns their keys.
     pub fn condition(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<String>> {
-        self.handlers.condition(id, data.into())
+        self.fake.calling(|| self.handlers.condition(id, data.into()))
     }
 
     /// Calls the closure that splits the input of a for-each, and returns the items with their keys.
     pub fn for_each(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<(String, Vec<u8>)>> {
-        self.handlers.for_each(id, data.into())
+        self.fake.calling(|| self.handlers.for_each(id, data.into()))
     }
 
     /// Calls the forwarder of an edge.
     pub fn forward(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<u8>> {
-        self.handlers.forward(id, data.into())
+        self.fake.calling(|| self.handlers.forward(id, data.into()))
     }
 
     /// Calls the closure that prepares the request of a call.
     pub fn prepare(&self, id: &str, request: Request) -> Result<Request> {
-        self.handlers.prepare(id, request)
+        self.fake.calling(|| self.handlers.prepare(id, request))
     }
 
     /// Calls the closure that receives the response of a call.
     pub fn receive(&self, id: &str, response: Response) -> Result<Vec<u8>> {
-        self.handlers.receive(id, response)
+        self.fake.calling(|| self.handlers.receive(id, response))
     }
 
     /// Calls the closure that recovers from the failure of a call, or the failure handler of the flow: `(failure)`.
     pub fn recover(&self, id: &str, failure: impl Into<String>) -> Result<Vec<u8>> {
-        self.handlers.recover(id, failure.into())
+        self.fake.calling(|| self.handlers.recover(id, failure.into()))
     }
 
     /// Calls the finally handler of the flow.
     pub fn finally(&self, outcome: Outcome) -> Result {
-        self.handlers.finally("(finally)", outcome)
+        self.fake.calling(|| self.handlers.finally("(finally)", outcome))
     }
 }
 

@@ -63,6 +63,31 @@ async fn what_the_flow_s_code_returns_is_bytes_unless_it_says_otherwise() {
     assert_eq!(typed(&call(&server, "forwarder", "{}", JSON).await), (200, BYTES, "{} a forwarded b"));
 }
 
+/// TYPE-5.
+#[tokio::test]
+async fn a_handler_says_what_it_returns_and_so_do_the_helpers_for_json() {
+    let server = Serve::flows(&["fixture"]).start();
+    assert_eq!(typed(&call(&server, "typed-json", "[1, 2]", "text/plain").await), (200, JSON, "3"));
+    assert_eq!(typed(&call(&server, "typed&type=text/html", "<p>", JSON).await), (200, "text/html", "<p>"));
+    let joined = call(&server, "typed-join", "x", JSON).await;
+    let types = "application/octet-stream of text/csv, application/octet-stream, application/json";
+    assert_eq!(typed(&joined), (200, "text/plain", types));
+}
+
+/// TYPE-8.
+#[tokio::test]
+async fn a_handler_that_names_no_media_type_learns_what_is_wrong() {
+    let server = Serve::flows(&["fixture"]).start();
+    let long = format!("text/{}", "a".repeat(10 * 1024));
+    for (bad, why) in
+        [("json", "`json` is not a media type"), ("a/b%0d%0ax: y", r"`a/b\r\nx: y` is not"), (&long, "10245")]
+    {
+        let answer = call(&server, &format!("typed&type={bad}"), "x", JSON).await;
+        assert_eq!(answer.code.as_deref(), Some("FF0012"), "{}", answer.body);
+        assert!(answer.body.contains("FF0230: ") && answer.body.contains(why), "{}", answer.body);
+    }
+}
+
 /// TYPE-2, TYPE-8.
 #[tokio::test]
 async fn a_request_that_does_not_say_what_its_body_is_carries_bytes() {

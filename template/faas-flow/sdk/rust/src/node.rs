@@ -11,6 +11,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+#[cfg(target_arch = "wasm32")]
+use crate::export::Host;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::testing::Host;
+
 /// A node that runs operations one after the other, each on the output of the one before. Made by [`Dag::node`].
 ///
 /// ```
@@ -75,7 +80,7 @@ impl Node {
     }
 
     /// Adds a call of the flow's own code that reads and writes JSON. Data that is not JSON of the closure's type is
-    /// rejected.
+    /// rejected, and what the closure returns has the media type `application/json`.
     ///
     /// ```
     /// use faas_flow::{Context, Result, Workflow, testing::Flow};
@@ -89,7 +94,11 @@ impl Node {
     /// # faas_flow::Result::<()>::Ok(())
     /// ```
     pub fn modify_json<I: DeserializeOwned, O: Serialize>(&self, modifier: impl Fn(I) -> Result<O> + 'static) -> Self {
-        self.modify(move |data| Ok(serde_json::to_vec(&modifier(serde_json::from_slice(&data)?)?)?))
+        self.modify(move |data| {
+            let json = serde_json::to_vec(&modifier(serde_json::from_slice(&data)?)?)?;
+            Host::returns_json();
+            Ok(json)
+        })
     }
 
     /// Merges the node's inputs, named by predecessor, before its first operation. The same as

@@ -36,6 +36,12 @@ struct Facts {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     inputs: Inputs,
+    /// Of the data that a closure gets.
+    content_type: Option<String>,
+    /// Of the values that it merges.
+    content_types: Vec<String>,
+    /// What the latest closure said of what it returns.
+    returned: Option<String>,
     values: BTreeMap<String, Vec<u8>>,
     logs: Vec<(Level, String)>,
     phase: Phase,
@@ -74,6 +80,19 @@ impl Fake {
     pub fn input(self, predecessor: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
         let input = (predecessor.into(), data.into());
         self.with(|facts| facts.inputs.extend([input]))
+    }
+
+    /// Sets the media type of the data that the flow's closures get.
+    pub fn content_type(self, media_type: impl Into<String>) -> Self {
+        let media_type = media_type.into();
+        self.with(|facts| facts.content_type = Some(media_type))
+    }
+
+    /// Sets the media types of the values that aggregators get, in their order. Without this call, all are
+    /// `application/octet-stream`.
+    pub fn content_types<T: Into<String>>(self, media_types: impl IntoIterator<Item = T>) -> Self {
+        let media_types = media_types.into_iter().map(Into::into).collect();
+        self.with(|facts| facts.content_types = media_types)
     }
 
     /// Sets a value, as JSON.
@@ -131,6 +150,21 @@ impl Fake {
         self.0.0.borrow().logs.clone()
     }
 
+    /// The media type of what the flow's latest closure returned. The closure is one that
+    /// [`Flow`](crate::testing::Flow) called.
+    pub fn returned_content_type(&self) -> String {
+        self.0.0.borrow().returned.clone().unwrap_or_else(|| OCTET_STREAM.into())
+    }
+
+    /// Calls a closure of the flow.
+    pub(crate) fn calling<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.0.0.borrow_mut().returned = None;
+        let outer = CURRENT.replace(Some(self.0.clone()));
+        let answer = call();
+        CURRENT.set(outer);
+        answer
+    }
+
     /// Calls `define` with a context whose values cannot be changed.
     pub(crate) fn defining<T>(&self, define: impl FnOnce(&Context) -> T) -> T {
         self.0.0.borrow_mut().phase = Phase::Defining;
@@ -143,6 +177,14 @@ impl Fake {
         change(&mut self.0.0.borrow_mut());
         self
     }
+}
+
+/// What data is of which nothing is known.
+const OCTET_STREAM: &str = "application/octet-stream";
+
+thread_local! {
+    /// The context of the closure that is being called, for closures to which the author has given no context.
+    static CURRENT: RefCell<Option<Host>> = const { RefCell::new(None) };
 }
 
 /// The context that a [`Fake`] offers.
@@ -173,6 +215,32 @@ impl Host {
     pub(crate) fn inputs(&self) -> Inputs {
         self.0.borrow().inputs.clone()
     }
+    pub(crate) fn content_type(&self) -> String {
+        self.0.borrow().content_type.clone().unwrap_or_else(|| OCTET_STREAM.into())
+    }
+    pub(crate) fn content_types(&self) -> Vec<String> {
+        let facts = self.0.borrow();
+        let unknown = || vec![OCTET_STREAM.into(); facts.inputs.len()];
+        if facts.content_types.is_empty() { unknown() } else { facts.content_types.clone() }
+    }
+    pub(crate) fn set_content_type(&self, media_type: &str) -> Result {
+        if self.0.borrow().phase == Phase::Defining {
+            return Err(Failure::reject("there is no data in `define` that could have a media type"));
+        }
+        if !is_media_type(media_type) {
+            return Err(Failure::Reject(format!("`{}` is not a media type", media_type.escape_debug())));
+        }
+        self.0.borrow_mut().returned = Some(media_type.into());
+        Ok(())
+    }
+    /// Says that the current closure returns JSON.
+    pub(crate) fn returns_json() {
+        CURRENT.with_borrow(|current| {
+            if let Some(host) = current {
+                host.0.borrow_mut().returned = Some("application/json".into());
+            }
+        });
+    }
     pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.0.borrow().values.get(key).cloned())
     }
@@ -198,4 +266,13 @@ impl Host {
         }
         Ok(&self.0)
     }
+}
+
+/// Whether a text looks like a media type. The host is more exact about parameters.
+fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
+    let is_printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let has_names = essence.split_once('/').is_some_and(|(one, other)| is_name(one) && is_name(other));
+    text.len() <= 255 && is_printable && has_names
 }
