@@ -77,7 +77,8 @@ impl Context {
 
     /// All values of a header of the request that started the run, in order. Upper and lower case are the same.
     ///
-    /// Credentials such as `Authorization` and `Cookie` are not available unless the operator allows them.
+    /// Credentials such as `Authorization` and `Cookie` are not available unless the operator allows them (`keep_headers`).
+    /// A value that is not UTF-8 is read as ISO-8859-1.
     pub fn header(&self, name: &str) -> Vec<String> {
         self.host.header(name)
     }

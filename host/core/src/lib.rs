@@ -7,6 +7,7 @@ pub mod definition;
 mod duration;
 mod failure;
 mod function_path;
+mod header_text;
 mod id;
 mod media_type;
 mod payload;
@@ -27,6 +28,7 @@ pub use definition::Definition;
 pub use duration::{ShownDuration, parse_duration};
 pub use failure::Failure;
 pub use function_path::{is_function_name, leaves_function, split_target};
+pub use header_text::{header_bytes, header_text, readable_header};
 pub use id::{
     BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, Partition, RunId, ScopePath,
     ScopeStep,

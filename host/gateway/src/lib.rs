@@ -38,6 +38,7 @@ pub use connections::{Patience, serve};
 pub use counters::Counters;
 pub use function::{Function, Unreachable, Upstream, Web};
 pub use logs::Logs;
+pub use proxy::{pass_on, strip_hop};
 pub use queue::QueueError;
 pub use worker::Stopped;
 

@@ -59,11 +59,7 @@ impl Gateway {
         };
         let mut headers = call.headers;
         let sized = headers.contains_key(header::CONTENT_LENGTH);
-        strip(&mut headers);
-        // Functions see their own address in `Host`, and the gateway's in this header.
-        if let Some(host) = headers.remove(header::HOST) {
-            headers.insert("x-forwarded-host", host);
-        }
+        pass_on(&mut headers);
         let mut request = Request::new(call.body);
         *request.method_mut() = call.method;
         *request.headers_mut() = headers;
@@ -106,7 +102,17 @@ fn internal(status: StatusCode, text: String) -> Response<Bytes> {
     response
 }
 
-fn strip(headers: &mut HeaderMap) {
+/// Leaves of a request's headers those that a function gets. Functions see their own address in `Host`, and that of the gateway
+/// in `X-Forwarded-Host`.
+pub fn pass_on(headers: &mut HeaderMap) {
+    strip_hop(headers);
+    if let Some(host) = headers.remove(header::HOST) {
+        headers.insert("x-forwarded-host", host);
+    }
+}
+
+/// Removes the headers of one hop, which are not passed on.
+pub fn strip_hop(headers: &mut HeaderMap) {
     for name in HOP {
         headers.remove(name);
     }
@@ -115,7 +121,7 @@ fn strip(headers: &mut HeaderMap) {
 /// Adds what every response of the gateway has.
 fn complete(response: &mut Response<Bytes>, accepted: &Accepted, asked_type: Option<HeaderValue>) {
     let headers = response.headers_mut();
-    strip(headers);
+    strip_hop(headers);
     identified(headers, accepted);
     headers.entry(header::CONTENT_TYPE).or_insert_with(|| asked_type.unwrap_or(HeaderValue::from_static("text/plain")));
 }

@@ -19,24 +19,16 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, Request as Kept, Run};
-use faas_flow_core::{Code, Content, Digest, FlowName, MediaType, Partition, RunId, Status};
+use faas_flow_core::{Code, Content, Digest, FlowName, MediaType, Partition, RunId, Status, header_text};
 use faas_flow_graph::{Format, render};
-use faas_flow_replica::{Ended, Submission, Waits};
+use faas_flow_replica::{CREDENTIAL_HEADERS, Ended, Submission, Waits};
 use faas_flow_versions::runs::read;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::IntoParams;
 
-/// Headers that a run does not keep: they let their owner in somewhere, or are the host's own.
-const NOT_KEPT: [&str; 7] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "x-faas-flow-signature",
-    "x-hub-signature",
-    "x-hub-signature-256",
-    BODY,
-];
+/// Headers that a run does not keep, since they are the host's own.
+const NOT_KEPT: [&str; 2] = ["x-faas-flow-signature", BODY];
 /// How long the first of two requests with one id may take to be stored.
 const TWIN: Duration = Duration::from_secs(2);
 /// Between two looks for it.
@@ -176,7 +168,7 @@ impl Surface {
         let NewRun { id, callback } = NewRun::of(headers, self)?;
         let asked = self.wait_of(&Wait::of(headers)?, context);
         let patience = Patience { surface: self, context, delivery, asked };
-        let mut kept = kept_headers(headers);
+        let mut kept = kept_headers(headers, &self.host.settings().keep_headers);
         kept.extend(id.as_ref().map(|_| (BODY.to_owned(), Digest::of(&body).to_string())));
         let body = Content::new(body, MediaType::of_message(&kept));
         let request = Kept { query, headers: kept };
@@ -285,8 +277,27 @@ fn answer_to(run: &RunId, ended: Option<&Ended>) -> Response {
     response
 }
 
-/// The headers that a run keeps.
-pub(super) fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    let kept = headers.iter().filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()));
-    kept.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+/// The headers that a run keeps: all but the host's own and, unless they are among `credentials`, those that let their owner
+/// in somewhere.
+fn kept_headers(headers: &HeaderMap, credentials: &[&'static str]) -> Vec<(String, String)> {
+    let is_secret = |name: &str| CREDENTIAL_HEADERS.contains(&name) && !credentials.contains(&name);
+    let kept = headers.iter().filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()) && !is_secret(name.as_str()));
+    kept.map(|(name, value)| (name.to_string(), header_text(value.as_bytes()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_credentials_a_run_keeps_those_that_the_operator_names() {
+        let names = ["authorization", "cookie", "x-hub-signature-256", "x-faas-flow-signature", BODY, "x-team"];
+        let headers = names.map(|name| (HeaderName::from_static(name), "v".parse().unwrap())).into_iter().collect();
+        let kept = |credentials: &[&'static str]| {
+            kept_headers(&headers, credentials).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[]), ["x-team"]);
+        assert_eq!(kept(&["cookie", "x-hub-signature-256"]), ["cookie", "x-hub-signature-256", "x-team"]);
+        assert_eq!(kept(&["x-faas-flow-signature", BODY]), ["x-team"]);
+    }
 }

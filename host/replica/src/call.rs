@@ -7,7 +7,7 @@ use crate::Answers;
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
-use faas_flow_core::{Content, Failure, MediaType, redact, split_target};
+use faas_flow_core::{Content, Failure, MediaType, readable_header, redact, split_target};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -65,10 +65,11 @@ impl NodeAttempt<'_> {
         let call = node_call.call;
         let span = self.live.new_span();
         let mut request = self.request(node_call, data);
-        request.headers.extend(self.live.traceparent(span));
+        request.headers.extend(self.live.trace_headers(span, &request.headers));
         if let Some(prepare) = &call.prepare {
             request = self.instance().await?.prepare(prepare, request).await?;
         }
+        as_they_came(&mut request.headers, &self.live.request.headers);
         self.live.may_call(self.work.token).await?;
         let begun = SystemTime::now();
         let call_span = CallSpan::new(node_call, &request);
@@ -79,9 +80,14 @@ impl NodeAttempt<'_> {
         let response =
             response.unwrap_or_else(|_| Err(CallError::TimedOut { callee: redact::place(&call.target), limit }.into()));
         self.live.trace_call(self, span, begun, &call_span, &response);
-        let response = response?;
+        let mut response = response?;
         match &call.receive {
-            Some(receive) => Ok(self.instance().await?.receive(receive, response).await?),
+            Some(receive) => {
+                for (_, value) in &mut response.headers {
+                    *value = readable_header(value).into_owned();
+                }
+                Ok(self.instance().await?.receive(receive, response).await?)
+            }
             None => accept(call, response, self.live.services.settings.answers),
         }
     }
@@ -126,6 +132,15 @@ impl NodeAttempt<'_> {
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
         let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
         HttpRequest { method, url, headers, body }
+    }
+}
+
+/// Gives values that the flow passes on the bytes with which they came, if its code has seen them as other text.
+fn as_they_came(headers: &mut [(String, String)], received: &[(String, String)]) {
+    for (_, value) in headers.iter_mut().filter(|(_, value)| !value.is_ascii()) {
+        if let Some((_, came)) = received.iter().find(|(_, came)| readable_header(came) == *value) {
+            value.clone_from(came);
+        }
     }
 }
 

@@ -83,6 +83,7 @@ impl Live {
             ("X-Faas-Flow-Status".to_owned(), ended.status.to_string()),
             (IDEMPOTENCY_KEY.to_owned(), format!("{}/callback", self.id)),
         ];
+        headers.extend(self.run_trace_headers());
         if let Some(failure) = &ended.failure {
             headers.push(("X-Faas-Flow-Error".to_owned(), failure.code.to_string()));
         }

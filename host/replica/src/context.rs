@@ -4,7 +4,7 @@ use super::drive::STORE_RETRIES;
 use super::live::Live;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{FlowName, RunId};
+use faas_flow_core::{FlowName, RunId, readable_header};
 use faas_flow_guest::{FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -58,7 +58,8 @@ impl RunContext for Context {
     }
 
     fn header(&self, name: &str) -> Vec<String> {
-        matching(&self.request.headers, |given| given.eq_ignore_ascii_case(name))
+        let values = matching(&self.request.headers, |given| given.eq_ignore_ascii_case(name));
+        values.into_iter().map(|value| readable_header(&value).into_owned()).collect()
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {

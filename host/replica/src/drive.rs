@@ -2,6 +2,7 @@
 
 use super::live::Live;
 use crate::counters::Lease;
+use crate::events::Event as Message;
 use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
 use faas_flow_core::{Failure, Millis, NodePath, Partition, RetryPolicy, Status};
 use faas_flow_session::{Answer, Delivery, Documents, End, Input, Io, Join, Ready, Session};
@@ -241,7 +242,8 @@ impl Live {
         tokio::spawn(async move {
             let Some(events) = &live.services.events else { return };
             for path in paths {
-                if let Err(failure) = events.send(&live.flow.name, &live.id, &path).await {
+                let event = Message { run: live.id.clone(), path: path.clone() };
+                if let Err(failure) = events.send(&live.flow.name, event, live.run_trace_headers()).await {
                     // The owner finds that the node is ready, one lease later.
                     tracing::warn!(run = %live.id, %path, code = %failure.code, error = %failure.message, "event not sent");
                 }

@@ -77,6 +77,6 @@ pub use ids::Ids;
 pub use looks::Look;
 pub use network::{ChosenBy, Destinations, Http, Network, RequestProxy};
 pub use progress::{Progress, Step};
-pub use settings::{Answers, Dispatch, Settings};
+pub use settings::{Answers, CREDENTIAL_HEADERS, Dispatch, Settings};
 pub use submit::{Submission, Submitted, Waits};
 pub use traces::Traces;

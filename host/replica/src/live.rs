@@ -9,7 +9,7 @@ use super::ended::Ended;
 use super::runs::Runs;
 use super::services::Services;
 use crate::progress::{Progress, Step};
-use crate::traces::TraceContext;
+use crate::traces::{Propagated, TraceContext};
 use bytes::Bytes;
 use faas_flow_core::run::Request;
 use faas_flow_core::{Failure, Millis, Plan, RunId};
@@ -33,6 +33,8 @@ pub(crate) struct Live {
     pub(super) id: RunId,
     pub(super) request: Arc<Request>,
     pub(super) trace: Option<TraceContext>,
+    /// What the caller says of its trace.
+    pub(super) propagated: Propagated,
     /// What its flow's code logs here.
     pub(super) log: Arc<FlowLog>,
     session: AsyncMutex<Session>,
@@ -75,6 +77,7 @@ impl Live {
         let run = session.state().run();
         let request = Arc::new(run.request.clone());
         let trace = services.traces.as_ref().map(|_| TraceContext::of(&run.id, &request));
+        let propagated = Propagated::of(&request.headers);
         let log = Arc::new(FlowLog::new(services.settings.flow_log));
         Arc::new(Self {
             services,
@@ -84,6 +87,7 @@ impl Live {
             id: run.id.clone(),
             request,
             trace,
+            propagated,
             log,
             durability: Mutex::new(session.durability()),
             session: AsyncMutex::new(session),

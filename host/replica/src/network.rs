@@ -28,7 +28,7 @@ use client::Client;
 use connect::{Connector, deepest, tls};
 use decode::{Coding, EncodingFault};
 use destinations::Connection;
-use faas_flow_core::{Failure, redact};
+use faas_flow_core::{Failure, header_bytes, header_text, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use futures_util::{Stream, TryStreamExt};
 use http_body_util::{BodyExt, Full};
@@ -195,8 +195,7 @@ impl Http {
         // What described the compressed bytes does not describe these.
         let is_of_body = |name: &HeaderName| !codings.is_empty() && [CONTENT_ENCODING, CONTENT_LENGTH].contains(name);
         let headers = head.headers.iter().filter(|(name, _)| !is_of_body(name));
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let headers = headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+        let headers = headers.map(|(name, value)| (name.to_string(), header_text(value.as_bytes()))).collect();
         Ok(HttpResponse { status: head.status.as_u16(), headers, body })
     }
 
@@ -272,7 +271,9 @@ impl Outgoing {
         for (name, value) in &self.headers {
             let bad = |what| malformed(format!("its header `{}` has {what}", name.escape_debug()));
             let name = HeaderName::try_from(name).map_err(|_| bad("a name that headers cannot have"))?;
-            let value = HeaderValue::try_from(value).map_err(|_| bad("a value with a control character"))?;
+            let value = HeaderValue::from_bytes(&header_bytes(value));
+            let mut value = value.map_err(|_| bad("a value with a control character"))?;
+            value.set_sensitive(redirect::is_credential(&name));
             headers.append(name, value);
         }
         // The bytes of a range are those of the compressed form, which cannot be decoded from the middle.
@@ -308,7 +309,7 @@ impl Network for Http {
             let answer = self.exchange(&outgoing, by).await?;
             let Some(location) = redirect::location(&answer) else { return Ok(answer) };
             let from = redact::place(outgoing.url.as_str());
-            outgoing = outgoing.redirected(answer.status, location, by, followed)?;
+            outgoing = outgoing.redirected(answer.status, &location, by, followed)?;
             if let Some(Err(refused)) = self.rules(by).map(|rules| rules.check(&outgoing.url)) {
                 let location = redact::place(outgoing.url.as_str());
                 return Err(CallError::Redirect {

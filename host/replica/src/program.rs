@@ -1,20 +1,26 @@
 //! What programs that serve as functions are told of a request, and why a script cannot be run.
 
+use faas_flow_core::header_bytes;
 use faas_flow_guest::HttpRequest;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 /// The request headers that a program gets besides those that begin with `X-`.
-const HEADERS: [&str; 20] = [
+const HEADERS: [&str; 23] = [
     "accept",
     "accept-charset",
     "accept-encoding",
     "accept-language",
+    "authorization",
+    "baggage",
     "content-encoding",
     "content-language",
     "content-length",
     "content-type",
+    "cookie",
     "date",
     "forwarded",
     "host",
@@ -36,11 +42,11 @@ const HEADERS: [&str; 20] = [
 /// The sender of a request chooses the names of its headers. So only certain headers are passed on: those of [`HEADERS`], those
 /// that begin with `X-`, and `more`. Others could be variables that programs and libraries obey, such as `HTTP_PROXY`, which
 /// many look for whatever its case.
-pub(crate) fn environment(request: &HttpRequest, path: &str, query: &str, more: &[String]) -> Vec<(String, String)> {
+pub(crate) fn environment(request: &HttpRequest, path: &str, query: &str, more: &[String]) -> Vec<(String, OsString)> {
     let mut variables = vec![
-        ("Http_Method".to_owned(), request.method.clone()),
-        ("Http_Path".to_owned(), path.to_owned()),
-        ("Http_Query".to_owned(), query.to_owned()),
+        ("Http_Method".to_owned(), request.method.clone().into()),
+        ("Http_Path".to_owned(), path.into()),
+        ("Http_Query".to_owned(), query.into()),
     ];
     for (header, value) in &request.headers {
         let header = header.to_ascii_lowercase();
@@ -48,7 +54,7 @@ pub(crate) fn environment(request: &HttpRequest, path: &str, query: &str, more: 
             let name = variable(&header);
             // Of several values, the first counts, as for the classic watchdog.
             if !variables.iter().any(|(known, _)| *known == name) {
-                variables.push((name, value.clone()));
+                variables.push((name, OsString::from_vec(header_bytes(value).into_owned())));
             }
         }
     }
@@ -105,7 +111,7 @@ impl ScriptFault {
 mod tests {
     use super::*;
 
-    fn told(headers: &[(&str, &str)], more: &[&str]) -> Vec<(String, String)> {
+    fn told(headers: &[(&str, &str)], more: &[&str]) -> Vec<(String, OsString)> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let request = HttpRequest {
             method: "PUT".into(),
@@ -133,7 +139,7 @@ mod tests {
             ("Http_X_Faas_Flow_Reqid", "r"),
             ("Http_X_A", "1"),
         ];
-        assert_eq!(told(&headers, &[]), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(told(&headers, &[]), expected.map(|(name, value)| (name.to_owned(), value.into())));
     }
 
     #[test]

@@ -4,6 +4,10 @@ use crate::network::{Destinations, RequestProxy};
 use faas_flow_guest::LogLimits;
 use std::time::Duration;
 
+/// Headers, in lower case, that let their owner in somewhere. A run keeps them only if the operator says so.
+pub const CREDENTIAL_HEADERS: [&str; 5] =
+    ["authorization", "cookie", "proxy-authorization", "x-hub-signature", "x-hub-signature-256"];
+
 /// The limits and times of a host.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -17,6 +21,8 @@ pub struct Settings {
     pub response_limit: usize,
     /// Further request headers that programs used as functions get as environment variables. Default: none.
     pub program_headers: Vec<String>,
+    /// Of [`CREDENTIAL_HEADERS`], those that runs keep of their requests, so that the flow's code can read them. Default: none.
+    pub keep_headers: Vec<&'static str>,
     /// Maximum number of nodes that execute at the same time, of all runs together. Default: 256.
     pub max_nodes: usize,
     /// Maximum number of nodes of one run that execute, or are claimed and wait for their turn. Default: 64.
@@ -105,6 +111,7 @@ impl Default for Settings {
             read_timeout: None,
             response_limit: 64 * 1024 * 1024,
             program_headers: Vec::new(),
+            keep_headers: Vec::new(),
             max_nodes: 256,
             run_nodes: 64,
             max_runs: 10_000,

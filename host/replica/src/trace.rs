@@ -3,7 +3,7 @@
 use super::attempt::NodeAttempt;
 use super::call::{CallKind, NodeCall};
 use super::live::Live;
-use crate::traces::{Span, TRACEPARENT, TraceContext, Traces, new_span};
+use crate::traces::{Span, TraceContext, Traces, new_span};
 use faas_flow_core::run::{Outcome, Report, Run, Work};
 use faas_flow_core::{Code, Failure, Millis, Status, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
@@ -41,11 +41,15 @@ impl Live {
         self.trace.as_ref().map_or(SpanId::INVALID, |_| new_span())
     }
 
-    /// The header by which a function makes its own spans children of this one. If tracing is off, it is the one that the
-    /// run's caller sent.
-    pub(super) fn traceparent(&self, span: SpanId) -> Option<(String, String)> {
-        let callers = || self.request.headers.iter().find(|(name, _)| name == TRACEPARENT).cloned();
-        self.trace.as_ref().map(|trace| trace.traceparent(span)).or_else(callers)
+    /// The headers by which whoever gets a request of this run makes its own spans children of this one, besides those that the
+    /// request has. If tracing is off, they are the ones that the run's caller sent.
+    pub(super) fn trace_headers(&self, span: SpanId, set: &[(String, String)]) -> Vec<(String, String)> {
+        self.propagated.headers(set, self.trace.as_ref().map(|trace| trace.traceparent(span)))
+    }
+
+    /// [`Self::trace_headers`] of what is sent for the run as a whole.
+    pub(super) fn run_trace_headers(&self) -> Vec<(String, String)> {
+        self.trace_headers(self.trace.as_ref().map_or(SpanId::INVALID, |trace| trace.root), &[])
     }
 
     /// Ends the span of a call that was answered or has failed.

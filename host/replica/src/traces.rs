@@ -3,9 +3,11 @@
 //! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>). Spans that cannot be sent are lost, which does not affect runs.
 
 mod context;
+mod propagated;
 mod sender;
 
-pub(crate) use context::{TRACEPARENT, TraceContext};
+pub(crate) use context::TraceContext;
+pub(crate) use propagated::Propagated;
 
 use crate::Error;
 use crate::network::Network;

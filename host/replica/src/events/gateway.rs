@@ -4,7 +4,7 @@ use super::{Event, Keys, SIGNATURE, Signed, TIME};
 use crate::network::{CallError, ChosenBy, Quote, Retry};
 use crate::{Events, Network};
 use async_trait::async_trait;
-use faas_flow_core::{Failure, FlowName, NodePath, RunId, redact};
+use faas_flow_core::{Failure, FlowName, redact};
 use faas_flow_guest::HttpRequest;
 use faas_flow_versions::Clock;
 use std::sync::Arc;
@@ -30,10 +30,12 @@ impl GatewayEvents {
 
 #[async_trait]
 impl Events for GatewayEvents {
-    async fn send(&self, flow: &FlowName, run: &RunId, path: &NodePath) -> Result<(), Failure> {
-        let body = Event { run: run.clone(), path: path.clone() }.encode();
+    async fn send(&self, flow: &FlowName, event: Event, trace: Vec<(String, String)>) -> Result<(), Failure> {
+        let body = event.encode();
+        let run = &event.run;
         let target = Event::target(flow, run);
-        let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        let mut headers = trace;
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
         if let Some(keys) = &self.keys {
             let time = self.clock.now();
             let signed = Signed { method: "POST", path: &target, run: run.as_str(), body: &body };

@@ -2,9 +2,12 @@
 
 use super::{CallError, ChosenBy, Outgoing, Refused};
 use bytes::Bytes;
-use faas_flow_core::{Code, redact};
+use faas_flow_core::{Code, header_bytes, redact};
 use faas_flow_guest::HttpResponse;
 use hyper::Method;
+use hyper::header::{HOST, HeaderName};
+use percent_encoding::{CONTROLS, percent_encode};
+use std::borrow::Cow;
 use url::Url;
 
 /// How many redirects are followed in a row.
@@ -57,12 +60,18 @@ impl RedirectFault {
 }
 
 /// Where an answer leads, if it is a redirect that says so.
-pub(super) fn location(answer: &HttpResponse) -> Option<&str> {
+///
+/// Bytes beyond ASCII, which do not belong there, are written as `%C3%A9`.
+pub(super) fn location(answer: &HttpResponse) -> Option<Cow<'_, str>> {
     if !matches!(answer.status, 301..=303 | 307 | 308) {
         return None;
     }
     let location = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
-    location.map(|(_, location)| location.as_str()).filter(|location| !location.is_empty())
+    let (_, location) = location.filter(|(_, location)| !location.is_empty())?;
+    if location.is_ascii() {
+        return Some(location.into());
+    }
+    Some(percent_encode(&header_bytes(location), CONTROLS).to_string().into())
 }
 
 impl Outgoing {
@@ -128,6 +137,11 @@ fn functions_of(path: &str) -> Option<&str> {
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {
     names.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether a header lets its owner in somewhere.
+pub(super) fn is_credential(name: &HeaderName) -> bool {
+    *name != HOST && is_one_of(name.as_str(), &CREDENTIALS)
 }
 
 /// At most the first characters of an address, which is part of a message.

@@ -1,12 +1,11 @@
 //! The trace that a run belongs to, which is the same on every replica: the caller's if the request has the header
 //! `traceparent` (<https://www.w3.org/TR/trace-context/>), otherwise one that is derived from the run's id.
 
+use super::propagated::{TRACEPARENT, parse};
 use faas_flow_core::RunId;
 use faas_flow_core::run::Request;
 use opentelemetry::trace::{SpanId, TraceId};
 use sha2::{Digest, Sha256};
-
-pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The trace of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,22 +36,6 @@ impl TraceContext {
         let flags = u8::from(self.sampled);
         (TRACEPARENT.to_owned(), format!("00-{}-{span}-{flags:02x}", self.trace))
     }
-}
-
-/// The trace, the span and whether it is sampled. Headers of later versions begin with the same fields.
-fn parse(header: &str) -> Option<(TraceId, SpanId, bool)> {
-    let mut parts = header.trim().split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex =
-        |text: &str, digits| text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let valid = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
-    if !valid || version == "00" && parts.next().is_some() {
-        return None;
-    }
-    let trace = TraceId::from_hex(trace).ok()?;
-    let span = SpanId::from_hex(span).ok()?;
-    let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
-    (trace != TraceId::INVALID && span != SpanId::INVALID).then_some((trace, span, sampled))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the values of keys look like: each format reads text into a type, and knows its unit and its range.
 
 use faas_flow_core::{ShownDuration, parse_duration};
+use faas_flow_replica::CREDENTIAL_HEADERS;
 use faas_flow_replica::network::{BadHost, HostPattern, PRIVATE, RequestProxy, SPECIAL, range};
 use ipnet::IpNet;
 use std::fmt::Display;
@@ -376,6 +377,39 @@ impl Format<Vec<String>> for List {
 
     fn combine(&self, values: Vec<Vec<String>>) -> Option<Vec<String>> {
         Some(values.concat())
+    }
+}
+
+/// Headers with credentials that runs keep. The values are their names in lower case.
+pub(crate) struct CredentialHeaders;
+
+impl Format<Vec<&'static str>> for CredentialHeaders {
+    fn describe(&self) -> String {
+        "list".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "HEADER"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<&'static str>, Rule> {
+        let known = |name: &str| CREDENTIAL_HEADERS.into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(|name| known(name).ok_or_else(|| self.rule())).collect()
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    fn combine(&self, values: Vec<Vec<&'static str>>) -> Option<Vec<&'static str>> {
+        Some(values.concat())
+    }
+}
+
+impl CredentialHeaders {
+    fn rule(&self) -> Rule {
+        format!("must be among {}; a run keeps all other headers anyway", CREDENTIAL_HEADERS.join(", "))
     }
 }
 

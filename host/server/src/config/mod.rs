@@ -61,6 +61,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         read_timeout: None,
         response_limit: values.response_limit.value,
         program_headers: values.program_headers.value.clone(),
+        keep_headers: values.keep_headers.value.clone(),
         max_nodes: values.max_nodes.value,
         run_nodes: values.run_nodes.value,
         max_runs: values.max_runs.value,

@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use super::format::{
-    CorsOrigins, Count, FilePath, Hosts, List, Optional, Origins, Port, Proxy, Ranges, Server, Size, Switch, Text,
-    Time, TimeLimit, Words,
+    CorsOrigins, Count, CredentialHeaders, FilePath, Hosts, List, Optional, Origins, Port, Proxy, Ranges, Server, Size,
+    Switch, Text, Time, TimeLimit, Words,
 };
 use super::key::Group::{Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Stores, Tracing};
 use super::key::OptionName::{Also, As, Positional};
@@ -204,6 +204,9 @@ keys! {
         "who may read the results and states of runs: `open` everyone, who may also see the dashboard; `with-id` everyone who knows the request id; `signed` everyone who signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
         "whether to `accept` events that replicas of an older release have signed with the secret itself; only for the time of the update");
+    keep_headers: Vec<&'static str> = Key::new("keep_headers", &CredentialHeaders, "", Ours, Access,
+        "credentials that a run keeps of its request, so that the flow's code can read them and pass them on: `Authorization`, `Cookie`, `Proxy-Authorization`, `X-Hub-Signature`, `X-Hub-Signature-256`. They are then in the state store for as long as the run is ([why not by default](security.md#credentials-of-callers))")
+        .option(As("keep-header"));
     callback_hosts: Vec<HostPattern> = Key::new("callback_hosts", &Hosts, "", Ours, Access,
         "hosts to which results may be sent: names, addresses or ranges, each optionally with `:PORT`; `*` allows all").option(As("callback-host"));
     request_hosts: Vec<HostPattern> = Key::new("request_hosts", &Hosts, "", Ours, Access,

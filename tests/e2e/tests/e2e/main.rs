@@ -18,6 +18,7 @@ mod faas_cli;
 mod flows;
 mod function;
 mod gc;
+mod headers;
 mod hostile_modules;
 mod http;
 mod media_types;

@@ -205,3 +205,67 @@ async fn tracing_is_off_until_it_is_switched_on() {
     // The caller's header is passed on unchanged.
     assert!(world.calls.lock().unwrap().iter().all(|(_, traceparent)| traceparent.ends_with("b7ad6b7169203331-01")));
 }
+
+/// CALL-10.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_caller_says_of_its_trace_goes_along_to_calls_and_callbacks() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let seen: Arc<Mutex<Vec<(String, HeaderMap)>>> = Arc::default();
+    let noted = seen.clone();
+    let router = Router::new().fallback(async move |uri: Uri, headers: HeaderMap| {
+        noted.lock().unwrap().push((uri.path().to_owned(), headers));
+    });
+    let world = serve(router).await;
+    let server = Serve::replica("async-chain")
+        .with("--state", "memory")
+        .with("--gateway", &world)
+        .with("--dispatch", "local")
+        .with("--callback-host", "127.0.0.1")
+        .with("--healthcheck-interval", "0")
+        .start();
+    let begin = async |parent: &'static str, state: &'static str| {
+        seen.lock().unwrap().clear();
+        let request = server.request("/", "hi").header("Traceparent", parent).header("Tracestate", state);
+        let request = request.header("Baggage", "user=ann, bad key=1").header("Baggage", "tier=2");
+        let request = request.header("X-Faas-Flow-Callback-Url", format!("{world}/called-back"));
+        assert_eq!(server.send(request).await.status, 202);
+        until("the callback comes", async || seen.lock().unwrap().iter().any(|(path, _)| path == "/called-back")).await;
+        std::mem::take(&mut *seen.lock().unwrap())
+    };
+    let header = |headers: &HeaderMap, name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    for (path, headers) in begin(PARENT, "a=1,b=2").await {
+        assert_eq!(header(&headers, "traceparent").as_deref(), Some(PARENT), "{path}");
+        assert_eq!(header(&headers, "tracestate").as_deref(), Some("a=1,b=2"), "{path}");
+        assert_eq!(header(&headers, "baggage").as_deref(), Some("user=ann,tier=2"), "{path}");
+    }
+    // A state without a parent, and one that is malformed, say nothing.
+    for (parent, state) in [("00-1-2-01", "a=1"), (PARENT, "a=1,a=2")] {
+        let seen = begin(parent, state).await;
+        assert!(seen.len() > 1 && seen.iter().all(|(_, headers)| header(headers, "tracestate").is_none()), "{seen:?}");
+    }
+}
+
+/// CALL-10.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_part_of_the_trace_of_their_run() {
+    let events: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+    let noted = events.clone();
+    let gateway = Router::new().fallback(async move |uri: Uri, headers: HeaderMap| {
+        if uri.path().starts_with("/async-function/") {
+            noted.lock().unwrap().push(headers);
+        }
+    });
+    let server = Serve::replica("async-chain")
+        .with("--state", "memory")
+        .with("--gateway", &serve(gateway).await)
+        .with("--dispatch", "gateway")
+        .with("--healthcheck-interval", "0")
+        .start();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let request = server.request("/", "hi").header("traceparent", parent).header("tracestate", "a=1");
+    assert_eq!(server.send(request.header("baggage", "user=ann")).await.status, 202);
+    until("an event is sent", async || !events.lock().unwrap().is_empty()).await;
+    let event = &events.lock().unwrap()[0];
+    let sent = ["traceparent", "tracestate", "baggage"].map(|name| event[name].to_str().unwrap());
+    assert_eq!(sent, [parent, "a=1", "user=ann"]);
+}
