@@ -170,6 +170,35 @@ mod tests {
         assert!(shown.starts_with(r"`text/plain\r\nx-a: b` is not a media type"), "{shown}");
     }
 
+    proptest::proptest! {
+        /// TYPE-8. Whatever a text contains, what is taken for a media type can be sent as a header and reads back.
+        #[test]
+        fn what_is_a_media_type_can_be_sent_and_reads_back(
+            text in "[ \\t]{0,2}[a-zA-Z/+.;=\"\\\\ \\r\\n\\x00é]{0,24}(/[a-z]{0,3}; ?[a-z]=[!-~é]{0,4})?",
+        ) {
+            match MediaType::parse(&text) {
+                Ok(media_type) => {
+                    let kept = media_type.as_str();
+                    proptest::prop_assert!(kept.len() <= MediaType::LONGEST);
+                    proptest::prop_assert!(kept.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+                    proptest::prop_assert_eq!(MediaType::parse(kept), Ok(media_type));
+                }
+                Err(error) => proptest::prop_assert!(!error.to_string().contains(['\r', '\n', '\0'])),
+            }
+        }
+
+        /// TYPE-8. One odd value beside others never becomes the media type of a message.
+        #[test]
+        fn a_message_has_the_media_type_on_which_all_its_headers_agree(
+            values in proptest::collection::vec("(text/csv|application/json|a/b\\r\\n|[ -~é]{0,6})", 0..4),
+        ) {
+            let headers: Vec<_> = values.iter().map(|value| ("content-type".to_owned(), value.clone())).collect();
+            let said = MediaType::of_message(&headers);
+            let agree = values.iter().all(|value| MediaType::parse(value).as_ref() == Ok(&said));
+            proptest::prop_assert!(said.is_octet_stream() || agree);
+        }
+    }
+
     #[test]
     fn headers_of_others_say_one_media_type_or_none() {
         let of = |values: &[&str]| {

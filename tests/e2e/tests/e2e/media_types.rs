@@ -2,10 +2,11 @@
 
 use axum::Router;
 use axum::http::{HeaderMap, header};
-use faas_flow_e2e::command::script;
+use faas_flow_e2e::command::{run, script};
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::double;
+use faas_flow_test_support::modules::module;
 use std::sync::{Arc, Mutex};
 
 const BYTES: &str = "application/octet-stream";
@@ -86,6 +87,20 @@ async fn a_handler_that_names_no_media_type_learns_what_is_wrong() {
         assert_eq!(answer.code.as_deref(), Some("FF0012"), "{}", answer.body);
         assert!(answer.body.contains("FF0230: ") && answer.body.contains(why), "{}", answer.body);
     }
+}
+
+/// TYPE-2, TYPE-8.
+#[test]
+fn a_content_type_with_a_line_end_on_the_command_line_is_bytes() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let module = module("fixture");
+    let said = |media_type: &str| {
+        let header = format!("Content-Type={media_type}");
+        let arguments = ["run", module.to_str().unwrap(), "--query", "case=typed-join", "--header", &header];
+        run(folder.path(), arguments).ok()
+    };
+    assert!(said("a/b").ends_with("application/octet-stream, a/b"));
+    assert!(said("a/b\r\nx-c: d").ends_with("application/octet-stream, application/octet-stream"));
 }
 
 /// TYPE-2, TYPE-8.
