@@ -136,6 +136,42 @@ impl Context {
         self.host.set_content_type(media_type.as_ref())
     }
 
+    /// Sets the status and headers with which the caller of the run is answered.
+    ///
+    /// In a node they belong to the result of the run. If the node fails, they are dropped; if several nodes set them,
+    /// those that were committed last count; and if the run fails, none do. In the failure handler they belong to what
+    /// the handler returns. For the media type of the answer, use [`Context::set_content_type`].
+    ///
+    /// ```
+    /// use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
+    ///
+    /// fn define(workflow: &mut Workflow, context: &Context) -> Result {
+    ///     let context = context.clone();
+    ///     workflow.sync_node().apply("store-order").modify(move |id| {
+    ///         let location = format!("/orders/{}", String::from_utf8(id)?);
+    ///         context.respond(201, &[("Location", &location)])?;
+    ///         Ok("")
+    ///     });
+    ///     Ok(())
+    /// }
+    ///
+    /// let fake = Fake::new();
+    /// Flow::with(&fake, define)?.modify("sync/1", "7")?;
+    /// let response = fake.response().ok_or("nothing was set")?;
+    /// assert_eq!((response.status(), response.header("location")), (201, Some("/orders/7")));
+    /// # faas_flow::Result::<()>::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Reject`](crate::Failure::Reject) if the status is not from 200 to 599 or is 202, if a header is
+    /// malformed or not one that a flow may set, if there are more than 32 headers or 8,192 bytes of them, in `define`,
+    /// and in the finally handler.
+    pub fn respond(&self, status: u16, headers: &[(&str, &str)]) -> Result {
+        let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.host.respond(status, owned.collect())
+    }
+
     /// Reads a JSON value that some node of this run has set, or `None`.
     ///
     /// A node sees its own changes at once. It sees those of other nodes after they have committed.

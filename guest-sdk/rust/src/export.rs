@@ -227,6 +227,10 @@ impl From<Failure> for types::Failure {
         match failure {
             Failure::Retry(message) => Self::Retry(message),
             Failure::Reject(message) => Self::Reject(message),
+            Failure::RejectWithStatus { status, message } => Self::Reject(match context::set_reject_status(status) {
+                Ok(()) => message,
+                Err(error) => format!("{message} ({error})"),
+            }),
         }
     }
 }
@@ -278,6 +282,9 @@ impl Host {
     }
     pub(crate) fn set_content_type(self, media_type: &str) -> Result {
         context::set_content_type(media_type).map_err(Failure::Reject)
+    }
+    pub(crate) fn respond(self, status: u16, headers: Vec<(String, String)>) -> Result {
+        context::respond(status, &headers).map_err(Failure::Reject)
     }
     /// Says that the current closure returns JSON. The host knows this media type, so it does not refuse it.
     pub(crate) fn returns_json() {

@@ -43,6 +43,13 @@ pub enum Failure {
     Retry(String),
     /// Trying again cannot help: the host does not retry.
     Reject(String),
+    /// As `Reject`; if the run fails with it, its caller is answered with this status.
+    RejectWithStatus {
+        /// From 400 to 499.
+        status: u16,
+        /// What happened.
+        message: String,
+    },
 }
 
 impl Failure {
@@ -56,10 +63,31 @@ impl Failure {
         Self::Reject(message.into())
     }
 
+    /// A failure that happens again on the next try, and the status with which the caller is answered if the run fails
+    /// with it, from 400 to 499.
+    ///
+    /// ```
+    /// use faas_flow::{Failure, Response, Result};
+    ///
+    /// fn order(response: Response) -> Result<Vec<u8>> {
+    ///     match response.status() {
+    ///         404 => Err(Failure::reject_with_status(404, "there is no such order")),
+    ///         _ => Ok(response.into_body()),
+    ///     }
+    /// }
+    /// # assert_eq!(order(Response::new(404)).unwrap_err().message(), "there is no such order");
+    /// ```
+    ///
+    /// Without a status, the caller gets 422 if the closure rejects the body of the request itself, that is, in the node
+    /// that gets it, before the node has called anything; and otherwise 500.
+    pub fn reject_with_status(status: u16, message: impl Into<String>) -> Self {
+        Self::RejectWithStatus { status, message: message.into() }
+    }
+
     /// What happened.
     pub fn message(&self) -> &str {
         match self {
-            Self::Retry(message) | Self::Reject(message) => message,
+            Self::Retry(message) | Self::Reject(message) | Self::RejectWithStatus { message, .. } => message,
         }
     }
 }

@@ -112,6 +112,7 @@ codes! {
     OUT_OF_MEMORY = 228, "the host is short of memory";
     CLOCKS_DISAGREE = 229, "the clocks of replicas disagree";
     BAD_MEDIA_TYPE = 230, "the flow named a malformed media type";
+    BAD_RESPONSE = 231, "the flow set an answer that cannot be sent";
     REDIRECT = 240, "a redirect is not followed";
     BAD_ENCODING = 241, "an answer cannot be decoded";
 

@@ -17,6 +17,10 @@ pub struct Failure {
     /// Whether trying again may help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
+    /// The status with which the caller of the run is answered, from 400 to 499, if that does not follow from the code: a
+    /// handler has said it, or has rejected the request itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// The node that failed, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<NodePath>,
@@ -25,12 +29,12 @@ pub struct Failure {
 impl Failure {
     /// A failure for which trying again cannot help.
     pub fn reject(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: bounded(message), retry: false, path: None }
+        Self { code, message: bounded(message), retry: false, status: None, path: None }
     }
 
     /// A failure for which trying again may help.
     pub fn retry(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: bounded(message), retry: true, path: None }
+        Self { code, message: bounded(message), retry: true, status: None, path: None }
     }
 }
 

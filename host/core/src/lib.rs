@@ -13,6 +13,7 @@ mod media_type;
 mod payload;
 mod plan;
 pub mod redact;
+mod response_head;
 mod retry;
 pub mod run;
 mod secret;
@@ -36,6 +37,7 @@ pub use id::{
 pub use media_type::{BadMediaType, MediaType};
 pub use payload::{Content, Payload, Place};
 pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
+pub use response_head::{BadResponseHead, ResponseHead, reject_status};
 pub use retry::{Delays, RetryPolicy};
 pub use secret::{SecretFlaw, secret_of};
 pub use status::{Millis, Status, moment};

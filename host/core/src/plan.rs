@@ -2,7 +2,7 @@
 
 use crate::definition::{AggregateInputs, Branches, Carries, Dag, NodeKind, Operations};
 use crate::validate::{self, Problem, Warning};
-use crate::{BranchKey, Definition, HandlerId, NodeId, ScopePath};
+use crate::{BranchKey, Definition, HandlerId, NodeId, NodePath, ScopePath};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -122,6 +122,43 @@ impl Plan {
             dag = dag.node(&step.node)?.branch(step.key.as_ref())?;
         }
         Some(dag)
+    }
+
+    /// Whether the data of a node is the body of the request, which nobody has changed on the way: through the starts of
+    /// sub-dags and of branches of conditions, and through nodes without operations.
+    pub fn gets_request_body(&self, path: &NodePath) -> bool {
+        self.found_request_body(path).unwrap_or_default()
+    }
+
+    fn found_request_body(&self, path: &NodePath) -> Option<bool> {
+        let mut path = path.clone();
+        loop {
+            let dag = self.dag(&path.scope)?;
+            let node = dag.node(&path.node)?;
+            let mut data = node.inputs.iter().filter(|input| input.carries != PlanCarries::Nothing);
+            let (before, passes_on) = match (data.next(), data.next()) {
+                _ if node.inputs.is_empty() => {
+                    let Some((parent, _)) = path.scope.parent() else { return Some(true) };
+                    let outer = self.dag(&parent.scope)?.node(&parent.node)?;
+                    let passes_on = match &outer.kind {
+                        PlanKind::SubDag(_) => true,
+                        PlanKind::Condition(branches) => !branches.carries_nothing,
+                        PlanKind::Operations(_) | PlanKind::ForEach(_) => false,
+                    };
+                    (parent, passes_on && outer.aggregator.is_none())
+                }
+                (Some(PlanInput { from, carries: PlanCarries::Output }), None) => {
+                    let from = dag.nodes.get(*from)?;
+                    let is_empty = matches!(&from.kind, PlanKind::Operations(operations) if operations.list.is_empty());
+                    (path.scope.node(&from.id), is_empty && from.aggregator.is_none())
+                }
+                _ => return Some(false),
+            };
+            if !passes_on {
+                return Some(false);
+            }
+            path = before;
+        }
     }
 
     /// Whether the flow is a single node with operations. While the caller of such a run waits, there is nothing to recover.

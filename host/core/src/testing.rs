@@ -145,7 +145,7 @@ impl Driver {
             _ => None,
         };
         let attempts = vec![Attempt { started: self.now, ended: self.now + 1, failure }];
-        let report = Report { outcome, input_size: 3, attempts };
+        let report = Report { outcome, response: None, input_size: 3, attempts };
         self.step(Event::Complete { path: work.path.clone(), token: work.token, report })
     }
 
@@ -153,6 +153,19 @@ impl Driver {
     pub fn execute(&mut self, node: &str, outcome: Outcome) -> Vec<Effect> {
         let work = self.claim(node).unwrap();
         self.report(&work, outcome).unwrap()
+    }
+
+    /// Executes a node that sets this status for the answer of the run.
+    pub fn respond(&mut self, node: &str, status: u16, outcome: Outcome) -> Vec<Effect> {
+        let work = self.claim(node).unwrap();
+        let response = Some(Box::new(ResponseHead::new(status, Vec::new()).unwrap()));
+        let report = Report { outcome, response, input_size: 0, attempts: Vec::new() };
+        self.step(Event::Complete { path: work.path, token: work.token, report }).unwrap()
+    }
+
+    /// The status that the flow has set for the answer of the run.
+    pub fn answered(&self) -> Option<u16> {
+        self.state.run().response_head().map(|head| head.status)
     }
 
     /// Executes a node with this output.

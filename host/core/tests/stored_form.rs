@@ -69,6 +69,8 @@ fn a_run_is_stored_as_its_golden_file() {
         paused: false,
         verdict: Some(Status::Failed),
         result: Some(Payload::stored("n1/1/", 70_000)),
+        response: None,
+        failure_response: None,
         failure: Some(failure()),
         hooks: vec![hook],
         callback: Some(Callback {
@@ -80,6 +82,37 @@ fn a_run_is_stored_as_its_golden_file() {
         }),
     };
     check("run", &run);
+}
+
+/// ANSWER-1, ANSWER-3, ANSWER-6. Documents without status and headers are those of the other tests.
+#[test]
+fn a_run_with_an_answer_of_the_flow_is_stored_as_its_golden_file() {
+    let head = |status, headers: &[(&str, &str)]| {
+        let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        ResponseHead::new(status, owned).unwrap()
+    };
+    let by = NodePath::parse("C[a%2Fb]/n1").unwrap();
+    let run = Run {
+        id: RunId::new("run-1").unwrap(),
+        flow: FlowName::new("greet").unwrap(),
+        digest: Digest::of(b"module"),
+        started: 1_790_000_000_000,
+        ended: Some(1_790_000_000_123),
+        deadline: None,
+        request: Request::default(),
+        definition: None,
+        phase: Phase::Ended,
+        paused: false,
+        verdict: Some(Status::Failed),
+        result: Some(payload("sorry")),
+        response: Some(Box::new(NodeResponse { by, head: head(201, &[("Location", "/a"), ("X-A", "")]) })),
+        failure_response: Some(Box::new(head(404, &[]))),
+        failure: Some(Failure { status: Some(422), ..Failure::reject(Code::GUEST_REJECTED, "no") }),
+        hooks: Vec::new(),
+        callback: None,
+    };
+    assert_eq!(run.response_head().map(|head| head.status), Some(404));
+    check("run-response", &run);
 }
 
 #[test]

@@ -28,7 +28,11 @@ fn take_over(node: &str, lost: u64, until: u64) -> Event {
 /// Reports on the claim that was made until `claimed_until`.
 fn report(node: &str, claimed_until: u32, outcome: Outcome) -> Event {
     let token = ClaimToken::new(claimed_until);
-    Event::Complete { path: path(node), token, report: Report { outcome, input_size: 0, attempts: Vec::new() } }
+    Event::Complete {
+        path: path(node),
+        token,
+        report: Report { outcome, response: None, input_size: 0, attempts: Vec::new() },
+    }
 }
 
 fn work(effects: &[Effect]) -> &Work {

@@ -9,7 +9,7 @@ use crate::room::Place;
 use crate::state::State;
 use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
 use bytes::Bytes;
-use faas_flow_core::{Code, Content, Failure, MediaType, ShownDuration};
+use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -78,6 +78,11 @@ impl Instance {
         std::mem::take(&mut self.store.data_mut().changes)
     }
 
+    /// Takes the status and headers that the flow's code has set for the answer of the run since [`enter`](Self::enter).
+    pub fn take_response(&mut self) -> Option<ResponseHead> {
+        self.store.data_mut().response.take()
+    }
+
     /// Whether the instance can serve another call.
     pub fn usable(&self) -> bool {
         self.usable
@@ -93,7 +98,7 @@ impl Instance {
     /// Calls an `aggregate` handler: several named values in, one out.
     pub async fn aggregate(&mut self, handler: &str, inputs: Vec<(String, Content)>) -> Result<Content, Failure> {
         self.given(MediaType::OCTET_STREAM);
-        let merged = &mut self.store.data_mut().types.merged;
+        let merged = &mut self.store.data_mut().said.merged;
         merged.reserve(inputs.len());
         let mut values: Vec<(String, Vec<u8>)> = Vec::with_capacity(inputs.len());
         for (name, Content { bytes, media_type }) in inputs {
@@ -115,7 +120,7 @@ impl Instance {
     pub async fn for_each(&mut self, handler: &str, data: Content) -> Result<Vec<(String, Content)>, Failure> {
         self.given(data.media_type);
         let items = call!(self.call_for_each(handler; &data.bytes))?;
-        let media_type = std::mem::take(&mut self.store.data_mut().types.returned);
+        let media_type = std::mem::take(&mut self.store.data_mut().said.returned);
         let item = |(key, data)| Ok((key, Content::new(output(data)?, media_type.clone())));
         items.into_iter().map(item).collect()
     }
@@ -155,6 +160,7 @@ impl Instance {
     /// Calls a `finally` handler at the end of the run.
     pub async fn finally(&mut self, handler: &str, outcome: Outcome) -> Result<(), Failure> {
         self.given(MediaType::OCTET_STREAM);
+        self.store.data_mut().said.is_answered = true;
         let outcome = match outcome {
             Outcome::Success => types::Outcome::Success,
             Outcome::Failure => types::Outcome::Failure,
@@ -164,14 +170,15 @@ impl Instance {
 
     /// Notes the media type of what the next handler gets.
     fn given(&mut self, given: MediaType) {
-        let types = &mut self.store.data_mut().types;
-        (types.given, types.returned) = (given, MediaType::OCTET_STREAM);
-        types.merged.clear();
+        let said = &mut self.store.data_mut().said;
+        (said.given, said.returned) = (given, MediaType::OCTET_STREAM);
+        (said.reject_status, said.is_answered) = (None, false);
+        said.merged.clear();
     }
 
     /// What a handler returned, as the media type that it said.
     fn returned(&mut self, data: Vec<u8>) -> Result<Content, Failure> {
-        let media_type = std::mem::take(&mut self.store.data_mut().types.returned);
+        let media_type = std::mem::take(&mut self.store.data_mut().said.returned);
         Ok(Content::new(output(data)?, media_type))
     }
 
@@ -197,7 +204,10 @@ impl Instance {
         self.usable = true;
         answer.map_err(|refusal| match refusal {
             types::Failure::Retry(reason) => Failure::retry(Code::GUEST_RETRIES, reason),
-            types::Failure::Reject(reason) => Failure::reject(Code::GUEST_REJECTED, reason),
+            types::Failure::Reject(reason) => {
+                let status = self.store.data_mut().said.reject_status.take();
+                Failure { status, ..Failure::reject(Code::GUEST_REJECTED, reason) }
+            }
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::builder::Arena;
 use crate::{CallContext, Level, Limits, Memory, Purpose, Reservation, RunContext, Short};
 use bytes::Bytes;
 use faas_flow_core::text::bounded;
-use faas_flow_core::{MediaType, Status};
+use faas_flow_core::{MediaType, ResponseHead, Status, reject_status};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{ResourceLimiter, Result};
@@ -21,8 +21,10 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// What the code has said when it panicked in the current call, if it did.
     pub(crate) panicked: Option<String>,
-    /// The media types of what the current handler got and returns.
-    pub(crate) types: Types,
+    /// The status and headers that the node has set for the answer of the run, if it has.
+    pub(crate) response: Option<ResponseHead>,
+    /// What the current handler got, and what it says of what it returns.
+    pub(crate) said: Said,
     pub(crate) arena: Arena,
     /// Whether the current call is `define`.
     pub(crate) defining: bool,
@@ -43,7 +45,8 @@ impl State {
             output_bytes: limits.output_bytes,
             limits: limits.clone(),
             panicked: None,
-            types: Types::default(),
+            response: None,
+            said: Said::default(),
             arena: Arena::new(limits.nodes),
             defining: false,
             read_context: false,
@@ -57,6 +60,7 @@ impl State {
         let size = |(key, value): &(String, Option<Bytes>)| key.len() + value.as_ref().map_or(0, Bytes::len);
         self.changed_bytes = self.changes.iter().map(size).sum();
         self.call = call;
+        self.response = None;
     }
 
     fn read(&mut self) {
@@ -84,15 +88,19 @@ impl State {
     }
 }
 
-/// The media types of what a handler gets and returns.
+/// What is known of the data of a handler, and what the handler says of its answer.
 #[derive(Debug, Default)]
-pub(crate) struct Types {
-    /// That of its data.
+pub(crate) struct Said {
+    /// The media type of its data.
     pub(crate) given: MediaType,
     /// Those of the values that it merges, in their order.
     pub(crate) merged: Vec<MediaType>,
     /// What the handler says of what it returns.
     pub(crate) returned: MediaType,
+    /// The status for the caller if the handler rejects.
+    pub(crate) reject_status: Option<u16>,
+    /// Whether the answer of the run is settled: the handler is the finally handler.
+    pub(crate) is_answered: bool,
 }
 
 impl types::Host for State {}
@@ -141,12 +149,12 @@ impl context::Host for State {
 
     fn content_type(&mut self) -> Result<String> {
         self.read();
-        Ok(self.types.given.to_string())
+        Ok(self.said.given.to_string())
     }
 
     fn content_types(&mut self) -> Result<Vec<String>> {
         self.read();
-        Ok(match &*self.types.merged {
+        Ok(match &*self.said.merged {
             [] => self.call.inputs.iter().map(|(_, data)| data.media_type.to_string()).collect(),
             merged => merged.iter().map(MediaType::to_string).collect(),
         })
@@ -159,7 +167,38 @@ impl context::Host for State {
         }
         Ok(match MediaType::parse(&media_type) {
             Ok(media_type) => {
-                self.types.returned = media_type;
+                self.said.returned = media_type;
+                Ok(())
+            }
+            Err(error) => Err(format!("{}: {error}", error.code())),
+        })
+    }
+
+    fn respond(&mut self, status: u16, headers: Vec<(String, String)>) -> Result<Result<(), String>> {
+        self.read();
+        if self.defining {
+            return Ok(Err("there is no run in `define` that could be answered".into()));
+        }
+        if self.said.is_answered {
+            return Ok(Err("the answer of the run is settled when its finally handler is called".into()));
+        }
+        Ok(match ResponseHead::new(status, headers) {
+            Ok(head) => {
+                self.response = Some(head);
+                Ok(())
+            }
+            Err(error) => Err(format!("{}: {error}", error.code())),
+        })
+    }
+
+    fn set_reject_status(&mut self, status: u16) -> Result<Result<(), String>> {
+        self.read();
+        if self.defining {
+            return Ok(Err("there is no run in `define` that could be answered".into()));
+        }
+        Ok(match reject_status(status) {
+            Ok(status) => {
+                self.said.reject_status = Some(status);
                 Ok(())
             }
             Err(error) => Err(format!("{}: {error}", error.code())),
@@ -256,5 +295,51 @@ impl ResourceLimiter for Usage {
         let allowed = desired <= self.elements && maximum.is_none_or(|maximum| desired <= maximum);
         self.denied |= !allowed;
         Ok(allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::context::Host as _;
+    use super::*;
+    use crate::NoContext;
+
+    fn state() -> State {
+        State::new(Arc::new(NoContext::new("test")), &Limits::default())
+    }
+
+    fn refused(answer: Result<Result<(), String>>, why: &str) {
+        let error = answer.unwrap().unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+
+    /// ANSWER-5.
+    #[test]
+    fn what_cannot_be_an_answer_is_refused_and_changes_nothing() {
+        let mut state = state();
+        let location = vec![("Location".to_owned(), "/a".to_owned())];
+        state.respond(201, location.clone()).unwrap().unwrap();
+        refused(state.respond(99, Vec::new()), "FF0231: the status of an answer is from 200 to 599");
+        refused(state.respond(202, Vec::new()), "FF0231");
+        refused(state.respond(200, vec![("a".to_owned(), "b\r\nc: d".to_owned())]), "FF0231");
+        refused(state.respond(200, vec![("Content-Length".to_owned(), "0".to_owned())]), "`content-length`");
+        refused(state.respond(200, vec![("a".to_owned(), String::new()); 100_000]), "100000");
+        let kept = state.response.take();
+        assert_eq!(kept, ResponseHead::new(201, location).ok());
+        refused(state.set_reject_status(500), "FF0231: the status of a reject is from 400 to 499");
+        state.set_reject_status(404).unwrap().unwrap();
+        assert_eq!(state.said.reject_status, Some(404));
+    }
+
+    /// ANSWER-3.
+    #[test]
+    fn there_is_nothing_to_answer_in_define_and_nothing_left_to_answer_at_the_end() {
+        let mut defines = state();
+        defines.defining = true;
+        refused(defines.respond(200, Vec::new()), "`define`");
+        refused(defines.set_reject_status(404), "`define`");
+        let mut ends = state();
+        ends.said.is_answered = true;
+        refused(ends.respond(200, Vec::new()), "finally");
     }
 }

@@ -6,7 +6,7 @@ use super::browser::{Controls, OwnPages};
 use super::error::Error;
 use super::guards::{ControlMethods, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
-use super::openapi::{On, Payload, Refusals};
+use super::openapi::{OfTheFlow, On, Payload, Refusals};
 use super::request::{Asked, FromQuery, Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
 use axum::extract::State;
@@ -230,7 +230,7 @@ pub(super) async fn state(
                 ("X-Faas-Flow-State" = String, description = "`succeeded`."),
             ),
             content_type = "application/octet-stream", body = Payload),
-        On<202>, Refusals, On<401>, On<409>, On<502>,
+        On<202>, Refusals, On<401>, On<409>, On<422>, On<502>, OfTheFlow,
     ),
 )]
 pub(super) async fn result(
@@ -249,7 +249,15 @@ pub(super) async fn result(
     }
     let view = surface.view(&flow.name, &id).await?;
     let result = if view.status.is_final() { surface.host.result(&id).await? } else { None };
-    Ok(answer::ended(&id, &Ended { status: view.status, result, failure: view.failure }))
+    Ok(answer::ended(
+        &id,
+        &Ended {
+            status: view.status,
+            response: view.response.filter(|_| result.is_some()),
+            result,
+            failure: view.failure,
+        },
+    ))
 }
 
 impl Surface {

@@ -1,17 +1,17 @@
 //! Answers: statuses, error codes, and bodies in the form that the caller reads.
 
 use super::browser::make_inert;
-use super::error::{Error, status_of};
+use super::error::{Error, status_of_failure};
 use super::headers::{ERROR, REQUEST_ID, STATE, insert};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
 use faas_flow_core::text::printable_lines;
-use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, RunId, Status};
+use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, Status};
 use faas_flow_replica::Ended;
 use faas_flow_versions::MissingModule;
 use serde::Serialize;
@@ -112,7 +112,7 @@ pub(super) fn in_form(mut response: Response, accept: Accept) -> Response {
 /// How a run ended: its result, or why there is none.
 pub(super) fn ended(run: &RunId, ended: &Ended) -> Response {
     let refuse = |failure: Failure| {
-        let status = status_of(failure.code);
+        let status = status_of_failure(&failure);
         refuse(failure, status)
     };
     let mut response = match (ended.status, &ended.result, &ended.failure) {
@@ -120,19 +120,39 @@ pub(super) fn ended(run: &RunId, ended: &Ended) -> Response {
         (Status::Succeeded, Some(result), _) => data(result.clone()),
         (Status::Succeeded, None, None) => data(Content::empty()),
         (_, Some(answer), failure) => {
-            let code = failure.as_ref().map_or(Code::INTERNAL, |failure| failure.code);
+            let unknown = || Failure::reject(Code::INTERNAL, "the run failed");
+            let failure = failure.clone().unwrap_or_else(unknown);
             let mut response = data(answer.clone());
-            *response.status_mut() = status_of(code);
-            insert(response.headers_mut(), ERROR, &code.to_string());
+            *response.status_mut() = status_of_failure(&failure);
+            insert(response.headers_mut(), ERROR, &failure.code.to_string());
             response
         }
         (Status::Stopped, None, None) => refuse(Failure::reject(Code::RUN_STOPPED, "the run was stopped")),
         (Status::Failed, None, None) => refuse(Failure::reject(Code::INTERNAL, "the run failed")),
         (_, None, Some(failure)) => refuse(failure.clone()),
     };
+    if let Some(head) = ended.response.as_ref().filter(|_| ended.status.is_final()) {
+        set_head(&mut response, head);
+    }
     insert(response.headers_mut(), STATE, ended.status.as_str());
     insert(response.headers_mut(), REQUEST_ID, run.as_str());
     response
+}
+
+/// Gives an answer the status and headers that the flow has set.
+fn set_head(response: &mut Response, head: &ResponseHead) {
+    if let Ok(status) = StatusCode::from_u16(head.status) {
+        *response.status_mut() = status;
+    }
+    if head.has_no_body() {
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
+    for (name, value) in &head.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
 }
 
 /// Data of the flow, which may be anything.
@@ -147,6 +167,21 @@ fn media_type_header(media_type: &MediaType) -> HeaderValue {
         return OCTET_STREAM;
     }
     HeaderValue::from_str(media_type.as_str()).unwrap_or(OCTET_STREAM)
+}
+
+/// Status and headers that a flow has set for its answer.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Head<'a> {
+    #[schema(minimum = 200, maximum = 599)]
+    status: u16,
+    /// Names, in lower case, and values, in order.
+    headers: &'a [(String, String)],
+}
+
+impl<'a> From<&'a ResponseHead> for Head<'a> {
+    fn from(ResponseHead { status, headers }: &'a ResponseHead) -> Self {
+        Self { status: *status, headers }
+    }
 }
 
 /// The state of a run as JSON.
@@ -171,6 +206,9 @@ pub(super) struct RunState<'a> {
     /// Why the run failed.
     #[schema(value_type = Option<Problem<'static>>)]
     failure: Option<&'a Failure>,
+    /// The status and headers of the answer, if the run has ended and the flow has set them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Head<'a>>,
     /// The version that the run waits for, since it cannot be loaded anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
@@ -211,6 +249,7 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModul
             started: view.started,
             ended: view.ended,
             failure: view.failure.as_ref(),
+            response: view.response.as_ref().map(Head::from),
             waits_for: waits_for.map(|missing| &missing.version),
             waits_code: waits_for.map(|missing| missing.code.to_string()),
             waits_because: waits_for.map(|missing| missing.why.as_str()),

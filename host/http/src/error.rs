@@ -334,6 +334,12 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
     }
 }
 
+/// The status of the answer about a run that has failed: what the flow says, or else that of the code.
+pub(crate) fn status_of_failure(failure: &Failure) -> StatusCode {
+    let said = failure.status.and_then(|status| StatusCode::from_u16(status).ok());
+    said.filter(StatusCode::is_client_error).unwrap_or_else(|| status_of(failure.code))
+}
+
 impl From<faas_flow_versions::Error> for Error {
     fn from(error: faas_flow_versions::Error) -> Self {
         Error::Host(error.into())

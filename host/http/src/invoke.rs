@@ -8,7 +8,7 @@ use super::error::{Error, OtherRun};
 use super::guards::{HubSignatures, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, STATE, header, insert};
 use super::location;
-use super::openapi::{On, Payload, Refusals};
+use super::openapi::{OfTheFlow, On, Payload, Refusals};
 use super::repeated::{BODY, difference};
 use super::request::{Query, RequestContext, Target, Wait};
 use super::surface::Surface;
@@ -82,7 +82,7 @@ impl NewRun {
         (status = 200, description = "The result, or what a query parameter asked for.",
             headers(("X-Faas-Flow-Reqid" = String, description = "The run's request id.")),
             content((Payload = "application/octet-stream"), (String = "text/plain"), (serde_json::Value = "application/json"))),
-        On<202>, Refusals, On<401>, On<409>, On<502>,
+        On<202>, Refusals, On<401>, On<409>, On<422>, On<502>, OfTheFlow,
     ),
 )]
 pub(super) async fn call(

@@ -45,7 +45,8 @@ const SHARED: [Shared; 17] = [
     Shared::new(
         422,
         "Unusable",
-        "The module cannot be used: it is not a flow for this host, or not the module that was announced.",
+        "The flow rejected the body of the request. Or the module cannot be used: it is not a flow for this host, or not the \
+         module that was announced.",
         &[ERROR],
     ),
     Shared::new(429, "Overloaded", "Too many requests or runs are in flight.", &[ERROR, RETRY_AFTER]),
@@ -122,7 +123,8 @@ impl Shared {
         if is_problem {
             response = response.content("application/json", content(RefOr::Ref(Ref::from_schema_name("Problem"))));
         }
-        if self.status == StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
+        // What the flow's failure handler has returned.
+        if matches!(self.status, 422 | 500) {
             response =
                 response.content("application/octet-stream", content(RefOr::Ref(Ref::from_schema_name("Payload"))));
         }
@@ -150,6 +152,21 @@ pub(super) struct Refusals;
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [400, 403, 404, 405, 413, 421, 429, 500, 503, 504].into_iter().flat_map(shared).collect()
+    }
+}
+
+/// The answers whose status and headers a flow has set.
+pub(super) struct OfTheFlow;
+
+impl IntoResponses for OfTheFlow {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let response = ResponseBuilder::new().description(
+            "The answer of the flow, with a status from 200 to 599 and headers that the flow has set. `X-Faas-Flow-State` says \
+             how the run ended.",
+        );
+        let payload = ContentBuilder::new().schema(Some(RefOr::Ref(Ref::from_schema_name("Payload")))).build();
+        let response = response.content("application/octet-stream", payload).build();
+        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
     }
 }
 

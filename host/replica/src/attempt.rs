@@ -6,11 +6,14 @@ use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{Outcome, Suspended, Task, Work};
-use faas_flow_core::{Content, Failure, Payload, Status};
+use faas_flow_core::{Code, Content, Failure, Payload, ResponseHead, Status};
 use faas_flow_guest::{CallContext, Instance};
 use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
 use std::sync::Arc;
+
+/// The status that says that the caller's data is at fault.
+const UNPROCESSABLE: u16 = 422;
 
 /// One attempt at executing a node.
 pub(super) struct NodeAttempt<'a> {
@@ -25,6 +28,10 @@ pub(super) struct NodeAttempt<'a> {
     pub(super) context: Arc<CallContext>,
     /// Context values that the node's code has set or deleted.
     changes: Vec<(String, Option<Bytes>)>,
+    /// The status and headers that the node's code has set for the answer of the run.
+    response: Option<ResponseHead>,
+    /// Whether the node's code has seen what a call answered, so that it does not speak of the request alone.
+    pub(super) has_called: bool,
     /// Stored outputs that get documents of their own.
     pub(super) documents: Documents,
 }
@@ -32,6 +39,8 @@ pub(super) struct NodeAttempt<'a> {
 /// What an attempt yielded.
 pub(super) struct Attempted {
     pub(super) outcome: Outcome,
+    /// The status and headers that the node has set for the answer of the run.
+    pub(super) response: Option<ResponseHead>,
     /// Why it failed; or why the node was suspended.
     pub(super) failure: Option<Failure>,
     /// To be committed with the outcome.
@@ -40,7 +49,8 @@ pub(super) struct Attempted {
 
 impl Attempted {
     pub(super) fn failed(Failed { failure, .. }: Failed) -> Self {
-        Self { outcome: Outcome::Failed(failure.clone()), failure: Some(failure), documents: Documents::new() }
+        let outcome = Outcome::Failed(failure.clone());
+        Self { outcome, response: None, failure: Some(failure), documents: Documents::new() }
     }
 }
 
@@ -73,19 +83,35 @@ impl Live {
             instance: None,
             context: Arc::new(context),
             changes: Vec::new(),
+            response: None,
+            has_called: false,
             documents: Documents::new(),
         };
         let outcome = attempt.outcome().await;
         attempt.return_instance();
-        let NodeAttempt { mark, changes, documents, .. } = attempt;
+        let NodeAttempt { mark, changes, response, has_called, documents, .. } = attempt;
         let (outcome, failure) = match outcome {
             Ok(outcome) => (outcome, None),
             Err(Unfinished::Suspended(suspended, failure)) => (Outcome::Suspended(suspended), Some(failure)),
-            Err(Unfinished::Failed(failed)) => return Err(failed),
+            Err(Unfinished::Failed(mut failed)) => {
+                if !has_called {
+                    self.blame_caller(work, &mut failed.failure);
+                }
+                return Err(failed);
+            }
         };
         let mut stored = self.store_changes(work, mark, changes).await?;
         stored.extend(documents);
-        Ok(Attempted { outcome, failure, documents: stored })
+        Ok(Attempted { outcome, response, failure, documents: stored })
+    }
+
+    /// If the flow's code has rejected the body of the request itself, the caller is to blame, unless the code says otherwise.
+    fn blame_caller(&self, work: &Work, failure: &mut Failure) {
+        let gets_inputs = !matches!(work.task, Task::Merge { .. });
+        let rejects = failure.code == Code::GUEST_REJECTED && failure.status.is_none();
+        if rejects && gets_inputs && self.plan.gets_request_body(&work.path) {
+            failure.status = Some(UNPROCESSABLE);
+        }
     }
 }
 
@@ -153,6 +179,7 @@ impl NodeAttempt<'_> {
     /// Does the node's operations in turn, beginning with the one at which the node was suspended.
     async fn operations(&mut self, operations: &[Operation], mut data: Content) -> Result<Content, Unfinished> {
         let done = self.work.suspended.as_ref().map_or(0, |suspended| suspended.operation as usize);
+        self.has_called |= operations.iter().take(done).any(|operation| !matches!(operation, Operation::Modify(_)));
         for (index, operation) in operations.iter().enumerate().skip(done) {
             data = match operation {
                 Operation::Modify(handler) => self.instance().await?.modify(handler, data).await?,
@@ -179,6 +206,7 @@ impl NodeAttempt<'_> {
     fn take_usable(&mut self) -> Option<Instance> {
         let mut instance = self.instance.take().filter(Instance::usable)?;
         self.changes = instance.take_changes();
+        self.response = instance.take_response().or_else(|| self.response.take());
         Some(instance)
     }
 

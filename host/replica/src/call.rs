@@ -55,7 +55,10 @@ impl NodeAttempt<'_> {
             return Err(Unfinished::Suspended(suspended, failed.failure));
         };
         match &call.recover {
-            Some(recover) => Ok(self.instance().await?.recover(recover, &failed.failure.to_string()).await?),
+            Some(recover) => {
+                self.has_called = true;
+                Ok(self.instance().await?.recover(recover, &failed.failure.to_string()).await?)
+            }
             // The node may be attempted again as a whole.
             None => Err(Unfinished::Failed(failed)),
         }
@@ -80,6 +83,7 @@ impl NodeAttempt<'_> {
         let response =
             response.unwrap_or_else(|_| Err(CallError::TimedOut { callee: redact::place(&call.target), limit }.into()));
         self.live.trace_call(self, span, begun, &call_span, &response);
+        self.has_called = true;
         let mut response = response?;
         match &call.receive {
             Some(receive) => {

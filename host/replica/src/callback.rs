@@ -7,7 +7,7 @@ use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_a
 use bytes::Bytes;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Event, Run};
-use faas_flow_core::{Content, Failure, MediaType, redact};
+use faas_flow_core::{Content, Failure, MediaType, ResponseHead, redact};
 use faas_flow_guest::HttpRequest;
 use faas_flow_session::{Delivery, Documents, Input};
 use std::pin::Pin;
@@ -86,6 +86,10 @@ impl Live {
         headers.extend(self.run_trace_headers());
         if let Some(failure) = &ended.failure {
             headers.push(("X-Faas-Flow-Error".to_owned(), failure.code.to_string()));
+        }
+        if let Some(ResponseHead { status, headers: set }) = &ended.response {
+            headers.push(("X-Faas-Flow-Response-Status".to_owned(), status.to_string()));
+            headers.extend(set.iter().cloned());
         }
         if let Some(keys) = &self.services.keys {
             headers.push(("X-Hub-Signature-256".to_owned(), keys.sign_callback(&body)));

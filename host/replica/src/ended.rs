@@ -3,7 +3,7 @@
 use super::live::Live;
 use crate::Step;
 use faas_flow_core::run::Run;
-use faas_flow_core::{Content, Failure, Status};
+use faas_flow_core::{Content, Failure, ResponseHead, Status};
 use faas_flow_session::Session;
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub struct Ended {
     pub status: Status,
     /// The result, or the answer of the flow's failure handler.
     pub result: Option<Content>,
+    /// The status and headers that the flow has set for its answer, if the result is there.
+    pub response: Option<ResponseHead>,
     /// Why the run failed; or why its result, which exists, cannot be read.
     pub failure: Option<Failure>,
 }
@@ -24,9 +26,12 @@ impl Ended {
     pub(super) fn of(run: &Run, result: Option<Result<Content, Failure>>) -> Self {
         let status = run.status();
         match result {
-            None => Self { status, result: None, failure: run.failure.clone() },
-            Some(Ok(result)) => Self { status, result: Some(result), failure: run.failure.clone() },
-            Some(Err(failure)) => Self { status, result: None, failure: Some(failure) },
+            None => Self { status, result: None, response: None, failure: run.failure.clone() },
+            Some(Ok(result)) => {
+                let response = run.response_head().cloned();
+                Self { status, result: Some(result), response, failure: run.failure.clone() }
+            }
+            Some(Err(failure)) => Self { status, result: None, response: None, failure: Some(failure) },
         }
     }
 }

@@ -70,7 +70,7 @@ impl Live {
                 continue;
             }
             let wait = attempted.as_ref().err().and_then(|failed| failed.wait(retry, tries));
-            let Attempted { mut outcome, failure, documents } = attempted.unwrap_or_else(Attempted::failed);
+            let Attempted { mut outcome, response, failure, documents } = attempted.unwrap_or_else(Attempted::failed);
             attempts.push(Attempt { started, ended, failure });
             tries += 1;
             if let Some(wait) = wait {
@@ -82,7 +82,7 @@ impl Live {
                 outcome =
                     Outcome::Suspended(Suspended { until, operation: 0, tries: count(tries), data: None, wait: None });
             }
-            let report = Report { outcome, input_size, attempts };
+            let report = Report { outcome, response: response.map(Box::new), input_size, attempts };
             self.trace_node(work, span, begun, &report);
             return (report, documents);
         }

@@ -3,6 +3,7 @@
 use crate::command::{faas_flow, run};
 use crate::wait::until;
 use faas_flow_test_support::modules::module;
+use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, Url};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -106,11 +107,18 @@ pub struct Answer {
     pub code: Option<String>,
     /// The media type of the body: `Content-Type`.
     pub content_type: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: String,
 }
 
 impl Answer {
+    /// The values of a header, in order.
+    pub fn header(&self, name: &str) -> Vec<&str> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+
     /// The body. The status must be 200.
     #[track_caller]
     pub fn ok(self) -> String {
@@ -187,7 +195,8 @@ impl Server {
         let id = header("x-faas-flow-reqid");
         let code = header("x-faas-flow-error");
         let content_type = header("content-type");
-        Answer { status: response.status().as_u16(), id, code, content_type, body: response.text().await.unwrap() }
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, id, code, content_type, headers, body: response.text().await.unwrap() }
     }
 
     /// A POST request to a path.

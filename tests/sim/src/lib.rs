@@ -87,13 +87,16 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 43] = [
+pub const JOBS: [Job; 46] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
     job("flights", "", FLIGHTS),
     job("async-chain", "", LARGE),
     job("fixture", "case=values", LARGE),
+    job("fixture", "case=respond-in-a-chain", "in"),
+    job("fixture", "case=respond-to-a-failure", "in").asks(Asks::Waiting),
+    job("fixture", "case=respond&status=201&name=x-order&value=7", "in").asks(Asks::Now),
     job("greet", "", "Ada").asks(Asks::Now),
     job("sync-chain", "", "hi").asks(Asks::Now),
     // So long that it is stored before its end.
@@ -531,7 +534,8 @@ async fn end_once(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Optio
             let nodes: Vec<String> =
                 view.nodes.iter().map(|node| format!("{} {:?}", node.path, node.progress)).collect();
             let (result, nodes) = (String::from_utf8_lossy(&result), nodes.join(", "));
-            return Ok(Some(format!("{}{failure}: {result} [{nodes}]", view.status)));
+            let answer = view.response.map_or(String::new(), |head| format!(", answered with {head:?}"));
+            return Ok(Some(format!("{}{failure}: {result} [{nodes}]{answer}", view.status)));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -1,5 +1,6 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::http::Response;
 use crate::inputs::Inputs;
 use crate::values::{Level, State};
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,6 +42,8 @@ struct Facts {
     content_types: Vec<String>,
     /// What the latest closure said of what it returns.
     returned: Option<String>,
+    /// The status and headers that the flow has set.
+    response: Option<Response>,
     values: BTreeMap<String, Vec<u8>>,
     logs: Vec<(Level, String)>,
     phase: Phase,
@@ -155,6 +158,11 @@ impl Fake {
         self.0.0.borrow().returned.clone().unwrap_or_else(|| OCTET_STREAM.into())
     }
 
+    /// The status and headers that the flow has set with [`Context::respond`]; the body is empty. `None` if it has not.
+    pub fn response(&self) -> Option<Response> {
+        self.0.0.borrow().response.clone()
+    }
+
     /// Calls a closure of the flow.
     pub(crate) fn calling<T>(&self, call: impl FnOnce() -> T) -> T {
         self.0.0.borrow_mut().returned = None;
@@ -230,6 +238,18 @@ impl Host {
             return Err(Failure::Reject(format!("`{}` is not a media type", media_type.escape_debug())));
         }
         self.0.borrow_mut().returned = Some(media_type.into());
+        Ok(())
+    }
+    pub(crate) fn respond(&self, status: u16, headers: Vec<(String, String)>) -> Result {
+        if self.0.borrow().phase == Phase::Defining {
+            return Err(Failure::reject("there is no run in `define` that could be answered"));
+        }
+        if !(200..600).contains(&status) || status == 202 {
+            return Err(Failure::Reject(format!("an answer cannot have the status {status}")));
+        }
+        let response = Response::new(status);
+        let response = headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value));
+        self.0.borrow_mut().response = Some(response);
         Ok(())
     }
     /// Says that the current closure returns JSON.

@@ -1,13 +1,13 @@
 //! Events about the run as a whole: pause, resume, stop, deadline, the end and its handlers, and the callback.
 
-use super::documents::{NodeState, Phase, Progress};
+use super::documents::{NodeResponse, NodeState, Phase, Progress};
 use super::engine::Followed;
 use super::events::{Effect, Refusal, Task};
 use super::state::RunState;
 use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::plan::Plan;
-use crate::{Code, Failure, HandlerId, Millis, NodeId, NodePath, Payload, ScopePath, Status};
+use crate::{Code, Failure, HandlerId, Millis, NodeId, NodePath, Payload, ResponseHead, ScopePath, Status};
 use std::sync::Arc;
 
 impl RunState {
@@ -137,14 +137,29 @@ impl RunState {
             Ok(answer) => run.result = Some(answer),
             // The handler failed deliberately, so its message replaces that of the run. A crash says nothing about why the
             // run failed; the history shows it.
-            Err(Failure { code: Code::GUEST_REJECTED | Code::GUEST_RETRIES, message, .. }) => {
+            Err(Failure { code: Code::GUEST_REJECTED | Code::GUEST_RETRIES, message, status, .. }) => {
                 if let Some(first) = &mut run.failure {
                     first.message = message;
+                    first.status = status.or(first.status);
                 }
             }
             Err(_) => {}
         }
         vec![self.enter(plan, Phase::Finally, now)]
+    }
+
+    /// Notes the status and headers that a node, or the failure handler, has set.
+    pub(super) fn respond(&mut self, path: &NodePath, head: &ResponseHead) {
+        match self.run().phase {
+            // Nodes on several replicas may set the same, and the document that they all need changes only once.
+            Phase::Flow if self.run().response.as_ref().is_some_and(|known| known.head == *head) => {}
+            Phase::Flow => {
+                let response = NodeResponse { by: path.clone(), head: head.clone() };
+                self.change_run().response = Some(Box::new(response));
+            }
+            Phase::Failure => self.change_run().failure_response = Some(Box::new(head.clone())),
+            Phase::Finally | Phase::Ended => {}
+        }
     }
 
     /// When the callback may be sent next; this may be in the past. `None` if there is nothing to send.

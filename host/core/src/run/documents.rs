@@ -3,7 +3,8 @@
 use super::events::HeldClaim;
 use super::token::ClaimToken;
 use crate::{
-    Definition, Digest, Failure, FlowName, Millis, NodeId, Payload, PlanDag, RunId, ScopePath, Status, redact,
+    Definition, Digest, Failure, FlowName, Millis, NodeId, NodePath, Payload, PlanDag, ResponseHead, RunId, ScopePath,
+    Status, redact,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -42,6 +43,12 @@ pub struct Run {
     /// The result, or what the failure handler returned instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Payload>,
+    /// The status and headers of its result, if a node has set them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<NodeResponse>>,
+    /// The status and headers of what the failure handler returned, if it has set them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_response: Option<Box<ResponseHead>>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -62,6 +69,24 @@ impl Run {
             _ => Status::Running,
         }
     }
+
+    /// The status and headers that the flow has set for the answer to its caller, once it is known how the run ends.
+    pub fn response_head(&self) -> Option<&ResponseHead> {
+        match self.verdict? {
+            Status::Succeeded => self.response.as_ref().map(|response| &response.head),
+            Status::Failed => self.failure_response.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Status and headers that a node has set for the result of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeResponse {
+    /// The node.
+    pub by: NodePath,
+    /// What it has set.
+    pub head: ResponseHead,
 }
 
 /// The callback of a run, and its delivery so far.

@@ -145,6 +145,9 @@ impl RunState {
                 return Err(Refusal::Unknown);
             }
         }
+        if let Some(head) = report.response.as_deref().filter(|_| !matches!(report.outcome, Outcome::Failed(_))) {
+            self.respond(path, head);
+        }
         let pauses = plan.definition().on_exhausted == Exhausted::Pause;
         let node = self.change(path)?;
         node.attempts.extend_from_slice(&report.attempts);

@@ -4,7 +4,9 @@ use super::documents::{Answer, Attempt, Request, Said, Suspended, WaitId};
 use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::definition::Operations;
-use crate::{BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, RunId, Status};
+use crate::{
+    BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, ResponseHead, RunId, Status,
+};
 use std::sync::Arc;
 
 /// A claim as a replica has seen it.
@@ -122,6 +124,8 @@ pub enum Event {
 pub struct Report {
     /// How the execution ended.
     pub outcome: Outcome,
+    /// The status and headers that the node has set for the answer of the run. They do not count if it has failed.
+    pub response: Option<Box<ResponseHead>>,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
     /// Its attempts under this claim, in order.

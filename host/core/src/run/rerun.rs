@@ -56,18 +56,31 @@ impl RunState {
     fn unwind(&mut self, plan: &Plan, path: &NodePath, progress: Progress, now: Millis) -> Result<(), Refusal> {
         let dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
+        let reopens = progress == Progress::Branching;
         let scope = self.change_scope(&path.scope)?;
+        let mut undone = Vec::new();
         for (i, after) in descendants(dag, at).into_iter().enumerate() {
             let Some(node) = scope.nodes.get_mut(i).filter(|_| after) else { continue };
             let branches = node.branches.take();
             node.clear(if i == at { progress } else { Progress::Waiting }, now);
             node.output = None;
             (node.suspended, node.answer) = (None, None);
-            if i == at && progress == Progress::Branching {
+            if i == at && reopens {
                 node.branches = branches.map(|branches| super::Branches { only: None, ..branches });
+            } else {
+                undone.push(path.scope.node(&node.id));
             }
         }
+        self.unset_response(&undone);
         Ok(())
+    }
+
+    /// Forgets the status and headers of the result if a node has set them that is undone.
+    fn unset_response(&mut self, undone: &[NodePath]) {
+        let by = self.run().response.as_ref().map(|response| &response.by);
+        if by.is_some_and(|by| undone.iter().any(|node| is_within(by, node))) {
+            self.change_run().response = None;
+        }
     }
 
     /// Makes ready what had failed or was cancelled when the run ended. What waited for an answer asks again, since an answer
@@ -92,6 +105,7 @@ impl RunState {
         run.phase = Phase::Flow;
         run.paused = false;
         (run.ended, run.verdict, run.result, run.failure) = (None, None, None, None);
+        run.failure_response = None;
         run.deadline = plan.definition().deadline_ms.map(|ms| now.saturating_add(ms));
         for hook in &mut run.hooks {
             hook.clear(Progress::Waiting, now);
@@ -119,6 +133,12 @@ impl NodeState {
 
 fn is_done(scope: &Scope, node: usize) -> bool {
     scope.nodes.get(node).is_some_and(|node| node.progress == Progress::Done)
+}
+
+/// Whether a node is this one, or in a branch of it.
+fn is_within(node: &NodePath, outer: &NodePath) -> bool {
+    let around = std::iter::successors(node.scope.parent(), |(parent, _)| parent.scope.parent());
+    node == outer || around.into_iter().any(|(parent, _)| parent == *outer)
 }
 
 /// For each node of the dag, whether it is `at` or follows it.

@@ -47,6 +47,8 @@ impl RunState {
             paused: false,
             verdict: None,
             result: None,
+            response: None,
+            failure_response: None,
             failure: None,
             hooks: Vec::new(),
             callback: callback.map(Callback::new),

@@ -1,8 +1,8 @@
 //! A run as people and tools see it.
 
 use super::documents::{Attempt, Awaited, Callback, NodeState, Progress, Run, Scope, Wait};
-use crate::{Digest, Failure, FlowName, Millis, NodePath, RunId, ScopePath, Status};
-use serde::Serialize;
+use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, ScopePath, Status};
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// A run with all its nodes, without payloads.
@@ -22,6 +22,10 @@ pub struct RunView {
     pub ended: Option<Millis>,
     /// The size of its result, in bytes.
     pub result_size: Option<u64>,
+    /// The status and headers of the answer, if the run has ended and the flow has set them. Of the headers only the names are
+    /// written, since their values are data of the flow.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_values")]
+    pub response: Option<ResponseHead>,
     /// Why it failed.
     pub failure: Option<Failure>,
     /// Its callback, and the delivery of it so far.
@@ -91,6 +95,7 @@ impl RunView {
             started: run.started,
             ended: run.ended,
             result_size: run.result.as_ref().map(crate::Payload::size),
+            response: run.response_head().filter(|_| run.status().is_final()).cloned(),
             failure: run.failure.clone(),
             callback: run.callback.clone().map(Callback::redacted),
             nodes: nodes.chain(run.hooks.iter().map(|hook| NodeView::new(&ScopePath::root(), hook))).collect(),
@@ -115,4 +120,17 @@ impl NodeView {
             attempts: node.attempts.clone(),
         }
     }
+}
+
+fn without_values<S: Serializer>(response: &Option<ResponseHead>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        status: u16,
+        headers: Vec<&'a str>,
+    }
+    let shown = response.as_ref().map(|ResponseHead { status, headers }| Shown {
+        status: *status,
+        headers: headers.iter().map(|(name, _)| name.as_str()).collect(),
+    });
+    shown.serialize(serializer)
 }

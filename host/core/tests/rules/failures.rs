@@ -222,7 +222,12 @@ fn merging_the_results_of_its_branches_does_not_change_the_input_size_of_a_node(
     assert_eq!(run.node("F").input_size, 3);
     run.done("F[x]/n", "");
     let work = run.claim("F").unwrap();
-    let report = faas_flow_core::run::Report { outcome: Outcome::Done(payload("")), input_size: 77, attempts: vec![] };
+    let report = faas_flow_core::run::Report {
+        outcome: Outcome::Done(payload("")),
+        response: None,
+        input_size: 77,
+        attempts: vec![],
+    };
     run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
     assert_eq!(run.node("F").input_size, 3);
 }

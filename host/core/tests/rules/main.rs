@@ -1,6 +1,7 @@
 //! One example for each rule of `docs/concepts.md` that the engine implements. The comment of a test names its rules.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod answers;
 mod claims;
 mod control;
 mod data;

@@ -294,6 +294,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         started: 0,
         ended: None,
         result_size: None,
+        response: None,
         failure: None,
         callback: None,
         nodes: nodes.iter().map(node).collect(),

@@ -61,8 +61,9 @@ impl Dashboard {
         let took = Took(view.ended.unwrap_or(self.host.now()).saturating_sub(view.started));
         let took = if view.ended.is_some() { format!("took {took}") } else { format!("{took} so far") };
         let result = view.result_size.map_or(String::new(), |size| format!(" · result {}", Size(size)));
+        let answer = view.response.as_ref().map_or(String::new(), |head| format!(" · answered with {}", head.status));
         let mut head = format!(
-            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {} · {took}{result}</p>\n",
+            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {} · {took}{result}{answer}</p>\n",
             escaped(view.request_id.as_str()),
             badge(view.status),
             view.digest.short(),

@@ -148,6 +148,9 @@ fn described(view: &RunView, waits_for: Option<&MissingModule>) -> String {
     let mut text = format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "status      {}\nstarted     {}{total}", view.status, moment(view.started));
+    if let Some(response) = &view.response {
+        let _ = writeln!(text, "answer      status {}", response.status);
+    }
     if let Some(failure) = &view.failure {
         let _ = writeln!(text, "failure     {}", printable(failure));
     }

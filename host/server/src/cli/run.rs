@@ -79,7 +79,9 @@ impl Run {
         if self.json {
             let result = ended.result.as_ref().map(|result| String::from_utf8_lossy(&result.bytes));
             let view = host.view(&submitted.id).await?;
-            print_json(&json!({ "status": ended.status, "result": result, "failure": ended.failure, "run": view }))?;
+            print_json(
+                &json!({ "status": ended.status, "result": result, "response": ended.response, "failure": ended.failure, "run": view }),
+            )?;
         } else if let Some(result) = &ended.result {
             print(&result.bytes);
         }

@@ -3,11 +3,13 @@
 use crate::replica::{Fate, LEASE, Replica, circumstances, rules};
 use crate::work;
 use faas_flow_core::run::{
-    Attempt, Awaited, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Said, Suspended, Task,
-    Wait, WaitId, Work, set_of,
+    Attempt, Awaited, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Said, Scope,
+    Suspended, Task, Wait, WaitId, Work, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
-use faas_flow_core::{Code, Failure, NodePath, Partition, Payload, Place, Plan, RunId, Status};
+use faas_flow_core::{
+    Code, Failure, NodeId, NodePath, Partition, Payload, Place, Plan, ResponseHead, RunId, ScopePath, Status,
+};
 use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
 use faas_flow_store::{StateStore, open_state};
 use futures_executor::block_on;
@@ -131,6 +133,7 @@ impl Cluster {
         }
         self.check_calls();
         let state = self.state().unwrap();
+        self.check_response(&state);
         let done = |node: &&NodeState| node.progress == Progress::Done;
         let scopes = state
             .scopes()
@@ -355,7 +358,7 @@ impl Cluster {
             _ => None,
         };
         let attempts = vec![Attempt { started: self.now, ended: self.now, failure }];
-        let report = Report { outcome, input_size: 0, attempts };
+        let report = Report { outcome, response: work::response(&work.path).map(Box::new), input_size: 0, attempts };
         for (name, bytes) in &documents {
             self.replicas[number].cached.insert(name.clone(), bytes.clone());
         }
@@ -438,6 +441,31 @@ impl Cluster {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         assert_eq!(payload.media_type, work::media_type_of(&text), "{text:?} has kept its media type");
         text
+    }
+
+    /// The answer of the run is as one of the nodes has said that are done, or the failure handler; and if any of them has
+    /// said something, it is not lost.
+    fn check_response(&self, state: &RunState) {
+        let run = state.run();
+        let is_done = |node: &&NodeState| node.progress == Progress::Done;
+        let of_scope = |scope: &Scope| {
+            let done = scope.nodes.iter().filter(is_done);
+            done.map(|node| scope.path.node(&node.id)).collect::<Vec<NodePath>>()
+        };
+        let done: Vec<NodePath> = match run.status() {
+            Status::Succeeded => state.scopes().flat_map(of_scope).collect(),
+            Status::Failed => {
+                let handler = run.hooks.iter().filter(is_done).filter(|hook| hook.id == NodeId::failure());
+                handler.map(|hook| ScopePath::root().node(&hook.id)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let said: Vec<ResponseHead> = done.iter().filter_map(work::response).collect();
+        match run.response_head() {
+            Some(head) => assert!(said.contains(head), "nobody has set {head:?}"),
+            // What was set by a node that was executed again, in a branch that was not chosen again, is gone.
+            None => assert!(said.is_empty() || self.rerun, "{said:?} is lost"),
+        }
     }
 
     /// A node whose work has effects is executed once, but for each lease of it that ran out.

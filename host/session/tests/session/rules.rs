@@ -71,7 +71,7 @@ pub fn report(work: &Work, outcome: Outcome) -> Input {
         _ => None,
     };
     let attempts = vec![Attempt { started: 1, ended: 2, failure }];
-    let report = Report { outcome, input_size: 2, attempts };
+    let report = Report { outcome, response: None, input_size: 2, attempts };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 

@@ -1,7 +1,7 @@
 //! Executes work symbolically: a node's output tells how it came about, and does not depend on the order of events.
 
 use faas_flow_core::run::{ClaimToken, Input, Outcome, Task, Work};
-use faas_flow_core::{BranchKey, MediaType, Payload, testing};
+use faas_flow_core::{BranchKey, MediaType, NodePath, Payload, ResponseHead, testing};
 
 /// The media type of the data that this text is. It follows from the text, so that wherever the data arrives, its media type
 /// can be checked.
@@ -11,6 +11,13 @@ pub fn media_type_of(text: &str) -> MediaType {
     } else {
         MediaType::parse(&format!("x/{}", text.len())).unwrap()
     }
+}
+
+/// The status and headers that some nodes set for the answer of the run. They follow from the node's path.
+pub fn response(path: &NodePath) -> Option<ResponseHead> {
+    let path = path.to_string();
+    let length = u16::try_from(path.len()).unwrap();
+    length.is_multiple_of(3).then(|| ResponseHead::new(300 + length, vec![("x-by".to_owned(), path)]).unwrap())
 }
 
 fn payload(text: &str) -> Payload {

@@ -377,7 +377,7 @@ async fn a_url_that_a_request_names_is_called() {
 #[tokio::test]
 async fn a_flows_code_says_whether_to_try_again() {
     let server = fixture();
-    fails(&server, "reject", (500, "FF0012"), "n", &["not this"]).await;
+    fails(&server, "reject", (422, "FF0012"), "n", &["not this"]).await;
     let answer = answer(&server, "retry").await;
     let id = answer.id.clone().unwrap();
     assert!(answer.failed(500, "FF0013").contains("not now"));
@@ -412,7 +412,7 @@ async fn handlers_of_every_kind_are_held_to_the_limits() {
         let answer = answer(server, &case).await;
         assert_eq!((answer.status, answer.code.as_deref()), (500, Some(code)), "{case}: {answer:?}");
         // A handler that runs at the end of a run does not change how the run ended.
-        let said = self::answer(server, &format!("failure-that-{way}")).await.failed(500, "FF0012");
+        let said = self::answer(server, &format!("failure-that-{way}")).await.failed(422, "FF0012");
         assert!(said.contains("no good"), "{said}");
         assert_eq!(self::answer(server, &format!("finally-that-{way}")).await.ok(), "in n");
     }
@@ -424,7 +424,7 @@ async fn handlers_of_every_kind_are_held_to_the_limits() {
 #[tokio::test]
 async fn a_flow_sees_how_its_run_is_doing() {
     let server = fixture();
-    let said = server.result("fixture?case=states", "fail").await.failed(500, "FF0012");
+    let said = server.result("fixture?case=states", "fail").await.failed(422, "FF0012");
     assert!(said.starts_with("the failure handler saw Failed"), "{said}");
     assert_eq!(server.result("fixture?case=states", "fine").await.ok(), "fine");
     // The log arrives by another way than the answer, so it may come later.
@@ -502,9 +502,9 @@ async fn branches_side_by_side_need_no_more_instances_than_there_are() {
 #[tokio::test]
 async fn a_failed_run_answers_what_its_flow_says_and_cleans_up_once() {
     let server = fixture();
-    let said = answer(&server, "failure-answered").await.failed(500, "FF0012");
+    let said = answer(&server, "failure-answered").await.failed(422, "FF0012");
     assert!(said.starts_with("sorry: FF0012") && said.contains("no good"), "{said}");
-    let said = answer(&server, "failure-not-answered").await.failed(500, "FF0012");
+    let said = answer(&server, "failure-not-answered").await.failed(422, "FF0012");
     assert!(said.starts_with("FF0012") && said.contains("no good"), "{said}");
     assert_eq!(answer(&server, "finally-after-success").await.ok(), "in");
     // The log arrives by another way than the answer, so it may come later.
@@ -560,7 +560,7 @@ async fn values_keep_their_types() {
 async fn a_node_may_read_and_write_json() {
     let server = fixture();
     assert_eq!(server.result("fixture?case=json", "[1, 2, 39]").await.ok(), "42 in all");
-    let refused = server.result("fixture?case=json", "[1, 2").await.failed(500, "FF0012");
+    let refused = server.result("fixture?case=json", "[1, 2").await.failed(422, "FF0012");
     assert!(refused.contains("at n") && refused.contains("EOF"), "{refused}");
 }
 

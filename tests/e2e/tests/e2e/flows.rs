@@ -53,7 +53,7 @@ async fn conditional_branching_nests() {
 async fn greet_greets_by_name_and_refuses_nobody() {
     let server = serve("greet");
     assert_eq!(server.result("greet", " Ada\n").await.ok(), "Hello, Ada!");
-    let refusal = server.result("greet", " ").await.failed(500, "FF0012");
+    let refusal = server.result("greet", " ").await.failed(422, "FF0012");
     assert!(refusal.contains("there is no name to greet"), "{refusal}");
 }
 
@@ -62,7 +62,7 @@ async fn greet_answers_alike_in_every_language() {
     for flow in ["greet-js", "greet-python"] {
         let server = serve(flow);
         assert_eq!(server.result(flow, " Ada\n").await.ok(), "Hello, Ada!", "{flow}");
-        let refusal = server.result(flow, " ").await.failed(500, "FF0012");
+        let refusal = server.result(flow, " ").await.failed(422, "FF0012");
         assert!(refusal.contains("there is no name to greet"), "{flow}: {refusal}");
     }
 }

@@ -34,6 +34,7 @@ mod readme;
 mod redaction;
 mod replicas;
 mod requests;
+mod responses;
 mod secrets;
 mod serve;
 mod shapes;

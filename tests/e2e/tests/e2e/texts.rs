@@ -19,7 +19,7 @@ async fn a_failure_text_of_30_mib_is_cut_off_and_says_how_long_it_was() {
     let text = "é".repeat(15 << 20);
     let answer = server.result("fixture?case=reject-with-input", text).await;
     let id = answer.id.clone().unwrap();
-    let body = answer.failed(500, "FF0012");
+    let body = answer.failed(422, "FF0012");
     assert!(body.len() < 9000 && body.contains("(cut off; it has 31457280 bytes)"), "{}", body.len());
     let page = server.get(&format!("/dashboard/runs/{id}")).await.ok();
     assert!(page.len() < 60_000, "the page has {} bytes", page.len());
@@ -31,7 +31,7 @@ async fn a_failure_text_controls_neither_terminal_nor_log_nor_page() {
     let server = Serve::flows(&["fixture"]).flag("--watch").start();
     let answer = server.result("fixture?case=reject-with-input", NASTY).await;
     let id = answer.id.clone().unwrap();
-    let body = answer.failed(500, "FF0012");
+    let body = answer.failed(422, "FF0012");
     assert!(!controls(&body) && body.contains(r"\u{1b}[2J"), "{body:?}");
     let page = server.get(&format!("/dashboard/runs/{id}")).await.ok();
     assert!(!controls(&page) && page.contains(r"\u{202e}end"), "{page}");
