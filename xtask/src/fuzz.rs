@@ -12,9 +12,10 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The targets, and files or folders in the repository with inputs to begin with.
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     Target::core("stored_form", "host/core/tests/golden"),
     Target::core("node_path", "fuzz/seeds/node_path"),
+    Target::core("media_type", "fuzz/seeds/media_type"),
     Target::core("definition", "fuzz/seeds/definition"),
     Target::host("event", "fuzz/seeds/event"),
     Target::host("compiler_answer", "fuzz/seeds/compiler_answer"),
