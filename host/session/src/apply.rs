@@ -6,8 +6,8 @@ use crate::io::{Circumstances, Delivery, Io};
 use crate::load::{StoredRun, documents_for, reload};
 use crate::owner::is_hook;
 use crate::session::{Claim, Outstanding, Session, Todo};
-use faas_flow_core::run::{Doc, Effect, Event, Outcome, Refusal, Work};
-use faas_flow_core::{Code, Failure, Millis};
+use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Outcome, Refusal, Work};
+use faas_flow_core::{Code, Failure, Millis, NodePath};
 use faas_flow_store::Document;
 
 /// An event that is to be applied.
@@ -22,6 +22,8 @@ pub(crate) struct Applying {
     is_current: bool,
     /// What it was applied to before, in a replay; or what it follows from.
     pub(crate) basis: Basis,
+    /// When it was applied before, in a replay.
+    at: Option<Millis>,
 }
 
 /// Where an event comes from.
@@ -38,10 +40,17 @@ pub(crate) enum Origin {
 impl Applying {
     pub(crate) fn new(event: Event, documents: Documents, origin: Origin) -> Self {
         let is_current = origin == Origin::Replay;
-        Self { event, documents, origin, has_begun: false, is_current, basis: Basis::Any }
+        Self { event, documents, origin, has_begun: false, is_current, basis: Basis::Any, at: None }
     }
 
-    /// The same event, with what it was applied to, or what it follows from.
+    /// What was applied before, to be applied again at the same moment. If it took effect at another moment, a claim that
+    /// follows from it would look as if it was one of something else ([`Basis::Node`]).
+    pub(crate) fn again(applied: Applied) -> Self {
+        let Applied { event, documents, basis, at } = applied;
+        Self { basis, at: Some(at), ..Self::new(event, documents, Origin::Replay) }
+    }
+
+    /// The same event, with what it follows from.
     pub(crate) fn with_basis(self, basis: Basis) -> Self {
         Self { basis, ..self }
     }
@@ -57,9 +66,9 @@ impl Session {
             return self.commit(circumstances.now);
         }
         if !std::mem::replace(&mut applying.has_begun, true)
-            && let Event::Complete { path, .. } = &applying.event
+            && let Event::Complete { path, token, .. } = &applying.event
         {
-            let own_code = self.running.remove(path).is_some_and(|claim| claim.own_code);
+            let own_code = self.take_claim(path, *token).is_some_and(|claim| claim.own_code);
             self.batch.pressing |= !own_code;
         }
         if is_replayed && !self.stands(&applying) {
@@ -68,10 +77,11 @@ impl Session {
         if let Some(seen) = self.seen(&applying.event) {
             applying.basis = seen;
         }
-        match self.state.step(&self.plan, &applying.event, circumstances.now) {
+        let at = applying.at.unwrap_or(circumstances.now);
+        match self.state.step(&self.plan, &applying.event, at) {
             Ok(effects) => {
                 let Applying { event, documents, basis, .. } = applying;
-                self.follow(Applied { event, documents, basis }, effects, circumstances.now);
+                self.follow(Applied { event, documents, basis, at }, effects);
                 if !is_replayed {
                     self.fill(circumstances);
                 }
@@ -93,6 +103,12 @@ impl Session {
             }
             Err(refusal) => self.refuse(applying, refusal),
         }
+    }
+
+    /// Ends the claim that a report is about. If this replica has claimed the node once more since then, that claim stays.
+    fn take_claim(&mut self, path: &NodePath, token: ClaimToken) -> Option<Claim> {
+        self.running.get(path).filter(|claim| claim.token == token)?;
+        self.running.remove(path)
     }
 
     fn refuse(&mut self, applying: Applying, refusal: Refusal) {
@@ -143,13 +159,13 @@ impl Session {
     pub(crate) fn apply_now(&mut self, event: Event, now: Millis) -> Result<(), Refusal> {
         let basis = self.seen(&event).unwrap_or(Basis::Any);
         let effects = self.state.step(&self.plan, &event, now)?;
-        self.follow(Applied { event, documents: Documents::new(), basis }, effects, now);
+        self.follow(Applied { event, documents: Documents::new(), basis, at: now }, effects);
         Ok(())
     }
 
     /// Acts on the effects of an event that was applied.
-    fn follow(&mut self, applied: Applied, effects: Vec<Effect>, now: Millis) {
-        self.batch.add(applied, &effects, now);
+    fn follow(&mut self, applied: Applied, effects: Vec<Effect>) {
+        self.batch.add(applied, &effects);
         for effect in effects {
             match effect {
                 Effect::Dispatch(path) => self.queue.add(&self.plan, path),

@@ -48,6 +48,8 @@ pub(crate) struct Applied {
     pub(crate) event: Event,
     pub(crate) documents: Documents,
     pub(crate) basis: Basis,
+    /// When it was applied for the first time.
+    pub(crate) at: Millis,
 }
 
 /// What an event was applied to, as far as that decides whether it may be applied again in a replay.
@@ -130,16 +132,15 @@ impl Batch {
     }
 
     /// Adds an event that was applied.
-    pub(crate) fn add(&mut self, applied: Applied, effects: &[Effect], now: Millis) {
-        let Applied { event, documents, basis } = applied;
+    pub(crate) fn add(&mut self, applied: Applied, effects: &[Effect]) {
         if self.is_empty() {
-            self.since = now;
+            self.since = applied.at;
         }
-        self.bytes += size(&documents);
+        self.bytes += size(&applied.documents);
         // Other nodes load context values from the store.
-        let sets_values = documents.iter().any(|(name, _)| name.starts_with(CONTEXT));
-        self.pressing |= sets_values || !may_wait(&event) || !effects.iter().all(effect_may_wait);
-        self.events.push(Applied { event, documents, basis });
+        let sets_values = applied.documents.iter().any(|(name, _)| name.starts_with(CONTEXT));
+        self.pressing |= sets_values || !may_wait(&applied.event) || !effects.iter().all(effect_may_wait);
+        self.events.push(applied);
     }
 
     /// When it must be committed at the latest.

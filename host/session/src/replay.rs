@@ -1,11 +1,11 @@
 //! Replays: what was applied since the last commit is applied again to what the store has.
 //!
 //! A replay follows a commit that conflicted, because another replica had changed the run, and a commit without an answer,
-//! which may or may not have happened. The events are the same, including the tokens of claims. A claim that was committed
+//! which may or may not have happened. The events are the same, including their times and the tokens of claims. A claim that was committed
 //! after all is therefore recognised by its token, and a claim that another replica won is refused and given up.
 
-use crate::apply::{Applying, Origin};
-use crate::batch::{Applied, Basis};
+use crate::apply::Applying;
+use crate::batch::Basis;
 use crate::durability::Durability;
 use crate::io::{Circumstances, Io, Join};
 use crate::session::{Claim, Outstanding, Session, Todo};
@@ -78,9 +78,8 @@ impl Session {
         }
         self.replay = Some(Replay { before: self.running.clone(), again: Vec::new() });
         self.todo.push_front(Todo::Replayed);
-        for Applied { event, documents, basis } in batch.events.into_iter().rev() {
-            let applying = Applying::new(event, documents, Origin::Replay);
-            self.todo.push_front(Todo::Apply(applying.with_basis(basis)));
+        for applied in batch.events.into_iter().rev() {
+            self.todo.push_front(Todo::Apply(Applying::again(applied)));
         }
     }
 
@@ -95,8 +94,10 @@ impl Session {
             let earlier = before.get(path).filter(|earlier| earlier.token == claim.token);
             claim.started = earlier.is_some_and(|earlier| earlier.started);
         }
+        // What was to be started before the commit comes last: since then, another replica may have stored the answer for
+        // which the node waits.
         let mut start: Vec<Work> = Vec::new();
-        for work in std::mem::take(&mut self.ready.start).into_iter().chain(again) {
+        for work in again.into_iter().chain(std::mem::take(&mut self.ready.start)) {
             let stands = self.running.get(&work.path).is_some_and(|claim| claim.token == work.token && !claim.started);
             if stands && start.iter().all(|known| known.path != work.path) {
                 start.push(work);
@@ -142,17 +143,16 @@ impl Session {
         })
     }
 
-    /// Nodes whose claims were refused wait for their turn again, unless another replica has them.
+    /// Nodes whose claims were refused wait for their turn again, unless another replica has them. What is executing here is
+    /// not claimed again.
     fn queue_unclaimed(&mut self, circumstances: &Circumstances) {
         let unclaimed = std::mem::take(&mut self.unclaimed);
         if unclaimed.is_empty() {
             return;
         }
         let claimable = self.state.claimable(circumstances.now);
-        for path in unclaimed {
-            if claimable.contains(&path) && !self.running.contains_key(&path) {
-                self.queue.add(&self.plan, path);
-            }
+        for path in unclaimed.into_iter().filter(|path| claimable.contains(path)) {
+            self.queue.add(&self.plan, path);
         }
     }
 

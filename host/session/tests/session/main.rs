@@ -12,6 +12,7 @@ mod batching;
 mod cluster;
 mod many_replicas;
 mod properties;
+mod replays;
 mod replica;
 mod reruns;
 mod rules;

@@ -16,8 +16,8 @@ use faas_flow_store::{RunEntry, StateStore, open_state};
 use futures_executor::block_on;
 use std::sync::Arc;
 
-const HERE: (usize, Dispatch) = (8, Dispatch::Local);
-const SENT: (usize, Dispatch) = (8, Dispatch::Everything);
+pub const HERE: (usize, Dispatch) = (8, Dispatch::Local);
+pub const SENT: (usize, Dispatch) = (8, Dispatch::Everything);
 
 /// A node that calls a function.
 pub fn calling(id: &str) -> Node {
@@ -26,7 +26,7 @@ pub fn calling(id: &str) -> Node {
 }
 
 /// `f1`, then `f2`.
-fn chain() -> Definition {
+pub fn chain() -> Definition {
     flow(graph(vec![calling("f1"), calling("f2")], [("f1", "f2")]))
 }
 
@@ -43,18 +43,18 @@ fn limited() -> Definition {
 }
 
 /// A store that replicas share.
-struct Shared {
-    store: Arc<dyn StateStore>,
+pub struct Shared {
+    pub store: Arc<dyn StateStore>,
     plan: Arc<Plan>,
 }
 
 impl Shared {
-    fn new(definition: Definition) -> Self {
+    pub fn new(definition: Definition) -> Self {
         Self { store: block_on(open_state("memory")).unwrap(), plan: Arc::new(Plan::new(definition).unwrap()) }
     }
 
     /// Replica 0 begins the run at 1 and owns it.
-    fn begin(&self, room: (usize, Dispatch)) -> (Session, Ready) {
+    pub fn begin(&self, room: (usize, Dispatch)) -> (Session, Ready) {
         let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..the_start() };
         let begun = RunState::start(&self.plan, start);
         let circumstances = circumstances(1, room);
@@ -65,12 +65,12 @@ impl Shared {
     }
 
     /// A replica loads the run as it is stored.
-    fn open(&self, replica: usize) -> Session {
+    pub fn open(&self, replica: usize) -> Session {
         Session::open(self.plan.clone(), rules(replica), 7 + replica as u64, self.stored(), Role::Helper)
     }
 
     /// Performs the I/O that a session asks for.
-    fn settle(&self, session: &mut Session, now: u64, room: (usize, Dispatch)) -> Ready {
+    pub fn settle(&self, session: &mut Session, now: u64, room: (usize, Dispatch)) -> Ready {
         while let Some(io) = session.io() {
             let answer = perform(&session.state().run().id.clone(), io, &*self.store, Fate::Answered);
             session.answer(answer, &circumstances(now, room));
@@ -88,20 +88,20 @@ impl Shared {
         session.ready()
     }
 
-    fn input(&self, session: &mut Session, now: u64, input: Input) -> Ready {
+    pub fn input(&self, session: &mut Session, now: u64, input: Input) -> Ready {
         self.input_with(session, now, HERE, input)
     }
 
-    fn input_with(&self, session: &mut Session, now: u64, room: (usize, Dispatch), input: Input) -> Ready {
+    pub fn input_with(&self, session: &mut Session, now: u64, room: (usize, Dispatch), input: Input) -> Ready {
         session.input(input, &circumstances(now, room));
         self.settle(session, now, room)
     }
 
-    fn stored(&self) -> RunState {
+    pub fn stored(&self) -> RunState {
         load_all(block_on(self.store.read_all(&Partition::of_run(&the_start().id))).unwrap()).unwrap().unwrap()
     }
 
-    fn node(&self, node: &str) -> NodeState {
+    pub fn node(&self, node: &str) -> NodeState {
         let path = path(node);
         self.stored().scope(&path.scope).unwrap().node(&path.node).unwrap().clone()
     }
@@ -111,21 +111,21 @@ impl Shared {
     }
 }
 
-fn report(work: &Work, outcome: Outcome) -> Input {
+pub fn report(work: &Work, outcome: Outcome) -> Input {
     let attempts = vec![Attempt { started: 1, ended: 2, failure: None }];
-    let report = Report { outcome, response: None, input_size: 0, attempts };
+    let report = Report { outcome, input_size: 0, attempts };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 
-fn done(work: &Work) -> Input {
+pub fn done(work: &Work) -> Input {
     report(work, Outcome::Done(payload("out")))
 }
 
-fn command(event: Event) -> Input {
+pub fn command(event: Event) -> Input {
     Input::Event(event, Documents::new())
 }
 
-fn paths(works: &[Work]) -> Vec<String> {
+pub fn paths(works: &[Work]) -> Vec<String> {
     works.iter().map(|work| work.path.to_string()).collect()
 }
 
@@ -363,7 +363,7 @@ fn a_helper_stays_while_a_node_waits_for_room_and_leaves_when_its_nodes_are_canc
     shared.input_with(&mut helper, 3, room, Input::Wake);
     assert_eq!(helper.executing(), 1);
     assert_eq!(paths(&shared.input(&mut shared.open(2), 4, command(Event::Stop)).start), ["(finally)"]);
-    shared.input_with(&mut helper, 5, room, Input::Check);
+    shared.input_with(&mut helper, 5, (0, Dispatch::Local), Input::Check);
     helper.leave_if_done();
     assert!(helper.has_left());
 }
@@ -377,7 +377,7 @@ fn an_event_for_a_node_that_cannot_be_claimed_changes_nothing() {
         let before = block_on(shared.store.read_all(&Partition::of_run(&the_start().id))).unwrap();
         let refused = shared.input(&mut shared.open(1), 3, Input::Claim(path(node)));
         assert_eq!(block_on(shared.store.read_all(&Partition::of_run(&the_start().id))).unwrap(), before);
-        assert!(refused.start.is_empty());
+        assert_eq!((refused.start.len(), refused.leases.lost), (0, 0));
         refused.refused
     };
     assert_eq!((refused("f1"), refused("f2")), (Some(Refusal::Leased), Some(Refusal::Stale)));
@@ -511,7 +511,7 @@ fn an_owner_that_would_leave_stays_if_another_replica_changes_the_run() {
 }
 
 /// Waits for an answer until a moment.
-fn asks(work: &Work, until: u64) -> Outcome {
+pub fn asks(work: &Work, until: u64) -> Outcome {
     let id = WaitId { claim: work.token, operation: 0 };
     let of = Awaited::Function { name: "f".to_owned() };
     let wait = Some(Box::new(Wait { id, of, since: 2, limit: Some(until), looks: 0 }));
@@ -545,6 +545,19 @@ fn the_answer_to_a_run_without_an_owner_makes_it_due_and_is_acted_on() {
     shared.input(&mut third, 5_000 + LEASE, Input::Recover);
     let again = shared.input(&mut third, 5_000 + 2 * LEASE, Input::Check).start;
     assert!(again[0].answer.is_some());
+}
+
+/// WAIT-1, WAIT-3: the answer that it knows of does not keep it.
+#[test]
+fn an_owner_leaves_during_a_wait_that_comes_after_an_answer() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let asked = &ready.start[0];
+    shared.input(&mut owner, 2, report(asked, asks(asked, 90_000)));
+    let again = shared.input(&mut owner, 3, answer(asked)).start;
+    shared.input(&mut owner, 4, report(&again[0], wait(90_000)));
+    shared.input(&mut owner, 4 + LEASE, Input::Check);
+    assert_eq!((owner.has_left(), shared.entry().due), (true, Some(90_000)));
 }
 
 /// WAIT-3: an owner that leaves does not put off what an answer has just made due.

@@ -1,0 +1,203 @@
+//! What becomes of a batch whose commit conflicted or had no answer (COMMIT-1), and of reports that come too late.
+
+use crate::many_replicas::{HERE, SENT, Shared, asks, chain, command, done, paths, report};
+use crate::replica::{Fate, LEASE, circumstances, perform};
+use faas_flow_core::definition::{Branches, Definition};
+use faas_flow_core::run::{Event, Progress, Refusal, Said, WaitId, Work};
+use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, the_start};
+use faas_flow_core::{Code, Status};
+use faas_flow_session::{Answer, Dispatch, End, Input, Io, Session};
+
+/// `F` starts branches of the flow's own code.
+fn each() -> Definition {
+    flow(graph(vec![for_each("F", lone(), Branches::default())], []))
+}
+
+/// A run whose node `F` has started two branches, and the work of both. Only the claim of `F` is stored.
+fn two_branches(shared: &Shared) -> (Session, [Work; 2]) {
+    let (mut owner, ready) = shared.begin(HERE);
+    owner.input(report(&ready.start[0], branched(&[("1", ""), ("2", "")])), &circumstances(2, HERE));
+    assert!(owner.io().is_none());
+    let branches = owner.ready().start;
+    assert_eq!(paths(&branches), ["F[1]/n", "F[2]/n"]);
+    (owner, branches.try_into().unwrap())
+}
+
+/// Performs all I/O that a session asks for, the first with this fate, and yields its kinds.
+fn settle(shared: &Shared, session: &mut Session, mut fate: Fate) -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    while let Some(io) = session.io() {
+        kinds.push(match &io {
+            Io::Commit { .. } => "commit",
+            _ => "load",
+        });
+        session.answer(perform(&the_start().id, io, &*shared.store, fate), &circumstances(3, HERE));
+        fate = Fate::Answered;
+    }
+    kinds
+}
+
+/// Another replica changes the run and changes it back.
+fn change_and_change_back(shared: &Shared) {
+    for event in [Event::Pause, Event::Resume] {
+        shared.input(&mut shared.open(9), 3, command(event));
+    }
+}
+
+/// CLAIM-2: the claim was refused, and afterwards nobody has the node.
+#[test]
+fn a_node_that_another_replica_has_released_is_claimed_after_the_conflict() {
+    let shared = Shared::new(chain());
+    shared.begin(SENT);
+    let (mut first, mut second) = (shared.open(1), shared.open(2));
+    first.input(Input::Claim(path("f1")), &circumstances(2, HERE));
+    shared.input(&mut second, 2, Input::Claim(path("f1")));
+    shared.input(&mut second, 3, Input::Release);
+    let ready = shared.settle(&mut first, 4, HERE);
+    assert_eq!(paths(&ready.start), ["f1"]);
+    assert_eq!(shared.node("f1").token, ready.start[0].token);
+}
+
+/// COMMIT-3.
+#[test]
+fn own_code_that_is_executing_is_not_started_again_by_a_replay() {
+    let shared = Shared::new(flow(graph(["a", "b"].map(node).into(), [("a", "b")])));
+    let (mut owner, ready) = shared.begin(HERE);
+    owner.input(done(&ready.start[0]), &circumstances(2, HERE));
+    assert!(owner.io().is_none());
+    let start = owner.ready().start;
+    assert_eq!(paths(&start), ["b"]);
+    change_and_change_back(&shared);
+    let ready = shared.input(&mut owner, 4, Input::CommitDue);
+    assert_eq!((ready.start.len(), owner.executes(&path("b"))), (0, true));
+    assert_eq!(shared.node("b").token, start[0].token);
+    assert_eq!(shared.input(&mut owner, 5, done(&start[0])).end, Some(End::Ended));
+}
+
+/// END-2: the end of the flow is applied again, and then the claim of the handler that follows it.
+#[test]
+fn the_handler_of_a_run_that_has_failed_is_executed_after_a_conflict() {
+    let shared = Shared::new(Definition { finally: Some("h".to_owned()), ..chain() });
+    let (mut owner, ready) = shared.begin(HERE);
+    owner.input(report(&ready.start[0], failed(false)), &circumstances(2, HERE));
+    change_and_change_back(&shared);
+    let ready = shared.settle(&mut owner, 4, HERE);
+    assert_eq!((paths(&ready.start), ready.cancel), (vec!["(finally)".to_owned()], true));
+}
+
+/// CLAIM-5: own code began before its claim was committed, and the claim was refused. Its report is not one of the claim
+/// that this replica has made of the node since then.
+#[test]
+fn a_late_report_does_not_end_a_newer_claim_of_the_same_replica() {
+    let shared = Shared::new(flow(graph(["a", "b"].map(node).into(), [("a", "b")])));
+    shared.begin(SENT);
+    let mut helper = shared.open(1);
+    helper.input(Input::Claim(path("a")), &circumstances(2, HERE));
+    assert!(helper.io().is_none());
+    let early = helper.ready().start;
+    let mut other = shared.open(2);
+    shared.input(&mut other, 2, Input::Claim(path("a")));
+    shared.input(&mut other, 3, Input::CommitDue);
+    shared.input(&mut other, 3, Input::Release);
+    let again = shared.input(&mut helper, 4, Input::CommitDue).start;
+    assert_eq!(paths(&again), ["a"]);
+    assert_ne!(again[0].token, early[0].token);
+    let late = shared.input(&mut helper, 5, done(&early[0]));
+    assert_eq!((late.refused, late.leases.lost), (Some(Refusal::Stale), 1));
+    assert!(helper.executes(&path("a")));
+    assert_eq!(shared.input(&mut helper, 6 + LEASE / 3, Input::Check).leases.renewed, 1);
+    assert_eq!(paths(&shared.input(&mut helper, 7 + LEASE / 3, done(&again[0])).start), ["b"]);
+}
+
+/// CLAIM-5: the replica has seen that another one has its node.
+#[test]
+fn a_report_of_a_claim_that_another_replica_has_taken_counts_as_a_lost_lease() {
+    let shared = Shared::new(chain());
+    let (mut lost, ready) = shared.begin(HERE);
+    let mut other = shared.open(1);
+    for now in [1 + LEASE, 1 + 2 * LEASE] {
+        shared.input(&mut other, now, Input::Recover);
+    }
+    assert!(other.executes(&path("f1")));
+    shared.input(&mut lost, 2 + 2 * LEASE, Input::Check);
+    let late = shared.input(&mut lost, 3 + 2 * LEASE, done(&ready.start[0]));
+    assert_eq!((late.refused, late.leases.lost), (Some(Refusal::Stale), 1));
+}
+
+/// WAIT-2: of two answers, the one that is stored counts, also for the replica that took the other one.
+#[test]
+fn a_node_continues_with_the_answer_that_is_stored() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let asked = &ready.start[0];
+    shared.input(&mut owner, 2, report(asked, asks(asked, 90_000)));
+    let answer = |text: &str| {
+        let to = WaitId { claim: asked.token, operation: 0 };
+        let said = Said::Response { status: 200, headers: Vec::new(), body: payload(text) };
+        command(Event::Answer { path: asked.path.clone(), to, said })
+    };
+    let (mut first, mut second) = (shared.open(1), shared.open(2));
+    first.input(answer("one"), &circumstances(3, HERE));
+    let full = (0, Dispatch::Local);
+    assert!(shared.input_with(&mut second, 3, full, answer("two")).start.is_empty());
+    let start = shared.settle(&mut first, 4, HERE).start;
+    assert_eq!(paths(&start), ["f1"]);
+    let Said::Response { body, .. } = &start[0].answer.as_ref().unwrap().said else { panic!("{start:?}") };
+    assert_eq!(*body, payload("two"));
+}
+
+/// JOIN-2.
+#[test]
+fn branches_that_arrive_in_one_commit_are_joined_once() {
+    let shared = Shared::new(each());
+    let (mut owner, [first, second]) = two_branches(&shared);
+    shared.input(&mut owner, 2, Input::CommitDue);
+    owner.input(done(&first), &circumstances(3, HERE));
+    assert!(owner.io().is_none());
+    owner.ready();
+    owner.input(done(&second), &circumstances(3, HERE));
+    assert_eq!(settle(&shared, &mut owner, Fate::Answered), ["commit", "commit"], "the branches, and what follows");
+    assert_eq!(owner.ready().end, Some(End::Ended));
+}
+
+/// JOIN-2, COMMIT-1.
+#[test]
+fn branches_that_arrive_again_in_a_replay_are_joined_once() {
+    let shared = Shared::new(each());
+    let (mut owner, [first, second]) = two_branches(&shared);
+    for branch in [&first, &second] {
+        owner.ready();
+        owner.input(done(branch), &circumstances(3, HERE));
+    }
+    assert_eq!(settle(&shared, &mut owner, Fate::Lost), ["commit", "load", "commit"]);
+    assert_eq!(owner.ready().end, Some(End::Ended));
+}
+
+/// JOIN-2, PAUSE-1: the branches had begun and ended in one batch with their join. When another replica has paused the run,
+/// they have not begun.
+#[test]
+fn branches_that_do_not_arrive_in_a_replay_are_not_joined() {
+    let shared = Shared::new(each());
+    let (mut owner, [first, second]) = two_branches(&shared);
+    owner.input(done(&first), &circumstances(3, HERE));
+    assert!(owner.io().is_none());
+    owner.ready();
+    shared.input(&mut shared.open(1), 3, command(Event::Pause));
+    assert_eq!(shared.input(&mut owner, 4, done(&second)).end, Some(End::Paused));
+    assert_eq!((shared.stored().run().status(), shared.node("F").progress), (Status::Paused, Progress::Branching));
+    let resumed = shared.input(&mut shared.open(2), 5, command(Event::Resume));
+    assert_eq!(paths(&resumed.start), ["F[1]/n", "F[2]/n"]);
+}
+
+#[test]
+fn a_run_that_is_gone_from_the_store_is_abandoned() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    owner.input(done(&ready.start[0]), &circumstances(2, HERE));
+    assert!(matches!(owner.io(), Some(Io::Commit { .. })));
+    owner.answer(Answer::Conflict, &circumstances(2, HERE));
+    let Some(Io::Load { docs, .. }) = owner.io() else { panic!("it looks what is stored") };
+    owner.answer(Answer::Loaded(vec![None; docs.len()]), &circumstances(2, HERE));
+    assert_eq!(owner.ready().abandoned.unwrap().code, Code::RUN_UNKNOWN);
+    assert_eq!(owner.io(), None);
+}
