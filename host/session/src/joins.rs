@@ -18,14 +18,13 @@ impl Session {
         }
     }
 
-    /// Notes that all branches of a node have ended, unless that is known already.
+    /// Notes that all branches of a node have ended, unless that is noted already: each of several branches that arrive in
+    /// the same commit may complete the set, and a replay applies the join that it contains.
     pub(crate) fn join(&mut self, node: NodePath, started_by: ClaimToken, basis: Basis) {
         let to_be_applied =
             |todo: &Todo| matches!(todo, Todo::Apply(applying) if is_join(&applying.event, &node, started_by));
-        if self.batch.events.iter().any(|applied| is_join(&applied.event, &node, started_by))
-            || self.joined.iter().any(|(path, of, _)| *path == node && *of == started_by)
-            || self.todo.iter().any(to_be_applied)
-        {
+        let is_next = self.joined.iter().any(|(path, of, _)| (path, *of) == (&node, started_by));
+        if is_next || self.todo.iter().any(to_be_applied) {
             return;
         }
         self.queue.joined(&node);

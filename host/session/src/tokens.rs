@@ -29,7 +29,14 @@ mod tests {
     fn tokens_are_the_upper_halves_of_the_numbers_of_splitmix64() {
         let mut tokens = Tokens::new(0);
         // From the reference implementation, with the seed 0.
-        for number in [0xe220_a839_7b1d_cdaf_u64, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f] {
+        let numbers = [
+            0xe220_a839_7b1d_cdaf_u64,
+            0x6e78_9e6a_a1b9_65f4,
+            0x06c4_5d18_8009_454f,
+            0xf88b_b8a8_724c_81ec,
+            0x1b39_896a_51a8_749b,
+        ];
+        for number in numbers {
             assert_eq!(tokens.next(), ClaimToken::new((number >> 32) as u32));
         }
     }

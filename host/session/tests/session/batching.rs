@@ -130,6 +130,21 @@ fn the_claim_of_a_call_does_not_wait_for_the_flow_s_own_code_beside_it() {
 }
 
 #[test]
+fn the_result_of_a_call_does_not_wait_for_the_flow_s_own_code_beside_it() {
+    let nodes = vec![node("a"), node("b"), calling("f"), node("c")];
+    let mut session = begin(flow(graph(nodes, [("a", "b"), ("a", "f"), ("f", "c")])), Documents::new());
+    let work = only(&mut session);
+    session.input(report(&work, done()), &wide(2));
+    let claims = change(&mut session);
+    session.answer(committed(&claims), &wide(2));
+    let start = session.ready().start;
+    assert_eq!(start.len(), 2);
+    let call = start.iter().find(|work| work.path == path("f")).unwrap();
+    session.input(report(call, done()), &wide(2));
+    change(&mut session);
+}
+
+#[test]
 fn commands_and_waits_are_committed_at_once() {
     let wait = Suspended { until: 900, operation: 0, tries: 1, data: None, wait: None };
     for is_wait in [true, false] {

@@ -2,10 +2,10 @@
 
 use crate::replica::{COMMIT_DELAY, LEASE, circumstances, rules};
 use faas_flow_core::definition::{
-    Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
+    Branches, Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
 };
-use faas_flow_core::run::{Attempt, Doc, Event, FORM, Outcome, Refusal, Report, RunState, Work};
-use faas_flow_core::testing::{payload, the_start};
+use faas_flow_core::run::{ANSWERS, Attempt, Doc, Event, FORM, Outcome, Refusal, Report, RunState, Work};
+use faas_flow_core::testing::{branched, flow, for_each, graph, lone, path, payload, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Plan, Status};
 use faas_flow_session::{Answer, Circumstances, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session};
 use faas_flow_store::{Change, Committed};
@@ -192,6 +192,20 @@ fn a_run_in_memory_that_pauses_is_made_durable_before_anybody_is_told() {
 }
 
 #[test]
+fn a_run_in_memory_that_pauses_and_cannot_be_stored_is_abandoned_after_eight_tries() {
+    let mut session = begin(&chain(&["f"], Exhausted::Pause), Durability::Memory);
+    let ready = session.ready();
+    let away = || Failure::retry(Code::STORE_UNAVAILABLE, "away");
+    session.input(report(&ready.start[0], Outcome::Failed(away())), &at(3));
+    for tries in 0..8 {
+        assert_eq!(session.io(), Some(Io::Values { tries }));
+        session.answer(Answer::Values(Err(away())), &at(4));
+    }
+    assert_eq!(session.io(), None);
+    assert_eq!(session.ready().abandoned.unwrap().code, Code::STORE_UNAVAILABLE);
+}
+
+#[test]
 fn a_run_in_memory_goes_on_when_it_cannot_be_made_durable() {
     let mut session = begin(&chain(&["f"], Exhausted::Fail), Durability::Memory);
     let ready = session.ready();
@@ -299,6 +313,7 @@ fn a_helper_leaves_when_its_nodes_are_done_and_an_owner_stays() {
     assert!(!owner.has_left() && owner.is_owner());
     let state = RunState::load(owner.state().run().clone(), 1);
     let mut helper = Session::open(plan, rules(1), 9, state, Role::Helper);
+    assert!(!helper.is_owner());
     helper.leave_if_done();
     assert!(helper.has_left());
 }
@@ -310,6 +325,10 @@ fn a_replica_that_stops_releases_its_nodes_and_the_run_is_due_at_once() {
     session.input(Input::Release, &at(5));
     let release = change(&mut session);
     assert_eq!(release.entry.as_ref().unwrap().due, Some(5));
+    assert!(
+        release.checks.iter().all(|check| check.doc != ANSWERS),
+        "an answer that has come in the meantime is no hindrance"
+    );
     session.answer(committed(&release), &at(6));
     let ready = session.ready();
     assert_eq!((ready.leases.released, ready.cancel, session.has_left()), (1, true, true));
@@ -367,4 +386,29 @@ fn the_values_of_a_node_are_committed_together_with_its_output() {
     let change = change(&mut session);
     let docs: Vec<&str> = change.puts.iter().map(|put| &*put.doc).collect();
     assert_eq!(docs, ["run", "scope:", "context:k"]);
+}
+
+#[test]
+fn a_run_is_not_stored_again_for_somebody_who_asks_for_it() {
+    let mut session = begin(&chain(&["f1", "f2"], Exhausted::Fail), Durability::Beginning);
+    commit(&mut session, 2);
+    session.input(Input::Store, &at(3));
+    assert_eq!(session.io(), None, "it is stored");
+    let mut session = begin(&chain(&["f"], Exhausted::Fail), Durability::Memory);
+    let ready = session.ready();
+    session.input(report(&ready.start[0], done()), &at(3));
+    assert_eq!(session.ready().end, Some(End::Ended));
+    session.input(Input::Store, &at(4));
+    assert_eq!(session.io(), None, "its history is about to be stored");
+}
+
+#[test]
+fn a_session_knows_how_many_branches_a_node_has_started() {
+    let plan = Plan::new(flow(graph(vec![for_each("F", lone(), Branches::default())], []))).unwrap();
+    let mut session = begin(&Arc::new(plan), Durability::Delayed);
+    let each = session.ready().start.remove(0);
+    assert_eq!(session.branches_of(&each.path), None);
+    session.input(report(&each, branched(&[("1", ""), ("2", "")])), &at(2));
+    assert_eq!(session.branches_of(&each.path), Some(2));
+    assert_eq!(session.branches_of(&path("nowhere")), None);
 }
