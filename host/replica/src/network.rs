@@ -179,8 +179,8 @@ impl Http {
         }
         let response = client.send(request).await.map_err(|error| self.failed(url, by, &error))?;
         let (head, body) = response.into_parts();
-        if let (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) = (head.status, &proxy) {
-            return Err(self.failed(url, by, &ProxyFailed::refused(proxy, head.status)).into());
+        if let Some(proxy) = proxy.filter(|_| proxy::has_refused(head.status, &head.headers)) {
+            return Err(self.failed(url, by, &ProxyFailed::refused(&proxy, head.status)).into());
         }
         let callee = || redact::place(url.as_str());
         let codings = head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);

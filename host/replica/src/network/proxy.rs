@@ -8,7 +8,7 @@ use super::resolver::{Checked, RefusedAddress};
 use bytes::Bytes;
 use faas_flow_core::redact;
 use http_body_util::Full;
-use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
@@ -87,6 +87,14 @@ impl ProxyFailed {
         let retry = if status.is_client_error() { Retry::No } else { Retry::Yes };
         Self { proxy: proxy.shown(), reason: format!("it answered with status {status}"), retry }
     }
+}
+
+/// Whether a proxy has answered in place of the callee: it wants a password, or says of itself that there was an error
+/// (`Proxy-Status`, RFC 9209; Squid has a header of its own).
+pub(super) fn has_refused(status: StatusCode, headers: &HeaderMap) -> bool {
+    let says_error = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("error="));
+    let of_proxy = || headers.get_all("proxy-status").iter().any(says_error) || headers.contains_key("x-squid-error");
+    status == StatusCode::PROXY_AUTHENTICATION_REQUIRED || (status.as_u16() >= 400 && of_proxy())
 }
 
 /// The proxies that are configured.

@@ -43,10 +43,8 @@ impl Config {
         {
             *row = Row::of(row.key, name.as_str(), &source);
         }
-        if values.request_proxy.value == RequestProxy::Environment
-            && let Some(row) = rows.iter_mut().find(|row| row.key == "request_proxy")
-        {
-            row.value.push_str(&proxies(|name| std::env::var(name).ok()));
+        if let Some(row) = rows.iter_mut().find(|row| row.key == "request_proxy") {
+            row.value.push_str(&proxies(&values.request_proxy.value, |name| std::env::var(name).ok()));
         }
         let secrets = SECRETS.map(|name| (name, values.secret_mount_path.value.join(name)));
         let secrets = secrets.into_iter().filter(|(_, path)| path.exists());
@@ -66,11 +64,15 @@ impl Config {
     }
 }
 
-/// What the environment says about proxies.
-fn proxies(variable: impl Fn(&str) -> Option<String>) -> String {
-    let names = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
-    let found = names.into_iter().filter_map(|name| {
-        let names = [name.to_ascii_uppercase(), name.to_owned()];
+/// What the environment says about proxies, as far as that counts.
+fn proxies(configured: &RequestProxy, variable: impl Fn(&str) -> Option<String>) -> String {
+    let names: &[&str] = match configured {
+        RequestProxy::Environment => &["http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+        RequestProxy::At(_) => &["no_proxy"],
+        RequestProxy::Direct => &[],
+    };
+    let found = names.iter().filter_map(|name| {
+        let names = [name.to_ascii_uppercase(), (*name).to_owned()];
         let (name, value) = names.into_iter().find_map(|name| variable(&name).map(|value| (name, value)))?;
         Some(format!("{name}={}", redact::text(&value)))
     });
@@ -87,16 +89,21 @@ fn table(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::proxies;
+    use super::*;
 
     #[test]
     fn the_proxies_of_the_environment_are_shown_without_their_passwords() {
-        assert_eq!(proxies(|_| None), "");
-        let shown = proxies(|name| match name {
-            "HTTPS_PROXY" => Some("http://ann:secret@proxy.example:3128".to_owned()),
-            "no_proxy" => Some("10.0.0.0/8,.corp".to_owned()),
-            _ => None,
-        });
-        assert_eq!(shown, " (HTTPS_PROXY=http://***@proxy.example:3128, no_proxy=10.0.0.0/8,.corp)");
+        assert_eq!(proxies(&RequestProxy::Environment, |_| None), "");
+        let shown = |configured| {
+            proxies(&configured, |name| match name {
+                "HTTPS_PROXY" => Some("http://ann:secret@proxy.example:3128".to_owned()),
+                "no_proxy" => Some("10.0.0.0/8,.corp".to_owned()),
+                _ => None,
+            })
+        };
+        let all = " (HTTPS_PROXY=http://***@proxy.example:3128, no_proxy=10.0.0.0/8,.corp)";
+        assert_eq!(shown(RequestProxy::Environment), all);
+        assert_eq!(shown(RequestProxy::At("http://h:1".to_owned())), " (no_proxy=10.0.0.0/8,.corp)");
+        assert_eq!(shown(RequestProxy::Direct), "");
     }
 }

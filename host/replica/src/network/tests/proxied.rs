@@ -91,10 +91,20 @@ async fn a_proxy_that_refuses_is_named() {
         assert!(heads.recv().await.unwrap().starts_with("connect api.example:443 http/1.1\r\n"));
         assert!(heads.try_recv().is_err(), "a refusal is not asked for again");
     }
-    let (port, _heads) = proxy(answer("407 Proxy Authentication Required", "no")).await;
+    for refusal in [
+        "407 Proxy Authentication Required",
+        "403 Forbidden\r\nproxy-status: corp; error=http_request_denied",
+        "503 Service Unavailable\r\nX-Squid-Error: ERR_DNS_FAIL 0",
+    ] {
+        let (port, _heads) = proxy(answer(refusal, "no")).await;
+        let network = proxied(format!("http://127.0.0.1:{port}"), &ALL, &[OUTSIDE]);
+        let failure = get(&network, "http://api.example/", ChosenBy::Flow).await.unwrap_err();
+        assert!(failure.message.contains(&format!("the proxy http://127.0.0.1:{port} ")), "{}", failure.message);
+    }
+    // What the callee answers is the callee's.
+    let (port, _heads) = proxy(answer("403 Forbidden\r\nproxy-status: corp; received-status=403", "no")).await;
     let network = proxied(format!("http://127.0.0.1:{port}"), &ALL, &[OUTSIDE]);
-    let failure = get(&network, "http://api.example/", ChosenBy::Flow).await.unwrap_err();
-    assert!(failure.message.contains(&format!("the proxy http://127.0.0.1:{port} ")), "{}", failure.message);
+    assert_eq!(get(&network, "http://api.example/", ChosenBy::Flow).await.unwrap().status, 403);
 }
 
 #[tokio::test]
