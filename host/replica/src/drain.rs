@@ -3,6 +3,7 @@
 use super::host::Host;
 use super::live::Live;
 use crate::traces::Traces;
+use faas_flow_core::{NodePath, RunId};
 use faas_flow_session::Input;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,6 +51,19 @@ impl Host {
         }
         self.services.left.send_replace(true);
         released
+    }
+
+    /// The nodes that this replica executes, which [`drain`](Host::drain) would wait for. Takes at most a second: a run whose
+    /// commit hangs is left out.
+    pub async fn executing(&self) -> Vec<(RunId, NodePath)> {
+        let mut nodes = Vec::new();
+        let all = async {
+            for run in self.runs.all() {
+                nodes.extend(run.executing_nodes().await.into_iter().map(|path| (run.id.clone(), path)));
+            }
+        };
+        let _ = timeout(Duration::from_secs(1), all).await;
+        nodes
     }
 
     /// Waits until this replica has released its runs, at the end of [`drain`](Host::drain).

@@ -1,18 +1,14 @@
 //! The functions that flows call: programs, URLs, the built-in echo, and those behind the gateway.
 
 use crate::error::FunctionOptionFault;
-use crate::network::{CallError, ChosenBy, Network, Quote, within_limit};
-use crate::program::{ScriptFault, environment};
-use crate::{Answers, Error, Settings, memory};
-use bytes::{Bytes, BytesMut};
+use crate::network::{CallError, ChosenBy, Network, Quote};
+use crate::program::{Broken, ProgramLines, Running, Said, ScriptFault, environment, parse_block};
+use crate::{Answers, Error, Settings};
 use faas_flow_core::{Code, Failure, is_function_name, leaves_function, redact};
-use faas_flow_guest::{HttpRequest, HttpResponse, Short};
+use faas_flow_guest::{HttpRequest, HttpResponse};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
 /// How a function is called.
@@ -22,9 +18,18 @@ pub enum Function {
     Echo,
     /// Runs a program for each call, which gets the body on its stdin and writes the answer to its stdout. If it exits with
     /// an error, the call fails with [`FUNCTION_FAILED`](Code::FUNCTION_FAILED).
-    Command(PathBuf),
+    Command(PathBuf, ProgramAnswer),
     /// Calls a URL, to which the rest of the path and the query of the call are added.
     Url(String),
+}
+
+/// What a program writes to its stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramAnswer {
+    /// The body.
+    Body,
+    /// A block of headers, which may have a `Status`; an empty line; and the body.
+    WithHeaders,
 }
 
 /// The functions that flows may call by name.
@@ -37,10 +42,11 @@ pub struct Functions {
     answers: Answers,
     /// Further request headers that programs get.
     program_headers: Arc<[String]>,
+    program_lines: Option<ProgramLines>,
 }
 
 impl Function {
-    /// Reads `name=echo`, `name=http://…` or `name=./program`. Fails with
+    /// Reads `name=echo`, `name=http://…`, `name=./program` or `name=headers:./program`. Fails with
     /// [`BAD_FUNCTION_OPTION`](Code::BAD_FUNCTION_OPTION).
     pub fn parse(option: &str) -> Result<(String, Function), Error> {
         let wrong = |fault| Error::BadFunctionOption { option: redact::text(option), fault };
@@ -55,12 +61,14 @@ impl Function {
                 Function::Url(url.trim_end_matches('/').to_owned())
             }
             path => {
+                let with_headers = path.strip_prefix("headers:").map(|path| (path, ProgramAnswer::WithHeaders));
+                let (path, answers) = with_headers.unwrap_or((path, ProgramAnswer::Body));
                 let program = std::fs::canonicalize(path);
                 let program = program.map_err(|error| wrong(FunctionOptionFault::NoProgram(error)))?;
                 if let Some(fault) = ScriptFault::of(&program) {
                     return Err(wrong(FunctionOptionFault::Script(fault)));
                 }
-                Function::Command(program)
+                Function::Command(program, answers)
             }
         };
         Ok((name.to_owned(), function))
@@ -77,7 +85,13 @@ impl Functions {
     ) -> Self {
         let Settings { response_limit, answers, .. } = *settings;
         let program_headers = settings.program_headers.clone().into();
-        Self { known: known.into_iter().collect(), gateway, network, response_limit, answers, program_headers }
+        let known = known.into_iter().collect();
+        Self { known, gateway, network, response_limit, answers, program_headers, program_lines: None }
+    }
+
+    /// Functions whose programs have each line that they write to stderr taken by `lines`.
+    pub fn with_program_lines(self, lines: ProgramLines) -> Self {
+        Self { program_lines: Some(lines), ..self }
     }
 
     /// The function of this name, unless only the gateway may know it.
@@ -103,7 +117,9 @@ impl Functions {
         }
         match (self.known.get(name), &self.gateway) {
             (Some(Function::Echo), _) => Ok(echo(request)),
-            (Some(Function::Command(program)), _) => Ok(self.command(name, program, (tail, query), request).await?),
+            (Some(Function::Command(program, answers)), _) => {
+                Ok(self.command((name, program, *answers), (tail, query), request).await?)
+            }
             (Some(Function::Url(base)), _) => {
                 let url = below(base, name, tail, query)?;
                 self.network.send(HttpRequest { url, ..request }, ChosenBy::Function).await
@@ -132,17 +148,15 @@ impl Functions {
 
     async fn command(
         &self,
-        name: &str,
-        program: &Path,
+        (name, program, answers): (&str, &Path, ProgramAnswer),
         (tail, query): (&str, &str),
         request: HttpRequest,
     ) -> Result<HttpResponse, CallError> {
         let name = name.to_owned();
         let mut command = tokio::process::Command::new(program);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command.envs(environment(&request, &format!("/{tail}"), query, &self.program_headers));
-        let mut child = match spawn(&mut command).await {
-            Ok(child) => child,
+        let running = match Running::start(&mut command).await {
+            Ok(running) => running,
             Err(source) => {
                 let program = program.to_owned();
                 return Err(match ScriptFault::of(&program) {
@@ -151,25 +165,23 @@ impl Functions {
                 });
             }
         };
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let write = async {
-            if let Some(mut stdin) = stdin {
-                // A program may answer without reading all of its input.
-                let _ = stdin.write_all(&request.body).await;
-            }
+        let mut said = Said::new(&name, self.program_lines.clone());
+        let (status, output) = match running.run(&request.body, self.response_limit, &mut said).await {
+            Ok(ended) => ended,
+            Err(Broken::Lost(source)) => return Err(CallError::Lost { name, source }),
+            Err(Broken::OutOfMemory(short)) => return Err(short.into()),
+            Err(Broken::TooLarge(limit)) => return Err(CallError::TooLarge { callee: name, limit }),
         };
-        let limit = self.response_limit as u64 + 1;
-        let (_, body, complaint) = tokio::join!(write, read(stdout, limit), read(stderr, 64 * 1024));
-        let (body, complaint) = (body?, complaint?);
-        within_limit(|| name.clone(), body.len(), self.response_limit)?;
-        let status = match child.wait().await {
-            Ok(status) => status,
-            Err(source) => return Err(CallError::Lost { name, source }),
-        };
-        if status.success() {
-            return Ok(HttpResponse { status: 200, headers: Vec::new(), body });
+        let quote = || Quote::new(self.answers.quote_text(&said.last()));
+        if !status.success() {
+            return Err(CallError::Exited { name, status, quote: quote() });
         }
-        Err(CallError::Exited { name, status, quote: Quote::new(self.answers.quote(&complaint)) })
+        match answers {
+            ProgramAnswer::Body => Ok(HttpResponse { status: 200, headers: Vec::new(), body: output }),
+            ProgramAnswer::WithHeaders => {
+                parse_block(output).map_err(|fault| CallError::BadBlock { name, fault, quote: quote() })
+            }
+        }
     }
 }
 
@@ -177,32 +189,6 @@ impl Functions {
 fn echo(request: HttpRequest) -> HttpResponse {
     let headers = vec![("content-type".to_owned(), request.media_type().to_string())];
     HttpResponse { status: 200, headers, body: request.body }
-}
-
-/// Starts a program. If the file is still being written (`ETXTBSY`), tries again for a tenth of a second.
-async fn spawn(command: &mut tokio::process::Command) -> std::io::Result<tokio::process::Child> {
-    for _ in 0..20 {
-        match command.spawn() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            other => return other,
-        }
-    }
-    command.spawn()
-}
-
-/// Reads all that a program writes, up to a limit. What cannot be read ends it.
-async fn read(from: Option<impl AsyncRead + Unpin>, limit: u64) -> Result<Bytes, Short> {
-    let mut bytes = BytesMut::new();
-    let mut room = memory::reservation();
-    if let Some(from) = from {
-        let mut from = from.take(limit);
-        while let Ok(read @ 1..) = from.read_buf(&mut bytes).await {
-            memory::grow(&mut room, read).await?;
-        }
-    }
-    Ok(room.hold(bytes.freeze()))
 }
 
 fn path_and_query(url: &str) -> (&str, &str) {
@@ -235,6 +221,7 @@ fn join(base: &str, tail: &str, query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[test]
     fn options_name_a_function_and_how_it_is_called() {
@@ -244,6 +231,11 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let script = folder.path().join("script");
         std::fs::write(&script, "#!/bin/sh\r\ncat\r\n").unwrap();
+        let program = std::env::current_exe().unwrap();
+        for (option, answers) in [("", ProgramAnswer::Body), ("headers:", ProgramAnswer::WithHeaders)] {
+            let parsed = Function::parse(&format!("f={option}{}", program.display())).unwrap().1;
+            assert_eq!(parsed, Function::Command(program.canonicalize().unwrap(), answers));
+        }
         let script = format!("f={}", script.display());
         assert!(Function::parse(&script).unwrap_err().to_string().contains("CRLF"));
         for bad in ["f", "=echo", "f=", "a b=echo", "f=./not-there", &script] {

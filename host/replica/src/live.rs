@@ -12,7 +12,7 @@ use crate::progress::{Progress, Step};
 use crate::traces::{Propagated, TraceContext};
 use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{Failure, Millis, Plan, RunId};
+use faas_flow_core::{Failure, Millis, NodePath, Plan, RunId};
 use faas_flow_guest::{FlowLog, Instance, Memory, Purpose, Reservation, Short};
 use faas_flow_session::{Durability, Session};
 use faas_flow_versions::Flow;
@@ -142,6 +142,11 @@ impl Live {
             // That the last watcher has left in the meantime is no error.
             let _ = self.services.progress.send(Progress { run: self.id.clone(), step: step() });
         }
+    }
+
+    /// The nodes of the run that this replica executes.
+    pub(super) async fn executing_nodes(&self) -> Vec<NodePath> {
+        self.lock().await.executing_nodes().cloned().collect()
     }
 
     /// The number of nodes of the run that this replica executes.

@@ -36,7 +36,7 @@ use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue,
     PROXY_AUTHORIZATION, RANGE,
 };
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Uri};
 use percent_encoding::percent_decode_str;
 use proxy::{Proxies, Proxy, ProxyFailed};
 use resolver::{Checked, RefusedAddress, System};

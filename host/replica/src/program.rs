@@ -1,4 +1,14 @@
-//! What programs that serve as functions are told of a request, and why a script cannot be run.
+//! Programs that serve as functions: what they are told of a request, what their end means, and why a script cannot be run.
+
+mod block;
+mod output;
+mod process;
+
+pub(crate) use block::{BlockFault, parse as parse_block};
+pub use output::ProgramLines;
+pub(crate) use output::Said;
+pub(crate) use process::{Broken, Running};
+pub use process::{end_programs, kill_programs};
 
 use faas_flow_core::header_bytes;
 use faas_flow_guest::HttpRequest;
@@ -7,6 +17,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
+use std::process::ExitStatus;
 
 /// The request headers that a program gets besides those that begin with `X-`.
 const HEADERS: [&str; 23] = [
@@ -78,6 +89,13 @@ fn variable(header: &str) -> String {
     })
 }
 
+/// Whether trying again may help after a program has ended so: not if its status is one of those by which programs say that the
+/// request itself, or how they are set up, is wrong (64 to 78 of `sysexits.h`, except for 75, "try again").
+pub(crate) fn may_pass(status: ExitStatus) -> bool {
+    const TRY_AGAIN: i32 = 75;
+    status.code().is_none_or(|code| code == TRY_AGAIN || !(64..=78).contains(&code))
+}
+
 /// Why the system cannot run a script that looks fine in an editor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptFault {
@@ -110,6 +128,7 @@ impl ScriptFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
 
     fn told(headers: &[(&str, &str)], more: &[&str]) -> Vec<(String, OsString)> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -169,6 +188,19 @@ mod tests {
         );
         let own = told(&[("Method", "GET"), ("Query", "evil"), ("Path", "/evil")], &["Method", "Query", "Path"]);
         assert_eq!(own, told(&[], &[]));
+    }
+
+    #[test]
+    fn the_exit_status_says_whether_trying_again_may_help() {
+        let ended = |code: i32| ExitStatus::from_raw(code << 8);
+        for again in [1, 2, 63, 75, 79, 126, 127, 255] {
+            assert!(may_pass(ended(again)), "{again}");
+        }
+        for never in [64, 65, 74, 76, 78] {
+            assert!(!may_pass(ended(never)), "{never}");
+        }
+        // By SIGKILL, for example since the machine is short of memory.
+        assert!(may_pass(ExitStatus::from_raw(9)));
     }
 
     #[test]

@@ -93,13 +93,14 @@ pub enum Answers {
 }
 
 impl Answers {
-    /// The end of a failure's message.
+    /// The end of a failure's message: the beginning of an answer.
     pub fn quote(self, answer: &[u8]) -> String {
-        let said: String = match self {
-            Answers::Quoted => String::from_utf8_lossy(answer).trim().chars().take(500).collect(),
-            Answers::Withheld => String::new(),
-        };
-        if said.is_empty() { said } else { format!(": {said}") }
+        self.quote_text(&String::from_utf8_lossy(answer).trim().chars().take(500).collect::<String>())
+    }
+
+    /// The end of a failure's message: a text that is short enough.
+    pub fn quote_text(self, said: &str) -> String {
+        if self == Answers::Withheld || said.is_empty() { String::new() } else { format!(": {said}") }
     }
 }
 

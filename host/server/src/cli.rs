@@ -36,6 +36,7 @@ use crate::Error;
 use clap::error::ContextValue;
 use clap::{Parser, Subcommand};
 use faas_flow_core::redact;
+use faas_flow_replica::end_programs;
 use logging::Verbosity;
 use output::complain;
 use std::process::ExitCode;
@@ -119,7 +120,11 @@ impl Cli {
                 return ExitCode::FAILURE;
             }
         };
-        let done = runtime.block_on(self.command.run());
+        let done = runtime.block_on(async {
+            let done = self.command.run().await;
+            end_programs().await;
+            done
+        });
         runtime.shutdown_background();
         match done {
             Ok(code) => code,

@@ -44,6 +44,11 @@ impl Session {
         self.running.len()
     }
 
+    /// The nodes that this replica executes.
+    pub fn executing_nodes(&self) -> impl Iterator<Item = &NodePath> {
+        self.running.keys()
+    }
+
     /// Whether this replica executes a node.
     pub fn executes(&self, path: &NodePath) -> bool {
         self.running.contains_key(path)

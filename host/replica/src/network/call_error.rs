@@ -4,7 +4,7 @@ use super::Refused;
 use super::decode::EncodingFault;
 use super::proxy::ProxyFailed;
 use super::redirect::RedirectFault;
-use crate::program::ScriptFault;
+use crate::program::{BlockFault, ScriptFault, may_pass};
 use faas_flow_core::{Code, Failure};
 use faas_flow_guest::Short;
 use std::fmt;
@@ -64,6 +64,9 @@ pub(crate) enum CallError {
     /// The end of the program could not be awaited.
     #[error("function `{name}`: {source}")]
     Lost { name: String, source: io::Error },
+    /// The program was to answer with a header block.
+    #[error("function `{name}`: {fault}{quote}")]
+    BadBlock { name: String, fault: BlockFault, quote: Quote },
     /// The program ended with an error.
     #[error("function `{name}` ended with {status}{quote}")]
     Exited { name: String, status: ExitStatus, quote: Quote },
@@ -115,6 +118,7 @@ impl CallError {
             CallError::NotStarted { .. }
             | CallError::BadScript { .. }
             | CallError::Lost { .. }
+            | CallError::BadBlock { .. }
             | CallError::Exited { .. } => Code::FUNCTION_FAILED,
         }
     }
@@ -130,10 +134,12 @@ impl CallError {
             | CallError::Redirect { .. }
             | CallError::Encoding { fault: EncodingFault::Unknown(_) | EncodingFault::TooMany, .. }
             | CallError::BadScript { .. }
+            | CallError::BadBlock { .. }
             | CallError::UnknownFunction { .. } => Retry::No,
             CallError::OutOfMemory(short) if !short.fits => Retry::No,
             CallError::Status { retry, .. } => *retry,
             CallError::Proxy { source, .. } => source.retry,
+            CallError::Exited { status, .. } if !may_pass(*status) => Retry::No,
             CallError::Unreachable { .. }
             | CallError::TimedOut { .. }
             | CallError::Encoding { .. }

@@ -4,7 +4,7 @@ mod build;
 mod watch;
 
 use super::browser::guarded_and_open;
-use super::host::{empty_host, guests, load_brought};
+use super::host::{ProgramOutput, empty_host, guests, load_brought};
 use super::listen::{self, limited, listen, patience};
 use super::output::wants_colours;
 use super::serve::Queues;
@@ -79,10 +79,10 @@ impl Dev {
         let mut signals = stop::Signals::new()?;
         let (flow, artifact) = tokio::select! {
             first = author.first() => first?,
-            () = signals.any() => return Ok(ExitCode::SUCCESS),
+            _ = signals.any() => return Ok(ExitCode::SUCCESS),
         };
         let loader = Loader::new(author.guests.clone(), Trusted::default());
-        let host = empty_host(&values, &stores, guards.keys.clone(), loader).await?;
+        let host = empty_host(&values, &stores, guards.keys.clone(), loader, ProgramOutput::Shown).await?;
         author.put(&host, &flow, artifact).await;
         let gateway = self.queues.gateway().await?;
         gateway.start();

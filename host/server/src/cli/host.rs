@@ -3,10 +3,12 @@
 use super::cache;
 use super::memory;
 use super::output::complain;
+use super::progress::say;
 use crate::Error;
 use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Values};
 use faas_flow_core::FlowName;
+use faas_flow_core::text::printable;
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_replica::events::Keys;
 use faas_flow_replica::{Answers, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
@@ -65,18 +67,29 @@ pub(super) fn trusted(values: &Values) -> Result<Trusted, Error> {
     Ok(Trusted::read(&files.collect::<Vec<_>>())?)
 }
 
+/// Whether what programs used as functions write to stderr is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProgramOutput {
+    Shown,
+    Hidden,
+}
+
 /// A host of this machine, without flows.
 pub(super) async fn empty_host(
     values: &Values,
     stores: &Stores,
     keys: Option<Keys>,
     loader: Loader,
+    output: ProgramOutput,
 ) -> Result<Arc<Host>, Error> {
     warn(values);
     // An author who serves flows on their own machine may see what the functions answer.
     let settings =
         Settings { answers: Answers::Quoted, read_timeout: values.read_timeout.value, ..settings_of(values) };
-    let (functions, network) = functions(values, &settings)?;
+    let (mut functions, network) = functions(values, &settings)?;
+    if output == ProgramOutput::Shown {
+        functions = functions.with_program_lines(Arc::new(|name, line| say(&format!("{name}: {}", printable(line)))));
+    }
     let traces = traces(values, "faas-flow", network)?;
     let state = open_state(&stores.state).await?;
     let data = open_data(&stores.data).await?;
@@ -98,10 +111,11 @@ pub(super) async fn local_host(
     stores: &Stores,
     flows: &[PathBuf],
     keys: Option<Keys>,
+    output: ProgramOutput,
 ) -> Result<(Arc<Host>, Vec<(Flow, Artifact)>), Error> {
     let guests = guests(values)?;
     let trusted = trusted(values)?;
-    let host = empty_host(values, stores, keys, Loader::new(guests.clone(), trusted.clone())).await?;
+    let host = empty_host(values, stores, keys, Loader::new(guests.clone(), trusted.clone()), output).await?;
     let mut loaded = Vec::new();
     for path in flows {
         let (name, file) = named(path)?;

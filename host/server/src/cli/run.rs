@@ -1,8 +1,9 @@
 //! `faas-flow run`
 
-use super::host::local_host;
+use super::host::{ProgramOutput, local_host};
 use super::output::{complain, print, print_json};
 use super::progress;
+use super::stop::{RELEASE, Signals};
 use crate::Error;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use clap::Args;
@@ -60,7 +61,9 @@ impl Run {
         let body = Content::new(read_data(&self.data)?, MediaType::of_message(&request.headers));
         let mut values = self.keys.read()?;
         let stores = resolve_stores(&mut values, Unspecified::Memory)?;
-        let (host, flows) = local_host(&values, &stores, &[self.flow], None).await?;
+        let output = if self.quiet { ProgramOutput::Hidden } else { ProgramOutput::Shown };
+        let mut signals = Signals::new()?;
+        let (host, flows) = local_host(&values, &stores, &[self.flow], None, output).await?;
         let Some((flow, _)) = flows.first() else { return Ok(ExitCode::SUCCESS) };
         let shown = (!self.quiet).then(|| progress::show(host.watch(), progress::Stdout::Nothing));
         tokio::spawn(host.clone().sweep());
@@ -70,6 +73,13 @@ impl Run {
                 ended = submitted.end(LOOK) => if let Some(ended) = ended? { break ended },
                 failure = submitted.abandoned() => {
                     return Err(Error::Abandoned { run: submitted.id.clone(), failure });
+                }
+                signal = signals.any() => {
+                    complain(format_args!("run {} is not finished: it was interrupted", submitted.id));
+                    signals.end_at_once();
+                    // What is stored goes on in another process.
+                    host.drain(Duration::ZERO, RELEASE).await;
+                    return Ok(signal.exit_code());
                 }
             }
         };

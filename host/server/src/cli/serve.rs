@@ -1,7 +1,7 @@
 //! `faas-flow serve`
 
 use super::browser::guarded_and_open;
-use super::host::{bring, local_host};
+use super::host::{ProgramOutput, bring, local_host};
 use super::listen::{self, limited, listen, patience};
 use super::progress::{self, Stdout};
 use super::{guards, stop};
@@ -85,7 +85,8 @@ impl Serve {
             let folder = PathBuf::from(".faas-flow");
             create_private_folder(&folder).map_err(|source| Error::NoStoreFolder { folder, source })?;
         }
-        let (host, flows) = local_host(&values, &stores, &self.flows, guards.keys.clone()).await?;
+        let output = if self.watch { ProgramOutput::Shown } else { ProgramOutput::Hidden };
+        let (host, flows) = local_host(&values, &stores, &self.flows, guards.keys.clone(), output).await?;
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = local_router(&host, guards, &gateway)?;

@@ -1,10 +1,13 @@
 //! Serves until SIGINT or SIGTERM, and shuts down gracefully.
 
 use super::lock::Lock;
+use super::progress::say;
 use crate::Error;
 use axum::Router;
+use faas_flow_core::{NodePath, RunId};
 use faas_flow_http::{self as http, Patience};
-use faas_flow_replica::Host;
+use faas_flow_replica::{Host, kill_programs};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -17,7 +20,7 @@ const WHOLE: Duration = Duration::from_secs(24);
 /// The maximum part of it for running nodes to finish, once no more requests are accepted.
 const FINISH: Duration = Duration::from_secs(12);
 /// The part for releasing the leases of nodes that did not finish.
-const RELEASE: Duration = Duration::from_secs(3);
+pub(super) const RELEASE: Duration = Duration::from_secs(3);
 /// The part for sending the remaining responses.
 const ANSWERS: Duration = Duration::from_secs(2);
 /// The part for sending the last traces, which is the limit of their sender.
@@ -58,25 +61,30 @@ impl Server {
     ) -> Result<Option<T>, Error> {
         tokio::select! {
             done = work => done.map(Some),
-            () = self.signals.any() => Ok(None),
+            _ = self.signals.any() => Ok(None),
         }
     }
 
     /// Serves until a signal arrives, and then shuts down: the health check fails and the lock file is removed; after
     /// `settle`, when requests no longer arrive, none are accepted; running nodes finish, or their leases are released for
-    /// other replicas. All of it takes at most 24 s, even if the store does not answer.
+    /// other replicas. All of it takes at most 24 s, even if the store does not answer; with a second signal, the process ends at
+    /// once.
     pub async fn until_stopped(mut self, host: Arc<Host>, settle: Duration, lock: Option<Lock>) -> Result<(), Error> {
         tokio::select! {
-            () = self.signals.any() => {}
+            _ = self.signals.any() => {}
             ended = &mut self.served => {
                 return ended.map_err(|error| Error::System { what: "go on serving", source: error.into() });
             }
         }
         host.announce_stop();
+        self.signals.end_at_once();
         drop(lock);
         tokio::time::sleep(settle).await;
         let _ = self.stop.send(());
         let finish = WHOLE.saturating_sub(settle + RELEASE + ANSWERS + TRACES).min(FINISH);
+        if let Some(waiting) = waiting(&host.executing().await, finish) {
+            say(&waiting);
+        }
         let released = host.drain(finish, RELEASE).await;
         if released > 0 {
             tracing::info!(released, "released the leases of nodes that had not finished");
@@ -84,6 +92,43 @@ impl Server {
         let _ = tokio::time::timeout(ANSWERS, self.served).await;
         host.stop_tracing().await;
         Ok(())
+    }
+}
+
+/// What a stop waits for.
+fn waiting(nodes: &[(RunId, NodePath)], longest: Duration) -> Option<String> {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = nodes.iter().take(SHOWN).map(|(run, path)| format!("{path} of run {run}")).collect();
+    let more = match nodes.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!nodes.is_empty()).then(|| {
+        let (nodes, longest) = (shown.join(", "), longest.as_secs());
+        format!("stopping: waiting for {nodes}{more}, at most {longest} s; a second Ctrl-C or SIGTERM ends at once")
+    })
+}
+
+/// One of the signals that stop the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// SIGINT, as by Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Stop {
+    /// The exit status of a process that has ended because of it, as shells give it.
+    fn status(self) -> u8 {
+        128 + match self {
+            Stop::Interrupt => 2,
+            Stop::Terminate => 15,
+        }
+    }
+
+    pub fn exit_code(self) -> ExitCode {
+        ExitCode::from(self.status())
     }
 }
 
@@ -99,10 +144,38 @@ impl Signals {
         Ok(Self { interrupt: of(SignalKind::interrupt())?, terminate: of(SignalKind::terminate())? })
     }
 
-    pub async fn any(&mut self) {
+    /// The next one.
+    pub async fn any(&mut self) -> Stop {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Stop::Interrupt,
+            _ = self.terminate.recv() => Stop::Terminate,
         }
+    }
+
+    /// From now on, a signal ends the process at once, and the programs that it runs.
+    pub fn end_at_once(mut self) {
+        tokio::spawn(async move {
+            let stop = self.any().await;
+            kill_programs();
+            std::process::exit(stop.status().into());
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_says_what_it_waits_for() {
+        let nodes = |count| {
+            let node = |at| (RunId::new("r").unwrap(), NodePath::parse(&format!("n{at}")).unwrap());
+            (0..count).map(node).collect::<Vec<_>>()
+        };
+        let longest = Duration::from_secs(12);
+        assert_eq!(waiting(&nodes(0), longest), None);
+        let one = "stopping: waiting for n0 of run r, at most 12 s; a second Ctrl-C or SIGTERM ends at once";
+        assert_eq!(waiting(&nodes(1), longest).as_deref(), Some(one));
+        assert!(waiting(&nodes(5), longest).unwrap().contains("n0 of run r, n1 of run r, n2 of run r and 2 more, "));
     }
 }

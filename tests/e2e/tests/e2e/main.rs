@@ -28,6 +28,7 @@ mod openapi;
 mod pages;
 mod permissions;
 mod plan;
+mod programs;
 mod proxies;
 mod queues;
 mod readme;
