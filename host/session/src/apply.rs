@@ -56,10 +56,16 @@ impl Applying {
     }
 }
 
+impl From<Applying> for Todo {
+    fn from(applying: Applying) -> Self {
+        Self::Apply(Box::new(applying))
+    }
+}
+
 impl Session {
     /// Applies an event, or requests what it needs first. A refusal may be due to an outdated copy of the state, so the
     /// documents are loaded again before it is final.
-    pub(crate) fn apply(&mut self, mut applying: Applying, circumstances: &Circumstances) {
+    pub(crate) fn apply(&mut self, mut applying: Box<Applying>, circumstances: &Circumstances) {
         let is_replayed = applying.origin == Origin::Replay;
         if !is_replayed && is_wide(&applying.event) && !self.batch.is_empty() {
             self.todo.push_front(Todo::Apply(applying));
@@ -80,7 +86,7 @@ impl Session {
         let at = applying.at.unwrap_or(circumstances.now);
         match self.state.step(&self.plan, &applying.event, at) {
             Ok(effects) => {
-                let Applying { event, documents, basis, .. } = applying;
+                let Applying { event, documents, basis, .. } = *applying;
                 self.follow(Applied { event, documents, basis, at }, effects);
                 if !is_replayed {
                     self.fill(circumstances);
@@ -111,7 +117,7 @@ impl Session {
         self.running.remove(path)
     }
 
-    fn refuse(&mut self, applying: Applying, refusal: Refusal) {
+    fn refuse(&mut self, applying: Box<Applying>, refusal: Refusal) {
         if let Event::Complete { path, token, .. } = &applying.event
             && refusal == Refusal::Ended
             && !is_hook(path)

@@ -90,7 +90,7 @@ impl Session {
         if self.state.is_overdue(check.at) {
             // Before anything else, since a replica leaves a run that is paused.
             self.todo.push_front(Todo::Check(check.events));
-            return self.todo.push_front(Todo::Apply(Applying::new(Event::Deadline, Vec::new(), Origin::Session)));
+            return self.todo.push_front(Applying::new(Event::Deadline, Vec::new(), Origin::Session).into());
         }
         self.obey();
         if self.role == Role::Left {

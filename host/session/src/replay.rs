@@ -79,7 +79,7 @@ impl Session {
         self.replay = Some(Replay { before: self.running.clone(), again: Vec::new() });
         self.todo.push_front(Todo::Replayed);
         for applied in batch.events.into_iter().rev() {
-            self.todo.push_front(Todo::Apply(Applying::again(applied)));
+            self.todo.push_front(Applying::again(applied).into());
         }
     }
 

@@ -67,7 +67,7 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) enum Todo {
     /// Applies an event.
-    Apply(Applying),
+    Apply(Box<Applying>),
     /// Commits what has changed, even if no event was applied.
     Commit,
     /// Ends a replay.
@@ -169,12 +169,12 @@ impl Session {
         }
         match input {
             Input::Event(event, documents) => {
-                self.todo.push_back(Todo::Apply(Applying::new(event, documents, Origin::Input)));
+                self.todo.push_back(Applying::new(event, documents, Origin::Input).into());
             }
             Input::Claim(path) if self.running.contains_key(&path) => self.ready.refused = Some(Refusal::Leased),
             Input::Claim(path) => {
                 let claim = self.claim(path, circumstances);
-                self.todo.push_back(Todo::Apply(Applying::new(claim, Documents::new(), Origin::Input)));
+                self.todo.push_back(Applying::new(claim, Documents::new(), Origin::Input).into());
             }
             Input::Check => self.todo.push_back(Todo::Check(EventsExpected::Yes)),
             Input::Recover => self.recover(),
@@ -191,7 +191,7 @@ impl Session {
             }
             Input::CutOff(nodes) => {
                 let events = nodes.into_iter().map(|(path, token)| Event::CutOff { path, token });
-                let applying = |event| Todo::Apply(Applying::new(event, Documents::new(), Origin::Session));
+                let applying = |event| Todo::from(Applying::new(event, Documents::new(), Origin::Session));
                 self.todo.extend(events.map(applying));
             }
             Input::Release => self.todo.push_back(Todo::Release),
@@ -279,7 +279,7 @@ impl Session {
             {
                 let joined = Event::Joined { path, started_by };
                 let applying = Applying::new(joined, Documents::new(), Origin::Session);
-                self.todo.push_front(Todo::Apply(applying.with_basis(basis)));
+                self.todo.push_front(applying.with_basis(basis).into());
             }
             match self.todo.pop_front() {
                 Some(todo) => self.act(todo, circumstances),
