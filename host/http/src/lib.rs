@@ -23,6 +23,7 @@ mod repeated;
 mod request;
 mod requests;
 mod routes;
+mod runs;
 mod starting;
 mod step;
 mod surface;
@@ -39,6 +40,8 @@ pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
 pub use local::local_router;
 pub(crate) use location::forwarded_prefix;
 pub(crate) use request::{Query, RunPath, path_parameter};
+pub use runs::{ListedRun, ListedRuns};
+pub(crate) use runs::{NodesPage, NodesQuery};
 pub use starting::Starting;
 
 use axum::Router;

@@ -71,6 +71,7 @@ async fn counted(State(gateway): State<Arc<Gateway>>, request: Request, next: Ne
     let called = request.uri().path().strip_prefix("/function/").map(str::to_owned);
     let response = next.run(request).await;
     if let Some((name, below)) = called.as_ref().map(|path| path.split_once('/').unwrap_or((path, "")))
+        && below != "flow"
         && !below.starts_with("flow/")
         && !below.starts_with("modules")
     {

@@ -202,7 +202,7 @@ pub(super) fn build<'a>(
     let mut document = Base::openapi();
     let components = document.components.get_or_insert_default();
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "The host's `faasflow-admin-token`, if it has one: for all routes that change runs, and for all of `/modules`.",
+        "The host's `faasflow-admin-token`, if it has one: for all routes that change runs, list them or show their nodes, and for all of `/modules`.",
     ));
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     components.responses.extend(SHARED.iter().map(|shared| (shared.name.to_owned(), RefOr::T(shared.response()))));
@@ -295,7 +295,7 @@ mod tests {
             }
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
-        assert_eq!(ids.len(), 27);
+        assert_eq!(ids.len(), 30);
     }
 
     #[test]

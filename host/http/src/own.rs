@@ -2,7 +2,9 @@
 
 use super::error::Error;
 use super::openapi::On;
+use super::request::Operator;
 use super::surface::Surface;
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -57,6 +59,19 @@ fn state(surface: &Surface) -> (StatusCode, &'static str) {
 )]
 pub(super) async fn metrics(State(surface): State<Arc<Surface>>) -> String {
     surface.host.metrics()
+}
+
+/// The names of the flows that the host serves
+#[utoipa::path(
+    get,
+    path = "/_/flows",
+    operation_id = "flows",
+    security((), ("token" = [])),
+    responses((status = 200, description = "The names.", body = Vec<String>), On<401>, On<403>, On<405>),
+)]
+pub(super) async fn flows(State(surface): State<Arc<Surface>>, _: Operator) -> Json<Vec<String>> {
+    let flows = surface.host.versions().all_active();
+    Json(flows.iter().map(|flow| flow.name.to_string()).collect())
 }
 
 /// The flows and step functions of a local server, one a line.

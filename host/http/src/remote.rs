@@ -30,16 +30,20 @@ impl Action {
     }
 }
 
-/// Asks a server or gateway to change a run, and returns its answer's text.
+/// The URL of a flow on a server or gateway.
+pub fn flow_at(server: &str, flow: &FlowName) -> String {
+    format!("{}/function/{flow}", server.trim_end_matches('/'))
+}
+
+/// Asks the flow at this URL to change a run, and returns its answer's text.
 pub async fn control(
     network: &dyn Network,
-    server: &str,
-    flow: &FlowName,
+    flow: &str,
     run: &RunId,
     action: &Action,
     token: Option<&str>,
 ) -> Result<String, Error> {
-    let url = format!("{}/function/{flow}/flow/{run}/{}", server.trim_end_matches('/'), action.route());
+    let url = format!("{}/flow/{run}/{}", flow.trim_end_matches('/'), action.route());
     let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
     let headers = authorization.into_iter().collect();
     let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Default::default() };

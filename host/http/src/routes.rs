@@ -7,7 +7,7 @@ use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, invoke, location, modules, own, step};
+use super::{about, invoke, location, modules, own, runs, step};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -52,6 +52,8 @@ fn operations() -> &'static [Operation] {
     static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         let all = [
             routes!(invoke::call),
+            routes!(runs::list),
+            routes!(runs::show),
             routes!(about::pause),
             routes!(about::resume),
             routes!(about::stop),
@@ -71,6 +73,7 @@ fn operations() -> &'static [Operation] {
             routes!(own::health),
             routes!(own::ready),
             routes!(own::metrics),
+            routes!(own::flows),
             routes!(openapi_json),
         ];
         all.into_iter().map(Operation::new).collect()

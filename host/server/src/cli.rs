@@ -5,6 +5,7 @@
 mod browser;
 mod cache;
 mod check;
+mod client;
 mod config;
 mod control;
 mod dashboard;
@@ -52,7 +53,7 @@ pub struct Cli {
     command: Command,
 }
 
-const AFTER: &str = "Exit codes: 0 for success, 1 for a failure (with an error code, which `faas-flow explain CODE` explains), 2 for \
+const AFTER: &str = "Exit codes: 0 for success, 1 for a failure (with an error code, which faas-flow explain CODE explains), 2 for \
                      wrong usage";
 
 #[derive(Subcommand)]
@@ -73,7 +74,7 @@ enum Command {
     Dashboard(dashboard::Shown),
     /// Check whether a server on this machine is healthy (for a container's health check)
     Health(health::Health),
-    /// List, show, pause, resume, stop and rerun the runs in a state store
+    /// List, show, pause, resume, stop and rerun runs, on a server or in a state store
     Requests(requests::Requests),
     /// Push a new version of a flow to a running server and activate it
     Push(modules::Push),
@@ -187,4 +188,23 @@ fn compile() -> ExitCode {
 fn report(error: &Error) {
     let code = error.code();
     complain(format_args!("error {code}: {error}\nsee: faas-flow explain {code}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn has_no_markdown(command: &mut clap::Command) {
+        let help = command.render_long_help().to_string();
+        assert!(!help.contains('`') && !help.contains("](") && !help.contains("**"), "{help}");
+        command.get_subcommands_mut().for_each(has_no_markdown);
+    }
+
+    #[test]
+    fn help_has_no_markdown_in_any_command() {
+        let mut command = Cli::command();
+        command.build();
+        has_no_markdown(&mut command);
+    }
 }

@@ -77,13 +77,13 @@ pub enum Error {
         /// The name.
         flow: FlowName,
     },
-    /// The store has no such run.
-    #[error("run {run} does not exist in {store}: `faas-flow requests list` lists the runs there")]
+    /// There is no such run.
+    #[error("run {run} does not exist in {place}: `faas-flow requests list` lists the runs there")]
     UnknownRun {
         /// The request id.
         run: RunId,
-        /// The address of the store, without passwords.
-        store: String,
+        /// The address of the store or server, without passwords.
+        place: String,
     },
     /// The run that the command waited for was abandoned, and can be continued.
     #[error("{}: `faas-flow serve` with the same stores resumes run {run}", failure.message)]
@@ -177,6 +177,12 @@ pub enum Error {
     /// There is a server at the URL, but not the flow of a host of this version.
     #[error("{url} did not respond as a flow does: check the URL, and whether its faas-flow is of this version")]
     NotAFlow {
+        /// The URL, without what may be secret.
+        url: String,
+    },
+    /// A gateway does not say which flows it has.
+    #[error("{url} does not say which flows it has: end the URL with /function/NAME, or add --flow NAME")]
+    NoFlowNamed {
         /// The URL, without what may be secret.
         url: String,
     },
@@ -321,7 +327,7 @@ impl Error {
             | Error::BadAdminToken { .. } => Code::BAD_SECRET,
             Error::Unhealthy { .. } => Code::CALL_UNREACHABLE,
             Error::NoResponse { .. } => Code::CALL_TIMED_OUT,
-            Error::NotAFlow { .. } => Code::FLOW_UNKNOWN,
+            Error::NotAFlow { .. } | Error::NoFlowNamed { .. } => Code::FLOW_UNKNOWN,
             Error::WrongModule { .. } => Code::DIGEST_MISMATCH,
             Error::System { .. } => Code::INTERNAL,
         }

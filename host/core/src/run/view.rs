@@ -2,11 +2,11 @@
 
 use super::documents::{Attempt, Awaited, Callback, NodeState, Progress, Run, Scope, Wait};
 use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, ScopePath, Status};
-use serde::{Serialize, Serializer};
-use std::collections::BTreeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::{BTreeMap, HashMap};
 
 /// A run with all its nodes, without payloads.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunView {
     /// The request id.
     pub request_id: RunId,
@@ -24,19 +24,21 @@ pub struct RunView {
     pub result_size: Option<u64>,
     /// The status and headers of the answer, if the run has ended and the flow has set them. Of the headers only the names are
     /// written, since their values are data of the flow.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_values")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "without_values", deserialize_with = "names_alone")]
     pub response: Option<ResponseHead>,
     /// Why it failed.
     pub failure: Option<Failure>,
     /// Its callback, and the delivery of it so far.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
-    /// Its nodes, scope by scope, in the order of the definition.
+    /// Its nodes, scope by scope: each scope before the branches of its nodes, and these in the order in which they were given,
+    /// so that the tenth item comes after the second one. Within a scope, in the order of the definition.
     pub nodes: Vec<NodeView>,
 }
 
 /// One node of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NodeView {
     /// `C[c1]/n1`.
     pub path: NodePath,
@@ -47,10 +49,10 @@ pub struct NodeView {
     /// When its progress last changed.
     pub since: Option<Millis>,
     /// When its wait between two tries ends, or its wait for an answer is given up, if it is waiting until a moment.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until: Option<Millis>,
     /// Whose answer it is waiting for, and since when.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<WaitView>,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
@@ -61,7 +63,7 @@ pub struct NodeView {
 }
 
 /// What a node waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitView {
     /// Who answers.
     #[serde(flatten)]
@@ -85,8 +87,10 @@ impl RunView {
             }
             true
         };
-        let scopes = scopes.values().copied().filter(current);
-        let nodes = scopes.flat_map(|scope| scope.nodes.iter().map(|node| NodeView::new(&scope.path, node)));
+        let current = scopes.values().copied().filter(current).collect();
+        let nodes = in_order(current)
+            .into_iter()
+            .flat_map(|scope| scope.nodes.iter().map(|node| NodeView::new(&scope.path, node)));
         Self {
             request_id: run.id.clone(),
             flow: run.flow.clone(),
@@ -103,7 +107,54 @@ impl RunView {
     }
 }
 
+/// The position of a scope among the scopes of its run: for each step down to it, the position of the node and of its branch.
+type Place = Vec<(usize, u32)>;
+
+/// The scopes in the order in which they are shown. They come sorted by path, so that each is behind those above it.
+fn in_order(scopes: Vec<&Scope>) -> Vec<&Scope> {
+    let mut places: HashMap<&ScopePath, (&Scope, Place)> = HashMap::with_capacity(scopes.len());
+    for scope in &scopes {
+        let above = scope.path.parent().and_then(|(parent, _)| {
+            let (above, place) = places.get(&parent.scope)?;
+            let node = above.nodes.iter().position(|node| node.id == parent.node)?;
+            Some((place.clone(), node))
+        });
+        let place = above.map_or_else(Place::new, |(mut place, node)| {
+            place.push((node, scope.index));
+            place
+        });
+        places.insert(&scope.path, (scope, place));
+    }
+    let mut placed: Vec<(&Scope, Place)> = places.into_values().collect();
+    placed.sort_by(|(a, at), (b, bt)| at.cmp(bt).then_with(|| a.path.cmp(&b.path)));
+    placed.into_iter().map(|(scope, _)| scope).collect()
+}
+
+impl RunView {
+    /// The same run with these of its nodes only.
+    pub fn with_nodes(&self, nodes: Vec<NodeView>) -> Self {
+        Self {
+            request_id: self.request_id.clone(),
+            flow: self.flow.clone(),
+            digest: self.digest.clone(),
+            status: self.status,
+            started: self.started,
+            ended: self.ended,
+            result_size: self.result_size,
+            response: self.response.clone(),
+            failure: self.failure.clone(),
+            callback: self.callback.clone(),
+            nodes,
+        }
+    }
+}
+
 impl NodeView {
+    /// Whether it has failed, or its latest attempt has, so that it waits for another one or for somebody to resume the run.
+    pub fn has_failed(&self) -> bool {
+        self.progress == Progress::Failed || self.attempts.last().is_some_and(|attempt| attempt.failure.is_some())
+    }
+
     fn new(scope: &ScopePath, node: &NodeState) -> Self {
         Self {
             path: scope.node(&node.id),
@@ -122,15 +173,26 @@ impl NodeView {
     }
 }
 
+/// A [`ResponseHead`] as it is shown: with the names of its headers, without their values.
+#[derive(Serialize, Deserialize)]
+struct Shown<N> {
+    status: u16,
+    headers: Vec<N>,
+}
+
 fn without_values<S: Serializer>(response: &Option<ResponseHead>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        status: u16,
-        headers: Vec<&'a str>,
-    }
     let shown = response.as_ref().map(|ResponseHead { status, headers }| Shown {
         status: *status,
         headers: headers.iter().map(|(name, _)| name.as_str()).collect(),
     });
     shown.serialize(serializer)
+}
+
+/// Reads what [`without_values`] has written: the values are empty.
+fn names_alone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ResponseHead>, D::Error> {
+    let shown = Option::<Shown<String>>::deserialize(deserializer)?;
+    Ok(shown.map(|Shown { status, headers }| ResponseHead {
+        status,
+        headers: headers.into_iter().map(|name| (name, String::new())).collect(),
+    }))
 }

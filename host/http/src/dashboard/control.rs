@@ -2,7 +2,7 @@
 
 use super::Dashboard;
 use super::error::Error;
-use crate::remote::{Action, accepted, control};
+use crate::remote::{Action, accepted, control, flow_at};
 use crate::{Error as HttpError, REQUEST_ID, STATE};
 use bytes::Bytes;
 use faas_flow_core::{FlowName, RunId};
@@ -43,7 +43,7 @@ impl Dashboard {
             }
             Control::Gateway { network, gateway, .. } => {
                 let run = self.host.draw_id();
-                let url = format!("{}/function/{flow}", gateway.trim_end_matches('/'));
+                let url = flow_at(gateway, flow);
                 let headers = vec![(REQUEST_ID.to_string(), run.to_string())];
                 let request = HttpRequest { method: "POST".to_owned(), url, headers, body };
                 let answer = network.send(request, ChosenBy::Operator).await?;
@@ -69,7 +69,7 @@ impl Dashboard {
             Control::Gateway { network, gateway, token } => {
                 let entry = self.host.entry(run).await?;
                 let flow = entry.ok_or_else(|| Error::NoRun { run: run.clone() })?.flow;
-                control(&**network, gateway, &flow, run, &action, token.as_deref()).await.map(drop)
+                control(&**network, &flow_at(gateway, &flow), run, &action, token.as_deref()).await.map(drop)
             }
             Control::Nobody => Err(Error::ReadOnly.into()),
         }

@@ -38,6 +38,11 @@ impl View {
         Self { accept: Accept::of(headers), up }
     }
 
+    /// The form that the caller reads.
+    pub fn accept(&self) -> Accept {
+        self.accept
+    }
+
     /// The way up to the first page: empty, or with a slash at its end.
     pub fn up(&self) -> &str {
         &self.up
@@ -52,7 +57,7 @@ impl FromRequestParts<Arc<Dashboard>> for View {
     }
 }
 
-/// A page, as HTML and as JSON.
+/// A page, as HTML and as JSON. One that costs much has only the form that the caller reads.
 pub(super) struct Page {
     pub title: String,
     /// What leads up from here: names and relative links.

@@ -6,7 +6,8 @@ use super::error::Error;
 use super::form::Form;
 use super::page::View;
 use crate::remote::Action;
-use crate::{Error as HttpError, Query, RunPath, path_parameter};
+use crate::request::Asked;
+use crate::{Error as HttpError, NodesQuery, Query, RunPath, path_parameter};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
@@ -54,12 +55,14 @@ pub(super) async fn begin(
     Ok(lead(format!("../../runs/{run}")))
 }
 
+/// A run, with a page of its nodes: `?offset=500&limit=500`, and with `failed=true` of those that have failed.
 pub(super) async fn run(
     State(dashboard): State<Arc<Dashboard>>,
     RunPath { id }: RunPath,
+    Asked(nodes): Asked<NodesQuery>,
     view: View,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.run(&id).await?.answer(&view))
+    Ok(dashboard.run(&id, nodes, view.accept()).await?.answer(&view))
 }
 
 pub(super) async fn pause(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {

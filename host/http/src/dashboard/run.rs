@@ -7,17 +7,20 @@ use super::page::{Page, Size, Took, badge, time};
 use super::timeline;
 use crate::Error as HttpError;
 use crate::drawing::drawn;
+use crate::{Accept, NodesPage, NodesQuery};
 use faas_flow_core::run::{NodeView, Progress, RunView};
 use faas_flow_core::{Definition, NodePath, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
+use faas_flow_replica::Look;
 use faas_flow_replica::error::Error as HostError;
 use faas_flow_versions::MissingModule;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// How many nodes are listed. A wide for-each may have many more.
-const LISTED: usize = 500;
+/// How many pages are kept of one look.
+const MADE: usize = 16;
 /// How many of a node's latest failures are shown.
 const FAILURES: usize = 10;
 /// How many letters of each of them are shown.
@@ -25,16 +28,42 @@ const LETTERS: usize = 500;
 
 impl Dashboard {
     /// The page of a run.
-    pub(super) async fn run(&self, run: &RunId) -> Result<Page, HttpError> {
+    pub(super) async fn run(&self, run: &RunId, nodes: NodesQuery, accept: Accept) -> Result<Page, HttpError> {
         let look = self.host.look(run).await?.ok_or_else(|| Error::NoRun { run: run.clone() })?;
         let view = &look.view;
         let waits = self.host.versions().missing_module(view).await.ok().flatten();
+        let (main, json) = match accept {
+            Accept::Json => (String::new(), nodes.json(view, waits.as_ref())?),
+            Accept::Text => (self.shown(&look, nodes, waits.as_ref()).await?, Value::Null),
+        };
+        let trail =
+            vec![("Flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
+        Ok(Page { title: run.to_string(), trail, main, aside: String::new(), live: !view.status.is_final(), json })
+    }
+
+    /// The main part of the page, which is made once for each look and page of nodes.
+    async fn shown(&self, look: &Look, nodes: NodesQuery, waits: Option<&MissingModule>) -> Result<String, HttpError> {
+        let name = format!("{nodes:?} {:?}", waits.map(|missing| (&missing.version, missing.code)));
+        let mut made = look.made.lock().await;
+        if let Some(main) = made.get(&name) {
+            return Ok(main.clone());
+        }
+        let main = self.main(look, nodes, waits).await?;
+        if made.len() >= MADE {
+            made.clear();
+        }
+        made.insert(name, main.clone());
+        Ok(main)
+    }
+
+    async fn main(&self, look: &Look, nodes: NodesQuery, waits: Option<&MissingModule>) -> Result<String, HttpError> {
+        let view = &look.view;
         let definition = match &look.definition {
             Some(definition) => Ok(definition.clone()),
             None => self.definitions.of(&view.flow, &view.digest).await,
         };
         let mut main = self.head(view);
-        if let Some(missing) = &waits {
+        if let Some(missing) = waits {
             let why = escaped(&missing.why.to_string());
             let _ = writeln!(
                 main,
@@ -49,12 +78,10 @@ impl Dashboard {
         main.push_str("<h1>Timeline</h1>\n");
         main.push_str(&timeline::draw(view, self.host.now()));
         main.push_str("<h1>Nodes</h1>\n");
-        let rerun = (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(run)));
-        main.push_str(&nodes(view, rerun.as_deref()));
-        let json = MissingModule::shown(waits.as_ref(), view)?;
-        let trail =
-            vec![("Flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
-        Ok(Page { title: run.to_string(), trail, main, aside: String::new(), live: !view.status.is_final(), json })
+        let rerun =
+            (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(&view.request_id)));
+        main.push_str(&table(view, nodes, rerun.as_deref()));
+        Ok(main)
     }
 
     fn head(&self, view: &RunView) -> String {
@@ -103,14 +130,15 @@ async fn picture(view: &RunView, definition: Result<Arc<Definition>, HostError>)
     Ok(format!("<div class=\"picture\">{}</div>\n", svg.await?))
 }
 
-/// A table of the nodes, with buttons that run one of them again if there is a ticket for that.
-fn nodes(view: &RunView, rerun: Option<&str>) -> String {
+/// A table of a page of the nodes, with buttons that run one of them again if there is a ticket for that.
+fn table(view: &RunView, query: NodesQuery, rerun: Option<&str>) -> String {
     let mut table = String::from(
         "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Duration</th><th>Attempts</th><th>Input</th><th>Output</th>\
          <th>Errors</th><th></th></tr></thead><tbody>\n",
     );
     let id = escaped(view.request_id.as_str());
-    for node in view.nodes.iter().take(LISTED) {
+    let page = query.page(&view.nodes);
+    for node in &page.nodes {
         let path = escaped(&node.path.to_string());
         let progress = node.progress.as_str();
         let attempts = node.attempts.len();
@@ -135,14 +163,26 @@ fn nodes(view: &RunView, rerun: Option<&str>) -> String {
         );
     }
     table.push_str("</tbody></table>\n");
-    if view.nodes.len() > LISTED {
-        let _ = writeln!(
-            table,
-            "<p class=\"quiet\">Showing {LISTED} of {} nodes; the page as JSON has all of them.</p>",
-            view.nodes.len()
-        );
-    }
+    table.push_str(&pages(&id, query, &page));
     table
+}
+
+/// Which nodes the table has, and links to the others.
+fn pages(run: &str, query: NodesQuery, page: &NodesPage<'_>) -> String {
+    let NodesPage { nodes, count, next } = page;
+    let link = |word: &str, to: String| format!("<a href=\"{run}{to}\">{word}</a>");
+    let mut parts = Vec::new();
+    if query.offset > 0 || next.is_some() {
+        let first = query.offset + 1;
+        parts.push(format!("nodes {first} to {} of {count}", query.offset + nodes.len() as u64));
+    }
+    if query.offset > 0 {
+        parts.push(link("previous", query.at(query.offset.saturating_sub(query.limit)).link()));
+    }
+    parts.extend(next.map(|next| link("next", query.at(next as u64).link())));
+    let (word, failed) = if query.failed { ("all nodes", false) } else { ("failed nodes", true) };
+    parts.push(link(word, NodesQuery { failed, ..query.at(0) }.link()));
+    format!("<p class=\"states quiet\">{}</p>\n", parts.join(" · "))
 }
 
 fn failures(node: &NodeView) -> String {

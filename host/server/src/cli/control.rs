@@ -1,28 +1,14 @@
 //! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
 
-use super::output::print_text;
-use super::token::AdminToken;
 use crate::Error;
 use clap::{Args, Subcommand};
-use faas_flow_core::{FlowName, NodePath, RunId};
-use faas_flow_http::remote::{self, Action};
-use faas_flow_replica::{Http, Settings};
+use faas_flow_core::{NodePath, RunId};
+use faas_flow_http::remote::Action;
 
 #[derive(Args)]
 pub(super) struct Target {
     /// Request id of the run
     id: String,
-    /// Server or gateway that serves the flow
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080",
-        env = "FAAS_FLOW_SERVER",
-        hide_env_values = true
-    )]
-    server: String,
-    #[command(flatten)]
-    admin: AdminToken,
 }
 
 #[derive(Subcommand)]
@@ -56,17 +42,8 @@ impl Control {
         }
     }
 
-    /// Sends the request to the server, and prints the response.
-    pub(super) async fn ask(&self, flow: &FlowName) -> Result<(), Error> {
-        let Target { id, server, admin } = self.target();
-        let action = self.action()?;
-        let network = Http::new(&Settings::default())?;
-        let said = remote::control(&network, server, flow, &RunId::new(id)?, &action, admin.token.as_deref()).await?;
-        print_text(format_args!("{said}\n"));
-        Ok(())
-    }
-
-    fn action(&self) -> Result<Action, Error> {
+    /// What is asked of the run.
+    pub(super) fn action(&self) -> Result<Action, Error> {
         Ok(match self {
             Control::Pause(_) => Action::Pause,
             Control::Resume(_) => Action::Resume,

@@ -1,7 +1,7 @@
 //! `faas-flow plan`
 
+use super::client::{self, Client};
 use super::host::{ModuleKeys, guests_of, load};
-use super::modules::client::{self, Client};
 use super::modules::{self, show};
 use super::output::{Output, json as to_json, print, wants_colours};
 use super::token::AdminToken;

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 #[derive(Args)]
 pub(super) struct AdminToken {
     /// Admin token (the secret faasflow-admin-token); required by servers that are not loopback-only
-    #[arg(long, env = "FAAS_FLOW_ADMIN_TOKEN", hide_env_values = true, value_parser = cleaned)]
+    #[arg(long, env = "FAAS_FLOW_ADMIN_TOKEN", hide_env_values = true, value_parser = cleaned, global = true)]
     pub(super) token: Option<String>,
 }
 

@@ -25,6 +25,7 @@ mod media_types;
 mod memory;
 mod modules;
 mod openapi;
+mod operators;
 mod pages;
 mod permissions;
 mod plan;

@@ -151,7 +151,7 @@ async fn a_command_that_asks_a_server_does_not_repeat_its_password() {
     let list = ["modules", "list", "--to", &flow];
     let push = ["push", module, "--to", &flow];
     let plan = ["plan", module, "--to", &flow];
-    let stop = ["requests", "stop", "r", "--server", &server];
+    let stop = ["requests", "stop", "r", "--to", &server];
     for arguments in [list.as_slice(), &push, &plan, &stop] {
         let mut command = faas_flow(folder.path());
         command.args(arguments).env("OPENFAAS_URL", &server);
@@ -165,7 +165,7 @@ fn help_does_not_show_the_addresses_in_the_environment() {
     for arguments in [["push"].as_slice(), &["plan"], &["modules", "list"], &["requests", "stop"]] {
         let mut command = faas_flow(folder.path());
         let address = format!("http://ann:{MARK}@host");
-        command.args(arguments).arg("--help").env("FAAS_FLOW_TO", &address).env("FAAS_FLOW_SERVER", &address);
+        command.args(arguments).arg("--help").env("FAAS_FLOW_TO", &address);
         assert!(said(command).contains("Usage"));
     }
 }

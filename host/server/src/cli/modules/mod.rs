@@ -1,12 +1,11 @@
 //! `faas-flow push` and `faas-flow modules …`: manage the versions of a flow on a server over HTTP.
 
-pub(super) mod client;
 pub(super) mod show;
 
+use super::client::{self, Client, Said, Target};
 use super::sign::read_signature;
 use crate::Error;
 use clap::{Args, Subcommand};
-use client::{Client, Said, Target};
 use faas_flow_core::Digest;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -28,7 +27,7 @@ pub(super) struct Push {
     canary: Option<String>,
     #[command(flatten)]
     limit: Limit,
-    /// Accept the version even if `gc` has removed it before
+    /// Accept the version even if gc has removed it before
     #[arg(long)]
     again: bool,
     /// File with the module's signature [default: the module's name with .sig, if that file exists]
@@ -86,7 +85,7 @@ enum What {
         #[command(flatten)]
         target: Target,
     },
-    /// Store a new version on a server and activate it; same as `faas-flow push`
+    /// Store a new version on a server and activate it; same as faas-flow push
     Push(Push),
     /// Activate a stored version, or start it as a canary
     Activate {

@@ -1,20 +1,20 @@
-//! The client of a server's routes for the versions of a flow.
+//! The client of a server's routes of one flow.
 
-use super::super::output::{Output, complain, print_json, print_text};
-use super::super::token::AdminToken;
+use super::output::{Output, complain, print_json, print_text};
+use super::token::AdminToken;
 use crate::Error;
 use bytes::Bytes;
 use clap::Args;
-use faas_flow_core::{Digest, redact};
+use faas_flow_core::{Digest, RunId, redact};
 use faas_flow_guest::{HttpRequest, Limits};
-use faas_flow_http::remote::accepted;
+use faas_flow_http::remote::{self, Action, accepted};
 use faas_flow_replica::{ChosenBy, Http, Network, Settings};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The time for a module to be sent, compiled and stored.
+/// The time for a module to be sent, compiled and stored, and for anything else.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Args)]
@@ -47,7 +47,7 @@ impl Said {
 }
 
 /// One flow on one server.
-pub(in super::super) struct Client {
+pub(super) struct Client {
     http: Http,
     url: String,
     token: Option<String>,
@@ -60,13 +60,8 @@ impl Client {
     }
 
     /// A client for the flow at a URL, or of a name.
-    pub(in super::super) fn to(to: String, token: Option<String>, output: Output) -> Result<Self, Error> {
-        let url = if to.contains("://") {
-            to
-        } else {
-            let gateway = std::env::var("OPENFAAS_URL").unwrap_or_else(|_| "http://127.0.0.1:8080".to_owned());
-            format!("{}/function/{to}", gateway.trim_end_matches('/'))
-        };
+    pub(super) fn to(to: String, token: Option<String>, output: Output) -> Result<Self, Error> {
+        let url = if to.contains("://") { to } else { format!("{}/function/{to}", gateway().trim_end_matches('/')) };
         // Whatever can be pushed can be pulled.
         let response_limit = Limits::default().module_bytes;
         let settings = Settings { call_timeout: PATIENCE, response_limit, ..Settings::default() };
@@ -82,7 +77,7 @@ impl Client {
     }
 
     /// Fetches the module of a version.
-    pub(in super::super) async fn module(&self, digest: &Digest) -> Result<Bytes, Error> {
+    pub(super) async fn module(&self, digest: &Digest) -> Result<Bytes, Error> {
         let bytes = self.send("GET", &format!("modules/{digest}/flow.wasm"), &[], None, Bytes::new()).await?;
         let found = Digest::of(&bytes);
         if found != *digest {
@@ -102,7 +97,7 @@ impl Client {
         Ok(Digest::new(digest)?)
     }
 
-    pub(in super::super) async fn ask(
+    pub(super) async fn ask(
         &self,
         method: &str,
         path: &str,
@@ -135,6 +130,16 @@ impl Client {
         Ok(accepted(answer)?.body)
     }
 
+    /// Asks to change a run of the flow, and returns the answer's text.
+    pub(super) async fn control(&self, run: &RunId, action: &Action) -> Result<String, Error> {
+        Ok(remote::control(&self.http, &self.url, run, action, self.token.as_deref()).await?)
+    }
+
+    /// The URL of the flow, without what may be secret.
+    pub(super) fn place(&self) -> String {
+        redact::url(&self.url)
+    }
+
     /// Prints what is going on to stderr, unless JSON was asked for.
     pub(super) fn say(&self, what: String) {
         if self.output == Output::Text {
@@ -152,8 +157,13 @@ impl Client {
     }
 }
 
+/// The gateway that is asked if a command names none.
+pub(super) fn gateway() -> String {
+    std::env::var("OPENFAAS_URL").unwrap_or_else(|_| "http://127.0.0.1:8080".to_owned())
+}
+
 /// The header that carries a module's signature.
-pub(in super::super) fn signed(line: Option<String>) -> Option<(String, String)> {
+pub(super) fn signed(line: Option<String>) -> Option<(String, String)> {
     line.map(|line| ("X-Faas-Flow-Module-Signature".to_owned(), line))
 }
 

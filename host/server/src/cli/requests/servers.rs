@@ -1,0 +1,124 @@
+//! Runs of flows on a server: a flow, a gateway with flows behind it, or a server of several flows.
+
+use super::super::client::{Client, part};
+use super::super::output::Output;
+use super::{Listed, Nodes};
+use crate::Error;
+use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_http::remote::{Action, flow_at};
+use faas_flow_http::{ListedRun, ListedRuns};
+use serde_json::Value;
+
+/// How many nodes are asked for at a time.
+const PAGE: &str = "1000";
+
+/// What to ask, and as whom.
+pub(super) struct Servers {
+    /// The address that the user gave.
+    to: String,
+    /// The flow, if the address does not say which one it is.
+    pub(super) flow: Option<FlowName>,
+    token: Option<String>,
+}
+
+impl Servers {
+    pub(super) fn new(to: String, flow: Option<FlowName>, token: Option<String>) -> Self {
+        Self { to, flow, token }
+    }
+
+    /// Whether it is known which flow to ask.
+    pub(super) fn name_the_flow(&self) -> bool {
+        self.flow.is_some() || is_flow(&self.to)
+    }
+
+    /// The flows that may have the runs. A server that is not told which flow is meant is asked for all that it serves.
+    async fn flows(&self) -> Result<Vec<Client>, Error> {
+        if is_flow(&self.to) {
+            return Ok(vec![self.client(self.to.clone())?]);
+        }
+        if let Some(flow) = &self.flow {
+            return Ok(vec![self.client(flow_at(&self.to, flow))?]);
+        }
+        let server = self.client(self.to.clone())?;
+        let names = server.get("_/flows", &[]).await.and_then(|names| {
+            serde_json::from_value::<Vec<FlowName>>(names).map_err(|_| Error::NotAFlow { url: server.place() })
+        });
+        let names = names.map_err(|error| match error.code() {
+            Code::CALL_STATUS | Code::FLOW_UNKNOWN | Code::ROUTE_UNKNOWN => Error::NoFlowNamed { url: server.place() },
+            _ => error,
+        })?;
+        names.iter().map(|name| self.client(flow_at(&self.to, name))).collect()
+    }
+
+    fn client(&self, url: String) -> Result<Client, Error> {
+        Client::to(url, self.token.clone(), Output::Text)
+    }
+
+    /// The latest runs of all flows together.
+    pub(super) async fn list(&self, Listed { status, limit, .. }: &Listed) -> Result<Vec<ListedRun>, Error> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(status.map(|status| ("status", status.as_str().to_owned())));
+        let mut all = Vec::new();
+        for flow in self.flows().await? {
+            let runs = flow.get("flow", &query).await?;
+            let runs: Result<ListedRuns, _> = serde_json::from_value(runs);
+            all.extend(runs.map_err(|_| Error::NotAFlow { url: flow.place() })?.runs);
+        }
+        all.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.request_id.cmp(&a.request_id)));
+        all.truncate(*limit);
+        Ok(all)
+    }
+
+    /// A run with its nodes, as JSON: all pages in one.
+    pub(super) async fn show(&self, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
+        let (flow, mut shown) = self.of_a_flow(run, async |flow| page(flow, run, nodes, "0").await).await?;
+        while let Some(next) = shown.as_object_mut().and_then(|run| run.remove("next")) {
+            let mut more = page(&flow, run, nodes, &next.to_string()).await?;
+            let further = more.get_mut("nodes").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+            if let Some(nodes) = shown.get_mut("nodes").and_then(Value::as_array_mut) {
+                nodes.extend(further);
+            }
+            if let (Some(run), Some(next)) = (shown.as_object_mut(), more.get_mut("next").map(Value::take)) {
+                run.insert("next".to_owned(), next);
+            }
+        }
+        if let Some(run) = shown.as_object_mut() {
+            run.remove("node_count");
+        }
+        Ok(shown)
+    }
+
+    /// Changes a run, and returns what the server said.
+    pub(super) async fn control(&self, run: &RunId, action: &Action) -> Result<String, Error> {
+        Ok(self.of_a_flow(run, async |flow| flow.control(run, action).await).await?.1)
+    }
+
+    /// Asks one flow after the other until one has the run.
+    async fn of_a_flow<T>(
+        &self,
+        run: &RunId,
+        ask: impl AsyncFn(&Client) -> Result<T, Error>,
+    ) -> Result<(Client, T), Error> {
+        for flow in self.flows().await? {
+            match ask(&flow).await {
+                Ok(said) => return Ok((flow, said)),
+                Err(error) if error.code() == Code::RUN_UNKNOWN => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::UnknownRun { run: run.clone(), place: self.client(self.to.clone())?.place() })
+    }
+}
+
+async fn page(flow: &Client, run: &RunId, nodes: Nodes, offset: &str) -> Result<Value, Error> {
+    let mut query = vec![("limit", PAGE.to_owned()), ("offset", offset.to_owned())];
+    if nodes == Nodes::Failed {
+        query.push(("failed", "true".to_owned()));
+    }
+    flow.get(&format!("flow/{}", part(run.as_str())), &query).await
+}
+
+/// Whether an address is that of a flow: its name, or a URL of one behind a gateway or on a server.
+fn is_flow(to: &str) -> bool {
+    !to.contains("://") || to.contains("/function/") || to.contains("/async-function/")
+}

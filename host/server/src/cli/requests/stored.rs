@@ -1,0 +1,56 @@
+//! Runs in a state store.
+
+use super::super::output::complain;
+use super::{Listed, Nodes};
+use crate::Error;
+use crate::config::Stores;
+use faas_flow_core::run::NodeView;
+use faas_flow_core::{FlowName, RunId, redact};
+use faas_flow_http::ListedRun;
+use faas_flow_store::{RunQuery, StateStore, open_data, open_state};
+use faas_flow_versions::runs::read_run;
+use faas_flow_versions::{MissingModule, missing_module};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The runs that the store lists.
+pub(super) async fn list(stores: &Stores, Listed { flow, status, limit }: Listed) -> Result<Vec<ListedRun>, Error> {
+    let runs = open(stores).await?.runs(&RunQuery { flow, status, limit }).await?;
+    Ok(runs.into_iter().map(ListedRun::from).collect())
+}
+
+/// A run with its nodes, as JSON.
+pub(super) async fn show(stores: &Stores, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
+    let store = open(stores).await?;
+    let mut view = read_run(&*store, run).await?.ok_or_else(|| unknown(run, stores))?;
+    if nodes == Nodes::Failed {
+        view.nodes.retain(NodeView::has_failed);
+    }
+    let waits_for = async { Ok(missing_module(&*store, &*open_data(&read_only(&stores.data)).await?, &view).await?) };
+    let waits_for = waits_for.await.unwrap_or_else(|error: Error| {
+        let code = error.code();
+        complain(format_args!("warning: cannot tell whether the run's version is stored: error {code}: {error}"));
+        None
+    });
+    Ok(MissingModule::shown(waits_for.as_ref(), &view)?)
+}
+
+/// The flow of a run.
+pub(super) async fn flow_of(stores: &Stores, run: &RunId) -> Result<FlowName, Error> {
+    let entry = open(stores).await?.entry(run).await?;
+    entry.map(|entry| entry.flow).ok_or_else(|| unknown(run, stores))
+}
+
+async fn open(stores: &Stores) -> Result<Arc<dyn StateStore>, Error> {
+    Ok(open_state(&read_only(&stores.state)).await?)
+}
+
+fn unknown(run: &RunId, stores: &Stores) -> Error {
+    Error::UnknownRun { run: run.clone(), place: redact::text(&stores.state) }
+}
+
+/// The address of a store that is only read, and for which the right to read is enough.
+fn read_only(address: &str) -> String {
+    let has_modes = address.starts_with("sqlite:") || address.starts_with("files:");
+    if has_modes && !address.contains('?') { format!("{address}?mode=ro") } else { address.to_owned() }
+}
