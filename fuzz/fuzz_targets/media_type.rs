@@ -9,7 +9,7 @@ fn ends_a_line(text: &str) -> bool {
     text.contains(['\r', '\n', '\0'])
 }
 
-/// Each line is a media type and, up to its first colon, the name of a header.
+// Each line is a media type and, up to its first colon, the name of a header.
 fuzz_target!(|text: &str| {
     let lines = || text.split('\n');
     for line in lines() {

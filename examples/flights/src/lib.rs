@@ -17,7 +17,11 @@ pub fn define(workflow: &mut Workflow, context: &Context) -> Result {
         Ok(serde_json::to_vec(&hours)?)
     });
 
-    let groups = dag.for_each("hours", |data| Ok(serde_json::from_slice::<BTreeMap<String, String>>(&data)?));
+    let items = context.clone();
+    let groups = dag.for_each("hours", move |data| {
+        items.set_content_type("text/csv; header=absent")?;
+        Ok(serde_json::from_slice::<BTreeMap<String, String>>(&data)?)
+    });
     groups.aggregator(report::collect);
     let hour = groups.dag();
     hour.node("rows");
@@ -29,7 +33,11 @@ pub fn define(workflow: &mut Workflow, context: &Context) -> Result {
         hour.edge(measure, "measure");
     }
 
-    dag.node("report").modify(|data| report::table(&data));
+    let table = context.clone();
+    dag.node("report").modify(move |data| {
+        table.set_content_type("text/plain; charset=utf-8")?;
+        report::table(&data)
+    });
     dag.edge("parse", "hours");
     dag.edge("hours", "report");
     Ok(())

@@ -1,6 +1,6 @@
 //! The examples give the results that they should, in every language that they are written in.
 
-use faas_flow_e2e::command::run;
+use faas_flow_e2e::command::{run, script};
 use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::wait::until;
@@ -87,6 +87,22 @@ fn a_flow_has_one_definition_in_every_language() {
             assert_eq!(definition(&format!("{flow}-{language}")), rust, "{flow} in {language}");
         }
     }
+}
+
+/// TYPE-5, ANSWER-6.
+#[tokio::test]
+async fn flights_says_what_it_sends_and_blames_its_caller_for_malformed_rows() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let told = folder.path().join("told");
+    let text = format!("cat >/dev/null; printf '%s' \"$Http_Content_Type\" >'{}'; echo 1,2,3,4", told.display());
+    let program = script(folder.path(), "function", &text);
+    let server = Serve::flows(&["flights"]).function("delays", &program).function("busiest", &program).start();
+    let row = |date: &str| format!(r#"[{{"date": "{date}", "delay": 1, "origin": "SFO"}}]"#);
+    let report = server.result("flights", row("2001/01/01 05:59")).await;
+    assert_eq!(report.content_type.as_deref(), Some("text/plain; charset=utf-8"), "{report:?}");
+    assert_eq!(std::fs::read_to_string(&told).unwrap(), "text/csv; header=absent");
+    let refusal = server.result("flights", row("yesterday")).await.failed(422, "FF0012");
+    assert!(refusal.contains("row 0 has the date `yesterday`"), "{refusal}");
 }
 
 #[test]
