@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::load::{Load, Measured};
 use crate::report::Row;
 use crate::server::Server;
-use crate::{Options, load, original};
+use crate::{Options, bare, load, original};
 use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Flow {
 const SIZES: [usize; 2] = [64, 16 * 1024];
 const CONCURRENCIES: &[usize] = &[1, 16];
 
-pub const FLOWS: [Flow; 7] = [
+pub const FLOWS: [Flow; 8] = [
     Flow { name: "F1", module: "f1", copies: 1, wait: false, sizes: SIZES, concurrencies: CONCURRENCIES },
     Flow { name: "F2", module: "f2", copies: 1, wait: true, sizes: SIZES, concurrencies: CONCURRENCIES },
     Flow { name: "F3", module: "f3", copies: 10, wait: true, sizes: SIZES, concurrencies: CONCURRENCIES },
@@ -38,7 +38,12 @@ pub const FLOWS: [Flow; 7] = [
     Flow { name: "F6", module: "f6", copies: 1, wait: false, sizes: SIZES, concurrencies: CONCURRENCIES },
     // As wide as its payload is long.
     Flow { name: "F7", module: "f7", copies: 1, wait: true, sizes: [1000, 10_000], concurrencies: &[1] },
+    // Ten calls in a row, beside a bare client that makes them.
+    Flow { name: "F8", module: "f8", copies: 1, wait: true, sizes: SIZES, concurrencies: &[1] },
 ];
+
+/// How many calls F8 makes.
+const CALLS: usize = 10;
 
 /// A pair of stores to measure with.
 pub struct Store {
@@ -90,6 +95,7 @@ pub fn measure(
         let cpu = server.cpu()? - before;
         let commits = server.redis_commits()?.map(|after| after - commits_before.unwrap_or(0));
         latencies.sort_unstable();
+        let bare = (flow.name == "F8").then(|| bare::cpu_ms(echo, CALLS, &payload(size, 0), time)).transpose()?;
         let runs = latencies.len() as f64;
         let row = Row {
             flow: flow.name,
@@ -105,6 +111,7 @@ pub fn measure(
             idle_rss_mib: server.idle_mib,
             redis_round_trip_ms: server.redis_round_trip()?.map(|trip| trip.as_secs_f64() * 1e3),
             original: original::figures(flow.name, store.name, size),
+            bare_cpu_ms: bare,
             redis_commits_per_run: commits.map(|commits| commits as f64 / runs),
         };
         eprint!("  {:.0} runs/s at {concurrency}", row.runs_per_s);
@@ -121,10 +128,14 @@ pub fn measure(
 }
 
 pub fn client(server: &Server, flow: &Flow, size: usize, number: usize) -> Result<Client> {
-    // Every client has bytes of its own, so that no run's result can pass for another's.
-    let payload: Vec<u8> = (0..size).map(|i| b'!' + ((i * 31 + number * 7) % 90) as u8).collect();
+    let payload = payload(size, number);
     let wait = if flow.wait { "X-Faas-Flow-Wait: 30s\r\n" } else { "" };
     Client::new(server.address, &format!("/function/{}", flow.module), wait, &payload, payload.repeat(flow.copies))
+}
+
+/// Every client has bytes of its own, so that no run's result can pass for another's.
+fn payload(size: usize, client: usize) -> Vec<u8> {
+    (0..size).map(|i| b'!' + ((i * 31 + client * 7) % 90) as u8).collect()
 }
 
 pub fn quantile(sorted: &[Duration], q: f64) -> f64 {

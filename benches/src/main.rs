@@ -6,6 +6,7 @@
 //! them; the generator and the echo function share the machine with it.
 
 mod aim;
+mod bare;
 mod cell;
 mod client;
 mod echo;
