@@ -261,6 +261,11 @@ impl PlanNode {
             _ => None,
         }
     }
+
+    /// Whether it begins branches: those of a condition or for-each, or the only one of a sub-dag.
+    pub(crate) fn begins_branches(&self) -> bool {
+        !matches!(self.kind, PlanKind::Operations(_))
+    }
 }
 
 impl PlanKind {

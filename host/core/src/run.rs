@@ -16,10 +16,10 @@ mod token;
 mod view;
 
 pub use documents::{
-    Answer, Attempt, Awaited, Branches, Callback, Lease, NodeResponse, NodeState, Phase, Progress, Request, Run, Said,
-    Scope, Suspended, Wait, WaitId,
+    Answer, Attempt, Awaited, Branches, Callback, Lease, NodeResponse, NodeState, Phase, Progress, Redone, Request,
+    Run, Said, Scope, Suspended, Wait, WaitId,
 };
-pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Start, Task, Work, set_of};
+pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
 pub use state::RunState;
 pub use stored::{ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, encode};
 pub use token::ClaimToken;

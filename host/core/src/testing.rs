@@ -175,7 +175,7 @@ impl Driver {
 
     /// Re-runs from a node.
     pub fn rerun(&mut self, node: &str) -> Result<Vec<Effect>, Refusal> {
-        self.step(Event::Rerun { path: path(node) })
+        self.step(Event::rerun_from(path(node)))
     }
 
     /// The state of a node, or of one of the run's handlers.

@@ -37,6 +37,10 @@ fn failure() -> Failure {
     Failure { path: Some(path), ..Failure::retry(Code::CALL_STATUS, "`func1` answered with status 500") }
 }
 
+fn only_branch(only: (String, Payload)) -> Branches {
+    Branches { total: 1, started_by: ClaimToken::new(2), only: Some(only), full: false, redone: Vec::new() }
+}
+
 #[test]
 fn a_run_is_stored_as_its_golden_file() {
     let hook = NodeState {
@@ -46,6 +50,8 @@ fn a_run_is_stored_as_its_golden_file() {
         token: ClaimToken::new(1),
         lease: Some(Lease { owner: "replica".into(), until: 9 }),
         branches: None,
+        given: None,
+        round: 0,
         suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None, wait: None }),
         answer: None,
         output: None,
@@ -75,6 +81,7 @@ fn a_run_is_stored_as_its_golden_file() {
         hooks: vec![hook],
         callback: Some(Callback {
             url: "http://127.0.0.1:8080/done".to_owned(),
+            round: 0,
             tries: 2,
             next: Some(1_790_000_001_000),
             delivered: Some(1_790_000_000_900),
@@ -124,6 +131,8 @@ fn a_scope_is_stored_as_its_golden_file() {
         token: ClaimToken::new(2),
         lease: None,
         branches: None,
+        given: None,
+        round: 0,
         suspended: None,
         answer: None,
         output: Some(payload("out")),
@@ -134,7 +143,7 @@ fn a_scope_is_stored_as_its_golden_file() {
             Attempt { started: 13, ended: 17, failure: None },
         ],
     };
-    let branches = Branches { total: 1, started_by: ClaimToken::new(2), only: Some(("k".to_owned(), payload("x"))) };
+    let branches = only_branch(("k".to_owned(), payload("x")));
     let branching = NodeState { branches: Some(branches), output: None, ..state("C", Progress::Branching) };
     let waiting = NodeState {
         progress: Progress::Waiting,
@@ -172,6 +181,8 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         token: ClaimToken::new(2),
         lease: None,
         branches: None,
+        given: None,
+        round: 0,
         suspended: None,
         answer: None,
         output: Some(output),
@@ -180,11 +191,7 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         attempts: Vec::new(),
     };
     let only = ("k".to_owned(), payload("x").of_type(MediaType::JSON));
-    let branching = NodeState {
-        branches: Some(Branches { total: 1, started_by: ClaimToken::new(2), only: Some(only) }),
-        output: None,
-        ..state("C", payload("out"))
-    };
+    let branching = NodeState { branches: Some(only_branch(only)), output: None, ..state("C", payload("out")) };
     let wait =
         Suspended { until: 90_000, operation: 1, tries: 3, data: Some(payload("so far").of_type(csv())), wait: None };
     let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", payload("out")) };
@@ -224,6 +231,8 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             started: Some(11),
             lease: None,
             branches: None,
+            given: None,
+            round: 0,
             answer: None,
             output: None,
             input_size: 0,
@@ -283,4 +292,46 @@ fn a_field_of_a_later_version_is_ignored() {
     }
     let attempt: Attempt = decode(&encode(&Later { started: 1, ended: 2, colour: "green" })).unwrap();
     assert_eq!(attempt, Attempt { started: 1, ended: 2, failure: None });
+}
+
+/// RERUN-4, RERUN-5, RERUN-6.
+#[test]
+fn what_was_run_again_is_stored_as_its_golden_file() {
+    let state = |id: &str, progress| NodeState {
+        id: NodeId::new(id).unwrap(),
+        progress,
+        since: 17,
+        token: ClaimToken::new(2),
+        lease: None,
+        branches: None,
+        given: None,
+        round: 2,
+        suspended: None,
+        answer: None,
+        output: None,
+        started: Some(11),
+        input_size: 3,
+        attempts: Vec::new(),
+    };
+    let redone = |key: &str, result| Redone { key: key.to_owned(), result };
+    let branches = Branches {
+        total: 3,
+        started_by: ClaimToken::new(2),
+        only: None,
+        full: true,
+        redone: vec![redone("a", Some(payload("new"))), redone("b", None)],
+    };
+    let scope = Scope {
+        path: ScopePath::root(),
+        input: payload("in"),
+        index: 0,
+        siblings: 1,
+        started_by: ClaimToken::NONE,
+        nodes: vec![
+            NodeState { given: Some(payload("{}").of_type(MediaType::JSON)), ..state("n1", Progress::Ready) },
+            NodeState { branches: Some(branches), ..state("F", Progress::Branching) },
+        ],
+    };
+    check("scope-run-again", &scope);
+    check("callback-run-again", &Callback { round: 1, ..Callback::new("http://127.0.0.1:8080/done".to_owned()) });
 }

@@ -129,7 +129,7 @@ mod callbacks {
     fn a_callback_is_tried_by_one_replica_at_a_time_until_it_is_delivered() {
         let (plan, mut state) = ended();
         let effects = state.step(&plan, &Event::CallBack { until: 40 }, 10).unwrap();
-        assert!(matches!(&effects[..], [Effect::CallBack { url, tries: 1 }] if url == "http://127.0.0.1/done"));
+        assert!(matches!(&effects[..], [Effect::CallBack { url, tries: 1, .. }] if url == "http://127.0.0.1/done"));
         assert_eq!(state.step(&plan, &Event::CallBack { until: 40 }, 11).unwrap_err(), Refusal::Early { until: 40 });
         let failure = Failure::retry(Code::CALL_STATUS, "the callback answered with status 500");
         let failed = |tries, next| Event::CalledBack { tries, failure: Some(failure.clone()), next };

@@ -6,14 +6,16 @@ use super::browser::{Controls, OwnPages};
 use super::error::Error;
 use super::guards::{ControlMethods, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
+use super::invoke::kept_headers;
 use super::openapi::{OfTheFlow, On, Payload, Refusals};
-use super::request::{Asked, FromQuery, Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
+use super::request::{Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Code, FlowName, NodePath, RunId};
+use faas_flow_core::{Code, Content, FlowName, MediaType, NodePath, RunId};
 use faas_flow_replica::counters::Ignored;
 use faas_flow_replica::events::Event;
 use faas_flow_replica::{Ended, Forwarded};
@@ -151,24 +153,42 @@ pub(super) async fn stop(
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RerunQuery {
-    /// The node's path: `n1`, or `C[c1]/n1` in a branch.
-    #[param(value_type = String, min_length = 1)]
-    node: NodePath,
+    /// The node's path: `n1`, or `C[c1]/n1` in a branch. Encoded for a query or not: as histories show it, it works too. Without
+    /// it, what failed or was cut off is run again.
+    #[param(value_type = String, required = false, min_length = 1)]
+    node: Option<NodePath>,
 }
 
-impl FromQuery for RerunQuery {
-    fn from_query(query: &Query) -> Result<Self, Error> {
-        let node = query.first("node").ok_or(Error::BadParameter { name: "node", rule: "the path of a node" })?;
-        Ok(Self { node: NodePath::parse(node)? })
+impl RerunQuery {
+    /// A path has escapes of its own, in the keys of branches. If the value of `node` has brackets, it is a path as it is;
+    /// otherwise it was encoded for the query, which encodes brackets.
+    fn of(query: &str) -> Result<Self, Error> {
+        let given = query.split('&').find_map(|pair| pair.strip_prefix("node="));
+        let node = match given {
+            Some(path) if path.contains('[') => Some(NodePath::parse(path)?),
+            _ => Query::parse(query).first("node").map(NodePath::parse).transpose()?,
+        };
+        Ok(Self { node })
     }
 }
 
-/// Run a node and all nodes that follow it again
+impl<S: Send + Sync> FromRequestParts<S> for RerunQuery {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Self::of(parts.uri.query().unwrap_or_default())
+    }
+}
+
+/// Run a node and all nodes that follow it again, or what failed or was cut off
+///
+/// A body that is not empty becomes the input of the node, instead of what comes before it.
 #[utoipa::path(
     post,
     path = "/flow/{id}/rerun",
     operation_id = "rerun",
     params(RunPath, RerunQuery),
+    request_body(content = Payload, content_type = "application/octet-stream"),
     security((), ("token" = [])),
     responses(On<200>, Refusals, On<401>, On<409>),
 )]
@@ -177,11 +197,16 @@ pub(super) async fn rerun(
     Target(flow): Target,
     RunPath { id }: RunPath,
     _: Operator,
-    Asked(RerunQuery { node }): Asked<RerunQuery>,
-    _: WholeBody,
+    RerunQuery { node }: RerunQuery,
+    headers: HeaderMap,
+    WholeBody(body): WholeBody,
 ) -> Result<Response, Error> {
     surface.of_flow(&flow.name, &id).await?;
-    surface.host.rerun(&id, &node).await?;
+    let input = (!body.is_empty()).then(|| Content::new(body, MediaType::of_message(&kept_headers(&headers, &[]))));
+    if input.is_some() && node.is_none() {
+        return Err(Error::BadParameter { name: "node", rule: "the path of the node that gets the body as its input" });
+    }
+    surface.host.rerun(&id, node.as_ref(), input).await?;
     Ok(done(&id, "restarted"))
 }
 
@@ -307,4 +332,22 @@ fn done(run: &RunId, what: &str) -> Response {
     let mut response = format!("Successfully {what} request {run}").into_response();
     insert(response.headers_mut(), REQUEST_ID, run.as_str());
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_understood_as_it_is_shown_and_as_it_is_encoded() {
+        let node = |query: &str| RerunQuery::of(query).map(|query| query.node.map(|node| node.to_string()));
+        let path = "F[a%20%2541%5D]/n";
+        assert_eq!(node(&format!("x=1&node={path}")).unwrap().as_deref(), Some(path));
+        assert_eq!(node("node=F%5Ba%2520%252541%255D%5D%2Fn&y").unwrap().as_deref(), Some(path));
+        assert_eq!(node("node=S%2Fn1").unwrap().as_deref(), Some("S/n1"));
+        assert_eq!((node("").unwrap(), node("nodes=n1").unwrap()), (None, None));
+        for bad in ["node=", "node=F[", "node=%5B%5D", "node=F[x]"] {
+            assert_eq!(node(bad).unwrap_err().code(), Code::BAD_REQUEST, "{bad}");
+        }
+    }
 }

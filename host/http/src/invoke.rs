@@ -279,7 +279,7 @@ fn answer_to(run: &RunId, ended: Option<&Ended>) -> Response {
 
 /// The headers that a run keeps: all but the host's own and, unless they are among `credentials`, those that let their owner
 /// in somewhere.
-fn kept_headers(headers: &HeaderMap, credentials: &[&'static str]) -> Vec<(String, String)> {
+pub(super) fn kept_headers(headers: &HeaderMap, credentials: &[&'static str]) -> Vec<(String, String)> {
     let is_secret = |name: &str| CREDENTIAL_HEADERS.contains(&name) && !credentials.contains(&name);
     let kept = headers.iter().filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()) && !is_secret(name.as_str()));
     kept.map(|(name, value)| (name.to_string(), header_text(value.as_bytes()))).collect()

@@ -1,7 +1,8 @@
 //! Asks another server, or a gateway, to change a run.
 
 use crate::{ERROR, Error};
-use faas_flow_core::{Code, FlowName, NodePath, RunId};
+use bytes::Bytes;
+use faas_flow_core::{Code, FlowName, MediaType, NodePath, RunId};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_replica::network::{ChosenBy, Network};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,8 +15,18 @@ pub enum Action {
     Resume,
     /// Ends the run.
     Stop,
-    /// Executes this node, and everything that follows it, again.
-    Rerun(NodePath),
+    /// Executes something again.
+    Rerun(Rerun),
+}
+
+/// What is executed again.
+pub struct Rerun {
+    /// This node, and everything that follows it; `None` for what failed or was cut off.
+    pub node: Option<NodePath>,
+    /// What the node gets as its input; if this is empty, what it got before.
+    pub input: Bytes,
+    /// What the input is.
+    pub media_type: Option<MediaType>,
 }
 
 impl Action {
@@ -25,7 +36,10 @@ impl Action {
             Action::Pause => "pause".to_owned(),
             Action::Resume => "resume".to_owned(),
             Action::Stop => "stop".to_owned(),
-            Action::Rerun(path) => format!("rerun?node={}", utf8_percent_encode(&path.to_string(), NON_ALPHANUMERIC)),
+            Action::Rerun(Rerun { node: None, .. }) => "rerun".to_owned(),
+            Action::Rerun(Rerun { node: Some(path), .. }) => {
+                format!("rerun?node={}", utf8_percent_encode(&path.to_string(), NON_ALPHANUMERIC))
+            }
         }
     }
 }
@@ -45,8 +59,13 @@ pub async fn control(
 ) -> Result<String, Error> {
     let url = format!("{}/flow/{run}/{}", flow.trim_end_matches('/'), action.route());
     let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
-    let headers = authorization.into_iter().collect();
-    let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Default::default() };
+    let mut headers: Vec<_> = authorization.into_iter().collect();
+    let mut body = Bytes::new();
+    if let Action::Rerun(Rerun { input, media_type, .. }) = action {
+        body = input.clone();
+        headers.extend(media_type.as_ref().map(|media_type| ("Content-Type".to_owned(), media_type.to_string())));
+    }
+    let request = HttpRequest { method: "POST".to_owned(), url, headers, body };
     Ok(text(&accepted(network.send(request, ChosenBy::Operator).await?)?))
 }
 

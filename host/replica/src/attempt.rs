@@ -131,10 +131,10 @@ impl NodeAttempt<'_> {
                 self.instance().await?.finally(handler.as_str(), outcome).await?;
                 Ok(Outcome::Done(Payload::empty()))
             }
-            Task::Merge { handler, only, started_by } => {
+            Task::Merge { handler, only, started_by, redone } => {
                 let results = match only {
                     Some((key, payload)) => vec![(key.clone(), self.live.fetch(payload).await?)],
-                    None => self.arrived(*started_by).await?,
+                    None => self.arrived(*started_by, redone).await?,
                 };
                 let merged = self.instance().await?.aggregate(handler.as_str(), results).await?;
                 Ok(Outcome::Done(self.store("", merged).await?))

@@ -132,7 +132,8 @@ impl NodeAttempt<'_> {
         headers.extend(content_type(&headers, &body, &media_type));
         let run = &self.live.id;
         // Every try of the call has the same key, so that a function can recognize a repetition.
-        headers.push((IDEMPOTENCY_KEY.to_owned(), format!("{run}/{}/{index}", self.work.path)));
+        let key = in_round(format!("{run}/{}/{index}", self.work.path), self.work.round);
+        headers.push((IDEMPOTENCY_KEY.to_owned(), key));
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
         let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
         HttpRequest { method, url, headers, body }
@@ -146,6 +147,12 @@ fn as_they_came(headers: &mut [(String, String)], received: &[(String, String)])
             value.clone_from(came);
         }
     }
+}
+
+/// An idempotency key for what is done in one of several rounds. `RUN/n1/0` stands for the first one, `RUN/n1/0~2` for the
+/// second.
+pub(super) fn in_round(key: String, round: u32) -> String {
+    if round == 0 { key } else { format!("{key}~{}", round.saturating_add(1)) }
 }
 
 /// The header that says what a body is, unless the flow has set one itself. A body that is empty, and of which nothing else is
@@ -175,6 +182,12 @@ fn accept(call: &Call, response: HttpResponse, answers: Answers) -> Result<Conte
 mod tests {
     use super::*;
     use faas_flow_core::Code;
+
+    /// CALL-5, BACK-6.
+    #[test]
+    fn each_round_has_a_key_of_its_own() {
+        assert_eq!([0, 1, 2].map(|round| in_round("r/n/0".to_owned(), round)), ["r/n/0", "r/n/0~2", "r/n/0~3"]);
+    }
 
     fn answered(status: u16) -> Result<Content, Failed> {
         let call: Call = serde_json::from_value(serde_json::json!({ "target": "wc/lines?key=secret" })).unwrap();

@@ -1,5 +1,6 @@
 //! Callbacks: the result of a run, or its failure, is sent to the URL that its caller gave.
 
+use super::call::in_round;
 use super::ended::Ended;
 use super::live::Live;
 use super::retries::Failed;
@@ -42,13 +43,13 @@ impl Live {
         let until = self.services.now() + TIMEOUT.as_millis() as u64;
         let mut session = self.lock().await;
         let claim = Input::Event(Event::CallBack { until }, Documents::new());
-        let Some(Delivery { url, tries }) = self.drive(&mut session, claim).await.call_back else { return };
+        let Some(Delivery { url, round, tries }) = self.drive(&mut session, claim).await.call_back else { return };
         let ended = self.read_ended(&session).await;
         let unread = ended.unread(session.state().run());
         drop(session);
         let delivered = match unread {
             Some(unread) => Err(unread.into()),
-            None => tokio::time::timeout(TIMEOUT, self.deliver(&url, &ended)).await.unwrap_or_else(|_| {
+            None => tokio::time::timeout(TIMEOUT, self.deliver(&url, round, &ended)).await.unwrap_or_else(|_| {
                 let timed_out = CallError::TimedOut { callee: redact::place(&url), limit: TIMEOUT };
                 Err(Failure::from(timed_out).into())
             }),
@@ -70,7 +71,7 @@ impl Live {
     }
 
     /// Sends the result, or the failure if there is no result.
-    async fn deliver(&self, url: &str, ended: &Ended) -> Result<(), Failed> {
+    async fn deliver(&self, url: &str, round: u32, ended: &Ended) -> Result<(), Failed> {
         let (body, media_type) = match (&ended.result, &ended.failure) {
             (Some(Content { bytes, media_type }), _) => (bytes.clone(), media_type.to_string()),
             (None, Some(failure)) => (failure.to_string().into(), "text/plain; charset=utf-8".to_owned()),
@@ -81,7 +82,7 @@ impl Live {
             ("X-Faas-Flow-Reqid".to_owned(), self.id.to_string()),
             ("X-Faas-Flow-Flow".to_owned(), self.flow.name.to_string()),
             ("X-Faas-Flow-Status".to_owned(), ended.status.to_string()),
-            (IDEMPOTENCY_KEY.to_owned(), format!("{}/callback", self.id)),
+            (IDEMPOTENCY_KEY.to_owned(), in_round(format!("{}/callback", self.id), round)),
         ];
         headers.extend(self.run_trace_headers());
         if let Some(failure) = &ended.failure {

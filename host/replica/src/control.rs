@@ -4,16 +4,24 @@ use super::completion::run_to_completion;
 use super::host::Host;
 use super::live::Live;
 use crate::Error;
-use faas_flow_core::run::{Event, Phase, Refusal};
-use faas_flow_core::{NodePath, RunId};
+use crate::error::KnownNodes;
+use faas_flow_core::run::{Event, Phase, Refusal, RerunFrom, RunState, RunView};
+use faas_flow_core::{Code, Content, Failure, NodePath, RunId};
 use faas_flow_session::{Documents, Input, Role};
 use faas_flow_versions::runs::load;
 use std::sync::Arc;
+
+/// How often a command is tried again after other replicas have changed the run more often than a session puts up with.
+const CONFLICTS: usize = 3;
 
 /// The outcome of an operator's command.
 enum Controlled {
     Done,
     Refused(Refusal),
+    /// A run has no such node, but these.
+    Unknown(NodePath, KnownNodes),
+    /// Others changed the run, so this replica has abandoned it.
+    Conflict,
     /// This replica has left the run in the meantime, so the run must be opened again.
     Left,
 }
@@ -36,12 +44,34 @@ impl Host {
         self.control(run, Event::Stop).await
     }
 
-    /// Executes a node, and everything that follows it, again.
-    pub async fn rerun(self: &Arc<Self>, run: &RunId, path: &NodePath) -> Result<(), Error> {
-        self.control(run, Event::Rerun { path: path.clone() }).await
+    /// Executes a node, and everything that follows it, again; without a node, what failed or was cut off. With an `input`, the
+    /// node gets that instead of what comes before it.
+    pub async fn rerun(
+        self: &Arc<Self>,
+        run: &RunId,
+        node: Option<&NodePath>,
+        input: Option<Content>,
+    ) -> Result<(), Error> {
+        let Some(node) = node else { return self.control(run, Event::Rerun { from: None }).await };
+        let mut documents = Documents::new();
+        let input = match input {
+            Some(Content { bytes, media_type }) => {
+                let name = format!("{node}/{:016x}/", fastrand::u64(..));
+                let payload = self.services.data.store_payload(run, name, bytes, &mut documents).await?;
+                Some(payload.of_type(media_type))
+            }
+            None => None,
+        };
+        let event = Event::Rerun { from: Some(RerunFrom { path: node.clone(), input }) };
+        self.control_with(run, event, documents).await
     }
 
     async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {
+        self.control_with(run, event, Documents::new()).await
+    }
+
+    async fn control_with(self: &Arc<Self>, run: &RunId, event: Event, documents: Documents) -> Result<(), Error> {
+        let mut conflicts = 0;
         loop {
             let known = self.runs.get(run);
             let live = match known {
@@ -52,10 +82,15 @@ impl Host {
                     self.open(state, Role::owner(self.now())).await?
                 }
             };
-            let event = event.clone();
-            match run_to_completion(async move { live.control(event).await }).await? {
+            let (event, documents) = (event.clone(), documents.clone());
+            match run_to_completion(async move { live.control(event, documents).await }).await? {
                 Controlled::Left => {}
+                Controlled::Conflict if conflicts < CONFLICTS => conflicts += 1,
+                Controlled::Conflict => return Err(Error::Conflict),
                 Controlled::Done => return Ok(()),
+                Controlled::Unknown(node, known) => {
+                    return Err(Error::UnknownNode { run: run.clone(), node, known });
+                }
                 Controlled::Refused(refusal) => return Err(Error::Refused { run: run.clone(), refusal }),
             }
         }
@@ -63,7 +98,7 @@ impl Host {
 }
 
 impl Live {
-    async fn control(self: &Arc<Self>, event: Event) -> Result<Controlled, Error> {
+    async fn control(self: &Arc<Self>, event: Event, documents: Documents) -> Result<Controlled, Error> {
         let mut session = self.lock().await;
         if session.has_left() {
             return Ok(Controlled::Left);
@@ -76,17 +111,29 @@ impl Live {
         }
         let stops = matches!(event, Event::Stop);
         let goes_on = matches!(event, Event::Pause | Event::Resume);
-        let reaction = self.drive(&mut session, Input::Event(event, Documents::new())).await;
+        let again_from = match &event {
+            Event::Rerun { from: Some(from) } => Some(from.path.clone()),
+            _ => None,
+        };
+        let reaction = self.drive(&mut session, Input::Event(event, documents)).await;
         // The deadline may have come first.
         let too_late = goes_on && session.state().run().phase != Phase::Flow;
+        let known = match (again_from, &reaction.refused) {
+            (Some(node), Some(Refusal::Unknown)) => Some((KnownNodes::new(&node, nodes(session.state())), node)),
+            _ => None,
+        };
         if session.is_idle() && session.state().run().phase == Phase::Ended {
             session.leave();
             self.close();
         }
         drop(session);
         let reaction = self.spawn_started(reaction);
-        if let Some(failure) = reaction.abandoned {
-            return Err(failure.into());
+        match (reaction.abandoned, known) {
+            // Other replicas were faster, each time.
+            (Some(Failure { code: Code::INTERNAL, retry: true, .. }), _) => return Ok(Controlled::Conflict),
+            (Some(failure), _) => return Err(failure.into()),
+            (None, Some((known, node))) => return Ok(Controlled::Unknown(node, known)),
+            (None, None) => {}
         }
         Ok(match reaction.refused {
             None if stops => {
@@ -98,4 +145,10 @@ impl Live {
             Some(refusal) => Controlled::Refused(refusal),
         })
     }
+}
+
+/// The paths of the nodes of a run, as far as they are loaded, without those of its handlers.
+fn nodes(state: &RunState) -> Vec<String> {
+    let nodes = RunView::new(state.run(), state.scopes()).nodes.into_iter();
+    nodes.filter(|node| !node.path.node.is_reserved()).map(|node| node.path.to_string()).collect()
 }

@@ -2,10 +2,11 @@
 
 use crate::events;
 use faas_flow_core::run::Refusal;
-use faas_flow_core::{Code, Failure, FlowName, Malformed, NameKind, RunId};
+use faas_flow_core::{Code, Failure, FlowName, Malformed, NameKind, NodePath, RunId, nearest};
 use faas_flow_guest::GuestError;
 use faas_flow_store::{CommitError, StoreError};
 use faas_flow_versions as versions;
+use std::fmt;
 
 /// Why the host could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,16 @@ pub enum Error {
         /// Why.
         refusal: Refusal,
     },
+    /// A run has no such node.
+    #[error("run {run}: there is no node `{node}`; {known}")]
+    UnknownNode {
+        /// The run.
+        run: RunId,
+        /// The node.
+        node: NodePath,
+        /// The nodes that it has, as far as they are begun.
+        known: KnownNodes,
+    },
     /// This replica serves no flow of this name.
     #[error("unknown flow `{flow}`; {}", served(.known))]
     UnknownFlow {
@@ -74,8 +85,8 @@ pub enum Error {
     /// The run could not be stored, and no store has said why.
     #[error("the run could not be stored; try again")]
     NotStored,
-    /// A commit found that the run had changed.
-    #[error("another replica changed the run at the same time")]
+    /// Others changed the run at the same moment, several times in a row.
+    #[error("others changed the run at the same moment: look at its state, and try again")]
     Conflict,
     /// A task of the host panicked, or was aborted while the host stopped.
     #[error("a task of the host ended early; its log says why")]
@@ -140,15 +151,50 @@ impl Error {
             },
             Error::Failed(failure) => failure.code,
             Error::UnknownRun { .. } => Code::RUN_UNKNOWN,
-            Error::Refused { .. } => Code::RUN_STATE,
+            Error::Refused { .. } | Error::UnknownNode { .. } | Error::Conflict => Code::RUN_STATE,
             Error::UnknownFlow { .. } => Code::FLOW_UNKNOWN,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
             Error::TooManyRuns { .. } | Error::NoRoomForEvent => Code::OVERLOADED,
             Error::Stopping => Code::STOPPING,
             Error::NotStored => Code::STORE_UNAVAILABLE,
-            Error::Conflict | Error::TaskEndedEarly | Error::NoHttpClient { .. } => Code::INTERNAL,
+            Error::TaskEndedEarly | Error::NoHttpClient { .. } => Code::INTERNAL,
             Error::BadFunctionOption { .. } => Code::BAD_FUNCTION_OPTION,
             Error::BadTraceServer { .. } => Code::BAD_CONFIGURATION,
+        }
+    }
+}
+
+/// The nodes of a run.
+#[derive(Debug)]
+pub struct KnownNodes {
+    /// The one that was meant, perhaps.
+    nearest: Option<String>,
+    /// Their paths, in the order of the run.
+    paths: Vec<String>,
+}
+
+impl KnownNodes {
+    /// How many are named.
+    const NAMED: usize = 12;
+
+    /// The nodes with these paths, of which `wrong` is none.
+    pub fn new(wrong: &NodePath, paths: Vec<String>) -> Self {
+        let near = |path: &str| path.len() / 3;
+        let nearest = nearest(&wrong.to_string(), paths.iter().map(String::as_str), near);
+        Self { nearest: nearest.map(str::to_owned), paths }
+    }
+}
+
+impl fmt::Display for KnownNodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(nearest) = &self.nearest {
+            write!(f, "did you mean `{nearest}`? ")?;
+        }
+        let named = self.paths.get(..Self::NAMED).unwrap_or(&self.paths).join(", ");
+        write!(f, "the nodes are {named}")?;
+        match self.paths.len().saturating_sub(Self::NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
         }
     }
 }

@@ -33,8 +33,13 @@ impl NodeAttempt<'_> {
         }
     }
 
-    /// The results of the node's branches by their keys, in the order in which the branches began.
-    pub(super) async fn arrived(&self, started_by: ClaimToken) -> Result<Vec<(String, Content)>, Failure> {
+    /// The results of the node's branches by their keys, in the order in which the branches began. Those of branches that were
+    /// run again are in `redone`.
+    pub(super) async fn arrived(
+        &self,
+        started_by: ClaimToken,
+        redone: &[(String, Payload)],
+    ) -> Result<Vec<(String, Content)>, Failure> {
         let live = self.live;
         let set = set_of(&self.work.path, started_by);
         let member = |arrival: &Arrival| (arrival.member.clone(), arrival.bytes.clone());
@@ -55,6 +60,8 @@ impl NodeAttempt<'_> {
         let mut results = Vec::with_capacity(arrived.len());
         for (key, bytes) in arrived {
             let (index, payload) = read_arrival(&bytes)?;
+            let newer = redone.iter().find(|(again, _)| *again == key).map(|(_, payload)| payload.clone());
+            let payload = newer.unwrap_or(payload);
             results.push((index, key, live.fetch(&payload).await?));
         }
         results.sort_by_key(|(index, ..)| *index);

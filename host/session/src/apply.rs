@@ -6,8 +6,8 @@ use crate::io::{Circumstances, Delivery, Io};
 use crate::load::{StoredRun, documents_for, reload};
 use crate::owner::is_hook;
 use crate::session::{Claim, Outstanding, Session, Todo};
-use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Outcome, Refusal, Work};
-use faas_flow_core::{Code, Failure, Millis, NodePath};
+use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Outcome, Phase, Refusal, Work};
+use faas_flow_core::{Code, Failure, Millis, NodePath, Status};
 use faas_flow_store::Document;
 
 /// An event that is to be applied.
@@ -132,6 +132,9 @@ impl Session {
                 self.refused.push(path);
             }
             (Origin::Replay, Event::Claim { path, .. }) => self.unclaimed.push(path),
+            (Origin::Replay, event) if is_command(&event) && !self.has_happened(&event) => {
+                self.ready.refused = Some(refusal);
+            }
             (Origin::Input, event) => {
                 let is_report = matches!(event, Event::Complete { .. });
                 self.ready.leases.lost += usize::from(is_report && refusal == Refusal::Stale);
@@ -139,6 +142,19 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// Whether a command that is refused in a replay was committed after all, by the commit that was not answered. Otherwise
+    /// somebody else was faster.
+    fn has_happened(&self, command: &Event) -> bool {
+        let run = self.state.run();
+        let is_so = match command {
+            Event::Pause => run.paused,
+            Event::Resume => !run.paused && run.phase == Phase::Flow,
+            Event::Stop => run.verdict == Some(Status::Stopped),
+            _ => run.phase == Phase::Flow && !run.paused,
+        };
+        is_so && self.unknown > 0
     }
 
     /// Takes the documents that the next event needs.
@@ -180,7 +196,10 @@ impl Session {
                     self.arrive(Arriving::new(node, started_by, &key, (index, total), &payload));
                 }
                 Effect::Cancel => self.cancel_with_commit(),
-                Effect::CallBack { url, tries } => self.ready.call_back = Some(Delivery { url, tries }),
+                Effect::CallBack { url, round, tries } => {
+                    self.ready.call_back = Some(Delivery { url, round, tries });
+                }
+                Effect::Returned { node, branch } => self.queue.branch_ended(&self.plan, &node, &branch),
                 Effect::Ended => self.batch.ended = true,
             }
         }
@@ -194,6 +213,11 @@ impl Session {
             None => self.ready.start.push(work),
         }
     }
+}
+
+/// Whether somebody waits for the answer to an event which says what is to become of the run.
+fn is_command(event: &Event) -> bool {
+    matches!(event, Event::Pause | Event::Resume | Event::Stop | Event::Rerun { .. })
 }
 
 /// Whether an event starts so many branches that they need a commit of their own.

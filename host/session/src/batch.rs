@@ -183,7 +183,7 @@ fn effect_may_wait(effect: &Effect) -> bool {
     match effect {
         Effect::Execute(work) => is_own_code(&work.task),
         Effect::Dispatch(_) | Effect::Arrive { .. } => true,
-        Effect::Cancel | Effect::Ended | Effect::CallBack { .. } => false,
+        Effect::Returned { .. } | Effect::Cancel | Effect::Ended | Effect::CallBack { .. } => false,
     }
 }
 

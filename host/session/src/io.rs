@@ -162,6 +162,8 @@ pub struct Ready {
 pub struct Delivery {
     /// The URL to call.
     pub url: String,
+    /// How often the run had ended before.
+    pub round: u32,
     /// The number of this try, from 1, for the report ([`Event::CalledBack`]).
     pub tries: u32,
 }

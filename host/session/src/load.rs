@@ -55,6 +55,7 @@ pub fn documents_for(event: &Event) -> Vec<Doc> {
         | Event::Joined { path, .. }
         | Event::Answer { path, .. }
         | Event::CutOff { path, .. } => Doc::around(path),
+        Event::Rerun { from: Some(from) } => Doc::around(&from.path),
         _ => vec![Doc::Run],
     }
 }

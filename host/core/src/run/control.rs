@@ -176,7 +176,7 @@ impl RunState {
         let Some(callback) = &mut self.change_run().callback else { return Err(Refusal::Stale) };
         callback.tries += 1;
         callback.next = Some(until);
-        Ok(vec![Effect::CallBack { url: callback.url.clone(), tries: callback.tries }])
+        Ok(vec![Effect::CallBack { url: callback.url.clone(), round: callback.round, tries: callback.tries }])
     }
 
     pub(super) fn called_back(

@@ -94,6 +94,9 @@ pub struct NodeResponse {
 pub struct Callback {
     /// The URL to call.
     pub url: String,
+    /// How often the run had ended before. Each end has a callback of its own, which the receiver can tell from the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u32,
     /// The number of tries that have begun since the run ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u32,
@@ -111,7 +114,7 @@ pub struct Callback {
 impl Callback {
     /// A callback to be sent when the run has ended.
     pub fn new(url: String) -> Self {
-        Self { url, tries: 0, next: None, delivered: None, failure: None }
+        Self { url, round: 0, tries: 0, next: None, delivered: None, failure: None }
     }
 
     /// The callback without the secrets of its URL.
@@ -182,10 +185,12 @@ impl Scope {
         Self { path, input, index: place.0, siblings: place.1, started_by, nodes }
     }
 
-    /// Copies the attempts of the scope that this one replaces, for the history.
+    /// Copies from the scope that this one replaces the attempts, for the history, and the rounds, so that no round of a node
+    /// comes twice.
     pub(crate) fn follow(&mut self, earlier: &Scope) {
         for (node, earlier) in self.nodes.iter_mut().zip(&earlier.nodes) {
             node.attempts.clone_from(&earlier.attempts);
+            node.round = earlier.round;
         }
     }
 
@@ -220,6 +225,13 @@ pub struct NodeState {
     /// The branches that it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branches: Option<Branches>,
+    /// What it gets instead of its inputs, since an operator replaced them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Payload>,
+    /// How often it was begun anew as another piece of work: since something before it was done anew, or its input was
+    /// replaced. For a node with branches, also how often it was to begin them anew. A failed or lost attempt does not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u32,
     /// Where it continues after a wait. Removed when it is done or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Suspended>,
@@ -250,6 +262,8 @@ impl NodeState {
             token: ClaimToken::NONE,
             lease: None,
             branches: None,
+            given: None,
+            round: 0,
             suspended: None,
             answer: None,
             output: None,
@@ -427,6 +441,34 @@ pub struct Branches {
     /// The key and result of a single branch. With several, their results are collected in a set in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<(String, Payload)>,
+    /// Whether the set has all members, although the node waits for branches that are run again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+    /// The branches that were run again after they had ended beside others. Their results replace those in the set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redone: Vec<Redone>,
+}
+
+impl Branches {
+    /// These branches, all in flight.
+    pub(super) fn new(total: u32, started_by: ClaimToken) -> Self {
+        Self { total, started_by, only: None, full: false, redone: Vec::new() }
+    }
+
+    /// Whether no branch that is run again is still in flight.
+    pub(super) fn are_redone(&self) -> bool {
+        self.redone.iter().all(|redone| redone.result.is_some())
+    }
+}
+
+/// A branch that is run again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redone {
+    /// Its key.
+    pub key: String,
+    /// Its new result, once it has ended again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Payload>,
 }
 
 /// One attempt at executing a node.

@@ -31,7 +31,7 @@ impl RunState {
             Event::Pause => self.pause(),
             Event::Resume => self.resume(now),
             Event::Stop => self.stop(plan, now),
-            Event::Rerun { path } => self.rerun(plan, path, now),
+            Event::Rerun { from } => self.rerun(plan, from.as_ref(), now),
             Event::CallBack { until } => self.call_back(*until, now),
             Event::CalledBack { tries, failure, next } => self.called_back(*tries, failure.clone(), *next, now),
         }
@@ -86,6 +86,7 @@ impl RunState {
             suspended: state.suspended.clone(),
             answer: state.answer.clone(),
             task: Task::Enter,
+            round: 0,
         };
         if self.run().phase != Phase::Flow {
             work.task = self.hook(plan).ok_or(Refusal::Unknown)?;
@@ -93,11 +94,19 @@ impl RunState {
         }
         let node = planned(plan, path)?;
         if let (Some(branches), Some(handler)) = (&state.branches, node.branches().and_then(|b| b.aggregator.clone())) {
-            work.task = Task::Merge { handler, only: branches.only.clone(), started_by: branches.started_by };
+            let (only, started_by) = (branches.only.clone(), branches.started_by);
+            let redone = branches.redone.iter().filter_map(|one| Some((one.key.clone(), one.result.clone()?)));
+            work.task = Task::Merge { handler, only, started_by, redone: redone.collect() };
             return Ok(work);
         }
-        work.inputs = inputs(node, self.scope(&path.scope).ok_or(Refusal::Unknown)?);
-        work.aggregator = node.aggregator.clone();
+        work.round = self.round(path, state);
+        match &state.given {
+            Some(given) => work.inputs = vec![Input { from: String::new(), payload: given.clone(), forwarder: None }],
+            None => {
+                work.inputs = inputs(node, self.scope(&path.scope).ok_or(Refusal::Unknown)?);
+                work.aggregator = node.aggregator.clone();
+            }
+        }
         work.task = match &node.kind {
             PlanKind::Operations(operations) => Task::Operations(operations.clone()),
             PlanKind::SubDag(_) => Task::Enter,
@@ -226,6 +235,18 @@ impl RunState {
         let carries_nothing = planned(plan, &parent)?.branches().is_some_and(|branches| branches.carries_nothing);
         let payload = if carries_nothing { Payload::empty() } else { result };
         match key {
+            Some(key) if total > 1 && self.is_redone(&parent, &key) => {
+                let Some(branches) = &mut self.change(&parent)?.branches else { return Err(Refusal::Stale) };
+                for redone in branches.redone.iter_mut().filter(|redone| redone.key == key.as_str()) {
+                    redone.result = Some(payload.clone());
+                }
+                let joins = branches.full && branches.are_redone();
+                let mut effects = vec![Effect::Returned { node: parent.clone(), branch: path.clone() }];
+                if joins {
+                    effects.extend(self.joined(plan, &parent, started_by, now)?);
+                }
+                Ok(effects)
+            }
             Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, started_by, key, index, payload, total }]),
             key => {
                 if let Some(branches) = &mut self.change(&parent)?.branches {
@@ -257,8 +278,25 @@ impl RunState {
         }
         let state = self.change(path)?;
         state.progress = Progress::Branching;
-        state.branches = Some(Branches { total, started_by, only: None });
+        state.branches = Some(Branches::new(total, started_by));
         Ok(effects)
+    }
+
+    /// Whether a branch of a node is run again after it had ended beside others.
+    fn is_redone(&self, parent: &NodePath, key: &BranchKey) -> bool {
+        let branches = self.node(parent).ok().and_then(|node| node.branches.as_ref());
+        branches.is_some_and(|branches| branches.redone.iter().any(|redone| redone.key == key.as_str()))
+    }
+
+    /// How often what a node does was begun anew as another piece of work, including what began the branches around it.
+    fn round(&self, path: &NodePath, state: &NodeState) -> u32 {
+        let mut round = state.round;
+        let mut scope = path.scope.clone();
+        while let Some((parent, _)) = scope.parent() {
+            round += self.scope(&parent.scope).and_then(|scope| scope.node(&parent.node)).map_or(0, |node| node.round);
+            scope = parent.scope;
+        }
+        round
     }
 
     fn joined(&mut self, plan: &Plan, path: &NodePath, started_by: ClaimToken, now: Millis) -> Followed {
@@ -269,6 +307,16 @@ impl RunState {
         };
         if node.progress != Progress::Branching {
             return Err(Refusal::Stale);
+        }
+        if !branches.are_redone() {
+            if branches.full {
+                return Err(Refusal::Stale);
+            }
+            // The node continues with the last of these.
+            if let Some(branches) = &mut self.change(path)?.branches {
+                branches.full = true;
+            }
+            return Ok(Vec::new());
         }
         if planned.branches().is_some_and(|branches| branches.aggregator.is_some()) {
             let node = self.change(path)?;

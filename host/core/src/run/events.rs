@@ -5,7 +5,8 @@ use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::definition::Operations;
 use crate::{
-    BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, ResponseHead, RunId, Status,
+    BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, ResponseHead, RunId,
+    ScopePath, Status,
 };
 use std::sync::Arc;
 
@@ -94,14 +95,15 @@ pub enum Event {
     Resume,
     /// The run ends.
     Stop,
-    /// A run that has ended or is paused continues from this node: it and everything that follows it are executed again,
+    /// A run that has ended or is paused continues from a node: it and everything that follows it are executed again,
     /// and so is what had failed or was cancelled when the run ended. Deadline and callback start anew.
     ///
     /// The node's scope, the scopes around it, and the scope in which the run failed must be loaded. In other scopes, nodes
     /// that were running when the run ended continue when their leases have expired.
     Rerun {
-        /// The node. All its predecessors must be done.
-        path: NodePath,
+        /// Where to begin; `None` to go on only from what had failed or was cancelled. A run that has succeeded, or is
+        /// paused, has nothing of that kind.
+        from: Option<RerunFrom>,
     },
     /// A replica wants to send the run's callback. Answered by [`Effect::CallBack`].
     CallBack {
@@ -117,6 +119,22 @@ pub enum Event {
         /// When to try again after a failure; `None` gives the callback up.
         next: Option<Millis>,
     },
+}
+
+impl Event {
+    /// Runs a node, and everything that follows it, again with the same input.
+    pub fn rerun_from(path: NodePath) -> Self {
+        Event::Rerun { from: Some(RerunFrom { path, input: None }) }
+    }
+}
+
+/// Where a run begins again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RerunFrom {
+    /// The node. All its predecessors must be done.
+    pub path: NodePath,
+    /// What it gets instead of its inputs; `None` if they stay as they were. Neither forwarders nor an aggregator apply to it.
+    pub input: Option<Payload>,
 }
 
 /// What a replica reports after executing a node.
@@ -169,6 +187,13 @@ pub enum Effect {
         /// The number of siblings, including itself.
         total: u32,
     },
+    /// A branch that was run again has ended. The node that started it knows its result.
+    Returned {
+        /// The node that started the branch.
+        node: NodePath,
+        /// The branch.
+        branch: ScopePath,
+    },
     /// Everything that is being executed for this run is to be cancelled.
     Cancel,
     /// The run has ended.
@@ -177,6 +202,8 @@ pub enum Effect {
     CallBack {
         /// The URL to call.
         url: String,
+        /// How often the run had ended before.
+        round: u32,
         /// The number of this try, from 1. It identifies the try in [`Event::CalledBack`].
         tries: u32,
     },
@@ -217,12 +244,11 @@ pub enum Refusal {
     /// A predecessor of the node is not done.
     #[error("a predecessor of the node is not done: re-run from that one")]
     Unready,
-    /// The node is in a branch that has ended and been counted beside its siblings.
-    #[error("its branch has already ended and been counted: re-run from {node} instead")]
-    Arrived {
-        /// The node that started the branch.
-        node: NodePath,
-    },
+    /// Nothing of the run has failed or was cancelled.
+    #[error(
+        "nothing of the run failed or was cut off: name the node to run again from, or resume the run if it is paused"
+    )]
+    Whole,
     /// There is no such node.
     #[error("there is no such node")]
     Unknown,
@@ -245,6 +271,9 @@ pub struct Work {
     pub answer: Option<Box<Answer>>,
     /// What to do with the data.
     pub task: Task,
+    /// How often this was begun anew as another piece of work, since something before it was done anew or its input was
+    /// replaced. Calls of another round are other calls, with idempotency keys of their own.
+    pub round: u32,
 }
 
 /// One input of a node.
@@ -289,6 +318,8 @@ pub enum Task {
         only: Option<(String, Payload)>,
         /// The claim that started the branches.
         started_by: ClaimToken,
+        /// Results that replace those in the set, by their keys, since these branches were run again.
+        redone: Vec<(String, Payload)>,
     },
     /// Runs the flow's failure handler; ends in [`Outcome::Done`] or [`Outcome::Failed`].
     Recover {

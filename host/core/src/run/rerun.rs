@@ -1,39 +1,43 @@
 //! Re-running a run from one of its nodes.
 
-use super::documents::{Callback, NodeState, Phase, Progress, Scope};
+use super::documents::{Callback, NodeState, Phase, Progress, Redone, Scope};
 use super::engine::Followed;
-use super::events::{Effect, Refusal};
+use super::events::{Effect, Refusal, RerunFrom};
 use super::state::RunState;
-use crate::plan::{Plan, PlanDag};
-use crate::{Millis, NodePath, ScopePath};
+use crate::plan::{Plan, PlanDag, PlanNode};
+use crate::{BranchKey, Millis, NodePath, Payload, ScopePath, Status};
 
 impl RunState {
-    pub(super) fn rerun(&mut self, plan: &Plan, path: &NodePath, now: Millis) -> Followed {
+    pub(super) fn rerun(&mut self, plan: &Plan, from: Option<&RerunFrom>, now: Millis) -> Followed {
         let run = self.run();
         let ended = match run.phase {
             Phase::Ended => true,
             Phase::Flow if run.paused => false,
             _ => return Err(Refusal::Running),
         };
-        let reopened = self.reopened(plan, path)?;
+        if from.is_none() && (!ended || run.verdict == Some(Status::Succeeded)) {
+            return Err(Refusal::Whole);
+        }
+        let reopened = from.map(|from| self.reopened(plan, &from.path)).transpose()?.unwrap_or_default();
         let failed = run.failure.as_ref().and_then(|failure| failure.path.as_ref());
         if let Some(Err(Refusal::Needs(doc))) = failed.map(|path| self.live(&path.scope)) {
             return Err(Refusal::Needs(doc));
         }
-        self.unwind(plan, path, Progress::Ready, now)?;
-        for parent in &reopened {
-            self.unwind(plan, parent, Progress::Branching, now)?;
+        if let Some(RerunFrom { path, input }) = from {
+            self.unwind(plan, path, Unwound::Again(input.as_ref()), now)?;
+        }
+        for (parent, key) in &reopened {
+            self.unwind(plan, parent, Unwound::Reopened(key.as_ref()), now)?;
         }
         if ended {
             self.revive(now)?;
         }
-        self.begin_again(plan, now);
+        self.begin_again(plan, ended, now);
         Ok(self.claimable(now).into_iter().map(Effect::Dispatch).collect())
     }
 
-    /// The nodes whose only branch has ended and is to be reopened, from the innermost outwards. Refused if the branch has
-    /// siblings, since the set that collects their results takes each member once.
-    fn reopened(&self, plan: &Plan, path: &NodePath) -> Result<Vec<NodePath>, Refusal> {
+    /// The nodes of which a branch has ended and is to be reopened, from the innermost outwards, each with the branch's key.
+    fn reopened(&self, plan: &Plan, path: &NodePath) -> Result<Vec<(NodePath, Option<BranchKey>)>, Refusal> {
         let mut scope = self.live(&path.scope)?;
         let mut dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let node = dag.node(&path.node).ok_or(Refusal::Unknown)?;
@@ -41,34 +45,41 @@ impl RunState {
             return Err(Refusal::Unready);
         }
         let mut reopened = Vec::new();
-        while let Some((parent, _)) = scope.path.parent().filter(|_| is_done(scope, dag.end)) {
-            if scope.siblings > 1 {
-                return Err(Refusal::Arrived { node: parent });
-            }
+        while let Some((parent, key)) = scope.path.parent().filter(|_| is_done(scope, dag.end)) {
             scope = self.live(&parent.scope)?;
             dag = plan.dag(&parent.scope).ok_or(Refusal::Unknown)?;
-            reopened.push(parent);
+            reopened.push((parent, key));
         }
         Ok(reopened)
     }
 
     /// Undoes a node and everything after it in its dag.
-    fn unwind(&mut self, plan: &Plan, path: &NodePath, progress: Progress, now: Millis) -> Result<(), Refusal> {
+    fn unwind(&mut self, plan: &Plan, path: &NodePath, how: Unwound<'_>, now: Millis) -> Result<(), Refusal> {
         let dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
-        let reopens = progress == Progress::Branching;
         let scope = self.change_scope(&path.scope)?;
         let mut undone = Vec::new();
         for (i, after) in descendants(dag, at).into_iter().enumerate() {
             let Some(node) = scope.nodes.get_mut(i).filter(|_| after) else { continue };
-            let branches = node.branches.take();
-            node.clear(if i == at { progress } else { Progress::Waiting }, now);
             node.output = None;
             (node.suspended, node.answer) = (None, None);
-            if i == at && reopens {
-                node.branches = branches.map(|branches| super::Branches { only: None, ..branches });
-            } else {
-                undone.push(path.scope.node(&node.id));
+            match how {
+                Unwound::Reopened(key) if i == at => node.reopen(key, now),
+                Unwound::Again(input) if i == at => {
+                    let begins_branches = dag.nodes.get(at).is_some_and(PlanNode::begins_branches);
+                    node.round += u32::from(input.is_some() || begins_branches);
+                    node.given = input.cloned().or(node.given.take());
+                    node.branches = None;
+                    undone.push(path.scope.node(&node.id));
+                    node.clear(Progress::Ready, now);
+                }
+                Unwound::Again(_) | Unwound::Reopened(_) => {
+                    // Without its round, its calls would be taken for those of before, which had other inputs.
+                    node.round += u32::from(node.started.is_some());
+                    (node.given, node.branches) = (None, None);
+                    undone.push(path.scope.node(&node.id));
+                    node.clear(Progress::Waiting, now);
+                }
             }
         }
         self.unset_response(&undone);
@@ -100,7 +111,7 @@ impl RunState {
     }
 
     /// Removes everything that belongs to the end of the run, and starts its deadline and callback anew.
-    fn begin_again(&mut self, plan: &Plan, now: Millis) {
+    fn begin_again(&mut self, plan: &Plan, ended: bool, now: Millis) {
         let run = self.change_run();
         run.phase = Phase::Flow;
         run.paused = false;
@@ -110,11 +121,37 @@ impl RunState {
         for hook in &mut run.hooks {
             hook.clear(Progress::Waiting, now);
         }
-        run.callback = run.callback.take().map(|callback| Callback::new(callback.url));
+        run.callback = run.callback.take().map(|Callback { url, round, .. }| {
+            let round = round + u32::from(ended);
+            Callback { round, ..Callback::new(url) }
+        });
     }
 }
 
+/// What is done to the node from which others are undone.
+#[derive(Clone, Copy)]
+enum Unwound<'a> {
+    /// It is done again, with this input if there is one.
+    Again(Option<&'a Payload>),
+    /// One of its branches goes on: the only one, or the one with this key.
+    Reopened(Option<&'a BranchKey>),
+}
+
 impl NodeState {
+    /// Waits for a branch again that had ended.
+    fn reopen(&mut self, key: Option<&BranchKey>, now: Millis) {
+        let is_joined = self.progress != Progress::Branching;
+        if let Some(branches) = &mut self.branches {
+            branches.only = None;
+            branches.full |= is_joined && branches.total > 1;
+            if let Some(key) = key.filter(|_| branches.total > 1) {
+                branches.redone.retain(|redone| redone.key != key.as_str());
+                branches.redone.push(Redone { key: key.as_str().to_owned(), result: None });
+            }
+        }
+        self.clear(Progress::Branching, now);
+    }
+
     /// Takes the node from the replica that executes it, whose report will be refused as stale.
     fn clear(&mut self, progress: Progress, now: Millis) {
         self.progress = progress;

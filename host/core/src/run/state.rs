@@ -180,7 +180,7 @@ impl RunState {
         self.current().filter_map(|(_, node)| node.waits().map(|suspended| suspended.until)).min()
     }
 
-    /// The nodes whose branches are in flight, each with the token of the claim that started the branches and their number.
+    /// The nodes whose branches are in flight and to be counted, each with the token of the claim that started the branches and their number.
     /// The same scopes count as in [`RunState::claimable`].
     pub fn branching(&self) -> Vec<(NodePath, ClaimToken, u32)> {
         if self.run().phase != Phase::Flow {
@@ -189,7 +189,7 @@ impl RunState {
         let branching = self.current().filter(|(_, node)| node.progress == Progress::Branching);
         branching
             .filter_map(|(scope, node)| {
-                let branches = node.branches.as_ref()?;
+                let branches = node.branches.as_ref().filter(|branches| !branches.full)?;
                 Some((scope.node(&node.id), branches.started_by, branches.total))
             })
             .collect()

@@ -1,7 +1,7 @@
 //! Pause, resume, stop and re-run.
 
 use faas_flow_core::definition::{Branches, Definition};
-use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, Work};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, RerunFrom, Task, Work};
 use faas_flow_core::testing::{Driver, branched, condition, failed, flow, for_each, graph, lone, node, path, payload};
 use faas_flow_core::{Code, Status};
 
@@ -166,7 +166,8 @@ fn in_a_re_run_deadline_handlers_and_callback_start_anew() {
     let now = run.state.run();
     assert_eq!((now.phase, now.deadline, now.ended), (Phase::Flow, Some(1_501), None));
     assert_eq!((&now.verdict, &now.failure, &now.result), (&None, &None, &None));
-    assert_eq!(now.callback, Some(faas_flow_core::run::Callback::new("http://127.0.0.1/done".to_owned())));
+    let anew = faas_flow_core::run::Callback::new("http://127.0.0.1/done".to_owned());
+    assert_eq!(now.callback, Some(faas_flow_core::run::Callback { round: 1, ..anew }), "it is another callback");
     run.execute("a", failed(false));
     run.done("(failure)", "instead, again");
     run.done("(finally)", "");
@@ -176,15 +177,56 @@ fn in_a_re_run_deadline_handlers_and_callback_start_anew() {
 
 /// RERUN-4.
 #[test]
-fn a_branch_that_ended_beside_others_cannot_be_re_run_on_its_own() {
-    let each = for_each("F", lone(), Branches { carries_nothing: true, ..Branches::default() });
-    let mut run = Driver::new(flow(graph(vec![each], [])));
-    run.execute("F", branched(&[("x", ""), ("y", "")]));
-    run.done("F[x]/n", "");
-    run.step(Event::Stop).unwrap();
-    assert_eq!(run.rerun("F[x]/n").unwrap_err(), Refusal::Arrived { node: path("F") });
+fn a_branch_that_ended_beside_others_is_reopened_and_its_new_result_replaces_the_earlier_one() {
+    let each = for_each("F", lone(), Branches { aggregator: Some("a".to_owned()), ..Branches::default() });
+    let mut run = Driver::new(flow(graph(vec![each, node("b")], [("F", "b")])));
+    let split = run.claim("F").unwrap();
+    run.report(&split, branched(&[("x", ""), ("y", ""), ("z", "")])).unwrap();
+    run.done("F[x]/n", "x");
+    run.done("F[y]/n", "y");
+    run.execute("F[z]/n", failed(false));
+    let joined = Event::Joined { path: path("F"), started_by: split.token };
+    let redone = |run: &Driver| run.node("F").branches.clone().unwrap().redone;
+    let results = |run: &mut Driver| {
+        let work = run.claim("F").unwrap();
+        let Task::Merge { redone, .. } = work.task.clone() else { panic!("no merge") };
+        (work, redone)
+    };
+    // Before all have ended: the set of results may be full before the branch has ended again.
+    run.rerun("F[x]/n").unwrap();
+    assert_eq!(run.ready(), ["F[x]/n", "F[z]/n"]);
+    assert!(matches!(run.done("F[z]/n", "z")[..], [Effect::Arrive { .. }]));
+    assert!(run.step(joined.clone()).unwrap().is_empty());
+    assert_eq!(run.step(joined).unwrap_err(), Refusal::Stale, "an event may come twice");
+    assert!(run.state.branching().is_empty(), "nothing is to be counted any more");
+    let effects = run.done("F[x]/n", "x again");
+    assert!(matches!(&effects[..], [Effect::Returned { .. }, Effect::Dispatch(f)] if *f == path("F")));
+    let (work, merged) = results(&mut run);
+    assert_eq!(merged, [("x".to_owned(), payload("x again"))]);
+    run.report(&work, Outcome::Done(payload("merged"))).unwrap();
+    run.done("b", "first");
+    assert_eq!(run.status(), Status::Succeeded);
+    // After the end: one that was run again before, and another one.
+    run.rerun("F[x]/n").unwrap();
+    assert_eq!(
+        (run.ready(), run.node("F").progress, run.node("b").progress),
+        (vec!["F[x]/n".to_owned()], Progress::Branching, Progress::Waiting)
+    );
+    run.step(Event::Pause).unwrap();
     run.rerun("F[y]/n").unwrap();
-    assert_eq!(run.ready(), ["F[y]/n"]);
+    assert_eq!(redone(&run).iter().map(|redone| redone.result.is_some()).collect::<Vec<_>>(), [false, false]);
+    run.done("F[x]/n", "x, third");
+    assert_eq!(run.node("F").progress, Progress::Branching);
+    run.done("F[y]/n", "y again");
+    let (work, merged) = results(&mut run);
+    assert_eq!(merged, [("x".to_owned(), payload("x, third")), ("y".to_owned(), payload("y again"))]);
+    run.report(&work, Outcome::Done(payload("merged"))).unwrap();
+    run.done("b", "second");
+    assert_eq!((run.status(), &run.state.run().result), (Status::Succeeded, &Some(payload("second"))));
+    // The node that began them begins them anew.
+    run.rerun("F").unwrap();
+    run.execute("F", branched(&[("x", ""), ("y", "")]));
+    assert_eq!(redone(&run), []);
 }
 
 /// RERUN-4.
@@ -201,6 +243,100 @@ fn an_only_branch_is_reopened() {
     run.done("C[x]/n", "second");
     assert_eq!(run.node("C").output, Some(payload("second")));
     run.done("b", "");
+    assert_eq!(run.status(), Status::Succeeded);
+}
+
+/// RERUN-5, CALL-5.
+#[test]
+fn what_is_done_anew_since_something_before_it_was_is_another_round() {
+    let inner = graph(vec![node("m"), node("n")], [("m", "n")]);
+    let each = for_each("F", inner, Branches { carries_nothing: true, ..Branches::default() });
+    let nodes = vec![node("a"), node("b"), each, node("z")];
+    let mut run = Driver::new(flow(graph(nodes, [("a", "b"), ("b", "F"), ("F", "z")])));
+    let round = |run: &mut Driver, node: &str| {
+        let work = run.claim(node).unwrap();
+        run.report(&work, Outcome::Done(payload(""))).unwrap();
+        work.round
+    };
+    let split = |run: &mut Driver| drop(run.execute("F", branched(&[("x", "")])));
+    assert_eq!((round(&mut run, "a"), round(&mut run, "b")), (0, 0));
+    split(&mut run);
+    assert_eq!(round(&mut run, "F[x]/m"), 0);
+    run.execute("F[x]/n", failed(false));
+    // What failed gets what it got before, and is the same piece of work.
+    run.step(Event::Rerun { from: None }).unwrap();
+    assert_eq!((run.ready(), round(&mut run, "F[x]/n"), round(&mut run, "z")), (vec!["F[x]/n".to_owned()], 0, 0));
+    // What follows a node that is run again is not; the node itself gets what it got before.
+    run.rerun("F[x]/m").unwrap();
+    assert_eq!(["F[x]/m", "F[x]/n", "z"].map(|node| round(&mut run, node)), [0, 1, 1]);
+    run.rerun("b").unwrap();
+    assert_eq!(round(&mut run, "b"), 0);
+    split(&mut run);
+    assert_eq!(["F[x]/m", "F[x]/n", "z"].map(|node| round(&mut run, node)), [1, 2, 2]);
+    // Branches that are begun anew are others, too.
+    run.rerun("F").unwrap();
+    split(&mut run);
+    assert_eq!(["F[x]/m", "F[x]/n", "z"].map(|node| round(&mut run, node)), [2, 3, 3]);
+    // Not so if they are begun again since the replica was lost.
+    run.rerun("a").unwrap();
+    assert_eq!((round(&mut run, "a"), round(&mut run, "b")), (0, 1));
+    run.claim("F").unwrap();
+    run.now += 200;
+    split(&mut run);
+    assert_eq!(round(&mut run, "F[x]/m"), 3);
+    run.step(Event::Stop).unwrap();
+    run.step(Event::Rerun { from: None }).unwrap();
+    // What had not begun has made no calls, so it needs no other keys.
+    assert_eq!(round(&mut run, "F[x]/n"), 4);
+}
+
+/// RERUN-6.
+#[test]
+fn the_input_of_a_node_can_be_replaced_until_what_comes_before_it_is_done_anew() {
+    let mut run = Driver::new(diamond());
+    for node in ["a", "b", "c", "d"] {
+        run.done(node, node);
+    }
+    let given = |run: &mut Driver, node: &str| {
+        let work = run.claim(node).unwrap();
+        run.report(&work, Outcome::Done(payload(""))).unwrap();
+        let inputs: Vec<_> = work.inputs.into_iter().map(|input| (input.from, input.payload)).collect();
+        (inputs, work.aggregator.is_some(), work.round)
+    };
+    let replaced = |text: &str| vec![(String::new(), payload(text))];
+    run.step(Event::Rerun { from: Some(RerunFrom { path: path("d"), input: Some(payload("new")) }) }).unwrap();
+    assert_eq!(given(&mut run, "d"), (replaced("new"), false, 1));
+    run.rerun("d").unwrap();
+    assert_eq!(given(&mut run, "d"), (replaced("new"), false, 1), "it gets the same again");
+    run.step(Event::Rerun { from: Some(RerunFrom { path: path("a"), input: Some(payload("other")) }) }).unwrap();
+    assert_eq!(given(&mut run, "a"), (replaced("other"), false, 1));
+    run.done("b", "b");
+    run.done("c", "c");
+    let (inputs, _, round) = given(&mut run, "d");
+    assert_eq!((inputs.len(), round), (2, 2), "what comes before it counts again");
+}
+
+/// RERUN-7.
+#[test]
+fn a_re_run_without_a_node_goes_on_from_what_failed_or_was_cut_off() {
+    let mut run = Driver::new(diamond());
+    let go_on = || Event::Rerun { from: None };
+    run.done("a", "");
+    assert_eq!(run.step(go_on()).unwrap_err(), Refusal::Running);
+    run.step(Event::Pause).unwrap();
+    assert_eq!(run.step(go_on()).unwrap_err(), Refusal::Whole);
+    run.step(Event::Resume).unwrap();
+    let cut_off = run.claim("b").unwrap();
+    run.execute("c", failed(false));
+    run.step(go_on()).unwrap();
+    assert_eq!(run.ready(), ["b", "c"]);
+    assert_eq!(run.report(&cut_off, Outcome::Done(payload(""))).unwrap_err(), Refusal::Stale);
+    run.done("b", "");
+    run.step(Event::Stop).unwrap();
+    run.step(go_on()).unwrap();
+    run.done("c", "");
+    run.done("d", "");
+    assert_eq!(run.step(go_on()).unwrap_err(), Refusal::Whole);
     assert_eq!(run.status(), Status::Succeeded);
 }
 

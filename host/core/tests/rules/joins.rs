@@ -91,8 +91,8 @@ fn the_results_of_branches_are_merged_in_the_order_in_which_they_were_yielded() 
         assert_eq!((name.as_str(), *index, result), (key, place, &payload(key)));
     }
     joined(&mut run, &work).unwrap();
-    let Task::Merge { handler, only, started_by } = run.claim("F").unwrap().task else { panic!("no merge") };
-    assert_eq!((handler.as_str(), only, started_by), ("a", None, work.token));
+    let Task::Merge { handler, only, started_by, redone } = run.claim("F").unwrap().task else { panic!("no merge") };
+    assert_eq!((handler.as_str(), only, started_by, redone), ("a", None, work.token, vec![]));
 }
 
 /// JOIN-4.

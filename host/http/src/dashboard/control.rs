@@ -2,7 +2,7 @@
 
 use super::Dashboard;
 use super::error::Error;
-use crate::remote::{Action, accepted, control, flow_at};
+use crate::remote::{Action, Rerun, accepted, control, flow_at};
 use crate::{Error as HttpError, REQUEST_ID, STATE};
 use bytes::Bytes;
 use faas_flow_core::{FlowName, RunId};
@@ -62,7 +62,7 @@ impl Dashboard {
                     Action::Pause => self.host.pause(run).await,
                     Action::Resume => self.host.resume(run).await,
                     Action::Stop => self.host.stop(run).await,
-                    Action::Rerun(path) => self.host.rerun(run, &path).await,
+                    Action::Rerun(Rerun { node, .. }) => self.host.rerun(run, node.as_ref(), None).await,
                 };
                 Ok(changed?)
             }

@@ -5,13 +5,14 @@ use super::access::About;
 use super::error::Error;
 use super::form::Form;
 use super::page::View;
-use crate::remote::Action;
+use crate::remote::{Action, Rerun};
 use crate::request::Asked;
 use crate::{Error as HttpError, NodesQuery, Query, RunPath, path_parameter};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use faas_flow_core::{FlowName, NodePath, Status};
 use std::sync::Arc;
 
@@ -79,8 +80,8 @@ pub(super) async fn stop(state: State<Arc<Dashboard>>, run: RunPath, form: Form)
 
 pub(super) async fn rerun(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {
     state.access.check(About::Run(&run.id), form.field("ticket"))?;
-    let node = NodePath::parse(form.field("node"))?;
-    change(state, run, &form, Action::Rerun(node)).await
+    let node = Some(form.field("node")).filter(|node| !node.is_empty()).map(NodePath::parse).transpose()?;
+    change(state, run, &form, Action::Rerun(Rerun { node, input: Bytes::new(), media_type: None })).await
 }
 
 async fn change(

@@ -99,6 +99,7 @@ impl Dashboard {
         let buttons: &[(&str, &str)] = match view.status {
             Status::Running => &[("pause", "Pause"), ("stop", "Stop")],
             Status::Paused => &[("resume", "Resume"), ("stop", "Stop")],
+            Status::Failed | Status::Stopped => &[("rerun", "Run the rest")],
             _ => &[],
         };
         if self.has_buttons() && !buttons.is_empty() {

@@ -1,9 +1,10 @@
 //! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
 
+use super::run::read_data;
 use crate::Error;
 use clap::{Args, Subcommand};
-use faas_flow_core::{NodePath, RunId};
-use faas_flow_http::remote::Action;
+use faas_flow_core::{MediaType, NodePath, RunId};
+use faas_flow_http::remote::{Action, Rerun};
 
 #[derive(Args)]
 pub(super) struct Target {
@@ -19,13 +20,19 @@ pub(super) enum Control {
     Resume(Target),
     /// Stop a run for good
     Stop(Target),
-    /// Run a node of a run, and all nodes after it, again
+    /// Go on from what failed or was cut off, or run a node and all nodes after it again
     Rerun {
         #[command(flatten)]
         target: Target,
-        /// Path of the node, for example C[c1]/n1
+        /// Path of the node, for example C[c1]/n1 [default: what failed or was cut off]
         #[arg(long)]
-        node: String,
+        node: Option<String>,
+        /// New input of the node: text, @FILE, or @- for stdin [default: what it got before]
+        #[arg(long, short, requires = "node", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        data: Option<String>,
+        /// What the new input is [default: application/octet-stream]
+        #[arg(long, value_name = "MEDIA-TYPE", requires = "data", value_parser = MediaType::parse)]
+        content_type: Option<MediaType>,
     },
 }
 
@@ -48,7 +55,11 @@ impl Control {
             Control::Pause(_) => Action::Pause,
             Control::Resume(_) => Action::Resume,
             Control::Stop(_) => Action::Stop,
-            Control::Rerun { node, .. } => Action::Rerun(NodePath::parse(node)?),
+            Control::Rerun { node, data, content_type, .. } => {
+                let node = node.as_deref().map(NodePath::parse).transpose()?;
+                let input = data.as_deref().map(read_data).transpose()?.unwrap_or_default().into();
+                Action::Rerun(Rerun { node, input, media_type: content_type.clone() })
+            }
         })
     }
 }

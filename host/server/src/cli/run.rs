@@ -119,7 +119,7 @@ fn pairs(options: &[String]) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// Reads `@FILE`, `@-` for stdin, or takes the text itself.
-fn read_data(data: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn read_data(data: &str) -> Result<Vec<u8>, Error> {
     let Some(file) = data.strip_prefix('@') else { return Ok(data.as_bytes().to_vec()) };
     let mut bytes = Vec::new();
     let read = match file {

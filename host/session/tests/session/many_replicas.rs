@@ -729,7 +729,7 @@ fn a_replica_reports_once_what_it_no_longer_executes_after_another_one_has_stopp
     assert_eq!((commits, owner.ready().end), (1, None));
     assert_eq!(shared.stored().to_cut_off(), []);
     // It has nothing to report of a run that goes on.
-    shared.input(&mut shared.open(2), 6, command(Event::Rerun { path: path("f2") }));
+    shared.input(&mut shared.open(2), 6, command(Event::rerun_from(path("f2"))));
     let before = shared.stored().claims();
     shared.input(&mut owner, 7, Input::CutOff(cut_off));
     assert_eq!(shared.stored().claims(), before);
@@ -850,6 +850,20 @@ fn of_two_replicas_that_see_the_deadline_pass_each_cuts_off_its_own_work() {
     let (first, second) = (shared.settle(&mut owner, 51, HERE), shared.settle(&mut helper, 51, HERE));
     assert_eq!((first.cancel, first.end), (true, Some(End::Ended)));
     assert_eq!((second.cancel, second.end), (true, Some(End::EndedElsewhere)));
+}
+
+/// CTRL-1.
+#[test]
+fn of_two_commands_at_the_same_moment_the_one_that_comes_too_late_is_refused() {
+    let shared = Shared::new(chain());
+    shared.begin(HERE);
+    let (mut one, mut other) = (shared.open(1), shared.open(2));
+    for session in [&mut one, &mut other] {
+        session.input(command(Event::Stop), &circumstances(3, HERE));
+    }
+    let (first, second) = (shared.settle(&mut one, 3, HERE), shared.settle(&mut other, 3, HERE));
+    assert_eq!((first.refused, first.abandoned), (None, None));
+    assert_eq!((second.refused, second.abandoned), (Some(Refusal::Ended), None));
 }
 
 /// BACK-4.

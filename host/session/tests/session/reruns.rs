@@ -18,9 +18,8 @@ fn any_of(trace: &Trace, which: &prop::sample::Index) -> String {
 /// Asks to re-run from a node, or from the one that the refusal names instead.
 fn rerun_from_or_around(cluster: &mut Cluster, at: &str) {
     let mut at = path(at);
-    while let Err(refusal) = cluster.ask(Event::Rerun { path: at.clone() }) {
+    while let Err(refusal) = cluster.ask(Event::rerun_from(at.clone())) {
         at = match refusal {
-            Refusal::Arrived { node } => node,
             // It is behind the node that failed, or in branches that are not begun.
             Refusal::Unready | Refusal::Stale | Refusal::Unknown => path("n0"),
             refusal => panic!("{at}: {refusal}"),
@@ -40,7 +39,7 @@ proptest! {
         cluster.failing = Some((failing.clone(), false));
         prop_assert_eq!(cluster.run().status, Some(Status::Failed));
         cluster.failing = None;
-        cluster.ask(Event::Rerun { path: path(&failing) }).unwrap();
+        cluster.ask(Event::rerun_from(path(&failing))).unwrap();
         prop_assert_eq!(cluster.run(), calm);
     }
 
@@ -51,7 +50,7 @@ proptest! {
         let mut cluster = Cluster::new(&plan, order, Faults { more_replicas: 2, ..Faults::default() });
         cluster.run();
         cluster.forget_calls();
-        cluster.ask_twice_at_once(&Event::Rerun { path: path("n0") });
+        cluster.ask_twice_at_once(&Event::rerun_from(path("n0")));
         prop_assert_eq!(cluster.run(), calm);
         for (node, times) in cluster.calls() {
             let lost = cluster.lost_leases(node);

@@ -54,11 +54,15 @@ pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(Clai
             });
             Outcome::Branched(items.collect())
         }
-        Task::Merge { handler, only, started_by } => {
-            let results = match only {
+        Task::Merge { handler, only, started_by, redone } => {
+            let mut results = match only {
                 Some((key, payload)) => vec![format!("{key}={}", text(payload))],
                 None => set(*started_by),
             };
+            for (key, payload) in redone {
+                let result = results.iter_mut().find(|result| result.starts_with(&format!("{key}="))).unwrap();
+                *result = format!("{key}={}", text(payload));
+            }
             Outcome::Done(payload(&format!("{handler}({})", results.join(","))))
         }
         Task::Recover { failure, .. } => Outcome::Done(payload(&format!("recovered {}", failure.code))),

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::AppendHeaders;
-use faas_flow_e2e::command::{run, script};
+use faas_flow_e2e::command::{Done, run, script};
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::double;
@@ -237,7 +237,7 @@ async fn a_run_pauses_where_its_flow_says_so() {
     assert_eq!(list[0]["request_id"], id.as_str());
 }
 
-/// CALL-5: not even a re-run changes the key.
+/// CALL-5: not even a re-run with the same input changes the key.
 #[tokio::test]
 async fn a_run_that_paused_itself_is_resumed_or_run_again() {
     let step = step(|call| if call % 4 < 3 { (503, "busy") } else { (200, "at last") }).await;
@@ -254,6 +254,46 @@ async fn a_run_that_paused_itself_is_resumed_or_run_again() {
         let keys = step.seen.lock().unwrap().split_off(0);
         assert!(keys.iter().all(|key| *key == format!("{id}/n/0")), "{way}: {keys:?}");
     }
+}
+
+/// Begins a run of one item per letter, under the id `r`.
+async fn begin_items(server: &Server, letters: &'static str) -> Answer {
+    let begin = server.request("/function/fixture?case=items", letters).header("X-Faas-Flow-Reqid", "r");
+    server.send(begin.header("X-Faas-Flow-Wait", "60s")).await
+}
+
+/// Runs something of the run `r` again, from the command line.
+fn rerun(server: &Server, options: &[&str]) -> Done {
+    let address = server.url("");
+    let to = ["requests", "rerun", "r", "--to", address.trim_end_matches('/')];
+    run(server.folder(), to.iter().chain(options))
+}
+
+/// RERUN-4, RERUN-6.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_item_of_a_finished_for_each_is_run_again_with_another_input() {
+    let server = fixture();
+    assert_eq!(begin_items(&server, "abc").await.ok(), "[0=a, 1=b, 2=c] after");
+    rerun(&server, &["--node", "F[1]/n", "--data", "B"]).ok();
+    assert_eq!(server.result_of("fixture", "r").await.ok(), "[0=a, 1=B, 2=c] after");
+    // A path as it is shown, and what was replaced before stays so.
+    server.post("/function/fixture/flow/r/rerun?node=F[2]/n", "C").await.ok();
+    assert_eq!(server.result_of("fixture", "r").await.ok(), "[0=a, 1=B, 2=C] after");
+    rerun(&server, &["--node", "F[7]/n"]).failed("FF0222", &["there is no node `F[7]/n`", "F[0]/n"]);
+    rerun(&server, &[]).failed("FF0222", &["nothing of the run failed"]);
+}
+
+/// RERUN-7, CALL-5.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_from_what_failed_with_the_keys_of_before() {
+    let step = step(|call| if call == 1 { (500, "out of order") } else { (200, "done") }).await;
+    let server = with(&step);
+    begin_items(&server, "a").await.ok();
+    rerun(&server, &["--node", "F[0]/n"]).ok();
+    server.result_of("fixture", "r").await.failed(500, "FF0207");
+    rerun(&server, &[]).ok();
+    assert_eq!(server.result_of("fixture", "r").await.ok(), "[0=done] after");
+    assert_eq!(*step.seen.lock().unwrap(), ["r/F[0]/n/0"; 3]);
 }
 
 /// VAL-3.

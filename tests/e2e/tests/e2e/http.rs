@@ -381,11 +381,14 @@ async fn a_run_is_run_again_from_a_node() {
         assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
         let calls = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(calls("func1"), "r/n1/0\n", "what comes before is as it was");
-        assert_eq!(calls("func2"), "r/n2/0\n".repeat(times));
-        assert_eq!(calls("fake-storage"), "r/n3/0\n".repeat(times));
+        assert_eq!(calls("func2"), "r/n2/0\n".repeat(times), "it gets what it got before");
+        let anew = ["r/n3/0\n", "r/n3/0~2\n", "r/n3/0~3\n"];
+        assert_eq!(calls("fake-storage"), anew[..times].concat(), "what comes before it was done anew");
     }
     let nowhere = server.post(&format!("{CHAIN}/flow/r/rerun?node=n9"), "").await;
-    assert!(nowhere.failed(409, "FF0222").contains("no such node"));
+    assert!(nowhere.failed(409, "FF0222").contains("there is no node `n9`; the nodes are n1, n2, n3"));
+    server.post(&format!("{CHAIN}/flow/r/rerun"), "").await.failed(409, "FF0222");
+    server.post(&format!("{CHAIN}/flow/r/rerun"), "data for no node").await.failed(400, "FF0217");
 }
 
 #[tokio::test]
