@@ -95,6 +95,8 @@ pub(crate) struct Call {
     pub retry_on: Vec<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asynchronous: bool,
 }
 
 #[derive(Debug, Serialize)]

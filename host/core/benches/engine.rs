@@ -28,6 +28,7 @@ fn begin(plan: &Plan, input: Bytes) -> (RunState, Option<NodePath>) {
         definition: None,
         input: Payload::inline(input),
         callback: None,
+        parent: None,
         now: 1,
     };
     let (state, effects) = RunState::start(plan, start);

@@ -115,6 +115,10 @@ codes! {
     BAD_RESPONSE = 231, "the flow set an answer that cannot be sent";
     REDIRECT = 240, "a redirect is not followed";
     BAD_ENCODING = 241, "an answer cannot be decoded";
+    CALL_ACCEPTED = 250, "a function answered that it will answer later";
+    CHILD_FAILED = 251, "a flow that was called did not succeed";
+    FLOWS_TOO_DEEP = 252, "flows call each other too deeply";
+    ANSWER_TIMED_OUT = 253, "an answer did not come in time";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

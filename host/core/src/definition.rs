@@ -151,6 +151,9 @@ pub struct Call {
     /// The time limit of one try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Whether the function is called through the queue, and its answer comes later.
+    #[serde(skip_serializing_if = "is_default")]
+    pub asynchronous: bool,
 }
 
 impl Call {

@@ -16,8 +16,8 @@ mod token;
 mod view;
 
 pub use documents::{
-    Answer, Attempt, Awaited, Branches, Callback, Lease, NodeResponse, NodeState, Phase, Progress, Redone, Request,
-    Run, Said, Scope, Suspended, Wait, WaitId,
+    Answer, Attempt, Awaited, Branches, Callback, Called, Lease, NodeResponse, NodeState, Parent, Phase, Progress,
+    Redone, Request, Run, Said, Scope, Suspended, Wait, WaitId,
 };
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
 pub use state::RunState;

@@ -33,6 +33,7 @@ pub fn the_start() -> Start {
         definition: None,
         input: payload("in"),
         callback: None,
+        parent: None,
         now: 1,
     }
 }

@@ -19,6 +19,8 @@ use std::fmt;
 pub const MAX_DEPTH: usize = 32;
 const DAY_MS: u64 = 86_400_000;
 const YEAR_MS: u64 = 366 * DAY_MS;
+/// How long the answer to an asynchronous call may take.
+const LONGEST_WAIT_MS: u64 = 30 * DAY_MS;
 
 /// Why a definition was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -279,12 +281,20 @@ impl Checker<'_> {
                 Operation::Modify(handler) => self.handler(at, Some(handler)),
                 Operation::Apply(call) => {
                     self.function(at, &call.target);
+                    if call.asynchronous && call.method.as_deref().is_some_and(|method| method != "POST") {
+                        let message = || "an asynchronous call is always a POST, so it must not have another method";
+                        self.problem(Code::BAD_CALL, at, message);
+                    }
                     self.call(at, call);
                 }
                 Operation::Request(call) => {
                     if !call.target.starts_with("http://") && !call.target.starts_with("https://") {
                         let message =
                             || format!("`{}` is not an http or https URL", shown(&redact::text(&call.target)));
+                        self.problem(Code::BAD_CALL, at, message);
+                    }
+                    if call.asynchronous {
+                        let message = || "only a function can be called asynchronously, and this is a URL: use `apply`";
                         self.problem(Code::BAD_CALL, at, message);
                     }
                     self.call(at, call);
@@ -316,7 +326,8 @@ impl Checker<'_> {
             let message = || format!("`retry-on` has the status {status}, but statuses are 100 to 599");
             self.problem(Code::BAD_RETRY, at, message);
         }
-        self.duration(at, "timeout", call.timeout_ms, DAY_MS);
+        let longest = if call.asynchronous { LONGEST_WAIT_MS } else { DAY_MS };
+        self.duration(at, "timeout", call.timeout_ms, longest);
         let token = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
         };

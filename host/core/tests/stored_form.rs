@@ -54,6 +54,7 @@ fn a_run_is_stored_as_its_golden_file() {
         round: 0,
         suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None, wait: None }),
         answer: None,
+        called: Vec::new(),
         output: None,
         started: Some(5),
         input_size: 0,
@@ -87,8 +88,17 @@ fn a_run_is_stored_as_its_golden_file() {
             delivered: Some(1_790_000_000_900),
             failure: Some(failure()),
         }),
+        parent: None,
     };
     check("run", &run);
+    let parent = Parent {
+        flow: FlowName::new("shop").unwrap(),
+        run: RunId::new("run-0").unwrap(),
+        node: NodePath::parse("C[a%2Fb]/n1").unwrap(),
+        to: WaitId { claim: ClaimToken::new(7), operation: 2 },
+        within: vec![FlowName::new("shop").unwrap()],
+    };
+    check("run-called", &Run { parent: Some(Box::new(parent)), definition: None, ..run });
 }
 
 /// ANSWER-1, ANSWER-3, ANSWER-6. Documents without status and headers are those of the other tests.
@@ -117,6 +127,7 @@ fn a_run_with_an_answer_of_the_flow_is_stored_as_its_golden_file() {
         failure: Some(Failure { status: Some(422), ..Failure::reject(Code::GUEST_REJECTED, "no") }),
         hooks: Vec::new(),
         callback: None,
+        parent: None,
     };
     assert_eq!(run.response_head().map(|head| head.status), Some(404));
     check("run-response", &run);
@@ -135,6 +146,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         round: 0,
         suspended: None,
         answer: None,
+        called: Vec::new(),
         output: Some(payload("out")),
         started: Some(11),
         input_size: 3,
@@ -168,6 +180,9 @@ fn a_scope_is_stored_as_its_golden_file() {
         nodes: vec![state("n1", Progress::Done), branching, waiting, suspended, large],
     };
     check("scope", &scope);
+    let called = vec![Called { flow: "child".to_owned(), run: RunId::new("run-2").unwrap() }];
+    let calling = NodeState { called, ..state("n1", Progress::Done) };
+    check("scope-calling", &Scope { nodes: vec![calling], ..scope });
 }
 
 /// TYPE-1. Documents without media types are those of the tests above: what they have is `application/octet-stream`.
@@ -185,6 +200,7 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         round: 0,
         suspended: None,
         answer: None,
+        called: Vec::new(),
         output: Some(output),
         started: Some(11),
         input_size: 3,
@@ -234,6 +250,7 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             given: None,
             round: 0,
             answer: None,
+            called: Vec::new(),
             output: None,
             input_size: 0,
             attempts: Vec::new(),
@@ -308,6 +325,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         round: 2,
         suspended: None,
         answer: None,
+        called: Vec::new(),
         output: None,
         started: Some(11),
         input_size: 3,

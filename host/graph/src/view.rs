@@ -288,6 +288,9 @@ fn described(call: &Call, default_method: Option<&str>) -> String {
         text.push(' ');
     }
     text.push_str(&redact::url(&call.target));
+    if call.asynchronous {
+        text.push_str(", asynchronous");
+    }
     if let Some(retry) = &call.retry {
         let _ = write!(text, ", {} tries", retry.attempts);
     }

@@ -444,6 +444,12 @@ impl builder::HostCall for State {
         Ok(())
     }
 
+    fn asynchronous(&mut self, call: Resource<builder::Call>) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.calls, &call)?.asynchronous = true;
+        Ok(())
+    }
+
     fn drop(&mut self, _call: Resource<builder::Call>) -> Result<()> {
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::guards::{ControlMethods, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
 use super::invoke::kept_headers;
 use super::openapi::{OfTheFlow, On, Payload, Refusals};
+use super::reply::Stops;
 use super::request::{Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
 use axum::extract::{FromRequestParts, State};
@@ -143,9 +144,10 @@ pub(super) async fn stop(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Controls,
+    by: Stops,
     _: WholeBody,
 ) -> Result<Response, Error> {
+    surface.admit_stop(by, &id).await?;
     surface.control(&flow.name, Control::Stop, &id).await
 }
 

@@ -63,6 +63,17 @@ pub enum Error {
         /// The most that a request may have.
         limit: usize,
     },
+    /// The answer to a node exceeds its limit, in bytes.
+    #[error(
+        "the answer is larger than {limit} bytes (response_limit); answer with less, or with a reference to the data"
+    )]
+    AnswerTooLarge {
+        /// The most that an answer may have.
+        limit: usize,
+    },
+    /// The status of a function, as a callback says it, is none.
+    #[error("the header X-Function-Status is not a status from 100 to 599")]
+    BadFunctionStatus,
     /// There is no memory for the body at this moment.
     #[error("the host is short of memory: {0}")]
     OutOfMemory(Short),
@@ -254,6 +265,8 @@ impl Error {
             Error::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
+            Error::AnswerTooLarge { .. } => Code::RESPONSE_TOO_LARGE,
+            Error::BadFunctionStatus => Code::BAD_REQUEST,
             Error::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
             Error::BodyCutShort(_) | Error::BadParameter { .. } | Error::BadWait { .. } => Code::BAD_REQUEST,
@@ -277,6 +290,7 @@ impl Error {
             Error::NotReady { .. } => StatusCode::SERVICE_UNAVAILABLE,
             // The caller chose the path. If a flow did, it fails as it does for other mistakes of its own.
             Error::LeavesFunction { .. } => StatusCode::BAD_REQUEST,
+            Error::AnswerTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             error => status_of(error.code()),
         }
     }
@@ -327,9 +341,11 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::GUEST_POOL_FULL
         | Code::MODULE_MISSING
         | Code::ACTIVE_MISSING => StatusCode::SERVICE_UNAVAILABLE,
-        Code::CALL_TIMED_OUT | Code::NODE_TIMED_OUT | Code::DEADLINE_PASSED | Code::REQUEST_TIMED_OUT => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
+        Code::CALL_TIMED_OUT
+        | Code::ANSWER_TIMED_OUT
+        | Code::NODE_TIMED_OUT
+        | Code::DEADLINE_PASSED
+        | Code::REQUEST_TIMED_OUT => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

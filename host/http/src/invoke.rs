@@ -9,26 +9,26 @@ use super::guards::{HubSignatures, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, STATE, header, insert};
 use super::location;
 use super::openapi::{OfTheFlow, On, Payload, Refusals};
-use super::repeated::{BODY, difference};
+use super::repeated::difference;
 use super::request::{Query, RequestContext, Target, Wait};
 use super::surface::Surface;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, Request as Kept, Run};
 use faas_flow_core::{Code, Content, Digest, FlowName, MediaType, Partition, RunId, Status, header_text};
 use faas_flow_graph::{Format, render};
-use faas_flow_replica::{CREDENTIAL_HEADERS, Ended, Submission, Waits};
+use faas_flow_replica::{
+    BODY_DIGEST, Begun, Calling, Ended, PARENT, Submission, WAITS, Waits, keeps_header, wait_text,
+};
 use faas_flow_versions::runs::read;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::IntoParams;
 
-/// Headers that a run does not keep, since they are the host's own.
-const NOT_KEPT: [&str; 2] = ["x-faas-flow-signature", BODY];
 /// How long the first of two requests with one id may take to be stored.
 const TWIN: Duration = Duration::from_secs(2);
 /// Between two looks for it.
@@ -164,17 +164,21 @@ impl Surface {
         context: &RequestContext,
         delivery: Delivery,
     ) -> Result<Response, Error> {
+        if let Some(calling) = header(headers, HeaderName::from_static(PARENT)) {
+            let calling = Calling::decode(&calling, self.guards.keys.as_ref(), &body)?;
+            return self.begin_child(flow, (Query(query), body), (uri, headers), calling, context).await;
+        }
         self.guards.authenticate(headers, &body)?;
         let NewRun { id, callback } = NewRun::of(headers, self)?;
         let asked = self.wait_of(&Wait::of(headers)?, context);
         let patience = Patience { surface: self, context, delivery, asked };
         let mut kept = kept_headers(headers, &self.host.settings().keep_headers);
-        kept.extend(id.as_ref().map(|_| (BODY.to_owned(), Digest::of(&body).to_string())));
+        kept.extend(id.as_ref().map(|_| (BODY_DIGEST.to_owned(), Digest::of(&body).to_string())));
         let body = Content::new(body, MediaType::of_message(&kept));
         let request = Kept { query, headers: kept };
         // What a request that repeats an earlier one is compared by.
         let chosen = id.clone().map(|id| (id, request.clone()));
-        let submission = Submission { id, body, request, callback: callback.clone() };
+        let submission = Submission { id, body, request, callback: callback.clone(), parent: None };
         let (run, ended) = match (self.host.submit(flow, submission, patience.waits()).await, chosen) {
             (Ok(run), ..) => {
                 context.concerns(&run.id);
@@ -202,6 +206,32 @@ impl Surface {
         if let Some(callback) = callback {
             insert(response.headers_mut(), NewRun::CALLBACK, &callback);
         }
+        Ok(response)
+    }
+
+    /// Begins the run that a node of another run calls. That node is told its end, so nobody waits for it here.
+    async fn begin_child(
+        &self,
+        flow: &FlowName,
+        (Query(query), body): (Query, Bytes),
+        (uri, headers): (&Uri, &HeaderMap),
+        calling: Calling,
+        context: &RequestContext,
+    ) -> Result<Response, Error> {
+        if self.guards.keys.is_none() {
+            self.guards.authenticate(headers, &body)?;
+        }
+        let run = calling.child.clone();
+        context.concerns(&run);
+        let kept = kept_headers(headers, &self.host.settings().keep_headers);
+        let body = Content::new(body, MediaType::of_message(&kept));
+        let to = match self.host.begin_child(flow, calling, (body, Kept { query, headers: kept })).await? {
+            Begun::Running(to) => to,
+            Begun::Ended(ended) => return Ok(answer::ended(&run, &ended)),
+        };
+        let mut response = answer_to(&run, None);
+        insert(response.headers_mut(), LOCATION, &location::of_result(uri.path(), headers, flow, &run));
+        insert(response.headers_mut(), HeaderName::from_static(WAITS), &wait_text(to));
         Ok(response)
     }
 
@@ -280,8 +310,7 @@ fn answer_to(run: &RunId, ended: Option<&Ended>) -> Response {
 /// The headers that a run keeps: all but the host's own and, unless they are among `credentials`, those that let their owner
 /// in somewhere.
 pub(super) fn kept_headers(headers: &HeaderMap, credentials: &[&'static str]) -> Vec<(String, String)> {
-    let is_secret = |name: &str| CREDENTIAL_HEADERS.contains(&name) && !credentials.contains(&name);
-    let kept = headers.iter().filter(|(name, _)| !NOT_KEPT.contains(&name.as_str()) && !is_secret(name.as_str()));
+    let kept = headers.iter().filter(|(name, _)| keeps_header(name.as_str(), credentials));
     kept.map(|(name, value)| (name.to_string(), header_text(value.as_bytes()))).collect()
 }
 
@@ -291,13 +320,13 @@ mod tests {
 
     #[test]
     fn of_the_credentials_a_run_keeps_those_that_the_operator_names() {
-        let names = ["authorization", "cookie", "x-hub-signature-256", "x-faas-flow-signature", BODY, "x-team"];
+        let names = ["authorization", "cookie", "x-hub-signature-256", "x-faas-flow-signature", BODY_DIGEST, "x-team"];
         let headers = names.map(|name| (HeaderName::from_static(name), "v".parse().unwrap())).into_iter().collect();
         let kept = |credentials: &[&'static str]| {
             kept_headers(&headers, credentials).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(kept(&[]), ["x-team"]);
         assert_eq!(kept(&["cookie", "x-hub-signature-256"]), ["cookie", "x-hub-signature-256", "x-team"]);
-        assert_eq!(kept(&["x-faas-flow-signature", BODY]), ["x-team"]);
+        assert_eq!(kept(&["x-faas-flow-signature", BODY_DIGEST]), ["x-team"]);
     }
 }

@@ -20,6 +20,7 @@ mod openapi;
 mod own;
 pub mod remote;
 mod repeated;
+mod reply;
 mod request;
 mod requests;
 mod routes;

@@ -219,10 +219,12 @@ pub(super) fn build<'a>(
             item.get = None;
         }
     }
-    // A run may begin without a body.
-    let invoke = document.paths.paths.get_mut("/").and_then(|item| item.post.as_mut());
-    if let Some(RefOr::T(body)) = invoke.and_then(|operation| operation.request_body.as_mut()) {
-        body.required = None;
+    // A run may begin without a body, and a function may answer without one.
+    for path in ["/", "/flow/{id}/answer"] {
+        let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
+        if let Some(RefOr::T(body)) = operation.and_then(|operation| operation.request_body.as_mut()) {
+            body.required = None;
+        }
     }
     document
 }
@@ -295,7 +297,7 @@ mod tests {
             }
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
-        assert_eq!(ids.len(), 30);
+        assert_eq!(ids.len(), 31);
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use super::error::OtherRun;
 use faas_flow_core::FlowName;
 use faas_flow_core::run::{Request, Run};
-
-/// Kept with a run whose caller chose the id: the digest of the request's body.
-pub(super) const BODY: &str = "x-faas-flow-body-digest";
+use faas_flow_replica::BODY_DIGEST;
 
 /// Headers that may differ between two tries of one request: those that a client, a proxy, a gateway or a tracer adds to
 /// each try. All other headers that a run keeps are part of what its caller asked for.
@@ -62,7 +60,7 @@ const FAMILIES_OF_A_TRY: [&str; 8] =
 
 /// What distinguishes a request from the one that began this run: `None` if it is the same request again.
 pub(super) fn difference(run: &Run, flow: &FlowName, request: &Request, callback: Option<&str>) -> Option<OtherRun> {
-    let body = |request: &Request| request.headers.iter().find(|(name, _)| name == BODY).cloned();
+    let body = |request: &Request| request.headers.iter().find(|(name, _)| name == BODY_DIGEST).cloned();
     if run.flow != *flow {
         Some(OtherRun::Flow)
     } else if body(&run.request).is_none() || body(&run.request) != body(request) {

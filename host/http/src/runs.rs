@@ -225,6 +225,7 @@ mod tests {
             since: None,
             waits_until: None,
             waits_for: None,
+            called: Vec::new(),
             input_size: at,
             output_size: None,
             attempts: vec![Attempt { started: 0, ended: 0, failure: failure.clone().filter(|_| at.is_multiple_of(3)) }],

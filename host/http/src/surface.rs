@@ -26,6 +26,11 @@ impl Surface {
         read_body(&self.host, body).await
     }
 
+    /// The body of an answer to a node that waits; `None` if it is too large.
+    pub async fn read_answer(&self, body: Body) -> Result<Option<Bytes>, Error> {
+        read_up_to(&self.host, body, self.host.settings().response_limit).await
+    }
+
     /// The body of a push. One that announces that it is too large is not read.
     pub async fn read_module(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
         let Some(limit) = self.host.versions().module_limit() else { return self.read_body(body).await };

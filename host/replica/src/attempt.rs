@@ -11,6 +11,7 @@ use faas_flow_guest::{CallContext, Instance};
 use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The status that says that the caller's data is at fault.
 const UNPROCESSABLE: u16 = 422;
@@ -34,6 +35,8 @@ pub(super) struct NodeAttempt<'a> {
     pub(super) has_called: bool,
     /// Stored outputs that get documents of their own.
     pub(super) documents: Documents,
+    /// Whether it has dealt with the answer that the node waited for.
+    pub(super) resumed: AtomicBool,
 }
 
 /// What an attempt yielded.
@@ -57,8 +60,14 @@ impl Attempted {
 /// Why a node's task did not yield anything yet.
 pub(super) enum Unfinished {
     Failed(Failed),
-    /// It continues later, where it stopped because of the failure.
-    Suspended(Suspended, Failure),
+    /// It continues later, where it stopped because of the failure, or to wait for an answer.
+    Suspended(Suspended, Option<Failure>),
+}
+
+impl From<Failed> for Unfinished {
+    fn from(failed: Failed) -> Self {
+        Unfinished::Failed(failed)
+    }
 }
 
 impl From<Failure> for Unfinished {
@@ -86,13 +95,14 @@ impl Live {
             response: None,
             has_called: false,
             documents: Documents::new(),
+            resumed: AtomicBool::new(false),
         };
         let outcome = attempt.outcome().await;
         attempt.return_instance();
         let NodeAttempt { mark, changes, response, has_called, documents, .. } = attempt;
         let (outcome, failure) = match outcome {
             Ok(outcome) => (outcome, None),
-            Err(Unfinished::Suspended(suspended, failure)) => (Outcome::Suspended(suspended), Some(failure)),
+            Err(Unfinished::Suspended(suspended, failure)) => (Outcome::Suspended(suspended), failure),
             Err(Unfinished::Failed(mut failed)) => {
                 if !has_called {
                     self.blame_caller(work, &mut failed.failure);

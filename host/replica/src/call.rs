@@ -1,5 +1,6 @@
 //! A call of a function or a URL, with its handlers and its tries.
 
+use super::asked::{Sent, Tried};
 use super::attempt::{NodeAttempt, Unfinished};
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
@@ -7,7 +8,7 @@ use crate::Answers;
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
-use faas_flow_core::{Content, Failure, MediaType, readable_header, redact, split_target};
+use faas_flow_core::{Content, Failure, MediaType, Payload, readable_header, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -37,10 +38,21 @@ impl NodeAttempt<'_> {
         let NodeCall { index, call, .. } = node_call;
         let operation = count(index);
         let earlier = self.work.suspended.as_ref().filter(|s| s.operation == operation && s.data.is_some());
+        let stored = earlier.and_then(|suspended| suspended.data.clone());
         let mut tries = earlier.map_or(0, |suspended| suspended.tries as usize);
         let failed = loop {
-            let failed = match self.try_call(node_call, data.clone()).await {
-                Ok(data) => return Ok(data),
+            let tried = match self.asked(operation) {
+                Some(asked) => self.resume(node_call, asked).await,
+                None => self.try_call(node_call, data.clone()).await,
+            };
+            let failed = match tried {
+                Ok(Tried::Answered(data)) => return Ok(data),
+                Ok(Tried::Waits { wait, until }) => {
+                    let data = Some(self.stored(stored, (index, tries), data).await?);
+                    let wait = Some(Box::new(wait));
+                    let suspended = Suspended { until, operation, tries: count(tries), data, wait };
+                    return Err(Unfinished::Suspended(suspended, None));
+                }
                 Err(failed) => failed,
             };
             let Some(wait) = failed.wait(call.retry, tries) else { break failed };
@@ -50,9 +62,9 @@ impl NodeAttempt<'_> {
                 continue;
             }
             let until = self.live.services.now() + wait.as_millis() as u64;
-            let data = Some(self.store(&format!("suspended/{index}/{tries}"), data).await?);
+            let data = Some(self.stored(stored, (index, tries), data).await?);
             let suspended = Suspended { until, operation, tries: count(tries), data, wait: None };
-            return Err(Unfinished::Suspended(suspended, failed.failure));
+            return Err(Unfinished::Suspended(suspended, Some(failed.failure)));
         };
         match &call.recover {
             Some(recover) => {
@@ -64,7 +76,20 @@ impl NodeAttempt<'_> {
         }
     }
 
-    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Content) -> Result<Content, Failed> {
+    /// The data of a call as a payload of the run, which an earlier wait may have stored.
+    async fn stored(
+        &mut self,
+        stored: Option<Payload>,
+        (index, tries): (usize, usize),
+        data: Content,
+    ) -> Result<Payload, Failure> {
+        match stored {
+            Some(payload) => Ok(payload),
+            None => self.store(&format!("suspended/{index}/{tries}"), data).await,
+        }
+    }
+
+    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Content) -> Result<Tried, Failed> {
         let call = node_call.call;
         let span = self.live.new_span();
         let mut request = self.request(node_call, data);
@@ -78,13 +103,27 @@ impl NodeAttempt<'_> {
         let call_span = CallSpan::new(node_call, &request);
         // While the call is in flight, another node may use the instance.
         self.return_instance();
-        let limit = call.timeout_ms.map_or(self.live.services.settings.call_timeout, Duration::from_millis);
-        let response = tokio::time::timeout(limit, self.send(node_call, request)).await;
-        let response =
-            response.unwrap_or_else(|_| Err(CallError::TimedOut { callee: redact::place(&call.target), limit }.into()));
-        self.live.trace_call(self, span, begun, &call_span, &response);
+        let most = self.live.services.settings.call_timeout;
+        // The timeout of an asynchronous call is that of its answer.
+        let limit = call.timeout_ms.filter(|_| !call.asynchronous).map_or(most, Duration::from_millis);
+        let sent = tokio::time::timeout(limit, self.send(node_call, request)).await;
+        let sent =
+            sent.unwrap_or_else(|_| Err(CallError::TimedOut { callee: redact::place(&call.target), limit }.into()));
+        self.live.trace_call(self, span, begun, &call_span, &sent);
         self.has_called = true;
-        let mut response = response?;
+        match sent? {
+            Sent::Response(response) => Ok(Tried::Answered(self.take(node_call, response).await?)),
+            Sent::Asked(of, to) => Ok(self.wait(node_call, of, to)),
+        }
+    }
+
+    /// What the flow makes of a response.
+    pub(super) async fn take(
+        &mut self,
+        NodeCall { kind, call, .. }: NodeCall<'_>,
+        mut response: HttpResponse,
+    ) -> Result<Content, Failed> {
+        self.has_called = true;
         match &call.receive {
             Some(receive) => {
                 for (_, value) in &mut response.headers {
@@ -92,22 +131,27 @@ impl NodeAttempt<'_> {
                 }
                 Ok(self.instance().await?.receive(receive, response).await?)
             }
+            None if kind == CallKind::Function && response.status == 202 => {
+                let callee = redact::place(&call.target);
+                Err(Failure::from(CallError::Accepted { callee, asynchronous: call.asynchronous }).into())
+            }
             None => accept(call, response, self.live.services.settings.answers),
         }
     }
 
-    async fn send(
-        &self,
-        NodeCall { kind, call, .. }: NodeCall<'_>,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, Failure> {
-        let functions = &self.live.services.functions;
-        match kind {
-            CallKind::Function => {
-                let (name, _) = split_target(&call.target);
-                functions.apply(name, request).await
+    /// What functions recognize a repeated call by.
+    pub(super) fn idempotency_key(&self, index: usize) -> String {
+        in_round(format!("{}/{}/{index}", self.live.id, self.work.path), self.work.round)
+    }
+
+    async fn send(&self, node_call: NodeCall<'_>, request: HttpRequest) -> Result<Sent, Failure> {
+        match node_call.kind {
+            CallKind::Function if node_call.call.asynchronous => self.ask_function(node_call, request).await,
+            CallKind::Function => self.apply(node_call, request).await,
+            CallKind::Url => {
+                let functions = &self.live.services.functions;
+                Ok(Sent::Response(functions.request(request, ChosenBy::Flow).await?))
             }
-            CallKind::Url => functions.request(request, ChosenBy::Flow).await,
         }
     }
 
@@ -132,8 +176,7 @@ impl NodeAttempt<'_> {
         headers.extend(content_type(&headers, &body, &media_type));
         let run = &self.live.id;
         // Every try of the call has the same key, so that a function can recognize a repetition.
-        let key = in_round(format!("{run}/{}/{index}", self.work.path), self.work.round);
-        headers.push((IDEMPOTENCY_KEY.to_owned(), key));
+        headers.push((IDEMPOTENCY_KEY.to_owned(), self.idempotency_key(index)));
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
         let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
         HttpRequest { method, url, headers, body }

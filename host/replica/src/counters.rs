@@ -65,6 +65,33 @@ impl Ignored {
     }
 }
 
+/// What became of an answer to a node that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerEnd {
+    /// The node continues with it.
+    Taken,
+    /// Nobody waits for it, or not any more.
+    Ignored,
+    /// Its address is not signed, or wrongly.
+    Refused,
+    /// There is no such run.
+    UnknownRun,
+}
+
+impl AnswerEnd {
+    const ALL: [AnswerEnd; 4] = [AnswerEnd::Taken, AnswerEnd::Ignored, AnswerEnd::Refused, AnswerEnd::UnknownRun];
+
+    /// The value of the label `end`.
+    const fn as_str(self) -> &'static str {
+        match self {
+            AnswerEnd::Taken => "taken",
+            AnswerEnd::Ignored => "ignored",
+            AnswerEnd::Refused => "refused",
+            AnswerEnd::UnknownRun => "unknown-run",
+        }
+    }
+}
+
 /// How the execution of a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executed {
@@ -143,6 +170,7 @@ pub struct Counters {
     events_accepted: Counter,
     events_ignored: [Counter; Ignored::ALL.len()],
     requests: [Counter; STATUS_CLASSES.len()],
+    answers: [Counter; AnswerEnd::ALL.len()],
     callbacks_delivered: Counter,
     callbacks_failed: Counter,
     store: [Calls; Call::ALL.len()],
@@ -224,6 +252,13 @@ impl Default for Counters {
                 Ignored::ALL.map(Ignored::as_str),
             ),
             requests: register_labelled(to, "requests", "answered requests, by status class", "status", STATUS_CLASSES),
+            answers: register_labelled(
+                to,
+                "answers",
+                "answers to nodes that wait, by what became of them",
+                "end",
+                AnswerEnd::ALL.map(AnswerEnd::as_str),
+            ),
             callbacks_delivered,
             callbacks_failed,
             store: Call::ALL.map(|call| {
@@ -283,6 +318,13 @@ impl Counters {
     /// A request was answered with this status. Statuses outside 100 to 599 do not exist, and are not counted.
     pub fn request(&self, status: u16) {
         if let Some(counter) = self.requests.get(usize::from(status / 100).wrapping_sub(1)) {
+            counter.inc();
+        }
+    }
+
+    /// An answer to a node that waits has come.
+    pub fn answered(&self, end: AnswerEnd) {
+        if let Some(counter) = self.answers.get(end as usize) {
             counter.inc();
         }
     }

@@ -1,6 +1,7 @@
 //! Drives the session of a run: performs the I/O that it asks for, and starts what is ready.
 
 use super::live::Live;
+use crate::child::abandons;
 use crate::counters::Lease;
 use crate::events::Event as Message;
 use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
@@ -97,6 +98,9 @@ impl Live {
         if ready.cancel {
             self.cancelled.send_modify(|times| *times += 1);
             self.claims.clear();
+            if abandons(session.state().run()) {
+                self.stop_called(session);
+            }
         }
         if !ready.cut_off.is_empty() {
             tokio::spawn(self.clone().report_cut_off(ready.cut_off));

@@ -42,6 +42,11 @@ impl Live {
         self.ended.subscribe().wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone())
     }
 
+    /// How the run ended, or that it paused, if this replica knows.
+    fn ended_here(&self) -> Option<Arc<Ended>> {
+        self.ended.borrow().clone()
+    }
+
     /// Notifies those who wait for the end of the run, or for its pause, and writes the history of a run in memory.
     pub(super) async fn notify_ended(self: &Arc<Self>, session: &mut Session) {
         let ended = Arc::new(self.read_ended(session).await);
@@ -61,6 +66,9 @@ impl Live {
         if status.is_final() {
             if session.state().callback_due().is_some_and(|due| due <= self.services.now()) {
                 tokio::spawn(self.clone().call_back());
+            }
+            if let (Some(parent), Some(ended)) = (session.state().run().parent.as_deref(), self.ended_here()) {
+                tokio::spawn(self.clone().tell_parent(parent.clone(), ended));
             }
             self.services.note_ended(self.id.clone()).await;
         }

@@ -1,5 +1,6 @@
 //! Why the host could not do what it was asked, each reason with its code.
 
+use crate::child::MAX_CALLS;
 use crate::events;
 use faas_flow_core::run::Refusal;
 use faas_flow_core::{Code, Failure, FlowName, Malformed, NameKind, NodePath, RunId, nearest};
@@ -61,6 +62,14 @@ pub enum Error {
         flow: FlowName,
         /// The flows that it serves.
         known: Vec<FlowName>,
+    },
+    /// Too many runs call each other.
+    #[error("{}", too_deep(.flow, .within))]
+    FlowsTooDeep {
+        /// The flow of the run that was to begin.
+        flow: FlowName,
+        /// The flows of the runs around it, the outermost first.
+        within: Vec<FlowName>,
     },
     /// The body of a request is larger than the setting `body_limit`.
     #[error("the body has {size} bytes, but at most {limit} are allowed")]
@@ -153,6 +162,7 @@ impl Error {
             Error::UnknownRun { .. } => Code::RUN_UNKNOWN,
             Error::Refused { .. } | Error::UnknownNode { .. } | Error::Conflict => Code::RUN_STATE,
             Error::UnknownFlow { .. } => Code::FLOW_UNKNOWN,
+            Error::FlowsTooDeep { .. } => Code::FLOWS_TOO_DEEP,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
             Error::TooManyRuns { .. } | Error::NoRoomForEvent => Code::OVERLOADED,
             Error::Stopping => Code::STOPPING,
@@ -197,6 +207,16 @@ impl fmt::Display for KnownNodes {
             more => write!(f, " and {more} more"),
         }
     }
+}
+
+fn too_deep(flow: &FlowName, within: &[FlowName]) -> String {
+    let chain: Vec<&str> = within.iter().chain([flow]).map(FlowName::as_str).collect();
+    let what = if within.contains(flow) {
+        format!("flow `{flow}` calls itself without an end")
+    } else {
+        "flows call each other too deeply".to_owned()
+    };
+    format!("{what}: at most {MAX_CALLS} runs may be within each other, and this would be {}", chain.join(" > "))
 }
 
 fn served(known: &[FlowName]) -> String {

@@ -3,6 +3,7 @@
 
 use super::drive::Started;
 use super::live::Live;
+use crate::child::abandons;
 use crate::counters::Executed;
 use crate::progress::Step;
 use faas_flow_core::Millis;
@@ -53,9 +54,14 @@ impl Live {
                 Outcome::Suspended(suspended) => Some(suspended.until),
                 _ => None,
             };
+            let begun = self.begun_by(&work.path, &report.outcome);
             let event = Event::Complete { path: work.path, token: work.token, report };
             let mut session = self.lock().await;
             let mut reaction = self.drive(&mut session, Input::Event(event, documents)).await;
+            if let Some(begun) = begun.filter(|_| reaction.refused.is_some() && abandons(session.state().run())) {
+                // The run was stopped while it began another one.
+                tokio::spawn(self.clone().stop_child(begun));
+            }
             drop(session);
             if let Some(until) = wake {
                 self.wake_at(until);

@@ -1,15 +1,18 @@
 //! The functions that flows call: programs, URLs, the built-in echo, and those behind the gateway.
 
 use crate::error::FunctionOptionFault;
-use crate::network::{CallError, ChosenBy, Network, Quote};
+use crate::network::{CallError, ChosenBy, Network, Quote, Retry};
 use crate::program::{Broken, ProgramLines, Running, Said, ScriptFault, environment, parse_block};
 use crate::{Answers, Error, Settings};
-use faas_flow_core::{Code, Failure, is_function_name, leaves_function, redact};
+use faas_flow_core::{Code, Failure, FlowName, is_function_name, leaves_function, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
+
+/// The header with the address to which the queue sends the answer of a function.
+const CALLBACK: &str = "X-Callback-Url";
 
 /// How a function is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,14 @@ pub struct Functions {
     /// Further request headers that programs get.
     program_headers: Arc<[String]>,
     program_lines: Option<ProgramLines>,
+}
+
+/// What became of a call for the queue.
+pub(crate) enum Queued {
+    /// The queue has it.
+    Accepted,
+    /// Functions of this name are not called through a gateway.
+    NoQueue(HttpRequest),
 }
 
 impl Function {
@@ -106,15 +117,48 @@ impl Functions {
         names
     }
 
+    /// Whether a function of this name may be a flow on another host.
+    pub(crate) fn may_be_flow(&self, name: &str) -> bool {
+        match self.known.get(name) {
+            Some(Function::Url(_)) => true,
+            Some(Function::Echo | Function::Command(..)) => false,
+            None => self.gateway.is_some(),
+        }
+    }
+
+    /// Puts a call into the queue of the gateway, which sends the answer to `answer_to`, a path and query below that of a
+    /// flow. Of the request's URL, the same counts as in [`Functions::apply`].
+    pub(crate) async fn enqueue(
+        &self,
+        name: &str,
+        (flow, answer_to): (&FlowName, &str),
+        mut request: HttpRequest,
+    ) -> Result<Queued, Failure> {
+        let gateway = match (self.known.get(name), &self.gateway) {
+            (None, Some(gateway)) if is_function_name(name) => gateway,
+            _ => return Ok(Queued::NoQueue(request)),
+        };
+        let (tail, query) = tail_and_query(name, &request.url)?;
+        let url = below(&format!("{gateway}/async-function/{name}"), name, &tail, &query)?;
+        request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(CALLBACK));
+        request.headers.push((CALLBACK.to_owned(), format!("{gateway}/function/{flow}{answer_to}")));
+        let callee = redact::place(&url);
+        let answer = self.network.send(HttpRequest { url, ..request }, ChosenBy::Gateway).await?;
+        match answer.status {
+            200..300 => Ok(Queued::Accepted),
+            status => {
+                let retry = if matches!(status, 408 | 429 | 500..) { Retry::Yes } else { Retry::No };
+                let quote = Quote::new(self.answers.quote(&answer.body));
+                Err(CallError::Status { callee, status, quote, retry }.into())
+            }
+        }
+    }
+
     /// Calls a function. Of the request's URL only the query counts, and of its path what follows the first segment: that is
     /// appended to the function's own address, below which it must stay.
     pub async fn apply(&self, name: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
-        let url = request.url.clone();
-        let (path, query) = path_and_query(&url);
-        let tail = path.trim_start_matches('/').split_once('/').map_or("", |(_, tail)| tail);
-        if leaves_function(tail) {
-            return Err(CallError::LeavesFunction { name: name.to_owned() }.into());
-        }
+        let (tail, query) = tail_and_query(name, &request.url)?;
+        let (tail, query) = (tail.as_str(), query.as_str());
         match (self.known.get(name), &self.gateway) {
             (Some(Function::Echo), _) => Ok(echo(request)),
             (Some(Function::Command(program, answers)), _) => {
@@ -189,6 +233,16 @@ impl Functions {
 fn echo(request: HttpRequest) -> HttpResponse {
     let headers = vec![("content-type".to_owned(), request.media_type().to_string())];
     HttpResponse { status: 200, headers, body: request.body }
+}
+
+/// What of the URL of a call is appended to the function's own address: a path, and a query.
+fn tail_and_query(name: &str, url: &str) -> Result<(String, String), CallError> {
+    let (path, query) = path_and_query(url);
+    let tail = path.trim_start_matches('/').split_once('/').map_or("", |(_, tail)| tail);
+    if leaves_function(tail) {
+        return Err(CallError::LeavesFunction { name: name.to_owned() });
+    }
+    Ok((tail.to_owned(), query.to_owned()))
 }
 
 fn path_and_query(url: &str) -> (&str, &str) {

@@ -18,7 +18,7 @@ use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
 use faas_flow_versions::runs::{load_run, read_head, read_run};
 use faas_flow_versions::{Clock, Loader, Versions};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{Semaphore, broadcast, watch};
 
 /// What a host is made of.
@@ -93,14 +93,18 @@ impl Host {
             commit_timer: CommitTimer::default(),
             deadlines: Deadlines::default(),
             ended: Mutex::default(),
+            host: OnceLock::new(),
             settings,
         };
-        Arc::new(Self {
+        let host = Arc::new(Self {
             services: Arc::new(services),
             runs: Arc::default(),
             stopping: AtomicBool::new(false),
             looks: Looks::default(),
-        })
+        });
+        // It is set here only.
+        let _ = host.services.host.set(Arc::downgrade(&host));
+        host
     }
 
     /// The versions of flows that it serves.

@@ -14,16 +14,21 @@
 //! | `retries` | a node is attempted as often as its policy allows |
 //! | `attempt` | one attempt: `inputs`, then the task (`call`, `branches`, or handlers), then `outputs` |
 //! | `commit_timer`, `durable` | what may be committed later is committed in time |
+//! | `asked`, `answers` | a call whose answer comes later suspends its node, and the answer continues it |
+//! | `child` | flows that call flows |
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
 //! share), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
 //! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off).
 
+mod answers;
+mod asked;
 mod attempt;
 mod branches;
 mod call;
 mod callback;
+pub(crate) mod child;
 mod claims;
 mod commit_timer;
 mod completion;
@@ -66,10 +71,12 @@ pub mod traces;
 mod wait;
 mod writes;
 
-pub use counters::{Counters, Ignored};
+pub use answers::{Answered, Reply, check_answer};
+pub use child::{Begun, Calling, PARENT, WAITS, wait_text};
+pub use counters::{AnswerEnd, Counters, Ignored};
 pub use ended::Ended;
 pub use error::{Error, FunctionOptionFault};
-pub use events::Events;
+pub use events::{Events, SIGNATURE_PARAMETER};
 pub use forward::Forwarded;
 pub use functions::{Function, Functions, ProgramAnswer};
 pub use host::{Host, Parts};
@@ -79,5 +86,5 @@ pub use network::{ChosenBy, Destinations, Http, Network, RequestProxy};
 pub use program::{ProgramLines, end_programs, kill_programs};
 pub use progress::{Progress, Step};
 pub use settings::{Answers, CREDENTIAL_HEADERS, Dispatch, Settings};
-pub use submit::{Submission, Submitted, Waits};
+pub use submit::{BODY_DIGEST, Submission, Submitted, Waits, keeps_header};
 pub use traces::Traces;

@@ -12,7 +12,7 @@ use crate::progress::{Progress, Step};
 use crate::traces::{Propagated, TraceContext};
 use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{Failure, Millis, NodePath, Plan, RunId};
+use faas_flow_core::{Failure, FlowName, Millis, NodePath, Plan, RunId};
 use faas_flow_guest::{FlowLog, Instance, Memory, Purpose, Reservation, Short};
 use faas_flow_session::{Durability, Session};
 use faas_flow_versions::Flow;
@@ -32,6 +32,10 @@ pub(crate) struct Live {
     pub(super) plan: Arc<Plan>,
     pub(super) id: RunId,
     pub(super) request: Arc<Request>,
+    /// When it began.
+    pub(super) started: Millis,
+    /// The flows of the runs around this one, the outermost first.
+    pub(super) within: Vec<FlowName>,
     pub(super) trace: Option<TraceContext>,
     /// What the caller says of its trace.
     pub(super) propagated: Propagated,
@@ -76,6 +80,8 @@ impl Live {
     ) -> Arc<Self> {
         let run = session.state().run();
         let request = Arc::new(run.request.clone());
+        let started = run.started;
+        let within = run.parent.as_ref().map(|parent| parent.within.clone()).unwrap_or_default();
         let trace = services.traces.as_ref().map(|_| TraceContext::of(&run.id, &request));
         let propagated = Propagated::of(&request.headers);
         let log = Arc::new(FlowLog::new(services.settings.flow_log));
@@ -86,6 +92,8 @@ impl Live {
             plan,
             id: run.id.clone(),
             request,
+            started,
+            within,
             trace,
             propagated,
             log,

@@ -71,7 +71,10 @@ impl Live {
             }
             let wait = attempted.as_ref().err().and_then(|failed| failed.wait(retry, tries));
             let Attempted { mut outcome, response, failure, documents } = attempted.unwrap_or_else(Attempted::failed);
-            attempts.push(Attempt { started, ended, failure });
+            let waits = matches!(&outcome, Outcome::Suspended(suspended) if suspended.wait.is_some());
+            if !waits {
+                attempts.push(Attempt { started, ended, failure });
+            }
             tries += 1;
             if let Some(wait) = wait {
                 if self.waits_in_memory(wait).await {

@@ -4,6 +4,7 @@ use super::commit_timer::CommitTimer;
 use super::data::Data;
 use super::deadlines::Deadlines;
 use super::history::HISTORIES;
+use super::host::Host;
 use super::skew::Skew;
 use crate::counters::Counters;
 use crate::events::Events;
@@ -14,13 +15,13 @@ use crate::progress::Progress;
 use crate::settings::{Dispatch, Settings};
 use crate::traces::Traces;
 use crate::writes::Writes;
-use faas_flow_core::{Millis, RunId};
+use faas_flow_core::{FlowName, Millis, RunId};
 use faas_flow_session::{Circumstances, Dispatch as Offer, Room, Rules};
 use faas_flow_store::StateStore;
 use faas_flow_versions::{Clock, Versions};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use tokio::sync::{Semaphore, broadcast, watch};
 
 /// What all runs of a replica share.
@@ -54,6 +55,8 @@ pub(crate) struct Services {
     pub(super) deadlines: Deadlines,
     /// Ended runs, the oldest first; empty if their number is not limited.
     pub(super) ended: Mutex<VecDeque<RunId>>,
+    /// The replica itself.
+    pub(super) host: OnceLock<Weak<Host>>,
 }
 
 impl Services {
@@ -74,6 +77,22 @@ impl Services {
 
     pub(crate) fn now(&self) -> Millis {
         self.clock.now()
+    }
+
+    /// The replica itself, unless it is about to be dropped.
+    pub(crate) fn host(&self) -> Option<Arc<Host>> {
+        self.host.get().and_then(Weak::upgrade)
+    }
+
+    /// This replica, if it serves the flow.
+    pub(crate) fn host_of(&self, flow: &FlowName) -> Option<Arc<Host>> {
+        self.versions.active(flow).and_then(|_| self.host())
+    }
+
+    /// This replica, if a call of a function with this name reaches a flow that it serves itself.
+    pub(crate) fn serves(&self, function: &str) -> Option<Arc<Host>> {
+        let flow = FlowName::new(function).ok().filter(|_| self.functions.get(function).is_none())?;
+        self.host_of(&flow)
     }
 
     /// Which ready nodes are offered to other replicas.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub commit_delay: Duration,
     /// Maximum time for one try of a call for which the flow sets no timeout. Default: 60 s.
     pub call_timeout: Duration,
+    /// Maximum time until a function that was called asynchronously answers, if the flow sets no timeout. Default: 24 h.
+    pub answer_timeout: Duration,
     /// How long an idle connection to a function or URL is kept for the next call. 0 makes a new one for each call. Default: 3 s,
     /// which is shorter than common servers keep theirs.
     pub call_keep_alive: Duration,
@@ -120,6 +122,7 @@ impl Default for Settings {
             lease: Duration::from_secs(10),
             commit_delay: Duration::from_millis(10),
             call_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(24 * 3600),
             call_keep_alive: Duration::from_secs(3),
             request_proxy: RequestProxy::default(),
             history_ttl: Duration::from_secs(7 * 24 * 3600),

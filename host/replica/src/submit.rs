@@ -5,15 +5,28 @@ use super::context::Context;
 use super::ended::Ended;
 use super::host::Host;
 use super::live::Live;
+use crate::CREDENTIAL_HEADERS;
 use crate::Error;
+use crate::child::{MAX_CALLS, PARENT};
 use crate::progress::Step;
-use faas_flow_core::run::{Request, RunState, Start};
+use faas_flow_core::run::{Parent, Request, RunState, Start};
 use faas_flow_core::{Code, Content, Failure, FlowName, Plan, RunId};
 use faas_flow_guest::{FlowLog, RunContext};
 use faas_flow_session::{Documents, Durability, Session, run_exists};
 use faas_flow_versions::{Flow, RunEnd};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+/// Kept with a run whose caller chose the id: the digest of the request's body.
+pub const BODY_DIGEST: &str = "x-faas-flow-body-digest";
+/// Headers that a run does not keep, since they are the host's own.
+const NOT_KEPT: [&str; 3] = ["x-faas-flow-signature", PARENT, BODY_DIGEST];
+
+/// Whether a run keeps the header of this name, in lower case: all but the host's own and, unless they are among
+/// `credentials`, those that let their owner in somewhere.
+pub fn keeps_header(name: &str, credentials: &[&'static str]) -> bool {
+    !NOT_KEPT.contains(&name) && (!CREDENTIAL_HEADERS.contains(&name) || credentials.contains(&name))
+}
 
 /// A request to a flow.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +39,8 @@ pub struct Submission {
     pub request: Request,
     /// The URL to which the result, or the failure, is sent.
     pub callback: Option<String>,
+    /// The node of another run that calls the flow, and waits for the end of the run.
+    pub parent: Option<Box<Parent>>,
 }
 
 /// Whether the caller waits for the result, with [`Submitted::end`].
@@ -77,11 +92,14 @@ impl Host {
         submission: Submission,
         waits: Waits,
     ) -> Result<Submitted, Error> {
-        let Submission { id: chosen, body, request, callback } = submission;
+        let Submission { id: chosen, body, request, callback, parent } = submission;
         let id = chosen.clone().unwrap_or_else(|| self.draw_id());
         let flow = self.flow_for(flow, &id)?;
         if self.is_draining() {
             return Err(Error::Stopping);
+        }
+        if let Some(parent) = parent.as_ref().filter(|parent| parent.within.len() >= MAX_CALLS) {
+            return Err(Error::FlowsTooDeep { flow: flow.name.clone(), within: parent.within.clone() });
         }
         let limit = self.services.settings.body_limit;
         let size = body.bytes.len();
@@ -111,6 +129,7 @@ impl Host {
             definition: flow.plan.is_none().then(|| plan.definition().clone()),
             input,
             callback,
+            parent,
             now: self.now(),
         };
         let begun = RunState::start(&plan, start);

@@ -4,6 +4,7 @@ use super::host::Host;
 use super::live::Live;
 use super::services::Services;
 use crate::Error;
+use crate::child::abandons;
 use faas_flow_core::run::Phase;
 use faas_flow_core::{Partition, RunId};
 use faas_flow_session::{Input, Role};
@@ -121,10 +122,15 @@ impl Host {
                 None => Ok(()),
             };
         }
+        let ends_without_called = abandons(state.run());
         let live = self.open(state, Role::owner(self.now())).await?;
         self.services.counters.run_recovered();
         tracing::info!(%run, "recovered run");
         live.react(Input::Recover).await;
+        if ends_without_called {
+            // The replica that was lost may not have stopped them.
+            live.stop_called(&*live.lock().await);
+        }
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! The spans of a run, if tracing is on.
 
+use super::asked::Sent;
 use super::attempt::NodeAttempt;
 use super::call::{CallKind, NodeCall};
 use super::live::Live;
 use crate::traces::{Span, TraceContext, Traces, new_span};
-use faas_flow_core::run::{Outcome, Report, Run, Work};
+use faas_flow_core::run::{Awaited, Outcome, Report, Run, Work};
 use faas_flow_core::{Code, Failure, Millis, Status, redact};
-use faas_flow_guest::{HttpRequest, HttpResponse};
+use faas_flow_guest::HttpRequest;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, SpanKind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -59,7 +60,7 @@ impl Live {
         span: SpanId,
         start: SystemTime,
         call: &CallSpan,
-        answer: &Result<HttpResponse, Failure>,
+        sent: &Result<Sent, Failure>,
     ) {
         let Some((traces, trace)) = self.tracing() else { return };
         let mut attributes = vec![
@@ -68,8 +69,14 @@ impl Live {
             KeyValue::new("http.request.method", call.method.clone()),
             KeyValue::new("url.full", call.url.clone()),
         ];
-        let failure = match answer {
-            Ok(answer) => {
+        let failure = match sent {
+            Ok(Sent::Asked(of, _)) => {
+                if let Awaited::Run { run, .. } = of {
+                    attributes.push(KeyValue::new("faasflow.called.request.id", run.to_string()));
+                }
+                None
+            }
+            Ok(Sent::Response(answer)) => {
                 attributes.push(KeyValue::new("http.response.status_code", i64::from(answer.status)));
                 (answer.status >= 400).then_some(Code::CALL_STATUS)
             }
@@ -116,12 +123,15 @@ impl Live {
     /// Ends the span of the whole run, once its end is committed.
     pub(super) fn trace_run(&self, run: &Run) {
         let Some((traces, trace)) = self.tracing() else { return };
-        let attributes = vec![
+        let mut attributes = vec![
             KeyValue::new("faasflow.request.id", self.id.to_string()),
             KeyValue::new("faasflow.flow", run.flow.to_string()),
             KeyValue::new("faasflow.digest", run.digest.to_string()),
             KeyValue::new("faasflow.status", run.status().to_string()),
         ];
+        attributes.extend(
+            run.parent.iter().map(|parent| KeyValue::new("faasflow.parent.request.id", parent.run.to_string())),
+        );
         let failure = run.failure.as_ref().filter(|_| run.status() == Status::Failed).map(|failure| failure.code);
         let span = Span {
             id: trace.root,

@@ -58,6 +58,9 @@ pub struct Run {
     /// The callback to send when the run has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
+    /// The node of another run that began this one and waits for its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
 }
 
 impl Run {
@@ -87,6 +90,21 @@ pub struct NodeResponse {
     pub by: NodePath,
     /// What it has set.
     pub head: ResponseHead,
+}
+
+/// The node of another run that began a run, and that waits for its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The flow of that run.
+    pub flow: FlowName,
+    /// Its request id.
+    pub run: RunId,
+    /// The node.
+    pub node: NodePath,
+    /// The wait that the end of this run ends.
+    pub to: WaitId,
+    /// The flows of the runs around this one, the outermost first; the last one is `flow`.
+    pub within: Vec<FlowName>,
 }
 
 /// The callback of a run, and its delivery so far.
@@ -191,6 +209,7 @@ impl Scope {
         for (node, earlier) in self.nodes.iter_mut().zip(&earlier.nodes) {
             node.attempts.clone_from(&earlier.attempts);
             node.round = earlier.round;
+            node.called.clone_from(&earlier.called);
         }
     }
 
@@ -239,6 +258,9 @@ pub struct NodeState {
     /// what it made of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Box<Answer>>,
+    /// The runs that it has called, in the order of their beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub called: Vec<Called>,
     /// Its output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
@@ -266,6 +288,7 @@ impl NodeState {
             round: 0,
             suspended: None,
             answer: None,
+            called: Vec::new(),
             output: None,
             started: None,
             input_size: 0,
@@ -288,6 +311,16 @@ impl NodeState {
     pub(crate) fn asked(&self) -> Option<&Wait> {
         let open = matches!(self.progress, Progress::Ready | Progress::Running) && self.answer.is_none();
         self.suspended.as_ref().filter(|_| open).and_then(|suspended| suspended.wait.as_deref())
+    }
+
+    /// Notes the run that it waits for, for the history.
+    pub(crate) fn note_called(&mut self) {
+        let wait = self.suspended.as_ref().and_then(|suspended| suspended.wait.as_deref());
+        if let Some(Wait { of: Awaited::Run { flow, run }, .. }) = wait
+            && self.called.iter().all(|called| called.run != *run)
+        {
+            self.called.push(Called { flow: flow.clone(), run: run.clone() });
+        }
     }
 
     /// The claim of a node that is running.
@@ -399,6 +432,15 @@ pub enum Awaited {
         /// The request id of the run.
         run: RunId,
     },
+}
+
+/// A run that a node has called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Called {
+    /// The flow, by the name that it was called by.
+    pub flow: String,
+    /// The request id of the run.
+    pub run: RunId,
 }
 
 /// The answer to a node that waits.

@@ -85,6 +85,7 @@ impl RunState {
             aggregator: None,
             suspended: state.suspended.clone(),
             answer: state.answer.clone(),
+            called: u32::try_from(state.called.len()).unwrap_or(u32::MAX),
             task: Task::Enter,
             round: 0,
         };
@@ -172,6 +173,7 @@ impl RunState {
                 node.progress = Progress::Ready;
                 node.answer = answer.filter(|answer| suspended.wait.as_ref().is_some_and(|wait| wait.id == answer.to));
                 node.suspended = Some(suspended.clone());
+                node.note_called();
                 let is_answered = node.answer.is_some();
                 Ok(is_answered.then(|| Effect::Dispatch(path.clone())).into_iter().collect())
             }

@@ -1,6 +1,6 @@
 //! The interface between the engine and its driver: what happens to a run, and what follows from it.
 
-use super::documents::{Answer, Attempt, Request, Said, Suspended, WaitId};
+use super::documents::{Answer, Attempt, Parent, Request, Said, Suspended, WaitId};
 use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::definition::Operations;
@@ -269,6 +269,8 @@ pub struct Work {
     pub suspended: Option<Suspended>,
     /// The answer that has come to the node. It may answer a question that a lost claim asked.
     pub answer: Option<Box<Answer>>,
+    /// How many runs the node has called before.
+    pub called: u32,
     /// What to do with the data.
     pub task: Task,
     /// How often this was begun anew as another piece of work, since something before it was done anew or its input was
@@ -354,6 +356,8 @@ pub struct Start {
     pub input: Payload,
     /// The URL of the callback, if the caller wants one.
     pub callback: Option<String>,
+    /// The node that waits for the run, if the run was called by another one.
+    pub parent: Option<Box<Parent>>,
     /// The current time.
     pub now: Millis,
 }

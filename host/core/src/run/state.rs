@@ -30,7 +30,7 @@ pub struct RunState {
 impl RunState {
     /// A new run whose start is ready. All its documents count as changed, since none is stored.
     pub fn start(plan: &Plan, start: Start) -> (Self, Vec<Effect>) {
-        let Start { id, flow, digest, request, definition, input, callback, now } = start;
+        let Start { id, flow, digest, request, definition, input, callback, parent, now } = start;
         let root = ScopePath::root();
         let scope = Scope::new(plan.root(), root.clone(), input, (0, 1), ClaimToken::NONE, now);
         let ready = plan.root().nodes.get(plan.root().start).map(|node| Effect::Dispatch(root.node(&node.id)));
@@ -52,6 +52,7 @@ impl RunState {
             failure: None,
             hooks: Vec::new(),
             callback: callback.map(Callback::new),
+            parent,
         };
         let run = Held { document: run, version: 0 };
         let changed = BTreeSet::from([Doc::Run, Doc::Scope(root.clone())]);

@@ -1,6 +1,6 @@
 //! A run as people and tools see it.
 
-use super::documents::{Attempt, Awaited, Callback, NodeState, Progress, Run, Scope, Wait};
+use super::documents::{Attempt, Awaited, Callback, Called, NodeState, Parent, Progress, Run, Scope, Wait};
 use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, ScopePath, Status};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
@@ -32,6 +32,9 @@ pub struct RunView {
     /// Its callback, and the delivery of it so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
+    /// The node of another run that called it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// Its nodes, scope by scope: each scope before the branches of its nodes, and these in the order in which they were given,
     /// so that the tenth item comes after the second one. Within a scope, in the order of the definition.
     pub nodes: Vec<NodeView>,
@@ -54,12 +57,24 @@ pub struct NodeView {
     /// Whose answer it is waiting for, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<WaitView>,
+    /// The runs that it has called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub called: Vec<Called>,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
     /// The size of its output, in bytes.
     pub output_size: Option<u64>,
     /// All its attempts: those that failed, and the one that ended it.
     pub attempts: Vec<Attempt>,
+}
+
+impl std::fmt::Display for WaitView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.of {
+            Awaited::Function { name } => write!(f, "function {name}"),
+            Awaited::Run { flow, run } => write!(f, "run {run} of flow {flow}"),
+        }
+    }
 }
 
 /// What a node waits for.
@@ -102,6 +117,7 @@ impl RunView {
             response: run.response_head().filter(|_| run.status().is_final()).cloned(),
             failure: run.failure.clone(),
             callback: run.callback.clone().map(Callback::redacted),
+            parent: run.parent.as_deref().cloned(),
             nodes: nodes.chain(run.hooks.iter().map(|hook| NodeView::new(&ScopePath::root(), hook))).collect(),
         }
     }
@@ -144,6 +160,7 @@ impl RunView {
             response: self.response.clone(),
             failure: self.failure.clone(),
             callback: self.callback.clone(),
+            parent: self.parent.clone(),
             nodes,
         }
     }
@@ -165,6 +182,7 @@ impl NodeView {
                 None => node.waits().map(|suspended| suspended.until),
             },
             waits_for: node.asked().map(|Wait { of, since, .. }| WaitView { of: of.clone(), since: *since }),
+            called: node.called.clone(),
             since: (node.since > 0).then_some(node.since),
             input_size: node.input_size,
             output_size: node.output.as_ref().map(crate::Payload::size),

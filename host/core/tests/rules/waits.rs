@@ -176,6 +176,31 @@ fn a_node_that_waits_shows_for_whom_and_until_when() {
     assert_eq!(serde_json::to_value(run).unwrap(), serde_json::json!({ "run": { "flow": "child", "run": "r" } }));
 }
 
+/// CHILD-1: the history names the runs that a node has called, each once, also when it is run again.
+#[test]
+fn a_node_keeps_the_runs_that_it_has_called() {
+    let calls = |work: &Work, run: &str| {
+        let of = Awaited::Run { flow: "child".to_owned(), run: RunId::new(run).unwrap() };
+        let wait = Wait { id: id(work), of, since: 2, limit: None, looks: 0 };
+        let wait = Some(Box::new(wait));
+        Outcome::Suspended(Suspended { until: LIMIT, operation: 1, tries: 0, data: Some(payload("so far")), wait })
+    };
+    let mut driver = driver();
+    let work = driver.claim("n").unwrap();
+    driver.report(&work, calls(&work, "r-1")).unwrap();
+    driver.now = LIMIT;
+    let look = driver.claim("n").unwrap();
+    driver.report(&look, calls(&look, "r-1")).unwrap();
+    driver.step(Event::Stop).unwrap();
+    driver.rerun("n").unwrap();
+    let work = driver.claim("n").unwrap();
+    assert_eq!(work.called, 1);
+    driver.report(&work, calls(&work, "r-2")).unwrap();
+    let view = RunView::new(driver.state.run(), driver.state.scopes());
+    let shown = serde_json::to_value(&view.nodes[0].called).unwrap();
+    assert_eq!(shown, serde_json::json!([{ "flow": "child", "run": "r-1" }, { "flow": "child", "run": "r-2" }]));
+}
+
 /// What may happen to the node next.
 #[derive(Debug, Clone, Copy)]
 enum Step {

@@ -282,6 +282,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         since: None,
         waits_until: None,
         waits_for: None,
+        called: Vec::new(),
         input_size: 0,
         output_size: None,
         attempts: Vec::new(),
@@ -297,6 +298,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         response: None,
         failure: None,
         callback: None,
+        parent: None,
         nodes: nodes.iter().map(node).collect(),
     }
 }

@@ -37,8 +37,7 @@ impl Dashboard {
     pub(super) async fn begin(&self, flow: &FlowName, body: Bytes) -> Result<RunId, HttpError> {
         match &self.control {
             Control::Here => {
-                let submission =
-                    Submission { id: None, body: body.into(), request: Default::default(), callback: None };
+                let submission = Submission { body: body.into(), ..Submission::default() };
                 Ok(self.host.submit(flow, submission, Waits::No).await?.id)
             }
             Control::Gateway { network, gateway, .. } => {

@@ -8,7 +8,7 @@ use super::timeline;
 use crate::Error as HttpError;
 use crate::drawing::drawn;
 use crate::{Accept, NodesPage, NodesQuery};
-use faas_flow_core::run::{NodeView, Progress, RunView};
+use faas_flow_core::run::{Called, NodeView, Parent, Progress, RunView};
 use faas_flow_core::{Definition, NodePath, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::Look;
@@ -96,6 +96,13 @@ impl Dashboard {
             view.digest.short(),
             time(view.started),
         );
+        if let Some(Parent { flow, run, node, .. }) = &view.parent {
+            let (flow, run, node) = (escaped(flow.as_str()), escaped(run.as_str()), escaped(&node.to_string()));
+            let _ = writeln!(
+                head,
+                "<p class=\"quiet\">called by node <code>{node}</code> of <a href=\"{run}\"><code>{run}</code></a> ({flow})</p>"
+            );
+        }
         let buttons: &[(&str, &str)] = match view.status {
             Status::Running => &[("pause", "Pause"), ("stop", "Stop")],
             Status::Paused => &[("resume", "Resume"), ("stop", "Stop")],
@@ -191,8 +198,16 @@ fn failures(node: &NodeView) -> String {
     let earlier = failed.clone().count().saturating_sub(FAILURES);
     let more = (earlier > 0).then(|| format!("{earlier} earlier failures"));
     let failures = failed.skip(earlier).map(|failure| escaped(&short(&failure.to_string())));
-    let waits = node.waits_until.map(|until| format!("waiting until {}", time(until)));
-    more.into_iter().chain(failures).chain(waits).collect::<Vec<_>>().join("<br>")
+    let until = node.waits_until.map(|until| format!("until {}", time(until)));
+    let waits = match (&node.waits_for, until) {
+        (Some(wait), Some(until)) => Some(format!("waiting for {}, {until} at the latest", escaped(&wait.to_string()))),
+        (Some(wait), None) => Some(format!("waiting for {}", escaped(&wait.to_string()))),
+        (None, until) => until.map(|until| format!("waiting {until}")),
+    };
+    let called = node.called.iter().map(|Called { flow, run }| {
+        format!("called <a href=\"{0}\"><code>{0}</code></a> ({1})", escaped(run.as_str()), escaped(flow))
+    });
+    more.into_iter().chain(failures).chain(waits).chain(called).collect::<Vec<_>>().join("<br>")
 }
 
 /// The beginning of a failure, which may be long and stands beside many others. The page as JSON has all of it.

@@ -1,6 +1,7 @@
 //! Why an event, a signature or a secret was not accepted, each reason with its code.
 
-use super::{Event, SIGNATURE, TIME};
+use super::{Event, SIGNATURE, SIGNATURE_PARAMETER, TIME};
+use crate::child::PARENT;
 use faas_flow_core::{Code, Millis, SecretFlaw};
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +30,15 @@ pub enum Error {
     /// A request for a result or a state came without a signature, or without the time of it.
     #[error("it lacks {SIGNATURE} or {TIME}")]
     UnsignedRead,
+    /// The address of an answer came without its signature.
+    #[error("the address of the answer is not signed: it lacks the parameter {SIGNATURE_PARAMETER}")]
+    UnsignedAnswer,
+    /// A run called a flow without signing that.
+    #[error("the call by another flow is not signed: give both flows the same secret `faasflow-hmac-secret`")]
+    UnsignedParent,
+    /// What a run says of itself to a flow that it calls cannot be read.
+    #[error("the header {PARENT} is malformed")]
+    MalformedParent,
     /// An event was signed with the secret itself, as older releases did.
     #[error(
         "the event was signed by a replica of an older release: update all replicas, or set hmac_migration to accept \
@@ -87,7 +97,10 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::TooLarge { .. } | Error::Malformed { .. } => Code::BAD_EVENT,
-            Error::UnsignedEvent | Error::UnsignedRequest => Code::UNSIGNED,
+            Error::UnsignedEvent | Error::UnsignedRequest | Error::UnsignedAnswer | Error::UnsignedParent => {
+                Code::UNSIGNED
+            }
+            Error::MalformedParent => Code::BAD_REQUEST,
             Error::UnsignedRead => Code::READ_DENIED,
             Error::OldSignature => Code::OLD_SIGNATURE,
             Error::BadSignature => Code::BAD_SIGNATURE,

@@ -21,14 +21,22 @@ pub(super) enum Purpose {
     Callback,
     /// Requests for the result or the state of a run.
     Read,
+    /// The addresses to which answers are sent that nodes wait for.
+    Answer,
+    /// What a run says of itself to a flow that it calls.
+    Parent,
 }
 
 impl Purpose {
+    const ALL: [Purpose; 5] = [Purpose::Event, Purpose::Callback, Purpose::Read, Purpose::Answer, Purpose::Parent];
+
     const fn info(self) -> &'static str {
         match self {
             Purpose::Event => "event",
             Purpose::Callback => "callback",
             Purpose::Read => "read",
+            Purpose::Answer => "answer",
+            Purpose::Parent => "parent",
         }
     }
 }
@@ -40,13 +48,14 @@ pub(super) struct Secret {
     event: String,
     callback: String,
     read: String,
+    answer: String,
+    parent: String,
 }
 
 impl Secret {
     pub(super) fn new(raw: Vec<u8>) -> Self {
-        let [event, callback, read] =
-            [Purpose::Event, Purpose::Callback, Purpose::Read].map(|purpose| derived(&raw, purpose));
-        Self { raw, event, callback, read }
+        let [event, callback, read, answer, parent] = Purpose::ALL.map(|purpose| derived(&raw, purpose));
+        Self { raw, event, callback, read, answer, parent }
     }
 
     fn key(&self, purpose: Purpose) -> &str {
@@ -54,6 +63,8 @@ impl Secret {
             Purpose::Event => &self.event,
             Purpose::Callback => &self.callback,
             Purpose::Read => &self.read,
+            Purpose::Answer => &self.answer,
+            Purpose::Parent => &self.parent,
         }
     }
 
@@ -83,7 +94,7 @@ mod tests {
     fn the_keys_are_the_documented_ones() {
         let secret = Secret::new(b"sixteen bytes ok".to_vec());
         let page = include_str!("../../../../docs/http.md");
-        for purpose in [Purpose::Event, Purpose::Callback, Purpose::Read] {
+        for purpose in Purpose::ALL {
             let row = format!("| `{}` | `{}` |", purpose.info(), secret.key(purpose));
             assert!(page.contains(&row), "docs/http.md lacks\n{row}");
         }

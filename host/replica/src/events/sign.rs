@@ -8,7 +8,8 @@
 //!
 //! The signature of a request for a result or a state is sent in the same headers. It is over the path, a line feed and the
 //! time, under the key for reading. New requests are signed as GitHub signs webhooks: their body, with the secret itself. So
-//! are callbacks, with the key for callbacks.
+//! are callbacks, with the key for callbacks. The address of an answer, and what a run says of itself to a flow that it calls,
+//! contain their signatures.
 
 use super::Error as EventError;
 use super::secret::{Purpose, Secret, keyed};
@@ -23,6 +24,8 @@ use std::time::Duration;
 
 /// The header with the signature of an event, or of a request for a result or a state.
 pub const SIGNATURE: &str = "x-faas-flow-signature";
+/// The parameter of an address that contains its signature.
+pub const SIGNATURE_PARAMETER: &str = "signature";
 /// The header with the time of that signature.
 pub const TIME: &str = "x-faas-flow-time";
 
@@ -170,6 +173,39 @@ impl Keys {
         if self.any(&given, mac) { in_time(time, now, &READ_WINDOW) } else { Err(EventError::BadSignature.into()) }
     }
 
+    /// The value of [`SIGNATURE`] of a request for a result or a state, if `time` is sent in [`TIME`].
+    pub(crate) fn sign_read(&self, path: &str, time: Millis) -> String {
+        let mac = self.current.mac(Purpose::Read).chain_update(path).chain_update("\n");
+        format!("{VERSION}{}", hexadecimal(mac.chain_update(time.to_string())))
+    }
+
+    /// The signature in the address of an answer.
+    pub(crate) fn sign_answer(&self, signed: &str) -> String {
+        format!("{VERSION}{}", hexadecimal(self.current.mac(Purpose::Answer).chain_update(signed)))
+    }
+
+    /// Checks the signature in the address of an answer.
+    pub(crate) fn verify_answer(&self, signed: &str, signature: Option<&str>) -> Result<(), Error> {
+        let signature = signature.ok_or(EventError::UnsignedAnswer)?;
+        self.verify_text(signature, |secret| secret.mac(Purpose::Answer).chain_update(signed))
+    }
+
+    /// The signature of what a run says of itself to a flow that it calls with this body.
+    pub(crate) fn sign_parent(&self, said: &str, body: &[u8]) -> String {
+        format!("{VERSION}{}", hexadecimal(of_parent(&self.current, said, body)))
+    }
+
+    /// Checks what another run says of itself.
+    pub(crate) fn verify_parent(&self, said: &str, body: &[u8], signature: Option<&str>) -> Result<(), Error> {
+        let signature = signature.ok_or(EventError::UnsignedParent)?;
+        self.verify_text(signature, |secret| of_parent(secret, said, body))
+    }
+
+    fn verify_text(&self, signature: &str, mac: impl Fn(&Secret) -> Hmac<Sha256>) -> Result<(), Error> {
+        let given = digits(signature, VERSION).ok_or(EventError::BadSignature)?;
+        if self.any(&given, mac) { Ok(()) } else { Err(EventError::BadSignature.into()) }
+    }
+
     /// A callback's signature, in the form of `X-Hub-Signature-256`: of its body, with the key for callbacks.
     pub fn sign_callback(&self, body: &[u8]) -> String {
         format!("sha256={}", hexadecimal(self.current.mac(Purpose::Callback).chain_update(body)))
@@ -224,6 +260,10 @@ fn over(mac: Hmac<Sha256>, signed: &Signed<'_>, time: &str) -> Hmac<Sha256> {
     let body = Sha256::digest(signed.body);
     let fields = [signed.method.as_bytes(), signed.path.as_bytes(), signed.run.as_bytes(), &body, time.as_bytes()];
     fields.into_iter().fold(mac, |mac, field| mac.chain_update((field.len() as u64).to_be_bytes()).chain_update(field))
+}
+
+fn of_parent(secret: &Secret, said: &str, body: &[u8]) -> Hmac<Sha256> {
+    secret.mac(Purpose::Parent).chain_update(said).chain_update("\n").chain_update(Sha256::digest(body))
 }
 
 fn hexadecimal(mac: Hmac<Sha256>) -> String {

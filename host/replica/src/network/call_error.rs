@@ -5,7 +5,7 @@ use super::decode::EncodingFault;
 use super::proxy::ProxyFailed;
 use super::redirect::RedirectFault;
 use crate::program::{BlockFault, ScriptFault, may_pass};
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::{Code, Failure, ShownDuration};
 use faas_flow_guest::Short;
 use std::fmt;
 use std::io;
@@ -52,6 +52,15 @@ pub(crate) enum CallError {
     /// The answer is too large.
     #[error("`{callee}` answered with more than {limit} bytes")]
     TooLarge { callee: String, limit: usize },
+    /// A function has only begun what it was called for.
+    #[error("`{callee}` answered with status 202, so its result is not in the answer: {}", advice(*.asynchronous))]
+    Accepted { callee: String, asynchronous: bool },
+    /// The answer that a node waits for did not come in time.
+    #[error("`{callee}` did not answer within {limit}", limit = ShownDuration(*limit))]
+    NoAnswer { callee: String, limit: Duration, retry: Retry },
+    /// The run that a node waits for does not exist any more.
+    #[error("run {run} of flow `{callee}` is gone: it was deleted before its end was known here")]
+    ChildGone { callee: String, run: String },
     /// There is no function of this name, and no gateway that may have it.
     #[error("unknown function `{name}` ({}); add --function {name}=… or --gateway", registered(.known))]
     UnknownFunction { name: String, known: Vec<String> },
@@ -96,6 +105,15 @@ impl fmt::Display for Quote {
     }
 }
 
+fn advice(asynchronous: bool) -> &'static str {
+    if asynchronous {
+        "a function that is called asynchronously must answer with its result, however late"
+    } else {
+        "have it answer when it is done, and call it with `.asynchronous()` if that takes long; if it is a flow, update it \
+         and this one to the same release"
+    }
+}
+
 fn registered(known: &[String]) -> String {
     if known.is_empty() { "no functions are registered".to_owned() } else { format!("known: {}", known.join(", ")) }
 }
@@ -110,6 +128,9 @@ impl CallError {
             CallError::Refused(_) => Code::DESTINATION_REFUSED,
             CallError::TimedOut { .. } => Code::CALL_TIMED_OUT,
             CallError::Status { .. } => Code::CALL_STATUS,
+            CallError::Accepted { .. } => Code::CALL_ACCEPTED,
+            CallError::NoAnswer { .. } => Code::ANSWER_TIMED_OUT,
+            CallError::ChildGone { .. } => Code::CHILD_FAILED,
             CallError::Redirect { fault, .. } => fault.code(),
             CallError::Encoding { .. } => Code::BAD_ENCODING,
             CallError::OutOfMemory(_) => Code::OUT_OF_MEMORY,
@@ -131,13 +152,15 @@ impl CallError {
             | CallError::LeavesFunction { .. }
             | CallError::Refused(_)
             | CallError::TooLarge { .. }
+            | CallError::Accepted { .. }
+            | CallError::ChildGone { .. }
             | CallError::Redirect { .. }
             | CallError::Encoding { fault: EncodingFault::Unknown(_) | EncodingFault::TooMany, .. }
             | CallError::BadScript { .. }
             | CallError::BadBlock { .. }
             | CallError::UnknownFunction { .. } => Retry::No,
             CallError::OutOfMemory(short) if !short.fits => Retry::No,
-            CallError::Status { retry, .. } => *retry,
+            CallError::Status { retry, .. } | CallError::NoAnswer { retry, .. } => *retry,
             CallError::Proxy { source, .. } => source.retry,
             CallError::Exited { status, .. } if !may_pass(*status) => Retry::No,
             CallError::Unreachable { .. }

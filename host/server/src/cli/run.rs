@@ -67,7 +67,8 @@ impl Run {
         let Some((flow, _)) = flows.first() else { return Ok(ExitCode::SUCCESS) };
         let shown = (!self.quiet).then(|| progress::show(host.watch(), progress::Stdout::Nothing));
         tokio::spawn(host.clone().sweep());
-        let submitted = host.submit(&flow.name, Submission { id, body, request, callback: None }, Waits::No).await?;
+        let submission = Submission { id, body, request, ..Submission::default() };
+        let submitted = host.submit(&flow.name, submission, Waits::No).await?;
         let ended = loop {
             tokio::select! {
                 ended = submitted.end(LOOK) => if let Some(ended) = ended? { break ended },

@@ -69,6 +69,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         lease: values.lease.value,
         commit_delay: values.commit_delay.value,
         call_timeout: values.call_timeout.value,
+        answer_timeout: values.answer_timeout.value,
         call_keep_alive: values.call_keep_alive.value,
         request_proxy: values.request_proxy.value.clone(),
         history_ttl: values.history_ttl.value,

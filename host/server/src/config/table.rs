@@ -130,6 +130,8 @@ keys! {
         .option(As("function"));
     call_timeout: Duration = Key::new("call_timeout", &Time::millis(1..=24 * HOUR), "60s", Ours, Calls,
         "time for one try of a call for which the flow sets no timeout");
+    answer_timeout: Duration = Key::new("answer_timeout", &Time::millis(1..=30 * 24 * HOUR), "24h", Ours, Calls,
+        "time until a function that was called asynchronously must have answered if the flow sets no timeout");
     call_keep_alive: Duration = Key::new("call_keep_alive", &Time::millis(0..=HOUR), "3s", Ours, Calls,
         "how long an idle connection to a function or URL is kept for the next call; it should be shorter than the time after which servers close theirs, which is 5 s or more with common servers; 0 makes a connection for each call");
     request_proxy: RequestProxy = Key::new("request_proxy", &Proxy, "environment", Ours, Calls,

@@ -7,9 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod asynchronous;
 mod bad_input;
 mod callbacks;
 mod callers;
+mod calling_flows;
 mod cases;
 mod commands;
 mod dashboard;

@@ -1,29 +1,33 @@
 //! Runs as text.
 
 use crate::Error;
-use faas_flow_core::run::RunView;
+use faas_flow_core::run::{Awaited, Called, NodeView, Parent, RunView, WaitView};
 use faas_flow_core::text::printable;
-use faas_flow_core::{Millis, moment};
+use faas_flow_core::{Millis, RunId, moment};
 use faas_flow_http::ListedRun;
 use serde_json::Value;
 use std::fmt::Write as _;
 
 /// A table of runs.
 pub(super) fn list(runs: &[ListedRun]) -> String {
-    let mut text = format!("{:<24} {:<24} {:<10} {:<20} {:>9}\n", "REQUEST ID", "FLOW", "STATUS", "STARTED", "TOOK");
+    let mut text = format!("{:<33} {:<24} {:<10} {:<20} {:>9}\n", "REQUEST ID", "FLOW", "STATUS", "STARTED", "TOOK");
     for run in runs {
         let ListedRun { request_id: id, flow, status, .. } = &run;
         let took = run.ended.map_or(String::new(), |ended| took(run.started, ended));
         let started = moment(run.started);
         // Writing to a string cannot fail.
         let _ =
-            writeln!(text, "{:<24} {:<24} {:<10} {started:<20} {took:>9}", id.as_str(), flow.as_str(), status.as_str());
+            writeln!(text, "{:<33} {:<24} {:<10} {started:<20} {took:>9}", id.as_str(), flow.as_str(), status.as_str());
     }
     text
 }
 
 fn took(started: Millis, ended: Millis) -> String {
     format!("{} ms", ended.saturating_sub(started))
+}
+
+fn waits_for_run(node: &NodeView, run: &RunId) -> bool {
+    matches!(&node.waits_for, Some(WaitView { of: Awaited::Run { run: awaited, .. }, .. }) if awaited == run)
 }
 
 /// A run with its nodes, from its JSON.
@@ -37,6 +41,9 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
     let _ = writeln!(text, "status      {}\nstarted     {}{total}", view.status, moment(view.started));
     if let Some(response) = &view.response {
         let _ = writeln!(text, "answer      status {}", response.status);
+    }
+    if let Some(Parent { flow, run, node, .. }) = &view.parent {
+        let _ = writeln!(text, "called by   run {run} of flow {flow}, node {}", printable(node));
     }
     if let Some(failure) = &view.failure {
         let _ = writeln!(text, "failure     {}", printable(failure));
@@ -57,6 +64,15 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
             node.attempts.len(),
             node.input_size
         );
+        if let Some(wait) = &node.waits_for {
+            let until =
+                node.waits_until.map_or(String::new(), |until| format!(", until {} at the latest", moment(until)));
+            let _ = writeln!(text, "    waits for {} since {}{until}", printable(wait), moment(wait.since));
+        }
+        let ended = node.called.iter().filter(|called| !waits_for_run(node, &called.run));
+        for Called { flow, run } in ended {
+            let _ = writeln!(text, "    called run {run} of flow {}", printable(flow));
+        }
         for failure in node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref()) {
             let _ = writeln!(text, "    {}", printable(failure));
         }

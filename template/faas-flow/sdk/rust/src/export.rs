@@ -171,6 +171,9 @@ fn replay_call(host: &builder::Call, call: &plain::Call) {
     if let Some(ms) = call.timeout_ms {
         host.timeout(ms);
     }
+    if call.asynchronous {
+        host.asynchronous();
+    }
 }
 
 fn replay_branches(host: &builder::Branches, branches: &plain::Branches) {

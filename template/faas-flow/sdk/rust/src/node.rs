@@ -59,6 +59,7 @@ pub(crate) struct CallModel {
     pub retry: Option<Backoff>,
     pub retry_on: Vec<u16>,
     pub timeout_ms: Option<u64>,
+    pub asynchronous: bool,
 }
 
 impl Node {
@@ -217,6 +218,22 @@ impl Call {
     /// Limits the time that one try of this call may take, in whole milliseconds, at least 1.
     pub fn timeout(&self, time: Duration) -> Self {
         self.with(|call| call.timeout_ms = Some(millis(time)))
+    }
+
+    /// Calls the function through the queue of OpenFaaS, and waits for its answer without holding anything: the function
+    /// may take hours, and the node continues when the answer comes. Only for functions, and for `POST`.
+    ///
+    /// Everything else of this call means what it means otherwise: the answer, whatever its status, is the response, and
+    /// [`Call::timeout`] limits the time from the call to the answer.
+    ///
+    /// ```
+    /// use faas_flow::Dag;
+    /// use std::time::Duration;
+    ///
+    /// Dag::new().node("train").apply("train-model").asynchronous().timeout(Duration::from_secs(6 * 3600));
+    /// ```
+    pub fn asynchronous(&self) -> Self {
+        self.with(|call| call.asynchronous = true)
     }
 
     /// Adds the node's next operation: see [`Node::apply`].

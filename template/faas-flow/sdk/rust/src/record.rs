@@ -116,6 +116,7 @@ impl Recorder {
             retry: model.retry,
             retry_on: model.retry_on.clone(),
             timeout_ms: model.timeout_ms,
+            asynchronous: model.asynchronous,
         }
     }
 
