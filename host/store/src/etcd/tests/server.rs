@@ -38,7 +38,13 @@ impl Server {
                     Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "{error}"),
                 }
             }
-            members.push(Self::member(&peers[..count]));
+            let member = Self::member(&peers[..count]);
+            // Until it has joined, the others need all of them: then nobody is left to choose a leader if one hangs.
+            while async { Client::connect([member.host()], None).await?.get("x", None).await }.await.is_err() {
+                assert!(began.elapsed() < Duration::from_secs(60), "a member does not join");
+                tokio::task::yield_now().await;
+            }
+            members.push(member);
         }
         members.try_into().unwrap_or_else(|_| panic!("three members"))
     }
