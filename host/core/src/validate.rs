@@ -137,15 +137,17 @@ impl Checker<'_> {
 
     fn edges(&mut self, at: &Place<'_>, dag: &Dag, ids: &HashSet<&str>) {
         let mut pairs = HashSet::new();
-        let mut are_complete = true;
+        let mut known = Vec::with_capacity(dag.edges.len());
         for edge in &dag.edges {
             let Edge { from, to, carries } = edge;
             if let Carries::Forwarded(handler) = carries {
                 self.handler(at, Some(handler));
             }
+            if ids.contains(from.as_str()) && ids.contains(to.as_str()) {
+                known.push(edge);
+            }
             for id in [from, to] {
                 if !ids.contains(id.as_str()) {
-                    are_complete = false;
                     let hint = self.report.did_you_mean(id, ids);
                     let (from, to, id) = (shown(from), shown(to), shown(id));
                     let message = || format!("the edge {from} → {to} names node `{id}`, which does not exist{hint}");
@@ -157,23 +159,23 @@ impl Checker<'_> {
                 self.problem(Code::DUPLICATE_EDGE, at, message);
             }
         }
-        if are_complete {
-            self.order(at, dag);
-        }
+        self.order(at, dag, &known);
     }
 
-    /// Cycles, starts, ends and joins of a dag, all of whose edges join nodes that exist.
-    fn order(&mut self, at: &Place<'_>, dag: &Dag) {
-        if let Some(cycle) = cycle(dag) {
+    /// Cycles, starts, ends and joins of a dag, by its edges between nodes that exist. An edge that leads nowhere may be meant
+    /// for a node that has no predecessor without it, so as many starts are not told.
+    fn order(&mut self, at: &Place<'_>, dag: &Dag, known: &[&Edge]) {
+        if let Some(cycle) = cycle(dag, known) {
             let message = || format!("the edges form a cycle: {}", listed(&cycle, " → "));
             return self.problem(Code::CYCLE, at, message);
         }
         let without = |ends: fn(&Edge) -> &str| -> Vec<&str> {
-            let used: HashSet<&str> = dag.edges.iter().map(ends).collect();
+            let used: HashSet<&str> = known.iter().map(|edge| ends(edge)).collect();
             dag.nodes.iter().map(|node| node.id.as_str()).filter(|id| !used.contains(id)).collect()
         };
         let starts = without(|edge| &edge.to);
-        if starts.len() > 1 {
+        let lost = dag.edges.len() - known.len();
+        if starts.len() > 1 + lost {
             let message = || {
                 format!(
                     "a dag has exactly one start, but {} have no predecessor: add the missing edges",
@@ -181,6 +183,9 @@ impl Checker<'_> {
                 )
             };
             self.problem(Code::SEVERAL_STARTS, at, message);
+        }
+        if lost > 0 {
+            return;
         }
         let ends = without(|edge| &edge.from);
         if ends.len() > 1 && dag.aggregate_ends.is_none() {
@@ -380,10 +385,10 @@ impl Checker<'_> {
 }
 
 /// The ids along one cycle, its first id again at the end.
-fn cycle(dag: &Dag) -> Option<Vec<&str>> {
+fn cycle<'a>(dag: &'a Dag, edges: &[&'a Edge]) -> Option<Vec<&'a str>> {
     let mut successors: HashMap<&str, Vec<&str>> = HashMap::new();
     let mut missing: HashMap<&str, usize> = dag.nodes.iter().map(|node| (node.id.as_str(), 0)).collect();
-    for edge in &dag.edges {
+    for edge in edges {
         successors.entry(&edge.from).or_default().push(&edge.to);
         *missing.entry(&edge.to).or_default() += 1;
     }
@@ -401,7 +406,7 @@ fn cycle(dag: &Dag) -> Option<Vec<&str>> {
     }
     // Every node that is left has a predecessor that is left, so walking backwards must return to a node seen before.
     let mut before: HashMap<&str, &str> = HashMap::new();
-    for edge in dag.edges.iter().filter(|edge| missing.contains_key(edge.from.as_str())) {
+    for edge in edges.iter().filter(|edge| missing.contains_key(edge.from.as_str())) {
         before.entry(&edge.to).or_insert(&edge.from);
     }
     let mut at = dag.nodes.iter().map(|node| node.id.as_str()).find(|id| missing.contains_key(id))?;

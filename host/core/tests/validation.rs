@@ -91,6 +91,20 @@ fn edges_join_nodes_that_exist() {
     refused(flow(astray), Code::EDGE_TO_NOWHERE, "", &["fetch → stroe", "did you mean `store`?"]);
 }
 
+#[test]
+fn an_edge_to_nowhere_hides_no_other_problem() {
+    let codes = |nodes: &[&str], edges: &[(&str, &str)]| {
+        let edges = edges.iter().map(|(from, to)| edge(from, to)).collect();
+        let nodes = nodes.iter().map(|id| node(id));
+        problems(flow(Dag { edges, ..dag(nodes) })).iter().map(|problem| problem.code).collect::<Vec<_>>()
+    };
+    let round = codes(&["start", "a", "b"], &[("start", "a"), ("a", "b"), ("b", "a"), ("b", "away")]);
+    assert_eq!(round, [Code::EDGE_TO_NOWHERE, Code::CYCLE]);
+    // One of the starts may be the node that the edge was meant for, but not both.
+    assert_eq!(codes(&["a", "b"], &[("a", "away")]), [Code::EDGE_TO_NOWHERE]);
+    assert_eq!(codes(&["a", "b", "c"], &[("a", "away")]), [Code::EDGE_TO_NOWHERE, Code::SEVERAL_STARTS]);
+}
+
 /// DAG-2.
 #[test]
 fn edges_form_no_cycle() {
