@@ -32,7 +32,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory_bytes: 64 << 20,
+            memory_bytes: 256 << 20,
             table_elements: 100_000,
             stack_bytes: 512 << 10,
             instances: 1000,

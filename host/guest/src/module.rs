@@ -1,12 +1,12 @@
 //! A loaded flow.
 
-use crate::RunContext;
 use crate::bindings::FlowPre;
 use crate::cache::Cache;
 use crate::error::{GuestError, repeated};
 use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
 use crate::state::State;
+use crate::{Limits, RunContext};
 use faas_flow_core::{Definition, Digest};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +43,11 @@ impl Module {
     /// The sha256 of the module's bytes.
     pub fn digest(&self) -> &Digest {
         &self.0.digest
+    }
+
+    /// The limits of its code.
+    pub fn limits(&self) -> &Limits {
+        &self.0.host.limits
     }
 
     /// The names of the component's imports.

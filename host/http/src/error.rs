@@ -57,12 +57,6 @@ pub enum Error {
         /// The run that was asked for.
         run: RunId,
     },
-    /// The body exceeds its limit, in bytes.
-    #[error("the body is larger than {limit} bytes (body_limit); send less, or pass a reference to the data")]
-    BodyTooLarge {
-        /// The most that a request may have.
-        limit: usize,
-    },
     /// The answer to a node exceeds its limit, in bytes.
     #[error(
         "the answer is larger than {limit} bytes (response_limit); answer with less, or with a reference to the data"
@@ -264,7 +258,6 @@ impl Error {
             Error::NoFlow { .. } => Code::FLOW_UNKNOWN,
             Error::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
-            Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
             Error::AnswerTooLarge { .. } => Code::RESPONSE_TOO_LARGE,
             Error::BadFunctionStatus => Code::BAD_REQUEST,
             Error::OutOfMemory(_) => Code::OUT_OF_MEMORY,

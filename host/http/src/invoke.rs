@@ -143,7 +143,7 @@ impl Surface {
         if let Ask::Control(_, run) | Ask::State(run) = &ask {
             context.concerns(run);
         }
-        let body = self.read_body(body).await?;
+        let body = self.read_call(&flow, body).await?;
         match ask {
             Ask::Invoke => self.invoke(&flow.name, query, &parts, body, &context, delivery).await,
             Ask::Definition => {

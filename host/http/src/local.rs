@@ -16,8 +16,10 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use bytes::Bytes;
+use faas_flow_core::FlowName;
 use faas_flow_gateway::{Function, Gateway, Unreachable};
 use faas_flow_replica::Host;
+use faas_flow_versions::Flow;
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -96,7 +98,8 @@ async fn call(State(queue): State<Queue>, Path(name): Path<String>, mut request:
     {
         request.headers_mut().insert(REQUEST_ID, id);
     }
-    enqueue(State(queue), request).await
+    let flow = FlowName::new(without_namespace(&name)).ok().and_then(|name| queue.host.versions().active(&name));
+    enqueue_for(queue, flow.as_deref(), request).await
 }
 
 /// Takes calls only from those who may begin runs, and keeps browsers from executing what the queue answers.
@@ -110,10 +113,14 @@ async fn queued(accept: Accept, request: Request, next: Next) -> Response<Body> 
 }
 
 async fn enqueue(State(queue): State<Queue>, request: Request) -> Response<Body> {
+    enqueue_for(queue, None, request).await
+}
+
+async fn enqueue_for(queue: Queue, flow: Option<&Flow>, request: Request) -> Response<Body> {
     let id = request.headers().get(REQUEST_ID).cloned();
     let accept = Accept::of(request.headers());
     let (parts, body) = request.into_parts();
-    let body = match read_body(&queue.host, body).await {
+    let body = match read_body(&queue.host, flow, body).await {
         Ok(body) => body,
         Err(error) => return in_form(error.into_response(), accept),
     };

@@ -9,6 +9,7 @@ use faas_flow_core::FlowName;
 use faas_flow_guest::{GuestError, Memory, Purpose};
 use faas_flow_replica::Host;
 use faas_flow_replica::error::Error as HostError;
+use faas_flow_versions::Flow;
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
 
@@ -21,9 +22,14 @@ pub(super) struct Surface {
 }
 
 impl Surface {
-    /// The body of any request but a push.
+    /// The body of any request but a push or a call of a flow.
     pub async fn read_body(&self, body: Body) -> Result<Bytes, Error> {
-        read_body(&self.host, body).await
+        read_body(&self.host, None, body).await
+    }
+
+    /// The body of a call of a flow.
+    pub async fn read_call(&self, flow: &Flow, body: Body) -> Result<Bytes, Error> {
+        read_body(&self.host, Some(flow), body).await
     }
 
     /// The body of an answer to a node that waits; `None` if it is too large.
@@ -44,10 +50,11 @@ impl Surface {
     }
 }
 
-/// The body of a request to a flow or function of this host.
-pub(super) async fn read_body(host: &Host, body: Body) -> Result<Bytes, Error> {
-    let limit = host.settings().body_limit;
-    read_up_to(host, body, limit).await?.ok_or(Error::BodyTooLarge { limit })
+/// The body of a request to a flow of this host, or to anything else.
+pub(super) async fn read_body(host: &Host, flow: Option<&Flow>, body: Body) -> Result<Bytes, Error> {
+    let limit = host.body_limit(flow);
+    let read = read_up_to(host, body, limit.bytes).await?;
+    read.ok_or_else(|| Error::Host(HostError::BodyTooLarge { limit }))
 }
 
 /// The body, unless it is larger than `limit` bytes. What has not arrived when the host leaves is not waited for.

@@ -1,5 +1,6 @@
 //! Why the host could not do what it was asked, each reason with its code.
 
+use crate::body_limit::BodyLimit;
 use crate::child::MAX_CALLS;
 use crate::events;
 use faas_flow_core::run::Refusal;
@@ -71,13 +72,11 @@ pub enum Error {
         /// The flows of the runs around it, the outermost first.
         within: Vec<FlowName>,
     },
-    /// The body of a request is larger than the setting `body_limit`.
-    #[error("the body has {size} bytes, but at most {limit} are allowed")]
+    /// The body of a request is larger than what can be processed.
+    #[error("the body is larger than {limit}; send less, or pass a reference to the data")]
     BodyTooLarge {
-        /// The size of the body, in bytes.
-        size: usize,
-        /// The limit, in bytes.
-        limit: usize,
+        /// The limit, and the key that it follows from.
+        limit: BodyLimit,
     },
     /// The replica works on as many runs as it may.
     #[error("{runs} runs are in flight, which is the limit; try again later")]

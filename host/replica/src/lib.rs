@@ -25,6 +25,7 @@
 mod answers;
 mod asked;
 mod attempt;
+mod body_limit;
 mod branches;
 mod call;
 mod callback;
@@ -72,6 +73,7 @@ mod wait;
 mod writes;
 
 pub use answers::{Answered, Reply, check_answer};
+pub use body_limit::{BodyLimit, LimitedBy};
 pub use child::{Begun, Calling, PARENT, WAITS, wait_text};
 pub use counters::{AnswerEnd, Counters, Ignored};
 pub use ended::Ended;

@@ -13,11 +13,11 @@ pub const CREDENTIAL_HEADERS: [&str; 5] =
 pub struct Settings {
     /// Maximum size in bytes of a payload that is stored with the state; larger ones go to the data store. Default: 32 KiB.
     pub inline_limit: usize,
-    /// Maximum size of a request's body, in bytes. Default: 64 MiB.
+    /// Maximum size of a request's body, in bytes. Default: 32 MiB.
     pub body_limit: usize,
     /// Maximum time for the body of a request to arrive. Default: no limit.
     pub read_timeout: Option<Duration>,
-    /// Maximum size of the response to a call, in bytes. Default: 64 MiB.
+    /// Maximum size of the response to a call, in bytes. Default: 32 MiB.
     pub response_limit: usize,
     /// Further request headers that programs used as functions get as environment variables. Default: none.
     pub program_headers: Vec<String>,
@@ -110,9 +110,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             inline_limit: 32 * 1024,
-            body_limit: 64 * 1024 * 1024,
+            body_limit: 32 * 1024 * 1024,
             read_timeout: None,
-            response_limit: 64 * 1024 * 1024,
+            response_limit: 32 * 1024 * 1024,
             program_headers: Vec::new(),
             keep_headers: Vec::new(),
             max_nodes: 256,

@@ -101,10 +101,10 @@ impl Host {
         if let Some(parent) = parent.as_ref().filter(|parent| parent.within.len() >= MAX_CALLS) {
             return Err(Error::FlowsTooDeep { flow: flow.name.clone(), within: parent.within.clone() });
         }
-        let limit = self.services.settings.body_limit;
         let size = body.bytes.len();
-        if size > limit {
-            return Err(Error::BodyTooLarge { size, limit });
+        let limit = self.body_limit(Some(&flow));
+        if size > limit.bytes {
+            return Err(Error::BodyTooLarge { limit });
         }
         let plan = self.plan_for(&flow, &id, &request).await?;
         let durability = if chosen.is_some() || callback.is_some() || size > self.services.settings.inline_limit {

@@ -6,7 +6,7 @@ use super::output::complain;
 use super::progress::say;
 use crate::Error;
 use crate::config::settings_of;
-use crate::config::{Defaults, Group, Options, Stores, Takes, Values};
+use crate::config::{Defaults, Group, Options, Stores, Takes, Values, misfits};
 use faas_flow_core::FlowName;
 use faas_flow_core::text::printable;
 use faas_flow_guest::{Compiler, Guests, Limits};
@@ -159,7 +159,7 @@ pub(super) fn functions(values: &Values, settings: &Settings) -> Result<(Functio
 
 /// Prints the warnings about the configuration.
 pub(super) fn warn(values: &Values) {
-    for warning in &values.warnings {
+    for warning in values.warnings.iter().chain(&misfits(values)) {
         complain(format_args!("warning: {warning}"));
     }
 }

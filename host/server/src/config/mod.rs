@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod fit;
 mod format;
 mod key;
 mod name;
@@ -17,6 +18,7 @@ mod table;
 mod values;
 
 pub use error::Error;
+pub(crate) use fit::misfits;
 pub(crate) use key::{Defaults, Group};
 pub(crate) use name::flow_name;
 pub(crate) use options::{Options, Scope, Takes};

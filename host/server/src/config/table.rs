@@ -136,7 +136,7 @@ keys! {
         "how long an idle connection to a function or URL is kept for the next call; it should be shorter than the time after which servers close theirs, which is 5 s or more with common servers; 0 makes a connection for each call");
     request_proxy: RequestProxy = Key::new("request_proxy", &Proxy, "environment", Ours, Calls,
         "proxy for `request`, callbacks and the URLs in `functions` that lead to the outside ([proxies](security.md#proxies)): `environment` for the one that `http_proxy`, `https_proxy` and `no_proxy` name, `none`, or its URL");
-    response_limit: usize = Key::new("response_limit", &Size(1), "64MiB", Ours, Calls,
+    response_limit: usize = Key::new("response_limit", &Size(1), "32MiB", Ours, Calls,
         "maximum size of the response to a call");
     program_headers: Vec<String> = Key::new("program_headers", &List, "", Ours, Calls,
         "request headers that a program used as a function gets as environment variables, besides the usual ones and those that begin with `X-`: `Order-Id` becomes `Http_Order_Id`")
@@ -165,8 +165,8 @@ keys! {
         "how long a request to a flow with several nodes waits for its result if the caller does not say (`X-Faas-Flow-Wait`); 0 to answer at once");
     max_wait: Duration = Key::new("max_wait", &Time::ANY, "5m", Ours, Limits,
         "maximum time that a caller may wait for a result");
-    body_limit: usize = Key::new("body_limit", &Size(1), "64MiB", Ours, Limits,
-        "maximum size of a request's body");
+    body_limit: usize = Key::new("body_limit", &Size(1), "32MiB", Ours, Limits,
+        "maximum size of a request's body; larger ones are answered with 413, as are those that exceed a quarter of `guest_memory`, if the flow has code that could get it, or half of `memory_limit`");
     memory_limit: usize = Key::new("memory_limit", &Size(0), "0", Ours, Limits,
         "maximum memory of payloads and of the flows' code in the whole process; new requests may use half of it, and are answered with 503 beyond that. 0 for three quarters of what the container, or the machine, has");
     inline_limit: usize = Key::new("inline_limit", &Size(0), "32KiB", Ours, Limits,
@@ -225,8 +225,8 @@ keys! {
         "origins, each as `https://NAME` or `https://NAME:PORT`, whose pages may call flows and functions with scripts and read the answers ([CORS](http.md#pages-of-other-origins)); `*` allows all, but not on a server on a loopback address")
         .option(As("cors-origin"));
 
-    guest_memory: usize = Key::new("guest_memory", &Size(1), "64MiB", Ours, Guest,
-        "maximum memory of one instance of a flow");
+    guest_memory: usize = Key::new("guest_memory", &Size(1), "256MiB", Ours, Guest,
+        "maximum memory of one instance of a flow; what its code gets at once, requests and responses, should not exceed a quarter of it");
     guest_output: usize = Key::new("guest_output", &Size(1), "32MiB", Ours, Guest,
         "maximum size of what one call of the flow's code may return or pass to the host, together with the context values that it sets");
     guest_instances: u32 = Key::new("guest_instances", &Count(1), "1000", Ours, Guest,

@@ -104,13 +104,47 @@ async fn a_for_each_that_needs_more_than_there_is_fails_and_the_host_goes_on() {
 }
 
 #[tokio::test]
+async fn a_body_that_could_not_be_processed_is_refused_at_the_door_with_the_key_that_says_so() {
+    let body = |size: u64| vec![b'x'; size as usize];
+    let serve = || Serve::flows(&["greet", "sync-chain"]).function("func1", "echo").function("func2", "echo");
+    let server = serve().start();
+    // What is accepted can be processed. The answer, which is longer than the body by a few bytes, may have as much.
+    assert!(server.post("/function/greet", body(32 * MIB - 64)).await.ok().len() as u64 > 32 * MIB - 64);
+    let said = server.post("/function/greet", body(32 * MIB)).await.failed(500, "FF0010");
+    assert!(said.contains("33554432 bytes (guest_output)"), "{said}");
+    let said = server.post("/function/greet", body(32 * MIB + 1)).await.failed(413, "FF0204");
+    assert!(said.contains("33554432 bytes (body_limit)"), "{said}");
+
+    let server = serve().with("--memory-limit", "8MiB").with("--body-limit", "64MiB").start();
+    for path in ["/function/greet", "/async-function/greet"] {
+        let said = server.post(path, body(4 * MIB + 1)).await.failed(413, "FF0204");
+        assert!(said.contains("4194304 bytes (half of memory_limit)"), "{said}");
+    }
+
+    let server = serve().with("--guest-memory", "16MiB").start();
+    assert!(server.post("/function/greet", body(3 * MIB)).await.ok().len() as u64 > 3 * MIB);
+    for path in ["/function/greet", "/async-function/greet"] {
+        let said = server.post(path, body(4 * MIB + 1)).await.failed(413, "FF0204");
+        assert!(said.contains("4194304 bytes (a quarter of guest_memory)"), "{said}");
+    }
+    assert!(server.log().contains("warning: body_limit is 33554432 bytes"), "{}", server.log());
+}
+
+#[tokio::test]
 async fn a_refused_caller_reads_why() {
     let server = Serve::flows(&["greet"]).with("--memory-limit", "4MiB").start();
-    let mut stream = TcpStream::connect(&server.address).await.unwrap();
-    let fields = format!("Host: {}\r\nConnection: close\r\nContent-Length: 3000000", server.address);
-    let head = format!("POST /function/greet HTTP/1.1\r\n{fields}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(&vec![b'x'; 3_000_000]).await.unwrap();
+    let begin = async |sent: usize| {
+        let mut stream = TcpStream::connect(&server.address).await.unwrap();
+        let fields = format!("Host: {}\r\nConnection: close\r\nContent-Length: 1500000", server.address);
+        let head = format!("POST /function/greet HTTP/1.1\r\n{fields}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; sent]).await.unwrap();
+        stream
+    };
+    let _other = begin(1_400_000).await;
+    let reserved = async || metric(&server, "faas_flow_memory_reserved_bytes").await;
+    until("the other body is held", async || reserved().await >= 1_400_000).await;
+    let mut stream = begin(1_500_000).await;
     let mut said = String::new();
     stream.read_to_string(&mut said).await.unwrap();
     let said = said.to_lowercase();
