@@ -48,7 +48,8 @@ const fn urgency(progress: Progress) -> u8 {
         Progress::Ready => 2,
         Progress::Branching => 3,
         Progress::Running => 4,
-        Progress::Failed => 5,
+        Progress::Cancelled => 5,
+        Progress::Failed => 6,
     }
 }
 

@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::run::RunView;
+use faas_flow_core::run::{Callback, RunView};
 use faas_flow_core::text::printable_lines;
 use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, Status};
 use faas_flow_replica::Ended;
@@ -206,6 +206,18 @@ pub(super) struct RunState<'a> {
     /// Why the run failed.
     #[schema(value_type = Option<Problem<'static>>)]
     failure: Option<&'a Failure>,
+    /// Whether the callback of the run was delivered, if its caller asked for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, pattern = "^(pending|delivered|given-up)$")]
+    callback: Option<&'static str>,
+    /// The number of tries to deliver it that have begun since the run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32)]
+    callback_tries: Option<u32>,
+    /// Why the latest try of the callback failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Problem<'static>)]
+    callback_failure: Option<&'a Failure>,
     /// The status and headers of the answer, if the run has ended and the flow has set them.
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<Head<'a>>,
@@ -249,6 +261,9 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModul
             started: view.started,
             ended: view.ended,
             failure: view.failure.as_ref(),
+            callback: view.callback.as_ref().map(Callback::state),
+            callback_tries: view.callback.as_ref().map(|callback| callback.tries),
+            callback_failure: view.callback.as_ref().and_then(|callback| callback.failure.as_ref()),
             response: view.response.as_ref().map(Head::from),
             waits_for: waits_for.map(|missing| &missing.version),
             waits_code: waits_for.map(|missing| missing.code.to_string()),

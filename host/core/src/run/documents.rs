@@ -4,7 +4,7 @@ use super::events::HeldClaim;
 use super::token::ClaimToken;
 use crate::{
     Definition, Digest, Failure, FlowName, Millis, NodeId, NodePath, Payload, PlanDag, ResponseHead, RunId, ScopePath,
-    Status, redact,
+    Status, moment, redact,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -133,6 +133,36 @@ impl Callback {
     /// A callback to be sent when the run has ended.
     pub fn new(url: String) -> Self {
         Self { url, round: 0, tries: 0, next: None, delivered: None, failure: None }
+    }
+
+    /// Whether it was given up: no further try will be made unless somebody asks for it.
+    pub fn is_given_up(&self) -> bool {
+        self.next.is_none() && self.delivered.is_none() && self.failure.is_some()
+    }
+
+    /// How far its delivery has come, in a word: `pending`, `delivered` or `given-up`.
+    pub fn state(&self) -> &'static str {
+        match self.delivered {
+            Some(_) => "delivered",
+            None if self.is_given_up() => "given-up",
+            None => "pending",
+        }
+    }
+
+    /// How far its delivery has come, as a sentence: `given up after 3 tries: FF0216: ...`.
+    pub fn described(&self) -> String {
+        let tries = match self.tries {
+            1 => "1 try".to_owned(),
+            tries => format!("{tries} tries"),
+        };
+        let state = match (self.delivered, self.next) {
+            (Some(at), _) => format!("delivered {} after {tries}", moment(at)),
+            (None, Some(_)) if self.tries == 0 => "about to be sent".to_owned(),
+            (None, Some(next)) => format!("not delivered after {tries}, next try {}", moment(next)),
+            (None, None) if self.is_given_up() => format!("given up after {tries}"),
+            (None, None) => "to be sent when the run has ended".to_owned(),
+        };
+        self.failure.as_ref().map_or(state.clone(), |failure| format!("{state}: {failure}"))
     }
 
     /// The callback without the secrets of its URL.
@@ -346,6 +376,8 @@ pub enum Progress {
     Done,
     /// It has failed, and so has the run.
     Failed,
+    /// It had begun when the run came to its end, which cut it off. Only views of a run say so; it is never stored.
+    Cancelled,
 }
 
 impl Progress {
@@ -358,6 +390,7 @@ impl Progress {
             Progress::Branching => "branching",
             Progress::Done => "done",
             Progress::Failed => "failed",
+            Progress::Cancelled => "cancelled",
         }
     }
 }

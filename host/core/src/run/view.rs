@@ -1,6 +1,6 @@
 //! A run as people and tools see it.
 
-use super::documents::{Attempt, Awaited, Callback, Called, NodeState, Parent, Progress, Run, Scope, Wait};
+use super::documents::{Attempt, Awaited, Callback, Called, NodeState, Parent, Phase, Progress, Run, Scope, Wait};
 use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, ScopePath, Status};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, HashMap};
@@ -49,7 +49,8 @@ pub struct NodeView {
     pub progress: Progress,
     /// When it was claimed for the first time.
     pub started: Option<Millis>,
-    /// When its progress last changed.
+    /// When its progress last changed. For a cancelled node: when the run ended; `None` while its handlers are
+    /// executed.
     pub since: Option<Millis>,
     /// When its wait between two tries ends, or its wait for an answer is given up, if it is waiting until a moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,9 +104,12 @@ impl RunView {
             true
         };
         let current = scopes.values().copied().filter(current).collect();
-        let nodes = in_order(current)
-            .into_iter()
-            .flat_map(|scope| scope.nodes.iter().map(|node| NodeView::new(&scope.path, node)));
+        let (flow_is_over, run_is_over, ended) = (run.phase != Phase::Flow, run.phase == Phase::Ended, run.ended);
+        let nodes = in_order(current).into_iter().flat_map(move |scope| {
+            scope.nodes.iter().map(move |node| NodeView::new(&scope.path, node).cut_off(flow_is_over, ended))
+        });
+        let root = ScopePath::root();
+        let hooks = run.hooks.iter().map(|hook| NodeView::new(&root, hook).cut_off(run_is_over, ended));
         Self {
             request_id: run.id.clone(),
             flow: run.flow.clone(),
@@ -118,7 +122,7 @@ impl RunView {
             failure: run.failure.clone(),
             callback: run.callback.clone().map(Callback::redacted),
             parent: run.parent.as_deref().cloned(),
-            nodes: nodes.chain(run.hooks.iter().map(|hook| NodeView::new(&ScopePath::root(), hook))).collect(),
+            nodes: nodes.chain(hooks).collect(),
         }
     }
 }
@@ -170,6 +174,33 @@ impl NodeView {
     /// Whether it has failed, or its latest attempt has, so that it waits for another one or for somebody to resume the run.
     pub fn has_failed(&self) -> bool {
         self.progress == Progress::Failed || self.attempts.last().is_some_and(|attempt| attempt.failure.is_some())
+    }
+
+    /// How often it was tried: each attempt that failed is one try, and so is the one with which it was done, however often it
+    /// was claimed for that. A node with branches begins them under one claim and merges their results under another.
+    pub fn tries(&self) -> usize {
+        let failed = self.attempts.iter().filter(|attempt| attempt.failure.is_some()).count();
+        failed + usize::from(self.progress == Progress::Done)
+    }
+
+    /// How long it took from its first claim to its end, in milliseconds; `None` if it has not begun or not ended.
+    pub fn took(&self) -> Option<Millis> {
+        let ended = matches!(self.progress, Progress::Done | Progress::Failed | Progress::Cancelled);
+        let until = self.since.filter(|_| ended)?;
+        Some(until.saturating_sub(self.started?))
+    }
+
+    /// The node of a run of which no more nodes like this one are executed (`is_over`): what had begun is cancelled.
+    fn cut_off(mut self, is_over: bool, ended: Option<Millis>) -> Self {
+        let has_ended = matches!(self.progress, Progress::Waiting | Progress::Done | Progress::Failed);
+        if is_over && !has_ended {
+            (self.waits_until, self.waits_for) = (None, None);
+            self.progress = if self.started.is_some() { Progress::Cancelled } else { Progress::Waiting };
+            if self.progress == Progress::Cancelled {
+                self.since = ended;
+            }
+        }
+        self
     }
 
     fn new(scope: &ScopePath, node: &NodeState) -> Self {

@@ -3,7 +3,7 @@
 use faas_flow_core::definition::{Branches, Definition};
 use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, RerunFrom, Task, Work};
 use faas_flow_core::testing::{Driver, branched, condition, failed, flow, for_each, graph, lone, node, path, payload};
-use faas_flow_core::{Code, Status};
+use faas_flow_core::{Code, Failure, Status};
 
 /// `a`, then `b` and `c`, then `d`.
 fn diamond() -> Definition {
@@ -173,6 +173,38 @@ fn in_a_re_run_deadline_handlers_and_callback_start_anew() {
     run.done("(finally)", "");
     assert_eq!(run.state.run().result, Some(payload("instead, again")));
     assert_eq!(run.state.callback_due(), run.state.run().ended, "it is sent again");
+}
+
+#[test]
+fn a_callback_is_shown_with_its_tries_until_it_is_delivered_or_given_up() {
+    let shown = |run: &Driver| {
+        let callback = run.state.run().callback.clone().unwrap();
+        (callback.state(), callback.described())
+    };
+    let pending = |text: &str| ("pending", text.to_owned());
+    let away = Failure::retry(Code::NODE_LOST, "nobody is there");
+    let called_back = |tries, failure, next| Event::CalledBack { tries, failure, next };
+    for delivered in [true, false] {
+        let mut run = Driver::new(flow(lone()));
+        assert_eq!(shown(&run), pending("to be sent when the run has ended"));
+        run.done("n", "");
+        assert_eq!(shown(&run), pending("about to be sent"));
+        run.step(Event::CallBack { until: 900 }).unwrap();
+        assert_eq!(shown(&run), pending("not delivered after 1 try, next try 1970-01-01T00:00:00Z"));
+        run.step(called_back(1, Some(away.clone()), Some(2_000))).unwrap();
+        let next = format!("not delivered after 1 try, next try 1970-01-01T00:00:02Z: {away}");
+        assert_eq!(shown(&run), pending(&next));
+        run.now = 2_000;
+        run.step(Event::CallBack { until: 2_900 }).unwrap();
+        let failure = (!delivered).then(|| away.clone());
+        run.step(called_back(2, failure, None)).unwrap();
+        let end = if delivered {
+            ("delivered", "delivered 1970-01-01T00:00:02Z after 2 tries".to_owned())
+        } else {
+            ("given-up", format!("given up after 2 tries: {away}"))
+        };
+        assert_eq!(shown(&run), end);
+    }
 }
 
 /// RERUN-4.

@@ -262,3 +262,78 @@ fn a_stored_wait_is_continued_by_any_replica_at_the_operation_that_the_node_had_
     run.now = 50;
     assert_eq!(run.claim("a").unwrap().suspended, Some(wait));
 }
+
+/// HIST-5.
+#[test]
+fn what_the_end_of_a_run_cuts_off_is_cancelled_and_what_had_not_begun_is_not() {
+    let each = for_each("F", lone(), Branches { aggregator: Some("a".to_owned()), ..Branches::default() });
+    let nodes = vec![node("s"), node("a"), each, node("b"), node("c")];
+    let edges = [("s", "a"), ("s", "F"), ("a", "b"), ("F", "b"), ("b", "c")];
+    let mut run = Driver::new(flow(graph(nodes, edges)));
+    run.done("s", "");
+    run.claim("a").unwrap();
+    run.execute("F", branched(&[("x", ""), ("y", "")]));
+    run.claim("F[x]/n").unwrap();
+    let shown = |run: &Driver| {
+        let view = RunView::new(run.state.run(), run.state.scopes());
+        let nodes = view.nodes.into_iter().map(|node| (node.path.to_string(), node.progress, node.took().is_some()));
+        nodes.collect::<Vec<_>>()
+    };
+    assert!(shown(&run).contains(&("a".to_owned(), Progress::Running, false)));
+    run.step(Event::Stop).unwrap();
+    let ended = run.state.run().ended;
+    let expected = [
+        ("s", Progress::Done, true),
+        ("a", Progress::Cancelled, true),
+        ("F", Progress::Cancelled, true),
+        ("b", Progress::Waiting, false),
+        ("c", Progress::Waiting, false),
+        ("F[x]/n", Progress::Cancelled, true),
+        ("F[y]/n", Progress::Waiting, false),
+    ];
+    assert_eq!(shown(&run), expected.map(|(path, progress, took)| (path.to_owned(), progress, took)));
+    let view = RunView::new(run.state.run(), run.state.scopes());
+    assert_eq!(view.nodes[1].since, ended, "it took until the run ended");
+}
+
+/// HIST-5.
+#[test]
+fn what_is_cut_off_ends_with_the_run_and_not_before_its_handlers_have_ended() {
+    let dag = graph(vec![node("s"), node("a"), node("b"), node("e")], [("s", "a"), ("s", "b"), ("a", "e"), ("b", "e")]);
+    let mut run = Driver::new(Definition { finally: Some("h".to_owned()), ..flow(dag) });
+    run.done("s", "");
+    run.claim("a").unwrap();
+    run.execute("b", failed(false));
+    let of = |run: &Driver, wanted: &str| {
+        let view = RunView::new(run.state.run(), run.state.scopes());
+        let node = view.nodes.into_iter().find(|node| node.path == path(wanted)).unwrap();
+        (node.progress, node.since, node.took().is_some(), node.tries())
+    };
+    let handled = run.claim("(finally)").unwrap();
+    assert_eq!(of(&run, "a"), (Progress::Cancelled, None, false, 0));
+    assert_eq!(of(&run, "(finally)").0, Progress::Running, "the end of the flow is not the end of its handlers");
+    run.report(&handled, Outcome::Done(payload(""))).unwrap();
+    let ended = run.state.run().ended;
+    assert!(ended.is_some());
+    assert_eq!(of(&run, "a"), (Progress::Cancelled, ended, true, 0));
+    assert_eq!(of(&run, "b").0, Progress::Failed);
+    run.rerun("b").unwrap();
+    assert_eq!(of(&run, "a").0, Progress::Ready, "a re-run executes it");
+}
+
+/// HIST-6.
+#[test]
+fn splitting_and_merging_are_no_tries() {
+    let each = for_each("F", lone(), Branches { aggregator: Some("a".to_owned()), ..Branches::default() });
+    let mut run = Driver::new(flow(graph(vec![each], [])));
+    let split = run.claim("F").unwrap();
+    run.report(&split, branched(&[("x", "")])).unwrap();
+    let tries = |run: &Driver| {
+        let view = RunView::new(run.state.run(), run.state.scopes());
+        view.nodes.iter().map(|node| (node.attempts.len(), node.tries())).collect::<Vec<_>>()
+    };
+    assert_eq!(tries(&run), [(1, 0), (0, 0)], "the branches are in flight");
+    run.done("F[x]/n", "");
+    run.done("F", "merged");
+    assert_eq!(tries(&run), [(2, 1), (1, 1)]);
+}

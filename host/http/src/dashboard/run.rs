@@ -74,6 +74,11 @@ impl Dashboard {
         if let Some(failure) = &view.failure {
             let _ = writeln!(main, "<p class=\"card error\">{}</p>", escaped(&failure.to_string()));
         }
+        if let Some(callback) = &view.callback {
+            let class = if callback.is_given_up() { "card error" } else { "quiet" };
+            let (url, described) = (escaped(&callback.url), escaped(&callback.described()));
+            let _ = writeln!(main, "<p class=\"{class}\">Callback to <code>{url}</code>: {described}</p>");
+        }
         main.push_str(&picture(view, definition).await?);
         main.push_str("<h1>Timeline</h1>\n");
         main.push_str(&timeline::draw(view, self.host.now()));
@@ -149,9 +154,8 @@ fn table(view: &RunView, query: NodesQuery, rerun: Option<&str>) -> String {
     for node in &page.nodes {
         let path = escaped(&node.path.to_string());
         let progress = node.progress.as_str();
-        let attempts = node.attempts.len();
-        let took =
-            node.started.zip(node.since).map_or(String::new(), |(from, to)| Took(to.saturating_sub(from)).to_string());
+        let attempts = node.tries();
+        let took = node.took().map_or(String::new(), |took| Took(took).to_string());
         let again = rerun.filter(|_| may_run_again(node));
         let again = again.map_or_else(String::new, |ticket| {
             format!(
@@ -220,5 +224,5 @@ fn short(failure: &str) -> Cow<'_, str> {
 
 /// Whether a node of a run that has ended may run again. The flow's handlers, whose names are in brackets, may not.
 fn may_run_again(node: &NodeView) -> bool {
-    matches!(node.progress, Progress::Done | Progress::Failed) && !node.path.node.is_reserved()
+    matches!(node.progress, Progress::Done | Progress::Failed | Progress::Cancelled) && !node.path.node.is_reserved()
 }

@@ -1,6 +1,7 @@
 //! Callbacks: a caller who asks for it is notified of how the run ended.
 
 use axum::http::{HeaderMap, StatusCode};
+use faas_flow_e2e::command::run;
 use faas_flow_e2e::events::callback_signature;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
@@ -148,6 +149,18 @@ async fn whoever_asks_for_patience_gets_it() {
     assert!(calls[1].at - calls[0].at >= Duration::from_secs(6), "{:?}", calls[1].at - calls[0].at);
 }
 
+async fn is_shown_as_given_up(server: &Server) {
+    // A replica counts the end of a callback before others can read it.
+    until("it is stored", async || server.shown("r")["callback"]["failure"].is_object()).await;
+    let request = server.client.get(server.url(&format!("{CHAIN}/flow/r/state"))).header("Accept", "application/json");
+    let state: serde_json::Value = serde_json::from_str(&server.send(request).await.ok()).unwrap();
+    assert_eq!((&state["callback"], &state["callback-tries"]), (&"given-up".into(), &1.into()), "{state}");
+    assert!(state["callback-failure"]["code"].is_string(), "{state}");
+    let text = run(server.folder(), ["requests", "show", "r"]).ok();
+    let line = text.lines().find(|line| line.starts_with("callback ")).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.contains("/hook: given up after 1 try: FF"), "{line}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_be_wrong_again_is_given_up_at_once() {
     let home: Answers = |_| (307, Some(("location", "/hook")));
@@ -161,5 +174,6 @@ async fn what_would_be_wrong_again_is_given_up_at_once() {
         ended(&server, "failed").await;
         assert_eq!(hook.calls().len(), calls);
         assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
+        is_shown_as_given_up(&server).await;
     }
 }
