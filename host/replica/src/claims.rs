@@ -8,8 +8,9 @@
 
 use super::live::Live;
 use faas_flow_core::run::{ClaimToken, Doc, RunState};
-use faas_flow_core::{Code, Failure, Millis, NodePath, Partition};
-use faas_flow_session::{Input, load_all};
+use faas_flow_core::{Code, Failure, Millis, NodePath};
+use faas_flow_session::Input;
+use faas_flow_versions::runs::{load, load_some};
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,8 +119,8 @@ impl Live {
             match self.executed_elsewhere(looked.as_ref()).await {
                 Ok(nodes) if nodes.is_empty() => return,
                 Ok(nodes) => looked = Some(nodes.into_iter().map(|path| Doc::Scope(path.scope)).collect()),
-                Err(failure) => {
-                    tracing::debug!(run = %self.id, code = %failure.code, error = %failure.message, "not known whether other replicas have stopped");
+                Err(error) => {
+                    tracing::debug!(run = %self.id, code = %error.code(), %error, "not known whether other replicas have stopped");
                 }
             }
             let now = Instant::now();
@@ -132,18 +133,18 @@ impl Live {
     }
 
     /// The nodes of the run that other replicas may be executing; of these scopes only, if some are given.
-    async fn executed_elsewhere(&self, scopes: Option<&BTreeSet<Doc>>) -> Result<Vec<NodePath>, Failure> {
-        let partition = Partition::of_run(&self.id);
-        let unread = |error: faas_flow_store::StoreError| super::drive::failure(&error);
-        let documents = match scopes {
-            None => self.services.state.read_all(&partition).await.map_err(unread)?,
+    async fn executed_elsewhere(
+        &self,
+        scopes: Option<&BTreeSet<Doc>>,
+    ) -> Result<Vec<NodePath>, faas_flow_versions::Error> {
+        let store = &*self.services.state;
+        let state = match scopes {
+            None => load(store, &self.id).await?,
             Some(scopes) => {
-                let names: Vec<String> = std::iter::once(&Doc::Run).chain(scopes).map(Doc::name).collect();
-                let documents = self.services.state.read(&partition, &names).await.map_err(unread)?;
-                names.into_iter().zip(documents).filter_map(|(name, document)| Some((name, document?))).collect()
+                let docs: Vec<Doc> = std::iter::once(&Doc::Run).chain(scopes).cloned().collect();
+                load_some(store, &self.id, &docs).await?
             }
         };
-        let state = load_all(documents).map_err(|error| Failure::reject(error.code(), error.to_string()))?;
         let nodes = state.as_ref().map(RunState::to_cut_off).unwrap_or_default();
         let own = &self.services.rules.owner;
         Ok(nodes.into_iter().filter(|(_, owner)| owner != own).map(|(path, _)| path).collect())

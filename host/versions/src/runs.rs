@@ -31,8 +31,8 @@ pub async fn load_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunS
     load_some(store, run, &[Doc::Run]).await
 }
 
-/// Loads some documents, of which the run itself comes first.
-async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<Option<RunState>, Error> {
+/// Loads some documents, of which the run itself comes first; none if the store does not know the run.
+pub async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<Option<RunState>, Error> {
     let names: Vec<String> = docs.iter().map(Doc::name).collect();
     let mut documents = store.read(&Partition::of_run(run), &names).await?.into_iter();
     let Some(document) = documents.next().flatten() else { return Ok(None) };

@@ -7,6 +7,8 @@ use faas_flow_test_support::double::serve;
 use faas_flow_test_support::proxy::Proxy;
 use faas_flow_test_support::redis::Pair;
 use faas_flow_test_support::servers;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const FLOW: &str = "sync-chain";
 const RESULT: &str = "you said \"hi\"";
@@ -90,4 +92,40 @@ async fn looking_at_a_wide_run_reads_none_of_its_payloads() {
     }
     let all = sent(&redis) - before;
     assert!(all < 15 * one, "one reads {one} bytes, and thirty {all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_a_wide_run_reads_none_of_its_payloads() {
+    const ITEMS: usize = 60;
+    let answer = "x".repeat(20 << 10);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let steps = Router::new().fallback(async move || {
+        // The first call hangs, so that the run is under way when it is stopped.
+        if begun.fetch_add(1, Ordering::SeqCst) == 0 {
+            std::future::pending::<()>().await;
+        }
+        answer.clone()
+    });
+    let steps = serve(steps).await;
+    let redis = servers::redis(&[]);
+    let server = Serve::flows(&["fixture"]).with("--state", &redis.url("redis"));
+    let server = server.function("step", &steps).start();
+    let run = server.post("/async-function/fixture?case=items", "i".repeat(ITEMS)).await.id.unwrap();
+    let path = format!("/function/fixture/flow/{run}");
+    until("all other items are done", async || {
+        let shown = server.get(&path).await;
+        // An asynchronous request is answered before its run is stored.
+        if shown.status == 404 {
+            return false;
+        }
+        let shown: serde_json::Value = serde_json::from_str(&shown.ok()).unwrap();
+        let nodes = shown["nodes"].as_array().into_iter().flatten();
+        nodes.filter(|node| node["path"].as_str().unwrap().starts_with("F[") && node["progress"] == "done").count()
+            == ITEMS - 1
+    })
+    .await;
+    let before = sent(&redis);
+    server.post(&format!("{path}/stop"), "").await.ok();
+    let read = sent(&redis) - before;
+    assert!(read < 300 << 10, "a stop reads {read} bytes of a run with {} of payloads", ITEMS * (20 << 10));
 }
