@@ -18,21 +18,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use faas_flow_core::run::{Doc, Request as Kept, Run};
-use faas_flow_core::{Code, Content, Digest, FlowName, MediaType, Partition, RunId, Status, header_text};
+use faas_flow_core::run::{Request as Kept, Run};
+use faas_flow_core::{Code, Content, Digest, FlowName, MediaType, RunId, Status, header_text};
 use faas_flow_graph::{Format, render};
 use faas_flow_replica::{
     BODY_DIGEST, Begun, Calling, Ended, PARENT, Submission, WAITS, Waits, keeps_header, wait_text,
 };
-use faas_flow_versions::runs::read;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::IntoParams;
-
-/// How long the first of two requests with one id may take to be stored.
-const TWIN: Duration = Duration::from_secs(2);
-/// Between two looks for it.
-const TWIN_DELAY: Duration = Duration::from_millis(20);
 
 /// Who gets the result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,16 +243,7 @@ impl Surface {
         callback: Option<&str>,
     ) -> Result<Run, Error> {
         let taken = |by| Error::RequestIdTaken { id: id.clone(), by };
-        let until = tokio::time::Instant::now() + TWIN;
-        let document = loop {
-            match self.host.state().read(&Partition::of_run(id), &[Doc::Run.name()]).await?.into_iter().next().flatten()
-            {
-                Some(document) => break document,
-                None if tokio::time::Instant::now() >= until => return Err(taken(OtherRun::Starting)),
-                None => tokio::time::sleep(TWIN_DELAY).await,
-            }
-        };
-        let run: Run = read(id, &document)?;
+        let run = self.host.begun(id).await?.ok_or_else(|| taken(OtherRun::Starting))?;
         match difference(&run, flow, request, callback) {
             None => Ok(run),
             Some(by) => Err(taken(by)),

@@ -9,13 +9,19 @@ use crate::CREDENTIAL_HEADERS;
 use crate::Error;
 use crate::child::{MAX_CALLS, PARENT};
 use crate::progress::Step;
-use faas_flow_core::run::{Parent, Request, RunState, Start};
+use faas_flow_core::run::{Parent, Request, Run, RunState, Start};
 use faas_flow_core::{Code, Content, Failure, FlowName, Plan, RunId};
 use faas_flow_guest::{FlowLog, RunContext};
 use faas_flow_session::{Documents, Durability, Session, run_exists};
+use faas_flow_versions::runs::load_run;
 use faas_flow_versions::{Flow, RunEnd};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+/// How long the first of two requests with one id may take to store its run.
+const TWIN: Duration = Duration::from_secs(2);
+/// The time between two looks for that run.
+const TWIN_DELAY: Duration = Duration::from_millis(20);
 
 /// Kept with a run whose caller chose the id: the digest of the request's body.
 pub const BODY_DIGEST: &str = "x-faas-flow-body-digest";
@@ -84,6 +90,19 @@ impl Submitted {
 }
 
 impl Host {
+    /// The run that an earlier request with this id has begun. As that request may be storing the run at this moment, this waits
+    /// for it for up to two seconds; `None` if it is not stored by then.
+    pub async fn begun(&self, id: &RunId) -> Result<Option<Run>, Error> {
+        let until = tokio::time::Instant::now() + TWIN;
+        loop {
+            match load_run(self.state(), id).await? {
+                Some(state) => return Ok(Some(state.run().clone())),
+                None if tokio::time::Instant::now() >= until => return Ok(None),
+                None => tokio::time::sleep(TWIN_DELAY).await,
+            }
+        }
+    }
+
     /// Begins a run. When this returns, the run is stored and will end, even if this replica is lost. If the caller waits
     /// (`waits`), has not chosen the request id and wants no callback, the run may be stored a little later (`durable.rs`).
     pub async fn submit(

@@ -9,15 +9,9 @@ use faas_flow_core::run::{Request, WaitId};
 use faas_flow_core::{Code, Content, FlowName, MediaType, RunId};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_session::run_exists;
-use faas_flow_versions::runs::load_run;
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Url, form_urlencoded};
-
-/// How long the first of two tries of a call may take to store its run.
-const TWIN: Duration = Duration::from_secs(2);
-/// Between two looks for it.
-const TWIN_DELAY: Duration = Duration::from_millis(20);
 
 /// What came of a call of a flow.
 #[derive(Debug)]
@@ -64,15 +58,7 @@ impl Host {
 
     /// The wait that the end of a run ends. Refuses a run that something else than this call has begun.
     async fn began(&self, flow: &FlowName, calling: &Calling) -> Result<WaitId, Error> {
-        let until = tokio::time::Instant::now() + TWIN;
-        let state = loop {
-            match load_run(&*self.services.state, &calling.child).await? {
-                Some(state) => break state,
-                None if tokio::time::Instant::now() >= until => return Err(run_exists(&calling.child).into()),
-                None => tokio::time::sleep(TWIN_DELAY).await,
-            }
-        };
-        let run = state.run();
+        let run = self.begun(&calling.child).await?.ok_or_else(|| run_exists(&calling.child))?;
         let parent = run.parent.as_deref().filter(|parent| run.flow == *flow && calling.began(parent));
         parent.map(|parent| parent.to).ok_or_else(|| run_exists(&calling.child).into())
     }
