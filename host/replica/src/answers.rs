@@ -110,7 +110,6 @@ impl Host {
         reply: Reply,
     ) -> Result<Answered, Error> {
         let mut stored = None;
-        let mut reply = Some(reply);
         loop {
             let known = self.runs.get(run);
             let live = match known {
@@ -123,10 +122,11 @@ impl Host {
             if live.flow.name != *flow {
                 return Ok(Answered::Foreign);
             }
-            if let Some(reply) = reply.take() {
-                stored = Some(self.store_answer(run, node, reply).await?);
+            let (said, documents) = match &stored {
+                Some(answer) => answer,
+                None => stored.insert(self.store_answer(run, node, &reply).await?),
             }
-            let Some((said, documents)) = stored.clone() else { return Ok(Answered::UnknownRun) };
+            .clone();
             let event = Event::Answer { path: node.clone(), to, said };
             // Without an answer, this replica has left the run in the meantime.
             if let Some(answered) = run_to_completion(async move { live.answer(event, documents).await }).await? {
@@ -153,30 +153,30 @@ impl Host {
         self.open(state, Role::Helper).await.map(Ok)
     }
 
-    async fn store_answer(&self, run: &RunId, node: &NodePath, reply: Reply) -> Result<(Said, Documents), Error> {
+    async fn store_answer(&self, run: &RunId, node: &NodePath, reply: &Reply) -> Result<(Said, Documents), Error> {
         let HttpResponse { status, headers, body } = match reply {
             Reply::Response(response) => response,
-            Reply::Failed(failure) => return Ok((Said::Failed(failure), Documents::new())),
+            Reply::Failed(failure) => return Ok((Said::Failed(failure.clone()), Documents::new())),
         };
         let mut documents = Documents::new();
         let name = format!("{node}/{:016x}/answer", fastrand::u64(..));
-        let media_type = MediaType::of_message(&headers);
-        let body = self.services.data.store_payload(run, name, body, &mut documents).await?.of_type(media_type);
-        Ok((Said::Response { status, headers: kept(headers), body }, documents))
+        let media_type = MediaType::of_message(headers);
+        let body = self.services.data.store_payload(run, name, body.clone(), &mut documents).await?.of_type(media_type);
+        Ok((Said::Response { status: *status, headers: kept(headers), body }, documents))
     }
 }
 
 /// The headers of an answer that are kept, as many as there is room for.
-fn kept(headers: Vec<(String, String)>) -> Vec<(String, String)> {
+fn kept(headers: &[(String, String)]) -> Vec<(String, String)> {
     let mut room = HEADERS;
-    let kept = headers.into_iter().filter(|(name, value)| {
+    let kept = headers.iter().filter(|(name, value)| {
         let fits = !NOT_KEPT.contains(&name.to_ascii_lowercase().as_str()) && name.len() + value.len() <= room;
         if fits {
             room -= name.len() + value.len();
         }
         fits
     });
-    kept.collect()
+    kept.cloned().collect()
 }
 
 impl Live {
@@ -213,7 +213,7 @@ mod tests {
             header("x-large", &"x".repeat(HEADERS)),
             header("retry-after", "7"),
         ];
-        assert_eq!(kept(headers), [header("Content-Type", "text/plain"), header("retry-after", "7")]);
+        assert_eq!(kept(&headers), [header("Content-Type", "text/plain"), header("retry-after", "7")]);
     }
 
     #[test]

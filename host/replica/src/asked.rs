@@ -151,7 +151,10 @@ impl NodeAttempt<'_> {
                 Err(error) if error.code() == Code::RUN_UNKNOWN => return Err(gone().into()),
                 Err(error) => return Err(Failure::retry(error.code(), error.to_string())),
             },
-            None => self.ask_for_result(flow, run).await?,
+            None => match self.ask_for_result(flow, run).await? {
+                Some(response) => response,
+                None => return Ok(Child::Running(None)),
+            },
         };
         match read(flow, run, response, services.settings.answers) {
             Ok(child) => Ok(child),
@@ -161,7 +164,9 @@ impl NodeAttempt<'_> {
         }
     }
 
-    async fn ask_for_result(&self, flow: &str, run: &RunId) -> Result<HttpResponse, Failure> {
+    /// What the flow says of a run that is elsewhere; `None` if it cannot be reached, so that it is asked again at the next
+    /// look.
+    async fn ask_for_result(&self, flow: &str, run: &RunId) -> Result<Option<HttpResponse>, Failure> {
         let services = &self.live.services;
         let path = format!("flow/{run}/result");
         let name = flow.split_once('.').map_or(flow, |(name, _)| name);
@@ -175,10 +180,9 @@ impl NodeAttempt<'_> {
         let request = HttpRequest { method: "GET".to_owned(), url, headers, body: Bytes::new() };
         let limit = services.settings.call_timeout;
         match tokio::time::timeout(limit, services.functions.apply(flow, request)).await {
-            // A callee that cannot be reached is asked again at the next look.
-            Ok(Err(failure)) if failure.retry => Ok(unreachable_child()),
-            Ok(response) => response,
-            Err(_) => Ok(unreachable_child()),
+            Ok(Err(failure)) if failure.retry => Ok(None),
+            Ok(response) => response.map(Some),
+            Err(_) => Ok(None),
         }
     }
 
@@ -399,9 +403,4 @@ fn begin_failed(error: &crate::Error) -> Failure {
     } else {
         Failure::reject(error.code(), error.to_string())
     }
-}
-
-/// Stands for the response of a callee that cannot be reached at the moment.
-fn unreachable_child() -> HttpResponse {
-    HttpResponse { status: 503, headers: Vec::new(), body: Bytes::new() }
 }
