@@ -65,7 +65,7 @@ pub enum Error {
         /// The most that an answer may have.
         limit: usize,
     },
-    /// The status of a function, as a callback says it, is none.
+    /// The status of a function that a callback states is not an HTTP status.
     #[error("the header X-Function-Status is not a status from 100 to 599")]
     BadFunctionStatus,
     /// There is no memory for the body at this moment.

@@ -26,7 +26,7 @@ pub(super) enum Coding {
 pub(crate) enum EncodingFault {
     /// The coding is not one of those that the host knows.
     #[error(
-        "its coding `{0}` is none of gzip, deflate, br and zstd; set the header Accept-Encoding of the call to `identity`"
+        "its Content-Encoding is `{0}`, and only gzip, deflate, br and zstd can be decoded; set the header Accept-Encoding of the call to `identity`"
     )]
     Unknown(String),
     /// There are too many codings.
