@@ -9,6 +9,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+const ARGUMENTS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+];
+
 /// A browser that ends with its test.
 pub struct Browser {
     session: String,
@@ -38,22 +50,21 @@ impl Browser {
         std::thread::spawn(move || lines.for_each(drop));
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
         let mut browser = Self { session: String::new(), client, driver };
-        let profile = format!("--user-data-dir={}", folder.join("profile").display());
-        let arguments = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-quic",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-first-run",
-            &profile,
-        ];
-        let arguments = [&arguments, options].concat();
-        let wants = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
-        let begun = browser.post(&format!("http://127.0.0.1:{port}/session"), wants).await;
+        let url = format!("http://127.0.0.1:{port}/session");
+        let mut attempt = 1;
+        let begun = loop {
+            // What a browser that failed leaves in its profile would disturb the next one.
+            let profile = folder.join(format!("profile-{attempt}"));
+            let profile = format!("--user-data-dir={}", profile.display());
+            let arguments = [&ARGUMENTS, options, &[&profile]].concat();
+            let wants = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
+            match browser.answer(&url, wants).await {
+                Ok(begun) => break begun,
+                // On a busy machine the driver may give up a browser before that has started.
+                Err(why) => assert!(attempt < 3, "the browser does not start: {why}"),
+            }
+            attempt += 1;
+        };
         let id = begun["sessionId"].as_str().unwrap_or_else(|| panic!("{begun}"));
         browser.session = format!("http://127.0.0.1:{port}/session/{id}");
         browser

@@ -238,6 +238,11 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until it has written this to stderr, which arrives by way of a pipe and a thread.
+    pub async fn until_logged(&self, text: &str) {
+        until(text, async || self.log().contains(text)).await;
+    }
+
     /// Takes over the folder that it was started in, which is then removed with the server.
     pub fn own(&mut self, folder: TempDir) {
         self.folder = Some(folder);

@@ -127,7 +127,7 @@ async fn a_body_that_could_not_be_processed_is_refused_at_the_door_with_the_key_
         let said = server.post(path, body(4 * MIB + 1)).await.failed(413, "FF0204");
         assert!(said.contains("4194304 bytes (a quarter of guest_memory)"), "{said}");
     }
-    assert!(server.log().contains("warning: body_limit is 33554432 bytes"), "{}", server.log());
+    server.until_logged("warning: body_limit is 33554432 bytes").await;
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn a_replica_that_starts_without_the_active_version_is_not_ready_until_a_p
             None => fs::remove_file(&file).unwrap(),
         }
         server = world.start(&first);
-        assert!(server.log().contains("FF0028"), "{}", server.log());
+        server.until_logged("FF0028").await;
         assert_eq!(server.get("/_/health").await.ok(), "OK");
         let why = [if code == "FF0024" { "is damaged" } else { "is gone" }, &digest(&second)[..12]];
         for answer in [server.get("/_/ready").await, result(&server, "in").await] {

@@ -381,7 +381,7 @@ async fn scripts_of_other_origins_need_the_consent_of_a_key() {
     assert_eq!(consents(&none, Method::OPTIONS, "/function/greet", &preflight).await, (405, None, None));
     assert_eq!(consents(&none, Method::POST, "/function/greet", &preflight[2..]).await, (200, None, None));
     let any = Serve::flows(&["greet"]).with("--cors-origin", "*").start();
-    assert!(any.log().contains("cors_origins is `*`"), "{}", any.log());
+    any.until_logged("cors_origins is `*`").await;
     assert_eq!(consents(&any, Method::POST, "/function/greet", &preflight[2..]).await, (403, None, None));
 }
 

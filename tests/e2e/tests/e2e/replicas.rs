@@ -370,7 +370,7 @@ async fn after_sigterm_it_ends_in_time_though_the_store_hangs() {
     twenty_runs_and_a_signal(&world, &replica).await;
     world.redis.suspend();
     assert_eq!(replica.end().await, Some(0));
-    assert!(replica.log().contains("runs not released in time"), "{}", replica.log());
+    replica.until_logged("runs not released in time").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -471,6 +471,7 @@ async fn garbage_in_the_list_of_runs_holds_up_no_run() {
     world.open_gate();
     assert_eq!(second.result_of(CHAIN, &id).await.ok(), RESULT);
     assert_eq!(metric(&second, "faas_flow_store_malformed_entries").await, 1);
+    second.until_logged("skipping malformed run entry").await;
     assert_eq!(second.log().matches("skipping malformed run entry").count(), 1);
     assert!(metric(&second, "faas_flow_runs_recovered_total").await >= 1);
 }

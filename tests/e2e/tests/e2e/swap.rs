@@ -318,7 +318,7 @@ async fn after_a_restart_of_everything_all_is_as_it_was() {
     for unchanged in ["revision", "serves", "versions", "history"] {
         assert_eq!(after[unchanged], before[unchanged], "{unchanged}");
     }
-    assert!(server.log().contains(", which is active, instead of "), "{}", server.log());
+    server.until_logged(", which is active, instead of ").await;
 }
 
 #[tokio::test]

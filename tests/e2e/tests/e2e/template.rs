@@ -164,7 +164,7 @@ async fn an_example_is_built_with_the_template_and_its_steps_are_other_functions
     }
     let server = world.deploy("async-chain", &image);
     // It knows its name only from the name of its pod.
-    assert!(server.log().contains("serving flow async-chain at"), "{}", server.log());
+    server.until_logged("serving flow async-chain at").await;
     assert_eq!(world.invoke("async-chain", "hi").await, (200, "you said \"hi\"".to_owned()));
 }
 
