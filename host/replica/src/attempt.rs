@@ -191,11 +191,16 @@ impl NodeAttempt<'_> {
         let done = self.work.suspended.as_ref().map_or(0, |suspended| suspended.operation as usize);
         self.has_called |= operations.iter().take(done).any(|operation| !matches!(operation, Operation::Modify(_)));
         for (index, operation) in operations.iter().enumerate().skip(done) {
-            data = match operation {
-                Operation::Modify(handler) => self.instance().await?.modify(handler, data).await?,
-                Operation::Apply(call) => self.call(NodeCall { index, kind: CallKind::Function, call }, data).await?,
-                Operation::Request(call) => self.call(NodeCall { index, kind: CallKind::Url, call }, data).await?,
+            let (kind, call) = match operation {
+                Operation::Modify(handler) => {
+                    data = self.instance().await?.modify(handler, data).await?;
+                    continue;
+                }
+                Operation::Apply(call) => (CallKind::Function, call),
+                Operation::Request(call) => (CallKind::Url, call),
             };
+            // Boxed, since it is large, and most nodes call nothing: each task would have room for it.
+            data = Box::pin(self.call(NodeCall { index, kind, call }, data)).await?;
         }
         Ok(data)
     }

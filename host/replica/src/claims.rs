@@ -15,8 +15,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The time between two looks at what others execute. It doubles with each look.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -27,16 +28,16 @@ const LONGEST_LOOK: Duration = Duration::from_millis(500);
 pub(super) struct Claims {
     /// Until when calls may begin under each claim, by the clock that only measures durations.
     until: Mutex<HashMap<ClaimToken, Millis>>,
-    /// The number of nodes of the flow that are being executed.
-    executing: watch::Sender<usize>,
+    /// The nodes of the flow that are being executed.
+    executing: TaskTracker,
 }
-
-/// A node that is being executed, until this is dropped.
-pub(super) struct Executing<'a>(&'a Claims);
 
 impl Default for Claims {
     fn default() -> Self {
-        Self { until: Mutex::default(), executing: watch::channel(0).0 }
+        let executing = TaskTracker::new();
+        // Then a wait ends as soon as nothing is executed.
+        executing.close();
+        Self { until: Mutex::default(), executing }
     }
 }
 
@@ -62,10 +63,9 @@ impl Claims {
         self.lock().clear();
     }
 
-    /// Notes that a node is executed, which ends this claim's work here when it is dropped.
-    pub(super) fn execute(&self) -> Executing<'_> {
-        self.executing.send_modify(|executing| *executing += 1);
-        Executing(self)
+    /// Notes that a node is executed, until the token is dropped.
+    pub(super) fn execute(&self) -> TaskTrackerToken {
+        self.executing.token()
     }
 
     pub(super) fn done(&self, claim: ClaimToken) {
@@ -74,14 +74,7 @@ impl Claims {
 
     /// Waits until no node of the flow is executed here.
     pub(super) async fn idle(&self) {
-        // The sender is not dropped before `self`.
-        let _ = self.executing.subscribe().wait_for(|executing| *executing == 0).await;
-    }
-}
-
-impl Drop for Executing<'_> {
-    fn drop(&mut self) {
-        self.0.executing.send_modify(|executing| *executing -= 1);
+        self.executing.wait().await;
     }
 }
 

@@ -127,7 +127,8 @@ impl Live {
             self.commit_by(by);
         }
         if let Some(failure) = &ready.abandoned {
-            self.abandoned.send_replace(Some(failure.clone()));
+            // The first failure is the reason.
+            let _ = self.abandoned.set(failure.clone());
         }
         if let Some(end) = ready.end {
             self.count_end(session, end);

@@ -40,7 +40,7 @@ impl Live {
 
     /// Why the run was not stored in time.
     pub(super) fn not_stored(&self) -> Error {
-        match &*self.abandoned.borrow() {
+        match self.abandoned.get() {
             Some(failure) => failure.clone().into(),
             None => Error::NotStored,
         }

@@ -8,10 +8,10 @@ use crate::counters::Executed;
 use crate::progress::Step;
 use faas_flow_core::Millis;
 use faas_flow_core::run::{Event, Outcome, Report, Task, Work};
-use faas_flow_session::Input;
+use faas_flow_session::{Documents, Input};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 impl Live {
@@ -37,15 +37,7 @@ impl Live {
             }
             let began = self.is_watched().then(Instant::now);
             self.show(|| Step::Running(work.path.clone()));
-            // The handlers of the run itself are not cancelled: they are what a cancelled run still does.
-            let is_run_handler = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
-            let executing = (!is_run_handler).then(|| self.claims.execute());
-            let finished = tokio::select! {
-                biased;
-                _ = cancelled.wait_for(|times| *times != before), if !is_run_handler => None,
-                finished = self.perform(&work) => Some(finished),
-            };
-            drop(executing);
+            let finished = self.perform_unless_cancelled(&work, before, &mut cancelled).await;
             self.claims.done(work.token);
             let Some((report, documents)) = finished else { break };
             self.show(|| step(&work, &report, began.map_or(Duration::ZERO, |began| began.elapsed())));
@@ -75,6 +67,25 @@ impl Live {
         }
         drop(permit);
         self.leave_if_done().await;
+    }
+
+    /// Performs work; `None` if the run's work is cancelled more often than it was before, which drops what is performed.
+    async fn perform_unless_cancelled(
+        self: &Arc<Self>,
+        work: &Work,
+        before: u64,
+        cancelled: &mut watch::Receiver<u64>,
+    ) -> Option<(Report, Documents)> {
+        // The handlers of the run itself are not cancelled: they are what a cancelled run still does.
+        if matches!(work.task, Task::Recover { .. } | Task::Finally { .. }) {
+            return Some(self.perform(work).await);
+        }
+        let _executing = self.claims.execute();
+        tokio::select! {
+            biased;
+            _ = cancelled.wait_for(|times| *times != before) => None,
+            finished = self.perform(work) => Some(finished),
+        }
     }
 
     /// Claims a suspended node when its time has come. If that is more than a lease away, the owner's checks find it instead.

@@ -52,8 +52,7 @@ impl Runs {
 async fn wait_for(ended: impl IntoIterator<Item = Arc<Live>>) {
     let written = async {
         for live in ended {
-            // The sender is part of the run.
-            let _ = live.history.subscribe().wait_for(|written| *written).await;
+            live.history.wait().await;
         }
     };
     let _ = tokio::time::timeout(READ_WAIT, written).await;
@@ -70,7 +69,8 @@ impl Live {
             if let Err(error) = live.services.state.commit(&Partition::of_run(&live.id), change).await {
                 tracing::warn!(run = %live.id, code = %error.code(), %error, "history of run not written");
             }
-            live.history.send_replace(true);
+            // It is set already if the run had paused before.
+            let _ = live.history.set(());
             live.runs.writing_history().remove(&live.id);
             if has_ended {
                 live.services.note_ended(live.id.clone()).await;

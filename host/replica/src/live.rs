@@ -19,7 +19,7 @@ use faas_flow_versions::Flow;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard, watch};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, SetOnce, watch};
 
 /// How much memory the state of a branch takes, in bytes: its documents in memory and on their way to the store.
 const BRANCH: usize = 4 * 1024;
@@ -60,7 +60,7 @@ pub(crate) struct Live {
     /// How the run ended, or that it paused.
     pub(super) ended: watch::Sender<Option<Arc<Ended>>>,
     /// Why this replica abandoned the run, if it did.
-    pub(super) abandoned: watch::Sender<Option<Failure>>,
+    pub(super) abandoned: SetOnce<Failure>,
     /// How often the work in flight was cancelled. Work is cancelled once this differs from what it was when the work became
     /// ready; see [`super::execute`].
     pub(super) cancelled: watch::Sender<u64>,
@@ -69,7 +69,7 @@ pub(crate) struct Live {
     /// The deadline that this replica watches for the run.
     pub(super) deadline: Mutex<Option<Millis>>,
     /// Whether the history of a run that was in memory is written.
-    pub(super) history: watch::Sender<bool>,
+    pub(super) history: SetOnce<()>,
 }
 
 impl Live {
@@ -106,11 +106,11 @@ impl Live {
             commit_scheduled: AtomicBool::new(false),
             is_checking: AtomicBool::new(false),
             ended: watch::channel(None).0,
-            abandoned: watch::channel(None).0,
+            abandoned: SetOnce::new(),
             cancelled: watch::channel(0).0,
             claims: Claims::default(),
             deadline: Mutex::default(),
-            history: watch::channel(false).0,
+            history: SetOnce::new(),
         })
     }
 

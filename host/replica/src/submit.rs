@@ -76,11 +76,7 @@ impl Submitted {
 
     /// Waits until this replica has abandoned the run, because its store failed for too long; answers with the reason.
     pub async fn abandoned(&self) -> Failure {
-        let mut abandoned = self.live.abandoned.subscribe();
-        match abandoned.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
-            Ok(Some(failure)) => failure,
-            _ => std::future::pending().await,
-        }
+        self.live.abandoned.wait().await.clone()
     }
 
     /// Whether the caller gets the result without asking for it, which is so if the flow has a single node.
@@ -171,6 +167,9 @@ impl Host {
 
     /// The plan of a new run, for which the flow's code may have to see the request.
     async fn plan_for(&self, flow: &Arc<Flow>, run: &RunId, request: &Request) -> Result<Arc<Plan>, Error> {
+        if let Some(plan) = &flow.plan {
+            return Ok(plan.clone());
+        }
         let log = FlowLog::new(self.services.settings.flow_log);
         let context = Context::before(run.clone(), flow.name.clone(), request.clone(), log);
         let context: Arc<dyn RunContext> = Arc::new(context);
