@@ -1,5 +1,6 @@
 //! One flow with one store and one size: what is measured of it.
 
+use crate::bare::Calls;
 use crate::client::Client;
 use crate::load::{Load, Measured};
 use crate::report::Row;
@@ -95,7 +96,8 @@ pub fn measure(
         let cpu = server.cpu()? - before;
         let commits = server.redis_commits()?.map(|after| after - commits_before.unwrap_or(0));
         latencies.sort_unstable();
-        let bare = (flow.name == "F8").then(|| bare::cpu_ms(echo, CALLS, &payload(size, 0), time)).transpose()?;
+        let payload = payload(size, 0);
+        let calls = (flow.name == "F8").then_some(Calls { echo, calls: CALLS, payload: &payload, time });
         let runs = latencies.len() as f64;
         let row = Row {
             flow: flow.name,
@@ -111,7 +113,8 @@ pub fn measure(
             idle_rss_mib: server.idle_mib,
             redis_round_trip_ms: server.redis_round_trip()?.map(|trip| trip.as_secs_f64() * 1e3),
             original: original::figures(flow.name, store.name, size),
-            bare_cpu_ms: bare,
+            bare_socket_cpu_ms: calls.map(bare::socket_cpu_ms).transpose()?,
+            bare_library_cpu_ms: calls.map(bare::library_cpu_ms).transpose()?,
             redis_commits_per_run: commits.map(|commits| commits as f64 / runs),
         };
         eprint!("  {:.0} runs/s at {concurrency}", row.runs_per_s);

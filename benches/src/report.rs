@@ -32,9 +32,12 @@ pub struct Row {
     /// Commits to Redis, each one round trip, per run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_commits_per_run: Option<f64>,
-    /// Of a bare client that makes the same calls, in the same run: F8 only.
+    /// Of a blocking socket on which the same calls are made, in the same run: F8 only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bare_cpu_ms: Option<f64>,
+    pub bare_socket_cpu_ms: Option<f64>,
+    /// Of the host's HTTP client alone, which makes the same calls, in the same run: F8 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bare_library_cpu_ms: Option<f64>,
     /// What the original does with the same: measured beside it, or else its baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
