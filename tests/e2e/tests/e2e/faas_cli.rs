@@ -1,7 +1,7 @@
 //! OpenFaaS' own client, `faas-cli`, against `faas-flow serve` and `faas-flow-gateway`.
 //!
 //! `faas-cli` is in none of the registries from which the set-up installs. The first test sends what version 0.18.12 was
-//! observed to send. The second one runs the program itself, if `FAAS_CLI` says where it is.
+//! observed to send. The second one runs the program itself, if it is in `PATH` or `FAAS_CLI` says where it is.
 
 use faas_flow_e2e::program;
 use faas_flow_e2e::server::{Serve, Server};
@@ -56,13 +56,18 @@ async fn what_faas_cli_asks_for_is_there() {
     assert_eq!(server.send(with_password("/system/logs?follow=false&name=none", TOKEN)).await.status, 404);
 }
 
-/// Where `faas-cli` is, if anybody says so.
+/// Where `faas-cli` is, if anybody says so or it is in `PATH`.
 fn faas_cli() -> Option<PathBuf> {
-    std::env::var_os("FAAS_CLI").filter(|path| !path.is_empty()).map(PathBuf::from)
+    let told = std::env::var_os("FAAS_CLI").filter(|path| !path.is_empty()).map(PathBuf::from);
+    told.or_else(|| {
+        std::env::split_paths(&std::env::var_os("PATH")?)
+            .map(|folder| folder.join("faas-cli"))
+            .find(|path| path.is_file())
+    })
 }
 
-/// What `faas-cli` writes, which has to succeed, with this input.
-fn said(program: &Path, home: &Path, gateway: &str, arguments: &[&str], input: &str) -> String {
+/// What `faas-cli` writes with this input, and whether it succeeds.
+fn done(program: &Path, home: &Path, gateway: &str, arguments: &[&str], input: &str) -> (bool, String) {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -73,15 +78,20 @@ fn said(program: &Path, home: &Path, gateway: &str, arguments: &[&str], input: &
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "faas-cli {arguments:?}: {text}");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// What `faas-cli` writes, which has to succeed, with this input.
+fn said(program: &Path, home: &Path, gateway: &str, arguments: &[&str], input: &str) -> String {
+    let (succeeded, text) = done(program, home, gateway, arguments, input);
+    assert!(succeeded, "faas-cli {arguments:?}: {text}");
     text
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faas_cli_itself_works_against_the_local_server_and_the_gateway() {
     let Some(program) = faas_cli() else {
-        eprintln!("FAAS_CLI does not say where faas-cli is");
+        eprintln!("faas-cli is not in PATH, and FAAS_CLI does not say where it is");
         return;
     };
     let folder = TempDir::new().unwrap();
@@ -112,6 +122,10 @@ async fn faas_cli_itself_works_against_the_local_server_and_the_gateway() {
         if function == "fixture" {
             let logs = cli(&["logs", function, "--tail=false"], "");
             assert!(logs.contains("hello faas-cli"), "{logs}");
+        } else {
+            let logs = ["logs", function, "--tail=false"];
+            let (succeeded, why) = done(&program, home.path(), gateway, &logs, "");
+            assert!(!succeeded && why.contains("this gateway has no logs"), "{why}");
         }
     }
     gateway.kill().unwrap();
