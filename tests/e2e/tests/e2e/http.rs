@@ -1,8 +1,7 @@
 //! The routes of a flow, over HTTP.
 
 use faas_flow_e2e::command::script;
-use faas_flow_e2e::events;
-use faas_flow_e2e::server::{Answer, Serve, Server, metric};
+use faas_flow_e2e::server::{Serve, Server, metric};
 use faas_flow_e2e::wait::until;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -10,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-const CHAIN: &str = "/function/async-chain";
-const SECRET: &str = "the secret of these tests";
+pub(super) const CHAIN: &str = "/function/async-chain";
+pub(super) const SECRET: &str = "the secret of these tests";
 const TOKEN: &str = "the token of these tests";
 
 fn chain() -> Serve {
@@ -20,23 +19,23 @@ fn chain() -> Serve {
 }
 
 /// A server with a chain whose second function waits for the file `gate`.
-fn gated(folder: &Path) -> Serve {
+pub(super) fn gated(folder: &Path) -> Serve {
     let body = "cat > input; touch begun; until [ -e gate ]; do [ -e input ] || exit 1; sleep 0.02; done; cat input";
     let slow = script(folder, "slow.sh", &format!("cd '{}'; {body}", folder.display()));
     let serve = Serve::flows(&["async-chain", "sync-chain"]).function("func1", "echo").function("func2", slow);
     serve.function("fake-storage", "echo")
 }
 
-async fn begun(folder: &Path) {
+pub(super) async fn begun(folder: &Path) {
     until("the second function begins", async || folder.join("begun").exists()).await;
 }
 
-fn open_gate(folder: &Path) {
+pub(super) fn open_gate(folder: &Path) {
     fs::write(folder.join("gate"), "").unwrap();
 }
 
 /// A folder of secrets, each with a name and a value.
-fn secrets(names: &[(&str, &str)]) -> TempDir {
+pub(super) fn secrets(names: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (name, secret) in names {
         fs::write(folder.path().join(name), secret).unwrap();
@@ -44,7 +43,7 @@ fn secrets(names: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn with_id(server: &Server, path: &str, id: &str, body: &str) -> RequestBuilder {
+pub(super) fn with_id(server: &Server, path: &str, id: &str, body: &str) -> RequestBuilder {
     server.request(path, body.to_owned()).header("X-Faas-Flow-Reqid", id)
 }
 
@@ -432,89 +431,6 @@ async fn requests_are_authenticated_where_that_is_asked_for() {
     // The example in GitHub's documentation.
     let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     assert_eq!(server.send(signed(right).header("X-Faas-Flow-Wait", "60s")).await.ok(), format!("you said \"{body}\""));
-}
-
-/// An event that is sent to `run`, is about `about`, and was signed so many milliseconds ago.
-struct Sent<'a> {
-    flow: &'a str,
-    secret: &'a str,
-    run: &'a str,
-    about: &'a str,
-    path: &'a str,
-    age: u64,
-}
-
-/// An event about a node of the run `r`, as a replica would send it.
-fn event(path: &str) -> Sent<'_> {
-    Sent { flow: "async-chain", secret: SECRET, run: "r", about: "r", path, age: 0 }
-}
-
-impl Sent<'_> {
-    fn to(self, server: &Server) -> RequestBuilder {
-        let target = events::target(self.flow, self.run);
-        let body = events::body(self.about, self.path);
-        let request = server.request(&target, body.clone());
-        events::signed(request, self.secret, &target, self.run, &body, events::now() - self.age)
-    }
-}
-
-#[tokio::test]
-async fn events_that_are_not_right_change_nothing_and_are_counted() {
-    let secrets = secrets(&[("faasflow-hmac-secret", SECRET)]);
-    let folder = TempDir::new().unwrap();
-    let server = gated(folder.path()).with("--secrets", secrets.path().to_str().unwrap()).start();
-    server.send(with_id(&server, CHAIN, "r", "hi")).await;
-    begun(folder.path()).await;
-    let before = server.shown("r");
-    let ignored = |reason: &'static str| {
-        let server = &server;
-        async move { metric(server, &format!("faas_flow_events_ignored_total{{reason=\"{reason}\"}}")).await }
-    };
-    let forward = format!("{CHAIN}/flow/r/forward");
-    let send = |request: RequestBuilder| server.send(request);
-
-    server.post(&forward, r#"{"run":"r","path":"n3"}"#).await.failed(401, "FF0501");
-    assert_eq!(ignored("unsigned").await, 1);
-    send(Sent { secret: "another secret, as long", ..event("n3") }.to(&server)).await.failed(401, "FF0502");
-    // The body, the run or the flow is not the one that was signed.
-    send(event("n3").to(&server).body(r#"{"run":"r","path":"n2"}"#)).await.failed(401, "FF0502");
-    let moved = event("n3").to(&server).build().unwrap();
-    for path in [format!("{CHAIN}/flow/other/forward"), format!("{CHAIN}/flow/r-/forward")] {
-        let mut request = server.request(&path, moved.body().unwrap().as_bytes().unwrap().to_vec());
-        request = request.headers(moved.headers().clone());
-        send(request).await.failed(401, "FF0502");
-    }
-    assert_eq!(ignored("bad-signature").await, 4);
-    send(Sent { age: 2 * 3600 * 1000, ..event("n3") }.to(&server)).await.failed(401, "FF0503");
-    assert_eq!(ignored("too-old").await, 1);
-    send(Sent { about: "other", ..event("n3") }.to(&server)).await.failed(400, "FF0504");
-    assert_eq!(ignored("foreign-flow").await, 1);
-    // The signature fits the flow that the event is sent to, but the run is one of another flow.
-    send(Sent { flow: "sync-chain", ..event("n3") }.to(&server)).await.failed(404, "FF0212");
-    assert_eq!(ignored("foreign-flow").await, 2);
-    for path in ["", "a//b", "\0", &"x".repeat(10 * 1024), &"x/".repeat(10 * 1024)] {
-        send(event(path).to(&server)).await.failed(400, "FF0504");
-    }
-    assert_eq!(ignored("malformed").await, 5);
-    send(Sent { run: "nothing", about: "nothing", ..event("n3") }.to(&server)).await.failed(404, "FF0212");
-    assert_eq!(ignored("unknown-run").await, 1);
-    // Nodes that are done, running, not ready, or do not exist, and the first two once more.
-    for path in ["n1", "n2", "n3", "n9", "C[c]/n1", "n1", "n2"] {
-        let Answer { status, body, .. } = send(event(path).to(&server)).await;
-        assert!(status == 200 && body.starts_with("ignored: "), "{path}: {status} {body}");
-    }
-    assert_eq!(ignored("stale").await, 7);
-
-    let after = server.shown("r");
-    let nodes = |shown: &Value| -> Vec<(Value, usize)> {
-        let nodes = shown["nodes"].as_array().unwrap().iter();
-        nodes.map(|node| (node["progress"].clone(), node["attempts"].as_array().unwrap().len())).collect()
-    };
-    assert_eq!(nodes(&after), nodes(&before));
-    assert_eq!(metric(&server, "faas_flow_events_accepted_total").await, 0);
-    open_gate(folder.path());
-    assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
-    send(event("n3").to(&server)).await.ok();
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod dashboard;
 mod dev;
 mod faas_cli;
 mod flows;
+mod forwarded;
 mod function;
 mod gc;
 mod headers;
