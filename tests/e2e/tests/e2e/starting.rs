@@ -174,3 +174,19 @@ async fn a_function_whose_tokens_nobody_would_check_does_not_start() {
     assert_eq!(code, Some(1));
     assert!(said.contains("jwt_auth") && said.contains("upstream_url"), "{said}");
 }
+
+#[tokio::test]
+async fn a_function_whose_redis_may_evict_keys_does_not_start() {
+    let folder = TempDir::new().unwrap();
+    let evicts = servers::redis(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]);
+    // As the chart and the compose files start it.
+    let keeps = servers::redis(&["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]);
+    let (evicts, keeps) = (evicts.url("redis"), keeps.url("redis"));
+    for (state, data) in [(&evicts, &keeps), (&keeps, &evicts)] {
+        let arguments = ["--state", state, "--data-store", data, "--flow-name", FLOW];
+        let (code, said) = ends(folder.path(), &arguments).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.starts_with("error FF0312") && said.contains("noeviction"), "{said}");
+    }
+    assert_eq!(function(&keeps).start().post("/", "hi").await.status, 200);
+}
