@@ -71,6 +71,7 @@ async fn what_is_built_takes_the_place_of_what_is_served() {
     let project = Project::new(&module("greet"));
     let server = Server::start(project.dev(""));
     assert_eq!(server.result("flow", "Ada").await.ok(), "Hello, Ada!");
+    says(&server, &format!("serving {}", server.url("/dashboard/"))).await;
     says(&server, " greet done in ").await;
     project.edit(&module("sync-chain"));
     answers(&server, "flow", SAID).await;

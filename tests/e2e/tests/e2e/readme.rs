@@ -22,22 +22,25 @@ fn block<'a>(readme: &'a str, language: &str) -> &'a str {
     block
 }
 
-/// Builds the crate that a reader gets by following the README.
-fn build(folder: &Path) -> PathBuf {
+/// Builds the crate that a reader gets by following the README: what `cargo new` makes, with the README's lines at the end.
+fn build(parent: &Path) -> PathBuf {
     let readme = readme();
     let manifest = block(&readme, "toml");
     let source = block(&readme, "rust");
     let clone = format!("\"../faas-flow/{SDK}\"");
     assert_eq!(manifest.matches(&clone).count(), 1, "{manifest}");
     let sdk = format!("\"{}\"", root().join(SDK).display());
-    let package = "[package]\nname = \"first\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n";
-    fs::create_dir_all(folder.join("src")).unwrap();
-    fs::write(folder.join("Cargo.toml"), package.to_owned() + &manifest.replace(&clone, &sdk)).unwrap();
+    let mut new = Command::new(env!("CARGO"));
+    let made = new.args(["new", "--quiet", "--vcs", "none", "--lib", "first"]).current_dir(parent).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let folder = parent.join("first");
+    let made = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    fs::write(folder.join("Cargo.toml"), made + &manifest.replace(&clone, &sdk)).unwrap();
     fs::write(folder.join("src/lib.rs"), source).unwrap();
     // The versions of dependencies that this machine has.
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--offline", "--release", "--target", "wasm32-unknown-unknown"]).current_dir(folder);
+    cargo.args(["build", "--offline", "--release", "--target", "wasm32-unknown-unknown"]).current_dir(&folder);
     // Kept from one run of the tests to the next, since the SDK takes long to compile.
     let target = program::scratch("readme");
     cargo.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "-D warnings").stdin(Stdio::null());
