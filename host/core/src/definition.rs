@@ -3,7 +3,10 @@
 //! The JSON form of a [`Definition`] is what `faas-flow graph --format definition` prints and what is stored with a run whose
 //! definition depends on the request. [`Plan`](crate::Plan) is the checked form that the engine runs.
 
+mod kinds;
+
 use crate::RetryPolicy;
+pub use kinds::HandlerKind;
 use serde::{Deserialize, Serialize};
 
 /// A flow's shape.

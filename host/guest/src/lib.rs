@@ -20,6 +20,7 @@ mod flow_log;
 pub mod fuzzing;
 mod guests;
 mod instance;
+mod kinds;
 mod limits;
 mod memory;
 mod module;

@@ -69,6 +69,13 @@ pub const ONE_NODE: &str = "
     (call $node.modify (call $dag.node (call $flow.dag (local.get 0)) (i32.const 512) (i32.const 2))
         (i32.const 512) (i32.const 2))
     (i32.store (i32.const 1024) (i32.const 0)) (i32.const 1024)";
+/// One node `no` that runs the `modify` handler `no`, which the flow declares.
+pub const DECLARED: &str = "
+    (i32.store (i32.const 600) (i32.const 512)) (i32.store (i32.const 604) (i32.const 2))
+    (call $flow.handlers (local.get 0) (i32.const 600) (i32.const 1))
+    (call $node.modify (call $dag.node (call $flow.dag (local.get 0)) (i32.const 512) (i32.const 2))
+        (i32.const 512) (i32.const 2))
+    (i32.store (i32.const 1024) (i32.const 0)) (i32.const 1024)";
 /// Also asks for the flow's name.
 pub const CURIOUS: &str = "
     (call $flow-name (i32.const 1100))
@@ -227,6 +234,7 @@ fn core_text(version: &str, more_imports: &str, define: &str, (kind, body): (&st
     format!(
         r#"(module
         (import "faas-flow:flow/builder@{version}" "[method]workflow.dag" (func $flow.dag (param i32) (result i32)))
+        (import "faas-flow:flow/builder@{version}" "[method]workflow.handlers" (func $flow.handlers (param i32 i32 i32)))
         (import "faas-flow:flow/builder@{version}" "[method]dag.node"
             (func $dag.node (param i32 i32 i32) (result i32)))
         (import "faas-flow:flow/builder@{version}" "[method]dag.sub-dag"

@@ -5,8 +5,9 @@ use super::output::{print_json, print_text};
 use crate::Error;
 use crate::config::Options;
 use clap::Args;
-use faas_flow_core::Plan;
+use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::text::printable;
+use faas_flow_core::{Plan, Warning};
 use faas_flow_replica::Error as HostError;
 use faas_flow_versions as versions;
 use serde_json::json;
@@ -40,8 +41,11 @@ impl Check {
             other => other?,
         };
         let plan = Plan::new((*flow.definition).clone()).map_err(versions::Error::InvalidDefinition)?;
-        let warnings = plan.warnings();
         let module = &flow.module;
+        let mut warnings = plan.warnings().to_vec();
+        let kinds = flow.definition.kinds();
+        let lacking = module.lacks(kinds.keys().copied()).await.map_err(versions::Error::from)?;
+        warnings.extend(lacking.iter().filter_map(|kind| Some(lacks(*kind, kinds.get(kind)?))));
         let handlers = &flow.definition.handlers;
         if self.json {
             print_json(&json!({
@@ -62,6 +66,15 @@ impl Check {
         print_text("valid\n");
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// That the module lacks a kind of handlers, which this handler is of.
+fn lacks(kind: HandlerKind, handler: &str) -> Warning {
+    let message = format!(
+        "the module seems to have no handlers of the kind `{kind}`, as `{handler}` is: a call with an id that no handler has \
+         crashed instead of being rejected"
+    );
+    Warning { path: String::new(), message }
 }
 
 fn list(names: &[String]) -> String {

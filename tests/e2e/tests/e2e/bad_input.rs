@@ -2,7 +2,7 @@
 
 use faas_flow_e2e::command::{Done, faas_flow, run, script};
 use faas_flow_test_support::double;
-use faas_flow_test_support::hostile;
+use faas_flow_test_support::hostile::{self, DECLARED, REJECT, TRAP};
 use faas_flow_test_support::modules::module;
 use serde_json::Value;
 use std::fs;
@@ -109,6 +109,19 @@ fn a_flow_is_described_by_check() {
     assert_eq!(checked["per-request"], false);
     assert_eq!(checked["handlers"], serde_json::json!(["sync/2"]));
     assert_eq!(checked["digest"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn kinds_of_handlers_that_a_module_lacks_are_named_by_check() {
+    let folder = folder();
+    // Compilers for JavaScript and Python make such modules if a kind of handler is left out.
+    fs::write(folder.path().join("lacks.wasm"), hostile::flow(DECLARED, TRAP)).unwrap();
+    fs::write(folder.path().join("rejects.wasm"), hostile::flow(DECLARED, REJECT)).unwrap();
+    let warnings = |module: &str| run(folder.path(), ["check", "--json", module]).json()["warnings"].clone();
+    let said = warnings("lacks.wasm");
+    assert!(said[0]["message"].as_str().unwrap().contains("no handlers of the kind `modify`, as `no` is"), "{said}");
+    assert_eq!(warnings("rejects.wasm"), serde_json::json!([]));
+    assert_eq!(warnings(module("sync-chain").to_str().unwrap()), serde_json::json!([]));
 }
 
 #[test]
