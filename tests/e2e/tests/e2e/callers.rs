@@ -207,3 +207,15 @@ async fn a_panic_is_told_with_its_message_and_its_place() {
     assert!(said.contains("crashed: panicked at tests/fixture/src/failures.rs:"), "{said}");
     assert!(said.contains(": on purpose"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_the_code_name_the_first_function_of_its_author() {
+    let server = Serve::flows(&["fixture"]).start();
+    for (way, code, says) in [
+        ("traps", "FF0006", ": on purpose in fixture_flow::wild::trap"),
+        ("grows", "FF0008", "268435456 bytes (guest_memory) in fixture_flow::wild::grow"),
+    ] {
+        let said = server.post(&format!("/function/fixture?case=modify-that-{way}"), "in").await.failed(500, code);
+        assert!(said.contains(says), "{said}");
+    }
+}
