@@ -36,6 +36,7 @@ where
     state::runs_are_listed_newest_first(&*make().await).await;
     state::due_runs_come_earliest_first(&*make().await).await;
     state::progress_is_read_without_data(&*make().await).await;
+    state::what_has_changed_is_read(&*make().await).await;
     state::a_deleted_run_starts_again_at_version_1(&*make().await).await;
 }
 

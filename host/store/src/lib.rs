@@ -5,6 +5,7 @@
 //! backend by address.
 
 mod address;
+mod changes;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod consul;
@@ -22,6 +23,7 @@ mod s3;
 mod sqlite;
 mod state;
 
+pub use changes::{Changed, Seen};
 pub use data::{DataKey, DataStore};
 pub use error::{CommitError, StoreError};
 pub use open::{open_data, open_state};

@@ -1,7 +1,8 @@
 //! Stores in the memory of this process, for tests, benchmarks and trials. Their content is lost when the process ends.
 
 use crate::address::Address;
-use crate::state::holds_data;
+use crate::changes::{Changed, PIECE, Seen};
+use crate::state::{behind_data, holds_data};
 use crate::{
     Change, CommitError, Committed, DataKey, DataStore, Document, Expect, RunEntry, RunQuery, StateStore, StoreError,
 };
@@ -124,6 +125,25 @@ impl StateStore for MemoryState {
         let docs = shard.partitions.get(partition).into_iter().flat_map(|stored| &stored.docs);
         let docs = docs.filter(|(name, _)| !holds_data(name));
         Ok(docs.map(|(name, doc)| (name.clone(), doc.clone())).collect())
+    }
+
+    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
+        let shard = self.0.of(partition);
+        let mut changed = Changed::default();
+        let Some(stored) = shard.partitions.get(partition) else { return Ok(changed) };
+        let mut documents = stored.docs.range(seen.name().to_owned()..);
+        for _ in 0..PIECE {
+            let Some((name, document)) = documents.next() else { return Ok(changed) };
+            if let Some(behind) = behind_data(name) {
+                documents = stored.docs.range(behind..);
+            } else if !seen.has(name, document.version) {
+                changed.documents.push((name.clone(), document.clone()));
+            }
+        }
+        if let Some((name, _)) = documents.next() {
+            changed.goes_on_at(name.clone());
+        }
+        Ok(changed)
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {

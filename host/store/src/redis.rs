@@ -7,7 +7,7 @@
 //! | key | type | content |
 //! |---|---|---|
 //! | `store` | string | the version of the stored form, and the number of parts of the index |
-//! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `s<set>` a set's name |
+//! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `s<set>` a set's name, `l` and `l<n>` what has changed (`changes.rs`) |
 //! | `{k}:run:<id>:<set>` | hash | the members of a set |
 //! | `{k}:runs` | sorted set | run ids by start |
 //! | `{k}:due` | sorted set | run ids by due time |
@@ -16,6 +16,7 @@
 //! Only what belongs to a run ever expires. A run that has ended and is due to be deleted expires by itself an hour later if no replica deletes it. A listing that
 //! finds its id in the index afterwards removes the id.
 
+mod changes;
 mod data;
 mod error;
 mod eviction;

@@ -12,6 +12,7 @@ mod reader;
 mod writer;
 
 use crate::address::{Access, Address, Durability};
+use crate::changes::{Changed, Seen};
 use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -89,6 +90,11 @@ impl StateStore for Sqlite {
     async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
         let partition = partition.clone();
         self.readers.query(move |db| reader::read_progress(db, &partition)).await
+    }
+
+    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
+        let (partition, seen) = (partition.clone(), seen.clone());
+        self.readers.query(move |db| reader::read_changed(db, &partition, &seen)).await
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {

@@ -1,14 +1,23 @@
 //! The state of runs: the trait of a state store, and its data.
 
+use crate::changes::{Changed, Seen};
 use crate::{CommitError, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
 use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
+use std::sync::Arc;
 
 /// Whether a document holds data of the flow, by its name.
 pub(crate) fn holds_data(doc: &str) -> bool {
     HOLD_DATA.iter().any(|beginning| doc.starts_with(beginning))
+}
+
+/// The first name behind those of the documents that hold data, for a document that does.
+pub(crate) fn behind_data(doc: &str) -> Option<String> {
+    let beginning = HOLD_DATA.into_iter().find(|beginning| doc.starts_with(beginning))?;
+    // `;` follows `:`, with which each beginning ends.
+    Some(beginning.replace(':', ";"))
 }
 
 /// A document as it was read.
@@ -143,6 +152,17 @@ pub trait StateStore: Send + Sync + 'static {
         let mut found = self.read_all(partition).await?;
         found.retain(|(doc, _)| !holds_data(doc));
         Ok(found)
+    }
+
+    /// Reads some of the documents that [`read_progress`](StateStore::read_progress) reads and that have changed since a reader
+    /// saw them. The reader notes them ([`Seen::note`]) and asks again, as long as there is more; then it has seen every document
+    /// as it was when it began, or later. There is no consistent view of several documents. A document that has not changed may
+    /// come again.
+    ///
+    /// A backend should answer in pieces, so that a run of a hundred thousand items holds up nobody else, and should not transfer
+    /// what has not changed. By itself this reads everything at once.
+    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
+        Ok(Changed::of_all(self.read_progress(partition).await?, seen))
     }
 
     /// Applies a change if all its checks and expectations hold for the state before it. Returns once the change is stored;

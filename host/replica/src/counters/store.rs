@@ -5,7 +5,9 @@ use crate::writes::{Writes, of_commit};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Millis, Partition, RunId};
-use faas_flow_store::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
+use faas_flow_store::{
+    Change, Changed, CommitError, Committed, Document, RunEntry, RunQuery, Seen, StateStore, StoreError,
+};
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,6 +93,10 @@ impl StateStore for Counted {
 
     async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
         self.count(Call::Read, self.inner.read_progress(partition)).await
+    }
+
+    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
+        self.count(Call::Read, self.inner.read_changed(partition, seen)).await
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {

@@ -9,8 +9,10 @@ end
 
 -- The most arguments of one call: more would not fit on Lua's stack.
 local MOST = 1000
+-- How many of the latest changes are noted.
+local KEPT = 65536
 
-local id = argument()
+local id, names = argument(), argument()
 local checked, expected, version = {}, {}, {}
 for check = 1, tonumber(argument()) do
   checked[check], expected[check] = 'v' .. argument(), argument()
@@ -35,6 +37,15 @@ for set = 4, #KEYS do
 end
 redis.call('ZCARD', runs)
 redis.call('ZCARD', due)
+-- A run that was begun by a release that noted no changes has none.
+local change
+if names ~= '' then
+  change = redis.call('HGET', run, 'l')
+  if not change and redis.call('EXISTS', run) == 0 then
+    change = '0'
+  end
+  change = tonumber(change or '')
+end
 
 local versions, arrived, others, fields = {}, {}, {}, {}
 for put = 1, tonumber(argument()) do
@@ -43,8 +54,16 @@ for put = 1, tonumber(argument()) do
   fields[#fields + 1], fields[#fields + 2] = 'd' .. doc, bytes
   fields[#fields + 1], fields[#fields + 2] = 'v' .. doc, string.format('%d', versions[put])
 end
+if change then
+  change = string.format('%d', change + 1)
+  fields[#fields + 1], fields[#fields + 2] = 'l', change
+  fields[#fields + 1], fields[#fields + 2] = 'l' .. change, names
+end
 for from = 1, #fields, MOST do
   redis.call('HSET', run, unpack(fields, from, math.min(from + MOST - 1, #fields)))
+end
+if change and tonumber(change) > KEPT then
+  redis.call('HDEL', run, string.format('l%d', change - KEPT))
 end
 
 local ttl = -2

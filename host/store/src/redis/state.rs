@@ -1,6 +1,8 @@
 //! The state of runs in Redis.
 
+use super::changes::noted;
 use super::link::{Arguments, Link, Lua, Repeat};
+use crate::changes::{Changed, Seen};
 use crate::malformed::MalformedEntries;
 use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
 use ::redis::cmd;
@@ -9,6 +11,7 @@ use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
 use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The version of the stored form that this release writes.
@@ -37,6 +40,7 @@ pub(super) struct RedisState {
     expire: Lua,
     delete: Lua,
     progress: Lua,
+    pub(super) changed: Lua,
 }
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -74,6 +78,7 @@ impl RedisState {
             expire: Lua::new(include_str!("expire.lua")),
             delete: Lua::new(include_str!("delete.lua")),
             progress: Lua::new(include_str!("progress.lua")),
+            changed: Lua::new(include_str!("changed.lua")),
         })
     }
 
@@ -127,6 +132,7 @@ impl RedisState {
             arguments.text(format_args!("d{}", put.doc)).bytes(&put.bytes);
             arguments.text(format_args!("v{}", put.doc)).bytes(b"1");
         }
+        arguments.bytes(b"l").bytes(b"1").bytes(b"l1").text(noted(puts));
         arguments.bytes(b"e").text(encode(entry));
         let sizes: Option<Vec<u64>> = self.link.run(&self.create, &keys, &arguments, Repeat::Never).await?;
         Ok(sizes.map(|sizes| {
@@ -185,6 +191,20 @@ impl RedisState {
         }
     }
 
+    /// Documents, of each of which come name, version and bytes.
+    pub(super) fn documents(
+        &self,
+        mut found: impl ExactSizeIterator<Item = Option<Vec<u8>>>,
+    ) -> Result<Vec<(String, Document)>, StoreError> {
+        let mut documents = Vec::with_capacity(found.len() / 3);
+        while let Some(Some(name)) = found.next() {
+            let document = self.document(found.next().flatten(), found.next().flatten())?;
+            let document = document.ok_or_else(|| self.link.target.corrupt("half of a document is missing"))?;
+            documents.push((self.text(name)?, document));
+        }
+        Ok(documents)
+    }
+
     pub(super) fn decode(&self, run: &RunId, bytes: &[u8]) -> Result<RunEntry, StoreError> {
         decode(run, bytes).ok_or_else(|| self.link.target.corrupt(format!("the entry of run {run} is malformed")))
     }
@@ -235,15 +255,13 @@ impl StateStore for RedisState {
         }
         let found: Vec<Option<Vec<u8>>> =
             self.link.run(&self.progress, &[self.key(partition)], &arguments, Repeat::Harmless).await?;
-        let mut found = found.into_iter();
-        let mut docs = Vec::with_capacity(found.len() / 3);
-        while let Some(Some(name)) = found.next() {
-            let document = self.document(found.next().flatten(), found.next().flatten())?;
-            let document = document.ok_or_else(|| self.link.target.corrupt("half of a document is missing"))?;
-            docs.push((self.text(name)?, document));
-        }
+        let mut docs = self.documents(found.into_iter())?;
         docs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok(docs)
+    }
+
+    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
+        self.changed(partition, seen).await
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
@@ -257,7 +275,9 @@ impl StateStore for RedisState {
         }
         let mut keys = self.keys(partition);
         let mut arguments = Arguments::default();
-        arguments.bytes(partition.as_str().as_bytes());
+        // What belongs to a flow changes for ever, and nobody follows it.
+        let noted = partition.run().map(|_| noted(&change.puts)).unwrap_or_default();
+        arguments.bytes(partition.as_str().as_bytes()).text(noted);
         arguments.text(change.checks.len() + change.puts.len());
         for check in &change.checks {
             arguments.bytes(check.doc.as_bytes()).text(check.version);

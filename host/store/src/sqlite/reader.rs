@@ -2,6 +2,8 @@
 
 use super::connect::Place;
 use super::{signed, unsigned};
+use crate::changes::{Changed, PIECE, Seen};
+use crate::state::behind_data;
 use crate::{Document, RunEntry, RunQuery, StoreError};
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
@@ -90,10 +92,39 @@ pub(super) fn read_progress(db: &Connection, partition: &Partition) -> rusqlite:
         for row in rows {
             found.push(row?);
         }
-        // `;` follows `:`, with which each beginning ends.
-        from = beginning.map_or_else(String::new, |beginning| beginning.replace(':', ";"));
+        from = beginning.and_then(behind_data).unwrap_or_default();
     }
     Ok(found)
+}
+
+/// Looks at the versions of some documents, in the order of their names, and reads those that have changed.
+pub(super) fn read_changed(db: &Connection, partition: &Partition, seen: &Seen) -> rusqlite::Result<Changed> {
+    // A transaction gives all queries the same view.
+    let _view = db.unchecked_transaction()?;
+    let ask = "SELECT doc, version, bytes FROM docs WHERE run = ?1 AND doc >= ?2 ORDER BY doc";
+    let mut statement = db.prepare_cached(ask)?;
+    let mut changed = Changed::default();
+    let mut from = seen.name().to_owned();
+    let mut looked = 0;
+    'names: loop {
+        let mut rows = statement.query(params![partition.as_str(), from])?;
+        while let Some(row) = rows.next()? {
+            let name = row.get_ref(0)?.as_str()?;
+            if looked == PIECE {
+                changed.goes_on_at(name.to_owned());
+                return Ok(changed);
+            }
+            looked += 1;
+            if let Some(behind) = behind_data(name) {
+                from = behind;
+                continue 'names;
+            }
+            if !seen.has(name, unsigned(row.get(1)?)) {
+                changed.documents.push((name.to_owned(), document(row, 1)?));
+            }
+        }
+        return Ok(changed);
+    }
 }
 
 pub(super) fn arrivals(db: &Connection, partition: &Partition, set: &str) -> rusqlite::Result<Vec<(String, Bytes)>> {

@@ -1,0 +1,71 @@
+-- Returns documents of a run that hold no data: after the number with which to go on and that of the latest change that was noted
+-- (-1 if changes are not noted), the name, version and bytes of each. Either some documents in no order, from a cursor on (ARGV[1]); or, if
+-- there is no cursor, those that have changed since the change of a number (ARGV[2]). Returns nothing if what has changed since then is
+-- not known. KEYS: the run. ARGV: then how many fields to look at, and how the names of documents begin that hold data.
+
+-- The most arguments of one call: more would not fit on Lua's stack.
+local MOST = 1000
+
+local cursor, since, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local latest = tonumber(redis.call('HGET', KEYS[1], 'l') or '-1')
+local docs, fields = {}, {}
+
+local function add(doc)
+  for at = 4, #ARGV do
+    if string.sub(doc, 1, #ARGV[at]) == ARGV[at] then
+      return
+    end
+  end
+  if not docs[doc] then
+    docs[doc] = true
+    fields[#fields + 1], fields[#fields + 2] = 'v' .. doc, 'd' .. doc
+  end
+end
+
+local next
+if cursor ~= '' then
+  local scanned = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', count)
+  next = scanned[1]
+  for at = 1, #scanned[2], 2 do
+    local field = scanned[2][at]
+    if string.sub(field, 1, 1) == 'd' then
+      add(string.sub(field, 2))
+    end
+  end
+else
+  if latest < since then
+    return false
+  end
+  local last = math.min(latest, since + count)
+  next = string.format('%d', last)
+  for from = since + 1, last, MOST do
+    local names = {}
+    for change = from, math.min(from + MOST - 1, last) do
+      names[#names + 1] = string.format('l%d', change)
+    end
+    local noted = redis.call('HMGET', KEYS[1], unpack(names))
+    for _, change in ipairs(noted) do
+      -- The oldest changes are forgotten.
+      if not change then
+        return false
+      end
+      local at = 1
+      while at <= #change do
+        local colon = string.find(change, ':', at, true)
+        local length = tonumber(string.sub(change, at, colon - 1))
+        add(string.sub(change, colon + 1, colon + length))
+        at = colon + length + 1
+      end
+    end
+  end
+end
+
+local found = { next, string.format('%d', latest) }
+for from = 1, #fields, MOST do
+  local values = redis.call('HMGET', KEYS[1], unpack(fields, from, math.min(from + MOST - 1, #fields)))
+  for at = 1, #values, 2 do
+    found[#found + 1] = string.sub(fields[from + at - 1], 2)
+    found[#found + 1], found[#found + 2] = values[at], values[at + 1]
+  end
+end
+return found
