@@ -9,6 +9,7 @@ mod control;
 mod documents;
 mod engine;
 mod events;
+mod nodes;
 mod rerun;
 mod state;
 mod stored;
@@ -20,6 +21,7 @@ pub use documents::{
     Redone, Request, Run, Said, Scope, Suspended, Wait, WaitId,
 };
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
+pub use nodes::{Scopes, ShownNode};
 pub use state::RunState;
 pub use stored::{ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, encode};
 pub use token::ClaimToken;

@@ -6,12 +6,15 @@ use super::request::{Asked, FromQuery, Operator, Query, RunPath, Target};
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::State;
-use faas_flow_core::run::{NodeView, RunView};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use faas_flow_core::run::{NodeView, Run, RunView, Scope, Scopes, ShownNode};
 use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
+use faas_flow_replica::{Enough, Look, Shown};
 use faas_flow_store::{RunEntry, RunQuery};
 use faas_flow_versions::MissingModule;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -114,9 +117,9 @@ fn limit(query: &Query, default: u64) -> Result<u64, Error> {
 }
 
 /// Some of a run's nodes.
-pub(crate) struct NodesPage<'a> {
+pub(crate) struct NodesPage {
     /// Those that are shown.
-    pub(crate) nodes: Vec<&'a NodeView>,
+    pub(crate) nodes: Vec<NodeView>,
     /// How many there are in all.
     pub(crate) count: usize,
     /// Where the next page begins, unless this is the last one.
@@ -135,32 +138,38 @@ impl NodesQuery {
         format!("?offset={offset}&amp;limit={limit}{}", if failed { "&amp;failed=true" } else { "" })
     }
 
-    /// The page of these nodes.
-    pub(crate) fn page<'a>(&self, nodes: &'a [NodeView]) -> NodesPage<'a> {
+    /// The page of the nodes of a run with these scopes.
+    pub(crate) fn page(&self, run: &Run, scopes: &Scopes<Scope>) -> NodesPage {
         let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
         let limit = self.limit as usize;
-        let end = offset.saturating_add(limit);
-        let (nodes, count) = if self.failed {
-            let failed: Vec<&NodeView> = nodes.iter().filter(|node| node.has_failed()).collect();
-            (failed.iter().skip(offset).take(limit).copied().collect(), failed.len())
+        let (nodes, count): (Vec<NodeView>, usize) = if self.failed {
+            let failed: Vec<ShownNode<'_>> = scopes.nodes(run).filter(ShownNode::has_failed).collect();
+            let page = failed.iter().skip(offset).take(limit).map(ShownNode::view);
+            (page.collect(), failed.len())
         } else {
-            (nodes.get(offset.min(nodes.len())..end.min(nodes.len())).unwrap_or_default().iter().collect(), nodes.len())
+            (scopes.nodes_from(run, offset).take(limit).map(|node| node.view()).collect(), scopes.count(run))
         };
+        let end = offset.saturating_add(limit);
         NodesPage { nodes, count, next: (end < count).then_some(end) }
     }
 
     /// A run in JSON with the page of its nodes, and what it waits for.
-    pub(crate) fn json(&self, view: &RunView, missing: Option<&MissingModule>) -> Result<Value, Error> {
-        let NodesPage { nodes, count, next } = self.page(&view.nodes);
-        let nodes = nodes.into_iter().cloned().collect();
-        let mut run = MissingModule::shown(missing, &view.with_nodes(nodes))?;
+    pub(crate) fn json(&self, shown: &Shown, missing: Option<&MissingModule>) -> Result<String, Error> {
+        let NodesPage { nodes, count, next } = self.page(shown.run(), shown.scopes());
+        let mut run = MissingModule::shown(missing, &RunView { nodes, ..shown.head() })?;
         if let Some(fields) = run.as_object_mut() {
             fields.insert("node_count".to_owned(), json!(count));
             if let Some(next) = next {
                 fields.insert("next".to_owned(), json!(next));
             }
         }
-        Ok(run)
+        Ok(run.to_string())
+    }
+
+    /// The same, made once for all who ask for it before the look is renewed.
+    pub(crate) async fn json_of(&self, look: &Look, missing: Option<&MissingModule>) -> Result<Arc<str>, Error> {
+        let name = format!("json {self:?} {missing:?}");
+        look.made(name, async { self.json(&look.shown(), missing) }).await
     }
 }
 
@@ -203,39 +212,41 @@ pub(super) async fn show(
     RunPath { id: run }: RunPath,
     _: Operator,
     Asked(nodes): Asked<NodesQuery>,
-) -> Result<Json<Value>, Error> {
-    let look = surface.host.look(&run).await?.filter(|look| look.view.flow == flow.name);
+) -> Result<Response, Error> {
+    let look = surface.host.look(&run, Enough::Whole).await?.filter(|look| look.shown().run().flow == flow.name);
     let look = look.ok_or_else(|| Error::NoRun { flow: flow.name.clone(), run })?;
-    let missing = surface.host.versions().missing_module(&look.view).await?;
-    Ok(Json(nodes.json(&look.view, missing.as_ref())?))
+    let head = look.shown().head();
+    let missing = surface.host.versions().missing_module(&head).await?;
+    Ok(json_text(&nodes.json_of(&look, missing.as_ref()).await?))
+}
+
+/// An answer that is JSON already.
+pub(crate) fn json_text(text: &str) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text.to_owned()).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use faas_flow_core::run::{Attempt, Progress};
-    use faas_flow_core::{Code, Failure, NodePath};
+    use faas_flow_core::run::Attempt;
+    use faas_flow_core::{Code, Failure};
 
-    fn nodes() -> Vec<NodeView> {
+    fn run() -> Run {
         let failure = Some(Failure::reject(Code::INTERNAL, "no"));
-        let node = |at: u64| NodeView {
-            path: NodePath::parse(&format!("n{at}")).unwrap(),
-            progress: Progress::Done,
-            started: None,
-            since: None,
-            waits_until: None,
-            waits_for: None,
-            called: Vec::new(),
-            input_size: at,
-            output_size: None,
-            attempts: vec![Attempt { started: 0, ended: 0, failure: failure.clone().filter(|_| at.is_multiple_of(3)) }],
+        let node = |at: u64| {
+            let failure = failure.clone().filter(|_| at.is_multiple_of(3));
+            let attempt = Attempt { started: 0, ended: 0, failure };
+            json!({ "id": format!("n{at}"), "progress": "done", "input_size": at, "attempts": [attempt] })
         };
-        (0..10).map(node).collect()
+        let run = json!({
+            "id": "r", "flow": "f", "digest": Digest::of(b"f"), "started": 1, "request": {}, "phase": "flow",
+            "hooks": (0..10).map(node).collect::<Vec<_>>(),
+        });
+        serde_json::from_value(run).unwrap()
     }
 
     fn shown(query: &str) -> (Vec<u64>, usize, Option<usize>) {
-        let nodes = nodes();
-        let page = NodesQuery::from_query(&Query::parse(query)).unwrap().page(&nodes);
+        let page = NodesQuery::from_query(&Query::parse(query)).unwrap().page(&run(), &Scopes::default());
         (page.nodes.iter().map(|node| node.input_size).collect(), page.count, page.next)
     }
 

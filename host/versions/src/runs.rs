@@ -2,10 +2,9 @@
 
 use super::error::Error;
 use faas_flow_core::run::{Doc, RunState, RunView, decode};
-use faas_flow_core::{Definition, NodePath, Partition, RunId};
+use faas_flow_core::{NodePath, Partition, RunId};
 use faas_flow_store::{Document, StateStore};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 
 /// Loads a run with all of its documents but those that hold data; none if the store does not know it.
 pub async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
@@ -46,16 +45,6 @@ pub async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Res
 /// Decodes one document of a run.
 pub fn read<T: DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, Error> {
     decode(&document.bytes).map_err(|source| Error::RunUnreadable { run: run.clone(), source })
-}
-
-/// A stored run as it is shown to people, with the definition that was stored with it, if one was; none if the store does
-/// not know the run.
-pub async fn read_run_with_definition(
-    store: &dyn StateStore,
-    run: &RunId,
-) -> Result<Option<(RunView, Option<Arc<Definition>>)>, Error> {
-    let state = load(store, run).await?;
-    Ok(state.map(|state| (RunView::new(state.run(), state.scopes()), state.run().definition.clone())))
 }
 
 /// A stored run as it is shown to people; none if the store does not know it.

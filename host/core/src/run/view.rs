@@ -1,9 +1,9 @@
 //! A run as people and tools see it.
 
-use super::documents::{Attempt, Awaited, Callback, Called, NodeState, Parent, Phase, Progress, Run, Scope, Wait};
-use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, ScopePath, Status};
+use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run, Scope, Wait};
+use super::nodes::{Scopes, ShownNode};
+use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, Status};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::{BTreeMap, HashMap};
 
 /// A run with all its nodes, without payloads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,25 +91,16 @@ pub struct WaitView {
 impl RunView {
     /// Puts the documents of a run together. Branches that were replaced are left out.
     pub fn new<'a>(run: &Run, scopes: impl IntoIterator<Item = &'a Scope>) -> Self {
-        let scopes: BTreeMap<&ScopePath, &Scope> = scopes.into_iter().map(|scope| (&scope.path, scope)).collect();
-        let current = |scope: &&Scope| {
-            let mut child = *scope;
-            while let Some((parent, _)) = child.path.parent() {
-                match scopes.get(&parent.scope) {
-                    Some(scope) if scope.started(child) => child = scope,
-                    Some(_) => return false,
-                    None => break,
-                }
-            }
-            true
-        };
-        let current = scopes.values().copied().filter(current).collect();
-        let (flow_is_over, run_is_over, ended) = (run.phase != Phase::Flow, run.phase == Phase::Ended, run.ended);
-        let nodes = in_order(current).into_iter().flat_map(move |scope| {
-            scope.nodes.iter().map(move |node| NodeView::new(&scope.path, node).cut_off(flow_is_over, ended))
-        });
-        let root = ScopePath::root();
-        let hooks = run.hooks.iter().map(|hook| NodeView::new(&root, hook).cut_off(run_is_over, ended));
+        let mut known = Scopes::default();
+        for scope in scopes {
+            known.put(scope);
+        }
+        known.settle();
+        Self { nodes: known.nodes(run).map(|node| node.view()).collect(), ..Self::head(run) }
+    }
+
+    /// The run without its nodes.
+    pub fn head(run: &Run) -> Self {
         Self {
             request_id: run.id.clone(),
             flow: run.flow.clone(),
@@ -122,50 +113,7 @@ impl RunView {
             failure: run.failure.clone(),
             callback: run.callback.clone().map(Callback::redacted),
             parent: run.parent.as_deref().cloned(),
-            nodes: nodes.chain(hooks).collect(),
-        }
-    }
-}
-
-/// The position of a scope among the scopes of its run: for each step down to it, the position of the node and of its branch.
-type Place = Vec<(usize, u32)>;
-
-/// The scopes in the order in which they are shown. They come sorted by path, so that each is behind those above it.
-fn in_order(scopes: Vec<&Scope>) -> Vec<&Scope> {
-    let mut places: HashMap<&ScopePath, (&Scope, Place)> = HashMap::with_capacity(scopes.len());
-    for scope in &scopes {
-        let above = scope.path.parent().and_then(|(parent, _)| {
-            let (above, place) = places.get(&parent.scope)?;
-            let node = above.nodes.iter().position(|node| node.id == parent.node)?;
-            Some((place.clone(), node))
-        });
-        let place = above.map_or_else(Place::new, |(mut place, node)| {
-            place.push((node, scope.index));
-            place
-        });
-        places.insert(&scope.path, (scope, place));
-    }
-    let mut placed: Vec<(&Scope, Place)> = places.into_values().collect();
-    placed.sort_by(|(a, at), (b, bt)| at.cmp(bt).then_with(|| a.path.cmp(&b.path)));
-    placed.into_iter().map(|(scope, _)| scope).collect()
-}
-
-impl RunView {
-    /// The same run with these of its nodes only.
-    pub fn with_nodes(&self, nodes: Vec<NodeView>) -> Self {
-        Self {
-            request_id: self.request_id.clone(),
-            flow: self.flow.clone(),
-            digest: self.digest.clone(),
-            status: self.status,
-            started: self.started,
-            ended: self.ended,
-            result_size: self.result_size,
-            response: self.response.clone(),
-            failure: self.failure.clone(),
-            callback: self.callback.clone(),
-            parent: self.parent.clone(),
-            nodes,
+            nodes: Vec::new(),
         }
     }
 }
@@ -173,7 +121,7 @@ impl RunView {
 impl NodeView {
     /// Whether it has failed, or its latest attempt has, so that it waits for another one or for somebody to resume the run.
     pub fn has_failed(&self) -> bool {
-        self.progress == Progress::Failed || self.attempts.last().is_some_and(|attempt| attempt.failure.is_some())
+        has_failed(self.progress, &self.attempts)
     }
 
     /// How often it was tried: each attempt that failed is one try, and so is the one with which it was done, however often it
@@ -190,36 +138,31 @@ impl NodeView {
         Some(until.saturating_sub(self.started?))
     }
 
-    /// The node of a run of which no more nodes like this one are executed (`is_over`): what had begun is cancelled.
-    fn cut_off(mut self, is_over: bool, ended: Option<Millis>) -> Self {
-        let has_ended = matches!(self.progress, Progress::Waiting | Progress::Done | Progress::Failed);
-        if is_over && !has_ended {
-            (self.waits_until, self.waits_for) = (None, None);
-            self.progress = if self.started.is_some() { Progress::Cancelled } else { Progress::Waiting };
-            if self.progress == Progress::Cancelled {
-                self.since = ended;
-            }
-        }
-        self
-    }
-
-    fn new(scope: &ScopePath, node: &NodeState) -> Self {
+    pub(super) fn of(shown: &ShownNode<'_>) -> Self {
+        let node = shown.state;
+        let asked = node.asked().filter(|_| !shown.is_cut_off());
+        let waits = node.waits().filter(|_| !shown.is_cut_off());
         Self {
-            path: scope.node(&node.id),
-            progress: node.progress,
+            path: shown.path(),
+            progress: shown.progress(),
             started: node.started,
-            waits_until: match node.asked() {
+            waits_until: match asked {
                 Some(wait) => wait.limit,
-                None => node.waits().map(|suspended| suspended.until),
+                None => waits.map(|suspended| suspended.until),
             },
-            waits_for: node.asked().map(|Wait { of, since, .. }| WaitView { of: of.clone(), since: *since }),
+            waits_for: asked.map(|Wait { of, since, .. }| WaitView { of: of.clone(), since: *since }),
             called: node.called.clone(),
-            since: (node.since > 0).then_some(node.since),
+            since: shown.since(),
             input_size: node.input_size,
             output_size: node.output.as_ref().map(crate::Payload::size),
             attempts: node.attempts.clone(),
         }
     }
+}
+
+/// Whether a node with these attempts has failed, or its latest attempt has.
+pub(super) fn has_failed(progress: Progress, attempts: &[Attempt]) -> bool {
+    progress == Progress::Failed || attempts.last().is_some_and(|attempt| attempt.failure.is_some())
 }
 
 /// A [`ResponseHead`] as it is shown: with the names of its headers, without their values.

@@ -5,8 +5,10 @@ use super::access::About;
 use super::error::Error;
 use super::form::Form;
 use super::page::View;
+use super::run::RunPage;
 use crate::remote::{Action, Rerun};
 use crate::request::Asked;
+use crate::runs::json_text;
 use crate::{Error as HttpError, NodesQuery, Query, RunPath, path_parameter};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -63,7 +65,10 @@ pub(super) async fn run(
     Asked(nodes): Asked<NodesQuery>,
     view: View,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.run(&id, nodes, view.accept()).await?.answer(&view))
+    Ok(match dashboard.run(&id, nodes, view.accept()).await? {
+        RunPage::Html(page) => page.answer(&view),
+        RunPage::Json(text) => json_text(&text),
+    })
 }
 
 pub(super) async fn pause(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {

@@ -9,18 +9,22 @@ use crate::Error as HttpError;
 use crate::drawing::drawn;
 use crate::{Accept, NodesPage, NodesQuery};
 use faas_flow_core::run::{Called, NodeView, Parent, Progress, RunView};
-use faas_flow_core::{Definition, NodePath, RunId, Status};
+use faas_flow_core::{Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
-use faas_flow_replica::Look;
 use faas_flow_replica::error::Error as HostError;
+use faas_flow_replica::{Enough, Look, Shown};
 use faas_flow_versions::MissingModule;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// How many pages are kept of one look.
-const MADE: usize = 16;
+/// The page of a run, in the form that the caller reads.
+pub(super) enum RunPage {
+    Html(Page),
+    Json(Arc<str>),
+}
+
 /// How many of a node's latest failures are shown.
 const FAILURES: usize = 10;
 /// How many letters of each of them are shown.
@@ -28,38 +32,49 @@ const LETTERS: usize = 500;
 
 impl Dashboard {
     /// The page of a run.
-    pub(super) async fn run(&self, run: &RunId, nodes: NodesQuery, accept: Accept) -> Result<Page, HttpError> {
-        let look = self.host.look(run).await?.ok_or_else(|| Error::NoRun { run: run.clone() })?;
-        let view = &look.view;
-        let waits = self.host.versions().missing_module(view).await.ok().flatten();
-        let (main, json) = match accept {
-            Accept::Json => (String::new(), nodes.json(view, waits.as_ref())?),
-            Accept::Text => (self.shown(&look, nodes, waits.as_ref()).await?, Value::Null),
+    pub(super) async fn run(&self, run: &RunId, nodes: NodesQuery, accept: Accept) -> Result<RunPage, HttpError> {
+        let enough = match accept {
+            Accept::Json => Enough::Whole,
+            Accept::Text => Enough::Part,
+        };
+        let look = self.host.look(run, enough).await?.ok_or_else(|| Error::NoRun { run: run.clone() })?;
+        let (view, is_whole) = {
+            let shown = look.shown();
+            (shown.head(), shown.is_whole())
+        };
+        let waits = self.host.versions().missing_module(&view).await.ok().flatten();
+        let main = match accept {
+            Accept::Json => return Ok(RunPage::Json(nodes.json_of(&look, waits.as_ref()).await?)),
+            Accept::Text => self.shown(&look, &view, nodes, waits.as_ref()).await?.to_string(),
         };
         let trail =
             vec![("Flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
-        Ok(Page { title: run.to_string(), trail, main, aside: String::new(), live: !view.status.is_final(), json })
+        let live = !view.status.is_final() || !is_whole;
+        Ok(RunPage::Html(Page { title: run.to_string(), trail, main, aside: String::new(), live, json: Value::Null }))
     }
 
-    /// The main part of the page, which is made once for each look and page of nodes.
-    async fn shown(&self, look: &Look, nodes: NodesQuery, waits: Option<&MissingModule>) -> Result<String, HttpError> {
-        let name = format!("{nodes:?} {:?}", waits.map(|missing| (&missing.version, missing.code)));
-        let mut made = look.made.lock().await;
-        if let Some(main) = made.get(&name) {
-            return Ok(main.clone());
-        }
-        let main = self.main(look, nodes, waits).await?;
-        if made.len() >= MADE {
-            made.clear();
-        }
-        made.insert(name, main.clone());
-        Ok(main)
+    /// The main part of the page, which is made once for each renewal of the look and page of nodes.
+    async fn shown(
+        &self,
+        look: &Arc<Look>,
+        view: &RunView,
+        nodes: NodesQuery,
+        waits: Option<&MissingModule>,
+    ) -> Result<Arc<str>, HttpError> {
+        let name = format!("html {nodes:?} {:?}", waits.map(|missing| (&missing.version, missing.code)));
+        look.made(name, self.main(look, view, nodes, waits)).await
     }
 
-    async fn main(&self, look: &Look, nodes: NodesQuery, waits: Option<&MissingModule>) -> Result<String, HttpError> {
-        let view = &look.view;
-        let definition = match &look.definition {
-            Some(definition) => Ok(definition.clone()),
+    async fn main(
+        &self,
+        look: &Arc<Look>,
+        view: &RunView,
+        nodes: NodesQuery,
+        waits: Option<&MissingModule>,
+    ) -> Result<String, HttpError> {
+        let stored = look.shown().run().definition.clone();
+        let definition = match stored {
+            Some(definition) => Ok(definition),
             None => self.definitions.of(&view.flow, &view.digest).await,
         };
         let mut main = self.head(view);
@@ -79,13 +94,18 @@ impl Dashboard {
             let (url, described) = (escaped(&callback.url), escaped(&callback.described()));
             let _ = writeln!(main, "<p class=\"{class}\">Callback to <code>{url}</code>: {described}</p>");
         }
-        main.push_str(&picture(view, definition).await?);
+        main.push_str(&picture(look, view, definition).await?);
+        let shown = look.shown();
+        if !shown.is_whole() {
+            let count = shown.scopes().count(shown.run());
+            let _ = writeln!(main, "<p class=\"quiet\">Reading the run: {count} nodes so far.</p>");
+        }
         main.push_str("<h1>Timeline</h1>\n");
-        main.push_str(&timeline::draw(view, self.host.now()));
+        main.push_str(&timeline::draw(&shown, self.host.now()));
         main.push_str("<h1>Nodes</h1>\n");
         let rerun =
             (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(&view.request_id)));
-        main.push_str(&table(view, nodes, rerun.as_deref()));
+        main.push_str(&table(&shown, nodes, rerun.as_deref()));
         Ok(main)
     }
 
@@ -129,28 +149,34 @@ impl Dashboard {
     }
 }
 
-async fn picture(view: &RunView, definition: Result<Arc<Definition>, HostError>) -> Result<String, HttpError> {
+async fn picture(
+    look: &Arc<Look>,
+    view: &RunView,
+    definition: Result<Arc<Definition>, HostError>,
+) -> Result<String, HttpError> {
     let definition = match definition {
         Ok(definition) => definition,
         Err(error) => return Ok(format!("<p class=\"quiet\">No diagram: {}</p>\n", escaped(&error.to_string()))),
     };
-    let flow = view.flow.clone();
-    let nodes: Vec<(NodePath, Progress)> = view.nodes.iter().map(|node| (node.path.clone(), node.progress)).collect();
+    let (look, flow) = (look.clone(), view.flow.clone());
     let svg = drawn(move || {
-        let nodes = nodes.iter().map(|(path, progress)| (path, *progress));
-        render_progress(&definition, flow.as_str(), nodes)
+        let nodes = {
+            let shown = look.shown();
+            shown.scopes().progress(shown.run(), &definition)
+        };
+        render_progress(&definition, flow.as_str(), nodes.iter().map(|(path, progress)| (path, *progress)))
     });
     Ok(format!("<div class=\"picture\">{}</div>\n", svg.await?))
 }
 
 /// A table of a page of the nodes, with buttons that run one of them again if there is a ticket for that.
-fn table(view: &RunView, query: NodesQuery, rerun: Option<&str>) -> String {
+fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
     let mut table = String::from(
         "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Duration</th><th>Attempts</th><th>Input</th><th>Output</th>\
          <th>Errors</th><th></th></tr></thead><tbody>\n",
     );
-    let id = escaped(view.request_id.as_str());
-    let page = query.page(&view.nodes);
+    let id = escaped(shown.run().id.as_str());
+    let page = query.page(shown.run(), shown.scopes());
     for node in &page.nodes {
         let path = escaped(&node.path.to_string());
         let progress = node.progress.as_str();
@@ -180,7 +206,7 @@ fn table(view: &RunView, query: NodesQuery, rerun: Option<&str>) -> String {
 }
 
 /// Which nodes the table has, and links to the others.
-fn pages(run: &str, query: NodesQuery, page: &NodesPage<'_>) -> String {
+fn pages(run: &str, query: NodesQuery, page: &NodesPage) -> String {
     let NodesPage { nodes, count, next } = page;
     let link = |word: &str, to: String| format!("<a href=\"{run}{to}\">{word}</a>");
     let mut parts = Vec::new();

@@ -2,8 +2,9 @@
 
 use super::page::Took;
 use faas_flow_core::Millis;
-use faas_flow_core::run::{Progress, RunView};
+use faas_flow_core::run::{NodeView, Progress};
 use faas_flow_graph::escaped;
+use faas_flow_replica::Shown;
 use std::fmt::Write as _;
 
 /// How many nodes get a bar.
@@ -17,14 +18,16 @@ const MARKS: u32 = 4;
 const LETTERS: usize = 34;
 
 /// The timeline as HTML.
-pub(super) fn draw(view: &RunView, now: Millis) -> String {
-    let begun: Vec<_> = view.nodes.iter().filter_map(|node| Some((node, node.started?))).take(DRAWN).collect();
+pub(super) fn draw(shown: &Shown, now: Millis) -> String {
+    let run = shown.run();
+    let begun = shown.scopes().nodes(run).filter(|node| node.started().is_some()).take(DRAWN);
+    let begun: Vec<NodeView> = begun.map(|node| node.view()).collect();
     if begun.is_empty() {
         return "<p class=\"quiet\">No node has started yet.</p>\n".to_owned();
     }
-    let end = view.ended.unwrap_or(now).max(view.started + 1);
-    let whole = (end - view.started) as f64;
-    let at = |moment: Millis| LEFT + WIDTH * (moment.clamp(view.started, end) - view.started) as f64 / whole;
+    let end = run.ended.unwrap_or(now).max(run.started + 1);
+    let whole = (end - run.started) as f64;
+    let at = |moment: Millis| LEFT + WIDTH * (moment.clamp(run.started, end) - run.started) as f64 / whole;
     let height = ROW * (begun.len() as f64 + 1.5);
     let mut svg = format!(
         "<div class=\"picture\"><svg class=\"timeline\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {height}\" role=\"img\">\
@@ -40,15 +43,16 @@ pub(super) fn draw(view: &RunView, now: Millis) -> String {
             "<path class=\"mark\" d=\"M{x:.1} {ROW}V{height}\"/><text class=\"mark\" x=\"{x:.1}\" y=\"14\" text-anchor=\"middle\">{took}</text>"
         );
     }
-    for (row, (node, started)) in (1..).zip(&begun) {
+    for (row, node) in (1..).zip(&begun) {
+        let Some(started) = node.started else { continue };
         let y = ROW * f64::from(row);
         let in_flight = matches!(node.progress, Progress::Running | Progress::Branching);
         let until = if in_flight { end } else { node.since.unwrap_or(end) };
-        let from = at(*started);
-        let to = at(until.max(*started));
+        let from = at(started);
+        let to = at(until.max(started));
         let path = node.path.to_string();
         let progress = node.progress.as_str();
-        let took = Took(until.saturating_sub(*started));
+        let took = Took(until.saturating_sub(started));
         let letters = path.chars().count();
         let name: String = if letters > LETTERS {
             std::iter::once('…').chain(path.chars().skip(letters - LETTERS + 1)).collect()
@@ -73,7 +77,7 @@ pub(super) fn draw(view: &RunView, now: Millis) -> String {
         }
     }
     svg.push_str("</svg></div>\n");
-    if view.nodes.len() > DRAWN {
+    if shown.scopes().count(run) > DRAWN {
         let _ = writeln!(svg, "<p class=\"quiet\">Showing the first {DRAWN} nodes that started.</p>");
     }
     svg

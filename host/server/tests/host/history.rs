@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{FlowName, Millis, Partition, RunId};
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_replica::{Functions, Host, Http, Parts, Settings, Submission, Waits};
+use faas_flow_replica::{Enough, Functions, Host, Http, Parts, Settings, Submission, Waits};
 use faas_flow_store::{
     Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, open_data, open_state,
 };
@@ -78,7 +78,7 @@ async fn a_run_is_found_however_one_asks_for_it_right_after_its_answer() {
     let found = async {
         tokio::join!(
             async { host.view(&run).await.unwrap().is_some() },
-            async { host.look(&run).await.unwrap().is_some() },
+            async { host.look(&run, Enough::Whole).await.unwrap().is_some() },
             async { host.entry(&run).await.unwrap().is_some() },
             async { host.result(&run).await.unwrap().is_some() },
             async { host.list(&all).await.unwrap().len() == 1 },

@@ -11,3 +11,4 @@
 mod drain;
 mod gc;
 mod history;
+mod looks;

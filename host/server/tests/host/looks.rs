@@ -1,0 +1,161 @@
+//! Looks at a run that is so wide that it takes long to read.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use faas_flow_core::run::{ClaimToken, Doc, NodeState, Progress, Run, Scope, encode};
+use faas_flow_core::{Digest, Millis, NodeId, Partition, Payload, RunId, ScopePath, Status};
+use faas_flow_replica::{Enough, Functions, Host, Http, Parts, Settings};
+use faas_flow_store::{
+    Change, Changed, CommitError, Committed, Document, Expect, Put, RunEntry, RunQuery, Seen, StateStore, StoreError,
+    open_data, open_state,
+};
+use serde_json::json;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+const ITEMS: u32 = 3000;
+
+/// A store that reads what has changed only when it may.
+struct Slow {
+    store: Arc<dyn StateStore>,
+    reads: Semaphore,
+}
+
+#[async_trait]
+impl StateStore for Slow {
+    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.store.read(partition, docs).await
+    }
+
+    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        self.store.read_all(partition).await
+    }
+
+    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
+        self.reads.acquire().await.unwrap().forget();
+        self.store.read_changed(partition, seen).await
+    }
+
+    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
+        self.store.commit(partition, change).await
+    }
+
+    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.store.arrivals(partition, set).await
+    }
+
+    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
+        self.store.arrived(partition, set).await
+    }
+
+    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
+        self.store.entry(run).await
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+        self.store.runs(query).await
+    }
+
+    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
+        self.store.due(now, limit).await
+    }
+
+    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        self.store.delete(partition).await
+    }
+}
+
+fn run(paused: bool) -> Run {
+    let run = json!({
+        "id": "wide", "flow": "f", "digest": Digest::of(b"f"), "started": 1, "request": {}, "phase": "flow",
+        "paused": paused,
+    });
+    serde_json::from_value(run).unwrap()
+}
+
+fn scope(path: ScopePath, index: u32, progress: Progress) -> Scope {
+    let started_by = ClaimToken::new(if path.is_root() { 0 } else { 7 });
+    let mut node: NodeState = serde_json::from_value(json!({ "id": "F", "progress": progress })).unwrap();
+    if path.is_root() {
+        let branches = json!({ "total": ITEMS, "epoch": ClaimToken::new(7) });
+        node.branches = Some(serde_json::from_value(branches).unwrap());
+    }
+    Scope { path, input: Payload::empty(), index, siblings: ITEMS, started_by, nodes: vec![node] }
+}
+
+fn put(doc: &Doc, bytes: Vec<u8>) -> Put {
+    Put { doc: doc.name(), expect: Expect::Any, bytes: bytes.into() }
+}
+
+fn put_scope(scope: &Scope) -> Put {
+    put(&Doc::Scope(scope.path.clone()), encode(scope))
+}
+
+fn item(index: u32, progress: Progress) -> Scope {
+    let path = ScopePath::parse(&format!("F[{index}]")).unwrap();
+    scope(path, index, progress)
+}
+
+async fn host() -> (Arc<Host>, Arc<Slow>) {
+    let settings = Settings::default();
+    let slow = Arc::new(Slow { store: open_state("memory").await.unwrap(), reads: Semaphore::new(0) });
+    let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings).unwrap()));
+    let host = Host::new(Parts::new(settings, slow.clone(), open_data("memory").await.unwrap(), functions));
+    let root = scope(ScopePath::root(), 0, Progress::Branching);
+    let items = (0..ITEMS).map(|index| put_scope(&item(index, Progress::Waiting)));
+    let puts = [put(&Doc::Run, encode(&run(false))), put_scope(&root)].into_iter().chain(items);
+    commit(&slow, puts.collect()).await;
+    (host, slow)
+}
+
+async fn commit(store: &Slow, puts: Vec<Put>) {
+    let run = Partition::of_run(&RunId::new("wide").unwrap());
+    store.commit(&run, Change { puts, ..Change::default() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_part_of_a_wide_run_is_shown_while_it_is_read_and_the_whole_to_those_who_need_it() {
+    let (host, store) = host().await;
+    let id = RunId::new("wide").unwrap();
+    let all = ITEMS as usize + 1;
+    // Each read has a thousand documents.
+    store.reads.add_permits(3);
+    let part = host.look(&id, Enough::Part).await.unwrap().unwrap();
+    {
+        let shown = part.shown();
+        let count = shown.scopes().count(shown.run());
+        assert!(!shown.is_whole() && (2000..all).contains(&count), "{count}");
+    }
+    let whole = tokio::spawn({
+        let (host, id) = (host.clone(), id.clone());
+        async move { host.look(&id, Enough::Whole).await.unwrap().unwrap() }
+    });
+    store.reads.add_permits(1);
+    let whole = whole.await.unwrap();
+    let shown = whole.shown();
+    assert!(shown.is_whole());
+    assert_eq!(shown.scopes().count(shown.run()), all);
+}
+
+#[tokio::test]
+async fn whoever_looks_at_a_wide_run_does_not_wait_for_its_nodes() {
+    let (host, store) = host().await;
+    let id = RunId::new("wide").unwrap();
+    store.reads.add_permits(4);
+    host.look(&id, Enough::Whole).await.unwrap().unwrap();
+    let done = put_scope(&item(5, Progress::Done));
+    commit(&store, vec![put(&Doc::Run, encode(&run(true))), done]).await;
+    let count = |look: &faas_flow_replica::Look, progress| {
+        let shown = look.shown();
+        shown.scopes().nodes(shown.run()).filter(|node| node.progress() == progress).count()
+    };
+    // The store does not answer, but what was done to the run is shown at once.
+    let look = host.look(&id, Enough::Whole).await.unwrap().unwrap();
+    assert_eq!(look.shown().head().status, Status::Paused);
+    assert_eq!(count(&look, Progress::Done), 0);
+    store.reads.add_permits(4);
+    while count(&host.look(&id, Enough::Whole).await.unwrap().unwrap(), Progress::Done) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(look.shown().scopes().nodes(look.shown().run()).next().unwrap().path().node, NodeId::new("F").unwrap());
+}
