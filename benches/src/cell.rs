@@ -43,6 +43,9 @@ pub const FLOWS: [Flow; 8] = [
     Flow { name: "F8", module: "f8", copies: 1, wait: true, sizes: SIZES, concurrencies: &[1] },
 ];
 
+/// As wide as its payload is long, with a call for each item. Looks at its runs are measured, not its runs.
+pub const CALLING: Flow = Flow { name: "F9", module: "f9", copies: 1, wait: true, sizes: SIZES, concurrencies: &[] };
+
 /// How many calls F8 makes.
 const CALLS: usize = 10;
 

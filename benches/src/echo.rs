@@ -7,10 +7,16 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// Serves until the process ends.
 pub fn start() -> Result<SocketAddr> {
-    listen(serve)
+    listen(|stream| serve(stream, Duration::ZERO))
+}
+
+/// The same, but each answer takes this long.
+pub fn slow(delay: Duration) -> Result<SocketAddr> {
+    listen(move |stream| serve(stream, delay))
 }
 
 /// The same, but nothing is answered: counts the calls that wait.
@@ -37,7 +43,7 @@ fn listen(serve: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static) -> R
     Ok(address)
 }
 
-fn serve(mut stream: TcpStream) -> Result<()> {
+fn serve(mut stream: TcpStream, delay: Duration) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 64 << 10];
     let mut answer = Vec::new();
@@ -45,6 +51,7 @@ fn serve(mut stream: TcpStream) -> Result<()> {
         answer.clear();
         write!(answer, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", request.body.len())?;
         answer.extend_from_slice(request.body);
+        thread::sleep(delay);
         stream.write_all(&answer)?;
     }
     Ok(())

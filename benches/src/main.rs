@@ -11,6 +11,7 @@ mod cell;
 mod client;
 mod echo;
 mod load;
+mod looks;
 mod original;
 mod redis;
 mod report;
@@ -41,6 +42,9 @@ struct Options {
     /// a version: each figure beside its aim
     #[arg(long, conflicts_with_all = ["flows", "stores"])]
     swaps: bool,
+    /// Measure instead what it costs to look at a run of a hundred thousand items, while it runs and after its end
+    #[arg(long, conflicts_with_all = ["flows", "swaps"])]
+    looks: bool,
     /// How long each row is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -75,6 +79,9 @@ fn run(options: &Options) -> Result<()> {
     let echo = echo::start()?;
     if options.swaps {
         return swap::measure(options, echo, time);
+    }
+    if options.looks {
+        return looks::measure(options, echo, &stores, time);
     }
     if !options.json {
         report::head();

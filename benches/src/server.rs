@@ -42,11 +42,16 @@ impl Server {
     }
 
     fn once(options: &Options, echo: SocketAddr, store: &Store, flow: &Flow) -> Result<Self> {
+        Self::beside(options, echo, store, flow, &[])
+    }
+
+    /// A server of one flow with more options, in a fresh folder.
+    pub fn beside(options: &Options, echo: SocketAddr, store: &Store, flow: &Flow, others: &[String]) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for the stores")?;
         let redis = store.options.contains(&"{redis}").then(|| Redis::start(folder.path())).transpose()?;
         let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
         let fill = |option: &str| option.replace("{}", &folder.path().to_string_lossy()).replace("{redis}", &redis_url);
-        let more = store.options.map(fill);
+        let more: Vec<String> = store.options.map(fill).into_iter().chain(others.iter().cloned()).collect();
         let mut server = Self::with(options, echo, flow, folder, &more)?;
         server.redis = redis;
         Ok(server)
