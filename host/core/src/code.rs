@@ -168,10 +168,10 @@ impl Code {
         matches!(self, Code::STORE_UNAVAILABLE | Code::STORE_LOCKED)
     }
 
-    /// Whether a write to a store may succeed later, without a change of what is written: once the store answers, or once
-    /// an operator has made it writable or has freed some space.
-    pub const fn may_be_written_later(self) -> bool {
-        self.is_transient() || matches!(self, Code::STORE_READ_ONLY | Code::STORE_FULL)
+    /// Whether what a store did not do may succeed later, without a change of what is asked: once the store answers, or once
+    /// an operator has made it writable, has freed some space, or has given access again.
+    pub const fn may_pass_later(self) -> bool {
+        self.is_transient() || matches!(self, Code::STORE_READ_ONLY | Code::STORE_FULL | Code::STORE_DENIED)
     }
 
     /// The number after `FF`.

@@ -327,6 +327,7 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         Code::STORE_LOCKED
         | Code::STORE_FULL
         | Code::STORE_READ_ONLY
+        | Code::STORE_DENIED
         | Code::STORE_UNAVAILABLE
         | Code::OUT_OF_MEMORY
         | Code::STARTING

@@ -39,7 +39,7 @@ impl NodeAttempt<'_> {
             }
             match live.services.data.store_payload(&live.id, name, bytes.clone(), &mut self.documents).await {
                 Err(failure)
-                    if failure.code.may_be_written_later()
+                    if failure.code.may_pass_later()
                         && let Some(delay) = delays.next() =>
                 {
                     tokio::time::sleep(delay).await;
@@ -87,7 +87,7 @@ impl Live {
         loop {
             match self.services.data.store_value(&self.id, &name, value.clone()).await {
                 Err(failure)
-                    if failure.code.may_be_written_later()
+                    if failure.code.may_pass_later()
                         && let Some(delay) = delays.next() =>
                 {
                     tokio::time::sleep(delay).await;

@@ -60,10 +60,10 @@ impl Live {
             let started = self.services.now();
             let attempted = self.attempt_in_time(work, span).await;
             let ended = self.services.now();
-            // An unavailable store does not count as a failure of the node: it is attempted again, unless it is cancelled.
+            // That a store fails does not count as a failure of the node: it is attempted again, unless it is cancelled.
             if let Err(failed) = &attempted
                 && !self.is_in_memory()
-                && failed.failure.code.is_transient()
+                && failed.failure.code.may_pass_later()
                 && let Some(delay) = store_delays.next()
             {
                 tokio::time::sleep(delay).await;

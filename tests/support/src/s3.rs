@@ -44,6 +44,8 @@ pub struct Server {
 #[derive(Default)]
 struct State {
     faults: Mutex<Vec<Fault>>,
+    /// Meets every request that no other fault meets.
+    down: Mutex<Option<Fault>>,
     seen: Mutex<Vec<String>>,
 }
 
@@ -89,6 +91,11 @@ impl Server {
         self.state.faults.lock().unwrap().extend(faults);
     }
 
+    /// Meets every request with this fault, until it is taken away.
+    pub fn fail_always(&self, fault: Option<Fault>) {
+        *self.state.down.lock().unwrap() = fault;
+    }
+
     /// Method, target and authorization of the requests since the last call.
     pub fn seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.state.seen.lock().unwrap())
@@ -126,7 +133,7 @@ async fn answer(service: S3Service, state: Arc<State>, request: Request) -> Resu
     let authorization = request.headers().get("authorization").map(|value| value.to_str().unwrap());
     let seen = format!("{} {} {}", request.method(), request.uri(), authorization.unwrap_or_default());
     state.seen.lock().unwrap().push(seen);
-    let fault = state.faults.lock().unwrap().pop();
+    let fault = state.faults.lock().unwrap().pop().or(*state.down.lock().unwrap());
     let response = hyper::Response::builder();
     match fault {
         None => hyper::service::Service::call(&service, request).await,

@@ -19,6 +19,7 @@ mod dev;
 mod faas_cli;
 mod flows;
 mod forwarded;
+mod full_disk;
 mod function;
 mod gc;
 mod headers;

@@ -1,14 +1,17 @@
 //! Stores that fail and come back while a function serves: it is not ready as long as commits fail, and then whole again.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::double::serve;
 use faas_flow_test_support::proxy::Proxy;
 use faas_flow_test_support::redis::Pair;
+use faas_flow_test_support::s3::{self, Fault};
 use faas_flow_test_support::servers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
 
 const FLOW: &str = "sync-chain";
 const RESULT: &str = "you said \"hi\"";
@@ -95,6 +98,28 @@ async fn looking_at_a_wide_run_reads_none_of_its_payloads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn looking_again_at_a_wide_run_reads_only_what_has_changed() {
+    const ITEMS: usize = 400;
+    let redis = servers::redis(&[]);
+    let server = Serve::flows(&["fixture"]).with("--state", &redis.url("redis")).function("step", "echo").start();
+    let run = server.result("fixture?case=items", "i".repeat(ITEMS)).await;
+    let id = run.id.clone().unwrap();
+    run.ok();
+    let path = format!("/function/fixture/flow/{id}");
+    let before = sent(&redis);
+    server.get(&path).await.ok();
+    let whole = sent(&redis) - before;
+    assert!(whole > 50 * ITEMS as u64, "a look reads {whole} bytes of {ITEMS} items");
+    let before = sent(&redis);
+    // Long enough for it to be renewed several times.
+    for _ in 0..300 {
+        server.get(&path).await.ok();
+    }
+    let again = sent(&redis) - before;
+    assert!(again < 300 * 1024 + whole / 2, "300 more looks read {again} bytes, the first one {whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_a_wide_run_reads_none_of_its_payloads() {
     const ITEMS: usize = 60;
     let answer = "x".repeat(20 << 10);
@@ -128,4 +153,71 @@ async fn stopping_a_wide_run_reads_none_of_its_payloads() {
     server.post(&format!("{path}/stop"), "").await.ok();
     let read = sent(&redis) - before;
     assert!(read < 300 << 10, "a stop reads {read} bytes of a run with {} of payloads", ITEMS * (20 << 10));
+}
+
+/// How a data store fails, and the code with which that is reported.
+const TROUBLES: [(Trouble, &str); 6] = [
+    (Trouble::Down, "FF0306"),
+    (Trouble::Fault(Fault::Silence), "FF0306"),
+    (Trouble::Fault(Fault::Error(503, "SlowDown")), "FF0306"),
+    (Trouble::Fault(Fault::Error(500, "InternalError")), "FF0306"),
+    (Trouble::Fault(Fault::Error(507, "QuotaExceeded")), "FF0303"),
+    // As after a key has expired, until there is a new one.
+    (Trouble::Fault(Fault::Error(403, "InvalidAccessKeyId")), "FF0311"),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Down,
+    Fault(Fault),
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_ready_while_its_s3_fails_and_its_runs_are_whole_afterwards() {
+    const FLOW: &str = "async-chain";
+    let large = |name: &str| format!("{name}{}", "x".repeat(100 << 10));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let open = watch::Sender::new(true);
+    let step = {
+        let (begun, open) = (begun.clone(), open.clone());
+        Router::new().layer(DefaultBodyLimit::disable()).fallback(async move |body: String| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            open.subscribe().wait_for(|open| *open).await.unwrap();
+            body
+        })
+    };
+    let step = serve(step).await;
+    let mut s3 = s3::Server::start().await;
+    let data = s3.url("bucket", "&attempts=1&timeout_ms=500");
+    let server = Serve::flows(&[FLOW]).with("--state", "sqlite:state.db").with("--data-store", &data);
+    let server = server.function("func1", &step).function("func2", "echo").function("fake-storage", "echo").start();
+    for (at, (trouble, code)) in TROUBLES.into_iter().enumerate() {
+        open.send_replace(false);
+        let before = begun.load(Ordering::SeqCst);
+        let mut runs = Vec::new();
+        for number in 0..2 {
+            let body = large(&format!("{at}-{number}"));
+            let id = server.post(&format!("/function/{FLOW}"), body.clone()).await.id.unwrap();
+            runs.push((id, body));
+        }
+        until("both runs call", async || begun.load(Ordering::SeqCst) == before + 2).await;
+        match trouble {
+            Trouble::Down => s3.stop().await,
+            Trouble::Fault(fault) => s3.fail_always(Some(fault)),
+        }
+        open.send_replace(true);
+        is_unready(&server, code).await;
+        server.post(&format!("/function/{FLOW}"), large("refused")).await.failed(503, code);
+        match trouble {
+            Trouble::Down => s3.resume().await,
+            Trouble::Fault(_) => s3.fail_always(None),
+        }
+        is_ready(&server).await;
+        for (id, body) in runs {
+            let result = server.result_of(FLOW, &id).await;
+            assert_eq!(result.status, 200, "{trouble:?}: {result:?}");
+            assert!(result.body.contains(&body), "{trouble:?}");
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), before + 2, "{trouble:?}: no call was made again");
+    }
 }
