@@ -36,28 +36,23 @@ else
   if latest < since then
     return false
   end
-  local last = math.min(latest, since + count)
-  next = string.format('%d', last)
-  for from = since + 1, last, MOST do
-    local names = {}
-    for change = from, math.min(from + MOST - 1, last) do
-      names[#names + 1] = string.format('l%d', change)
+  local last = since
+  while last < latest and #fields < count do
+    last = last + 1
+    local change = redis.call('HGET', KEYS[1], string.format('l%d', last))
+    -- The oldest changes are forgotten.
+    if not change then
+      return false
     end
-    local noted = redis.call('HMGET', KEYS[1], unpack(names))
-    for _, change in ipairs(noted) do
-      -- The oldest changes are forgotten.
-      if not change then
-        return false
-      end
-      local at = 1
-      while at <= #change do
-        local colon = string.find(change, ':', at, true)
-        local length = tonumber(string.sub(change, at, colon - 1))
-        add(string.sub(change, colon + 1, colon + length))
-        at = colon + length + 1
-      end
+    local at = 1
+    while at <= #change do
+      local colon = string.find(change, ':', at, true)
+      local length = tonumber(string.sub(change, at, colon - 1))
+      add(string.sub(change, colon + 1, colon + length))
+      at = colon + length + 1
     end
   end
+  next = string.format('%d', last)
 end
 
 local found = { next, string.format('%d', latest) }

@@ -6,9 +6,14 @@ use super::state::RedisState;
 use crate::changes::{Changed, PIECE, Position, Seen};
 use crate::state::holds_data;
 use crate::{Document, Put, StoreError};
+use ::redis::cmd;
 use faas_flow_core::Partition;
 use faas_flow_core::run::HOLD_DATA;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+/// A run with so many fields is read in pieces: some thousand documents, which take a script some milliseconds.
+const WIDE: usize = 10_000;
 
 /// The names of the documents that a commit writes, without those that hold data: the length of each, and the name.
 pub(super) fn noted(puts: &[Put]) -> String {
@@ -54,6 +59,36 @@ impl RedisState {
             _ => Position::Cursor(next, begun),
         };
         Ok(Changed { more: next != 0, position, ..Changed::of_all(documents, seen) })
+    }
+
+    /// Reads a wide run in pieces, so that others do not wait for one long script; `None` for a run that is not wide, or whose
+    /// changes are not noted. All documents that have changed since the first piece are read again, the last of them by one
+    /// script. As they were at that moment, all documents are in one view.
+    pub(super) async fn wide_progress(
+        &self,
+        partition: &Partition,
+    ) -> Result<Option<Vec<(String, Document)>>, StoreError> {
+        let mut count = cmd("HLEN");
+        count.arg(self.key(partition));
+        let fields: usize = self.link.ask(&count, Repeat::Harmless).await?;
+        if fields < WIDE {
+            return Ok(None);
+        }
+        let (mut seen, mut known) = (Seen::default(), BTreeMap::new());
+        let mut is_scanned = false;
+        loop {
+            let changed = self.changed(partition, &seen).await?;
+            seen.note(&changed);
+            known.extend(changed.documents);
+            let is_noted = matches!(seen.position, Position::Change(_));
+            match (changed.more, is_scanned) {
+                // The run was deleted, or so much has changed that it is not known what.
+                (_, true) | (false, _) if !is_noted => return Ok(None),
+                (false, true) => return Ok(Some(known.into_iter().collect())),
+                (false, false) => is_scanned = true,
+                (true, _) => {}
+            }
+        }
     }
 
     async fn changes(

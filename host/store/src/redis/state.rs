@@ -249,6 +249,9 @@ impl StateStore for RedisState {
     }
 
     async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
+        if let Some(documents) = self.wide_progress(partition).await? {
+            return Ok(documents);
+        }
         let mut arguments = Arguments::default();
         for beginning in HOLD_DATA {
             arguments.bytes(beginning.as_bytes());

@@ -485,3 +485,50 @@ async fn progress_is_read_without_the_bytes_of_payloads() {
     let read = sent(&mut connection) - before;
     assert!(read < 100 << 10, "{read} bytes of 2 MiB");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wide_run_is_read_in_pieces_and_in_one_view() {
+    const SCOPES: usize = 6000;
+    let server = server(&[]);
+    let (store, r) = (state(&server).await, run("r"));
+    let name = |n: usize| format!("scope:F[{n}]");
+    let put = |n: usize, bytes: &str| Put { doc: name(n), expect: Expect::Any, bytes: bytes.to_owned().into() };
+    let mut first = Change { puts: vec![put(0, "0"), put(SCOPES - 1, "0")], ..Change::default() };
+    first.entry = Some(entry(&r, None, None));
+    store.commit(&part(&r), first).await.unwrap();
+    for chunk in 0..SCOPES / 50 {
+        let numbers = (chunk * 50..(chunk + 1) * 50).filter(|n| *n != 0 && *n != SCOPES - 1);
+        let puts = numbers.map(|n| put(n, "same")).collect();
+        store.commit(&part(&r), Change { puts, ..Change::default() }).await.unwrap();
+    }
+    // Two documents that always change together, while the run is read.
+    let writes = {
+        let (store, r) = (store.clone(), r.clone());
+        let names = [name(0), name(SCOPES - 1)];
+        tokio::spawn(async move {
+            for n in 1.. {
+                let put = |doc: &String| Put { doc: doc.clone(), expect: Expect::Any, bytes: format!("{n}").into() };
+                let change = Change { puts: names.iter().map(put).collect(), ..Change::default() };
+                if store.commit(&part(&r), change).await.is_err() {
+                    return;
+                }
+            }
+        })
+    };
+    let mut connection = raw(&server);
+    let scripts = |connection: &mut redis::Connection| -> u64 {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
+        let scans = stats.lines().find_map(|line| line.strip_prefix("cmdstat_hscan:calls="));
+        scans.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    };
+    let before = scripts(&mut connection);
+    for _ in 0..10 {
+        let read = store.read_progress(&part(&r)).await.unwrap();
+        assert_eq!(read.len(), SCOPES);
+        assert!(read.is_sorted_by(|(one, _), (other, _)| one < other));
+        let bytes = |wanted: String| read.iter().find(|(name, _)| *name == wanted).map(|(_, doc)| doc.bytes.clone());
+        assert_eq!(bytes(name(0)), bytes(name(SCOPES - 1)));
+    }
+    assert!(scripts(&mut connection) - before > 50, "it is read in pieces");
+    writes.abort();
+}
