@@ -2,7 +2,8 @@
 //! differences and the configuration.
 //!
 //! Hidden are the user and password of a URL, the values of its query and its fragment, and the values of a call's headers and
-//! query parameters. What is hidden reads [`HIDDEN`], so that everybody sees that there is something.
+//! query parameters; and the path of a callback, since the paths of webhooks are secret. What is hidden reads [`HIDDEN`], so that
+//! everybody sees that there is something.
 
 use crate::definition::{Branches, Call, Dag, Definition, NodeKind, Operation};
 use std::fmt::Write as _;
@@ -25,6 +26,22 @@ pub fn url(url: &str) -> String {
 /// A URL as errors, logs and traces name it, without its user, password, query and fragment.
 pub fn place(url: &str) -> String {
     without_user(url).0
+}
+
+/// A URL of which even the path may be secret, as that of a webhook: only its scheme, host and port, and whether anything follows
+/// them: `http://***@host:81/…`.
+pub fn origin(url: &str) -> String {
+    let (place, query) = without_user(url);
+    let (scheme, rest) = place.split_at(place.find("://").map_or(0, |at| at + 3));
+    let authority = authority(rest);
+    // Without `//`, the user is still there.
+    let host = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{HIDDEN}@{host}"),
+        None => authority.to_owned(),
+    };
+    let path = rest.get(authority.len()..).unwrap_or_default();
+    let path = if path.len() > 1 || !query.is_empty() { "/…" } else { path };
+    format!("{scheme}{host}{path}")
 }
 
 /// Text in which every URL is shown as by [`url`], and so is `user:password@host` without a scheme.
@@ -207,6 +224,24 @@ mod tests {
     fn a_place_has_no_query() {
         assert_eq!(place("http://ann:s3cret@host:81/a/b?key=s3cret#s3cret"), "http://***@host:81/a/b");
         assert_eq!(place("func1/part?key=s3cret"), "func1/part");
+    }
+
+    #[test]
+    fn an_origin_has_nothing_that_follows_the_host() {
+        for (given, shown) in [
+            ("https://hooks.slack.com/services/T0/B0/s3cret", "https://hooks.slack.com/…"),
+            ("http://ann:s3cret@host:81/s3cret?key=s3cret#s3cret", "http://***@host:81/…"),
+            ("http://host?s3cret", "http://host/…"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://host/", "http://host/"),
+            ("http://u:s3/cr?e#t@host/s3cret", "http://***@host/…"),
+            ("http://host\\s3cret", "http://host/…"),
+            ("http:ann:s3cret@host/s3cret", "***@host/…"),
+            ("hooks.slack.com/s3cret", "hooks.slack.com/…"),
+            ("", ""),
+        ] {
+            assert_eq!(origin(given), shown, "{given}");
+        }
     }
 
     #[test]

@@ -116,8 +116,17 @@ pub struct Driver {
 impl Driver {
     /// A run that has begun at 1, with a callback.
     pub fn new(definition: Definition) -> Self {
+        Self::begin(definition, Some("http://127.0.0.1/done".to_owned()))
+    }
+
+    /// As [`Driver::new`], without a callback.
+    pub fn without_callback(definition: Definition) -> Self {
+        Self::begin(definition, None)
+    }
+
+    fn begin(definition: Definition, callback: Option<String>) -> Self {
         let plan = Plan::new(definition).unwrap();
-        let start = Start { callback: Some("http://127.0.0.1/done".to_owned()), ..the_start() };
+        let start = Start { callback, ..the_start() };
         let (state, _) = RunState::start(&plan, start);
         Self { plan, state, now: 1, claims: 0 }
     }

@@ -84,6 +84,7 @@ fn a_run_is_stored_as_its_golden_file() {
             url: "http://127.0.0.1:8080/done".to_owned(),
             round: 0,
             tries: 2,
+            before: 0,
             next: Some(1_790_000_001_000),
             delivered: Some(1_790_000_000_900),
             failure: Some(failure()),
@@ -351,5 +352,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         ],
     };
     check("scope-run-again", &scope);
+    let sent_again = Callback { tries: 3, before: 2, ..Callback::new("http://127.0.0.1:8080/done".to_owned()) };
+    check("callback-sent-again", &sent_again);
     check("callback-run-again", &Callback { round: 1, ..Callback::new("http://127.0.0.1:8080/done".to_owned()) });
 }

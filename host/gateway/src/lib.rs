@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, Request, Response};
 use bytes::Bytes;
-use faas_flow_core::Code;
+use faas_flow_core::{Code, redact};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
@@ -71,7 +71,7 @@ pub enum Error {
     /// `X-Callback-Url` is not a URL.
     #[error("the callback URL `{url}` is malformed, {why}: send an absolute URL in X-Callback-Url")]
     BadCallbackUrl {
-        /// The value of the header.
+        /// The value of the header, without what may be secret.
         url: String,
         /// What is wrong with it.
         why: String,
@@ -279,7 +279,7 @@ fn callback(headers: &HeaderMap) -> Result<Option<Url>, Error> {
     let url = String::from_utf8_lossy(value.as_bytes()).into_owned();
     match Url::parse(&url) {
         Ok(parsed) if parsed.has_host() => Ok(Some(parsed)),
-        Ok(_) => Err(Error::BadCallbackUrl { url, why: "it has no host".into() }),
-        Err(error) => Err(Error::BadCallbackUrl { url, why: error.to_string() }),
+        Ok(_) => Err(Error::BadCallbackUrl { url: redact::origin(&url), why: "it has no host".into() }),
+        Err(error) => Err(Error::BadCallbackUrl { url: redact::origin(&url), why: error.to_string() }),
     }
 }

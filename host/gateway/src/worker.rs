@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use faas_flow_core::redact;
 use http::{HeaderValue, Method, Request, Response, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -268,7 +269,8 @@ impl Gateway {
             Ok(Err(crate::Unreachable(why))) => why,
             Err(_) => format!("no answer within {:?}", self.config.upstream_timeout),
         };
-        tracing::warn!(function = message.function, %url, error = failure, "callback failed");
+        let url = redact::origin(url.as_str());
+        tracing::warn!(function = message.function, url, error = failure, "callback failed");
         self.tally.callback_failures.inc();
     }
 }

@@ -212,6 +212,31 @@ pub(super) async fn rerun(
     Ok(done(&id, "restarted"))
 }
 
+/// Send the callback of a run that has ended again
+///
+/// It is sent after the answer to this, and tried as often as at first, with the same idempotency key.
+#[utoipa::path(
+    post,
+    path = "/flow/{id}/callback",
+    operation_id = "callback",
+    params(RunPath),
+    security((), ("token" = [])),
+    responses((status = 202, description = "The callback is being sent."), Refusals, On<401>, On<409>),
+)]
+pub(super) async fn callback(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id }: RunPath,
+    _: Operator,
+    _: WholeBody,
+) -> Result<Response, Error> {
+    surface.of_flow(&flow.name, &id).await?;
+    surface.host.send_callback(&id).await?;
+    let mut response = (StatusCode::ACCEPTED, format!("Sending the callback of request {id} again")).into_response();
+    insert(response.headers_mut(), REQUEST_ID, id.as_str());
+    Ok(response)
+}
+
 /// The state of a run
 #[utoipa::path(
     method(get, post),

@@ -183,7 +183,7 @@ impl Guards {
         match self.check_callback(given) {
             Ok(url) => Ok(Some(url.to_string())),
             Err(fault) => {
-                Err(Error::BadCallback { url: redact::place(given).escape_debug().take(100).collect(), fault })
+                Err(Error::BadCallback { url: redact::origin(given).escape_debug().take(100).collect(), fault })
             }
         }
     }

@@ -9,7 +9,7 @@ use super::guards::{HubSignatures, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, STATE, header, insert};
 use super::location;
 use super::openapi::{OfTheFlow, On, Payload, Refusals};
-use super::repeated::difference;
+use super::repeated::{Callbacks, difference};
 use super::request::{Query, RequestContext, Target, Wait};
 use super::surface::Surface;
 use axum::extract::{Request, State};
@@ -37,6 +37,10 @@ enum Delivery {
     Nobody,
 }
 
+/// How long a caller that came through OpenFaaS' queue waits for its result, unless it says how long: shorter than the time
+/// after which a queue-worker delivers a call again (docs/openfaas.md#callbacks-of-the-queue-worker).
+const WAIT_OF_QUEUE: Duration = Duration::from_secs(20);
+
 /// The headers of new requests.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -49,15 +53,28 @@ pub(super) struct NewRun {
     #[param(rename = "X-Faas-Flow-Callback-Url", value_type = String, required = false,
         pattern = "^(https?://[!-~]+)?$")]
     callback: Option<String>,
+    /// OpenFaaS' own: where its queue-worker POSTs the answer. If the run takes longer than the queue-worker waits, the result is
+    /// POSTed there as to `X-Faas-Flow-Callback-Url`, which comes first.
+    #[param(rename = "X-Callback-Url", value_type = String, required = false)]
+    queued: Option<String>,
 }
 
 impl NewRun {
     const CALLBACK: HeaderName = HeaderName::from_static("x-faas-flow-callback-url");
+    const QUEUED: HeaderName = HeaderName::from_static("x-callback-url");
 
-    fn of(headers: &HeaderMap, surface: &Surface) -> Result<Self, Error> {
+    fn of(headers: &HeaderMap, surface: &Surface, delivery: Delivery) -> Result<Self, Error> {
         let id = header(headers, REQUEST_ID).map(RunId::new).transpose()?;
         let callback = surface.guards.callback(header(headers, Self::CALLBACK).as_deref())?;
-        Ok(Self { id, callback })
+        let queued = || header(headers, Self::QUEUED).filter(|url| !url.is_empty());
+        Ok(match (callback, delivery) {
+            (Some(callback), _) => Self { id, callback: Some(callback), queued: None },
+            (None, Delivery::Caller) => Self { id, callback: None, queued: queued() },
+            // No queue-worker has taken the call that would post its answer.
+            (None, Delivery::Nobody) => {
+                Self { id, callback: surface.guards.callback(queued().as_deref())?, queued: None }
+            }
+        })
     }
 }
 
@@ -163,9 +180,11 @@ impl Surface {
             return self.begin_child(flow, (Query(query), body), (uri, headers), calling, context).await;
         }
         self.guards.authenticate(headers, &body)?;
-        let NewRun { id, callback } = NewRun::of(headers, self)?;
-        let asked = self.wait_of(&Wait::of(headers)?, context);
-        let patience = Patience { surface: self, context, delivery, asked };
+        let NewRun { id, callback, queued } = NewRun::of(headers, self, delivery)?;
+        let wait = Wait::of(headers)?;
+        let wait = Wait { wait: wait.wait.or(queued.as_ref().map(|_| WAIT_OF_QUEUE)) };
+        let asked = self.wait_of(&wait, context);
+        let patience = Patience { surface: self, context, delivery, asked, may_go_on: queued.is_some() };
         let mut kept = kept_headers(headers, &self.host.settings().keep_headers);
         kept.extend(id.as_ref().map(|_| (BODY_DIGEST.to_owned(), Digest::of(&body).to_string())));
         let body = Content::new(body, MediaType::of_message(&kept));
@@ -183,7 +202,8 @@ impl Surface {
                 (run.id, ended)
             }
             (Err(error), Some((id, request))) if error.code() == Code::RUN_EXISTS => {
-                let run = self.begun_as(&id, flow, &request, callback.as_deref()).await?;
+                let callbacks = Callbacks { asked: callback.as_deref(), later: queued.as_deref() };
+                let run = self.begun_as(&id, flow, &request, &callbacks).await?;
                 context.concerns(&id);
                 let ended = match patience.wait(self.host.answers(&run).await?) {
                     Some(wait) => self.host.wait(&id, wait).await?,
@@ -193,6 +213,10 @@ impl Surface {
             }
             (Err(error), ..) => return Err(error.into()),
         };
+        let (ended, callback) = match queued.filter(|_| ended.as_ref().is_none_or(|ended| !ended.status.is_final())) {
+            Some(url) => self.call_back_later(&run, ended, &url).await?,
+            None => (ended, callback),
+        };
         let mut response = answer_to(&run, ended.as_deref());
         if response.status() == StatusCode::ACCEPTED {
             insert(response.headers_mut(), LOCATION, &location::of_result(uri.path(), headers, flow, &run));
@@ -201,6 +225,30 @@ impl Surface {
             insert(response.headers_mut(), NewRun::CALLBACK, &callback);
         }
         Ok(response)
+    }
+
+    /// Has a run that goes on without its caller sent to where OpenFaaS' queue-worker sends its answers. Answers with how it has
+    /// ended or paused, if it has, and with the address of the callback.
+    async fn call_back_later(
+        &self,
+        run: &RunId,
+        paused: Option<Arc<Ended>>,
+        url: &str,
+    ) -> Result<(Option<Arc<Ended>>, Option<String>), Error> {
+        let url = match self.guards.callback(Some(url)) {
+            Ok(url) => url,
+            Err(error) => {
+                tracing::warn!(%run, code = %error.code(), %error, "the result is not sent to X-Callback-Url");
+                None
+            }
+        };
+        let Some(url) = url else { return Ok((paused, None)) };
+        match self.host.set_callback(run, url.clone()).await {
+            Ok(()) => Ok((paused, Some(url))),
+            // It has ended in the meantime.
+            Err(error) if error.code() == Code::RUN_STATE => Ok((self.host.wait(run, Duration::ZERO).await?, None)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Begins the run that a node of another run calls. That node is told its end, so nobody waits for it here.
@@ -240,11 +288,11 @@ impl Surface {
         id: &RunId,
         flow: &FlowName,
         request: &Kept,
-        callback: Option<&str>,
+        callbacks: &Callbacks<'_>,
     ) -> Result<Run, Error> {
         let taken = |by| Error::RequestIdTaken { id: id.clone(), by };
         let run = self.host.begun(id).await?.ok_or_else(|| taken(OtherRun::Starting))?;
-        match difference(&run, flow, request, callback) {
+        match difference(&run, flow, request, callbacks) {
             None => Ok(run),
             Some(by) => Err(taken(by)),
         }
@@ -258,6 +306,8 @@ struct Patience<'a> {
     delivery: Delivery,
     /// What it asked for.
     asked: Option<Duration>,
+    /// Whether the run may get a callback while it goes on, so that it must be stored.
+    may_go_on: bool,
 }
 
 impl Patience<'_> {
@@ -265,6 +315,7 @@ impl Patience<'_> {
     fn waits(&self) -> Waits {
         match self.delivery {
             Delivery::Nobody => Waits::No,
+            Delivery::Caller if self.may_go_on => Waits::No,
             Delivery::Caller if self.asked.or(self.surface.host.settings().default_wait).is_some() => Waits::Yes,
             Delivery::Caller => Waits::ForOneNode,
         }

@@ -297,7 +297,7 @@ mod tests {
             }
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
-        assert_eq!(ids.len(), 31);
+        assert_eq!(ids.len(), 32);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum Action {
     Stop,
     /// Executes something again.
     Rerun(Rerun),
+    /// Sends the callback of a run that has ended again.
+    Callback,
 }
 
 /// What is executed again.
@@ -36,6 +38,7 @@ impl Action {
             Action::Pause => "pause".to_owned(),
             Action::Resume => "resume".to_owned(),
             Action::Stop => "stop".to_owned(),
+            Action::Callback => "callback".to_owned(),
             Action::Rerun(Rerun { node: None, .. }) => "rerun".to_owned(),
             Action::Rerun(Rerun { node: Some(path), .. }) => {
                 format!("rerun?node={}", utf8_percent_encode(&path.to_string(), NON_ALPHANUMERIC))

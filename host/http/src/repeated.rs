@@ -58,8 +58,24 @@ const OF_A_TRY: [&str; 42] = [
 const FAMILIES_OF_A_TRY: [&str; 8] =
     ["cf-", "fly-", "sec-", "x-b3-", "x-datadog-", "x-envoy-", "x-forwarded-", "x-original-"];
 
+/// Where a request wants its result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Callbacks<'a> {
+    /// The address for the end of the run.
+    pub asked: Option<&'a str>,
+    /// The address that the run gets if its caller has waited in vain.
+    pub later: Option<&'a str>,
+}
+
+impl Callbacks<'_> {
+    /// Whether a run that such a request began may have this callback.
+    fn lead_to(&self, known: Option<&str>) -> bool {
+        known == self.asked || (self.asked.is_none() && known == self.later)
+    }
+}
+
 /// What distinguishes a request from the one that began this run: `None` if it is the same request again.
-pub(super) fn difference(run: &Run, flow: &FlowName, request: &Request, callback: Option<&str>) -> Option<OtherRun> {
+pub(super) fn difference(run: &Run, flow: &FlowName, request: &Request, callbacks: &Callbacks<'_>) -> Option<OtherRun> {
     let body = |request: &Request| request.headers.iter().find(|(name, _)| name == BODY_DIGEST).cloned();
     if run.flow != *flow {
         Some(OtherRun::Flow)
@@ -67,7 +83,7 @@ pub(super) fn difference(run: &Run, flow: &FlowName, request: &Request, callback
         Some(OtherRun::Body)
     } else if run.request.query != request.query {
         Some(OtherRun::Query)
-    } else if run.callback.as_ref().map(|callback| callback.url.as_str()) != callback {
+    } else if !callbacks.lead_to(run.callback.as_ref().map(|callback| callback.url.as_str())) {
         Some(OtherRun::Callback)
     } else {
         other_header(&run.request, request).map(|name| OtherRun::Header { name })

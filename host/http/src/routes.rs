@@ -58,6 +58,7 @@ fn operations() -> &'static [Operation] {
             routes!(about::resume),
             routes!(about::stop),
             routes!(about::rerun),
+            routes!(about::callback),
             routes!(about::state),
             routes!(about::result),
             routes!(about::forward),

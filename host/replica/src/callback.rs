@@ -8,7 +8,7 @@ use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_a
 use bytes::Bytes;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Event, Run};
-use faas_flow_core::{Content, Failure, MediaType, ResponseHead, redact};
+use faas_flow_core::{Content, Failure, MediaType, ResponseHead, Status};
 use faas_flow_guest::HttpRequest;
 use faas_flow_session::{Delivery, Documents, Input};
 use std::pin::Pin;
@@ -24,6 +24,13 @@ const TRIES: u32 = 12;
 const WAITS: Backoff = Backoff { attempts: TRIES, first_delay_ms: 4_000, factor: 2.0, max_delay_ms: 20 * 60 * 1000 };
 
 impl Ended {
+    /// The status of the answer that a caller would have got.
+    fn function_status(&self) -> u16 {
+        let chosen = self.response.as_ref().map(|head| head.status);
+        let failed = || self.failure.as_ref().map(|failure| failure.status.unwrap_or(500));
+        chosen.or_else(failed).unwrap_or(if self.status == Status::Succeeded { 200 } else { 500 })
+    }
+
     /// Why the result, which exists, cannot be read now but may be readable later.
     fn unread(&self, run: &Run) -> Option<Failure> {
         let unread = run.result.is_some() && self.result.is_none();
@@ -43,18 +50,24 @@ impl Live {
         let until = self.services.now() + TIMEOUT.as_millis() as u64;
         let mut session = self.lock().await;
         let claim = Input::Event(Event::CallBack { until }, Documents::new());
-        let Some(Delivery { url, round, tries }) = self.drive(&mut session, claim).await.call_back else { return };
+        let Some(Delivery { url, round, tries, earlier }) = self.drive(&mut session, claim).await.call_back else {
+            return;
+        };
         let ended = self.read_ended(&session).await;
         let unread = ended.unread(session.state().run());
         drop(session);
         let delivered = match unread {
             Some(unread) => Err(unread.into()),
             None => tokio::time::timeout(TIMEOUT, self.deliver(&url, round, &ended)).await.unwrap_or_else(|_| {
-                let timed_out = CallError::TimedOut { callee: redact::place(&url), limit: TIMEOUT };
+                let timed_out = CallError::TimedOut {
+                    callee: ChosenBy::Caller.shown(&url),
+                    limit: TIMEOUT,
+                    quote: Quote::default(),
+                };
                 Err(Failure::from(timed_out).into())
             }),
         };
-        let wait = delivered.as_ref().err().and_then(|failed| failed.wait(Some(WAITS), tries as usize - 1));
+        let wait = delivered.as_ref().err().and_then(|failed| failed.wait(Some(WAITS), earlier as usize));
         let failure = delivered.err().map(|failed: Failed| failed.failure);
         match (&failure, wait) {
             (None, _) => self.services.counters.callback(Ok(())),
@@ -82,6 +95,9 @@ impl Live {
             ("X-Faas-Flow-Reqid".to_owned(), self.id.to_string()),
             ("X-Faas-Flow-Flow".to_owned(), self.flow.name.to_string()),
             ("X-Faas-Flow-Status".to_owned(), ended.status.to_string()),
+            // As OpenFaaS' queue-worker says it.
+            ("X-Function-Name".to_owned(), self.flow.name.to_string()),
+            ("X-Function-Status".to_owned(), ended.function_status().to_string()),
             (IDEMPOTENCY_KEY.to_owned(), in_round(format!("{}/callback", self.id), round)),
         ];
         headers.extend(self.run_trace_headers());
@@ -110,7 +126,8 @@ fn accept(url: &str, status: u16, headers: &[(String, String)]) -> Result<(), Fa
         300..500 => Retry::No,
         _ => Retry::Yes,
     };
-    let failure = CallError::Status { callee: redact::place(url), status, quote: Quote::default(), retry }.into();
+    let failure =
+        CallError::Status { callee: ChosenBy::Caller.shown(url), status, quote: Quote::default(), retry }.into();
     Err(Failed { failure, retry_after: if retry == Retry::Yes { retry_after(headers) } else { None } })
 }
 
@@ -126,7 +143,7 @@ mod tests {
         for (status, retry) in [(302, false), (404, false), (408, true), (429, true), (500, true), (103, true)] {
             let Failed { failure, retry_after } = answered(status).unwrap_err();
             assert_eq!((failure.retry, retry_after.is_some()), (retry, retry), "{status}");
-            assert_eq!(failure.message, format!("`http://***@h/p` answered with status {status}"));
+            assert_eq!(failure.message, format!("`http://***@h/…` answered with status {status}"));
         }
     }
 }

@@ -66,6 +66,17 @@ impl Host {
         self.control_with(run, event, documents).await
     }
 
+    /// Gives a run a callback if it has none. Refused if the run has ended: then its result is there.
+    pub async fn set_callback(self: &Arc<Self>, run: &RunId, url: String) -> Result<(), Error> {
+        self.control(run, Event::SetCallback { url }).await
+    }
+
+    /// Sends the callback of a run that has ended again, with the idempotency key that it had: it is delivered later, and tried as
+    /// often as at first.
+    pub async fn send_callback(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+        self.control(run, Event::SendCallback).await
+    }
+
     async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {
         self.control_with(run, event, Documents::new()).await
     }
@@ -79,7 +90,7 @@ impl Host {
                 None => {
                     let state = load(&*self.services.state, run).await?;
                     let state = state.ok_or_else(|| Error::UnknownRun { run: run.clone() })?;
-                    self.open(state, Role::owner(self.now())).await?
+                    self.open_for(&event, state).await?
                 }
             };
             let (event, documents) = (event.clone(), documents.clone());
@@ -94,6 +105,18 @@ impl Host {
                 Controlled::Refused(refusal) => return Err(Error::Refused { run: run.clone(), refusal }),
             }
         }
+    }
+
+    /// Opens a stored run for a command. A callback can be sent without the run's version.
+    async fn open_for(self: &Arc<Self>, event: &Event, state: RunState) -> Result<Arc<Live>, Error> {
+        let owner = Role::owner(self.now());
+        if matches!(event, Event::SendCallback)
+            && state.run().phase == Phase::Ended
+            && let Some(pinned) = self.versions().for_callback(state.run())?
+        {
+            return Ok(self.live(pinned, state, owner));
+        }
+        self.open(state, owner).await
     }
 }
 
@@ -111,6 +134,7 @@ impl Live {
         }
         let stops = matches!(event, Event::Stop);
         let goes_on = matches!(event, Event::Pause | Event::Resume);
+        let calls_back = matches!(event, Event::SendCallback);
         let again_from = match &event {
             Event::Rerun { from: Some(from) } => Some(from.path.clone()),
             _ => None,
@@ -138,6 +162,10 @@ impl Live {
         Ok(match reaction.refused {
             None if stops => {
                 self.cut_off_everywhere().await;
+                Controlled::Done
+            }
+            None if calls_back => {
+                tokio::spawn(self.clone().call_back());
                 Controlled::Done
             }
             None if too_late => Controlled::Refused(Refusal::Ended),

@@ -28,7 +28,7 @@ use client::Client;
 use connect::{Connector, deepest, tls};
 use decode::{Coding, EncodingFault};
 use destinations::Connection;
-use faas_flow_core::{Failure, header_bytes, header_text, redact};
+use faas_flow_core::{Failure, header_bytes, header_text};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use futures_util::{Stream, TryStreamExt};
 use http_body_util::{BodyExt, Full};
@@ -162,7 +162,7 @@ impl Http {
         if let (Some(RefusedAddress { address, range }), Some(rules)) = (cause.downcast_ref(), self.rules(by)) {
             return rules.refusal(url, *address, *range).into();
         }
-        let callee = redact::place(url.as_str());
+        let callee = by.shown(url.as_str());
         match cause.downcast_ref::<ProxyFailed>() {
             Some(source) => CallError::Proxy { callee, source: source.clone() },
             None => CallError::Unreachable { callee, reason: cause.to_string() },
@@ -173,7 +173,7 @@ impl Http {
     async fn exchange(&self, outgoing: &Outgoing, by: ChosenBy) -> Result<HttpResponse, Failure> {
         let url = &outgoing.url;
         let (client, proxy) = self.client(url, by).await?;
-        let mut request = outgoing.request()?;
+        let mut request = outgoing.request(by)?;
         if let Some(authorization) = proxy.as_ref().and_then(Proxy::authorization).filter(|_| url.scheme() == "http") {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
@@ -182,7 +182,7 @@ impl Http {
         if let Some(proxy) = proxy.filter(|_| proxy::has_refused(head.status, &head.headers)) {
             return Err(self.failed(url, by, &ProxyFailed::refused(&proxy, head.status)).into());
         }
-        let callee = || redact::place(url.as_str());
+        let callee = || by.shown(url.as_str());
         let codings = head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         let codings = decode::codings(codings);
         let codings = codings.map_err(|fault| CallError::Encoding { callee: callee(), fault })?;
@@ -244,10 +244,10 @@ impl Http {
 }
 
 impl Outgoing {
-    fn of(request: HttpRequest) -> Result<Self, CallError> {
+    fn of(request: HttpRequest, by: ChosenBy) -> Result<Self, CallError> {
         let HttpRequest { method, url, headers, body } = request;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| CallError::BadMethod(method))?;
-        let malformed = |reason: String| CallError::BadRequest { callee: redact::place(&url), reason };
+        let malformed = |reason: String| CallError::BadRequest { callee: by.shown(&url), reason };
         let parsed = Url::parse(&url).map_err(|error| malformed(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(malformed(format!("its scheme is `{}` instead of http or https", parsed.scheme())));
@@ -256,8 +256,8 @@ impl Outgoing {
     }
 
     /// The request in the form that is sent.
-    fn request(&self) -> Result<Request<Full<Bytes>>, CallError> {
-        let malformed = |reason: String| CallError::BadRequest { callee: redact::place(self.url.as_str()), reason };
+    fn request(&self, by: ChosenBy) -> Result<Request<Full<Bytes>>, CallError> {
+        let malformed = |reason: String| CallError::BadRequest { callee: by.shown(self.url.as_str()), reason };
         let mut url = self.url.clone();
         // A URL with a host can do without a user.
         let _ = url.set_username("");
@@ -303,15 +303,15 @@ fn basic(url: &Url) -> Option<HeaderValue> {
 #[async_trait]
 impl Network for Http {
     async fn send(&self, request: HttpRequest, by: ChosenBy) -> Result<HttpResponse, Failure> {
-        let mut outgoing = Outgoing::of(request)?;
+        let mut outgoing = Outgoing::of(request, by)?;
         let mut followed = 0;
         loop {
             let answer = self.exchange(&outgoing, by).await?;
             let Some(location) = redirect::location(&answer) else { return Ok(answer) };
-            let from = redact::place(outgoing.url.as_str());
+            let from = by.shown(outgoing.url.as_str());
             outgoing = outgoing.redirected(answer.status, &location, by, followed)?;
             if let Some(Err(refused)) = self.rules(by).map(|rules| rules.check(&outgoing.url)) {
-                let location = redact::place(outgoing.url.as_str());
+                let location = by.shown(outgoing.url.as_str());
                 return Err(CallError::Redirect {
                     callee: from,
                     status: answer.status,

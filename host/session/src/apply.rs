@@ -152,6 +152,8 @@ impl Session {
             Event::Pause => run.paused,
             Event::Resume => !run.paused && run.phase == Phase::Flow,
             Event::Stop => run.verdict == Some(Status::Stopped),
+            Event::SetCallback { .. } => run.callback.is_some(),
+            Event::SendCallback => self.state.callback_due().is_some(),
             _ => run.phase == Phase::Flow && !run.paused,
         };
         is_so && self.unknown > 0
@@ -196,8 +198,8 @@ impl Session {
                     self.arrive(Arriving::new(node, started_by, &key, (index, total), &payload));
                 }
                 Effect::Cancel => self.cancel_with_commit(),
-                Effect::CallBack { url, round, tries } => {
-                    self.ready.call_back = Some(Delivery { url, round, tries });
+                Effect::CallBack { url, round, tries, earlier } => {
+                    self.ready.call_back = Some(Delivery { url, round, tries, earlier });
                 }
                 Effect::Returned { node, branch } => self.queue.branch_ended(&self.plan, &node, &branch),
                 Effect::Ended => self.batch.ended = true,
@@ -217,7 +219,15 @@ impl Session {
 
 /// Whether somebody waits for the answer to an event which says what is to become of the run.
 fn is_command(event: &Event) -> bool {
-    matches!(event, Event::Pause | Event::Resume | Event::Stop | Event::Rerun { .. })
+    matches!(
+        event,
+        Event::Pause
+            | Event::Resume
+            | Event::Stop
+            | Event::Rerun { .. }
+            | Event::SetCallback { .. }
+            | Event::SendCallback
+    )
 }
 
 /// Whether an event starts so many branches that they need a commit of their own.

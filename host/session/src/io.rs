@@ -166,6 +166,8 @@ pub struct Delivery {
     pub round: u32,
     /// The number of this try, from 1, for the report ([`Event::CalledBack`]).
     pub tries: u32,
+    /// How many tries were made before this one since the run ended, or since somebody asked to send the callback again.
+    pub earlier: u32,
 }
 
 /// How a run ended for this replica.

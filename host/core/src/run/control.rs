@@ -1,6 +1,6 @@
 //! Events about the run as a whole: pause, resume, stop, deadline, the end and its handlers, and the callback.
 
-use super::documents::{NodeResponse, NodeState, Phase, Progress};
+use super::documents::{Callback, NodeResponse, NodeState, Phase, Progress};
 use super::engine::Followed;
 use super::events::{Effect, Refusal, Task};
 use super::state::RunState;
@@ -174,9 +174,11 @@ impl RunState {
             Some(_) => {}
         }
         let Some(callback) = &mut self.change_run().callback else { return Err(Refusal::Stale) };
+        let earlier = callback.tries.saturating_sub(callback.before);
         callback.tries += 1;
         callback.next = Some(until);
-        Ok(vec![Effect::CallBack { url: callback.url.clone(), round: callback.round, tries: callback.tries }])
+        let Callback { url, round, tries, .. } = callback.clone();
+        Ok(vec![Effect::CallBack { url, round, tries, earlier }])
     }
 
     pub(super) fn called_back(
@@ -193,6 +195,26 @@ impl RunState {
         callback.delivered = failure.is_none().then_some(now);
         callback.next = next.filter(|_| failure.is_some());
         callback.failure = failure;
+        Ok(Vec::new())
+    }
+
+    pub(super) fn set_callback(&mut self, url: &str) -> Followed {
+        self.unended()?;
+        self.change_run().callback.get_or_insert_with(|| Callback::new(url.to_owned()));
+        Ok(Vec::new())
+    }
+
+    /// It is the same callback of the same end, so it keeps its round, and with it its idempotency key.
+    pub(super) fn send_callback(&mut self, now: Millis) -> Followed {
+        match &self.run().callback {
+            _ if self.run().phase != Phase::Ended => return Err(Refusal::Unended),
+            None => return Err(Refusal::NoCallback),
+            Some(callback) if !callback.is_over() => return Err(Refusal::Sending),
+            Some(_) => {}
+        }
+        let Some(callback) = &mut self.change_run().callback else { return Err(Refusal::NoCallback) };
+        (callback.before, callback.next) = (callback.tries, Some(now));
+        (callback.delivered, callback.failure) = (None, None);
         Ok(Vec::new())
     }
 }

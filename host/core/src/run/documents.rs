@@ -118,6 +118,9 @@ pub struct Callback {
     /// The number of tries that have begun since the run ended.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u32,
+    /// How many of them had begun when somebody last asked to send it again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub before: u32,
     /// When the next try may begin. `None` before the end of the run, and after the callback was delivered or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Millis>,
@@ -132,7 +135,12 @@ pub struct Callback {
 impl Callback {
     /// A callback to be sent when the run has ended.
     pub fn new(url: String) -> Self {
-        Self { url, round: 0, tries: 0, next: None, delivered: None, failure: None }
+        Self { url, round: 0, tries: 0, before: 0, next: None, delivered: None, failure: None }
+    }
+
+    /// Whether it may be sent again: it was delivered or given up.
+    pub fn is_over(&self) -> bool {
+        self.next.is_none() && self.tries > 0
     }
 
     /// Whether it was given up: no further try will be made unless somebody asks for it.
@@ -165,9 +173,9 @@ impl Callback {
         self.failure.as_ref().map_or(state.clone(), |failure| format!("{state}: {failure}"))
     }
 
-    /// The callback without the secrets of its URL.
+    /// The callback without the secrets of its URL, which may be anywhere behind its host.
     pub fn redacted(self) -> Self {
-        Self { url: redact::url(&self.url), ..self }
+        Self { url: redact::origin(&self.url), ..self }
     }
 }
 

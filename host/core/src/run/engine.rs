@@ -34,6 +34,8 @@ impl RunState {
             Event::Rerun { from } => self.rerun(plan, from.as_ref(), now),
             Event::CallBack { until } => self.call_back(*until, now),
             Event::CalledBack { tries, failure, next } => self.called_back(*tries, failure.clone(), *next, now),
+            Event::SetCallback { url } => self.set_callback(url),
+            Event::SendCallback => self.send_callback(now),
         }
     }
 

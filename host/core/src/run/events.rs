@@ -119,6 +119,13 @@ pub enum Event {
         /// When to try again after a failure; `None` gives the callback up.
         next: Option<Millis>,
     },
+    /// The run is to have a callback after all, if it has none: its caller has not waited until its end.
+    SetCallback {
+        /// The URL to call.
+        url: String,
+    },
+    /// The callback of a run that has ended is sent again, although it was delivered or given up.
+    SendCallback,
 }
 
 impl Event {
@@ -206,6 +213,8 @@ pub enum Effect {
         round: u32,
         /// The number of this try, from 1. It identifies the try in [`Event::CalledBack`].
         tries: u32,
+        /// How many tries were made before this one since the run ended, or since somebody asked to send the callback again.
+        earlier: u32,
     },
 }
 
@@ -252,6 +261,15 @@ pub enum Refusal {
     /// There is no such node.
     #[error("there is no such node")]
     Unknown,
+    /// The callback is sent when the run ends.
+    #[error("the run has not ended: its callback is sent when it does")]
+    Unended,
+    /// The caller of the run wants no callback.
+    #[error("the run has no callback: its caller asked for none")]
+    NoCallback,
+    /// The callback is neither delivered nor given up.
+    #[error("the callback is still being sent")]
+    Sending,
 }
 
 /// What a replica executes for a node.

@@ -209,6 +209,59 @@ fn a_delivered_callback_is_not_sent_again_unless_the_run_is_re_run() {
     assert_eq!(run.state.callback_due(), Some(run.now));
 }
 
+/// BACK-7.
+#[test]
+fn a_callback_that_is_over_can_be_sent_again_and_is_tried_as_often_as_at_first() {
+    for failed in [true, false] {
+        let mut run = ended();
+        assert_eq!(run.step(Event::SendCallback).unwrap_err(), Refusal::Sending, "it is about to be sent");
+        run.step(Event::CallBack { until: 40 }).unwrap();
+        assert_eq!(run.step(Event::SendCallback).unwrap_err(), Refusal::Sending);
+        run.step(called_back(1, failed, None)).unwrap();
+        run.now = 100;
+        run.step(Event::SendCallback).unwrap();
+        let callback = run.state.run().callback.clone().unwrap();
+        assert_eq!((callback.next, callback.delivered, callback.failure), (Some(run.now), None, None));
+        let effects = run.step(Event::CallBack { until: 140 }).unwrap();
+        assert!(matches!(&effects[..], [Effect::CallBack { tries: 2, earlier: 0, round: 0, .. }]), "{effects:?}");
+        // What the replica of the first try says late is not about this one.
+        assert_eq!(run.step(called_back(1, false, None)).unwrap_err(), Refusal::Stale);
+        run.step(called_back(2, true, Some(110))).unwrap();
+        run.now = 110;
+        let effects = run.step(Event::CallBack { until: 160 }).unwrap();
+        assert!(matches!(&effects[..], [Effect::CallBack { tries: 3, earlier: 1, .. }]), "{effects:?}");
+    }
+}
+
+/// BACK-7.
+#[test]
+fn there_is_nothing_to_send_again_before_the_end_or_without_a_callback() {
+    let mut run = Driver::new(flow(lone()));
+    assert_eq!(run.step(Event::SendCallback).unwrap_err(), Refusal::Unended);
+    let mut run = Driver::without_callback(flow(lone()));
+    run.done("n", "");
+    assert_eq!(run.step(Event::SendCallback).unwrap_err(), Refusal::NoCallback);
+}
+
+/// BACK-8.
+#[test]
+fn a_run_may_get_a_callback_until_it_ends_and_keeps_the_one_that_it_has() {
+    let set = |url: &str| Event::SetCallback { url: url.to_owned() };
+    let url = |run: &Driver| run.state.run().callback.as_ref().map(|callback| callback.url.clone());
+    let mut run = Driver::without_callback(flow(lone()));
+    for _ in 0..2 {
+        run.step(set("http://127.0.0.1/later")).unwrap();
+    }
+    run.step(set("http://127.0.0.1/other")).unwrap();
+    assert_eq!(url(&run).as_deref(), Some("http://127.0.0.1/later"));
+    run.done("n", "");
+    assert_eq!(run.state.callback_due(), Some(run.now));
+    let mut run = Driver::without_callback(flow(lone()));
+    run.done("n", "");
+    assert_eq!(run.step(set("http://127.0.0.1/later")).unwrap_err(), Refusal::Ended);
+    assert_eq!(url(&run), None);
+}
+
 /// STORE-3.
 #[test]
 fn a_flow_with_a_single_node_is_one_whose_only_node_has_operations() {

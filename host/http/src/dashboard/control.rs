@@ -1,4 +1,4 @@
-//! Starting, pausing, resuming, stopping and re-running runs: by the host itself, or by the replica that the gateway chooses.
+//! Starting, pausing, resuming, stopping and re-running runs, and sending their callbacks again: by the host itself, or by the replica that the gateway chooses.
 
 use super::Dashboard;
 use super::error::Error;
@@ -62,6 +62,7 @@ impl Dashboard {
                     Action::Resume => self.host.resume(run).await,
                     Action::Stop => self.host.stop(run).await,
                     Action::Rerun(Rerun { node, .. }) => self.host.rerun(run, node.as_ref(), None).await,
+                    Action::Callback => self.host.send_callback(run).await,
                 };
                 Ok(changed?)
             }

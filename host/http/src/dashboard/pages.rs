@@ -89,6 +89,10 @@ pub(super) async fn rerun(state: State<Arc<Dashboard>>, run: RunPath, form: Form
     change(state, run, &form, Action::Rerun(Rerun { node, input: Bytes::new(), media_type: None })).await
 }
 
+pub(super) async fn callback(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {
+    change(state, run, &form, Action::Callback).await
+}
+
 async fn change(
     State(dashboard): State<Arc<Dashboard>>,
     RunPath { id }: RunPath,

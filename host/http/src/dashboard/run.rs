@@ -93,6 +93,9 @@ impl Dashboard {
             let class = if callback.is_given_up() { "card error" } else { "quiet" };
             let (url, described) = (escaped(&callback.url), escaped(&callback.described()));
             let _ = writeln!(main, "<p class=\"{class}\">Callback to <code>{url}</code>: {described}</p>");
+            if callback.is_over() {
+                main.push_str(&self.buttons(&view.request_id, &[("callback", "Send the callback again")]));
+            }
         }
         main.push_str(&picture(look, view, definition).await?);
         let shown = look.shown();
@@ -134,18 +137,24 @@ impl Dashboard {
             Status::Failed | Status::Stopped => &[("rerun", "Run the rest")],
             _ => &[],
         };
-        if self.has_buttons() && !buttons.is_empty() {
-            let id = escaped(view.request_id.as_str());
-            let ticket = self.access.ticket(About::Run(&view.request_id));
-            let forms = buttons.iter().map(|(what, label)| {
-                format!(
-                    "<form method=\"post\" action=\"{id}/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-                     <button class=\"{what}\">{label}</button></form>"
-                )
-            });
-            let _ = writeln!(head, "<div class=\"buttons\">{}</div>", forms.collect::<String>());
-        }
+        head.push_str(&self.buttons(&view.request_id, buttons));
         head
+    }
+
+    /// Buttons, each of which posts to the route of that name.
+    fn buttons(&self, run: &RunId, buttons: &[(&str, &str)]) -> String {
+        if !self.has_buttons() || buttons.is_empty() {
+            return String::new();
+        }
+        let id = escaped(run.as_str());
+        let ticket = self.access.ticket(About::Run(run));
+        let forms = buttons.iter().map(|(what, label)| {
+            format!(
+                "<form method=\"post\" action=\"{id}/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
+                 <button class=\"{what}\">{label}</button></form>"
+            )
+        });
+        format!("<div class=\"buttons\">{}</div>\n", forms.collect::<String>())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where requests may go whose URL the operator has not chosen: a flow's `request`, and callbacks.
 
 use super::ranges::{self, canonical};
+use faas_flow_core::redact;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
@@ -22,6 +23,16 @@ pub enum ChosenBy {
     Flow,
     /// A caller, who wants to be called back.
     Caller,
+}
+
+impl ChosenBy {
+    /// A URL as errors, logs and traces name it. The path of a callback may be secret, too.
+    pub(crate) fn shown(self, url: &str) -> String {
+        match self {
+            ChosenBy::Caller => redact::origin(url),
+            ChosenBy::Operator | ChosenBy::Gateway | ChosenBy::Function | ChosenBy::Flow => redact::place(url),
+        }
+    }
 }
 
 /// Where requests may go that flows and callers choose.

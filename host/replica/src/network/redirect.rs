@@ -2,7 +2,7 @@
 
 use super::{CallError, ChosenBy, Outgoing, Refused};
 use bytes::Bytes;
-use faas_flow_core::{Code, header_bytes, redact};
+use faas_flow_core::{Code, header_bytes};
 use faas_flow_guest::HttpResponse;
 use hyper::Method;
 use hyper::header::{HOST, HeaderName};
@@ -78,9 +78,9 @@ impl Outgoing {
     /// The request that follows an answer, of `followed` before it. Whether the configuration allows its host is up to whoever
     /// sends it.
     pub(super) fn redirected(self, status: u16, to: &str, by: ChosenBy, followed: usize) -> Result<Self, CallError> {
-        let callee = redact::place(self.url.as_str());
+        let callee = by.shown(self.url.as_str());
         let target = self.url.join(to);
-        let shown = target.as_ref().map_or_else(|_| redact::place(to), |target| redact::place(target.as_str()));
+        let shown = target.as_ref().map_or_else(|_| by.shown(to), |target| by.shown(target.as_str()));
         let fail = |fault| CallError::Redirect { callee, status, location: cut(&shown), fault: Box::new(fault) };
         let url = match target {
             Ok(url) => url,

@@ -1,4 +1,4 @@
-//! `faas-flow requests pause`, `resume`, `stop` and `rerun`: asks a server over HTTP.
+//! `faas-flow requests pause`, `resume`, `stop`, `rerun` and `callback`: asks a server over HTTP.
 
 use super::run::read_data;
 use crate::Error;
@@ -34,6 +34,8 @@ pub(super) enum Control {
         #[arg(long, value_name = "MEDIA-TYPE", requires = "data", value_parser = MediaType::parse)]
         content_type: Option<MediaType>,
     },
+    /// Send the callback of a run that has ended again
+    Callback(Target),
 }
 
 impl Control {
@@ -44,7 +46,9 @@ impl Control {
 
     fn target(&self) -> &Target {
         match self {
-            Control::Pause(target) | Control::Resume(target) | Control::Stop(target) => target,
+            Control::Pause(target) | Control::Resume(target) | Control::Stop(target) | Control::Callback(target) => {
+                target
+            }
             Control::Rerun { target, .. } => target,
         }
     }
@@ -55,6 +59,7 @@ impl Control {
             Control::Pause(_) => Action::Pause,
             Control::Resume(_) => Action::Resume,
             Control::Stop(_) => Action::Stop,
+            Control::Callback(_) => Action::Callback,
             Control::Rerun { node, data, content_type, .. } => {
                 let node = node.as_deref().map(NodePath::parse).transpose()?;
                 let input = data.as_deref().map(read_data).transpose()?.unwrap_or_default().into();

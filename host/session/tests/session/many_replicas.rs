@@ -866,6 +866,26 @@ fn of_two_commands_at_the_same_moment_the_one_that_comes_too_late_is_refused() {
     assert_eq!((second.refused, second.abandoned), (Some(Refusal::Ended), None));
 }
 
+/// BACK-7.
+#[test]
+fn a_callback_is_sent_again_once_though_two_replicas_are_asked() {
+    let shared = Shared::new(chain());
+    shared.begin(HERE);
+    shared.input(&mut shared.open(1), 3, command(Event::Stop));
+    let mut first = shared.open(1);
+    shared.input(&mut first, 4, command(Event::CallBack { until: 40 }));
+    shared.input(&mut first, 5, command(Event::CalledBack { tries: 1, failure: None, next: None }));
+    let (mut one, mut other) = (shared.open(2), shared.open(3));
+    for session in [&mut one, &mut other] {
+        session.input(command(Event::SendCallback), &circumstances(6, HERE));
+    }
+    let (first, second) = (shared.settle(&mut one, 6, HERE), shared.settle(&mut other, 6, HERE));
+    assert_eq!((first.refused, first.abandoned), (None, None));
+    assert_eq!((second.refused, second.abandoned), (Some(Refusal::Sending), None));
+    let delivery = shared.input(&mut one, 7, command(Event::CallBack { until: 40 })).call_back.unwrap();
+    assert_eq!((delivery.tries, delivery.earlier), (2, 0));
+}
+
 /// BACK-4.
 #[test]
 fn only_one_replica_at_a_time_sends_the_callback() {

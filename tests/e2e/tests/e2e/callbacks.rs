@@ -1,14 +1,16 @@
 //! Callbacks: a caller who asks for it is notified of how the run ended.
 
 use axum::http::{HeaderMap, StatusCode};
-use faas_flow_e2e::command::run;
+use faas_flow_e2e::command::{Done, run};
 use faas_flow_e2e::events::callback_signature;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
+use faas_flow_gateway::{Config, Gateway, Profile, Upstream};
 use faas_flow_test_support::{double, servers};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 const CHAIN: &str = "/function/async-chain";
 const SECRET: &str = "the secret of these tests";
@@ -149,6 +151,180 @@ async fn whoever_asks_for_patience_gets_it() {
     assert!(calls[1].at - calls[0].at >= Duration::from_secs(6), "{:?}", calls[1].at - calls[0].at);
 }
 
+/// `faas-flow requests callback r`
+fn send_again(server: &Server) -> Done {
+    run(server.folder(), ["requests", "callback", "r", "--to", &server.url(CHAIN)])
+}
+
+async fn keys_of(hook: &Hook, calls: usize) -> Vec<String> {
+    until(&format!("{calls} calls"), async || hook.calls.lock().unwrap().len() >= calls).await;
+    hook.calls.lock().unwrap().iter().map(|call| call.header("x-faas-flow-idempotency-key").to_owned()).collect()
+}
+
+/// BACK-7.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_sent_again_with_the_key_of_its_end() {
+    let hook = Hook::new(|call| if call == 0 { (404, None) } else { (200, None) }).await;
+    let server = chain(hook.port).start();
+    begin(&server, "r", hook.port).await;
+    ended(&server, "failed").await;
+    is_shown_as_given_up(&server).await;
+    assert_eq!(send_again(&server).ok(), "Sending the callback of request r again\n");
+    ended(&server, "delivered").await;
+    until("it is stored", async || server.shown("r")["callback"]["delivered"].is_u64()).await;
+    send_again(&server).ok();
+    assert_eq!(keys_of(&hook, 3).await, ["r/callback", "r/callback", "r/callback"]);
+    let shown = async || server.shown("r")["callback"]["delivered"].is_u64();
+    until("it is delivered again", shown).await;
+    assert_eq!(server.shown("r")["callback"]["tries"], 3);
+
+    run(server.folder(), ["requests", "rerun", "r", "--node", "n1", "--to", &server.url(CHAIN)]).ok();
+    assert_eq!(keys_of(&hook, 4).await[3], "r/callback~2");
+    until("it is delivered", shown).await;
+    send_again(&server).ok();
+    assert_eq!(keys_of(&hook, 5).await[4], "r/callback~2");
+}
+
+/// BACK-7.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_again_survives_a_kill() {
+    let hook = Hook::new(|call| if call == 1 { (503, None) } else { (400, None) }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = chain(hook.port).start_in(folder.path());
+    begin(&server, "r", hook.port).await;
+    ended(&server, "failed").await;
+    let shown = || run(folder.path(), ["requests", "show", "r", "--json"]).json();
+    until("it is stored", async || shown()["callback"]["failure"].is_object()).await;
+    run(folder.path(), ["requests", "callback", "r", "--to", &server.url(CHAIN)]).ok();
+    server.until_logged("callback failed; trying again").await;
+    server.kill();
+    let server = chain(hook.port).start_in(folder.path());
+    assert_eq!(keys_of(&hook, 3).await, ["r/callback", "r/callback", "r/callback"]);
+    ended(&server, "failed").await;
+}
+
+/// BACK-7.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_not_ended_or_has_no_callback_has_none_to_send_again() {
+    let gate = double::serve(axum::Router::new().fallback(async || std::future::pending::<()>().await)).await;
+    let server = chain(9).function("func2", gate).start();
+    let path = |id: &str| format!("{CHAIN}/flow/{id}/callback");
+    begin(&server, "r", 9).await;
+    let said = server.post(&path("r"), "").await.failed(409, "FF0222");
+    assert!(said.contains("has not ended"), "{said}");
+    send_again(&server).failed("FF0222", &["has not ended"]);
+    let request = server.request(CHAIN, "hi").header("X-Faas-Flow-Reqid", "quiet");
+    server.send(request).await;
+    server.post(&format!("{CHAIN}/flow/quiet/stop"), "").await.ok();
+    let said = server.post(&path("quiet"), "").await.failed(409, "FF0222");
+    assert!(said.contains("asked for none"), "{said}");
+    server.post(&path("nobody"), "").await.failed(404, "FF0212");
+    assert_eq!(server.get(&path("quiet")).await.status, 405);
+}
+
+/// A step function that answers once the gate is open.
+async fn gated() -> (watch::Sender<bool>, String) {
+    let gate = watch::channel(false).0;
+    let opened = gate.clone();
+    let answer = move |body: String| async move {
+        opened.subscribe().wait_for(|open| *open).await.unwrap();
+        ([("content-type", "text/csv")], body)
+    };
+    (gate, double::serve(axum::Router::new().fallback(answer)).await)
+}
+
+/// A call through the queue, whose answer is to be posted to the hook.
+async fn enqueue(server: &Server, path: &str, port: u16, wait: Option<&str>) {
+    let url = format!("http://127.0.0.1:{port}/hook/secret-token");
+    let mut request = server.request(path, "hi").header("X-Callback-Url", url);
+    if let Some(wait) = wait {
+        request = request.header("X-Faas-Flow-Wait", wait);
+    }
+    let answer = server.send(request).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+/// BACK-8.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callback_url_of_openfaas_gets_the_result_once() {
+    let (gate, csv) = gated().await;
+    gate.send_replace(true);
+    let hook = Hook::new(FINE).await;
+    // Nobody but the queue-worker posts, so the host need not be allowed.
+    let server = chain(9).function("fake-storage", csv).start();
+    enqueue(&server, "/async-function/async-chain", hook.port, None).await;
+    until("it is posted", async || !hook.calls.lock().unwrap().is_empty()).await;
+    let calls = hook.calls();
+    let [call] = &calls[..] else { panic!("{} calls", calls.len()) };
+    assert_eq!((call.header("x-function-status"), call.header("x-function-name")), ("200", "async-chain"));
+    assert_eq!((call.header("x-faas-flow-state"), call.header("content-type")), ("succeeded", "text/csv"));
+    assert_eq!(call.body, "you said \"hi\"");
+    assert!(server.shown(call.header("x-faas-flow-reqid"))["callback"].is_null(), "the host posts nothing itself");
+}
+
+/// BACK-8.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callback_url_of_openfaas_gets_a_late_result_after_the_202_of_the_queue() {
+    let hook = Hook::new(FINE).await;
+    for allowed in [true, false] {
+        let (gate, csv) = gated().await;
+        let server = chain(if allowed { hook.port } else { 9 }).function("fake-storage", csv).start();
+        enqueue(&server, "/async-function/async-chain", hook.port, Some("1ms")).await;
+        until("the 202 is posted", async || !hook.calls.lock().unwrap().is_empty()).await;
+        let accepted = hook.calls();
+        assert_eq!(accepted[0].header("x-function-status"), "202");
+        let id = accepted[0].header("x-faas-flow-reqid").to_owned();
+        gate.send_replace(true);
+        if allowed {
+            ended(&server, "delivered").await;
+            let calls = hook.calls();
+            let [call] = &calls[..] else { panic!("{} calls", calls.len()) };
+            assert_eq!((call.header("x-function-status"), call.header("x-function-name")), ("200", "async-chain"));
+            assert_eq!((call.header("x-faas-flow-reqid"), call.header("content-type")), (&*id, "text/csv"));
+            assert_eq!(call.body, "you said \"hi\"");
+        } else {
+            assert_eq!(server.result_of("async-chain", &id).await.ok(), "you said \"hi\"");
+            server.until_logged("the result is not sent to X-Callback-Url").await;
+            assert!(!server.log().contains("secret-token"), "{}", server.log());
+            assert_eq!(hook.calls().len(), 0);
+        }
+    }
+}
+
+/// BACK-8.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_flow_answers_the_queue_with_its_result() {
+    let hook = Hook::new(FINE).await;
+    let gateway = Gateway::new(Config::new(Profile::Ce));
+    let url = double::serve(gateway.router()).await;
+    gateway.start();
+    let steps = ["func1", "func2", "fake-storage"].into_iter();
+    let serve = Serve::replica("async-chain").with("--gateway", &url).with("--state", "memory");
+    let serve = serve.with("--callback-host", &format!("127.0.0.1:{}", hook.port));
+    let (gate, step) = gated().await;
+    let server = steps.fold(serve, |serve, name| serve.function(name, &step)).start();
+    gateway.set("async-chain", Arc::new(Upstream::new([server.url("/").parse().unwrap()])));
+    let call = async |wait: Option<&str>| {
+        let to = format!("http://127.0.0.1:{}/hook", hook.port);
+        let request = server.client.post(format!("{url}/async-function/async-chain")).body("hi");
+        let request = wait.into_iter().fold(request, |request, wait| request.header("X-Faas-Flow-Wait", wait));
+        assert_eq!(request.header("X-Callback-Url", to).send().await.unwrap().status(), 202);
+    };
+    let statuses = async |calls: usize| {
+        until(&format!("{calls} calls"), async || hook.calls.lock().unwrap().len() >= calls).await;
+        let of = |call: Call| (call.header("x-function-status").to_owned(), call.body);
+        hook.calls().into_iter().map(of).collect::<Vec<_>>()
+    };
+    call(Some("1ms")).await;
+    assert_eq!(statuses(1).await, [("202".to_owned(), String::new())]);
+    gate.send_replace(true);
+    assert_eq!(statuses(1).await, [("200".to_owned(), "you said \"hi\"".to_owned())]);
+    call(None).await;
+    assert_eq!(statuses(1).await, [("200".to_owned(), "you said \"hi\"".to_owned())]);
+    gateway.idle().await;
+    assert_eq!(hook.calls().len(), 0);
+}
+
 async fn is_shown_as_given_up(server: &Server) {
     // A replica counts the end of a callback before others can read it.
     until("it is stored", async || server.shown("r")["callback"]["failure"].is_object()).await;
@@ -158,7 +334,7 @@ async fn is_shown_as_given_up(server: &Server) {
     assert!(state["callback-failure"]["code"].is_string(), "{state}");
     let text = run(server.folder(), ["requests", "show", "r"]).ok();
     let line = text.lines().find(|line| line.starts_with("callback ")).unwrap_or_else(|| panic!("{text}"));
-    assert!(line.contains("/hook: given up after 1 try: FF"), "{line}");
+    assert!(line.contains("/…: given up after 1 try: FF"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

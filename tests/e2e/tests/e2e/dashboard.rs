@@ -1,13 +1,15 @@
 //! The dashboard, in a browser and as JSON.
 
+use axum::http::StatusCode;
 use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::{faas_flow, script};
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
-use faas_flow_test_support::servers;
+use faas_flow_test_support::{double, servers};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 const TOKEN: &str = "a token of more than sixteen";
@@ -113,6 +115,26 @@ async fn a_form_begins_a_run_and_another_runs_a_node_again() {
     until("it succeeds", async || json(&server, &format!("/dashboard/runs/{id}")).await["status"] == "succeeded").await;
     let result = server.get(&format!("/function/async-chain/flow/{id}/result")).await.ok();
     assert!(result.contains("two &\nlines"), "{result}");
+}
+
+/// BACK-7.
+#[tokio::test]
+async fn a_button_sends_a_callback_again_that_was_given_up() {
+    let statuses = Arc::new(Mutex::new(vec![StatusCode::OK, StatusCode::BAD_REQUEST]));
+    let hook = axum::Router::new().fallback(async move || statuses.lock().unwrap().pop().unwrap());
+    let hook = double::serve(hook).await;
+    let server = Serve::flows(&["async-chain"]).with("--callback-host", "127.0.0.1").function("func1", "echo");
+    let server = server.function("func2", "echo").function("fake-storage", "echo").start();
+    let request = server.request("/function/async-chain", "hi").header("X-Faas-Flow-Reqid", "r");
+    server.send(request.header("X-Faas-Flow-Callback-Url", format!("{hook}/secret-path"))).await;
+    let shown = async || page(&server, "/dashboard/runs/r").await.ok();
+    until("it is given up", async || shown().await.contains("/…</code>: given up after 1 try")).await;
+    let form = format!("ticket={}", ticket(&shown().await));
+    server.post("/dashboard/runs/r/callback", "ticket=wrong").await.failed(401, "FF0502");
+    let pressed = server.post("/dashboard/runs/r/callback", form).await.ok();
+    assert!(!pressed.contains("secret-path"), "{pressed}");
+    until("it is delivered", async || shown().await.contains("/…</code>: delivered")).await;
+    assert!(shown().await.contains("after 2 tries"));
 }
 
 #[tokio::test]

@@ -67,11 +67,14 @@ async fn no_page_log_metric_or_trace_shows_the_secrets_of_a_flow() {
     command.env("RUST_LOG", "trace");
     let mut server = faas_flow_e2e::server::Server::start(command);
     let begin = server.request("/function/versions", "hi").header("X-Faas-Flow-Reqid", "r");
-    let callback = format!("http://127.0.0.1:1/done?token={MARK}-callback");
-    server.send(begin.header("X-Faas-Flow-Callback-Url", callback).header("X-Faas-Flow-Wait", "30s")).await;
+    let callback = format!("http://127.0.0.1:1/{MARK}-path/done?token={MARK}-callback");
+    server.send(begin.header("X-Faas-Flow-Callback-Url", &callback).header("X-Faas-Flow-Wait", "30s")).await;
+    let odd = format!("http:ann:{MARK}@127.0.0.1:1/{MARK}");
+    let refused = server.request("/function/versions", "hi").header("X-Faas-Flow-Callback-Url", odd);
+    let refused = server.send(refused).await.failed(400, "FF0507");
     until("the callback fails", async || server.log().contains("callback failed")).await;
     let pushed = push(&server, &modules::version(folder.path(), 2, "hide")).await;
-    let mut shown = vec![format!("{pushed:?}")];
+    let mut shown = vec![format!("{pushed:?}"), refused];
     for path in [
         "/function/versions?export-dag=true",
         "/function/versions/modules",
@@ -89,9 +92,9 @@ async fn no_page_log_metric_or_trace_shows_the_secrets_of_a_flow() {
             shown.push(format!("{path}: {:?} {}", answer.headers().clone(), answer.text().await.unwrap()));
         }
     }
-    assert!(shown[1].contains(SHOWN), "{}", shown[1]);
+    assert!(shown[2].contains(SHOWN), "{}", shown[2]);
     let run = run(folder.path(), ["requests", "show", "r", "--json"]).ok();
-    assert!(run.contains("http://127.0.0.1:1/done?token=***"), "{run}");
+    assert!(run.contains("\"http://127.0.0.1:1/…\""), "{run}");
     shown.push(run);
     server.terminate();
     server.end().await;
