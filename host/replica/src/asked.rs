@@ -10,6 +10,7 @@ use crate::child::{Begun, CalledRun, Calling, Child, PARENT, child_id, kept, rea
 use crate::events::{SIGNATURE, TIME};
 use crate::functions::Queued;
 use crate::network::{CallError, Retry};
+use crate::program::LastLines;
 use crate::submit::keeps_header;
 use bytes::Bytes;
 use faas_flow_core::run::{Answer, Awaited, Said, Wait, WaitId};
@@ -210,12 +211,17 @@ impl NodeAttempt<'_> {
     ///
     /// A run that this node has called before, and that did not succeed, is not the answer: the node is executed again
     /// since somebody wants another one.
-    pub(super) async fn apply(&self, node_call: NodeCall<'_>, request: HttpRequest) -> Result<Sent, Failure> {
+    pub(super) async fn apply(
+        &self,
+        node_call: NodeCall<'_>,
+        request: HttpRequest,
+        last: &LastLines,
+    ) -> Result<Sent, Failure> {
         let (function, tail) = split_target(&node_call.call.target);
         let services = &self.live.services;
         let here = services.serves(function).filter(|_| tail.trim_matches('/').is_empty());
         if here.is_none() && !services.functions.may_be_flow(function) {
-            return Ok(Sent::Response(services.functions.apply(function, request).await?));
+            return Ok(Sent::Response(services.functions.apply_hearing(function, request, last).await?));
         }
         let key = self.idempotency_key(node_call.index);
         for number in 0..=self.work.called {

@@ -6,6 +6,7 @@ use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
+use crate::program::LastLines;
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::Suspended;
 use faas_flow_core::{Content, Failure, MediaType, Payload, readable_header, redact};
@@ -106,9 +107,12 @@ impl NodeAttempt<'_> {
         let most = self.live.services.settings.call_timeout;
         // The timeout of an asynchronous call is that of its answer.
         let limit = call.timeout_ms.filter(|_| !call.asynchronous).map_or(most, Duration::from_millis);
-        let sent = tokio::time::timeout(limit, self.send(node_call, request)).await;
-        let sent =
-            sent.unwrap_or_else(|_| Err(CallError::TimedOut { callee: redact::place(&call.target), limit }.into()));
+        let last = LastLines::default();
+        let sent = tokio::time::timeout(limit, self.send(node_call, request, &last)).await;
+        let sent = sent.unwrap_or_else(|_| {
+            let quote = Quote::new(self.live.services.settings.answers.quote_text(&last.text()));
+            Err(CallError::TimedOut { callee: redact::place(&call.target), limit, quote }.into())
+        });
         self.live.trace_call(self, span, begun, &call_span, &sent);
         self.has_called = true;
         match sent? {
@@ -144,10 +148,10 @@ impl NodeAttempt<'_> {
         in_round(format!("{}/{}/{index}", self.live.id, self.work.path), self.work.round)
     }
 
-    async fn send(&self, node_call: NodeCall<'_>, request: HttpRequest) -> Result<Sent, Failure> {
+    async fn send(&self, node_call: NodeCall<'_>, request: HttpRequest, last: &LastLines) -> Result<Sent, Failure> {
         match node_call.kind {
             CallKind::Function if node_call.call.asynchronous => self.ask_function(node_call, request).await,
-            CallKind::Function => self.apply(node_call, request).await,
+            CallKind::Function => self.apply(node_call, request, last).await,
             CallKind::Url => {
                 let functions = &self.live.services.functions;
                 Ok(Sent::Response(functions.request(request, ChosenBy::Flow).await?))

@@ -2,7 +2,7 @@
 
 use crate::error::FunctionOptionFault;
 use crate::network::{CallError, ChosenBy, Network, Quote, Retry};
-use crate::program::{Broken, ProgramLines, Running, Said, ScriptFault, environment, parse_block};
+use crate::program::{Broken, LastLines, ProgramLines, Running, Said, ScriptFault, environment, parse_block};
 use crate::{Answers, Error, Settings};
 use faas_flow_core::{Code, Failure, FlowName, is_function_name, leaves_function, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
@@ -157,12 +157,22 @@ impl Functions {
     /// Calls a function. Of the request's URL only the query counts, and of its path what follows the first segment: that is
     /// appended to the function's own address, below which it must stay.
     pub async fn apply(&self, name: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        self.apply_hearing(name, request, &LastLines::default()).await
+    }
+
+    /// Calls a function. If it is a program, whoever does not wait for its end finds in `last` what it has said so far.
+    pub(crate) async fn apply_hearing(
+        &self,
+        name: &str,
+        request: HttpRequest,
+        last: &LastLines,
+    ) -> Result<HttpResponse, Failure> {
         let (tail, query) = tail_and_query(name, &request.url)?;
         let (tail, query) = (tail.as_str(), query.as_str());
         match (self.known.get(name), &self.gateway) {
             (Some(Function::Echo), _) => Ok(echo(request)),
             (Some(Function::Command(program, answers)), _) => {
-                Ok(self.command((name, program, *answers), (tail, query), request).await?)
+                Ok(self.command((name, program, *answers), (tail, query), request, last).await?)
             }
             (Some(Function::Url(base)), _) => {
                 let url = below(base, name, tail, query)?;
@@ -195,6 +205,7 @@ impl Functions {
         (name, program, answers): (&str, &Path, ProgramAnswer),
         (tail, query): (&str, &str),
         request: HttpRequest,
+        last: &LastLines,
     ) -> Result<HttpResponse, CallError> {
         let name = name.to_owned();
         let mut command = tokio::process::Command::new(program);
@@ -209,14 +220,14 @@ impl Functions {
                 });
             }
         };
-        let mut said = Said::new(&name, self.program_lines.clone());
+        let mut said = Said::new(&name, self.program_lines.clone(), last.clone());
         let (status, output) = match running.run(&request.body, self.response_limit, &mut said).await {
             Ok(ended) => ended,
             Err(Broken::Lost(source)) => return Err(CallError::Lost { name, source }),
             Err(Broken::OutOfMemory(short)) => return Err(short.into()),
             Err(Broken::TooLarge(limit)) => return Err(CallError::TooLarge { callee: name, limit }),
         };
-        let quote = || Quote::new(self.answers.quote_text(&said.last()));
+        let quote = || Quote::new(self.answers.quote_text(&last.text()));
         if !status.success() {
             return Err(CallError::Exited { name, status, quote: quote() });
         }

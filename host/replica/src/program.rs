@@ -6,7 +6,7 @@ mod process;
 
 pub(crate) use block::{BlockFault, parse as parse_block};
 pub use output::ProgramLines;
-pub(crate) use output::Said;
+pub(crate) use output::{LastLines, Said};
 pub(crate) use process::{Broken, Running};
 pub use process::{end_programs, kill_programs};
 

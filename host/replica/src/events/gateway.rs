@@ -46,7 +46,11 @@ impl Events for GatewayEvents {
         let request = HttpRequest { method: "POST".to_owned(), url, headers, body: body.into() };
         let callee = || redact::place(&self.gateway);
         let answer = tokio::time::timeout(LIMIT, self.network.send(request, ChosenBy::Operator));
-        let answer = answer.await.map_err(|_| CallError::TimedOut { callee: callee(), limit: LIMIT })??;
+        let answer = answer.await.map_err(|_| CallError::TimedOut {
+            callee: callee(),
+            limit: LIMIT,
+            quote: Quote::default(),
+        })??;
         if (200..300).contains(&answer.status) {
             return Ok(());
         }

@@ -35,8 +35,8 @@ pub(crate) enum CallError {
     #[error("the request was not sent: {0}")]
     Refused(#[from] Refused),
     /// The whole answer did not arrive in time.
-    #[error("`{callee}` did not answer within {} ms", limit.as_millis())]
-    TimedOut { callee: String, limit: Duration },
+    #[error("`{callee}` did not answer within {} ms{quote}", limit.as_millis())]
+    TimedOut { callee: String, limit: Duration, quote: Quote },
     /// The answer has an error status.
     #[error("`{callee}` answered with status {status}{quote}")]
     Status { callee: String, status: u16, quote: Quote, retry: Retry },
@@ -206,7 +206,8 @@ mod tests {
         assert_eq!(failure.message, "`f` answered with status 503");
         assert!(!Failure::from(status(Retry::No)).retry);
         assert!(!Failure::from(CallError::TooLarge { callee: "f".to_owned(), limit: 1 }).retry);
-        let timed_out = CallError::TimedOut { callee: "f".to_owned(), limit: Duration::from_secs(60) };
+        let quote = Quote::default();
+        let timed_out = CallError::TimedOut { callee: "f".to_owned(), limit: Duration::from_secs(60), quote };
         assert_eq!(timed_out.to_string(), "`f` did not answer within 60000 ms");
         assert!(Failure::from(timed_out).retry);
     }

@@ -7,7 +7,7 @@ use faas_flow_guest::Reservation;
 use rustix::io::{ioctl_fionread, read};
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The most lines of what a program says that an error repeats, and the most characters of them together.
@@ -76,18 +76,48 @@ fn in_pipe(pipe: &impl AsFd) -> Vec<u8> {
     bytes
 }
 
-/// What a program says: shown line by line, and the last lines kept.
+/// The last lines that a program has said so far, for whoever may stop waiting for it. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastLines(Arc<Mutex<VecDeque<String>>>);
+
+impl LastLines {
+    fn add(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (most, _) = TAIL;
+        if lines.len() == most {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// The lines as one text.
+    pub(crate) fn text(&self) -> String {
+        let (_, most) = TAIL;
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        let text = text.trim();
+        let count = text.chars().count();
+        if count <= most {
+            text.to_owned()
+        } else {
+            format!("… {}", text.chars().skip(count - most).collect::<String>())
+        }
+    }
+}
+
+/// What a program says: shown line by line, and the last lines kept. When this is dropped, a line that has no end yet counts
+/// as one.
 pub(crate) struct Said {
     name: String,
     show: Option<ProgramLines>,
     line: Vec<u8>,
-    tail: VecDeque<String>,
+    last: LastLines,
 }
 
 impl Said {
     /// What the program of a function says, to be shown so.
-    pub(crate) fn new(name: &str, show: Option<ProgramLines>) -> Self {
-        Self { name: name.to_owned(), show, line: Vec::new(), tail: VecDeque::new() }
+    pub(crate) fn new(name: &str, show: Option<ProgramLines>, last: LastLines) -> Self {
+        Self { name: name.to_owned(), show, line: Vec::new(), last }
     }
 
     /// Reads to the end of the pipe. May be dropped at any time.
@@ -131,23 +161,14 @@ impl Said {
         if let Some(show) = &self.show {
             show(&self.name, &line);
         }
-        let (most, _) = TAIL;
-        if self.tail.len() == most {
-            self.tail.pop_front();
-        }
-        self.tail.push_back(line.into_owned());
+        self.last.add(line.into_owned());
     }
+}
 
-    /// The last lines.
-    pub(crate) fn last(&self) -> String {
-        let (_, most) = TAIL;
-        let text = self.tail.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-        let text = text.trim();
-        let count = text.chars().count();
-        if count <= most {
-            text.to_owned()
-        } else {
-            format!("… {}", text.chars().skip(count - most).collect::<String>())
+impl Drop for Said {
+    fn drop(&mut self) {
+        if !self.line.is_empty() {
+            self.end_line();
         }
     }
 }
@@ -155,25 +176,29 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
 
     #[test]
     fn lines_are_shown_as_they_come_and_the_last_ones_are_kept() {
         let shown: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = shown.clone();
-        let mut said = Said::new("f", Some(Arc::new(move |_, line| lines.lock().unwrap().push(line.to_owned()))));
+        let last = LastLines::default();
+        let show: ProgramLines = Arc::new(move |_, line| lines.lock().unwrap().push(line.to_owned()));
+        let mut said = Said::new("f", Some(show), last.clone());
         said.take(b"one\ntw");
         assert_eq!(*shown.lock().unwrap(), ["one"]);
         said.take(b"o\r\n\n\xff");
         said.rest(&None::<std::fs::File>);
         assert_eq!(*shown.lock().unwrap(), ["one", "two", "", "\u{fffd}"]);
-        assert_eq!(said.last(), "one\ntwo\n\n\u{fffd}");
+        assert_eq!(last.text(), "one\ntwo\n\n\u{fffd}");
         for line in 0..20 {
             said.take(format!("line {line}\n").as_bytes());
         }
-        assert!(said.last().starts_with("line 10\n") && said.last().ends_with("line 19"));
+        assert!(last.text().starts_with("line 10\n") && last.text().ends_with("line 19"));
         said.take("x".repeat(3 * LINE).as_bytes());
         assert_eq!(shown.lock().unwrap().len(), 26);
-        assert_eq!(said.last().chars().count(), 1002);
+        assert_eq!(last.text().chars().count(), 1002);
+        said.take(b"password: ");
+        drop(said);
+        assert!(last.text().ends_with("password:"), "{}", last.text());
     }
 }

@@ -88,6 +88,20 @@ async fn what_is_built_takes_the_place_of_what_is_served() {
 }
 
 #[tokio::test]
+async fn all_that_programs_say_is_shown() {
+    let project = Project::new(&module("sync-chain"));
+    // More than a pipe holds.
+    let says = "i=0; while [ $i -lt 2000 ]; do echo \"line $i of what a program that says a lot has to say\" >&2; i=$((i+1)); done; cat";
+    let program = script(project.folder.path(), "says.sh", says);
+    let mut command = project.dev_with("");
+    command.arg("--function").arg(format!("func1={}", program.display()));
+    let server = Server::start(command);
+    assert_eq!(server.result("flow", "Ada").await.ok(), SAID);
+    let shown = || server.log().lines().filter(|line| line.starts_with("func1: line ")).count();
+    until("all of it is shown", async || shown() == 2000).await;
+}
+
+#[tokio::test]
 async fn the_last_good_version_stays_where_a_build_or_its_module_is_none() {
     let project = Project::new(&module("greet"));
     let server = Server::start(project.dev(""));

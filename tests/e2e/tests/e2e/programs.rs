@@ -54,6 +54,18 @@ async fn a_program_may_say_as_much_as_it_likes_and_an_error_has_its_last_lines()
     assert_eq!(log.lines().filter(|line| line.starts_with("wordy: line ")).count(), 3000);
 }
 
+/// CALL-4.
+#[tokio::test]
+async fn a_call_that_takes_too_long_fails_with_what_its_program_has_said() {
+    let folder = TempDir::new().unwrap();
+    let says = "echo 'waiting for the disk' >&2; printf 'password: ' >&2; exec sleep 600";
+    let server = serve(&folder, "fixture", "step", says).with("--call-timeout", "3s").flag("--watch").start();
+    let said = server.result("fixture?case=call", "").await.failed(504, "FF0206");
+    let quoted = "did not answer within 3000 ms: waiting for the disk";
+    assert!(said.contains(quoted) && said.contains("password:"), "{said}");
+    until("the line that has no end is shown, too", async || server.log().contains("step: password:")).await;
+}
+
 fn chain(folder: &TempDir, options: &[&str]) -> Done {
     let program = script(folder.path(), "program.sh", "echo 'I am \u{1b}[31mhere' >&2; cat");
     let module = module("sync-chain");
