@@ -1,6 +1,7 @@
 //! Connections to names whose addresses change, against servers on loopback addresses of their own.
 
 mod encodings;
+mod garbage;
 mod kept;
 mod proxied;
 mod redirects;

@@ -10,6 +10,8 @@ use faas_flow_test_support::double;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 const TOKEN: &str = "the token of operators";
@@ -171,6 +173,56 @@ async fn an_answer_over_the_limit_is_refused_and_fails_its_node() {
     reply(&server, &callback, 200, vec![b'x'; (1 << 20) + 1]).await.failed(413, "FF0219");
     let failure = server.result_of("fixture", &id).await.failed(500, "FF0219");
     assert!(failure.contains("response_limit"), "{failure}");
+}
+
+/// The beginning of what is answered to a request with a body of 1 GiB, and how much of the body was sent by then.
+async fn flooded(server: &Server, path: &str, framing: &str, piece: &[u8]) -> (String, usize) {
+    let address = server.url("");
+    let address = address.trim_start_matches("http://");
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let (mut read, mut write) = socket.split();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\n{framing}\r\n\r\n");
+    write.write_all(head.as_bytes()).await.unwrap();
+    let (mut answer, mut sent) = (Vec::new(), 0);
+    while sent < 1 << 30 {
+        tokio::select! {
+            biased;
+            _ = read.read_buf(&mut answer) => break,
+            written = write.write_all(piece) => match written {
+                Ok(()) => sent += piece.len(),
+                Err(_) => {
+                    let _ = read.read_buf(&mut answer).await;
+                    break;
+                }
+            },
+        }
+    }
+    (String::from_utf8_lossy(&answer).into_owned(), sent)
+}
+
+/// ASYNC-1: what is far too much is refused while it arrives, and takes no memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_a_gib_is_refused_before_it_has_come() {
+    const MIB: u64 = 1 << 20;
+    let world = World::new(200).await;
+    let server = world.deploy();
+    let (id, callback) = world.begin(&server, "").await;
+    let path = callback.replace(&format!("{}/function/fixture", world.gateway_url), "");
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.process())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    let before = peak();
+    let text = "x".repeat(64 * 1024);
+    let chunk = format!("10000\r\n{text}\r\n");
+    for (framing, piece) in [("content-length: 1073741824", &text), ("transfer-encoding: chunked", &chunk)] {
+        let (answer, sent) = flooded(&server, &path, framing, piece.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{framing}: {answer}");
+        assert!(sent < 64 << 20, "{framing}: {sent} bytes");
+    }
+    assert!(peak() < before + 64 * MIB, "{} MiB", (peak() - before) / MIB);
+    server.result_of("fixture", &id).await.failed(500, "FF0219");
 }
 
 /// ASYNC-2, WAIT-4.

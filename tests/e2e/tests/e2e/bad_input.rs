@@ -6,6 +6,7 @@ use faas_flow_test_support::hostile::{self, DECLARED, REJECT, TRAP};
 use faas_flow_test_support::modules::module;
 use serde_json::Value;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -192,6 +193,50 @@ fn a_function_says_what_is_to_be_set_and_shows_no_password() {
     assert!(shown.contains("redis://***@r") && !shown.contains("s3cret"), "{shown}");
     fs::write(folder.path().join("flow.yml"), "environment:\n  colour: red\n").unwrap();
     run(folder.path(), ["config", "--file", "flow.yml"]).failed("FF0410", &["colour"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_where_no_flow_is_is_named() {
+    let folder = folder();
+    let other = double::serve(axum::Router::new().fallback(async || "hello")).await;
+    let flow = format!("{other}/function/greet");
+    let module = module("greet");
+    let module = module.to_str().unwrap();
+    for command in [["modules", "list"].as_slice(), &["modules", "rollback"], &["push", module]] {
+        let arguments = [command, &["--to", &flow]].concat();
+        run(folder.path(), &arguments).failed("FF0214", &[&flow]);
+    }
+    run(folder.path(), ["config", "--file", "gone.yml"]).failed("FF0404", &["gone.yml"]);
+}
+
+/// A server of raw bytes, which answers each connection so.
+fn raw(answer: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut connection, _)) = listener.accept() {
+            let _ = connection.read(&mut [0; 64 * 1024]);
+            let _ = connection.write_all(&answer);
+        }
+    });
+    url
+}
+
+/// CALL-1.
+#[test]
+fn a_function_whose_answer_is_no_http_is_named() {
+    let folder = folder();
+    let huge = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(4 << 20));
+    for answer in [
+        "",
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 200 OK\r\na header without a colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n x-injected: 1\r\n\r\n",
+        &huge,
+    ] {
+        let url = raw(answer.as_bytes().to_vec());
+        chain(folder.path(), &url, &[]).failed("FF0208", &[&url]);
+    }
 }
 
 #[test]
