@@ -1,6 +1,7 @@
 //! Every way in which a flow can behave. The module `fixture` defines a different flow for each `?case=`.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::AppendHeaders;
 use faas_flow_e2e::command::{Done, run, script};
@@ -8,8 +9,8 @@ use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::double;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -110,6 +111,35 @@ async fn items_are_merged_in_their_order_however_many_run_at_a_time() {
 #[tokio::test]
 async fn a_for_each_over_nothing_aggregates_nothing_and_goes_on() {
     assert_eq!(fixture().result("fixture?case=items", "").await.ok(), " after");
+}
+
+/// The ids that the SDK derives from them, the documents, files and keys of calls stay within their limits.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_may_be_as_long_as_they_are_allowed_to_be() {
+    let (node, key) = ("n".repeat(64), "\u{fc}".repeat(64));
+    let keys: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = keys.clone();
+    let step = async move |headers: HeaderMap, body: Bytes| {
+        noted.lock().unwrap().push(headers["x-faas-flow-idempotency-key"].to_str().unwrap().to_owned());
+        body
+    };
+    let step = double::serve(Router::new().fallback(step)).await;
+    let server = Serve::flows(&["fixture"]).function("step", step).start();
+    // A payload of its own, in a file.
+    let (id, data) = ("r".repeat(64), "x".repeat(100_000));
+    let request = server.request("/function/fixture?case=longest-names", data.clone()).header("X-Faas-Flow-Reqid", &id);
+    let expected = format!("[{key}=[{key}={data} last]]");
+    assert_eq!(server.send(request.header("X-Faas-Flow-Wait", "60s")).await.ok(), expected);
+
+    let branch = format!("{node}[{}]", "%C3%BC".repeat(64));
+    let path = format!("{branch}/{branch}/{node}");
+    let shown = server.shown(&id);
+    assert!(shown["nodes"].as_array().unwrap().iter().any(|node| node["path"] == path.as_str()), "{shown}");
+    let to = server.url("/function/fixture");
+    run(server.folder(), ["requests", "rerun", &id, "--node", &path, "--to", &to]).ok();
+    until("it is called again", async || keys.lock().unwrap().len() == 2).await;
+    assert_eq!(server.result_of("fixture", &id).await.ok(), expected);
+    assert_eq!(keys.lock().unwrap()[0], format!("{id}/{path}/0"));
 }
 
 #[tokio::test]

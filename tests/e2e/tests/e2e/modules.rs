@@ -60,6 +60,11 @@ async fn a_damaged_module_is_not_run_and_is_mended_by_pushing_it_again() {
         let out = world.path().join("pulled.wasm");
         tell(&server, &["modules", "pull", &version, "--out"], &[&out]).await.failed("FF0024", &["damaged"]);
         assert!(!out.exists());
+        let nowhere = world.path().join("gone/pulled.wasm");
+        let served = digest(&first);
+        tell(&server, &["modules", "pull", &served, "--out"], &[&nowhere])
+            .await
+            .failed("FF0411", &["gone/pulled.wasm"]);
         assert_eq!(result(&server, "in").await.ok(), "in|0001|0001");
     }
     let server = world.start(&first);

@@ -44,6 +44,20 @@ fn a_signed_module_is_taken_and_an_unsigned_one_is_not() {
 }
 
 #[test]
+fn a_signature_that_cannot_be_read_or_written_is_named() {
+    let folder = folder();
+    let folder = folder.path();
+    fs::create_dir(folder.join("greet.wasm.sig")).unwrap();
+    let sign = ["sign", "greet.wasm", "--key", "release.key", "--flow", "greet"];
+    run(folder, sign).failed("FF0411", &["greet.wasm.sig"]);
+    greets(folder, &["release.pub"]).failed("FF0404", &["greet.wasm.sig"]);
+    let verify = ["verify", "greet.wasm", "--keys", "release.pub", "--flow", "greet", "--signature", "gone.sig"];
+    run(folder, verify).failed("FF0404", &["gone.sig"]);
+    let push = ["push", "greet.wasm", "--signature", "gone.sig", "--to", "http://127.0.0.1:1/function/greet"];
+    run(folder, push).failed("FF0404", &["gone.sig"]);
+}
+
+#[test]
 fn a_signature_for_something_else_is_refused() {
     let folder = folder();
     let folder = folder.path();

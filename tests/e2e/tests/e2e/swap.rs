@@ -1,7 +1,8 @@
 //! A flow is swapped while runs are in flight: runs stay on their version, and all replicas follow.
 
 use faas_flow_e2e::command::run;
-use faas_flow_e2e::server::Server;
+use faas_flow_e2e::events;
+use faas_flow_e2e::server::{Server, metric};
 use faas_flow_e2e::versions::{FLOW, World, begin, digest, ended, listed, push, result, slow_to_compile, state, tell};
 use faas_flow_e2e::wait::until;
 use serde_json::Value;
@@ -197,6 +198,10 @@ async fn a_run_whose_version_is_missing_or_damaged_waits_and_says_so_until_it_is
             log.contains(&format!("run {id} waits")) && log.contains(code) && log.contains(&digest(&first)[..12])
         })
         .await;
+        let event = server.request(&format!("{FLOW}/flow/{id}/forward"), events::body(&id, "n1"));
+        let ignored = server.send(event).await.ok();
+        assert!(ignored.starts_with("ignored: ") && ignored.contains(why), "{ignored}");
+        assert_eq!(metric(&server, "faas_flow_events_ignored_total{reason=\"unknown-version\"}").await, 1);
         let path = format!("{FLOW}/flow/{id}/state");
         let state = async |accept| {
             let request = server.client.get(server.url(&path)).header("Accept", accept);
