@@ -136,6 +136,44 @@ async fn functions_are_called_in_the_trace_of_the_runs_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_credential_of_a_caller_is_in_a_span() {
+    let (world, functions, collector) = world().await;
+    let serve = traced("async-chain", &functions, &collector);
+    let server = ["authorization", "cookie", "proxy-authorization"]
+        .iter()
+        .fold(serve, |serve, name| serve.with("--keep-header", name))
+        .start();
+    let request = server.request("/?token=hidden-query", "hi").header("X-Faas-Flow-Wait", "60s");
+    let request = request.header("Authorization", "Bearer hidden-token").header("Cookie", "session=hidden-cookie");
+    let answer = server.send(request.header("Proxy-Authorization", "Basic hidden-password")).await;
+    answer.ok();
+    world.spans(8).await;
+    let spans = world.spans.lock().unwrap();
+    assert!(!format!("{spans:?}").contains("hidden"), "{spans:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_and_the_one_that_it_calls_name_each_other() {
+    let (world, functions, collector) = world().await;
+    let serve = Serve::flows(&["fixture", "sync-chain"]).flag("--enable-tracing").with("--trace-server", &collector);
+    let serve =
+        ["func1", "func2"].iter().fold(serve, |serve, name| serve.function(name, format!("{functions}/{name}")));
+    let server = serve.start();
+    let answer = server.result("fixture?case=calls&target=sync-chain", "hi").await;
+    let parent = answer.id.clone().unwrap();
+    answer.ok();
+    let named = |name: &str| world.spans.lock().unwrap().iter().any(|(_, span)| span.name == name);
+    until("the call's span comes", async || named(&parent) && named("apply sync-chain")).await;
+    let call = world.span("apply sync-chain");
+    let child = attributes(&call.attributes)["faasflow.called.request.id"].clone();
+    until("the child's span comes", async || named(&child)).await;
+    let (parent_root, child_root) = (world.span(&parent), world.span(&child));
+    assert_eq!(attributes(&child_root.attributes)["faasflow.parent.request.id"], parent);
+    assert_eq!((&child_root.trace_id, &call.trace_id), (&parent_root.trace_id, &parent_root.trace_id));
+    assert_eq!(child_root.parent_span_id, call.span_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_marked_with_its_code_and_nothing_else() {
     let (world, functions, collector) = world().await;
     let serve =
