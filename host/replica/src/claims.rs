@@ -8,7 +8,7 @@
 
 use super::live::Live;
 use faas_flow_core::run::{ClaimToken, Doc, RunState};
-use faas_flow_core::{Code, Failure, Millis, NodePath};
+use faas_flow_core::{Code, Failure, Millis, NodePath, RetryPolicy};
 use faas_flow_session::Input;
 use faas_flow_versions::runs::{load, load_some};
 use std::collections::{BTreeSet, HashMap};
@@ -19,10 +19,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// The time between two looks at what others execute. It doubles with each look.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-/// The longest time between two looks.
-const LONGEST_LOOK: Duration = Duration::from_millis(500);
+/// The time between two looks at what others execute.
+const LOOKS: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(500));
 
 /// The claims of this replica in one run.
 pub(super) struct Claims {
@@ -82,20 +80,18 @@ impl Live {
     /// Waits until a call may begin under a claim, which is at once unless the store did not answer for so long that the lease
     /// has run out. Fails if the claim is lost.
     pub(super) async fn may_call(self: &Arc<Self>, claim: ClaimToken) -> Result<(), Failure> {
-        let mut pause = FIRST_LOOK;
+        let lost = || Failure::retry(Code::NODE_LOST, "another replica has taken over the node");
+        let mut pauses = LOOKS.delays(fastrand::f64);
         loop {
             if self.is_in_memory() {
                 return Ok(());
             }
-            let until = self.claims.lock().get(&claim).copied();
-            match until {
-                None => return Err(Failure::retry(Code::NODE_LOST, "another replica has taken over the node")),
-                Some(until) if self.services.clock.uptime() < until => return Ok(()),
-                Some(_) => {}
+            let until = self.claims.lock().get(&claim).copied().ok_or_else(lost)?;
+            if self.services.clock.uptime() < until {
+                return Ok(());
             }
             self.react(Input::Check).await;
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_LOOK);
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     }
 
@@ -106,9 +102,8 @@ impl Live {
             return;
         }
         let until = Instant::now() + self.services.settings.lease;
-        let mut pause = FIRST_LOOK;
         let mut looked: Option<BTreeSet<Doc>> = None;
-        loop {
+        for pause in LOOKS.delays(fastrand::f64) {
             match self.executed_elsewhere(looked.as_ref()).await {
                 Ok(nodes) if nodes.is_empty() => return,
                 Ok(nodes) => looked = Some(nodes.into_iter().map(|path| Doc::Scope(path.scope)).collect()),
@@ -121,7 +116,6 @@ impl Live {
                 return;
             }
             tokio::time::sleep_until(until.min(now + pause)).await;
-            pause = (pause * 2).min(LONGEST_LOOK);
         }
     }
 

@@ -46,6 +46,35 @@ impl Said {
     }
 }
 
+/// What is asked of a flow.
+pub(super) struct Asked {
+    method: &'static str,
+    /// The path below the flow's, without a slash before it, and the query.
+    path: String,
+    header: Option<(String, String)>,
+    body: Bytes,
+}
+
+impl Asked {
+    pub(super) fn new(method: &'static str, path: &str) -> Self {
+        Self { method, path: path.to_owned(), header: None, body: Bytes::new() }
+    }
+
+    pub(super) fn with_query(mut self, query: &[(&'static str, String)]) -> Self {
+        for (at, (name, value)) in query.iter().enumerate() {
+            self.path.push(if at == 0 { '?' } else { '&' });
+            self.path.push_str(&format!("{name}={}", part(value)));
+        }
+        self
+    }
+
+    /// Sends a module, and its signature if there is one.
+    pub(super) fn with_module(self, module: Bytes, signature: Option<String>) -> Self {
+        let header = signature.map(|line| ("X-Faas-Flow-Module-Signature".to_owned(), line));
+        Self { header, body: module, ..self }
+    }
+}
+
 /// One flow on one server.
 pub(super) struct Client {
     http: Http,
@@ -69,16 +98,16 @@ impl Client {
     }
 
     pub(super) async fn get(&self, path: &str, query: &[(&'static str, String)]) -> Result<Value, Error> {
-        self.ask("GET", path, query, None, Bytes::new()).await
+        self.ask(Asked::new("GET", path).with_query(query)).await
     }
 
     pub(super) async fn post(&self, path: &str, query: &[(&'static str, String)]) -> Result<Value, Error> {
-        self.ask("POST", path, query, None, Bytes::new()).await
+        self.ask(Asked::new("POST", path).with_query(query)).await
     }
 
     /// Fetches the module of a version.
     pub(super) async fn module(&self, digest: &Digest) -> Result<Bytes, Error> {
-        let bytes = self.send("GET", &format!("modules/{digest}/flow.wasm"), &[], None, Bytes::new()).await?;
+        let bytes = self.send(Asked::new("GET", &format!("modules/{digest}/flow.wasm"))).await?;
         let found = Digest::of(&bytes);
         if found != *digest {
             let url = redact::url(&self.url);
@@ -97,34 +126,16 @@ impl Client {
         Ok(Digest::new(digest)?)
     }
 
-    pub(super) async fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        query: &[(&'static str, String)],
-        header: Option<(String, String)>,
-        body: Bytes,
-    ) -> Result<Value, Error> {
-        let answer = self.send(method, path, query, header, body).await?;
+    /// Asks for something that is answered as JSON.
+    pub(super) async fn ask(&self, asked: Asked) -> Result<Value, Error> {
+        let answer = self.send(asked).await?;
         serde_json::from_slice(&answer).map_err(|_| Error::NotAFlow { url: redact::url(&self.url) })
     }
 
-    async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        query: &[(&'static str, String)],
-        header: Option<(String, String)>,
-        body: Bytes,
-    ) -> Result<Bytes, Error> {
-        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", part(value))).collect();
-        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-        let url = format!("{}/{path}{query}", self.url);
-        let mut headers: Vec<_> = header.into_iter().collect();
-        if let Some(token) = &self.token {
-            headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
-        }
-        let request = HttpRequest { method: method.to_owned(), url, headers, body };
+    async fn send(&self, Asked { method, path, header, body }: Asked) -> Result<Bytes, Error> {
+        let authorization = self.token.as_ref().map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
+        let headers = header.into_iter().chain(authorization).collect();
+        let request = HttpRequest { method: method.to_owned(), url: format!("{}/{path}", self.url), headers, body };
         let answer = tokio::time::timeout(PATIENCE, self.http.send(request, ChosenBy::Operator)).await;
         let answer = answer.map_err(|_| Error::NoResponse { url: redact::url(&self.url), limit: PATIENCE })??;
         Ok(accepted(answer)?.body)
@@ -160,11 +171,6 @@ impl Client {
 /// The gateway that is asked if a command names none.
 pub(super) fn gateway() -> String {
     std::env::var("OPENFAAS_URL").unwrap_or_else(|_| "http://127.0.0.1:8080".to_owned())
-}
-
-/// The header that carries a module's signature.
-pub(super) fn signed(line: Option<String>) -> Option<(String, String)> {
-    line.map(|line| ("X-Faas-Flow-Module-Signature".to_owned(), line))
 }
 
 /// Encodes text as a part of a path or query.

@@ -1,6 +1,6 @@
 //! `faas-flow plan`
 
-use super::client::{self, Client};
+use super::client::{Asked, Client};
 use super::host::{ModuleKeys, guests_of, load};
 use super::modules::{self, show};
 use super::output::{Output, json as to_json, print, wants_colours};
@@ -98,8 +98,8 @@ impl Plan {
 
 /// Asks a server what the new version means for its runs in flight.
 async fn deployed(server: &Client, new: &Path, bytes: Bytes) -> Result<Value, Error> {
-    let header = client::signed(modules::signature(new, None)?);
-    server.ask("POST", "modules/plan", &[], header, bytes).await
+    let signature = modules::signature(new, None)?;
+    server.ask(Asked::new("POST", "modules/plan").with_module(bytes, signature)).await
 }
 
 /// Two versions of a flow.

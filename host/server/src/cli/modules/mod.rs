@@ -2,7 +2,7 @@
 
 pub(super) mod show;
 
-use super::client::{self, Client, Said, Target};
+use super::client::{self, Asked, Client, Said, Target};
 use super::sign::read_signature;
 use crate::Error;
 use clap::{Args, Subcommand};
@@ -161,9 +161,9 @@ impl Push {
         if self.again {
             query.push(("again", "true".to_owned()));
         }
-        let headers = client::signed(signature);
         client.say(format!("pushing {} ({} bytes)", digest.short(), bytes.len()));
-        let pushed = client.ask("PUT", &format!("modules/{digest}"), &query, headers, bytes).await?;
+        let push = Asked::new("PUT", &format!("modules/{digest}")).with_query(&query);
+        let pushed = client.ask(push.with_module(bytes, signature)).await?;
         if self.no_activate {
             return client.done(&pushed, || show::pushed(&pushed));
         }
