@@ -51,7 +51,13 @@ fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut com
         let Some(Effect::Execute(work)) = state.step(plan, &claim, 1).unwrap().pop() else { return };
         commit(&mut state);
         let output = work.inputs.into_iter().next().map_or_else(Payload::empty, |input| input.payload);
-        let report = Report { outcome: Outcome::Done(output), response: None, input_size: 0, attempts: Vec::new() };
+        let report = Report {
+            outcome: Outcome::Done(output),
+            response: None,
+            input_size: 0,
+            attempts: Vec::new(),
+            tries: Vec::new(),
+        };
         let complete = Event::Complete { path: work.path, token: work.token, report };
         next = ready(state.step(plan, &complete, 2).unwrap());
     }

@@ -21,6 +21,9 @@ pub struct Failure {
     /// handler has said it, or has rejected the request itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The retry policy that ran out, if one did: there was no try left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhausted: Option<Spent>,
     /// The node that failed, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<NodePath>,
@@ -29,21 +32,52 @@ pub struct Failure {
 impl Failure {
     /// A failure for which trying again cannot help.
     pub fn reject(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: bounded(message), retry: false, status: None, path: None }
+        Self { code, message: bounded(message), retry: false, status: None, exhausted: None, path: None }
     }
 
     /// A failure for which trying again may help.
     pub fn retry(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: bounded(message), retry: true, status: None, path: None }
+        Self { code, message: bounded(message), retry: true, status: None, exhausted: None, path: None }
+    }
+}
+
+/// A retry policy that ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Whose policy it is.
+    pub policy: PolicyOf,
+    /// How many tries or attempts there were.
+    pub tries: u32,
+}
+
+/// Whose retry policy it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyOf {
+    /// That of a call.
+    Call,
+    /// That of a node.
+    Node,
+}
+
+impl fmt::Display for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whose, one, several) = match self.policy {
+            PolicyOf::Call => ("call", "try", "tries"),
+            PolicyOf::Node => ("node", "attempt", "attempts"),
+        };
+        let tries = if self.tries == 1 { one } else { several };
+        write!(f, "the retry policy of the {whose} ran out after {} {tries}", self.tries)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
-            Some(path) => write!(f, "{} at {path}: {}", self.code, self.message),
-            None => write!(f, "{}: {}", self.code, self.message),
+            Some(path) => write!(f, "{} at {path}: {}", self.code, self.message)?,
+            None => write!(f, "{}: {}", self.code, self.message)?,
         }
+        self.exhausted.map_or(Ok(()), |spent| write!(f, " ({spent})"))
     }
 }
 
@@ -64,5 +98,20 @@ mod tests {
         assert_eq!(failure.to_string(), format!("{}: `f` answered with status 404", Code::CALL_STATUS));
         let at = Failure { path: NodePath::parse("C[c1]/n1").ok(), ..failure };
         assert_eq!(at.to_string(), format!("{} at C[c1]/n1: `f` answered with status 404", Code::CALL_STATUS));
+    }
+
+    /// HIST-9.
+    #[test]
+    fn a_failure_says_which_retry_policy_ran_out() {
+        let of = |policy, tries| {
+            let exhausted = Some(Spent { policy, tries });
+            Failure { exhausted, ..Failure::retry(Code::CALL_STATUS, "busy") }.to_string()
+        };
+        let code = Code::CALL_STATUS;
+        assert_eq!(of(PolicyOf::Call, 4), format!("{code}: busy (the retry policy of the call ran out after 4 tries)"));
+        assert_eq!(
+            of(PolicyOf::Node, 1),
+            format!("{code}: busy (the retry policy of the node ran out after 1 attempt)")
+        );
     }
 }

@@ -27,7 +27,7 @@ mod validate;
 pub use code::Code;
 pub use definition::Definition;
 pub use duration::{ShownDuration, parse_duration};
-pub use failure::Failure;
+pub use failure::{Failure, PolicyOf, Spent};
 pub use function_path::{is_function_name, leaves_function, split_target};
 pub use header_text::{header_bytes, header_text, readable_header};
 pub use id::{

@@ -14,6 +14,7 @@ mod rerun;
 mod state;
 mod stored;
 mod token;
+mod tries;
 mod view;
 
 pub use documents::{
@@ -25,4 +26,5 @@ pub use nodes::{Scopes, ShownNode};
 pub use state::RunState;
 pub use stored::{ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, encode};
 pub use token::ClaimToken;
-pub use view::{NodeView, RunView, WaitView};
+pub use tries::{Tries, Try};
+pub use view::{NodeView, Retrying, RunView, WaitView};

@@ -6,7 +6,8 @@ pub mod large;
 
 use crate::definition::*;
 use crate::run::{
-    Attempt, ClaimToken, Effect, Event, NodeState, Outcome, Refusal, Report, Request, RunState, Start, Work,
+    Attempt, ClaimToken, Effect, Event, NodeState, NodeView, Outcome, Refusal, Report, Request, RunState, RunView,
+    Start, Try, Work,
 };
 use crate::*;
 
@@ -154,9 +155,21 @@ impl Driver {
             Outcome::Failed(failure) => Some(failure.clone()),
             _ => None,
         };
-        let attempts = vec![Attempt { started: self.now, ended: self.now + 1, failure }];
-        let report = Report { outcome, response: None, input_size: 3, attempts };
+        let attempts = vec![Attempt { started: self.now, ended: self.now + 1, failure, next: None }];
+        let report = Report { outcome, response: None, input_size: 3, attempts, tries: Vec::new() };
         self.step(Event::Complete { path: work.path.clone(), token: work.token, report })
+    }
+
+    /// Notes tries of a node's calls that have failed.
+    pub fn tried(&mut self, work: &Work, tries: &[Try]) -> Result<Vec<Effect>, Refusal> {
+        let (path, token) = (work.path.clone(), work.token);
+        self.step(Event::Tried { path, token, attempts: Vec::new(), tries: tries.to_vec() })
+    }
+
+    /// A node as it is shown.
+    pub fn shown(&self, node: &str) -> NodeView {
+        let view = RunView::new(self.state.run(), self.state.scopes());
+        view.nodes.into_iter().find(|shown| shown.path == path(node)).unwrap()
     }
 
     /// Claims a node and reports an outcome.
@@ -169,7 +182,7 @@ impl Driver {
     pub fn respond(&mut self, node: &str, status: u16, outcome: Outcome) -> Vec<Effect> {
         let work = self.claim(node).unwrap();
         let response = Some(Box::new(ResponseHead::new(status, Vec::new()).unwrap()));
-        let report = Report { outcome, response, input_size: 0, attempts: Vec::new() };
+        let report = Report { outcome, response, input_size: 0, attempts: Vec::new(), tries: Vec::new() };
         self.step(Event::Complete { path: work.path, token: work.token, report }).unwrap()
     }
 

@@ -21,8 +21,13 @@ fn claim(path: &str, until: u64) -> Event {
 
 fn done(path: &str, token: u32) -> Event {
     let token = ClaimToken::new(token);
-    let report =
-        Report { outcome: Outcome::Done(Payload::empty()), response: None, input_size: 0, attempts: Vec::new() };
+    let report = Report {
+        outcome: Outcome::Done(Payload::empty()),
+        response: None,
+        input_size: 0,
+        attempts: Vec::new(),
+        tries: Vec::new(),
+    };
     Event::Complete { path: NodePath::parse(path).unwrap(), token, report }
 }
 

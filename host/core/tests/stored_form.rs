@@ -52,13 +52,14 @@ fn a_run_is_stored_as_its_golden_file() {
         branches: None,
         given: None,
         round: 0,
-        suspended: Some(Suspended { until: 4, operation: 0, tries: 1, data: None, wait: None }),
+        suspended: Some(Suspended { until: 4, operation: 0, tries: 1, begun: None, data: None, wait: None }),
         answer: None,
         called: Vec::new(),
         output: None,
         started: Some(5),
         input_size: 0,
         attempts: Vec::new(),
+        tries: None,
     };
     let run = Run {
         id: RunId::new("run-1").unwrap(),
@@ -66,6 +67,7 @@ fn a_run_is_stored_as_its_golden_file() {
         digest: Digest::of(b"module"),
         started: 1_790_000_000_000,
         ended: Some(1_790_000_000_123),
+        rerun: None,
         deadline: Some(1_790_000_060_000),
         request: Request {
             query: vec![("a".to_owned(), "1".to_owned())],
@@ -116,6 +118,7 @@ fn a_run_with_an_answer_of_the_flow_is_stored_as_its_golden_file() {
         digest: Digest::of(b"module"),
         started: 1_790_000_000_000,
         ended: Some(1_790_000_000_123),
+        rerun: None,
         deadline: None,
         request: Request::default(),
         definition: None,
@@ -152,9 +155,10 @@ fn a_scope_is_stored_as_its_golden_file() {
         started: Some(11),
         input_size: 3,
         attempts: vec![
-            Attempt { started: 11, ended: 12, failure: Some(failure()) },
-            Attempt { started: 13, ended: 17, failure: None },
+            Attempt { started: 11, ended: 12, failure: Some(failure()), next: None },
+            Attempt { started: 13, ended: 17, failure: None, next: None },
         ],
+        tries: None,
     };
     let branches = only_branch(("k".to_owned(), payload("x")));
     let branching = NodeState { branches: Some(branches), output: None, ..state("C", Progress::Branching) };
@@ -169,7 +173,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         ..state("n2", Progress::Waiting)
     };
     let kept = Payload::kept(format!("{DATA}n3/1/0"), 900);
-    let wait = Suspended { until: 90_000, operation: 1, tries: 3, data: Some(kept.clone()), wait: None };
+    let wait = Suspended { until: 90_000, operation: 1, tries: 3, begun: None, data: Some(kept.clone()), wait: None };
     let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", Progress::Ready) };
     let large = NodeState { output: Some(kept), ..state("n4", Progress::Done) };
     let scope = Scope {
@@ -206,11 +210,18 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         started: Some(11),
         input_size: 3,
         attempts: Vec::new(),
+        tries: None,
     };
     let only = ("k".to_owned(), payload("x").of_type(MediaType::JSON));
     let branching = NodeState { branches: Some(only_branch(only)), output: None, ..state("C", payload("out")) };
-    let wait =
-        Suspended { until: 90_000, operation: 1, tries: 3, data: Some(payload("so far").of_type(csv())), wait: None };
+    let wait = Suspended {
+        until: 90_000,
+        operation: 1,
+        tries: 3,
+        begun: None,
+        data: Some(payload("so far").of_type(csv())),
+        wait: None,
+    };
     let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", payload("out")) };
     let scope = Scope {
         path: ScopePath::root(),
@@ -237,8 +248,14 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
     let id = WaitId { claim: ClaimToken::new(7), operation: 2 };
     let waiting = |node: &str, of, limit, looks| {
         let wait = Wait { id, of, since: 17, limit, looks };
-        let suspended =
-            Suspended { until: 90_000, operation: 2, tries: 1, data: Some(payload("x")), wait: Some(Box::new(wait)) };
+        let suspended = Suspended {
+            until: 90_000,
+            operation: 2,
+            tries: 1,
+            begun: None,
+            data: Some(payload("x")),
+            wait: Some(Box::new(wait)),
+        };
         NodeState {
             id: NodeId::new(node).unwrap(),
             progress: Progress::Ready,
@@ -255,6 +272,7 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             output: None,
             input_size: 0,
             attempts: Vec::new(),
+            tries: None,
         }
     };
     let said = |said| Some(Box::new(Answer { to: id, at: 40, said }));
@@ -276,6 +294,71 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
         ],
     };
     check("waiting", &scope);
+}
+
+/// HIST-2, HIST-7, HIST-9. Documents without tries, and without the times of what follows, are those of the other tests.
+#[test]
+fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
+    let exhausted = Some(Spent { policy: PolicyOf::Call, tries: 3 });
+    let busy = Try { next: Some(40), ..Try::begin(1, 1, 3, 12).failed(14, Some(503), &failure()) };
+    let last = Try::begin(1, 3, 3, 90).failed(95, None, &Failure { exhausted, ..failure() });
+    let mut tries = Tries::default();
+    tries.push(busy);
+    tries.push(Try { recovered: true, ..last });
+    tries.push(Try { status: Some(200), ..Try::begin(2, 2, 3, 99) });
+    tries.left_out = 7;
+    let suspended =
+        Suspended { until: 200, operation: 2, tries: 3, begun: Some(12), data: Some(payload("x")), wait: None };
+    let node = NodeState {
+        id: NodeId::new("n1").unwrap(),
+        progress: Progress::Ready,
+        since: 100,
+        token: ClaimToken::new(2),
+        lease: None,
+        branches: None,
+        given: None,
+        round: 0,
+        suspended: Some(suspended),
+        answer: None,
+        called: Vec::new(),
+        output: None,
+        started: Some(1),
+        input_size: 3,
+        attempts: vec![Attempt { started: 2, ended: 9, failure: Some(failure()), next: Some(12) }],
+        tries: Some(Box::new(tries)),
+    };
+    let scope = Scope {
+        path: ScopePath::root(),
+        input: payload("in"),
+        index: 0,
+        siblings: 1,
+        started_by: ClaimToken::NONE,
+        nodes: vec![node],
+    };
+    check("scope-tries", &scope);
+    let exhausted = Some(Spent { policy: PolicyOf::Node, tries: 2 });
+    let run = Run {
+        id: RunId::new("run-1").unwrap(),
+        flow: FlowName::new("greet").unwrap(),
+        digest: Digest::of(b"module"),
+        started: 1_790_000_000_000,
+        ended: None,
+        rerun: Some(1_790_000_000_500),
+        deadline: None,
+        request: Request::default(),
+        definition: None,
+        phase: Phase::Failure,
+        paused: false,
+        verdict: Some(Status::Failed),
+        result: None,
+        response: None,
+        failure_response: None,
+        failure: Some(Failure { exhausted, ..failure() }),
+        hooks: Vec::new(),
+        callback: None,
+        parent: None,
+    };
+    check("run-again", &run);
 }
 
 #[test]
@@ -309,7 +392,7 @@ fn a_field_of_a_later_version_is_ignored() {
         colour: &'static str,
     }
     let attempt: Attempt = decode(&encode(&Later { started: 1, ended: 2, colour: "green" })).unwrap();
-    assert_eq!(attempt, Attempt { started: 1, ended: 2, failure: None });
+    assert_eq!(attempt, Attempt { started: 1, ended: 2, failure: None, next: None });
 }
 
 /// RERUN-4, RERUN-5, RERUN-6.
@@ -331,6 +414,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         started: Some(11),
         input_size: 3,
         attempts: Vec::new(),
+        tries: None,
     };
     let redone = |key: &str, result| Redone { key: key.to_owned(), result };
     let branches = Branches {

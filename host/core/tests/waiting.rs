@@ -31,7 +31,7 @@ fn report(node: &str, claimed_until: u32, outcome: Outcome) -> Event {
     Event::Complete {
         path: path(node),
         token,
-        report: Report { outcome, response: None, input_size: 0, attempts: Vec::new() },
+        report: Report { outcome, response: None, input_size: 0, attempts: Vec::new(), tries: Vec::new() },
     }
 }
 
@@ -61,7 +61,7 @@ fn nested() -> Plan {
 }
 
 fn wait() -> Suspended {
-    Suspended { until: 1_000, operation: 2, tries: 3, data: Some(payload("so far")), wait: None }
+    Suspended { until: 1_000, operation: 2, tries: 3, begun: None, data: Some(payload("so far")), wait: None }
 }
 
 #[test]
@@ -73,10 +73,13 @@ fn a_suspended_node_is_claimed_when_its_wait_is_over_and_goes_on_where_it_was() 
     assert_eq!((state.next_wake(), state.claimable(999)), (Some(1_000), vec![]));
     assert_eq!(state.step(&plan, &claim("a", 2_000), 999).unwrap_err(), Refusal::Early { until: 1_000 });
     assert_eq!(state.claimable(1_000), [path("a")]);
-    assert_eq!(work(&state.step(&plan, &claim("a", 2_000), 1_000).unwrap()).suspended, Some(wait()));
+    assert_eq!(work(&state.step(&plan, &claim("a", 2_000), 1_000).unwrap()).suspended.as_deref(), Some(&wait()));
     assert_eq!(state.next_wake(), None);
     // The lease is lost: the next one goes on at the same operation.
-    assert_eq!(work(&state.step(&plan, &take_over("a", 2_000, 3_000), 2_000).unwrap()).suspended, Some(wait()));
+    assert_eq!(
+        work(&state.step(&plan, &take_over("a", 2_000, 3_000), 2_000).unwrap()).suspended.as_deref(),
+        Some(&wait())
+    );
     state.step(&plan, &report("a", 3_000, Outcome::Done(payload("out"))), 2_001).unwrap();
     let node = &state.scopes().next().unwrap().nodes[0];
     assert_eq!((node.progress, &node.suspended), (Progress::Done, &None));

@@ -324,7 +324,13 @@ impl Surface {
     }
 
     pub(super) async fn state(&self, flow: &FlowName, run: &RunId, accept: Accept) -> Result<Response, Error> {
-        let view = self.view(flow, run).await?;
+        // The form as text needs no nodes.
+        let view = match accept {
+            Accept::Text => self.host.head(run).await?,
+            Accept::Json => self.host.outline(run).await?,
+        };
+        let view = view.filter(|view| view.flow == *flow);
+        let view = view.ok_or_else(|| Error::NoRun { flow: flow.clone(), run: run.clone() })?;
         let waits_for = self.host.versions().missing_module(&view).await?;
         Ok(answer::state(run, &view, waits_for.as_ref(), accept))
     }

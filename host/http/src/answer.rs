@@ -9,9 +9,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::run::{Callback, RunView};
+use faas_flow_core::run::{Callback, NodeView, Retrying, RunView};
 use faas_flow_core::text::printable_lines;
-use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, Status};
+use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, Spent, Status};
 use faas_flow_replica::Ended;
 use faas_flow_versions::MissingModule;
 use serde::Serialize;
@@ -57,6 +57,21 @@ pub(super) struct Problem<'a> {
     message: &'a str,
     /// The node that failed.
     path: Option<String>,
+    /// The retry policy that ran out, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = RanOut)]
+    exhausted: Option<Spent>,
+}
+
+/// A retry policy that ran out. It only describes [`Spent`].
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it is a description")]
+pub(super) struct RanOut {
+    /// Whose policy it is.
+    #[schema(pattern = "^(call|node)$")]
+    policy: String,
+    /// How many tries or attempts there were.
+    tries: u32,
 }
 
 /// Kept with the response to a request that was refused, so that [`in_form`] can write it again in another form.
@@ -100,8 +115,8 @@ pub(super) fn in_form(mut response: Response, accept: Accept) -> Response {
     if accept == Accept::Text {
         return response;
     }
-    if let Some(Refusal(Failure { code, message, path, .. })) = response.extensions_mut().remove() {
-        let problem = Problem { code, message: &message, path: path.map(|path| path.to_string()) };
+    if let Some(Refusal(Failure { code, message, path, exhausted, .. })) = response.extensions_mut().remove() {
+        let problem = Problem { code, message: &message, path: path.map(|path| path.to_string()), exhausted };
         let (parts, body) = Json(problem).into_response().into_parts();
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;
@@ -184,6 +199,58 @@ impl<'a> From<&'a ResponseHead> for Head<'a> {
     }
 }
 
+/// How many of the nodes that are tried again the state of a run has.
+const RETRYING: usize = 20;
+
+/// A node that has failed, or of which a call has, and that is to be tried again.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct RetryingNode<'a> {
+    /// Its path.
+    node: String,
+    /// The index of the operation whose call has failed. If it is absent, the node as a whole has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32)]
+    operation: Option<u32>,
+    /// Which try of the call it was, from 1.
+    #[serde(rename = "try", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32)]
+    number: Option<u32>,
+    /// How many tries of the call there may be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32)]
+    of: Option<u32>,
+    /// The status of the response, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u16)]
+    status: Option<u16>,
+    /// Why it failed.
+    #[schema(value_type = Problem<'static>)]
+    failure: &'a Failure,
+    /// When it failed, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
+    failed: Millis,
+    /// When the next try is due. Once that has passed, it is being made.
+    #[schema(value_type = u64)]
+    next: Millis,
+}
+
+impl<'a> RetryingNode<'a> {
+    fn of(node: &'a NodeView) -> Option<Self> {
+        let Retrying { call, failure, ended, next } = node.retrying()?;
+        Some(Self {
+            node: node.path.to_string(),
+            operation: call.map(|call| call.operation),
+            number: call.map(|call| call.number),
+            of: call.map(|call| call.of),
+            status: call.and_then(|call| call.status),
+            failure,
+            failed: ended,
+            next,
+        })
+    }
+}
+
 /// The state of a run as JSON.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -221,6 +288,9 @@ pub(super) struct RunState<'a> {
     /// The status and headers of the answer, if the run has ended and the flow has set them.
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<Head<'a>>,
+    /// Nodes of the outermost dag that have failed and are to be tried again, the first 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    retrying: Vec<RetryingNode<'a>>,
     /// The version that the run waits for, since it cannot be loaded anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
@@ -265,6 +335,7 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModul
             callback_tries: view.callback.as_ref().map(|callback| callback.tries),
             callback_failure: view.callback.as_ref().and_then(|callback| callback.failure.as_ref()),
             response: view.response.as_ref().map(Head::from),
+            retrying: view.nodes.iter().filter_map(RetryingNode::of).take(RETRYING).collect(),
             waits_for: waits_for.map(|missing| &missing.version),
             waits_code: waits_for.map(|missing| missing.code.to_string()),
             waits_because: waits_for.map(|missing| missing.why.as_str()),

@@ -235,7 +235,7 @@ mod tests {
         let failure = Some(Failure::reject(Code::INTERNAL, "no"));
         let node = |at: u64| {
             let failure = failure.clone().filter(|_| at.is_multiple_of(3));
-            let attempt = Attempt { started: 0, ended: 0, failure };
+            let attempt = Attempt { started: 0, ended: 0, failure, next: None };
             json!({ "id": format!("n{at}"), "progress": "done", "input_size": at, "attempts": [attempt] })
         };
         let run = json!({

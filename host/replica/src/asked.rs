@@ -66,6 +66,12 @@ impl<'a> NodeAttempt<'a> {
 }
 
 impl NodeAttempt<'_> {
+    /// When the question was asked for which the node was suspended.
+    pub(super) fn asked_at(&self) -> Option<Millis> {
+        let suspended = self.work.suspended.as_ref()?;
+        suspended.wait.as_deref().map(|wait| wait.since)
+    }
+
     /// Continues with the answer to what was asked, or looks for it, or gives it up.
     pub(super) async fn resume(&mut self, node_call: NodeCall<'_>, asked: Asked<'_>) -> Result<Tried, Failed> {
         let wait = match asked {

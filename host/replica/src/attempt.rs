@@ -2,6 +2,7 @@
 
 use super::call::{CallKind, NodeCall};
 use super::live::Live;
+use super::notes::Notes;
 use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
@@ -37,6 +38,10 @@ pub(super) struct NodeAttempt<'a> {
     pub(super) documents: Documents,
     /// Whether it has dealt with the answer that the node waited for.
     pub(super) resumed: AtomicBool,
+    /// The status of the response to the present try of a call, if there is one.
+    pub(super) status: Option<u16>,
+    /// What the history gets to know of it.
+    pub(super) notes: &'a Arc<Notes>,
 }
 
 /// What an attempt yielded.
@@ -44,7 +49,7 @@ pub(super) struct Attempted {
     pub(super) outcome: Outcome,
     /// The status and headers that the node has set for the answer of the run.
     pub(super) response: Option<ResponseHead>,
-    /// Why it failed; or why the node was suspended.
+    /// Why it failed.
     pub(super) failure: Option<Failure>,
     /// To be committed with the outcome.
     pub(super) documents: Documents,
@@ -60,8 +65,8 @@ impl Attempted {
 /// Why a node's task did not yield anything yet.
 pub(super) enum Unfinished {
     Failed(Failed),
-    /// It continues later, where it stopped because of the failure, or to wait for an answer.
-    Suspended(Suspended, Option<Failure>),
+    /// It continues later, where it stopped because of a failure, or to wait for an answer.
+    Suspended(Suspended),
 }
 
 impl From<Failed> for Unfinished {
@@ -77,7 +82,12 @@ impl From<Failure> for Unfinished {
 }
 
 impl Live {
-    pub(super) async fn attempt(self: &Arc<Self>, work: &Work, span: SpanId) -> Result<Attempted, Failed> {
+    pub(super) async fn attempt(
+        self: &Arc<Self>,
+        work: &Work,
+        span: SpanId,
+        notes: &Arc<Notes>,
+    ) -> Result<Attempted, Failed> {
         let state = match &work.task {
             Task::Recover { .. } => Status::Failed,
             Task::Finally { verdict, .. } => *verdict,
@@ -96,13 +106,15 @@ impl Live {
             has_called: false,
             documents: Documents::new(),
             resumed: AtomicBool::new(false),
+            status: None,
+            notes,
         };
         let outcome = attempt.outcome().await;
         attempt.return_instance();
         let NodeAttempt { mark, changes, response, has_called, documents, .. } = attempt;
-        let (outcome, failure) = match outcome {
-            Ok(outcome) => (outcome, None),
-            Err(Unfinished::Suspended(suspended, failure)) => (Outcome::Suspended(suspended), failure),
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(Unfinished::Suspended(suspended)) => Outcome::Suspended(suspended),
             Err(Unfinished::Failed(mut failed)) => {
                 if !has_called {
                     self.blame_caller(work, &mut failed.failure);
@@ -112,7 +124,7 @@ impl Live {
         };
         let mut stored = self.store_changes(work, mark, changes).await?;
         stored.extend(documents);
-        Ok(Attempted { outcome, response, failure, documents: stored })
+        Ok(Attempted { outcome, response, failure: None, documents: stored })
     }
 
     /// If the flow's code has rejected the body of the request itself, the caller is to blame, unless the code says otherwise.

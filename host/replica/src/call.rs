@@ -8,8 +8,8 @@ use crate::Answers;
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use crate::program::LastLines;
 use faas_flow_core::definition::Call;
-use faas_flow_core::run::Suspended;
-use faas_flow_core::{Content, Failure, MediaType, Payload, readable_header, redact};
+use faas_flow_core::run::{Suspended, Try};
+use faas_flow_core::{Content, Failure, MediaType, Payload, PolicyOf, readable_header, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -41,40 +41,60 @@ impl NodeAttempt<'_> {
         let earlier = self.work.suspended.as_ref().filter(|s| s.operation == operation && s.data.is_some());
         let stored = earlier.and_then(|suspended| suspended.data.clone());
         let mut tries = earlier.map_or(0, |suspended| suspended.tries as usize);
+        let of = call.retry.map_or(1, |retry| retry.attempts);
         let failed = loop {
-            let tried = match self.asked(operation) {
+            self.status = None;
+            let asked = self.asked(operation);
+            let begun = asked.as_ref().and_then(|_| self.asked_at()).unwrap_or_else(|| self.live.services.now());
+            self.notes.begin(Try::begin(operation, count(tries + 1), of, begun));
+            let tried = match asked {
                 Some(asked) => self.resume(node_call, asked).await,
                 None => self.try_call(node_call, data.clone()).await,
             };
+            let ended = self.live.services.now();
             let failed = match tried {
-                Ok(Tried::Answered(data)) => return Ok(data),
+                Ok(Tried::Answered(data)) => {
+                    self.notes.succeeded(ended, self.status);
+                    return Ok(data);
+                }
                 Ok(Tried::Waits { wait, until }) => {
                     let data = Some(self.stored(stored, (index, tries), data).await?);
                     let wait = Some(Box::new(wait));
-                    let suspended = Suspended { until, operation, tries: count(tries), data, wait };
-                    return Err(Unfinished::Suspended(suspended, None));
+                    let suspended = Suspended { until, operation, tries: count(tries), begun: None, data, wait };
+                    return Err(Unfinished::Suspended(suspended));
                 }
                 Err(failed) => failed,
             };
-            let Some(wait) = failed.wait(call.retry, tries) else { break failed };
+            let Some(wait) = failed.wait(call.retry, tries) else {
+                let failed = failed.last(PolicyOf::Call, call.retry, tries);
+                self.notes.failed(ended, self.status, &failed.failure, None);
+                break failed;
+            };
             tries += 1;
+            let until = ended + wait.as_millis() as u64;
+            self.notes.failed(ended, self.status, &failed.failure, Some(until));
             if self.live.waits_in_memory(wait).await {
+                self.live.store_soon(self.notes, self.work);
                 tokio::time::sleep(wait).await;
                 continue;
             }
-            let until = self.live.services.now() + wait.as_millis() as u64;
             let data = Some(self.stored(stored, (index, tries), data).await?);
-            let suspended = Suspended { until, operation, tries: count(tries), data, wait: None };
-            return Err(Unfinished::Suspended(suspended, Some(failed.failure)));
+            let suspended = Suspended { until, operation, tries: count(tries), begun: None, data, wait: None };
+            return Err(Unfinished::Suspended(suspended));
         };
-        match &call.recover {
-            Some(recover) => {
-                self.has_called = true;
-                Ok(self.instance().await?.recover(recover, &failed.failure.to_string()).await?)
-            }
-            // The node may be attempted again as a whole.
-            None => Err(Unfinished::Failed(failed)),
+        let recovered = self.recover(call, failed).await;
+        self.notes.settled(recovered.is_ok());
+        if recovered.is_ok() {
+            self.live.store_soon(self.notes, self.work);
         }
+        recovered
+    }
+
+    /// What the flow makes of a call that has failed. Without a handler for that, the node may be attempted again as a whole.
+    async fn recover(&mut self, call: &Call, failed: Failed) -> Result<Content, Unfinished> {
+        let Some(recover) = &call.recover else { return Err(Unfinished::Failed(failed)) };
+        self.has_called = true;
+        Ok(self.instance().await?.recover(recover, &failed.failure.to_string()).await?)
     }
 
     /// The data of a call as a payload of the run, which an earlier wait may have stored.
@@ -128,6 +148,7 @@ impl NodeAttempt<'_> {
         mut response: HttpResponse,
     ) -> Result<Content, Failed> {
         self.has_called = true;
+        self.status = Some(response.status);
         match &call.receive {
             Some(receive) => {
                 for (_, value) in &mut response.headers {

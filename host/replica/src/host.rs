@@ -15,7 +15,7 @@ use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
 use faas_flow_core::{Content, Millis, RunId};
 use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
-use faas_flow_versions::runs::{load_run, read_head, read_run};
+use faas_flow_versions::runs::{load_run, read_head, read_outline, read_run};
 use faas_flow_versions::{Clock, Loader, Versions};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -182,6 +182,13 @@ impl Host {
     pub async fn head(&self, run: &RunId) -> Result<Option<RunView>, Error> {
         self.runs.written(run).await;
         Ok(read_head(&*self.services.state, run).await?)
+    }
+
+    /// As [`Host::view`], with the nodes of the outermost dag only: what it costs does not depend on how many there are in
+    /// branches.
+    pub async fn outline(&self, run: &RunId) -> Result<Option<RunView>, Error> {
+        self.runs.written(run).await;
+        Ok(read_outline(&*self.services.state, run).await?)
     }
 
     /// The entry of a stored run; `None` if there is no such run.

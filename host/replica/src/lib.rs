@@ -13,6 +13,7 @@
 //! | `execute` | ready work is executed, one node after the other |
 //! | `retries` | a node is attempted as often as its policy allows |
 //! | `attempt` | one attempt: `inputs`, then the task (`call`, `branches`, or handlers), then `outputs` |
+//! | `notes` | what has failed is stored while the node goes on |
 //! | `commit_timer`, `durable` | what may be committed later is committed in time |
 //! | `asked`, `answers` | a call whose answer comes later suspends its node, and the answer continues it |
 //! | `child` | flows that call flows |
@@ -56,6 +57,7 @@ mod live;
 mod looks;
 mod memory;
 pub mod network;
+mod notes;
 mod open;
 mod outputs;
 pub mod program;

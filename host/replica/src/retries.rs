@@ -3,9 +3,10 @@
 use super::attempt::Attempted;
 use super::drive::PATIENT_RETRIES;
 use super::live::Live;
+use super::notes::Notes;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Attempt, Outcome, Report, Suspended, Task, Work};
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::{Code, Failure, PolicyOf, Spent};
 use faas_flow_session::{Documents, Input};
 use opentelemetry::trace::SpanId;
 use std::sync::Arc;
@@ -36,6 +37,15 @@ impl Failed {
         let delay = Duration::from_millis(retry.delay_ms(next, fastrand::f64()));
         Some(delay.max(self.retry_after.unwrap_or_default()))
     }
+
+    /// The same failure, after which there is no further try: if a retry policy allowed several, it has run out. `tries` have
+    /// failed before this one.
+    pub(super) fn last(mut self, policy: PolicyOf, retry: Option<Backoff>, tries: usize) -> Self {
+        if retry.is_some() && self.failure.retry {
+            self.failure.exhausted = Some(Spent { policy, tries: count(tries.saturating_add(1)) });
+        }
+        self
+    }
 }
 
 /// A number of tries, as the state of a run counts them.
@@ -53,13 +63,18 @@ impl Live {
         };
         let span = self.new_span();
         let begun = SystemTime::now();
-        let mut attempts = Vec::new();
+        let notes = Arc::new(Notes::default());
+        let mut goes_on = work.suspended.as_ref().and_then(|suspended| suspended.begun);
+        let mut made = 0;
         let mut tries = work.suspended.as_ref().filter(|s| s.data.is_none()).map_or(0, |s| s.tries as usize);
         let mut store_delays = PATIENT_RETRIES.delays(fastrand::f64);
         loop {
-            let started = self.services.now();
-            let attempted = self.attempt_in_time(work, span).await;
+            let started = goes_on.take().unwrap_or_else(|| self.services.now());
+            let attempted = self.attempt_in_time(work, span, &notes).await;
             let ended = self.services.now();
+            if let Err(failed) = &attempted {
+                notes.cut_off(ended, &failed.failure);
+            }
             // That a store fails does not count as a failure of the node: it is attempted again, unless it is cancelled.
             if let Err(failed) = &attempted
                 && !self.is_in_memory()
@@ -67,35 +82,57 @@ impl Live {
                 && let Some(delay) = store_delays.next()
             {
                 tokio::time::sleep(delay).await;
+                goes_on = Some(started);
                 continue;
             }
             let wait = attempted.as_ref().err().and_then(|failed| failed.wait(retry, tries));
+            let attempted = attempted.map_err(|failed| match wait {
+                Some(_) => failed,
+                None => failed.last(PolicyOf::Node, retry, tries),
+            });
             let Attempted { mut outcome, response, failure, documents } = attempted.unwrap_or_else(Attempted::failed);
-            let waits = matches!(&outcome, Outcome::Suspended(suspended) if suspended.wait.is_some());
-            if !waits {
-                attempts.push(Attempt { started, ended, failure });
-            }
+            let attempt = match &mut outcome {
+                Outcome::Suspended(suspended) => {
+                    suspended.begun = Some(started);
+                    None
+                }
+                _ => {
+                    made += 1;
+                    let next = wait.map(|wait| ended + wait.as_millis() as u64);
+                    Some(Attempt { started, ended, failure, next })
+                }
+            };
             tries += 1;
             if let Some(wait) = wait {
                 if self.waits_in_memory(wait).await {
+                    notes.attempted(attempt);
+                    self.store_soon(&notes, work);
                     tokio::time::sleep(wait).await;
                     continue;
                 }
                 let until = ended + wait.as_millis() as u64;
+                let tries = count(tries);
                 outcome =
-                    Outcome::Suspended(Suspended { until, operation: 0, tries: count(tries), data: None, wait: None });
+                    Outcome::Suspended(Suspended { until, operation: 0, tries, begun: None, data: None, wait: None });
             }
-            let report = Report { outcome, response: response.map(Box::new), input_size, attempts };
-            self.trace_node(work, span, begun, &report);
+            let (mut attempts, tries) = notes.report().await;
+            attempts.extend(attempt);
+            let report = Report { outcome, response: response.map(Box::new), input_size, attempts, tries };
+            self.trace_node(work, span, (begun, made), &report);
             return (report, documents);
         }
     }
 
     /// Attempts work within the time limit of its node.
-    async fn attempt_in_time(self: &Arc<Self>, work: &Work, span: SpanId) -> Result<Attempted, Failed> {
-        let Task::Operations(operations) = &work.task else { return self.attempt(work, span).await };
-        let Some(ms) = operations.timeout_ms else { return self.attempt(work, span).await };
-        let attempted = tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span)).await;
+    async fn attempt_in_time(
+        self: &Arc<Self>,
+        work: &Work,
+        span: SpanId,
+        notes: &Arc<Notes>,
+    ) -> Result<Attempted, Failed> {
+        let Task::Operations(operations) = &work.task else { return self.attempt(work, span, notes).await };
+        let Some(ms) = operations.timeout_ms else { return self.attempt(work, span, notes).await };
+        let attempted = tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span, notes)).await;
         attempted.unwrap_or_else(|_| {
             let message = format!("the node took longer than its timeout of {ms} ms");
             Err(Failure::retry(Code::NODE_TIMED_OUT, message).into())
@@ -140,6 +177,16 @@ mod tests {
     #[test]
     fn what_another_try_cannot_mend_is_not_tried_again() {
         assert_eq!(failed(Failure::reject(Code::CALL_STATUS, "404"), None).wait(Some(BACKOFF), 0), None);
+    }
+
+    /// HIST-9.
+    #[test]
+    fn a_policy_has_run_out_only_if_there_is_one_and_another_try_might_have_helped() {
+        let spent = |failure, retry| failed(failure, None).last(PolicyOf::Call, retry, 2).failure.exhausted;
+        let busy = || Failure::retry(Code::CALL_STATUS, "503");
+        assert_eq!(spent(busy(), Some(BACKOFF)), Some(Spent { policy: PolicyOf::Call, tries: 3 }));
+        assert_eq!(spent(busy(), None), None);
+        assert_eq!(spent(Failure::reject(Code::CALL_STATUS, "404"), Some(BACKOFF)), None);
     }
 
     /// FAIL-7.

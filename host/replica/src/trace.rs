@@ -96,12 +96,12 @@ impl Live {
     }
 
     /// Ends the span of one execution of a node, with all its attempts.
-    pub(super) fn trace_node(&self, work: &Work, span: SpanId, start: SystemTime, report: &Report) {
+    pub(super) fn trace_node(&self, work: &Work, span: SpanId, (start, attempts): (SystemTime, i64), report: &Report) {
         let Some((traces, trace)) = self.tracing() else { return };
         let attributes = vec![
             KeyValue::new("faasflow.request.id", self.id.to_string()),
             KeyValue::new("faasflow.node", work.path.to_string()),
-            KeyValue::new("faasflow.attempts", i64::try_from(report.attempts.len()).unwrap_or(i64::MAX)),
+            KeyValue::new("faasflow.attempts", attempts),
         ];
         let failure = match &report.outcome {
             Outcome::Failed(failure) => Some(failure.code),

@@ -4,8 +4,8 @@ use crate::batch::{Batch, Cancelled};
 use crate::durability::{Durability, Role};
 use crate::io::End;
 use crate::session::Session;
-use faas_flow_core::run::{NodeState, Progress, RunState, Unreadable};
-use faas_flow_core::{Code, Failure};
+use faas_flow_core::Failure;
+use faas_flow_core::run::{NodeState, RunState, Unreadable};
 
 impl Session {
     /// Cancels everything that this replica executes.
@@ -66,10 +66,5 @@ impl Session {
 /// Whether the engine paused the run because the attempts of a node were exhausted. The node is executed again when an
 /// operator resumes the run.
 pub(crate) fn is_exhausted(state: &RunState) -> bool {
-    let is_exhausted = |node: &NodeState| {
-        let failure = node.attempts.last().and_then(|attempt| attempt.failure.as_ref());
-        let has_failed = failure.is_some_and(|failure| failure.code != Code::NODE_LOST);
-        node.progress == Progress::Ready && node.suspended.is_none() && has_failed
-    };
-    state.scopes().flat_map(|scope| &scope.nodes).any(is_exhausted)
+    state.scopes().flat_map(|scope| &scope.nodes).any(NodeState::is_exhausted)
 }

@@ -51,6 +51,7 @@ pub(crate) fn reload(
 pub fn documents_for(event: &Event) -> Vec<Doc> {
     match event {
         Event::Claim { path, .. }
+        | Event::Tried { path, .. }
         | Event::Complete { path, .. }
         | Event::Joined { path, .. }
         | Event::Answer { path, .. }

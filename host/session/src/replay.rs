@@ -135,12 +135,10 @@ impl Session {
     }
 
     /// Whether a report that was refused in a replay is part of the node nevertheless, since a commit without an answer
-    /// happened: nobody has claimed the node after this claim, or its history has the attempts of the report.
+    /// happened: nobody has claimed the node after this claim, or its history has the attempts or tries of the report.
     pub(crate) fn is_reported(&self, path: &NodePath, token: ClaimToken, report: &Report) -> bool {
-        node(&self.state, path).is_some_and(|node| {
-            let is_in_history = report.attempts.last().is_some_and(|attempt| node.attempts.contains(attempt));
-            node.token == token || is_in_history
-        })
+        node(&self.state, path)
+            .is_some_and(|node| node.token == token || node.has_noted(&report.attempts, &report.tries))
     }
 
     /// Nodes whose claims were refused wait for their turn again, unless another replica has them. What is executing here is

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use faas_flow_core::run::{Doc, RunState, RunView, decode};
-use faas_flow_core::{NodePath, Partition, RunId};
+use faas_flow_core::{NodePath, Partition, RunId, ScopePath};
 use faas_flow_store::{Document, StateStore};
 use serde::de::DeserializeOwned;
 
@@ -50,6 +50,13 @@ pub fn read<T: DeserializeOwned>(run: &RunId, document: &Document) -> Result<T, 
 /// A stored run as it is shown to people; none if the store does not know it.
 pub async fn read_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
     Ok(load(store, run).await?.map(|state| RunView::new(state.run(), state.scopes())))
+}
+
+/// A stored run as it is shown to people, with the nodes of its outermost dag: this reads two documents, however many nodes
+/// there are in branches. None if the store does not know it.
+pub async fn read_outline(store: &dyn StateStore, run: &RunId) -> Result<Option<RunView>, Error> {
+    let state = load_some(store, run, &[Doc::Run, Doc::Scope(ScopePath::root())]).await?;
+    Ok(state.map(|state| RunView::new(state.run(), state.scopes())))
 }
 
 /// A stored run as it is shown to people, without its nodes: this reads one document, however many nodes there are. None if

@@ -76,7 +76,8 @@ impl Nodes {
             for node in scope.nodes {
                 let path = format!("{run}/{}", scope.path.node(&node.id));
                 let cut_off = usize::from(node.progress != Progress::Done);
-                self.commits.attempts.insert(path.clone(), node.attempts.len() + cut_off);
+                let repeated = node.tries.as_ref().map_or(0, |tries| tries.repeated as usize);
+                self.commits.attempts.insert(path.clone(), node.attempts.len() + repeated + cut_off);
                 let now = (node.progress == Progress::Done, node.output.map(|output| format!("{output:?}")));
                 let before = self.last.insert(path.clone(), now.clone()).unwrap_or_default();
                 if now.0 && !before.0 {

@@ -141,6 +141,8 @@ impl RunState {
                 if let Some(first) = &mut run.failure {
                     first.message = message;
                     first.status = status.or(first.status);
+                    // It is not what the handler speaks of.
+                    first.exhausted = None;
                 }
             }
             Err(_) => {}

@@ -2,9 +2,10 @@
 
 use super::events::HeldClaim;
 use super::token::ClaimToken;
+use super::tries::{Tries, Try};
 use crate::{
-    Definition, Digest, Failure, FlowName, Millis, NodeId, NodePath, Payload, PlanDag, ResponseHead, RunId, ScopePath,
-    Status, moment, redact,
+    Code, Definition, Digest, Failure, FlowName, Millis, NodeId, NodePath, Payload, PlanDag, ResponseHead, RunId,
+    ScopePath, Status, moment, redact,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -24,6 +25,9 @@ pub struct Run {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Millis>,
+    /// When it was last re-run after it had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Millis>,
     /// When it fails unless it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Millis>,
@@ -241,11 +245,12 @@ impl Scope {
         Self { path, input, index: place.0, siblings: place.1, started_by, nodes }
     }
 
-    /// Copies from the scope that this one replaces the attempts, for the history, and the rounds, so that no round of a node
-    /// comes twice.
+    /// Copies from the scope that this one replaces the attempts and tries, for the history, and the rounds, so that no round
+    /// of a node comes twice.
     pub(crate) fn follow(&mut self, earlier: &Scope) {
         for (node, earlier) in self.nodes.iter_mut().zip(&earlier.nodes) {
             node.attempts.clone_from(&earlier.attempts);
+            node.tries.clone_from(&earlier.tries);
             node.round = earlier.round;
             node.called.clone_from(&earlier.called);
         }
@@ -302,7 +307,8 @@ pub struct NodeState {
     /// Its output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
-    /// When it was claimed for the first time.
+    /// When it was claimed for the first time since it last began: with the run, with a re-run that executes it again, or after
+    /// a pause that its failure had caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Millis>,
     /// The size of all its inputs before any aggregator, in bytes.
@@ -311,6 +317,9 @@ pub struct NodeState {
     /// All its attempts: those that failed, and the one that ended it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+    /// The tries of its calls, if one has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<Box<Tries>>,
 }
 
 impl NodeState {
@@ -331,6 +340,7 @@ impl NodeState {
             started: None,
             input_size: 0,
             attempts: Vec::new(),
+            tries: None,
         }
     }
 
@@ -359,6 +369,34 @@ impl NodeState {
         {
             self.called.push(Called { flow: flow.clone(), run: run.clone() });
         }
+    }
+
+    /// Adds attempts and tries that have ended.
+    pub(crate) fn note(&mut self, attempts: &[Attempt], tries: &[Try]) {
+        self.attempts.extend_from_slice(attempts);
+        for one in tries {
+            self.tries.get_or_insert_default().push(one.clone());
+        }
+    }
+
+    /// Whether the latest of these attempts or of these tries is in its history.
+    pub fn has_noted(&self, attempts: &[Attempt], tries: &[Try]) -> bool {
+        let knows = |one: &Try| self.tries.as_ref().is_some_and(|known| known.kept.contains(one));
+        attempts.last().is_some_and(|attempt| self.attempts.contains(attempt)) || tries.last().is_some_and(knows)
+    }
+
+    /// Whether its failure has paused the run, so that it begins anew when the run goes on.
+    pub fn is_exhausted(&self) -> bool {
+        let failure = self.attempts.last().and_then(|attempt| attempt.failure.as_ref());
+        let has_failed = failure.is_some_and(|failure| failure.code != Code::NODE_LOST);
+        self.progress == Progress::Ready && self.suspended.is_none() && has_failed
+    }
+
+    /// Notes that the attempt is lost which a replica was making. What goes on after a wait is another attempt from now on.
+    pub(crate) fn lose_attempt(&mut self, failure: Failure, now: Millis) {
+        let began = self.suspended.as_mut().and_then(|suspended| suspended.begun.take());
+        let started = began.unwrap_or(self.since);
+        self.attempts.push(Attempt { started, ended: now, failure: Some(failure), next: None });
     }
 
     /// The claim of a node that is running.
@@ -421,6 +459,9 @@ pub struct Suspended {
     pub operation: u32,
     /// The number of tries of that operation so far.
     pub tries: u32,
+    /// When the attempt began that goes on after the wait; `None` if another one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Millis>,
     /// The data for that operation; `None` if the node starts again from its first operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Payload>,
@@ -554,7 +595,7 @@ pub struct Redone {
     pub result: Option<Payload>,
 }
 
-/// One attempt at executing a node.
+/// One attempt at executing a node: from its first operation to its end, with all waits of its calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it began.
@@ -564,9 +605,12 @@ pub struct Attempt {
     /// Why it failed; `None` if it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// When the next attempt was due, if there was to be one by the node's retry policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Millis>,
 }
 
-fn is_zero(n: &u32) -> bool {
+pub(super) fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 

@@ -4,6 +4,7 @@ use super::documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Sco
 use super::events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Task, Work};
 use super::state::RunState;
 use super::token::ClaimToken;
+use super::tries::Try;
 use crate::definition::Exhausted;
 use crate::plan::{Plan, PlanCarries, PlanKind, PlanNode};
 use crate::{BranchKey, Code, Failure, Millis, NodePath, Payload, ScopePath, Status};
@@ -24,6 +25,7 @@ impl RunState {
             Event::Renew { path, token, until } => self.renew(path, *token, *until),
             Event::Release { path, token } => self.release(path, *token, now),
             Event::CutOff { path, token } => self.cut_off(path, *token),
+            Event::Tried { path, token, attempts, tries } => self.tried(path, *token, attempts, tries),
             Event::Complete { path, token, report } => self.complete(plan, path, *token, report, now),
             Event::Joined { path, started_by } => self.joined(plan, path, *started_by, now),
             Event::Answer { path, to, said } => self.answer(path, *to, said, now),
@@ -64,11 +66,15 @@ impl RunState {
             (Progress::Running, held, _) => Some(held.as_ref().map(|held| held.owner.clone()).unwrap_or_default()),
             _ => return Err(Refusal::Stale),
         };
-        let work = self.work(plan, path, node, token)?;
+        let mut work = self.work(plan, path, node, token)?;
         let node = self.change(path)?;
         if let Some(owner) = owner {
             let failure = Failure::retry(Code::NODE_LOST, format!("replica {owner} did not report in time"));
-            node.attempts.push(Attempt { started: node.since, ended: now, failure: Some(failure) });
+            node.lose_attempt(failure, now);
+            work.suspended = node.suspended.clone().map(Box::new);
+        }
+        if node.is_exhausted() && node.branches.is_none() {
+            node.started = None;
         }
         node.progress = Progress::Running;
         node.since = now;
@@ -85,7 +91,7 @@ impl RunState {
             token,
             inputs: Vec::new(),
             aggregator: None,
-            suspended: state.suspended.clone(),
+            suspended: state.suspended.clone().map(Box::new),
             answer: state.answer.clone(),
             called: u32::try_from(state.called.len()).unwrap_or(u32::MAX),
             task: Task::Enter,
@@ -143,8 +149,17 @@ impl RunState {
         let node = self.change(path)?;
         let failure =
             Failure::retry(Code::NODE_LOST, "the replica that executed the node was shutting down and released it");
-        node.attempts.push(Attempt { started: node.since, ended: now, failure: Some(failure) });
+        node.lose_attempt(failure, now);
         (node.progress, node.since, node.lease) = (Progress::Ready, now, None);
+        Ok(Vec::new())
+    }
+
+    fn tried(&mut self, path: &NodePath, token: ClaimToken, attempts: &[Attempt], tries: &[Try]) -> Followed {
+        self.running(path, token)?;
+        if self.node(path)?.has_noted(attempts, tries) {
+            return Err(Refusal::Stale);
+        }
+        self.change(path)?.note(attempts, tries);
         Ok(Vec::new())
     }
 
@@ -162,7 +177,7 @@ impl RunState {
         }
         let pauses = plan.definition().on_exhausted == Exhausted::Pause;
         let node = self.change(path)?;
-        node.attempts.extend_from_slice(&report.attempts);
+        node.note(&report.attempts, &report.tries);
         if node.branches.is_none() {
             node.input_size = report.input_size;
         }

@@ -3,6 +3,7 @@
 use super::documents::{Answer, Attempt, Parent, Request, Said, Suspended, WaitId};
 use super::stored::Doc;
 use super::token::ClaimToken;
+use super::tries::Try;
 use crate::definition::Operations;
 use crate::{
     BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, ResponseHead, RunId,
@@ -57,6 +58,18 @@ pub enum Event {
         path: NodePath,
         /// The token of its claim.
         token: ClaimToken,
+    },
+    /// Attempts of a node, or tries of its calls, have failed, and the replica that executes it goes on. So the history has
+    /// them before the node reports. Refused as [`Refusal::Stale`] if it has them already.
+    Tried {
+        /// The node.
+        path: NodePath,
+        /// The token of its claim.
+        token: ClaimToken,
+        /// The attempts, in order.
+        attempts: Vec<Attempt>,
+        /// The tries, in order.
+        tries: Vec<Try>,
     },
     /// A replica has executed a node.
     Complete {
@@ -153,8 +166,11 @@ pub struct Report {
     pub response: Option<Box<ResponseHead>>,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
-    /// Its attempts under this claim, in order.
+    /// Its attempts under this claim, in order, except those of an earlier [`Event::Tried`].
     pub attempts: Vec<Attempt>,
+    /// The tries of its calls under this claim that failed, or succeeded after a failure, in order, except those of an earlier
+    /// [`Event::Tried`].
+    pub tries: Vec<Try>,
 }
 
 /// How the execution of a node ended.
@@ -284,7 +300,7 @@ pub struct Work {
     /// Merges the inputs. Without an aggregator, a single input is the node's data, and several inputs mean empty data.
     pub aggregator: Option<HandlerId>,
     /// Where to continue if the node was suspended. Its earlier attempts are in the state already.
-    pub suspended: Option<Suspended>,
+    pub suspended: Option<Box<Suspended>>,
     /// The answer that has come to the node. It may answer a question that a lost claim asked.
     pub answer: Option<Box<Answer>>,
     /// How many runs the node has called before.

@@ -2,6 +2,7 @@
 //! somebody sees a page.
 
 use super::documents::{NodeState, Phase, Progress, Run, Scope};
+use super::tries::Tries;
 use super::view::{NodeView, has_failed};
 use crate::definition::{Dag, NodeKind};
 use crate::{BranchKey, Definition, Millis, NodePath, ScopePath};
@@ -148,26 +149,22 @@ impl<S: Borrow<Scope>> Scopes<S> {
 
     /// As [`Scopes::nodes`], without the first ones: this looks at scopes, not at the nodes that are left out.
     pub fn nodes_from<'a>(&'a self, run: &'a Run, mut offset: usize) -> impl Iterator<Item = ShownNode<'a>> {
-        let ended = run.ended;
-        let flow_is_over = run.phase != Phase::Flow;
         let scopes = self.shown().flat_map(move |(_, slot)| {
             let scope = slot.scope.borrow();
             let left_out = offset.min(scope.nodes.len());
             offset -= left_out;
             let nodes = scope.nodes.get(left_out..).unwrap_or_default().iter();
-            nodes.map(move |state| ShownNode { scope: Some(&scope.path), state, is_over: flow_is_over, ended })
+            nodes.map(move |state| ShownNode { scope: Some(&scope.path), state, run })
         });
         let left_out = offset.saturating_sub(self.count(run).saturating_sub(run.hooks.len())).min(run.hooks.len());
         let hooks = run.hooks.get(left_out..).unwrap_or_default().iter();
-        let run_is_over = run.phase == Phase::Ended;
-        let hooks = hooks.map(move |state| ShownNode { scope: None, state, is_over: run_is_over, ended });
+        let hooks = hooks.map(move |state| ShownNode { scope: None, state, run });
         scopes.chain(hooks)
     }
 
     /// What a picture of the definition shows of the nodes: for each node of its dags and each progress that the instances of
     /// this node have, one of these instances. The branches of a for-each are instances of the same nodes.
     pub fn progress<'a>(&'a self, run: &'a Run, definition: &'a Definition) -> Vec<(NodePath, Progress)> {
-        let flow_is_over = run.phase != Phase::Flow;
         let mut shapes = Shapes::new(definition);
         let mut shape_of: HashMap<usize, usize> = HashMap::with_capacity(self.shown.len());
         let mut seen = HashSet::new();
@@ -178,7 +175,7 @@ impl<S: Borrow<Scope>> Scopes<S> {
             let shape = shapes.of(above, scope);
             shape_of.insert(at, shape);
             for (position, state) in scope.nodes.iter().enumerate() {
-                let node = ShownNode { scope: Some(&scope.path), state, is_over: flow_is_over, ended: run.ended };
+                let node = ShownNode { scope: Some(&scope.path), state, run };
                 let progress = node.progress();
                 if seen.insert((shape, position, progress)) {
                     found.push((node.path(), progress));
@@ -232,16 +229,15 @@ impl<'a> Shapes<'a> {
     }
 }
 
+static NONE: Tries = Tries { kept: Vec::new(), left_out: 0, repeated: 0 };
+
 /// One node of a run, as it is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct ShownNode<'a> {
     /// `None` for a handler of the flow.
     scope: Option<&'a ScopePath>,
     pub(super) state: &'a NodeState,
-    /// Whether no more nodes like this one are executed.
-    is_over: bool,
-    /// When the run ended.
-    ended: Option<Millis>,
+    run: &'a Run,
 }
 
 impl ShownNode<'_> {
@@ -259,22 +255,24 @@ impl ShownNode<'_> {
         }
     }
 
-    /// When it was claimed for the first time.
+    /// When it was claimed for the first time since it was to be executed. What goes on in a re-run began no earlier than that.
     pub fn started(&self) -> Option<Millis> {
-        self.state.started
+        let NodeState { started, progress, since, .. } = *self.state;
+        let goes_on = |rerun: &Millis| self.scope.is_some() && (progress == Progress::Branching || since >= *rerun);
+        started.map(|started| self.run.rerun.filter(goes_on).map_or(started, |rerun| started.max(rerun)))
     }
 
     /// When its progress last changed.
     pub fn since(&self) -> Option<Millis> {
         match self.progress() {
-            Progress::Cancelled => self.ended,
+            Progress::Cancelled => self.run.ended,
             _ => Some(self.state.since).filter(|since| *since > 0),
         }
     }
 
     /// Whether it has failed, or its latest attempt has, so that it waits for another one or for somebody to resume the run.
     pub fn has_failed(&self) -> bool {
-        has_failed(self.state.progress, &self.state.attempts)
+        has_failed(self.state.progress, &self.state.attempts, self.state.tries.as_deref().unwrap_or(&NONE))
     }
 
     /// All that is shown of it.
@@ -282,10 +280,14 @@ impl ShownNode<'_> {
         NodeView::of(self)
     }
 
-    /// Whether it had not ended when the run did.
+    /// Whether it had not ended when nodes like this one were no longer executed.
     pub(super) fn is_cut_off(&self) -> bool {
         let has_ended = matches!(self.state.progress, Progress::Waiting | Progress::Done | Progress::Failed);
-        self.is_over && !has_ended
+        let is_over = match self.scope {
+            Some(_) => self.run.phase != Phase::Flow,
+            None => self.run.phase == Phase::Ended,
+        };
+        is_over && !has_ended
     }
 }
 
@@ -322,6 +324,7 @@ mod tests {
             digest: Digest::of(b"f"),
             started: 1,
             ended: None,
+            rerun: None,
             deadline: None,
             request: Request::default(),
             definition: None,

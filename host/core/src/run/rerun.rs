@@ -71,14 +71,14 @@ impl RunState {
                     node.given = input.cloned().or(node.given.take());
                     node.branches = None;
                     undone.push(path.scope.node(&node.id));
-                    node.clear(Progress::Ready, now);
+                    node.begin_anew(Progress::Ready, now);
                 }
                 Unwound::Again(_) | Unwound::Reopened(_) => {
                     // Without its round, its calls would be taken for those of before, which had other inputs.
-                    node.round += u32::from(node.started.is_some());
+                    node.round += u32::from(!node.token.is_none());
                     (node.given, node.branches) = (None, None);
                     undone.push(path.scope.node(&node.id));
-                    node.clear(Progress::Waiting, now);
+                    node.begin_anew(Progress::Waiting, now);
                 }
             }
         }
@@ -103,7 +103,7 @@ impl RunState {
         let fallen: Vec<ScopePath> = fallen.map(|scope| scope.path.clone()).collect();
         for path in fallen {
             for node in self.change_scope(&path)?.nodes.iter_mut().filter(|node| fell(node)) {
-                node.clear(Progress::Ready, now);
+                node.begin_anew(Progress::Ready, now);
                 node.ask_again(now);
             }
         }
@@ -113,13 +113,14 @@ impl RunState {
     /// Removes everything that belongs to the end of the run, and starts its deadline and callback anew.
     fn begin_again(&mut self, plan: &Plan, ended: bool, now: Millis) {
         let run = self.change_run();
+        run.rerun = if ended { Some(now) } else { run.rerun };
         run.phase = Phase::Flow;
         run.paused = false;
         (run.ended, run.verdict, run.result, run.failure) = (None, None, None, None);
         run.failure_response = None;
         run.deadline = plan.definition().deadline_ms.map(|ms| now.saturating_add(ms));
         for hook in &mut run.hooks {
-            hook.clear(Progress::Waiting, now);
+            hook.begin_anew(Progress::Waiting, now);
         }
         run.callback = run.callback.take().map(|Callback { url, round, .. }| {
             let round = round + u32::from(ended);
@@ -150,6 +151,15 @@ impl NodeState {
             }
         }
         self.clear(Progress::Branching, now);
+    }
+
+    /// As [`NodeState::clear`], for a node that is executed again: its time begins with its next claim.
+    fn begin_anew(&mut self, progress: Progress, now: Millis) {
+        self.clear(progress, now);
+        self.started = None;
+        if let Some(suspended) = &mut self.suspended {
+            suspended.begun = None;
+        }
     }
 
     /// Takes the node from the replica that executes it, whose report will be refused as stale.

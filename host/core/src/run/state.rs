@@ -40,6 +40,7 @@ impl RunState {
             digest,
             started: now,
             ended: None,
+            rerun: None,
             deadline: plan.definition().deadline_ms.map(|ms| now.saturating_add(ms)),
             request,
             definition,

@@ -2,7 +2,8 @@
 
 use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run, Scope, Wait};
 use super::nodes::{Scopes, ShownNode};
-use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, Status};
+use super::tries::{Tries, Try};
+use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, Status, moment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A run with all its nodes, without payloads.
@@ -20,6 +21,9 @@ pub struct RunView {
     pub started: Millis,
     /// When it ended.
     pub ended: Option<Millis>,
+    /// When it was last re-run after it had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Millis>,
     /// The size of its result, in bytes.
     pub result_size: Option<u64>,
     /// The status and headers of the answer, if the run has ended and the flow has set them. Of the headers only the names are
@@ -47,7 +51,8 @@ pub struct NodeView {
     pub path: NodePath,
     /// Its progress.
     pub progress: Progress,
-    /// When it was claimed for the first time.
+    /// When it was claimed for the first time since the run began, or since it was to be executed again: by a re-run, or after
+    /// a pause that its failure had caused. For a node whose branches go on in a re-run: when that began.
     pub started: Option<Millis>,
     /// When its progress last changed. For a cancelled node: when the run ended; `None` while its handlers are
     /// executed.
@@ -67,6 +72,22 @@ pub struct NodeView {
     pub output_size: Option<u64>,
     /// All its attempts: those that failed, and the one that ended it.
     pub attempts: Vec<Attempt>,
+    /// The tries of its calls that failed, and those that succeeded after a failure.
+    #[serde(default, skip_serializing_if = "Tries::is_empty")]
+    pub tries: Tries,
+}
+
+/// What has failed and is to be tried again: a call, or a node as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Retrying<'a> {
+    /// The try of a call that failed; `None` if the node as a whole did.
+    pub call: Option<&'a Try>,
+    /// Why.
+    pub failure: &'a Failure,
+    /// When it failed.
+    pub ended: Millis,
+    /// When the next try is due, or was.
+    pub next: Millis,
 }
 
 impl std::fmt::Display for WaitView {
@@ -108,6 +129,7 @@ impl RunView {
             status: run.status(),
             started: run.started,
             ended: run.ended,
+            rerun: run.rerun,
             result_size: run.result.as_ref().map(crate::Payload::size),
             response: run.response_head().filter(|_| run.status().is_final()).cloned(),
             failure: run.failure.clone(),
@@ -116,22 +138,71 @@ impl RunView {
             nodes: Vec::new(),
         }
     }
+
+    /// How long it took, or has taken until now: since it was last re-run, if it was.
+    pub fn took(&self, now: Millis) -> Millis {
+        self.ended.unwrap_or(now).saturating_sub(self.rerun.unwrap_or(self.started))
+    }
 }
 
 impl NodeView {
     /// Whether it has failed, or its latest attempt has, so that it waits for another one or for somebody to resume the run.
     pub fn has_failed(&self) -> bool {
-        has_failed(self.progress, &self.attempts)
+        has_failed(self.progress, &self.attempts, &self.tries)
+    }
+
+    /// The latest try of a call, if its attempt has not ended.
+    fn open_try(&self) -> Option<&Try> {
+        open_try(&self.attempts, &self.tries)
     }
 
     /// How often it was tried: each attempt that failed is one try, and so is the one with which it was done, however often it
-    /// was claimed for that. A node with branches begins them under one claim and merges their results under another.
-    pub fn tries(&self) -> usize {
+    /// was claimed for that, and the one in which a call is to be tried again; and each try that repeats a call is one more. A
+    /// node with branches begins them under one claim and merges their results under another.
+    pub fn tried(&self) -> usize {
         let failed = self.attempts.iter().filter(|attempt| attempt.failure.is_some()).count();
-        failed + usize::from(self.progress == Progress::Done)
+        let counts = self.progress == Progress::Done || self.open_try().is_some();
+        failed + self.tries.repeated as usize + usize::from(counts)
     }
 
-    /// How long it took from its first claim to its end, in milliseconds; `None` if it has not begun or not ended.
+    /// What of it has failed and what became of that, each as a sentence, in the order in which it happened. The only try of
+    /// a call without a retry policy is not among them unless it was recovered, since the failure of its attempt says the same.
+    pub fn happened(&self) -> Vec<String> {
+        let (first, left_out, latest) = self.tries.shown();
+        let says_more = |one: &&Try| one.of > 1 || one.recovered;
+        let shown = |one: &Try| (one.ended, one.to_string());
+        let gap = (left_out > 0).then(|| {
+            let since = first.last().map_or(0, |one| one.ended);
+            (since, format!("{left_out} tries are left out here"))
+        });
+        let first = first.iter().filter(says_more).map(shown);
+        let latest = latest.iter().filter(says_more).map(shown);
+        let attempts = self.attempts.iter().filter_map(|attempt| {
+            let failure = attempt.failure.as_ref()?;
+            let next = attempt.next.map_or(String::new(), |next| format!("; next attempt {}", moment(next)));
+            Some((attempt.ended, format!("{failure}{next}")))
+        });
+        let mut happened: Vec<(Millis, String)> = first.chain(gap).chain(latest).chain(attempts).collect();
+        happened.sort_by_key(|(at, _)| *at);
+        happened.into_iter().map(|(_, sentence)| sentence).collect()
+    }
+
+    /// What of it has failed and is to be tried again, or is being tried again; `None` if nothing is, or if its latest try
+    /// succeeded.
+    pub fn retrying(&self) -> Option<Retrying<'_>> {
+        if !matches!(self.progress, Progress::Ready | Progress::Running) || self.waits_for.is_some() {
+            return None;
+        }
+        let (call, failure, ended, next) = match (self.open_try(), self.attempts.last()) {
+            (Some(one), _) => (Some(one), &one.failure, one.ended, one.next),
+            (None, Some(attempt)) => (None, &attempt.failure, attempt.ended, attempt.next),
+            (None, None) => return None,
+        };
+        Some(Retrying { call, failure: failure.as_ref()?, ended, next: next? })
+    }
+
+    /// How long it took from its start to its end, in milliseconds, with everything in between: failed attempts, waits,
+    /// branches, pauses. `None` if it has not begun or not ended.
     pub fn took(&self) -> Option<Millis> {
         let ended = matches!(self.progress, Progress::Done | Progress::Failed | Progress::Cancelled);
         let until = self.since.filter(|_| ended)?;
@@ -145,7 +216,7 @@ impl NodeView {
         Self {
             path: shown.path(),
             progress: shown.progress(),
-            started: node.started,
+            started: shown.started(),
             waits_until: match asked {
                 Some(wait) => wait.limit,
                 None => waits.map(|suspended| suspended.until),
@@ -156,13 +227,24 @@ impl NodeView {
             input_size: node.input_size,
             output_size: node.output.as_ref().map(crate::Payload::size),
             attempts: node.attempts.clone(),
+            tries: node.tries.as_deref().cloned().unwrap_or_default(),
         }
     }
 }
 
-/// Whether a node with these attempts has failed, or its latest attempt has.
-pub(super) fn has_failed(progress: Progress, attempts: &[Attempt]) -> bool {
-    progress == Progress::Failed || attempts.last().is_some_and(|attempt| attempt.failure.is_some())
+/// Whether a node with this history has failed, or its latest attempt or the latest try of a call has.
+pub(super) fn has_failed(progress: Progress, attempts: &[Attempt], tries: &Tries) -> bool {
+    let failed = match open_try(attempts, tries) {
+        Some(one) => one.failure.is_some() && !one.recovered,
+        None => attempts.last().is_some_and(|attempt| attempt.failure.is_some()),
+    };
+    progress == Progress::Failed || failed
+}
+
+/// The latest try of a call, if its attempt has not ended.
+fn open_try<'a>(attempts: &[Attempt], tries: &'a Tries) -> Option<&'a Try> {
+    let ended = attempts.last().map(|attempt| attempt.ended);
+    tries.kept.last().filter(|one| ended.is_none_or(|ended| one.ended > ended))
 }
 
 /// A [`ResponseHead`] as it is shown: with the names of its headers, without their values.

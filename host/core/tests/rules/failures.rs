@@ -227,6 +227,7 @@ fn merging_the_results_of_its_branches_does_not_change_the_input_size_of_a_node(
         response: None,
         input_size: 77,
         attempts: vec![],
+        tries: Vec::new(),
     };
     run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
     assert_eq!(run.node("F").input_size, 3);
@@ -254,13 +255,13 @@ fn branches_that_were_replaced_are_not_shown_and_their_attempts_stay() {
 #[test]
 fn a_stored_wait_is_continued_by_any_replica_at_the_operation_that_the_node_had_reached() {
     let mut run = chain(flow(lone()));
-    let wait = Suspended { until: 50, operation: 2, tries: 3, data: Some(payload("so far")), wait: None };
+    let wait = Suspended { until: 50, operation: 2, tries: 3, begun: None, data: Some(payload("so far")), wait: None };
     run.execute("a", Outcome::Suspended(wait.clone()));
     assert_eq!((run.node("a").lease.clone(), run.ready()), (None, vec![]), "nobody holds it meanwhile");
     assert_eq!(run.claim("a").unwrap_err(), Refusal::Early { until: 50 });
     assert_eq!(run.state.next_wake(), Some(50));
     run.now = 50;
-    assert_eq!(run.claim("a").unwrap().suspended, Some(wait));
+    assert_eq!(run.claim("a").unwrap().suspended.as_deref(), Some(&wait));
 }
 
 /// HIST-5.
@@ -307,7 +308,7 @@ fn what_is_cut_off_ends_with_the_run_and_not_before_its_handlers_have_ended() {
     let of = |run: &Driver, wanted: &str| {
         let view = RunView::new(run.state.run(), run.state.scopes());
         let node = view.nodes.into_iter().find(|node| node.path == path(wanted)).unwrap();
-        (node.progress, node.since, node.took().is_some(), node.tries())
+        (node.progress, node.since, node.took().is_some(), node.tried())
     };
     let handled = run.claim("(finally)").unwrap();
     assert_eq!(of(&run, "a"), (Progress::Cancelled, None, false, 0));
@@ -330,7 +331,7 @@ fn splitting_and_merging_are_no_tries() {
     run.report(&split, branched(&[("x", "")])).unwrap();
     let tries = |run: &Driver| {
         let view = RunView::new(run.state.run(), run.state.scopes());
-        view.nodes.iter().map(|node| (node.attempts.len(), node.tries())).collect::<Vec<_>>()
+        view.nodes.iter().map(|node| (node.attempts.len(), node.tried())).collect::<Vec<_>>()
     };
     assert_eq!(tries(&run), [(1, 0), (0, 0)], "the branches are in flight");
     run.done("F[x]/n", "");

@@ -7,6 +7,7 @@ mod control;
 mod data;
 mod ends;
 mod failures;
+mod history;
 mod joins;
 mod media_types;
 mod waits;

@@ -26,6 +26,7 @@ fn waits(id: WaitId, until: u64) -> Outcome {
         until,
         operation: 1,
         tries: 0,
+        begun: None,
         data: Some(payload("so far")),
         wait: Some(Box::new(wait)),
     })
@@ -183,7 +184,14 @@ fn a_node_keeps_the_runs_that_it_has_called() {
         let of = Awaited::Run { flow: "child".to_owned(), run: RunId::new(run).unwrap() };
         let wait = Wait { id: id(work), of, since: 2, limit: None, looks: 0 };
         let wait = Some(Box::new(wait));
-        Outcome::Suspended(Suspended { until: LIMIT, operation: 1, tries: 0, data: Some(payload("so far")), wait })
+        Outcome::Suspended(Suspended {
+            until: LIMIT,
+            operation: 1,
+            tries: 0,
+            begun: None,
+            data: Some(payload("so far")),
+            wait,
+        })
     };
     let mut driver = driver();
     let work = driver.claim("n").unwrap();

@@ -2,7 +2,7 @@ use super::difference::{Change, Detail, Difference, EdgeChange, HandlerChange, N
 use super::text::Colours;
 use crate::samples;
 use faas_flow_core::definition::{Branch, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
-use faas_flow_core::run::{NodeView, Progress, RunView};
+use faas_flow_core::run::{NodeView, Progress, RunView, Tries};
 use faas_flow_core::{Definition, Digest, FlowName, NodePath, RunId, Status};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -286,6 +286,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         input_size: 0,
         output_size: None,
         attempts: Vec::new(),
+        tries: Tries::default(),
     };
     RunView {
         request_id: RunId::new("run").unwrap(),
@@ -294,6 +295,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         status,
         started: 0,
         ended: None,
+        rerun: None,
         result_size: None,
         response: None,
         failure: None,

@@ -113,12 +113,13 @@ impl Dashboard {
     }
 
     fn head(&self, view: &RunView) -> String {
-        let took = Took(view.ended.unwrap_or(self.host.now()).saturating_sub(view.started));
+        let took = Took(view.took(self.host.now()));
         let took = if view.ended.is_some() { format!("took {took}") } else { format!("{took} so far") };
+        let again = view.rerun.map_or(String::new(), |again| format!(" · run again {}", time(again)));
         let result = view.result_size.map_or(String::new(), |size| format!(" · result {}", Size(size)));
         let answer = view.response.as_ref().map_or(String::new(), |head| format!(" · answered with {}", head.status));
         let mut head = format!(
-            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {} · {took}{result}{answer}</p>\n",
+            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {}{again} · {took}{result}{answer}</p>\n",
             escaped(view.request_id.as_str()),
             badge(view.status),
             view.digest.short(),
@@ -181,7 +182,7 @@ async fn picture(
 /// A table of a page of the nodes, with buttons that run one of them again if there is a ticket for that.
 fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
     let mut table = String::from(
-        "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Duration</th><th>Attempts</th><th>Input</th><th>Output</th>\
+        "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Duration</th><th>Tries</th><th>Input</th><th>Output</th>\
          <th>Errors</th><th></th></tr></thead><tbody>\n",
     );
     let id = escaped(shown.run().id.as_str());
@@ -189,7 +190,7 @@ fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
     for node in &page.nodes {
         let path = escaped(&node.path.to_string());
         let progress = node.progress.as_str();
-        let attempts = node.tries();
+        let attempts = node.tried();
         let took = node.took().map_or(String::new(), |took| Took(took).to_string());
         let again = rerun.filter(|_| may_run_again(node));
         let again = again.map_or_else(String::new, |ticket| {
@@ -233,10 +234,10 @@ fn pages(run: &str, query: NodesQuery, page: &NodesPage) -> String {
 }
 
 fn failures(node: &NodeView) -> String {
-    let failed = node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref());
-    let earlier = failed.clone().count().saturating_sub(FAILURES);
+    let happened = node.happened();
+    let earlier = happened.len().saturating_sub(FAILURES);
     let more = (earlier > 0).then(|| format!("{earlier} earlier failures"));
-    let failures = failed.skip(earlier).map(|failure| escaped(&short(&failure.to_string())));
+    let failures = happened.iter().skip(earlier).map(|sentence| escaped(&short(sentence)));
     let until = node.waits_until.map(|until| format!("until {}", time(until)));
     let waits = match (&node.waits_for, until) {
         (Some(wait), Some(until)) => Some(format!("waiting for {}, {until} at the latest", escaped(&wait.to_string()))),

@@ -46,8 +46,9 @@ pub(super) fn draw(shown: &Shown, now: Millis) -> String {
     for (row, node) in (1..).zip(&begun) {
         let Some(started) = node.started else { continue };
         let y = ROW * f64::from(row);
-        let in_flight = matches!(node.progress, Progress::Running | Progress::Branching);
-        let until = if in_flight { end } else { node.since.unwrap_or(end) };
+        // What waits has not ended.
+        let has_ended = matches!(node.progress, Progress::Done | Progress::Failed | Progress::Cancelled);
+        let until = node.since.filter(|_| has_ended).unwrap_or(end);
         let from = at(started);
         let to = at(until.max(started));
         let path = node.path.to_string();
@@ -70,9 +71,11 @@ pub(super) fn draw(shown: &Shown, now: Millis) -> String {
             y + 4.0,
             (to - from).max(2.0)
         );
-        // An attempt that failed is marked where it ended.
-        for attempt in node.attempts.iter().filter(|attempt| attempt.failure.is_some()) {
-            let x = at(attempt.ended);
+        // What failed is marked where it ended.
+        let attempts = node.attempts.iter().filter(|attempt| attempt.failure.is_some()).map(|attempt| attempt.ended);
+        let tries = node.tries.kept.iter().filter(|one| one.failure.is_some()).map(|one| one.ended);
+        for ended in attempts.chain(tries) {
+            let x = at(ended);
             let _ = writeln!(svg, "<path class=\"failure\" d=\"M{x:.1} {:.1}v14\"/>", y + 4.0);
         }
     }

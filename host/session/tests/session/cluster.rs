@@ -3,8 +3,8 @@
 use crate::replica::{Fate, LEASE, Replica, circumstances, rules};
 use crate::work;
 use faas_flow_core::run::{
-    Attempt, Awaited, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Said, Scope,
-    Suspended, Task, Wait, WaitId, Work, set_of,
+    Attempt, Awaited, ClaimToken, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Said,
+    Scope, Suspended, Task, Try, Wait, WaitId, Work, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
 use faas_flow_core::{
@@ -71,6 +71,8 @@ pub struct Cluster {
     pub failing: Option<(String, bool)>,
     /// How often work with calls was started, per node, without what a wait was behind.
     calls: BTreeMap<String, usize>,
+    /// The tries that failed while a replica executed a node, by the claim under which it did. Each has another number.
+    tried: BTreeMap<(String, ClaimToken), Vec<u32>>,
     /// Whether an operator ran a part of the run again.
     rerun: bool,
     /// Steps so far.
@@ -112,6 +114,7 @@ impl Cluster {
             durability,
             failing: None,
             calls: BTreeMap::new(),
+            tried: BTreeMap::new(),
             rerun: false,
             steps: 0,
         }
@@ -134,6 +137,7 @@ impl Cluster {
         self.check_calls();
         let state = self.state().unwrap();
         self.check_response(&state);
+        self.check_tries(&state);
         let done = |node: &&NodeState| node.progress == Progress::Done;
         let scopes = state
             .scopes()
@@ -180,6 +184,7 @@ impl Cluster {
             Step::Hint => self.claim(number),
             Step::Answer => self.answer(number),
             Step::Io => self.perform(number),
+            Step::Finish(nth) if self.chance(self.faults.waits) => self.fail_a_try(number, nth),
             Step::Finish(nth) => self.finish(number, nth),
             Step::CommitDue => self.input(number, Input::CommitDue),
         }
@@ -344,6 +349,33 @@ impl Cluster {
         self.act(number);
     }
 
+    /// What a replica executes has failed, and goes on.
+    fn fail_a_try(&mut self, number: usize, nth: usize) {
+        let Work { path, token, .. } = self.replicas[number].works[nth].clone();
+        let number_of = self.tried.values().map(Vec::len).sum::<usize>() as u32 + 1;
+        let claim = (path.to_string(), token);
+        self.tried.entry(claim).or_default().push(number_of);
+        let failure = Failure::retry(Code::CALL_STATUS, "busy");
+        let tries = vec![Try::begin(0, number_of, u32::MAX, self.now).failed(self.now, Some(503), &failure)];
+        let event = Event::Tried { path, token, attempts: Vec::new(), tries };
+        self.input(number, Input::Event(event, Documents::new()));
+    }
+
+    /// HIST-8: no try is in the history twice, and none is missing that failed under the claim with which its node was done.
+    fn check_tries(&self, state: &RunState) {
+        let nodes = state.scopes().flat_map(|scope| scope.nodes.iter().map(move |node| (scope, node)));
+        for (scope, node) in nodes {
+            let known: Vec<u32> = node.tries.iter().flat_map(|tries| &tries.kept).map(|one| one.number).collect();
+            let once: BTreeSet<u32> = known.iter().copied().collect();
+            assert_eq!(once.len(), known.len(), "{known:?} of {}", scope.path.node(&node.id));
+            let claim = (scope.path.node(&node.id).to_string(), node.token);
+            let tried = self.tried.get(&claim).filter(|_| node.progress == Progress::Done);
+            for number in tried.into_iter().flatten().rev().take(10) {
+                assert!(once.contains(number), "try {number} of {claim:?} is lost: {known:?}");
+            }
+        }
+    }
+
     /// A replica has executed something.
     fn finish(&mut self, number: usize, nth: usize) {
         let work = self.replicas[number].works.swap_remove(nth);
@@ -357,8 +389,14 @@ impl Cluster {
             Outcome::Failed(failure) => Some(failure.clone()),
             _ => None,
         };
-        let attempts = vec![Attempt { started: self.now, ended: self.now, failure }];
-        let report = Report { outcome, response: work::response(&work.path).map(Box::new), input_size: 0, attempts };
+        let attempts = vec![Attempt { started: self.now, ended: self.now, failure, next: None }];
+        let report = Report {
+            outcome,
+            response: work::response(&work.path).map(Box::new),
+            input_size: 0,
+            attempts,
+            tries: Vec::new(),
+        };
         for (name, bytes) in &documents {
             self.replicas[number].cached.insert(name.clone(), bytes.clone());
         }
@@ -375,7 +413,7 @@ impl Cluster {
         if self.chance(self.faults.waits) {
             let until = self.now + self.random.below(100) as u64;
             let wait = (self.random.below(2) == 0).then(|| Box::new(self.question(work)));
-            let wait = Suspended { until, operation: 0, tries: 1, data: Some(payload("so far")), wait };
+            let wait = Suspended { until, operation: 0, tries: 1, begun: None, data: Some(payload("so far")), wait };
             return (Outcome::Suspended(wait), Documents::new());
         }
         let replica = &self.replicas[number];

@@ -5,7 +5,7 @@ use crate::replica::{Fate, LEASE, circumstances, perform, rules};
 use faas_flow_core::definition::{Branches, Call, Dag, Definition, Node, NodeKind, Operation, Operations};
 use faas_flow_core::run::{
     Attempt, Awaited, Event, NodeState, Outcome, Phase, Progress, Refusal, Report, RunState, Said, Start, Suspended,
-    Wait, WaitId, Work,
+    Try, Wait, WaitId, Work,
 };
 use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, the_start};
 use faas_flow_core::{Code, Failure, Partition, Plan, Status};
@@ -112,8 +112,8 @@ impl Shared {
 }
 
 pub fn report(work: &Work, outcome: Outcome) -> Input {
-    let attempts = vec![Attempt { started: 1, ended: 2, failure: None }];
-    let report = Report { outcome, response: None, input_size: 0, attempts };
+    let attempts = vec![Attempt { started: 1, ended: 2, failure: None, next: None }];
+    let report = Report { outcome, response: None, input_size: 0, attempts, tries: Vec::new() };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 
@@ -453,7 +453,43 @@ fn a_replica_that_has_abandoned_a_run_reads_and_commits_nothing_more_of_it() {
 }
 
 fn wait(until: u64) -> Outcome {
-    Outcome::Suspended(Suspended { until, operation: 1, tries: 2, data: Some(payload("so far")), wait: None })
+    Outcome::Suspended(Suspended {
+        until,
+        operation: 1,
+        tries: 2,
+        begun: None,
+        data: Some(payload("so far")),
+        wait: None,
+    })
+}
+
+/// A try of the call of a piece of work that failed, after which the next one is due at this moment.
+pub fn tried(work: &Work, number: u32, next: u64) -> Input {
+    let failure = Failure::retry(Code::CALL_STATUS, "busy");
+    let one = Try { next: Some(next), ..Try::begin(0, number, 9, 1).failed(2, Some(503), &failure) };
+    command(Event::Tried { path: work.path.clone(), token: work.token, attempts: Vec::new(), tries: vec![one] })
+}
+
+/// HIST-8: what failed is stored although the node goes on, and outlives the replica that goes on with it.
+#[test]
+fn a_try_that_failed_is_stored_at_once_and_outlives_its_replica() {
+    let shared = Shared::new(chain());
+    let (mut lost, ready) = shared.begin(HERE);
+    let first = &ready.start[0];
+    let noted = shared.input(&mut lost, 3, tried(first, 1, 50));
+    assert_eq!((noted.start.len(), noted.commit_by, lost.executes(&path("f1"))), (0, None, true));
+    let numbers = || shared.node("f1").tries.unwrap().kept.iter().map(|one| one.number).collect::<Vec<_>>();
+    assert_eq!((numbers(), shared.node("f1").progress), (vec![1], Progress::Running));
+    let mut other = shared.open(1);
+    shared.input(&mut other, 1 + LEASE, Input::Check);
+    let taken = shared.input(&mut other, 1 + 2 * LEASE, Input::Claim(path("f1"))).start;
+    shared.input(&mut other, 2 + 2 * LEASE, tried(&taken[0], 1, 9_000));
+    shared.input(&mut other, 3 + 2 * LEASE, tried(&taken[0], 2, 9_000));
+    shared.input(&mut other, 4 + 2 * LEASE, done(&taken[0]));
+    assert_eq!(numbers(), [1, 1, 2]);
+    // The first replica was only slow: what it still says is not part of the history.
+    shared.input(&mut lost, 5 + 2 * LEASE, tried(first, 7, 9_000));
+    assert_eq!((lost.executes(&path("f1")), numbers()), (false, vec![1, 1, 2]));
 }
 
 /// WAIT-1.
@@ -515,7 +551,7 @@ pub fn asks(work: &Work, until: u64) -> Outcome {
     let id = WaitId { claim: work.token, operation: 0 };
     let of = Awaited::Function { name: "f".to_owned() };
     let wait = Some(Box::new(Wait { id, of, since: 2, limit: Some(until), looks: 0 }));
-    Outcome::Suspended(Suspended { until, operation: 0, tries: 0, data: Some(payload("so far")), wait })
+    Outcome::Suspended(Suspended { until, operation: 0, tries: 0, begun: None, data: Some(payload("so far")), wait })
 }
 
 /// The answer to what a piece of work asked.

@@ -1,6 +1,6 @@
 //! What becomes of a batch whose commit conflicted or had no answer (COMMIT-1), and of reports that come too late.
 
-use crate::many_replicas::{HERE, SENT, Shared, asks, chain, command, done, paths, report};
+use crate::many_replicas::{HERE, SENT, Shared, asks, chain, command, done, paths, report, tried};
 use crate::replica::{Fate, LEASE, circumstances, perform};
 use faas_flow_core::definition::{Branches, Definition};
 use faas_flow_core::run::{Event, Progress, Refusal, Said, WaitId, Work};
@@ -41,6 +41,24 @@ fn settle(shared: &Shared, session: &mut Session, mut fate: Fate) -> Vec<&'stati
 fn change_and_change_back(shared: &Shared) {
     for event in [Event::Pause, Event::Resume] {
         shared.input(&mut shared.open(9), 3, command(event));
+    }
+}
+
+/// HIST-8: whether the commit happened or not, the history has the try once, and the node goes on.
+#[test]
+fn a_try_whose_commit_had_no_answer_or_conflicted_is_in_the_history_once() {
+    for fate in [Fate::Answered, Fate::AnswerLost, Fate::Lost] {
+        let shared = Shared::new(chain());
+        let (mut owner, ready) = shared.begin(HERE);
+        change_and_change_back(&shared);
+        owner.input(tried(&ready.start[0], 1, 50), &circumstances(3, HERE));
+        settle(&shared, &mut owner, fate);
+        assert_eq!(owner.ready().refused, None);
+        assert!(owner.executes(&path("f1")));
+        assert_eq!(shared.node("f1").tries.unwrap().kept.len(), 1);
+        shared.input(&mut owner, 4, done(&ready.start[0]));
+        let node = shared.node("f1");
+        assert_eq!((node.progress, node.tries.unwrap().kept.len()), (Progress::Done, 1));
     }
 }
 

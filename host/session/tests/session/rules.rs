@@ -1,5 +1,6 @@
 //! The rules of a session, one at a time.
 
+use crate::many_replicas::tried;
 use crate::replica::{COMMIT_DELAY, LEASE, circumstances, rules};
 use faas_flow_core::definition::{
     Branches, Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
@@ -70,8 +71,8 @@ pub fn report(work: &Work, outcome: Outcome) -> Input {
         Outcome::Failed(failure) => Some(failure.clone()),
         _ => None,
     };
-    let attempts = vec![Attempt { started: 1, ended: 2, failure }];
-    let report = Report { outcome, response: None, input_size: 2, attempts };
+    let attempts = vec![Attempt { started: 1, ended: 2, failure, next: None }];
+    let report = Report { outcome, response: None, input_size: 2, attempts, tries: Vec::new() };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 
@@ -120,6 +121,17 @@ fn the_flow_s_own_code_is_executed_at_once_and_committed_with_what_follows() {
     assert_eq!(change.puts.len(), 2);
     session.answer(committed(&change), &at(3));
     assert_eq!(session.ready().start[0].path, NodePath::parse("f").unwrap());
+}
+
+/// HIST-8, STORE-3: what failed is part of the history that is written at the end.
+#[test]
+fn a_try_that_failed_is_not_committed_while_the_run_is_in_memory() {
+    let mut session = begin(&chain(&["f"], Exhausted::Fail), Durability::Memory);
+    let ready = session.ready();
+    session.input(tried(&ready.start[0], 1, 50), &at(2));
+    assert_eq!((session.io(), session.ready().commit_by), (None, None));
+    let node = session.state().scopes().next().unwrap().nodes[0].clone();
+    assert_eq!(node.tries.unwrap().kept.len(), 1);
 }
 
 /// COMMIT-3, STORE-2.

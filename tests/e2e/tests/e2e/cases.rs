@@ -8,8 +8,9 @@ use faas_flow_e2e::command::{Done, run, script};
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::double;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -225,8 +226,81 @@ async fn a_long_wait_is_stored_and_outlives_the_server() {
     assert!(began.elapsed() >= Duration::from_secs(2), "the step function asked for two seconds");
     let keys = step.seen.lock().unwrap().clone();
     assert_eq!(keys, ["waits/n/1", "waits/n/1"], "one operation, one key");
-    let attempts = &shown()["nodes"][0]["attempts"];
-    assert_eq!((attempts.as_array().unwrap().len(), &attempts[0]["failure"]["code"]), (2, &"FF0207".into()));
+    // One attempt, which the wait is a part of, with two tries of its call.
+    let node = &shown()["nodes"][0];
+    let (attempts, tries) = (&node["attempts"], &node["tries"]["kept"]);
+    assert_eq!((attempts.as_array().unwrap().len(), &attempts[0]["failure"]), (1, &Value::Null));
+    let took = attempts[0]["ended"].as_u64().unwrap() - attempts[0]["started"].as_u64().unwrap();
+    assert!(took >= 2_000, "the attempt took {took} ms");
+    assert_eq!((&tries[0]["status"], &tries[0]["failure"]["code"]), (&503.into(), &"FF0207".into()));
+    assert_eq!((&tries[1]["number"], &tries[1]["status"]), (&2.into(), &200.into()));
+    assert!(tries[0]["next"].as_u64() <= tries[1]["started"].as_u64(), "{tries}");
+}
+
+/// HIST-7, HIST-8: while a call waits for its next try, whoever looks sees what failed and when it goes on.
+#[tokio::test]
+async fn tries_are_shown_while_a_call_waits_for_the_next_one() {
+    static MENDED: AtomicBool = AtomicBool::new(false);
+    let step = step(|_| if MENDED.load(Ordering::SeqCst) { (200, "at last") } else { (503, "busy") }).await;
+    let server = with(&step);
+    let id = server.post("/async-function/fixture?case=patient-call", "in").await.id.expect("a request id");
+    let json = async |path: String| -> Value {
+        let asked = server.client.get(server.url(&path)).header("Accept", "application/json");
+        serde_json::from_str(&server.send(asked).await.ok()).unwrap()
+    };
+    let mut state = Value::Null;
+    until("the state says that the call is tried again", async || {
+        state = json(format!("/function/fixture/flow/{id}/state")).await;
+        !state["retrying"].is_null()
+    })
+    .await;
+    let retrying = &state["retrying"][0];
+    let said = ["node", "operation", "of", "status"].map(|member| retrying[member].clone());
+    assert_eq!(Value::from(said.to_vec()), json!(["n", 0, 50, 503]), "{state}");
+    assert_eq!(retrying["failure"]["code"], "FF0207");
+    assert!(retrying["try"].as_u64() >= Some(1) && retrying["next"].as_u64() > retrying["failed"].as_u64(), "{state}");
+    let text = run(server.folder(), ["requests", "show", &id]).ok();
+    assert!(text.contains(" of 50 of operation 0, ") && text.contains("status 503: FF0207"), "{text}");
+    assert!(text.contains("; next try 20"), "{text}");
+    let page = server.client.get(server.url(&format!("/dashboard/runs/{id}"))).header("Accept", "text/html");
+    let page = server.send(page).await.ok();
+    assert!(page.contains(" of 50 of operation 0, ") && page.contains("; next try 20"), "{page}");
+    MENDED.store(true, Ordering::SeqCst);
+    assert_eq!(server.result_of("fixture", &id).await.ok(), "at last");
+    let node = server.shown(&id)["nodes"][0].clone();
+    let tries = node["tries"]["kept"].as_array().unwrap();
+    assert_eq!(tries.last().unwrap()["status"], 200);
+    assert_eq!(node["attempts"].as_array().unwrap().len(), 1);
+    assert_eq!(json(format!("/function/fixture/flow/{id}/state")).await["retrying"], Value::Null);
+}
+
+/// HIST-6, HIST-7, HIST-9.
+#[tokio::test]
+async fn the_history_says_what_a_recover_handler_recovered_and_which_policy_ran_out() {
+    let step = step(|_| (503, "busy")).await;
+    let server = with(&step);
+    let recovered = answer(&server, "recovered-call").await;
+    let id = recovered.id.clone().unwrap();
+    let ran_out = "(the retry policy of the call ran out after 3 tries)";
+    assert!(recovered.ok().ends_with(ran_out), "the handler gets to know it");
+    let text = run(server.folder(), ["requests", "show", &id]).ok();
+    let line = text.lines().find(|line| line.starts_with("n ")).unwrap();
+    assert_eq!(line.split_whitespace().nth(4), Some("3"), "{text}");
+    assert!(text.contains(&format!("{ran_out}; recovered")), "{text}");
+    let tries = server.shown(&id)["nodes"][0]["tries"]["kept"].clone();
+    assert_eq!((&tries[2]["recovered"], &tries[2]["failure"]["exhausted"]["policy"]), (&true.into(), &"call".into()));
+    let page = server.client.get(server.url(&format!("/dashboard/runs/{id}"))).header("Accept", "text/html");
+    assert!(server.send(page).await.ok().contains("; recovered"));
+    // A node with a policy of its own is attempted as often as that says.
+    let failed = answer(&server, "retried-node").await;
+    let id = failed.id.clone().unwrap();
+    let said = failed.failed(500, "FF0207");
+    assert!(said.contains("the retry policy of the node ran out after 3 attempts"), "{said}");
+    let state = server.client.get(server.url(&format!("/function/fixture/flow/{id}/state")));
+    let state: Value =
+        serde_json::from_str(&server.send(state.header("Accept", "application/json")).await.ok()).unwrap();
+    assert_eq!(state["failure"]["exhausted"], json!({ "policy": "node", "tries": 3 }));
+    assert_eq!(server.shown(&id)["nodes"][0]["attempts"].as_array().unwrap().len(), 3);
 }
 
 /// FAIL-3.

@@ -35,10 +35,11 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
     let waits_for = waits_for(&run);
     let view: RunView = serde_json::from_value(run)
         .map_err(|error| Error::System { what: "read the run that the server sent", source: error.into() })?;
-    let total = view.ended.map_or(String::new(), |ended| format!(", took {}", took(view.started, ended)));
+    let again = view.rerun.map_or(String::new(), |again| format!(", run again {}", moment(again)));
+    let total = view.ended.map_or(String::new(), |ended| format!(", took {} ms", view.took(ended)));
     let mut text = format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest);
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "status      {}\nstarted     {}{total}", view.status, moment(view.started));
+    let _ = writeln!(text, "status      {}\nstarted     {}{again}{total}", view.status, moment(view.started));
     if let Some(response) = &view.response {
         let _ = writeln!(text, "answer      status {}", response.status);
     }
@@ -64,7 +65,7 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
             "{:<36} {:<10} {took:>9} {:>5} {:>10} {out:>10}",
             printable(&node.path).to_string(),
             node.progress.as_str(),
-            node.tries(),
+            node.tried(),
             node.input_size
         );
         if let Some(wait) = &node.waits_for {
@@ -76,8 +77,8 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
         for Called { flow, run } in ended {
             let _ = writeln!(text, "    called run {run} of flow {}", printable(flow));
         }
-        for failure in node.attempts.iter().filter_map(|attempt| attempt.failure.as_ref()) {
-            let _ = writeln!(text, "    {}", printable(failure));
+        for sentence in node.happened() {
+            let _ = writeln!(text, "    {}", printable(&sentence));
         }
     }
     Ok(text)
@@ -122,5 +123,40 @@ mod tests {
         assert_eq!(columns("a "), "done 250 ms 2 3", "{text}");
         assert_eq!(columns("b "), "cancelled 500 ms 0 3", "{text}");
         assert_eq!(columns("c "), "running 1 3", "{text}");
+    }
+
+    /// HIST-6, HIST-7, HIST-10.
+    #[test]
+    fn tries_of_calls_are_shown_between_the_failures_of_attempts() {
+        let failure = |message: &str| json!({ "code": "FF0207", "message": message, "retry": true });
+        let one = |number: u64, ended: u64, more: Value| {
+            let mut one = json!({ "operation": 0, "number": number, "of": 3, "started": ended - 5, "ended": ended });
+            one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            one
+        };
+        let tries = [
+            one(1, 2_010, json!({ "status": 503, "failure": failure("busy"), "next": 3_000 })),
+            one(2, 3_005, json!({ "failure": failure("gone"), "recovered": true })),
+        ];
+        let attempts = [
+            json!({ "started": 1_000, "ended": 1_900, "failure": failure("first"), "next": 2_000 }),
+            json!({ "started": 2_000, "ended": 3_010, "failure": null }),
+        ];
+        let node = json!({ "path": "n", "progress": "done", "started": 1_000, "since": 3_010, "input_size": 3,
+            "output_size": null, "attempts": attempts, "tries": { "kept": tries, "repeated": 1 } });
+        let view = json!({ "request_id": "r", "flow": "shop", "digest": "0".repeat(64), "status": "succeeded",
+            "started": 500, "rerun": 900, "ended": 3_900, "result_size": null, "failure": null, "nodes": [node] });
+        let text = run(view).unwrap();
+        let shown: Vec<&str> = text.lines().rev().take(4).map(str::trim).collect();
+        let expected = [
+            "try 2 of 3 of operation 0, 1970-01-01T00:00:03Z, took 5 ms: FF0207: gone; recovered",
+            "try 1 of 3 of operation 0, 1970-01-01T00:00:02Z, took 5 ms: status 503: FF0207: busy; next try \
+             1970-01-01T00:00:03Z",
+            "FF0207: first; next attempt 1970-01-01T00:00:02Z",
+        ];
+        assert_eq!(shown[..3], expected, "{text}");
+        assert!(shown[3].split_whitespace().eq(["n", "done", "2010", "ms", "3", "3"]), "{text}");
+        let started = "started     1970-01-01T00:00:00Z, run again 1970-01-01T00:00:00Z, took 3000 ms";
+        assert!(text.lines().any(|line| line == started), "{text}");
     }
 }
