@@ -5,6 +5,7 @@ use crate::durability::Durability;
 use crate::io::{Circumstances, Delivery, Io};
 use crate::load::{StoredRun, documents_for, reload};
 use crate::owner::is_hook;
+use crate::replay::node;
 use crate::session::{Claim, Outstanding, Session, Todo};
 use faas_flow_core::run::{ClaimToken, Doc, Effect, Event, Outcome, Phase, Refusal, Work};
 use faas_flow_core::{Code, Failure, Millis, NodePath, Status};
@@ -132,7 +133,7 @@ impl Session {
                 self.refused.push(path);
             }
             (Origin::Replay, Event::Claim { path, .. }) => self.unclaimed.push(path),
-            (Origin::Replay, event) if is_command(&event) && !self.has_happened(&event) => {
+            (Origin::Replay, event) if is_awaited(&event) && !self.has_happened(&event) => {
                 self.ready.refused = Some(refusal);
             }
             (Origin::Input, event) => {
@@ -144,16 +145,21 @@ impl Session {
         }
     }
 
-    /// Whether a command that is refused in a replay was committed after all, by the commit that was not answered. Otherwise
+    /// Whether an event that is refused in a replay was committed after all, by the commit that was not answered. Otherwise
     /// somebody else was faster.
-    fn has_happened(&self, command: &Event) -> bool {
+    fn has_happened(&self, event: &Event) -> bool {
         let run = self.state.run();
-        let is_so = match command {
+        let is_so = match event {
             Event::Pause => run.paused,
             Event::Resume => !run.paused && run.phase == Phase::Flow,
             Event::Stop => run.verdict == Some(Status::Stopped),
             Event::SetCallback { .. } => run.callback.is_some(),
             Event::SendCallback => self.state.callback_due().is_some(),
+            // If the node has gone on since, its answer is not known any more.
+            Event::Answer { path, said, .. } => {
+                let answer = node(&self.state, path).and_then(|node| node.answer.as_deref());
+                answer.is_none_or(|answer| answer.said == *said)
+            }
             _ => run.phase == Phase::Flow && !run.paused,
         };
         is_so && self.unknown > 0
@@ -217,14 +223,15 @@ impl Session {
     }
 }
 
-/// Whether somebody waits for the answer to an event which says what is to become of the run.
-fn is_command(event: &Event) -> bool {
+/// Whether somebody waits to hear whether an event was refused.
+fn is_awaited(event: &Event) -> bool {
     matches!(
         event,
         Event::Pause
             | Event::Resume
             | Event::Stop
             | Event::Rerun { .. }
+            | Event::Answer { .. }
             | Event::SetCallback { .. }
             | Event::SendCallback
     )

@@ -142,7 +142,8 @@ fn a_report_of_a_claim_that_another_replica_has_taken_counts_as_a_lost_lease() {
     assert_eq!((late.refused, late.leases.lost), (Some(Refusal::Stale), 1));
 }
 
-/// WAIT-2: of two answers, the one that is stored counts, also for the replica that took the other one.
+/// WAIT-2, WAIT-3: of two answers, the one that is stored counts, also for the replica that took the other one. That one says
+/// that its answer came too late.
 #[test]
 fn a_node_continues_with_the_answer_that_is_stored() {
     let shared = Shared::new(chain());
@@ -158,7 +159,9 @@ fn a_node_continues_with_the_answer_that_is_stored() {
     first.input(answer("one"), &circumstances(3, HERE));
     let full = (0, Dispatch::Local);
     assert!(shared.input_with(&mut second, 3, full, answer("two")).start.is_empty());
-    let start = shared.settle(&mut first, 4, HERE).start;
+    let ready = shared.settle(&mut first, 4, HERE);
+    assert_eq!(ready.refused, Some(Refusal::Stale));
+    let start = ready.start;
     assert_eq!(paths(&start), ["f1"]);
     let Said::Response { body, .. } = &start[0].answer.as_ref().unwrap().said else { panic!("{start:?}") };
     assert_eq!(*body, payload("two"));
