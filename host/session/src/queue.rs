@@ -48,8 +48,17 @@ impl Queue {
         }
     }
 
-    /// Adds a node that must be executed here.
+    /// Adds a node that must be executed here. If it is the start of a branch, that one is in flight, and waits for no sibling
+    /// any more.
     pub(crate) fn add_here(&mut self, path: NodePath) {
+        let limited = path.scope.parent().and_then(|(node, _)| self.limited.get_mut(&node));
+        if let Some(branches) = limited
+            && let Some(at) = branches.held.iter().position(|held| *held == path)
+        {
+            branches.held.remove(at);
+            branches.open.insert(path.scope.clone());
+            self.waiting.remove(&path);
+        }
         self.push(Waiting { path, here: true });
     }
 
@@ -172,6 +181,20 @@ mod tests {
 
     fn start(number: u8) -> NodePath {
         branch(number).node(&NodeId::new("n").unwrap())
+    }
+
+    /// EACH-4: another replica has executed the first branches, claimed as many as the limit allows, and is lost.
+    #[test]
+    fn a_branch_in_flight_does_not_wait_behind_siblings_that_have_ended() {
+        let (plan, mut queue) = (plan(), Queue::default());
+        (0..5).for_each(|number| queue.add(&plan, start(number)));
+        while queue.next().is_some() {}
+        queue.set_open(&plan, [3, 4].map(|number| (for_each(), branch(number))));
+        assert!(queue.next().is_none());
+        queue.add_here(start(3));
+        queue.add_here(start(4));
+        let next: Vec<_> = std::iter::from_fn(|| queue.next()).map(|waiting| waiting.path).collect();
+        assert_eq!(next, [start(3), start(4)]);
     }
 
     #[test]
