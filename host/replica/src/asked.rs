@@ -6,11 +6,12 @@ use super::host::Host;
 use super::live::Live;
 use super::retries::Failed;
 use crate::answers::{Reply, target};
-use crate::child::{Begun, CalledRun, Calling, Child, PARENT, child_id, kept, read, response};
+use crate::child::{Begun, CalledRun, Calling, Child, PARENT, child_id, kept, names, read, response};
 use crate::events::{SIGNATURE, TIME};
 use crate::functions::Queued;
 use crate::network::{CallError, Retry};
 use crate::program::LastLines;
+use crate::services::Services;
 use crate::submit::keeps_header;
 use bytes::Bytes;
 use faas_flow_core::run::{Answer, Awaited, Said, Wait, WaitId};
@@ -110,9 +111,9 @@ impl NodeAttempt<'_> {
         self.resumed.store(true, Ordering::Relaxed);
         let response = HttpResponse { status, headers, body };
         let (function, _) = split_target(&node_call.call.target);
-        let response = match self.awaited_run() {
+        let response = match self.told_run(node_call, &response) {
             None => response,
-            Some(run) => match read(function, run, response, self.live.services.settings.answers) {
+            Some(run) => match read(function, &run, response, self.live.services.settings.answers) {
                 Ok(Child::Ended(ended)) => ended?,
                 Ok(Child::Running(_)) => {
                     let callee = redact::place(function);
@@ -124,13 +125,20 @@ impl NodeAttempt<'_> {
         Ok(Tried::Answered(self.take(node_call, response).await?))
     }
 
-    /// The run that the node waited for.
-    fn awaited_run(&self) -> Option<&RunId> {
+    /// The run whose end is the answer: the one that the node waited for. If the replica was lost that was about to wait, it
+    /// is the one that the answer names, provided that this call begins it.
+    fn told_run(&self, node_call: NodeCall<'_>, response: &HttpResponse) -> Option<RunId> {
         let wait = self.work.suspended.as_ref().and_then(|suspended| suspended.wait.as_deref());
-        wait.and_then(|wait| match &wait.of {
-            Awaited::Run { run, .. } => Some(run),
-            Awaited::Function { .. } => None,
-        })
+        match wait.map(|wait| &wait.of) {
+            Some(Awaited::Run { run, .. }) => return Some(run.clone()),
+            Some(Awaited::Function { .. }) => return None,
+            None if node_call.call.asynchronous => return None,
+            None => {}
+        }
+        let (function, _) = split_target(&node_call.call.target);
+        let key = self.idempotency_key(node_call.index);
+        let mut begun = (0..=self.work.called).map(|number| child_id(self.live.started, function, &key, number));
+        begun.find(|run| names(response, run))
     }
 
     /// The failure of a call whose answer did not come in time. A run that it began is stopped.
@@ -139,7 +147,7 @@ impl NodeAttempt<'_> {
         let mut retry = Retry::Yes;
         if let Awaited::Run { flow, run } = &wait.of {
             let called = self.called(flow, run, wait.id);
-            tokio::spawn(self.live.clone().stop_child(called));
+            self.live.spawn_stop(called);
             // Another try would be the same run.
             retry = Retry::No;
         }
@@ -158,7 +166,7 @@ impl NodeAttempt<'_> {
                 Err(error) if error.code() == Code::RUN_UNKNOWN => return Err(gone().into()),
                 Err(error) => return Err(Failure::retry(error.code(), error.to_string())),
             },
-            None => match self.ask_for_result(flow, run).await? {
+            None => match services.ask_for_result(flow, run).await? {
                 Some(response) => response,
                 None => return Ok(Child::Running(None)),
             },
@@ -168,28 +176,6 @@ impl NodeAttempt<'_> {
             Err(response) if response.status == 404 => Err(gone().into()),
             // It cannot be told at this moment.
             Err(_) => Ok(Child::Running(None)),
-        }
-    }
-
-    /// What the flow says of a run that is elsewhere; `None` if it cannot be reached, so that it is asked again at the next
-    /// look.
-    async fn ask_for_result(&self, flow: &str, run: &RunId) -> Result<Option<HttpResponse>, Failure> {
-        let services = &self.live.services;
-        let path = format!("flow/{run}/result");
-        let name = flow.split_once('.').map_or(flow, |(name, _)| name);
-        let mut headers = Vec::new();
-        if let Some(keys) = &services.keys {
-            let time = services.now();
-            headers.push((SIGNATURE.to_owned(), keys.sign_read(&format!("/function/{name}/{path}"), time)));
-            headers.push((TIME.to_owned(), time.to_string()));
-        }
-        let url = format!("http://function/{flow}/{path}");
-        let request = HttpRequest { method: "GET".to_owned(), url, headers, body: Bytes::new() };
-        let limit = services.settings.call_timeout;
-        match tokio::time::timeout(limit, services.functions.apply(flow, request)).await {
-            Ok(Err(failure)) if failure.retry => Ok(None),
-            Ok(response) => response.map(Some),
-            Err(_) => Ok(None),
         }
     }
 
@@ -258,8 +244,7 @@ impl NodeAttempt<'_> {
         let flow = FlowName::new(function);
         let flow = flow.map_err(|error| Failure::reject(Code::BAD_FLOW_NAME, error.to_string()))?;
         let calling = self.calling(node_call, child);
-        let guard =
-            Beginning { live: self.live.clone(), called: Some(self.called(function, child, calling.parent.to)) };
+        let guard = self.beginning(self.called(function, child, calling.parent.to));
         let begun = boxed(host.begin_child(
             &flow,
             calling,
@@ -282,10 +267,13 @@ impl NodeAttempt<'_> {
     ) -> Result<Begins, Failure> {
         let (function, _) = split_target(&node_call.call.target);
         let services = &self.live.services;
-        let calling = self.calling(node_call, child).encode(services.keys.as_ref(), &request.body);
-        request.headers.push((PARENT.to_owned(), calling));
-        let response = services.functions.apply(function, request).await?;
-        self.begun(function, child, response).await
+        let calling = self.calling(node_call, child);
+        // If the node is cancelled before there is an answer, the run may have begun.
+        let guard = self.beginning(self.called(function, child, calling.parent.to));
+        request.headers.push((PARENT.to_owned(), calling.encode(services.keys.as_ref(), &request.body)));
+        let response = services.functions.apply(function, request).await;
+        guard.done();
+        self.begun(function, child, response?).await
     }
 
     /// What a response says of the run that a call begins.
@@ -298,6 +286,10 @@ impl NodeAttempt<'_> {
             Ok(Child::Ended(Ok(response))) | Err(response) => Begins::Sent(Sent::Response(response)),
             Ok(Child::Ended(Err(failure))) => Begins::Failed(failure),
         })
+    }
+
+    fn beginning(&self, called: CalledRun) -> Beginning {
+        Beginning { live: self.live.clone(), called: Some(called) }
     }
 
     fn calling(&self, node_call: NodeCall<'_>, child: &RunId) -> Calling {
@@ -377,7 +369,12 @@ impl Beginning {
 impl Drop for Beginning {
     fn drop(&mut self) {
         if let (Some(called), Ok(runtime)) = (self.called.take(), Handle::try_current()) {
-            runtime.spawn(self.live.clone().stop_if_abandoned(called));
+            let executing = self.live.claims.execute();
+            let stop = self.live.clone().stop_if_abandoned(called);
+            runtime.spawn(async move {
+                stop.await;
+                drop(executing);
+            });
         }
     }
 }
@@ -414,5 +411,28 @@ fn begin_failed(error: &crate::Error) -> Failure {
         Failure::retry(error.code(), error.to_string())
     } else {
         Failure::reject(error.code(), error.to_string())
+    }
+}
+
+impl Services {
+    /// What the flow says of a run that is elsewhere, with its result if it has ended; `None` if it cannot be reached, so
+    /// that it is asked again at the next look.
+    pub(crate) async fn ask_for_result(&self, flow: &str, run: &RunId) -> Result<Option<HttpResponse>, Failure> {
+        let path = format!("flow/{run}/result");
+        let name = flow.split_once('.').map_or(flow, |(name, _)| name);
+        let mut headers = Vec::new();
+        if let Some(keys) = &self.keys {
+            let time = self.now();
+            headers.push((SIGNATURE.to_owned(), keys.sign_read(&format!("/function/{name}/{path}"), time)));
+            headers.push((TIME.to_owned(), time.to_string()));
+        }
+        let url = format!("http://function/{flow}/{path}");
+        let request = HttpRequest { method: "GET".to_owned(), url, headers, body: Bytes::new() };
+        let limit = self.settings.call_timeout;
+        match tokio::time::timeout(limit, self.functions.apply(flow, request)).await {
+            Ok(Err(failure)) if failure.retry => Ok(None),
+            Ok(response) => response.map(Some),
+            Err(_) => Ok(None),
+        }
     }
 }

@@ -26,14 +26,14 @@ const LOOKS: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), D
 pub(super) struct Claims {
     /// Until when calls may begin under each claim, by the clock that only measures durations.
     until: Mutex<HashMap<ClaimToken, Millis>>,
-    /// The nodes of the flow that are being executed.
+    /// What is being done for nodes of the flow: executing them, and stopping the runs that they have called.
     executing: TaskTracker,
 }
 
 impl Default for Claims {
     fn default() -> Self {
         let executing = TaskTracker::new();
-        // Then a wait ends as soon as nothing is executed.
+        // Then a wait ends as soon as nothing is done any more.
         executing.close();
         Self { until: Mutex::default(), executing }
     }
@@ -61,8 +61,8 @@ impl Claims {
         self.lock().clear();
     }
 
-    /// Notes that a node is executed, until the token is dropped.
-    pub(super) fn execute(&self) -> TaskTrackerToken {
+    /// Notes that something is done for a node, until the token is dropped.
+    pub(crate) fn execute(&self) -> TaskTrackerToken {
         self.executing.token()
     }
 
@@ -70,7 +70,8 @@ impl Claims {
         self.lock().remove(&claim);
     }
 
-    /// Waits until no node of the flow is executed here.
+    /// Waits until no node of the flow is executed here, and the runs are stopped that those nodes have called if the run ends
+    /// without them.
     pub(super) async fn idle(&self) {
         self.executing.wait().await;
     }
@@ -95,7 +96,8 @@ impl Live {
         }
     }
 
-    /// Waits until no call of the run, which was stopped, can begin any more, on this replica or on another one.
+    /// Waits until no call of the run, which was stopped, can begin any more, on this replica or on another one, nor one of the
+    /// runs that it has called.
     pub(super) async fn cut_off_everywhere(&self) {
         self.claims.idle().await;
         if self.is_in_memory() {

@@ -66,6 +66,7 @@ impl Host {
                 }
             };
             tokio::select! {
+                biased;
                 () = wait => {}
                 () = deadlines.changed.notified() => {}
             }

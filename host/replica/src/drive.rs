@@ -96,7 +96,7 @@ impl Live {
 
     async fn act(self: &Arc<Self>, session: &mut Session, ready: Ready, leased: Millis) -> Reaction {
         if ready.cancel {
-            self.cancelled.send_modify(|times| *times += 1);
+            self.cancelled.modify(|times| *times += 1);
             self.claims.clear();
             if abandons(session.state().run()) {
                 self.stop_called(session);
@@ -138,7 +138,7 @@ impl Live {
             self.close();
         }
         // Under the lock, so that whatever cancels the run from now on cancels this too.
-        let cancelled = *self.cancelled.borrow();
+        let cancelled = self.cancelled.get();
         Reaction {
             start: ready.start.into_iter().map(|work| Started { work, cancelled }).collect(),
             count: ready.count,

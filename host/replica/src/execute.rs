@@ -11,7 +11,7 @@ use faas_flow_core::run::{Event, Outcome, Report, Task, Work};
 use faas_flow_session::{Documents, Input};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 impl Live {
@@ -28,7 +28,6 @@ impl Live {
     /// how often the run was cancelled by the time at which the work became ready, which is known under the session's lock:
     /// a cancellation is never missed, whatever task is where.
     pub(super) async fn execute(self: Arc<Self>, started: Started, mut permit: Option<OwnedSemaphorePermit>) {
-        let mut cancelled = self.cancelled.subscribe();
         let mut next = Some(started);
         while let Some(Started { work, cancelled: before }) = next.take() {
             if permit.is_none() {
@@ -37,7 +36,14 @@ impl Live {
             }
             let began = self.is_watched().then(Instant::now);
             self.show(|| Step::Running(work.path.clone()));
-            let finished = self.perform_unless_cancelled(&work, before, &mut cancelled).await;
+            // The handlers of the run itself are not cancelled: they are what a cancelled run still does.
+            let is_run_handler = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
+            let executing = (!is_run_handler).then(|| self.claims.execute());
+            let finished = if is_run_handler {
+                Some(self.perform(&work).await)
+            } else {
+                self.perform_unless_cancelled(&work, before).await
+            };
             self.claims.done(work.token);
             let Some((report, documents)) = finished else { break };
             self.show(|| step(&work, &report, began.map_or(Duration::ZERO, |began| began.elapsed())));
@@ -52,9 +58,10 @@ impl Live {
             let mut reaction = self.drive(&mut session, Input::Event(event, documents)).await;
             if let Some(begun) = begun.filter(|_| reaction.refused.is_some() && abandons(session.state().run())) {
                 // The run was stopped while it began another one.
-                tokio::spawn(self.clone().stop_child(begun));
+                self.spawn_stop(begun);
             }
             drop(session);
+            drop(executing);
             if let Some(until) = wake {
                 self.wake_at(until);
             }
@@ -70,20 +77,10 @@ impl Live {
     }
 
     /// Performs work; `None` if the run's work is cancelled more often than it was before, which drops what is performed.
-    async fn perform_unless_cancelled(
-        self: &Arc<Self>,
-        work: &Work,
-        before: u64,
-        cancelled: &mut watch::Receiver<u64>,
-    ) -> Option<(Report, Documents)> {
-        // The handlers of the run itself are not cancelled: they are what a cancelled run still does.
-        if matches!(work.task, Task::Recover { .. } | Task::Finally { .. }) {
-            return Some(self.perform(work).await);
-        }
-        let _executing = self.claims.execute();
+    async fn perform_unless_cancelled(self: &Arc<Self>, work: &Work, before: u64) -> Option<(Report, Documents)> {
         tokio::select! {
             biased;
-            _ = cancelled.wait_for(|times| *times != before) => None,
+            () = self.cancelled.wait_for(|times| times != before) => None,
             finished = self.perform(work) => Some(finished),
         }
     }

@@ -21,7 +21,7 @@
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
 //! share), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
-//! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off).
+//! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off), `watched` (values for which others wait).
 
 mod answers;
 mod asked;
@@ -72,6 +72,7 @@ mod sweep;
 mod trace;
 pub mod traces;
 mod wait;
+mod watched;
 mod writes;
 
 pub use answers::{Answered, Reply, check_answer};

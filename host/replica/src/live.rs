@@ -8,15 +8,17 @@ use super::claims::Claims;
 use super::ended::Ended;
 use super::runs::Runs;
 use super::services::Services;
+use super::watched::Watched;
+use crate::child::Looks;
 use crate::progress::{Progress, Step};
 use crate::traces::{Propagated, TraceContext};
 use bytes::Bytes;
-use faas_flow_core::run::Request;
-use faas_flow_core::{Failure, FlowName, Millis, NodePath, Plan, RunId};
+use faas_flow_core::run::{Parent, Request};
+use faas_flow_core::{Failure, Millis, NodePath, Plan, RunId};
 use faas_flow_guest::{FlowLog, Instance, Memory, Purpose, Reservation, Short};
 use faas_flow_session::{Durability, Session};
 use faas_flow_versions::Flow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, SetOnce, watch};
@@ -34,8 +36,10 @@ pub(crate) struct Live {
     pub(super) request: Arc<Request>,
     /// When it began.
     pub(super) started: Millis,
-    /// The flows of the runs around this one, the outermost first.
-    pub(super) within: Vec<FlowName>,
+    /// The node of another run that called it.
+    pub(super) parent: Option<Box<Parent>>,
+    /// When it looks whether that run goes on.
+    pub(super) parent_looks: Looks,
     pub(super) trace: Option<TraceContext>,
     /// What the caller says of its trace.
     pub(super) propagated: Propagated,
@@ -47,7 +51,7 @@ pub(crate) struct Live {
     /// Idle instances of this run.
     pub(super) instances: Mutex<Vec<Instance>>,
     /// The context values of a run in memory.
-    pub(super) values: Mutex<HashMap<String, Option<Bytes>>>,
+    pub(super) values: Mutex<BTreeMap<String, Option<Bytes>>>,
     /// Documents that this replica wrote or read.
     pub(super) cached: Mutex<HashMap<String, Bytes>>,
     /// The session's durability, as of when the session was last unlocked, so that it can be asked without waiting for the
@@ -63,7 +67,7 @@ pub(crate) struct Live {
     pub(super) abandoned: SetOnce<Failure>,
     /// How often the work in flight was cancelled. Work is cancelled once this differs from what it was when the work became
     /// ready; see [`super::execute`].
-    pub(super) cancelled: watch::Sender<u64>,
+    pub(super) cancelled: Watched<u64>,
     /// What this replica executes of it.
     pub(super) claims: Claims,
     /// The deadline that this replica watches for the run.
@@ -81,7 +85,7 @@ impl Live {
         let run = session.state().run();
         let request = Arc::new(run.request.clone());
         let started = run.started;
-        let within = run.parent.as_ref().map(|parent| parent.within.clone()).unwrap_or_default();
+        let parent = run.parent.clone();
         let trace = services.traces.as_ref().map(|_| TraceContext::of(&run.id, &request));
         let propagated = Propagated::of(&request.headers);
         let log = Arc::new(FlowLog::new(services.settings.flow_log));
@@ -93,7 +97,8 @@ impl Live {
             id: run.id.clone(),
             request,
             started,
-            within,
+            parent,
+            parent_looks: Looks::new(),
             trace,
             propagated,
             log,
@@ -107,7 +112,7 @@ impl Live {
             is_checking: AtomicBool::new(false),
             ended: watch::channel(None).0,
             abandoned: SetOnce::new(),
-            cancelled: watch::channel(0).0,
+            cancelled: Watched::default(),
             claims: Claims::default(),
             deadline: Mutex::default(),
             history: SetOnce::new(),

@@ -167,5 +167,6 @@ impl Live {
         if let Some(failure) = self.react(Input::Check).await.unstored {
             tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "run not stored yet");
         }
+        self.stop_if_orphaned().await;
     }
 }

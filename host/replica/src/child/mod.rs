@@ -7,6 +7,7 @@
 mod begin;
 mod end;
 mod header;
+mod orphan;
 mod outcome;
 mod stop;
 
@@ -14,7 +15,8 @@ pub use begin::Begun;
 pub(crate) use begin::kept;
 pub(crate) use header::child_id;
 pub use header::{Calling, PARENT, WAITS, wait_text};
-pub(crate) use outcome::{Child, read, response};
+pub(crate) use orphan::Looks;
+pub(crate) use outcome::{Child, names, read, response};
 pub(crate) use stop::{CalledRun, abandons};
 
 /// Maximum number of runs that are within each other.

@@ -51,6 +51,11 @@ pub(crate) fn response(run: &RunId, ended: &Ended) -> HttpResponse {
     HttpResponse { status, headers, body }
 }
 
+/// Whether a response is about this run.
+pub(crate) fn names(response: &HttpResponse, run: &RunId) -> bool {
+    response.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case(REQUEST_ID) && value == run.as_str())
+}
+
 /// How the run is doing that a flow has begun for a call, as its response says. `Err` has the response back if it does not
 /// speak of that run, since the callee is no flow, or has not begun a run.
 pub(crate) fn read(flow: &str, child: &RunId, response: HttpResponse, answers: Answers) -> Result<Child, HttpResponse> {
@@ -63,7 +68,7 @@ pub(crate) fn read(flow: &str, child: &RunId, response: HttpResponse, answers: A
         let message = message.unwrap_or_else(|| format!("flow `{flow}` is called too deeply"));
         return Ok(Child::Ended(Err(Failure::reject(Code::FLOWS_TOO_DEEP, message))));
     }
-    if text(REQUEST_ID) != Some(child.as_str()) {
+    if !names(&response, child) {
         return Err(response);
     }
     let why = |code: Option<Code>| match code {

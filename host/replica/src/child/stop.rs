@@ -1,5 +1,5 @@
 //! Stops the runs that a run has called when it ends without waiting for them: when it is stopped, fails, or passes its
-//! deadline.
+//! deadline. The answer to a stop waits for that.
 
 use super::header::{Calling, PARENT};
 use crate::live::Live;
@@ -19,7 +19,7 @@ const TRIES: RetryPolicy =
     RetryPolicy::exponential(Duration::from_millis(200), Duration::from_secs(5)).with_max_tries(5);
 /// How many are told at the same time.
 const AT_ONCE: usize = 16;
-/// Maximum time for one try.
+/// How much longer than a lease one try may take: a stop is answered once no replica executes anything of the run.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A run that was called, and the node that waits for it.
@@ -31,30 +31,14 @@ pub(crate) struct CalledRun {
     pub(crate) to: WaitId,
 }
 
-/// Whether a flow calls functions, and whether it does so in inner dags.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Calls {
-    any: bool,
-    within: bool,
-}
-
-fn calls(dag: &Dag) -> Calls {
-    let within = |dag: &Dag| Calls { within: calls(dag).any, any: calls(dag).any };
-    dag.nodes.iter().fold(Calls::default(), |found, node| {
-        let more = match &node.kind {
-            NodeKind::Operations(operations) => {
-                let any = operations.list.iter().any(|operation| matches!(operation, Operation::Apply(_)));
-                Calls { any, within: false }
-            }
-            NodeKind::SubDag(dag) => within(dag),
-            NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
-                branches.dags.iter().fold(Calls::default(), |found, branch| {
-                    let more = within(&branch.dag);
-                    Calls { any: found.any || more.any, within: found.within || more.within }
-                })
-            }
-        };
-        Calls { any: found.any || more.any, within: found.within || more.within }
+/// Whether a node of a dag, or of one inside it, calls a function.
+fn calls(dag: &Dag) -> bool {
+    dag.nodes.iter().any(|node| match &node.kind {
+        NodeKind::Operations(operations) => operations.list.iter().any(|one| matches!(one, Operation::Apply(_))),
+        NodeKind::SubDag(dag) => calls(dag),
+        NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
+            branches.dags.iter().any(|branch| calls(&branch.dag))
+        }
     })
 }
 
@@ -64,18 +48,20 @@ pub(crate) fn abandons(run: &Run) -> bool {
 }
 
 impl Live {
-    /// Stops the runs that nodes of this one wait for.
+    /// Stops the runs that nodes of this one wait for, once the end of this one is stored.
     pub(crate) fn stop_called(self: &Arc<Self>, session: &Session) {
-        let calls = calls(&self.plan.definition().dag);
-        if !calls.any {
+        if !calls(&self.plan.definition().dag) {
             return;
         }
-        if calls.within && !self.is_in_memory() {
-            // This replica may have loaded a part of the run only.
-            tokio::spawn(self.clone().stop_stored());
-        } else {
-            self.stop_each(called(session.state()));
+        if self.is_in_memory() {
+            return self.stop_each(called(session.state()));
         }
+        // What this replica has in memory may be out of date: another one may have executed the node that calls.
+        let (executing, stop) = (self.claims.execute(), self.clone().stop_stored());
+        tokio::spawn(async move {
+            stop.await;
+            drop(executing);
+        });
     }
 
     /// The future is boxed since its type contains itself, as that of [`Live::stop_child`] does: stopping a run may stop others.
@@ -84,11 +70,17 @@ impl Live {
     }
 
     async fn stop_as_stored(self: &Arc<Self>) {
-        match load(&*self.services.state, &self.id).await {
-            Ok(state) => self.stop_each(state.as_ref().map(called).unwrap_or_default()),
-            Err(error) => {
+        let mut delays = TRIES.delays(fastrand::f64);
+        loop {
+            let error = match load(&*self.services.state, &self.id).await {
+                Ok(state) => return self.stop_each(state.as_ref().map(called).unwrap_or_default()),
+                Err(error) => error,
+            };
+            let Some(delay) = delays.next().filter(|_| error.code().is_transient()) else {
                 tracing::warn!(run = %self.id, code = %error.code(), %error, "runs that it called not stopped");
-            }
+                return;
+            };
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -96,26 +88,33 @@ impl Live {
         if called.is_empty() {
             return;
         }
-        let live = self.clone();
+        let (executing, live) = (self.claims.execute(), self.clone());
         tokio::spawn(async move {
             let each = futures_util::stream::iter(called);
             each.for_each_concurrent(AT_ONCE, |called| live.clone().stop_child(called)).await;
+            drop(executing);
         });
     }
 
+    /// Stops a run that this one called, in a task of its own.
+    pub(crate) fn spawn_stop(self: &Arc<Self>, called: CalledRun) {
+        self.stop_each(vec![called]);
+    }
+
     /// Stops a run that this one called.
-    pub(crate) fn stop_child(self: Arc<Self>, called: CalledRun) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn stop_child(self: Arc<Self>, called: CalledRun) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move { self.stop_with_patience(&called).await })
     }
 
     async fn stop_with_patience(&self, called: &CalledRun) {
         let mut delays = TRIES.delays(fastrand::f64);
+        let limit = self.services.settings.lease + TIMEOUT;
         loop {
-            let stopped = tokio::time::timeout(TIMEOUT, self.try_stop(called)).await;
+            let stopped = tokio::time::timeout(limit, self.try_stop(called)).await;
             let failure = match stopped {
                 Ok(Ok(())) => return,
                 Ok(Err(failure)) => failure,
-                Err(_) => Failure::retry(Code::CALL_TIMED_OUT, format!("no answer within {TIMEOUT:?}")),
+                Err(_) => Failure::retry(Code::CALL_TIMED_OUT, format!("no answer within {limit:?}")),
             };
             let Some(delay) = delays.next().filter(|_| failure.retry) else {
                 if failure.code == Code::RUN_UNKNOWN {
@@ -161,16 +160,23 @@ impl Live {
         Some(CalledRun { flow: flow.clone(), run: run.clone(), node: node.clone(), to: wait.id })
     }
 
-    /// Stops a run that this one has called, if this one ends without it.
+    /// Stops a run that this one may have called just now, if this one ends without it.
     pub(crate) async fn stop_if_abandoned(self: Arc<Self>, called: CalledRun) {
-        if abandons(self.lock().await.state().run()) {
+        let serves = self.services.serves(&called.flow).is_some();
+        if abandons(self.lock().await.state().run()) && (serves || self.is_begun(&called.run).await) {
             self.stop_child(called).await;
         }
     }
 
+    /// Whether this is a run in the store. What was called elsewhere may be no flow, and a function must not get the request to
+    /// stop a run. If a flow has another store, the run finds out by itself.
+    async fn is_begun(&self, run: &RunId) -> bool {
+        self.services.state.entry(run).await.is_ok_and(|entry| entry.is_some())
+    }
+
     /// This run as the parent of one that a node of it calls.
     pub(crate) fn as_parent(&self, node: NodePath, to: WaitId) -> Parent {
-        let mut within = self.within.clone();
+        let mut within = self.parent.as_ref().map(|parent| parent.within.clone()).unwrap_or_default();
         within.push(self.flow.name.clone());
         Parent { flow: self.flow.name.clone(), run: self.id.clone(), node, to, within }
     }
