@@ -23,6 +23,9 @@ struct Options {
     /// Swap a flow while its runs are in flight, instead
     #[arg(long, conflicts_with = "flow")]
     swaps: bool,
+    /// Only flows that call flows, and functions that answer later
+    #[arg(long, conflicts_with_all = ["flow", "swaps"])]
+    calls: bool,
     /// Only jobs of this flow
     #[arg(long)]
     flow: Option<String>,
@@ -34,8 +37,10 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let (flows, versions) = (Flows::load()?, Versions::load()?);
-    let seed = |seed: u64| {
-        if options.swaps { swaps(&versions, seed) } else { faas_flow_sim::seed(&flows, seed, options.flow.as_deref()) }
+    let seed = |seed: u64| match options {
+        Options { swaps: true, .. } => swaps(&versions, seed),
+        Options { calls: true, .. } => faas_flow_sim::calls(&flows, seed),
+        _ => faas_flow_sim::seed(&flows, seed, options.flow.as_deref()),
     };
     if let Some(one) = options.seed {
         let outcome = seed(one)?;
@@ -65,9 +70,10 @@ fn main() -> Result<ExitCode> {
                     if !wrong.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
                         let swaps = if options.swaps { "--swaps " } else { "" };
+                        let calls = if options.calls { "--calls " } else { "" };
                         let flow = options.flow.as_ref().map(|flow| format!("--flow {flow} ")).unwrap_or_default();
                         let wrong = wrong.join("; ");
-                        eprintln!("seed {this}: {wrong}\n  again: cargo xtask sim {swaps}{flow}--seed {this}");
+                        eprintln!("seed {this}: {wrong}\n  again: cargo xtask sim {swaps}{calls}{flow}--seed {this}");
                     }
                     let done = this - options.from + 1;
                     if done.is_multiple_of(500) {

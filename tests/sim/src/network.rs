@@ -3,14 +3,14 @@
 use crate::power::Power;
 use crate::world::{Answer, EventFault, World};
 use async_trait::async_trait;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
-use faas_flow_core::{Code, Failure};
-use faas_flow_gateway::Gateway;
+use faas_flow_core::{Code, Failure, RunId};
+use faas_flow_gateway::{Function, Gateway, Unreachable};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_replica::{ChosenBy, Network};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// Step functions: `name(body)`, and a memory of what they were asked; and the receivers of callbacks.
@@ -25,30 +25,60 @@ pub struct Steps {
     told: Mutex<HashMap<String, String>>,
     /// Runs that somebody has stopped, and was answered.
     stopped: Mutex<HashSet<String>>,
+    /// The runs that called others, by those.
+    parents: Mutex<HashMap<String, String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A function whose answer takes this long.
 const SLOW: (&str, Duration) = ("slow", Duration::from_millis(700));
+
+/// A function that is called through the queue, and takes up to this long for what it has not done before.
+pub const JOB: (&str, Duration) = ("job", Duration::from_secs(3));
 
 /// Where runs are told how they ended.
 pub const HOOK: &str = "http://hooks/done";
 
 impl Steps {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        let (asked, calls, lost, told, stopped) = Default::default();
-        Arc::new(Self { world, asked, calls, lost, told, stopped })
+        let (asked, calls, lost, told, stopped, parents) = Default::default();
+        Arc::new(Self { world, asked, calls, lost, told, stopped, parents })
+    }
+
+    /// A run has begun another one, which is stored from now on.
+    pub fn has_called(&self, parent: &RunId, child: &RunId) {
+        let is_new = lock(&self.parents).insert(child.to_string(), parent.to_string()).is_none();
+        if is_new && let Some(stopped) = self.stopped_of(parent.as_str()) {
+            self.world.violation(format!("after a stop of {stopped} was answered, {parent} began {child}"));
+        }
+    }
+
+    /// The run itself, or the nearest one around it, whose stop was answered.
+    fn stopped_of(&self, run: &str) -> Option<String> {
+        let (parents, stopped) = (lock(&self.parents), lock(&self.stopped));
+        let mut around = Some(run);
+        while let Some(run) = around {
+            if stopped.contains(run) {
+                return Some(run.to_owned());
+            }
+            around = parents.get(run).map(String::as_str);
+        }
+        None
     }
 
     /// `busy` is answered with 503 and a wish to be left alone for seven seconds, once per key.
     fn call(&self, name: &str, key: &str, body: Bytes) -> HttpResponse {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = lock(&self.asked);
         let (first, times) = asked.entry(format!("{name} {key}")).or_insert_with(|| (body.clone(), 0));
         *times += 1;
         if *first != body {
             self.world.violation(format!("{name} was asked twice with key {key} and with different bodies"));
         }
-        if !body.starts_with(b"busy") {
-            *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(key.to_owned()).or_default() += 1;
+        if !body.starts_with(b"busy") && name != JOB.0 {
+            *lock(&self.calls).entry(key.to_owned()).or_default() += 1;
         }
         if body.starts_with(b"busy") && *times == 1 {
             let headers = vec![("retry-after".to_owned(), "7".to_owned())];
@@ -65,31 +95,31 @@ impl Steps {
 
     /// A stop of this run was answered: from now on, none of its calls may begin.
     pub fn stopped(&self, run: &str) {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).insert(run.to_owned());
+        lock(&self.stopped).insert(run.to_owned());
     }
 
     /// Somebody runs a run again.
     pub fn may_go_on(&self, run: &str) {
-        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+        lock(&self.stopped).remove(run);
     }
 
     /// A call of a run begins.
     fn begin(&self, run: &str, what: &str) {
-        if self.stopped.lock().unwrap_or_else(PoisonError::into_inner).contains(run) {
-            self.world.violation(format!("after a stop of {run} was answered, {what}"));
+        if let Some(stopped) = self.stopped_of(run) {
+            self.world.violation(format!("after a stop of {stopped} was answered, {what}"));
         }
     }
 
     /// A lost answer fails a node that is not tried again, which is no fault of the engine's. Those that are busy at first
     /// are tried three times: one of their answers may get lost.
     fn answer(&self, key: &str, body: &[u8]) -> Answer {
-        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = lock(&self.lost);
         if body.starts_with(b"busy") && !lost.contains(key) { Answer::MayFail } else { Answer::Sure }
     }
 
     /// Somebody is told how a run ended: the same each time.
     fn tell(&self, run: &str, how: String) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         let first = told.entry(run.to_owned()).or_insert_with(|| how.clone());
         if *first != how {
             self.world.violation(format!("{run} was told to have ended with {first}, and then with {how}"));
@@ -98,12 +128,12 @@ impl Steps {
 
     /// How often each idempotency key was called. Calls of busy functions, which are tried again, are left out.
     pub fn calls(&self) -> HashMap<String, usize> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.calls).clone()
     }
 
     /// How a run ended, as somebody was told.
     pub fn told(&self, run: &str) -> Option<String> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
+        lock(&self.told).get(run).cloned()
     }
 }
 
@@ -117,10 +147,14 @@ pub struct Wires {
 #[async_trait]
 impl Network for Wires {
     async fn send(&self, request: HttpRequest, _: ChosenBy) -> Result<HttpResponse, Failure> {
-        let HttpRequest { url, headers, body, .. } = request;
+        let HttpRequest { url, headers, body, method } = request;
         let header = |name: &str| headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         let lost = || Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {url}"));
-        if let Some(name) = url.strip_prefix("http://gateway/function/") {
+        if let Some(path) = url.strip_prefix("http://gateway/function/") {
+            let name = path.split(['/', '?']).next().unwrap_or_default();
+            if self.is_flow(name) {
+                return self.call_flow(name, path, HttpRequest { url: url.clone(), headers, method, body }).await;
+            }
             let key = header("x-faas-flow-idempotency-key").map(|(_, key)| key.clone()).unwrap_or_default();
             let run = header("x-faas-flow-reqid").map(|(_, run)| run.as_str()).unwrap_or_default();
             self.power.world.know(run);
@@ -135,7 +169,7 @@ impl Network for Wires {
             let call = async { self.steps.call(name, &key, body) };
             let answered = self.power.step_with(answer, &format!("calls {name} with key {key}"), call).await;
             return answered.ok_or_else(|| {
-                self.steps.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+                lock(&self.steps.lost).insert(key);
                 lost()
             });
         }
@@ -148,35 +182,177 @@ impl Network for Wires {
                 .map(|()| HttpResponse { status: 200, headers: Vec::new(), body: Bytes::new() })
                 .ok_or_else(lost);
         }
-        let Some((name, rest)) =
-            url.strip_prefix("http://gateway/async-function/").and_then(|tail| tail.split_once('/'))
-        else {
+        let Some(path) = url.strip_prefix("http://gateway/async-function/") else {
             return Err(Failure::reject(Code::BAD_CALL, format!("nobody is at {url}")));
         };
-        let mut map = HeaderMap::new();
-        for (name, value) in &headers {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value)) {
-                map.append(name, value);
-            }
+        let name = path.split(['/', '?']).next().unwrap_or_default();
+        let rest = path.strip_prefix(name).unwrap_or_default();
+        if name == JOB.0 && self.power.is_on() {
+            let run = header("x-faas-flow-reqid").map(|(_, run)| run.as_str()).unwrap_or_default();
+            self.steps.begin(run, &format!("{} puts a call of {name} into the queue", self.power.name));
         }
-        let rest = format!("/{rest}");
-        let times = || match self.power.world.next_event_fault() {
-            Some(EventFault::Lost) => 0,
-            Some(EventFault::Repeated) => 2,
-            None => 1,
-        };
         let accept = async {
-            for _ in 0..times() {
-                self.gateway.enqueue(name, &rest, map.clone(), body.clone()).await?;
+            for _ in 0..self.times() {
+                self.gateway.enqueue(name, rest, map(&headers), body.clone()).await?;
             }
             Ok::<_, faas_flow_gateway::Error>(())
         };
-        let sent = self.power.step(&format!("sends {rest}"), accept).await;
+        let sent = self.power.step(&format!("sends {name}{rest}"), accept).await;
         let status = match sent {
             None => return Err(lost()),
-            Some(Ok(_)) => 202,
+            Some(Ok(())) => 202,
             Some(Err(_)) => 500,
         };
         Ok(HttpResponse { status, headers: Vec::new(), body: Bytes::new() })
+    }
+}
+
+impl Wires {
+    /// How often the queue takes the next message.
+    fn times(&self) -> u32 {
+        match self.power.world.next_event_fault() {
+            Some(EventFault::Lost) => 0,
+            Some(EventFault::Repeated) => 2,
+            None => 1,
+        }
+    }
+
+    fn is_flow(&self, name: &str) -> bool {
+        name != JOB.0 && self.gateway.functions().iter().any(|(known, _)| known == name)
+    }
+
+    /// A request to a flow: a call, a stop, a look, or the end of a run that it called.
+    async fn call_flow(&self, name: &str, path: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        let HttpRequest { url, headers, method, body } = request;
+        let lost = || Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {url}"));
+        let rest = path.strip_prefix(name).unwrap_or_default();
+        let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+        let mut asks = Request::builder().method(method.as_str()).uri(&rest).body(body).map_err(|_| lost())?;
+        *asks.headers_mut() = map(&headers);
+        let call = self.gateway.call(name, asks);
+        let what = rest.split(['?', '=']).next().unwrap_or_default();
+        let answer = self.power.step(&format!("asks {name}{what}"), call).await.ok_or_else(lost)?;
+        let (parts, body) = answer.into_parts();
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        Ok(HttpResponse { status: parts.status.as_u16(), headers, body })
+    }
+}
+
+fn map(headers: &[(String, String)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value)) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// The function that is called through the queue.
+pub struct Job(pub Arc<Steps>);
+
+#[async_trait]
+impl Function for Job {
+    async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unreachable> {
+        let steps = &self.0;
+        let (parts, body) = request.into_parts();
+        let key = parts.headers.get("x-faas-flow-idempotency-key").and_then(|key| key.to_str().ok());
+        let key = key.unwrap_or_default().to_owned();
+        if !lock(&steps.asked).contains_key(&format!("{} {key}", JOB.0)) {
+            tokio::time::sleep(steps.world.time(JOB.1)).await;
+        }
+        steps.world.note(format_args!("the queue calls {} with key {key}", JOB.0));
+        let HttpResponse { status, headers, body } = steps.call(JOB.0, &key, body);
+        let mut response = Response::builder().status(status);
+        *response.headers_mut().ok_or_else(nobody)? = map(&headers);
+        response.body(body).map_err(|_| nobody())
+    }
+}
+
+fn nobody() -> Unreachable {
+    Unreachable("nobody answers".to_owned())
+}
+
+/// Brings the answers of [`Job`] to flows: once, not at all, twice, and after a forged one.
+pub struct Answers {
+    world: Arc<World>,
+    gateway: OnceLock<Weak<Gateway>>,
+    /// How often the answer that was sent to an address was taken.
+    taken: Mutex<HashMap<String, u32>>,
+}
+
+impl Answers {
+    pub fn new(world: Arc<World>) -> Arc<Self> {
+        Arc::new(Self { world, gateway: OnceLock::new(), taken: Mutex::default() })
+    }
+
+    pub fn connect(&self, gateway: &Arc<Gateway>) {
+        // It is connected once.
+        let _ = self.gateway.set(Arc::downgrade(gateway));
+    }
+
+    async fn send(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Option<StatusCode> {
+        let gateway = self.gateway.get().and_then(Weak::upgrade)?;
+        let (name, rest) = path.split_once('/')?;
+        let mut request = Request::post(format!("/{rest}")).body(body).ok()?;
+        *request.headers_mut() = headers.clone();
+        let answer = gateway.call(name, request).await;
+        let said = String::from_utf8_lossy(answer.body()).trim().to_owned();
+        self.world.note(format_args!("an answer for {} is sent: {} {said}", without_query(path), answer.status()));
+        Some(answer.status())
+    }
+
+    async fn answer(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Option<StatusCode> {
+        let status = self.send(path, headers, body).await?;
+        if status == StatusCode::ACCEPTED {
+            let times = {
+                let mut taken = lock(&self.taken);
+                let times = taken.entry(path.to_owned()).or_default();
+                *times += 1;
+                *times
+            };
+            if times > 1 {
+                self.world.violation(format!("the answer for {path} was taken {times} times"));
+            }
+        }
+        Some(status)
+    }
+
+    /// Somebody who knows the address without its signature.
+    async fn forge(&self, path: &str, headers: &HeaderMap) {
+        let unsigned = path.split("&signature=").next().unwrap_or_default();
+        let signature = ["", "&signature=v2%3D0000"].get(usize::from(self.world.draw(2) == 1)).copied();
+        let forged = format!("{unsigned}{}", signature.unwrap_or_default());
+        if let Some(status) = self.send(&forged, headers, Bytes::from_static(b"forged")).await
+            && status.is_success()
+        {
+            self.world.violation(format!("a forged answer for {unsigned} is taken for one"));
+        }
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
+}
+
+#[async_trait]
+impl Function for Answers {
+    async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Unreachable> {
+        let (parts, body) = request.into_parts();
+        let url = parts.uri.to_string();
+        let path = url.strip_prefix("http://gateway/function/").ok_or_else(nobody)?;
+        let fate = if self.world.is_calm() { u64::MAX } else { self.world.draw(8) };
+        match fate {
+            0 => return Err(nobody()),
+            1 => self.forge(path, &parts.headers).await,
+            2 => {
+                self.answer(path, &parts.headers, body.clone()).await;
+                tokio::time::sleep(self.world.time(JOB.1)).await;
+            }
+            _ => {}
+        }
+        let status = self.answer(path, &parts.headers, body).await.ok_or_else(nobody)?;
+        Response::builder().status(status).body(Bytes::new()).map_err(|_| nobody())
     }
 }

@@ -1,6 +1,6 @@
 //! Three replicas, the gateway between them, and their deaths.
 
-use crate::network::{Steps, Wires};
+use crate::network::{Answers, JOB, Job, Steps, Wires};
 use crate::power::Power;
 use crate::stores::{Data, Ledger, State};
 use crate::swaps::Versions;
@@ -20,10 +20,16 @@ use faas_flow_replica::{ChosenBy, Destinations, Functions, Host, Ids, Parts, Set
 use faas_flow_store::{DataStore, StateStore, open_data, open_state};
 use faas_flow_versions::{Clock, Flow};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tower::ServiceExt;
 
 const REPLICAS: usize = 3;
+/// The flow that replicas of its own serve if flows are apart.
+const APART: &str = "sync-chain";
+/// How many of the replicas serve it then.
+const OF_THAT: usize = 1;
+/// When simulations begin, in milliseconds since the Unix epoch.
+const BEGAN: u64 = 1_700_000_000_000;
 /// What most runs take.
 const WORK: Duration = Duration::from_secs(1);
 
@@ -49,6 +55,7 @@ pub struct Common {
 struct Replica {
     power: Arc<Power>,
     router: Router,
+    number: usize,
 }
 
 /// The replicas that are there at the moment.
@@ -69,20 +76,26 @@ impl Common {
         let profile = if seed.is_multiple_of(2) { Profile::Pro } else { Profile::Ce };
         let mut config = Config::new(profile);
         config.ack_wait = Duration::from_secs(30);
+        config.started = SystemTime::UNIX_EPOCH + Duration::from_millis(BEGAN);
         config.faults = QueueFaults { seed: Some(seed), ..QueueFaults::default() };
         if faulty {
             let delay = (0.05, Duration::from_secs(40));
             config.faults = QueueFaults { seed: Some(seed), drop: 0.05, duplicate: 0.05, delay, reorder: 3 };
         }
+        let answers = Answers::new(world.clone());
+        config.callbacks = answers.clone();
         let gateway = Gateway::new(config);
+        answers.connect(&gateway);
+        let steps = Steps::new(world.clone());
+        gateway.set(JOB.0, Arc::new(Job(steps.clone())));
         gateway.start();
         Ok(Self {
-            steps: Steps::new(world.clone()),
+            steps,
             settings,
             flows,
             versions,
             keys: Keys::new(*b"a secret of the simulation", None)?,
-            clock: Clock::tokio(1_700_000_000_000),
+            clock: Clock::tokio(BEGAN),
             ids: Ids::seeded(seed),
             state: open_state("memory").await?,
             data: open_data("memory").await?,
@@ -96,12 +109,12 @@ impl Common {
     fn replica(&self, number: usize) -> Arc<Replica> {
         let power = Power::new(format!("replica {number}"), self.world.clone());
         self.world.note(format_args!("{} begins", power.name));
-        let host = self.host(&power);
+        let host = self.host(&power, number);
         tokio::spawn(host.clone().sweep());
         let hooks = "hooks".parse().into_iter().collect();
         let callbacks = Destinations::new(Vec::new(), hooks, Vec::new()).callbacks;
         let guards = Guards { keys: Some(self.keys.clone()), callbacks, ..Guards::default() };
-        Arc::new(Replica { power, router: router(host, guards) })
+        Arc::new(Replica { power, router: router(host, guards), number })
     }
 
     /// How many replicas have begun so far.
@@ -109,21 +122,33 @@ impl Common {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
-    fn host(&self, power: &Arc<Power>) -> Arc<Host> {
+    /// How many replicas there are at a time.
+    fn replicas(&self) -> usize {
+        if self.world.is_apart() { REPLICAS + OF_THAT } else { REPLICAS }
+    }
+
+    /// Whether this replica serves this flow.
+    fn serves(&self, number: usize, flow: &str) -> bool {
+        !self.world.is_apart() || (number < REPLICAS) == (flow != APART)
+    }
+
+    fn host(&self, power: &Arc<Power>, number: usize) -> Arc<Host> {
         let network =
             Arc::new(Wires { power: power.clone(), steps: self.steps.clone(), gateway: self.gateway.clone() });
         let gateway = "http://gateway".to_owned();
         let functions = Functions::new([], Some(gateway.clone()), &self.settings, network.clone());
-        let state = State { inner: self.state.clone(), power: power.clone(), ledger: self.ledger.clone() };
+        let (ledger, steps) = (self.ledger.clone(), self.steps.clone());
+        let state = State { inner: self.state.clone(), power: power.clone(), ledger, steps };
         let data = Data { inner: self.data.clone(), power: power.clone() };
         let mut parts = Parts::new(self.settings.clone(), Arc::new(state), Arc::new(data), functions);
         let clock = self.clock.ahead_by(self.begun() % REPLICAS as u64 * self.world.skew());
         parts.clock = clock.clone();
         parts.ids = self.ids.clone();
+        parts.keys = Some(self.keys.clone());
         parts.events = Some(Arc::new(GatewayEvents::new(network, gateway, Some(self.keys.clone()), clock)));
         parts.modules = self.versions.as_ref().map(|versions| versions.loader());
         let host = Host::new(parts);
-        for flow in &self.flows {
+        for flow in self.flows.iter().filter(|flow| self.serves(number, flow.name.as_str())) {
             host.versions().deploy(flow.clone());
         }
         if let Some(versions) = self.versions.clone() {
@@ -136,7 +161,7 @@ impl Common {
 
 impl Cluster {
     pub fn start(common: Common) -> Arc<Self> {
-        let replicas: Vec<_> = (0..REPLICAS).map(|number| common.replica(number)).collect();
+        let replicas: Vec<_> = (0..common.replicas()).map(|number| common.replica(number)).collect();
         let parts = Parts::new(
             common.settings.clone(),
             common.state.clone(),
@@ -179,14 +204,18 @@ impl Cluster {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn any(&self) -> Option<Arc<Replica>> {
-        let at = usize::try_from(self.common.world.draw(REPLICAS as u64)).unwrap_or_default();
-        self.replicas().get(at).cloned()
+    /// One of the replicas, or of those that serve this flow.
+    fn any(&self, flow: Option<&str>) -> Option<Arc<Replica>> {
+        let serves = |replica: &&Arc<Replica>| flow.is_none_or(|flow| self.common.serves(replica.number, flow));
+        let replicas: Vec<_> = self.replicas().iter().filter(serves).cloned().collect();
+        let at = usize::try_from(self.common.world.draw(replicas.len() as u64)).unwrap_or_default();
+        replicas.get(at).cloned()
     }
 
     /// A request to some replica: no answer if that is dead, or dies meanwhile.
     pub async fn send(&self, request: Request<Body>) -> Option<Response<Body>> {
-        let replica = self.any().filter(|replica| replica.power.is_on())?;
+        let flow = request.uri().path().strip_prefix("/function/").and_then(|path| path.split('/').next());
+        let replica = self.any(flow).filter(|replica| replica.power.is_on())?;
         tokio::select! {
             biased;
             () = replica.power.dead() => None,
@@ -200,7 +229,7 @@ impl Cluster {
             // Most runs take seconds if nothing goes wrong: every other death comes while they are at work.
             let within = if number % 2 == 0 { during.min(WORK) } else { during / deaths };
             tokio::time::sleep(self.common.world.time(within)).await;
-            if let Some(replica) = self.any() {
+            if let Some(replica) = self.any(None) {
                 replica.power.cut();
             }
             tokio::time::sleep(self.common.world.time(Duration::from_secs(3))).await;
@@ -271,7 +300,8 @@ impl Function for Behind {
         let nobody = || Unreachable("the replica is dead".to_owned());
         let (mut parts, body) = request.into_parts();
         let rest = parts.uri.path_and_query().map_or("", |rest| rest.as_str()).trim_start_matches('/');
-        parts.uri = format!("/function/{}/{rest}", self.flow).parse().map_err(|_| nobody())?;
+        let slash = if rest.is_empty() || rest.starts_with('?') { "" } else { "/" };
+        parts.uri = format!("/function/{}{slash}{rest}", self.flow).parse().map_err(|_| nobody())?;
         let answer = self.cluster.send(Request::from_parts(parts, Body::from(body))).await.ok_or_else(nobody)?;
         let (parts, body) = answer.into_parts();
         Ok(Response::from_parts(parts, to_bytes(body, 1 << 20).await.map_err(|_| nobody())?))

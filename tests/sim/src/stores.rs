@@ -1,5 +1,6 @@
 //! The shared stores as one replica sees them; and the ledger of what is committed.
 
+use crate::network::Steps;
 use crate::power::Power;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ pub struct State {
     pub inner: Arc<dyn StateStore>,
     pub power: Arc<Power>,
     pub ledger: Arc<Ledger>,
+    pub steps: Arc<Steps>,
 }
 
 /// Counts how often each node was committed.
@@ -131,7 +133,15 @@ impl StateStore for State {
         self.power.world.know(partition.as_str());
         let docs: Vec<&str> = change.puts.iter().map(|put| put.doc.as_str()).collect();
         let what = format!("commits to {partition} {docs:?}, {} arrive", change.arrivals.len());
-        let commit = self.ledger.commit(&*self.inner, partition, change, &self.power);
+        let run = change.puts.iter().find(|put| Doc::parse(&put.doc) == Some(Doc::Run));
+        let run = run.and_then(|run| decode::<Run>(&run.bytes).ok());
+        let commit = async {
+            let committed = self.ledger.commit(&*self.inner, partition, change, &self.power).await?;
+            if let Some((run, parent)) = run.and_then(|run| Some((run.id.clone(), run.parent?))) {
+                self.steps.has_called(&parent.run, &run);
+            }
+            Ok(committed)
+        };
         match self.power.step(&what, commit).await {
             Some(done) => done,
             None => lost().map_err(CommitError::Store),

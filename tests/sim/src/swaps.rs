@@ -40,7 +40,7 @@ impl Versions {
         let modules = set("FAAS_FLOW_MODULES").unwrap_or_else(|| cache.join("faas-flow/modules"));
         let whole = std::fs::read(modules.join("versions.wasm")).context("versions.wasm: run `cargo xtask modules`")?;
         let at = whole.windows(MARK.len()).position(|window| window == MARK).context("the module has no mark")?;
-        let limits = Limits { tick: Duration::from_secs(3600), ..Limits::default() };
+        let limits = Limits { tick: Duration::from_secs(3600), instances: 20_000, ..Limits::default() };
         let guests = Arc::new(Guests::new(limits, Some(cache.join("faas-flow/compiled")))?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let folder = tempfile::tempdir()?;

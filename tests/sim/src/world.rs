@@ -69,11 +69,13 @@ pub struct Weather {
     pub crashes: u32,
     /// How far the clocks of replicas are apart, in milliseconds.
     pub skew: u64,
+    /// Whether one of the flows has replicas of its own, so that others reach it through the gateway.
+    pub apart: bool,
 }
 
 impl Default for Weather {
     fn default() -> Self {
-        Self { slow: Duration::from_millis(8), crashes: 0, skew: 0 }
+        Self { slow: Duration::from_millis(8), crashes: 0, skew: 0, apart: false }
     }
 }
 
@@ -86,6 +88,7 @@ pub struct World {
     faults: Faults,
     slow: Duration,
     skew: u64,
+    apart: bool,
     crashes: AtomicU32,
     /// Ids of runs that the host made up, which differ from time to time.
     made_up: Mutex<Vec<String>>,
@@ -109,6 +112,7 @@ impl World {
             faults,
             slow: weather.slow,
             skew: weather.skew,
+            apart: weather.apart,
             crashes: AtomicU32::new(weather.crashes),
             made_up: Mutex::default(),
             calm: AtomicBool::new(faults == Faults::None),
@@ -138,6 +142,11 @@ impl World {
     /// How far the clocks of replicas are apart, in milliseconds.
     pub fn skew(&self) -> u64 {
         self.skew
+    }
+
+    /// Whether one of the flows has replicas of its own.
+    pub fn is_apart(&self) -> bool {
+        self.apart
     }
 
     /// Whether nothing goes wrong any more.

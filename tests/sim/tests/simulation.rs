@@ -8,13 +8,27 @@
 )]
 
 use faas_flow_sim::{
-    Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Versions, seed, single, skewed, stopped,
-    swaps,
+    Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Outcome, Versions, calls, seed, single,
+    skewed, stopped, swaps,
 };
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 static FLOWS: LazyLock<Flows> = LazyLock::new(|| Flows::load().unwrap());
+
+/// Simulates the seeds, of which as many run as the environment says, and shows what went wrong in any of them.
+fn seeds(usual: u64, again: &str, simulate: impl Fn(u64) -> anyhow::Result<Outcome> + Sync) {
+    let seeds = std::env::var("FAAS_FLOW_SEEDS").map_or(usual, |seeds| seeds.parse().unwrap());
+    let wrong = Mutex::new(Vec::new());
+    all(seeds, |number| {
+        let found = simulate(number).map_or_else(|error| vec![format!("{error:#}")], |outcome| outcome.wrong);
+        if !found.is_empty() {
+            wrong.lock().unwrap().push(format!("{again} --seed {number}: {}", found.join("; ")));
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {seeds} seeds:\n{}", wrong.len(), wrong.join("\n"));
+}
 
 /// Runs `each` for all numbers on two threads.
 fn all(numbers: u64, each: impl Fn(u64) + Sync) {
@@ -32,21 +46,19 @@ fn all(numbers: u64, each: impl Fn(u64) + Sync) {
 
 #[test]
 fn whatever_goes_wrong_every_run_ends_and_no_node_is_committed_twice() {
-    let seeds = std::env::var("FAAS_FLOW_SEEDS").map_or(2000, |seeds| seeds.parse().unwrap());
-    all(seeds, |number| {
-        let outcome = seed(&FLOWS, number, None).unwrap_or_else(|error| panic!("seed {number}: {error:#}"));
-        assert!(outcome.wrong.is_empty(), "cargo xtask sim --seed {number}: {:?}", outcome.wrong);
-    });
+    seeds(2000, "cargo xtask sim", |number| seed(&FLOWS, number, None));
+}
+
+/// CHILD-1, CHILD-2, ASYNC-1, ASYNC-2, STOP-2: among flows that call flows, and functions that answer later.
+#[test]
+fn whatever_goes_wrong_flows_that_call_flows_end_after_them_and_each_answer_counts_once() {
+    seeds(600, "cargo xtask sim --calls", |number| calls(&FLOWS, number));
 }
 
 #[test]
 fn whatever_goes_wrong_while_a_flow_is_swapped_every_run_is_that_of_one_version() {
-    let seeds = std::env::var("FAAS_FLOW_SEEDS").map_or(400, |seeds| seeds.parse().unwrap());
     let versions = Versions::load().unwrap();
-    all(seeds, |number| {
-        let outcome = swaps(&versions, number).unwrap_or_else(|error| panic!("seed {number}: {error:#}"));
-        assert!(outcome.wrong.is_empty(), "cargo xtask sim --swaps --seed {number}: {:?}", outcome.wrong);
-    });
+    seeds(400, "cargo xtask sim --swaps", |number| swaps(&versions, number));
     for number in 0..10 {
         let (one, other) = (swaps(&versions, number).unwrap(), swaps(&versions, number).unwrap());
         assert!(one.trace == other.trace, "seed {number} went otherwise the second time");
@@ -81,6 +93,11 @@ fn a_run_fails_within_a_tenth_of_a_second_after_its_deadline_paused_or_not() {
     }
 }
 
+/// The jobs without those that call flows or wait for the queue: how far these come within a time depends on what goes wrong.
+fn jobs() -> impl Iterator<Item = Job> {
+    JOBS.into_iter().filter(|job| !job.query.starts_with("case=calls"))
+}
+
 /// The set-ups in which a job meets every fault: the queue has no part in a run of one node, and a wide for-each takes long.
 fn set_ups(job: Job) -> Vec<How> {
     let wide = job.query == "case=items" && job.body.len() > 10;
@@ -93,7 +110,7 @@ fn set_ups(job: Job) -> Vec<How> {
 
 #[test]
 fn a_single_fault_at_any_step_changes_no_result() {
-    for (job, how) in JOBS.into_iter().flat_map(|job| set_ups(job).into_iter().map(move |how| (job, how))) {
+    for (job, how) in jobs().flat_map(|job| set_ups(job).into_iter().map(move |how| (job, how))) {
         let right = single(&FLOWS, job, how, Faults::None).unwrap();
         assert!(right.wrong.is_empty(), "{job:?}: {:?}", right.wrong);
         let at_steps = (0..right.steps).flat_map(|step| Fault::ALL.map(|fault| Faults::One(step, fault)));
@@ -111,7 +128,7 @@ fn a_single_fault_at_any_step_changes_no_result() {
 
 #[test]
 fn replicas_whose_clocks_are_apart_call_nothing_twice() {
-    for job in JOBS.into_iter().filter(|job| job.body != "busy" && !matches!(job.asks, Asks::Again(_))) {
+    for job in jobs().filter(|job| job.body != "busy" && !matches!(job.asks, Asks::Again(_))) {
         for how in set_ups(job) {
             let right = single(&FLOWS, job, how, Faults::None).unwrap();
             let outcome = skewed(&FLOWS, job, how).unwrap_or_else(|error| panic!("{job:?} {how:?}: {error:#}"));
@@ -122,17 +139,22 @@ fn replicas_whose_clocks_are_apart_call_nothing_twice() {
     }
 }
 
+/// Also while others run beside it, and whatever they leave behind.
 #[test]
 fn a_seed_repeats_itself() {
-    for number in 0..20 {
-        let (one, other) = (seed(&FLOWS, number, None).unwrap(), seed(&FLOWS, number, None).unwrap());
-        assert!(one.trace == other.trace, "seed {number} went otherwise the second time");
-    }
+    let repeats = std::env::var("FAAS_FLOW_REPEATS").map_or(20, |repeats| repeats.parse().unwrap());
+    all(repeats, |number| {
+        for simulate in [|number| seed(&FLOWS, number, None), |number| calls(&FLOWS, number)] {
+            let (one, other) = (simulate(number).unwrap().trace, simulate(number).unwrap().trace);
+            let differ = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+            assert!(one == other, "seed {number} went otherwise the second time: {differ:?}");
+        }
+    });
 }
 
 #[test]
 fn what_only_the_flows_own_code_does_shares_commits() {
-    for job in JOBS.into_iter().filter(|job| job.asks == Asks::Later) {
+    for job in jobs().filter(|job| job.asks == Asks::Later) {
         let [each, together] = DELAYS.map(|delay| commits_of(job, How { commit_delay: delay, ..HOWS[0] }));
         assert!(together <= each, "{job:?}: {together} commits instead of {each}");
         let nodes = match job.query {
