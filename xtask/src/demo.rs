@@ -26,7 +26,7 @@ enum Input {
     File(&'static str),
 }
 
-const SHOWS: [Show; 9] = [
+const SHOWS: [Show; 10] = [
     Show::text("greet", "one node, in Rust", "Ada"),
     Show::text("greet-js", "the same in JavaScript", "Ada"),
     Show::text("greet-python", "the same in Python", "Ada"),
@@ -35,6 +35,7 @@ const SHOWS: [Show; 9] = [
     Show::text("parallel-branching", "two nodes side by side, then a join", "hi"),
     Show::text("dynamic-branching", "a condition, and a for-each inside one of its branches", "hi"),
     Show::text("conditional-branching", "a condition inside a branch of another", "hi"),
+    Show::text("invitation", "a flow that calls another one, and a function that takes long", "Ada"),
     Show {
         example: "flights",
         about: "5,000 flights: parse, measure each hour of the day in two functions, report",
@@ -43,10 +44,11 @@ const SHOWS: [Show; 9] = [
 ];
 
 /// The functions that the examples apply; the paths of programs are relative to the clone.
-const FUNCTIONS: [&str; 5] = [
+const FUNCTIONS: [&str; 6] = [
     "func1=echo",
     "func2=echo",
     "fake-storage=echo",
+    "engraver=./examples/invitation/functions/engraver.sh",
     "delays=./examples/flights/functions/delays.sh",
     "busiest=./examples/flights/functions/busiest.sh",
 ];

@@ -63,6 +63,12 @@ pub(crate) struct CallModel {
 
 impl Node {
     /// Adds a call of an OpenFaaS function. The name may be followed by a path: `func1` or `func1/path`.
+    ///
+    /// If the function is a flow, the call begins a run of it, and waits for the end of that run without holding
+    /// anything: its result is the response, and its failure that of the call. The same call, repeated, is the same
+    /// run. It is stopped if this run ends without it. At most 16 runs may be within each other.
+    ///
+    /// For a function that takes longer than a request may, see [`Call::asynchronous`].
     pub fn apply(&self, function: impl Into<String>) -> Call {
         self.call(function.into(), Operation::Apply)
     }
