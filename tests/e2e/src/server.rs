@@ -54,6 +54,12 @@ impl Serve {
         Self { command: "serve", flows: vec![flow], arguments: Vec::new() }
     }
 
+    /// Adds a flow under a name of its own.
+    pub fn flow_as(mut self, name: &str, of: &str) -> Self {
+        self.flows.push(format!("{name}={}", module(of).display()).into());
+        self
+    }
+
     /// Adds a step function: a command or a URL.
     pub fn function(self, name: &str, target: impl AsRef<OsStr>) -> Self {
         self.with("--function", &format!("{name}={}", target.as_ref().to_string_lossy()))

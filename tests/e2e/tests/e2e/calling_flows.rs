@@ -93,6 +93,34 @@ async fn flows_that_call_themselves_without_an_end_are_named() {
     assert!(failure.contains("fixture > fixture > fixture"), "{failure}");
 }
 
+/// CHILD-3: also through another flow, on a server without a gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn flows_that_call_each_other_without_an_end_are_named() {
+    let server = Serve::flows(&["fixture"]).flow_as("other", "fixture").start();
+    let failure = server.result("fixture?case=calls-each-other", "hi").await.failed(500, "FF0252");
+    assert!(failure.contains("fixture > other > fixture > other"), "{failure}");
+}
+
+/// CHILD-2, FAIL-9: a run that never ends does not outlive the deadline of the one that waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_of_a_run_is_that_of_those_that_it_has_called() {
+    let (_gate, server) = local().await;
+    let id = begin(&server, "target=fixture&called-case=retried-call&deadline=1500").await;
+    let child = waits(&server, &id).await;
+    server.result_of("fixture", &id).await.failed(504, "FF0210");
+    server.result_of("fixture", &child).await.failed(409, "FF0211");
+}
+
+/// STOP-2, CHILD-2: who has the answer to a stop knows that no call begins any more, of the called run either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_answered_once_the_called_runs_are_stopped() {
+    let (_gate, server) = local().await;
+    let id = begin(&server, "target=fixture&called-case=retried-call").await;
+    let child = waits(&server, &id).await;
+    server.post(&format!("/function/fixture/flow/{id}/stop"), "").await.ok();
+    assert_eq!(server.shown(&child)["status"], "stopped");
+}
+
 /// CHILD-2: a run that never ends is stopped with the one that waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stops_a_run_stops_those_that_it_has_called() {
