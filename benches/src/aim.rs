@@ -105,7 +105,10 @@ mod tests {
         assert_eq!(said(&row("F2", "redis", 16)).as_deref(), Some("✓ 20× the runs/s"));
         assert_eq!(said(&row("F2", "redis", 1)).as_deref(), Some("✗ p50 ≤ 0.440 ms, 2 × 11 round trips"));
         let said_of_calls = said(&row("F8", "memory", 1));
-        assert_eq!(said_of_calls.as_deref(), Some("✓ cpu ≤ 0.325 ms, 1.3 × a bare HTTP client's (it is 1.2 ×; 1.5 × a blocking socket's)"));
+        assert_eq!(
+            said_of_calls.as_deref(),
+            Some("✓ cpu ≤ 0.325 ms, 1.3 × a bare HTTP client's (it is 1.2 ×; 1.5 × a blocking socket's)")
+        );
         for none in [row("F1", "memory", 16), row("F2", "sqlite", 16), row("F3", "redis", 1), row("F7", "redis", 1)] {
             assert_eq!(said(&none), None);
         }
