@@ -219,3 +219,13 @@ async fn failures_of_the_code_name_the_first_function_of_its_author() {
         assert!(said.contains(says), "{said}");
     }
 }
+
+/// As docs/languages.md says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_in_rust_has_no_clock_and_what_it_prints_is_written_nowhere() {
+    let server = Serve::flows(&["fixture"]).start();
+    let said = server.post("/function/fixture?case=modify-that-asks-the-time", "in").await.failed(500, "FF0006");
+    assert!(said.contains("time not implemented on this platform"), "{said}");
+    assert_eq!(server.post("/function/fixture?case=modify-that-prints", "in").await.ok(), "in");
+    assert!(!server.log().contains("printed by the flow"), "{}", server.log());
+}
