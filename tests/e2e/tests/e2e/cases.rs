@@ -244,9 +244,10 @@ async fn tries_are_shown_while_a_call_waits_for_the_next_one() {
     let step = step(|_| if MENDED.load(Ordering::SeqCst) { (200, "at last") } else { (503, "busy") }).await;
     let server = with(&step);
     let id = server.post("/async-function/fixture?case=patient-call", "in").await.id.expect("a request id");
+    // The queue may begin the run a little later.
     let json = async |path: String| -> Value {
         let asked = server.client.get(server.url(&path)).header("Accept", "application/json");
-        serde_json::from_str(&server.send(asked).await.ok()).unwrap()
+        serde_json::from_str(&server.send(asked).await.body).unwrap()
     };
     let mut state = Value::Null;
     until("the state says that the call is tried again", async || {
