@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time before the first look into the store for a run that another replica may have ended. It doubles with each look.
+/// The time before the first look into the store for a run that is here, but that another replica may have ended, and between the
+/// first two for another run. It doubles with each look.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 /// The longest time between two looks.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
@@ -38,7 +39,8 @@ impl Host {
             }
         };
         tokio::pin!(ended_here);
-        let mut pause = FIRST_LOOK;
+        // A run that is not here may have ended long ago.
+        let mut pause = if live.is_some() { FIRST_LOOK } else { Duration::ZERO };
         loop {
             tokio::select! {
                 biased;
@@ -65,7 +67,7 @@ impl Host {
             if Instant::now() >= until {
                 return stored.map(|()| None);
             }
-            pause = (pause * 2).min(LONGEST_LOOK);
+            pause = (pause * 2).clamp(FIRST_LOOK, LONGEST_LOOK);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::run::{ClaimToken, Doc, NodeState, Progress, Run, Scope, encode};
-use faas_flow_core::{Digest, Millis, NodeId, Partition, Payload, RunId, ScopePath, Status};
+use faas_flow_core::run::{ClaimToken, Doc, NodeState, Phase, Progress, Run, Scope, encode};
+use faas_flow_core::{Digest, FlowName, Millis, NodeId, Partition, Payload, RunId, ScopePath, Status};
 use faas_flow_replica::{Enough, Functions, Host, Http, Parts, Settings};
 use faas_flow_store::{
     Change, Changed, CommitError, Committed, Document, Expect, Put, RunEntry, RunQuery, Seen, StateStore, StoreError,
@@ -11,7 +11,9 @@ use faas_flow_store::{
 };
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 const ITEMS: u32 = 3000;
 
@@ -106,6 +108,23 @@ async fn host() -> (Arc<Host>, Arc<Slow>) {
     let puts = [put(&Doc::Run, encode(&run(false))), put_scope(&root)].into_iter().chain(items);
     commit(&slow, puts.collect()).await;
     (host, slow)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_run_that_has_ended_is_answered_at_once() {
+    let (host, store) = host().await;
+    let id = RunId::new("wide").unwrap();
+    let (flow, digest) = (FlowName::new("f").unwrap(), Digest::of(b"f"));
+    let status = Status::Succeeded;
+    let entry = RunEntry { run: id.clone(), flow, digest, status, started: 1, ended: Some(2), due: None };
+    let ended = Run { phase: Phase::Ended, verdict: Some(status), ended: Some(2), ..run(false) };
+    let change = Change { puts: vec![put(&Doc::Run, encode(&ended))], entry: Some(entry), ..Change::default() };
+    store.commit(&Partition::of_run(&id), change).await.unwrap();
+    let began = Instant::now();
+    let end = host.wait(&id, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(end.map(|end| end.status), Some(status));
+    // The clock only moves when somebody waits.
+    assert!(began.elapsed() < Duration::from_millis(5), "{:?}", began.elapsed());
 }
 
 async fn commit(store: &Slow, puts: Vec<Put>) {
