@@ -17,7 +17,6 @@ use bytes::Bytes;
 use faas_flow_core::run::{Answer, Awaited, Said, Wait, WaitId};
 use faas_flow_core::{Code, Content, Failure, FlowName, Millis, RetryPolicy, RunId, redact, split_target};
 use faas_flow_guest::{HttpRequest, HttpResponse};
-use faas_flow_session::Input;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -340,10 +339,7 @@ impl NodeAttempt<'_> {
         if !self.live.is_in_memory() {
             return Ok(());
         }
-        match self.live.react(Input::Store).await.unstored {
-            None => Ok(()),
-            Some(failure) => Err(failure),
-        }
+        self.live.store().await.map_err(|error| Failure::retry(error.code(), error.to_string()))
     }
 }
 

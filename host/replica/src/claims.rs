@@ -6,6 +6,7 @@
 //! for replicas that are lost: after a whole lease, none may begin a call, since a replica begins calls only under a lease
 //! that it has renewed in time, by a clock that only measures durations.
 
+use super::completion::run_to_completion;
 use super::live::Live;
 use faas_flow_core::run::{ClaimToken, Doc, RunState};
 use faas_flow_core::{Code, Failure, Millis, NodePath, RetryPolicy};
@@ -91,7 +92,9 @@ impl Live {
             if self.services.clock.uptime() < until {
                 return Ok(());
             }
-            self.react(Input::Check).await;
+            let live = self.clone();
+            let checked = run_to_completion(async move { Ok(live.react(Input::Check).await) }).await;
+            checked.map_err(|error| Failure::retry(error.code(), error.to_string()))?;
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     }

@@ -6,7 +6,8 @@ use std::panic::AssertUnwindSafe;
 use std::task::Poll;
 
 /// Completes work that changes a run, even if its caller goes away: otherwise a cancelled request could leave nodes that are
-/// claimed but never executed. A panic becomes [`Error::TaskEndedEarly`].
+/// claimed but never executed, and a node whose time is up could leave a session that waits for an answer of its store for
+/// ever. A panic becomes [`Error::TaskEndedEarly`].
 pub(super) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

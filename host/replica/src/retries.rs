@@ -7,7 +7,7 @@ use super::notes::Notes;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Attempt, Outcome, Report, Suspended, Task, Work};
 use faas_flow_core::{Code, Failure, PolicyOf, Spent};
-use faas_flow_session::{Documents, Input};
+use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -147,11 +147,11 @@ impl Live {
         if !self.is_in_memory() {
             return false;
         }
-        let unstored = self.react(Input::Store).await.unstored;
-        if let Some(failure) = &unstored {
-            tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "waiting in memory, since the run cannot be stored");
+        let stored = self.store().await;
+        if let Err(error) = &stored {
+            tracing::warn!(run = %self.id, code = %error.code(), %error, "waiting in memory, since the run cannot be stored");
         }
-        unstored.is_some()
+        stored.is_err()
     }
 }
 
