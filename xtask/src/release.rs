@@ -1,7 +1,7 @@
 //! The host as it ships, built with profile-guided optimization: the host is compiled with counters, runs the benchmark's
 //! flows, and is compiled again with the profile. `benches/README.md` says how much that gains.
 //!
-//! What is linked is what ships, so the end-to-end tests can run against it ([`test`]).
+//! What is linked is what ships, so the end-to-end tests can run against it ([`fn@test`]).
 
 use crate::modules;
 use crate::place::Place;

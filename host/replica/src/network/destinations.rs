@@ -102,7 +102,7 @@ pub enum Refused {
 
 impl Rules {
     /// Checks the host of a URL. If it is a name, its addresses are checked when a connection is made: see
-    /// [`connection`](Self::connection).
+    /// `connection`.
     pub fn check(&self, url: &Url) -> Result<(), Refused> {
         let Some((host, port)) = url.host().zip(url.port_or_known_default()) else {
             return Err(Refused::Host { host: "a URL without a host".to_owned(), key: self.key });

@@ -22,7 +22,7 @@ use url::{Host, Url};
 /// `request_proxy`.
 ///
 /// Nothing that is inside goes through a proxy: addresses of this machine and of private networks, names without a dot, names
-/// that end with one of [`INSIDE`], and names that have only such addresses. Nor does what the host asks on its own behalf: the
+/// that end with one of `INSIDE`, and names that have only such addresses. Nor does what the host asks on its own behalf: the
 /// gateway, stores, other servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum RequestProxy {
