@@ -160,7 +160,7 @@ impl Functions {
         self.apply_hearing(name, request, &LastLines::default()).await
     }
 
-    /// Calls a function. If it is a program, whoever does not wait for its end finds in `last` what it has said so far.
+    /// Calls a function. If it is a program, what it has written to stderr so far is in `last`, also before it ends.
     pub(crate) async fn apply_hearing(
         &self,
         name: &str,

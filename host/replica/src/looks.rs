@@ -44,7 +44,7 @@ pub enum Enough {
 #[derive(Debug)]
 pub struct Look {
     shown: RwLock<Shown>,
-    /// Whoever renews it holds what was read of it.
+    /// Locked while the look is renewed. It holds what was read of the run.
     reading: Arc<tokio::sync::Mutex<Reading>>,
     /// How far it was read the first time.
     read: watch::Sender<Read>,
@@ -279,7 +279,7 @@ impl Looks {
 impl Host {
     /// A stored run, as people see it; `None` if there is no such run. It may be a moment old: its nodes at most eighty times as
     /// long as it takes to read what has changed, and at most two minutes. Those of a wide run may be older if nobody has looked
-    /// for long, since whoever looks first does not wait for them.
+    /// for long, since the first look does not wait for them.
     pub async fn look(&self, run: &RunId, enough: Enough) -> Result<Option<Arc<Look>>, Error> {
         self.runs.written(run).await;
         let services = &self.services;
@@ -294,7 +294,7 @@ impl Host {
             Age::Good => return Ok(Some(look)),
             Age::Ripe => {
                 if let Ok(reading) = look.reading.clone().try_lock_owned() {
-                    // Whoever looks next sees why it failed, if it fails.
+                    // If it fails, the next look shows why.
                     tokio::spawn(look.clone().renew(services.clone(), head, reading));
                 }
                 return Ok(Some(look));
@@ -306,7 +306,7 @@ impl Host {
             if matches!(look.shown().age(version), Age::Good) {
                 return Ok(());
             }
-            // It goes on if whoever looks goes away: others wait for it too.
+            // It goes on if its caller goes away, since others wait for it, too.
             let renewed = tokio::spawn(look.clone().renew(services.clone(), head, reading)).await;
             renewed.map_err(|source| VersionsError::Interrupted { task: "reading the run", source })?
         };

@@ -16,7 +16,7 @@ const STORED_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     taken: Mutex<Taken>,
-    /// Whoever stores notes holds it, so that the node does not report in between: what is stored after that is refused.
+    /// Held while notes are stored, so that the node does not report meanwhile: notes that come after a report are refused.
     storing: tokio::sync::Mutex<()>,
 }
 

@@ -1,4 +1,5 @@
-//! Starting, pausing, resuming, stopping and re-running runs, and sending their callbacks again: by the host itself, or by the replica that the gateway chooses.
+//! Starting, pausing, resuming, stopping and re-running runs, and sending their callbacks again: by the host itself, or by
+//! the replica that the gateway chooses.
 
 use super::Dashboard;
 use super::error::Error;

@@ -76,7 +76,7 @@ fn in_pipe(pipe: &impl AsFd) -> Vec<u8> {
     bytes
 }
 
-/// The last lines that a program has said so far, for whoever may stop waiting for it. Clones are one.
+/// The last lines that a program has written to stderr so far, also while it runs. All clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastLines(Arc<Mutex<VecDeque<String>>>);
 

@@ -111,7 +111,7 @@ async fn host() -> (Arc<Host>, Arc<Slow>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_a_run_that_has_ended_is_answered_at_once() {
+async fn a_wait_for_a_run_that_has_ended_is_answered_at_once() {
     let (host, store) = host().await;
     let id = RunId::new("wide").unwrap();
     let (flow, digest) = (FlowName::new("f").unwrap(), Digest::of(b"f"));
@@ -157,7 +157,7 @@ async fn a_part_of_a_wide_run_is_shown_while_it_is_read_and_the_whole_to_those_w
 }
 
 #[tokio::test]
-async fn whoever_looks_at_a_wide_run_does_not_wait_for_its_nodes() {
+async fn a_look_at_a_wide_run_does_not_wait_for_its_nodes() {
     let (host, store) = host().await;
     let id = RunId::new("wide").unwrap();
     store.reads.add_permits(4);

@@ -394,7 +394,7 @@ pub(super) async fn due_runs_come_earliest_first(store: &dyn StateStore) {
     assert_eq!(ours(100, usize::MAX).await, [] as [usize; 0]);
 }
 
-/// Whoever asks how a run is doing gets all documents but those that hold data.
+/// A read of the progress of a run returns all documents but those that hold data.
 pub(super) async fn progress_is_read_without_data(store: &dyn StateStore) {
     let partition = new_partition();
     assert_eq!(store.read_progress(&partition).await.unwrap(), []);
@@ -419,8 +419,8 @@ pub(super) async fn progress_is_read_without_data(store: &dyn StateStore) {
     store.delete(&partition).await.unwrap();
 }
 
-/// Whoever reads again and again sees every document as it is in the end, and not one that holds data, however many there are,
-/// and although others write meanwhile.
+/// A reader that reads again and again sees every document as it is in the end, and none that holds data, however many
+/// there are and although others write meanwhile.
 pub(super) async fn what_has_changed_is_read(store: &dyn StateStore) {
     let run = new_run();
     let partition = Partition::of_run(&run);

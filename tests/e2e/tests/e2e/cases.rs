@@ -237,7 +237,7 @@ async fn a_long_wait_is_stored_and_outlives_the_server() {
     assert!(tries[0]["next"].as_u64() <= tries[1]["started"].as_u64(), "{tries}");
 }
 
-/// HIST-7, HIST-8: while a call waits for its next try, whoever looks sees what failed and when it goes on.
+/// HIST-7, HIST-8: while a call waits for its next try, its run shows what failed and when the next try is due.
 #[tokio::test]
 async fn tries_are_shown_while_a_call_waits_for_the_next_one() {
     static MENDED: AtomicBool = AtomicBool::new(false);
