@@ -2,8 +2,8 @@
 
 use faas_flow_core::{Code, Failure};
 
-/// The version of the WIT contract that this host supports, without the patch number.
-pub(crate) const SUPPORTED: &str = "0.1";
+/// The versions of the WIT contract that this host supports, the oldest first. Modules of a version are supported for good.
+pub(crate) const SUPPORTED: [&str; 2] = ["0.1.0", "0.2.0"];
 
 /// What a file is if it is not a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +52,7 @@ pub enum GuestError {
     },
     /// A component of another WIT world.
     #[error(
-        "the component is not a flow: it does not export {missing}; build it for the world `flow` of `faas-flow:flow@0.1.0`"
+        "the component is not a flow: it does not export {missing}; build it for the world `flow` of `faas-flow:flow@0.2.0`"
     )]
     WrongWorld {
         /// The missing export.
@@ -68,7 +68,8 @@ pub enum GuestError {
     },
     /// A flow that was built for another version of the WIT contract.
     #[error(
-        "the component was built for {found}, but this host supports faas-flow:flow@{SUPPORTED}; rebuild it, or use another host"
+        "the component was built for {found}, but this host supports the versions {} of faas-flow:flow; use a newer host, or rebuild the component for one of these",
+        SUPPORTED.join(" and ")
     )]
     WrongVersion {
         /// The interface that the component names, with its version.

@@ -1,10 +1,11 @@
 //! Loads modules: checks their bytes, compiles them or finds their code in the cache, and links them.
 
-use crate::bindings::{Flow, FlowPre};
+use crate::bindings::offer;
 use crate::cache::{Cache, compiled};
 use crate::compiler::{Compiler, Waited, translate, waiting};
 use crate::engine::{Ticker, compiling_engine, engine};
 use crate::error::{Found, SUPPORTED, repeated};
+use crate::exports::Exports;
 use crate::module::{Loaded, Module};
 use crate::room::Room;
 use crate::state::State;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wasmtime::Engine;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, Linker};
 
 pub(crate) const PACKAGE: &str = "faas-flow:flow/";
 const IMPORTS: [&str; 3] = ["types", "builder", "context"];
@@ -49,8 +50,7 @@ impl Guests {
     pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, GuestError> {
         let engine = engine(&limits)?;
         let mut linker = Linker::new(&engine);
-        Flow::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
-            .map_err(|reason| GuestError::Engine { reason: reason.to_string() })?;
+        offer(&mut linker, &SUPPORTED).map_err(|reason| GuestError::Engine { reason: reason.to_string() })?;
         let cache = cache.and_then(|folder| Cache::open(folder, &engine)).map(Arc::new);
         let ticker = Ticker::start(&engine, limits.tick.max(Duration::from_millis(1)))?;
         let room = Room::new(limits.instances);
@@ -106,14 +106,16 @@ impl Guests {
         let said = |reason: wasmtime::Error| repeated(&format!("{reason:#}"));
         let pre = self.linker.instantiate_pre(&component);
         let pre = pre.map_err(|reason| GuestError::MistypedImport { reason: said(reason) })?;
-        let pre = FlowPre::new(pre).map_err(|reason| GuestError::MistypedExport { reason: said(reason) })?;
+        let functions = Exports::find(&pre, &exports);
+        let functions = functions.map_err(|reason| GuestError::MistypedExport { reason: said(reason) })?;
         if compiled.is_some() {
             // The images of its memories are copied here, and not by the first instance on a thread that serves requests. Those of
             // cached code are mapped when they are needed, which takes no time.
             component.initialize_copy_on_write_image().map_err(|reason| GuestError::Engine { reason: said(reason) })?;
         }
         let code = Mutex::new(self.cache.clone().zip(compiled));
-        Ok(Module::new(Loaded { host: self.host.clone(), digest: digest.clone(), imports, exports, pre, code }))
+        let (host, digest) = (self.host.clone(), digest.clone());
+        Ok(Module::new(Loaded { host, digest, imports, exports, pre, functions, code }))
     }
 
     /// The component, and its code if this call has compiled it.
@@ -158,13 +160,15 @@ fn check_header(bytes: &[u8]) -> Result<(), GuestError> {
 }
 
 /// The interface and the version in a name of the WIT contract; `None` for other names.
-fn contract(name: &str) -> Option<(&str, &str)> {
+pub(crate) fn contract(name: &str) -> Option<(&str, &str)> {
     let rest = name.strip_prefix(PACKAGE)?;
     Some(rest.split_once('@').unwrap_or((rest, "")))
 }
 
+/// Whether the host supports a version, apart from its patch number.
 fn is_supported(version: &str) -> bool {
-    version.strip_prefix(SUPPORTED).is_some_and(|rest| rest.starts_with('.'))
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    SUPPORTED.iter().any(|supported| minor(supported) == minor(version))
 }
 
 fn check_counts(imports: &[String], exports: &[String]) -> Result<(), GuestError> {

@@ -1,8 +1,8 @@
 //! One live instance of a flow.
 
-use crate::bindings::Flow;
 use crate::bindings::faas_flow::flow::types;
-use crate::error::{GuestError, repeated};
+use crate::error::GuestError;
+use crate::exports::{Answered, Export, Exports, Named};
 use crate::guests::Host;
 use crate::module::Loaded;
 use crate::room::Place;
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration};
 use std::sync::Arc;
 use std::time::Instant;
+use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// One live instance of a flow, which serves the calls of one run, one at a time.
@@ -20,23 +21,12 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBackt
 /// instance is no longer [usable](Instance::usable).
 pub struct Instance {
     pub(crate) store: Store<State>,
-    /// Boxed because it is large and instances are moved around.
-    pub(crate) flow: Box<Flow>,
+    component: component::Instance,
     usable: bool,
-    /// Keeps the engine's ticker running.
-    _module: Module,
+    /// It also keeps the engine's ticker running.
+    module: Module,
     /// Dropped after the store, which returns its slots to the pool.
     _place: Place,
-}
-
-/// Calls a handler between `begin` and `end`.
-macro_rules! call {
-    ($self:ident.$function:ident($handler:ident; $argument:expr)) => {{
-        $self.begin()?;
-        let handler = $handler.to_owned();
-        let answer = $self.flow.faas_flow_flow_handlers().$function(&mut $self.store, &handler, $argument).await;
-        $self.end(answer)
-    }};
 }
 
 impl Instance {
@@ -56,12 +46,11 @@ impl Instance {
             Ok(if over { UpdateDeadline::Interrupt } else { turn() })
         });
         match loaded.pre.instantiate_async(&mut store).await {
-            Ok(flow) => Ok(Self { store, flow: Box::new(flow), usable: true, _module: module, _place: place }),
+            Ok(component) => Ok(Self { store, component, usable: true, module, _place: place }),
             Err(error) => Err(match trap_or_limit(&error, store.data()) {
                 Some(failure) => failure.into(),
                 None if is_of_system(&error) => GuestError::Engine { reason: error.root_cause().to_string() },
-                // Functions are compared with the contract's only when they are looked up.
-                None => GuestError::MistypedExport { reason: repeated(&format!("{error:#}")) },
+                None => GuestError::Call(bad_value(&error, store.data())),
             }),
         }
     }
@@ -91,7 +80,7 @@ impl Instance {
     /// Calls a `modify` handler: data in, data out.
     pub async fn modify(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
         self.given(data.media_type);
-        let data = call!(self.call_modify(handler; &data.bytes))?;
+        let data = self.handle(|functions| functions.modify, (handler, &*data.bytes)).await?;
         self.returned(data)
     }
 
@@ -105,21 +94,21 @@ impl Instance {
             merged.push(media_type);
             values.push((name, bytes.into()));
         }
-        let data = call!(self.call_aggregate(handler; &values))?;
+        let data = self.handle(|functions| functions.aggregate, (handler, &*values)).await?;
         self.returned(data)
     }
 
     /// Calls a `condition` handler, which returns the keys of the branches to run.
     pub async fn condition(&mut self, handler: &str, data: &Content) -> Result<Vec<String>, Failure> {
         self.given(data.media_type.clone());
-        call!(self.call_condition(handler; &data.bytes))
+        self.handle(|functions| functions.condition, (handler, &*data.bytes)).await
     }
 
     /// Calls a `for-each` handler, which returns the items to run a branch for, by key. All are of the media type that the
     /// handler says.
     pub async fn for_each(&mut self, handler: &str, data: Content) -> Result<Vec<(String, Content)>, Failure> {
         self.given(data.media_type);
-        let items = call!(self.call_for_each(handler; &data.bytes))?;
+        let items: Named = self.handle(|functions| functions.for_each, (handler, &*data.bytes)).await?;
         let media_type = std::mem::take(&mut self.store.data_mut().said.returned);
         let item = |(key, data)| Ok((key, Content::new(output(data)?, media_type.clone())));
         items.into_iter().map(item).collect()
@@ -128,7 +117,7 @@ impl Instance {
     /// Calls a `forward` handler, which returns what an edge carries instead of the data.
     pub async fn forward(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
         self.given(data.media_type);
-        let data = call!(self.call_forward(handler; &data.bytes))?;
+        let data = self.handle(|functions| functions.forward, (handler, &*data.bytes)).await?;
         self.returned(data)
     }
 
@@ -137,7 +126,8 @@ impl Instance {
         self.given(request.media_type());
         let HttpRequest { method, url, headers, body } = request;
         let request = types::HttpRequest { method, url, headers, body: body.into() };
-        let types::HttpRequest { method, url, headers, body } = call!(self.call_prepare(handler; &request))?;
+        let types::HttpRequest { method, url, headers, body } =
+            self.handle(|functions| functions.prepare, (handler, &request)).await?;
         Ok(HttpRequest { method, url, headers, body: output(body)? })
     }
 
@@ -146,14 +136,14 @@ impl Instance {
         self.given(response.media_type());
         let HttpResponse { status, headers, body } = response;
         let response = types::HttpResponse { status, headers, body: body.into() };
-        let data = call!(self.call_receive(handler; &response))?;
+        let data = self.handle(|functions| functions.receive, (handler, &response)).await?;
         self.returned(data)
     }
 
     /// Calls a `recover` handler, which returns the data to continue with after a failure.
     pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Content, Failure> {
         self.given(MediaType::OCTET_STREAM);
-        let data = call!(self.call_recover(handler; error))?;
+        let data = self.handle(|functions| functions.recover, (handler, error)).await?;
         self.returned(data)
     }
 
@@ -165,7 +155,7 @@ impl Instance {
             Outcome::Success => types::Outcome::Success,
             Outcome::Failure => types::Outcome::Failure,
         };
-        call!(self.call_finally(handler; outcome))
+        self.handle(|functions| functions.finally, (handler, outcome)).await
     }
 
     /// Notes the media type of what the next handler gets.
@@ -180,6 +170,27 @@ impl Instance {
     fn returned(&mut self, data: Vec<u8>) -> Result<Content, Failure> {
         let media_type = std::mem::take(&mut self.store.data_mut().said.returned);
         Ok(Content::new(output(data)?, media_type))
+    }
+
+    /// Calls a function of the module.
+    pub(crate) async fn call<P, R>(&mut self, which: fn(&Exports) -> Export, arguments: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let function = which(self.module.functions()).of::<P, R>(&self.component, &mut self.store)?;
+        function.call_async(&mut self.store, arguments).await
+    }
+
+    /// Calls a handler.
+    async fn handle<P, T>(&mut self, which: fn(&Exports) -> Export, arguments: P) -> Result<T, Failure>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        T: Lift + Send + Sync + 'static,
+    {
+        self.begin()?;
+        let answer = self.call::<P, Answered<T>>(which, arguments).await;
+        self.end(answer.map(|(answer,)| answer))
     }
 
     /// Marks the start of a call. The instance stays unusable until the call ends.

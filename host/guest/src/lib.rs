@@ -15,6 +15,7 @@ mod compiler;
 mod context;
 mod engine;
 mod error;
+mod exports;
 mod flow_log;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -1,8 +1,9 @@
 //! A loaded flow.
 
-use crate::bindings::FlowPre;
+use crate::bindings::faas_flow::flow::builder::Workflow;
 use crate::cache::Cache;
 use crate::error::{GuestError, repeated};
+use crate::exports::{Described, Exports};
 use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
 use crate::state::State;
@@ -10,7 +11,7 @@ use crate::{Limits, RunContext};
 use faas_flow_core::{Definition, Digest};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use wasmtime::component::Resource;
+use wasmtime::component::{InstancePre, Resource};
 
 /// A loaded flow. Cloning is cheap: clones share the code.
 #[derive(Clone)]
@@ -21,7 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) digest: Digest,
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
-    pub(crate) pre: FlowPre<State>,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) functions: Exports,
     /// Code that was compiled by this load and is not in the cache yet.
     pub(crate) code: Mutex<Option<(Arc<Cache>, Vec<u8>)>>,
 }
@@ -50,6 +52,11 @@ impl Module {
         &self.0.host.limits
     }
 
+    /// The functions that it exports.
+    pub(crate) fn functions(&self) -> &Exports {
+        &self.0.functions
+    }
+
     /// The names of the component's imports.
     pub fn imports(&self) -> &[String] {
         &self.0.imports
@@ -60,7 +67,7 @@ impl Module {
         &self.0.exports
     }
 
-    /// The version of the WIT contract that it was built for, such as `0.1.0`.
+    /// The version of the WIT contract that it was built for, such as `0.2.0`.
     pub fn wit_version(&self) -> &str {
         let mut versions = self.0.exports.iter().filter_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'));
         versions.next().map_or("", |(_, version)| version)
@@ -79,13 +86,13 @@ impl Module {
         let mut instance = self.instantiate(context).await?;
         instance.enter(Arc::default(), Vec::new());
         instance.begin()?;
-        let Instance { flow, store, .. } = &mut instance;
-        store.data_mut().defining = true;
-        let answer = flow.faas_flow_flow_definition().call_define(&mut *store, Resource::new_own(0)).await;
-        let state = store.data_mut();
+        instance.store.data_mut().defining = true;
+        let workflow = Resource::<Workflow>::new_own(0);
+        let answer = instance.call::<_, Described>(|functions| functions.define, (workflow,)).await;
+        let state = instance.store.data_mut();
         match answer {
-            Ok(Ok(())) => Ok(Defined { definition: state.arena.take(), read_context: state.read_context }),
-            Ok(Err(reason)) => Err(GuestError::DefineFailed { reason: repeated(&reason) }),
+            Ok((Ok(()),)) => Ok(Defined { definition: state.arena.take(), read_context: state.read_context }),
+            Ok((Err(reason),)) => Err(GuestError::DefineFailed { reason: repeated(&reason) }),
             Err(error) => Err(match error.downcast_ref::<GuestError>() {
                 Some(refused) => refused.clone(),
                 None => failure(&error, state).into(),

@@ -158,6 +158,8 @@ fn joined(nodes: u32, alter: &str) -> String {
 
 /// The contract of this version.
 pub const WIT: &str = include_str!("../../../wit/flow.wit");
+/// Its number.
+pub const VERSION: &str = "0.2.0";
 
 /// The kinds of handlers, and how many words they take.
 pub const KINDS: [(&str, usize); 9] = [
@@ -174,12 +176,12 @@ pub const KINDS: [(&str, usize); 9] = [
 
 /// A flow with these bodies of `define` and `modify`; its other handlers trap.
 pub fn flow(define: &str, modify: &str) -> Vec<u8> {
-    flow_of(WIT, "0.1.0", "", define, modify)
+    flow_of(WIT, VERSION, "", define, modify)
 }
 
 /// [`flow`] as a core module that names its world, before it is wrapped in a component.
 pub fn core_flow(define: &str, modify: &str) -> Vec<u8> {
-    embedded(WIT, "flow", &core_text("0.1.0", "", define, ("modify", modify)))
+    embedded(WIT, "flow", &core_text(VERSION, "", define, ("modify", modify)))
 }
 
 /// A core module in whose description of its world the contract has two versions: the parser of WIT overflows its stack.
@@ -188,7 +190,7 @@ pub fn two_versions() -> Vec<u8> {
     let find = |bytes: &[u8], from: usize, text: &[u8]| {
         from + bytes[from..].windows(text.len()).position(|window| window == text).expect("the module has the text")
     };
-    let name = b"faas-flow:flow/handlers@0.1.";
+    let name = b"faas-flow:flow/handlers@0.2.";
     let section = find(&core, 0, b"component-type");
     let patch = find(&core, section, name) + name.len();
     core[patch] = b'1';
@@ -211,7 +213,7 @@ pub fn many_memories() -> Vec<u8> {
 
 /// A flow of one node whose handler of this kind has this body.
 pub fn flow_with(kind: &str, body: &str) -> Vec<u8> {
-    flow_from(WIT, "0.1.0", "", ONE_NODE, (kind, body))
+    flow_from(WIT, VERSION, "", ONE_NODE, (kind, body))
 }
 
 /// A flow built against this text of the contract, of this version, with more imports.

@@ -14,6 +14,7 @@ mod callers;
 mod calling_flows;
 mod cases;
 mod commands;
+mod contract;
 mod dashboard;
 mod dev;
 mod faas_cli;

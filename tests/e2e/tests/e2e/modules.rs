@@ -148,12 +148,12 @@ async fn what_is_no_module_for_this_host_changes_nothing() {
         (file("empty.wasm", b""), "FF0001", "empty"),
         (file("cut.wasm", &good[..good.len() / 2]), "FF0011", "out of bounds"),
         (
-            file("newer.wasm", &replaced(b"faas-flow:flow/definition@0.1.0", b"faas-flow:flow/definition@0.9.0")),
+            file("newer.wasm", &replaced(b"faas-flow:flow/definition@0.2.0", b"faas-flow:flow/definition@0.9.0")),
             "FF0003",
             "0.9.0",
         ),
         (
-            file("import.wasm", &replaced(b"faas-flow:flow/context@0.1.0", b"faas-flaw:flow/context@0.1.0")),
+            file("import.wasm", &replaced(b"faas-flow:flow/context@0.2.0", b"faas-flaw:flow/context@0.2.0")),
             "FF0004",
             "faas-flaw",
         ),
@@ -326,7 +326,7 @@ async fn versions_are_shown_to_people_too() {
     .unwrap();
     assert!(pushed.contains(&format!("{short} is active")), "{pushed}");
     assert!(list.contains(&short) && list.contains("ann: faster") && list.contains("active"), "{list}");
-    assert!(show.contains("faas-flow:flow@0.1.0") && show.contains("signed     no"), "{show}");
+    assert!(show.contains("faas-flow:flow@0.2.0") && show.contains("signed     no"), "{show}");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ fn added_and_removed_nodes_are_listed() {
     assert_eq!(json["changed-nodes"], json!(["n1", "n2", "n3", "sync"]));
     assert_eq!(json["difference"]["nodes"][0], json!({ "path": "sync", "change": "removed" }));
     assert_eq!((&json["same-module"], &json["only-code"]), (&Value::from(false), &Value::from(false)));
-    assert_eq!((&json["old"]["wit"], &json["new"]["wit"]), (&Value::from("0.1.0"), &Value::from("0.1.0")));
+    assert_eq!((&json["old"]["wit"], &json["new"]["wit"]), (&Value::from("0.2.0"), &Value::from("0.2.0")));
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn a_signed_module_is_taken_and_an_unsigned_one_is_not() {
     assert_eq!(greets(folder, &[]).ok(), "Hello, Ada!");
     greets(folder, &["release.pub"]).failed("FF0030", &["greet.wasm", "faas-flow sign"]);
     let signed = sign(folder, "release.key", "greet");
-    assert_eq!(signed["wit"], "0.1.0");
+    assert_eq!(signed["wit"], "0.2.0");
     assert_eq!(fs::read_to_string(folder.join("greet.wasm.sig")).unwrap().trim_end(), signed["signature"]);
     assert_eq!(greets(folder, &["release.pub"]).ok(), "Hello, Ada!");
     let verified = run(folder, ["verify", "greet.wasm", "--keys", "release.pub", "--flow", "greet", "--json"]).json();
@@ -233,7 +233,7 @@ fn keys_and_signatures_are_those_of_openssl() {
     // OpenSSL verifies our signature.
     let signed = sign(folder, "release.key", "greet");
     let text = format!(
-        "faas-flow module signature 1\ndigest {}\nflow greet\ncontract 0.1.0\n",
+        "faas-flow module signature 1\ndigest {}\nflow greet\ncontract 0.2.0\n",
         signed["digest"].as_str().unwrap()
     );
     fs::write(folder.join("text"), text).unwrap();
