@@ -26,7 +26,7 @@ enum Input {
     File(&'static str),
 }
 
-const SHOWS: [Show; 10] = [
+const SHOWS: [Show; 11] = [
     Show::text("greet", "one node, in Rust", "Ada"),
     Show::text("greet-js", "the same in JavaScript", "Ada"),
     Show::text("greet-python", "the same in Python", "Ada"),
@@ -36,6 +36,7 @@ const SHOWS: [Show; 10] = [
     Show::text("dynamic-branching", "a condition, and a for-each inside one of its branches", "hi"),
     Show::text("conditional-branching", "a condition inside a branch of another", "hi"),
     Show::text("invitation", "a flow that calls another one, and a function that takes long", "Ada"),
+    Show::text("order", "failures that are caught, and items that may fail", "Ada\nhat\nunicorn"),
     Show {
         example: "flights",
         about: "5,000 flights: parse, measure each hour of the day in two functions, report",
@@ -44,11 +45,13 @@ const SHOWS: [Show; 10] = [
 ];
 
 /// The functions that the examples apply; the paths of programs are relative to the clone.
-const FUNCTIONS: [&str; 6] = [
+const FUNCTIONS: [&str; 8] = [
     "func1=echo",
     "func2=echo",
     "fake-storage=echo",
     "engraver=./examples/invitation/functions/engraver.sh",
+    "charge=headers:./examples/order/functions/charge.sh",
+    "ship=headers:./examples/order/functions/ship.sh",
     "delays=./examples/flights/functions/delays.sh",
     "busiest=./examples/flights/functions/busiest.sh",
 ];

@@ -1,8 +1,11 @@
 use crate::dag::{Dag, Shared, aggregate, shared};
+use crate::definition::Tolerate;
+use crate::failed::Gathered;
 use crate::failure::Result;
-use crate::handler::{Aggregate, Choose, Split};
+use crate::handler::{Aggregate, Choose, Gather, Split};
 use crate::inputs::Inputs;
 use std::fmt;
+use std::rc::Rc;
 
 pub(crate) enum Selects {
     Choose(Choose),
@@ -15,11 +18,14 @@ pub(crate) struct BranchesModel {
     pub aggregator: Option<Aggregate>,
     pub carries_nothing: bool,
     pub max_parallel: Option<u32>,
+    pub tolerate: Option<Tolerate>,
+    pub gather: Option<Gather>,
 }
 
 impl BranchesModel {
     pub fn new(selects: Selects, dags: Vec<(String, Dag)>) -> Shared<Self> {
-        shared(Self { selects, dags, aggregator: None, carries_nothing: false, max_parallel: None })
+        let (aggregator, max_parallel, tolerate, gather) = (None, None, None, None);
+        shared(Self { selects, dags, aggregator, carries_nothing: false, max_parallel, tolerate, gather })
     }
 
     fn dag(&mut self, key: &str) -> Dag {
@@ -131,6 +137,47 @@ impl ForEach {
     /// Makes the branches start with empty data, and drops their results.
     pub fn execution(&self) -> Self {
         self.model.borrow_mut().carries_nothing = true;
+        self.clone()
+    }
+
+    /// Lets this number of items fail without failing the for-each. By default none may.
+    ///
+    /// An item that fails and is tolerated has no result: an [`ForEach::aggregator`] does not see it, and a closure of
+    /// [`ForEach::gather`] sees its failure. The other items go on. If one more item fails, the for-each fails.
+    ///
+    /// ```
+    /// use faas_flow::{Context, Gathered, Result, Workflow};
+    ///
+    /// fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+    ///     let orders = workflow.dag().for_each("orders", |data: Vec<u8>| Ok([("1", data)]));
+    ///     orders.dag().node("ship").apply("ship");
+    ///     orders.tolerate_share(0.05).gather(|items: Vec<Gathered>| {
+    ///         let lines = items.into_iter().map(|item| match item.ended {
+    ///             Ok(_) => format!("{}: shipped\n", item.key),
+    ///             Err(failed) => format!("{}: {failed}\n", item.key),
+    ///         });
+    ///         Ok(lines.collect::<String>())
+    ///     });
+    ///     Ok(())
+    /// }
+    /// # faas_flow::testing::Flow::new(define).unwrap();
+    /// ```
+    pub fn tolerate(&self, items: u32) -> Self {
+        self.model.borrow_mut().tolerate = Some(Tolerate::Items(items));
+        self.clone()
+    }
+
+    /// Lets this share of the items fail, from 0.0 to 1.0, rounded down to whole items: `0.05` of 30 items are 1. See
+    /// [`ForEach::tolerate`], which it replaces.
+    pub fn tolerate_share(&self, share: f32) -> Self {
+        self.model.borrow_mut().tolerate = Some(Tolerate::Share(share));
+        self.clone()
+    }
+
+    /// Merges the results of all items as [`ForEach::aggregator`] does, and sees tolerated failures in their places. It
+    /// takes the place of an aggregator.
+    pub fn gather<T: Into<Vec<u8>>>(&self, gather: impl Fn(Vec<Gathered>) -> Result<T> + 'static) -> Self {
+        self.model.borrow_mut().gather = Some(Rc::new(move |items| gather(items).map(Into::into)));
         self.clone()
     }
 

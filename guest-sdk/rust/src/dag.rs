@@ -1,6 +1,7 @@
 use crate::branches::{BranchesModel, Condition, ForEach, Selects};
+use crate::failed::Failed;
 use crate::failure::Result;
-use crate::handler::{Aggregate, Modify};
+use crate::handler::{Aggregate, Modify, RecoverFrom};
 use crate::inputs::Inputs;
 use crate::node::{Node, Operations};
 use std::cell::RefCell;
@@ -45,6 +46,8 @@ pub(crate) struct DagModel {
     pub edges: Vec<Edge>,
     pub input_aggregators: Vec<(String, Aggregate)>,
     pub end_aggregator: Option<Aggregate>,
+    pub recover_nodes: Vec<(String, RecoverFrom)>,
+    pub recover: Option<RecoverFrom>,
 }
 
 #[derive(Clone)]
@@ -154,6 +157,43 @@ impl Dag {
         self.0.borrow_mut().end_aggregator = Some(aggregate(aggregator));
     }
 
+    /// Catches the failure of a node of any kind, or of what is inside it, after all its retries. What the closure returns is
+    /// the node's output. If it fails, so does the node. [`Node::recover_from`] is the short form for nodes that run
+    /// operations.
+    ///
+    /// What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped.
+    pub fn recover_node<T: Into<Vec<u8>>>(
+        &self,
+        node: impl Into<String>,
+        recover: impl Fn(Failed) -> Result<T> + 'static,
+    ) {
+        let recover = Rc::new(move |failed| recover(failed).map(Into::into));
+        self.0.borrow_mut().recover_nodes.push((node.into(), recover));
+    }
+
+    /// Catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a branch of a
+    /// condition or an item of a for-each. What the closure returns is the result of the dag. If it fails, so does the dag.
+    ///
+    /// ```
+    /// use faas_flow::{Context, Failed, Result, Workflow};
+    ///
+    /// fn define(workflow: &mut Workflow, _context: &Context) -> Result {
+    ///     let dag = workflow.dag();
+    ///     dag.node("charge").apply("charge");
+    ///     dag.node("ship").apply("ship");
+    ///     dag.edge("charge", "ship");
+    ///     dag.recover_from(|failed: Failed| match failed.status() {
+    ///         Some(402) => Ok("the card was declined".to_owned()),
+    ///         _ => Err(failed.to_string().into()),
+    ///     });
+    ///     Ok(())
+    /// }
+    /// # faas_flow::testing::Flow::new(define).unwrap();
+    /// ```
+    pub fn recover_from<T: Into<Vec<u8>>>(&self, recover: impl Fn(Failed) -> Result<T> + 'static) {
+        self.0.borrow_mut().recover = Some(Rc::new(move |failed| recover(failed).map(Into::into)));
+    }
+
     #[doc(hidden)]
     #[deprecated(since = "0.1.0", note = "use `input_aggregator`")]
     pub fn aggregate_inputs<T: Into<Vec<u8>>>(
@@ -170,7 +210,7 @@ impl Dag {
         self.end_aggregator(aggregator);
     }
 
-    /// Copies the nodes, edges and input aggregators that another dag has now into this one. What is added to the other
+    /// Copies the nodes, edges, input aggregators and recover closures of nodes that another dag has now into this one. What is added to the other
     /// dag later is not copied.
     pub fn append(&self, other: &Dag) {
         let other = other.0.borrow().clone();
@@ -178,6 +218,7 @@ impl Dag {
         this.nodes.extend(other.nodes);
         this.edges.extend(other.edges);
         this.input_aggregators.extend(other.input_aggregators);
+        this.recover_nodes.extend(other.recover_nodes);
     }
 
     fn add(&self, id: &str, kind: NodeKind) {

@@ -1,5 +1,6 @@
 //! The closures of a flow, by handler id.
 
+use crate::failed::{Failed, Gathered};
 use crate::failure::{Failure, Result};
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
@@ -15,6 +16,8 @@ pub(crate) type Split = Rc<dyn Fn(Data) -> Result<Vec<(String, Data)>>>;
 pub(crate) type Prepare = Rc<dyn Fn(Request) -> Result<Request>>;
 pub(crate) type Receive = Rc<dyn Fn(Response) -> Result<Data>>;
 pub(crate) type Recover = Rc<dyn Fn(String) -> Result<Data>>;
+pub(crate) type RecoverFrom = Rc<dyn Fn(Failed) -> Result<Data>>;
+pub(crate) type Gather = Rc<dyn Fn(Vec<Gathered>) -> Result<Data>>;
 pub(crate) type Finally = Rc<dyn Fn(Outcome) -> Result>;
 
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub(crate) enum Handler {
     Receive(Receive),
     Recover(Recover),
     Finally(Finally),
+    RecoverFrom(RecoverFrom),
+    Gather(Gather),
 }
 
 impl Handler {
@@ -42,6 +47,8 @@ impl Handler {
             Self::Receive(_) => "receive",
             Self::Recover(_) => "recover",
             Self::Finally(_) => "finally",
+            Self::RecoverFrom(_) => "recover-from",
+            Self::Gather(_) => "gather",
         }
     }
 }
@@ -74,6 +81,8 @@ call! {
     receive, Receive, "receive": Response => Data;
     recover, Recover, "recover": String => Data;
     finally, Finally, "finally": Outcome => ();
+    recover_from, RecoverFrom, "recover-from": Failed => Data;
+    gather, Gather, "gather": Vec<Gathered> => Data;
 }
 
 fn no_such(id: &str, wanted: &str, found: Option<&Handler>) -> Failure {

@@ -88,6 +88,8 @@
 //! | the closure that splits the input of for-each `F` | `F/for-each` |
 //! | aggregator of the results of the branches of `C` or `F` | `C/aggregate-branches`, `F/aggregate-branches` |
 //! | aggregator of a dag's ends | `(end)/aggregate` |
+//! | `recover_from` of the call that is operation 0 of `n2`, of node `n2`, of a dag | `n2/0/recover-from`, `n2/recover`, `(recover)` |
+//! | the closure that gathers the items of for-each `F` | `F/gather` |
 //! | the flow's failure handler, its finally handler | `(failure)`, `(finally)` |
 //!
 //! Inside a nested dag, the id starts with a prefix: `S/` in sub-dag `S`, `C[c1]/` in branch `c1` of condition `C`,
@@ -105,6 +107,7 @@ mod branches;
 mod context;
 mod dag;
 mod definition;
+mod failed;
 mod failure;
 mod handler;
 #[cfg(feature = "heap")]
@@ -126,6 +129,7 @@ pub use backoff::Backoff;
 pub use branches::{Condition, ForEach};
 pub use context::Context;
 pub use dag::{Dag, Edge};
+pub use failed::{Failed, FailureKind, Gathered};
 pub use failure::{Failure, Result};
 #[cfg(feature = "heap")]
 pub use heap::Heap;

@@ -1,7 +1,8 @@
 use crate::backoff::Backoff;
 use crate::dag::{Dag, Shared, shared};
+use crate::failed::Failed;
 use crate::failure::Result;
-use crate::handler::{Modify, Prepare, Receive, Recover};
+use crate::handler::{Modify, Prepare, Receive, Recover, RecoverFrom};
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
 use crate::values::millis;
@@ -55,6 +56,7 @@ pub(crate) struct CallModel {
     pub prepare: Option<Prepare>,
     pub receive: Option<Receive>,
     pub recover: Option<Recover>,
+    pub recover_from: Option<RecoverFrom>,
     pub retry: Option<Backoff>,
     pub retry_on: Vec<u16>,
     pub timeout_ms: Option<u64>,
@@ -111,6 +113,13 @@ impl Node {
     /// [`Dag::input_aggregator`].
     pub fn aggregator<T: Into<Vec<u8>>>(&self, aggregator: impl Fn(Inputs) -> Result<T> + 'static) -> Self {
         self.dag.input_aggregator(&*self.id, aggregator);
+        self.clone()
+    }
+
+    /// Catches the failure of the node when its retries are exhausted. What the closure returns is the node's output. If it
+    /// fails, so does the node. The same as [`Dag::recover_node`].
+    pub fn recover_from<T: Into<Vec<u8>>>(&self, recover: impl Fn(Failed) -> Result<T> + 'static) -> Self {
+        self.dag.recover_node(&*self.id, recover);
         self.clone()
     }
 
@@ -203,6 +212,13 @@ impl Call {
     /// data to continue with, or into another failure.
     pub fn recover<T: Into<Vec<u8>>>(&self, recover: impl Fn(String) -> Result<T> + 'static) -> Self {
         self.with(|call| call.recover = Some(Rc::new(move |failure| recover(failure).map(Into::into))))
+    }
+
+    /// Sets a closure that gets the call's failure when its retries are exhausted, with the data of the operation and the
+    /// body of the response, and turns it into data to continue with, or into another failure. It has no effect beside
+    /// [`Call::recover`].
+    pub fn recover_from<T: Into<Vec<u8>>>(&self, recover: impl Fn(Failed) -> Result<T> + 'static) -> Self {
+        self.with(|call| call.recover_from = Some(Rc::new(move |failed| recover(failed).map(Into::into))))
     }
 
     /// Sets the retry policy of this call. By default it is tried once.

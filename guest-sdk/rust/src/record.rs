@@ -72,8 +72,15 @@ impl Recorder {
             .end_aggregator
             .as_ref()
             .map(|run| self.name([prefix, "(end)/aggregate"].concat(), Handler::Aggregate(run.clone())));
+        let mut recover_nodes = Vec::new();
+        for (node, run) in &model.recover_nodes {
+            let recover = self.name([prefix, node, "/recover"].concat(), Handler::RecoverFrom(run.clone()));
+            recover_nodes.push(plain::RecoverNode { node: node.clone(), recover });
+        }
+        let recover = model.recover.clone().map(Handler::RecoverFrom);
+        let recover = recover.map(|run| self.name([prefix, "(recover)"].concat(), run));
         self.enclosing.pop();
-        Ok(plain::Dag { nodes, edges, aggregate_inputs, aggregate_ends })
+        Ok(plain::Dag { nodes, edges, aggregate_inputs, aggregate_ends, recover_nodes, recover })
     }
 
     fn node(&mut self, prefix: &str, id: &str, kind: &NodeKind) -> Result<plain::Node> {
@@ -104,6 +111,7 @@ impl Recorder {
         let prepare = model.prepare.clone().map(Handler::Prepare);
         let receive = model.receive.clone().map(Handler::Receive);
         let recover = model.recover.clone().map(Handler::Recover);
+        let recover_from = model.recover_from.clone().map(Handler::RecoverFrom);
         plain::Call {
             target: model.target.clone(),
             method: model.method.clone(),
@@ -112,6 +120,7 @@ impl Recorder {
             prepare: prepare.map(|run| self.name([path, "/prepare"].concat(), run)),
             receive: receive.map(|run| self.name([path, "/receive"].concat(), run)),
             recover: recover.map(|run| self.name([path, "/recover"].concat(), run)),
+            recover_from: recover_from.map(|run| self.name([path, "/recover-from"].concat(), run)),
             retry: model.retry,
             retry_on: model.retry_on.clone(),
             timeout_ms: model.timeout_ms,
@@ -133,12 +142,16 @@ impl Recorder {
             .aggregator
             .as_ref()
             .map(|run| self.name([path, "/aggregate-branches"].concat(), Handler::Aggregate(run.clone())));
+        let gather = model.gather.clone().map(Handler::Gather);
+        let gather = gather.map(|run| self.name([path, "/gather"].concat(), run));
         Ok(plain::Branches {
             handler,
             dags,
             aggregator,
             carries_nothing: model.carries_nothing,
             max_parallel: model.max_parallel,
+            tolerate: model.tolerate,
+            gather,
         })
     }
 

@@ -1,7 +1,10 @@
 //! Definitions, handlers and contexts, in every construct.
 
 use faas_flow::testing::{Fake, Flow};
-use faas_flow::{Backoff, Context, Dag, Exhausted, Failure, Level, Outcome, Request, Response, Result, Workflow};
+use faas_flow::{
+    Backoff, Context, Dag, Exhausted, Failed, Failure, FailureKind, Gathered, Level, Outcome, Request, Response,
+    Result, Workflow,
+};
 use std::time::Duration;
 
 fn everything(workflow: &mut Workflow, context: &Context) -> Result {
@@ -36,11 +39,16 @@ fn everything(workflow: &mut Workflow, context: &Context) -> Result {
     dag.sub_dag("S again", &sub);
 
     let branches = dag.condition("C", ["c1", "a/b"], |_| Ok(vec!["c1"])).aggregator(|results| Ok(results.concat()));
-    branches.branch("c1").node("n1").modify(Ok);
+    branches.branch("c1").node("n1").modify(Ok).recover_from(|failed| Ok(failed.into_input()));
+    branches.branch("c1").recover_from(|failed| Ok(failed.to_string()));
     branches.branch("a/b").node("n1").modify(Ok);
     dag.input_aggregator("C", |inputs| Ok(inputs.concat()));
     let items = dag.for_each("F", |data| Ok(vec![("f1", data)])).execution().max_parallel(4);
     items.dag().node("n1").modify(Ok);
+    items.tolerate(3).tolerate_share(0.25).gather(|items| Ok(items.len().to_string()));
+    items.dag().node("n2").apply("func3").recover_from(|failed| Ok(failed.code().to_owned()));
+    items.dag().edge("n1", "n2");
+    dag.recover_node("F", |failed| Ok(failed.tries().to_string()));
 
     let more = Dag::new();
     more.node("n4").aggregator(|inputs| Ok(inputs.concat()));
@@ -70,9 +78,14 @@ fn handlers_are_named_by_their_position() {
         "C/aggregate-branches",
         "C/condition",
         "C[a%2Fb]/n1/0",
+        "C[c1]/(recover)",
         "C[c1]/n1/0",
+        "C[c1]/n1/recover",
         "F/for-each",
+        "F/gather",
+        "F/recover",
         "F[]/n1/0",
+        "F[]/n2/0/recover-from",
         "S again/(end)/aggregate",
         "S again/n1/0",
         "S/(end)/aggregate",
@@ -100,6 +113,12 @@ fn every_kind_of_closure_is_called_by_its_id() {
     assert_eq!(flow.condition("C/condition", "").unwrap(), ["c1"]);
     assert_eq!(flow.for_each("F/for-each", "d").unwrap(), [("f1".to_owned(), b"d".to_vec())]);
     assert_eq!(flow.aggregate("n4/aggregate", [("a", "1"), ("b", "2")]).unwrap(), b"12");
+    let failed = || Failed::new("FF0207", FailureKind::Answered).with_message("n1", "busy").with_input("in");
+    assert_eq!(flow.recover_from("C[c1]/n1/recover", failed()).unwrap(), b"in");
+    assert_eq!(flow.recover_from("C[c1]/(recover)", failed()).unwrap(), b"FF0207 at n1: busy");
+    assert_eq!(flow.recover_from("F[]/n2/0/recover-from", failed()).unwrap(), b"FF0207");
+    let items = [Ok(Vec::new()), Err(failed())].map(|ended| Gathered { key: "f".to_owned(), ended });
+    assert_eq!(flow.gather("F/gather", items).unwrap(), b"2");
     flow.finally(Outcome::Success).unwrap();
 }
 

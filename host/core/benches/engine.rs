@@ -54,6 +54,7 @@ fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut com
         let report = Report {
             outcome: Outcome::Done(output),
             response: None,
+            evidence: None,
             input_size: 0,
             attempts: Vec::new(),
             tries: Vec::new(),

@@ -81,6 +81,8 @@ codes! {
     PATH_LEAVES_FUNCTION = 120, "the path of a call leaves its function";
     TEXT_TOO_LONG = 121, "a name or text in the definition is too long";
     MORE_PROBLEMS = 122, "the definition has more problems than are listed";
+    RECOVER_WITHOUT_NODE = 123, "a recover handler is given for a node that does not exist";
+    BAD_TOLERANCE = 124, "the share of items that may fail is out of range";
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";

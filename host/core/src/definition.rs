@@ -58,6 +58,22 @@ pub struct Dag {
     /// The aggregator of several ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregate_ends: Option<String>,
+    /// The handlers that catch the failures of nodes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recover_nodes: Vec<RecoverNode>,
+    /// The `recover-from` handler that catches what fails in this dag, and yields its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover: Option<String>,
+}
+
+/// The handler that catches the failure of one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RecoverNode {
+    /// The node's id.
+    pub node: String,
+    /// The `recover-from` handler.
+    pub recover: String,
 }
 
 /// The aggregator of one node's inputs.
@@ -142,9 +158,12 @@ pub struct Call {
     /// The handler that turns the response into data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receive: Option<String>,
-    /// The handler that turns the call's failure into data.
+    /// The handler that turns the text of the call's failure into data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recover: Option<String>,
+    /// The `recover-from` handler that turns the call's failure into data. Without effect beside `recover`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover_from: Option<String>,
     /// The retry policy of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Backoff>,
@@ -186,6 +205,33 @@ pub struct Branches {
     /// How many branches may run at a time; `None` for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
+    /// How many items of a for-each may fail; `None` if none may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerate: Option<Tolerate>,
+    /// The `gather` handler that merges results and tolerated failures. It takes the place of the aggregator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gather: Option<String>,
+}
+
+/// How many items of a for-each may fail without failing it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tolerate {
+    /// This number.
+    Items(u32),
+    /// This share of all, from 0 to 1.
+    Share(f32),
+}
+
+impl Tolerate {
+    /// How many of so many items may fail.
+    pub fn most(self, items: u32) -> u32 {
+        match self {
+            Tolerate::Items(most) => most,
+            // 5 % of 100 are 5, although 0.05 is no binary fraction.
+            Tolerate::Share(share) => (f64::from(items) * f64::from(share) + 1e-6).floor() as u32,
+        }
+    }
 }
 
 /// One dag behind a condition or for-each.

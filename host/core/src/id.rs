@@ -174,12 +174,16 @@ impl Digest {
 }
 
 impl NodeId {
-    /// The nodes that join the ends of a dag, run the flow's failure handler, and run its finally handler.
-    const RESERVED: [&'static str; 3] = ["(end)", "(failure)", "(finally)"];
+    /// The nodes that join the ends of a dag, catch what fails in it, and run the flow's failure handler and its finally handler.
+    const RESERVED: [&'static str; 4] = ["(end)", "(recover)", "(failure)", "(finally)"];
 
     /// The node that joins the several ends of a dag.
     pub fn end() -> Self {
         Self("(end)".into())
+    }
+    /// The node that catches what fails in a dag.
+    pub fn recover() -> Self {
+        Self("(recover)".into())
     }
     /// The node that runs the flow's failure handler.
     pub fn failure() -> Self {
@@ -254,6 +258,17 @@ impl ScopePath {
         };
         let step = parse_step(step)?;
         Some((scope.node(&step.node), step.key))
+    }
+
+    /// The nodes around this scope, from the inside out, each with the key of the branch that this scope is in.
+    pub fn around(&self) -> impl Iterator<Item = (NodePath, Option<BranchKey>)> {
+        std::iter::successors(self.parent(), |(parent, _)| parent.scope.parent())
+    }
+
+    /// Whether this is the other scope, or one inside it.
+    pub fn is_within(&self, outer: &ScopePath) -> bool {
+        let rest = self.0.strip_prefix(&*outer.0);
+        outer.is_root() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The steps from the root down to this scope.

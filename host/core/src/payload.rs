@@ -88,6 +88,13 @@ impl fmt::Debug for Payload {
     }
 }
 
+impl Default for Payload {
+    /// No bytes.
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl Payload {
     /// No data.
     pub fn empty() -> Self {

@@ -1,6 +1,6 @@
 //! The checked form of a definition: what the engine runs.
 
-use crate::definition::{AggregateInputs, Branches, Carries, Dag, NodeKind, Operations};
+use crate::definition::{AggregateInputs, Branches, Carries, Dag, NodeKind, Operations, RecoverNode, Tolerate};
 use crate::validate::{self, Problem, Warning};
 use crate::{BranchKey, Definition, HandlerId, NodeId, NodePath, ScopePath};
 use std::collections::HashMap;
@@ -23,6 +23,9 @@ pub struct PlanDag {
     pub start: usize,
     /// The index of the node whose output is the dag's result.
     pub end: usize,
+    /// The index of the node `(recover)`, which no edge leads to: it catches what fails in this dag, and its output is the
+    /// dag's result then.
+    pub recover: Option<usize>,
     index: HashMap<NodeId, usize>,
 }
 
@@ -35,6 +38,8 @@ pub struct PlanNode {
     pub kind: PlanKind,
     /// Merges its inputs.
     pub aggregator: Option<HandlerId>,
+    /// Catches its failure.
+    pub recover: Option<HandlerId>,
     /// The edges that end here, in declared order.
     pub inputs: Vec<PlanInput>,
     /// The indices of its successors.
@@ -72,6 +77,8 @@ pub enum PlanKind {
     Condition(PlanBranches),
     /// Runs one dag per item that a handler yields.
     ForEach(PlanBranches),
+    /// Turns the failure that its dag has caught into the result of the dag.
+    Recover(HandlerId),
 }
 
 /// The dags behind a condition or for-each.
@@ -87,6 +94,10 @@ pub struct PlanBranches {
     pub carries_nothing: bool,
     /// How many branches may run at a time; `None` for no limit.
     pub max_parallel: Option<usize>,
+    /// How many items of a for-each may fail.
+    pub tolerate: Option<Tolerate>,
+    /// Merges results and tolerated failures.
+    pub gather: Option<HandlerId>,
     /// The index of the dag with each key.
     index: HashMap<BranchKey, usize>,
 }
@@ -143,7 +154,7 @@ impl Plan {
                     let passes_on = match &outer.kind {
                         PlanKind::SubDag(_) => true,
                         PlanKind::Condition(branches) => !branches.carries_nothing,
-                        PlanKind::Operations(_) | PlanKind::ForEach(_) => false,
+                        PlanKind::Operations(_) | PlanKind::ForEach(_) | PlanKind::Recover(_) => false,
                     };
                     (parent, passes_on && outer.aggregator.is_none())
                 }
@@ -161,6 +172,17 @@ impl Plan {
         }
     }
 
+    /// Whether anything in the flow may catch or tolerate a failure of this node.
+    pub fn catches(&self, path: &NodePath) -> bool {
+        let catches = |path: &NodePath| {
+            let Some(dag) = self.dag(&path.scope) else { return false };
+            let node = dag.node(&path.node);
+            let tolerates = |node: &PlanNode| node.branches().is_some_and(|branches| branches.tolerate.is_some());
+            dag.recover.is_some() || node.is_some_and(|node| node.recover.is_some() || tolerates(node))
+        };
+        catches(path) || path.scope.around().any(|(parent, _)| catches(&parent))
+    }
+
     /// Whether the flow is a single node with operations. While the caller of such a run waits, there is nothing to recover.
     pub fn is_single_node(&self) -> bool {
         matches!(&*self.root.nodes, [PlanNode { kind: PlanKind::Operations(_), .. }])
@@ -176,13 +198,18 @@ impl PlanDag {
         for AggregateInputs { node, aggregator } in &dag.aggregate_inputs {
             aggregators.entry(node).or_insert(aggregator);
         }
+        let mut recovers: HashMap<&str, &str> = HashMap::new();
+        for RecoverNode { node, recover } in &dag.recover_nodes {
+            recovers.entry(node).or_insert(recover);
+        }
         for node in &dag.nodes {
             let id = NodeId::new(&node.id)?;
             index.insert(id.clone(), nodes.len());
             at.entry(&node.id).or_insert(nodes.len());
             let aggregator = aggregators.get(node.id.as_str()).map(HandlerId::new).transpose()?;
             let kind = PlanKind::new(&node.kind)?;
-            nodes.push(PlanNode { id, kind, aggregator, inputs: Vec::new(), successors: Vec::new() });
+            let recover = recovers.get(node.id.as_str()).map(HandlerId::new).transpose()?;
+            nodes.push(PlanNode { aggregator, recover, ..PlanNode::new(id, kind) });
         }
         for edge in &dag.edges {
             let carries = match &edge.carries {
@@ -204,20 +231,23 @@ impl PlanDag {
                 let aggregator = dag.aggregate_ends.as_ref().map(HandlerId::new).transpose()?;
                 let kind = PlanKind::Operations(Arc::default());
                 index.insert(NodeId::end(), end);
-                nodes.push(PlanNode {
-                    id: NodeId::end(),
-                    kind,
-                    aggregator,
-                    inputs: Vec::new(),
-                    successors: Vec::new(),
-                });
+                nodes.push(PlanNode { aggregator, ..PlanNode::new(NodeId::end(), kind) });
                 for from in ends {
                     join(&mut nodes, from, end, PlanCarries::Output);
                 }
                 end
             }
         };
-        Ok(Self { nodes, start, end, index })
+        let recover = match &dag.recover {
+            None => None,
+            Some(handler) => {
+                let (at, id) = (nodes.len(), NodeId::recover());
+                index.insert(id.clone(), at);
+                nodes.push(PlanNode::new(id, PlanKind::Recover(HandlerId::new(handler)?)));
+                Some(at)
+            }
+        };
+        Ok(Self { nodes, start, end, recover, index })
     }
 
     /// The node with this id.
@@ -241,10 +271,15 @@ fn join(nodes: &mut [PlanNode], from: usize, to: usize, carries: PlanCarries) {
 }
 
 impl PlanNode {
+    /// A node without handlers and edges.
+    fn new(id: NodeId, kind: PlanKind) -> Self {
+        Self { id, kind, aggregator: None, recover: None, inputs: Vec::new(), successors: Vec::new() }
+    }
+
     /// The dag of one branch: a condition's by its key, a for-each's for any key, a sub-dag's for none.
     pub fn branch(&self, key: Option<&BranchKey>) -> Option<&PlanDag> {
         match &self.kind {
-            PlanKind::Operations(_) => None,
+            PlanKind::Operations(_) | PlanKind::Recover(_) => None,
             PlanKind::SubDag(dag) => Some(dag),
             PlanKind::Condition(branches) => {
                 let at = branches.index.get(key?)?;
@@ -264,7 +299,7 @@ impl PlanNode {
 
     /// Whether it begins branches: those of a condition or for-each, or the only one of a sub-dag.
     pub(crate) fn begins_branches(&self) -> bool {
-        !matches!(self.kind, PlanKind::Operations(_))
+        !matches!(self.kind, PlanKind::Operations(_) | PlanKind::Recover(_))
     }
 }
 
@@ -282,6 +317,12 @@ impl PlanKind {
 }
 
 impl PlanBranches {
+    /// The handler that merges the results of the branches, and whether it is a `gather` handler.
+    pub fn merger(&self) -> Option<(&HandlerId, bool)> {
+        let gather = self.gather.as_ref().map(|handler| (handler, true));
+        gather.or_else(|| self.aggregator.as_ref().map(|handler| (handler, false)))
+    }
+
     fn new(branches: &Branches, key: impl Fn(&str) -> Option<BranchKey>) -> Result<Self, Problem> {
         let dags = branches.dags.iter().map(|branch| Ok((key(&branch.key), PlanDag::new(&branch.dag)?)));
         let dags = dags.collect::<Result<Vec<_>, Problem>>()?;
@@ -293,6 +334,8 @@ impl PlanBranches {
             aggregator: branches.aggregator.as_ref().map(HandlerId::new).transpose()?,
             carries_nothing: branches.carries_nothing,
             max_parallel: branches.max_parallel.map(|count| count as usize),
+            tolerate: branches.tolerate,
+            gather: branches.gather.as_ref().map(HandlerId::new).transpose()?,
         })
     }
 }

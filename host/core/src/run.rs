@@ -5,6 +5,7 @@
 //! follow.
 
 mod answer;
+mod caught;
 mod control;
 mod documents;
 mod engine;
@@ -17,6 +18,7 @@ mod token;
 mod tries;
 mod view;
 
+pub use caught::{Caught, Ended, Evidence, FailureKind, Withdrawn};
 pub use documents::{
     Answer, Attempt, Awaited, Branches, Callback, Called, Lease, NodeResponse, NodeState, Parent, Phase, Progress,
     Redone, Request, Run, Said, Scope, Suspended, Wait, WaitId,
@@ -24,7 +26,9 @@ pub use documents::{
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
 pub use nodes::{Scopes, ShownNode};
 pub use state::RunState;
-pub use stored::{ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, encode};
+pub use stored::{
+    ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, decode_member, encode, encode_member,
+};
 pub use token::ClaimToken;
 pub use tries::{Tries, Try};
 pub use view::{NodeView, Retrying, RunView, WaitView};

@@ -156,7 +156,7 @@ impl Driver {
             _ => None,
         };
         let attempts = vec![Attempt { started: self.now, ended: self.now + 1, failure, next: None }];
-        let report = Report { outcome, response: None, input_size: 3, attempts, tries: Vec::new() };
+        let report = Report { outcome, response: None, evidence: None, input_size: 3, attempts, tries: Vec::new() };
         self.step(Event::Complete { path: work.path.clone(), token: work.token, report })
     }
 
@@ -182,7 +182,8 @@ impl Driver {
     pub fn respond(&mut self, node: &str, status: u16, outcome: Outcome) -> Vec<Effect> {
         let work = self.claim(node).unwrap();
         let response = Some(Box::new(ResponseHead::new(status, Vec::new()).unwrap()));
-        let report = Report { outcome, response, input_size: 0, attempts: Vec::new(), tries: Vec::new() };
+        let report =
+            Report { outcome, response, evidence: None, input_size: 0, attempts: Vec::new(), tries: Vec::new() };
         self.step(Event::Complete { path: work.path, token: work.token, report }).unwrap()
     }
 
@@ -287,7 +288,34 @@ fn branches(random: &mut Random, depth: usize, keys: &[&str]) -> Branches {
         dags: keys.iter().map(|key| Branch { key: (*key).to_owned(), dag: dag(random, depth) }).collect(),
         aggregator: (random.below(3) > 0).then(|| "a".to_owned()),
         carries_nothing: random.below(4) == 0,
-        max_parallel: None,
+        ..Branches::default()
+    }
+}
+
+/// The same definition, in which some failures are caught or tolerated.
+pub fn with_catches(mut definition: Definition, random: &mut Random) -> Definition {
+    put_catches(&mut definition.dag, random);
+    definition
+}
+
+fn put_catches(dag: &mut Dag, random: &mut Random) {
+    dag.recover = (random.below(3) == 0).then(|| "h".to_owned());
+    for node in &mut dag.nodes {
+        if random.below(4) == 0 {
+            dag.recover_nodes.push(RecoverNode { node: node.id.clone(), recover: "h".to_owned() });
+        }
+        match &mut node.kind {
+            NodeKind::Operations(_) => {}
+            NodeKind::SubDag(dag) => put_catches(dag, random),
+            NodeKind::Condition(branches) => {
+                branches.dags.iter_mut().for_each(|branch| put_catches(&mut branch.dag, random));
+            }
+            NodeKind::ForEach(branches) => {
+                branches.tolerate = (random.below(2) == 0).then(|| Tolerate::Items(random.below(2) as u32));
+                branches.gather = (random.below(2) == 0).then(|| "a".to_owned());
+                branches.dags.iter_mut().for_each(|branch| put_catches(&mut branch.dag, random));
+            }
+        }
     }
 }
 

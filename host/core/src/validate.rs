@@ -6,7 +6,9 @@
 mod place;
 mod report;
 
-use crate::definition::{Backoff, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
+use crate::definition::{
+    Backoff, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations, RecoverNode, Tolerate,
+};
 use crate::function_path::{is_function_name, leaves_function, split_target};
 use crate::redact;
 use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId};
@@ -133,6 +135,14 @@ impl Checker<'_> {
             }
         }
         self.handler(at, dag.aggregate_ends.as_deref());
+        for RecoverNode { node, recover } in &dag.recover_nodes {
+            self.handler(&Place::Node(at, node), Some(recover));
+            if !ids.contains(node.as_str()) {
+                let message = || format!("a recover handler is given for node `{}`, which does not exist", shown(node));
+                self.problem(Code::RECOVER_WITHOUT_NODE, at, message);
+            }
+        }
+        self.handler(at, dag.recover.as_deref());
     }
 
     fn edges(&mut self, at: &Place<'_>, dag: &Dag, ids: &HashSet<&str>) {
@@ -240,12 +250,26 @@ impl Checker<'_> {
     fn branches(&mut self, at: &Place<'_>, branches: &Branches, kind: &str) {
         self.handler(at, Some(&branches.handler));
         self.handler(at, branches.aggregator.as_deref());
+        self.handler(at, branches.gather.as_deref());
         if branches.max_parallel == Some(0) {
             let message = || "max-parallel is 0, so no branch would ever run: set it to at least 1";
             self.problem(Code::BAD_MAX_PARALLEL, at, message);
         }
         if branches.dags.is_empty() {
             self.problem(Code::NO_BRANCHES, at, || format!("the {kind} has no dag: give it a branch"));
+        }
+    }
+
+    /// Checks what a for-each says of items that fail.
+    fn tolerance(&mut self, at: &Place<'_>, branches: &Branches) {
+        if let Some(Tolerate::Share(share)) = branches.tolerate
+            && !(0.0..=1.0).contains(&share)
+        {
+            let message = || format!("the share of items that may fail is {share}, but must be from 0 to 1");
+            self.problem(Code::BAD_TOLERANCE, at, message);
+        }
+        if branches.gather.is_some() && branches.aggregator.is_some() {
+            self.warn(at, || "`gather` takes the place of the aggregator, which is never called: remove one of them");
         }
     }
 
@@ -270,7 +294,8 @@ impl Checker<'_> {
             }
             self.dag(&Place::Branch(at, ""), &branch.dag, depth + 1);
         }
-        if branches.aggregator.is_none() && !branches.carries_nothing {
+        self.tolerance(at, branches);
+        if branches.aggregator.is_none() && branches.gather.is_none() && !branches.carries_nothing {
             self.warn(at, || {
                 "the for-each has no aggregator and yields nothing: declare that it carries nothing if that is intended"
             });
@@ -323,7 +348,7 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, at: &Place<'_>, call: &Call) {
-        for handler in [&call.prepare, &call.receive, &call.recover] {
+        for handler in [&call.prepare, &call.receive, &call.recover, &call.recover_from] {
             self.handler(at, handler.as_deref());
         }
         self.retry(at, call.retry.as_ref());

@@ -24,6 +24,7 @@ fn done(path: &str, token: u32) -> Event {
     let report = Report {
         outcome: Outcome::Done(Payload::empty()),
         response: None,
+        evidence: None,
         input_size: 0,
         attempts: Vec::new(),
         tries: Vec::new(),

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::run::*;
-use faas_flow_core::testing::{Random, definition, payload};
+use faas_flow_core::testing::{Random, definition, flow, graph, node, payload};
 use faas_flow_core::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +38,15 @@ fn failure() -> Failure {
 }
 
 fn only_branch(only: (String, Payload)) -> Branches {
-    Branches { total: 1, started_by: ClaimToken::new(2), only: Some(only), full: false, redone: Vec::new() }
+    Branches {
+        total: 1,
+        started_by: ClaimToken::new(2),
+        only: Some(only),
+        only_failure: None,
+        failed: 0,
+        full: false,
+        redone: Vec::new(),
+    }
 }
 
 #[test]
@@ -55,6 +63,7 @@ fn a_run_is_stored_as_its_golden_file() {
         suspended: Some(Suspended { until: 4, operation: 0, tries: 1, begun: None, data: None, wait: None }),
         answer: None,
         called: Vec::new(),
+        caught: None,
         output: None,
         started: Some(5),
         input_size: 0,
@@ -151,6 +160,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         suspended: None,
         answer: None,
         called: Vec::new(),
+        caught: None,
         output: Some(payload("out")),
         started: Some(11),
         input_size: 3,
@@ -166,6 +176,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         progress: Progress::Waiting,
         since: 0,
         token: ClaimToken::NONE,
+        caught: None,
         output: None,
         started: None,
         input_size: 0,
@@ -182,6 +193,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         index: 1,
         siblings: 3,
         started_by: ClaimToken::new(2),
+        caught: None,
         nodes: vec![state("n1", Progress::Done), branching, waiting, suspended, large],
     };
     check("scope", &scope);
@@ -206,6 +218,7 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         suspended: None,
         answer: None,
         called: Vec::new(),
+        caught: None,
         output: Some(output),
         started: Some(11),
         input_size: 3,
@@ -229,6 +242,7 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         index: 0,
         siblings: 1,
         started_by: ClaimToken::NONE,
+        caught: None,
         nodes: vec![
             state("n1", payload("out")),
             state("n2", payload("a,b").of_type(csv())),
@@ -269,6 +283,7 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             round: 0,
             answer: None,
             called: Vec::new(),
+            caught: None,
             output: None,
             input_size: 0,
             attempts: Vec::new(),
@@ -286,6 +301,7 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
         index: 0,
         siblings: 1,
         started_by: ClaimToken::NONE,
+        caught: None,
         nodes: vec![
             waiting("n1", function("slow"), Some(90_000), 0),
             waiting("n2", run, None, 3),
@@ -321,6 +337,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         suspended: Some(suspended),
         answer: None,
         called: Vec::new(),
+        caught: None,
         output: None,
         started: Some(1),
         input_size: 3,
@@ -333,6 +350,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         index: 0,
         siblings: 1,
         started_by: ClaimToken::NONE,
+        caught: None,
         nodes: vec![node],
     };
     check("scope-tries", &scope);
@@ -410,17 +428,20 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         suspended: None,
         answer: None,
         called: Vec::new(),
+        caught: None,
         output: None,
         started: Some(11),
         input_size: 3,
         attempts: Vec::new(),
         tries: None,
     };
-    let redone = |key: &str, result| Redone { key: key.to_owned(), result };
+    let redone = |key: &str, result| Redone { key: key.to_owned(), result, failure: None };
     let branches = Branches {
         total: 3,
         started_by: ClaimToken::new(2),
         only: None,
+        only_failure: None,
+        failed: 0,
         full: true,
         redone: vec![redone("a", Some(payload("new"))), redone("b", None)],
     };
@@ -430,6 +451,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         index: 0,
         siblings: 1,
         started_by: ClaimToken::NONE,
+        caught: None,
         nodes: vec![
             NodeState { given: Some(payload("{}").of_type(MediaType::JSON)), ..state("n1", Progress::Ready) },
             NodeState { branches: Some(branches), ..state("F", Progress::Branching) },
@@ -439,4 +461,27 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
     let sent_again = Callback { tries: 3, before: 2, ..Callback::new("http://127.0.0.1:8080/done".to_owned()) };
     check("callback-sent-again", &sent_again);
     check("callback-run-again", &Callback { round: 1, ..Callback::new("http://127.0.0.1:8080/done".to_owned()) });
+}
+
+/// CATCH-1, CATCH-2, TOLERATE-1.
+#[test]
+fn what_was_caught_is_stored_as_its_golden_file() {
+    let body = payload("busy").of_type(MediaType::JSON);
+    let evidence = Evidence { input: payload("in"), body: Some(body), status: Some(503) };
+    let caught = |evidence| Some(Box::new(Caught { failure: failure(), at: 9, evidence }));
+    let plan = Plan::new(flow(graph(vec![node("n1"), node("F")], [("n1", "F")]))).unwrap();
+    let mut scope = Scope::new(plan.root(), ScopePath::root(), payload("in"), (0, 1), ClaimToken::NONE, 1);
+    scope.caught = caught(Evidence::default());
+    scope.nodes[0].caught = caught(evidence);
+    scope.nodes[1].branches = Some(Branches {
+        failed: 2,
+        redone: vec![Redone { key: "a".to_owned(), result: None, failure: Some(failure()) }],
+        only_failure: Some(failure()),
+        ..only_branch(("b".to_owned(), Payload::empty()))
+    });
+    check("scope-caught", &scope);
+    let member = |ended: &Ended| decode_member(&encode_member(3, ended)).unwrap();
+    let (well, ill) = (Ok(payload("out")), Err(failure()));
+    assert_eq!((member(&well), member(&ill)), ((3, well.clone()), (3, ill.clone())));
+    assert_eq!(encode_member(3, &well), encode(&(3, payload("out"))), "what succeeded is stored as before");
 }

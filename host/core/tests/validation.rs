@@ -290,6 +290,31 @@ fn aggregators_have_a_node() {
 }
 
 #[test]
+fn recover_handlers_have_a_node_and_are_declared() {
+    let recover = |node: &str, recover: &str| RecoverNode { node: node.to_owned(), recover: recover.to_owned() };
+    let lone = |recover| Dag { recover_nodes: vec![recover], ..dag([node("n")]) };
+    refused(flow(lone(recover("gone", "h"))), Code::RECOVER_WITHOUT_NODE, "", &["`gone`"]);
+    refused(flow(lone(recover("n", "other"))), Code::UNKNOWN_HANDLER, "n", &["`other`"]);
+    let of_dag = Dag { recover: Some("other".to_owned()), ..dag([node("n")]) };
+    refused(flow(of_dag), Code::UNKNOWN_HANDLER, "", &["`other`"]);
+}
+
+/// TOLERATE-1.
+#[test]
+fn the_share_of_items_that_may_fail_is_from_0_to_1() {
+    let each = |tolerate| {
+        let branches = Branches { tolerate: Some(tolerate), aggregator: Some("h".to_owned()), ..Branches::default() };
+        flow(dag([testing::for_each("F", testing::lone(), branches)]))
+    };
+    for share in [5.0, -0.1, f32::NAN, f32::INFINITY] {
+        refused(each(Tolerate::Share(share)), Code::BAD_TOLERANCE, "F", &["from 0 to 1"]);
+    }
+    for fine in [Tolerate::Share(0.0), Tolerate::Share(1.0), Tolerate::Items(0), Tolerate::Items(u32::MAX)] {
+        assert_eq!(problems(each(fine)), []);
+    }
+}
+
+#[test]
 fn branch_keys_are_well_formed() {
     let long = "k".repeat(129);
     for bad in ["", &long] {

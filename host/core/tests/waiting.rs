@@ -31,7 +31,14 @@ fn report(node: &str, claimed_until: u32, outcome: Outcome) -> Event {
     Event::Complete {
         path: path(node),
         token,
-        report: Report { outcome, response: None, input_size: 0, attempts: Vec::new(), tries: Vec::new() },
+        report: Report {
+            outcome,
+            response: None,
+            evidence: None,
+            input_size: 0,
+            attempts: Vec::new(),
+            tries: Vec::new(),
+        },
     }
 }
 

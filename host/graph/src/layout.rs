@@ -3,7 +3,7 @@
 //! Edges that span several layers pass through invisible cells, so no edge crosses a box. Coordinates inside a
 //! [`Picture`] are relative to it, in pixels.
 
-use crate::view::{Arrow, Frame, Kind, Shape, View};
+use crate::view::{Arrow, Frame, Shape, View};
 use std::collections::VecDeque;
 
 pub(crate) const LINE: f64 = 18.0;
@@ -119,7 +119,7 @@ fn measured<'a>(shape: &'a Shape, cells_left: &mut usize) -> Placed<'a> {
     let lines = shape.lines.len() + shape.notes.len() + 1;
     let header = lines as f64 * LINE + 2.0 * PAD - 4.0;
     let mut placed = Placed { shape, x: 0.0, y: 0.0, width: text.max(96.0), height: header, insides: Vec::new() };
-    if shape.kind == Kind::End {
+    if shape.kind.is_pill() {
         placed.height = LINE + 12.0;
     }
     let columns = shape.frames.len().isqrt().max(4);

@@ -1,6 +1,6 @@
 //! Mermaid. Ids are numbered, as Mermaid gives meaning to words such as `end`; labels carry the names.
 
-use crate::view::{Kind, Shape, View};
+use crate::view::{Shape, View};
 use faas_flow_core::text::is_control;
 
 pub(crate) fn render(view: &View, name: &str) -> String {
@@ -31,7 +31,7 @@ impl Drawing {
 
     fn shape(&mut self, shape: &Shape, depth: usize) -> String {
         let id = self.id();
-        if shape.kind == Kind::End {
+        if shape.kind.is_pill() {
             self.line(depth, &format!("{id}([\"{}\"])", escaped(&shape.title)));
         } else if shape.frames.is_empty() {
             let heading = shape.heading();
@@ -111,6 +111,12 @@ mod tests {
         assert!(text.contains("subgraph n2[\"C · condition, choose C/condition, merge results C/merge\"]"), "{text}");
         let opened = text.lines().filter(|line| line.trim_start().starts_with("subgraph")).count();
         assert_eq!(opened, text.lines().filter(|line| line.trim() == "end").count());
+        let text = render(&view::of(&samples::catching()), "catching");
+        for part in
+            ["if it fails, recover n1/recover", "5 #37; of the items may fail", "if anything fails · recover (recover)"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
         let text = render(&view::of(&samples::awkward()), "awkward");
         assert!(text.contains("-->|\"f #lt;x#gt;\"|"), "{text}");
     }

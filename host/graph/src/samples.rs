@@ -2,7 +2,7 @@
 
 use faas_flow_core::definition::{
     AggregateInputs, Backoff, Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation,
-    Operations,
+    Operations, RecoverNode, Tolerate,
 };
 
 pub(crate) fn apply(target: &str) -> Operation {
@@ -126,6 +126,16 @@ pub(crate) fn measured() -> Definition {
     flow(dag(nodes, vec![edge("n1", "C", Carries::Output), edge("C", "n2", Carries::Nothing)]))
 }
 
+/// Failures that are caught, and items that may fail.
+pub(crate) fn catching() -> Definition {
+    let each = branches("F/split", vec![("", dag(functions(&["f1"]), vec![]))], None);
+    let each = Branches { tolerate: Some(Tolerate::Share(0.05)), gather: Some("F/gather".into()), ..each };
+    let nodes = vec![operations("n1", vec![apply("func1")]), node("F", NodeKind::ForEach(each))];
+    let recover_nodes = vec![RecoverNode { node: "n1".into(), recover: "n1/recover".into() }];
+    let recover = Some("(recover)".into());
+    flow(Dag { recover_nodes, recover, ..dag(nodes, edges(&[("n1", "F")])) })
+}
+
 /// Names that every format must escape.
 pub(crate) fn awkward() -> Definition {
     let nodes = vec![operations("say \"hi\" [<ü>]", vec![]), operations("b", vec![modify("日本語 & <script>")])];
@@ -141,6 +151,7 @@ pub(crate) fn all() -> Vec<(&'static str, Definition)> {
         ("dynamic", dynamic()),
         ("conditional", conditional()),
         ("measured", measured()),
+        ("catching", catching()),
     ]
 }
 

@@ -199,6 +199,7 @@ fn colours(kind: Kind) -> (&'static str, &'static str, &'static str) {
         Kind::Condition => ("#e8cf9c", "#fefaf0", "#c98a10"),
         Kind::ForEach => ("#a8d8bd", "#f2fbf6", "#1f9d61"),
         Kind::End => ("#b4bfcc", "#eef1f5", "#5d6b7e"),
+        Kind::Recover => ("#e3b3b3", "#fdf4f4", "#a83e3e"),
     }
 }
 
@@ -221,7 +222,7 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         "<g class=\"node {}{changed}{class}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
         shape.kind.word()
     ));
-    if shape.kind == Kind::End {
+    if shape.kind.is_pill() {
         out.put(format_args!(
             "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{:.1}\" fill=\"{fill}\" stroke=\"{border}\"/>",
             height / 2.0

@@ -1,7 +1,7 @@
 //! What every picture shows, before any layout: one shape per node, with the dags inside it.
 
 use faas_flow_core::definition::{
-    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations,
+    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations, Tolerate,
 };
 use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration, redact};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -48,9 +48,16 @@ pub(crate) enum Kind {
     ForEach,
     /// Joins several ends of a dag. It is not a node of the definition.
     End,
+    /// Catches what fails in a dag. It is not a node of the definition either.
+    Recover,
 }
 
 impl Kind {
+    /// Whether it is drawn as a pill with its title, since it is no node of the definition.
+    pub fn is_pill(self) -> bool {
+        matches!(self, Kind::End | Kind::Recover)
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Kind::Operations => "operations",
@@ -58,6 +65,7 @@ impl Kind {
             Kind::Condition => "condition",
             Kind::ForEach => "for-each",
             Kind::End => "end",
+            Kind::Recover => "recover",
         }
     }
 }
@@ -102,7 +110,7 @@ impl Shape {
     /// The title and the kind: `C · condition`. A node of operations shows its id alone.
     pub fn heading(&self) -> String {
         match self.kind {
-            Kind::Operations | Kind::End => self.title.clone(),
+            Kind::Operations | Kind::End | Kind::Recover => self.title.clone(),
             kind => format!("{} · {}", self.title, kind.word()),
         }
     }
@@ -181,7 +189,9 @@ fn view(dag: &Dag, prefix: &str, depth: usize) -> View {
         aggregators.entry(inputs.node.as_str()).or_insert(inputs.aggregator.as_str());
     }
     let aggregator = |node: &Node| aggregators.get(node.id.as_str()).copied();
-    let mut shapes: Vec<Shape> = dag.nodes.iter().map(|node| shape(node, aggregator(node), prefix, depth)).collect();
+    let recover = |node: &Node| dag.recover_nodes.iter().find(|one| one.node == node.id).map(|one| &*one.recover);
+    let shape = |node: &Node| shape(node, aggregator(node), recover(node), prefix, depth);
+    let mut shapes: Vec<Shape> = dag.nodes.iter().map(shape).collect();
     let mut index = HashMap::new();
     for (at, node) in dag.nodes.iter().enumerate() {
         index.entry(node.id.as_str()).or_insert(at);
@@ -196,6 +206,7 @@ fn view(dag: &Dag, prefix: &str, depth: usize) -> View {
     };
     let mut arrows: Vec<Arrow> = dag.edges.iter().filter_map(arrow).filter(|arrow| arrow.from != arrow.to).collect();
     join_ends(dag, prefix, &mut shapes, &mut arrows);
+    catch(dag, prefix, &mut shapes);
     View { shapes, arrows }
 }
 
@@ -222,8 +233,16 @@ fn join_ends(dag: &Dag, prefix: &str, shapes: &mut Vec<Shape>, arrows: &mut Vec<
     arrows.extend(ends.into_iter().map(|from| Arrow { from, to, carries, label: None }));
 }
 
-/// The shape of a node, whose inputs the aggregator merges.
-fn shape(node: &Node, aggregator: Option<&str>, prefix: &str, depth: usize) -> Shape {
+/// Adds the shape of what catches the failures of a dag. No arrow leads to it: each node of the dag may be the one that fails.
+fn catch(dag: &Dag, prefix: &str, shapes: &mut Vec<Shape>) {
+    if let Some(handler) = &dag.recover {
+        let (path, title) = (format!("{prefix}(recover)"), format!("if anything fails · recover {handler}"));
+        shapes.push(Shape { path, title, kind: Kind::Recover, lines: vec![], notes: vec![], frames: vec![] });
+    }
+}
+
+/// The shape of a node: `aggregator` merges its inputs, and `recover` catches its failure.
+fn shape(node: &Node, aggregator: Option<&str>, recover: Option<&str>, prefix: &str, depth: usize) -> Shape {
     let path = format!("{prefix}{}", node.id);
     let inside = |title: &str, path: String, dag: &Dag| {
         let view = view(dag, &format!("{path}/"), depth + 1);
@@ -248,6 +267,7 @@ fn shape(node: &Node, aggregator: Option<&str>, prefix: &str, depth: usize) -> S
             (Kind::ForEach, vec![], branches.dags.iter().map(one).collect())
         }
     };
+    notes.extend(recover.map(|handler| format!("if it fails, recover {handler}")));
     Shape { path, title: node.id.clone(), kind, lines, notes, frames }
 }
 
@@ -258,6 +278,17 @@ fn branch_notes(verb: &str, branches: &Branches, notes: &mut Vec<String>) {
     }
     if let Some(count) = branches.max_parallel {
         notes.push(format!("at most {count} at a time"));
+    }
+    match branches.tolerate {
+        Some(Tolerate::Items(1)) => notes.push("1 item may fail".into()),
+        Some(Tolerate::Items(items)) => notes.push(format!("{items} items may fail")),
+        Some(Tolerate::Share(share)) => {
+            notes.push(format!("{} % of the items may fail", f64::from((share * 1e4).round()) / 100.0))
+        }
+        None => {}
+    }
+    if let Some(handler) = &branches.gather {
+        notes.push(format!("gather results and failures {handler}"));
     }
     if branches.carries_nothing {
         notes.push("carries nothing".into());
@@ -290,6 +321,9 @@ fn described(call: &Call, default_method: Option<&str>) -> String {
     text.push_str(&redact::url(&call.target));
     if call.asynchronous {
         text.push_str(", asynchronous");
+    }
+    if let Some(recover) = call.recover_from.as_ref().filter(|_| call.recover.is_none()) {
+        let _ = write!(text, ", recover {recover}");
     }
     if let Some(retry) = &call.retry {
         let _ = write!(text, ", {} tries", retry.attempts);

@@ -328,6 +328,18 @@ impl builder::HostDag for State {
         Ok(())
     }
 
+    fn recover_node(&mut self, dag: Resource<builder::Dag>, node: String, recover: String) -> Result<()> {
+        self.arena.count(&[(Text::NodeId, &node), (Text::HandlerId, &recover)])?;
+        part(&mut self.arena.dags, &dag)?.shape.recover_nodes.push(plain::RecoverNode { node, recover });
+        Ok(())
+    }
+
+    fn recover(&mut self, dag: Resource<builder::Dag>, recover: String) -> Result<()> {
+        self.arena.count(&[(Text::HandlerId, &recover)])?;
+        part(&mut self.arena.dags, &dag)?.shape.recover = Some(recover);
+        Ok(())
+    }
+
     fn drop(&mut self, _dag: Resource<builder::Dag>) -> Result<()> {
         Ok(())
     }
@@ -425,6 +437,12 @@ impl builder::HostCall for State {
         Ok(())
     }
 
+    fn recover_from(&mut self, call: Resource<builder::Call>, recover: String) -> Result<()> {
+        self.arena.count(&[(Text::HandlerId, &recover)])?;
+        part(&mut self.arena.calls, &call)?.recover_from = Some(recover);
+        Ok(())
+    }
+
     fn retry(&mut self, call: Resource<builder::Call>, policy: builder::Backoff) -> Result<()> {
         self.arena.count(&[])?;
         part(&mut self.arena.calls, &call)?.retry = Some(backoff(policy));
@@ -497,6 +515,24 @@ impl builder::HostBranches for State {
     fn max_parallel(&mut self, branches: Resource<builder::Branches>, count: u32) -> Result<()> {
         self.arena.count(&[])?;
         part(&mut self.arena.branches, &branches)?.shape.max_parallel = Some(count);
+        Ok(())
+    }
+
+    fn tolerate(&mut self, branches: Resource<builder::Branches>, items: u32) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.branches, &branches)?.shape.tolerate = Some(plain::Tolerate::Items(items));
+        Ok(())
+    }
+
+    fn tolerate_share(&mut self, branches: Resource<builder::Branches>, share: f32) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.branches, &branches)?.shape.tolerate = Some(plain::Tolerate::Share(share));
+        Ok(())
+    }
+
+    fn gather(&mut self, branches: Resource<builder::Branches>, gather: String) -> Result<()> {
+        self.arena.count(&[(Text::HandlerId, &gather)])?;
+        part(&mut self.arena.branches, &branches)?.shape.gather = Some(gather);
         Ok(())
     }
 

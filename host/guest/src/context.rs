@@ -3,7 +3,7 @@
 use crate::FlowLog;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Content, MediaType, Status};
+use faas_flow_core::{Content, Failure, MediaType, Status};
 use std::sync::Arc;
 
 /// The severity of a log line.
@@ -28,6 +28,15 @@ pub enum Outcome {
     Success,
     /// The run failed or was stopped.
     Failure,
+}
+
+/// What has failed, as passed to a `recover-from` or `gather` handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// What failed, and where.
+    pub failure: Failure,
+    /// The status of the response, if a call failed because of it.
+    pub status: Option<u16>,
 }
 
 /// An HTTP request before it is sent.

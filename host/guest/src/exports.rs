@@ -16,6 +16,8 @@ use wasmtime::{Result, Store, format_err};
 pub(crate) type Answered<T> = (std::result::Result<T, types::Failure>,);
 /// What `define` returns.
 pub(crate) type Described = (std::result::Result<(), String>,);
+/// What a `recover-from` handler gets.
+pub(crate) type Recovering<'a> = (&'a str, &'a types::Failed, &'a [u8], Option<&'a [u8]>);
 pub(crate) type Bytes = Vec<u8>;
 pub(crate) type Named = Vec<(String, Bytes)>;
 
@@ -46,6 +48,10 @@ pub(crate) struct Exports {
     pub(crate) receive: Export,
     pub(crate) recover: Export,
     pub(crate) finally: Export,
+    /// Of `recovery`, since 0.2.0.
+    pub(crate) recover_from: Option<Export>,
+    /// Of `gathering`, since 0.2.0.
+    pub(crate) gather: Option<Export>,
 }
 
 impl Exports {
@@ -65,6 +71,8 @@ impl Exports {
             receive: handlers.needs::<(&str, &types::HttpResponse), Answered<Bytes>>("receive")?,
             recover: handlers.needs::<(&str, &str), Answered<Bytes>>("recover")?,
             finally: handlers.needs::<(&str, types::Outcome), Answered<()>>("finally")?,
+            recover_from: interface("recovery").may_have::<Recovering<'_>, Answered<Bytes>>("recover-from")?,
+            gather: interface("gathering").may_have::<(&str, &[types::Gathered]), Answered<Bytes>>("gather")?,
         })
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::bindings::faas_flow::flow::types;
 use crate::error::GuestError;
-use crate::exports::{Answered, Export, Exports, Named};
+use crate::exports::{Answered, Export, Exports, Named, Recovering};
 use crate::guests::Host;
 use crate::module::Loaded;
 use crate::room::Place;
 use crate::state::State;
-use crate::{CallContext, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
+use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
 use bytes::Bytes;
+use faas_flow_core::definition::HandlerKind;
+use faas_flow_core::run::FailureKind;
 use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration};
 use std::sync::Arc;
 use std::time::Instant;
@@ -147,6 +149,45 @@ impl Instance {
         self.returned(data)
     }
 
+    /// Calls a `recover-from` handler, which returns the data to continue with after a failure. `input` is the data of what
+    /// failed, and `body` that of the response, if there is one.
+    pub async fn recover_from(
+        &mut self,
+        handler: &str,
+        what: &Failed,
+        input: Content,
+        body: Option<Content>,
+    ) -> Result<Content, Failure> {
+        self.given(input.media_type);
+        let (what, body) = (failed(what), body.as_ref().map(|body| &*body.bytes));
+        let arguments: Recovering<'_> = (handler, &what, &input.bytes, body);
+        let data = self.handle_if_any(HandlerKind::RecoverFrom, |functions| functions.recover_from, arguments).await?;
+        self.returned(data)
+    }
+
+    /// Calls a `gather` handler: the results and the failures of items in, one value out.
+    pub async fn gather(
+        &mut self,
+        handler: &str,
+        items: Vec<(String, Result<Content, Failed>)>,
+    ) -> Result<Content, Failure> {
+        self.given(MediaType::OCTET_STREAM);
+        let merged = &mut self.store.data_mut().said.merged;
+        merged.reserve(items.len());
+        let mut gathered: Vec<types::Gathered> = Vec::with_capacity(items.len());
+        for (key, ended) in items {
+            let (ended, media_type) = match ended {
+                Ok(Content { bytes, media_type }) => (Ok(bytes.into()), media_type),
+                Err(what) => (Err(failed(&what)), MediaType::OCTET_STREAM),
+            };
+            merged.push(media_type);
+            gathered.push(types::Gathered { key, ended });
+        }
+        let arguments = (handler, &*gathered);
+        let data = self.handle_if_any(HandlerKind::Gather, |functions| functions.gather, arguments).await?;
+        self.returned(data)
+    }
+
     /// Calls a `finally` handler at the end of the run.
     pub async fn finally(&mut self, handler: &str, outcome: Outcome) -> Result<(), Failure> {
         self.given(MediaType::OCTET_STREAM);
@@ -178,7 +219,16 @@ impl Instance {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let function = which(self.module.functions()).of::<P, R>(&self.component, &mut self.store)?;
+        let function = which(self.module.functions());
+        self.call_export(function, arguments).await
+    }
+
+    async fn call_export<P, R>(&mut self, function: Export, arguments: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let function = function.of::<P, R>(&self.component, &mut self.store)?;
         function.call_async(&mut self.store, arguments).await
     }
 
@@ -190,6 +240,26 @@ impl Instance {
     {
         self.begin()?;
         let answer = self.call::<P, Answered<T>>(which, arguments).await;
+        self.end(answer.map(|(answer,)| answer))
+    }
+
+    /// Calls a handler of a kind that a module need not have.
+    async fn handle_if_any<P, T>(
+        &mut self,
+        kind: HandlerKind,
+        which: fn(&Exports) -> Option<Export>,
+        arguments: P,
+    ) -> Result<T, Failure>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        T: Lift + Send + Sync + 'static,
+    {
+        let Some(function) = which(self.module.functions()) else {
+            let message = format!("the module exports no handlers of the kind `{kind}`: build it with them");
+            return Err(Failure::reject(Code::BAD_HANDLER_ANSWER, message));
+        };
+        self.begin()?;
+        let answer = self.call_export::<P, Answered<T>>(function, arguments).await;
         self.end(answer.map(|(answer,)| answer))
     }
 
@@ -220,6 +290,26 @@ impl Instance {
                 Failure { status, ..Failure::reject(Code::GUEST_REJECTED, reason) }
             }
         })
+    }
+}
+
+/// What has failed, in the words of the contract.
+fn failed(Failed { failure, status }: &Failed) -> types::Failed {
+    types::Failed {
+        code: failure.code.to_string(),
+        kind: match FailureKind::of(failure.code) {
+            FailureKind::Rejected => types::FailureKind::Rejected,
+            FailureKind::Answered => types::FailureKind::Answered,
+            FailureKind::Unreachable => types::FailureKind::Unreachable,
+            FailureKind::TimedOut => types::FailureKind::TimedOut,
+            FailureKind::Crashed => types::FailureKind::Crashed,
+            FailureKind::Child => types::FailureKind::Child,
+            FailureKind::Other => types::FailureKind::Other,
+        },
+        status: *status,
+        message: failure.message.clone(),
+        path: failure.path.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tries: failure.exhausted.map_or(1, |spent| spent.tries),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which kinds of handlers a module has.
 
-use crate::{GuestError, HttpRequest, HttpResponse, Instance, Module, NoContext, Outcome};
+use crate::{Failed, GuestError, HttpRequest, HttpResponse, Instance, Module, NoContext, Outcome};
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::{Code, Content, Failure};
@@ -24,7 +24,13 @@ impl Module {
                 None => self.instantiate(Arc::new(NoContext::new("check"))).await?,
             };
             instance.enter(Arc::default(), Vec::new());
-            if instance.call_nobody(kind).await.is_err_and(|failure| failure.code == Code::GUEST_TRAPPED) {
+            let is_missing = match kind {
+                HandlerKind::RecoverFrom => self.functions().recover_from.is_none(),
+                HandlerKind::Gather => self.functions().gather.is_none(),
+                _ => false,
+            };
+            let traps = |failure: Failure| failure.code == Code::GUEST_TRAPPED;
+            if is_missing || instance.call_nobody(kind).await.is_err_and(traps) {
                 lacking.push(kind);
             }
             idle = Some(instance).filter(Instance::usable);
@@ -53,6 +59,11 @@ impl Instance {
             }
             HandlerKind::Recover => self.recover(NOBODY, "").await.map(drop),
             HandlerKind::Finally => self.finally(NOBODY, Outcome::Success).await,
+            HandlerKind::RecoverFrom => {
+                let what = Failed { failure: Failure::reject(Code::INTERNAL, ""), status: None };
+                self.recover_from(NOBODY, &what, data, None).await.map(drop)
+            }
+            HandlerKind::Gather => self.gather(NOBODY, Vec::new()).await.map(drop),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::notes::Notes;
 use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
-use faas_flow_core::run::{Outcome, Suspended, Task, Work};
+use faas_flow_core::run::{Caught, Outcome, Suspended, Task, Work};
 use faas_flow_core::{Code, Content, Failure, Payload, ResponseHead, Status};
 use faas_flow_guest::{CallContext, Instance};
 use faas_flow_session::Documents;
@@ -129,7 +129,7 @@ impl Live {
 
     /// If the flow's code has rejected the body of the request itself, the caller is to blame, unless the code says otherwise.
     fn blame_caller(&self, work: &Work, failure: &mut Failure) {
-        let gets_inputs = !matches!(work.task, Task::Merge { .. });
+        let gets_inputs = !matches!(work.task, Task::Merge { .. } | Task::Catch { .. });
         let rejects = failure.code == Code::GUEST_REJECTED && failure.status.is_none();
         if rejects && gets_inputs && self.plan.gets_request_body(&work.path) {
             failure.status = Some(UNPROCESSABLE);
@@ -153,13 +153,24 @@ impl NodeAttempt<'_> {
                 self.instance().await?.finally(handler.as_str(), outcome).await?;
                 Ok(Outcome::Done(Payload::empty()))
             }
-            Task::Merge { handler, only, started_by, redone } => {
-                let results = match only {
-                    Some((key, payload)) => vec![(key.clone(), self.live.fetch(payload).await?)],
+            Task::Merge { handler, gathers, only, started_by, redone } => {
+                let branches = match only {
+                    Some(only) => vec![only.clone()],
                     None => self.arrived(*started_by, redone).await?,
                 };
-                let merged = self.instance().await?.aggregate(handler.as_str(), results).await?;
+                let merged = self.merge(handler.as_str(), *gathers, branches).await?;
                 Ok(Outcome::Done(self.store("", merged).await?))
+            }
+            Task::Catch { handler, caught } => {
+                let Caught { failure, evidence, .. } = &**caught;
+                let input = self.live.fetch(&evidence.input).await?;
+                let body = match &evidence.body {
+                    Some(body) => Some(self.live.fetch(body).await?),
+                    None => None,
+                };
+                let what = faas_flow_guest::Failed { failure: failure.clone(), status: evidence.status };
+                let data = self.instance().await?.recover_from(handler.as_str(), &what, input, body).await?;
+                Ok(Outcome::Done(self.store("", data).await?))
             }
             _ => {
                 let data = match work.suspended.as_ref().and_then(|suspended| suspended.data.as_ref()) {
@@ -167,6 +178,7 @@ impl NodeAttempt<'_> {
                     Some(data) => self.live.fetch(data).await?,
                     None => self.gather().await?,
                 };
+                self.notes.got(&data);
                 self.task(data).await
             }
         }
@@ -205,6 +217,7 @@ impl NodeAttempt<'_> {
         for (index, operation) in operations.iter().enumerate().skip(done) {
             let (kind, call) = match operation {
                 Operation::Modify(handler) => {
+                    self.notes.got(&data);
                     data = self.instance().await?.modify(handler, data).await?;
                     continue;
                 }

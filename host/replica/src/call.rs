@@ -2,6 +2,7 @@
 
 use super::asked::{Sent, Tried};
 use super::attempt::{NodeAttempt, Unfinished};
+use super::notes::AtHand;
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
@@ -42,6 +43,7 @@ impl NodeAttempt<'_> {
         let stored = earlier.and_then(|suspended| suspended.data.clone());
         let mut tries = earlier.map_or(0, |suspended| suspended.tries as usize);
         let of = call.retry.map_or(1, |retry| retry.attempts);
+        self.notes.got(&data);
         let failed = loop {
             self.status = None;
             let asked = self.asked(operation);
@@ -92,9 +94,21 @@ impl NodeAttempt<'_> {
 
     /// What the flow makes of a call that has failed. Without a handler for that, the node may be attempted again as a whole.
     async fn recover(&mut self, call: &Call, failed: Failed) -> Result<Content, Unfinished> {
-        let Some(recover) = &call.recover else { return Err(Unfinished::Failed(failed)) };
-        self.has_called = true;
-        Ok(self.instance().await?.recover(recover, &failed.failure.to_string()).await?)
+        match (&call.recover, &call.recover_from) {
+            (Some(recover), _) => {
+                self.has_called = true;
+                Ok(self.instance().await?.recover(recover, &failed.failure.to_string()).await?)
+            }
+            (None, Some(recover)) => {
+                self.has_called = true;
+                let AtHand { input, response } = self.notes.at_hand();
+                let (status, body) = response.map_or((None, None), |(status, body)| (Some(status), Some(body)));
+                let failure = Failure { path: Some(self.work.path.clone()), ..failed.failure };
+                let what = faas_flow_guest::Failed { failure, status };
+                Ok(self.instance().await?.recover_from(recover, &what, input, body).await?)
+            }
+            (None, None) => Err(Unfinished::Failed(failed)),
+        }
     }
 
     /// The data of a call as a payload of the run, which an earlier wait may have stored.
@@ -160,7 +174,13 @@ impl NodeAttempt<'_> {
                 let callee = redact::place(&call.target);
                 Err(Failure::from(CallError::Accepted { callee, asynchronous: call.asynchronous }).into())
             }
-            None => accept(call, response, self.live.services.settings.answers),
+            None => {
+                if !(200..300).contains(&response.status) {
+                    self.notes
+                        .was_answered(response.status, Content::new(response.body.clone(), response.media_type()));
+                }
+                accept(call, response, self.live.services.settings.answers)
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use faas_flow_core::run::{ClaimToken, Doc, RunState};
 use faas_flow_core::{Code, Failure, Millis, NodePath, RetryPolicy};
 use faas_flow_session::Input;
 use faas_flow_versions::runs::{load, load_some};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,8 @@ const LOOKS: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(20), D
 pub(super) struct Claims {
     /// Until when calls may begin under each claim, by the clock that only measures durations.
     until: Mutex<HashMap<ClaimToken, Millis>>,
+    /// Those under which nothing is executed any more, since a failure was caught further out.
+    withdrawn: Mutex<HashSet<ClaimToken>>,
     /// What is being done for nodes of the flow: executing them, and stopping the runs that they have called.
     executing: TaskTracker,
 }
@@ -36,7 +38,7 @@ impl Default for Claims {
         let executing = TaskTracker::new();
         // Then a wait ends as soon as nothing is done any more.
         executing.close();
-        Self { until: Mutex::default(), executing }
+        Self { until: Mutex::default(), withdrawn: Mutex::default(), executing }
     }
 }
 
@@ -62,6 +64,16 @@ impl Claims {
         self.lock().clear();
     }
 
+    /// From now on, nothing is executed under these claims, and no call begins.
+    pub(super) fn withdraw(&self, claims: &[ClaimToken]) {
+        self.lock().retain(|claim, _| !claims.contains(claim));
+        self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).extend(claims);
+    }
+
+    pub(super) fn is_withdrawn(&self, claim: ClaimToken) -> bool {
+        self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).contains(&claim)
+    }
+
     /// Notes that something is done for a node, until the token is dropped.
     pub(crate) fn execute(&self) -> TaskTrackerToken {
         self.executing.token()
@@ -69,6 +81,7 @@ impl Claims {
 
     pub(super) fn done(&self, claim: ClaimToken) {
         self.lock().remove(&claim);
+        self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).remove(&claim);
     }
 
     /// Waits until no node of the flow is executed here, and the runs are stopped that those nodes have called if the run ends

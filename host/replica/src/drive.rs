@@ -102,6 +102,11 @@ impl Live {
                 self.stop_called(session);
             }
         }
+        if !ready.withdrawn.is_empty() {
+            self.claims.withdraw(&ready.withdrawn_claims);
+            self.cancelled.wake();
+            self.stop_withdrawn(session, ready.withdrawn);
+        }
         if !ready.cut_off.is_empty() {
             tokio::spawn(self.clone().report_cut_off(ready.cut_off));
         }

@@ -80,7 +80,7 @@ impl Live {
     async fn perform_unless_cancelled(self: &Arc<Self>, work: &Work, before: u64) -> Option<(Report, Documents)> {
         tokio::select! {
             biased;
-            () = self.cancelled.wait_for(|times| times != before) => None,
+            () = self.cancelled.wait_for(|times| times != before || self.claims.is_withdrawn(work.token)) => None,
             finished = self.perform(work) => Some(finished),
         }
     }

@@ -3,8 +3,9 @@
 use super::attempt::NodeAttempt;
 use super::drive::failure as store_failure;
 use super::live::Live;
-use faas_flow_core::run::{ClaimToken, set_of};
+use faas_flow_core::run::{ClaimToken, Ended, set_of};
 use faas_flow_core::{Content, Failure, Partition, Payload, Place};
+use faas_flow_guest::Failed;
 use faas_flow_session::read_arrival;
 use faas_flow_store::Arrival;
 use std::sync::{Arc, PoisonError};
@@ -33,13 +34,13 @@ impl NodeAttempt<'_> {
         }
     }
 
-    /// The results of the node's branches by their keys, in the order in which the branches began. Those of branches that were
-    /// run again are in `redone`.
+    /// How the node's branches ended, by their keys, in the order in which the branches began. Those of branches that were run
+    /// again are in `redone`.
     pub(super) async fn arrived(
         &self,
         started_by: ClaimToken,
-        redone: &[(String, Payload)],
-    ) -> Result<Vec<(String, Content)>, Failure> {
+        redone: &[(String, Ended)],
+    ) -> Result<Vec<(String, Ended)>, Failure> {
         let live = self.live;
         let set = set_of(&self.work.path, started_by);
         let member = |arrival: &Arrival| (arrival.member.clone(), arrival.bytes.clone());
@@ -59,13 +60,39 @@ impl NodeAttempt<'_> {
         };
         let mut results = Vec::with_capacity(arrived.len());
         for (key, bytes) in arrived {
-            let (index, payload) = read_arrival(&bytes)?;
-            let newer = redone.iter().find(|(again, _)| *again == key).map(|(_, payload)| payload.clone());
-            let payload = newer.unwrap_or(payload);
-            results.push((index, key, live.fetch(&payload).await?));
+            let (index, ended) = read_arrival(&bytes)?;
+            let newer = redone.iter().find(|(again, _)| *again == key).map(|(_, ended)| ended.clone());
+            results.push((index, key, newer.unwrap_or(ended)));
         }
         results.sort_by_key(|(index, ..)| *index);
-        Ok(results.into_iter().map(|(_, key, data)| (key, data)).collect())
+        Ok(results.into_iter().map(|(_, key, ended)| (key, ended)).collect())
+    }
+
+    /// Merges how the node's branches ended: a `gather` handler sees all of them, an `aggregate` handler the results.
+    pub(super) async fn merge(
+        &mut self,
+        handler: &str,
+        gathers: bool,
+        branches: Vec<(String, Ended)>,
+    ) -> Result<Content, Failure> {
+        if gathers {
+            let mut items = Vec::with_capacity(branches.len());
+            for (key, ended) in branches {
+                let ended = match ended {
+                    Ok(payload) => Ok(self.live.fetch(&payload).await?),
+                    Err(failure) => Err(Failed { failure, status: None }),
+                };
+                items.push((key, ended));
+            }
+            return self.instance().await?.gather(handler, items).await;
+        }
+        let mut results = Vec::with_capacity(branches.len());
+        for (key, ended) in branches {
+            if let Ok(payload) = ended {
+                results.push((key, self.live.fetch(&payload).await?));
+            }
+        }
+        self.instance().await?.aggregate(handler, results).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::live::Live;
 use faas_flow_core::run::{Attempt, ClaimToken, Event, Try, Work};
-use faas_flow_core::{Failure, Millis, NodePath};
+use faas_flow_core::{Content, Failure, Millis, NodePath};
 use faas_flow_session::{Documents, Input};
 use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,10 +26,21 @@ struct Taken {
     tries: Vec<Try>,
     /// The try that is being made, or has ended and is not settled.
     open: Option<Open>,
+    /// What was at hand at the present operation.
+    at_hand: AtHand,
     /// Whether they will be stored soon.
     is_due: bool,
     /// Whether the node reports what is left.
     reports: bool,
+}
+
+/// What is at hand at an operation, for whoever catches its failure.
+#[derive(Debug, Default)]
+pub(super) struct AtHand {
+    /// The data that it got.
+    pub(super) input: Content,
+    /// The body and the status of the response, if that is why it failed.
+    pub(super) response: Option<(u16, Content)>,
 }
 
 #[derive(Debug)]
@@ -41,6 +52,21 @@ struct Open {
 impl Notes {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An operation, or the node itself, got this data.
+    pub(super) fn got(&self, data: &Content) {
+        self.taken().at_hand = AtHand { input: data.clone(), response: None };
+    }
+
+    /// The present operation fails because of this response.
+    pub(super) fn was_answered(&self, status: u16, body: Content) {
+        self.taken().at_hand.response = Some((status, body));
+    }
+
+    /// What was at hand when the last operation failed.
+    pub(super) fn at_hand(&self) -> AtHand {
+        take(&mut self.taken().at_hand)
     }
 
     /// A try begins. It replaces one that has come to nothing, such as a question whose answer is not there yet.

@@ -3,8 +3,9 @@
 use super::attempt::NodeAttempt;
 use super::drive::PATIENT_RETRIES;
 use super::live::Live;
+use super::notes::AtHand;
 use bytes::Bytes;
-use faas_flow_core::run::{CONTEXT, Work};
+use faas_flow_core::run::{CONTEXT, Evidence, Work};
 use faas_flow_core::{Content, Failure, NodePath, Payload};
 use faas_flow_session::Documents;
 use std::fmt::{self, Display, Formatter};
@@ -79,6 +80,51 @@ impl Live {
             documents.push((document, stored));
         }
         Ok(documents)
+    }
+
+    /// Stores what was at hand when a node failed, for whoever catches the failure. `documents` are to be committed with it.
+    pub(super) async fn evidence(&self, work: &Work, at_hand: AtHand, documents: &mut Documents) -> Evidence {
+        let AtHand { input, response } = at_hand;
+        let mark = fastrand::u64(..);
+        let name = |name| Name { path: &work.path, mark, name };
+        let input = self.store_evidence(name("failed/input"), input, documents).await;
+        let (status, body) = match response {
+            Some((status, body)) => {
+                (Some(status), Some(self.store_evidence(name("failed/body"), body, documents).await))
+            }
+            None => (None, None),
+        };
+        Evidence { input, body, status }
+    }
+
+    /// Waits while the store cannot be written. What cannot be stored at all, such as data that is too large for it, is left out.
+    async fn store_evidence(&self, name: Name<'_>, content: Content, documents: &mut Documents) -> Payload {
+        let Content { bytes, media_type } = content;
+        let mut delays = PATIENT_RETRIES.delays(fastrand::f64);
+        let stored = loop {
+            let data = &self.services.data;
+            let stored = if self.is_in_memory() {
+                data.store_without_document(&self.id, &name, bytes.clone()).await
+            } else {
+                data.store_payload(&self.id, &name, bytes.clone(), documents).await
+            };
+            match stored {
+                Err(failure)
+                    if failure.code.may_pass_later()
+                        && let Some(delay) = delays.next() =>
+                {
+                    tokio::time::sleep(delay).await;
+                }
+                stored => break stored,
+            }
+        };
+        match stored {
+            Ok(payload) => payload.of_type(media_type),
+            Err(failure) => {
+                tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "what a failed node had got is not kept");
+                Payload::empty()
+            }
+        }
     }
 
     /// Stores a context value. Waits while the store cannot be written, as [`NodeAttempt::store`] does.

@@ -115,9 +115,16 @@ impl Live {
                 outcome =
                     Outcome::Suspended(Suspended { until, operation: 0, tries, begun: None, data: None, wait: None });
             }
+            let mut documents = documents;
+            let evidence = match &outcome {
+                Outcome::Failed(_) if self.plan.catches(&work.path) => {
+                    Some(Box::new(self.evidence(work, notes.at_hand(), &mut documents).await))
+                }
+                _ => None,
+            };
             let (mut attempts, tries) = notes.report().await;
             attempts.extend(attempt);
-            let report = Report { outcome, response: response.map(Box::new), input_size, attempts, tries };
+            let report = Report { outcome, response: response.map(Box::new), evidence, input_size, attempts, tries };
             self.trace_node(work, span, (begun, made), &report);
             return (report, documents);
         }

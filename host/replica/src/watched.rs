@@ -27,6 +27,11 @@ impl<T: Copy> Watched<T> {
         self.changed.notify_waiters();
     }
 
+    /// Has all who wait look again at what else they wait for.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
     /// Waits until this is so of the value. Cancel-safe.
     pub(crate) async fn wait_for(&self, is_so: impl Fn(T) -> bool) {
         loop {

@@ -200,10 +200,11 @@ impl Session {
             match effect {
                 Effect::Dispatch(path) => self.queue.add(&self.plan, path),
                 Effect::Execute(work) => self.execute(work),
-                Effect::Arrive { node, started_by, key, index, payload, total } => {
-                    self.arrive(Arriving::new(node, started_by, &key, (index, total), &payload));
+                Effect::Arrive { node, started_by, key, index, result, total } => {
+                    self.arrive(Arriving::new(node, started_by, &key, (index, total), &result));
                 }
                 Effect::Cancel => self.cancel_with_commit(),
+                Effect::Withdraw(part) => self.withdraw_with_commit(part),
                 Effect::CallBack { url, round, tries, earlier } => {
                     self.ready.call_back = Some(Delivery { url, round, tries, earlier });
                 }

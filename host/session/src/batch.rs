@@ -8,7 +8,10 @@ use crate::durability::Durability;
 use crate::session::{Claim, Session};
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
-use faas_flow_core::run::{ANSWERS, CONTEXT, ClaimToken, Effect, Event, Outcome, Task, Work, decode, encode, set_of};
+use faas_flow_core::run::{
+    ANSWERS, CONTEXT, ClaimToken, Effect, Ended, Event, Outcome, Task, Withdrawn, Work, decode_member, encode_member,
+    set_of,
+};
 use faas_flow_core::{BranchKey, Failure, Millis, NodePath, Payload, ScopePath};
 use faas_flow_store::Arrival;
 use std::collections::BTreeMap;
@@ -33,6 +36,8 @@ pub(crate) struct Batch {
     pub(crate) arrivals: Vec<Arriving>,
     /// What an event of the batch cancelled, if one did.
     pub(crate) cancelled: Option<Cancelled>,
+    /// What events of the batch withdrew, if any did.
+    pub(crate) withdrawn: Option<Withdrawing>,
     /// Whether it must be committed before this replica continues.
     pub(crate) pressing: bool,
     /// Whether it ends the run.
@@ -74,6 +79,14 @@ pub(crate) struct Cancelled {
     pub(crate) start: Vec<Work>,
 }
 
+/// Parts of the run that do not go on, and what this replica was executing of them, and was about to execute.
+#[derive(Debug, Default)]
+pub(crate) struct Withdrawing {
+    pub(crate) parts: Vec<Withdrawn>,
+    pub(crate) running: BTreeMap<NodePath, Claim>,
+    pub(crate) start: Vec<Work>,
+}
+
 /// A branch that has ended, and the node that started it.
 #[derive(Debug)]
 pub(crate) struct Arriving {
@@ -90,18 +103,18 @@ impl Arriving {
         started_by: ClaimToken,
         key: &BranchKey,
         (index, total): (u32, u32),
-        payload: &Payload,
+        result: &Ended,
     ) -> Self {
         let branch = node.scope.branch(&node.node, Some(key));
-        let bytes = encode(&(index, payload)).into();
+        let bytes = encode_member(index, result).into();
         let member = Arrival { set: set_of(&node, started_by), member: key.to_string(), bytes };
         Self { node, branch, started_by, total, member }
     }
 }
 
-/// Reads a member of a set: the position of a branch among its siblings, from 0, and its result.
-pub fn read_arrival(bytes: &[u8]) -> Result<(u32, Payload), Failure> {
-    decode(bytes).map_err(|error| Failure::reject(error.code(), error.to_string()))
+/// Reads a member of a set: the position of a branch among its siblings, from 0, and how it ended.
+pub fn read_arrival(bytes: &[u8]) -> Result<(u32, Ended), Failure> {
+    decode_member(bytes).map_err(|error| Failure::reject(error.code(), error.to_string()))
 }
 
 impl Batch {
@@ -183,7 +196,9 @@ fn effect_may_wait(effect: &Effect) -> bool {
     match effect {
         Effect::Execute(work) => is_own_code(&work.task),
         Effect::Dispatch(_) | Effect::Arrive { .. } => true,
-        Effect::Returned { .. } | Effect::Cancel | Effect::Ended | Effect::CallBack { .. } => false,
+        Effect::Returned { .. } | Effect::Cancel | Effect::Withdraw(_) | Effect::Ended | Effect::CallBack { .. } => {
+            false
+        }
     }
 }
 
@@ -199,7 +214,7 @@ pub(crate) fn is_own_code(task: &Task) -> bool {
         Task::Operations(operations) => {
             operations.list.iter().all(|operation| matches!(operation, Operation::Modify(_)))
         }
-        Task::Enter | Task::Choose { .. } | Task::Split { .. } | Task::Merge { .. } => true,
+        Task::Enter | Task::Choose { .. } | Task::Split { .. } | Task::Merge { .. } | Task::Catch { .. } => true,
         // The handlers of the run must be called only once.
         Task::Recover { .. } | Task::Finally { .. } => false,
     }

@@ -1,6 +1,6 @@
 //! The answers to commits: what follows when the batch is stored, and when it could not be.
 
-use crate::batch::{Applied, Basis};
+use crate::batch::{Applied, Basis, Withdrawing};
 use crate::commit::{Committing, Purpose};
 use crate::durability::Durability;
 use crate::end::is_exhausted;
@@ -27,6 +27,10 @@ impl Session {
         }
         if batch.cancelled.is_some() {
             self.ready.cancel = true;
+        }
+        if let Some(Withdrawing { parts, running, .. }) = batch.withdrawn.take() {
+            self.ready.withdrawn.extend(parts);
+            self.ready.withdrawn_claims.extend(running.into_values().map(|claim| claim.token));
         }
         if batch.ended {
             self.end(End::Ended);

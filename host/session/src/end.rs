@@ -5,7 +5,7 @@ use crate::durability::{Durability, Role};
 use crate::io::End;
 use crate::session::Session;
 use faas_flow_core::Failure;
-use faas_flow_core::run::{NodeState, RunState, Unreadable};
+use faas_flow_core::run::{NodeState, RunState, Unreadable, Withdrawn};
 
 impl Session {
     /// Cancels everything that this replica executes.
@@ -24,6 +24,18 @@ impl Session {
         cancelled.start.append(&mut self.ready.start);
         self.queue.clear();
         self.outbox.clear();
+    }
+
+    /// Cancels what this replica executes of a part of the run once the batch is committed. If the commit fails, nothing is
+    /// cancelled.
+    pub(crate) fn withdraw_with_commit(&mut self, part: Withdrawn) {
+        let withdrawing = self.batch.withdrawn.get_or_insert_default();
+        withdrawing.running.extend(self.running.extract_if(.., |path, _| part.contains(path)));
+        withdrawing.start.extend(self.ready.start.extract_if(.., |work| part.contains(&work.path)));
+        if let Withdrawn::Branches(node) = &part {
+            self.queue.joined(node);
+        }
+        withdrawing.parts.push(part);
     }
 
     /// Ends the session since the run has ended or paused. The driver notifies those who wait for that.

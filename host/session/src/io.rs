@@ -1,7 +1,7 @@
 //! The inputs and outputs of a session.
 
 use crate::batch::Documents;
-use faas_flow_core::run::{ClaimToken, Doc, Event, Refusal, Work};
+use faas_flow_core::run::{ClaimToken, Doc, Event, Refusal, Withdrawn, Work};
 use faas_flow_core::{Failure, Millis, NodePath};
 use faas_flow_store::{Change, Committed, Document};
 use std::sync::Arc;
@@ -52,6 +52,7 @@ pub enum Dispatch {
 
 /// An input of a session.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "almost every input is an event, so a box would only cost an allocation")]
 pub enum Input {
     /// Something happened to the run. If the event is not refused, the documents are committed with it.
     Event(Event, Documents),
@@ -129,6 +130,10 @@ pub enum Answer {
 pub struct Ready {
     /// Whether to cancel everything that this replica executes, before anything in `start` begins.
     pub cancel: bool,
+    /// Parts of the run that do not go on, since a failure in them was caught. The runs that they have called are to be stopped.
+    pub withdrawn: Vec<Withdrawn>,
+    /// The claims under which this replica executes something of them, which is to be cancelled.
+    pub withdrawn_claims: Vec<ClaimToken>,
     /// Nodes that are cancelled, or whose report was refused, since another replica has brought the run to its end. That
     /// replica may wait for them: once they are no longer executed here, [`Input::CutOff`] is due.
     pub cut_off: Vec<(NodePath, ClaimToken)>,

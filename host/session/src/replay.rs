@@ -72,6 +72,10 @@ impl Session {
             self.running.extend(cancelled.running);
             self.ready.start.extend(cancelled.start);
         }
+        if let Some(withdrawn) = batch.withdrawn {
+            self.running.extend(withdrawn.running);
+            self.ready.start.extend(withdrawn.start);
+        }
         self.ready.call_back = None;
         for path in std::mem::take(&mut self.outbox).into_iter().rev() {
             self.queue.put_back(crate::queue::Waiting { path, here: false });

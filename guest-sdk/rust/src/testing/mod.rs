@@ -24,6 +24,7 @@ pub(crate) use fake::Host;
 
 use crate::context::Context;
 use crate::definition::Definition;
+use crate::failed::{Failed, Gathered};
 use crate::failure::Result;
 use crate::handler::Handlers;
 use crate::http::{Request, Response};
@@ -122,6 +123,16 @@ impl Flow {
     /// Calls the closure that recovers from the failure of a call, or the failure handler of the flow: `(failure)`.
     pub fn recover(&self, id: &str, failure: impl Into<String>) -> Result<Vec<u8>> {
         self.fake.calling(|| self.handlers.recover(id, failure.into()))
+    }
+
+    /// Calls the closure that catches the failure of a call, a node or a dag.
+    pub fn recover_from(&self, id: &str, failed: Failed) -> Result<Vec<u8>> {
+        self.fake.calling(|| self.handlers.recover_from(id, failed))
+    }
+
+    /// Calls the closure that gathers the items of a for-each.
+    pub fn gather(&self, id: &str, items: impl IntoIterator<Item = Gathered>) -> Result<Vec<u8>> {
+        self.fake.calling(|| self.handlers.gather(id, items.into_iter().collect()))
     }
 
     /// Calls the finally handler of the flow.

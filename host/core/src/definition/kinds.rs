@@ -17,6 +17,8 @@ pub enum HandlerKind {
     Receive,
     Recover,
     Finally,
+    RecoverFrom,
+    Gather,
 }
 
 impl fmt::Display for HandlerKind {
@@ -31,6 +33,8 @@ impl fmt::Display for HandlerKind {
             Self::Receive => "receive",
             Self::Recover => "recover",
             Self::Finally => "finally",
+            Self::RecoverFrom => "recover-from",
+            Self::Gather => "gather",
         })
     }
 }
@@ -73,22 +77,28 @@ impl<'a> Kinds<'a> {
             self.add(HandlerKind::Aggregate, Some(&inputs.aggregator));
         }
         self.add(HandlerKind::Aggregate, dag.aggregate_ends.as_deref());
+        for node in &dag.recover_nodes {
+            self.add(HandlerKind::RecoverFrom, Some(&node.recover));
+        }
+        self.add(HandlerKind::RecoverFrom, dag.recover.as_deref());
     }
 
     fn branches(&mut self, kind: HandlerKind, branches: &'a Branches) {
         self.add(kind, Some(&branches.handler));
         self.add(HandlerKind::Aggregate, branches.aggregator.as_deref());
+        self.add(HandlerKind::Gather, branches.gather.as_deref());
         branches.dags.iter().for_each(|branch| self.dag(&branch.dag));
     }
 
     fn operation(&mut self, operation: &'a Operation) {
         match operation {
             Operation::Modify(handler) => self.add(HandlerKind::Modify, Some(handler)),
-            Operation::Apply(Call { prepare, receive, recover, .. })
-            | Operation::Request(Call { prepare, receive, recover, .. }) => {
+            Operation::Apply(Call { prepare, receive, recover, recover_from, .. })
+            | Operation::Request(Call { prepare, receive, recover, recover_from, .. }) => {
                 self.add(HandlerKind::Prepare, prepare.as_deref());
                 self.add(HandlerKind::Receive, receive.as_deref());
                 self.add(HandlerKind::Recover, recover.as_deref());
+                self.add(HandlerKind::RecoverFrom, recover_from.as_deref());
             }
         }
     }

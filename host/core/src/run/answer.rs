@@ -1,5 +1,6 @@
 //! Answers to nodes that wait for something outside of the run.
 
+use super::caught::Withdrawn;
 use super::documents::{Answer, Progress, Said, Wait, WaitId};
 use super::engine::Followed;
 use super::events::{Effect, Refusal};
@@ -27,6 +28,13 @@ impl RunState {
         let node = self.change(path)?;
         node.answer = Some(Box::new(Answer { to, at: now, said: said.clone() }));
         Ok(waits.then(|| Effect::Dispatch(path.clone())).into_iter().collect())
+    }
+
+    /// The nodes of withdrawn parts of the run that waited for an answer, in loaded scopes.
+    pub fn withdrawn(&self, parts: &[Withdrawn]) -> Vec<(NodePath, &Wait)> {
+        let nodes = self.scopes().flat_map(|scope| scope.nodes.iter().map(|node| (scope.path.node(&node.id), node)));
+        let waits = nodes.filter(|(path, _)| parts.iter().any(|part| part.contains(path)));
+        waits.filter_map(|(path, node)| Some((path, node.asked()?))).collect()
     }
 
     /// The nodes that wait for an answer, in loaded scopes that have not been replaced, whatever the phase of the run.

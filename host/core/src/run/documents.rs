@@ -1,5 +1,6 @@
 //! The stored documents of a run.
 
+use super::caught::{Caught, Ended};
 use super::events::HeldClaim;
 use super::token::ClaimToken;
 use super::tries::{Tries, Try};
@@ -225,6 +226,9 @@ pub struct Scope {
     pub started_by: ClaimToken,
     /// In the order of the definition.
     pub nodes: Vec<NodeState>,
+    /// The failure in it that was caught, by its `recover` handler or by the for-each around it. Nothing else of it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught: Option<Box<Caught>>,
 }
 
 impl Scope {
@@ -242,7 +246,7 @@ impl Scope {
             start.progress = Progress::Ready;
             start.since = now;
         }
-        Self { path, input, index: place.0, siblings: place.1, started_by, nodes }
+        Self { path, input, index: place.0, siblings: place.1, started_by, nodes, caught: None }
     }
 
     /// Copies from the scope that this one replaces the attempts and tries, for the history, and the rounds, so that no round
@@ -304,6 +308,9 @@ pub struct NodeState {
     /// The runs that it has called, in the order of their beginning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub called: Vec<Called>,
+    /// The failure that its `recover` handler has caught, or is to catch. The branches that it had begun do not go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught: Option<Box<Caught>>,
     /// Its output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
@@ -336,6 +343,7 @@ impl NodeState {
             suspended: None,
             answer: None,
             called: Vec::new(),
+            caught: None,
             output: None,
             started: None,
             input_size: 0,
@@ -389,7 +397,7 @@ impl NodeState {
     pub fn is_exhausted(&self) -> bool {
         let failure = self.attempts.last().and_then(|attempt| attempt.failure.as_ref());
         let has_failed = failure.is_some_and(|failure| failure.code != Code::NODE_LOST);
-        self.progress == Progress::Ready && self.suspended.is_none() && has_failed
+        self.progress == Progress::Ready && self.suspended.is_none() && self.caught.is_none() && has_failed
     }
 
     /// Notes that the attempt is lost which a replica was making. What goes on after a wait is another attempt from now on.
@@ -565,6 +573,12 @@ pub struct Branches {
     /// The key and result of a single branch. With several, their results are collected in a set in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<(String, Payload)>,
+    /// Why the only branch failed, if that is tolerated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_failure: Option<Failure>,
+    /// How many branches have failed, which is tolerated.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u32,
     /// Whether the set has all members, although the node waits for branches that are run again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
@@ -576,12 +590,29 @@ pub struct Branches {
 impl Branches {
     /// These branches, all in flight.
     pub(super) fn new(total: u32, started_by: ClaimToken) -> Self {
-        Self { total, started_by, only: None, full: false, redone: Vec::new() }
+        Self { total, started_by, only: None, only_failure: None, failed: 0, full: false, redone: Vec::new() }
+    }
+
+    /// Notes how the only branch ended.
+    pub(super) fn end_only(&mut self, key: String, ended: Ended) {
+        self.only_failure = ended.as_ref().err().cloned();
+        self.only = Some((key, ended.unwrap_or_default()));
+    }
+
+    /// Notes that a branch goes on that had ended.
+    pub(super) fn end_again(&mut self) {
+        (self.only, self.only_failure) = (None, None);
+    }
+
+    /// The key of the only branch, and how it ended.
+    pub(super) fn only_ended(&self) -> Option<(String, Ended)> {
+        let (key, result) = self.only.clone()?;
+        Some((key, self.only_failure.clone().map_or(Ok(result), Err)))
     }
 
     /// Whether no branch that is run again is still in flight.
     pub(super) fn are_redone(&self) -> bool {
-        self.redone.iter().all(|redone| redone.result.is_some())
+        !self.redone.iter().any(Redone::is_open)
     }
 }
 
@@ -593,6 +624,29 @@ pub struct Redone {
     /// Its new result, once it has ended again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Payload>,
+    /// Why it failed again, if that is tolerated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl Redone {
+    /// Whether it is still in flight.
+    pub(super) fn is_open(&self) -> bool {
+        self.result.is_none() && self.failure.is_none()
+    }
+
+    /// Notes how it has ended.
+    pub(super) fn end(&mut self, ended: Ended) {
+        match ended {
+            Ok(result) => (self.result, self.failure) = (Some(result), None),
+            Err(failure) => (self.result, self.failure) = (None, Some(failure)),
+        }
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        self.failure.clone().map(Err).or_else(|| self.result.clone().map(Ok))
+    }
 }
 
 /// One attempt at executing a node: from its first operation to its end, with all waits of its calls.

@@ -1,13 +1,14 @@
 //! `step(state, event) -> effects`: claims, reports and joins of nodes.
 
+use super::caught::{Caught, Ended};
 use super::documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Scope};
 use super::events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Task, Work};
 use super::state::RunState;
 use super::token::ClaimToken;
 use super::tries::Try;
 use crate::definition::Exhausted;
-use crate::plan::{Plan, PlanCarries, PlanKind, PlanNode};
-use crate::{BranchKey, Code, Failure, Millis, NodePath, Payload, ScopePath, Status};
+use crate::plan::{Plan, PlanBranches, PlanCarries, PlanKind, PlanNode};
+use crate::{BranchKey, Code, Failure, HandlerId, Millis, NodePath, Payload, ScopePath, Status};
 
 /// The effects of an event, or why it was refused.
 pub(super) type Followed = Result<Vec<Effect>, Refusal>;
@@ -102,10 +103,15 @@ impl RunState {
             return Ok(work);
         }
         let node = planned(plan, path)?;
-        if let (Some(branches), Some(handler)) = (&state.branches, node.branches().and_then(|b| b.aggregator.clone())) {
-            let (only, started_by) = (branches.only.clone(), branches.started_by);
-            let redone = branches.redone.iter().filter_map(|one| Some((one.key.clone(), one.result.clone()?)));
-            work.task = Task::Merge { handler, only, started_by, redone: redone.collect() };
+        if let Some((caught, handler)) = self.to_catch(path, state, node) {
+            work.task = Task::Catch { handler: handler.clone(), caught: Box::new(caught.clone()) };
+            return Ok(work);
+        }
+        let merger = node.branches().and_then(PlanBranches::merger);
+        if let (Some(branches), Some((handler, gathers))) = (&state.branches, merger) {
+            let (only, started_by) = (branches.only_ended(), branches.started_by);
+            let redone = branches.redone.iter().filter_map(|one| Some((one.key.clone(), one.ended()?))).collect();
+            work.task = Task::Merge { handler: handler.clone(), gathers, only, started_by, redone };
             return Ok(work);
         }
         work.round = self.round(path, state);
@@ -127,8 +133,23 @@ impl RunState {
             PlanKind::ForEach(branches) => {
                 Task::Split { handler: branches.handler.clone(), carries_nothing: branches.carries_nothing }
             }
+            // Without a failure there is nothing to do for it.
+            PlanKind::Recover(_) => return Err(Refusal::Stale),
         };
         Ok(work)
+    }
+
+    /// The failure that a node is to turn into data, and the handler that does it.
+    fn to_catch<'a>(
+        &'a self,
+        path: &NodePath,
+        state: &'a NodeState,
+        node: &'a PlanNode,
+    ) -> Option<(&'a Caught, &'a HandlerId)> {
+        match &node.kind {
+            PlanKind::Recover(handler) => self.scope(&path.scope)?.caught.as_deref().zip(Some(handler)),
+            _ => state.caught.as_deref().zip(node.recover.as_ref()),
+        }
     }
 
     fn running(&self, path: &NodePath, token: ClaimToken) -> Result<(), Refusal> {
@@ -174,8 +195,16 @@ impl RunState {
         }
         if let Some(head) = report.response.as_deref().filter(|_| !matches!(report.outcome, Outcome::Failed(_))) {
             self.respond(path, head);
+            if plan.catches(path) {
+                self.claim_scopes_around(path);
+            }
         }
-        let pauses = plan.definition().on_exhausted == Exhausted::Pause;
+        let pauses = match &report.outcome {
+            Outcome::Failed(failure) if failure.retry && !hook => {
+                plan.definition().on_exhausted == Exhausted::Pause && !self.is_caught(plan, path)?
+            }
+            _ => false,
+        };
         let node = self.change(path)?;
         node.note(&report.attempts, &report.tries);
         if node.branches.is_none() {
@@ -194,7 +223,7 @@ impl RunState {
                 let is_answered = node.answer.is_some();
                 Ok(is_answered.then(|| Effect::Dispatch(path.clone())).into_iter().collect())
             }
-            Outcome::Failed(failure) if failure.retry && pauses && !hook => {
+            Outcome::Failed(_) if pauses => {
                 node.progress = Progress::Ready;
                 self.pause()
             }
@@ -209,7 +238,8 @@ impl RunState {
                     return Ok(self.hook_ended(plan, Err(failure), now));
                 }
                 let failure = Failure { path: Some(path.clone()), ..failure };
-                Ok(self.end(plan, Status::Failed, Some(failure), now))
+                let evidence = report.evidence.as_deref().cloned().unwrap_or_default();
+                self.failed(plan, path, Caught { failure, at: now, evidence }, now)
             }
             Outcome::Branched(items) if items.is_empty() => self.done(plan, path, &Payload::empty(), now),
             Outcome::Branched(items) => self.branch(plan, path, token, items, now),
@@ -226,7 +256,7 @@ impl RunState {
             (node.progress, node.since) = (Progress::Done, now);
             node.output = Some(output.clone());
         }
-        if at == dag.end {
+        if at == dag.end || Some(at) == dag.recover {
             return self.scope_ended(plan, &path.scope, output.clone(), now);
         }
         let done = |scope: &Scope, i: usize| scope.nodes.get(i).is_some_and(|node| node.progress == Progress::Done);
@@ -245,19 +275,25 @@ impl RunState {
     }
 
     fn scope_ended(&mut self, plan: &Plan, path: &ScopePath, result: Payload, now: Millis) -> Followed {
-        let Some((parent, key)) = path.parent() else {
+        if path.is_root() {
             self.change_run().result = Some(result);
             return Ok(self.end(plan, Status::Succeeded, None, now));
-        };
+        }
+        self.branch_ended(plan, path, Ok(result), now)
+    }
+
+    /// A branch has ended, with its result or with a failure that is tolerated.
+    pub(super) fn branch_ended(&mut self, plan: &Plan, path: &ScopePath, result: Ended, now: Millis) -> Followed {
+        let (parent, key) = path.parent().ok_or(Refusal::Unknown)?;
         let scope = self.scope(path).ok_or(Refusal::Unknown)?;
         let (started_by, index, total) = (scope.started_by, scope.index, scope.siblings);
         let carries_nothing = planned(plan, &parent)?.branches().is_some_and(|branches| branches.carries_nothing);
-        let payload = if carries_nothing { Payload::empty() } else { result };
+        let result = result.map(|result| if carries_nothing { Payload::empty() } else { result });
         match key {
             Some(key) if total > 1 && self.is_redone(&parent, &key) => {
                 let Some(branches) = &mut self.change(&parent)?.branches else { return Err(Refusal::Stale) };
                 for redone in branches.redone.iter_mut().filter(|redone| redone.key == key.as_str()) {
-                    redone.result = Some(payload.clone());
+                    redone.end(result.clone());
                 }
                 let joins = branches.full && branches.are_redone();
                 let mut effects = vec![Effect::Returned { node: parent.clone(), branch: path.clone() }];
@@ -266,10 +302,10 @@ impl RunState {
                 }
                 Ok(effects)
             }
-            Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, started_by, key, index, payload, total }]),
+            Some(key) if total > 1 => Ok(vec![Effect::Arrive { node: parent, started_by, key, index, result, total }]),
             key => {
                 if let Some(branches) = &mut self.change(&parent)?.branches {
-                    branches.only = Some((key.map_or_else(String::new, |key| key.to_string()), payload));
+                    branches.end_only(key.map_or_else(String::new, |key| key.to_string()), result);
                 }
                 self.joined(plan, &parent, started_by, now)
             }
@@ -337,7 +373,7 @@ impl RunState {
             }
             return Ok(Vec::new());
         }
-        if planned.branches().is_some_and(|branches| branches.aggregator.is_some()) {
+        if planned.branches().is_some_and(|branches| branches.merger().is_some()) {
             let node = self.change(path)?;
             (node.progress, node.since) = (Progress::Ready, now);
             return Ok(vec![Effect::Dispatch(path.clone())]);
@@ -356,7 +392,7 @@ fn is_too_late(event: &Event) -> bool {
     matches!(event, Claim { .. } | Complete { .. } | Joined { .. } | Pause | Resume)
 }
 
-fn planned<'a>(plan: &'a Plan, path: &NodePath) -> Result<&'a PlanNode, Refusal> {
+pub(super) fn planned<'a>(plan: &'a Plan, path: &NodePath) -> Result<&'a PlanNode, Refusal> {
     plan.dag(&path.scope).and_then(|dag| dag.node(&path.node)).ok_or(Refusal::Unknown)
 }
 

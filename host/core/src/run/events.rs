@@ -1,5 +1,6 @@
 //! The interface between the engine and its driver: what happens to a run, and what follows from it.
 
+use super::caught::{Caught, Ended, Evidence, Withdrawn};
 use super::documents::{Answer, Attempt, Parent, Request, Said, Suspended, WaitId};
 use super::stored::Doc;
 use super::token::ClaimToken;
@@ -164,6 +165,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// The status and headers that the node has set for the answer of the run. They do not count if it has failed.
     pub response: Option<Box<ResponseHead>>,
+    /// What was at hand when it failed, for whoever catches the failure.
+    pub evidence: Option<Box<Evidence>>,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
     /// Its attempts under this claim, in order, except those of an earlier [`Event::Tried`].
@@ -205,8 +208,8 @@ pub enum Effect {
         key: BranchKey,
         /// Its position among its siblings, from 0.
         index: u32,
-        /// Its result.
-        payload: Payload,
+        /// Its result, or why it failed, which is tolerated.
+        result: Ended,
         /// The number of siblings, including itself.
         total: u32,
     },
@@ -219,6 +222,8 @@ pub enum Effect {
     },
     /// Everything that is being executed for this run is to be cancelled.
     Cancel,
+    /// What is being executed of this part of the run is to be cancelled, and the runs that it called are to be stopped.
+    Withdraw(Withdrawn),
     /// The run has ended.
     Ended,
     /// The replica whose [`Event::CallBack`] was accepted is to send the callback.
@@ -269,6 +274,11 @@ pub enum Refusal {
     /// A predecessor of the node is not done.
     #[error("a predecessor of the node is not done: re-run from that one")]
     Unready,
+    /// The node is part of something whose failure was caught.
+    #[error(
+        "a failure of what the node is part of was caught: run again from the node that caught it, or from one before it"
+    )]
+    Caught,
     /// Nothing of the run has failed or was cancelled.
     #[error(
         "nothing of the run failed or was cut off: name the node to run again from, or resume the run if it is paused"
@@ -350,12 +360,22 @@ pub enum Task {
     Merge {
         /// The `aggregate` handler.
         handler: HandlerId,
+        /// Whether the handler is a `gather` handler, which sees failures, too; otherwise it is an `aggregate` handler, which
+        /// sees the results of those that succeeded.
+        gathers: bool,
         /// The key and result of a single branch. With several, their results are in the set [`set_of`]`(path, started_by)`.
-        only: Option<(String, Payload)>,
+        only: Option<(String, Ended)>,
         /// The claim that started the branches.
         started_by: ClaimToken,
         /// Results that replace those in the set, by their keys, since these branches were run again.
-        redone: Vec<(String, Payload)>,
+        redone: Vec<(String, Ended)>,
+    },
+    /// Turns a failure into data; ends in [`Outcome::Done`] or [`Outcome::Failed`].
+    Catch {
+        /// The `recover-from` handler.
+        handler: HandlerId,
+        /// What has failed.
+        caught: Box<Caught>,
     },
     /// Runs the flow's failure handler; ends in [`Outcome::Done`] or [`Outcome::Failed`].
     Recover {

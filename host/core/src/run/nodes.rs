@@ -1,11 +1,12 @@
 //! The nodes of a run in the order in which they are shown, without copies of them: a run may have very many, of which
 //! somebody sees a page.
 
+use super::caught::Caught;
 use super::documents::{NodeState, Phase, Progress, Run, Scope};
 use super::tries::Tries;
 use super::view::{NodeView, has_failed};
 use crate::definition::{Dag, NodeKind};
-use crate::{BranchKey, Definition, Millis, NodePath, ScopePath};
+use crate::{BranchKey, Definition, Millis, NodeId, NodePath, ScopePath};
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 
@@ -21,8 +22,8 @@ pub struct Scopes<S> {
     branches: HashMap<usize, Vec<usize>>,
     /// Those without a scope above them: the root, and what is put before the scope above it.
     roots: Vec<usize>,
-    /// What is shown, in order.
-    shown: Vec<usize>,
+    /// What is shown, in order, each with the moment since which it does not go on, because a failure was caught further out.
+    shown: Vec<(usize, Option<Millis>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -113,17 +114,26 @@ impl<S: Borrow<Scope>> Scopes<S> {
     }
 
     /// The slots from above to below, without what was replaced.
-    fn walk(&self) -> Vec<usize> {
+    fn walk(&self) -> Vec<(usize, Option<Millis>)> {
         let mut shown = Vec::with_capacity(self.slots.len());
-        let mut next: Vec<usize> = self.roots.iter().rev().copied().collect();
-        while let Some(at) = next.pop() {
+        let mut next: Vec<(usize, Option<Millis>)> = self.roots.iter().rev().map(|at| (*at, None)).collect();
+        while let Some((at, withdrawn)) = next.pop() {
             let Some(Slot { scope, above }) = self.slots.get(at) else { continue };
             if above.is_none_or(|above| self.began(above, scope.borrow())) {
-                shown.push(at);
-                next.extend(self.branches.get(&at).into_iter().flatten().rev());
+                shown.push((at, withdrawn));
+                let inside = self.branches.get(&at).into_iter().flatten().rev();
+                next.extend(inside.map(|branch| (*branch, withdrawn.or_else(|| self.withdrawn(*branch)))));
             }
         }
         shown
+    }
+
+    /// Since when a branch does not go on, if a failure was caught by the node that began it or in the scope of that node.
+    fn withdrawn(&self, branch: usize) -> Option<Millis> {
+        let (above, node) = self.slots.get(branch)?.above?;
+        let scope = self.slots.get(above)?.scope.borrow();
+        let caught = scope.nodes.get(node).and_then(|node| node.caught.as_ref()).or(scope.caught.as_ref());
+        caught.map(|caught| caught.at)
     }
 
     /// Whether the node at this place began the scope, and has not replaced it since.
@@ -132,13 +142,13 @@ impl<S: Borrow<Scope>> Scopes<S> {
         node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.started_by == scope.started_by)
     }
 
-    fn shown(&self) -> impl DoubleEndedIterator<Item = (usize, &Slot<S>)> {
-        self.shown.iter().filter_map(|at| Some((*at, self.slots.get(*at)?)))
+    fn shown(&self) -> impl DoubleEndedIterator<Item = (usize, &Slot<S>, Option<Millis>)> {
+        self.shown.iter().filter_map(|(at, withdrawn)| Some((*at, self.slots.get(*at)?, *withdrawn)))
     }
 
     /// How many nodes are shown of this run.
     pub fn count(&self, run: &Run) -> usize {
-        self.shown().map(|(_, slot)| slot.scope.borrow().nodes.len()).sum::<usize>() + run.hooks.len()
+        self.shown().map(|(_, slot, _)| slot.scope.borrow().nodes.len()).sum::<usize>() + run.hooks.len()
     }
 
     /// The nodes of the run that has these scopes: scope by scope, within each in the order of the definition, and at the end the
@@ -149,16 +159,16 @@ impl<S: Borrow<Scope>> Scopes<S> {
 
     /// As [`Scopes::nodes`], without the first ones: this looks at scopes, not at the nodes that are left out.
     pub fn nodes_from<'a>(&'a self, run: &'a Run, mut offset: usize) -> impl Iterator<Item = ShownNode<'a>> {
-        let scopes = self.shown().flat_map(move |(_, slot)| {
+        let scopes = self.shown().flat_map(move |(_, slot, withdrawn)| {
             let scope = slot.scope.borrow();
             let left_out = offset.min(scope.nodes.len());
             offset -= left_out;
             let nodes = scope.nodes.get(left_out..).unwrap_or_default().iter();
-            nodes.map(move |state| ShownNode { scope: Some(&scope.path), state, run })
+            nodes.map(move |state| ShownNode { scope: Some(scope), state, run, withdrawn })
         });
         let left_out = offset.saturating_sub(self.count(run).saturating_sub(run.hooks.len())).min(run.hooks.len());
         let hooks = run.hooks.get(left_out..).unwrap_or_default().iter();
-        let hooks = hooks.map(move |state| ShownNode { scope: None, state, run });
+        let hooks = hooks.map(move |state| ShownNode { scope: None, state, run, withdrawn: None });
         scopes.chain(hooks)
     }
 
@@ -169,13 +179,13 @@ impl<S: Borrow<Scope>> Scopes<S> {
         let mut shape_of: HashMap<usize, usize> = HashMap::with_capacity(self.shown.len());
         let mut seen = HashSet::new();
         let mut found = Vec::new();
-        for (at, slot) in self.shown() {
+        for (at, slot, withdrawn) in self.shown() {
             let scope = slot.scope.borrow();
             let above = slot.above.and_then(|(above, node)| Some((*shape_of.get(&above)?, node)));
             let shape = shapes.of(above, scope);
             shape_of.insert(at, shape);
             for (position, state) in scope.nodes.iter().enumerate() {
-                let node = ShownNode { scope: Some(&scope.path), state, run };
+                let node = ShownNode { scope: Some(scope), state, run, withdrawn };
                 let progress = node.progress();
                 if seen.insert((shape, position, progress)) {
                     found.push((node.path(), progress));
@@ -235,15 +245,17 @@ static NONE: Tries = Tries { kept: Vec::new(), left_out: 0, repeated: 0 };
 #[derive(Debug, Clone, Copy)]
 pub struct ShownNode<'a> {
     /// `None` for a handler of the flow.
-    scope: Option<&'a ScopePath>,
+    scope: Option<&'a Scope>,
     pub(super) state: &'a NodeState,
     run: &'a Run,
+    /// Since when its scope does not go on, because a failure was caught further out.
+    withdrawn: Option<Millis>,
 }
 
 impl ShownNode<'_> {
     /// Its path.
     pub fn path(&self) -> NodePath {
-        self.scope.map_or_else(ScopePath::root, Clone::clone).node(&self.state.id)
+        self.scope.map_or_else(ScopePath::root, |scope| scope.path.clone()).node(&self.state.id)
     }
 
     /// Its progress. What had begun when the run came to its end is cancelled.
@@ -265,7 +277,7 @@ impl ShownNode<'_> {
     /// When its progress last changed.
     pub fn since(&self) -> Option<Millis> {
         match self.progress() {
-            Progress::Cancelled => self.run.ended,
+            Progress::Cancelled => self.withdrawn().or(self.run.ended),
             _ => Some(self.state.since).filter(|since| *since > 0),
         }
     }
@@ -280,6 +292,19 @@ impl ShownNode<'_> {
         NodeView::of(self)
     }
 
+    /// The failure that was caught here: by the node, or by its dag, of which this is the node that does it.
+    pub(super) fn caught(&self) -> Option<&Caught> {
+        let of_dag =
+            self.scope.filter(|_| self.state.id == NodeId::recover()).and_then(|scope| scope.caught.as_deref());
+        self.state.caught.as_deref().or(of_dag)
+    }
+
+    /// Since when it does not go on, if a failure was caught in its scope or further out.
+    fn withdrawn(&self) -> Option<Millis> {
+        let caught = self.scope.filter(|_| self.state.id != NodeId::recover()).and_then(|scope| scope.caught.as_ref());
+        self.withdrawn.or_else(|| caught.map(|caught| caught.at))
+    }
+
     /// Whether it had not ended when nodes like this one were no longer executed.
     pub(super) fn is_cut_off(&self) -> bool {
         let has_ended = matches!(self.state.progress, Progress::Waiting | Progress::Done | Progress::Failed);
@@ -287,7 +312,7 @@ impl ShownNode<'_> {
             Some(_) => self.run.phase != Phase::Flow,
             None => self.run.phase == Phase::Ended,
         };
-        is_over && !has_ended
+        (is_over || self.withdrawn().is_some()) && !has_ended
     }
 }
 
@@ -314,7 +339,15 @@ mod tests {
 
     fn scope(path: &str, index: u32, claim: u32, nodes: Vec<NodeState>) -> Scope {
         let path = ScopePath::parse(path).unwrap();
-        Scope { path, input: Payload::empty(), index, siblings: 1, started_by: ClaimToken::new(claim), nodes }
+        Scope {
+            path,
+            input: Payload::empty(),
+            index,
+            siblings: 1,
+            started_by: ClaimToken::new(claim),
+            nodes,
+            caught: None,
+        }
     }
 
     fn run() -> Run {

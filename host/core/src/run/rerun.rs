@@ -5,7 +5,7 @@ use super::engine::Followed;
 use super::events::{Effect, Refusal, RerunFrom};
 use super::state::RunState;
 use crate::plan::{Plan, PlanDag, PlanNode};
-use crate::{BranchKey, Millis, NodePath, Payload, ScopePath, Status};
+use crate::{BranchKey, Millis, NodeId, NodePath, Payload, ScopePath, Status};
 
 impl RunState {
     pub(super) fn rerun(&mut self, plan: &Plan, from: Option<&RerunFrom>, now: Millis) -> Followed {
@@ -23,14 +23,20 @@ impl RunState {
         if let Some(Err(Refusal::Needs(doc))) = failed.map(|path| self.live(&path.scope)) {
             return Err(Refusal::Needs(doc));
         }
+        let was_tolerated = from.is_some_and(|from| self.is_tolerated(plan, &from.path.scope));
         if let Some(RerunFrom { path, input }) = from {
             self.unwind(plan, path, Unwound::Again(input.as_ref()), now)?;
         }
         for (parent, key) in &reopened {
             self.unwind(plan, parent, Unwound::Reopened(key.as_ref()), now)?;
         }
+        if let Some((parent, _)) = reopened.first().filter(|_| was_tolerated)
+            && let Some(branches) = &mut self.change(parent)?.branches
+        {
+            branches.failed = branches.failed.saturating_sub(1);
+        }
         if ended {
-            self.revive(now)?;
+            self.revive(plan, now)?;
         }
         self.begin_again(plan, ended, now);
         Ok(self.claimable(now).into_iter().map(Effect::Dispatch).collect())
@@ -38,19 +44,35 @@ impl RunState {
 
     /// The nodes of which a branch has ended and is to be reopened, from the innermost outwards, each with the branch's key.
     fn reopened(&self, plan: &Plan, path: &NodePath) -> Result<Vec<(NodePath, Option<BranchKey>)>, Refusal> {
-        let mut scope = self.live(&path.scope)?;
+        let mut scope = self.live(&path.scope).map_err(|refusal| self.caught_around(&path.scope).unwrap_or(refusal))?;
         let mut dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let node = dag.node(&path.node).ok_or(Refusal::Unknown)?;
         if !node.inputs.iter().all(|input| is_done(scope, input.from)) {
             return Err(Refusal::Unready);
         }
         let mut reopened = Vec::new();
-        while let Some((parent, key)) = scope.path.parent().filter(|_| is_done(scope, dag.end)) {
+        while let Some((parent, key)) = scope.path.parent().filter(|_| scope.has_ended(dag)) {
             scope = self.live(&parent.scope)?;
             dag = plan.dag(&parent.scope).ok_or(Refusal::Unknown)?;
             reopened.push((parent, key));
         }
         Ok(reopened)
+    }
+
+    /// Whether this is an item that has failed, which the for-each around it tolerates.
+    fn is_tolerated(&self, plan: &Plan, path: &ScopePath) -> bool {
+        self.scope(path).zip(plan.dag(path)).is_some_and(|(scope, dag)| scope.is_tolerated(dag))
+    }
+
+    /// Why a scope cannot be run again, if a failure was caught further out.
+    fn caught_around(&self, path: &ScopePath) -> Option<Refusal> {
+        let has_caught = |node: &NodePath| {
+            let scope = self.scope(&node.scope);
+            scope.is_some_and(|scope| {
+                scope.caught.is_some() || scope.node(&node.node).is_some_and(|node| node.caught.is_some())
+            })
+        };
+        path.around().any(|(node, _)| has_caught(&node)).then_some(Refusal::Caught)
     }
 
     /// Undoes a node and everything after it in its dag.
@@ -59,9 +81,11 @@ impl RunState {
         let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
         let scope = self.change_scope(&path.scope)?;
         let mut undone = Vec::new();
+        scope.forget_caught(dag, now);
         for (i, after) in descendants(dag, at).into_iter().enumerate() {
             let Some(node) = scope.nodes.get_mut(i).filter(|_| after) else { continue };
             node.output = None;
+            node.caught = None;
             (node.suspended, node.answer) = (None, None);
             match how {
                 Unwound::Reopened(key) if i == at => node.reopen(key, now),
@@ -82,29 +106,53 @@ impl RunState {
                 }
             }
         }
-        self.unset_response(&undone);
+        self.unset_response(|by| undone.iter().any(|node| is_within(by, node)));
         Ok(())
     }
 
-    /// Forgets the status and headers of the result if a node has set them that is undone.
-    fn unset_response(&mut self, undone: &[NodePath]) {
+    /// Forgets the status and headers of the result if such a node has set them.
+    pub(super) fn unset_response(&mut self, is_undone: impl Fn(&NodePath) -> bool) {
         let by = self.run().response.as_ref().map(|response| &response.by);
-        if by.is_some_and(|by| undone.iter().any(|node| is_within(by, node))) {
+        if by.is_some_and(is_undone) {
             self.change_run().response = None;
         }
     }
 
     /// Makes ready what had failed or was cancelled when the run ended. What waited for an answer asks again, since an answer
     /// that came after the end was dropped.
-    fn revive(&mut self, now: Millis) -> Result<(), Refusal> {
+    fn revive(&mut self, plan: &Plan, now: Millis) -> Result<(), Refusal> {
+        self.forget_failed_catches(plan, now)?;
         let fell =
             |node: &NodeState| matches!(node.progress, Progress::Failed | Progress::Running) || node.awaits().is_some();
-        let fallen = self.scopes().filter(|scope| scope.nodes.iter().any(fell) && self.live(&scope.path).is_ok());
+        let goes_on = |scope: &Scope| scope.caught.is_none() && self.live(&scope.path).is_ok();
+        let fallen = self.scopes().filter(|scope| scope.nodes.iter().any(fell) && goes_on(scope));
         let fallen: Vec<ScopePath> = fallen.map(|scope| scope.path.clone()).collect();
         for path in fallen {
             for node in self.change_scope(&path)?.nodes.iter_mut().filter(|node| fell(node)) {
                 node.begin_anew(Progress::Ready, now);
                 node.ask_again(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a `recover` handler has failed, what it was to catch is done again.
+    fn forget_failed_catches(&mut self, plan: &Plan, now: Millis) -> Result<(), Refusal> {
+        let failed = |node: &NodeState| node.progress == Progress::Failed;
+        let of_nodes = |scope: &Scope| scope.nodes.iter().any(|node| failed(node) && node.caught.is_some());
+        let of_dag = |scope: &Scope| scope.caught.is_some() && scope.node(&NodeId::recover()).is_some_and(failed);
+        let scopes = self.scopes().filter(|scope| self.live(&scope.path).is_ok() && (of_nodes(scope) || of_dag(scope)));
+        let scopes: Vec<(ScopePath, bool)> = scopes.map(|scope| (scope.path.clone(), of_dag(scope))).collect();
+        for (path, of_dag) in scopes {
+            let dag = plan.dag(&path).ok_or(Refusal::Unknown)?;
+            let scope = self.change_scope(&path)?;
+            if of_dag {
+                scope.forget_caught(dag, now);
+            }
+            for node in scope.nodes.iter_mut().filter(|node| failed(node) && node.caught.is_some()) {
+                node.caught = None;
+                let has_begun = node.branches.is_some();
+                node.begin_anew(if has_begun { Progress::Branching } else { Progress::Ready }, now);
             }
         }
         Ok(())
@@ -138,16 +186,27 @@ enum Unwound<'a> {
     Reopened(Option<&'a BranchKey>),
 }
 
+impl Scope {
+    /// Goes on as if no failure in it had been caught.
+    fn forget_caught(&mut self, dag: &PlanDag, now: Millis) {
+        self.caught = None;
+        if let Some(node) = dag.recover.and_then(|at| self.nodes.get_mut(at)) {
+            node.output = None;
+            node.begin_anew(Progress::Waiting, now);
+        }
+    }
+}
+
 impl NodeState {
     /// Waits for a branch again that had ended.
     fn reopen(&mut self, key: Option<&BranchKey>, now: Millis) {
         let is_joined = self.progress != Progress::Branching;
         if let Some(branches) = &mut self.branches {
-            branches.only = None;
+            branches.end_again();
             branches.full |= is_joined && branches.total > 1;
             if let Some(key) = key.filter(|_| branches.total > 1) {
                 branches.redone.retain(|redone| redone.key != key.as_str());
-                branches.redone.push(Redone { key: key.as_str().to_owned(), result: None });
+                branches.redone.push(Redone { key: key.as_str().to_owned(), result: None, failure: None });
             }
         }
         self.clear(Progress::Branching, now);
@@ -184,8 +243,7 @@ fn is_done(scope: &Scope, node: usize) -> bool {
 
 /// Whether a node is this one, or in a branch of it.
 fn is_within(node: &NodePath, outer: &NodePath) -> bool {
-    let around = std::iter::successors(node.scope.parent(), |(parent, _)| parent.scope.parent());
-    node == outer || around.into_iter().any(|(parent, _)| parent == *outer)
+    node == outer || node.scope.around().any(|(parent, _)| parent == *outer)
 }
 
 /// For each node of the dag, whether it is `at` or follows it.

@@ -202,7 +202,11 @@ impl RunState {
         let phase = self.run().phase;
         let hooks = self.run().hooks.iter().filter(move |_| matches!(phase, Phase::Failure | Phase::Finally));
         let scopes = self.scopes().filter(move |scope| phase == Phase::Flow && self.live(&scope.path).is_ok());
-        let nodes = scopes.flat_map(|scope| scope.nodes.iter().map(|node| (scope.path.clone(), node)));
+        let goes_on = |scope: &Scope, node: &NodeState| scope.caught.is_none() || node.id == NodeId::recover();
+        let nodes = scopes.flat_map(move |scope| {
+            let nodes = scope.nodes.iter().filter(move |node| goes_on(scope, node));
+            nodes.map(|node| (scope.path.clone(), node))
+        });
         hooks.map(|hook| (ScopePath::root(), hook)).chain(nodes)
     }
 
@@ -233,7 +237,7 @@ impl RunState {
         let mut child = scope;
         while let Some((parent, _)) = child.path.parent() {
             let scope = loaded(&parent.scope)?;
-            if !scope.started(child) {
+            if !scope.started(child) || !scope.goes_on_in(child) {
                 return Err(Refusal::Stale);
             }
             child = scope;
@@ -250,7 +254,7 @@ impl RunState {
             return self.run().hooks.iter().find(|hook| hook.id == path.node).ok_or(Refusal::Unknown);
         }
         self.in_flow()?;
-        self.live(&path.scope)?.node(&path.node).ok_or(Refusal::Unknown)
+        self.going_on(path)?.node(&path.node).ok_or(Refusal::Unknown)
     }
 
     /// The state of a loaded node, for changing it.
@@ -271,6 +275,13 @@ impl RunState {
             }
             None => Err(Refusal::Needs(doc)),
         }
+    }
+
+    /// Makes the commit conflict with each one that has changed a scope around a node, although nothing changes there: another
+    /// replica may have caught a failure, so that the node does not count.
+    pub(super) fn claim_scopes_around(&mut self, path: &NodePath) {
+        let around = path.scope.around().map(|(parent, _)| parent.scope);
+        self.changed.extend(around.filter(|scope| self.scopes.contains_key(scope)).map(Doc::Scope));
     }
 
     pub(super) fn change_run(&mut self) -> &mut Run {

@@ -1,8 +1,9 @@
 //! The stored form of a run's documents: one byte that names the form, then MessagePack with field names, so that a
 //! later version may add fields and still read this one.
 
-use crate::{Code, NodePath, ScopePath};
-use serde::{Serialize, de::DeserializeOwned};
+use super::caught::Ended;
+use crate::{Code, Failure, NodePath, Payload, ScopePath};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::cell::RefCell;
 
 /// The version of the stored form that this build writes. It reads this version and all earlier ones.
@@ -107,6 +108,23 @@ pub fn encode<T: Serialize>(document: &T) -> Vec<u8> {
         scratch.shrink_to(LARGE);
         bytes
     })
+}
+
+/// The stored form of a member of a set: the position of a branch among its siblings, from 0, and how it ended.
+pub fn encode_member(index: u32, ended: &Ended) -> Vec<u8> {
+    match ended {
+        Ok(payload) => encode(&(index, payload)),
+        Err(failure) => encode(&(index, Payload::empty(), failure)),
+    }
+}
+
+/// Reads a member of a set.
+pub fn decode_member(bytes: &[u8]) -> Result<(u32, Ended), Unreadable> {
+    /// A branch that succeeded has no failure.
+    #[derive(Deserialize)]
+    struct Member(u32, Payload, #[serde(default)] Option<Failure>);
+    let Member(index, payload, failure) = decode(bytes)?;
+    Ok((index, failure.map_or(Ok(payload), Err)))
 }
 
 /// Reads a document.

@@ -1,6 +1,6 @@
 //! A run as people and tools see it.
 
-use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run, Scope, Wait};
+use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run, Scope, Wait, is_zero};
 use super::nodes::{Scopes, ShownNode};
 use super::tries::{Tries, Try};
 use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, Status, moment};
@@ -66,6 +66,12 @@ pub struct NodeView {
     /// The runs that it has called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub called: Vec<Called>,
+    /// The failure that its `recover` handler has caught, or is to catch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught: Option<Failure>,
+    /// How many of its branches have failed, which it tolerates.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tolerated: u32,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
     /// The size of its output, in bytes.
@@ -184,7 +190,13 @@ impl NodeView {
         });
         let mut happened: Vec<(Millis, String)> = first.chain(gap).chain(latest).chain(attempts).collect();
         happened.sort_by_key(|(at, _)| *at);
-        happened.into_iter().map(|(_, sentence)| sentence).collect()
+        let caught = self.caught.as_ref().map(|failure| format!("caught {failure}"));
+        let tolerated = match self.tolerated {
+            0 => None,
+            1 => Some("1 item failed, which is tolerated".to_owned()),
+            items => Some(format!("{items} items failed, which is tolerated")),
+        };
+        happened.into_iter().map(|(_, sentence)| sentence).chain(caught).chain(tolerated).collect()
     }
 
     /// What of it has failed and is to be tried again, or is being tried again; `None` if nothing is, or if its latest try
@@ -223,6 +235,8 @@ impl NodeView {
             },
             waits_for: asked.map(|Wait { of, since, .. }| WaitView { of: of.clone(), since: *since }),
             called: node.called.clone(),
+            caught: shown.caught().map(|caught| caught.failure.clone()),
+            tolerated: node.branches.as_ref().map_or(0, |branches| branches.failed),
             since: shown.since(),
             input_size: node.input_size,
             output_size: node.output.as_ref().map(crate::Payload::size),

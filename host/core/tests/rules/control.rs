@@ -234,7 +234,7 @@ fn a_branch_that_ended_beside_others_is_reopened_and_its_new_result_replaces_the
     let effects = run.done("F[x]/n", "x again");
     assert!(matches!(&effects[..], [Effect::Returned { .. }, Effect::Dispatch(f)] if *f == path("F")));
     let (work, merged) = results(&mut run);
-    assert_eq!(merged, [("x".to_owned(), payload("x again"))]);
+    assert_eq!(merged, [("x".to_owned(), Ok(payload("x again")))]);
     run.report(&work, Outcome::Done(payload("merged"))).unwrap();
     run.done("b", "first");
     assert_eq!(run.status(), Status::Succeeded);
@@ -251,7 +251,7 @@ fn a_branch_that_ended_beside_others_is_reopened_and_its_new_result_replaces_the
     assert_eq!(run.node("F").progress, Progress::Branching);
     run.done("F[y]/n", "y again");
     let (work, merged) = results(&mut run);
-    assert_eq!(merged, [("x".to_owned(), payload("x, third")), ("y".to_owned(), payload("y again"))]);
+    assert_eq!(merged, [("x".to_owned(), Ok(payload("x, third"))), ("y".to_owned(), Ok(payload("y again")))]);
     run.report(&work, Outcome::Done(payload("merged"))).unwrap();
     run.done("b", "second");
     assert_eq!((run.status(), &run.state.run().result), (Status::Succeeded, &Some(payload("second"))));

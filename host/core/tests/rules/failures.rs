@@ -225,6 +225,7 @@ fn merging_the_results_of_its_branches_does_not_change_the_input_size_of_a_node(
     let report = faas_flow_core::run::Report {
         outcome: Outcome::Done(payload("")),
         response: None,
+        evidence: None,
         input_size: 77,
         attempts: vec![],
         tries: Vec::new(),

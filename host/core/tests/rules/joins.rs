@@ -87,11 +87,13 @@ fn the_results_of_branches_are_merged_in_the_order_in_which_they_were_yielded() 
     run.report(&work, branched(&[("x", ""), ("y", "")])).unwrap();
     for (key, place) in [("y", 1), ("x", 0)] {
         let effects = run.done(&format!("F[{key}]/n"), key);
-        let [Effect::Arrive { key: name, index, payload: result, .. }] = &effects[..] else { panic!("{effects:?}") };
+        let [Effect::Arrive { key: name, index, result: Ok(result), .. }] = &effects[..] else { panic!("{effects:?}") };
         assert_eq!((name.as_str(), *index, result), (key, place, &payload(key)));
     }
     joined(&mut run, &work).unwrap();
-    let Task::Merge { handler, only, started_by, redone } = run.claim("F").unwrap().task else { panic!("no merge") };
+    let Task::Merge { handler, gathers: false, only, started_by, redone } = run.claim("F").unwrap().task else {
+        panic!("no merge")
+    };
     assert_eq!((handler.as_str(), only, started_by, redone), ("a", None, work.token, vec![]));
 }
 
@@ -175,7 +177,7 @@ fn the_results_of_branches_that_carry_nothing_are_dropped() {
     assert!(matches!(work.task, Task::Split { carries_nothing: true, .. }));
     run.report(&work, branched(&[("x", ""), ("y", "")])).unwrap();
     let effects = run.done("F[x]/n", "a result");
-    assert!(matches!(&effects[..], [Effect::Arrive { payload, .. }] if *payload == Payload::empty()));
+    assert!(matches!(&effects[..], [Effect::Arrive { result: Ok(result), .. }] if *result == Payload::empty()));
 
     let mut dag = Dag { nodes: vec![condition("C", &["x"])], ..Dag::default() };
     let NodeKind::Condition(branches) = &mut dag.nodes[0].kind else { unreachable!() };
@@ -184,5 +186,5 @@ fn the_results_of_branches_that_carry_nothing_are_dropped() {
     run.execute("C", branched(&[("x", "")]));
     run.done("C[x]/n", "a result");
     let Task::Merge { only, .. } = run.claim("C").unwrap().task else { panic!("no merge") };
-    assert_eq!(only, Some(("x".to_owned(), Payload::empty())), "an empty value for each branch");
+    assert_eq!(only, Some(("x".to_owned(), Ok(Payload::empty()))), "an empty value for each branch");
 }

@@ -65,7 +65,7 @@ fn results_of_branches_arrive_as_what_they_are_unless_the_branches_carry_nothing
         let mut run = Driver::new(flow(dag));
         run.execute("F", branched(&[("x", "1"), ("y", "2")]));
         let effects = run.execute("F[x]/n", Outcome::Done(csv("a")));
-        let [Effect::Arrive { payload, .. }] = &effects[..] else { panic!("{effects:?}") };
+        let [Effect::Arrive { result: Ok(payload), .. }] = &effects[..] else { panic!("{effects:?}") };
         payload.clone()
     };
     assert_eq!(arrived(Branches { aggregator: Some("a".to_owned()), ..Branches::default() }), csv("a"));

@@ -191,18 +191,22 @@ fn own(node: &Node) -> Value {
         branches
             .dags
             .iter()
-            .map(|branch| (branch.key.clone(), json!({ "aggregate-ends": ends(&branch.dag) })))
+            .map(|branch| {
+                let Dag { recover, .. } = &branch.dag;
+                (branch.key.clone(), json!({ "aggregate-ends": ends(&branch.dag), "recover": recover }))
+            })
             .collect()
     };
     let common = |branches: &Branches| {
-        let Branches { handler, dags: _, aggregator, carries_nothing, max_parallel } = branches;
+        let Branches { handler, dags: _, aggregator, carries_nothing, max_parallel, tolerate, gather } = branches;
         json!({
             "handler": handler, "aggregator": aggregator, "carries-nothing": carries_nothing, "max-parallel": max_parallel,
+            "tolerate": tolerate, "gather": gather,
         })
     };
     match &node.kind {
         NodeKind::Operations(operations) => json!({ "operations": operations }),
-        NodeKind::SubDag(dag) => json!({ "sub-dag": { "aggregate-ends": dag.aggregate_ends } }),
+        NodeKind::SubDag(dag) => json!({ "sub-dag": { "aggregate-ends": dag.aggregate_ends, "recover": dag.recover } }),
         NodeKind::Condition(branches) => {
             let keys: Vec<&str> = branches.dags.iter().map(|branch| branch.key.as_str()).collect();
             json!({ "condition": common(branches), "keys": keys, "condition/dags": ends(branches) })
@@ -218,6 +222,11 @@ fn inputs(old: (&Indexed<'_>, &Node), new: (&Indexed<'_>, &Node), out: &mut Vec<
         dag.aggregators.get(node.id.as_str()).map_or(Value::Null, |aggregator| Value::from(*aggregator))
     };
     properties(Some(&aggregator(old)), Some(&aggregator(new)), "aggregate-inputs", out);
+    let recover = |(dag, node): (&Indexed<'_>, &Node)| {
+        let recover = dag.dag.recover_nodes.iter().find(|one| one.node == node.id);
+        recover.map_or(Value::Null, |one| Value::from(one.recover.as_str()))
+    };
+    properties(Some(&recover(old)), Some(&recover(new)), "recover", out);
     let predecessors = |(dag, node): (&Indexed<'_>, &Node)| -> Vec<String> {
         let before = dag.before.get(node.id.as_str()).into_iter().flatten();
         before.map(|id| (*id).to_owned()).collect()

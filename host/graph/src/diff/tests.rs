@@ -283,6 +283,8 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         waits_until: None,
         waits_for: None,
         called: Vec::new(),
+        caught: None,
+        tolerated: 0,
         input_size: 0,
         output_size: None,
         attempts: Vec::new(),

@@ -4,7 +4,7 @@
 use super::header::{Calling, PARENT};
 use crate::live::Live;
 use faas_flow_core::definition::{Dag, NodeKind, Operation};
-use faas_flow_core::run::{Awaited, Outcome, Parent, Run, RunState, WaitId};
+use faas_flow_core::run::{Awaited, Outcome, Parent, Run, RunState, Wait, WaitId, Withdrawn};
 use faas_flow_core::{Code, Failure, NodePath, RetryPolicy, RunId, Status};
 use faas_flow_guest::HttpRequest;
 use faas_flow_session::Session;
@@ -54,7 +54,7 @@ impl Live {
             return;
         }
         if self.is_in_memory() {
-            return self.stop_each(called(session.state()));
+            return self.stop_each(called(session.state().awaiting()));
         }
         // What this replica has in memory may be out of date: another one may have executed the node that calls.
         let (executing, stop) = (self.claims.execute(), self.clone().stop_stored());
@@ -64,16 +64,36 @@ impl Live {
         });
     }
 
-    /// The future is boxed since its type contains itself, as that of [`Live::stop_child`] does: stopping a run may stop others.
-    fn stop_stored(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move { self.stop_as_stored().await })
+    /// Stops the runs that nodes of withdrawn parts of this one wait for.
+    pub(crate) fn stop_withdrawn(self: &Arc<Self>, session: &Session, parts: Vec<Withdrawn>) {
+        if !calls(&self.plan.definition().dag) {
+            return;
+        }
+        if self.is_in_memory() {
+            return self.stop_each(called(session.state().withdrawn(&parts)));
+        }
+        let (executing, live) = (self.claims.execute(), self.clone());
+        tokio::spawn(async move {
+            live.stop_as_stored(Some(parts)).await;
+            drop(executing);
+        });
     }
 
-    async fn stop_as_stored(self: &Arc<Self>) {
+    /// The future is boxed since its type contains itself, as that of [`Live::stop_child`] does: stopping a run may stop others.
+    fn stop_stored(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { self.stop_as_stored(None).await })
+    }
+
+    /// Stops the runs that nodes wait for: those of these parts, or all.
+    async fn stop_as_stored(self: &Arc<Self>, parts: Option<Vec<Withdrawn>>) {
+        let waiting = |state: &RunState| match &parts {
+            Some(parts) => called(state.withdrawn(parts)),
+            None => called(state.awaiting()),
+        };
         let mut delays = TRIES.delays(fastrand::f64);
         loop {
             let error = match load(&*self.services.state, &self.id).await {
-                Ok(state) => return self.stop_each(state.as_ref().map(called).unwrap_or_default()),
+                Ok(state) => return self.stop_each(state.as_ref().map(waiting).unwrap_or_default()),
                 Err(error) => error,
             };
             let Some(delay) = delays.next().filter(|_| error.code().is_transient()) else {
@@ -183,8 +203,8 @@ impl Live {
 }
 
 /// The runs that nodes wait for.
-fn called(state: &RunState) -> Vec<CalledRun> {
-    let called = state.awaiting().into_iter().filter_map(|(node, wait)| match &wait.of {
+fn called(awaiting: Vec<(NodePath, &Wait)>) -> Vec<CalledRun> {
+    let called = awaiting.into_iter().filter_map(|(node, wait)| match &wait.of {
         Awaited::Run { flow, run } => Some(CalledRun { flow: flow.clone(), run: run.clone(), node, to: wait.id }),
         Awaited::Function { .. } => None,
     });

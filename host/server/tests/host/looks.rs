@@ -82,7 +82,7 @@ fn scope(path: ScopePath, index: u32, progress: Progress) -> Scope {
         let branches = json!({ "total": ITEMS, "epoch": ClaimToken::new(7) });
         node.branches = Some(serde_json::from_value(branches).unwrap());
     }
-    Scope { path, input: Payload::empty(), index, siblings: ITEMS, started_by, nodes: vec![node] }
+    Scope { path, input: Payload::empty(), index, siblings: ITEMS, started_by, nodes: vec![node], caught: None }
 }
 
 fn put(doc: &Doc, bytes: Vec<u8>) -> Put {

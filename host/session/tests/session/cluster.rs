@@ -3,8 +3,8 @@
 use crate::replica::{Fate, LEASE, Replica, circumstances, rules};
 use crate::work;
 use faas_flow_core::run::{
-    Attempt, Awaited, ClaimToken, DATA, Doc, Event, NodeState, Outcome, Progress, Refusal, Report, RunState, Said,
-    Scope, Suspended, Task, Try, Wait, WaitId, Work, set_of,
+    Attempt, Awaited, ClaimToken, DATA, Doc, Ended, Event, NodeState, Outcome, Progress, Refusal, Report, RunState,
+    Said, Scope, Suspended, Task, Try, Wait, WaitId, Work, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
 use faas_flow_core::{
@@ -380,7 +380,8 @@ impl Cluster {
     fn finish(&mut self, number: usize, nth: usize) {
         let work = self.replicas[number].works.swap_remove(nth);
         let (outcome, documents) = self.outcome(number, &work);
-        if matches!(outcome, Outcome::Suspended(_))
+        if calls(&work.task)
+            && matches!(outcome, Outcome::Suspended(_))
             && let Some(count) = self.calls.get_mut(&work.path.to_string())
         {
             *count -= 1;
@@ -393,6 +394,7 @@ impl Cluster {
         let report = Report {
             outcome,
             response: work::response(&work.path).map(Box::new),
+            evidence: None,
             input_size: 0,
             attempts,
             tries: Vec::new(),
@@ -406,7 +408,9 @@ impl Cluster {
 
     fn outcome(&mut self, number: usize, work: &Work) -> (Outcome, Documents) {
         let merges = matches!(work.task, Task::Merge { .. });
-        if self.failing.as_ref().is_some_and(|(path, when)| *path == work.path.to_string() && *when == merges) {
+        let catches = matches!(work.task, Task::Catch { .. });
+        let fails = |(path, when): &(String, bool)| *path == work.path.to_string() && *when == merges && !catches;
+        if self.failing.as_ref().is_some_and(fails) {
             let failure = Failure::reject(Code::GUEST_REJECTED, "as the test wants");
             return (Outcome::Failed(failure), Documents::new());
         }
@@ -417,9 +421,11 @@ impl Cluster {
             return (Outcome::Suspended(wait), Documents::new());
         }
         let replica = &self.replicas[number];
+        // As long as nothing of the run is stored, its outputs have no documents of their own.
+        let is_stored = replica.session.as_ref().is_some_and(|session| session.durability() != Durability::Memory);
         let set = |started_by| self.set(replica, &set_of(&work.path, started_by), &work.path);
         match work::outcome(work, &|payload| self.text(Some(replica), payload), &set) {
-            Outcome::Done(Payload { place: Place::Inline(bytes), media_type }) if bytes.len() > INLINE => {
+            Outcome::Done(Payload { place: Place::Inline(bytes), media_type }) if is_stored && bytes.len() > INLINE => {
                 let doc = format!("{DATA}{}/{}/0", work.path, work.token);
                 let kept = Payload::kept(&doc, bytes.len() as u64).of_type(media_type);
                 (Outcome::Done(kept), vec![(doc, bytes)])
@@ -442,7 +448,7 @@ impl Cluster {
     }
 
     /// What has arrived in a set, in the order of the branches.
-    fn set(&self, replica: &Replica, set: &str, node: &NodePath) -> Vec<String> {
+    fn set(&self, replica: &Replica, set: &str, node: &NodePath) -> Vec<(String, Ended)> {
         let session = replica.session.as_ref().unwrap();
         let unsaved: Vec<_> =
             session.unsaved_arrivals(set).map(|one| (one.member.clone(), one.bytes.clone())).collect();
@@ -454,12 +460,12 @@ impl Cluster {
         let mut all: Vec<_> = members
             .into_iter()
             .map(|(key, bytes)| {
-                let (index, payload) = read_arrival(&bytes).unwrap();
-                (index, format!("{key}={}", self.text(Some(replica), &payload)))
+                let (index, ended) = read_arrival(&bytes).unwrap();
+                (index, (key, ended))
             })
             .collect();
-        all.sort();
-        all.into_iter().map(|(_, value)| value).collect()
+        all.sort_by_key(|(index, _)| *index);
+        all.into_iter().map(|(_, branch)| branch).collect()
     }
 
     /// The text of a payload, wherever it is.
@@ -491,7 +497,11 @@ impl Cluster {
             done.map(|node| scope.path.node(&node.id)).collect::<Vec<NodePath>>()
         };
         let done: Vec<NodePath> = match run.status() {
-            Status::Succeeded => state.scopes().flat_map(of_scope).collect(),
+            Status::Succeeded => {
+                // What failed does not count, nor what was cancelled with it.
+                let counts = |path: &NodePath| self.rerun || state.goes_on(path);
+                state.scopes().flat_map(of_scope).filter(counts).collect()
+            }
             Status::Failed => {
                 let handler = run.hooks.iter().filter(is_done).filter(|hook| hook.id == NodeId::failure());
                 handler.map(|hook| ScopePath::root().node(&hook.id)).collect()
@@ -501,8 +511,13 @@ impl Cluster {
         let said: Vec<ResponseHead> = done.iter().filter_map(work::response).collect();
         match run.response_head() {
             Some(head) => assert!(said.contains(head), "nobody has set {head:?}"),
-            // What was set by a node that was executed again, in a branch that was not chosen again, is gone.
-            None => assert!(said.is_empty() || self.rerun, "{said:?} is lost"),
+            // What was set by a node that was executed again, in a branch that was not chosen again, is gone; and what was set last
+            // is gone if it was set by something that has failed.
+            None => {
+                let caught =
+                    |scope: &Scope| scope.caught.is_some() || scope.nodes.iter().any(|node| node.caught.is_some());
+                assert!(said.is_empty() || self.rerun || state.scopes().any(caught), "{said:?} is lost");
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Faults, Trace};
 use faas_flow_core::run::{Event, NodeState, Progress};
-use faas_flow_core::testing::{Random, definition, with_calls};
+use faas_flow_core::testing::{Random, definition, with_calls, with_catches};
 use faas_flow_core::{Code, Definition, Plan, Status};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -98,6 +98,28 @@ proptest! {
                 prop_assert_eq!(trace.result.as_deref(), Some("recovered FF0012"));
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// CATCH-3, TOLERATE-1: who catches a failure, and what comes of it, does not depend on what else goes wrong.
+    #[test]
+    fn a_failure_is_caught_by_the_same_handler_whatever_goes_wrong(shape in any::<u64>(), order in any::<u64>(), more_replicas in 0..3usize, odds in 4..30usize, which in any::<prop::sample::Index>()) {
+        let mut random = Random(shape | 1);
+        let definition = definition(&mut random, 2);
+        let definition = with_catches(with_calls(definition, &mut random), &mut random);
+        let plan = Arc::new(Plan::new(definition).unwrap());
+        let done: Vec<String> = calm(&plan, order).done.into_iter().collect();
+        let run = |seed, faults| {
+            let mut cluster = Cluster::new(&plan, seed, faults);
+            cluster.failing = Some((which.get(&done).clone(), false));
+            let trace = cluster.run();
+            (trace.status, trace.result)
+        };
+        let faulty = run(order.rotate_left(7), Faults::all(more_replicas, odds));
+        prop_assert_eq!(faulty, run(order, Faults::default()));
     }
 }
 

@@ -81,6 +81,7 @@ impl Replica {
         if ready.cancel {
             self.works.clear();
         }
+        self.works.retain(|work| !ready.withdrawn_claims.contains(&work.token));
         self.works.append(&mut ready.start);
         self.commit_by = ready.commit_by;
         session.leave_if_done();

@@ -1,6 +1,6 @@
 //! Executes work symbolically: a node's output tells how it came about, and does not depend on the order of events.
 
-use faas_flow_core::run::{ClaimToken, Input, Outcome, Task, Work};
+use faas_flow_core::run::{ClaimToken, Ended, Input, Outcome, Task, Work};
 use faas_flow_core::{BranchKey, MediaType, NodePath, Payload, ResponseHead, testing};
 
 /// The media type of the data that this text is. It follows from the text, so that wherever the data arrives, its media type
@@ -25,7 +25,11 @@ fn payload(text: &str) -> Payload {
 }
 
 /// What comes of a node's work. `text` fetches a payload, `set` the results that arrived for a merge, in order.
-pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(ClaimToken) -> Vec<String>) -> Outcome {
+pub fn outcome(
+    work: &Work,
+    text: &dyn Fn(&Payload) -> String,
+    set: &dyn Fn(ClaimToken) -> Vec<(String, Ended)>,
+) -> Outcome {
     let input = |input: &Input| match &input.forwarder {
         Some(handler) => format!("{handler}({})", text(&input.payload)),
         None => text(&input.payload),
@@ -54,17 +58,25 @@ pub fn outcome(work: &Work, text: &dyn Fn(&Payload) -> String, set: &dyn Fn(Clai
             });
             Outcome::Branched(items.collect())
         }
-        Task::Merge { handler, only, started_by, redone } => {
-            let mut results = match only {
-                Some((key, payload)) => vec![format!("{key}={}", text(payload))],
+        Task::Merge { handler, gathers, only, started_by, redone } => {
+            let mut branches = match only {
+                Some(only) => vec![only.clone()],
                 None => set(*started_by),
             };
-            for (key, payload) in redone {
-                let result = results.iter_mut().find(|result| result.starts_with(&format!("{key}="))).unwrap();
-                *result = format!("{key}={}", text(payload));
+            for (key, ended) in redone {
+                branches.iter_mut().find(|(known, _)| known == key).unwrap().1 = ended.clone();
             }
-            Outcome::Done(payload(&format!("{handler}({})", results.join(","))))
+            let results = branches.into_iter().filter_map(|(key, ended)| match ended {
+                Ok(payload) => Some(format!("{key}={}", text(&payload))),
+                Err(failure) => gathers.then(|| format!("{key}!{}", failure.code)),
+            });
+            Outcome::Done(payload(&format!("{handler}({})", results.collect::<Vec<_>>().join(","))))
         }
+        Task::Catch { handler, caught } => Outcome::Done(payload(&format!(
+            "{handler} caught {} with {}",
+            caught.failure,
+            text(&caught.evidence.input)
+        ))),
         Task::Recover { failure, .. } => Outcome::Done(payload(&format!("recovered {}", failure.code))),
         Task::Finally { .. } => Outcome::Done(Payload::empty()),
     }

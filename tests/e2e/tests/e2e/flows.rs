@@ -59,6 +59,18 @@ async fn invitation_has_another_flow_greet_and_waits_for_the_engraver() {
 }
 
 #[tokio::test]
+async fn order_goes_on_where_a_card_is_declined_or_an_item_is_sold_out() {
+    let program = |name| format!("headers:{}", root().join("examples/order/functions").join(name).display());
+    let functions = Serve::flows(&["order"]).function("charge", program("charge.sh"));
+    let server = functions.function("ship", program("ship.sh")).start();
+    let shipped = server.result("order", "Ada\nhat\nunicorn").await.ok();
+    assert_eq!(shipped, "shipped hat\nno unicorn: `ship` answered with status 404: sold out");
+    let declined = server.result("order", "Mallory\nhat").await.ok();
+    assert_eq!(declined, "nothing was ordered, declined: the card of Mallory was declined");
+    assert!(server.result("order", "Ada\nunicorn").await.failed(500, "FF0207").contains("sold out"));
+}
+
+#[tokio::test]
 async fn greet_greets_by_name_and_refuses_nobody() {
     let server = serve("greet");
     assert_eq!(server.result("greet", " Ada\n").await.ok(), "Hello, Ada!");

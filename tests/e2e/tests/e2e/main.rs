@@ -13,6 +13,7 @@ mod callbacks;
 mod callers;
 mod calling_flows;
 mod cases;
+mod catches;
 mod commands;
 mod contract;
 mod dashboard;

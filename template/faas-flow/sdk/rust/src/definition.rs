@@ -32,6 +32,16 @@ pub(crate) struct Dag {
     pub aggregate_inputs: Vec<AggregateInputs>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aggregate_ends: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recover_nodes: Vec<RecoverNode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct RecoverNode {
+    pub node: String,
+    pub recover: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +101,8 @@ pub(crate) struct Call {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recover: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Backoff>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retry_on: Vec<u16>,
@@ -111,6 +123,17 @@ pub(crate) struct Branches {
     pub carries_nothing: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerate: Option<Tolerate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gather: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Tolerate {
+    Items(u32),
+    Share(f32),
 }
 
 #[derive(Debug, Serialize)]

@@ -8,6 +8,7 @@
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::definition as plain;
+use crate::failed::{Failed, FailureKind, Gathered};
 use crate::failure::{Failure, Result};
 use crate::handler::Handlers;
 use crate::http::{Request, Response};
@@ -15,7 +16,7 @@ use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
 use crate::values::{Exhausted, Level, Outcome, State};
 use crate::workflow::Workflow;
-use bindings::exports::faas_flow::flow::{definition, handlers};
+use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery};
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
 
@@ -30,7 +31,7 @@ use std::cell::OnceCell;
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
-        world: "flow",
+        world: "full-flow",
         pub_export_macro: true,
         export_macro_name: "export_bindings",
         default_bindings_module: "faas_flow::export::bindings",
@@ -104,6 +105,12 @@ fn replay_dag(host: &builder::Dag, dag: &plain::Dag) {
     if let Some(id) = &dag.aggregate_ends {
         host.aggregate_ends(id);
     }
+    for node in &dag.recover_nodes {
+        host.recover_node(&node.node, &node.recover);
+    }
+    if let Some(id) = &dag.recover {
+        host.recover(id);
+    }
 }
 
 fn replay_node(host: &builder::Dag, node: &plain::Node) {
@@ -162,6 +169,9 @@ fn replay_call(host: &builder::Call, call: &plain::Call) {
     if let Some(id) = &call.recover {
         host.recover(id);
     }
+    if let Some(id) = &call.recover_from {
+        host.recover_from(id);
+    }
     if let Some(policy) = call.retry {
         host.retry(policy.into());
     }
@@ -185,6 +195,14 @@ fn replay_branches(host: &builder::Branches, branches: &plain::Branches) {
     }
     if let Some(count) = branches.max_parallel {
         host.max_parallel(count);
+    }
+    match branches.tolerate {
+        Some(plain::Tolerate::Items(items)) => host.tolerate(items),
+        Some(plain::Tolerate::Share(share)) => host.tolerate_share(share),
+        None => {}
+    }
+    if let Some(id) = &branches.gather {
+        host.gather(id);
     }
 }
 
@@ -223,6 +241,40 @@ impl<T: Define> handlers::Guest for T {
             types::Outcome::Failure => Outcome::Failure,
         };
         Ok(closures::<T>()?.finally(&id, outcome)?)
+    }
+}
+
+impl<T: Define> recovery::Guest for T {
+    fn recover_from(
+        id: String,
+        what: types::Failed,
+        input: Vec<u8>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, types::Failure> {
+        Ok(closures::<T>()?.recover_from(&id, Failed { input, body, ..what.into() })?)
+    }
+}
+
+impl<T: Define> gathering::Guest for T {
+    fn gather(id: String, items: Vec<types::Gathered>) -> Result<Vec<u8>, types::Failure> {
+        let gathered = |types::Gathered { key, ended }| Gathered { key, ended: ended.map_err(Failed::from) };
+        Ok(closures::<T>()?.gather(&id, items.into_iter().map(gathered).collect())?)
+    }
+}
+
+impl From<types::Failed> for Failed {
+    fn from(what: types::Failed) -> Self {
+        let types::Failed { code, kind, status, message, path, tries } = what;
+        let kind = match kind {
+            types::FailureKind::Rejected => FailureKind::Rejected,
+            types::FailureKind::Answered => FailureKind::Answered,
+            types::FailureKind::Unreachable => FailureKind::Unreachable,
+            types::FailureKind::TimedOut => FailureKind::TimedOut,
+            types::FailureKind::Crashed => FailureKind::Crashed,
+            types::FailureKind::Child => FailureKind::Child,
+            types::FailureKind::Other => FailureKind::Other,
+        };
+        Self { code, kind, status, message, path, tries, input: Vec::new(), body: None }
     }
 }
 
