@@ -26,7 +26,7 @@ enum Input {
     File(&'static str),
 }
 
-const SHOWS: [Show; 11] = [
+const SHOWS: [Show; 12] = [
     Show::text("greet", "one node, in Rust", "Ada"),
     Show::text("greet-js", "the same in JavaScript", "Ada"),
     Show::text("greet-python", "the same in Python", "Ada"),
@@ -37,6 +37,11 @@ const SHOWS: [Show; 11] = [
     Show::text("conditional-branching", "a condition inside a branch of another", "hi"),
     Show::text("invitation", "a flow that calls another one, and a function that takes long", "Ada"),
     Show::text("order", "failures that are caught, and items that may fail", "Ada\nhat\nunicorn"),
+    Show::text(
+        "reminder",
+        "sleeps until a moment in its data, which has passed",
+        r#"{ "text": "Feed the cat", "at": "2025-12-24T18:00:00+01:00" }"#,
+    ),
     Show {
         example: "flights",
         about: "5,000 flights: parse, measure each hour of the day in two functions, report",
@@ -45,10 +50,11 @@ const SHOWS: [Show; 11] = [
 ];
 
 /// The functions that the examples apply; the paths of programs are relative to the clone.
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "func1=echo",
     "func2=echo",
     "fake-storage=echo",
+    "send=echo",
     "engraver=./examples/invitation/functions/engraver.sh",
     "charge=headers:./examples/order/functions/charge.sh",
     "ship=headers:./examples/order/functions/ship.sh",

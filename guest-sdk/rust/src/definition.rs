@@ -81,6 +81,8 @@ pub(crate) enum Operation {
     Apply(Call),
     Request(Call),
     Modify(String),
+    Sleep(u64),
+    SleepUntil(String),
 }
 
 #[derive(Debug, Serialize)]

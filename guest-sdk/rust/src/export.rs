@@ -13,9 +13,9 @@ use crate::handler::Handlers;
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
-use crate::values::{Exhausted, Level, Outcome, State};
+use crate::values::{Exhausted, Level, Outcome, State, Wake};
 use crate::workflow::Workflow;
-use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery};
+use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery, timing};
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
 
@@ -139,6 +139,8 @@ fn replay_operations(host: &builder::Node, operations: &plain::Operations) {
             plain::Operation::Apply(call) => replay_call(&host.apply(&call.target), call),
             plain::Operation::Request(call) => replay_call(&host.request(&call.target), call),
             plain::Operation::Modify(id) => host.modify(id),
+            plain::Operation::Sleep(ms) => host.sleep(*ms),
+            plain::Operation::SleepUntil(id) => host.sleep_until(id),
         }
     }
     if let Some(policy) = operations.retry {
@@ -274,6 +276,15 @@ impl From<types::Failed> for Failed {
             types::FailureKind::Other => FailureKind::Other,
         };
         Self { code, kind, status, message, path, tries, input: Vec::new(), body: None }
+    }
+}
+
+impl<T: Define> timing::Guest for T {
+    fn moment(id: String, data: Vec<u8>) -> Result<types::Wake, types::Failure> {
+        Ok(match closures::<T>()?.moment(&id, data)? {
+            Wake::After(ms) => types::Wake::After(ms),
+            Wake::At(moment) => types::Wake::At(moment),
+        })
     }
 }
 

@@ -100,6 +100,10 @@ impl Recorder {
             match operation {
                 Operation::Apply(call) => plain::Operation::Apply(self.call(&path, &call.borrow())),
                 Operation::Request(call) => plain::Operation::Request(self.call(&path, &call.borrow())),
+                Operation::Sleep(ms) => plain::Operation::Sleep(*ms),
+                Operation::SleepUntil(run) => {
+                    plain::Operation::SleepUntil(self.name(path, Handler::Moment(run.clone())))
+                }
                 Operation::Modify(run) => plain::Operation::Modify(self.name(path, Handler::Modify(run.clone()))),
             }
         };

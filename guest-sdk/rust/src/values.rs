@@ -58,6 +58,28 @@ pub enum Exhausted {
     Pause,
 }
 
+/// When a node that sleeps goes on: see [`Node::sleep_until`](crate::Node::sleep_until).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Wake {
+    /// After this time, in milliseconds. 0 does not sleep.
+    After(u64),
+    /// At this moment, as RFC 3339 writes it: `2026-12-24T18:00:00+01:00`. A moment in the past does not sleep.
+    At(String),
+}
+
+impl Wake {
+    /// After this time, in whole milliseconds.
+    pub fn after(time: Duration) -> Self {
+        Self::After(millis(time))
+    }
+
+    /// At this moment, as RFC 3339 writes it. The host refuses any other form when the node is executed.
+    pub fn at(moment: impl Into<String>) -> Self {
+        Self::At(moment.into())
+    }
+}
+
 /// A duration as the contract expresses it.
 pub(crate) fn millis(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap_or(u64::MAX)

@@ -115,6 +115,7 @@ codes! {
     CLOCKS_DISAGREE = 229, "the clocks of replicas disagree";
     BAD_MEDIA_TYPE = 230, "the flow named a malformed media type";
     BAD_RESPONSE = 231, "the flow set an answer that cannot be sent";
+    BAD_MOMENT = 232, "a handler named a moment until which no node can sleep";
     REDIRECT = 240, "a redirect is not followed";
     BAD_ENCODING = 241, "an answer cannot be decoded";
     CALL_ACCEPTED = 250, "a function answered that it will answer later";

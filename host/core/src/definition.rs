@@ -135,6 +135,17 @@ pub enum Operation {
     Request(Call),
     /// Runs a `modify` handler.
     Modify(String),
+    /// Hands its data on after this time, in milliseconds.
+    Sleep(u64),
+    /// Hands its data on at the moment that this `moment` handler names.
+    SleepUntil(String),
+}
+
+impl Operation {
+    /// Whether it calls a function or URL, and so has effects outside of the run.
+    pub fn is_call(&self) -> bool {
+        matches!(self, Self::Apply(_) | Self::Request(_))
+    }
 }
 
 /// One call of a function or URL.

@@ -23,6 +23,7 @@ mod suggest;
 pub mod testing;
 pub mod text;
 mod validate;
+mod wake;
 
 pub use code::Code;
 pub use definition::Definition;
@@ -43,3 +44,4 @@ pub use secret::{SecretFlaw, secret_of};
 pub use status::{Millis, Status, moment};
 pub use suggest::nearest;
 pub use validate::{MAX_DEPTH, Problem, Warning};
+pub use wake::{BadMoment, LONGEST_SLEEP_MS, Wake};

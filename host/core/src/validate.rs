@@ -6,6 +6,7 @@
 mod place;
 mod report;
 
+use crate::LONGEST_SLEEP_MS;
 use crate::definition::{
     Backoff, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations, RecoverNode, Tolerate,
 };
@@ -308,7 +309,8 @@ impl Checker<'_> {
         for (i, operation) in operations.list.iter().enumerate() {
             let at = &Place::Operation(at, i);
             match operation {
-                Operation::Modify(handler) => self.handler(at, Some(handler)),
+                Operation::Modify(handler) | Operation::SleepUntil(handler) => self.handler(at, Some(handler)),
+                Operation::Sleep(ms) => self.sleep(at, *ms),
                 Operation::Apply(call) => {
                     self.function(at, &call.target);
                     if call.asynchronous && call.method.as_deref().is_some_and(|method| method != "POST") {
@@ -330,6 +332,13 @@ impl Checker<'_> {
                     self.call(at, call);
                 }
             }
+        }
+    }
+
+    fn sleep(&mut self, at: &Place<'_>, ms: u64) {
+        if ms > LONGEST_SLEEP_MS {
+            let message = || format!("the sleep is {ms} ms, but must be at most {LONGEST_SLEEP_MS} ms (366 days)");
+            self.problem(Code::BAD_TIMEOUT, at, message);
         }
     }
 

@@ -60,7 +60,16 @@ fn a_run_is_stored_as_its_golden_file() {
         branches: None,
         given: None,
         round: 0,
-        suspended: Some(Suspended { until: 4, operation: 0, tries: 1, begun: None, data: None, wait: None }),
+        suspended: Some(Suspended {
+            until: 4,
+            operation: 0,
+            tries: 1,
+            begun: None,
+            data: None,
+            wait: None,
+            asleep: None,
+            failed: 0,
+        }),
         answer: None,
         called: Vec::new(),
         caught: None,
@@ -184,7 +193,16 @@ fn a_scope_is_stored_as_its_golden_file() {
         ..state("n2", Progress::Waiting)
     };
     let kept = Payload::kept(format!("{DATA}n3/1/0"), 900);
-    let wait = Suspended { until: 90_000, operation: 1, tries: 3, begun: None, data: Some(kept.clone()), wait: None };
+    let wait = Suspended {
+        until: 90_000,
+        operation: 1,
+        tries: 3,
+        begun: None,
+        data: Some(kept.clone()),
+        wait: None,
+        asleep: None,
+        failed: 0,
+    };
     let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", Progress::Ready) };
     let large = NodeState { output: Some(kept), ..state("n4", Progress::Done) };
     let scope = Scope {
@@ -234,6 +252,8 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         begun: None,
         data: Some(payload("so far").of_type(csv())),
         wait: None,
+        asleep: None,
+        failed: 0,
     };
     let suspended = NodeState { suspended: Some(wait), output: None, ..state("n3", payload("out")) };
     let scope = Scope {
@@ -269,6 +289,8 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             begun: None,
             data: Some(payload("x")),
             wait: Some(Box::new(wait)),
+            asleep: None,
+            failed: 0,
         };
         NodeState {
             id: NodeId::new(node).unwrap(),
@@ -323,8 +345,16 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
     tries.push(Try { recovered: true, ..last });
     tries.push(Try { status: Some(200), ..Try::begin(2, 2, 3, 99) });
     tries.left_out = 7;
-    let suspended =
-        Suspended { until: 200, operation: 2, tries: 3, begun: Some(12), data: Some(payload("x")), wait: None };
+    let suspended = Suspended {
+        until: 200,
+        operation: 2,
+        tries: 3,
+        begun: Some(12),
+        data: Some(payload("x")),
+        wait: None,
+        asleep: None,
+        failed: 0,
+    };
     let node = NodeState {
         id: NodeId::new("n1").unwrap(),
         progress: Progress::Ready,
@@ -484,4 +514,20 @@ fn what_was_caught_is_stored_as_its_golden_file() {
     let (well, ill) = (Ok(payload("out")), Err(failure()));
     assert_eq!((member(&well), member(&ill)), ((3, well.clone()), (3, ill.clone())));
     assert_eq!(encode_member(3, &well), encode(&(3, payload("out"))), "what succeeded is stored as before");
+}
+
+/// SLEEP-3. Documents of nodes that do not sleep are those of the other tests.
+#[test]
+fn a_node_that_sleeps_is_stored_as_its_golden_file() {
+    let suspended = Suspended {
+        until: 1_790_172_800_000,
+        operation: 2,
+        tries: 0,
+        begun: Some(1_790_000_000_000),
+        data: Some(payload("so far")),
+        wait: None,
+        asleep: Some(1_790_000_000_001),
+        failed: 1,
+    };
+    check("suspended-asleep", &suspended);
 }

@@ -226,6 +226,20 @@ fn times_are_in_range() {
     refused(deadline(year + 1), Code::BAD_TIMEOUT, "", &["1 to 31622400000"]);
 }
 
+/// SLEEP-6.
+#[test]
+fn a_sleep_is_not_longer_than_366_days_and_its_handler_is_declared() {
+    let sleeps = |ms: u64| flow(dag([runs("n", Operation::Sleep(ms))]));
+    for good in [0, 1, 366 * 86_400_000] {
+        assert_eq!(problems(sleeps(good)), [], "{good}");
+    }
+    for bad in [366 * 86_400_000 + 1, u64::MAX] {
+        refused(sleeps(bad), Code::BAD_TIMEOUT, "n/0", &["sleep", "366 days"]);
+    }
+    let until = flow(dag([runs("n", Operation::SleepUntil("gone".to_owned()))]));
+    refused(until, Code::UNKNOWN_HANDLER, "n/0", &["`gone`"]);
+}
+
 #[test]
 fn calls_are_well_formed() {
     let target = |target: &str| Call { target: target.to_owned(), ..Call::default() };

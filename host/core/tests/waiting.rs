@@ -68,7 +68,16 @@ fn nested() -> Plan {
 }
 
 fn wait() -> Suspended {
-    Suspended { until: 1_000, operation: 2, tries: 3, begun: None, data: Some(payload("so far")), wait: None }
+    Suspended {
+        until: 1_000,
+        operation: 2,
+        tries: 3,
+        begun: None,
+        data: Some(payload("so far")),
+        wait: None,
+        asleep: None,
+        failed: 0,
+    }
 }
 
 #[test]

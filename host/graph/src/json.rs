@@ -224,6 +224,8 @@ fn operation(operation: &Operation) -> ExportedOperation {
             (format!("http-req-{last}"), properties("request", Some(call)), Some(target))
         }
         Operation::Modify(handler) => ("modifier".into(), properties("modifier", None), Some(handler.clone())),
+        Operation::Sleep(_) => ("sleep".into(), properties("sleep", None), None),
+        Operation::SleepUntil(handler) => ("sleep".into(), properties("sleep", None), Some(handler.clone())),
     };
     ExportedOperation { name, properties, real_target }
 }

@@ -309,6 +309,8 @@ pub(crate) fn operation(operation: &Operation) -> String {
         Operation::Apply(call) => described(call, None),
         Operation::Request(call) => described(call, Some("POST")),
         Operation::Modify(handler) => format!("modify {handler}"),
+        Operation::Sleep(ms) => format!("sleep {}", duration(*ms)),
+        Operation::SleepUntil(handler) => format!("sleep until {handler}"),
     }
 }
 

@@ -72,6 +72,8 @@ enum Step {
     Apply(usize),
     Request(usize),
     Modify(String),
+    Sleep(u64),
+    SleepUntil(String),
 }
 
 #[derive(Default)]
@@ -154,6 +156,8 @@ impl Arena {
                 Step::Apply(index) => Operation::Apply(take(&mut self.calls, index)),
                 Step::Request(index) => Operation::Request(take(&mut self.calls, index)),
                 Step::Modify(handler) => Operation::Modify(handler),
+                Step::Sleep(ms) => Operation::Sleep(ms),
+                Step::SleepUntil(handler) => Operation::SleepUntil(handler),
             });
         }
         shape
@@ -385,6 +389,18 @@ impl builder::HostNode for State {
         self.arena.count(&[(Text::HandlerId, &modifier)])?;
         self.arena.counts.part(Part::Operation)?;
         self.add_step(&node, Step::Modify(modifier))
+    }
+
+    fn sleep(&mut self, node: Resource<builder::Node>, ms: u64) -> Result<()> {
+        self.arena.count(&[])?;
+        self.arena.counts.part(Part::Operation)?;
+        self.add_step(&node, Step::Sleep(ms))
+    }
+
+    fn sleep_until(&mut self, node: Resource<builder::Node>, moment: String) -> Result<()> {
+        self.arena.count(&[(Text::HandlerId, &moment)])?;
+        self.arena.counts.part(Part::Operation)?;
+        self.add_step(&node, Step::SleepUntil(moment))
     }
 
     fn retry(&mut self, node: Resource<builder::Node>, policy: builder::Backoff) -> Result<()> {

@@ -52,6 +52,8 @@ pub(crate) struct Exports {
     pub(crate) recover_from: Option<Export>,
     /// Of `gathering`, since 0.2.0.
     pub(crate) gather: Option<Export>,
+    /// Of `timing`, since 0.2.0.
+    pub(crate) moment: Option<Export>,
 }
 
 impl Exports {
@@ -73,6 +75,7 @@ impl Exports {
             finally: handlers.needs::<(&str, types::Outcome), Answered<()>>("finally")?,
             recover_from: interface("recovery").may_have::<Recovering<'_>, Answered<Bytes>>("recover-from")?,
             gather: interface("gathering").may_have::<(&str, &[types::Gathered]), Answered<Bytes>>("gather")?,
+            moment: interface("timing").may_have::<(&str, &[u8]), Answered<types::Wake>>("moment")?,
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Pur
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::run::FailureKind;
-use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration};
+use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration, Wake};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
@@ -186,6 +186,16 @@ impl Instance {
         let arguments = (handler, &*gathered);
         let data = self.handle_if_any(HandlerKind::Gather, |functions| functions.gather, arguments).await?;
         self.returned(data)
+    }
+
+    /// Calls a `moment` handler, which says until when a node sleeps with this data.
+    pub async fn moment(&mut self, handler: &str, data: &Content) -> Result<Wake, Failure> {
+        self.given(data.media_type.clone());
+        let arguments = (handler, &*data.bytes);
+        Ok(match self.handle_if_any(HandlerKind::Moment, |functions| functions.moment, arguments).await? {
+            types::Wake::After(ms) => Wake::After(ms),
+            types::Wake::At(moment) => Wake::At(moment),
+        })
     }
 
     /// Calls a `finally` handler at the end of the run.

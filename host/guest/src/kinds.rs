@@ -27,6 +27,7 @@ impl Module {
             let is_missing = match kind {
                 HandlerKind::RecoverFrom => self.functions().recover_from.is_none(),
                 HandlerKind::Gather => self.functions().gather.is_none(),
+                HandlerKind::Moment => self.functions().moment.is_none(),
                 _ => false,
             };
             let traps = |failure: Failure| failure.code == Code::GUEST_TRAPPED;
@@ -64,6 +65,7 @@ impl Instance {
                 self.recover_from(NOBODY, &what, data, None).await.map(drop)
             }
             HandlerKind::Gather => self.gather(NOBODY, Vec::new()).await.map(drop),
+            HandlerKind::Moment => self.moment(NOBODY, &data).await.map(drop),
         }
     }
 }

@@ -199,8 +199,8 @@ impl<'a> From<&'a ResponseHead> for Head<'a> {
     }
 }
 
-/// How many of the nodes that are tried again the state of a run has.
-const RETRYING: usize = 20;
+/// How many of the nodes that are tried again, and of those that sleep, the state of a run has.
+const NODES: usize = 20;
 
 /// A node that has failed, or of which a call has, and that is to be tried again.
 #[derive(Serialize, ToSchema)]
@@ -251,6 +251,26 @@ impl<'a> RetryingNode<'a> {
     }
 }
 
+/// A node that sleeps.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SleepingNode {
+    /// Its path.
+    node: String,
+    /// Since when it sleeps, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
+    since: Millis,
+    /// When it goes on, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
+    until: Millis,
+}
+
+impl SleepingNode {
+    fn of(node: &NodeView) -> Option<Self> {
+        Some(Self { node: node.path.to_string(), since: node.sleeps_since?, until: node.waits_until? })
+    }
+}
+
 /// The state of a run as JSON.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -291,6 +311,9 @@ pub(super) struct RunState<'a> {
     /// Nodes of the outermost dag that have failed and are to be tried again, the first 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retrying: Vec<RetryingNode<'a>>,
+    /// Nodes of the outermost dag that sleep, the first 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sleeping: Vec<SleepingNode>,
     /// The version that the run waits for, since it cannot be loaded anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
@@ -335,7 +358,8 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModul
             callback_tries: view.callback.as_ref().map(|callback| callback.tries),
             callback_failure: view.callback.as_ref().and_then(|callback| callback.failure.as_ref()),
             response: view.response.as_ref().map(Head::from),
-            retrying: view.nodes.iter().filter_map(RetryingNode::of).take(RETRYING).collect(),
+            retrying: view.nodes.iter().filter_map(RetryingNode::of).take(NODES).collect(),
+            sleeping: view.nodes.iter().filter_map(SleepingNode::of).take(NODES).collect(),
             waits_for: waits_for.map(|missing| &missing.version),
             waits_code: waits_for.map(|missing| missing.code.to_string()),
             waits_because: waits_for.map(|missing| missing.why.as_str()),

@@ -7,7 +7,7 @@ use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{Caught, Outcome, Suspended, Task, Work};
-use faas_flow_core::{Code, Content, Failure, Payload, ResponseHead, Status};
+use faas_flow_core::{Code, Content, Failure, Payload, ResponseHead, Status, Wake};
 use faas_flow_guest::{CallContext, Instance};
 use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
@@ -213,12 +213,21 @@ impl NodeAttempt<'_> {
     /// Does the node's operations in turn, beginning with the one at which the node was suspended.
     async fn operations(&mut self, operations: &[Operation], mut data: Content) -> Result<Content, Unfinished> {
         let done = self.work.suspended.as_ref().map_or(0, |suspended| suspended.operation as usize);
-        self.has_called |= operations.iter().take(done).any(|operation| !matches!(operation, Operation::Modify(_)));
+        self.has_called |= operations.iter().take(done).any(Operation::is_call);
         for (index, operation) in operations.iter().enumerate().skip(done) {
             let (kind, call) = match operation {
                 Operation::Modify(handler) => {
                     self.notes.got(&data);
                     data = self.instance().await?.modify(handler, data).await?;
+                    continue;
+                }
+                Operation::Sleep(ms) => {
+                    data = self.sleep(index, &Wake::After(*ms), data).await?;
+                    continue;
+                }
+                Operation::SleepUntil(handler) => {
+                    let wake = self.instance().await?.moment(handler, &data).await?;
+                    data = self.sleep(index, &wake, data).await?;
                     continue;
                 }
                 Operation::Apply(call) => (CallKind::Function, call),

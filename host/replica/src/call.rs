@@ -62,7 +62,16 @@ impl NodeAttempt<'_> {
                 Ok(Tried::Waits { wait, until }) => {
                     let data = Some(self.stored(stored, (index, tries), data).await?);
                     let wait = Some(Box::new(wait));
-                    let suspended = Suspended { until, operation, tries: count(tries), begun: None, data, wait };
+                    let suspended = Suspended {
+                        until,
+                        operation,
+                        tries: count(tries),
+                        begun: None,
+                        data,
+                        wait,
+                        asleep: None,
+                        failed: 0,
+                    };
                     return Err(Unfinished::Suspended(suspended));
                 }
                 Err(failed) => failed,
@@ -81,7 +90,16 @@ impl NodeAttempt<'_> {
                 continue;
             }
             let data = Some(self.stored(stored, (index, tries), data).await?);
-            let suspended = Suspended { until, operation, tries: count(tries), begun: None, data, wait: None };
+            let suspended = Suspended {
+                until,
+                operation,
+                tries: count(tries),
+                begun: None,
+                data,
+                wait: None,
+                asleep: None,
+                failed: 0,
+            };
             return Err(Unfinished::Suspended(suspended));
         };
         let recovered = self.recover(call, failed).await;

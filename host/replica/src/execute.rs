@@ -6,7 +6,6 @@ use super::live::Live;
 use crate::child::abandons;
 use crate::counters::Executed;
 use crate::progress::Step;
-use faas_flow_core::Millis;
 use faas_flow_core::run::{Event, Outcome, Report, Task, Work};
 use faas_flow_session::{Documents, Input};
 use std::sync::Arc;
@@ -84,18 +83,6 @@ impl Live {
             finished = self.perform(work) => Some(finished),
         }
     }
-
-    /// Claims a suspended node when its time has come. If that is more than a lease away, the owner's checks find it instead.
-    fn wake_at(self: &Arc<Self>, until: Millis) {
-        let wait = until.saturating_sub(self.services.now());
-        if wait <= self.services.rules.lease {
-            let live = self.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                live.react(Input::Wake).await;
-            });
-        }
-    }
 }
 
 /// What people who watch the run see of a report.
@@ -104,7 +91,9 @@ fn step(work: &Work, report: &Report, took: Duration) -> Step {
     match &report.outcome {
         Outcome::Done(payload) => Step::Done { path, micros: took.as_micros() as u64, size: payload.size() },
         Outcome::Branched(branches) => Step::Branching { path, branches: branches.len() },
-        Outcome::Suspended(suspended) => Step::Suspended { path, until: suspended.until },
+        Outcome::Suspended(suspended) => {
+            Step::Suspended { path, until: suspended.until, sleeps: suspended.asleep.is_some() }
+        }
         Outcome::Failed(failure) => Step::Failed { path, failure: failure.clone() },
     }
 }

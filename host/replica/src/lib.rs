@@ -67,6 +67,7 @@ mod runs;
 mod services;
 pub mod settings;
 mod skew;
+mod sleep;
 mod submit;
 mod sweep;
 mod trace;

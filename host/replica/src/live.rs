@@ -70,6 +70,8 @@ pub(crate) struct Live {
     pub(super) cancelled: Watched<u64>,
     /// What this replica executes of it.
     pub(super) claims: Claims,
+    /// When the next node that waits is to go on, if a timer is set for that.
+    pub(super) wakes: Mutex<Option<Millis>>,
     /// The deadline that this replica watches for the run.
     pub(super) deadline: Mutex<Option<Millis>>,
     /// Whether the history of a run that was in memory is written.
@@ -114,6 +116,7 @@ impl Live {
             abandoned: SetOnce::new(),
             cancelled: Watched::default(),
             claims: Claims::default(),
+            wakes: Mutex::default(),
             deadline: Mutex::default(),
             history: SetOnce::new(),
         })

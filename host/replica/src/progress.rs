@@ -34,12 +34,14 @@ pub enum Step {
         /// The number of branches.
         branches: usize,
     },
-    /// A node waits before it is tried again.
+    /// A node sleeps, waits before it is tried again, or waits for an answer.
     Suspended {
         /// The node.
         path: NodePath,
         /// When it continues, in milliseconds since the Unix epoch.
         until: u64,
+        /// Whether it sleeps.
+        sleeps: bool,
     },
     /// A node failed.
     Failed {

@@ -4,11 +4,13 @@ use super::attempt::Attempted;
 use super::drive::PATIENT_RETRIES;
 use super::live::Live;
 use super::notes::Notes;
+use crate::Error;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Attempt, Outcome, Report, Suspended, Task, Work};
-use faas_flow_core::{Code, Failure, PolicyOf, Spent};
+use faas_flow_core::{Code, Failure, Millis, PolicyOf, Spent};
 use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -48,6 +50,11 @@ impl Failed {
     }
 }
 
+/// The same work from its first operation, whatever an earlier attempt of it waited for.
+fn from_the_first(work: &Work) -> Work {
+    Work { suspended: None, answer: None, ..work.clone() }
+}
+
 /// A number of tries, as the state of a run counts them.
 pub(super) fn count(tries: usize) -> u32 {
     u32::try_from(tries).unwrap_or(u32::MAX)
@@ -66,11 +73,12 @@ impl Live {
         let notes = Arc::new(Notes::default());
         let mut goes_on = work.suspended.as_ref().and_then(|suspended| suspended.begun);
         let mut made = 0;
-        let mut tries = work.suspended.as_ref().filter(|s| s.data.is_none()).map_or(0, |s| s.tries as usize);
+        let mut tries = work.suspended.as_ref().map_or(0, |suspended| suspended.failed_attempts() as usize);
+        let mut work = Cow::Borrowed(work);
         let mut store_delays = PATIENT_RETRIES.delays(fastrand::f64);
         loop {
             let started = goes_on.take().unwrap_or_else(|| self.services.now());
-            let attempted = self.attempt_in_time(work, span, &notes).await;
+            let attempted = self.attempt_in_time(&work, span, &notes).await;
             let ended = self.services.now();
             if let Err(failed) = &attempted {
                 notes.cut_off(ended, &failed.failure);
@@ -93,7 +101,7 @@ impl Live {
             let Attempted { mut outcome, response, failure, documents } = attempted.unwrap_or_else(Attempted::failed);
             let attempt = match &mut outcome {
                 Outcome::Suspended(suspended) => {
-                    suspended.begun = Some(started);
+                    (suspended.begun, suspended.failed) = (Some(started), count(tries));
                     None
                 }
                 _ => {
@@ -106,26 +114,35 @@ impl Live {
             if let Some(wait) = wait {
                 if self.waits_in_memory(wait).await {
                     notes.attempted(attempt);
-                    self.store_soon(&notes, work);
+                    self.store_soon(&notes, &work);
                     tokio::time::sleep(wait).await;
+                    work = Cow::Owned(from_the_first(&work));
                     continue;
                 }
                 let until = ended + wait.as_millis() as u64;
                 let tries = count(tries);
-                outcome =
-                    Outcome::Suspended(Suspended { until, operation: 0, tries, begun: None, data: None, wait: None });
+                outcome = Outcome::Suspended(Suspended {
+                    until,
+                    operation: 0,
+                    tries,
+                    begun: None,
+                    data: None,
+                    wait: None,
+                    asleep: None,
+                    failed: 0,
+                });
             }
             let mut documents = documents;
             let evidence = match &outcome {
                 Outcome::Failed(_) if self.plan.catches(&work.path) => {
-                    Some(Box::new(self.evidence(work, notes.at_hand(), &mut documents).await))
+                    Some(Box::new(self.evidence(&work, notes.at_hand(), &mut documents).await))
                 }
                 _ => None,
             };
             let (mut attempts, tries) = notes.report().await;
             attempts.extend(attempt);
             let report = Report { outcome, response: response.map(Box::new), evidence, input_size, attempts, tries };
-            self.trace_node(work, span, (begun, made), &report);
+            self.trace_node(&work, span, (begun, made), &report);
             return (report, documents);
         }
     }
@@ -144,6 +161,12 @@ impl Live {
             let message = format!("the node took longer than its timeout of {ms} ms");
             Err(Failure::retry(Code::NODE_TIMED_OUT, message).into())
         })
+    }
+
+    /// Stores the run before a wait, unless that is short.
+    pub(super) async fn store_before(self: &Arc<Self>, wait: Millis) -> Result<(), Error> {
+        let is_short = Duration::from_millis(wait) <= self.services.settings.longest_sleep;
+        if is_short || !self.is_in_memory() { Ok(()) } else { self.store().await }
     }
 
     /// Whether the node stays in memory while it waits. After a longer wait, which is stored, any replica may continue it.

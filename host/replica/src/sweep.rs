@@ -9,16 +9,44 @@ use faas_flow_core::run::Phase;
 use faas_flow_core::{Partition, RunId};
 use faas_flow_session::{Input, Role};
 use faas_flow_versions::runs::load;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, timeout};
 
 /// Maximum number of due runs that one query of the store returns.
 const DUE: usize = 1000;
+/// How often the store is asked for due runs: a run that has slept goes on so soon after its moment.
+const LOOKS: Duration = Duration::from_millis(500);
+/// The number of runs on this replica from which on no further list of due runs is taken at once, so that a replica does not
+/// open more runs than it executes.
+const MANY: usize = 2 * DUE;
 /// Number of runs that are checked at the same time, so that neither a slow store nor one run that hangs lets leases expire.
 const AT_ONCE: usize = 64;
+
+/// The due runs that were tried lately. What stays due, since it belongs to another host or cannot be loaded, is tried once in
+/// each period, however often the store is asked.
+struct Tried {
+    runs: HashSet<RunId>,
+    since: Instant,
+    period: Duration,
+}
+
+impl Tried {
+    fn new(period: Duration) -> Self {
+        Self { runs: HashSet::new(), since: Instant::now(), period }
+    }
+
+    fn forget_old(&mut self) {
+        if self.since.elapsed() >= self.period {
+            self.runs.clear();
+            self.since = Instant::now();
+        }
+    }
+}
 
 impl Host {
     /// Renews leases, watches deadlines, and recovers runs whose owner is gone. Never returns.
@@ -53,22 +81,40 @@ impl Host {
         }
     }
 
-    /// Recovers runs that no replica works on.
+    /// Recovers runs that no replica works on: those whose replica was lost, and those that have slept.
     async fn recover_lost(self: &Arc<Self>) {
-        let mut ticks = self.ticks();
+        let period = self.services.settings.lease / 3;
+        let mut ticks = tokio::time::interval(period.min(LOOKS));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tried = Tried::new(period);
         loop {
             ticks.tick().await;
             if self.is_draining() {
                 continue;
             }
-            if let Err(error) = self.recover_due().await {
+            if let Err(error) = self.recover_due(&mut tried).await {
                 tracing::warn!(code = %error.code(), %error, "due runs not listed");
+                ticks.reset_after(period);
             }
         }
     }
 
-    async fn recover_due(self: &Arc<Self>) -> Result<(), Error> {
-        let mut due = self.services.state.due(self.now(), DUE).await?;
+    /// Recovers what is due and was not tried before, list by list, as long as there is room for more runs.
+    async fn recover_due(self: &Arc<Self>, tried: &mut Tried) -> Result<(), Error> {
+        tried.forget_old();
+        loop {
+            let mut due = self.services.state.due(self.now(), DUE).await?;
+            let are_all = due.len() < DUE;
+            due.retain(|run| tried.runs.insert(run.clone()));
+            let is_over = due.is_empty();
+            self.recover_all(due).await;
+            if is_over || are_all || self.is_draining() || self.runs.lock().len() >= MANY {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn recover_all(self: &Arc<Self>, mut due: Vec<RunId>) {
         // So that replicas that query the store at the same time begin with different runs.
         fastrand::shuffle(&mut due);
         let turns = Arc::new(Semaphore::new(AT_ONCE));
@@ -90,7 +136,6 @@ impl Host {
         if timeout(self.services.settings.lease, all).await.is_err() {
             recoveries.detach_all();
         }
-        Ok(())
     }
 
     /// Does what a run is due for: recovers it, calls back, or deletes it once it has expired.
@@ -168,5 +213,6 @@ impl Live {
             tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "run not stored yet");
         }
         self.stop_if_orphaned().await;
+        self.wake_next().await;
     }
 }

@@ -211,9 +211,7 @@ pub(crate) fn begin_together(branches: &[(Option<BranchKey>, Payload)]) -> bool 
 /// Whether a task only runs the flow's own code, so that it has no effects and produces the same result again.
 pub(crate) fn is_own_code(task: &Task) -> bool {
     match task {
-        Task::Operations(operations) => {
-            operations.list.iter().all(|operation| matches!(operation, Operation::Modify(_)))
-        }
+        Task::Operations(operations) => !operations.list.iter().any(Operation::is_call),
         Task::Enter | Task::Choose { .. } | Task::Split { .. } | Task::Merge { .. } | Task::Catch { .. } => true,
         // The handlers of the run must be called only once.
         Task::Recover { .. } | Task::Finally { .. } => false,

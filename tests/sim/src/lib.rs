@@ -99,7 +99,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 65] = [
+pub const JOBS: [Job; 72] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -169,6 +169,14 @@ pub const JOBS: [Job; 65] = [
     job("fixture", ASKS, "hi"),
     job("fixture", ASKS, "busy"),
     job("fixture", ASKS, "hi").asks(Asks::Again("call")),
+    // Nodes that sleep: so long that nobody holds them, and so short that a replica sits it out.
+    job("fixture", "case=sleep&ms=20000", "hi"),
+    job("fixture", "case=sleep&ms=20000", LARGE).asks(Asks::Waiting),
+    job("fixture", "case=sleep&ms=7000&timeout=5000", "hi").asks(Asks::Again("n")),
+    job("fixture", "case=sleep-alone&ms=800", "hi").asks(Asks::Now),
+    job("fixture", "case=sleep&ms=60000&deadline=9000", "hi"),
+    job("fixture", "case=sleep-and-call&ms=7000&attempts=30", "busy"),
+    job("fixture", "case=sleeps-of-items&ms=9000", "abcd"),
 ];
 
 /// How a run ended, without how far its nodes had come.

@@ -30,7 +30,7 @@ use crate::handler::Handlers;
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
-use crate::values::Outcome;
+use crate::values::{Outcome, Wake};
 use crate::workflow::Workflow;
 use std::fmt;
 
@@ -133,6 +133,11 @@ impl Flow {
     /// Calls the closure that gathers the items of a for-each.
     pub fn gather(&self, id: &str, items: impl IntoIterator<Item = Gathered>) -> Result<Vec<u8>> {
         self.fake.calling(|| self.handlers.gather(id, items.into_iter().collect()))
+    }
+
+    /// Calls the closure that names the moment until which a node sleeps.
+    pub fn moment(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Wake> {
+        self.fake.calling(|| self.handlers.moment(id, data.into()))
     }
 
     /// Calls the finally handler of the flow.

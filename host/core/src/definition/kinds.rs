@@ -19,6 +19,7 @@ pub enum HandlerKind {
     Finally,
     RecoverFrom,
     Gather,
+    Moment,
 }
 
 impl fmt::Display for HandlerKind {
@@ -35,6 +36,7 @@ impl fmt::Display for HandlerKind {
             Self::Finally => "finally",
             Self::RecoverFrom => "recover-from",
             Self::Gather => "gather",
+            Self::Moment => "moment",
         })
     }
 }
@@ -93,6 +95,8 @@ impl<'a> Kinds<'a> {
     fn operation(&mut self, operation: &'a Operation) {
         match operation {
             Operation::Modify(handler) => self.add(HandlerKind::Modify, Some(handler)),
+            Operation::Sleep(_) => {}
+            Operation::SleepUntil(handler) => self.add(HandlerKind::Moment, Some(handler)),
             Operation::Apply(Call { prepare, receive, recover, recover_from, .. })
             | Operation::Request(Call { prepare, receive, recover, recover_from, .. }) => {
                 self.add(HandlerKind::Prepare, prepare.as_deref());

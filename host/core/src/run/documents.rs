@@ -476,6 +476,20 @@ pub struct Suspended {
     /// What ends the wait before that moment, if anything does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Box<Wait>>,
+    /// Since when it sleeps, if it waits because the flow says so, and not for another try or an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asleep: Option<Millis>,
+    /// How many attempts of the node had failed before the one that goes on after the wait.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u32,
+}
+
+impl Suspended {
+    /// How many attempts of the node have failed that count for its retry policy.
+    pub fn failed_attempts(&self) -> u32 {
+        // What starts again from its first operation waits for another attempt: its tries are attempts.
+        if self.data.is_none() { self.tries } else { self.failed }
+    }
 }
 
 /// What a suspended node waits for: an answer from outside, at most until a moment.

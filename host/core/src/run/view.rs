@@ -57,9 +57,13 @@ pub struct NodeView {
     /// When its progress last changed. For a cancelled node: when the run ended; `None` while its handlers are
     /// executed.
     pub since: Option<Millis>,
-    /// When its wait between two tries ends, or its wait for an answer is given up, if it is waiting until a moment.
+    /// When its sleep or its wait between two tries ends, or its wait for an answer is given up, if it is waiting until a
+    /// moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until: Option<Millis>,
+    /// Since when it sleeps, if it waits because the flow says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleeps_since: Option<Millis>,
     /// Whose answer it is waiting for, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<WaitView>,
@@ -202,7 +206,10 @@ impl NodeView {
     /// What of it has failed and is to be tried again, or is being tried again; `None` if nothing is, or if its latest try
     /// succeeded.
     pub fn retrying(&self) -> Option<Retrying<'_>> {
-        if !matches!(self.progress, Progress::Ready | Progress::Running) || self.waits_for.is_some() {
+        if !matches!(self.progress, Progress::Ready | Progress::Running)
+            || self.waits_for.is_some()
+            || self.sleeps_since.is_some()
+        {
             return None;
         }
         let (call, failure, ended, next) = match (self.open_try(), self.attempts.last()) {
@@ -233,6 +240,7 @@ impl NodeView {
                 Some(wait) => wait.limit,
                 None => waits.map(|suspended| suspended.until),
             },
+            sleeps_since: waits.and_then(|suspended| suspended.asleep),
             waits_for: asked.map(|Wait { of, since, .. }| WaitView { of: of.clone(), since: *since }),
             called: node.called.clone(),
             caught: shown.caught().map(|caught| caught.failure.clone()),

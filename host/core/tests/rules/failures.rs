@@ -256,7 +256,16 @@ fn branches_that_were_replaced_are_not_shown_and_their_attempts_stay() {
 #[test]
 fn a_stored_wait_is_continued_by_any_replica_at_the_operation_that_the_node_had_reached() {
     let mut run = chain(flow(lone()));
-    let wait = Suspended { until: 50, operation: 2, tries: 3, begun: None, data: Some(payload("so far")), wait: None };
+    let wait = Suspended {
+        until: 50,
+        operation: 2,
+        tries: 3,
+        begun: None,
+        data: Some(payload("so far")),
+        wait: None,
+        asleep: None,
+        failed: 0,
+    };
     run.execute("a", Outcome::Suspended(wait.clone()));
     assert_eq!((run.node("a").lease.clone(), run.ready()), (None, vec![]), "nobody holds it meanwhile");
     assert_eq!(run.claim("a").unwrap_err(), Refusal::Early { until: 50 });

@@ -97,7 +97,16 @@ fn an_attempt_says_when_the_next_one_was_due() {
 #[test]
 fn an_attempt_goes_on_behind_a_stored_wait() {
     let (mut run, work) = claimed();
-    let wait = |begun| Suspended { until: 50, operation: 0, tries: 1, begun, data: Some(payload("x")), wait: None };
+    let wait = |begun| Suspended {
+        until: 50,
+        operation: 0,
+        tries: 1,
+        begun,
+        data: Some(payload("x")),
+        wait: None,
+        asleep: None,
+        failed: 0,
+    };
     report(&mut run, &work, Outcome::Suspended(wait(Some(2))), None, vec![busy(1, 10, Some(50))]);
     let shown = run.shown("n");
     assert_eq!((shown.progress, shown.tried(), shown.waits_until), (Progress::Ready, 1, Some(50)));
@@ -190,7 +199,16 @@ fn a_node_whose_branches_go_on_in_a_re_run_began_with_it() {
 #[test]
 fn the_time_of_a_node_contains_its_waits_and_pauses() {
     let (mut run, work) = claimed();
-    let wait = Suspended { until: 50, operation: 0, tries: 1, begun: Some(2), data: Some(payload("x")), wait: None };
+    let wait = Suspended {
+        until: 50,
+        operation: 0,
+        tries: 1,
+        begun: Some(2),
+        data: Some(payload("x")),
+        wait: None,
+        asleep: None,
+        failed: 0,
+    };
     report(&mut run, &work, Outcome::Suspended(wait), None, Vec::new());
     run.step(Event::Pause).unwrap();
     run.now = 700;

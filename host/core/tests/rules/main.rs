@@ -11,4 +11,5 @@ mod failures;
 mod history;
 mod joins;
 mod media_types;
+mod sleeps;
 mod waits;

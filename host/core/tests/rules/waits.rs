@@ -29,6 +29,8 @@ fn waits(id: WaitId, until: u64) -> Outcome {
         begun: None,
         data: Some(payload("so far")),
         wait: Some(Box::new(wait)),
+        asleep: None,
+        failed: 0,
     })
 }
 
@@ -191,6 +193,8 @@ fn a_node_keeps_the_runs_that_it_has_called() {
             begun: None,
             data: Some(payload("so far")),
             wait,
+            asleep: None,
+            failed: 0,
         })
     };
     let mut driver = driver();

@@ -16,7 +16,9 @@ fn arbitrary_operations() -> impl Strategy<Value = Operations> {
     let operation = prop_oneof![
         call.clone().prop_map(Operation::Apply),
         call.prop_map(Operation::Request),
-        "[hi]".prop_map(Operation::Modify)
+        "[hi]".prop_map(Operation::Modify),
+        (0..3u64).prop_map(Operation::Sleep),
+        "[hi]".prop_map(Operation::SleepUntil)
     ];
     (proptest::collection::vec(operation, 0..4), proptest::option::of(1..3_u64))
         .prop_map(|(list, timeout_ms)| Operations { list, retry: None, timeout_ms })
@@ -281,6 +283,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         started: None,
         since: None,
         waits_until: None,
+        sleeps_since: None,
         waits_for: None,
         called: Vec::new(),
         caught: None,

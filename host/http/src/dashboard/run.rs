@@ -242,6 +242,7 @@ fn failures(node: &NodeView) -> String {
     let waits = match (&node.waits_for, until) {
         (Some(wait), Some(until)) => Some(format!("waiting for {}, {until} at the latest", escaped(&wait.to_string()))),
         (Some(wait), None) => Some(format!("waiting for {}", escaped(&wait.to_string()))),
+        (None, until) if node.sleeps_since.is_some() => until.map(|until| format!("sleeps {until}")),
         (None, until) => until.map(|until| format!("waiting {until}")),
     };
     let called = node.called.iter().map(|Called { flow, run }| {

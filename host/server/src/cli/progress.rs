@@ -182,7 +182,9 @@ fn line(event: &Progress) -> String {
         Step::Running(path) => format!("{run} {path} running"),
         Step::Done { path, micros, size } => format!("{run} {path} done in {}, {size} bytes", took(*micros)),
         Step::Branching { path, branches } => format!("{run} {path} started {branches} branches"),
-        Step::Suspended { path, until } => format!("{run} {path} waits until {}", moment(*until)),
+        Step::Suspended { path, until, sleeps } => {
+            format!("{run} {path} {} until {}", if *sleeps { "sleeps" } else { "waits" }, moment(*until))
+        }
         Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
     };
@@ -196,7 +198,9 @@ fn value(event: &Progress) -> Value {
         Step::Running(path) => ("running", json!({ "path": path })),
         Step::Done { path, micros, size } => ("done", json!({ "path": path, "micros": micros, "size": size })),
         Step::Branching { path, branches } => ("branching", json!({ "path": path, "branches": branches })),
-        Step::Suspended { path, until } => ("suspended", json!({ "path": path, "until": until })),
+        Step::Suspended { path, until, sleeps } => {
+            ("suspended", json!({ "path": path, "until": until, "sleeps": sleeps }))
+        }
         Step::Failed { path, failure } => ("failed", json!({ "path": path, "failure": failure })),
         Step::Ended(status) => ("ended", json!({ "status": status })),
     };

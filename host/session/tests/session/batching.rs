@@ -146,7 +146,8 @@ fn the_result_of_a_call_does_not_wait_for_the_flow_s_own_code_beside_it() {
 
 #[test]
 fn commands_and_waits_are_committed_at_once() {
-    let wait = Suspended { until: 900, operation: 0, tries: 1, begun: None, data: None, wait: None };
+    let wait =
+        Suspended { until: 900, operation: 0, tries: 1, begun: None, data: None, wait: None, asleep: None, failed: 0 };
     for is_wait in [true, false] {
         let mut session = begin(flow(fork()), Documents::new());
         let work = only(&mut session);

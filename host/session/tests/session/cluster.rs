@@ -417,7 +417,16 @@ impl Cluster {
         if self.chance(self.faults.waits) {
             let until = self.now + self.random.below(100) as u64;
             let wait = (self.random.below(2) == 0).then(|| Box::new(self.question(work)));
-            let wait = Suspended { until, operation: 0, tries: 1, begun: None, data: Some(payload("so far")), wait };
+            let wait = Suspended {
+                until,
+                operation: 0,
+                tries: 1,
+                begun: None,
+                data: Some(payload("so far")),
+                wait,
+                asleep: None,
+                failed: 0,
+            };
             return (Outcome::Suspended(wait), Documents::new());
         }
         let replica = &self.replicas[number];

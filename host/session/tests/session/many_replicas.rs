@@ -460,6 +460,8 @@ fn wait(until: u64) -> Outcome {
         begun: None,
         data: Some(payload("so far")),
         wait: None,
+        asleep: None,
+        failed: 0,
     })
 }
 
@@ -551,7 +553,16 @@ pub fn asks(work: &Work, until: u64) -> Outcome {
     let id = WaitId { claim: work.token, operation: 0 };
     let of = Awaited::Function { name: "f".to_owned() };
     let wait = Some(Box::new(Wait { id, of, since: 2, limit: Some(until), looks: 0 }));
-    Outcome::Suspended(Suspended { until, operation: 0, tries: 0, begun: None, data: Some(payload("so far")), wait })
+    Outcome::Suspended(Suspended {
+        until,
+        operation: 0,
+        tries: 0,
+        begun: None,
+        data: Some(payload("so far")),
+        wait,
+        asleep: None,
+        failed: 0,
+    })
 }
 
 /// The answer to what a piece of work asked.

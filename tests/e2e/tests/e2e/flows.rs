@@ -71,6 +71,15 @@ async fn order_goes_on_where_a_card_is_declined_or_an_item_is_sold_out() {
 }
 
 #[tokio::test]
+async fn reminder_sleeps_until_the_moment_and_then_sends_its_text() {
+    let server = Serve::flows(&["reminder"]).function("send", "echo").start();
+    let past = r#"{ "text": "Feed the cat", "at": "2025-12-24T18:00:00+01:00" }"#;
+    assert_eq!(server.result("reminder", past).await.ok(), "Feed the cat");
+    let refusal = server.result("reminder", r#"{ "text": "", "at": "soon" }"#).await.failed(500, "FF0232");
+    assert!(refusal.contains("`soon` is not a moment"), "{refusal}");
+}
+
+#[tokio::test]
 async fn greet_greets_by_name_and_refuses_nobody() {
     let server = serve("greet");
     assert_eq!(server.result("greet", " Ada\n").await.ok(), "Hello, Ada!");

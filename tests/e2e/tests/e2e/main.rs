@@ -47,6 +47,7 @@ mod secrets;
 mod serve;
 mod shapes;
 mod signing;
+mod sleeps;
 mod slow;
 mod starting;
 mod stopping;

@@ -74,8 +74,9 @@ impl Board {
                 self.row(path, '●', 32, format!("done {:>8}  {size} bytes", took(*micros).to_string()));
             }
             Step::Branching { path, branches } => self.row(path, '◆', 36, format!("{branches} branches")),
-            Step::Suspended { path, until } => {
-                self.row(path, '○', 33, format!("waits until {}", moment(*until)));
+            Step::Suspended { path, until, sleeps } => {
+                let what = if *sleeps { "sleeps" } else { "waits" };
+                self.row(path, '○', 33, format!("{what} until {}", moment(*until)));
             }
             Step::Failed { path, failure } => self.row(path, '●', 31, format!("failed: {failure}")),
             Step::Ended(status) => {

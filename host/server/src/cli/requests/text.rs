@@ -73,6 +73,9 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
                 node.waits_until.map_or(String::new(), |until| format!(", until {} at the latest", moment(until)));
             let _ = writeln!(text, "    waits for {} since {}{until}", printable(wait), moment(wait.since));
         }
+        if let (Some(since), Some(until)) = (node.sleeps_since, node.waits_until) {
+            let _ = writeln!(text, "    sleeps until {}, since {}", moment(until), moment(since));
+        }
         let ended = node.called.iter().filter(|called| !waits_for_run(node, &called.run));
         for Called { flow, run } in ended {
             let _ = writeln!(text, "    called run {run} of flow {}", printable(flow));

@@ -5,7 +5,7 @@ use crate::failed::{Failed, Gathered};
 use crate::failure::{Failure, Result};
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
-use crate::values::Outcome;
+use crate::values::{Outcome, Wake};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -19,6 +19,7 @@ pub(crate) type Receive = Rc<dyn Fn(Response) -> Result<Data>>;
 pub(crate) type Recover = Rc<dyn Fn(String) -> Result<Data>>;
 pub(crate) type RecoverFrom = Rc<dyn Fn(Failed) -> Result<Data>>;
 pub(crate) type Gather = Rc<dyn Fn(Vec<Gathered>) -> Result<Data>>;
+pub(crate) type Moment = Rc<dyn Fn(Data) -> Result<Wake>>;
 pub(crate) type Finally = Rc<dyn Fn(Outcome) -> Result>;
 
 #[derive(Clone)]
@@ -34,6 +35,7 @@ pub(crate) enum Handler {
     Finally(Finally),
     RecoverFrom(RecoverFrom),
     Gather(Gather),
+    Moment(Moment),
 }
 
 impl Handler {
@@ -50,6 +52,7 @@ impl Handler {
             Self::Finally(_) => "finally",
             Self::RecoverFrom(_) => "recover-from",
             Self::Gather(_) => "gather",
+            Self::Moment(_) => "moment",
         }
     }
 }
@@ -84,6 +87,7 @@ call! {
     finally, Finally, "finally": Outcome => ();
     recover_from, RecoverFrom, "recover-from": Failed => Data;
     gather, Gather, "gather": Vec<Gathered> => Data;
+    moment, Moment, "moment": Data => Wake;
 }
 
 fn no_such(id: &str, wanted: &str, found: Option<&Handler>) -> Failure {

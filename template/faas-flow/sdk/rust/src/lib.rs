@@ -81,7 +81,7 @@
 //!
 //! | closure | id |
 //! |---|---|
-//! | `modify`, as operation 1 (the second) of node `n2` | `n2/1` |
+//! | `modify` or `sleep_until`, as operation 1 (the second) of node `n2` | `n2/1` |
 //! | `prepare`, `receive`, `recover` of the call that is operation 0 of `n2` | `n2/0/prepare`, `n2/0/receive`, `n2/0/recover` |
 //! | aggregator of the inputs of a node of any kind | `n4/aggregate` |
 //! | forwarder of the edge from `n1` to `n2` | `n1->n2/forward` |
@@ -137,7 +137,7 @@ pub use heap::Heap;
 pub use http::{Request, Response};
 pub use inputs::Inputs;
 pub use node::{Call, Node};
-pub use values::{Exhausted, Level, Outcome, State};
+pub use values::{Exhausted, Level, Outcome, State, Wake};
 pub use workflow::Workflow;
 
 /// Makes a component of a function `fn(&mut Workflow, &Context) -> Result`, given by its path.

@@ -3,10 +3,10 @@ use crate::backoff::Backoff;
 use crate::dag::{Dag, Shared, shared};
 use crate::failed::Failed;
 use crate::failure::Result;
-use crate::handler::{Modify, Prepare, Receive, Recover, RecoverFrom};
+use crate::handler::{Modify, Moment, Prepare, Receive, Recover, RecoverFrom};
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
-use crate::values::millis;
+use crate::values::{Wake, millis};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::rc::Rc;
@@ -46,6 +46,8 @@ pub(crate) enum Operation {
     Apply(Shared<CallModel>),
     Request(Shared<CallModel>),
     Modify(Modify),
+    Sleep(u64),
+    SleepUntil(Moment),
 }
 
 #[derive(Default)]
@@ -108,6 +110,45 @@ impl Node {
             Host::returns_json();
             Ok(json)
         })
+    }
+
+    /// Adds a sleep: the data is handed on unchanged after this time, in whole milliseconds, at most 366 days.
+    ///
+    /// A node that sleeps is stored, and nothing is held for it. Its [`Node::timeout`] does not count the sleep; the
+    /// deadline of the run does.
+    ///
+    /// ```
+    /// use faas_flow::Dag;
+    /// use std::time::Duration;
+    ///
+    /// let dag = Dag::new();
+    /// dag.node("reminder").sleep(Duration::from_secs(2 * 24 * 3600)).apply("send-mail");
+    /// ```
+    pub fn sleep(&self, time: Duration) -> Self {
+        self.operations.borrow_mut().list.push(Operation::Sleep(millis(time)));
+        self.clone()
+    }
+
+    /// Adds a sleep until a moment that a closure names for the data: one that it finds there, or a time from now. The
+    /// flow's code itself has no clock. A moment in the past does not sleep. One that is malformed, or more than 366 days
+    /// away, fails the node.
+    ///
+    /// ```
+    /// use faas_flow::{Dag, Wake};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     // 2026-12-24T18:00:00+01:00
+    ///     delivered: String,
+    /// }
+    ///
+    /// let dag = Dag::new();
+    /// let node = dag.node("ask-for-a-review");
+    /// node.sleep_until(|order| Ok(Wake::at(serde_json::from_slice::<Order>(&order)?.delivered))).apply("send-mail");
+    /// ```
+    pub fn sleep_until(&self, moment: impl Fn(Vec<u8>) -> Result<Wake> + 'static) -> Self {
+        self.operations.borrow_mut().list.push(Operation::SleepUntil(Rc::new(moment)));
+        self.clone()
     }
 
     /// Merges the node's inputs, named by predecessor, before its first operation. The same as
@@ -276,6 +317,16 @@ impl Call {
     /// Adds the node's next operation: see [`Node::modify_json`].
     pub fn modify_json<I: DeserializeOwned, O: Serialize>(&self, modifier: impl Fn(I) -> Result<O> + 'static) -> Node {
         self.node.modify_json(modifier)
+    }
+
+    /// Adds a sleep: see [`Node::sleep`].
+    pub fn sleep(&self, time: Duration) -> Node {
+        self.node.sleep(time)
+    }
+
+    /// Adds a sleep: see [`Node::sleep_until`].
+    pub fn sleep_until(&self, moment: impl Fn(Vec<u8>) -> Result<Wake> + 'static) -> Node {
+        self.node.sleep_until(moment)
     }
 
     /// Merges the inputs of the node: see [`Node::aggregator`].
