@@ -26,7 +26,7 @@ enum Input {
     File(&'static str),
 }
 
-const SHOWS: [Show; 12] = [
+const SHOWS: [Show; 13] = [
     Show::text("greet", "one node, in Rust", "Ada"),
     Show::text("greet-js", "the same in JavaScript", "Ada"),
     Show::text("greet-python", "the same in Python", "Ada"),
@@ -42,6 +42,7 @@ const SHOWS: [Show; 12] = [
         "sleeps until a moment in its data, which has passed",
         r#"{ "text": "Feed the cat", "at": "2025-12-24T18:00:00+01:00" }"#,
     ),
+    Show::text("polling", "a repeat, which polls a slow job until it is done", "cake"),
     Show {
         example: "flights",
         about: "5,000 flights: parse, measure each hour of the day in two functions, report",
@@ -50,7 +51,7 @@ const SHOWS: [Show; 12] = [
 ];
 
 /// The functions that the examples apply; the paths of programs are relative to the clone.
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
     "func1=echo",
     "func2=echo",
     "fake-storage=echo",
@@ -58,6 +59,8 @@ const FUNCTIONS: [&str; 9] = [
     "engraver=./examples/invitation/functions/engraver.sh",
     "charge=headers:./examples/order/functions/charge.sh",
     "ship=headers:./examples/order/functions/ship.sh",
+    "submit-job=./examples/polling/functions/submit-job.sh",
+    "job-status=./examples/polling/functions/job-status.sh",
     "delays=./examples/flights/functions/delays.sh",
     "busiest=./examples/flights/functions/busiest.sh",
 ];

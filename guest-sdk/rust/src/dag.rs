@@ -4,6 +4,7 @@ use crate::failure::Result;
 use crate::handler::{Aggregate, Modify, RecoverFrom};
 use crate::inputs::Inputs;
 use crate::node::{Node, Operations};
+use crate::repeat::{Repeat, RepeatModel};
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
@@ -56,6 +57,7 @@ pub(crate) enum NodeKind {
     SubDag(Dag),
     Condition(Shared<BranchesModel>),
     ForEach(Shared<BranchesModel>),
+    Repeat(Shared<RepeatModel>),
 }
 
 impl Dag {
@@ -128,6 +130,15 @@ impl Dag {
         let model = BranchesModel::new(Selects::Split(split), vec![(String::new(), Dag::new())]);
         self.add(&id.into(), NodeKind::ForEach(model.clone()));
         ForEach { model }
+    }
+
+    /// Adds a node that runs a dag again on its own result while `again` says so. `again` gets the result of each round and
+    /// its number, from 1, and returns whether there is another one. See [`Repeat`] for an example.
+    #[must_use = "a repeat needs a dag: add nodes to what `dag` returns"]
+    pub fn repeat(&self, id: impl Into<String>, again: impl Fn(Vec<u8>, u32) -> Result<bool> + 'static) -> Repeat {
+        let model = RepeatModel::new(Rc::new(move |(data, round)| again(data, round)));
+        self.add(&id.into(), NodeKind::Repeat(model.clone()));
+        Repeat { model }
     }
 
     /// Adds an edge: `to` runs after `from`, and gets its output unless the [`Edge`] says otherwise. The two nodes may

@@ -63,6 +63,7 @@ pub(crate) enum NodeKind {
     SubDag(Dag),
     Condition(Branches),
     ForEach(Branches),
+    Repeat(Repeat),
 }
 
 #[derive(Debug, Serialize)]
@@ -135,6 +136,16 @@ pub(crate) struct Branches {
 pub(crate) enum Tolerate {
     Items(u32),
     Share(f32),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Repeat {
+    pub handler: String,
+    pub dag: Dag,
+    pub most: u32,
+    #[serde(skip_serializing_if = "is_default")]
+    pub wait_ms: u64,
 }
 
 #[derive(Debug, Serialize)]

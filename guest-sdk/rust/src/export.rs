@@ -15,7 +15,7 @@ use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
 use crate::values::{Exhausted, Level, Outcome, State, Wake};
 use crate::workflow::Workflow;
-use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery, timing};
+use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery, repeating, timing};
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
 
@@ -129,6 +129,13 @@ fn replay_node(host: &builder::Dag, node: &plain::Node) {
                 replay_dag(&host.each(), &branch.dag);
             }
             replay_branches(&host, branches);
+        }
+        plain::NodeKind::Repeat(repeat) => {
+            let host = host.repeat(&node.id, &repeat.handler, repeat.most);
+            replay_dag(&host.dag(), &repeat.dag);
+            if repeat.wait_ms > 0 {
+                host.wait(repeat.wait_ms);
+            }
         }
     }
 }
@@ -285,6 +292,12 @@ impl<T: Define> timing::Guest for T {
             Wake::After(ms) => types::Wake::After(ms),
             Wake::At(moment) => types::Wake::At(moment),
         })
+    }
+}
+
+impl<T: Define> repeating::Guest for T {
+    fn again(id: String, data: Vec<u8>, round: u32) -> Result<bool, types::Failure> {
+        Ok(closures::<T>()?.again(&id, (data, round))?)
     }
 }
 

@@ -50,6 +50,9 @@ fn everything(workflow: &mut Workflow, context: &Context) -> Result {
     items.dag().edge("n1", "n2");
     dag.recover_node("F", |failed| Ok(failed.tries().to_string()));
 
+    let rounds = dag.repeat("R", |data, round| Ok(data.is_empty() && round < 2)).most(3).wait(Duration::from_secs(1));
+    rounds.dag().node("n1").modify(Ok);
+
     let more = Dag::new();
     more.node("n4").aggregator(|inputs| Ok(inputs.concat()));
     more.edge("n2", "n4");
@@ -86,6 +89,8 @@ fn handlers_are_named_by_their_position() {
         "F/recover",
         "F[]/n1/0",
         "F[]/n2/0/recover-from",
+        "R/again",
+        "R[]/n1/0",
         "S again/(end)/aggregate",
         "S again/n1/0",
         "S/(end)/aggregate",
@@ -112,6 +117,7 @@ fn every_kind_of_closure_is_called_by_its_id() {
     assert_eq!(flow.recover("(failure)", "late").unwrap(), b"late");
     assert_eq!(flow.condition("C/condition", "").unwrap(), ["c1"]);
     assert_eq!(flow.for_each("F/for-each", "d").unwrap(), [("f1".to_owned(), b"d".to_vec())]);
+    assert_eq!((flow.again("R/again", "", 1), flow.again("R/again", "", 2)), (Ok(true), Ok(false)));
     assert_eq!(flow.aggregate("n4/aggregate", [("a", "1"), ("b", "2")]).unwrap(), b"12");
     let failed = || Failed::new("FF0207", FailureKind::Answered).with_message("n1", "busy").with_input("in");
     assert_eq!(flow.recover_from("C[c1]/n1/recover", failed()).unwrap(), b"in");

@@ -83,6 +83,7 @@ codes! {
     MORE_PROBLEMS = 122, "the definition has more problems than are listed";
     RECOVER_WITHOUT_NODE = 123, "a recover handler is given for a node that does not exist";
     BAD_TOLERANCE = 124, "the share of items that may fail is out of range";
+    BAD_REPEAT = 128, "the rounds of a repeat are out of range";
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";
@@ -122,6 +123,7 @@ codes! {
     CHILD_FAILED = 251, "a flow that was called did not succeed";
     FLOWS_TOO_DEEP = 252, "flows call each other too deeply";
     ANSWER_TIMED_OUT = 253, "an answer did not come in time";
+    ENDLESS_REPEAT = 262, "a repeat did not end in as many rounds as it may have";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

@@ -4,9 +4,11 @@
 //! definition depends on the request. [`Plan`](crate::Plan) is the checked form that the engine runs.
 
 mod kinds;
+mod repeat;
 
 use crate::RetryPolicy;
 pub use kinds::HandlerKind;
+pub use repeat::{MOST_ROUNDS, Repeat};
 use serde::{Deserialize, Serialize};
 
 /// A flow's shape.
@@ -109,6 +111,8 @@ pub enum NodeKind {
     Condition(Branches),
     /// Runs one dag per item that a handler yields.
     ForEach(Branches),
+    /// Runs a dag again on its own result while a handler says so.
+    Repeat(Repeat),
 }
 
 /// The operations of a node, and how it is run.

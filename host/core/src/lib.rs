@@ -37,7 +37,9 @@ pub use id::{
 };
 pub use media_type::{BadMediaType, MediaType};
 pub use payload::{Content, Payload, Place};
-pub use plan::{Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode};
+pub use plan::{
+    Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode, PlanRepeat, round_key, round_of,
+};
 pub use response_head::{BadResponseHead, ResponseHead, reject_status};
 pub use retry::{Delays, RetryPolicy};
 pub use secret::{SecretFlaw, secret_of};

@@ -1,8 +1,11 @@
 //! The checked form of a definition: what the engine runs.
 
+mod repeat;
+
 use crate::definition::{AggregateInputs, Branches, Carries, Dag, NodeKind, Operations, RecoverNode, Tolerate};
 use crate::validate::{self, Problem, Warning};
 use crate::{BranchKey, Definition, HandlerId, NodeId, NodePath, ScopePath};
+pub use repeat::{PlanRepeat, round_key, round_of};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -79,6 +82,8 @@ pub enum PlanKind {
     ForEach(PlanBranches),
     /// Turns the failure that its dag has caught into the result of the dag.
     Recover(HandlerId),
+    /// Runs a dag again on its own result while a handler says so.
+    Repeat(PlanRepeat),
 }
 
 /// The dags behind a condition or for-each.
@@ -149,11 +154,12 @@ impl Plan {
             let mut data = node.inputs.iter().filter(|input| input.carries != PlanCarries::Nothing);
             let (before, passes_on) = match (data.next(), data.next()) {
                 _ if node.inputs.is_empty() => {
-                    let Some((parent, _)) = path.scope.parent() else { return Some(true) };
+                    let Some((parent, key)) = path.scope.parent() else { return Some(true) };
                     let outer = self.dag(&parent.scope)?.node(&parent.node)?;
                     let passes_on = match &outer.kind {
                         PlanKind::SubDag(_) => true,
                         PlanKind::Condition(branches) => !branches.carries_nothing,
+                        PlanKind::Repeat(_) => key.as_ref().and_then(round_of) == Some(1),
                         PlanKind::Operations(_) | PlanKind::ForEach(_) | PlanKind::Recover(_) => false,
                     };
                     (parent, passes_on && outer.aggregator.is_none())
@@ -276,7 +282,8 @@ impl PlanNode {
         Self { id, kind, aggregator: None, recover: None, inputs: Vec::new(), successors: Vec::new() }
     }
 
-    /// The dag of one branch: a condition's by its key, a for-each's for any key, a sub-dag's for none.
+    /// The dag of one branch: a condition's by its key, a for-each's for any key, a repeat's by the number of the round, a
+    /// sub-dag's for none.
     pub fn branch(&self, key: Option<&BranchKey>) -> Option<&PlanDag> {
         match &self.kind {
             PlanKind::Operations(_) | PlanKind::Recover(_) => None,
@@ -286,6 +293,7 @@ impl PlanNode {
                 branches.dags.get(*at).map(|(_, dag)| dag)
             }
             PlanKind::ForEach(branches) => branches.dags.first().map(|(_, dag)| dag),
+            PlanKind::Repeat(repeat) => repeat.round(key),
         }
     }
 
@@ -297,7 +305,7 @@ impl PlanNode {
         }
     }
 
-    /// Whether it begins branches: those of a condition or for-each, or the only one of a sub-dag.
+    /// Whether it begins branches: those of a condition or for-each, the only one of a sub-dag, or the rounds of a repeat.
     pub(crate) fn begins_branches(&self) -> bool {
         !matches!(self.kind, PlanKind::Operations(_) | PlanKind::Recover(_))
     }
@@ -312,6 +320,7 @@ impl PlanKind {
                 PlanKind::Condition(PlanBranches::new(branches, |key| BranchKey::new(key).ok())?)
             }
             NodeKind::ForEach(branches) => PlanKind::ForEach(PlanBranches::new(branches, |_| None)?),
+            NodeKind::Repeat(repeat) => PlanKind::Repeat(PlanRepeat::new(repeat)?),
         })
     }
 }

@@ -89,6 +89,7 @@ fn dag(shown: &mut Dag) {
             }
             NodeKind::SubDag(inside) => dag(inside),
             NodeKind::Condition(inside) | NodeKind::ForEach(inside) => branches(inside),
+            NodeKind::Repeat(inside) => dag(&mut inside.dag),
         }
     }
 }

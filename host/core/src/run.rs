@@ -12,6 +12,7 @@ mod engine;
 mod events;
 mod nodes;
 mod rerun;
+mod rounds;
 mod state;
 mod stored;
 mod token;

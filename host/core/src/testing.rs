@@ -89,6 +89,17 @@ pub fn sub_dag(id: &str, dag: Dag) -> Node {
     Node { id: id.to_owned(), kind: NodeKind::SubDag(dag) }
 }
 
+/// A node that runs a dag at most so many times.
+pub fn repeat(id: &str, dag: Dag, most: u32) -> Node {
+    let repeat = Repeat { handler: "h".to_owned(), dag, most, wait_ms: 0 };
+    Node { id: id.to_owned(), kind: NodeKind::Repeat(repeat) }
+}
+
+/// Round `round` of a repeat, with this input.
+pub fn round(round: u32, input: &str) -> Outcome {
+    Outcome::Branched(vec![(round_key(round), payload(input))])
+}
+
 /// A flow with this dag, and with the handlers `h`, `f` and `a`.
 pub fn flow(dag: Dag) -> Definition {
     Definition { dag, handlers: ["h", "f", "a"].map(str::to_owned).into(), ..Definition::default() }
@@ -243,6 +254,7 @@ pub fn dag_of<'a>(root: &'a Dag, scope: &ScopePath) -> &'a Dag {
                 &branches.dags.iter().find(|branch| branch.key == key.as_str()).unwrap().dag
             }
             (NodeKind::ForEach(branches), Some(_)) => &branches.dags[0].dag,
+            (NodeKind::Repeat(repeat), Some(_)) => &repeat.dag,
             _ => panic!("{scope} is no branch of {}", node.id),
         }
     })
@@ -307,6 +319,7 @@ fn put_catches(dag: &mut Dag, random: &mut Random) {
         match &mut node.kind {
             NodeKind::Operations(_) => {}
             NodeKind::SubDag(dag) => put_catches(dag, random),
+            NodeKind::Repeat(repeat) => put_catches(&mut repeat.dag, random),
             NodeKind::Condition(branches) => {
                 branches.dags.iter_mut().for_each(|branch| put_catches(&mut branch.dag, random));
             }
@@ -315,6 +328,29 @@ fn put_catches(dag: &mut Dag, random: &mut Random) {
                 branches.gather = (random.below(2) == 0).then(|| "a".to_owned());
                 branches.dags.iter_mut().for_each(|branch| put_catches(&mut branch.dag, random));
             }
+        }
+    }
+}
+
+/// The same definition, in which some sub-dags are repeats.
+pub fn with_repeats(mut definition: Definition, random: &mut Random) -> Definition {
+    put_repeats(&mut definition.dag, random);
+    definition
+}
+
+fn put_repeats(dag: &mut Dag, random: &mut Random) {
+    for node in &mut dag.nodes {
+        match &mut node.kind {
+            NodeKind::SubDag(dag) => {
+                put_repeats(dag, random);
+                if random.below(3) > 0 {
+                    *node = repeat(&node.id, std::mem::take(dag), 1 + random.below(4) as u32);
+                }
+            }
+            NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
+                branches.dags.iter_mut().for_each(|branch| put_repeats(&mut branch.dag, random));
+            }
+            NodeKind::Operations(_) | NodeKind::Repeat(_) => {}
         }
     }
 }
@@ -336,6 +372,7 @@ fn put_calls(dag: &mut Dag, random: &mut Random) {
                 }
             }
             NodeKind::SubDag(dag) => put_calls(dag, random),
+            NodeKind::Repeat(repeat) => put_calls(&mut repeat.dag, random),
             NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
                 branches.dags.iter_mut().for_each(|branch| put_calls(&mut branch.dag, random));
             }

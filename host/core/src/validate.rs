@@ -8,7 +8,8 @@ mod report;
 
 use crate::LONGEST_SLEEP_MS;
 use crate::definition::{
-    Backoff, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations, RecoverNode, Tolerate,
+    Backoff, Branches, Call, Carries, Dag, Edge, MOST_ROUNDS, Node, NodeKind, Operation, Operations, RecoverNode,
+    Repeat, Tolerate,
 };
 use crate::function_path::{is_function_name, leaves_function, split_target};
 use crate::redact;
@@ -244,6 +245,7 @@ impl Checker<'_> {
                 self.branches(at, branches, "for-each");
                 self.items(at, branches, depth);
             }
+            NodeKind::Repeat(repeat) => self.repeat(at, repeat, depth),
         }
     }
 
@@ -301,6 +303,21 @@ impl Checker<'_> {
                 "the for-each has no aggregator and yields nothing: declare that it carries nothing if that is intended"
             });
         }
+    }
+
+    fn repeat(&mut self, at: &Place<'_>, repeat: &Repeat, depth: usize) {
+        let Repeat { handler, dag, most, wait_ms } = repeat;
+        self.handler(at, Some(handler));
+        if !(1..=MOST_ROUNDS).contains(most) {
+            let message = || format!("the repeat may have {most} rounds, but must have 1 to {MOST_ROUNDS}");
+            self.problem(Code::BAD_REPEAT, at, message);
+        }
+        if *wait_ms > LONGEST_WAIT_MS {
+            let message =
+                || format!("the wait between rounds is {wait_ms} ms, but must be at most {LONGEST_WAIT_MS} ms");
+            self.problem(Code::BAD_REPEAT, at, message);
+        }
+        self.dag(&Place::Branch(at, ""), dag, depth + 1);
     }
 
     fn operations(&mut self, at: &Place<'_>, operations: &Operations) {

@@ -45,6 +45,7 @@ fn only_branch(only: (String, Payload)) -> Branches {
         only_failure: None,
         failed: 0,
         full: false,
+        round: 0,
         redone: Vec::new(),
     }
 }
@@ -443,6 +444,39 @@ fn a_field_of_a_later_version_is_ignored() {
     assert_eq!(attempt, Attempt { started: 1, ended: 2, failure: None, next: None });
 }
 
+/// REPEAT-4.
+#[test]
+fn a_repeat_is_stored_as_its_golden_file() {
+    let branches = Branches { round: 3, ..only_branch(("3".to_owned(), payload("of round 3"))) };
+    let suspended = Suspended { begun: Some(40), data: Some(payload("of round 3")), ..Suspended::until(60) };
+    let repeat = NodeState {
+        id: NodeId::new("R").unwrap(),
+        progress: Progress::Ready,
+        since: 50,
+        token: ClaimToken::new(7),
+        lease: None,
+        branches: Some(branches),
+        given: None,
+        round: 0,
+        suspended: Some(suspended),
+        answer: None,
+        called: Vec::new(),
+        caught: None,
+        output: None,
+        started: Some(11),
+        input_size: 3,
+        attempts: vec![Attempt { started: 11, ended: 12, failure: None, next: None }],
+        tries: None,
+    };
+    let (path, input) = (ScopePath::parse("R[3]").unwrap(), payload("of round 2"));
+    let round =
+        Scope { path, input, index: 2, siblings: 1, started_by: ClaimToken::new(2), nodes: Vec::new(), caught: None };
+    let root = ScopePath::root();
+    let around = Scope { path: root, input: payload("in"), index: 0, nodes: vec![repeat], ..round.clone() };
+    check("scope-repeat", &around);
+    check("scope-round", &round);
+}
+
 /// RERUN-4, RERUN-5, RERUN-6.
 #[test]
 fn what_was_run_again_is_stored_as_its_golden_file() {
@@ -473,6 +507,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         only_failure: None,
         failed: 0,
         full: true,
+        round: 0,
         redone: vec![redone("a", Some(payload("new"))), redone("b", None)],
     };
     let scope = Scope {

@@ -181,6 +181,11 @@ fn export_node(node: &Node, dag_id: &str, index: usize, depth: usize) -> Exporte
             exported.has_subdag = true;
             exported.sub_dag = Some(export(dag, below, depth + 1));
         }
+        // The original had no loops: the dag is shown as it runs in each round.
+        NodeKind::Repeat(repeat) => {
+            exported.has_subdag = true;
+            exported.sub_dag = Some(export(&repeat.dag, below, depth + 1));
+        }
         NodeKind::Condition(branches) => {
             dynamic(&mut exported, branches);
             exported.is_condition = true;

@@ -2,7 +2,7 @@
 
 use faas_flow_core::definition::{
     AggregateInputs, Backoff, Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation,
-    Operations, RecoverNode, Tolerate,
+    Operations, RecoverNode, Repeat, Tolerate,
 };
 
 pub(crate) fn apply(target: &str) -> Operation {
@@ -112,6 +112,18 @@ pub(crate) fn conditional() -> Definition {
     Definition { finally: Some("finally".into()), ..flow(dag(nodes, edges)) }
 }
 
+/// A job that is polled.
+pub(crate) fn repeated() -> Definition {
+    let round = dag(functions(&["poll", "log"]), edges(&[("poll", "log")]));
+    let repeat = Repeat { handler: "R/again".into(), dag: round, most: 10, wait_ms: 30_000 };
+    let nodes = vec![
+        operations("n1", vec![apply("func1")]),
+        node("R", NodeKind::Repeat(repeat)),
+        operations("n2", vec![apply("func2")]),
+    ];
+    flow(dag(nodes, edges(&[("n1", "R"), ("R", "n2")])))
+}
+
 /// The flow whose export was measured on the original.
 pub(crate) fn measured() -> Definition {
     let m = dag(vec![operations("m", vec![request("http://example.com/callback/url")])], vec![]);
@@ -152,6 +164,7 @@ pub(crate) fn all() -> Vec<(&'static str, Definition)> {
         ("conditional", conditional()),
         ("measured", measured()),
         ("catching", catching()),
+        ("repeated", repeated()),
     ]
 }
 
@@ -186,7 +199,9 @@ pub(crate) fn paths(dag: &Dag, prefix: &str) -> Vec<String> {
         let path = format!("{prefix}{}", node.id);
         match &node.kind {
             NodeKind::Operations(_) => {}
-            NodeKind::SubDag(dag) => found.extend(paths(dag, &format!("{path}/"))),
+            NodeKind::SubDag(dag) | NodeKind::Repeat(Repeat { dag, .. }) => {
+                found.extend(paths(dag, &format!("{path}/")));
+            }
             NodeKind::Condition(branches) => {
                 for branch in &branches.dags {
                     let key = branch.key.replace(' ', "%20");

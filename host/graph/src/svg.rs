@@ -198,6 +198,7 @@ fn colours(kind: Kind) -> (&'static str, &'static str, &'static str) {
         Kind::SubDag => ("#cdbfe8", "#f8f5fd", "#7a52c7"),
         Kind::Condition => ("#e8cf9c", "#fefaf0", "#c98a10"),
         Kind::ForEach => ("#a8d8bd", "#f2fbf6", "#1f9d61"),
+        Kind::Repeat => ("#e6bcc9", "#fdf6f8", "#b8456b"),
         Kind::End => ("#b4bfcc", "#eef1f5", "#5d6b7e"),
         Kind::Recover => ("#e3b3b3", "#fdf4f4", "#a83e3e"),
     }

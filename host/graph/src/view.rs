@@ -1,7 +1,7 @@
 //! What every picture shows, before any layout: one shape per node, with the dags inside it.
 
 use faas_flow_core::definition::{
-    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations, Tolerate,
+    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations, Repeat, Tolerate,
 };
 use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration, redact};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -20,7 +20,7 @@ pub(crate) struct View {
 
 /// A node to draw.
 pub(crate) struct Shape {
-    /// Its path, as in a run but without the keys of a for-each: `C[c1]/F/n1`.
+    /// Its path, as in a run but without the keys of a for-each and the rounds of a repeat: `C[c1]/F/n1`.
     pub path: String,
     pub title: String,
     pub kind: Kind,
@@ -46,6 +46,7 @@ pub(crate) enum Kind {
     SubDag,
     Condition,
     ForEach,
+    Repeat,
     /// Joins several ends of a dag. It is not a node of the definition.
     End,
     /// Catches what fails in a dag. It is not a node of the definition either.
@@ -64,6 +65,7 @@ impl Kind {
             Kind::SubDag => "sub-dag",
             Kind::Condition => "condition",
             Kind::ForEach => "for-each",
+            Kind::Repeat => "repeat",
             Kind::End => "end",
             Kind::Recover => "recover",
         }
@@ -172,6 +174,9 @@ fn insides(dag: &Dag) -> Insides<'_> {
                     insides.entry((id, Some(&branch.key))).or_insert(&branch.dag);
                 }
             }
+            NodeKind::Repeat(repeat) => {
+                insides.insert((id, None), &repeat.dag);
+            }
             NodeKind::ForEach(branches) => {
                 insides.extend(branches.dags.first().map(|branch| ((id, None), &branch.dag)));
             }
@@ -266,6 +271,10 @@ fn shape(node: &Node, aggregator: Option<&str>, recover: Option<&str>, prefix: &
             let one = |branch: &Branch| inside("each item", path.clone(), &branch.dag);
             (Kind::ForEach, vec![], branches.dags.iter().map(one).collect())
         }
+        NodeKind::Repeat(repeat) => {
+            round_notes(repeat, &mut notes);
+            (Kind::Repeat, vec![], vec![inside("each round", path.clone(), &repeat.dag)])
+        }
     };
     notes.extend(recover.map(|handler| format!("if it fails, recover {handler}")));
     Shape { path, title: node.id.clone(), kind, lines, notes, frames }
@@ -292,6 +301,14 @@ fn branch_notes(verb: &str, branches: &Branches, notes: &mut Vec<String>) {
     }
     if branches.carries_nothing {
         notes.push("carries nothing".into());
+    }
+}
+
+fn round_notes(repeat: &Repeat, notes: &mut Vec<String>) {
+    notes.push(format!("again {}", repeat.handler));
+    notes.push(format!("at most {} rounds", repeat.most));
+    if repeat.wait_ms > 0 {
+        notes.push(format!("{} between rounds", duration(repeat.wait_ms)));
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Arena {
     nodes: Vec<Node>,
     calls: Vec<plain::Call>,
     branches: Vec<Branches>,
+    repeats: Vec<(plain::Repeat, usize)>,
 }
 
 /// A dag whose `shape` has everything but the nodes.
@@ -60,6 +61,7 @@ enum Kind {
     SubDag(usize),
     Condition(usize),
     ForEach(usize),
+    Repeat(usize),
 }
 
 #[derive(Default)]
@@ -92,7 +94,15 @@ impl Arena {
     /// An arena for a definition of at most this many nodes.
     pub(crate) fn new(nodes: usize) -> Self {
         let counts = Counts::new(nodes);
-        Self { counts, root: Definition::default(), dags: vec![], nodes: vec![], calls: vec![], branches: vec![] }
+        Self {
+            counts,
+            root: Definition::default(),
+            dags: vec![],
+            nodes: vec![],
+            calls: vec![],
+            branches: vec![],
+            repeats: vec![],
+        }
     }
 
     /// Counts a call that passes these texts.
@@ -131,6 +141,7 @@ impl Arena {
         self.nodes.clear();
         self.calls.clear();
         self.branches.clear();
+        self.repeats.clear();
         definition
     }
 
@@ -143,6 +154,7 @@ impl Arena {
                 Kind::SubDag(index) => plain::NodeKind::SubDag(self.take_dag(index)),
                 Kind::Condition(index) => plain::NodeKind::Condition(self.take_branches(index)),
                 Kind::ForEach(index) => plain::NodeKind::ForEach(self.take_branches(index)),
+                Kind::Repeat(index) => plain::NodeKind::Repeat(self.take_repeat(index)),
             };
             shape.nodes.push(plain::Node { id, kind });
         }
@@ -161,6 +173,11 @@ impl Arena {
             });
         }
         shape
+    }
+
+    fn take_repeat(&mut self, index: usize) -> plain::Repeat {
+        let (shape, dag) = take(&mut self.repeats, index);
+        plain::Repeat { dag: self.take_dag(dag), ..shape }
     }
 
     fn take_branches(&mut self, index: usize) -> plain::Branches {
@@ -299,6 +316,22 @@ impl builder::HostDag for State {
         let inside = self.inside(&dag, &id)?;
         let index = self.arena.add_branches(inside, split);
         self.add_node(&dag, id, Kind::ForEach(index))?;
+        Ok(handle(index))
+    }
+
+    fn repeat(
+        &mut self,
+        dag: Resource<builder::Dag>,
+        id: String,
+        again: String,
+        most: u32,
+    ) -> Result<Resource<builder::Repeated>> {
+        self.arena.count(&[(Text::NodeId, &id), (Text::HandlerId, &again)])?;
+        let inside = self.inside(&dag, &id)?;
+        let round = self.arena.add_dag(inside)?;
+        let index = self.arena.repeats.len();
+        self.arena.repeats.push((plain::Repeat { handler: again, most, ..plain::Repeat::default() }, round));
+        self.add_node(&dag, id, Kind::Repeat(index))?;
         Ok(handle(index))
     }
 
@@ -485,6 +518,23 @@ impl builder::HostCall for State {
     }
 
     fn drop(&mut self, _call: Resource<builder::Call>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl builder::HostRepeated for State {
+    fn dag(&mut self, repeat: Resource<builder::Repeated>) -> Result<Resource<builder::Dag>> {
+        self.arena.count(&[])?;
+        Ok(handle(part(&mut self.arena.repeats, &repeat)?.1))
+    }
+
+    fn wait(&mut self, repeat: Resource<builder::Repeated>, ms: u64) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.repeats, &repeat)?.0.wait_ms = ms;
+        Ok(())
+    }
+
+    fn drop(&mut self, _repeat: Resource<builder::Repeated>) -> Result<()> {
         Ok(())
     }
 }

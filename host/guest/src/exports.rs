@@ -54,6 +54,8 @@ pub(crate) struct Exports {
     pub(crate) gather: Option<Export>,
     /// Of `timing`, since 0.2.0.
     pub(crate) moment: Option<Export>,
+    /// Of `repeating`, since 0.2.0.
+    pub(crate) again: Option<Export>,
 }
 
 impl Exports {
@@ -76,6 +78,7 @@ impl Exports {
             recover_from: interface("recovery").may_have::<Recovering<'_>, Answered<Bytes>>("recover-from")?,
             gather: interface("gathering").may_have::<(&str, &[types::Gathered]), Answered<Bytes>>("gather")?,
             moment: interface("timing").may_have::<(&str, &[u8]), Answered<types::Wake>>("moment")?,
+            again: interface("repeating").may_have::<(&str, &[u8], u32), Answered<bool>>("again")?,
         })
     }
 }

@@ -209,6 +209,13 @@ impl Instance {
         self.handle(|functions| functions.finally, (handler, outcome)).await
     }
 
+    /// Calls an `again` handler, which says whether a dag runs again on the result of this round.
+    pub async fn again(&mut self, handler: &str, data: &Content, round: u32) -> Result<bool, Failure> {
+        self.given(data.media_type.clone());
+        let arguments = (handler, &*data.bytes, round);
+        self.handle_if_any(HandlerKind::Again, |functions| functions.again, arguments).await
+    }
+
     /// Notes the media type of what the next handler gets.
     fn given(&mut self, given: MediaType) {
         let said = &mut self.store.data_mut().said;

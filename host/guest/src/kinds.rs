@@ -28,6 +28,7 @@ impl Module {
                 HandlerKind::RecoverFrom => self.functions().recover_from.is_none(),
                 HandlerKind::Gather => self.functions().gather.is_none(),
                 HandlerKind::Moment => self.functions().moment.is_none(),
+                HandlerKind::Again => self.functions().again.is_none(),
                 _ => false,
             };
             let traps = |failure: Failure| failure.code == Code::GUEST_TRAPPED;
@@ -66,6 +67,7 @@ impl Instance {
             }
             HandlerKind::Gather => self.gather(NOBODY, Vec::new()).await.map(drop),
             HandlerKind::Moment => self.moment(NOBODY, &data).await.map(drop),
+            HandlerKind::Again => self.again(NOBODY, &data, 1).await.map(drop),
         }
     }
 }

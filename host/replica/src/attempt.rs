@@ -3,6 +3,7 @@
 use super::call::{CallKind, NodeCall};
 use super::live::Live;
 use super::notes::Notes;
+use super::repeat::Rounds;
 use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
@@ -129,7 +130,7 @@ impl Live {
 
     /// If the flow's code has rejected the body of the request itself, the caller is to blame, unless the code says otherwise.
     fn blame_caller(&self, work: &Work, failure: &mut Failure) {
-        let gets_inputs = !matches!(work.task, Task::Merge { .. } | Task::Catch { .. });
+        let gets_inputs = !matches!(work.task, Task::Merge { .. } | Task::Repeat { .. } | Task::Catch { .. });
         let rejects = failure.code == Code::GUEST_REJECTED && failure.status.is_none();
         if rejects && gets_inputs && self.plan.gets_request_body(&work.path) {
             failure.status = Some(UNPROCESSABLE);
@@ -172,6 +173,10 @@ impl NodeAttempt<'_> {
                 let data = self.instance().await?.recover_from(handler.as_str(), &what, input, body).await?;
                 Ok(Outcome::Done(self.store("", data).await?))
             }
+            Task::Repeat { handler, most, wait_ms, ended: Some((round, result)) } => {
+                let rounds = Rounds { handler, most: *most, wait_ms: *wait_ms };
+                self.next_round(rounds, *round, result).await
+            }
             _ => {
                 let data = match work.suspended.as_ref().and_then(|suspended| suspended.data.as_ref()) {
                     // What earlier operations made of the inputs.
@@ -203,6 +208,7 @@ impl NodeAttempt<'_> {
                 }
                 Ok(self.split(handler.as_str(), items).await?)
             }
+            Task::Repeat { .. } => Ok(self.first_round(data).await?),
             _ => {
                 let input = self.store("", data).await?;
                 Ok(Outcome::Branched(vec![(None, input)]))

@@ -62,6 +62,7 @@ mod open;
 mod outputs;
 pub mod program;
 pub mod progress;
+mod repeat;
 mod retries;
 mod runs;
 mod services;

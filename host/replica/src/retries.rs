@@ -121,16 +121,7 @@ impl Live {
                 }
                 let until = ended + wait.as_millis() as u64;
                 let tries = count(tries);
-                outcome = Outcome::Suspended(Suspended {
-                    until,
-                    operation: 0,
-                    tries,
-                    begun: None,
-                    data: None,
-                    wait: None,
-                    asleep: None,
-                    failed: 0,
-                });
+                outcome = Outcome::Suspended(Suspended { tries, ..Suspended::until(until) });
             }
             let mut documents = documents;
             let evidence = match &outcome {

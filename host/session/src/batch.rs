@@ -212,7 +212,12 @@ pub(crate) fn begin_together(branches: &[(Option<BranchKey>, Payload)]) -> bool 
 pub(crate) fn is_own_code(task: &Task) -> bool {
     match task {
         Task::Operations(operations) => !operations.list.iter().any(Operation::is_call),
-        Task::Enter | Task::Choose { .. } | Task::Split { .. } | Task::Merge { .. } | Task::Catch { .. } => true,
+        Task::Enter
+        | Task::Choose { .. }
+        | Task::Split { .. }
+        | Task::Merge { .. }
+        | Task::Repeat { .. }
+        | Task::Catch { .. } => true,
         // The handlers of the run must be called only once.
         Task::Recover { .. } | Task::Finally { .. } => false,
     }

@@ -164,6 +164,7 @@ fn nodes(dag: &Dag) -> usize {
     let inside = |kind: &NodeKind| match kind {
         NodeKind::Operations(_) => 0,
         NodeKind::SubDag(dag) => nodes(dag),
+        NodeKind::Repeat(repeat) => nodes(&repeat.dag),
         NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
             branches.dags.iter().map(|branch| nodes(&branch.dag)).sum()
         }

@@ -99,7 +99,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 72] = [
+pub const JOBS: [Job; 76] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -156,6 +156,11 @@ pub const JOBS: [Job; 72] = [
     job("fixture", "case=tolerant-calls", "a\nbad\nc\nd"),
     job("fixture", "case=tolerant-calls", "a\nbad\nc\nd").asks(Asks::Callback),
     job("fixture", "case=tolerant-and-caught", "bad\nb"),
+    // Rounds, the second of which begin after waits that are longer than replicas sit out.
+    job("fixture", "case=rounds", "in"),
+    job("fixture", "case=rounds&until=2&waits=7000", "in"),
+    job("fixture", "case=rounds-of-items", "in").asks(Asks::Again("R[2]/n")),
+    job("fixture", "case=rounds&until=9&most=2", "in"),
     // Flows that call flows, and a function that answers through the queue.
     job("fixture", "case=calls&target=sync-chain&tries=30", "hi"),
     job("fixture", "case=calls&target=sync-chain&tries=30", "hi").asks(Asks::Waiting),

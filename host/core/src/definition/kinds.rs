@@ -20,6 +20,7 @@ pub enum HandlerKind {
     RecoverFrom,
     Gather,
     Moment,
+    Again,
 }
 
 impl fmt::Display for HandlerKind {
@@ -37,6 +38,7 @@ impl fmt::Display for HandlerKind {
             Self::RecoverFrom => "recover-from",
             Self::Gather => "gather",
             Self::Moment => "moment",
+            Self::Again => "again",
         })
     }
 }
@@ -68,6 +70,10 @@ impl<'a> Kinds<'a> {
                 NodeKind::SubDag(dag) => self.dag(dag),
                 NodeKind::Condition(branches) => self.branches(HandlerKind::Condition, branches),
                 NodeKind::ForEach(branches) => self.branches(HandlerKind::ForEach, branches),
+                NodeKind::Repeat(repeat) => {
+                    self.add(HandlerKind::Again, Some(&repeat.handler));
+                    self.dag(&repeat.dag);
+                }
             }
         }
         for edge in &dag.edges {

@@ -198,7 +198,7 @@ impl RunState {
     /// Whether a node is part of what goes on, or has come to its end: it was not replaced, and no failure was caught in its
     /// dag or further out.
     pub fn goes_on(&self, path: &NodePath) -> bool {
-        self.going_on(path).is_ok()
+        self.begun(&path.scope).is_ok_and(|scope| scope.caught.is_none() || path.node == NodeId::recover())
     }
 
     /// The scope whose nodes may be executed: as [`RunState::live`], and what failed in it was not caught, except by the node

@@ -265,6 +265,13 @@ impl Scope {
         self.nodes.iter().find(|node| node.id == *id)
     }
 
+    /// Whether a node of this scope started `branch`, which is shown: it was not replaced, although it may be an earlier round of
+    /// a repeat, of which nothing goes on.
+    pub(super) fn began(&self, branch: &Scope) -> bool {
+        let node = branch.path.parent().and_then(|(parent, _)| self.node(&parent.node));
+        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.have_begun(branch))
+    }
+
     /// Whether a node of this scope started `branch` and has not replaced it since.
     pub fn started(&self, branch: &Scope) -> bool {
         let node = branch.path.parent().and_then(|(parent, _)| self.node(&parent.node));
@@ -485,6 +492,11 @@ pub struct Suspended {
 }
 
 impl Suspended {
+    /// A wait until a moment, after which the node starts again from its first operation.
+    pub fn until(until: Millis) -> Self {
+        Self { until, operation: 0, tries: 0, begun: None, data: None, wait: None, asleep: None, failed: 0 }
+    }
+
     /// How many attempts of the node have failed that count for its retry policy.
     pub fn failed_attempts(&self) -> u32 {
         // What starts again from its first operation waits for another attempt: its tries are attempts.
@@ -596,6 +608,10 @@ pub struct Branches {
     /// Whether the set has all members, although the node waits for branches that are run again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// The number of the round, from 1, if the node is a repeat: each round is its only branch at its time. Earlier rounds are
+    /// stored, and nothing of them goes on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u32,
     /// The branches that were run again after they had ended beside others. Their results replace those in the set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redone: Vec<Redone>,
@@ -604,7 +620,8 @@ pub struct Branches {
 impl Branches {
     /// These branches, all in flight.
     pub(super) fn new(total: u32, started_by: ClaimToken) -> Self {
-        Self { total, started_by, only: None, only_failure: None, failed: 0, full: false, redone: Vec::new() }
+        let (only, only_failure, redone) = (None, None, Vec::new());
+        Self { total, started_by, only, only_failure, failed: 0, full: false, round: 0, redone }
     }
 
     /// Notes how the only branch ended.

@@ -3,6 +3,7 @@
 use super::caught::{Caught, Ended};
 use super::documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Scope};
 use super::events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Task, Work};
+use super::rounds::{after_round, begun_round, repeat};
 use super::state::RunState;
 use super::token::ClaimToken;
 use super::tries::Try;
@@ -107,6 +108,10 @@ impl RunState {
             work.task = Task::Catch { handler: handler.clone(), caught: Box::new(caught.clone()) };
             return Ok(work);
         }
+        if let Some(task) = after_round(node, state) {
+            work.task = task;
+            return Ok(work);
+        }
         let merger = node.branches().and_then(PlanBranches::merger);
         if let (Some(branches), Some((handler, gathers))) = (&state.branches, merger) {
             let (only, started_by) = (branches.only_ended(), branches.started_by);
@@ -135,6 +140,7 @@ impl RunState {
             }
             // Without a failure there is nothing to do for it.
             PlanKind::Recover(_) => return Err(Refusal::Stale),
+            PlanKind::Repeat(_) => repeat(node, None).ok_or(Refusal::Unknown)?,
         };
         Ok(work)
     }
@@ -206,6 +212,7 @@ impl RunState {
             _ => false,
         };
         let node = self.change(path)?;
+        node.forget_rounds();
         node.note(&report.attempts, &report.tries);
         if node.branches.is_none() {
             node.input_size = report.input_size;
@@ -322,18 +329,24 @@ impl RunState {
     ) -> Followed {
         let node = planned(plan, path)?;
         let total = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let round = begun_round(node, items);
         let mut effects = Vec::with_capacity(items.len());
-        for (index, (key, input)) in (0..).zip(items) {
+        for (index, (key, input)) in (round.saturating_sub(1)..).zip(items) {
             let Some(dag) = node.branch(key.as_ref()) else { return Err(Refusal::Unknown) };
             let scope = path.scope.branch(&path.node, key.as_ref());
             if let Some(start) = dag.nodes.get(dag.start) {
                 effects.push(Effect::Dispatch(scope.node(&start.id)));
             }
-            self.begin_scope(Scope::new(dag, scope, input.clone(), (index, total), started_by, now));
+            let scope = Scope::new(dag, scope, input.clone(), (index, total), started_by, now);
+            if round > 0 {
+                self.begin_round(scope)?;
+            } else {
+                self.begin_scope(scope);
+            }
         }
         let state = self.change(path)?;
         state.progress = Progress::Branching;
-        state.branches = Some(Branches::new(total, started_by));
+        state.branches = Some(Branches { round, ..Branches::new(total, started_by) });
         Ok(effects)
     }
 
@@ -373,7 +386,8 @@ impl RunState {
             }
             return Ok(Vec::new());
         }
-        if planned.branches().is_some_and(|branches| branches.merger().is_some()) {
+        let is_repeat = matches!(planned.kind, PlanKind::Repeat(_));
+        if is_repeat || planned.branches().is_some_and(|branches| branches.merger().is_some()) {
             let node = self.change(path)?;
             (node.progress, node.since) = (Progress::Ready, now);
             return Ok(vec![Effect::Dispatch(path.clone())]);

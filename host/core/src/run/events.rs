@@ -377,6 +377,18 @@ pub enum Task {
         /// What has failed.
         caught: Box<Caught>,
     },
+    /// Begins the first round of a repeat, or asks its handler whether there is another one. Ends in [`Outcome::Branched`] with
+    /// the next round, or in [`Outcome::Done`] with the result of the latest one.
+    Repeat {
+        /// The `again` handler.
+        handler: HandlerId,
+        /// How many rounds there may be.
+        most: u32,
+        /// The wait before another round, in milliseconds; 0 for none.
+        wait_ms: u64,
+        /// The number and the result of the round that has ended; `None` if none has begun.
+        ended: Option<(u32, Payload)>,
+    },
     /// Runs the flow's failure handler; ends in [`Outcome::Done`] or [`Outcome::Failed`].
     Recover {
         /// The `recover` handler.

@@ -139,7 +139,7 @@ impl<S: Borrow<Scope>> Scopes<S> {
     /// Whether the node at this place began the scope, and has not replaced it since.
     fn began(&self, (above, node): (usize, usize), scope: &Scope) -> bool {
         let node = self.slots.get(above).and_then(|slot| slot.scope.borrow().nodes.get(node));
-        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.started_by == scope.started_by)
+        node.and_then(|node| node.branches.as_ref()).is_some_and(|branches| branches.have_begun(scope))
     }
 
     fn shown(&self) -> impl DoubleEndedIterator<Item = (usize, &Slot<S>, Option<Millis>)> {
@@ -216,7 +216,7 @@ impl<'a> Shapes<'a> {
         let Some((above, node)) = above else { return 0 };
         let kind = self.dags.get(above).copied().flatten().and_then(|dag| dag.nodes.get(node)).map(|node| &node.kind);
         let key = match kind {
-            Some(NodeKind::SubDag(_) | NodeKind::ForEach(_)) => None,
+            Some(NodeKind::SubDag(_) | NodeKind::ForEach(_) | NodeKind::Repeat(_)) => None,
             _ => scope.path.parent().and_then(|(_, key)| key),
         };
         let dags = &mut self.dags;
@@ -226,6 +226,7 @@ impl<'a> Shapes<'a> {
         }
         let dag = match kind {
             Some(NodeKind::SubDag(dag)) => Some(dag),
+            Some(NodeKind::Repeat(repeat)) => Some(&repeat.dag),
             Some(NodeKind::ForEach(branches)) => branches.dags.first().map(|branch| &branch.dag),
             Some(NodeKind::Condition(branches)) => {
                 let key = place.2.as_ref().map(BranchKey::as_str);

@@ -4,6 +4,7 @@ use super::documents::{Callback, NodeState, Phase, Progress, Redone, Scope};
 use super::engine::Followed;
 use super::events::{Effect, Refusal, RerunFrom};
 use super::state::RunState;
+use super::token::ClaimToken;
 use crate::plan::{Plan, PlanDag, PlanNode};
 use crate::{BranchKey, Millis, NodeId, NodePath, Payload, ScopePath, Status};
 
@@ -44,7 +45,8 @@ impl RunState {
 
     /// The nodes of which a branch has ended and is to be reopened, from the innermost outwards, each with the branch's key.
     fn reopened(&self, plan: &Plan, path: &NodePath) -> Result<Vec<(NodePath, Option<BranchKey>)>, Refusal> {
-        let mut scope = self.live(&path.scope).map_err(|refusal| self.caught_around(&path.scope).unwrap_or(refusal))?;
+        let mut scope =
+            self.begun(&path.scope).map_err(|refusal| self.caught_around(&path.scope).unwrap_or(refusal))?;
         let mut dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let node = dag.node(&path.node).ok_or(Refusal::Unknown)?;
         if !node.inputs.iter().all(|input| is_done(scope, input.from)) {
@@ -52,7 +54,7 @@ impl RunState {
         }
         let mut reopened = Vec::new();
         while let Some((parent, key)) = scope.path.parent().filter(|_| scope.has_ended(dag)) {
-            scope = self.live(&parent.scope)?;
+            scope = self.begun(&parent.scope)?;
             dag = plan.dag(&parent.scope).ok_or(Refusal::Unknown)?;
             reopened.push((parent, key));
         }
@@ -79,6 +81,10 @@ impl RunState {
     fn unwind(&mut self, plan: &Plan, path: &NodePath, how: Unwound<'_>, now: Millis) -> Result<(), Refusal> {
         let dag = plan.dag(&path.scope).ok_or(Refusal::Unknown)?;
         let at = dag.position(&path.node).ok_or(Refusal::Unknown)?;
+        let round = match how {
+            Unwound::Reopened(key) => self.round_begun(path, key),
+            Unwound::Again(_) => None,
+        };
         let scope = self.change_scope(&path.scope)?;
         let mut undone = Vec::new();
         scope.forget_caught(dag, now);
@@ -88,7 +94,7 @@ impl RunState {
             node.caught = None;
             (node.suspended, node.answer) = (None, None);
             match how {
-                Unwound::Reopened(key) if i == at => node.reopen(key, now),
+                Unwound::Reopened(key) if i == at => node.reopen(key, round, now),
                 Unwound::Again(input) if i == at => {
                     let begins_branches = dag.nodes.get(at).is_some_and(PlanNode::begins_branches);
                     node.round += u32::from(input.is_some() || begins_branches);
@@ -198,11 +204,13 @@ impl Scope {
 }
 
 impl NodeState {
-    /// Waits for a branch again that had ended.
-    fn reopen(&mut self, key: Option<&BranchKey>, now: Millis) {
+    /// Waits for a branch again that had ended. If it is a round, `round` is the claim that began it, and its number.
+    fn reopen(&mut self, key: Option<&BranchKey>, round: Option<(ClaimToken, u32)>, now: Millis) {
         let is_joined = self.progress != Progress::Branching;
         if let Some(branches) = &mut self.branches {
             branches.end_again();
+            // Later rounds of a repeat began with what this one had yielded.
+            (branches.started_by, branches.round) = round.unwrap_or((branches.started_by, branches.round));
             branches.full |= is_joined && branches.total > 1;
             if let Some(key) = key.filter(|_| branches.total > 1) {
                 branches.redone.retain(|redone| redone.key != key.as_str());

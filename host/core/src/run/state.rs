@@ -232,12 +232,22 @@ impl RunState {
     /// A scope that is part of the run: its branch was not started by a lost claim and has not been replaced. Only the scopes
     /// around it show that, so they must be loaded too.
     pub(super) fn live(&self, path: &ScopePath) -> Result<&Scope, Refusal> {
+        self.within(path, Scope::started)
+    }
+
+    /// As [`RunState::live`], and also an earlier round of a repeat.
+    pub(super) fn begun(&self, path: &ScopePath) -> Result<&Scope, Refusal> {
+        self.within(path, Scope::began)
+    }
+
+    /// A scope of which every scope around it says that it is part of the run.
+    fn within(&self, path: &ScopePath, is_part: fn(&Scope, &Scope) -> bool) -> Result<&Scope, Refusal> {
         let loaded = |path: &ScopePath| self.scope(path).ok_or_else(|| Refusal::Needs(Doc::Scope(path.clone())));
         let scope = loaded(path)?;
         let mut child = scope;
         while let Some((parent, _)) = child.path.parent() {
             let scope = loaded(&parent.scope)?;
-            if !scope.started(child) || !scope.goes_on_in(child) {
+            if !is_part(scope, child) || !scope.goes_on_in(child) {
                 return Err(Refusal::Stale);
             }
             child = scope;

@@ -76,6 +76,9 @@ pub struct NodeView {
     /// How many of its branches have failed, which it tolerates.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tolerated: u32,
+    /// How many rounds have begun, if it is a repeat.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rounds: u32,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
     /// The size of its output, in bytes.
@@ -245,6 +248,7 @@ impl NodeView {
             called: node.called.clone(),
             caught: shown.caught().map(|caught| caught.failure.clone()),
             tolerated: node.branches.as_ref().map_or(0, |branches| branches.failed),
+            rounds: node.branches.as_ref().map_or(0, |branches| branches.round),
             since: shown.since(),
             input_size: node.input_size,
             output_size: node.output.as_ref().map(crate::Payload::size),

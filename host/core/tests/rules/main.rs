@@ -11,5 +11,6 @@ mod failures;
 mod history;
 mod joins;
 mod media_types;
+mod repeats;
 mod sleeps;
 mod waits;

@@ -2,7 +2,7 @@
 
 use super::difference::{Change, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
 use crate::view::encoded;
-use faas_flow_core::definition::{Branches, Carries, Dag, Edge, Node, NodeKind};
+use faas_flow_core::definition::{Branches, Carries, Dag, Edge, Node, NodeKind, Repeat};
 use faas_flow_core::{Definition, MAX_DEPTH, redact};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -108,7 +108,7 @@ fn one(node: &Node, change: Change, prefix: &str, depth: usize, out: &mut Differ
             _ => dags(dag, &none, &prefix, depth + 1, out),
         }
     }
-    if change != Change::Added && matches!(node.kind, NodeKind::ForEach(_)) {
+    if change != Change::Added && matches!(node.kind, NodeKind::ForEach(_) | NodeKind::Repeat(_)) {
         out.each.insert(path);
     }
 }
@@ -149,7 +149,7 @@ fn nodes(old: (&Indexed<'_>, &Node), new: (&Indexed<'_>, &Node), prefix: &str, d
     for (prefix, old, new) in nested {
         dags(old, new, prefix, depth + 1, out);
     }
-    if matches!(old.1.kind, NodeKind::ForEach(_)) {
+    if matches!(old.1.kind, NodeKind::ForEach(_) | NodeKind::Repeat(_)) {
         out.each.insert(path);
     }
 }
@@ -160,6 +160,7 @@ fn inside<'a>(node: &'a Node, path: &str) -> Vec<(String, String, &'a Dag)> {
     let all = match &node.kind {
         NodeKind::Operations(_) => Vec::new(),
         NodeKind::SubDag(dag) => vec![(format!("{path}/"), "sub-dag".to_owned(), dag)],
+        NodeKind::Repeat(repeat) => vec![(format!("{path}/"), "repeat/dag".to_owned(), &repeat.dag)],
         NodeKind::Condition(branches) => {
             let branch = branches.dags.iter();
             let branch = branch.map(|branch| {
@@ -181,6 +182,7 @@ fn word(node: &Node) -> &'static str {
         NodeKind::SubDag(_) => "sub-dag",
         NodeKind::Condition(_) => "condition",
         NodeKind::ForEach(_) => "for-each",
+        NodeKind::Repeat(_) => "repeat",
     }
 }
 
@@ -207,6 +209,10 @@ fn own(node: &Node) -> Value {
     match &node.kind {
         NodeKind::Operations(operations) => json!({ "operations": operations }),
         NodeKind::SubDag(dag) => json!({ "sub-dag": { "aggregate-ends": dag.aggregate_ends, "recover": dag.recover } }),
+        NodeKind::Repeat(Repeat { handler, dag, most, wait_ms }) => json!({
+            "repeat": { "handler": handler, "most": most, "wait-ms": wait_ms },
+            "repeat/dag": { "aggregate-ends": dag.aggregate_ends, "recover": dag.recover },
+        }),
         NodeKind::Condition(branches) => {
             let keys: Vec<&str> = branches.dags.iter().map(|branch| branch.key.as_str()).collect();
             json!({ "condition": common(branches), "keys": keys, "condition/dags": ends(branches) })

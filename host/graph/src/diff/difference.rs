@@ -94,7 +94,7 @@ pub struct Difference {
     pub edges: Vec<EdgeChange>,
     /// Handlers of the flow's code.
     pub handlers: Vec<HandlerChange>,
-    /// The for-each nodes of the old version: in the paths of a run, their branches have keys.
+    /// The for-each and repeat nodes of the old version: in the paths of a run, their branches have keys.
     #[serde(skip)]
     pub(super) each: BTreeSet<String>,
     /// The nodes that both versions have and that follow an added node.

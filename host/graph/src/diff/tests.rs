@@ -1,7 +1,9 @@
 use super::difference::{Change, Detail, Difference, EdgeChange, HandlerChange, NodeChange};
 use super::text::Colours;
 use crate::samples;
-use faas_flow_core::definition::{Branch, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
+use faas_flow_core::definition::{
+    Branch, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations, Repeat,
+};
 use faas_flow_core::run::{NodeView, Progress, RunView, Tries};
 use faas_flow_core::{Definition, Digest, FlowName, NodePath, RunId, Status};
 use proptest::prelude::*;
@@ -38,11 +40,14 @@ fn arbitrary_dag() -> impl Strategy<Value = Dag> {
         let each = (inner.clone()).prop_map(|dag| {
             NodeKind::ForEach(Branches { dags: vec![Branch { key: String::new(), dag }], ..Branches::default() })
         });
+        let repeat = (inner.clone(), 1..3_u32)
+            .prop_map(|(dag, most)| NodeKind::Repeat(Repeat { handler: "h".into(), dag, most, ..Repeat::default() }));
         let kind = prop_oneof![
             2 => arbitrary_operations().prop_map(NodeKind::Operations),
             1 => inner.prop_map(NodeKind::SubDag),
             1 => branches.prop_map(NodeKind::Condition),
-            1 => each
+            1 => each,
+            1 => repeat
         ];
         dag_of(kind.boxed()).boxed()
     })
@@ -285,6 +290,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         waits_until: None,
         sleeps_since: None,
         waits_for: None,
+        rounds: 0,
         called: Vec::new(),
         caught: None,
         tolerated: 0,

@@ -248,7 +248,8 @@ fn failures(node: &NodeView) -> String {
     let called = node.called.iter().map(|Called { flow, run }| {
         format!("called <a href=\"{0}\"><code>{0}</code></a> ({1})", escaped(run.as_str()), escaped(flow))
     });
-    more.into_iter().chain(failures).chain(waits).chain(called).collect::<Vec<_>>().join("<br>")
+    let rounds = (node.rounds > 0).then(|| format!("round {}", node.rounds));
+    more.into_iter().chain(rounds).chain(failures).chain(waits).chain(called).collect::<Vec<_>>().join("<br>")
 }
 
 /// The beginning of a failure, which may be long and stands beside many others. The page as JSON has all of it.

@@ -36,6 +36,7 @@ fn calls(dag: &Dag) -> bool {
     dag.nodes.iter().any(|node| match &node.kind {
         NodeKind::Operations(operations) => operations.list.iter().any(|one| matches!(one, Operation::Apply(_))),
         NodeKind::SubDag(dag) => calls(dag),
+        NodeKind::Repeat(repeat) => calls(&repeat.dag),
         NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
             branches.dags.iter().any(|branch| calls(&branch.dag))
         }

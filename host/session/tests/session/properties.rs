@@ -2,15 +2,21 @@
 
 use crate::cluster::{Cluster, Faults, Trace};
 use faas_flow_core::run::{Event, NodeState, Progress};
-use faas_flow_core::testing::{Random, definition, with_calls, with_catches};
+use faas_flow_core::testing::{Random, definition, with_calls, with_catches, with_repeats};
 use faas_flow_core::{Code, Definition, Plan, Status};
 use proptest::prelude::*;
 use std::sync::Arc;
 
 pub fn plan(seed: u64, depth: usize) -> Arc<Plan> {
+    let definition = without_repeats(seed, depth);
+    Arc::new(Plan::new(with_repeats(definition, &mut Random(seed.rotate_left(17) | 1))).unwrap())
+}
+
+/// What `plan` made before there were repeats, for the seeds that were found then.
+fn without_repeats(seed: u64, depth: usize) -> Definition {
     let mut random = Random(seed | 1);
     let definition = definition(&mut random, depth);
-    Arc::new(Plan::new(with_calls(definition, &mut random)).unwrap())
+    with_calls(definition, &mut random)
 }
 
 /// One replica, no faults.
@@ -109,7 +115,8 @@ proptest! {
     fn a_failure_is_caught_by_the_same_handler_whatever_goes_wrong(shape in any::<u64>(), order in any::<u64>(), more_replicas in 0..3usize, odds in 4..30usize, which in any::<prop::sample::Index>()) {
         let mut random = Random(shape | 1);
         let definition = definition(&mut random, 2);
-        let definition = with_catches(with_calls(definition, &mut random), &mut random);
+        let definition = with_repeats(with_calls(definition, &mut random), &mut random);
+        let definition = with_catches(definition, &mut random);
         let plan = Arc::new(Plan::new(definition).unwrap());
         let done: Vec<String> = calm(&plan, order).done.into_iter().collect();
         let run = |seed, faults| {
@@ -140,7 +147,7 @@ fn a_crash_at_any_step_changes_nothing() {
 /// and started them a second time when its commit conflicted.
 #[test]
 fn a_claim_that_would_mean_something_else_is_not_replayed() {
-    let plan = plan(12_610_405_320_339_937_554, 2);
+    let plan = Arc::new(Plan::new(without_repeats(12_610_405_320_339_937_554, 2)).unwrap());
     let faults = Faults { more_replicas: 2, events: 5, store: 20, ..Faults::default() };
     let order = 6_632_879_963_064_696_036;
     assert_eq!(Cluster::new(&plan, order, faults).run(), calm(&plan, order));
@@ -149,11 +156,21 @@ fn a_claim_that_would_mean_something_else_is_not_replayed() {
 /// Branches had arrived in a batch whose commit conflicted with a pause, so their ends were refused, and their join was not.
 #[test]
 fn a_join_whose_branches_did_not_arrive_is_not_replayed() {
-    let (plan, order) = (plan(3_203_635_887_047_295_200, 1), 2_145_708_317_390_036_968);
+    let plan = Arc::new(Plan::new(without_repeats(3_203_635_887_047_295_200, 1)).unwrap());
+    let order = 2_145_708_317_390_036_968;
     let mut cluster = Cluster::new(&plan, order, Faults { more_replicas: 2, ..Faults::default() });
     cluster.run_some(5);
     cluster.ask(Event::Pause).unwrap();
     cluster.run();
     cluster.ask_twice_at_once(&Event::Resume);
     assert_eq!(cluster.run(), calm(&plan, order));
+}
+
+/// REPEAT-1: otherwise the properties above would say nothing about rounds.
+#[test]
+fn some_runs_have_several_rounds() {
+    let seeds = (0..64u64).map(|seed| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let rounds = seeds.map(|seed| calm(&plan(seed, 2), seed).done.iter().any(|path| path.contains("[3]/")));
+    let many = rounds.filter(|has_rounds| *has_rounds).count();
+    assert!(many >= 4, "{many} of 64");
 }

@@ -80,6 +80,15 @@ async fn reminder_sleeps_until_the_moment_and_then_sends_its_text() {
 }
 
 #[tokio::test]
+async fn polling_asks_for_the_status_until_the_job_is_done() {
+    let program = |name: &str| root().join("examples/polling/functions").join(name).display().to_string();
+    let server = Serve::flows(&["polling"]);
+    let server = server.function("submit-job", program("submit-job.sh"));
+    let server = server.function("job-status", program("job-status.sh")).start();
+    assert_eq!(server.result("polling", "cake").await.ok(), "cake is ready");
+}
+
+#[tokio::test]
 async fn greet_greets_by_name_and_refuses_nobody() {
     let server = serve("greet");
     assert_eq!(server.result("greet", " Ada\n").await.ok(), "Hello, Ada!");

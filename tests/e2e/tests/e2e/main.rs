@@ -40,6 +40,7 @@ mod proxies;
 mod queues;
 mod readme;
 mod redaction;
+mod repeats;
 mod replicas;
 mod requests;
 mod responses;

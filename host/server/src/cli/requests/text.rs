@@ -68,6 +68,9 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
             node.tried(),
             node.input_size
         );
+        if node.rounds > 0 {
+            let _ = writeln!(text, "    round {}", node.rounds);
+        }
         if let Some(wait) = &node.waits_for {
             let until =
                 node.waits_until.map_or(String::new(), |until| format!(", until {} at the latest", moment(until)));

@@ -87,6 +87,7 @@
 //! | forwarder of the edge from `n1` to `n2` | `n1->n2/forward` |
 //! | the closure that chooses the branches of condition `C` | `C/condition` |
 //! | the closure that splits the input of for-each `F` | `F/for-each` |
+//! | the closure that says whether repeat `R` runs again | `R/again` |
 //! | aggregator of the results of the branches of `C` or `F` | `C/aggregate-branches`, `F/aggregate-branches` |
 //! | aggregator of a dag's ends | `(end)/aggregate` |
 //! | `recover_from` of the call that is operation 0 of `n2`, of node `n2`, of a dag | `n2/0/recover-from`, `n2/recover`, `(recover)` |
@@ -94,7 +95,7 @@
 //! | the flow's failure handler, its finally handler | `(failure)`, `(finally)` |
 //!
 //! Inside a nested dag, the id starts with a prefix: `S/` in sub-dag `S`, `C[c1]/` in branch `c1` of condition `C`,
-//! `F[]/` in the dag of for-each `F`. Prefixes add up: `C[c1]/F[]/n1/0` is in a for-each in a branch. Branch keys are
+//! `F[]/` in the dag of for-each `F`, `R[]/` in the dag of repeat `R`. Prefixes add up: `C[c1]/F[]/n1/0` is in a for-each in a branch. Branch keys are
 //! percent-encoded except for `A-Z a-z 0-9 _ . -`. The handlers are declared to the host in the order of their bytes.
 //!
 //! # Features
@@ -117,6 +118,7 @@ mod http;
 pub mod inputs;
 mod node;
 mod record;
+mod repeat;
 mod values;
 mod workflow;
 
@@ -137,6 +139,7 @@ pub use heap::Heap;
 pub use http::{Request, Response};
 pub use inputs::Inputs;
 pub use node::{Call, Node};
+pub use repeat::Repeat;
 pub use values::{Exhausted, Level, Outcome, State, Wake};
 pub use workflow::Workflow;
 

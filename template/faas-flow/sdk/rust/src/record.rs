@@ -8,6 +8,7 @@ use crate::definition as plain;
 use crate::failure::{Failure, Result};
 use crate::handler::{Handler, Handlers};
 use crate::node::{CallModel, Operation, Operations};
+use crate::repeat::RepeatModel;
 use crate::workflow::Workflow;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -91,6 +92,7 @@ impl Recorder {
             NodeKind::SubDag(dag) => plain::NodeKind::SubDag(self.dag(&[&path, "/"].concat(), dag)?),
             NodeKind::Condition(model) => plain::NodeKind::Condition(self.branches(&path, &model.borrow())?),
             NodeKind::ForEach(model) => plain::NodeKind::ForEach(self.branches(&path, &model.borrow())?),
+            NodeKind::Repeat(model) => plain::NodeKind::Repeat(self.repeat(&path, &model.borrow())?),
         };
         Ok(plain::Node { id: id.into(), kind })
     }
@@ -158,6 +160,13 @@ impl Recorder {
             tolerate: model.tolerate,
             gather,
         })
+    }
+
+    fn repeat(&mut self, path: &str, model: &RepeatModel) -> Result<plain::Repeat> {
+        let RepeatModel { again, dag, most, wait_ms } = model;
+        let handler = self.name([path, "/again"].concat(), Handler::Again(again.clone()));
+        let dag = self.dag(&[path, "[]/"].concat(), dag)?;
+        Ok(plain::Repeat { handler, dag, most: *most, wait_ms: *wait_ms })
     }
 
     fn edge(&mut self, prefix: &str, edge: &Edge) -> plain::Edge {

@@ -106,6 +106,11 @@ impl Flow {
         self.fake.calling(|| self.handlers.for_each(id, data.into()))
     }
 
+    /// Calls the closure that says whether a repeat runs again, with the result of a round and its number, from 1.
+    pub fn again(&self, id: &str, data: impl Into<Vec<u8>>, round: u32) -> Result<bool> {
+        self.fake.calling(|| self.handlers.again(id, (data.into(), round)))
+    }
+
     /// Calls the forwarder of an edge.
     pub fn forward(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<u8>> {
         self.fake.calling(|| self.handlers.forward(id, data.into()))
