@@ -33,11 +33,7 @@ pub fn run(place: &Place) -> Result<()> {
             clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]).must("lints")
         }),
         ("lints of flows", lint_flows),
-        ("documentation of the API", |place| {
-            let mut doc = place.cargo("doc");
-            doc.env("RUSTDOCFLAGS", "-D warnings").args(["--quiet", "--locked", "--no-deps", "--workspace"]);
-            doc.must("documentation of the API")
-        }),
+        ("documentation of the API", crate::docs::check_api),
         ("packages", |place| crate::package::crates(place).map(drop)),
         ("tests", |place| crate::test(place, &[])),
     ];

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What is copied for the book: its pages, and the files that pages link to.
 const SOURCES: [&str; 7] = [":(glob)*.md", "LICENSE", "benches/README.md", "deploy", "docs", "examples", "wit"];
@@ -20,9 +21,21 @@ const SOURCES: [&str; 7] = [":(glob)*.md", "LICENSE", "benches/README.md", "depl
 /// The folder of the API within the site.
 const API: &str = "api";
 
-/// Builds the site with the book and the API, checks its links, and returns its folder.
+/// Checks the book, builds the site with the book and the API, checks its links, and returns its folder.
 pub fn build(place: &Place) -> Result<PathBuf> {
     check_book(place)?;
+    build_site(place)
+}
+
+/// Renders the documentation of all crates, those that are not on the site too, and then builds the site and checks its links.
+pub fn check_api(place: &Place) -> Result<()> {
+    setup::for_docs(place)?;
+    rustdoc(place).arg("--workspace").must("rendering the documentation of all crates")?;
+    build_site(place).map(drop)
+}
+
+/// Builds the site with the book and the API, checks its links, and returns its folder.
+fn build_site(place: &Place) -> Result<PathBuf> {
     let metadata = Metadata::read(place)?;
     let documented = ["host", "guest-sdk"].map(|folder| place.root.join(folder));
     let libraries = metadata.packages().iter().filter(|package| package.has_library());
@@ -151,13 +164,80 @@ fn api(place: &Place, libraries: &[&str], folder: &Path) -> Result<()> {
     if rendered.exists() {
         fs::remove_dir_all(&rendered).with_context(|| format!("cannot clear {}", rendered.display()))?;
     }
-    let mut cargo = place.cargo("doc");
-    cargo.env("RUSTDOCFLAGS", "-D warnings").args(["--quiet", "--locked", "--no-deps", "--lib"]);
+    let mut cargo = rustdoc(place);
+    cargo.arg("--lib");
     for name in libraries {
         cargo.args(["--package", name]);
     }
     cargo.must("rendering the API")?;
-    copy_folder(&rendered, folder)
+    copy_folder(&rendered, folder)?;
+    complete(folder, folder)?;
+    // The help and the settings lead to it, and rustdoc writes one only with an unstable option.
+    let list = "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url=../api.html\">\
+                <title>Rust API</title><a href=\"../api.html\">Rust API</a>\n";
+    write(&folder.join("index.html"), list)
+}
+
+/// `cargo doc`, for which a link in a comment that leads nowhere is an error.
+fn rustdoc(place: &Place) -> Command {
+    let mut cargo = place.cargo("doc");
+    cargo.env("RUSTDOCFLAGS", "-D warnings").args(["--quiet", "--locked", "--no-deps"]);
+    cargo
+}
+
+/// Mends what rustdoc leaves broken in the pages of the API: links in the descriptions of other crates' traits, and scripts
+/// with implementors of traits that have none.
+fn complete(folder: &Path, api: &Path) -> Result<()> {
+    for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            complete(&path, api)?;
+        } else if path.extension().is_some_and(|extension| extension == "html") {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            write(&path, &without_rust_links(&text))?;
+            for script in implementors(&text).map(|script| api.join(script)).filter(|script| !script.exists()) {
+                let folder = script.parent().context("a file without a folder")?;
+                fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+                write(&script, "")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A page without the links that lead to a path of Rust, such as `super::Subscriber`, instead of a page. They come from the
+/// descriptions of traits of other crates, which our types implement: rustdoc repeats these as they are. Of those in
+/// our comments it makes links to pages, or it fails.
+fn without_rust_links(page: &str) -> String {
+    let mut parts = page.split("<a href=\"");
+    let mut changed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let link = part.split_once('"').and_then(|(target, rest)| {
+            let (_, rest) = rest.split_once('>')?;
+            let (text, rest) = rest.split_once("</a>")?;
+            is_rust_path(target).then_some((text, rest))
+        });
+        match link {
+            Some((text, rest)) => changed.extend([text, rest]),
+            None => changed.extend(["<a href=\"", part]),
+        }
+    }
+    changed
+}
+
+/// Whether the target of a link is a path of Rust, perhaps with the heading of a page or the parentheses of a function.
+fn is_rust_path(target: &str) -> bool {
+    let path = target.split('#').next().unwrap_or_default().trim_end_matches("()").trim_end_matches('!');
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    path.split("::").all(is_name)
+}
+
+/// The scripts with the implementors of a trait that a page asks for, relative to the folder of the API.
+fn implementors(page: &str) -> impl Iterator<Item = &str> {
+    let scripts = page.split("<script src=\"").skip(1).filter_map(|part| Some(part.split_once('"')?.0));
+    scripts.filter_map(|script| Some(&script[script.find("trait.impl/")?..]))
 }
 
 /// Fails if a link of the site leads nowhere. Links to other sites are not followed.
@@ -208,6 +288,23 @@ mod tests {
         let changed = "See [a](../index.md#start), [b](x/y.md) and README.md; ![c](p.png) [d](errors/index.md)";
         assert_eq!(with_index_links(text), changed);
         assert_eq!(with_index_links("an array](with no end README.md"), "an array](with no end README.md");
+    }
+
+    #[test]
+    fn links_to_paths_of_rust_become_text_and_others_stay() {
+        let page = "the <a href=\"dispatcher#the-default\">default</a> <a href=\"super::Subscriber\"><code>S</code></a>, \
+                    <a href=\"tracing_core::Subscriber::enabled()\">enabled</a>, <a href=\"fn.run.html\">run</a>, \
+                    <a href=\"#here\">here</a>, <a href=\"https://docs.rs\">there</a>";
+        let changed = "the default <code>S</code>, enabled, <a href=\"fn.run.html\">run</a>, <a href=\"#here\">here</a>, \
+                       <a href=\"https://docs.rs\">there</a>";
+        assert_eq!(without_rust_links(page), changed);
+        assert_eq!(without_rust_links("no end <a href=\"Context\">"), "no end <a href=\"Context\">");
+    }
+
+    #[test]
+    fn a_page_says_which_scripts_with_implementors_it_needs() {
+        let page = "<script src=\"../../trait.impl/a/trait.B.js\" async></script><script src=\"../main.js\"></script>";
+        assert_eq!(implementors(page).collect::<Vec<_>>(), ["trait.impl/a/trait.B.js"]);
     }
 
     #[test]
