@@ -1,4 +1,5 @@
-//! What the fuzz targets reach of this crate. It exists only in builds for fuzzing.
+//! What the fuzz targets reach of this crate. It exists only in builds for fuzzing, and in those for tests,
+//! so that they compile it too.
 
 use crate::compiler::answer;
 
@@ -7,4 +8,15 @@ pub fn compiler_answer(bytes: &[u8], code_bytes: u64) -> Option<Vec<u8>> {
     let mut written = Vec::new();
     answer::read(bytes, code_bytes).ok()?.write(&mut written).ok()?;
     Some(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_with_which_fuzzing_begins_is_valid() {
+        let answer = include_bytes!("../../../fuzz/seeds/compiler_answer/code");
+        assert_eq!(compiler_answer(answer, 64).unwrap(), answer);
+    }
 }

@@ -17,7 +17,7 @@ mod engine;
 mod error;
 mod exports;
 mod flow_log;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod guests;
 mod instance;

@@ -3,7 +3,7 @@
 pub mod cli;
 mod config;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod serve;
 

@@ -42,7 +42,7 @@ impl Values {
     }
 
     /// As [`Self::read_file`], with the text of the file.
-    #[cfg(fuzzing)]
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn read_text(&mut self, text: &str, path: &Path) -> Result<(), Error> {
         file::parse(self, text, path)
     }

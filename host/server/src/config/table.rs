@@ -43,7 +43,7 @@ macro_rules! keys {
 
         impl Values {
             /// All keys with their defaults. A test ensures that these are values of the keys.
-            pub(super) fn with_defaults(defaults: Defaults) -> Result<Self, Error> {
+            pub(crate) fn with_defaults(defaults: Defaults) -> Result<Self, Error> {
                 let warnings = Vec::new();
                 Ok(Self { $($field: Setting::with_default($field(), defaults)?,)* defaults, warnings })
             }
