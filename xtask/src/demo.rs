@@ -71,7 +71,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Builds everything, serves the examples, and calls each of them.
 pub fn run(place: &Place) -> Result<()> {
     modules::build(place)?;
-    eprintln!("building the host");
     place.build_programs(&["faas-flow"])?;
     let mut server = Server::start(place)?;
     for show in SHOWS {

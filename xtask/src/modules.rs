@@ -44,7 +44,7 @@ fn rust(place: &Place) -> Result<()> {
         return Ok(());
     }
     eprintln!("building {} flows in Rust", names.len());
-    let mut cargo = place.build();
+    let mut cargo = place.cargo_with_progress("build");
     cargo.args(["--profile", "flow", "--target", TARGET]);
     for name in &names {
         cargo.arg("--package").arg(format!("example-{name}"));
@@ -70,7 +70,7 @@ fn rust(place: &Place) -> Result<()> {
 pub fn build_for_bench(place: &Place) -> Result<PathBuf> {
     let folder = place.modules.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut cargo = place.build();
+    let mut cargo = place.cargo_with_progress("build");
     cargo.args(["--profile", "flow", "--target", TARGET, "--package", "bench-flows", "--examples"]);
     cargo.must("building the benchmark's flows")?;
     for flow in ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9"] {

@@ -48,9 +48,9 @@ impl Place {
         cargo
     }
 
-    /// `cargo build`, which shows its progress on a terminal, and only errors elsewhere.
-    pub fn build(&self) -> Command {
-        let mut cargo = self.cargo("build");
+    /// A cargo command, for example `build`, that shows its progress on a terminal, and only errors elsewhere.
+    pub fn cargo_with_progress(&self, subcommand: &str) -> Command {
+        let mut cargo = self.cargo(subcommand);
         if !stderr().is_terminal() {
             cargo.arg("--quiet");
         }
@@ -59,7 +59,10 @@ impl Place {
 
     /// Builds programs of the project for development: `<target>/debug/<name>`.
     pub fn build_programs(&self, names: &[&str]) -> Result<()> {
-        let mut build = self.build();
+        let is_first = names.iter().any(|name| !self.target.join("debug").join(name).is_file());
+        let patience = if is_first { ": the first time, this takes ten minutes or more" } else { "" };
+        eprintln!("building {}{patience}", names.join(", "));
+        let mut build = self.cargo_with_progress("build");
         build.arg("--workspace");
         for name in names {
             build.args(["--bin", name]);

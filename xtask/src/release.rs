@@ -99,7 +99,7 @@ impl Training<'_> {
             flags.push("\x1f");
         }
         flags.push(more);
-        let mut build = self.place.build();
+        let mut build = self.place.cargo_with_progress("build");
         build.env("CARGO_TARGET_DIR", &folder).env("CARGO_ENCODED_RUSTFLAGS", flags).envs(settings.iter().copied());
         // With an explicit target, the flags do not apply to build scripts and macros.
         build.args(["--release", "--locked", "--package", "faas-flow-host", "--target", &machine]);
@@ -111,14 +111,14 @@ impl Training<'_> {
 /// Builds the host without a profile, in half of the time.
 pub fn build_plain(place: &Place) -> Result<PathBuf> {
     eprintln!("building the host");
-    let mut build = place.build();
+    let mut build = place.cargo_with_progress("build");
     build.args(["--release", "--locked", "--package", "faas-flow-host"]).must("building the host")?;
     Ok(place.target.join("release/faas-flow"))
 }
 
 /// Builds the benchmark's program.
 pub fn build_bench(place: &Place) -> Result<PathBuf> {
-    let mut build = place.build();
+    let mut build = place.cargo_with_progress("build");
     build.args(["--release", "--package", "faas-flow-bench"]).must("building the benchmark")?;
     Ok(place.target.join("release/faas-flow-bench"))
 }

@@ -152,8 +152,8 @@ impl Tool {
             Registry::Crates(options) => {
                 // Unoptimized: compiling takes far longer than any of these tools runs. Their common dependencies are
                 // compiled once, in a target folder that all of them share.
-                let mut cargo = place.cargo("install");
-                cargo.env("CARGO_TARGET_DIR", place.target.join("tools")).args(["--quiet", "--locked", "--debug"]);
+                let mut cargo = place.cargo_with_progress("install");
+                cargo.env("CARGO_TARGET_DIR", place.target.join("tools")).args(["--locked", "--debug"]);
                 cargo
                     .args(options)
                     .arg("--root")
