@@ -212,7 +212,7 @@ pub(super) async fn rerun(
     Ok(done(&id, "restarted"))
 }
 
-/// Send the callback of a run that has ended again
+/// Send the callback of an ended run once more
 ///
 /// It is sent after the answer to this, and tried as often as at first, with the same idempotency key.
 #[utoipa::path(

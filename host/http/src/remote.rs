@@ -17,7 +17,7 @@ pub enum Action {
     Stop,
     /// Executes something again.
     Rerun(Rerun),
-    /// Sends the callback of a run that has ended again.
+    /// Sends the callback of an ended run once more.
     Callback,
 }
 

@@ -71,7 +71,7 @@ impl Host {
         self.control(run, Event::SetCallback { url }).await
     }
 
-    /// Sends the callback of a run that has ended again, with the idempotency key that it had: it is delivered later, and tried as
+    /// Sends the callback of an ended run once more, with the idempotency key that it had: it is delivered later, and tried as
     /// often as at first.
     pub async fn send_callback(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
         self.control(run, Event::SendCallback).await

@@ -74,7 +74,7 @@ enum Command {
     Dashboard(dashboard::Shown),
     /// Check whether a server on this machine is healthy (for a container's health check)
     Health(health::Health),
-    /// List, show, pause, resume, stop and rerun runs and send their callbacks again, on a server or in a state store
+    /// List, show, pause, resume, stop and re-run runs, or send their callbacks once more
     Requests(requests::Requests),
     /// Push a new version of a flow to a running server and activate it
     Push(modules::Push),

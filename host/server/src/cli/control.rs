@@ -34,7 +34,7 @@ pub(super) enum Control {
         #[arg(long, value_name = "MEDIA-TYPE", requires = "data", value_parser = MediaType::parse)]
         content_type: Option<MediaType>,
     },
-    /// Send the callback of a run that has ended again
+    /// Send the callback of a run once more, after the run has ended
     Callback(Target),
 }
 

@@ -59,8 +59,8 @@ impl<C: Takes> Options<C> {
 
 fn argument(key: &'static dyn AnyKey, defaults: Defaults) -> Option<Arg> {
     let spec = key.spec();
-    let mut help = sentence(spec.meaning);
     let words = key.words();
+    let mut help = sentence(spec.meaning, &words);
     if !words.is_empty() {
         help.push_str(&format!(" [possible values: {}]", words.join(", ")));
     }
@@ -75,8 +75,9 @@ fn argument(key: &'static dyn AnyKey, defaults: Defaults) -> Option<Arg> {
     })
 }
 
-/// Markdown as plain text that begins with a capital letter. A link becomes the path of the page in the repository.
-fn sentence(markdown: &str) -> String {
+/// Markdown as plain text that begins with a capital letter. A link becomes the path of the page in the repository, and the
+/// name of a key that of its option. Other words in the font of code are quoted, such as the values of the key.
+fn sentence(markdown: &str, values: &[&str]) -> String {
     let mut text = String::new();
     let mut rest = markdown;
     while let Some((before, (_, (target, after)))) = rest
@@ -88,9 +89,21 @@ fn sentence(markdown: &str) -> String {
         rest = after;
     }
     text.push_str(rest);
-    let text = text.replace('`', "");
+    let parts = text.split('`').enumerate();
+    let text: String = parts.map(|(at, part)| if at % 2 == 1 { code(part, values) } else { part.to_owned() }).collect();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What Markdown sets in the font of code, as plain text.
+fn code(text: &str, values: &[&str]) -> String {
+    let key = all().into_iter().find(|key| key.spec().name == text && !values.contains(&text));
+    match key.and_then(|key| key.spec().option_name()) {
+        Some(option) => format!("--{option}"),
+        // What looks like a word of the sentence.
+        None if text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') => format!("'{text}'"),
+        None => text.to_owned(),
+    }
 }
 
 impl<C: Takes> Args for Options<C> {
@@ -122,7 +135,10 @@ mod tests {
 
     #[test]
     fn help_is_plain_text() {
-        assert_eq!(sentence("trace `runs` ([tracing](tracing.md))"), "Trace runs (docs/tracing.md)");
-        assert_eq!(sentence("a [b"), "A [b");
+        assert_eq!(sentence("trace runs ([tracing](tracing.md))", &[]), "Trace runs (docs/tracing.md)");
+        assert_eq!(sentence("those that `functions` lists, or `none`", &[]), "Those that --function lists, or 'none'");
+        assert_eq!(sentence("with `X-Timeout` as `NAME:PORT`", &[]), "With X-Timeout as NAME:PORT");
+        assert_eq!(sentence("`gateway` or `local`", &["gateway", "local"]), "'gateway' or 'local'");
+        assert_eq!(sentence("a [b", &[]), "A [b");
     }
 }

@@ -203,7 +203,7 @@ keys! {
         "accept new requests only if they are signed as GitHub signs webhooks, with `X-Hub-Signature-256`")
         .option(Also("authenticate-requests"));
     result_access: Option<ResultAccess> = Key::new("result_access", &Optional(RESULT_ACCESS), "", Ours, Access,
-        "who may read the results and states of runs: `open` everyone, who may also see the dashboard; `with-id` everyone who knows the request id; `signed` everyone who signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
+        "who may read the results and states of runs. `open`: everyone, who may also see the dashboard; `with-id`: everyone who knows the request id; `signed`: everyone who signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
         "whether to `accept` events that replicas of an older release have signed with the secret itself; only for the time of the update");
     keep_headers: Vec<&'static str> = Key::new("keep_headers", &CredentialHeaders, "", Ours, Access,
