@@ -150,9 +150,8 @@ impl Session {
     fn has_happened(&self, event: &Event) -> bool {
         let run = self.state.run();
         let is_so = match event {
-            Event::Pause => run.paused,
-            Event::Resume => !run.paused && run.phase == Phase::Flow,
             Event::Stop => run.verdict == Some(Status::Stopped),
+            Event::Rerun { .. } => run.phase == Phase::Flow && !run.paused,
             Event::SetCallback { .. } => run.callback.is_some(),
             Event::SendCallback => self.state.callback_due().is_some(),
             // If the node has gone on since, its answer is not known any more.
@@ -160,7 +159,8 @@ impl Session {
                 let answer = node(&self.state, path).and_then(|node| node.answer.as_deref());
                 answer.is_none_or(|answer| answer.said == *said)
             }
-            _ => run.phase == Phase::Flow && !run.paused,
+            // Pausing and resuming are refused only once the run has ended, and nothing is left of them then.
+            _ => false,
         };
         is_so && self.unknown > 0
     }

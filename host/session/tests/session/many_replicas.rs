@@ -896,7 +896,7 @@ fn of_two_replicas_that_see_the_deadline_pass_each_cuts_off_its_own_work() {
     }
     let (first, second) = (shared.settle(&mut owner, 51, HERE), shared.settle(&mut helper, 51, HERE));
     assert_eq!((first.cancel, first.end), (true, Some(End::Ended)));
-    assert_eq!((second.cancel, second.end), (true, Some(End::EndedElsewhere)));
+    assert_eq!((second.cancel, second.end, second.refused), (true, Some(End::EndedElsewhere), None));
 }
 
 /// CTRL-1.

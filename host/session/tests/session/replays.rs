@@ -167,6 +167,71 @@ fn a_node_continues_with_the_answer_that_is_stored() {
     assert_eq!(*body, payload("two"));
 }
 
+/// Gives a command to a replica. Its commit has this fate; then others give these. Yields why the command was refused.
+fn refused(shared: &Shared, event: Event, fate: Fate, others: &[Event]) -> Option<Refusal> {
+    let mut asked = shared.open(1);
+    asked.input(command(event), &circumstances(6, HERE));
+    let answer = perform(&the_start().id, asked.io().unwrap(), &*shared.store, fate);
+    for event in others {
+        assert_eq!(shared.input(&mut shared.open(2), 7, command(event.clone())).refused, None);
+    }
+    asked.answer(answer, &circumstances(8, HERE));
+    shared.settle(&mut asked, 8, HERE).refused
+}
+
+/// CTRL-1: who gave a command is told what is stored, also if the commit had no answer.
+#[test]
+fn a_command_whose_commit_had_no_answer_is_refused_only_if_it_has_not_happened() {
+    let run = |before: &[Event], others: &[Event]| {
+        let deadline_ms = matches!(others, [Event::Deadline]).then_some(5);
+        let shared = Shared::new(Definition { deadline_ms, ..chain() });
+        shared.begin(HERE);
+        for event in before {
+            shared.input(&mut shared.open(3), 5, command(event.clone()));
+        }
+        shared
+    };
+    let rerun = || Event::Rerun { from: None };
+    let (sent, delivered) = (Event::CallBack { until: 40 }, Event::CalledBack { tries: 1, failure: None, next: None });
+    let called_back = [Event::Stop, sent, delivered];
+    let callback = || Event::SetCallback { url: "http://127.0.0.1/other".to_owned() };
+    let ended = Some(Refusal::Ended);
+    for (before, event, fate, others, expected) in [
+        (&[][..], Event::Stop, Fate::AnswerLost, &[][..], None),
+        (&[], Event::Stop, Fate::Lost, &[Event::Deadline], ended.clone()),
+        (&[], Event::Pause, Fate::AnswerLost, &[], None),
+        (&[], Event::Pause, Fate::Lost, &[Event::Stop], ended.clone()),
+        (&[], Event::Resume, Fate::Lost, &[Event::Stop], ended),
+        (&[Event::Stop], rerun(), Fate::AnswerLost, &[], None),
+        (&[Event::Stop], rerun(), Fate::Lost, &[rerun(), Event::Pause], Some(Refusal::Whole)),
+        (&[], callback(), Fate::AnswerLost, &[Event::Stop], None),
+        (&called_back, Event::SendCallback, Fate::AnswerLost, &[], None),
+    ] {
+        let about = format!("{event:?}, {fate:?}, {others:?}");
+        assert_eq!(refused(&run(before, others), event, fate, others), expected, "{about}");
+    }
+}
+
+/// WAIT-2: as above, for an answer to a node that waits.
+#[test]
+fn an_answer_whose_commit_had_no_answer_is_refused_only_if_another_one_counts() {
+    for (fate, others, expected) in
+        [(Fate::AnswerLost, None, None), (Fate::Lost, None, None), (Fate::Lost, Some("two"), Some(Refusal::Stale))]
+    {
+        let shared = Shared::new(chain());
+        let (mut owner, ready) = shared.begin(HERE);
+        let asked = &ready.start[0];
+        shared.input(&mut owner, 2, report(asked, asks(asked, 90_000)));
+        let answer = |text: &str| {
+            let to = WaitId { claim: asked.token, operation: 0 };
+            let said = Said::Response { status: 200, headers: Vec::new(), body: payload(text) };
+            Event::Answer { path: asked.path.clone(), to, said }
+        };
+        let others: Vec<Event> = others.into_iter().map(answer).collect();
+        assert_eq!(refused(&shared, answer("one"), fate, &others), expected, "{fate:?}, {others:?}");
+    }
+}
+
 /// JOIN-2.
 #[test]
 fn branches_that_arrive_in_one_commit_are_joined_once() {
