@@ -1,8 +1,8 @@
 //! Replays: what was applied since the last commit is applied again to what the store has.
 //!
 //! A replay follows a commit that conflicted, because another replica had changed the run, and a commit without an answer,
-//! which may or may not have happened. The events are the same, including their times and the tokens of claims. A claim that was committed
-//! after all is therefore recognised by its token, and a claim that another replica won is refused and given up.
+//! which may or may not have happened. The events are the same, including their times and the tokens of claims. A claim that
+//! was committed after all is therefore recognized by its token, and a claim that another replica won is refused and given up.
 
 use crate::apply::Applying;
 use crate::batch::Basis;

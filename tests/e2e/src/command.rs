@@ -19,7 +19,7 @@ pub fn faas_flow(folder: &Path) -> Command {
             command.env_remove(variable);
         }
     }
-    // Modules of 40 MB take long to compile with a program that is not optimised, on a machine that may be busy.
+    // Modules of 40 MB take long to compile with a program that is not optimized, on a machine that may be busy.
     command.env("compile_timeout", "10m");
     command
 }

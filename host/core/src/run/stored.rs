@@ -12,7 +12,8 @@ pub const FORM: u8 = 1;
 /// The prefix of the documents that hold the run's context values; the value's key follows.
 pub const CONTEXT: &str = "context:";
 
-/// The prefix of the documents that hold the bytes of payloads; `<path>/<token>/<n>` follows. They are written in the commit of the report that refers to them, and never again.
+/// The prefix of the documents that hold the bytes of payloads; `<path>/<token>/<n>` follows. They are written in the commit of
+/// the report that refers to them, and never again.
 pub const DATA: &str = "data:";
 
 /// The document that is written with each answer to a node that waits. An owner that is about to leave a run, since all of it
