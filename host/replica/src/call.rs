@@ -48,10 +48,10 @@ impl NodeAttempt<'_> {
             self.status = None;
             let asked = self.asked(operation);
             let begun = asked.as_ref().and_then(|_| self.asked_at()).unwrap_or_else(|| self.live.services.now());
-            self.notes.begin(Try::begin(operation, count(tries + 1), of, begun));
+            let said = self.notes.begin(Try::begin(operation, count(tries + 1), of, begun));
             let tried = match asked {
                 Some(asked) => self.resume(node_call, asked).await,
-                None => self.try_call(node_call, data.clone()).await,
+                None => self.try_call(node_call, data.clone(), &said).await,
             };
             let ended = self.live.services.now();
             let failed = match tried {
@@ -142,7 +142,8 @@ impl NodeAttempt<'_> {
         }
     }
 
-    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Content) -> Result<Tried, Failed> {
+    /// One try of a call. What its callee says meanwhile goes to `said`, if it is a program.
+    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Content, said: &LastLines) -> Result<Tried, Failed> {
         let call = node_call.call;
         let span = self.live.new_span();
         let mut request = self.request(node_call, data);
@@ -159,10 +160,9 @@ impl NodeAttempt<'_> {
         let most = self.live.services.settings.call_timeout;
         // The timeout of an asynchronous call is that of its answer.
         let limit = call.timeout_ms.filter(|_| !call.asynchronous).map_or(most, Duration::from_millis);
-        let last = LastLines::default();
-        let sent = tokio::time::timeout(limit, self.send(node_call, request, &last)).await;
+        let sent = tokio::time::timeout(limit, self.send(node_call, request, said)).await;
         let sent = sent.unwrap_or_else(|_| {
-            let quote = Quote::new(self.live.services.settings.answers.quote_text(&last.text()));
+            let quote = Quote::new(self.live.services.settings.answers.quote_text(&said.text()));
             Err(CallError::TimedOut { callee: redact::place(&call.target), limit, quote }.into())
         });
         self.live.trace_call(self, span, begun, &call_span, &sent);

@@ -1,6 +1,7 @@
 //! What the history of a node gets to know while the node is still executed: attempts and tries that have failed.
 
 use super::live::Live;
+use crate::program::LastLines;
 use faas_flow_core::run::{Attempt, ClaimToken, Event, Try, Work};
 use faas_flow_core::{Content, Failure, Millis, NodePath};
 use faas_flow_session::{Documents, Input};
@@ -47,6 +48,7 @@ pub(super) struct AtHand {
 struct Open {
     one: Try,
     has_ended: bool,
+    said: LastLines,
 }
 
 impl Notes {
@@ -69,9 +71,18 @@ impl Notes {
         take(&mut self.taken().at_hand)
     }
 
-    /// A try begins. It replaces one that has come to nothing, such as a question whose answer is not there yet.
-    pub(super) fn begin(&self, one: Try) {
-        self.taken().open = Some(Open { one, has_ended: false });
+    /// A try begins. It replaces one that has come to nothing, such as a question whose answer is not there yet. What its
+    /// callee says meanwhile goes to the returned lines, if it is a program.
+    pub(super) fn begin(&self, one: Try) -> LastLines {
+        let said = LastLines::default();
+        self.taken().open = Some(Open { one, has_ended: false, said: said.clone() });
+        said
+    }
+
+    /// The last lines of the program that the try calls which is being made.
+    pub(super) fn said(&self) -> String {
+        let said = self.taken().open.as_ref().filter(|open| !open.has_ended).map(|open| open.said.clone());
+        said.unwrap_or_default().text()
     }
 
     /// The try has succeeded. It is noted only if it repeats one that failed.
@@ -89,7 +100,7 @@ impl Notes {
         let one = one.failed(now, status, failure);
         match next {
             Some(_) => taken.tries.push(Try { next, ..one }),
-            None => taken.open = Some(Open { one, has_ended: true }),
+            None => taken.open = Some(Open { one, has_ended: true, said: LastLines::default() }),
         }
     }
 
@@ -104,7 +115,7 @@ impl Notes {
     /// The attempt has failed. If that has cut off a try, the try has failed, too.
     pub(super) fn cut_off(&self, now: Millis, failure: &Failure) {
         let mut taken = self.taken();
-        if let Some(Open { one, has_ended }) = taken.open.take() {
+        if let Some(Open { one, has_ended, .. }) = taken.open.take() {
             taken.tries.push(if has_ended { one } else { one.failed(now, None, failure) });
         }
     }
@@ -229,6 +240,23 @@ mod tests {
         notes.cut_off(13, &slow);
         let expected = [(1, Some(Code::NODE_TIMED_OUT), None, false), (1, Some(Code::CALL_STATUS), Some(500), false)];
         assert_eq!(seen(&notes), expected);
+    }
+
+    /// FAIL-8.
+    #[test]
+    fn what_a_program_says_counts_while_its_call_lasts() {
+        let notes = Notes::default();
+        assert_eq!(notes.said(), "");
+        let first = notes.begin(Try::begin(0, 1, 2, 3));
+        first.add("warming up".to_owned());
+        assert_eq!(notes.said(), "warming up");
+        notes.failed(4, None, &busy(), Some(5));
+        assert_eq!(notes.said(), "");
+        let second = notes.begin(Try::begin(0, 2, 2, 5));
+        assert_eq!(notes.said(), "");
+        second.add("out of paper".to_owned());
+        notes.failed(6, None, &busy(), None);
+        assert_eq!(notes.said(), "", "what the flow makes of the failure takes no program");
     }
 
     /// HIST-8.

@@ -149,7 +149,8 @@ impl Live {
         let Some(ms) = operations.timeout_ms else { return self.attempt(work, span, notes).await };
         let attempted = tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span, notes)).await;
         attempted.unwrap_or_else(|_| {
-            let message = format!("the node took longer than its timeout of {ms} ms");
+            let quote = self.services.settings.answers.quote_text(&notes.said());
+            let message = format!("the node took longer than its timeout of {ms} ms{quote}");
             Err(Failure::retry(Code::NODE_TIMED_OUT, message).into())
         })
     }

@@ -81,7 +81,7 @@ fn in_pipe(pipe: &impl AsFd) -> Vec<u8> {
 pub(crate) struct LastLines(Arc<Mutex<VecDeque<String>>>);
 
 impl LastLines {
-    fn add(&self, line: String) {
+    pub(crate) fn add(&self, line: String) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (most, _) = TAIL;
         if lines.len() == most {

@@ -66,6 +66,22 @@ async fn a_call_that_takes_too_long_fails_with_what_its_program_has_said() {
     until("the line that has no end is shown, too", async || server.log().contains("step: password:")).await;
 }
 
+/// FAIL-8: the time limit of a node is no reason to say less than that of a call.
+#[tokio::test]
+async fn a_node_that_takes_too_long_fails_with_what_its_program_has_said() {
+    let folder = TempDir::new().unwrap();
+    let says = "echo 'waiting for the disk' >&2; printf 'password: ' >&2; exec sleep 600";
+    let server = serve(&folder, "fixture", "step", says).start();
+    let answer = server.result("fixture?case=slow-node&timeout=3000", "").await;
+    let id = answer.id.clone().unwrap();
+    let said = answer.failed(504, "FF0209");
+    let quoted = "took longer than its timeout of 3000 ms: waiting for the disk";
+    assert!(said.contains(quoted) && said.contains("password:"), "{said}");
+    let shown = server.shown(&id);
+    let message = shown["nodes"][0]["attempts"][0]["failure"]["message"].as_str().unwrap();
+    assert!(message.contains("waiting for the disk"), "{shown}");
+}
+
 fn chain(folder: &TempDir, options: &[&str]) -> Done {
     let program = script(folder.path(), "program.sh", "echo 'I am \u{1b}[31mhere' >&2; cat");
     let module = module("sync-chain");
