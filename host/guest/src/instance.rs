@@ -52,7 +52,7 @@ impl Instance {
             Err(error) => Err(match trap_or_limit(&error, store.data()) {
                 Some(failure) => failure.into(),
                 None if is_of_system(&error) => GuestError::Engine { reason: error.root_cause().to_string() },
-                None => GuestError::Call(bad_value(&error, store.data())),
+                None => GuestError::Call(bad_value(&error, store.data(), "its beginning")),
             }),
         }
     }
@@ -82,7 +82,7 @@ impl Instance {
     /// Calls a `modify` handler: data in, data out.
     pub async fn modify(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
         self.given(data.media_type);
-        let data = self.handle(|functions| functions.modify, (handler, &*data.bytes)).await?;
+        let data = self.handle(handler, |functions| functions.modify, (handler, &*data.bytes)).await?;
         self.returned(data)
     }
 
@@ -96,21 +96,21 @@ impl Instance {
             merged.push(media_type);
             values.push((name, bytes.into()));
         }
-        let data = self.handle(|functions| functions.aggregate, (handler, &*values)).await?;
+        let data = self.handle(handler, |functions| functions.aggregate, (handler, &*values)).await?;
         self.returned(data)
     }
 
     /// Calls a `condition` handler, which returns the keys of the branches to run.
     pub async fn condition(&mut self, handler: &str, data: &Content) -> Result<Vec<String>, Failure> {
         self.given(data.media_type.clone());
-        self.handle(|functions| functions.condition, (handler, &*data.bytes)).await
+        self.handle(handler, |functions| functions.condition, (handler, &*data.bytes)).await
     }
 
     /// Calls a `for-each` handler, which returns the items to run a branch for, by key. All are of the media type that the
     /// handler says.
     pub async fn for_each(&mut self, handler: &str, data: Content) -> Result<Vec<(String, Content)>, Failure> {
         self.given(data.media_type);
-        let items: Named = self.handle(|functions| functions.for_each, (handler, &*data.bytes)).await?;
+        let items: Named = self.handle(handler, |functions| functions.for_each, (handler, &*data.bytes)).await?;
         let media_type = std::mem::take(&mut self.store.data_mut().said.returned);
         let item = |(key, data)| Ok((key, Content::new(output(data)?, media_type.clone())));
         items.into_iter().map(item).collect()
@@ -119,7 +119,7 @@ impl Instance {
     /// Calls a `forward` handler, which returns what an edge carries instead of the data.
     pub async fn forward(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
         self.given(data.media_type);
-        let data = self.handle(|functions| functions.forward, (handler, &*data.bytes)).await?;
+        let data = self.handle(handler, |functions| functions.forward, (handler, &*data.bytes)).await?;
         self.returned(data)
     }
 
@@ -129,7 +129,7 @@ impl Instance {
         let HttpRequest { method, url, headers, body } = request;
         let request = types::HttpRequest { method, url, headers, body: body.into() };
         let types::HttpRequest { method, url, headers, body } =
-            self.handle(|functions| functions.prepare, (handler, &request)).await?;
+            self.handle(handler, |functions| functions.prepare, (handler, &request)).await?;
         Ok(HttpRequest { method, url, headers, body: output(body)? })
     }
 
@@ -138,14 +138,14 @@ impl Instance {
         self.given(response.media_type());
         let HttpResponse { status, headers, body } = response;
         let response = types::HttpResponse { status, headers, body: body.into() };
-        let data = self.handle(|functions| functions.receive, (handler, &response)).await?;
+        let data = self.handle(handler, |functions| functions.receive, (handler, &response)).await?;
         self.returned(data)
     }
 
     /// Calls a `recover` handler, which returns the data to continue with after a failure.
     pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Content, Failure> {
         self.given(MediaType::OCTET_STREAM);
-        let data = self.handle(|functions| functions.recover, (handler, error)).await?;
+        let data = self.handle(handler, |functions| functions.recover, (handler, error)).await?;
         self.returned(data)
     }
 
@@ -161,7 +161,9 @@ impl Instance {
         self.given(input.media_type);
         let (what, body) = (failed(what), body.as_ref().map(|body| &*body.bytes));
         let arguments: Recovering<'_> = (handler, &what, &input.bytes, body);
-        let data = self.handle_if_any(HandlerKind::RecoverFrom, |functions| functions.recover_from, arguments).await?;
+        let data = self
+            .handle_if_any(handler, HandlerKind::RecoverFrom, |functions| functions.recover_from, arguments)
+            .await?;
         self.returned(data)
     }
 
@@ -184,7 +186,7 @@ impl Instance {
             gathered.push(types::Gathered { key, ended });
         }
         let arguments = (handler, &*gathered);
-        let data = self.handle_if_any(HandlerKind::Gather, |functions| functions.gather, arguments).await?;
+        let data = self.handle_if_any(handler, HandlerKind::Gather, |functions| functions.gather, arguments).await?;
         self.returned(data)
     }
 
@@ -192,7 +194,7 @@ impl Instance {
     pub async fn moment(&mut self, handler: &str, data: &Content) -> Result<Wake, Failure> {
         self.given(data.media_type.clone());
         let arguments = (handler, &*data.bytes);
-        Ok(match self.handle_if_any(HandlerKind::Moment, |functions| functions.moment, arguments).await? {
+        Ok(match self.handle_if_any(handler, HandlerKind::Moment, |functions| functions.moment, arguments).await? {
             types::Wake::After(ms) => Wake::After(ms),
             types::Wake::At(moment) => Wake::At(moment),
         })
@@ -206,14 +208,14 @@ impl Instance {
             Outcome::Success => types::Outcome::Success,
             Outcome::Failure => types::Outcome::Failure,
         };
-        self.handle(|functions| functions.finally, (handler, outcome)).await
+        self.handle(handler, |functions| functions.finally, (handler, outcome)).await
     }
 
     /// Calls an `again` handler, which says whether a dag runs again on the result of this round.
     pub async fn again(&mut self, handler: &str, data: &Content, round: u32) -> Result<bool, Failure> {
         self.given(data.media_type.clone());
         let arguments = (handler, &*data.bytes, round);
-        self.handle_if_any(HandlerKind::Again, |functions| functions.again, arguments).await
+        self.handle_if_any(handler, HandlerKind::Again, |functions| functions.again, arguments).await
     }
 
     /// Notes the media type of what the next handler gets.
@@ -250,19 +252,20 @@ impl Instance {
     }
 
     /// Calls a handler.
-    async fn handle<P, T>(&mut self, which: fn(&Exports) -> Export, arguments: P) -> Result<T, Failure>
+    async fn handle<P, T>(&mut self, handler: &str, which: fn(&Exports) -> Export, arguments: P) -> Result<T, Failure>
     where
         P: ComponentNamedList + Lower + Send + Sync,
         T: Lift + Send + Sync + 'static,
     {
         self.begin()?;
         let answer = self.call::<P, Answered<T>>(which, arguments).await;
-        self.end(answer.map(|(answer,)| answer))
+        self.end(answer.map(|(answer,)| answer), handler)
     }
 
     /// Calls a handler of a kind that a module need not have.
     async fn handle_if_any<P, T>(
         &mut self,
+        handler: &str,
         kind: HandlerKind,
         which: fn(&Exports) -> Option<Export>,
         arguments: P,
@@ -277,7 +280,7 @@ impl Instance {
         };
         self.begin()?;
         let answer = self.call_export::<P, Answered<T>>(function, arguments).await;
-        self.end(answer.map(|(answer,)| answer))
+        self.end(answer.map(|(answer,)| answer), handler)
     }
 
     /// Marks the start of a call. The instance stays unusable until the call ends.
@@ -297,8 +300,8 @@ impl Instance {
         Ok(())
     }
 
-    fn end<T>(&mut self, answer: wasmtime::Result<Result<T, types::Failure>>) -> Result<T, Failure> {
-        let answer = answer.map_err(|error| failure(&error, self.store.data()))?;
+    fn end<T>(&mut self, answer: wasmtime::Result<Result<T, types::Failure>>, handler: &str) -> Result<T, Failure> {
+        let answer = answer.map_err(|error| failure(&error, self.store.data(), &format!("handler `{handler}`")))?;
         self.usable = true;
         answer.map_err(|refusal| match refusal {
             types::Failure::Retry(reason) => Failure::retry(Code::GUEST_RETRIES, reason),
@@ -335,9 +338,9 @@ fn output(data: Vec<u8>) -> Result<Bytes, Failure> {
     Ok(count(Purpose::Code, data)?)
 }
 
-/// Turns wasmtime's error in a call into a failure of the run.
-pub(crate) fn failure(error: &wasmtime::Error, state: &State) -> Failure {
-    trap_or_limit(error, state).unwrap_or_else(|| bad_value(error, state))
+/// Turns wasmtime's error in a call into a failure of the run. `called` is what was called.
+pub(crate) fn failure(error: &wasmtime::Error, state: &State, called: &str) -> Failure {
+    trap_or_limit(error, state).unwrap_or_else(|| bad_value(error, state, called))
 }
 
 /// The failure if the code hit a limit or trapped.
@@ -397,17 +400,18 @@ const TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// The failure if the code did not trap but passed a value that is too large or violates the contract: bytes outside its
 /// memory, text that is not UTF-8, a handle that it was never given.
-fn bad_value(error: &wasmtime::Error, state: &State) -> Failure {
+fn bad_value(error: &wasmtime::Error, state: &State, called: &str) -> Failure {
     let reason = error.root_cause().to_string();
+    // What the code returned is read when none of its functions runs any more.
+    let place = Some(place(error)).filter(|place| !place.is_empty()).unwrap_or_else(|| format!(" in {called}"));
     if reason.ends_with(TOO_MUCH) {
         let reason = format!(
-            "the flow's code returned too much data, more than {} bytes (guest_output){}; pass it on in parts",
-            state.limits.output_bytes,
-            place(error)
+            "the flow's code returned too much data, more than {} bytes (guest_output){place}; pass it on in parts",
+            state.limits.output_bytes
         );
         return Failure::reject(Code::OUTPUT_TOO_LARGE, reason);
     }
-    let reason = format!("the flow's code passed an invalid value: {reason}{}", place(error));
+    let reason = format!("the flow's code passed an invalid value: {reason}{place}");
     Failure::reject(Code::BAD_HANDLER_ANSWER, reason)
 }
 

@@ -95,7 +95,7 @@ impl Module {
             Ok((Err(reason),)) => Err(GuestError::DefineFailed { reason: repeated(&reason) }),
             Err(error) => Err(match error.downcast_ref::<GuestError>() {
                 Some(refused) => refused.clone(),
-                None => failure(&error, state).into(),
+                None => failure(&error, state, "`define`").into(),
             }),
         }
     }
