@@ -322,8 +322,16 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         Code::REQUEST_TOO_SLOW => StatusCode::REQUEST_TIMEOUT,
         Code::BODY_TOO_LARGE | Code::MODULE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
         Code::OVERLOADED | Code::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
-        // The flow is there, a function that it calls is not.
-        Code::FUNCTION_MISSING => StatusCode::BAD_GATEWAY,
+        // The flow and this host have done their part. What the flow calls is not there, or has not answered with a result.
+        Code::FUNCTION_MISSING
+        | Code::CALL_STATUS
+        | Code::CALL_UNREACHABLE
+        | Code::FUNCTION_FAILED
+        | Code::RESPONSE_TOO_LARGE
+        | Code::REDIRECT
+        | Code::BAD_ENCODING
+        | Code::CALL_ACCEPTED
+        | Code::CHILD_FAILED => StatusCode::BAD_GATEWAY,
         Code::STORE_LOCKED
         | Code::STORE_FULL
         | Code::STORE_READ_ONLY
@@ -371,5 +379,50 @@ impl From<Malformed> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Error::Host(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of each code about runs (FF02xx), the status with which it is answered. `docs/http.md` has the rule.
+    const OF_RUNS: [(u16, &[u16]); 10] = [
+        // What a caller asks for is wrong, or not possible now.
+        (400, &[213, 217]),
+        (404, &[212, 214]),
+        (408, &[226]),
+        (409, &[211, 215, 222]),
+        (413, &[204]),
+        (429, &[220, 224]),
+        // The flow, or its configuration.
+        (500, &[201, 202, 203, 218, 221, 229, 230, 231, 252]),
+        // What the flow calls.
+        (502, &[205, 207, 208, 216, 219, 240, 241, 250, 251]),
+        // This host, for the moment.
+        (503, &[225, 227, 228]),
+        // Time.
+        (504, &[206, 209, 210, 223, 253]),
+    ];
+
+    /// ANSWER-6.
+    #[test]
+    fn the_status_says_whether_a_run_failed_in_its_flow_or_in_what_the_flow_calls() {
+        for code in Code::ALL.iter().filter(|code| code.number() / 100 == 2) {
+            let expected = OF_RUNS.iter().find(|(_, codes)| codes.contains(&code.number())).map(|(status, _)| *status);
+            assert_eq!(Some(status_of(*code).as_u16()), expected, "{code}: {}", code.title());
+        }
+    }
+
+    #[test]
+    fn the_page_of_a_code_tells_callers_of_502_and_504() {
+        for code in Code::ALL {
+            let status = status_of(*code).as_u16();
+            if matches!(status, 502 | 504) {
+                let page = format!("{}/../../docs/errors/{code}.md", env!("CARGO_MANIFEST_DIR"));
+                let page = std::fs::read_to_string(page).unwrap();
+                assert!(page.contains(&format!(" status {status}")), "{code}: status {status}");
+            }
+        }
     }
 }

@@ -53,11 +53,16 @@ const SHARED: [Shared; 17] = [
     Shared::new(
         500,
         "Failed",
-        "The run failed. If the flow's failure handler gave an answer, the body is that answer.",
+        "The run failed in the flow itself. If the flow's failure handler gave an answer, the body is that answer.",
         &[ERROR],
     ),
     Shared::new(501, "Fixed", "This host has no module store.", &[ERROR]),
-    Shared::new(502, "StepMissing", "The flow calls a function that does not exist.", &[ERROR]),
+    Shared::new(
+        502,
+        "CalleeFailed",
+        "The run failed since what it calls is not there, or did not answer with a result.",
+        &[ERROR],
+    ),
     Shared::new(
         503,
         "Unavailable",

@@ -118,7 +118,7 @@ async fn the_status_of_the_function_decides_and_a_failure_is_tried_again() {
     let server = world.deploy();
     world.slow.gate.send_replace(true);
     let (id, _) = world.begin(&server, "tries=2").await;
-    let failure = server.result_of("fixture", &id).await.failed(500, "FF0207");
+    let failure = server.result_of("fixture", &id).await.failed(502, "FF0207");
     assert!(failure.contains("`slow` answered with status 503"), "{failure}");
     assert_eq!(world.callbacks().len(), 2);
 }
@@ -171,7 +171,7 @@ async fn an_answer_over_the_limit_is_refused_and_fails_its_node() {
     let server = world.deploy();
     let (id, callback) = world.begin(&server, "").await;
     reply(&server, &callback, 200, vec![b'x'; (1 << 20) + 1]).await.failed(413, "FF0219");
-    let failure = server.result_of("fixture", &id).await.failed(500, "FF0219");
+    let failure = server.result_of("fixture", &id).await.failed(502, "FF0219");
     assert!(failure.contains("response_limit"), "{failure}");
 }
 
@@ -222,7 +222,7 @@ async fn an_answer_of_a_gib_is_refused_before_it_has_come() {
         assert!(sent < 64 << 20, "{framing}: {sent} bytes");
     }
     assert!(peak() < before + 64 * MIB, "{} MiB", (peak() - before) / MIB);
-    server.result_of("fixture", &id).await.failed(500, "FF0219");
+    server.result_of("fixture", &id).await.failed(502, "FF0219");
 }
 
 /// ASYNC-2, WAIT-4.

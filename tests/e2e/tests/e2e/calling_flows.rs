@@ -76,7 +76,7 @@ async fn the_failure_of_a_flow_that_is_called_is_that_of_the_call() {
     let query = format!("{CALLS}&target=fixture&called-case=failure-not-answered");
     let answer = server.result(&query, "hi").await;
     let id = answer.id.clone().unwrap();
-    let failure = answer.failed(500, "FF0251");
+    let failure = answer.failed(502, "FF0251");
     let child = called(&server.shown(&id)).unwrap();
     for part in ["flow `fixture` failed", &child, "FF0012", "no good"] {
         assert!(failure.contains(part), "{failure}");
@@ -175,7 +175,7 @@ async fn a_function_that_only_accepts_a_call_has_not_answered() {
     let router = Router::new().fallback(|| async { axum::http::StatusCode::ACCEPTED });
     let server = Serve::flows(&["fixture"]).function("job", double::serve(router).await).start();
     let answer = server.result(&format!("{CALLS}&target=job"), "hi").await;
-    let failure = answer.failed(500, "FF0250");
+    let failure = answer.failed(502, "FF0250");
     assert!(failure.contains("`job` answered with status 202") && failure.contains(".asynchronous()"), "{failure}");
 }
 
@@ -269,6 +269,6 @@ async fn a_flow_with_another_secret_refuses_the_call_and_says_why() {
     let world = World::new().await;
     let _child = world.deploy("sync-chain", "others", &STEPS.map(|name| (name, "echo")));
     let parent = world.deploy("fixture", "secrets", &[]);
-    let failure = result(&parent, "target=sync-chain").await.failed(500, "FF0207");
+    let failure = result(&parent, "target=sync-chain").await.failed(502, "FF0207");
     assert!(failure.contains("status 401"), "{failure}");
 }

@@ -199,7 +199,7 @@ async fn a_call_is_tried_again_on_the_statuses_that_its_flow_names() {
     let missing = step(|call| if call == 0 { (404, "not yet") } else { (200, "there") }).await;
     assert_eq!(answer(&with(&missing), "call-retried-on-404").await.ok(), "there");
     let busy = step(|_| (503, "busy")).await;
-    fails(&with(&busy), "call-retried-on-404", (500, "FF0207"), "n", &["503", "busy"]).await;
+    fails(&with(&busy), "call-retried-on-404", (502, "FF0207"), "n", &["503", "busy"]).await;
     assert_eq!(busy.calls.load(Ordering::SeqCst), 1);
 }
 
@@ -295,7 +295,7 @@ async fn the_history_says_what_a_recover_handler_recovered_and_which_policy_ran_
     // A node with a policy of its own is attempted as often as that says.
     let failed = answer(&server, "retried-node").await;
     let id = failed.id.clone().unwrap();
-    let said = failed.failed(500, "FF0207");
+    let said = failed.failed(502, "FF0207");
     assert!(said.contains("the retry policy of the node ran out after 3 attempts"), "{said}");
     let state = server.client.get(server.url(&format!("/function/fixture/flow/{id}/state")));
     let state: Value =
@@ -323,10 +323,10 @@ async fn a_node_is_tried_again_and_its_history_says_so() {
 #[tokio::test]
 async fn tries_end_and_what_cannot_pass_is_not_tried_again() {
     let busy = step(|_| (503, "busy")).await;
-    fails(&with(&busy), "retried-call", (500, "FF0207"), "n", &["503", "busy"]).await;
+    fails(&with(&busy), "retried-call", (502, "FF0207"), "n", &["503", "busy"]).await;
     assert_eq!(busy.calls.load(Ordering::SeqCst), 3);
     let wrong = step(|_| (404, "no such thing")).await;
-    fails(&with(&wrong), "retried-call", (500, "FF0207"), "n", &["404", "no such thing"]).await;
+    fails(&with(&wrong), "retried-call", (502, "FF0207"), "n", &["404", "no such thing"]).await;
     assert_eq!(wrong.calls.load(Ordering::SeqCst), 1);
 }
 
@@ -395,7 +395,7 @@ async fn a_run_goes_on_from_what_failed_with_the_keys_of_before() {
     let server = with(&step);
     begin_items(&server, "a").await.ok();
     rerun(&server, &["--node", "F[0]/n"]).ok();
-    server.result_of("fixture", "r").await.failed(500, "FF0207");
+    server.result_of("fixture", "r").await.failed(502, "FF0207");
     rerun(&server, &[]).ok();
     assert_eq!(server.result_of("fixture", "r").await.ok(), "[0=done] after");
     assert_eq!(*step.seen.lock().unwrap(), ["r/F[0]/n/0"; 3]);
@@ -456,14 +456,14 @@ async fn a_function_leads_to_no_other_server() {
     let url = elsewhere.url.clone();
     let moved = Router::new().fallback(move || async move { (StatusCode::FOUND, [("location", url)], "moved") });
     let server = Serve::flows(&["fixture"]).function("step", double::serve(moved).await).start();
-    fails(&server, "call", (500, "FF0240"), "n", &["302", &elsewhere.url]).await;
+    fails(&server, "call", (502, "FF0240"), "n", &["302", &elsewhere.url]).await;
     assert_eq!(elsewhere.calls.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
 async fn a_failure_in_a_chain_ends_it() {
     let wrong = step(|_| (400, "no")).await;
-    fails(&with(&wrong), "call-in-a-chain", (500, "FF0207"), "n", &["`step`"]).await;
+    fails(&with(&wrong), "call-in-a-chain", (502, "FF0207"), "n", &["`step`"]).await;
     let none = Serve::flows(&["fixture"]).start();
     fails(&none, "call-in-a-chain", (502, "FF0205"), "n", &["`step`"]).await;
 }

@@ -54,7 +54,7 @@ async fn invitation_has_another_flow_greet_and_waits_for_the_engraver() {
     let program = root().join("examples/invitation/functions/engraver.sh");
     let server = Serve::flows(&["invitation", "greet"]).function("engraver", program.display().to_string()).start();
     assert_eq!(server.result("invitation", "Ada").await.ok(), "~ Hello, Ada! Please come on Saturday. ~\n");
-    let refusal = server.result("invitation", " ").await.failed(500, "FF0251");
+    let refusal = server.result("invitation", " ").await.failed(502, "FF0251");
     assert!(refusal.contains("flow `greet` failed") && refusal.contains("there is no name to greet"), "{refusal}");
 }
 

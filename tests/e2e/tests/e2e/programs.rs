@@ -47,7 +47,7 @@ async fn a_program_may_say_as_much_as_it_likes_and_an_error_has_its_last_lines()
     assert!(!server.log().contains("line 1"), "only --watch shows it");
     let fails = script(folder.path(), "fails.sh", &format!("{says}; echo 'disk on fire' >&2; exit 3"));
     let server = Serve::flows(&["fixture"]).function("wordy", fails).flag("--watch").start();
-    let said = server.post("/function/wordy", "").await.failed(500, "FF0216");
+    let said = server.post("/function/wordy", "").await.failed(502, "FF0216");
     assert!(said.contains("line 2999 ") && said.contains("disk on fire") && !said.contains("line 2000 "), "{said}");
     until("all of it is shown", async || server.log().contains("wordy: disk on fire")).await;
     let log = server.log();
@@ -179,7 +179,7 @@ async fn the_exit_status_says_whether_a_call_is_tried_again() {
         let folder = TempDir::new().unwrap();
         let body = in_folder(&folder, &format!("cat > /dev/null; echo >> tries; exit {status}"));
         let server = serve(&folder, "fixture", "step", &body).start();
-        let said = server.result("fixture?case=retried-call", "").await.failed(500, "FF0216");
+        let said = server.result("fixture?case=retried-call", "").await.failed(502, "FF0216");
         assert!(said.contains(&format!("exit status: {status}")), "{said}");
         assert_eq!(fs::read_to_string(folder.path().join("tries")).unwrap().len(), tries, "{status}");
     }
@@ -204,10 +204,10 @@ async fn a_program_may_answer_with_a_status_and_headers() {
 
     let server = start("Status: 404 Not Found\\r\\n\\r\\nno such order");
     assert_eq!(server.post("/function/step", "").await.status, 404);
-    let said = server.result("fixture?case=call", "").await.failed(500, "FF0207");
+    let said = server.result("fixture?case=call", "").await.failed(502, "FF0207");
     assert!(said.contains("status 404: no such order"), "{said}");
 
     let server = start("no headers at all");
-    let said = server.result("fixture?case=call", "").await.failed(500, "FF0216");
+    let said = server.result("fixture?case=call", "").await.failed(502, "FF0216");
     assert!(said.contains("does not begin with a header block"), "{said}");
 }

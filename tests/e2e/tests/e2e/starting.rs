@@ -119,7 +119,7 @@ async fn it_starts_without_its_gateway_and_calls_fail_with_their_code_until_it_i
     let function = Serve::replica(FLOW).with("--state", "memory").with("--gateway", &gateway);
     let server = function.with("--dispatch", "local").start_in(folder.path());
     assert_eq!(health(&server).await.ok(), "OK");
-    let said = server.post("/", "hi").await.failed(500, "FF0208");
+    let said = server.post("/", "hi").await.failed(502, "FF0208");
     assert!(said.contains(&gateway) && said.contains("the key `gateway`"), "{said}");
     let back = TcpListener::bind(&gateway).await.unwrap();
     let echo = axum::Router::new().fallback(async |body: String| body);

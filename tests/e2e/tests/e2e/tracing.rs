@@ -181,7 +181,7 @@ async fn what_failed_is_marked_with_its_code_and_nothing_else() {
     let server = serve.start();
     let answer = server.result("async-chain", "secret data").await;
     let id = answer.id.clone().unwrap();
-    answer.failed(500, "FF0207");
+    answer.failed(502, "FF0207");
     world.spans(5).await;
     for name in [id.as_str(), "n2", "apply func2"] {
         let status = world.span(name).status.unwrap();
