@@ -126,6 +126,7 @@ impl Session {
             // It is no longer executed either.
             self.ready.cut_off.push((path.clone(), *token));
         }
+        let at = applying.at;
         match (applying.origin, applying.event) {
             (Origin::Replay, Event::Complete { path, token, report }) => {
                 let is_lost = refusal == Refusal::Stale && !self.is_reported(&path, token, &report);
@@ -133,7 +134,7 @@ impl Session {
                 self.refused.push(path);
             }
             (Origin::Replay, Event::Claim { path, .. }) => self.unclaimed.push(path),
-            (Origin::Replay, event) if is_awaited(&event) && !self.has_happened(&event) => {
+            (Origin::Replay, event) if is_awaited(&event) && !self.has_happened(&event, at) => {
                 self.ready.refused = Some(refusal);
             }
             (Origin::Input, event) => {
@@ -146,18 +147,19 @@ impl Session {
     }
 
     /// Whether an event that is refused in a replay was committed after all, by the commit that was not answered. Otherwise
-    /// somebody else was faster.
-    fn has_happened(&self, event: &Event) -> bool {
+    /// somebody else was faster. It was applied at this moment before.
+    fn has_happened(&self, event: &Event, applied: Option<Millis>) -> bool {
         let run = self.state.run();
         let is_so = match event {
             Event::Stop => run.verdict == Some(Status::Stopped),
             Event::Rerun { .. } => run.phase == Phase::Flow && !run.paused,
             Event::SetCallback { .. } => run.callback.is_some(),
             Event::SendCallback => self.state.callback_due().is_some(),
-            // If the node has gone on since, its answer is not known any more.
-            Event::Answer { path, said, .. } => {
+            // The same answer may have come twice, to two replicas, but hardly in the same moment. If the node has gone on
+            // since, its answer is not known any more, and nobody waits for this one.
+            Event::Answer { path, to, said } => {
                 let answer = node(&self.state, path).and_then(|node| node.answer.as_deref());
-                answer.is_none_or(|answer| answer.said == *said)
+                answer.is_some_and(|answer| answer.to == *to && Some(answer.at) == applied && answer.said == *said)
             }
             // Pausing and resuming are refused only once the run has ended, and nothing is left of them then.
             _ => false,

@@ -287,3 +287,29 @@ fn a_run_that_is_gone_from_the_store_is_abandoned() {
     assert_eq!(owner.ready().abandoned.unwrap().code, Code::RUN_UNKNOWN);
     assert_eq!(owner.io(), None);
 }
+
+/// WAIT-3: the same answer comes twice, to two replicas, and the commit of the second one is not answered. It cannot have
+/// happened.
+#[test]
+fn an_answer_that_came_twice_is_taken_once() {
+    for goes_on in [false, true] {
+        let shared = Shared::new(chain());
+        let (mut owner, ready) = shared.begin(HERE);
+        let asked = &ready.start[0];
+        shared.input(&mut owner, 2, report(asked, asks(asked, 90_000)));
+        let answer = || {
+            let to = WaitId { claim: asked.token, operation: 0 };
+            let said = Said::Response { status: 200, headers: Vec::new(), body: payload("one") };
+            command(Event::Answer { path: asked.path.clone(), to, said })
+        };
+        let (mut first, mut second) = (shared.open(1), shared.open(2));
+        let start = shared.input(&mut first, 3, answer()).start;
+        if goes_on {
+            shared.input(&mut first, 4, done(&start[0]));
+            shared.input(&mut first, 4, Input::CommitDue);
+        }
+        second.input(answer(), &circumstances(5, HERE));
+        settle(&shared, &mut second, Fate::Lost);
+        assert_eq!(second.ready().refused, Some(Refusal::Stale), "goes on: {goes_on}");
+    }
+}
