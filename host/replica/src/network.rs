@@ -65,9 +65,9 @@ pub trait Network: Send + Sync + 'static {
 /// see [`RequestProxy`].
 pub struct Http {
     /// The client without checks and proxy.
-    direct: Client,
+    direct: Arc<Client>,
     /// The others.
-    clients: Mutex<HashMap<Way, Client>>,
+    clients: Mutex<HashMap<Way, Arc<Client>>>,
     resolver: Arc<dyn Resolve>,
     tls: Arc<ClientConfig>,
     proxies: Proxies,
@@ -105,7 +105,7 @@ impl Http {
         let checked = Checked { inner: resolver.clone(), connection: Connection::default() };
         let keep = settings.call_keep_alive;
         Ok(Self {
-            direct: Client::new(&Connector::new(checked, tls.clone(), None), keep),
+            direct: Arc::new(Client::new(&Connector::new(checked, tls.clone(), None), keep)),
             clients: Mutex::default(),
             resolver,
             tls,
@@ -126,7 +126,7 @@ impl Http {
     }
 
     /// The client for a URL, and the proxy that it uses.
-    async fn client(&self, url: &Url, by: ChosenBy) -> Result<(Client, Option<Proxy>), CallError> {
+    async fn client(&self, url: &Url, by: ChosenBy) -> Result<(Arc<Client>, Option<Proxy>), CallError> {
         let rules = self.rules(by);
         if let Some(rules) = rules {
             rules.check(url)?;
@@ -151,7 +151,7 @@ impl Http {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let client = clients.entry(way).or_insert_with_key(|way| {
             let resolver = Checked { inner: self.resolver.clone(), connection: way.checks.clone() };
-            Client::new(&Connector::new(resolver, self.tls.clone(), proxy.clone()), self.keep)
+            Arc::new(Client::new(&Connector::new(resolver, self.tls.clone(), proxy.clone()), self.keep))
         });
         Ok((client.clone(), proxy))
     }
@@ -173,11 +173,15 @@ impl Http {
     async fn exchange(&self, outgoing: &Outgoing, by: ChosenBy) -> Result<HttpResponse, Failure> {
         let url = &outgoing.url;
         let (client, proxy) = self.client(url, by).await?;
-        let mut request = outgoing.request(by)?;
-        if let Some(authorization) = proxy.as_ref().and_then(Proxy::authorization).filter(|_| url.scheme() == "http") {
-            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
-        }
-        let response = client.send(request).await.map_err(|error| self.failed(url, by, &error))?;
+        let to_proxy = proxy.as_ref().and_then(Proxy::authorization).filter(|_| url.scheme() == "http");
+        let make = || {
+            let mut request = outgoing.request(by)?;
+            if let Some(authorization) = to_proxy {
+                request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+            }
+            Ok::<_, CallError>(request)
+        };
+        let response = client.send(make, |error| self.failed(url, by, &error)).await?;
         let (head, body) = response.into_parts();
         if let Some(proxy) = proxy.filter(|_| proxy::has_refused(head.status, &head.headers)) {
             return Err(self.failed(url, by, &ProxyFailed::refused(&proxy, head.status)).into());

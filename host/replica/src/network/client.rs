@@ -20,7 +20,6 @@ type Pool = legacy::Client<Connector, Full<Bytes>>;
 /// therefore closes connections first, after a time that is shorter than that of common servers. If a request dies on a kept
 /// connection nevertheless, before a byte of the answer has come, it is sent once more on a new connection, provided that the
 /// callee can tell that it is the same: its method is idempotent, or it has an idempotency key.
-#[derive(Clone)]
 pub(super) struct Client {
     kept: Pool,
     /// Its connections are new, and carry one request each.
@@ -40,15 +39,22 @@ impl Client {
         Self { kept: pool(if keep.is_zero() { 0 } else { usize::MAX }), fresh: pool(0) }
     }
 
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
-        let again = is_repeatable(&request).then(|| request.clone());
-        let sent = match (self.kept.request(request).await, again) {
-            (Err(error), Some(again)) if Line::of(&error).is_some_and(|line| line.died_idle()) => {
+    /// Sends a request, which `make` makes.
+    pub(super) async fn send<E>(
+        &self,
+        make: impl Fn() -> Result<Request<Full<Bytes>>, E>,
+        failed: impl Fn(legacy::Error) -> E,
+    ) -> Result<Response<Incoming>, E> {
+        let request = make()?;
+        let is_repeatable = is_repeatable(&request);
+        let sent = match self.kept.request(request).await {
+            Err(error) if is_repeatable && Line::of(&error).is_some_and(|line| line.died_idle()) => {
                 tracing::debug!(%error, "a kept connection had been closed; sending the request once more");
-                self.fresh.request(again).await
+                self.fresh.request(make()?).await
             }
-            (sent, _) => sent,
+            sent => sent,
         };
+        let sent = sent.map_err(failed);
         sent.inspect(|response| {
             if let Some(line) = response.extensions().get::<Line>() {
                 line.has_answered();
