@@ -19,7 +19,7 @@ pub fn header_text(value: &[u8]) -> String {
 
 /// The value of a header for which a text stands.
 pub fn header_bytes(text: &str) -> Cow<'_, [u8]> {
-    if !text.chars().any(|c| byte(c).is_some()) {
+    if text.is_ascii() || !text.chars().any(|c| byte(c).is_some()) {
         return text.as_bytes().into();
     }
     let mut bytes = Vec::with_capacity(text.len());

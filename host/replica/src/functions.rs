@@ -263,8 +263,11 @@ fn path_and_query(url: &str) -> (&str, &str) {
     behind.split_once('?').unwrap_or((behind, ""))
 }
 
-/// The URL of a path and query below that of a function, as the URL standard normalizes it.
+/// The URL of a path and query below that of a function, as the URL standard normalizes it; or the function's own.
 fn below(base: &str, name: &str, tail: &str, query: &str) -> Result<String, CallError> {
+    if tail.is_empty() && query.is_empty() {
+        return Ok(base.to_owned());
+    }
     let malformed = |error| CallError::BadRequest { callee: redact::place(base), reason: format!("{error}") };
     let function = Url::parse(base).map_err(malformed)?;
     let url = Url::parse(&join(base, tail, query)).map_err(malformed)?;

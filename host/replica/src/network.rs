@@ -41,6 +41,7 @@ use percent_encoding::percent_decode_str;
 use proxy::{Proxies, Proxy, ProxyFailed};
 use resolver::{Checked, RefusedAddress, System};
 use rustls::ClientConfig;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::pin::pin;
@@ -259,15 +260,23 @@ impl Outgoing {
         Ok(Self { method, url: parsed, headers, body })
     }
 
-    /// The request in the form that is sent.
-    fn request(&self, by: ChosenBy) -> Result<Request<Full<Bytes>>, CallError> {
-        let malformed = |reason: String| CallError::BadRequest { callee: by.shown(self.url.as_str()), reason };
+    /// The URL without what is not sent with it: its user, its password and its fragment.
+    fn sent_url(&self) -> Cow<'_, str> {
+        if !has_user(&self.url) && self.url.fragment().is_none() {
+            return self.url.as_str().into();
+        }
         let mut url = self.url.clone();
         // A URL with a host can do without a user.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        let uri = Uri::try_from(url.as_str()).map_err(|error| malformed(error.to_string()))?;
+        String::from(url).into()
+    }
+
+    /// The request in the form that is sent.
+    fn request(&self, by: ChosenBy) -> Result<Request<Full<Bytes>>, CallError> {
+        let malformed = |reason: String| CallError::BadRequest { callee: by.shown(self.url.as_str()), reason };
+        let uri = Uri::try_from(&*self.sent_url()).map_err(|error| malformed(error.to_string()))?;
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
@@ -292,9 +301,13 @@ impl Outgoing {
     }
 }
 
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
 /// The header for the user that a URL names.
 fn basic(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
+    if !has_user(url) {
         return None;
     }
     let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
