@@ -107,7 +107,7 @@ pub(super) struct Proxies {
 impl Proxies {
     pub(super) fn new(configured: &RequestProxy) -> Self {
         let matcher = match configured {
-            RequestProxy::Environment => Some(Matcher::from_env()),
+            RequestProxy::Environment => environment_names_one().then(Matcher::from_env),
             RequestProxy::Direct => None,
             RequestProxy::At(proxy) => {
                 let exceptions = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok());
@@ -156,6 +156,12 @@ impl Proxies {
         names.insert(key, (Instant::now(), inside));
         Ok(inside)
     }
+}
+
+/// Whether the environment may name a proxy. Without one, nobody needs to look at each URL.
+fn environment_names_one() -> bool {
+    const NAMES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
+    std::env::vars_os().any(|(name, value)| !value.is_empty() && NAMES.iter().any(|one| name.eq_ignore_ascii_case(one)))
 }
 
 /// Asks a proxy for a connection to a server.
