@@ -23,15 +23,19 @@ pub(crate) async fn reserve(bytes: u64) -> Result<Reservation, Failure> {
 
 /// Reserves more, as soon as there is room.
 pub(crate) async fn grow(reservation: &mut Reservation, bytes: usize) -> Result<(), Short> {
+    // Usually there is room.
+    let Err(mut short) = reservation.grow(bytes) else { return Ok(()) };
     let began = Instant::now();
     let mut delays = ROOM_RETRIES.delays(|| 0.0);
-    loop {
+    while short.fits
+        && began.elapsed() < LONGEST_WAIT
+        && let Some(delay) = delays.next()
+    {
+        tokio::time::sleep(delay).await;
         match reservation.grow(bytes) {
-            Err(short) if short.fits && began.elapsed() < LONGEST_WAIT => {
-                let Some(delay) = delays.next() else { return Err(short) };
-                tokio::time::sleep(delay).await;
-            }
-            grown => return grown,
+            Ok(()) => return Ok(()),
+            Err(still) => short = still,
         }
     }
+    Err(short)
 }

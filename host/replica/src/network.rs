@@ -32,6 +32,7 @@ use faas_flow_core::{Failure, header_bytes, header_text};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use futures_util::{Stream, TryStreamExt};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body as _;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue,
     PROXY_AUTHORIZATION, RANGE,
@@ -85,6 +86,9 @@ struct Way {
     /// The proxy's address.
     proxy: Option<Uri>,
 }
+
+/// How many bytes of a body get room at once if the answer says that there are so many; the others get it as they come.
+const AT_ONCE: usize = 64 << 10;
 
 /// A request on its way.
 struct Outgoing {
@@ -191,9 +195,10 @@ impl Http {
         let codings = head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         let codings = decode::codings(codings);
         let codings = codings.map_err(|fault| CallError::Encoding { callee: callee(), fault })?;
+        let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         let chunks = body.into_data_stream().map_err(|error| self.failed(url, by, &error));
         let body = if codings.is_empty() {
-            self.read(chunks, callee).await?
+            self.read(chunks, said, callee).await?
         } else {
             self.decode(chunks, callee, &codings).await?
         };
@@ -204,14 +209,15 @@ impl Http {
         Ok(HttpResponse { status: head.status.as_u16(), headers, body })
     }
 
-    /// Reads a body as it comes.
+    /// Reads a body as it comes. `said` is the size that the answer says it has.
     async fn read(
         &self,
         chunks: impl Stream<Item = Result<Bytes, CallError>>,
+        said: usize,
         callee: impl Fn() -> String,
     ) -> Result<Bytes, Failure> {
         let mut chunks = pin!(chunks);
-        let mut bytes = BytesMut::new();
+        let mut bytes = BytesMut::with_capacity(said.min(AT_ONCE));
         let mut room = memory::reservation();
         while let Some(chunk) = chunks.try_next().await? {
             within_limit(&callee, bytes.len() + chunk.len(), self.response_limit)?;
