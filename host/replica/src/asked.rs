@@ -206,6 +206,7 @@ impl NodeAttempt<'_> {
         &self,
         node_call: NodeCall<'_>,
         request: HttpRequest,
+        key: &str,
         last: &LastLines,
     ) -> Result<Sent, Failure> {
         let (function, tail) = split_target(&node_call.call.target);
@@ -214,20 +215,30 @@ impl NodeAttempt<'_> {
         if here.is_none() && !services.functions.may_be_flow(function) {
             return Ok(Sent::Response(services.functions.apply_hearing(function, request, last).await?));
         }
-        let key = self.idempotency_key(node_call.index);
-        for number in 0..=self.work.called {
-            let child = child_id(self.live.started, function, &key, number);
-            let sent = match &here {
-                Some(host) => self.begin_here(host, node_call, &child, request.clone()).await?,
-                None => self.begin_there(node_call, &child, request.clone()).await?,
-            };
-            match sent {
-                Begins::Sent(sent) => return Ok(sent),
-                Begins::Failed(_) if number < self.work.called => {}
-                Begins::Failed(failure) => return Err(failure),
+        let child = |number| child_id(self.live.started, function, key, number);
+        for number in 0..self.work.called {
+            if let Begins::Sent(sent) = self.begin(here.as_ref(), node_call, &child(number), request.clone()).await? {
+                return Ok(sent);
             }
         }
-        Err(Failure::reject(Code::CHILD_FAILED, "every run that this node has called has failed"))
+        match self.begin(here.as_ref(), node_call, &child(self.work.called), request).await? {
+            Begins::Sent(sent) => Ok(sent),
+            Begins::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// Begins the run of a call, on this replica if it serves the flow itself.
+    async fn begin(
+        &self,
+        here: Option<&Arc<Host>>,
+        node_call: NodeCall<'_>,
+        child: &RunId,
+        request: HttpRequest,
+    ) -> Result<Begins, Failure> {
+        match here {
+            Some(host) => self.begin_here(host, node_call, child, request).await,
+            None => self.begin_there(node_call, child, request).await,
+        }
     }
 
     /// Begins the run of a call on this replica, which serves the flow itself.

@@ -14,7 +14,7 @@ use faas_flow_core::{Content, Failure, MediaType, Payload, PolicyOf, readable_he
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// A call among the operations of a node.
 #[derive(Clone, Copy)]
@@ -146,26 +146,28 @@ impl NodeAttempt<'_> {
     async fn try_call(&mut self, node_call: NodeCall<'_>, data: Content, said: &LastLines) -> Result<Tried, Failed> {
         let call = node_call.call;
         let span = self.live.new_span();
-        let mut request = self.request(node_call, data);
+        let key = self.idempotency_key(node_call.index);
+        let mut request = self.request(node_call, &key, data);
         request.headers.extend(self.live.trace_headers(span, &request.headers));
         if let Some(prepare) = &call.prepare {
             request = self.instance().await?.prepare(prepare, request).await?;
         }
         as_they_came(&mut request.headers, &self.live.request.headers);
         self.live.may_call(self.work.token).await?;
-        let begun = SystemTime::now();
-        let call_span = CallSpan::new(node_call, &request);
+        let call_span = self.live.is_traced().then(|| CallSpan::new(node_call, &request));
         // While the call is in flight, another node may use the instance.
         self.return_instance();
         let most = self.live.services.settings.call_timeout;
         // The timeout of an asynchronous call is that of its answer.
         let limit = call.timeout_ms.filter(|_| !call.asynchronous).map_or(most, Duration::from_millis);
-        let sent = tokio::time::timeout(limit, self.send(node_call, request, said)).await;
+        let sent = tokio::time::timeout(limit, self.send(node_call, request, &key, said)).await;
         let sent = sent.unwrap_or_else(|_| {
             let quote = Quote::new(self.live.services.settings.answers.quote_text(&said.text()));
             Err(CallError::TimedOut { callee: redact::place(&call.target), limit, quote }.into())
         });
-        self.live.trace_call(self, span, begun, &call_span, &sent);
+        if let Some(call_span) = call_span {
+            self.live.trace_call(self, span, call_span, &sent);
+        }
         self.has_called = true;
         match sent? {
             Sent::Response(response) => Ok(Tried::Answered(self.take(node_call, response).await?)),
@@ -207,10 +209,16 @@ impl NodeAttempt<'_> {
         in_round(format!("{}/{}/{index}", self.live.id, self.work.path), self.work.round)
     }
 
-    async fn send(&self, node_call: NodeCall<'_>, request: HttpRequest, last: &LastLines) -> Result<Sent, Failure> {
+    async fn send(
+        &self,
+        node_call: NodeCall<'_>,
+        request: HttpRequest,
+        key: &str,
+        last: &LastLines,
+    ) -> Result<Sent, Failure> {
         match node_call.kind {
             CallKind::Function if node_call.call.asynchronous => self.ask_function(node_call, request).await,
-            CallKind::Function => self.apply(node_call, request, last).await,
+            CallKind::Function => self.apply(node_call, request, key, last).await,
             CallKind::Url => {
                 let functions = &self.live.services.functions;
                 Ok(Sent::Response(functions.request(request, ChosenBy::Flow).await?))
@@ -218,7 +226,7 @@ impl NodeAttempt<'_> {
         }
     }
 
-    fn request(&self, NodeCall { index, kind, call }: NodeCall<'_>, data: Content) -> HttpRequest {
+    fn request(&self, NodeCall { kind, call, .. }: NodeCall<'_>, key: &str, data: Content) -> HttpRequest {
         let mut url = match kind {
             CallKind::Function => format!("http://function/{}", call.target),
             CallKind::Url => call.target.clone(),
@@ -239,7 +247,7 @@ impl NodeAttempt<'_> {
         headers.extend(content_type(&headers, &body, &media_type));
         let run = &self.live.id;
         // Every try of the call has the same key, so that a function can recognize a repetition.
-        headers.push((IDEMPOTENCY_KEY.to_owned(), self.idempotency_key(index)));
+        headers.push((IDEMPOTENCY_KEY.to_owned(), key.to_owned()));
         headers.push(("X-Faas-Flow-Reqid".to_owned(), run.to_string()));
         let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
         HttpRequest { method, url, headers, body }

@@ -69,7 +69,7 @@ impl Live {
             _ => None,
         };
         let span = self.new_span();
-        let begun = SystemTime::now();
+        let begun = self.is_traced().then(SystemTime::now);
         let notes = Arc::new(Notes::default());
         let mut goes_on = work.suspended.as_ref().and_then(|suspended| suspended.begun);
         let mut made = 0;

@@ -12,8 +12,9 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, SpanKind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What a call's span says of the request. Addresses have neither their user nor their query.
+/// When a call began, and what its span says of the request. Addresses have neither their user nor their query.
 pub(super) struct CallSpan {
+    start: SystemTime,
     operation: i64,
     name: String,
     method: String,
@@ -21,6 +22,7 @@ pub(super) struct CallSpan {
 }
 
 impl CallSpan {
+    /// The span of a call that begins now.
     pub(super) fn new(NodeCall { index, kind, call }: NodeCall<'_>, request: &HttpRequest) -> Self {
         let target = redact::place(&call.target);
         let name = match kind {
@@ -28,13 +30,19 @@ impl CallSpan {
             CallKind::Url => format!("request {target}"),
         };
         let operation = i64::try_from(index).unwrap_or(i64::MAX);
-        Self { operation, name, method: request.method.clone(), url: redact::place(&request.url) }
+        let start = SystemTime::now();
+        Self { start, operation, name, method: request.method.clone(), url: redact::place(&request.url) }
     }
 }
 
 impl Live {
     fn tracing(&self) -> Option<(&Traces, &TraceContext)> {
         Some((self.services.traces.as_ref()?, self.trace.as_ref()?))
+    }
+
+    /// Whether tracing is on.
+    pub(super) fn is_traced(&self) -> bool {
+        self.tracing().is_some()
     }
 
     /// The id of a new span, which is invalid if tracing is off.
@@ -58,16 +66,15 @@ impl Live {
         &self,
         node: &NodeAttempt<'_>,
         span: SpanId,
-        start: SystemTime,
-        call: &CallSpan,
+        call: CallSpan,
         sent: &Result<Sent, Failure>,
     ) {
         let Some((traces, trace)) = self.tracing() else { return };
         let mut attributes = vec![
             KeyValue::new("faasflow.node", node.work.path.to_string()),
             KeyValue::new("faasflow.operation", call.operation),
-            KeyValue::new("http.request.method", call.method.clone()),
-            KeyValue::new("url.full", call.url.clone()),
+            KeyValue::new("http.request.method", call.method),
+            KeyValue::new("url.full", call.url),
         ];
         let failure = match sent {
             Ok(Sent::Asked(of, _)) => {
@@ -86,8 +93,8 @@ impl Live {
             id: span,
             parent: node.span,
             kind: SpanKind::Client,
-            name: call.name.clone().into(),
-            start,
+            name: call.name.into(),
+            start: call.start,
             end: SystemTime::now(),
             attributes,
             failure,
@@ -95,9 +102,15 @@ impl Live {
         traces.end(trace, span);
     }
 
-    /// Ends the span of one execution of a node, with all its attempts.
-    pub(super) fn trace_node(&self, work: &Work, span: SpanId, (start, attempts): (SystemTime, i64), report: &Report) {
-        let Some((traces, trace)) = self.tracing() else { return };
+    /// Ends the span of one execution of a node, with all its attempts. `start` is known if tracing is on.
+    pub(super) fn trace_node(
+        &self,
+        work: &Work,
+        span: SpanId,
+        (start, attempts): (Option<SystemTime>, i64),
+        report: &Report,
+    ) {
+        let (Some((traces, trace)), Some(start)) = (self.tracing(), start) else { return };
         let attributes = vec![
             KeyValue::new("faasflow.request.id", self.id.to_string()),
             KeyValue::new("faasflow.node", work.path.to_string()),

@@ -58,7 +58,7 @@ impl Calling {
     fn text(&self) -> String {
         let Parent { flow, run, node, to, within } = &self.parent;
         let within: Vec<&str> = within.iter().map(FlowName::as_str).collect();
-        form_urlencoded::Serializer::new(String::new())
+        form_urlencoded::Serializer::new(String::with_capacity(256))
             .append_pair("flow", flow.as_str())
             .append_pair("run", run.as_str())
             .append_pair("node", &node.to_string())
