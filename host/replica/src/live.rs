@@ -39,7 +39,7 @@ pub(crate) struct Live {
     /// The node of another run that called it.
     pub(super) parent: Option<Box<Parent>>,
     /// When it looks whether that run goes on.
-    pub(super) parent_looks: Looks,
+    pub(super) parent_looks: Option<Looks>,
     pub(super) trace: Option<TraceContext>,
     /// What the caller says of its trace.
     pub(super) propagated: Propagated,
@@ -88,6 +88,7 @@ impl Live {
         let request = Arc::new(run.request.clone());
         let started = run.started;
         let parent = run.parent.clone();
+        let parent_looks = parent.as_ref().map(|_| Looks::new());
         let trace = services.traces.as_ref().map(|_| TraceContext::of(&run.id, &request));
         let propagated = Propagated::of(&request.headers);
         let log = Arc::new(FlowLog::new(services.settings.flow_log));
@@ -100,7 +101,7 @@ impl Live {
             request,
             started,
             parent,
-            parent_looks: Looks::new(),
+            parent_looks,
             trace,
             propagated,
             log,

@@ -38,7 +38,10 @@ fn after(number: u32) -> Instant {
 impl Live {
     /// Stops the run if another one has called it and has ended since. Looks for that seldom.
     pub(crate) async fn stop_if_orphaned(self: &Arc<Self>) {
-        let Some(parent) = self.parent.as_deref().filter(|_| self.parent_looks.are_due()) else { return };
+        let (Some(parent), Some(looks)) = (self.parent.as_deref(), &self.parent_looks) else { return };
+        if !looks.are_due() {
+            return;
+        }
         if !self.has_ended(parent).await {
             return;
         }
