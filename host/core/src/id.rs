@@ -7,6 +7,7 @@ pub use partition::Partition;
 use crate::Millis;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -271,6 +272,14 @@ impl ScopePath {
         outer.is_root() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// The texts of what [`ScopePath::parent`] yields, without its key and without a copy: the path of the scope above, and the id of
+    /// the node there. None for the root.
+    pub fn above(&self) -> Option<(&str, &str)> {
+        let (scope, step) = self.0.rsplit_once('/').unwrap_or(("", &self.0));
+        let node = step.split_once('[').map_or(step, |(node, _)| node);
+        (!self.is_root()).then_some((scope, node))
+    }
+
     /// The steps from the root down to this scope.
     pub fn steps(&self) -> impl Iterator<Item = ScopeStep> + '_ {
         self.0.split('/').filter(|step| !step.is_empty()).filter_map(parse_step)
@@ -301,6 +310,12 @@ fn parse_step(step: &str) -> Option<ScopeStep> {
     };
     let key = percent_decode_str(key.strip_suffix(']')?).decode_utf8().ok()?;
     Some(ScopeStep { node: NodeId::new(node).ok()?, key: Some(BranchKey::new(key).ok()?) })
+}
+
+impl Borrow<str> for ScopePath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for ScopePath {
@@ -391,5 +406,7 @@ mod tests {
         let (parent, none) = scope.parent().unwrap();
         assert_eq!((parent.node.as_str(), none), ("S", None));
         assert_eq!(parent.scope.parent().unwrap(), (ScopePath::root().node(&c), Some(key)));
+        assert_eq!(scope.above(), Some((parent.scope.as_str(), "S")));
+        assert_eq!((parent.scope.above(), ScopePath::root().above()), (Some(("", "C")), None));
     }
 }

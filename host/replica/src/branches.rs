@@ -1,5 +1,6 @@
 //! The branches that a node begins: those that its condition chose, or one for each of its items.
 
+use super::apart::in_turn;
 use super::attempt::NodeAttempt;
 use faas_flow_core::run::Outcome;
 use faas_flow_core::{BranchKey, Code, Content, Failure, Payload};
@@ -61,7 +62,8 @@ impl NodeAttempt<'_> {
         let items = items_by_key(items, limit).map_err(|bad| bad.of(handler))?;
         self.live.hold_branches(items.len())?;
         let mut branches = Vec::with_capacity(items.len());
-        for (key, data) in items {
+        for (at, (key, data)) in items.into_iter().enumerate() {
+            in_turn(at).await;
             let input = if data.bytes.is_empty() {
                 Payload::empty().of_type(data.media_type)
             } else {

@@ -1,5 +1,6 @@
 //! Drives the session of a run: performs the I/O that it asks for, and starts what is ready.
 
+use super::apart::{answer_takes_long, apart_if, input_takes_long};
 use super::live::Live;
 use crate::child::abandons;
 use crate::counters::Lease;
@@ -69,7 +70,8 @@ impl Live {
 
     /// Gives the session an input, and advances it. What becomes ready to execute is left to the caller.
     pub(super) async fn drive(self: &Arc<Self>, session: &mut Session, input: Input) -> Reaction {
-        session.input(input, &self.services.circumstances());
+        let circumstances = self.services.circumstances();
+        apart_if(input_takes_long(session, &input), || session.input(input, &circumstances));
         let reaction = self.advance(session).await;
         if let Some(failure) = &reaction.abandoned {
             tracing::error!(run = %self.id, code = %failure.code, error = %failure.message, "abandoning run; another replica resumes it when its leases expire");
@@ -86,7 +88,8 @@ impl Live {
         let leased = self.services.clock.uptime() + self.services.rules.lease;
         while let Some(io) = session.io() {
             let answer = self.perform_io(io).await;
-            session.answer(answer, &self.services.circumstances());
+            let circumstances = self.services.circumstances();
+            apart_if(answer_takes_long(session, &answer), || session.answer(answer, &circumstances));
         }
         self.note_durability(session);
         self.watch_deadline(session);

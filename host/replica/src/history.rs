@@ -1,5 +1,6 @@
 //! Histories of runs that were only in memory: they are written after the caller got its answer.
 
+use super::apart::{apart_if, is_wide};
 use super::live::Live;
 use super::runs::Runs;
 use super::services::Services;
@@ -61,7 +62,8 @@ async fn wait_for(ended: impl IntoIterator<Item = Arc<Live>>) {
 impl Live {
     /// Writes the history of a run that was not stored before its end, in a task of its own.
     pub(super) fn write_history(self: &Arc<Self>, session: &Session, room: Option<OwnedSemaphorePermit>) {
-        let change = session.history(self.services.now());
+        let now = self.services.now();
+        let change = apart_if(is_wide(session), || session.history(now));
         // A paused run waits for an operator, so it does not count towards the limit of ended runs.
         let has_ended = session.state().run().status().is_final();
         let live = self.clone();

@@ -1,5 +1,6 @@
 //! What a node gets: the outputs of the nodes before it, and the results of its branches.
 
+use super::apart::in_turn;
 use super::attempt::NodeAttempt;
 use super::drive::failure as store_failure;
 use super::live::Live;
@@ -59,7 +60,8 @@ impl NodeAttempt<'_> {
                 .map_err(|error| store_failure(&error))?
         };
         let mut results = Vec::with_capacity(arrived.len());
-        for (key, bytes) in arrived {
+        for (at, (key, bytes)) in arrived.into_iter().enumerate() {
+            in_turn(at).await;
             let (index, ended) = read_arrival(&bytes)?;
             let newer = redone.iter().find(|(again, _)| *again == key).map(|(_, ended)| ended.clone());
             results.push((index, key, newer.unwrap_or(ended)));
@@ -77,7 +79,8 @@ impl NodeAttempt<'_> {
     ) -> Result<Content, Failure> {
         if gathers {
             let mut items = Vec::with_capacity(branches.len());
-            for (key, ended) in branches {
+            for (at, (key, ended)) in branches.into_iter().enumerate() {
+                in_turn(at).await;
                 let ended = match ended {
                     Ok(payload) => Ok(self.live.fetch(&payload).await?),
                     Err(failure) => Err(Failed { failure, status: None }),
@@ -87,7 +90,8 @@ impl NodeAttempt<'_> {
             return self.instance().await?.gather(handler, items).await;
         }
         let mut results = Vec::with_capacity(branches.len());
-        for (key, ended) in branches {
+        for (at, (key, ended)) in branches.into_iter().enumerate() {
+            in_turn(at).await;
             if let Ok(payload) = ended {
                 results.push((key, self.live.fetch(&payload).await?));
             }

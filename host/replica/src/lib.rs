@@ -24,6 +24,7 @@
 //! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off), `watched` (values for which others wait).
 
 mod answers;
+mod apart;
 mod asked;
 mod attempt;
 mod body_limit;

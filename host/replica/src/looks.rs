@@ -2,6 +2,7 @@
 //! in pieces, so that a wide run holds up nobody else. What that costs decides how long a look is good for: however many look,
 //! it takes at most a fortieth of the time.
 
+use super::apart::apart_if;
 use super::host::Host;
 use super::services::Services;
 use crate::Error;
@@ -210,7 +211,8 @@ impl Look {
             }
             Arc::make_mut(&mut reading.seen).note(&changed);
             is_whole = !changed.more;
-            self.put(scopes, is_whole);
+            let is_wide = self.read.borrow().scopes >= WIDE;
+            apart_if(is_wide, || self.put(scopes, is_whole));
             // Others have their turn between two pieces.
             tokio::task::yield_now().await;
         }

@@ -5,7 +5,6 @@ use crate::durability::{Durability, Role, Watch};
 use crate::io::{Circumstances, End, Io, Join};
 use crate::load::{answers, load_all};
 use crate::queue;
-use crate::replay::node;
 use crate::session::{Outstanding, Session, Todo};
 use faas_flow_core::run::{Event, NodeState, Phase, Progress, Scope};
 use faas_flow_core::{Failure, Millis, NodePath, ScopePath};
@@ -163,19 +162,20 @@ impl Session {
     pub(crate) fn enqueue_claimable(&mut self, events: EventsExpected, circumstances: &Circumstances) {
         let now = circumstances.now;
         self.see_claims(circumstances.uptime);
-        for path in self.state.claimable(now) {
-            let state = node(&self.state, &path);
-            let is_held = state.is_some_and(|node| node.progress == Progress::Running);
-            if is_held && self.lost_claim(&path, circumstances.uptime).is_none() {
-                continue;
-            }
-            let is_fresh = |node: &NodeState| node.suspended.is_none() && node.since + self.rules.lease > now;
-            let is_sent = events == EventsExpected::Yes && circumstances.room.dispatch != crate::io::Dispatch::Local;
-            if is_sent && state.is_some_and(is_fresh) {
-                continue;
-            }
+        let are_sent = events == EventsExpected::Yes && circumstances.room.dispatch != crate::io::Dispatch::Local;
+        let is_fresh = |node: &NodeState| node.suspended.is_none() && node.since + self.rules.lease > now;
+        let mut found: Vec<(NodePath, bool)> = Vec::new();
+        for (path, node) in self.state.claimable_nodes(now) {
             // A branch is in flight once its start has been claimed. Before that, it may have to wait for a sibling to end.
-            let was_claimed = state.is_some_and(|node| !node.token.is_none());
+            let was_claimed = !node.token.is_none();
+            let waits_here = !was_claimed && self.queue.has(&path);
+            let is_held = node.progress == Progress::Running && self.lost_claim(&path, circumstances.uptime).is_none();
+            if !(waits_here || is_held || are_sent && is_fresh(node)) {
+                found.push((path, was_claimed));
+            }
+        }
+        found.sort_unstable();
+        for (path, was_claimed) in found {
             if !was_claimed && queue::limit(&self.plan, &path).is_some() {
                 self.queue.add(&self.plan, path);
             } else {
@@ -190,7 +190,7 @@ impl Session {
         let is_running = |node: &NodeState| node.progress == Progress::Running;
         let runs = self.state.scopes().flat_map(|scope| &scope.nodes).chain(&self.state.run().hooks).any(is_running);
         // What waits in the queue or is to be sent is claimable, too.
-        if runs || !self.state.claimable(at).is_empty() || self.may_join() {
+        if runs || self.state.claimable_nodes(at).next().is_some() || self.may_join() {
             return None;
         }
         let wake = self.state.next_wake().filter(|wake| *wake > at + self.rules.lease)?;
@@ -223,16 +223,34 @@ impl Session {
 
     /// Updates which branches with a limit are in flight.
     fn set_open(&mut self) {
-        let open: Vec<_> = self.state.scopes().filter_map(|scope| self.open_branch(scope)).collect();
+        let mut open = Vec::new();
+        // Siblings come one after the other, and have the same limit.
+        let mut last = None;
+        for scope in self.state.scopes() {
+            let Some(above) = scope.path.above() else { continue };
+            let is_limited = match last {
+                Some((known, is_limited)) if known == above => is_limited,
+                _ => self.start_of(scope).is_some_and(|start| queue::limit(&self.plan, &start).is_some()),
+            };
+            last = Some((above, is_limited));
+            if is_limited {
+                open.extend(self.open_branch(scope));
+            }
+        }
         self.queue.set_open(&self.plan, open);
+    }
+
+    fn start_of(&self, scope: &Scope) -> Option<NodePath> {
+        let dag = self.plan.dag(&scope.path)?;
+        Some(scope.path.node(&scope.nodes.get(dag.start)?.id))
     }
 
     /// The branch and the node that limits it, if the branch is in flight and has a limit.
     fn open_branch(&self, scope: &Scope) -> Option<(NodePath, ScopePath)> {
-        let dag = self.plan.dag(&scope.path)?;
-        let start = scope.nodes.get(dag.start)?;
-        let (node, _) = queue::limit(&self.plan, &scope.path.node(&start.id))?;
-        (!start.token.is_none() && !self.has_ended(scope)).then(|| (node, scope.path.clone()))
+        let start = self.start_of(scope)?;
+        let (node, _) = queue::limit(&self.plan, &start)?;
+        let was_claimed = scope.node(&start.node).is_some_and(|start| !start.token.is_none());
+        (was_claimed && !self.has_ended(scope)).then(|| (node, scope.path.clone()))
     }
 
     /// Releases the claims of this replica, and makes the run due at once.

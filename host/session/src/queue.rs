@@ -1,7 +1,7 @@
 //! Ready nodes that wait for their turn on this replica.
 
 use faas_flow_core::{NodePath, Plan, ScopePath};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 /// A node that waits for its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct Queue {
     /// Nodes that wait for room.
     pending: VecDeque<Waiting>,
     /// All nodes that wait, for room or for a sibling to end.
-    waiting: BTreeSet<NodePath>,
+    waiting: HashSet<NodePath>,
     /// For each node that limits how many of its branches may be in flight, its branches.
     limited: BTreeMap<NodePath, Branches>,
 }
@@ -126,6 +126,11 @@ impl Queue {
         }
     }
 
+    /// Whether a node waits here.
+    pub(crate) fn has(&self, path: &NodePath) -> bool {
+        self.waiting.contains(path)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -151,7 +156,6 @@ mod tests {
     use super::*;
     use faas_flow_core::{BranchKey, NodeId};
     use proptest::prelude::*;
-    use std::collections::HashSet;
 
     const BRANCHES: u8 = 6;
 

@@ -148,13 +148,10 @@ impl Session {
     /// Nodes whose claims were refused wait for their turn again, unless another replica has them. What is executing here is
     /// not claimed again.
     fn queue_unclaimed(&mut self, circumstances: &Circumstances) {
-        let unclaimed = std::mem::take(&mut self.unclaimed);
-        if unclaimed.is_empty() {
-            return;
-        }
-        let claimable = self.state.claimable(circumstances.now);
-        for path in unclaimed.into_iter().filter(|path| claimable.contains(path)) {
-            self.queue.add(&self.plan, path);
+        for path in std::mem::take(&mut self.unclaimed) {
+            if self.state.is_claimable(&path, circumstances.now) {
+                self.queue.add(&self.plan, path);
+            }
         }
     }
 

@@ -221,10 +221,13 @@ impl StateStore for MemoryState {
 
     async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
         let mut shard = self.0.of(partition);
-        let entry = shard.partitions.remove(partition).and_then(|stored| stored.entry);
-        if let Some(RunEntry { run, due: Some(at), .. }) = entry {
+        let mut removed = shard.partitions.remove(partition);
+        if let Some(RunEntry { run, due: Some(at), .. }) = removed.as_mut().and_then(|stored| stored.entry.take()) {
             shard.due.remove(&(at, run));
         }
+        // What a wide run has takes long to free, and others need the lock.
+        drop(shard);
+        drop(removed);
         Ok(())
     }
 }

@@ -6,13 +6,19 @@ use faas_flow_core::{NodePath, Partition, RunId, ScopePath};
 use faas_flow_store::{Document, StateStore};
 use serde::de::DeserializeOwned;
 
+/// After how many documents others have their turn: a run may have a hundred thousand.
+const AT_ONCE: usize = 500;
+
 /// Loads a run with all of its documents but those that hold data; none if the store does not know it.
 pub async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState>, Error> {
     let mut documents = store.read_progress(&Partition::of_run(run)).await?;
     let Some(at) = documents.iter().position(|(name, _)| name == "run") else { return Ok(None) };
     let (_, document) = documents.swap_remove(at);
     let mut state = RunState::load(read(run, &document)?, document.version);
-    for (name, document) in documents {
+    for (at, (name, document)) in documents.into_iter().enumerate() {
+        if at % AT_ONCE == AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         if let Some(Doc::Scope(_)) = Doc::parse(&name) {
             state.load_scope(read(run, &document)?, document.version);
         }

@@ -110,6 +110,11 @@ impl RunState {
         self.run.version
     }
 
+    /// How many scopes are loaded.
+    pub fn scope_count(&self) -> usize {
+        self.scopes.len()
+    }
+
     /// Whether the store may have a version of this scope. If not, no other replica has ever seen it.
     pub fn is_stored(&self, path: &ScopePath) -> bool {
         self.scopes.get(path).is_none_or(|loaded| loaded.version > 0)
@@ -147,30 +152,32 @@ impl RunState {
         }
     }
 
-    /// The nodes that may be claimed at `now`: those that are ready and whose wait is over or answered, and those that are running
-    /// under an expired lease.
+    /// The nodes that may be claimed at `now`, sorted: those that are ready and whose wait is over or answered, and those that are
+    /// running under an expired lease.
     ///
     /// A scope only counts if it and all scopes around it are loaded, since a scope does not say by itself whether its
     /// branch was started at all or has been replaced.
     pub fn claimable(&self, now: Millis) -> Vec<NodePath> {
-        let may = |node: &NodeState| match node.progress {
-            Progress::Ready => node.waits().is_none_or(|suspended| suspended.until <= now),
-            Progress::Running => node.lease.as_ref().is_none_or(|lease| lease.until <= now),
-            _ => false,
-        };
-        if self.run().paused {
-            return Vec::new();
-        }
-        let claimable = self.current().filter(|(_, node)| may(node));
-        let mut paths: Vec<NodePath> = claimable.map(|(scope, node)| scope.node(&node.id)).collect();
+        let mut paths: Vec<NodePath> = self.claimable_nodes(now).map(|(path, _)| path).collect();
         paths.sort();
         paths
     }
 
+    /// As [`RunState::claimable`], with the states of the nodes, in no order.
+    pub fn claimable_nodes(&self, now: Millis) -> impl Iterator<Item = (NodePath, &NodeState)> {
+        let claimable = (!self.run().paused).then(|| self.current(move |node| may_be_claimed(node, now)));
+        claimable.into_iter().flatten()
+    }
+
+    /// Whether [`RunState::claimable`] has a node. This does not look at the others.
+    pub fn is_claimable(&self, path: &NodePath, now: Millis) -> bool {
+        !self.run().paused && self.node(path).is_ok_and(|node| may_be_claimed(node, now))
+    }
+
     /// The claims of all nodes that are running. The same scopes count as in [`RunState::claimable`].
     pub fn claims(&self) -> Vec<(NodePath, HeldClaim)> {
-        let running = self.current().filter(|(_, node)| node.progress == Progress::Running);
-        running.map(|(scope, node)| (scope.node(&node.id), node.held())).collect()
+        let running = self.current(|node| node.progress == Progress::Running);
+        running.map(|(path, node)| (path, node.held())).collect()
     }
 
     /// When the first suspended node may be claimed; this may be in the past. `None` if no node is suspended or the run is
@@ -179,7 +186,8 @@ impl RunState {
         if self.run().paused {
             return None;
         }
-        self.current().filter_map(|(_, node)| node.waits().map(|suspended| suspended.until)).min()
+        let suspended = self.current(|node| node.waits().is_some());
+        suspended.filter_map(|(_, node)| node.waits().map(|suspended| suspended.until)).min()
     }
 
     /// The nodes whose branches are in flight and to be counted, each with the token of the claim that started the branches and their number.
@@ -188,26 +196,30 @@ impl RunState {
         if self.run().phase != Phase::Flow {
             return Vec::new();
         }
-        let branching = self.current().filter(|(_, node)| node.progress == Progress::Branching);
+        let branching = self.current(|node| node.progress == Progress::Branching);
         branching
-            .filter_map(|(scope, node)| {
+            .filter_map(|(path, node)| {
                 let branches = node.branches.as_ref().filter(|branches| !branches.full)?;
-                Some((scope.node(&node.id), branches.started_by, branches.total))
+                Some((path, branches.started_by, branches.total))
             })
             .collect()
     }
 
-    /// The loaded nodes that belong to the run's current phase and have not been replaced.
-    fn current(&self) -> impl Iterator<Item = (ScopePath, &NodeState)> {
+    /// The loaded nodes for which `wanted` holds, and that belong to the run's current phase and have not been replaced. What this
+    /// costs is that of a look at each loaded node, and little more for each that is wanted.
+    fn current(&self, wanted: impl Fn(&NodeState) -> bool) -> impl Iterator<Item = (NodePath, &NodeState)> {
         let phase = self.run().phase;
-        let hooks = self.run().hooks.iter().filter(move |_| matches!(phase, Phase::Failure | Phase::Finally));
-        let scopes = self.scopes().filter(move |scope| phase == Phase::Flow && self.live(&scope.path).is_ok());
+        let hooks = matches!(phase, Phase::Failure | Phase::Finally).then(|| self.run().hooks.iter());
+        let hooks = hooks.into_iter().flatten().map(|node| (None, node));
+        let scopes = (phase == Phase::Flow).then(|| self.scopes()).into_iter().flatten();
+        let nodes = scopes.flat_map(|scope| scope.nodes.iter().map(move |node| (Some(scope), node)));
+        let mut siblings = Siblings { state: self, last: None };
         let goes_on = |scope: &Scope, node: &NodeState| scope.caught.is_none() || node.id == NodeId::recover();
-        let nodes = scopes.flat_map(move |scope| {
-            let nodes = scope.nodes.iter().filter(move |node| goes_on(scope, node));
-            nodes.map(|node| (scope.path.clone(), node))
-        });
-        hooks.map(|hook| (ScopePath::root(), hook)).chain(nodes)
+        hooks.chain(nodes).filter_map(move |(scope, node)| {
+            let is_part = |scope| goes_on(scope, node) && siblings.include(scope);
+            let counts = wanted(node) && scope.is_none_or(is_part);
+            counts.then(|| (scope.map_or_else(ScopePath::root, |scope| scope.path.clone()).node(&node.id), node))
+        })
     }
 
     /// When the run fails unless it has ended by then; this may be in the past. `None` if it has no deadline or its nodes are
@@ -308,6 +320,44 @@ impl RunState {
             scope.follow(&earlier.document);
         }
         self.scopes.insert(scope.path.clone(), Held { document: scope, version });
+    }
+}
+
+/// Whether a node of a run that is not paused may be claimed.
+fn may_be_claimed(node: &NodeState, now: Millis) -> bool {
+    match node.progress {
+        Progress::Ready => node.waits().is_none_or(|suspended| suspended.until <= now),
+        Progress::Running => node.lease.as_ref().is_none_or(|lease| lease.until <= now),
+        _ => false,
+    }
+}
+
+/// Says which scopes are part of the run, as [`RunState::live`] does. Of the branches of one node, which come one after the other,
+/// it looks only once at what is around them: a run may have a hundred thousand.
+struct Siblings<'a> {
+    state: &'a RunState,
+    /// The node above the latest scope, as [`ScopePath::above`] names it, and the claim whose branches are part of the run.
+    last: Option<((&'a str, &'a str), Option<ClaimToken>)>,
+}
+
+impl<'a> Siblings<'a> {
+    fn include(&mut self, scope: &'a Scope) -> bool {
+        let Some(above) = scope.path.above() else { return true };
+        let started_by = match self.last {
+            Some((known, started_by)) if known == above => started_by,
+            _ => self.started_by(above),
+        };
+        self.last = Some((above, started_by));
+        started_by == Some(scope.started_by)
+    }
+
+    /// The claim of a node that started its branches, if the node is part of the run and no failure was caught there.
+    fn started_by(&self, (scope, node): (&str, &str)) -> Option<ClaimToken> {
+        let scope = &self.state.scopes.get(scope)?.document;
+        self.state.live(&scope.path).ok()?;
+        let node = scope.nodes.iter().find(|one| one.id.as_str() == node)?;
+        let goes_on = scope.caught.is_none() && node.caught.is_none();
+        node.branches.as_ref().filter(|_| goes_on).map(|branches| branches.started_by)
     }
 }
 
