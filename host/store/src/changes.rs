@@ -8,7 +8,7 @@ pub(crate) const PIECE: usize = 1000;
 
 /// What a reader has seen of the documents of a partition, and how far it has read. At first it has seen nothing. It belongs to
 /// one partition and one store.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The versions of the documents that were read.
     versions: HashMap<String, u64>,
@@ -27,6 +27,8 @@ pub(crate) enum Position {
     Cursor(u64, Option<u64>),
     /// Behind the change of this number.
     Change(u64),
+    /// At the first document, of all that are to be read at once.
+    Whole,
 }
 
 /// Some documents that have changed since a reader saw them, or that it has not seen yet. None of them holds data of the flow.
@@ -43,6 +45,11 @@ impl Seen {
     /// Whether this is what the reader saw last of a document.
     pub(crate) fn has(&self, name: &str, version: u64) -> bool {
         self.versions.get(name) == Some(&version)
+    }
+
+    /// How many documents the reader will have seen once it has noted these, none of which comes twice.
+    pub(crate) fn count_with(&self, documents: &[(String, Document)]) -> usize {
+        self.versions.len() + documents.iter().filter(|(name, _)| !self.versions.contains_key(name)).count()
     }
 
     /// Where to go on, for a store that reads in the order of names.

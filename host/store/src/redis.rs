@@ -7,7 +7,7 @@
 //! | key | type | content |
 //! |---|---|---|
 //! | `store` | string | the version of the stored form, and the number of parts of the index |
-//! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `s<set>` a set's name, `l` and `l<n>` what has changed (`changes.rs`) |
+//! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `s<set>` a set's name, `l` and `l<n>` what has changed, and `c` how many documents there are (`changes.rs`) |
 //! | `{k}:run:<id>:<set>` | hash | the members of a set |
 //! | `{k}:runs` | sorted set | run ids by start |
 //! | `{k}:due` | sorted set | run ids by due time |

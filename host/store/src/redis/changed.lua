@@ -1,13 +1,14 @@
--- Returns documents of a run that hold no data: after the number with which to go on and that of the latest change that was noted
--- (-1 if changes are not noted), the name, version and bytes of each. Either some documents in no order, from a cursor on (ARGV[1]); or, if
--- there is no cursor, those that have changed since the change of a number (ARGV[2]). Returns nothing if what has changed since then is
--- not known. KEYS: the run. ARGV: then how many fields to look at, and how the names of documents begin that hold data.
+-- Returns documents of a run that hold no data: after the number with which to go on, that of the latest change that was noted
+-- (-1 if changes are not noted), and how many such documents there are (-1 if that is not noted), the name, version and bytes of each.
+-- Either some documents in no order, from a cursor on (ARGV[1]), or all of them (ARGV[1] is `all`); or, if there is no cursor, those that
+-- have changed since the change of a number (ARGV[2]). Returns nothing if what has changed since then is not known. KEYS: the run. ARGV: then how many fields to look at, and how the names of documents begin that hold data.
 
 -- The most arguments of one call: more would not fit on Lua's stack.
 local MOST = 1000
 
 local cursor, since, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local latest = tonumber(redis.call('HGET', KEYS[1], 'l') or '-1')
+local noted = redis.call('HMGET', KEYS[1], 'l', 'c')
+local latest, known = tonumber(noted[1] or '-1'), tonumber(noted[2] or '-1')
 local docs, fields = {}, {}
 
 local function add(doc)
@@ -23,7 +24,14 @@ local function add(doc)
 end
 
 local next
-if cursor ~= '' then
+if cursor == 'all' then
+  next = '0'
+  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if string.sub(field, 1, 1) == 'd' then
+      add(string.sub(field, 2))
+    end
+  end
+elseif cursor ~= '' then
   local scanned = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', count)
   next = scanned[1]
   for at = 1, #scanned[2], 2 do
@@ -55,7 +63,7 @@ else
   next = string.format('%d', last)
 end
 
-local found = { next, string.format('%d', latest) }
+local found = { next, string.format('%d', latest), string.format('%d', known) }
 for from = 1, #fields, MOST do
   local values = redis.call('HMGET', KEYS[1], unpack(fields, from, math.min(from + MOST - 1, #fields)))
   for at = 1, #values, 2 do

@@ -37,14 +37,26 @@ for set = 4, #KEYS do
 end
 redis.call('ZCARD', runs)
 redis.call('ZCARD', due)
--- A run that was begun by a release that noted no changes has none.
-local change
+-- A run that was begun by a release that noted no changes has none, and neither has one of a release that did not count documents.
+local change, documents
 if names ~= '' then
-  change = redis.call('HGET', run, 'l')
+  local noted = redis.call('HMGET', run, 'l', 'c')
+  change, documents = noted[1], noted[2]
   if not change and redis.call('EXISTS', run) == 0 then
-    change = '0'
+    change, documents = '0', '0'
   end
-  change = tonumber(change or '')
+  change, documents = tonumber(change or ''), tonumber(documents or '')
+end
+if documents then
+  local name = 1
+  while name <= #names do
+    local colon = string.find(names, ':', name, true)
+    local length = tonumber(string.sub(names, name, colon - 1))
+    if version['v' .. string.sub(names, colon + 1, colon + length)] == 0 then
+      documents = documents + 1
+    end
+    name = colon + length + 1
+  end
 end
 
 local versions, arrived, others, fields = {}, {}, {}, {}
@@ -58,6 +70,9 @@ if change then
   change = string.format('%d', change + 1)
   fields[#fields + 1], fields[#fields + 2] = 'l', change
   fields[#fields + 1], fields[#fields + 2] = 'l' .. change, names
+end
+if documents then
+  fields[#fields + 1], fields[#fields + 2] = 'c', string.format('%d', documents)
 end
 for from = 1, #fields, MOST do
   redis.call('HSET', run, unpack(fields, from, math.min(from + MOST - 1, #fields)))

@@ -4,6 +4,7 @@ use super::changes::noted;
 use super::link::{Arguments, Link, Lua, Repeat};
 use crate::changes::{Changed, Seen};
 use crate::malformed::MalformedEntries;
+use crate::state::holds_data;
 use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
 use ::redis::cmd;
 use async_trait::async_trait;
@@ -133,6 +134,7 @@ impl RedisState {
             arguments.text(format_args!("v{}", put.doc)).bytes(b"1");
         }
         arguments.bytes(b"l").bytes(b"1").bytes(b"l1").text(noted(puts));
+        arguments.bytes(b"c").text(puts.iter().filter(|put| !holds_data(&put.doc)).count());
         arguments.bytes(b"e").text(encode(entry));
         let sizes: Option<Vec<u64>> = self.link.run(&self.create, &keys, &arguments, Repeat::Never).await?;
         Ok(sizes.map(|sizes| {
