@@ -29,6 +29,9 @@ pub(crate) enum Position {
     Change(u64),
     /// At the first document, of all that are to be read at once.
     Whole,
+    /// At this name, among the documents that were written after the revision `since` of the store. Its revision was `begun` when the
+    /// reader began.
+    Written { name: String, since: u64, begun: u64 },
 }
 
 /// Some documents that have changed since a reader saw them, or that it has not seen yet. None of them holds data of the flow.

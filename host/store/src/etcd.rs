@@ -9,12 +9,14 @@
 //!
 //! All reads are linearizable.
 
+mod changes;
 mod commit;
 mod connect;
 mod keys;
 mod places;
 
 use crate::address::Address;
+use crate::changes::{Changed, Seen};
 use crate::malformed::MalformedEntries;
 use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
 use async_trait::async_trait;
@@ -86,6 +88,15 @@ impl Etcd {
         Ok(found)
     }
 
+    /// The ranges of keys of a partition's documents that hold no data.
+    fn without_data(&self, partition: &Partition) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let prefix = self.keys.doc(partition, "");
+        let held = HOLD_DATA.map(|beginning| self.keys.doc(partition, beginning));
+        let ends = held.iter().cloned().chain([after_prefix(&prefix)]);
+        let starts = [prefix.clone()].into_iter().chain(held.iter().map(|held| after_prefix(held)));
+        starts.zip(ends).collect()
+    }
+
     fn read_entry(&self, bytes: &[u8]) -> Result<RunEntry, StoreError> {
         entry::decode(bytes).map_err(|reason| self.servers.corrupt(reason))
     }
@@ -144,11 +155,12 @@ impl StateStore for Etcd {
 
     async fn read_progress(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
         let prefix = self.keys.doc(partition, "");
-        let held = HOLD_DATA.map(|beginning| self.keys.doc(partition, beginning));
-        let ends = held.iter().cloned().chain([after_prefix(&prefix)]);
-        let starts = [prefix.clone()].into_iter().chain(held.iter().map(|held| after_prefix(held)));
-        let found = self.servers.ranges(&starts.zip(ends).collect::<Vec<_>>()).await?;
+        let found = self.servers.ranges(&self.without_data(partition)).await?;
         found.into_iter().map(|pair| Ok((self.name(pair.key(), &prefix)?, document(pair)))).collect()
+    }
+
+    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
+        self.changed(partition, seen).await
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {

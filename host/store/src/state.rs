@@ -156,8 +156,8 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// Reads some of the documents that [`read_progress`](StateStore::read_progress) reads and that have changed since a reader
     /// saw them. The reader notes them ([`Seen::note`]) and asks again, as long as there is more; then it has seen every document
-    /// as it was when it began, or later. There is no consistent view of several documents. A document that has not changed may
-    /// come again.
+    /// as it was when it began, or later. One answer is of one consistent view; several together are not. A document that has not
+    /// changed may come again.
     ///
     /// A backend should answer in pieces, so that a run of a hundred thousand items holds up nobody else, and should not transfer
     /// what has not changed. By itself this reads everything at once.

@@ -110,12 +110,24 @@ impl Servers {
     /// Reads the first pairs in a range, and the revision that they are of. `revision` 0 stands for the latest.
     pub(super) async fn page(
         &self,
-        (from, end): (&[u8], &[u8]),
+        range: (&[u8], &[u8]),
         limit: usize,
         revision: i64,
     ) -> Result<(Vec<KeyValue>, i64), Trouble> {
+        self.written_page(range, limit, revision, 0).await
+    }
+
+    /// As [`Servers::page`], of the pairs that were written after the revision `since`.
+    pub(super) async fn written_page(
+        &self,
+        (from, end): (&[u8], &[u8]),
+        limit: usize,
+        revision: i64,
+        since: i64,
+    ) -> Result<(Vec<KeyValue>, i64), Trouble> {
         let limit = i64::try_from(limit.min(PAGE)).unwrap_or(i64::MAX);
         let options = GetOptions::new().with_range(end).with_limit(limit).with_revision(revision);
+        let options = if since > 0 { options.with_min_mod_revision(since.saturating_add(1)) } else { options };
         let call = |mut kv: KvClient| {
             let (from, options) = (from.to_vec(), options.clone());
             async move { kv.get(from, Some(options)).await }

@@ -3,6 +3,7 @@
 mod server;
 
 use super::places::Place;
+use crate::changes::Seen;
 use crate::{
     Arrival, Change, Check, CommitError, Expect, Put, RunEntry, RunQuery, StateStore, StoreError, conformance,
     open_state,
@@ -55,6 +56,33 @@ async fn conforms() {
     conformance::state_store(|| async { open_state(&server.url("")).await.unwrap() }).await;
     let left = raw(&server).await.get("", Some(etcd_client::GetOptions::new().with_all_keys())).await.unwrap();
     assert_eq!(left.kvs().len(), 1, "only the version is left");
+}
+
+/// Whatever a reader knows of versions: the servers leave out what was written before.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_was_written_since_is_transferred() {
+    let server = Server::start(&[]);
+    let store = server.open("").await;
+    for chunk in 0..30 {
+        let items = (0..50).map(|item| put(format!("scope:F[{chunk}-{item}]"), Expect::Absent, "1"));
+        store.commit(&part(1), puts(items.chain([put(format!("data:{chunk}"), Expect::Absent, "1")]))).await.unwrap();
+    }
+    let mut seen = Arc::new(Seen::default());
+    let mut pieces = Vec::new();
+    while {
+        let changed = store.read_changed(&part(1), &seen).await.unwrap();
+        pieces.push(changed.documents.len());
+        Arc::make_mut(&mut seen).note(&changed);
+        changed.more
+    } {}
+    assert_eq!(pieces, [1000, 500]);
+    let change = ["scope:F[3-4]", "answers", "data:x"].map(|doc| put(doc, Expect::Any, "2"));
+    store.commit(&part(1), puts(change)).await.unwrap();
+    let mut forgetful = Seen::default();
+    forgetful.position = seen.position.clone();
+    let changed = store.read_changed(&part(1), &Arc::new(forgetful)).await.unwrap();
+    let names: Vec<&str> = changed.documents.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((names, changed.more), (vec!["answers", "scope:F[3-4]"], false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
