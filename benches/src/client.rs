@@ -81,6 +81,10 @@ pub fn read_message<'a>(stream: &mut impl Read, buffer: &'a mut Vec<u8>) -> Resu
 
 fn content_length(head: &[u8]) -> Result<usize> {
     let head = std::str::from_utf8(head).context("the head is no text")?;
+    // An answer without a body.
+    if head.starts_with("HTTP/1.1 304") {
+        return Ok(0);
+    }
     for line in head.lines() {
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("content-length")

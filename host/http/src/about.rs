@@ -7,10 +7,11 @@ use super::error::Error;
 use super::guards::{ControlMethods, Read, SignatureHeaders};
 use super::headers::{REQUEST_ID, insert};
 use super::invoke::kept_headers;
-use super::openapi::{OfTheFlow, On, Payload, Refusals};
+use super::openapi::{IfNoneMatch, OfTheFlow, On, Payload, Refusals};
 use super::reply::Stops;
 use super::request::{Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
+use super::unchanged::Known;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -242,7 +243,7 @@ pub(super) async fn callback(
     method(get, post),
     path = "/flow/{id}/state",
     operation_id = "state",
-    params(RunPath, SignatureHeaders),
+    params(RunPath, SignatureHeaders, IfNoneMatch),
     security((), ("token" = [])),
     responses(
         (status = 200,
@@ -251,9 +252,10 @@ pub(super) async fn callback(
             headers(
                 ("X-Faas-Flow-Reqid" = String, description = "The run's request id."),
                 ("X-Faas-Flow-State" = String, description = "`running`, `paused`, `stopped`, `succeeded` or `failed`."),
+                ("ETag" = String, description = "Stands for what the answer says."),
             ),
             content((String = "text/plain"), (answer::RunState<'static> = "application/json"))),
-        Refusals, On<401>,
+        On<304>, Refusals, On<401>,
     ),
 )]
 pub(super) async fn state(
@@ -261,11 +263,12 @@ pub(super) async fn state(
     Target(flow): Target,
     RunPath { id }: RunPath,
     accept: Accept,
+    known: Known,
     headers: HeaderMap,
     _: WholeBody,
 ) -> Result<Response, Error> {
     surface.guards.admit_read(&headers, Read::State, (&flow.name, &id), surface.host.now())?;
-    surface.state(&flow.name, &id, accept).await
+    surface.state(&flow.name, &id, accept, &known).await
 }
 
 /// The result of a run, once there is one
@@ -323,7 +326,13 @@ impl Surface {
         Ok(done(run, control.done()))
     }
 
-    pub(super) async fn state(&self, flow: &FlowName, run: &RunId, accept: Accept) -> Result<Response, Error> {
+    pub(super) async fn state(
+        &self,
+        flow: &FlowName,
+        run: &RunId,
+        accept: Accept,
+        known: &Known,
+    ) -> Result<Response, Error> {
         // The form as text needs no nodes.
         let view = match accept {
             Accept::Text => self.host.head(run).await?,
@@ -332,7 +341,7 @@ impl Surface {
         let view = view.filter(|view| view.flow == *flow);
         let view = view.ok_or_else(|| Error::NoRun { flow: flow.clone(), run: run.clone() })?;
         let waits_for = self.host.versions().missing_module(&view).await?;
-        Ok(answer::state(run, &view, waits_for.as_ref(), accept))
+        answer::state(run, &view, waits_for.as_ref(), accept, known)
     }
 
     /// The refusal of a method at an address that pauses, resumes or stops a run.

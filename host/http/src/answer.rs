@@ -3,6 +3,7 @@
 use super::browser::make_inert;
 use super::error::{Error, status_of_failure};
 use super::headers::{ERROR, REQUEST_ID, STATE, insert};
+use super::unchanged::{Known, Tag};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -13,7 +14,7 @@ use faas_flow_core::run::{Callback, NodeView, Retrying, RunView};
 use faas_flow_core::text::printable_lines;
 use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, Spent, Status};
 use faas_flow_replica::Ended;
-use faas_flow_versions::MissingModule;
+use faas_flow_versions::{Error as VersionsError, MissingModule};
 use serde::Serialize;
 use std::convert::Infallible;
 use utoipa::ToSchema;
@@ -330,8 +331,14 @@ pub(super) struct RunState<'a> {
 
 /// The state of a run: in the original's words, or as JSON, with the missing version that it waits for. A header has our own
 /// word in any case.
-pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModule>, accept: Accept) -> Response {
-    let mut response = match accept {
+pub(super) fn state(
+    run: &RunId,
+    view: &RunView,
+    waits_for: Option<&MissingModule>,
+    accept: Accept,
+    known: &Known,
+) -> Result<Response, Error> {
+    let (text, kind) = match accept {
         Accept::Text => {
             let word = match view.status {
                 Status::Running => "RUNNING",
@@ -344,29 +351,34 @@ pub(super) fn state(run: &RunId, view: &RunView, waits_for: Option<&MissingModul
                     format!("{word}\nwaits for version {version}: {code}: {why}\n")
                 }
             };
-            text.into_response()
+            (text, "text/plain; charset=utf-8")
         }
-        Accept::Json => Json(RunState {
-            request_id: run,
-            flow: &view.flow,
-            version: &view.digest,
-            state: view.status,
-            started: view.started,
-            ended: view.ended,
-            failure: view.failure.as_ref(),
-            callback: view.callback.as_ref().map(Callback::state),
-            callback_tries: view.callback.as_ref().map(|callback| callback.tries),
-            callback_failure: view.callback.as_ref().and_then(|callback| callback.failure.as_ref()),
-            response: view.response.as_ref().map(Head::from),
-            retrying: view.nodes.iter().filter_map(RetryingNode::of).take(NODES).collect(),
-            sleeping: view.nodes.iter().filter_map(SleepingNode::of).take(NODES).collect(),
-            waits_for: waits_for.map(|missing| &missing.version),
-            waits_code: waits_for.map(|missing| missing.code.to_string()),
-            waits_because: waits_for.map(|missing| missing.why.as_str()),
-        })
-        .into_response(),
+        Accept::Json => {
+            let state = RunState {
+                request_id: run,
+                flow: &view.flow,
+                version: &view.digest,
+                state: view.status,
+                started: view.started,
+                ended: view.ended,
+                failure: view.failure.as_ref(),
+                callback: view.callback.as_ref().map(Callback::state),
+                callback_tries: view.callback.as_ref().map(|callback| callback.tries),
+                callback_failure: view.callback.as_ref().and_then(|callback| callback.failure.as_ref()),
+                response: view.response.as_ref().map(Head::from),
+                retrying: view.nodes.iter().filter_map(RetryingNode::of).take(NODES).collect(),
+                sleeping: view.nodes.iter().filter_map(SleepingNode::of).take(NODES).collect(),
+                waits_for: waits_for.map(|missing| &missing.version),
+                waits_code: waits_for.map(|missing| missing.code.to_string()),
+                waits_because: waits_for.map(|missing| missing.why.as_str()),
+            };
+            let text = serde_json::to_string(&state).map_err(VersionsError::Unwritable)?;
+            (text, "application/json")
+        }
     };
+    let tag = Tag::of(&text);
+    let mut response = known.or(&tag, || ([(header::CONTENT_TYPE, kind)], text).into_response());
     insert(response.headers_mut(), STATE, view.status.as_str());
     insert(response.headers_mut(), REQUEST_ID, run.as_str());
-    response
+    Ok(response)
 }

@@ -13,12 +13,13 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 /// How long a browser may remember an answer to a preflight.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// The headers of answers that scripts may read, besides those that browsers always show.
-const EXPOSED: [HeaderName; 7] = [
+const EXPOSED: [HeaderName; 8] = [
     ERROR,
     REQUEST_ID,
     STATE,
     HeaderName::from_static("x-faas-flow-callback-url"),
     HeaderName::from_static("x-duration-seconds"),
+    header::ETAG,
     header::LOCATION,
     header::RETRY_AFTER,
 ];

@@ -12,6 +12,7 @@ use super::openapi::{OfTheFlow, On, Payload, Refusals};
 use super::repeated::{Callbacks, difference};
 use super::request::{Query, RequestContext, Target, Wait};
 use super::surface::Surface;
+use super::unchanged::Known;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
@@ -162,7 +163,10 @@ impl Surface {
                 Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
             }
             Ask::Control(control, run) => self.control(&flow.name, control, &run).await,
-            Ask::State(run) => self.state(&flow.name, &run, Accept::of(&parts.headers)).await,
+            Ask::State(run) => {
+                let known = Known::of(&parts.method, &parts.headers);
+                self.state(&flow.name, &run, Accept::of(&parts.headers), &known).await
+            }
         }
     }
 

@@ -28,6 +28,7 @@ mod runs;
 mod starting;
 mod step;
 mod surface;
+mod unchanged;
 
 pub(crate) use answer::{Accept, Refusal};
 pub use browser::BrowserRules;

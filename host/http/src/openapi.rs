@@ -11,7 +11,7 @@ use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Schema,
     ServerBuilder, Type,
 };
-use utoipa::{IntoResponses, OpenApi, PartialSchema, ToSchema};
+use utoipa::{IntoParams, IntoResponses, OpenApi, PartialSchema, ToSchema};
 
 /// Bytes of a flow.
 #[derive(ToSchema)]
@@ -20,9 +20,10 @@ use utoipa::{IntoResponses, OpenApi, PartialSchema, ToSchema};
 pub(super) struct Payload(Vec<u8>);
 
 /// Answers that several routes give.
-const SHARED: [Shared; 17] = [
+const SHARED: [Shared; 18] = [
     Shared::new(200, "Done", "It is done: `Successfully paused request ID`, for example.", &[REQID]),
     Shared::new(202, "Accepted", "The run continues on its own.", &[REQID, LOCATION]),
+    Shared::new(304, "Unchanged", "The caller has what the answer would say, as `If-None-Match` says.", &[ETAG]),
     Shared::new(400, "BadRequest", "A header, a query parameter, the path or the body is malformed.", &[ERROR]),
     Shared::new(401, "Unauthorized", "A signature or token is missing or wrong.", &[ERROR]),
     Shared::new(
@@ -101,6 +102,7 @@ const ERROR: Header = Header {
     pattern: Some("^FF[0-9]{4}$"),
 };
 const LOCATION: Header = Header { name: "Location", description: "Where the result will be.", pattern: None };
+const ETAG: Header = Header { name: "ETag", description: "Stands for what the answer says.", pattern: None };
 const ALLOW: Header = Header { name: "Allow", description: "The methods that the route takes.", pattern: None };
 const RETRY_AFTER: Header = Header {
     name: "Retry-After",
@@ -122,7 +124,7 @@ impl Shared {
         }
         let content = |schema: RefOr<Schema>| ContentBuilder::new().schema(Some(schema)).build();
         let is_problem = self.status >= 400;
-        if self.status != StatusCode::ACCEPTED.as_u16() {
+        if !matches!(StatusCode::from_u16(self.status), Ok(StatusCode::ACCEPTED | StatusCode::NOT_MODIFIED)) {
             response = response.content("text/plain", content(String::schema()));
         }
         if is_problem {
@@ -140,6 +142,16 @@ impl Shared {
 fn shared(status: u16) -> BTreeMap<String, RefOr<Response>> {
     let shared = SHARED.iter().filter(|shared| shared.status == status);
     shared.map(|shared| (status.to_string(), RefOr::Ref(Ref::from_response_name(shared.name)))).collect()
+}
+
+/// The header of a read that may be answered with 304.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header, which is read with all others")]
+pub(super) struct IfNoneMatch {
+    /// The `ETag` of an answer that the caller has. If the answer would be the same, it is 304 without a body.
+    #[param(rename = "If-None-Match", value_type = String, required = false)]
+    if_none_match: Option<String>,
 }
 
 /// The shared answer of this status.

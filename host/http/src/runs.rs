@@ -1,16 +1,17 @@
 //! The runs of a flow, for its operators: a list of them, and one with its nodes, page by page.
 
 use super::error::Error;
-use super::openapi::{On, Refusals};
+use super::openapi::{IfNoneMatch, On, Refusals};
 use super::request::{Asked, FromQuery, Operator, Query, RunPath, Target};
 use super::surface::Surface;
+use super::unchanged::{Known, Tag};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::{NodeView, Run, RunView, Scope, Scopes, ShownNode};
 use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
-use faas_flow_replica::{Enough, Look, Shown};
+use faas_flow_replica::{Enough, Look, Made, Shown};
 use faas_flow_store::{RunEntry, RunQuery};
 use faas_flow_versions::MissingModule;
 use serde::{Deserialize, Serialize};
@@ -167,7 +168,7 @@ impl NodesQuery {
     }
 
     /// The same, made once for all who ask for it before the look is renewed.
-    pub(crate) async fn json_of(&self, look: &Look, missing: Option<&MissingModule>) -> Result<Arc<str>, Error> {
+    pub(crate) async fn json_of(&self, look: &Look, missing: Option<&MissingModule>) -> Result<Made, Error> {
         let name = format!("json {self:?} {missing:?}");
         look.made(name, async { self.json(&look.shown(), missing) }).await
     }
@@ -198,12 +199,13 @@ pub(super) async fn list(
     get,
     path = "/flow/{id}",
     operation_id = "run",
-    params(RunPath, NodesQuery),
+    params(RunPath, NodesQuery, IfNoneMatch),
     security((), ("token" = [])),
     responses(
         (status = 200, description = "The run, without payloads. `node_count` is the number of nodes in all; `next` is the \
-            `offset` of the next page, if there is one.", body = Value),
-        Refusals, On<401>,
+            `offset` of the next page, if there is one.",
+            headers(("ETag" = String, description = "Stands for what the answer says.")), body = Value),
+        On<304>, Refusals, On<401>,
     ),
 )]
 pub(super) async fn show(
@@ -212,16 +214,22 @@ pub(super) async fn show(
     RunPath { id: run }: RunPath,
     _: Operator,
     Asked(nodes): Asked<NodesQuery>,
+    known: Known,
 ) -> Result<Response, Error> {
     let look = surface.host.look(&run, Enough::Whole).await?.filter(|look| look.shown().run().flow == flow.name);
     let look = look.ok_or_else(|| Error::NoRun { flow: flow.name.clone(), run })?;
     let head = look.shown().head();
     let missing = surface.host.versions().missing_module(&head).await?;
-    Ok(json_text(&nodes.json_of(&look, missing.as_ref()).await?))
+    Ok(known_json(&known, &nodes.json_of(&look, missing.as_ref()).await?))
+}
+
+/// An answer that is JSON already, unless the caller has it.
+pub(crate) fn known_json(known: &Known, Made { text, digest }: &Made) -> Response {
+    known.or(&Tag::of_digest(digest), || json_text(text))
 }
 
 /// An answer that is JSON already.
-pub(crate) fn json_text(text: &str) -> Response {
+fn json_text(text: &str) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text.to_owned()).into_response()
 }
 

@@ -89,7 +89,7 @@ pub use forward::Forwarded;
 pub use functions::{Function, Functions, ProgramAnswer};
 pub use host::{Host, Parts};
 pub use ids::Ids;
-pub use looks::{Enough, Look, Shown};
+pub use looks::{Enough, Look, Made, Shown};
 pub use network::{ChosenBy, Destinations, Http, Network, RequestProxy};
 pub use program::{ProgramLines, end_programs, kill_programs};
 pub use progress::{Progress, Step};

@@ -7,7 +7,7 @@ use super::host::Host;
 use super::services::Services;
 use crate::Error;
 use faas_flow_core::run::{Doc, Run, RunState, RunView, Scope, Scopes};
-use faas_flow_core::{Partition, RunId};
+use faas_flow_core::{Digest, Partition, RunId};
 use faas_flow_store::Seen;
 use faas_flow_versions::Error as VersionsError;
 use faas_flow_versions::runs::{load_run, read};
@@ -49,16 +49,25 @@ pub struct Look {
     reading: Arc<tokio::sync::Mutex<Reading>>,
     /// How far it was read the first time.
     read: watch::Sender<Read>,
-    made: tokio::sync::Mutex<Made>,
+    made: tokio::sync::Mutex<AllMade>,
+}
+
+/// What somebody has made of a look.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// What is shown.
+    pub text: Arc<str>,
+    /// The digest of the text.
+    pub digest: Digest,
 }
 
 /// What those who look have made of a look.
 #[derive(Debug, Default)]
-struct Made {
+struct AllMade {
     /// Of which state of the look: how often it had been renewed, and the version of the run's own document.
     of: (u64, u64),
     /// By names that they choose.
-    texts: HashMap<String, Arc<str>>,
+    texts: HashMap<String, Made>,
 }
 
 #[derive(Debug)]
@@ -163,20 +172,21 @@ impl Look {
     }
 
     /// What somebody makes of the look and calls by a name. It is made once, until the look is renewed.
-    pub async fn made<E>(&self, name: String, make: impl Future<Output = Result<String, E>>) -> Result<Arc<str>, E> {
+    pub async fn made<E>(&self, name: String, make: impl Future<Output = Result<String, E>>) -> Result<Made, E> {
         let mut made = self.made.lock().await;
         let of = {
             let shown = self.shown();
             (shown.renewals, shown.version)
         };
         if made.of != of {
-            *made = Made { of, ..Made::default() };
+            *made = AllMade { of, ..AllMade::default() };
         }
         if let Some(known) = made.texts.get(&name) {
             return Ok(known.clone());
         }
         let begun = Instant::now();
-        let new: Arc<str> = make.await?.into();
+        let text: Arc<str> = make.await?.into();
+        let new = Made { digest: Digest::of(text.as_bytes()), text };
         if let Some(latest) = &mut self.change().latest {
             latest.good_for = (latest.good_for + begun.elapsed() * GOOD_FOR).min(LONGEST);
         }

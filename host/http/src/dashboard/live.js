@@ -1,14 +1,24 @@
 // Renews the main part of a live page once a second while the page is visible.
 "use strict";
 
+// Stands for what is shown, as far as the server says so.
+let shown = null;
+
 async function renew() {
   const main = document.querySelector("main");
   if (main.dataset.live === "yes" && !document.hidden) {
     try {
-      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-      const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      const renewed = page.querySelector("main");
-      if (response.ok && renewed) main.replaceWith(document.adoptNode(renewed));
+      const headers = { Accept: "text/html" };
+      if (shown) headers["If-None-Match"] = shown;
+      const response = await fetch(location.href, { headers });
+      if (response.status !== 304) {
+        const page = new DOMParser().parseFromString(await response.text(), "text/html");
+        const renewed = page.querySelector("main");
+        if (response.ok && renewed) {
+          main.replaceWith(document.adoptNode(renewed));
+          shown = response.headers.get("ETag");
+        }
+      }
     } catch {
       // The server does not answer: keep what is shown.
     }

@@ -4,11 +4,12 @@ use super::Dashboard;
 use super::access::About;
 use super::error::Error;
 use super::form::Form;
-use super::page::View;
+use super::page::{Page, View};
 use super::run::RunPage;
 use crate::remote::{Action, Rerun};
 use crate::request::Asked;
-use crate::runs::json_text;
+use crate::runs::known_json;
+use crate::unchanged::{Known, Tag};
 use crate::{Error as HttpError, NodesQuery, Query, RunPath, path_parameter};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -64,10 +65,15 @@ pub(super) async fn run(
     RunPath { id }: RunPath,
     Asked(nodes): Asked<NodesQuery>,
     view: View,
+    known: Known,
 ) -> Result<Response, HttpError> {
     Ok(match dashboard.run(&id, nodes, view.accept()).await? {
-        RunPage::Html(page) => page.answer(&view),
-        RunPage::Json(text) => json_text(&text),
+        RunPage::Html(page, main) => {
+            // What stands around the main part changes once: when the page is not live any more.
+            let tag = Tag::of(&format!("{} {} {}", main.digest, page.live, view.up()));
+            known.or(&tag, || Page { main: main.text.to_string(), ..page }.answer(&view))
+        }
+        RunPage::Json(made) => known_json(&known, &made),
     })
 }
 

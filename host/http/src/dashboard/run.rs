@@ -12,7 +12,7 @@ use faas_flow_core::run::{Called, NodeView, Parent, Progress, RunView};
 use faas_flow_core::{Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::error::Error as HostError;
-use faas_flow_replica::{Enough, Look, Shown};
+use faas_flow_replica::{Enough, Look, Made, Shown};
 use faas_flow_versions::MissingModule;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -21,8 +21,9 @@ use std::sync::Arc;
 
 /// The page of a run, in the form that the caller reads.
 pub(super) enum RunPage {
-    Html(Page),
-    Json(Arc<str>),
+    /// The page without its main part, which is made once for many.
+    Html(Page, Made),
+    Json(Made),
 }
 
 /// How many of a node's latest failures are shown.
@@ -45,12 +46,13 @@ impl Dashboard {
         let waits = self.host.versions().missing_module(&view).await.ok().flatten();
         let main = match accept {
             Accept::Json => return Ok(RunPage::Json(nodes.json_of(&look, waits.as_ref()).await?)),
-            Accept::Text => self.shown(&look, &view, nodes, waits.as_ref()).await?.to_string(),
+            Accept::Text => self.shown(&look, &view, nodes, waits.as_ref()).await?,
         };
         let trail =
             vec![("Flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
         let live = !view.status.is_final() || !is_whole;
-        Ok(RunPage::Html(Page { title: run.to_string(), trail, main, aside: String::new(), live, json: Value::Null }))
+        let (title, aside) = (run.to_string(), String::new());
+        Ok(RunPage::Html(Page { title, trail, main: String::new(), aside, live, json: Value::Null }, main))
     }
 
     /// The main part of the page, which is made once for each renewal of the look and page of nodes.
@@ -60,7 +62,7 @@ impl Dashboard {
         view: &RunView,
         nodes: NodesQuery,
         waits: Option<&MissingModule>,
-    ) -> Result<Arc<str>, HttpError> {
+    ) -> Result<Made, HttpError> {
         let name = format!("html {nodes:?} {:?}", waits.map(|missing| (&missing.version, missing.code)));
         look.made(name, self.main(look, view, nodes, waits)).await
     }

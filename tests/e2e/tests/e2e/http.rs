@@ -71,6 +71,45 @@ async fn the_same_request_id_twice_is_the_same_run() {
 }
 
 #[tokio::test]
+async fn what_the_caller_has_already_is_not_sent_again() {
+    let server = chain().start();
+    let wait = ("X-Faas-Flow-Wait", "60s");
+    server.send(with_id(&server, CHAIN, "r", "hi").header(wait.0, wait.1)).await.ok();
+    let reads = [
+        (format!("{CHAIN}/flow/r/state"), "text/plain"),
+        (format!("{CHAIN}/flow/r/state"), "application/json"),
+        (format!("{CHAIN}/?state=r"), "application/json"),
+        (format!("{CHAIN}/flow/r"), "application/json"),
+        ("/dashboard/runs/r".to_owned(), "text/html"),
+        ("/dashboard/runs/r".to_owned(), "application/json"),
+    ];
+    let tag = |response: &reqwest::Response| response.headers()["etag"].to_str().unwrap().to_owned();
+    let mut tags = Vec::new();
+    for (path, accept) in &reads {
+        let read = || server.client.get(server.url(path)).header("Accept", *accept);
+        let first = read().send().await.unwrap();
+        assert_eq!(first.status(), 200, "{path}");
+        let known = tag(&first);
+        let again = read().header("If-None-Match", &known).send().await.unwrap();
+        assert_eq!((again.status().as_u16(), tag(&again)), (304, known.clone()), "{path}");
+        assert_eq!(again.bytes().await.unwrap(), "");
+        let other = read().header("If-None-Match", "\"other\"").send().await.unwrap();
+        assert_eq!((other.status().as_u16(), tag(&other)), (200, known.clone()), "{path}");
+        tags.push(known);
+    }
+    // Once the run has changed, all is sent.
+    let rerun = server.client.post(server.url(&format!("{CHAIN}/flow/r/rerun?node=n1"))).send().await.unwrap();
+    assert_eq!(rerun.status(), 200);
+    server.client.get(server.url(&format!("{CHAIN}/flow/r/result"))).header(wait.0, wait.1).send().await.unwrap();
+    for ((path, accept), known) in reads.iter().zip(&tags).skip(1) {
+        let read = server.client.get(server.url(path)).header("Accept", *accept).header("If-None-Match", known);
+        let response = read.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        assert_ne!(tag(&response), *known);
+    }
+}
+
+#[tokio::test]
 async fn another_request_with_the_same_id_does_not_get_the_answer_of_the_first() {
     let server = chain().with("--callback-host", "hooks.example").start();
     let first = |path: &str| with_id(&server, path, "order", "hi").header("X-Tenant", "a");
