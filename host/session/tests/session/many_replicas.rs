@@ -913,6 +913,18 @@ fn of_two_commands_at_the_same_moment_the_one_that_comes_too_late_is_refused() {
     assert_eq!((second.refused, second.abandoned), (Some(Refusal::Ended), None));
 }
 
+/// RERUN-1: a replica whose copy of the run is old looks at what is stored before it refuses.
+#[test]
+fn a_run_is_re_run_from_a_node_that_was_not_ready_when_the_replica_read_it() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    let mut asked = shared.open(1);
+    let second = shared.input(&mut owner, 2, done(&ready.start[0])).start;
+    assert_eq!(shared.input(&mut owner, 3, report(&second[0], failed(false))).end, Some(End::Ended));
+    let ready = shared.input(&mut asked, 4, command(Event::rerun_from(path("f2"))));
+    assert_eq!((ready.refused, paths(&ready.start)), (None, vec!["f2".to_owned()]));
+}
+
 /// BACK-7.
 #[test]
 fn a_callback_is_sent_again_once_though_two_replicas_are_asked() {
