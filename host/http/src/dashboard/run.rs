@@ -185,7 +185,7 @@ async fn picture(
 fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
     let mut table = String::from(
         "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Duration</th><th>Tries</th><th>Input</th><th>Output</th>\
-         <th>Errors</th><th></th></tr></thead><tbody>\n",
+         <th>What happened</th><th></th></tr></thead><tbody>\n",
     );
     let id = escaped(shown.run().id.as_str());
     let page = query.page(shown.run(), shown.scopes());

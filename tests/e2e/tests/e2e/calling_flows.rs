@@ -1,6 +1,7 @@
 //! Flows that call flows, on one server and behind a gateway.
 
 use axum::Router;
+use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::run;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
@@ -66,6 +67,40 @@ async fn a_flow_that_is_called_runs_and_its_result_is_the_answer() {
         assert!(page.contains(&format!("href=\"{other}\"")), "the page of {run} leads to {other}");
         let text = run_text(&server, run);
         assert!(text.contains(other.as_str()), "{text}");
+    }
+}
+
+/// CHILD-1: in a browser, while both runs wait and after their end.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_leads_from_a_run_to_the_one_that_it_called_and_back() {
+    let (gate, server) = local().await;
+    let id = begin(&server, "target=fixture&called-case=call").await;
+    let browser = Browser::open(server.folder()).await;
+    browser.go(&server.url(&format!("/dashboard/runs/{id}"))).await;
+    let text = async |css: &str| {
+        let text = browser.script(&format!("return document.querySelector({css:?})?.innerText ?? null")).await;
+        text.as_str().unwrap_or_default().to_owned()
+    };
+    let at = async |run: &str| {
+        until("the page of the run is shown", async || text("h1 code").await == run).await;
+    };
+    // The page, which was loaded before, shows the call once it is made.
+    until("the row of the node leads to the run", async || !text("[data-node=call] a").await.is_empty()).await;
+    let child = called(&server.shown(&id)).unwrap();
+    assert_eq!(text("[data-node=call] a").await, child);
+    assert!(text("[data-node=call]").await.contains(&format!("called {child} (fixture)")));
+    browser.click("[data-node=call] a").await;
+    at(&child).await;
+    let caller = format!("called by node call of {id} (fixture)");
+    assert!(text("main").await.contains(&caller), "{}", text("main").await);
+    browser.click(&format!("a[href='{id}']")).await;
+    at(&id).await;
+    gate.send_replace(true);
+    for (run, other) in [(&id, &child), (&child, &id)] {
+        until("the end is shown", async || text("h1 .badge").await == "succeeded").await;
+        at(run).await;
+        browser.click(&format!("a[href='{other}']")).await;
+        at(other).await;
     }
 }
 
