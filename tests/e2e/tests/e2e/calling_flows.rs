@@ -1,6 +1,7 @@
 //! Flows that call flows, on one server and behind a gateway.
 
 use axum::Router;
+use axum::http::StatusCode;
 use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::run;
 use faas_flow_e2e::server::{Answer, Serve, Server};
@@ -292,6 +293,29 @@ async fn a_call_that_takes_too_long_is_stopped_through_the_gateway() {
     let parent = world.deploy("fixture", "secrets", &[]);
     let failure = result(&parent, "target=sync-chain&timeout=1500").await.failed(504, "FF0253");
     assert!(failure.contains("sync-chain"), "{failure}");
+    until("the called run is stopped", async || {
+        child.get("/_/metrics").await.ok().contains("faas_flow_runs_ended_total{end=\"stopped\"} 1")
+    })
+    .await;
+}
+
+/// CHILD-2: a run that was called, and that nobody tells to stop, notices by itself that its caller has ended. It looks for that after
+/// at most ten seconds, and if that was too early, once more after at most twenty.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_called_run_that_nobody_stops_notices_that_its_caller_has_ended() {
+    let world = World::new().await;
+    let (_gate, url) = gate().await;
+    let child = world.deploy("sync-chain", "secrets", &STEPS.map(|name| (name, url.as_str())));
+    let parent = world.deploy("fixture", "secrets", &[]);
+    let answer = parent.post("/?case=calls&target=sync-chain&timeout=3000", "hi").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let id = answer.id.unwrap();
+    until("the run waits", async || called(&world.shown(&id)).is_some()).await;
+    let away = double::serve(Router::new().fallback(async || StatusCode::SERVICE_UNAVAILABLE)).await;
+    world.gateway.set("sync-chain", Arc::new(Upstream::new([away.parse().unwrap()])));
+    parent.result_of("fixture", &id).await.failed(504, "FF0253");
+    // That was the last try to stop it.
+    parent.until_logged("run that it called not stopped").await;
     until("the called run is stopped", async || {
         child.get("/_/metrics").await.ok().contains("faas_flow_runs_ended_total{end=\"stopped\"} 1")
     })
