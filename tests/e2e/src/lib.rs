@@ -15,6 +15,7 @@ pub mod browser;
 pub mod command;
 pub mod events;
 pub mod image;
+pub mod machine;
 pub mod program;
 pub mod server;
 pub mod versions;

@@ -4,7 +4,7 @@
 //! machine instead: its own toolchain, through mounts, and for the host the libraries that it is linked with.
 
 use super::{Building, Image, dockerfile, ends_in, libraries};
-use crate::program;
+use crate::{machine, program};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,9 +30,8 @@ impl Buildah {
     /// A store in a folder. None if buildah is not installed; in CI it must be.
     pub fn find(folder: &Path) -> Option<Self> {
         let found = Command::new("buildah").arg("--version").output();
-        if found.is_err() {
-            assert!(std::env::var_os("CI").is_none(), "there is no buildah: run `cargo xtask setup --ci`");
-            eprintln!("skipped: buildah is not installed");
+        let lacking = found.is_err().then_some("there is no buildah: run `cargo xtask setup --ci`");
+        if !machine::can_run(lacking) {
             return None;
         }
         fs::create_dir_all(folder).unwrap();

@@ -1,9 +1,9 @@
 //! What commands print: pictures of flows, a run's view of its options, and the board of a run on a terminal.
 
 use faas_flow_e2e::command::{Done, run};
-use faas_flow_e2e::program;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::wait::until;
+use faas_flow_e2e::{machine, program};
 use faas_flow_test_support::modules::module;
 use serde_json::Value;
 use std::fs;
@@ -152,8 +152,9 @@ impl Drop for Terminal {
 
 #[tokio::test]
 async fn the_nodes_of_a_run_light_up_in_place_however_small_the_terminal() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        eprintln!("skipped: there is no tmux, which is the terminal of this test");
+    let lacking = Command::new("tmux").arg("-V").output().is_err();
+    if !machine::can_run(lacking.then_some("there is no tmux, the terminal of this test: run `cargo xtask setup --ci`"))
+    {
         return;
     }
     for (environment, coloured) in [("env -u NO_COLOR", true), ("env NO_COLOR=1", false)] {

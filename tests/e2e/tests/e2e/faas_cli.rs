@@ -1,7 +1,8 @@
 //! OpenFaaS' own client, `faas-cli`, against `faas-flow serve` and `faas-flow-gateway`.
 //!
 //! `faas-cli` is in none of the registries from which the set-up installs. The first test sends what version 0.18.12 was
-//! observed to send. The second one runs the program itself, if it is in `PATH` or `FAAS_CLI` says where it is.
+//! observed to send. The second one, which counts as ignored unless somebody asks for it, runs the program itself: the one in
+//! `PATH`, or the one that `FAAS_CLI` names.
 
 use faas_flow_e2e::program;
 use faas_flow_e2e::server::{Serve, Server};
@@ -89,11 +90,9 @@ fn said(program: &Path, home: &Path, gateway: &str, arguments: &[&str], input: &
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "the set-up cannot install faas-cli (CONTRIBUTING.md)"]
 async fn faas_cli_itself_works_against_the_local_server_and_the_gateway() {
-    let Some(program) = faas_cli() else {
-        eprintln!("faas-cli is not in PATH, and FAAS_CLI does not say where it is");
-        return;
-    };
+    let program = faas_cli().expect("faas-cli is not in PATH, and FAAS_CLI does not say where it is");
     let folder = TempDir::new().unwrap();
     let server = served(folder.path());
     let url = server.url("");

@@ -1,6 +1,7 @@
 //! A server whose disk is full for a while.
 
 use axum::Router;
+use faas_flow_e2e::machine;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::double::serve;
@@ -16,11 +17,16 @@ const FLOW: &str = "async-chain";
 /// How many runs are under way while the disk is full.
 const RUNS: usize = 3;
 
-/// Whether this process may have a disk of its own: in a namespace of mounts, as the root of a namespace of users.
-fn may_mount() -> bool {
+/// Why this process may not have a disk of its own: in a namespace of mounts, as the root of a namespace of users.
+fn cannot_mount() -> Option<String> {
     let tried =
         Command::new("unshare").args(["--mount", "--map-root-user", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
-    tried.is_ok_and(|tried| tried.status.success())
+    let why = match tried {
+        Ok(tried) if tried.status.success() => return None,
+        Ok(tried) => String::from_utf8_lossy(&tried.stderr).trim().to_owned(),
+        Err(error) => format!("unshare: {error}"),
+    };
+    Some(format!("to mount a disk of its own, this needs Linux and namespaces of users and mounts ({why})"))
 }
 
 /// Makes the command run where a small disk is mounted at a folder, which nobody else sees.
@@ -58,8 +64,7 @@ async fn is_unready(server: &Server) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_not_ready_while_its_disk_is_full_and_loses_nothing() {
-    if !may_mount() {
-        eprintln!("this system does not let the test mount a disk of its own");
+    if !machine::can_run(cannot_mount().as_deref()) {
         return;
     }
     let begun = Arc::new(AtomicUsize::new(0));
