@@ -154,7 +154,7 @@ fn a_seed_repeats_itself() {
 
 #[test]
 fn what_only_the_flows_own_code_does_shares_commits() {
-    for job in jobs().filter(|job| job.asks == Asks::Later) {
+    for job in JOBS.into_iter().filter(|job| job.asks == Asks::Later) {
         let [each, together] = DELAYS.map(|delay| commits_of(job, How { commit_delay: delay, ..HOWS[0] }));
         assert!(together <= each, "{job:?}: {together} commits instead of {each}");
         let nodes = match job.query {
