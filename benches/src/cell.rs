@@ -46,6 +46,10 @@ pub const FLOWS: [Flow; 8] = [
 /// As wide as its payload is long, with a call for each item. Looks at its runs are measured, not its runs.
 pub const CALLING: Flow = Flow { name: "F9", module: "f9", copies: 1, wait: true, sizes: SIZES, concurrencies: &[] };
 
+/// Sleeps until the moment that is its payload. What its runs cost others is measured, and how they wake.
+pub const SLEEPING: Flow =
+    Flow { name: "F10", module: "f10", copies: 1, wait: false, sizes: SIZES, concurrencies: &[] };
+
 /// How many calls F8 makes.
 const CALLS: usize = 10;
 

@@ -41,6 +41,17 @@ impl Client {
     }
 }
 
+/// Sends one request that is answered with 202.
+pub fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Result<()> {
+    let mut client = Client::new(address, path, headers, body, Vec::new())?;
+    client.stream.write_all(&client.request).context("cannot send a request")?;
+    let answer = read_message(&mut client.stream, &mut client.buffer)?.context("the server closed the connection")?;
+    if !answer.head.starts_with(b"HTTP/1.1 202") {
+        bail!("answered with {}", String::from_utf8_lossy(answer.head));
+    }
+    Ok(())
+}
+
 /// A request or a response.
 pub struct Message<'a> {
     pub head: &'a [u8],

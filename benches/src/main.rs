@@ -16,6 +16,7 @@ mod original;
 mod redis;
 mod report;
 mod server;
+mod sleeps;
 mod swap;
 
 use anyhow::{Result, bail};
@@ -45,6 +46,9 @@ struct Options {
     /// Measure instead what it costs to look at a run of a hundred thousand items, while it runs and after its end
     #[arg(long, conflicts_with_all = ["flows", "swaps"])]
     looks: bool,
+    /// Measure instead what this many runs that sleep cost, and how fast a hundred thousand of them wake on two replicas
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks"])]
+    sleeps: Option<usize>,
     /// How long each row is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -82,6 +86,9 @@ fn run(options: &Options) -> Result<()> {
     }
     if options.looks {
         return looks::measure(options, echo, &stores, time);
+    }
+    if let Some(runs) = options.sleeps {
+        return sleeps::measure(options, echo, runs, time);
     }
     if !options.json {
         report::head();

@@ -3,8 +3,9 @@
 use faas_flow::testing::{Fake, Flow};
 use faas_flow::{
     Backoff, Context, Dag, Exhausted, Failed, Failure, FailureKind, Gathered, Level, Outcome, Request, Response,
-    Result, Workflow,
+    Result, Wake, Workflow,
 };
+use serde_json::json;
 use std::time::Duration;
 
 fn everything(workflow: &mut Workflow, context: &Context) -> Result {
@@ -196,4 +197,23 @@ fn values_cannot_be_changed_in_define() {
         context.set("a", &1)
     }
     assert!(Flow::new(sets).is_err());
+}
+
+#[test]
+fn a_node_sleeps_for_a_time_or_until_a_moment_that_a_closure_names() {
+    let flow = Flow::new(|workflow, _| {
+        let node = workflow.dag().node("n");
+        node.sleep(Duration::from_secs(2)).apply("f").sleep_until(|data| match data.as_slice() {
+            b"" => Ok(Wake::after(Duration::from_millis(5))),
+            data => Ok(Wake::at(String::from_utf8_lossy(data))),
+        });
+        Ok(())
+    })
+    .unwrap();
+    let list = &flow.definition()["dag"]["nodes"][0]["operations"]["list"];
+    assert_eq!((&list[0], &list[2]), (&json!({ "sleep": 2000 }), &json!({ "sleep-until": "n/2" })));
+    assert_eq!(flow.moment("n/2", "").unwrap(), Wake::After(5));
+    assert_eq!(flow.moment("n/2", "2026-12-24T18:00:00Z").unwrap(), Wake::At("2026-12-24T18:00:00Z".to_owned()));
+    let other = Failure::reject("handler `n/2` was called as `modify`, but its kind is `moment`");
+    assert_eq!(flow.modify("n/2", ""), Err(other));
 }

@@ -237,6 +237,8 @@ fn a_sleep_is_not_longer_than_366_days_and_its_handler_is_declared() {
         refused(sleeps(bad), Code::BAD_TIMEOUT, "n/0", &["sleep", "366 days"]);
     }
     let until = flow(dag([runs("n", Operation::SleepUntil("gone".to_owned()))]));
+    let kinds: Vec<String> = until.kinds().keys().map(ToString::to_string).collect();
+    assert_eq!(kinds, ["moment"]);
     refused(until, Code::UNKNOWN_HANDLER, "n/0", &["`gone`"]);
 }
 

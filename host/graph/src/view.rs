@@ -379,6 +379,12 @@ mod tests {
     }
 
     #[test]
+    fn a_sleep_is_drawn_with_its_time_or_its_handler() {
+        assert_eq!(operation(&Operation::Sleep(36 * 3600 * 1000)), "sleep 36 h");
+        assert_eq!(operation(&Operation::SleepUntil("n/0".to_owned())), "sleep until n/0");
+    }
+
+    #[test]
     fn keys_are_percent_encoded_in_paths() {
         assert_eq!(encoded("a/b]é").to_string(), "a%2Fb%5D%C3%A9");
     }

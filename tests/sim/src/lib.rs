@@ -104,7 +104,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 76] = [
+pub const JOBS: [Job; 75] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -184,7 +184,6 @@ pub const JOBS: [Job; 76] = [
     job("fixture", "case=sleep&ms=20000", LARGE).asks(Asks::Waiting),
     job("fixture", "case=sleep&ms=7000&timeout=5000", "hi").asks(Asks::Again("n")),
     job("fixture", "case=sleep-alone&ms=800", "hi").asks(Asks::Now),
-    job("fixture", "case=sleep&ms=60000&deadline=9000", "hi"),
     job("fixture", "case=sleep-and-call&ms=7000&attempts=30", "busy"),
     job("fixture", "case=sleeps-of-items&ms=9000", "abcd"),
 ];

@@ -123,3 +123,13 @@ fn who_takes_a_node_over_after_its_sleep_goes_on_behind_it() {
     let view = RunView::new(driver.state.run(), driver.state.scopes());
     assert_eq!((&view.nodes[0].path, view.nodes[0].sleeps_since), (&path("n"), None));
 }
+
+/// SLEEP-7: one replica's clock is ahead, another one's was set back meanwhile.
+#[test]
+fn a_sleep_is_over_when_the_clock_of_the_replica_that_looks_says_so() {
+    let mut driver = asleep(flow(lone()));
+    driver.now = 1;
+    assert_eq!(driver.claim("n").unwrap_err(), Refusal::Early { until: MOMENT });
+    driver.now = MOMENT + 3_600_000;
+    assert!(driver.claim("n").is_ok());
+}
