@@ -164,7 +164,7 @@ pub const JOBS: [Job; 75] = [
     // Rounds, the second of which begin after waits that are longer than replicas sit out.
     job("fixture", "case=rounds", "in"),
     job("fixture", "case=rounds&until=2&waits=7000", "in"),
-    job("fixture", "case=rounds-of-items", "in").asks(Asks::Again("R[2]/n")),
+    job("fixture", "case=rounds-of-items", "in"),
     job("fixture", "case=rounds&until=9&most=2", "in"),
     // Flows that call flows, and a function that answers through the queue.
     job("fixture", "case=calls&target=sync-chain&tries=30", "hi"),

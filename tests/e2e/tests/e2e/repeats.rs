@@ -7,6 +7,11 @@ use serde_json::Value;
 use std::path::Path;
 use tempfile::TempDir;
 
+fn fixture() -> Server {
+    Serve::flows(&["fixture"]).function("step", "echo").start()
+}
+
+/// A server that stores every wait.
 fn serve(folder: &Path) -> Server {
     let serve = Serve::flows(&["fixture"]).function("step", "echo");
     serve.with("--lease", "500ms").with("--longest-sleep", "0").start_in(folder)
@@ -24,27 +29,21 @@ fn paths(shown: &Value) -> Vec<&str> {
 /// REPEAT-1, REPEAT-4, REPEAT-6.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dag_runs_again_on_its_own_result_and_a_run_can_go_back_to_a_round() {
-    let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
+    let server = fixture();
     assert_eq!(begin(&server, "case=rounds", "60s").await.ok(), "inrrr after");
     let shown = server.shown("r");
     assert_eq!(paths(&shown), ["R", "after", "R[1]/n", "R[2]/n", "R[3]/n"]);
     assert_eq!(shown["nodes"][0]["rounds"], 3);
-    server.post("/function/fixture/flow/r/rerun?node=R[2]/n", "other").await.ok();
-    assert_eq!(server.result_of("fixture", "r").await.ok(), "otherrrr after");
+    server.post("/function/fixture/flow/r/rerun?node=R[2]/n", "x").await.ok();
+    assert_eq!(server.result_of("fixture", "r").await.ok(), "xrrr after");
     assert_eq!(paths(&server.shown("r")), ["R", "after", "R[1]/n", "R[2]/n", "R[3]/n", "R[4]/n"]);
-    assert_eq!(begin_items(&server).await.ok(), "inrrr after");
-}
-
-async fn begin_items(server: &Server) -> Answer {
-    server.result("fixture?case=rounds-of-items", "in").await
+    assert_eq!(server.result("fixture?case=rounds-of-items", "in").await.ok(), "inrrr after");
 }
 
 /// REPEAT-2.
 #[tokio::test]
 async fn a_repeat_that_does_not_end_fails_after_as_many_rounds_as_it_may_have() {
-    let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
+    let server = fixture();
     let says = begin(&server, "case=rounds&until=9&most=2", "60s").await.failed(500, "FF0262");
     assert!(says.contains("`R/again` wants another round after 2"), "{says}");
     let shown = server.shown("r");

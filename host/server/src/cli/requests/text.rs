@@ -69,7 +69,8 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
             node.input_size
         );
         if node.rounds > 0 {
-            let _ = writeln!(text, "    round {}", node.rounds);
+            let next = node.waits_until.map_or(String::new(), |until| format!(", the next one {}", moment(until)));
+            let _ = writeln!(text, "    round {}{next}", node.rounds);
         }
         if let Some(wait) = &node.waits_for {
             let until =
