@@ -25,7 +25,7 @@ pub use documents::{
     Redone, Request, Run, Said, Scope, Suspended, Wait, WaitId,
 };
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
-pub use nodes::{Scopes, ShownNode};
+pub use nodes::{NodeProgress, Scopes, ShownNode};
 pub use state::RunState;
 pub use stored::{
     ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, decode_member, encode, encode_member,

@@ -2,8 +2,8 @@
 
 use crate::format::Format;
 use crate::{dot, json, mermaid, svg, view};
-use faas_flow_core::run::Progress;
-use faas_flow_core::{Definition, NodePath, redact};
+use faas_flow_core::run::{NodeProgress, Progress};
+use faas_flow_core::{Definition, redact};
 use std::collections::HashMap;
 
 /// Draws the flow called `name`, without the secrets of its calls ([`redact`]). The same definition always gives the same
@@ -21,21 +21,25 @@ pub fn render(definition: &Definition, name: &str, format: Format) -> String {
 /// Draws the flow as SVG, with the progress of each node as an additional class of its group.
 ///
 /// A node inside a for-each is drawn once for all items. Its class is the most urgent progress of them: failed before
-/// running, running before ready, and so on.
+/// running, running before ready, and so on. A failure that was caught is marked with the class `caught`.
 pub fn render_progress<'a>(
     definition: &Definition,
     name: &str,
-    nodes: impl Iterator<Item = (&'a NodePath, Progress)>,
+    nodes: impl IntoIterator<Item = &'a NodeProgress>,
 ) -> String {
-    let mut urgent: HashMap<String, Progress> = HashMap::new();
+    let mut urgent: HashMap<String, (Progress, bool)> = HashMap::new();
     let mut drawn = view::Drawn::new(definition);
-    for (path, progress) in nodes {
-        let shown = urgent.entry(drawn.path(path)).or_insert(progress);
-        if urgency(progress) > urgency(*shown) {
-            *shown = progress;
+    for NodeProgress { path, progress, is_caught } in nodes {
+        let (shown, is_marked) = urgent.entry(drawn.path(path)).or_insert((*progress, *is_caught));
+        if urgency(*progress) > urgency(*shown) {
+            *shown = *progress;
         }
+        *is_marked |= is_caught;
     }
-    let classes = urgent.into_iter().map(|(path, progress)| (path, progress.as_str())).collect();
+    let class = |(path, (progress, is_caught)): (String, (Progress, bool))| {
+        (path, [progress.as_str(), if is_caught { " caught" } else { "" }].concat())
+    };
+    let classes = urgent.into_iter().map(class).collect();
     svg::render_classed(&view::of(definition), definition, name, &classes)
 }
 
@@ -57,6 +61,7 @@ const fn urgency(progress: Progress) -> u8 {
 mod tests {
     use super::*;
     use crate::samples;
+    use faas_flow_core::NodePath;
 
     #[test]
     fn every_node_is_drawn_once_in_every_picture() {
@@ -91,17 +96,29 @@ mod tests {
         }
     }
 
+    fn node(path: &str, progress: Progress, is_caught: bool) -> NodeProgress {
+        NodeProgress { path: NodePath::parse(path).unwrap(), progress, is_caught }
+    }
+
+    /// CATCH-1.
+    #[test]
+    fn a_failure_that_was_caught_is_marked() {
+        let nodes = [node("n1", Progress::Done, true), node("F", Progress::Done, false)];
+        let svg = render_progress(&samples::catching(), "catching", &nodes);
+        assert!(svg.contains("class=\"node operations done caught\" id=\"node:n1\""), "{svg}");
+        assert!(svg.contains("class=\"node for-each done\" id=\"node:F\""), "{svg}");
+    }
+
     #[test]
     fn a_node_of_a_for_each_shows_the_most_urgent_progress_of_its_items() {
         let definition = samples::dynamic();
-        let path = |text: &str| NodePath::parse(text).unwrap();
         let nodes = [
-            (path("F[a]/f1"), Progress::Running),
-            (path("F[b]/f1"), Progress::Failed),
-            (path("F[c]/f1"), Progress::Done),
-            (path("F[a]/f2"), Progress::Waiting),
+            node("F[a]/f1", Progress::Running, false),
+            node("F[b]/f1", Progress::Failed, false),
+            node("F[c]/f1", Progress::Done, false),
+            node("F[a]/f2", Progress::Waiting, false),
         ];
-        let svg = render_progress(&definition, "dynamic", nodes.iter().map(|(path, progress)| (path, *progress)));
+        let svg = render_progress(&definition, "dynamic", &nodes);
         assert!(svg.contains("class=\"node operations failed\" id=\"node:F/f1\""), "{svg}");
         assert!(svg.contains("class=\"node operations waiting\" id=\"node:F/f2\""), "{svg}");
     }

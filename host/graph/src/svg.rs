@@ -51,7 +51,7 @@ pub(crate) fn render_classed(
     view: &View,
     definition: &Definition,
     name: &str,
-    classes: &HashMap<String, &'static str>,
+    classes: &HashMap<String, String>,
 ) -> String {
     document(view, definition, name, None, classes)
 }
@@ -66,7 +66,7 @@ fn document(
     definition: &Definition,
     name: &str,
     marks: Option<&Marks>,
-    classes: &HashMap<String, &'static str>,
+    classes: &HashMap<String, String>,
 ) -> String {
     let picture = layout::picture(view);
     let about = about(definition);
@@ -158,7 +158,7 @@ fn about(definition: &Definition) -> String {
 struct Out<'a> {
     text: String,
     marks: Option<&'a Marks>,
-    classes: &'a HashMap<String, &'static str>,
+    classes: &'a HashMap<String, String>,
 }
 
 impl Out<'_> {

@@ -174,7 +174,7 @@ impl<S: Borrow<Scope>> Scopes<S> {
 
     /// What a picture of the definition shows of the nodes: for each node of its dags and each progress that the instances of
     /// this node have, one of these instances. The branches of a for-each are instances of the same nodes.
-    pub fn progress<'a>(&'a self, run: &'a Run, definition: &'a Definition) -> Vec<(NodePath, Progress)> {
+    pub fn progress<'a>(&'a self, run: &'a Run, definition: &'a Definition) -> Vec<NodeProgress> {
         let mut shapes = Shapes::new(definition);
         let mut shape_of: HashMap<usize, usize> = HashMap::with_capacity(self.shown.len());
         let mut seen = HashSet::new();
@@ -186,16 +186,29 @@ impl<S: Borrow<Scope>> Scopes<S> {
             shape_of.insert(at, shape);
             for (position, state) in scope.nodes.iter().enumerate() {
                 let node = ShownNode { scope: Some(scope), state, run, withdrawn };
-                let progress = node.progress();
-                if seen.insert((shape, position, progress)) {
-                    found.push((node.path(), progress));
+                let (progress, is_caught) = (node.progress(), node.is_caught());
+                if seen.insert((shape, position, progress, is_caught)) {
+                    found.push(NodeProgress { path: node.path(), progress, is_caught });
                 }
             }
         }
         let hooks = self.nodes_from(run, self.count(run).saturating_sub(run.hooks.len()));
-        found.extend(hooks.map(|hook| (hook.path(), hook.progress())));
+        let of_hook =
+            |hook: ShownNode<'_>| NodeProgress { path: hook.path(), progress: hook.progress(), is_caught: false };
+        found.extend(hooks.map(of_hook));
         found
     }
+}
+
+/// The progress of a node, as a picture shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeProgress {
+    /// The node.
+    pub path: NodePath,
+    /// How far it has come.
+    pub progress: Progress,
+    /// Whether it has caught a failure, or its own failure was caught.
+    pub is_caught: bool,
 }
 
 /// The dags of a definition, of which the scopes of a run are instances.
@@ -298,6 +311,11 @@ impl ShownNode<'_> {
         let of_dag =
             self.scope.filter(|_| self.state.id == NodeId::recover()).and_then(|scope| scope.caught.as_deref());
         self.state.caught.as_deref().or(of_dag)
+    }
+
+    /// Whether it has caught a failure, or its own failure was caught further out.
+    fn is_caught(&self) -> bool {
+        self.state.caught.is_some() || (self.state.progress == Progress::Failed && self.withdrawn().is_some())
     }
 
     /// Since when it does not go on, if a failure was caught in its scope or further out.
@@ -450,7 +468,8 @@ mod tests {
         let definition = Definition { dag: dag(nodes), ..Definition::default() };
         let known = known();
         let found = known.progress(&run(), &definition);
-        let found: Vec<String> = found.iter().map(|(path, progress)| format!("{path} {}", progress.as_str())).collect();
+        let shown = |one: &NodeProgress| format!("{} {}", one.path, one.progress.as_str());
+        let found: Vec<String> = found.iter().map(shown).collect();
         let expected =
             ["a done", "F branching", "F[0]/C waiting", "F[2]/C branching", "F[2]/C[yes]/x running", "on-end ready"];
         assert_eq!(found, expected);

@@ -176,7 +176,7 @@ async fn picture(
             let shown = look.shown();
             shown.scopes().progress(shown.run(), &definition)
         };
-        render_progress(&definition, flow.as_str(), nodes.iter().map(|(path, progress)| (path, *progress)))
+        render_progress(&definition, flow.as_str(), &nodes)
     });
     Ok(format!("<div class=\"picture\">{}</div>\n", svg.await?))
 }

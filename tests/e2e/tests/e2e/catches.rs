@@ -45,6 +45,7 @@ async fn the_handler_of_a_node_or_call_gets_all_that_is_known_and_the_run_goes_o
     assert!(text.contains("caught FF0207 at n: `step` answered with status 402"), "{text}");
     let page = server.get(&format!("/dashboard/runs/{id}")).await.ok();
     assert!(page.contains("caught FF0207 at n"), "{page}");
+    assert!(page.contains("class=\"node operations done caught\" id=\"node:n\""), "{page}");
 
     gives(&server, "caught-call", "in", &format!("{known} in; {body}")).await;
     let busy = with(503, "busy").await;
