@@ -67,7 +67,7 @@ async fn order_goes_on_where_a_card_is_declined_or_an_item_is_sold_out() {
     assert_eq!(shipped, "shipped hat\nno unicorn: `ship` answered with status 404: sold out");
     let declined = server.result("order", "Mallory\nhat").await.ok();
     assert_eq!(declined, "nothing was ordered, declined: the card of Mallory was declined");
-    assert!(server.result("order", "Ada\nunicorn").await.failed(500, "FF0207").contains("sold out"));
+    assert!(server.result("order", "Ada\nunicorn").await.failed(502, "FF0207").contains("sold out"));
 }
 
 #[tokio::test]
