@@ -9,7 +9,7 @@ use crate::batch::Basis;
 use crate::durability::Durability;
 use crate::io::{Circumstances, Io, Join};
 use crate::session::{Claim, Outstanding, Session, Todo};
-use faas_flow_core::run::{ClaimToken, Doc, Event, NodeState, Progress, Report, RunState, Work, set_of};
+use faas_flow_core::run::{ClaimToken, Doc, Event, NodeState, Phase, Progress, Report, RunState, Work, set_of};
 use faas_flow_core::{Code, Failure, NodePath};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub(crate) struct Replay {
     before: BTreeMap<NodePath, Claim>,
     /// The work of claims that were applied again.
     again: Vec<Work>,
+    /// Whether an event since the last commit had brought the run to its end.
+    cancelled: bool,
 }
 
 impl Replay {
@@ -68,6 +70,7 @@ impl Session {
     /// begins with are stored before or together with the run itself.
     pub(crate) fn begin_replay(&mut self) {
         let batch = std::mem::take(&mut self.batch);
+        let cancelled = batch.cancelled.is_some();
         if let Some(cancelled) = batch.cancelled {
             self.running.extend(cancelled.running);
             self.ready.start.extend(cancelled.start);
@@ -80,7 +83,7 @@ impl Session {
         for path in std::mem::take(&mut self.outbox).into_iter().rev() {
             self.queue.put_back(crate::queue::Waiting { path, here: false });
         }
-        self.replay = Some(Replay { before: self.running.clone(), again: Vec::new() });
+        self.replay = Some(Replay { before: self.running.clone(), again: Vec::new(), cancelled });
         self.todo.push_front(Todo::Replayed);
         for applied in batch.events.into_iter().rev() {
             self.todo.push_front(Applying::again(applied).into());
@@ -89,7 +92,10 @@ impl Session {
 
     /// After everything was applied again: continues the work whose claims are still valid, and drops the rest.
     pub(crate) fn end_replay(&mut self, circumstances: &Circumstances) {
-        let Some(Replay { before, again }) = self.replay.take() else { return };
+        let Some(Replay { before, again, cancelled }) = self.replay.take() else { return };
+        // The commit without an answer happened, and the event that ended the run is refused now. What follows from it is due.
+        let has_ended = self.state.run().phase != Phase::Flow && self.batch.cancelled.is_none();
+        self.ready.cancel |= cancelled && has_ended;
         let state = &self.state;
         self.running.retain(|path, claim| {
             node(state, path).is_some_and(|node| node.progress == Progress::Running && node.token == claim.token)

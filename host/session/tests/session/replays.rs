@@ -212,6 +212,20 @@ fn a_command_whose_commit_had_no_answer_is_refused_only_if_it_has_not_happened()
     }
 }
 
+/// STOP-1: whether the answer to its commit came or not. This is also when the runs are stopped that the run has called.
+#[test]
+fn a_replica_that_has_stopped_a_run_cancels_its_work() {
+    for fate in [Fate::Answered, Fate::AnswerLost, Fate::Lost] {
+        let shared = Shared::new(chain());
+        shared.begin(HERE);
+        let mut operator = shared.open(1);
+        operator.input(command(Event::Stop), &circumstances(3, HERE));
+        settle(&shared, &mut operator, fate);
+        let ready = operator.ready();
+        assert_eq!((ready.cancel, ready.refused), (true, None), "{fate:?}");
+    }
+}
+
 /// WAIT-2: as above, for an answer to a node that waits.
 #[test]
 fn an_answer_whose_commit_had_no_answer_is_refused_only_if_another_one_counts() {
