@@ -10,7 +10,7 @@ use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_a
 use crate::program::LastLines;
 use faas_flow_core::definition::Call;
 use faas_flow_core::run::{Suspended, Try};
-use faas_flow_core::{Content, Failure, MediaType, Payload, PolicyOf, readable_header, redact};
+use faas_flow_core::{Content, Failure, MediaType, NodePath, Payload, PolicyOf, RunId, readable_header, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
@@ -206,7 +206,7 @@ impl NodeAttempt<'_> {
 
     /// What functions recognize a repeated call by.
     pub(super) fn idempotency_key(&self, index: usize) -> String {
-        in_round(format!("{}/{}/{index}", self.live.id, self.work.path), self.work.round)
+        idempotency_key(&self.live.id, &self.work.path, self.work.round, index)
     }
 
     async fn send(
@@ -261,6 +261,11 @@ fn as_they_came(headers: &mut [(String, String)], received: &[(String, String)])
             value.clone_from(came);
         }
     }
+}
+
+/// What functions recognize the call of a node by that has this place among the node's operations.
+pub(super) fn idempotency_key(run: &RunId, node: &NodePath, round: u32, index: usize) -> String {
+    in_round(format!("{run}/{node}/{index}"), round)
 }
 
 /// An idempotency key for what is done in one of several rounds. `RUN/n1/0` stands for the first one, `RUN/n1/0~2` for the

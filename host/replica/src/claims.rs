@@ -114,11 +114,16 @@ impl Live {
 
     /// Waits until no call of the run, which was stopped, can begin any more, on this replica or on another one, nor one of the
     /// runs that it has called.
-    pub(super) async fn cut_off_everywhere(&self) {
+    pub(super) async fn cut_off_everywhere(self: &Arc<Self>) {
         self.claims.idle().await;
-        if self.is_in_memory() {
-            return;
+        if !self.is_in_memory() {
+            self.cut_off_elsewhere().await;
         }
+        self.stop_unheard().await;
+    }
+
+    /// Waits until no other replica can begin a call of the run any more.
+    async fn cut_off_elsewhere(&self) {
         let until = Instant::now() + self.services.settings.lease;
         let mut looked: Option<BTreeSet<Doc>> = None;
         for pause in LOOKS.delays(fastrand::f64) {

@@ -1,14 +1,30 @@
 //! Events about the run as a whole: pause, resume, stop, deadline, the end and its handlers, and the callback.
 
-use super::documents::{Callback, NodeResponse, NodeState, Phase, Progress};
+use super::documents::{Attempt, Callback, NodeResponse, NodeState, Phase, Progress};
 use super::engine::Followed;
 use super::events::{Effect, Refusal, Task};
 use super::state::RunState;
 use super::stored::Doc;
 use super::token::ClaimToken;
-use crate::plan::Plan;
+use crate::definition::Operations;
+use crate::plan::{Plan, PlanKind};
 use crate::{Code, Failure, HandlerId, Millis, NodeId, NodePath, Payload, ResponseHead, ScopePath, Status};
 use std::sync::Arc;
+
+/// A node that may have called runs of which it does not know.
+#[derive(Debug, Clone)]
+pub struct Unheard {
+    /// The node.
+    pub path: NodePath,
+    /// Its latest claim.
+    pub token: ClaimToken,
+    /// Which piece of work it executes: part of the keys of its calls.
+    pub round: u32,
+    /// How many runs it knows to have called.
+    pub called: u32,
+    /// What it executes.
+    pub operations: Arc<Operations>,
+}
 
 impl RunState {
     pub(super) fn pause(&mut self) -> Followed {
@@ -66,6 +82,27 @@ impl RunState {
         };
         let nodes = self.scopes().flat_map(|scope| scope.nodes.iter().map(move |node| (scope, node)));
         nodes.filter_map(|(scope, node)| Some((scope.path.node(&node.id), held(node)?))).collect()
+    }
+
+    /// The nodes that may have called runs of which they do not know: the replica was lost that executed them, or the answer
+    /// to a try of a call. What this owner executes counts as known. Only loaded scopes count.
+    pub fn unheard(&self, plan: &Plan, owner: &str) -> Vec<Unheard> {
+        let is_unheard = |node: &NodeState| {
+            let open = matches!(node.progress, Progress::Ready | Progress::Running) && node.asked().is_none();
+            let elsewhere = node.lease.as_ref().is_some_and(|lease| &*lease.owner != owner);
+            let lost =
+                |attempt: &Attempt| attempt.failure.as_ref().is_some_and(|failure| failure.code == Code::NODE_LOST);
+            open && (elsewhere || node.attempts.iter().any(lost) || node.tries.is_some())
+        };
+        let nodes = self.scopes().flat_map(|scope| scope.nodes.iter().map(move |node| (&scope.path, node)));
+        let unheard = nodes.filter(|(_, node)| is_unheard(node)).filter_map(|(scope, node)| {
+            let PlanKind::Operations(operations) = &plan.dag(scope)?.node(&node.id)?.kind else { return None };
+            let path = scope.node(&node.id);
+            let round = self.round(&path, node);
+            let called = u32::try_from(node.called.len()).unwrap_or(u32::MAX);
+            Some(Unheard { path, token: node.token, round, called, operations: operations.clone() })
+        });
+        unheard.collect()
     }
 
     /// Settles how the run ends. What is left to execute are its handlers.

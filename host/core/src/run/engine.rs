@@ -357,7 +357,7 @@ impl RunState {
     }
 
     /// How often what a node does was begun anew as another piece of work, including what began the branches around it.
-    fn round(&self, path: &NodePath, state: &NodeState) -> u32 {
+    pub(super) fn round(&self, path: &NodePath, state: &NodeState) -> u32 {
         let mut round = state.round;
         let mut scope = path.scope.clone();
         while let Some((parent, _)) = scope.parent() {

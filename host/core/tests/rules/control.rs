@@ -1,7 +1,7 @@
 //! Pause, resume, stop and re-run.
 
 use faas_flow_core::definition::{Branches, Definition};
-use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, RerunFrom, Task, Work};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, RerunFrom, Task, Try, Work};
 use faas_flow_core::testing::{Driver, branched, condition, failed, flow, for_each, graph, lone, node, path, payload};
 use faas_flow_core::{Code, Failure, Status};
 
@@ -81,6 +81,35 @@ fn each_replica_reports_what_it_has_cut_off_of_a_run_that_has_ended() {
     assert_eq!(run.step(cut_off(&Work { path: path("x"), ..b.clone() })).unwrap_err(), Refusal::Unknown);
     run.rerun("c").unwrap();
     assert_eq!((run.ready(), run.state.to_cut_off()), (vec!["b".to_owned(), "c".to_owned()], vec![]));
+}
+
+/// STOP-2: what another replica executes, a claim that was lost and a try without an answer may have called runs that the run
+/// does not know.
+#[test]
+fn nodes_that_may_have_called_unknown_runs_are_named() {
+    let mut run = Driver::new(diamond());
+    run.done("a", "");
+    let unheard = |run: &Driver, owner: &str| -> Vec<_> {
+        run.state
+            .unheard(&run.plan, owner)
+            .into_iter()
+            .map(|node| (node.path.to_string(), node.token, node.round))
+            .collect()
+    };
+    let b = run.claim("b").unwrap();
+    assert_eq!(unheard(&run, "me"), [], "this replica knows what it has called");
+    assert_eq!(unheard(&run, "other"), [("b".to_owned(), b.token, 0)]);
+    run.now += 200;
+    let again = run.claim("b").unwrap();
+    assert_eq!(unheard(&run, "me"), [("b".to_owned(), again.token, 0)], "the lost claim may have called");
+    run.report(&again, Outcome::Done(payload("b"))).unwrap();
+    assert_eq!(unheard(&run, "other"), []);
+    let c = run.claim("c").unwrap();
+    let failure = Failure::retry(Code::CALL_UNREACHABLE, "no answer");
+    run.tried(&c, &[Try::begin(0, 1, 4, run.now).failed(run.now + 1, None, &failure)]).unwrap();
+    assert_eq!(unheard(&run, "me"), [("c".to_owned(), c.token, 0)]);
+    run.step(Event::Stop).unwrap();
+    assert_eq!(unheard(&run, "me").len(), 1, "it is asked after the stop");
 }
 
 /// RERUN-1.

@@ -1,11 +1,14 @@
 //! Stops the runs that a run has called when it ends without waiting for them: when it is stopped, fails, or passes its
 //! deadline. The answer to a stop waits for that.
 
-use super::header::{Calling, PARENT};
+use super::header::{Calling, PARENT, child_id};
+use crate::Error;
+use crate::call::idempotency_key;
 use crate::live::Live;
+use crate::retries::count;
 use faas_flow_core::definition::{Dag, NodeKind, Operation};
-use faas_flow_core::run::{Awaited, Outcome, Parent, Run, RunState, Wait, WaitId, Withdrawn};
-use faas_flow_core::{Code, Failure, NodePath, RetryPolicy, RunId, Status};
+use faas_flow_core::run::{Awaited, Outcome, Parent, Run, RunState, Unheard, Wait, WaitId, Withdrawn};
+use faas_flow_core::{Code, Failure, NodePath, RetryPolicy, RunId, Status, split_target};
 use faas_flow_guest::HttpRequest;
 use faas_flow_session::Session;
 use faas_flow_versions::runs::load;
@@ -91,18 +94,69 @@ impl Live {
             Some(parts) => called(state.withdrawn(parts)),
             None => called(state.awaiting()),
         };
+        self.stop_each(self.stored().await.as_ref().map(waiting).unwrap_or_default());
+    }
+
+    /// The run as it is stored; `None` if there is none, or if the store does not answer, even after some tries.
+    async fn stored(&self) -> Option<RunState> {
+        self.patiently(|| load(&*self.services.state, &self.id)).await.flatten()
+    }
+
+    /// What the store answers; `None` if it does not, even after some tries.
+    async fn patiently<T, F: Future<Output = Result<T, E>>, E: Into<Error>>(&self, ask: impl Fn() -> F) -> Option<T> {
         let mut delays = TRIES.delays(fastrand::f64);
         loop {
-            let error = match load(&*self.services.state, &self.id).await {
-                Ok(state) => return self.stop_each(state.as_ref().map(waiting).unwrap_or_default()),
-                Err(error) => error,
+            let error: Error = match ask().await {
+                Ok(answer) => return Some(answer),
+                Err(error) => error.into(),
             };
             let Some(delay) = delays.next().filter(|_| error.code().is_transient()) else {
                 tracing::warn!(run = %self.id, code = %error.code(), %error, "runs that it called not stopped");
-                return;
+                return None;
             };
             tokio::time::sleep(delay).await;
         }
+    }
+
+    /// Stops the runs that nodes of this one may have called without knowing it, after nothing of this one is executed any
+    /// more. Their ids follow from the calls, and those that have begun are in the store. Runs of flows with another store
+    /// find out by themselves.
+    pub(crate) async fn stop_unheard(self: &Arc<Self>) {
+        if !calls(&self.plan.definition().dag) {
+            return;
+        }
+        let own = &*self.services.rules.owner;
+        let nodes = if self.is_in_memory() {
+            self.lock().await.state().unheard(&self.plan, own)
+        } else {
+            self.stored().await.map(|state| state.unheard(&self.plan, own)).unwrap_or_default()
+        };
+        let called = futures_util::stream::iter(nodes.iter().flat_map(|node| self.perhaps_called(node)));
+        let stop = |called: CalledRun| async move {
+            if self.is_begun(&called.run).await {
+                self.clone().stop_child(called).await;
+            }
+        };
+        called.for_each_concurrent(AT_ONCE, stop).await;
+    }
+
+    /// The runs that the calls of a node begin, if they call flows.
+    fn perhaps_called(&self, node: &Unheard) -> Vec<CalledRun> {
+        let calls = node.operations.list.iter().enumerate().filter_map(|(index, operation)| match operation {
+            Operation::Apply(call) if !call.asynchronous => Some((index, split_target(&call.target).0)),
+            _ => None,
+        });
+        let runs = calls.flat_map(|(index, flow)| {
+            let key = idempotency_key(&self.id, &node.path, node.round, index);
+            let to = WaitId { claim: node.token, operation: count(index) };
+            (0..=node.called).map(move |number| CalledRun {
+                flow: flow.to_owned(),
+                run: child_id(self.started, flow, &key, number),
+                node: node.path.clone(),
+                to,
+            })
+        });
+        runs.collect()
     }
 
     fn stop_each(self: &Arc<Self>, called: Vec<CalledRun>) {
@@ -192,7 +246,7 @@ impl Live {
     /// Whether this is a run in the store. What was called elsewhere may be no flow, and a function must not get the request to
     /// stop a run. If a flow has another store, the run finds out by itself.
     async fn is_begun(&self, run: &RunId) -> bool {
-        self.services.state.entry(run).await.is_ok_and(|entry| entry.is_some())
+        self.patiently(|| self.services.state.entry(run)).await.flatten().is_some()
     }
 
     /// This run as the parent of one that a node of it calls.
