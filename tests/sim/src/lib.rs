@@ -182,7 +182,7 @@ pub const JOBS: [Job; 75] = [
     // Nodes that sleep: so long that nobody holds them, and so short that a replica sits it out.
     job("fixture", "case=sleep&ms=20000", "hi"),
     job("fixture", "case=sleep&ms=20000", LARGE).asks(Asks::Waiting),
-    job("fixture", "case=sleep&ms=7000&timeout=5000", "hi").asks(Asks::Again("n")),
+    job("fixture", "case=sleep&ms=40000&timeout=30000", "hi").asks(Asks::Again("n")),
     job("fixture", "case=sleep-alone&ms=800", "hi").asks(Asks::Now),
     job("fixture", "case=sleep-and-call&ms=7000&attempts=30", "busy"),
     job("fixture", "case=sleeps-of-items&ms=9000", "abcd"),

@@ -27,6 +27,8 @@ pub struct Steps {
     stopped: Mutex<HashSet<String>>,
     /// The runs that called others, by those.
     parents: Mutex<HashMap<String, String>>,
+    /// Runs that another one had called and wanted to stop, and nobody was there who could do so.
+    unreached: Mutex<HashSet<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -44,8 +46,8 @@ pub const HOOK: &str = "http://hooks/done";
 
 impl Steps {
     pub fn new(world: Arc<World>) -> Arc<Self> {
-        let (asked, calls, lost, told, stopped, parents) = Default::default();
-        Arc::new(Self { world, asked, calls, lost, told, stopped, parents })
+        let (asked, calls, lost, told, stopped, parents, unreached) = Default::default();
+        Arc::new(Self { world, asked, calls, lost, told, stopped, parents, unreached })
     }
 
     /// A run has begun another one, which is stored from now on.
@@ -56,13 +58,17 @@ impl Steps {
         }
     }
 
-    /// The run itself, or the nearest one around it, whose stop was answered.
+    /// The run itself, or the nearest one around it, whose stop was answered. A stop is answered although a run that was
+    /// called cannot be reached, after some tries.
     fn stopped_of(&self, run: &str) -> Option<String> {
-        let (parents, stopped) = (lock(&self.parents), lock(&self.stopped));
+        let (parents, stopped, unreached) = (lock(&self.parents), lock(&self.stopped), lock(&self.unreached));
         let mut around = Some(run);
         while let Some(run) = around {
             if stopped.contains(run) {
                 return Some(run.to_owned());
+            }
+            if unreached.contains(run) {
+                return None;
             }
             around = parents.get(run).map(String::as_str);
         }
@@ -96,6 +102,16 @@ impl Steps {
     /// A stop of this run was answered: from now on, none of its calls may begin.
     pub fn stopped(&self, run: &str) {
         lock(&self.stopped).insert(run.to_owned());
+    }
+
+    /// Another run has tried to stop this one, which it had called.
+    fn reached(&self, run: &str, reached: bool) {
+        let mut unreached = lock(&self.unreached);
+        if reached {
+            unreached.remove(run);
+        } else {
+            unreached.insert(run.to_owned());
+        }
     }
 
     /// Somebody runs a run again.
@@ -231,7 +247,12 @@ impl Wires {
         *asks.headers_mut() = map(&headers);
         let call = self.gateway.call(name, asks);
         let what = rest.split(['?', '=']).next().unwrap_or_default();
-        let answer = self.power.step(&format!("asks {name}{what}"), call).await.ok_or_else(lost)?;
+        let answer = self.power.step(&format!("asks {name}{what}"), call).await;
+        if let Some(run) = what.strip_prefix("/flow/").and_then(|rest| rest.strip_suffix("/stop")) {
+            let unreached = answer.as_ref().is_none_or(|answer| answer.status().is_server_error());
+            self.steps.reached(run, !unreached);
+        }
+        let answer = answer.ok_or_else(lost)?;
         let (parts, body) = answer.into_parts();
         let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
         let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
