@@ -93,6 +93,23 @@ fn a_run_fails_within_a_tenth_of_a_second_after_its_deadline_paused_or_not() {
     }
 }
 
+/// SLEEP-3: replicas look for what is due all the time, and the run is not among it until it is to go on.
+#[test]
+fn a_run_that_sleeps_is_not_read() {
+    let job = Job { flow: "fixture", query: "case=sleep-alone&ms=60000", body: "hi", asks: Asks::Later };
+    for how in HOWS {
+        let outcome = single(&FLOWS, job, how, Faults::None).unwrap();
+        assert!(outcome.ends[0].starts_with("succeeded"), "{:?}\n{}", outcome.ends, outcome.trace);
+        let asleep = outcome.trace.lines().filter(|line| {
+            let ms = line.split_once(" ms").and_then(|(ms, _)| ms.trim().parse().ok());
+            ms.is_some_and(|ms: f64| (5_000.0..60_000.0).contains(&ms))
+        });
+        let (looks, others): (Vec<_>, Vec<_>) = asleep.partition(|line| line.ends_with("looks for runs that are due"));
+        assert!(looks.len() > 100, "{} looks", looks.len());
+        assert!(others.is_empty(), "{others:#?}");
+    }
+}
+
 /// The set-ups in which a job meets every fault: the queue has no part in a run of one node, and a wide for-each takes long.
 fn set_ups(job: Job) -> Vec<How> {
     let wide = job.query == "case=items" && job.body.len() > 10;
