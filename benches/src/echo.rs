@@ -36,7 +36,7 @@ fn listen(serve: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static) -> R
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let serve = serve.clone();
-            // Whoever closes the connection early has its own error to report.
+            // A client that closes the connection early has its own error to report.
             thread::spawn(move || serve(stream).ok());
         }
     });

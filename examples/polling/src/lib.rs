@@ -10,7 +10,7 @@ pub fn define(workflow: &mut Workflow, _context: &Context) -> Result {
     // Each round begins with what the one before has found out: the first one with the answer of `submit-job`.
     let poll = dag.repeat("poll", |status, _round| Ok(done(&status)? < 100));
     poll.dag().node("ask").apply("job-status").retry(Backoff::attempts(5));
-    // Whoever still has no result after a thousand seconds gets an error.
+    // If the job is not done after a thousand rounds, the node fails.
     poll.most(1_000).wait(Duration::from_secs(1));
     dag.node("report").modify(report);
     dag.edge("submit", "poll");

@@ -12,7 +12,7 @@ use wasmtime::component::{
 };
 use wasmtime::{Result, Store, format_err};
 
-/// What handlers return: data, or why there is none.
+/// What handlers return: data, or the failure.
 pub(crate) type Answered<T> = (std::result::Result<T, types::Failure>,);
 /// What `define` returns.
 pub(crate) type Described = (std::result::Result<(), String>,);

@@ -2,7 +2,7 @@
 
 use super::asked::{Sent, Tried};
 use super::attempt::{NodeAttempt, Unfinished};
-use super::notes::AtHand;
+use super::notes::LastOperation;
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
@@ -119,7 +119,7 @@ impl NodeAttempt<'_> {
             }
             (None, Some(recover)) => {
                 self.has_called = true;
-                let AtHand { input, response } = self.notes.at_hand();
+                let LastOperation { input, response } = self.notes.take_operation();
                 let (status, body) = response.map_or((None, None), |(status, body)| (Some(status), Some(body)));
                 let failure = Failure { path: Some(self.work.path.clone()), ..failed.failure };
                 let what = faas_flow_guest::Failed { failure, status };

@@ -27,17 +27,17 @@ struct Taken {
     tries: Vec<Try>,
     /// The try that is being made, or has ended and is not settled.
     open: Option<Open>,
-    /// What was at hand at the present operation.
-    at_hand: AtHand,
+    /// What the present operation got, and how a failed call was answered.
+    operation: LastOperation,
     /// Whether they will be stored soon.
     is_due: bool,
     /// Whether the node reports what is left.
     reports: bool,
 }
 
-/// What is at hand at an operation, for whoever catches its failure.
+/// The latest operation of a node. If it fails, the `recover-from` handler is given this.
 #[derive(Debug, Default)]
-pub(super) struct AtHand {
+pub(super) struct LastOperation {
     /// The data that it got.
     pub(super) input: Content,
     /// The body and the status of the response, if that is why it failed.
@@ -58,17 +58,17 @@ impl Notes {
 
     /// An operation, or the node itself, got this data.
     pub(super) fn got(&self, data: &Content) {
-        self.taken().at_hand = AtHand { input: data.clone(), response: None };
+        self.taken().operation = LastOperation { input: data.clone(), response: None };
     }
 
     /// The present operation fails because of this response.
     pub(super) fn was_answered(&self, status: u16, body: Content) {
-        self.taken().at_hand.response = Some((status, body));
+        self.taken().operation.response = Some((status, body));
     }
 
-    /// What was at hand when the last operation failed.
-    pub(super) fn at_hand(&self) -> AtHand {
-        take(&mut self.taken().at_hand)
+    /// Takes what is known of the latest operation, which has failed.
+    pub(super) fn take_operation(&self) -> LastOperation {
+        take(&mut self.taken().operation)
     }
 
     /// A try begins. It replaces one that has come to nothing, such as a question whose answer is not there yet. What its

@@ -3,7 +3,7 @@
 use super::attempt::NodeAttempt;
 use super::drive::PATIENT_RETRIES;
 use super::live::Live;
-use super::notes::AtHand;
+use super::notes::LastOperation;
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, Evidence, Work};
 use faas_flow_core::{Content, Failure, NodePath, Payload};
@@ -82,9 +82,9 @@ impl Live {
         Ok(documents)
     }
 
-    /// Stores what was at hand when a node failed, for whoever catches the failure. `documents` are to be committed with it.
-    pub(super) async fn evidence(&self, work: &Work, at_hand: AtHand, documents: &mut Documents) -> Evidence {
-        let AtHand { input, response } = at_hand;
+    /// Stores what the handler that catches the failure of a node is given. `documents` are to be committed with it.
+    pub(super) async fn evidence(&self, work: &Work, operation: LastOperation, documents: &mut Documents) -> Evidence {
+        let LastOperation { input, response } = operation;
         let mark = fastrand::u64(..);
         let name = |name| Name { path: &work.path, mark, name };
         let input = self.store_evidence(name("failed/input"), input, documents).await;

@@ -126,7 +126,7 @@ impl Live {
             let mut documents = documents;
             let evidence = match &outcome {
                 Outcome::Failed(_) if self.plan.catches(&work.path) => {
-                    Some(Box::new(self.evidence(&work, notes.at_hand(), &mut documents).await))
+                    Some(Box::new(self.evidence(&work, notes.take_operation(), &mut documents).await))
                 }
                 _ => None,
             };

@@ -20,7 +20,7 @@ pub struct Caught {
     pub evidence: Evidence,
 }
 
-/// What was at hand when something failed.
+/// The data with which something failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The data that the failed operation had got, or the failed node if none of its operations had begun.

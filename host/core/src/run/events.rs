@@ -165,7 +165,7 @@ pub struct Report {
     pub outcome: Outcome,
     /// The status and headers that the node has set for the answer of the run. They do not count if it has failed.
     pub response: Option<Box<ResponseHead>>,
-    /// What was at hand when it failed, for whoever catches the failure.
+    /// If it failed and something may catch that: the data that the handler is given.
     pub evidence: Option<Box<Evidence>>,
     /// The size of all its inputs before any aggregator, in bytes.
     pub input_size: u64,
