@@ -20,7 +20,7 @@ mod tries;
 mod view;
 
 pub use caught::{Caught, Ended, Evidence, FailureKind, Withdrawn};
-pub use control::Unheard;
+pub use control::UnknownCalls;
 pub use documents::{
     Answer, Attempt, Awaited, Branches, Callback, Called, Lease, NodeResponse, NodeState, Parent, Phase, Progress,
     Redone, Request, Run, Said, Scope, Suspended, Wait, WaitId,

@@ -119,7 +119,7 @@ impl Live {
         if !self.is_in_memory() {
             self.cut_off_elsewhere().await;
         }
-        self.stop_unheard().await;
+        self.stop_unknown_runs().await;
     }
 
     /// Waits until no other replica can begin a call of the run any more.

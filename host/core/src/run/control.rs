@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A node that may have called runs of which it does not know.
 #[derive(Debug, Clone)]
-pub struct Unheard {
+pub struct UnknownCalls {
     /// The node.
     pub path: NodePath,
     /// Its latest claim.
@@ -86,8 +86,8 @@ impl RunState {
 
     /// The nodes that may have called runs of which they do not know: the replica was lost that executed them, or the answer
     /// to a try of a call. What this owner executes counts as known. Only loaded scopes count.
-    pub fn unheard(&self, plan: &Plan, owner: &str) -> Vec<Unheard> {
-        let is_unheard = |node: &NodeState| {
+    pub fn unknown_calls(&self, plan: &Plan, owner: &str) -> Vec<UnknownCalls> {
+        let may_have_called = |node: &NodeState| {
             let open = matches!(node.progress, Progress::Ready | Progress::Running) && node.asked().is_none();
             let elsewhere = node.lease.as_ref().is_some_and(|lease| &*lease.owner != owner);
             let lost =
@@ -95,14 +95,14 @@ impl RunState {
             open && (elsewhere || node.attempts.iter().any(lost) || node.tries.is_some())
         };
         let nodes = self.scopes().flat_map(|scope| scope.nodes.iter().map(move |node| (&scope.path, node)));
-        let unheard = nodes.filter(|(_, node)| is_unheard(node)).filter_map(|(scope, node)| {
+        let unknown_calls = nodes.filter(|(_, node)| may_have_called(node)).filter_map(|(scope, node)| {
             let PlanKind::Operations(operations) = &plan.dag(scope)?.node(&node.id)?.kind else { return None };
             let path = scope.node(&node.id);
             let round = self.round(&path, node);
             let called = u32::try_from(node.called.len()).unwrap_or(u32::MAX);
-            Some(Unheard { path, token: node.token, round, called, operations: operations.clone() })
+            Some(UnknownCalls { path, token: node.token, round, called, operations: operations.clone() })
         });
-        unheard.collect()
+        unknown_calls.collect()
     }
 
     /// Settles how the run ends. What is left to execute are its handlers.

@@ -89,27 +89,27 @@ fn each_replica_reports_what_it_has_cut_off_of_a_run_that_has_ended() {
 fn nodes_that_may_have_called_unknown_runs_are_named() {
     let mut run = Driver::new(diamond());
     run.done("a", "");
-    let unheard = |run: &Driver, owner: &str| -> Vec<_> {
+    let unknown_calls = |run: &Driver, owner: &str| -> Vec<_> {
         run.state
-            .unheard(&run.plan, owner)
+            .unknown_calls(&run.plan, owner)
             .into_iter()
             .map(|node| (node.path.to_string(), node.token, node.round))
             .collect()
     };
     let b = run.claim("b").unwrap();
-    assert_eq!(unheard(&run, "me"), [], "this replica knows what it has called");
-    assert_eq!(unheard(&run, "other"), [("b".to_owned(), b.token, 0)]);
+    assert_eq!(unknown_calls(&run, "me"), [], "this replica knows what it has called");
+    assert_eq!(unknown_calls(&run, "other"), [("b".to_owned(), b.token, 0)]);
     run.now += 200;
     let again = run.claim("b").unwrap();
-    assert_eq!(unheard(&run, "me"), [("b".to_owned(), again.token, 0)], "the lost claim may have called");
+    assert_eq!(unknown_calls(&run, "me"), [("b".to_owned(), again.token, 0)], "the lost claim may have called");
     run.report(&again, Outcome::Done(payload("b"))).unwrap();
-    assert_eq!(unheard(&run, "other"), []);
+    assert_eq!(unknown_calls(&run, "other"), []);
     let c = run.claim("c").unwrap();
     let failure = Failure::retry(Code::CALL_UNREACHABLE, "no answer");
     run.tried(&c, &[Try::begin(0, 1, 4, run.now).failed(run.now + 1, None, &failure)]).unwrap();
-    assert_eq!(unheard(&run, "me"), [("c".to_owned(), c.token, 0)]);
+    assert_eq!(unknown_calls(&run, "me"), [("c".to_owned(), c.token, 0)]);
     run.step(Event::Stop).unwrap();
-    assert_eq!(unheard(&run, "me").len(), 1, "it is asked after the stop");
+    assert_eq!(unknown_calls(&run, "me").len(), 1, "it is asked after the stop");
 }
 
 /// RERUN-1.

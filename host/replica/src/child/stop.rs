@@ -7,7 +7,7 @@ use crate::call::idempotency_key;
 use crate::live::Live;
 use crate::retries::count;
 use faas_flow_core::definition::{Dag, NodeKind, Operation};
-use faas_flow_core::run::{Awaited, Outcome, Parent, Run, RunState, Unheard, Wait, WaitId, Withdrawn};
+use faas_flow_core::run::{Awaited, Outcome, Parent, Run, RunState, UnknownCalls, Wait, WaitId, Withdrawn};
 use faas_flow_core::{Code, Failure, NodePath, RetryPolicy, RunId, Status, split_target};
 use faas_flow_guest::HttpRequest;
 use faas_flow_session::Session;
@@ -121,15 +121,15 @@ impl Live {
     /// Stops the runs that nodes of this one may have called without knowing it, after nothing of this one is executed any
     /// more. Their ids follow from the calls, and those that have begun are in the store. Runs of flows with another store
     /// find out by themselves.
-    pub(crate) async fn stop_unheard(self: &Arc<Self>) {
+    pub(crate) async fn stop_unknown_runs(self: &Arc<Self>) {
         if !calls(&self.plan.definition().dag) {
             return;
         }
         let own = &*self.services.rules.owner;
         let nodes = if self.is_in_memory() {
-            self.lock().await.state().unheard(&self.plan, own)
+            self.lock().await.state().unknown_calls(&self.plan, own)
         } else {
-            self.stored().await.map(|state| state.unheard(&self.plan, own)).unwrap_or_default()
+            self.stored().await.map(|state| state.unknown_calls(&self.plan, own)).unwrap_or_default()
         };
         let called = futures_util::stream::iter(nodes.iter().flat_map(|node| self.perhaps_called(node)));
         let stop = |called: CalledRun| async move {
@@ -141,7 +141,7 @@ impl Live {
     }
 
     /// The runs that the calls of a node begin, if they call flows.
-    fn perhaps_called(&self, node: &Unheard) -> Vec<CalledRun> {
+    fn perhaps_called(&self, node: &UnknownCalls) -> Vec<CalledRun> {
         let calls = node.operations.list.iter().enumerate().filter_map(|(index, operation)| match operation {
             Operation::Apply(call) if !call.asynchronous => Some((index, split_target(&call.target).0)),
             _ => None,
