@@ -1,8 +1,9 @@
 use crate::failure::Result;
 use crate::inputs::Inputs;
-use crate::values::{Level, State};
+use crate::values::{Level, State, millis};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
+use std::time::Duration;
 
 #[cfg(target_arch = "wasm32")]
 use crate::export::Host;
@@ -170,6 +171,46 @@ impl Context {
     pub fn respond(&self, status: u16, headers: &[(&str, &str)]) -> Result {
         let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         self.host.respond(status, owned.collect())
+    }
+
+    /// An address to which one signal of this name can be sent to this run, by anybody who knows it: it is signed, works once,
+    /// needs no token, and expires after 7 days. A browser that opens it gets a page with which to approve or reject, and to
+    /// comment; the signal's body is then `{"decision":"approve","comment":"…"}`.
+    ///
+    /// A node that asks several times, also when it is tried again, gets addresses of which one works once. Other nodes get
+    /// others.
+    ///
+    /// ```
+    /// use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
+    ///
+    /// fn define(workflow: &mut Workflow, context: &Context) -> Result {
+    ///     let (dag, context) = (workflow.dag(), context.clone());
+    ///     dag.node("ask").modify(move |_| context.signal_url("approval")).apply("send-mail");
+    ///     dag.node("approval").wait_for("approval");
+    ///     dag.edge("ask", "approval");
+    ///     Ok(())
+    /// }
+    ///
+    /// let url = String::from_utf8(Flow::new(define)?.modify("ask/0", "")?)?;
+    /// assert!(url.contains("/signal/approval?"));
+    /// # faas_flow::Result::<()>::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Reject`](crate::Failure::Reject) if the name is malformed, in `define`, and if the host does not know at
+    /// which address it can be reached (its configuration key `public_url`).
+    pub fn signal_url(&self, name: &str) -> Result<String> {
+        self.host.signal_url(name, None)
+    }
+
+    /// As [`Context::signal_url`], with another time after which the address expires: at most 366 days.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Context::signal_url`], and if the time is too long.
+    pub fn signal_url_for(&self, name: &str, valid: Duration) -> Result<String> {
+        self.host.signal_url(name, Some(millis(valid)))
     }
 
     /// Reads a JSON value that some node of this run has set, or `None`.

@@ -15,7 +15,7 @@ use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
 use crate::values::{Exhausted, Level, Outcome, State, Wake};
 use crate::workflow::Workflow;
-use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery, repeating, timing};
+use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery, repeating, signalling, timing};
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
 
@@ -148,6 +148,18 @@ fn replay_operations(host: &builder::Node, operations: &plain::Operations) {
             plain::Operation::Modify(id) => host.modify(id),
             plain::Operation::Sleep(ms) => host.sleep(*ms),
             plain::Operation::SleepUntil(id) => host.sleep_until(id),
+            plain::Operation::WaitFor(wait) => {
+                let host = match &wait.signal {
+                    plain::SignalSource::Named(name) => host.wait_for(name),
+                    plain::SignalSource::Handler(id) => host.wait_for_named(id),
+                };
+                if let Some(ms) = wait.timeout_ms {
+                    host.timeout(ms);
+                }
+                if let Some(id) = &wait.recover_from {
+                    host.recover_from(id);
+                }
+            }
         }
     }
     if let Some(policy) = operations.retry {
@@ -301,6 +313,12 @@ impl<T: Define> repeating::Guest for T {
     }
 }
 
+impl<T: Define> signalling::Guest for T {
+    fn signal_name(id: String, data: Vec<u8>) -> Result<String, types::Failure> {
+        Ok(closures::<T>()?.signal_name(&id, data)?)
+    }
+}
+
 impl From<Failure> for types::Failure {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -371,6 +389,9 @@ impl Host {
     }
     // Reading fails when the store cannot be reached, which may pass. Changing fails when the host refuses the key or
     // the value, which does not.
+    pub(crate) fn signal_url(self, name: &str, valid_ms: Option<u64>) -> Result<String> {
+        context::signal_url(name, valid_ms).map_err(Failure::Reject)
+    }
     pub(crate) fn get(self, key: &str) -> Result<Option<Vec<u8>>> {
         context::get(key).map_err(Failure::Retry)
     }

@@ -20,6 +20,7 @@ pub(crate) type RecoverFrom = Rc<dyn Fn(Failed) -> Result<Data>>;
 pub(crate) type Gather = Rc<dyn Fn(Vec<Gathered>) -> Result<Data>>;
 pub(crate) type Moment = Rc<dyn Fn(Data) -> Result<Wake>>;
 pub(crate) type Again = Rc<dyn Fn((Data, u32)) -> Result<bool>>;
+pub(crate) type SignalName = Rc<dyn Fn(Data) -> Result<String>>;
 pub(crate) type Finally = Rc<dyn Fn(Outcome) -> Result>;
 
 #[derive(Clone)]
@@ -36,6 +37,7 @@ pub(crate) enum Handler {
     RecoverFrom(RecoverFrom),
     Gather(Gather),
     Moment(Moment),
+    SignalName(SignalName),
     Again(Again),
 }
 
@@ -54,6 +56,7 @@ impl Handler {
             Self::RecoverFrom(_) => "recover-from",
             Self::Gather(_) => "gather",
             Self::Moment(_) => "moment",
+            Self::SignalName(_) => "signal-name",
             Self::Again(_) => "again",
         }
     }
@@ -90,6 +93,7 @@ call! {
     recover_from, RecoverFrom, "recover-from": Failed => Data;
     gather, Gather, "gather": Vec<Gathered> => Data;
     moment, Moment, "moment": Data => Wake;
+    signal_name, SignalName, "signal-name": Data => String;
     again, Again, "again": (Data, u32) => bool;
 }
 

@@ -5,6 +5,7 @@ use crate::failure::Result;
 use crate::handler::{Modify, Moment, Prepare, Receive, Recover, RecoverFrom};
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
+use crate::signal::{SignalSource, SignalWait, WaitModel};
 use crate::values::{Wake, millis};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -47,6 +48,7 @@ pub(crate) enum Operation {
     Modify(Modify),
     Sleep(u64),
     SleepUntil(Moment),
+    WaitFor(Shared<WaitModel>),
 }
 
 #[derive(Default)]
@@ -148,6 +150,43 @@ impl Node {
     pub fn sleep_until(&self, moment: impl Fn(Vec<u8>) -> Result<Wake> + 'static) -> Self {
         self.operations.borrow_mut().list.push(Operation::SleepUntil(Rc::new(moment)));
         self.clone()
+    }
+
+    /// Adds a wait for a signal: a named message that somebody sends to the run, with `POST /flow/ID/signal/NAME`,
+    /// `faas-flow signal`, or an address from [`Context::signal_url`](crate::Context::signal_url). The body of the signal is the
+    /// output.
+    ///
+    /// Each signal goes on in one node: the one that has waited for it the longest. One that is sent before a node waits for it
+    /// is kept until one does. Nothing is held while the node waits. Its [`Node::timeout`] does not count the wait; the deadline
+    /// of the run does. If the node is tried again, it keeps the signal that it has.
+    ///
+    /// The name has 1 to 64 characters of `A-Z a-z 0-9 _ . -`.
+    ///
+    /// ```
+    /// use faas_flow::Dag;
+    ///
+    /// Dag::new().node("ship").wait_for("paid").apply("ship-order");
+    /// ```
+    pub fn wait_for(&self, signal: impl Into<String>) -> SignalWait {
+        self.wait(SignalSource::Named(signal.into()))
+    }
+
+    /// Adds a wait as [`Node::wait_for`] does, for the signal that a closure names for the data: so each item of a for-each can
+    /// wait for a signal of its own. A malformed name fails the node.
+    ///
+    /// ```
+    /// use faas_flow::Dag;
+    ///
+    /// Dag::new().node("signature").wait_for_named(|person| Ok(format!("signed-by-{}", String::from_utf8(person)?)));
+    /// ```
+    pub fn wait_for_named(&self, name: impl Fn(Vec<u8>) -> Result<String> + 'static) -> SignalWait {
+        self.wait(SignalSource::Handler(Rc::new(name)))
+    }
+
+    fn wait(&self, signal: SignalSource) -> SignalWait {
+        let model = WaitModel::new(signal);
+        self.operations.borrow_mut().list.push(Operation::WaitFor(model.clone()));
+        SignalWait { node: self.clone(), model }
     }
 
     /// Merges the node's inputs, named by predecessor, before its first operation. The same as
@@ -326,6 +365,11 @@ impl Call {
     /// Adds a sleep: see [`Node::sleep_until`].
     pub fn sleep_until(&self, moment: impl Fn(Vec<u8>) -> Result<Wake> + 'static) -> Node {
         self.node.sleep_until(moment)
+    }
+
+    /// Adds a wait for a signal: see [`Node::wait_for`].
+    pub fn wait_for(&self, signal: impl Into<String>) -> SignalWait {
+        self.node.wait_for(signal)
     }
 
     /// Merges the inputs of the node: see [`Node::aggregator`].

@@ -8,6 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::handler::{Handler, Handlers};
 use crate::node::{CallModel, Operation, Operations};
 use crate::repeat::RepeatModel;
+use crate::signal::{SignalSource, WaitModel};
 use crate::workflow::Workflow;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -106,11 +107,24 @@ impl Recorder {
                 Operation::SleepUntil(run) => {
                     plain::Operation::SleepUntil(self.name(path, Handler::Moment(run.clone())))
                 }
+                Operation::WaitFor(model) => plain::Operation::WaitFor(self.wait_for(&path, &model.borrow())),
                 Operation::Modify(run) => plain::Operation::Modify(self.name(path, Handler::Modify(run.clone()))),
             }
         };
         let list = model.list.iter().enumerate().map(operation).collect();
         plain::Operations { list, retry: model.retry, timeout_ms: model.timeout_ms }
+    }
+
+    fn wait_for(&mut self, path: &str, model: &WaitModel) -> plain::WaitFor {
+        let signal = match &model.signal {
+            SignalSource::Named(name) => plain::SignalSource::Named(name.clone()),
+            SignalSource::Handler(run) => {
+                plain::SignalSource::Handler(self.name(path.to_owned(), Handler::SignalName(run.clone())))
+            }
+        };
+        let recover_from = model.recover_from.clone().map(Handler::RecoverFrom);
+        let recover_from = recover_from.map(|run| self.name([path, "/recover-from"].concat(), run));
+        plain::WaitFor { signal, timeout_ms: model.timeout_ms, recover_from }
     }
 
     fn call(&mut self, path: &str, model: &CallModel) -> plain::Call {

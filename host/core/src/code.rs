@@ -84,6 +84,7 @@ codes! {
     RECOVER_WITHOUT_NODE = 123, "a recover handler is given for a node that does not exist";
     BAD_TOLERANCE = 124, "the share of items that may fail is out of range";
     BAD_REPEAT = 128, "the rounds of a repeat are out of range";
+    BAD_SIGNAL = 134, "the name of a signal is malformed";
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";
@@ -124,6 +125,12 @@ codes! {
     FLOWS_TOO_DEEP = 252, "flows call each other too deeply";
     ANSWER_TIMED_OUT = 253, "an answer did not come in time";
     ENDLESS_REPEAT = 262, "a repeat did not end in as many rounds as it may have";
+    SIGNAL_TIMED_OUT = 270, "a signal did not come in time";
+    NEVER_AWAITED = 271, "the flow waits for no such signal";
+    TOO_MANY_SIGNALS = 272, "too many signals came before a node waited for them";
+    SIGNAL_URL_USED = 273, "the address of a signal was used before";
+    SIGNAL_URL_EXPIRED = 274, "the address of a signal has expired";
+    BAD_SIGNAL_NAME = 275, "a handler named a malformed signal";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

@@ -5,11 +5,13 @@
 
 mod kinds;
 mod repeat;
+mod signal;
 
 use crate::RetryPolicy;
 pub use kinds::HandlerKind;
 pub use repeat::{MOST_ROUNDS, Repeat};
 use serde::{Deserialize, Serialize};
+pub use signal::{SignalSource, WaitFor};
 
 /// A flow's shape.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -143,6 +145,8 @@ pub enum Operation {
     Sleep(u64),
     /// Hands its data on at the moment that this `moment` handler names.
     SleepUntil(String),
+    /// Hands on the body of a signal, once it has come.
+    WaitFor(WaitFor),
 }
 
 impl Operation {

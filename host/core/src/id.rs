@@ -36,6 +36,8 @@ pub enum NameKind {
     HandlerId,
     /// A [`BranchKey`].
     BranchKey,
+    /// A [`SignalName`].
+    SignalName,
     /// A [`Digest`].
     Digest,
     /// A [`NodePath`] or [`ScopePath`].
@@ -54,6 +56,7 @@ impl fmt::Display for NameKind {
             NameKind::NodeId => "node id",
             NameKind::HandlerId => "handler id",
             NameKind::BranchKey => "branch key",
+            NameKind::SignalName => "signal name",
             NameKind::Digest => "digest",
             NameKind::Path => "path",
             NameKind::Status => "status",
@@ -133,6 +136,10 @@ name! {
 name! {
     /// The key of a branch: of a condition's choice or a for-each's item.
     BranchKey, BranchKey, "1 to 128 bytes", |text| (1..=128).contains(&text.len())
+}
+name! {
+    /// The name of a signal: of a message to a run that a node waits for.
+    SignalName, SignalName, "1 to 64 characters out of A-Z a-z 0-9 _ . -", |text| of(text, 64, b"_.-")
 }
 name! {
     /// The sha256 of a module, as 64 lower-case hexadecimal digits.

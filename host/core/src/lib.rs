@@ -33,7 +33,7 @@ pub use function_path::{is_function_name, leaves_function, split_target};
 pub use header_text::{header_bytes, header_text, readable_header};
 pub use id::{
     BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, Partition, RunId, ScopePath,
-    ScopeStep,
+    ScopeStep, SignalName,
 };
 pub use media_type::{BadMediaType, MediaType};
 pub use payload::{Content, Payload, Place};

@@ -1,11 +1,13 @@
 //! The checked form of a definition: what the engine runs.
 
 mod repeat;
+mod signals;
 
 use crate::definition::{AggregateInputs, Branches, Carries, Dag, NodeKind, Operations, RecoverNode, Tolerate};
 use crate::validate::{self, Problem, Warning};
 use crate::{BranchKey, Definition, HandlerId, NodeId, NodePath, ScopePath};
 pub use repeat::{PlanRepeat, round_key, round_of};
+pub use signals::PlanSignals;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use std::sync::Arc;
 pub struct Plan {
     definition: Arc<Definition>,
     root: PlanDag,
+    signals: PlanSignals,
     warnings: Vec<Warning>,
 }
 
@@ -113,7 +116,8 @@ impl Plan {
         let warnings = validate::check(&definition)?;
         // A definition that passes `check` can be built. Should the two ever disagree, the problem is reported here.
         let root = PlanDag::new(&definition.dag).map_err(|problem| vec![problem])?;
-        Ok(Self { definition: Arc::new(definition), root, warnings })
+        let signals = PlanSignals::new(&definition);
+        Ok(Self { definition: Arc::new(definition), root, signals, warnings })
     }
 
     /// The definition that was checked.
@@ -124,6 +128,11 @@ impl Plan {
     /// What is valid but probably not intended.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// The signals that its nodes may wait for.
+    pub fn signals(&self) -> &PlanSignals {
+        &self.signals
     }
 
     /// The outermost dag.

@@ -13,6 +13,7 @@ mod events;
 mod nodes;
 mod rerun;
 mod rounds;
+mod signals;
 mod state;
 mod stored;
 mod token;
@@ -27,10 +28,11 @@ pub use documents::{
 };
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
 pub use nodes::{NodeProgress, Scopes, ShownNode};
+pub use signals::{Came, EarlySignals, MOST_EARLY_BYTES, MOST_EARLY_SIGNALS, SentSignal, Signal, Taken, Waiter};
 pub use state::RunState;
 pub use stored::{
     ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, decode_member, encode, encode_member,
 };
 pub use token::ClaimToken;
 pub use tries::{Tries, Try};
-pub use view::{NodeView, Retrying, RunView, WaitView};
+pub use view::{NodeView, Retrying, RunView, SignalView, WaitView};

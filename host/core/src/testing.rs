@@ -355,6 +355,30 @@ fn put_repeats(dag: &mut Dag, random: &mut Random) {
     }
 }
 
+/// The same definition, in which some nodes wait for signals that their data names, before they do anything else.
+pub fn with_signals(mut definition: Definition, random: &mut Random) -> Definition {
+    put_signals(&mut definition.dag, random);
+    definition
+}
+
+fn put_signals(dag: &mut Dag, random: &mut Random) {
+    for node in &mut dag.nodes {
+        match &mut node.kind {
+            NodeKind::Operations(operations) if random.below(2) == 0 => {
+                let signal = SignalSource::Handler("h".to_owned());
+                let wait = WaitFor { signal, timeout_ms: None, recover_from: None };
+                operations.list.insert(0, Operation::WaitFor(wait));
+            }
+            NodeKind::Operations(_) => {}
+            NodeKind::SubDag(dag) => put_signals(dag, random),
+            NodeKind::Repeat(repeat) => put_signals(&mut repeat.dag, random),
+            NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
+                branches.dags.iter_mut().for_each(|branch| put_signals(&mut branch.dag, random));
+            }
+        }
+    }
+}
+
 /// The same definition, in which some of the operations call functions.
 pub fn with_calls(mut definition: Definition, random: &mut Random) -> Definition {
     put_calls(&mut definition.dag, random);

@@ -9,11 +9,11 @@ mod report;
 use crate::LONGEST_SLEEP_MS;
 use crate::definition::{
     Backoff, Branches, Call, Carries, Dag, Edge, MOST_ROUNDS, Node, NodeKind, Operation, Operations, RecoverNode,
-    Repeat, Tolerate,
+    Repeat, SignalSource, Tolerate, WaitFor,
 };
 use crate::function_path::{is_function_name, leaves_function, split_target};
 use crate::redact;
-use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId};
+use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId, SignalName};
 use place::Place;
 use report::{Report, listed, shown};
 use std::collections::{HashMap, HashSet};
@@ -53,6 +53,7 @@ impl From<Malformed> for Problem {
             NameKind::NodeId => Code::BAD_NODE_ID,
             NameKind::HandlerId => Code::BAD_HANDLER_ID,
             NameKind::BranchKey => Code::BAD_BRANCH_KEY,
+            NameKind::SignalName => Code::BAD_SIGNAL,
             _ => Code::INTERNAL,
         };
         Problem { code, path: String::new(), message: malformed.to_string() }
@@ -328,6 +329,7 @@ impl Checker<'_> {
             match operation {
                 Operation::Modify(handler) | Operation::SleepUntil(handler) => self.handler(at, Some(handler)),
                 Operation::Sleep(ms) => self.sleep(at, *ms),
+                Operation::WaitFor(wait) => self.wait_for(at, wait),
                 Operation::Apply(call) => {
                     self.function(at, &call.target);
                     if call.asynchronous && call.method.as_deref().is_some_and(|method| method != "POST") {
@@ -357,6 +359,19 @@ impl Checker<'_> {
             let message = || format!("the sleep is {ms} ms, but must be at most {LONGEST_SLEEP_MS} ms (366 days)");
             self.problem(Code::BAD_TIMEOUT, at, message);
         }
+    }
+
+    fn wait_for(&mut self, at: &Place<'_>, wait: &WaitFor) {
+        match &wait.signal {
+            SignalSource::Handler(handler) => self.handler(at, Some(handler)),
+            SignalSource::Named(name) => {
+                if let Err(malformed) = SignalName::new(name) {
+                    self.malformed(at, malformed);
+                }
+            }
+        }
+        self.handler(at, wait.recover_from.as_deref());
+        self.duration(at, "timeout of the wait", wait.timeout_ms, LONGEST_SLEEP_MS);
     }
 
     fn function(&mut self, at: &Place<'_>, target: &str) {

@@ -72,6 +72,7 @@ fn a_run_is_stored_as_its_golden_file() {
             failed: 0,
         }),
         answer: None,
+        signals: Vec::new(),
         called: Vec::new(),
         caught: None,
         output: None,
@@ -169,6 +170,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         round: 0,
         suspended: None,
         answer: None,
+        signals: Vec::new(),
         called: Vec::new(),
         caught: None,
         output: Some(payload("out")),
@@ -236,6 +238,7 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         round: 0,
         suspended: None,
         answer: None,
+        signals: Vec::new(),
         called: Vec::new(),
         caught: None,
         output: Some(output),
@@ -305,6 +308,7 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             given: None,
             round: 0,
             answer: None,
+            signals: Vec::new(),
             called: Vec::new(),
             caught: None,
             output: None,
@@ -367,6 +371,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         round: 0,
         suspended: Some(suspended),
         answer: None,
+        signals: Vec::new(),
         called: Vec::new(),
         caught: None,
         output: None,
@@ -460,6 +465,7 @@ fn a_repeat_is_stored_as_its_golden_file() {
         round: 0,
         suspended: Some(suspended),
         answer: None,
+        signals: Vec::new(),
         called: Vec::new(),
         caught: None,
         output: None,
@@ -491,6 +497,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         round: 2,
         suspended: None,
         answer: None,
+        signals: Vec::new(),
         called: Vec::new(),
         caught: None,
         output: None,
@@ -565,4 +572,28 @@ fn a_node_that_sleeps_is_stored_as_its_golden_file() {
         failed: 1,
     };
     check("suspended-asleep", &suspended);
+}
+
+/// SIGNAL-7.
+#[test]
+fn signals_are_stored_as_their_golden_files() {
+    let to = WaitId { claim: ClaimToken::new(7), operation: 1 };
+    let node = NodePath::parse("F[a%2Fb]/n").unwrap();
+    let kept = Came { id: 5, key: Some("key:k".to_owned()), at: 20, body: Some(payload("yes")), by: None };
+    let taken = Came { id: u64::MAX, key: None, at: 10, body: None, by: Some(node.clone()) };
+    check("signal", &Signal { came: vec![taken, kept], waiters: vec![Waiter { path: node, to }] });
+    check("early-signals", &EarlySignals { count: 1, bytes: 3 });
+    let wait = Wait {
+        id: to,
+        of: Awaited::Signal { signal: SignalName::new("ok").unwrap() },
+        since: 9,
+        limit: None,
+        looks: 0,
+    };
+    check(
+        "suspended-signal",
+        &Suspended { data: Some(payload("x")), wait: Some(Box::new(wait)), ..Suspended::until(60) },
+    );
+    let signal = SignalName::new("ok").unwrap();
+    check("taken-signal", &Taken { operation: 1, signal, at: 10, body: payload("yes") });
 }

@@ -1,7 +1,9 @@
 //! The original's `?export-dag=true`, key for key with its quirks: `in-degree` and `out-degree` are always 0, nested
 //! `is-valid` is always false, the virtual end has no `unique-id`. What is true instead stands in the `real-…` keys.
 
-use faas_flow_core::definition::{Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation};
+use faas_flow_core::definition::{
+    Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, SignalSource,
+};
 use faas_flow_core::{MAX_DEPTH, redact};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -230,6 +232,12 @@ fn operation(operation: &Operation) -> ExportedOperation {
         }
         Operation::Modify(handler) => ("modifier".into(), properties("modifier", None), Some(handler.clone())),
         Operation::Sleep(_) => ("sleep".into(), properties("sleep", None), None),
+        Operation::WaitFor(wait) => {
+            let name = match &wait.signal {
+                SignalSource::Named(name) | SignalSource::Handler(name) => name.clone(),
+            };
+            ("wait-for".into(), properties("wait-for", None), Some(name))
+        }
         Operation::SleepUntil(handler) => ("sleep".into(), properties("sleep", None), Some(handler.clone())),
     };
     ExportedOperation { name, properties, real_target }

@@ -1,7 +1,8 @@
 //! What every picture shows, before any layout: one shape per node, with the dags inside it.
 
 use faas_flow_core::definition::{
-    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations, Repeat, Tolerate,
+    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations, Repeat,
+    SignalSource, Tolerate, WaitFor,
 };
 use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration, redact};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
@@ -328,7 +329,22 @@ pub(crate) fn operation(operation: &Operation) -> String {
         Operation::Modify(handler) => format!("modify {handler}"),
         Operation::Sleep(ms) => format!("sleep {}", duration(*ms)),
         Operation::SleepUntil(handler) => format!("sleep until {handler}"),
+        Operation::WaitFor(wait) => awaited(wait),
     }
+}
+
+fn awaited(WaitFor { signal, timeout_ms, recover_from }: &WaitFor) -> String {
+    let mut text = match signal {
+        SignalSource::Named(name) => format!("wait for signal {name}"),
+        SignalSource::Handler(handler) => format!("wait for the signal of {handler}"),
+    };
+    if let Some(recover) = recover_from {
+        let _ = write!(text, ", recover {recover}");
+    }
+    if let Some(ms) = timeout_ms {
+        let _ = write!(text, ", timeout {}", duration(*ms));
+    }
+    text
 }
 
 fn described(call: &Call, default_method: Option<&str>) -> String {
@@ -382,6 +398,16 @@ mod tests {
     fn a_sleep_is_drawn_with_its_time_or_its_handler() {
         assert_eq!(operation(&Operation::Sleep(36 * 3600 * 1000)), "sleep 36 h");
         assert_eq!(operation(&Operation::SleepUntil("n/0".to_owned())), "sleep until n/0");
+    }
+
+    #[test]
+    fn a_wait_for_a_signal_is_drawn_with_its_name_its_timeout_and_its_handlers() {
+        let named = WaitFor { signal: SignalSource::Named("paid".into()), timeout_ms: None, recover_from: None };
+        assert_eq!(operation(&Operation::WaitFor(named)), "wait for signal paid");
+        let (signal, recover_from) = (SignalSource::Handler("n/0".into()), Some("n/0/recover-from".into()));
+        let chosen = WaitFor { signal, timeout_ms: Some(90_000), recover_from };
+        let drawn = "wait for the signal of n/0, recover n/0/recover-from, timeout 1 min 30 s";
+        assert_eq!(operation(&Operation::WaitFor(chosen)), drawn);
     }
 
     #[test]

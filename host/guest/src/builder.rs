@@ -25,6 +25,7 @@ pub(crate) struct Arena {
     calls: Vec<plain::Call>,
     branches: Vec<Branches>,
     repeats: Vec<(plain::Repeat, usize)>,
+    waits: Vec<plain::WaitFor>,
 }
 
 /// A dag whose `shape` has everything but the nodes.
@@ -76,6 +77,7 @@ enum Step {
     Modify(String),
     Sleep(u64),
     SleepUntil(String),
+    WaitFor(usize),
 }
 
 #[derive(Default)]
@@ -102,6 +104,7 @@ impl Arena {
             calls: vec![],
             branches: vec![],
             repeats: vec![],
+            waits: vec![],
         }
     }
 
@@ -142,6 +145,7 @@ impl Arena {
         self.calls.clear();
         self.branches.clear();
         self.repeats.clear();
+        self.waits.clear();
         definition
     }
 
@@ -170,9 +174,19 @@ impl Arena {
                 Step::Modify(handler) => Operation::Modify(handler),
                 Step::Sleep(ms) => Operation::Sleep(ms),
                 Step::SleepUntil(handler) => Operation::SleepUntil(handler),
+                Step::WaitFor(index) => Operation::WaitFor(self.take_wait(index)),
             });
         }
         shape
+    }
+
+    fn take_wait(&mut self, index: usize) -> plain::WaitFor {
+        let nothing = || plain::WaitFor {
+            signal: plain::SignalSource::Named(String::new()),
+            timeout_ms: None,
+            recover_from: None,
+        };
+        self.waits.get_mut(index).map_or_else(nothing, |wait| std::mem::replace(wait, nothing()))
     }
 
     fn take_repeat(&mut self, index: usize) -> plain::Repeat {
@@ -436,6 +450,16 @@ impl builder::HostNode for State {
         self.add_step(&node, Step::SleepUntil(moment))
     }
 
+    fn wait_for(&mut self, node: Resource<builder::Node>, signal: String) -> Result<Resource<builder::SignalWait>> {
+        self.arena.count(&[(Text::NodeId, &signal)])?;
+        self.add_wait(&node, plain::SignalSource::Named(signal))
+    }
+
+    fn wait_for_named(&mut self, node: Resource<builder::Node>, name: String) -> Result<Resource<builder::SignalWait>> {
+        self.arena.count(&[(Text::HandlerId, &name)])?;
+        self.add_wait(&node, plain::SignalSource::Handler(name))
+    }
+
     fn retry(&mut self, node: Resource<builder::Node>, policy: builder::Backoff) -> Result<()> {
         self.arena.count(&[])?;
         part(&mut self.arena.nodes, &node)?.shape.retry = Some(backoff(policy));
@@ -518,6 +542,38 @@ impl builder::HostCall for State {
     }
 
     fn drop(&mut self, _call: Resource<builder::Call>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl State {
+    fn add_wait(
+        &mut self,
+        node: &Resource<builder::Node>,
+        signal: plain::SignalSource,
+    ) -> Result<Resource<builder::SignalWait>> {
+        self.arena.counts.part(Part::Operation)?;
+        let index = self.arena.waits.len();
+        self.arena.waits.push(plain::WaitFor { signal, timeout_ms: None, recover_from: None });
+        self.add_step(node, Step::WaitFor(index))?;
+        Ok(handle(index))
+    }
+}
+
+impl builder::HostSignalWait for State {
+    fn timeout(&mut self, wait: Resource<builder::SignalWait>, ms: u64) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.waits, &wait)?.timeout_ms = Some(ms);
+        Ok(())
+    }
+
+    fn recover_from(&mut self, wait: Resource<builder::SignalWait>, recover: String) -> Result<()> {
+        self.arena.count(&[(Text::HandlerId, &recover)])?;
+        part(&mut self.arena.waits, &wait)?.recover_from = Some(recover);
+        Ok(())
+    }
+
+    fn drop(&mut self, _wait: Resource<builder::SignalWait>) -> Result<()> {
         Ok(())
     }
 }

@@ -82,6 +82,8 @@ impl HttpResponse {
 pub struct CallContext {
     /// The path of the node in the run; empty outside of nodes.
     pub node: String,
+    /// How often the node was begun anew as another piece of work.
+    pub round: u32,
     /// The state of the run when the call began.
     pub state: Status,
     /// The node's inputs by predecessor, in declared order, before an aggregator merges them.
@@ -90,7 +92,7 @@ pub struct CallContext {
 
 impl Default for CallContext {
     fn default() -> Self {
-        Self { node: String::new(), state: Status::Running, inputs: Vec::new() }
+        Self { node: String::new(), round: 0, state: Status::Running, inputs: Vec::new() }
     }
 }
 
@@ -108,6 +110,9 @@ pub trait RunContext: Send + Sync {
     /// The value of a key as committed by earlier nodes of this run. Changes of the current node are kept by the instance.
     /// An error reaches the flow's code as text.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, String>;
+    /// An address to which one signal of this name can be sent to the run, as the node of this call gives it to somebody. It
+    /// expires after this time, in milliseconds. An error reaches the flow's code as text.
+    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, String>;
     /// Writes a line to the host's log.
     fn log(&self, node: &str, level: Level, message: &str);
 }
@@ -142,6 +147,9 @@ impl RunContext for NoContext {
     }
     async fn get(&self, _key: &str) -> Result<Option<Bytes>, String> {
         Ok(None)
+    }
+    fn signal_url(&self, _call: &CallContext, _name: &str, _valid_ms: Option<u64>) -> Result<String, String> {
+        Err("there is no run in `define` to which a signal could be sent".to_owned())
     }
     fn log(&self, node: &str, level: Level, message: &str) {
         self.log.write(("", &self.flow, node), level, message);

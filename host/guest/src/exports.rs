@@ -56,6 +56,8 @@ pub(crate) struct Exports {
     pub(crate) moment: Option<Export>,
     /// Of `repeating`, since 0.2.0.
     pub(crate) again: Option<Export>,
+    /// Of `signalling`, since 0.2.0.
+    pub(crate) signal_name: Option<Export>,
 }
 
 impl Exports {
@@ -79,6 +81,7 @@ impl Exports {
             gather: interface("gathering").may_have::<(&str, &[types::Gathered]), Answered<Bytes>>("gather")?,
             moment: interface("timing").may_have::<(&str, &[u8]), Answered<types::Wake>>("moment")?,
             again: interface("repeating").may_have::<(&str, &[u8], u32), Answered<bool>>("again")?,
+            signal_name: interface("signalling").may_have::<(&str, &[u8]), Answered<String>>("signal-name")?,
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Pur
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::run::FailureKind;
-use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration, Wake};
+use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration, SignalName, Wake};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
@@ -198,6 +198,15 @@ impl Instance {
             types::Wake::After(ms) => Wake::After(ms),
             types::Wake::At(moment) => Wake::At(moment),
         })
+    }
+
+    /// Calls a `signal-name` handler, which names the signal that a node waits for with this data.
+    pub async fn signal_name(&mut self, handler: &str, data: &Content) -> Result<SignalName, Failure> {
+        self.given(data.media_type.clone());
+        let arguments = (handler, &*data.bytes);
+        let which = |functions: &Exports| functions.signal_name;
+        let name: String = self.handle_if_any(handler, HandlerKind::SignalName, which, arguments).await?;
+        SignalName::new(name).map_err(|malformed| Failure::reject(Code::BAD_SIGNAL_NAME, malformed.to_string()))
     }
 
     /// Calls a `finally` handler at the end of the run.

@@ -29,6 +29,7 @@ impl Module {
                 HandlerKind::Gather => self.functions().gather.is_none(),
                 HandlerKind::Moment => self.functions().moment.is_none(),
                 HandlerKind::Again => self.functions().again.is_none(),
+                HandlerKind::SignalName => self.functions().signal_name.is_none(),
                 _ => false,
             };
             let traps = |failure: Failure| failure.code == Code::GUEST_TRAPPED;
@@ -68,6 +69,7 @@ impl Instance {
             HandlerKind::Gather => self.gather(NOBODY, Vec::new()).await.map(drop),
             HandlerKind::Moment => self.moment(NOBODY, &data).await.map(drop),
             HandlerKind::Again => self.again(NOBODY, &data, 1).await.map(drop),
+            HandlerKind::SignalName => self.signal_name(NOBODY, &data).await.map(drop),
         }
     }
 }

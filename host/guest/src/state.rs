@@ -221,6 +221,14 @@ impl context::Host for State {
         Ok(self.change(key, None))
     }
 
+    fn signal_url(&mut self, name: String, valid_ms: Option<u64>) -> Result<Result<String, String>> {
+        self.read();
+        if self.defining {
+            return Ok(Err("there is no run in `define` to which a signal could be sent".into()));
+        }
+        Ok(self.run.signal_url(&self.call, &name, valid_ms))
+    }
+
     fn log(&mut self, level: context::Level, message: String) -> Result<()> {
         let level = match level {
             context::Level::Trace => Level::Trace,

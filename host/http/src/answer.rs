@@ -10,9 +10,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::run::{Callback, NodeView, Retrying, RunView};
+use faas_flow_core::run::{Awaited, Callback, NodeView, Retrying, RunView, WaitView};
 use faas_flow_core::text::printable_lines;
-use faas_flow_core::{Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, Spent, Status};
+use faas_flow_core::{
+    Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, SignalName, Spent, Status,
+};
 use faas_flow_replica::Ended;
 use faas_flow_versions::{Error as VersionsError, MissingModule};
 use serde::Serialize;
@@ -200,7 +202,7 @@ impl<'a> From<&'a ResponseHead> for Head<'a> {
     }
 }
 
-/// How many of the nodes that are tried again, and of those that sleep, the state of a run has.
+/// How many of the nodes that are tried again, of those that sleep, and of those that wait for a signal, the state of a run has.
 const NODES: usize = 20;
 
 /// A node that has failed, or of which a call has, and that is to be tried again.
@@ -272,6 +274,31 @@ impl SleepingNode {
     }
 }
 
+/// A node that waits for a signal.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct AwaitingNode<'a> {
+    /// Its path.
+    node: String,
+    /// The name of the signal.
+    #[schema(value_type = String)]
+    signal: &'a SignalName,
+    /// Since when it waits, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
+    since: Millis,
+    /// When it gives up, in milliseconds since the Unix epoch, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64)]
+    until: Option<Millis>,
+}
+
+impl<'a> AwaitingNode<'a> {
+    fn of(node: &'a NodeView) -> Option<Self> {
+        let WaitView { of: Awaited::Signal { signal }, since } = node.waits_for.as_ref()? else { return None };
+        Some(Self { node: node.path.to_string(), signal, since: *since, until: node.waits_until })
+    }
+}
+
 /// The state of a run as JSON.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -315,6 +342,9 @@ pub(super) struct RunState<'a> {
     /// Nodes of the outermost dag that sleep, the first 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sleeping: Vec<SleepingNode>,
+    /// Nodes of the outermost dag that wait for a signal, the first 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    awaiting: Vec<AwaitingNode<'a>>,
     /// The version that the run waits for, since it cannot be loaded anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
@@ -368,6 +398,7 @@ pub(super) fn state(
                 response: view.response.as_ref().map(Head::from),
                 retrying: view.nodes.iter().filter_map(RetryingNode::of).take(NODES).collect(),
                 sleeping: view.nodes.iter().filter_map(SleepingNode::of).take(NODES).collect(),
+                awaiting: view.nodes.iter().filter_map(AwaitingNode::of).take(NODES).collect(),
                 waits_for: waits_for.map(|missing| &missing.version),
                 waits_code: waits_for.map(|missing| missing.code.to_string()),
                 waits_because: waits_for.map(|missing| missing.why.as_str()),

@@ -1,7 +1,7 @@
 //! What can go wrong with a request, and with asking another server; and the status of each code.
 
 use axum::http::{Method, StatusCode};
-use faas_flow_core::{Code, Failure, FlowName, Malformed, RunId, ShownDuration};
+use faas_flow_core::{Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
 use faas_flow_guest::Short;
 use faas_flow_replica::network::Refused;
 use faas_flow_store::StoreError;
@@ -37,6 +37,18 @@ pub enum Error {
         /// The request's.
         method: Method,
     },
+    /// The address of a signal was used before.
+    #[error("signal `{signal}` was sent before with this address, which works once")]
+    SignalUrlUsed {
+        /// The signal.
+        signal: SignalName,
+    },
+    /// An idempotency key is empty, too long, or not printable.
+    #[error("`X-Faas-Flow-Idempotency-Key` must have 1 to 256 characters of printable ASCII")]
+    BadIdempotencyKey,
+    /// A signal has no page but at an address that a flow has given away.
+    #[error("a signal is sent with POST; only an address that a flow has given away (`signal-url`) has a page")]
+    SignalByGet,
     /// Neither a flow nor a step function has this name.
     #[error("there is no flow and no function `{name}` here; GET / lists what there is")]
     NoFlow {
@@ -254,12 +266,13 @@ impl Error {
             Error::Dashboard(error) => error.code(),
             Error::NoRoute { .. } => Code::ROUTE_UNKNOWN,
             Error::Browser(fault) => fault.code(),
-            Error::WrongMethod { .. } | Error::ControlByGet { .. } => Code::WRONG_METHOD,
+            Error::WrongMethod { .. } | Error::ControlByGet { .. } | Error::SignalByGet => Code::WRONG_METHOD,
             Error::NoFlow { .. } => Code::FLOW_UNKNOWN,
             Error::LeavesFunction { .. } => Code::PATH_LEAVES_FUNCTION,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
             Error::AnswerTooLarge { .. } => Code::RESPONSE_TOO_LARGE,
-            Error::BadFunctionStatus => Code::BAD_REQUEST,
+            Error::BadFunctionStatus | Error::BadIdempotencyKey => Code::BAD_REQUEST,
+            Error::SignalUrlUsed { .. } => Code::SIGNAL_URL_USED,
             Error::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
             Error::BodyCutShort(_) | Error::BadParameter { .. } | Error::BadWait { .. } => Code::BAD_REQUEST,
@@ -308,7 +321,9 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::OLD_SIGNATURE => StatusCode::UNAUTHORIZED,
         Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE | Code::FOREIGN_PAGE => StatusCode::FORBIDDEN,
         Code::FOREIGN_HOST => StatusCode::MISDIRECTED_REQUEST,
-        Code::FLOW_UNKNOWN | Code::RUN_UNKNOWN | Code::ROUTE_UNKNOWN | Code::VERSION_UNKNOWN => StatusCode::NOT_FOUND,
+        Code::FLOW_UNKNOWN | Code::RUN_UNKNOWN | Code::ROUTE_UNKNOWN | Code::VERSION_UNKNOWN | Code::NEVER_AWAITED => {
+            StatusCode::NOT_FOUND
+        }
         Code::WRONG_METHOD => StatusCode::METHOD_NOT_ALLOWED,
         Code::RUN_EXISTS
         | Code::RUN_STATE
@@ -317,11 +332,12 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::VERSION_REMOVED
         | Code::NO_CANARY
         | Code::NOTHING_TO_ROLL_BACK => StatusCode::CONFLICT,
+        Code::SIGNAL_URL_USED | Code::SIGNAL_URL_EXPIRED => StatusCode::GONE,
         Code::DIGEST_MISMATCH => StatusCode::UNPROCESSABLE_ENTITY,
         Code::MODULES_FIXED => StatusCode::NOT_IMPLEMENTED,
         Code::REQUEST_TOO_SLOW => StatusCode::REQUEST_TIMEOUT,
         Code::BODY_TOO_LARGE | Code::MODULE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::OVERLOADED | Code::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
+        Code::OVERLOADED | Code::TOO_MANY_REQUESTS | Code::TOO_MANY_SIGNALS => StatusCode::TOO_MANY_REQUESTS,
         // The flow and this host have done their part. What the flow calls is not there, or has not answered with a result.
         Code::FUNCTION_MISSING
         | Code::CALL_STATUS
@@ -347,6 +363,7 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::ANSWER_TIMED_OUT
         | Code::NODE_TIMED_OUT
         | Code::DEADLINE_PASSED
+        | Code::SIGNAL_TIMED_OUT
         | Code::REQUEST_TIMED_OUT => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -387,22 +404,23 @@ mod tests {
     use super::*;
 
     /// Of each code about runs (FF02xx), the status with which it is answered. `docs/http.md` has the rule.
-    const OF_RUNS: [(u16, &[u16]); 10] = [
+    const OF_RUNS: [(u16, &[u16]); 11] = [
         // What a caller asks for is wrong, or not possible now.
         (400, &[213, 217]),
-        (404, &[212, 214]),
+        (404, &[212, 214, 271]),
         (408, &[226]),
         (409, &[211, 215, 222]),
+        (410, &[273, 274]),
         (413, &[204]),
-        (429, &[220, 224]),
+        (429, &[220, 224, 272]),
         // The flow, or its configuration.
-        (500, &[201, 202, 203, 218, 221, 229, 230, 231, 232, 252, 262]),
+        (500, &[201, 202, 203, 218, 221, 229, 230, 231, 232, 252, 262, 275]),
         // What the flow calls.
         (502, &[205, 207, 208, 216, 219, 240, 241, 250, 251]),
         // This host, for the moment.
         (503, &[225, 227, 228]),
         // Time.
-        (504, &[206, 209, 210, 223, 253]),
+        (504, &[206, 209, 210, 223, 253, 270]),
     ];
 
     /// ANSWER-6.

@@ -25,6 +25,7 @@ mod request;
 mod requests;
 mod routes;
 mod runs;
+mod signals;
 mod starting;
 mod step;
 mod surface;

@@ -20,7 +20,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, PartialSchema, ToSchema};
 pub(super) struct Payload(Vec<u8>);
 
 /// Answers that several routes give.
-const SHARED: [Shared; 18] = [
+const SHARED: [Shared; 19] = [
     Shared::new(200, "Done", "It is done: `Successfully paused request ID`, for example.", &[REQID]),
     Shared::new(202, "Accepted", "The run continues on its own.", &[REQID, LOCATION]),
     Shared::new(304, "Unchanged", "The caller has what the answer would say, as `If-None-Match` says.", &[ETAG]),
@@ -41,6 +41,7 @@ const SHARED: [Shared; 18] = [
          has changed what is in service.",
         &[ERROR],
     ),
+    Shared::new(410, "Gone", "The address was used before, or has expired.", &[ERROR]),
     Shared::new(413, "TooLarge", "The body is too large.", &[ERROR]),
     Shared::new(421, "Misdirected", "The request is for another host name than the server's.", &[ERROR]),
     Shared::new(
@@ -314,7 +315,7 @@ mod tests {
             }
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
-        assert_eq!(ids.len(), 32);
+        assert_eq!(ids.len(), 34);
     }
 
     #[test]

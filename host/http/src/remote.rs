@@ -2,7 +2,7 @@
 
 use crate::{ERROR, Error};
 use bytes::Bytes;
-use faas_flow_core::{Code, FlowName, MediaType, NodePath, RunId};
+use faas_flow_core::{Code, FlowName, MediaType, NodePath, RunId, SignalName};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_replica::network::{ChosenBy, Network};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,6 +19,22 @@ pub enum Action {
     Rerun(Rerun),
     /// Sends the callback of an ended run once more.
     Callback,
+    /// Sends a signal.
+    Signal(Signal),
+}
+
+/// A signal to a run.
+pub struct Signal {
+    /// Its name.
+    pub name: SignalName,
+    /// Its body.
+    pub body: Bytes,
+    /// What the body is.
+    pub media_type: Option<MediaType>,
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// Whether the answer is to be JSON.
+    pub as_json: bool,
 }
 
 /// What is executed again.
@@ -39,6 +55,7 @@ impl Action {
             Action::Resume => "resume".to_owned(),
             Action::Stop => "stop".to_owned(),
             Action::Callback => "callback".to_owned(),
+            Action::Signal(Signal { name, .. }) => format!("signal/{name}"),
             Action::Rerun(Rerun { node: None, .. }) => "rerun".to_owned(),
             Action::Rerun(Rerun { node: Some(path), .. }) => {
                 format!("rerun?node={}", utf8_percent_encode(&path.to_string(), NON_ALPHANUMERIC))
@@ -67,6 +84,12 @@ pub async fn control(
     if let Action::Rerun(Rerun { input, media_type, .. }) = action {
         body = input.clone();
         headers.extend(media_type.as_ref().map(|media_type| ("Content-Type".to_owned(), media_type.to_string())));
+    }
+    if let Action::Signal(Signal { body: given, media_type, key, as_json, .. }) = action {
+        body = given.clone();
+        headers.extend(media_type.as_ref().map(|media_type| ("Content-Type".to_owned(), media_type.to_string())));
+        headers.extend(key.as_ref().map(|key| ("X-Faas-Flow-Idempotency-Key".to_owned(), key.clone())));
+        headers.extend(as_json.then(|| ("Accept".to_owned(), "application/json".to_owned())));
     }
     let request = HttpRequest { method: "POST".to_owned(), url, headers, body };
     Ok(text(&accepted(network.send(request, ChosenBy::Operator).await?)?))

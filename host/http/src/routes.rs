@@ -7,7 +7,7 @@ use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, invoke, location, modules, own, reply, runs, step};
+use super::{about, invoke, location, modules, own, reply, runs, signals, step};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -63,6 +63,7 @@ fn operations() -> &'static [Operation] {
             routes!(about::result),
             routes!(about::forward),
             routes!(reply::answer),
+            routes!(signals::signal_page, signals::signal),
             routes!(modules::list),
             routes!(modules::show, modules::push),
             routes!(modules::pull),

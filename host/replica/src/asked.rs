@@ -84,7 +84,9 @@ impl NodeAttempt<'_> {
         }
         match &wait.of {
             // Somebody else's clock was ahead.
-            Awaited::Function { .. } => Ok(Tried::Waits { until: wait.limit.unwrap_or(now), wait: wait.clone() }),
+            Awaited::Function { .. } | Awaited::Signal { .. } => {
+                Ok(Tried::Waits { until: wait.limit.unwrap_or(now), wait: wait.clone() })
+            }
             Awaited::Run { flow, run } => match self.look(flow, run).await? {
                 Child::Running(_) => {
                     let wait = Wait { looks: wait.looks.saturating_add(1), ..wait.clone() };
@@ -130,7 +132,7 @@ impl NodeAttempt<'_> {
         let wait = self.work.suspended.as_ref().and_then(|suspended| suspended.wait.as_deref());
         match wait.map(|wait| &wait.of) {
             Some(Awaited::Run { run, .. }) => return Some(run.clone()),
-            Some(Awaited::Function { .. }) => return None,
+            Some(Awaited::Function { .. } | Awaited::Signal { .. }) => return None,
             None if node_call.call.asynchronous => return None,
             None => {}
         }
@@ -192,7 +194,7 @@ impl NodeAttempt<'_> {
                 let limit = self.answer_limit(node_call).as_millis() as u64;
                 Some(since.saturating_add(limit))
             }
-            Awaited::Run { .. } => given.map(|ms| since.saturating_add(ms)),
+            Awaited::Run { .. } | Awaited::Signal { .. } => given.map(|ms| since.saturating_add(ms)),
         };
         let wait = Wait { id: to.unwrap_or_else(|| self.wait_id(node_call)), of, since, limit, looks: 0 };
         Tried::Waits { until: next_look(&wait, since), wait }
@@ -250,7 +252,7 @@ impl NodeAttempt<'_> {
         request: HttpRequest,
     ) -> Result<Begins, Failure> {
         let (function, _) = split_target(&node_call.call.target);
-        self.be_stored().await?;
+        self.live.be_stored().await?;
         let flow = FlowName::new(function);
         let flow = flow.map_err(|error| Failure::reject(Code::BAD_FLOW_NAME, error.to_string()))?;
         let calling = self.calling(node_call, child);
@@ -290,7 +292,7 @@ impl NodeAttempt<'_> {
     async fn begun(&self, function: &str, child: &RunId, response: HttpResponse) -> Result<Begins, Failure> {
         Ok(match read(function, child, response, self.live.services.settings.answers) {
             Ok(Child::Running(to)) => {
-                self.be_stored().await?;
+                self.live.be_stored().await?;
                 Begins::Sent(Sent::Asked(run(function, child), to))
             }
             Ok(Child::Ended(Ok(response))) | Err(response) => Begins::Sent(Sent::Response(response)),
@@ -315,7 +317,7 @@ impl NodeAttempt<'_> {
     pub(super) async fn ask_function(&self, node_call: NodeCall<'_>, request: HttpRequest) -> Result<Sent, Failure> {
         let (name, _) = split_target(&node_call.call.target);
         let live = self.live;
-        self.be_stored().await?;
+        self.live.be_stored().await?;
         let (node, to) = (self.work.path.clone(), self.wait_id(node_call));
         let answer_to = target(live.services.keys.as_ref(), &live.id, &node, to);
         let of = Awaited::Function { name: name.to_owned() };
@@ -343,14 +345,6 @@ impl NodeAttempt<'_> {
     /// How long the answer to an asynchronous call may take.
     fn answer_limit(&self, NodeCall { call, .. }: NodeCall<'_>) -> Duration {
         call.timeout_ms.map_or(self.live.services.settings.answer_timeout, Duration::from_millis)
-    }
-
-    /// Stores the run, if it is only in memory, before something outside of it gets to know it.
-    async fn be_stored(&self) -> Result<(), Failure> {
-        if !self.live.is_in_memory() {
-            return Ok(());
-        }
-        self.live.store().await.map_err(|error| Failure::retry(error.code(), error.to_string()))
     }
 }
 
@@ -399,7 +393,7 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Futu
 fn next_look(wait: &Wait, now: Millis) -> Millis {
     let limit = wait.limit.unwrap_or(Millis::MAX);
     match wait.of {
-        Awaited::Function { .. } => limit,
+        Awaited::Function { .. } | Awaited::Signal { .. } => limit,
         Awaited::Run { .. } => {
             let delay = LOOKS.delay_after(wait.looks.saturating_add(1), fastrand::f64());
             let delay = delay.map_or(300_000, |delay| delay.as_millis() as u64);

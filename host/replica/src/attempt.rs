@@ -94,7 +94,7 @@ impl Live {
             Task::Finally { verdict, .. } => *verdict,
             _ => Status::Running,
         };
-        let context = CallContext { node: work.path.to_string(), state, inputs: Vec::new() };
+        let context = CallContext { node: work.path.to_string(), round: work.round, state, inputs: Vec::new() };
         let mut attempt = NodeAttempt {
             live: self,
             work,
@@ -229,6 +229,10 @@ impl NodeAttempt<'_> {
                 }
                 Operation::Sleep(ms) => {
                     data = self.sleep(index, &Wake::After(*ms), data).await?;
+                    continue;
+                }
+                Operation::WaitFor(wait) => {
+                    data = Box::pin(self.wait_for(index, wait, data)).await?;
                     continue;
                 }
                 Operation::SleepUntil(handler) => {

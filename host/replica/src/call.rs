@@ -119,14 +119,19 @@ impl NodeAttempt<'_> {
             }
             (None, Some(recover)) => {
                 self.has_called = true;
-                let LastOperation { input, response } = self.notes.take_operation();
-                let (status, body) = response.map_or((None, None), |(status, body)| (Some(status), Some(body)));
-                let failure = Failure { path: Some(self.work.path.clone()), ..failed.failure };
-                let what = faas_flow_guest::Failed { failure, status };
-                Ok(self.instance().await?.recover_from(recover, &what, input, body).await?)
+                self.recover_from(recover, failed).await
             }
             (None, None) => Err(Unfinished::Failed(failed)),
         }
+    }
+
+    /// What a `recover-from` handler makes of an operation that has failed.
+    pub(super) async fn recover_from(&mut self, recover: &str, failed: Failed) -> Result<Content, Unfinished> {
+        let LastOperation { input, response } = self.notes.take_operation();
+        let (status, body) = response.map_or((None, None), |(status, body)| (Some(status), Some(body)));
+        let failure = Failure { path: Some(self.work.path.clone()), ..failed.failure };
+        let what = faas_flow_guest::Failed { failure, status };
+        Ok(self.instance().await?.recover_from(recover, &what, input, body).await?)
     }
 
     /// The data of a call as a payload of the run, which an earlier wait may have stored.

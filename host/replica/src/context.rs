@@ -2,10 +2,11 @@
 
 use super::drive::STORE_RETRIES;
 use super::live::Live;
+use super::signals::signal_url;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
 use faas_flow_core::{FlowName, RunId, readable_header};
-use faas_flow_guest::{FlowLog, Level, RunContext};
+use faas_flow_guest::{CallContext, FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
 /// The context of a run, as its code sees it.
@@ -82,6 +83,16 @@ impl RunContext for Context {
             }
         };
         value.map_err(|error| format!("{}: {error}", error.code()))
+    }
+
+    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, String> {
+        match &self.values {
+            Values::NotBegun => Err("the run has not begun".to_owned()),
+            Values::Of(live) => {
+                let live = live.upgrade().ok_or("the run has ended")?;
+                signal_url(&live, (&call.node, call.round), name, valid_ms)
+            }
+        }
     }
 
     fn log(&self, node: &str, level: Level, message: &str) {

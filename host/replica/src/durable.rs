@@ -14,10 +14,19 @@
 use super::completion::run_to_completion;
 use super::live::Live;
 use crate::Error;
+use faas_flow_core::Failure;
 use faas_flow_session::{Durability, Input};
 use std::sync::Arc;
 
 impl Live {
+    /// Stores the run, if it is only in memory, before something outside of it gets to know it.
+    pub(super) async fn be_stored(self: &Arc<Self>) -> Result<(), Failure> {
+        if !self.is_in_memory() {
+            return Ok(());
+        }
+        self.store().await.map_err(|error| Failure::retry(error.code(), error.to_string()))
+    }
+
     /// Stores the run, unless it is stored already.
     pub(super) async fn store(self: &Arc<Self>) -> Result<(), Error> {
         // A stored run stays stored, and its session may be busy with slow I/O.

@@ -4,7 +4,9 @@ use crate::body_limit::BodyLimit;
 use crate::child::MAX_CALLS;
 use crate::events;
 use faas_flow_core::run::Refusal;
-use faas_flow_core::{Code, Failure, FlowName, Malformed, NameKind, NodePath, RunId, nearest};
+use faas_flow_core::{
+    Code, Failure, FlowName, Malformed, Millis, NameKind, NodePath, RunId, SignalName, moment, nearest,
+};
 use faas_flow_guest::GuestError;
 use faas_flow_store::{CommitError, StoreError};
 use faas_flow_versions as versions;
@@ -45,6 +47,22 @@ pub enum Error {
         run: RunId,
         /// Why.
         refusal: Refusal,
+    },
+    /// No node of the flow waits for such a signal.
+    #[error("run {run}: no node of the flow waits for signal `{signal}`; {}", awaited(.signal, .known))]
+    NeverAwaited {
+        /// The run.
+        run: RunId,
+        /// The signal.
+        signal: SignalName,
+        /// Those for which nodes wait.
+        known: Vec<String>,
+    },
+    /// The address of a signal has expired.
+    #[error("this address has expired, at {}: ask whoever sent it to you for a new one", moment(*.expires))]
+    SignalUrlExpired {
+        /// When.
+        expires: Millis,
     },
     /// A run has no such node.
     #[error("run {run}: there is no node `{node}`; {known}")]
@@ -159,6 +177,9 @@ impl Error {
             },
             Error::Failed(failure) => failure.code,
             Error::UnknownRun { .. } => Code::RUN_UNKNOWN,
+            Error::NeverAwaited { .. } => Code::NEVER_AWAITED,
+            Error::SignalUrlExpired { .. } => Code::SIGNAL_URL_EXPIRED,
+            Error::Refused { refusal: Refusal::TooManySignals, .. } => Code::TOO_MANY_SIGNALS,
             Error::Refused { .. } | Error::UnknownNode { .. } | Error::Conflict => Code::RUN_STATE,
             Error::UnknownFlow { .. } => Code::FLOW_UNKNOWN,
             Error::FlowsTooDeep { .. } => Code::FLOWS_TOO_DEEP,
@@ -244,5 +265,14 @@ impl From<CommitError> for Error {
             CommitError::Store(error) => Error::Store(error),
             CommitError::Conflict => Error::Conflict,
         }
+    }
+}
+
+/// What to say of the signals for which nodes wait.
+fn awaited(signal: &SignalName, known: &[String]) -> String {
+    match (known, nearest(signal.as_str(), known.iter().map(String::as_str), |name| name.len() / 3)) {
+        ([], _) => "it waits for none".to_owned(),
+        (_, Some(near)) => format!("did you mean `{near}`?"),
+        (known, None) => format!("it waits for {}", known.join(", ")),
     }
 }

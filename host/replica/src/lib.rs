@@ -16,6 +16,7 @@
 //! | `notes` | what has failed is stored while the node goes on |
 //! | `commit_timer`, `durable` | what may be committed later is committed in time |
 //! | `asked`, `answers` | a call whose answer comes later suspends its node, and the answer continues it |
+//! | `signals` | a node waits for a signal, and somebody sends one |
 //! | `child` | flows that call flows |
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
@@ -68,6 +69,7 @@ mod retries;
 mod runs;
 mod services;
 pub mod settings;
+mod signals;
 mod skew;
 mod sleep;
 mod submit;
@@ -94,5 +96,6 @@ pub use network::{ChosenBy, Destinations, Http, Network, RequestProxy};
 pub use program::{ProgramLines, end_programs, kill_programs};
 pub use progress::{Progress, Step};
 pub use settings::{Answers, CREDENTIAL_HEADERS, Dispatch, Settings};
+pub use signals::{Signal, SignalAddress, Signalled};
 pub use submit::{BODY_DIGEST, Submission, Submitted, Waits, keeps_header};
 pub use traces::Traces;

@@ -2,6 +2,7 @@
 
 use crate::network::{Destinations, RequestProxy};
 use faas_flow_guest::LogLimits;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Headers, in lower case, that let their owner in somewhere. A run keeps them only if the operator says so.
@@ -50,6 +51,9 @@ pub struct Settings {
     /// Maximum number of this replica's ended runs that are kept, regardless of their age: for stores in memory. Default: no
     /// limit.
     pub history_limit: usize,
+    /// The address of the gateway as people reach it, without a slash at its end: addresses that flows give away begin with it.
+    /// A local server sets it once it listens. Default: none.
+    pub public_url: OnceLock<String>,
     /// Maximum time that a caller may wait for a result. Default: 5 min.
     pub max_wait: Duration,
     /// How long a request to a flow with several nodes waits for the result if the caller does not say. Default: it does not
@@ -127,6 +131,7 @@ impl Default for Settings {
             request_proxy: RequestProxy::default(),
             history_ttl: Duration::from_secs(7 * 24 * 3600),
             history_limit: usize::MAX,
+            public_url: OnceLock::new(),
             max_wait: Duration::from_secs(300),
             default_wait: None,
             default_method: "POST".to_owned(),

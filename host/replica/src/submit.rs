@@ -186,7 +186,8 @@ impl Host {
 
 /// How much of a new run is stored at first, if only its caller knows of it.
 fn durability(waits: Waits, plan: &Plan) -> Durability {
-    match (waits, plan.is_single_node()) {
+    // Those who send signals must find the run from the moment on at which they may know of it.
+    match (waits, plan.is_single_node() && plan.signals().is_empty()) {
         (Waits::Yes | Waits::ForOneNode, true) => Durability::Memory,
         (Waits::Yes, false) => Durability::Delayed,
         (Waits::ForOneNode, false) | (Waits::No, _) => Durability::Beginning,

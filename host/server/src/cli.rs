@@ -29,6 +29,7 @@ mod requests;
 mod run;
 mod serve;
 mod sign;
+mod signal;
 mod stop;
 mod token;
 mod waiting;
@@ -76,6 +77,8 @@ enum Command {
     Health(health::Health),
     /// List, show, pause, resume, stop and re-run runs, or send their callbacks once more
     Requests(requests::Requests),
+    /// Send a signal to a run, for which a node of it waits
+    Signal(signal::SignalRun),
     /// Push a new version of a flow to a running server and activate it
     Push(modules::Push),
     /// List, show, activate, roll back, download and remove the versions of a flow on a server
@@ -149,6 +152,7 @@ impl Command {
             Command::Dashboard(shown) => shown.run().await,
             Command::Health(health) => health.run(),
             Command::Requests(requests) => requests.run().await,
+            Command::Signal(signal) => signal.run().await,
             Command::Push(push) => push.run().await,
             Command::Modules(modules) => modules.run().await,
             Command::Plan(plan) => plan.run().await,

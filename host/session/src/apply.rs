@@ -68,7 +68,8 @@ impl Session {
     /// documents are loaded again before it is final.
     pub(crate) fn apply(&mut self, mut applying: Box<Applying>, circumstances: &Circumstances) {
         let is_replayed = applying.origin == Origin::Replay;
-        if !is_replayed && is_wide(&applying.event) && !self.batch.is_empty() {
+        let concerns_signal = concerns_signal(&applying.event);
+        if !is_replayed && (is_wide(&applying.event) || concerns_signal) && !self.batch.is_empty() {
             self.todo.push_front(Todo::Apply(applying));
             return self.commit(circumstances.now);
         }
@@ -88,6 +89,9 @@ impl Session {
         match self.state.step(&self.plan, &applying.event, at) {
             Ok(effects) => {
                 let Applying { event, documents, basis, .. } = *applying;
+                if concerns_signal {
+                    self.batch.together.extend(self.state.changed().iter().cloned());
+                }
                 self.follow(Applied { event, documents, basis, at }, effects);
                 if !is_replayed {
                     self.fill(circumstances);
@@ -235,9 +239,22 @@ fn is_awaited(event: &Event) -> bool {
             | Event::Stop
             | Event::Rerun { .. }
             | Event::Answer { .. }
+            | Event::Signal(_)
             | Event::SetCallback { .. }
             | Event::SendCallback
     )
+}
+
+/// Whether an event changes the document of a signal. Its changes are written in one piece, which a commit of its own makes
+/// possible however much has happened before.
+fn concerns_signal(event: &Event) -> bool {
+    match event {
+        Event::Signal(_) => true,
+        Event::Complete { report, .. } => {
+            matches!(&report.outcome, Outcome::Suspended(suspended) if suspended.signal().is_some())
+        }
+        _ => false,
+    }
 }
 
 /// Whether an event starts so many branches that they need a commit of their own.

@@ -9,12 +9,12 @@ use crate::session::{Claim, Session};
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{
-    ANSWERS, CONTEXT, ClaimToken, Effect, Ended, Event, Outcome, Task, Withdrawn, Work, decode_member, encode_member,
-    set_of,
+    ANSWERS, CONTEXT, ClaimToken, Doc, Effect, Ended, Event, Outcome, Task, Withdrawn, Work, decode_member,
+    encode_member, set_of,
 };
 use faas_flow_core::{BranchKey, Failure, Millis, NodePath, Payload, ScopePath};
 use faas_flow_store::Arrival;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many branches may start in a commit with other changes, see [`begin_together`].
 const FEW_BRANCHES: usize = 16;
@@ -34,6 +34,8 @@ pub(crate) struct Batch {
     /// In the order in which they were applied.
     pub(crate) events: Vec<Applied>,
     pub(crate) arrivals: Vec<Arriving>,
+    /// The documents that must be written in one piece: those of a signal and of the node that takes it.
+    pub(crate) together: BTreeSet<Doc>,
     /// What an event of the batch cancelled, if one did.
     pub(crate) cancelled: Option<Cancelled>,
     /// What events of the batch withdrew, if any did.
@@ -134,9 +136,9 @@ impl Batch {
         self.beginning.iter().flatten().chain(of_events).cloned().chain(answers).collect()
     }
 
-    /// Whether an answer to a node that waits is part of it.
+    /// Whether an answer to a node that waits, or a signal, is part of it.
     pub(crate) fn has_answer(&self) -> bool {
-        self.events.iter().any(|applied| matches!(applied.event, Event::Answer { .. }))
+        self.events.iter().any(|applied| matches!(applied.event, Event::Answer { .. } | Event::Signal(_)))
     }
 
     /// The branches that have arrived in a set.

@@ -8,7 +8,7 @@ use faas_flow_core::run::{ANSWERS, Doc};
 use faas_flow_core::{Millis, ScopePath, Status};
 use faas_flow_store::{Arrival, Change, Check, Committed, Expect, Put, RunEntry};
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// How many documents, and how many bytes of them, one change may contain: the lowest limits among the backends.
 const CHUNK: usize = 50;
@@ -130,7 +130,7 @@ impl Session {
         let mut pieces = VecDeque::new();
         let bytes: usize = documents.iter().map(|(_, put)| put).chain(&values).map(|put| put.bytes.len()).sum();
         if documents.len() + values.len() > CHUNK || bytes > CHUNK_BYTES {
-            let last = take_last_piece(&mut documents);
+            let last = take_last_piece(&mut documents, &self.batch.together);
             let checks = self.guards(&last);
             for puts in chunks(values, |put| put.bytes.len()) {
                 let change = Change { checks: checks.clone(), puts, ..Change::default() };
@@ -260,10 +260,12 @@ fn chunks<T>(all: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     chunks
 }
 
-/// Takes out the documents that make the others count: the run's own, and those of the outermost scopes.
-fn take_last_piece(documents: &mut Vec<(Doc, Put)>) -> Vec<(Doc, Put)> {
+/// Takes out the documents that make the others count: the run's own, and those of the outermost scopes. Those that must be
+/// written together are among them.
+fn take_last_piece(documents: &mut Vec<(Doc, Put)>, together: &BTreeSet<Doc>) -> Vec<(Doc, Put)> {
     let depth = |doc: &Doc| match doc {
-        Doc::Run => 0,
+        _ if together.contains(doc) => 0,
+        Doc::Run | Doc::Signal(_) | Doc::EarlySignals => 0,
         Doc::Scope(path) => 1 + path.steps().count(),
     };
     documents.sort_by_cached_key(|(doc, _)| Reverse(depth(doc)));

@@ -1,6 +1,6 @@
 //! Builds the state of a run from stored documents.
 
-use faas_flow_core::run::{ANSWERS, Doc, Event, RunState, Unreadable, decode};
+use faas_flow_core::run::{ANSWERS, Doc, EarlySignals, Event, RunState, Signal, Unreadable, decode};
 use faas_flow_store::Document;
 
 /// The state of a run from all its documents. `None` if the run's own document is not among them.
@@ -10,11 +10,22 @@ pub fn load_all(mut documents: Vec<(String, Document)>) -> Result<Option<RunStat
     let (_, document) = documents.swap_remove(at);
     let mut state = RunState::load(decode(&document.bytes)?, document.version);
     for (name, document) in documents {
-        if let Some(Doc::Scope(_)) = Doc::parse(&name) {
-            state.load_scope(decode(&document.bytes)?, document.version);
+        if let Some(doc) = Doc::parse(&name) {
+            load_doc(&mut state, doc, &document)?;
         }
     }
     Ok(Some(state))
+}
+
+/// Takes a stored document of the run other than its own.
+fn load_doc(state: &mut RunState, doc: Doc, Document { bytes, version }: &Document) -> Result<(), Unreadable> {
+    match doc {
+        Doc::Run => {}
+        Doc::Scope(_) => state.load_scope(decode(bytes)?, *version),
+        Doc::Signal(name) => state.load_signal(name, decode(bytes)?, *version),
+        Doc::EarlySignals => state.load_early_signals(decode(bytes)?, *version),
+    }
+    Ok(())
 }
 
 /// The version of the document that each answer writes; 0 if none has come.
@@ -41,7 +52,9 @@ pub(crate) fn reload(
             (Doc::Run, None) => return Ok(StoredRun::Missing),
             (Doc::Run, Some(document)) => state.reload_run(decode(&document.bytes)?, document.version),
             (Doc::Scope(path), None) => state.forget_scope(path),
-            (Doc::Scope(_), Some(document)) => state.load_scope(decode(&document.bytes)?, document.version),
+            (Doc::Signal(name), None) => state.load_signal(name.clone(), Signal::default(), 0),
+            (Doc::EarlySignals, None) => state.load_early_signals(EarlySignals::default(), 0),
+            (doc, Some(document)) => load_doc(state, doc.clone(), &document)?,
         }
     }
     Ok(StoredRun::Found)
@@ -57,6 +70,7 @@ pub fn documents_for(event: &Event) -> Vec<Doc> {
         | Event::Answer { path, .. }
         | Event::CutOff { path, .. } => Doc::around(path),
         Event::Rerun { from: Some(from) } => Doc::around(&from.path),
+        Event::Signal(sent) => vec![Doc::Run, Doc::Signal(sent.name.clone())],
         _ => vec![Doc::Run],
     }
 }

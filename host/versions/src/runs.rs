@@ -19,8 +19,11 @@ pub async fn load(store: &dyn StateStore, run: &RunId) -> Result<Option<RunState
         if at % AT_ONCE == AT_ONCE - 1 {
             tokio::task::yield_now().await;
         }
-        if let Some(Doc::Scope(_)) = Doc::parse(&name) {
-            state.load_scope(read(run, &document)?, document.version);
+        match Doc::parse(&name) {
+            Some(Doc::Scope(_)) => state.load_scope(read(run, &document)?, document.version),
+            Some(Doc::Signal(name)) => state.load_signal(name, read(run, &document)?, document.version),
+            Some(Doc::EarlySignals) => state.load_early_signals(read(run, &document)?, document.version),
+            Some(Doc::Run) | None => {}
         }
     }
     Ok(Some(state))
@@ -36,7 +39,7 @@ pub async fn load_run(store: &dyn StateStore, run: &RunId) -> Result<Option<RunS
     load_some(store, run, &[Doc::Run]).await
 }
 
-/// Loads some documents, of which the run itself comes first; none if the store does not know the run.
+/// Loads some documents, of which the run itself comes first and the others are scopes; none if the store does not know the run.
 pub async fn load_some(store: &dyn StateStore, run: &RunId, docs: &[Doc]) -> Result<Option<RunState>, Error> {
     let names: Vec<String> = docs.iter().map(Doc::name).collect();
     let mut documents = store.read(&Partition::of_run(run), &names).await?.into_iter();

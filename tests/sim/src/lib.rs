@@ -60,6 +60,8 @@ pub enum Asks {
     Callback,
     /// That this node is run again, once the run has ended.
     Again(&'static str),
+    /// To go on with these signals, each with its name and its body, which somebody sends until it is stored.
+    Signals(&'static [(&'static str, &'static str)]),
 }
 
 impl std::fmt::Debug for Job {
@@ -104,7 +106,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 75] = [
+pub const JOBS: [Job; 78] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -186,6 +188,14 @@ pub const JOBS: [Job; 75] = [
     job("fixture", "case=sleep-alone&ms=800", "hi").asks(Asks::Now),
     job("fixture", "case=sleep-and-call&ms=7000&attempts=30", "busy"),
     job("fixture", "case=sleeps-of-items&ms=9000", "abcd"),
+    // Nodes that wait for signals.
+    job("fixture", "case=signal", "hi").asks(Asks::Signals(&[("approval", "yes")])),
+    job("fixture", "case=signal", "hi").asks(Asks::Signals(&[("approval", LARGE)])),
+    job("fixture", "case=signals-of-items", "Ada Bob Cleo").asks(Asks::Signals(&[
+        ("signed-by-Bob", "no"),
+        ("signed-by-Cleo", "yes"),
+        ("signed-by-Ada", "yes"),
+    ])),
 ];
 
 /// How a run ended, without how far its nodes had come.
@@ -227,6 +237,8 @@ pub struct Outcome {
 
 /// Virtual time during which things go wrong.
 const STORM: Duration = Duration::from_secs(40);
+/// The longest between two times that a signal is sent.
+const SIGNAL: Duration = Duration::from_secs(8);
 /// Virtual time in which everything ends once nothing goes wrong any more.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -419,6 +431,9 @@ fn simulate(
                 Asks::Now | Asks::Waiting => Begun::Asked(tokio::spawn(ask_now(cluster.clone(), *job))),
                 _ => Begun::Run(begin(&cluster, *job, number).await?),
             };
+            if let (Asks::Signals(signals), Some(run)) = (job.asks, begun.id()) {
+                signals.iter().for_each(|signal| drop(tokio::spawn(send(cluster.clone(), *job, run.clone(), *signal))));
+            }
             runs.push((begun, *job));
         }
         let ids: Vec<(Option<RunId>, Job)> = runs.iter().map(|(begun, job)| (begun.id().cloned(), *job)).collect();
@@ -454,6 +469,21 @@ fn simulate(
         let (steps, events, trace) = (world.steps(), world.events(), world.trace());
         Ok(Outcome { wrong, steps, events, trace, ends, took, most_calls })
     })
+}
+
+/// Sends a signal with an idempotency key until it is stored, as somebody does who gets no answers.
+async fn send(cluster: Arc<Cluster>, job: Job, run: RunId, (name, body): (&'static str, &'static str)) -> Result<()> {
+    loop {
+        tokio::time::sleep(cluster.world().time(SIGNAL)).await;
+        let request = Request::post(format!("/function/{}/flow/{run}/signal/{name}", job.flow));
+        let request = request.header("x-faas-flow-idempotency-key", "once").body(Body::from(body))?;
+        let answer = tokio::time::timeout(Duration::from_secs(20), cluster.send(request)).await;
+        let status = answer.ok().flatten().map(|answer| answer.status());
+        cluster.world().note(format_args!("signal {name} to {run}: {status:?}"));
+        if matches!(status, Some(StatusCode::OK | StatusCode::CONFLICT)) {
+            return Ok(());
+        }
+    }
 }
 
 impl Begun {
@@ -591,7 +621,7 @@ async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId>
 async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<String>> {
     let Some(mut ended) = end_once(cluster, run, job).await? else { return Ok(None) };
     match job.asks {
-        Asks::Later | Asks::Now | Asks::Waiting => {}
+        Asks::Later | Asks::Now | Asks::Waiting | Asks::Signals(_) => {}
         Asks::Callback => {
             let began = tokio::time::Instant::now();
             let told = loop {

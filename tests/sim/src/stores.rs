@@ -115,7 +115,7 @@ fn nodes(name: &str, bytes: &[u8]) -> Vec<(String, bool)> {
         Some(Doc::Scope(path)) => decode::<Scope>(bytes)
             .map(|scope| read(format!("{path}@{}", scope.started_by), &scope.nodes))
             .unwrap_or_default(),
-        None => Vec::new(),
+        Some(Doc::Signal(_) | Doc::EarlySignals) | None => Vec::new(),
     }
 }
 

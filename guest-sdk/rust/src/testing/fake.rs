@@ -252,6 +252,18 @@ impl Host {
         self.0.borrow_mut().response = Some(response);
         Ok(())
     }
+    pub(crate) fn signal_url(&self, name: &str, _valid_ms: Option<u64>) -> Result<String> {
+        let facts = self.0.borrow();
+        if facts.phase == Phase::Defining {
+            return Err(Failure::reject("there is no run in `define` to which a signal could be sent"));
+        }
+        let is_good = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(is_good) {
+            return Err(Failure::Reject(format!("`{}` is not the name of a signal", name.escape_debug())));
+        }
+        let (flow, run) = (&facts.flow_name, &facts.request_id);
+        Ok(format!("https://example.org/function/{flow}/flow/{run}/signal/{name}?signature=test"))
+    }
     /// Says that the current closure returns JSON.
     pub(crate) fn returns_json() {
         CURRENT.with_borrow(|current| {

@@ -1,6 +1,6 @@
 //! The kinds of handlers that a definition names.
 
-use super::{Branches, Call, Carries, Dag, Definition, NodeKind, Operation};
+use super::{Branches, Call, Carries, Dag, Definition, NodeKind, Operation, SignalSource, WaitFor};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -21,6 +21,7 @@ pub enum HandlerKind {
     Gather,
     Moment,
     Again,
+    SignalName,
 }
 
 impl fmt::Display for HandlerKind {
@@ -39,6 +40,7 @@ impl fmt::Display for HandlerKind {
             Self::Gather => "gather",
             Self::Moment => "moment",
             Self::Again => "again",
+            Self::SignalName => "signal-name",
         })
     }
 }
@@ -103,6 +105,12 @@ impl<'a> Kinds<'a> {
             Operation::Modify(handler) => self.add(HandlerKind::Modify, Some(handler)),
             Operation::Sleep(_) => {}
             Operation::SleepUntil(handler) => self.add(HandlerKind::Moment, Some(handler)),
+            Operation::WaitFor(WaitFor { signal, recover_from, .. }) => {
+                if let SignalSource::Handler(handler) = signal {
+                    self.add(HandlerKind::SignalName, Some(handler));
+                }
+                self.add(HandlerKind::RecoverFrom, recover_from.as_deref());
+            }
             Operation::Apply(Call { prepare, receive, recover, recover_from, .. })
             | Operation::Request(Call { prepare, receive, recover, recover_from, .. }) => {
                 self.add(HandlerKind::Prepare, prepare.as_deref());

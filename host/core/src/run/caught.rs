@@ -65,7 +65,9 @@ impl FailureKind {
             | Code::BAD_ENCODING
             | Code::CALL_ACCEPTED => Self::Answered,
             Code::CALL_UNREACHABLE | Code::FUNCTION_MISSING | Code::DESTINATION_REFUSED => Self::Unreachable,
-            Code::CALL_TIMED_OUT | Code::NODE_TIMED_OUT | Code::ANSWER_TIMED_OUT => Self::TimedOut,
+            Code::CALL_TIMED_OUT | Code::NODE_TIMED_OUT | Code::ANSWER_TIMED_OUT | Code::SIGNAL_TIMED_OUT => {
+                Self::TimedOut
+            }
             Code::GUEST_TRAPPED
             | Code::GUEST_OUT_OF_TIME
             | Code::GUEST_OUT_OF_MEMORY

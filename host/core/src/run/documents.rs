@@ -2,11 +2,12 @@
 
 use super::caught::{Caught, Ended};
 use super::events::HeldClaim;
+use super::signals::Taken;
 use super::token::ClaimToken;
 use super::tries::{Tries, Try};
 use crate::{
     Code, Definition, Digest, Failure, FlowName, Millis, NodeId, NodePath, Payload, PlanDag, ResponseHead, RunId,
-    ScopePath, Status, moment, redact,
+    ScopePath, SignalName, Status, moment, redact,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -312,6 +313,9 @@ pub struct NodeState {
     /// what it made of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Box<Answer>>,
+    /// The signals that it has taken since it last began anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<Taken>,
     /// The runs that it has called, in the order of their beginning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub called: Vec<Called>,
@@ -349,6 +353,7 @@ impl NodeState {
             round: 0,
             suspended: None,
             answer: None,
+            signals: Vec::new(),
             called: Vec::new(),
             caught: None,
             output: None,
@@ -541,6 +546,11 @@ pub enum Awaited {
         /// Its name.
         name: String,
     },
+    /// Somebody who sends a signal to the run.
+    Signal {
+        /// The name of the signal.
+        signal: SignalName,
+    },
     /// Another run, which the node began.
     Run {
         /// The flow, by the name that it was called by.
@@ -699,6 +709,6 @@ pub(super) fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-fn is_zero_millis(n: &u64) -> bool {
+pub(super) fn is_zero_millis(n: &u64) -> bool {
     *n == 0
 }

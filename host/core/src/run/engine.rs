@@ -31,6 +31,7 @@ impl RunState {
             Event::Complete { path, token, report } => self.complete(plan, path, *token, report, now),
             Event::Joined { path, started_by } => self.joined(plan, path, *started_by, now),
             Event::Answer { path, to, said } => self.answer(path, *to, said, now),
+            Event::Signal(sent) => self.signal(plan, sent, now),
             Event::Deadline => self.deadline(plan, now),
             Event::Pause => self.pause(),
             Event::Resume => self.resume(now),
@@ -95,6 +96,7 @@ impl RunState {
             aggregator: None,
             suspended: state.suspended.clone().map(Box::new),
             answer: state.answer.clone(),
+            signals: state.signals.clone(),
             called: u32::try_from(state.called.len()).unwrap_or(u32::MAX),
             task: Task::Enter,
             round: 0,
@@ -199,6 +201,9 @@ impl RunState {
                 return Err(Refusal::Unknown);
             }
         }
+        if let Outcome::Suspended(suspended) = &report.outcome {
+            self.may_await_signal(suspended)?;
+        }
         if let Some(head) = report.response.as_deref().filter(|_| !matches!(report.outcome, Outcome::Failed(_))) {
             self.respond(path, head);
             if plan.catches(path) {
@@ -227,7 +232,8 @@ impl RunState {
                 node.answer = answer.filter(|answer| suspended.wait.as_ref().is_some_and(|wait| wait.id == answer.to));
                 node.suspended = Some(suspended.clone());
                 node.note_called();
-                let is_answered = node.answer.is_some();
+                self.await_signal(path, suspended)?;
+                let is_answered = self.node(path)?.answer.is_some();
                 Ok(is_answered.then(|| Effect::Dispatch(path.clone())).into_iter().collect())
             }
             Outcome::Failed(_) if pauses => {
@@ -402,8 +408,8 @@ impl RunState {
 
 /// Whether an event that happens after the deadline of the run fails the run instead of what it would do before.
 fn is_too_late(event: &Event) -> bool {
-    use Event::{Claim, Complete, Joined, Pause, Resume};
-    matches!(event, Claim { .. } | Complete { .. } | Joined { .. } | Pause | Resume)
+    use Event::{Claim, Complete, Joined, Pause, Resume, Signal};
+    matches!(event, Claim { .. } | Complete { .. } | Joined { .. } | Signal(_) | Pause | Resume)
 }
 
 pub(super) fn planned<'a>(plan: &'a Plan, path: &NodePath) -> Result<&'a PlanNode, Refusal> {

@@ -2,6 +2,7 @@
 
 use super::caught::{Caught, Ended, Evidence, Withdrawn};
 use super::documents::{Answer, Attempt, Parent, Request, Said, Suspended, WaitId};
+use super::signals::{SentSignal, Taken};
 use super::stored::Doc;
 use super::token::ClaimToken;
 use super::tries::Try;
@@ -98,6 +99,9 @@ pub enum Event {
         /// What it says.
         said: Said,
     },
+    /// Somebody sends a signal. Answered by [`Effect::Dispatch`] of the node that takes it, or by nothing if the run keeps it for
+    /// a node that will wait for it.
+    Signal(SentSignal),
     /// The run's deadline has passed. It has then also passed for [`Event::Claim`], [`Event::Complete`], [`Event::Joined`],
     /// [`Event::Pause`] and [`Event::Resume`]: whichever of these comes first after the deadline fails the run, so that no
     /// run succeeds late.
@@ -293,6 +297,15 @@ pub enum Refusal {
     /// The caller of the run wants no callback.
     #[error("the run has no callback: its caller asked for none")]
     NoCallback,
+    /// A signal with the same key has come before.
+    #[error("a signal of this name with the same idempotency key has come before")]
+    Repeated,
+    /// No node of the flow waits for such a signal.
+    #[error("no node of the flow waits for a signal of this name")]
+    NeverAwaited,
+    /// The run keeps as many signals as it may.
+    #[error("the run keeps as many signals as it may that no node waits for yet")]
+    TooManySignals,
     /// The callback is neither delivered nor given up.
     #[error("the callback is still being sent")]
     Sending,
@@ -313,6 +326,8 @@ pub struct Work {
     pub suspended: Option<Box<Suspended>>,
     /// The answer that has come to the node. It may answer a question that a lost claim asked.
     pub answer: Option<Box<Answer>>,
+    /// The signals that the node has taken.
+    pub signals: Vec<Taken>,
     /// How many runs the node has called before.
     pub called: u32,
     /// What to do with the data.

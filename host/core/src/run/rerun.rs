@@ -93,6 +93,7 @@ impl RunState {
             node.output = None;
             node.caught = None;
             (node.suspended, node.answer) = (None, None);
+            node.signals.clear();
             match how {
                 Unwound::Reopened(key) if i == at => node.reopen(key, round, now),
                 Unwound::Again(input) if i == at => {

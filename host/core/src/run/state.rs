@@ -2,10 +2,11 @@
 
 use super::documents::{Callback, NodeState, Phase, Progress, Run, Scope};
 use super::events::{Effect, HeldClaim, Refusal, Start};
+use super::signals::{EarlySignals, Signal};
 use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::plan::Plan;
-use crate::{Millis, NodeId, NodePath, ScopePath};
+use crate::{Millis, NodeId, NodePath, ScopePath, SignalName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A loaded document.
@@ -23,6 +24,10 @@ struct Held<T> {
 pub struct RunState {
     run: Held<Run>,
     scopes: BTreeMap<ScopePath, Held<Scope>>,
+    /// Those that are known not to be stored are empty, with version 0.
+    signals: BTreeMap<SignalName, Held<Signal>>,
+    /// As for signals.
+    early: Option<Held<EarlySignals>>,
     /// The documents that differ from what is stored.
     changed: BTreeSet<Doc>,
 }
@@ -58,12 +63,13 @@ impl RunState {
         let run = Held { document: run, version: 0 };
         let changed = BTreeSet::from([Doc::Run, Doc::Scope(root.clone())]);
         let scopes = BTreeMap::from([(root, Held { document: scope, version: 0 })]);
-        (Self { run, scopes, changed }, ready.into_iter().collect())
+        (Self { run, scopes, signals: BTreeMap::new(), early: None, changed }, ready.into_iter().collect())
     }
 
     /// A run that was loaded from the store, without its scopes.
     pub fn load(run: Run, version: u64) -> Self {
-        Self { run: Held { document: run, version }, scopes: BTreeMap::new(), changed: BTreeSet::new() }
+        let (scopes, signals, changed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { run: Held { document: run, version }, scopes, signals, early: None, changed }
     }
 
     /// Replaces the run's own document by the stored one. The loaded scopes stay as they are.
@@ -84,10 +90,25 @@ impl RunState {
         self.scopes.remove(path);
     }
 
+    /// Adds the stored document of a signal, or replaces the loaded copy of it. One that is not stored is empty and has version 0.
+    pub fn load_signal(&mut self, name: SignalName, signal: Signal, version: u64) {
+        self.changed.remove(&Doc::Signal(name.clone()));
+        self.signals.insert(name, Held { document: signal, version });
+    }
+
+    /// As [`RunState::load_signal`], for the number of signals that are kept.
+    pub fn load_early_signals(&mut self, early: EarlySignals, version: u64) {
+        self.changed.remove(&Doc::EarlySignals);
+        self.early = Some(Held { document: early, version });
+    }
+
     /// The loaded documents, including new ones that are not stored yet: the run, then the scopes in the order of their
-    /// paths. After a conflict, load each of them again, and drop those that are not stored.
+    /// paths, then those of signals. After a conflict, load each of them again, and drop those that are not stored.
     pub fn loaded(&self) -> Vec<Doc> {
-        std::iter::once(Doc::Run).chain(self.scopes.keys().cloned().map(Doc::Scope)).collect()
+        let scopes = self.scopes.keys().cloned().map(Doc::Scope);
+        let signals = self.signals.keys().cloned().map(Doc::Signal);
+        let early = self.early.is_some().then_some(Doc::EarlySignals);
+        std::iter::once(Doc::Run).chain(scopes).chain(signals).chain(early).collect()
     }
 
     /// The run's own document.
@@ -135,6 +156,16 @@ impl RunState {
                         write(doc, loaded.version, super::encode(&loaded.document));
                     }
                 }
+                Doc::Signal(name) => {
+                    if let Some(loaded) = self.signals.get(name) {
+                        write(doc, loaded.version, super::encode(&loaded.document));
+                    }
+                }
+                Doc::EarlySignals => {
+                    if let Some(loaded) = &self.early {
+                        write(doc, loaded.version, super::encode(&loaded.document));
+                    }
+                }
             }
         }
     }
@@ -146,6 +177,16 @@ impl RunState {
             Doc::Run => self.run.version = version,
             Doc::Scope(path) => {
                 if let Some(loaded) = self.scopes.get_mut(path) {
+                    loaded.version = version;
+                }
+            }
+            Doc::Signal(name) => {
+                if let Some(loaded) = self.signals.get_mut(name) {
+                    loaded.version = version;
+                }
+            }
+            Doc::EarlySignals => {
+                if let Some(loaded) = &mut self.early {
                     loaded.version = version;
                 }
             }
@@ -297,6 +338,45 @@ impl RunState {
             }
             None => Err(Refusal::Needs(doc)),
         }
+    }
+
+    /// The document of a signal. Of a run that is not stored, nobody else can have written it.
+    pub(super) fn signal_named(&self, name: &SignalName) -> Result<&Signal, Refusal> {
+        static NONE: Signal = Signal { came: Vec::new(), waiters: Vec::new() };
+        match self.signals.get(name) {
+            Some(loaded) => Ok(&loaded.document),
+            None if self.run.version == 0 => Ok(&NONE),
+            None => Err(Refusal::Needs(Doc::Signal(name.clone()))),
+        }
+    }
+
+    /// The number of signals that are kept, as [`RunState::signal_named`].
+    pub(super) fn early_signals(&self) -> Result<EarlySignals, Refusal> {
+        match &self.early {
+            Some(loaded) => Ok(loaded.document),
+            None if self.run.version == 0 => Ok(EarlySignals::default()),
+            None => Err(Refusal::Needs(Doc::EarlySignals)),
+        }
+    }
+
+    /// The document of a signal that [`RunState::signal_named`] has found, for changing it.
+    pub(super) fn change_signal(&mut self, name: &SignalName) -> &mut Signal {
+        self.changed.insert(Doc::Signal(name.clone()));
+        let new = || Held { document: Signal::default(), version: 0 };
+        &mut self.signals.entry(name.clone()).or_insert_with(new).document
+    }
+
+    /// The number of signals that [`RunState::early_signals`] has found, for changing it.
+    pub(super) fn change_early_signals(&mut self) -> &mut EarlySignals {
+        self.changed.insert(Doc::EarlySignals);
+        let new = || Held { document: EarlySignals::default(), version: 0 };
+        &mut self.early.get_or_insert_with(new).document
+    }
+
+    /// As [`RunState::claim_scopes_around`], and with each one that has changed the scope of the node.
+    pub(super) fn claim_scopes(&mut self, path: &NodePath) {
+        self.changed.extend(self.scopes.contains_key(&path.scope).then(|| Doc::Scope(path.scope.clone())));
+        self.claim_scopes_around(path);
     }
 
     /// Makes the commit conflict with each one that has changed a scope around a node, although nothing changes there: another

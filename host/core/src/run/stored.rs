@@ -2,7 +2,7 @@
 //! later version may add fields and still read this one.
 
 use super::caught::Ended;
-use crate::{Code, Failure, NodePath, Payload, ScopePath};
+use crate::{Code, Failure, NodePath, Payload, ScopePath, SignalName};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::cell::RefCell;
 
@@ -30,14 +30,20 @@ pub enum Doc {
     Run,
     /// One scope.
     Scope(ScopePath),
+    /// The signals of one name.
+    Signal(SignalName),
+    /// How many signals the run keeps for which no node waits yet.
+    EarlySignals,
 }
 
 impl Doc {
-    /// The document's name in the store: `run`, `scope:C[c1]`.
+    /// The document's name in the store: `run`, `scope:C[c1]`, `signal:approval`.
     pub fn name(&self) -> String {
         match self {
             Doc::Run => "run".to_owned(),
             Doc::Scope(path) => format!("scope:{path}"),
+            Doc::Signal(name) => format!("signal:{name}"),
+            Doc::EarlySignals => "early-signals".to_owned(),
         }
     }
 
@@ -55,9 +61,11 @@ impl Doc {
 
     /// Parses a name. `None` for a document of another kind, such as a context value.
     pub fn parse(name: &str) -> Option<Doc> {
-        match name.strip_prefix("scope:") {
-            Some(path) => Some(Doc::Scope(ScopePath::parse(path).ok()?)),
-            None => (name == "run").then_some(Doc::Run),
+        match name.split_once(':') {
+            Some(("scope", path)) => Some(Doc::Scope(ScopePath::parse(path).ok()?)),
+            Some(("signal", name)) => Some(Doc::Signal(SignalName::new(name).ok()?)),
+            Some(_) => None,
+            None => [Doc::Run, Doc::EarlySignals].into_iter().find(|doc| doc.name() == name),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run, Scope, Wait, is_zero};
 use super::nodes::{Scopes, ShownNode};
+use super::signals::Taken;
 use super::tries::{Tries, Try};
-use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, Status, moment};
+use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, SignalName, Status, moment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A run with all its nodes, without payloads.
@@ -67,6 +68,9 @@ pub struct NodeView {
     /// Whose answer it is waiting for, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<WaitView>,
+    /// The signals that it has taken, without their bodies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<SignalView>,
     /// The runs that it has called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub called: Vec<Called>,
@@ -108,6 +112,7 @@ impl std::fmt::Display for WaitView {
         match &self.of {
             Awaited::Function { name } => write!(f, "function {name}"),
             Awaited::Run { flow, run } => write!(f, "run {run} of flow {flow}"),
+            Awaited::Signal { signal } => write!(f, "signal {signal}"),
         }
     }
 }
@@ -120,6 +125,23 @@ pub struct WaitView {
     pub of: Awaited,
     /// When the question was asked, in milliseconds since the Unix epoch.
     pub since: Millis,
+}
+
+/// A signal that a node has taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalView {
+    /// Its name.
+    pub signal: SignalName,
+    /// When it came, in milliseconds since the Unix epoch.
+    pub came: Millis,
+    /// The size of its body, in bytes.
+    pub size: u64,
+}
+
+impl SignalView {
+    fn of(Taken { signal, at, body, .. }: &Taken) -> Self {
+        Self { signal: signal.clone(), came: *at, size: body.size() }
+    }
 }
 
 impl RunView {
@@ -203,7 +225,9 @@ impl NodeView {
             1 => Some("1 item failed, which is tolerated".to_owned()),
             items => Some(format!("{items} items failed, which is tolerated")),
         };
-        happened.into_iter().map(|(_, sentence)| sentence).chain(caught).chain(tolerated).collect()
+        let signal = |one: &SignalView| format!("took signal {}, which came {}", one.signal, moment(one.came));
+        let signals = self.signals.iter().map(signal);
+        signals.chain(happened.into_iter().map(|(_, sentence)| sentence)).chain(caught).chain(tolerated).collect()
     }
 
     /// What of it has failed and is to be tried again, or is being tried again; `None` if nothing is, or if its latest try
@@ -245,6 +269,7 @@ impl NodeView {
             },
             sleeps_since: waits.and_then(|suspended| suspended.asleep),
             waits_for: asked.map(|Wait { of, since, .. }| WaitView { of: of.clone(), since: *since }),
+            signals: node.signals.iter().map(SignalView::of).collect(),
             called: node.called.clone(),
             caught: shown.caught().map(|caught| caught.failure.clone()),
             tolerated: node.branches.as_ref().map_or(0, |branches| branches.failed),

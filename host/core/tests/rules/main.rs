@@ -12,5 +12,6 @@ mod history;
 mod joins;
 mod media_types;
 mod repeats;
+mod signals;
 mod sleeps;
 mod waits;

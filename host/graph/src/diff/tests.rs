@@ -291,6 +291,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         sleeps_since: None,
         waits_for: None,
         rounds: 0,
+        signals: Vec::new(),
         called: Vec::new(),
         caught: None,
         tolerated: 0,

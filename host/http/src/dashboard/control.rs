@@ -3,13 +3,13 @@
 
 use super::Dashboard;
 use super::error::Error;
-use crate::remote::{Action, Rerun, accepted, control, flow_at};
+use crate::remote::{self, Action, Rerun, accepted, control, flow_at};
 use crate::{Error as HttpError, REQUEST_ID, STATE};
 use bytes::Bytes;
-use faas_flow_core::{FlowName, RunId};
+use faas_flow_core::{Content, FlowName, RunId};
 use faas_flow_guest::HttpRequest;
 use faas_flow_replica::network::{ChosenBy, Network};
-use faas_flow_replica::{Submission, Waits};
+use faas_flow_replica::{Signal, Submission, Waits};
 use std::sync::Arc;
 
 /// Who changes runs when a button is pressed.
@@ -64,6 +64,12 @@ impl Dashboard {
                     Action::Stop => self.host.stop(run).await,
                     Action::Rerun(Rerun { node, .. }) => self.host.rerun(run, node.as_ref(), None).await,
                     Action::Callback => self.host.send_callback(run).await,
+                    Action::Signal(remote::Signal { name, body, media_type, key, .. }) => {
+                        let entry = self.host.entry(run).await?.ok_or_else(|| Error::NoRun { run: run.clone() })?;
+                        let key = key.map(|key| format!("key:{key}"));
+                        let signal = Signal { name, key, body: Content::new(body, media_type.unwrap_or_default()) };
+                        self.host.signal(&entry.flow, run, &signal).await.map(drop)
+                    }
                 };
                 Ok(changed?)
             }

@@ -4,9 +4,15 @@
 // Stands for what is shown, as far as the server says so.
 let shown = null;
 
+// Whether somebody is typing the body of a signal, which a renewal would take away.
+function isTyping(main) {
+  const bodies = [...main.querySelectorAll("form.signal input[name=body]")];
+  return bodies.some((body) => body === document.activeElement || body.value);
+}
+
 async function renew() {
   const main = document.querySelector("main");
-  if (main.dataset.live === "yes" && !document.hidden) {
+  if (main.dataset.live === "yes" && !document.hidden && !isTyping(main)) {
     try {
       const headers = { Accept: "text/html" };
       if (shown) headers["If-None-Match"] = shown;

@@ -72,6 +72,7 @@ impl Dashboard {
             .route(&at("/runs/{id}/resume"), post(pages::resume))
             .route(&at("/runs/{id}/stop"), post(pages::stop))
             .route(&at("/runs/{id}/rerun"), post(pages::rerun))
+            .route(&at("/runs/{id}/signal"), post(pages::signal))
             .route(&at("/runs/{id}/callback"), post(pages::callback))
             .route(&at("/{*rest}"), any(pages::none));
         if !prefix.is_empty() {

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::form::Form;
 use super::page::{Page, View};
 use super::run::RunPage;
-use crate::remote::{Action, Rerun};
+use crate::remote::{Action, Rerun, Signal};
 use crate::request::Asked;
 use crate::runs::known_json;
 use crate::unchanged::{Known, Tag};
@@ -16,7 +16,8 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use faas_flow_core::{FlowName, NodePath, Status};
+use faas_flow_core::{FlowName, MediaType, NodePath, SignalName, Status};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The flow in the path.
@@ -93,6 +94,18 @@ pub(super) async fn rerun(state: State<Arc<Dashboard>>, run: RunPath, form: Form
     state.access.check(About::Run(&run.id), form.field("ticket"))?;
     let node = Some(form.field("node")).filter(|node| !node.is_empty()).map(NodePath::parse).transpose()?;
     change(state, run, &form, Action::Rerun(Rerun { node, input: Bytes::new(), media_type: None })).await
+}
+
+pub(super) async fn signal(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {
+    state.access.check(About::Run(&run.id), form.field("ticket"))?;
+    let name = SignalName::new(form.field("name"))?;
+    let body = Bytes::copy_from_slice(form.field("body").as_bytes());
+    // What is JSON goes as JSON, so that the flow's code finds what it expects.
+    let is_json = serde_json::from_slice::<Value>(&body).is_ok();
+    let media_type = MediaType::parse(if is_json { "application/json" } else { "text/plain; charset=utf-8" }).ok();
+    // Who reloads the page sends the form once more, with the same ticket.
+    let key = Some(form.field("once").to_owned()).filter(|once| !once.is_empty());
+    change(state, run, &form, Action::Signal(Signal { name, body, media_type, key, as_json: false })).await
 }
 
 pub(super) async fn callback(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {

@@ -8,7 +8,7 @@ use super::timeline;
 use crate::Error as HttpError;
 use crate::drawing::drawn;
 use crate::{Accept, NodesPage, NodesQuery};
-use faas_flow_core::run::{Called, NodeView, Parent, Progress, RunView};
+use faas_flow_core::run::{Awaited, Called, NodeView, Parent, Progress, RunView, WaitView};
 use faas_flow_core::{Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::error::Error as HostError;
@@ -108,9 +108,8 @@ impl Dashboard {
         main.push_str("<h1>Timeline</h1>\n");
         main.push_str(&timeline::draw(&shown, self.host.now()));
         main.push_str("<h1>Nodes</h1>\n");
-        let rerun =
-            (self.has_buttons() && view.status.is_final()).then(|| self.access.ticket(About::Run(&view.request_id)));
-        main.push_str(&table(&shown, nodes, rerun.as_deref()));
+        let ticket = self.has_buttons().then(|| self.access.ticket(About::Run(&view.request_id)));
+        main.push_str(&table(&shown, nodes, ticket.as_deref(), view.status));
         Ok(main)
     }
 
@@ -181,8 +180,9 @@ async fn picture(
     Ok(format!("<div class=\"picture\">{}</div>\n", svg.await?))
 }
 
-/// A table of a page of the nodes, with buttons that run one of them again if there is a ticket for that.
-fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
+/// A table of a page of the nodes. If there is a ticket for that, it has buttons that run one of them again, and forms that send
+/// them the signals for which they wait.
+fn table(shown: &Shown, query: NodesQuery, ticket: Option<&str>, status: Status) -> String {
     let mut table = String::from(
         "<table class=\"nodes\"><thead><tr><th>Node</th><th>Progress</th><th>Duration</th><th>Tries</th><th>Input</th><th>Output</th>\
          <th>What happened</th><th></th></tr></thead><tbody>\n",
@@ -194,7 +194,7 @@ fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
         let progress = node.progress.as_str();
         let attempts = node.tried();
         let took = node.took().map_or(String::new(), |took| Took(took).to_string());
-        let again = rerun.filter(|_| may_run_again(node));
+        let again = ticket.filter(|_| status.is_final() && may_run_again(node));
         let again = again.map_or_else(String::new, |ticket| {
             format!(
                 "<form method=\"post\" action=\"{id}/rerun\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
@@ -202,12 +202,13 @@ fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
                  <button class=\"rerun\" title=\"Run {path} and all nodes that follow it again\">Run again</button></form>"
             )
         });
+        let signal = ticket.map_or_else(String::new, |ticket| signal_form(&id, node, ticket));
         let out = node.output_size.map_or(String::new(), |size| Size(size).to_string());
         let _ = writeln!(
             table,
             "<tr data-node=\"{path}\"><td><code>{path}</code></td><td><span class=\"badge {progress}\">{progress}</span></td>\
              <td class=\"number\">{took}</td><td class=\"number\">{attempts}</td><td class=\"number\">{}</td><td class=\"number\">{out}</td>\
-             <td>{}</td><td>{again}</td></tr>",
+             <td>{}</td><td>{again}{signal}</td></tr>",
             Size(node.input_size),
             failures(node)
         );
@@ -215,6 +216,20 @@ fn table(shown: &Shown, query: NodesQuery, rerun: Option<&str>) -> String {
     table.push_str("</tbody></table>\n");
     table.push_str(&pages(&id, query, &page));
     table
+}
+
+/// A form that sends a node the signal for which it waits.
+fn signal_form(run: &str, node: &NodeView, ticket: &str) -> String {
+    let Some(WaitView { of: Awaited::Signal { signal }, since }) = &node.waits_for else { return String::new() };
+    // The same wait of the same node: a form that is sent twice counts once.
+    let once = escaped(&format!("{} {since}", node.path));
+    let name = escaped(signal.as_str());
+    format!(
+        "<form class=\"signal\" method=\"post\" action=\"{run}/signal\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
+         <input type=\"hidden\" name=\"name\" value=\"{name}\"><input type=\"hidden\" name=\"once\" value=\"{once}\">\
+         <input name=\"body\" placeholder=\"text or JSON\" aria-label=\"body of signal {name}\">\
+         <button class=\"signal\" title=\"Send signal {name} with this body\">Send {name}</button></form>"
+    )
 }
 
 /// Which nodes the table has, and links to the others.

@@ -261,7 +261,7 @@ impl Live {
 fn called(awaiting: Vec<(NodePath, &Wait)>) -> Vec<CalledRun> {
     let called = awaiting.into_iter().filter_map(|(node, wait)| match &wait.of {
         Awaited::Run { flow, run } => Some(CalledRun { flow: flow.clone(), run: run.clone(), node, to: wait.id }),
-        Awaited::Function { .. } => None,
+        Awaited::Function { .. } | Awaited::Signal { .. } => None,
     });
     called.collect()
 }

@@ -33,6 +33,9 @@ pub enum Error {
     /// The address of an answer came without its signature.
     #[error("the address of the answer is not signed: it lacks the parameter {SIGNATURE_PARAMETER}")]
     UnsignedAnswer,
+    /// The address of a signal came without its signature.
+    #[error("the address of the signal is not signed: it lacks the parameter {SIGNATURE_PARAMETER}")]
+    UnsignedSignal,
     /// A run called a flow without signing that.
     #[error("the call by another flow is not signed: give both flows the same secret `faasflow-hmac-secret`")]
     UnsignedParent,
@@ -97,9 +100,11 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::TooLarge { .. } | Error::Malformed { .. } => Code::BAD_EVENT,
-            Error::UnsignedEvent | Error::UnsignedRequest | Error::UnsignedAnswer | Error::UnsignedParent => {
-                Code::UNSIGNED
-            }
+            Error::UnsignedEvent
+            | Error::UnsignedRequest
+            | Error::UnsignedAnswer
+            | Error::UnsignedSignal
+            | Error::UnsignedParent => Code::UNSIGNED,
             Error::MalformedParent => Code::BAD_REQUEST,
             Error::UnsignedRead => Code::READ_DENIED,
             Error::OldSignature => Code::OLD_SIGNATURE,

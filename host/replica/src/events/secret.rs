@@ -25,10 +25,13 @@ pub(super) enum Purpose {
     Answer,
     /// What a run says of itself to a flow that it calls.
     Parent,
+    /// The addresses that a flow gives away for signals.
+    Signal,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 5] = [Purpose::Event, Purpose::Callback, Purpose::Read, Purpose::Answer, Purpose::Parent];
+    const ALL: [Purpose; 6] =
+        [Purpose::Event, Purpose::Callback, Purpose::Read, Purpose::Answer, Purpose::Parent, Purpose::Signal];
 
     const fn info(self) -> &'static str {
         match self {
@@ -37,6 +40,7 @@ impl Purpose {
             Purpose::Read => "read",
             Purpose::Answer => "answer",
             Purpose::Parent => "parent",
+            Purpose::Signal => "signal",
         }
     }
 }
@@ -50,12 +54,13 @@ pub(super) struct Secret {
     read: String,
     answer: String,
     parent: String,
+    signal: String,
 }
 
 impl Secret {
     pub(super) fn new(raw: Vec<u8>) -> Self {
-        let [event, callback, read, answer, parent] = Purpose::ALL.map(|purpose| derived(&raw, purpose));
-        Self { raw, event, callback, read, answer, parent }
+        let [event, callback, read, answer, parent, signal] = Purpose::ALL.map(|purpose| derived(&raw, purpose));
+        Self { raw, event, callback, read, answer, parent, signal }
     }
 
     fn key(&self, purpose: Purpose) -> &str {
@@ -65,6 +70,7 @@ impl Secret {
             Purpose::Read => &self.read,
             Purpose::Answer => &self.answer,
             Purpose::Parent => &self.parent,
+            Purpose::Signal => &self.signal,
         }
     }
 

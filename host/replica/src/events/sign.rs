@@ -190,6 +190,17 @@ impl Keys {
         self.verify_text(signature, |secret| secret.mac(Purpose::Answer).chain_update(signed))
     }
 
+    /// The signature in the address of a signal.
+    pub(crate) fn sign_signal(&self, signed: &str) -> String {
+        format!("{VERSION}{}", hexadecimal(self.current.mac(Purpose::Signal).chain_update(signed)))
+    }
+
+    /// Checks the signature in the address of a signal.
+    pub(crate) fn verify_signal(&self, signed: &str, signature: Option<&str>) -> Result<(), Error> {
+        let signature = signature.ok_or(EventError::UnsignedSignal)?;
+        self.verify_text(signature, |secret| secret.mac(Purpose::Signal).chain_update(signed))
+    }
+
     /// The signature of what a run says of itself to a flow that it calls with this body.
     pub(crate) fn sign_parent(&self, said: &str, body: &[u8]) -> String {
         format!("{VERSION}{}", hexadecimal(of_parent(&self.current, said, body)))

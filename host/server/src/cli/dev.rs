@@ -70,6 +70,7 @@ impl Dev {
         let stores = resolve_stores(&mut values, Unspecified::Memory)?;
         let at = listen::address(&values, "127.0.0.1");
         let (listener, address) = listen(&at).await?;
+        listen::set_public_url(&mut values, address);
         let guards = guards::of(&values, address.ip())?;
         let build = Build::of(&self.path, self.build, self.module)?;
         let watch = Watch::new(&self.path, build.module())?;

@@ -7,7 +7,7 @@ use faas_flow_http::{Contract, Patience};
 use faas_flow_replica::Host;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -29,6 +29,16 @@ pub(super) fn address(values: &Values, interface: &str) -> String {
         Some(listen) => listen.clone(),
         None => format!("{interface}:{}", values.port.value),
     }
+}
+
+/// The address with which addresses begin that flows give away: unless the operator says another one, that of this server.
+pub(super) fn set_public_url(values: &mut Values, at: SocketAddr) {
+    let ip = match at.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    values.public_url.value.get_or_insert_with(|| format!("http://{}", SocketAddr::new(ip, at.port())));
 }
 
 /// How slow callers may be, and how many connections there may be.

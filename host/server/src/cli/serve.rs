@@ -80,6 +80,7 @@ impl Serve {
         // The address comes first, since compiling is in vain if it is in use.
         let at = listen::address(&values, "127.0.0.1");
         let (listener, address) = listen(&at).await?;
+        listen::set_public_url(&mut values, address);
         let guards = guards::of(&values, address.ip())?;
         if !values.state_store.is_given() {
             let folder = PathBuf::from(".faas-flow");

@@ -31,6 +31,7 @@ pub(crate) use values::Source;
 use faas_flow_guest::LogLimits;
 use faas_flow_replica::{Answers, Destinations, Settings};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// The number of ended runs that a state store in memory keeps.
 const MEMORY_HISTORY: usize = 1000;
@@ -76,6 +77,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         request_proxy: values.request_proxy.value.clone(),
         history_ttl: values.history_ttl.value,
         history_limit: if in_memory { MEMORY_HISTORY } else { usize::MAX },
+        public_url: values.public_url.value.clone().map(OnceLock::from).unwrap_or_default(),
         max_wait: values.max_wait.value,
         default_wait: values.default_wait.value,
         default_method: values.default_method.value.to_owned(),

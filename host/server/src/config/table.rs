@@ -123,6 +123,8 @@ keys! {
 
     gateway: Option<String> = Key::new("gateway", &Optional(Server), "gateway.openfaas:8080", Original, Calls,
         "OpenFaaS gateway, through which functions are called that are not listed in `functions`").locally("");
+    public_url: Option<String> = Key::new("public_url", &Optional(Server), "", Ours, Calls,
+        "address of the gateway as people reach it, with which the addresses of signals begin that flows give away ([signals](concepts.md#signals)); a local server takes its own unless this is set");
     default_method: &'static str = Key::new("default-method", &METHODS, "POST", Original, Calls,
         "HTTP method of calls for which the flow sets none");
     functions: Vec<String> = Key::new("functions", &List, "", Ours, Calls,

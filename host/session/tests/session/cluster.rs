@@ -4,11 +4,12 @@ use crate::replica::{Fate, LEASE, Replica, circumstances, rules};
 use crate::work;
 use faas_flow_core::run::{
     Attempt, Awaited, ClaimToken, DATA, Doc, Ended, Event, NodeState, Outcome, Progress, Refusal, Report, RunState,
-    Said, Scope, Suspended, Task, Try, Wait, WaitId, Work, set_of,
+    Said, Scope, SentSignal, Signal, Suspended, Task, Try, Wait, WaitId, Work, decode, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
 use faas_flow_core::{
-    Code, Failure, NodeId, NodePath, Partition, Payload, Place, Plan, ResponseHead, RunId, ScopePath, Status,
+    Code, Failure, NodeId, NodePath, Partition, Payload, Place, Plan, ResponseHead, RunId, ScopePath, SignalName,
+    Status,
 };
 use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
 use faas_flow_store::{StateStore, open_state};
@@ -65,6 +66,8 @@ pub struct Cluster {
     hints: Vec<NodePath>,
     /// Answers from outside that are on their way.
     answers: Vec<(NodePath, WaitId)>,
+    /// Signals that are sent again until they are stored.
+    signals: Vec<SignalName>,
     now: u64,
     durability: Durability,
     /// A node that fails: when it merges, or else when it does its own work.
@@ -96,7 +99,7 @@ impl Cluster {
         });
         let rooms = rooms.collect();
         let durability = match random.below(3) {
-            0 if plan.is_single_node() => Durability::Memory,
+            0 if plan.is_single_node() && plan.signals().is_empty() => Durability::Memory,
             0 | 1 => Durability::Delayed,
             _ => Durability::Beginning,
         };
@@ -110,6 +113,7 @@ impl Cluster {
             rooms,
             hints: Vec::new(),
             answers: Vec::new(),
+            signals: Vec::new(),
             now: 1,
             durability,
             failing: None,
@@ -171,6 +175,10 @@ impl Cluster {
         }
         choices.extend((0..self.hints.len()).map(|hint| (hint, Step::Hint)));
         choices.extend((0..self.answers.len()).map(|answer| (answer, Step::Answer)));
+        // Senders do not send faster than signals are taken.
+        if self.replicas.iter().all(|replica| replica.inputs.is_empty()) {
+            choices.extend((0..self.signals.len()).map(|signal| (signal, Step::Signal)));
+        }
         if choices.is_empty() || self.random.below(20) == 0 {
             let is_quiet = choices.is_empty();
             if is_quiet && self.is_over() {
@@ -183,13 +191,14 @@ impl Cluster {
         match step {
             Step::Hint => self.claim(number),
             Step::Answer => self.answer(number),
+            Step::Signal => self.signal(number),
             Step::Io => self.perform(number),
             Step::Finish(nth) if self.chance(self.faults.waits) => self.fail_a_try(number, nth),
             Step::Finish(nth) => self.finish(number, nth),
             Step::CommitDue => self.input(number, Input::CommitDue),
         }
         let crashes = self.faults.crash_at == Some(self.steps) || self.chance(self.faults.crashes);
-        if crashes && !matches!(step, Step::Hint | Step::Answer) {
+        if crashes && !matches!(step, Step::Hint | Step::Answer | Step::Signal) {
             self.replicas[number] = Replica::default();
         }
         true
@@ -285,11 +294,62 @@ impl Cluster {
         }
     }
 
+    /// A signal reaches some replica. Its sender sends it again until it knows that it is stored, perhaps several times at once.
+    fn signal(&mut self, nth: usize) {
+        let name = self.signals[nth].clone();
+        let is_over = self.state().is_some_and(|state| state.run().status().is_final());
+        if is_over || self.came(&name) > 0 {
+            self.signals.swap_remove(nth);
+            return;
+        }
+        if let Some(number) = self.help(&[Doc::Run]) {
+            let id = self.seed();
+            let sent = SentSignal { body: work::payload(name.as_str()), name, id, key: Some("once".to_owned()) };
+            self.input(number, Input::Event(Event::Signal(sent), Documents::new()));
+        } else {
+            // It is not stored yet, or has ended.
+            self.check(true);
+        }
+    }
+
+    /// How many signals of this name are stored.
+    fn came(&self, name: &SignalName) -> usize {
+        let docs = [Doc::Signal(name.clone()).name()];
+        let documents = block_on(self.store.read(&Partition::of_run(&self.id), &docs)).unwrap();
+        let document = documents.into_iter().flatten().next();
+        document.map_or(0, |document| decode::<Signal>(&document.bytes).unwrap().came.len())
+    }
+
+    /// A node with a wait for a signal waits until it has got one.
+    fn awaits_signal(&mut self, work: &Work) -> Option<Suspended> {
+        use faas_flow_core::definition::Operation;
+        let Task::Operations(operations) = &work.task else { return None };
+        let waits = matches!(operations.list.first(), Some(Operation::WaitFor(_))) && work.signals.is_empty();
+        if !waits {
+            return None;
+        }
+        let signal = signal_of(&work.path);
+        if !self.signals.contains(&signal) {
+            self.signals.push(signal.clone());
+        }
+        let known = work.suspended.as_ref().and_then(|suspended| suspended.wait.clone());
+        let wait = known.filter(|wait| matches!(wait.of, Awaited::Signal { .. })).unwrap_or_else(|| {
+            let id = WaitId { claim: work.token, operation: 0 };
+            Box::new(Wait { id, of: Awaited::Signal { signal }, since: self.now, limit: None, looks: 0 })
+        });
+        let until = self.now + 5 * LEASE;
+        Some(Suspended { data: Some(payload("so far")), wait: Some(wait), ..Suspended::until(until) })
+    }
+
     /// A replica that works on the run, or opens it for this node; `None` if it has ended.
     fn help_with(&mut self, path: &NodePath) -> Option<usize> {
+        self.help(&Doc::around(path))
+    }
+
+    fn help(&mut self, docs: &[Doc]) -> Option<usize> {
         let number = self.random.below(self.replicas.len());
         if self.replicas[number].session.is_none() {
-            let docs: Vec<String> = Doc::around(path).iter().map(Doc::name).collect();
+            let docs: Vec<String> = docs.iter().map(Doc::name).collect();
             let documents = block_on(self.store.read(&Partition::of_run(&self.id), &docs)).unwrap();
             let known = docs.into_iter().zip(documents).filter_map(|(name, doc)| Some((name, doc?))).collect();
             let state = load_all(known).unwrap()?;
@@ -413,6 +473,9 @@ impl Cluster {
         if self.failing.as_ref().is_some_and(fails) {
             let failure = Failure::reject(Code::GUEST_REJECTED, "as the test wants");
             return (Outcome::Failed(failure), Documents::new());
+        }
+        if let Some(suspended) = self.awaits_signal(work) {
+            return (Outcome::Suspended(suspended), Documents::new());
         }
         if self.chance(self.faults.waits) {
             let until = self.now + self.random.below(100) as u64;
@@ -619,16 +682,23 @@ impl Cluster {
 enum Step {
     Hint,
     Answer,
+    Signal,
     Io,
     Finish(usize),
     CommitDue,
+}
+
+/// The signal for which a node waits: each for its own.
+fn signal_of(node: &NodePath) -> SignalName {
+    let hash = node.to_string().bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    SignalName::new(format!("{hash:x}")).unwrap()
 }
 
 /// Whether a task has effects beyond the flow's own code.
 fn calls(task: &Task) -> bool {
     use faas_flow_core::definition::Operation;
     match task {
-        Task::Operations(operations) => operations.list.iter().any(|one| !matches!(one, Operation::Modify(_))),
+        Task::Operations(operations) => operations.list.iter().any(Operation::is_call),
         Task::Recover { .. } | Task::Finally { .. } => true,
         _ => false,
     }

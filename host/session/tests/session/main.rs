@@ -16,4 +16,5 @@ mod replays;
 mod replica;
 mod reruns;
 mod rules;
+mod signals;
 mod work;

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Faults, Trace};
 use faas_flow_core::run::{Event, NodeState, Progress};
-use faas_flow_core::testing::{Random, definition, with_calls, with_catches, with_repeats};
+use faas_flow_core::testing::{Random, definition, with_calls, with_catches, with_repeats, with_signals};
 use faas_flow_core::{Code, Definition, Plan, Status};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -127,6 +127,28 @@ proptest! {
         };
         let faulty = run(order.rotate_left(7), Faults::all(more_replicas, odds));
         prop_assert_eq!(faulty, run(order, Faults::default()));
+    }
+}
+
+/// A plan in which many nodes wait for signals.
+fn plan_with_signals(seed: u64) -> Arc<Plan> {
+    let mut random = Random(seed.rotate_left(29) | 1);
+    let definition = Definition::clone(plan(seed, 2).definition());
+    Arc::new(Plan::new(with_signals(definition, &mut random)).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// SIGNAL-1, SIGNAL-2, SIGNAL-7: each signal is the output of one node, whatever is lost, repeated or late, and however
+    /// often its sender sends it.
+    #[test]
+    fn each_signal_is_taken_once_whatever_goes_wrong(shape in any::<u64>(), order in any::<u64>(), more_replicas in 0..3usize, odds in 4..30usize) {
+        let plan = plan_with_signals(shape);
+        let faulty = Cluster::new(&plan, order.rotate_left(7), Faults::all(more_replicas, odds)).run();
+        let calm = calm(&plan, order);
+        prop_assert_eq!(calm.status, Some(Status::Succeeded));
+        prop_assert_eq!(faulty, calm);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Executes work symbolically: a node's output tells how it came about, and does not depend on the order of events.
 
+use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{ClaimToken, Ended, Input, Outcome, Task, Work};
 use faas_flow_core::{BranchKey, MediaType, NodePath, Payload, ResponseHead, round_key, testing};
 
@@ -20,7 +21,7 @@ pub fn response(path: &NodePath) -> Option<ResponseHead> {
     length.is_multiple_of(3).then(|| ResponseHead::new(300 + length, vec![("x-by".to_owned(), path)]).unwrap())
 }
 
-fn payload(text: &str) -> Payload {
+pub fn payload(text: &str) -> Payload {
     testing::payload(text).of_type(media_type_of(text))
 }
 
@@ -42,7 +43,10 @@ pub fn outcome(
     };
     match &work.task {
         Task::Operations(operations) => {
-            let run = |data, _| format!("{}<{data}>", work.path.node);
+            let run = |data, operation: &Operation| match operation {
+                Operation::WaitFor(_) => text(&work.signals[0].body),
+                _ => format!("{}<{data}>", work.path.node),
+            };
             Outcome::Done(payload(&operations.list.iter().fold(data, run)))
         }
         Task::Enter => Outcome::Branched(vec![(None, payload(&data))]),

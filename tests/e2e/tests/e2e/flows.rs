@@ -1,10 +1,13 @@
 //! The examples give the results that they should, in every language that they are written in.
 
+use axum::{Json, Router};
 use faas_flow_e2e::command::{run, script};
 use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::wait::until;
+use faas_flow_test_support::double;
 use faas_flow_test_support::modules::module;
+use serde_json::Value;
 use std::process::Command;
 
 fn serve(flow: &str) -> Server {
@@ -77,6 +80,20 @@ async fn reminder_sleeps_until_the_moment_and_then_sends_its_text() {
     assert_eq!(server.result("reminder", past).await.ok(), "Feed the cat");
     let refusal = server.result("reminder", r#"{ "text": "", "at": "soon" }"#).await.failed(500, "FF0232");
     assert!(refusal.contains("`soon` is not a moment"), "{refusal}");
+}
+
+#[tokio::test]
+async fn approval_mails_an_address_and_goes_on_with_the_decision() {
+    let (sent, mut mails) = tokio::sync::mpsc::unbounded_channel::<Value>();
+    let router = Router::new().fallback(async move |Json(mail): Json<Value>| drop(sent.send(mail)));
+    let server = Serve::flows(&["approval"]).function("send-mail", double::serve(router).await).start();
+    let accepted = server.post("/function/approval", r#"{ "id": "7", "total": 1200 }"#).await;
+    let mail = mails.recv().await.unwrap()["text"].as_str().unwrap().to_owned();
+    let address = mail.trim_end().rsplit(' ').next().unwrap();
+    let form = server.client.post(address).header("Content-Type", "application/x-www-form-urlencoded");
+    server.send(form.body("comment=too+much&decision=reject")).await.ok();
+    let id = accepted.id.unwrap();
+    assert_eq!(server.result_of("approval", &id).await.ok(), "order 7: reject (too much)");
 }
 
 #[tokio::test]

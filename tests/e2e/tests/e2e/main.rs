@@ -47,6 +47,7 @@ mod responses;
 mod secrets;
 mod serve;
 mod shapes;
+mod signals;
 mod signing;
 mod sleeps;
 mod slow;

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, RunId, Status};
 use faas_flow_http::ListedRun;
 use serde_json::Value;
-use servers::Servers;
+pub(super) use servers::Servers;
 use std::process::ExitCode;
 
 /// The keys of the stores.

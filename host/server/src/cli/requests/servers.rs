@@ -13,7 +13,7 @@ use serde_json::Value;
 const PAGE: &str = "1000";
 
 /// What to ask, and as whom.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     /// The address that the user gave.
     to: String,
     /// The flow, if the address does not say which one it is.
@@ -22,7 +22,7 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) fn new(to: String, flow: Option<FlowName>, token: Option<String>) -> Self {
+    pub(crate) fn new(to: String, flow: Option<FlowName>, token: Option<String>) -> Self {
         Self { to, flow, token }
     }
 
@@ -89,7 +89,7 @@ impl Servers {
     }
 
     /// Changes a run, and returns what the server said.
-    pub(super) async fn control(&self, run: &RunId, action: &Action) -> Result<String, Error> {
+    pub(crate) async fn control(&self, run: &RunId, action: &Action) -> Result<String, Error> {
         Ok(self.of_a_flow(run, async |flow| flow.control(run, action).await).await?.1)
     }
 

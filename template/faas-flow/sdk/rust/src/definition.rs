@@ -85,6 +85,24 @@ pub(crate) enum Operation {
     Modify(String),
     Sleep(u64),
     SleepUntil(String),
+    WaitFor(WaitFor),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct WaitFor {
+    pub signal: SignalSource,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover_from: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SignalSource {
+    Named(String),
+    Handler(String),
 }
 
 #[derive(Debug, Serialize)]

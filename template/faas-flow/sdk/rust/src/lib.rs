@@ -81,7 +81,7 @@
 //!
 //! | closure | id |
 //! |---|---|
-//! | `modify` or `sleep_until`, as operation 1 (the second) of node `n2` | `n2/1` |
+//! | `modify`, `sleep_until` or `wait_for_named`, as operation 1 (the second) of node `n2` | `n2/1` |
 //! | `prepare`, `receive`, `recover` of the call that is operation 0 of `n2` | `n2/0/prepare`, `n2/0/receive`, `n2/0/recover` |
 //! | aggregator of the inputs of a node of any kind | `n4/aggregate` |
 //! | forwarder of the edge from `n1` to `n2` | `n1->n2/forward` |
@@ -90,7 +90,7 @@
 //! | the closure that says whether repeat `R` runs again | `R/again` |
 //! | aggregator of the results of the branches of `C` or `F` | `C/aggregate-branches`, `F/aggregate-branches` |
 //! | aggregator of a dag's ends | `(end)/aggregate` |
-//! | `recover_from` of the call that is operation 0 of `n2`, of node `n2`, of a dag | `n2/0/recover-from`, `n2/recover`, `(recover)` |
+//! | `recover_from` of the call, or of the wait for a signal, that is operation 0 of `n2`, of node `n2`, of a dag | `n2/0/recover-from`, `n2/recover`, `(recover)` |
 //! | the closure that gathers the items of for-each `F` | `F/gather` |
 //! | the flow's failure handler, its finally handler | `(failure)`, `(finally)` |
 //!
@@ -119,6 +119,7 @@ pub mod inputs;
 mod node;
 mod record;
 mod repeat;
+mod signal;
 mod values;
 mod workflow;
 
@@ -140,6 +141,7 @@ pub use http::{Request, Response};
 pub use inputs::Inputs;
 pub use node::{Call, Node};
 pub use repeat::Repeat;
+pub use signal::SignalWait;
 pub use values::{Exhausted, Level, Outcome, State, Wake};
 pub use workflow::Workflow;
 

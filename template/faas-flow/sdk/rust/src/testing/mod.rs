@@ -146,6 +146,11 @@ impl Flow {
         self.fake.calling(|| self.handlers.moment(id, data.into()))
     }
 
+    /// Calls the closure that names the signal that a node waits for.
+    pub fn signal_name(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<String> {
+        self.fake.calling(|| self.handlers.signal_name(id, data.into()))
+    }
+
     /// Calls the finally handler of the flow.
     pub fn finally(&self, outcome: Outcome) -> Result {
         self.fake.calling(|| self.handlers.finally("(finally)", outcome))
