@@ -3,7 +3,7 @@
 
 use super::drive::Started;
 use super::live::Live;
-use crate::child::abandons;
+use crate::child::has_abandoned;
 use crate::counters::Executed;
 use crate::progress::Step;
 use faas_flow_core::run::{Event, Outcome, Report, Task, Work};
@@ -55,8 +55,10 @@ impl Live {
             let event = Event::Complete { path: work.path, token: work.token, report };
             let mut session = self.lock().await;
             let mut reaction = self.drive(&mut session, Input::Event(event, documents)).await;
-            if let Some(begun) = begun.filter(|_| reaction.refused.is_some() && abandons(session.state().run())) {
-                // The run was stopped while it began another one.
+            if let Some(begun) =
+                begun.filter(|begun| reaction.refused.is_some() && has_abandoned(session.state(), &begun.node))
+            {
+                // The run, or this part of it, was stopped while it began another one.
                 self.spawn_stop(begun);
             }
             drop(session);

@@ -4,7 +4,7 @@ use super::host::Host;
 use super::live::Live;
 use super::services::Services;
 use crate::Error;
-use crate::child::abandons;
+use crate::child::{abandons, forgotten};
 use faas_flow_core::run::Phase;
 use faas_flow_core::{Partition, RunId};
 use faas_flow_session::{Input, Role};
@@ -168,6 +168,7 @@ impl Host {
             };
         }
         let ends_without_called = abandons(state.run());
+        let forgotten = forgotten(&state);
         let live = self.open(state, Role::owner(self.now())).await?;
         self.services.counters.run_recovered();
         tracing::info!(%run, "recovered run");
@@ -175,6 +176,8 @@ impl Host {
         if ends_without_called {
             // The replica that was lost may not have stopped them.
             live.stop_called(&*live.lock().await);
+        } else {
+            live.stop_forgotten(forgotten);
         }
         Ok(())
     }

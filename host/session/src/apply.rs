@@ -135,9 +135,12 @@ impl Session {
             (Origin::Replay, Event::Complete { path, token, report }) => {
                 let is_lost = refusal == Refusal::Stale && !self.is_reported(&path, token, &report);
                 self.ready.leases.lost += usize::from(is_lost);
-                self.refused.push(path);
+                self.has_refused = true;
             }
             (Origin::Replay, Event::Claim { path, .. }) => self.unclaimed.push(path),
+            (Origin::Replay, Event::CallBack { until }) if self.unknown > 0 => {
+                self.ready.call_back = self.state.claimed_callback(until).and_then(delivery);
+            }
             (Origin::Replay, event) if is_awaited(&event) && !self.has_happened(&event, at) => {
                 self.ready.refused = Some(refusal);
             }
@@ -201,6 +204,7 @@ impl Session {
 
     /// Acts on the effects of an event that was applied.
     fn follow(&mut self, applied: Applied, effects: Vec<Effect>) {
+        let at = applied.at;
         self.batch.add(applied, &effects);
         for effect in effects {
             match effect {
@@ -211,11 +215,9 @@ impl Session {
                 }
                 Effect::Cancel => self.cancel_with_commit(),
                 Effect::Withdraw(part) => self.withdraw_with_commit(part),
-                Effect::CallBack { url, round, tries, earlier } => {
-                    self.ready.call_back = Some(Delivery { url, round, tries, earlier });
-                }
+                Effect::CallBack { .. } => self.ready.call_back = delivery(effect),
                 Effect::Returned { node, branch } => self.queue.branch_ended(&self.plan, &node, &branch),
-                Effect::Ended => self.batch.ended = true,
+                Effect::Ended => self.batch.ended = Some(at),
             }
         }
     }
@@ -228,6 +230,12 @@ impl Session {
             None => self.ready.start.push(work),
         }
     }
+}
+
+/// What is to be delivered, if this is an effect of that kind.
+fn delivery(effect: Effect) -> Option<Delivery> {
+    let Effect::CallBack { url, round, tries, earlier } = effect else { return None };
+    Some(Delivery { url, round, tries, earlier })
 }
 
 /// Whether somebody waits to hear whether an event was refused.

@@ -42,8 +42,8 @@ pub(crate) struct Batch {
     pub(crate) withdrawn: Option<Withdrawing>,
     /// Whether it must be committed before this replica continues.
     pub(crate) pressing: bool,
-    /// Whether it ends the run.
-    pub(crate) ended: bool,
+    /// When it ends the run, if it does.
+    pub(crate) ended: Option<Millis>,
     /// When the first event was applied.
     since: Millis,
     bytes: usize,

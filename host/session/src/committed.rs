@@ -32,7 +32,7 @@ impl Session {
             self.ready.withdrawn.extend(parts);
             self.ready.withdrawn_claims.extend(running.into_values().map(|claim| claim.token));
         }
-        if batch.ended {
+        if batch.ended.is_some() {
             self.end(End::Ended);
         } else if !batch.events.is_empty() && self.state.run().paused && self.running.is_empty() {
             self.end(if is_exhausted(&self.state) { End::Exhausted } else { End::Paused });

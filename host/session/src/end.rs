@@ -40,7 +40,8 @@ impl Session {
 
     /// Ends the session since the run has ended or paused. The driver notifies those who wait for that.
     pub(crate) fn end(&mut self, end: End) {
-        self.ready.end = Some(end);
+        // Once a commit of this replica has ended it, it hears of that end, too.
+        self.ready.end = self.ready.end.filter(|known| *known == End::Ended).or(Some(end));
         self.leave();
     }
 

@@ -5,12 +5,14 @@
 //! was committed after all is therefore recognized by its token, and a claim that another replica won is refused and given up.
 
 use crate::apply::Applying;
-use crate::batch::Basis;
+use crate::batch::{Arriving, Basis, Batch};
 use crate::durability::Durability;
-use crate::io::{Circumstances, Io, Join};
+use crate::io::{Circumstances, End, Io, Join};
 use crate::session::{Claim, Outstanding, Session, Todo};
-use faas_flow_core::run::{ClaimToken, Doc, Event, NodeState, Phase, Progress, Report, RunState, Work, set_of};
-use faas_flow_core::{Code, Failure, NodePath};
+use faas_flow_core::run::{
+    ClaimToken, Doc, Event, NodeState, Phase, Progress, Report, RunState, Withdrawn, Work, set_of,
+};
+use faas_flow_core::{Code, Failure, Millis, NodePath};
 use std::collections::BTreeMap;
 
 /// After how many failed commits in a row this replica abandons the run.
@@ -23,8 +25,36 @@ pub(crate) struct Replay {
     before: BTreeMap<NodePath, Claim>,
     /// The work of claims that were applied again.
     again: Vec<Work>,
-    /// Whether an event since the last commit had brought the run to its end.
+    followed: Followed,
+}
+
+/// What followed from the events since the last commit, beside new documents and claims. If that commit has happened, these
+/// events are refused, and what followed from them is due nevertheless.
+#[derive(Debug)]
+struct Followed {
+    /// Whether the run was to be cancelled.
     cancelled: bool,
+    /// The parts of the run that were not to go on.
+    withdrawn: Vec<Withdrawn>,
+    /// The branches that had ended.
+    arrived: Vec<Arriving>,
+    /// When the run had ended, if it had.
+    ended: Option<Millis>,
+}
+
+impl Followed {
+    fn from(batch: &mut Batch) -> Self {
+        Self {
+            cancelled: batch.cancelled.is_some(),
+            withdrawn: batch
+                .withdrawn
+                .as_mut()
+                .map(|withdrawn| std::mem::take(&mut withdrawn.parts))
+                .unwrap_or_default(),
+            arrived: std::mem::take(&mut batch.arrivals),
+            ended: batch.ended,
+        }
+    }
 }
 
 impl Replay {
@@ -69,8 +99,8 @@ impl Session {
     /// With what is stored loaded: queues the events since the last commit to be applied again. The documents that a run
     /// begins with are stored before or together with the run itself.
     pub(crate) fn begin_replay(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
-        let cancelled = batch.cancelled.is_some();
+        let mut batch = std::mem::take(&mut self.batch);
+        let followed = Followed::from(&mut batch);
         if let Some(cancelled) = batch.cancelled {
             self.running.extend(cancelled.running);
             self.ready.start.extend(cancelled.start);
@@ -83,7 +113,7 @@ impl Session {
         for path in std::mem::take(&mut self.outbox).into_iter().rev() {
             self.queue.put_back(crate::queue::Waiting { path, here: false });
         }
-        self.replay = Some(Replay { before: self.running.clone(), again: Vec::new(), cancelled });
+        self.replay = Some(Replay { before: self.running.clone(), again: Vec::new(), followed });
         self.todo.push_front(Todo::Replayed);
         for applied in batch.events.into_iter().rev() {
             self.todo.push_front(Applying::again(applied).into());
@@ -92,10 +122,9 @@ impl Session {
 
     /// After everything was applied again: continues the work whose claims are still valid, and drops the rest.
     pub(crate) fn end_replay(&mut self, circumstances: &Circumstances) {
-        let Some(Replay { before, again, cancelled }) = self.replay.take() else { return };
-        // The commit without an answer happened, and the event that ended the run is refused now. What follows from it is due.
-        let has_ended = self.state.run().phase != Phase::Flow && self.batch.cancelled.is_none();
-        self.ready.cancel |= cancelled && has_ended;
+        let Some(Replay { before, again, followed }) = self.replay.take() else { return };
+        let has_ended = followed.ended.is_some() && self.batch.ended.is_none();
+        self.follow_stored(followed, &before);
         let state = &self.state;
         self.running.retain(|path, claim| {
             node(state, path).is_some_and(|node| node.progress == Progress::Running && node.token == claim.token)
@@ -118,10 +147,37 @@ impl Session {
         // The next commit contains everything that was applied again, and no new claims: where several replicas claim the
         // branches of a for-each, these conflict so often that this replica would abandon the run.
         self.todo.push_front(Todo::Fill);
-        if self.executes_in_vain() {
+        if has_ended || self.executes_in_vain() {
             self.todo.push_front(Todo::Obey);
         }
         self.todo.push_front(Todo::Commit);
+    }
+
+    /// What followed from events that the replay has refused, as far as what is stored says the same: the commit without an
+    /// answer has happened, or another replica has done the same.
+    fn follow_stored(&mut self, followed: Followed, before: &BTreeMap<NodePath, Claim>) {
+        let Followed { cancelled, withdrawn, arrived, ended } = followed;
+        self.ready.cancel |= cancelled && self.state.run().phase != Phase::Flow && self.batch.cancelled.is_none();
+        for part in withdrawn {
+            let is_withdrawn_again = self.batch.withdrawn.as_ref().is_some_and(|batch| batch.parts.contains(&part));
+            if is_withdrawn_again || !self.state.has_withdrawn(&part) {
+                continue;
+            }
+            let claims = before.iter().filter(|(path, _)| part.contains(path));
+            self.ready.withdrawn_claims.extend(claims.map(|(_, claim)| claim.token));
+            self.running.retain(|path, _| !part.contains(path));
+            self.ready.withdrawn.push(part);
+        }
+        for Arriving { node, started_by, total, member, .. } in arrived {
+            let join = Join { node, started_by, total };
+            let arrives_again = self.batch.arrived(&member.set).any(|again| again.member == member.member);
+            if !arrives_again && !self.ready.count.contains(&join) {
+                self.ready.count.push(join);
+            }
+        }
+        if self.unknown > 0 && ended.is_some() && self.batch.ended.is_none() && self.state.run().ended == ended {
+            self.end(End::Ended);
+        }
     }
 
     /// What a claim sees of its node, as far as a replay needs it; none for other events.
@@ -161,20 +217,11 @@ impl Session {
         }
     }
 
-    /// A report that was refused in a replay may have been committed by a commit without an answer. Looks for what followed
-    /// from it.
+    /// A report that was refused in a replay may have been committed by a commit without an answer. Looks whether the run has
+    /// ended or paused.
     pub(crate) fn follow_refused(&mut self) {
-        let refused = std::mem::take(&mut self.refused);
-        if refused.is_empty() {
-            return;
-        }
-        self.obey();
-        for path in refused {
-            let Some(scope) = self.state.scope(&path.scope).filter(|scope| scope.siblings > 1) else { continue };
-            let (started_by, total) = (scope.started_by, scope.siblings);
-            if let Some((node, _)) = path.scope.parent() {
-                self.ready.count.push(Join { node, started_by, total });
-            }
+        if std::mem::take(&mut self.has_refused) {
+            self.obey();
         }
     }
 }

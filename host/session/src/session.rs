@@ -43,8 +43,8 @@ pub struct Session {
     outstanding: Option<Outstanding>,
     io: Option<Io>,
     pub(crate) replay: Option<Replay>,
-    /// Nodes whose report was refused in a replay, until the next commit.
-    pub(crate) refused: Vec<NodePath>,
+    /// Whether a report was refused in a replay, until the next commit.
+    pub(crate) has_refused: bool,
     /// Nodes whose claim was refused in a replay, until its end.
     pub(crate) unclaimed: Vec<NodePath>,
     /// How many commits in a row failed, and how many of them had no answer.
@@ -152,7 +152,7 @@ impl Session {
             outstanding: None,
             io: None,
             replay: None,
-            refused: Vec::new(),
+            has_refused: false,
             unclaimed: Vec::new(),
             failed: 0,
             unknown: 0,

@@ -3,7 +3,7 @@
 use crate::Weather;
 use crate::replica::Cluster;
 use anyhow::Result;
-use faas_flow_core::run::{Parent, RunView};
+use faas_flow_core::run::{Parent, Progress, RunView};
 use faas_flow_core::{RunId, Status};
 use faas_flow_store::{RunEntry, RunQuery};
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ async fn runs(cluster: &Arc<Cluster>) -> Result<Vec<(RunEntry, RunView)>> {
 }
 
 /// What is wrong between the runs that are left: each call has begun one run, or another one after that has not succeeded; no
-/// run succeeds before those that it called have ended.
+/// run succeeds before those that it called have ended, and no run goes on that was called beside a failure that was caught.
 pub async fn wrong(cluster: &Arc<Cluster>, weather: Weather) -> Result<Vec<String>> {
     let runs = runs(cluster).await?;
     let by_id: HashMap<&RunId, &RunEntry> = runs.iter().map(|(entry, _)| (&entry.run, entry)).collect();
@@ -32,6 +32,19 @@ pub async fn wrong(cluster: &Arc<Cluster>, weather: Weather) -> Result<Vec<Strin
             wrong.push(format!("{} was called by {}, which nobody knows", entry.run, parent.run));
             continue;
         };
+        let views = runs.iter().map(|(_, view)| view).find(|view| view.request_id == parent.run);
+        let calling = views.and_then(|view| view.nodes.iter().find(|node| node.path == parent.node));
+        let is_withdrawn = calling.is_some_and(|node| node.progress == Progress::Cancelled);
+        if is_withdrawn && around.status == Status::Succeeded {
+            // It was stopped, or had ended by then.
+            if entry.status == Status::Succeeded && is_long(entry) {
+                wrong.push(format!(
+                    "{} went on although {} had caught a failure beside {}",
+                    entry.run, around.run, parent.node
+                ));
+            }
+            continue;
+        }
         // The clocks agree.
         if weather.skew == 0 && around.status == Status::Succeeded && entry.ended > around.ended {
             wrong.push(format!("{} succeeded before {}, which it called, had ended", around.run, entry.run));
@@ -44,6 +57,11 @@ pub async fn wrong(cluster: &Arc<Cluster>, weather: Weather) -> Result<Vec<Strin
         }
     }
     Ok(wrong)
+}
+
+/// Whether a run took so long that a run which goes on without it must have stopped it meanwhile.
+fn is_long(entry: &RunEntry) -> bool {
+    entry.ended.is_some_and(|ended| ended.saturating_sub(entry.started) > 150_000)
 }
 
 fn call(parent: &Parent) -> String {

@@ -85,7 +85,7 @@ impl Job {
         let (end, right) = match self.query {
             // By the clock of the replica that ended it, the deadline was not over.
             IN_TIME if skew > 0 && end.starts_with("succeeded") => return true,
-            IN_TIME | CAUGHT => return without_nodes(end) == without_nodes(right),
+            IN_TIME | CAUGHT | BESIDE => return without_nodes(end) == without_nodes(right),
             // It was not called in time; or nobody was there to notice that it had not ended in time, until it had.
             ENDLESS if end.starts_with("failed FF0206") || end.starts_with("succeeded") => return true,
             // Its end came before the replica that had given it up, and stopped it, had said so.
@@ -106,7 +106,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 78] = [
+pub const JOBS: [Job; 80] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -178,6 +178,8 @@ pub const JOBS: [Job; 78] = [
     job("fixture", ENDLESS, "abcdef"),
     job("fixture", IN_TIME, "abcdef"),
     job("fixture", "case=calls-of-items", "abcd"),
+    job("fixture", BESIDE, "hi"),
+    job("fixture", BESIDE, "hi").asks(Asks::Again("S")),
     job("fixture", ASKS, "hi"),
     job("fixture", ASKS, "busy"),
     job("fixture", ASKS, "hi").asks(Asks::Again("call")),
@@ -207,6 +209,8 @@ fn without_nodes(end: &str) -> String {
 
 /// A call beside a failure that is caught, which may end before it is cut off.
 const CAUGHT: &str = "case=caught-sub-dag";
+/// A flow that was called beside a failure that is caught.
+const BESIDE: &str = "case=calls-beside-a-failure&target=fixture";
 /// A flow that takes longer than its caller waits.
 const ENDLESS: &str = "case=calls&target=fixture&called-case=items-of-calls&timeout=1500";
 /// The same within a deadline.
@@ -325,7 +329,9 @@ fn choose(flows: &Flows, seed: u64, choice: &[Job]) -> Result<Outcome> {
     let right = jobs.iter().map(|job| flows.right(*job)).collect::<Result<Vec<_>>>()?;
     let mut outcome = simulate(flows, &jobs, settings, (faults, weather), deaths, operators, seed)?;
     for (number, ((end, right), job)) in outcome.ends.iter().zip(right).zip(jobs).enumerate() {
-        let stopped = operators.stops == Some(number) && end.starts_with("stopped");
+        // The stop may reach a run only after it was run again.
+        let is_stopped = end.starts_with("stopped") || end.contains(", and then with stopped");
+        let stopped = operators.stops == Some(number) && is_stopped;
         if !job.may_end(end, &right, weather.skew) && !stopped {
             outcome.wrong.push(format!("run r{number} ({job:?}) ended with {end}, and not with {right}"));
         }

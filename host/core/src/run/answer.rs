@@ -37,10 +37,15 @@ impl RunState {
         waits.filter_map(|(path, node)| Some((path, node.asked()?))).collect()
     }
 
-    /// The nodes that wait for an answer, in loaded scopes that have not been replaced, whatever the phase of the run.
+    /// The nodes that waited for an answer when a part of the run around them was withdrawn or replaced, in loaded scopes.
+    pub fn forgotten(&self) -> Vec<(NodePath, &Wait)> {
+        self.awaiting().into_iter().filter(|(path, _)| !self.goes_on(path)).collect()
+    }
+
+    /// The nodes that wait for an answer, or have waited for one when a part of the run around them was withdrawn or replaced, in
+    /// loaded scopes, whatever the phase of the run.
     pub fn awaiting(&self) -> Vec<(NodePath, &Wait)> {
-        let scopes = self.scopes().filter(|scope| self.live(&scope.path).is_ok());
-        let nodes = scopes.flat_map(|scope| scope.nodes.iter().map(|node| (scope.path.node(&node.id), node)));
+        let nodes = self.scopes().flat_map(|scope| scope.nodes.iter().map(|node| (scope.path.node(&node.id), node)));
         nodes.filter_map(|(path, node)| Some((path, node.asked()?))).collect()
     }
 }

@@ -197,6 +197,17 @@ impl RunState {
         Effect::Withdraw(scope)
     }
 
+    /// Whether a part of the run does not go on, since a failure in it was caught. Only loaded scopes count.
+    pub fn has_withdrawn(&self, part: &Withdrawn) -> bool {
+        match part {
+            Withdrawn::Branches(of) => {
+                let node = self.scope(&of.scope).and_then(|scope| scope.node(&of.node));
+                node.is_some_and(|node| node.caught.is_some())
+            }
+            Withdrawn::Scope(path) => self.scope(path).is_some_and(|scope| scope.caught.is_some()),
+        }
+    }
+
     /// Whether a node is part of what goes on, or has come to its end: it was not replaced, and no failure was caught in its
     /// dag or further out.
     pub fn goes_on(&self, path: &NodePath) -> bool {

@@ -220,6 +220,14 @@ impl RunState {
         Ok(vec![Effect::CallBack { url, round, tries, earlier }])
     }
 
+    /// The try to send the callback that was claimed with this moment as its limit, if none came after it.
+    pub fn claimed_callback(&self, until: Millis) -> Option<Effect> {
+        let callback = self.run().callback.as_ref().filter(|callback| callback.next == Some(until))?;
+        let Callback { url, round, tries, before, .. } = callback.clone();
+        let earlier = tries.saturating_sub(before).checked_sub(1)?;
+        Some(Effect::CallBack { url, round, tries, earlier })
+    }
+
     pub(super) fn called_back(
         &mut self,
         tries: u32,

@@ -1,9 +1,10 @@
 //! Nodes that wait for an answer from outside of the run.
 
+use faas_flow_core::definition::Dag;
 use faas_flow_core::run::{
-    Awaited, Effect, Event, Outcome, Progress, Refusal, RunView, Said, Suspended, Wait, WaitId, Work,
+    Awaited, Effect, Event, Outcome, Progress, Refusal, RunView, Said, Suspended, Wait, WaitId, Withdrawn, Work,
 };
-use faas_flow_core::testing::{Driver, flow, lone, path, payload};
+use faas_flow_core::testing::{Driver, failed, flow, graph, lone, node, path, payload, sub_dag};
 use faas_flow_core::{RunId, Status};
 use proptest::prelude::*;
 
@@ -134,6 +135,29 @@ fn a_paused_run_takes_answers_and_continues_when_it_is_resumed() {
     let effects = driver.step(Event::Resume).unwrap();
     assert!(matches!(&effects[..], [Effect::Dispatch(_)]), "{effects:?}");
     assert!(driver.claim("n").unwrap().answer.is_some());
+}
+
+/// CATCH-6: so that runs that were called can be stopped, by whoever finds that nobody waits for them any more.
+#[test]
+fn what_waited_beside_a_caught_failure_is_forgotten() {
+    let edges = [("a", "s"), ("a", "n"), ("s", "end"), ("n", "end")];
+    let inside = graph(["a", "s", "n", "end"].map(node).into(), edges);
+    let inside = Dag { recover: Some("h".to_owned()), ..inside };
+    let mut driver = Driver::new(flow(graph(vec![sub_dag("S", inside)], [])));
+    driver.execute("S", Outcome::Branched(vec![(None, payload(""))]));
+    driver.done("S/a", "");
+    let work = driver.claim("S/n").unwrap();
+    driver.report(&work, waits(id(&work), LIMIT)).unwrap();
+    let part = Withdrawn::Scope(path("S/n").scope);
+    assert_eq!((driver.state.forgotten().len(), driver.state.has_withdrawn(&part)), (0, false));
+    driver.execute("S/s", failed(false));
+    let forgotten = |driver: &Driver| -> Vec<_> {
+        driver.state.forgotten().into_iter().map(|(path, wait)| (path.to_string(), wait.id)).collect()
+    };
+    assert_eq!(forgotten(&driver), [("S/n".to_owned(), id(&work))]);
+    assert!(driver.state.has_withdrawn(&part) && !driver.state.has_withdrawn(&Withdrawn::Branches(path("S"))));
+    driver.step(Event::Stop).unwrap();
+    assert_eq!(driver.state.awaiting().len(), 1, "a stop ends it, too");
 }
 
 /// WAIT-5.

@@ -1,9 +1,11 @@
 //! Runs that were called look now and then whether the run that called them goes on. That one stops them when it ends without
 //! them, but its replica may be lost before it has done so, or before it has heard that they have begun.
 
+use super::stop::has_abandoned;
 use crate::live::Live;
-use faas_flow_core::run::Parent;
+use faas_flow_core::run::{Parent, RunState};
 use faas_flow_core::{Code, RetryPolicy, Status};
+use faas_flow_versions::runs::load_around;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -36,17 +38,17 @@ fn after(number: u32) -> Instant {
 }
 
 impl Live {
-    /// Stops the run if another one has called it and has ended since. Looks for that seldom.
+    /// Stops the run if another one has called it and has ended since, or goes on without it. Looks for that seldom.
     pub(crate) async fn stop_if_orphaned(self: &Arc<Self>) {
         let (Some(parent), Some(looks)) = (self.parent.as_deref(), &self.parent_looks) else { return };
         if !looks.are_due() {
             return;
         }
-        if !self.has_ended(parent).await {
+        if !self.is_abandoned(parent).await {
             return;
         }
         let Some(host) = self.services.host() else { return };
-        tracing::info!(run = %self.id, parent = %parent.run, "stopping a run since the one that called it has ended");
+        tracing::info!(run = %self.id, parent = %parent.run, "stopping a run since the one that called it goes on or has ended without it");
         if let Err(error) = host.stop(&self.id).await
             && error.code() != Code::RUN_STATE
         {
@@ -54,11 +56,13 @@ impl Live {
         }
     }
 
-    /// Whether the run has ended that called this one. What cannot be told at this moment has not.
-    async fn has_ended(&self, parent: &Parent) -> bool {
+    /// Whether the run has ended that called this one. If it is in this store, also whether it goes on without this one, since
+    /// it has caught a failure beside the node that called. What cannot be told at this moment is not so.
+    async fn is_abandoned(&self, parent: &Parent) -> bool {
         if self.services.host_of(&parent.flow).is_some() {
-            let entry = self.services.state.entry(&parent.run).await;
-            return matches!(entry, Ok(Some(entry)) if entry.status.is_final());
+            let state = load_around(&*self.services.state, &parent.run, &parent.node).await;
+            let is_final = |state: &RunState| state.run().status().is_final();
+            return matches!(state, Ok(Some(state)) if is_final(&state) || has_abandoned(&state, &parent.node));
         }
         match self.services.ask_for_result(parent.flow.as_str(), &parent.run).await {
             Ok(Some(response)) => {

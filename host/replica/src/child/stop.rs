@@ -51,6 +51,12 @@ pub(crate) fn abandons(run: &Run) -> bool {
     run.verdict.is_some_and(|verdict| verdict != Status::Succeeded)
 }
 
+/// Whether a run, or the part of it that this node belongs to, does not wait any more for what the node has called. The scopes
+/// around the node must be loaded.
+pub(crate) fn has_abandoned(state: &RunState, node: &NodePath) -> bool {
+    abandons(state.run()) || !state.goes_on(node)
+}
+
 impl Live {
     /// Stops the runs that nodes of this one wait for, once the end of this one is stored.
     pub(crate) fn stop_called(self: &Arc<Self>, session: &Session) {
@@ -64,6 +70,19 @@ impl Live {
         let (executing, stop) = (self.claims.execute(), self.clone().stop_stored());
         tokio::spawn(async move {
             stop.await;
+            drop(executing);
+        });
+    }
+
+    /// Stops runs that this one has called and goes on without, as far as they are in this store and go on themselves. The replica
+    /// that was lost may not have done so.
+    pub(crate) fn stop_forgotten(self: &Arc<Self>, forgotten: Vec<CalledRun>) {
+        if forgotten.is_empty() {
+            return;
+        }
+        let (executing, live) = (self.claims.execute(), self.clone());
+        tokio::spawn(async move {
+            live.stop_those_in_store(forgotten).await;
             drop(executing);
         });
     }
@@ -90,11 +109,12 @@ impl Live {
 
     /// Stops the runs that nodes wait for: those of these parts, or all.
     async fn stop_as_stored(self: &Arc<Self>, parts: Option<Vec<Withdrawn>>) {
-        let waiting = |state: &RunState| match &parts {
-            Some(parts) => called(state.withdrawn(parts)),
-            None => called(state.awaiting()),
-        };
-        self.stop_each(self.stored().await.as_ref().map(waiting).unwrap_or_default());
+        let Some(state) = self.stored().await else { return };
+        let Some(parts) = parts else { return self.stop_each(called(state.awaiting())) };
+        self.stop_each(called(state.withdrawn(&parts)));
+        let mut nodes = state.unknown_calls(&self.plan, &self.services.rules.owner);
+        nodes.retain(|node| parts.iter().any(|part| part.contains(&node.path)));
+        self.stop_begun(&nodes).await;
     }
 
     /// The run as it is stored; `None` if there is none, or if the store does not answer, even after some tries.
@@ -131,13 +151,22 @@ impl Live {
         } else {
             self.stored().await.map(|state| state.unknown_calls(&self.plan, own)).unwrap_or_default()
         };
-        let called = futures_util::stream::iter(nodes.iter().flat_map(|node| self.perhaps_called(node)));
+        self.stop_begun(&nodes).await;
+    }
+
+    /// Stops the runs that these nodes may have called, as far as they are in the store.
+    async fn stop_begun(self: &Arc<Self>, nodes: &[UnknownCalls]) {
+        let called: Vec<CalledRun> = nodes.iter().flat_map(|node| self.perhaps_called(node)).collect();
+        self.stop_those_in_store(called).await;
+    }
+
+    async fn stop_those_in_store(self: &Arc<Self>, called: Vec<CalledRun>) {
         let stop = |called: CalledRun| async move {
-            if self.is_begun(&called.run).await {
+            if self.is_under_way(&called.run).await {
                 self.clone().stop_child(called).await;
             }
         };
-        called.for_each_concurrent(AT_ONCE, stop).await;
+        futures_util::stream::iter(called).for_each_concurrent(AT_ONCE, stop).await;
     }
 
     /// The runs that the calls of a node begin, if they call flows.
@@ -235,10 +264,10 @@ impl Live {
         Some(CalledRun { flow: flow.clone(), run: run.clone(), node: node.clone(), to: wait.id })
     }
 
-    /// Stops a run that this one may have called just now, if this one ends without it.
+    /// Stops a run that this one may have called just now, if this one, or the part of it that has called, ends without it.
     pub(crate) async fn stop_if_abandoned(self: Arc<Self>, called: CalledRun) {
         let serves = self.services.serves(&called.flow).is_some();
-        if abandons(self.lock().await.state().run()) && (serves || self.is_begun(&called.run).await) {
+        if has_abandoned(self.lock().await.state(), &called.node) && (serves || self.is_begun(&called.run).await) {
             self.stop_child(called).await;
         }
     }
@@ -249,12 +278,23 @@ impl Live {
         self.patiently(|| self.services.state.entry(run)).await.flatten().is_some()
     }
 
+    /// Whether this is a run in the store that has not ended.
+    async fn is_under_way(&self, run: &RunId) -> bool {
+        let entry = self.patiently(|| self.services.state.entry(run)).await.flatten();
+        entry.is_some_and(|entry| !entry.status.is_final())
+    }
+
     /// This run as the parent of one that a node of it calls.
     pub(crate) fn as_parent(&self, node: NodePath, to: WaitId) -> Parent {
         let mut within = self.parent.as_ref().map(|parent| parent.within.clone()).unwrap_or_default();
         within.push(self.flow.name.clone());
         Parent { flow: self.flow.name.clone(), run: self.id.clone(), node, to, within }
     }
+}
+
+/// The runs that a run has called and goes on without.
+pub(crate) fn forgotten(state: &RunState) -> Vec<CalledRun> {
+    called(state.forgotten())
 }
 
 /// The runs that nodes wait for.

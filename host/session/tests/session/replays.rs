@@ -1,10 +1,10 @@
 //! What becomes of a batch whose commit conflicted or had no answer (COMMIT-1), and of reports that come too late.
 
-use crate::many_replicas::{HERE, SENT, Shared, asks, chain, command, done, paths, report, tried};
+use crate::many_replicas::{HERE, SENT, Shared, asks, calling, chain, command, done, paths, report, tried};
 use crate::replica::{Fate, LEASE, circumstances, perform};
-use faas_flow_core::definition::{Branches, Definition};
-use faas_flow_core::run::{Event, Progress, Refusal, Said, WaitId, Work};
-use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, the_start};
+use faas_flow_core::definition::{Branches, Dag, Definition, RecoverNode};
+use faas_flow_core::run::{Event, Outcome, Progress, Refusal, Said, WaitId, Withdrawn, Work};
+use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, sub_dag, the_start};
 use faas_flow_core::{Code, Status};
 use faas_flow_session::{Answer, Dispatch, End, Input, Io, Session};
 
@@ -325,5 +325,102 @@ fn an_answer_that_came_twice_is_taken_once() {
         second.input(answer(), &circumstances(5, HERE));
         settle(&shared, &mut second, Fate::Lost);
         assert_eq!(second.ready().refused, Some(Refusal::Stale), "goes on: {goes_on}");
+    }
+}
+
+/// The dag of a node has begun.
+fn entered() -> Outcome {
+    Outcome::Branched(vec![(None, payload(""))])
+}
+
+/// COMMIT-1, CATCH-6: what does not go on since a failure was caught is cut off, and what it has called is stopped, also if
+/// the answer to the commit was lost.
+#[test]
+fn a_replica_that_has_caught_a_failure_withdraws_what_is_beside_it() {
+    let inside =
+        graph(["s", "x", "y", "end"].map(calling).into(), [("s", "x"), ("s", "y"), ("x", "end"), ("y", "end")]);
+    let of_node = || {
+        let recovers = RecoverNode { node: "S".to_owned(), recover: "h".to_owned() };
+        Dag { recover_nodes: vec![recovers], ..graph(vec![sub_dag("S", inside.clone())], []) }
+    };
+    let of_dag = || graph(vec![sub_dag("S", Dag { recover: Some("h".to_owned()), ..inside.clone() })], []);
+    let scope = path("S/x").scope;
+    for (dag, part, next) in
+        [(of_node(), Withdrawn::Branches(path("S")), "S"), (of_dag(), Withdrawn::Scope(scope), "S/(recover)")]
+    {
+        for fate in [Fate::Answered, Fate::AnswerLost, Fate::Lost] {
+            let shared = Shared::new(flow(dag.clone()));
+            let (mut owner, ready) = shared.begin(HERE);
+            let start = shared.input(&mut owner, 2, report(&ready.start[0], entered())).start;
+            let [x, y] = <[Work; 2]>::try_from(shared.input(&mut owner, 2, done(&start[0])).start).unwrap();
+            owner.input(report(&x, failed(false)), &circumstances(3, HERE));
+            settle(&shared, &mut owner, fate);
+            let ready = owner.ready();
+            assert_eq!((&ready.withdrawn, ready.withdrawn_claims), (&vec![part.clone()], vec![y.token]), "{fate:?}");
+            assert_eq!((paths(&ready.start), owner.executes(&y.path)), (vec![next.to_owned()], false), "{fate:?}");
+        }
+    }
+}
+
+/// JOIN-2, COMMIT-1: the last branch ends within a sub-dag, and the answer to that commit is lost.
+#[test]
+fn branches_whose_arrival_had_no_answer_are_counted() {
+    let item = graph(vec![sub_dag("S", graph(vec![calling("n")], []))], []);
+    for fate in [Fate::Answered, Fate::AnswerLost, Fate::Lost] {
+        let shared = Shared::new(flow(graph(vec![for_each("F", item.clone(), Branches::default())], [])));
+        let (mut owner, ready) = shared.begin(HERE);
+        let items = branched(&[("1", ""), ("2", "")]);
+        let start = shared.input(&mut owner, 2, report(&ready.start[0], items)).start;
+        let mut calls = Vec::new();
+        for item in &start {
+            calls.extend(shared.input(&mut owner, 2, report(item, entered())).start);
+        }
+        assert_eq!(paths(&calls), ["F[1]/S/n", "F[2]/S/n"]);
+        shared.input(&mut owner, 2, done(&calls[0]));
+        owner.input(done(&calls[1]), &circumstances(3, HERE));
+        settle(&shared, &mut owner, fate);
+        let ready = owner.ready();
+        let counted: Vec<String> = ready.count.iter().map(|join| join.node.to_string()).collect();
+        let expected = if fate == Fate::AnswerLost { (vec!["F".to_owned()], None) } else { (vec![], Some(End::Ended)) };
+        assert_eq!((counted, ready.end), expected, "{fate:?}");
+    }
+}
+
+/// END-1, COMMIT-1: the replica that has ended a run says so, also if the answer to the commit was lost. If another one was
+/// faster, it hears of that.
+#[test]
+fn a_replica_that_has_ended_a_run_leaves_it() {
+    for (fate, faster, expected) in [
+        (Fate::Answered, false, End::Ended),
+        (Fate::AnswerLost, false, End::Ended),
+        (Fate::Lost, false, End::Ended),
+        (Fate::Lost, true, End::EndedElsewhere),
+    ] {
+        let shared = Shared::new(chain());
+        let (mut owner, _) = shared.begin(HERE);
+        owner.input(command(Event::Stop), &circumstances(3, HERE));
+        let answer = perform(&the_start().id, owner.io().unwrap(), &*shared.store, fate);
+        if faster {
+            shared.input(&mut shared.open(1), 2, command(Event::Stop));
+        }
+        owner.answer(answer, &circumstances(4, HERE));
+        let ready = shared.settle(&mut owner, 4, HERE);
+        assert_eq!((ready.end, ready.cancel, owner.has_left()), (Some(expected), true, true), "{fate:?}, {faster}");
+    }
+}
+
+/// BACK-4: a claim of the callback whose commit had no answer is made use of, once.
+#[test]
+fn the_callback_is_sent_by_who_has_claimed_it() {
+    for fate in [Fate::Answered, Fate::AnswerLost, Fate::Lost] {
+        let shared = Shared::new(chain());
+        shared.begin(HERE);
+        shared.input(&mut shared.open(1), 3, command(Event::Stop));
+        let (mut first, mut second) = (shared.open(1), shared.open(2));
+        first.input(command(Event::CallBack { until: 40 }), &circumstances(4, HERE));
+        settle(&shared, &mut first, fate);
+        let delivery = first.ready().call_back.unwrap();
+        assert_eq!((delivery.tries, delivery.earlier), (1, 0), "{fate:?}");
+        assert_eq!(shared.input(&mut second, 5, command(Event::CallBack { until: 41 })).call_back, None);
     }
 }
