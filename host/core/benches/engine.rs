@@ -29,6 +29,7 @@ fn begin(plan: &Plan, input: Bytes) -> (RunState, Option<NodePath>) {
         input: Payload::inline(input),
         callback: None,
         parent: None,
+        start_at: None,
         now: 1,
     };
     let (state, effects) = RunState::start(plan, start);

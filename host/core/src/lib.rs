@@ -17,6 +17,7 @@ mod response_head;
 mod retry;
 pub mod run;
 mod secret;
+mod start_at;
 mod status;
 mod suggest;
 #[cfg(feature = "testing")]
@@ -43,6 +44,7 @@ pub use plan::{
 pub use response_head::{BadResponseHead, ResponseHead, reject_status};
 pub use retry::{Delays, RetryPolicy};
 pub use secret::{SecretFlaw, secret_of};
+pub use start_at::{BadStart, start_at};
 pub use status::{Millis, Status, moment};
 pub use suggest::nearest;
 pub use validate::{MAX_DEPTH, Problem, Warning};

@@ -35,6 +35,7 @@ pub fn the_start() -> Start {
         input: payload("in"),
         callback: None,
         parent: None,
+        start_at: None,
         now: 1,
     }
 }

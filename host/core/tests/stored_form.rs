@@ -86,6 +86,7 @@ fn a_run_is_stored_as_its_golden_file() {
         flow: FlowName::new("greet").unwrap(),
         digest: Digest::of(b"module"),
         started: 1_790_000_000_000,
+        start_at: None,
         ended: Some(1_790_000_000_123),
         rerun: None,
         deadline: Some(1_790_000_060_000),
@@ -137,6 +138,7 @@ fn a_run_with_an_answer_of_the_flow_is_stored_as_its_golden_file() {
         flow: FlowName::new("greet").unwrap(),
         digest: Digest::of(b"module"),
         started: 1_790_000_000_000,
+        start_at: None,
         ended: Some(1_790_000_000_123),
         rerun: None,
         deadline: None,
@@ -396,6 +398,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         flow: FlowName::new("greet").unwrap(),
         digest: Digest::of(b"module"),
         started: 1_790_000_000_000,
+        start_at: None,
         ended: None,
         rerun: Some(1_790_000_000_500),
         deadline: None,
@@ -413,6 +416,14 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         parent: None,
     };
     check("run-again", &run);
+}
+
+/// START-1.
+#[test]
+fn a_run_with_a_start_time_is_stored_as_its_golden_file() {
+    let plan = Plan::new(flow(graph(vec![node("n")], []))).unwrap();
+    let start = Start { start_at: Some(1_790_000_000_000), ..faas_flow_core::testing::the_start() };
+    check("run-start-at", RunState::start(&plan, start).0.run());
 }
 
 #[test]

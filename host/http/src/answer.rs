@@ -318,6 +318,10 @@ pub(super) struct RunState<'a> {
     /// When the run ended, in milliseconds since the Unix epoch.
     #[schema(value_type = Option<u64>)]
     ended: Option<Millis>,
+    /// The moment at which the run was to start, if its caller has named one: then `started` is the same, also before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64)]
+    start_at: Option<Millis>,
     /// Why the run failed.
     #[schema(value_type = Option<Problem<'static>>)]
     failure: Option<&'a Failure>,
@@ -391,6 +395,7 @@ pub(super) fn state(
                 state: view.status,
                 started: view.started,
                 ended: view.ended,
+                start_at: view.start_at,
                 failure: view.failure.as_ref(),
                 callback: view.callback.as_ref().map(Callback::state),
                 callback_tries: view.callback.as_ref().map(|callback| callback.tries),

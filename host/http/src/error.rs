@@ -1,7 +1,7 @@
 //! What can go wrong with a request, and with asking another server; and the status of each code.
 
 use axum::http::{Method, StatusCode};
-use faas_flow_core::{Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
+use faas_flow_core::{BadStart, Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
 use faas_flow_guest::Short;
 use faas_flow_replica::network::Refused;
 use faas_flow_store::StoreError;
@@ -106,6 +106,9 @@ pub enum Error {
         /// Its first 40 characters.
         text: String,
     },
+    /// No run can start then.
+    #[error(transparent)]
+    BadStart(#[from] BadStart),
     /// The caller's request id is in use.
     #[error("the request id {id} already belongs to a run {by}; choose another id")]
     RequestIdTaken {
@@ -276,6 +279,7 @@ impl Error {
             Error::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
             Error::BodyCutShort(_) | Error::BadParameter { .. } | Error::BadWait { .. } => Code::BAD_REQUEST,
+            Error::BadStart(_) => Code::BAD_START,
             Error::RequestIdTaken { .. } => Code::RUN_EXISTS,
             Error::ForeignEvent { .. } => Code::BAD_EVENT,
             Error::BadCallback { .. } => Code::BAD_CALLBACK,
@@ -310,9 +314,12 @@ impl Error {
 /// The status of answers with this code: the one place that maps codes to statuses.
 pub(crate) fn status_of(code: Code) -> StatusCode {
     match code {
-        Code::BAD_REQUEST_ID | Code::BAD_REQUEST | Code::BAD_FLOW_NAME | Code::BAD_EVENT | Code::BAD_CALLBACK => {
-            StatusCode::BAD_REQUEST
-        }
+        Code::BAD_REQUEST_ID
+        | Code::BAD_REQUEST
+        | Code::BAD_FLOW_NAME
+        | Code::BAD_EVENT
+        | Code::BAD_CALLBACK
+        | Code::BAD_START => StatusCode::BAD_REQUEST,
         Code::UNSIGNED
         | Code::BAD_SIGNATURE
         | Code::EVENT_TOO_OLD
@@ -406,7 +413,7 @@ mod tests {
     /// Of each code about runs (FF02xx), the status with which it is answered. `docs/http.md` has the rule.
     const OF_RUNS: [(u16, &[u16]); 11] = [
         // What a caller asks for is wrong, or not possible now.
-        (400, &[213, 217]),
+        (400, &[213, 217, 242]),
         (404, &[212, 214, 271]),
         (408, &[226]),
         (409, &[211, 215, 222]),

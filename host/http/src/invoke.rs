@@ -20,7 +20,9 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Request as Kept, Run};
-use faas_flow_core::{Code, Content, Digest, FlowName, MediaType, RunId, Status, header_text};
+use faas_flow_core::{
+    Code, Content, Digest, FlowName, MediaType, Millis, RunId, Status, header_text, moment, start_at,
+};
 use faas_flow_graph::{Format, render};
 use faas_flow_replica::{
     BODY_DIGEST, Begun, Calling, Ended, PARENT, Submission, WAITS, Waits, keeps_header, wait_text,
@@ -58,24 +60,31 @@ pub(super) struct NewRun {
     /// POSTed there as to `X-Faas-Flow-Callback-Url`, which comes first.
     #[param(rename = "X-Callback-Url", value_type = String, required = false)]
     queued: Option<String>,
+    /// When the run starts: after a delay (`90s`, `2h`, `1h30m`), or at a moment in the form of RFC 3339, at most 366
+    /// days ahead. The answer is 202 unless the caller waits for longer than that.
+    #[param(rename = "X-Faas-Flow-Start-At", value_type = String, required = false, example = "90s")]
+    start_at: Option<Millis>,
 }
 
 impl NewRun {
     const CALLBACK: HeaderName = HeaderName::from_static("x-faas-flow-callback-url");
     const QUEUED: HeaderName = HeaderName::from_static("x-callback-url");
+    const START_AT: HeaderName = HeaderName::from_static("x-faas-flow-start-at");
 
     fn of(headers: &HeaderMap, surface: &Surface, delivery: Delivery) -> Result<Self, Error> {
         let id = header(headers, REQUEST_ID).map(RunId::new).transpose()?;
         let callback = surface.guards.callback(header(headers, Self::CALLBACK).as_deref())?;
+        let now = surface.host.now();
+        let start_at = header(headers, Self::START_AT).map(|text| start_at(&text, now)).transpose()?;
+        let start_at = start_at.filter(|at| *at > now);
         let queued = || header(headers, Self::QUEUED).filter(|url| !url.is_empty());
-        Ok(match (callback, delivery) {
-            (Some(callback), _) => Self { id, callback: Some(callback), queued: None },
-            (None, Delivery::Caller) => Self { id, callback: None, queued: queued() },
+        let (callback, queued) = match (callback, delivery) {
+            (Some(callback), _) => (Some(callback), None),
+            (None, Delivery::Caller) => (None, queued()),
             // No queue-worker has taken the call that would post its answer.
-            (None, Delivery::Nobody) => {
-                Self { id, callback: surface.guards.callback(queued().as_deref())?, queued: None }
-            }
-        })
+            (None, Delivery::Nobody) => (surface.guards.callback(queued().as_deref())?, None),
+        };
+        Ok(Self { id, callback, queued, start_at })
     }
 }
 
@@ -184,18 +193,19 @@ impl Surface {
             return self.begin_child(flow, (Query(query), body), (uri, headers), calling, context).await;
         }
         self.guards.authenticate(headers, &body)?;
-        let NewRun { id, callback, queued } = NewRun::of(headers, self, delivery)?;
+        let NewRun { id, callback, queued, start_at } = NewRun::of(headers, self, delivery)?;
         let wait = Wait::of(headers)?;
         let wait = Wait { wait: wait.wait.or(queued.as_ref().map(|_| WAIT_OF_QUEUE)) };
         let asked = self.wait_of(&wait, context);
-        let patience = Patience { surface: self, context, delivery, asked, may_go_on: queued.is_some() };
+        let patience = Patience { surface: self, context, delivery, asked, start_at, may_go_on: queued.is_some() };
         let mut kept = kept_headers(headers, &self.host.settings().keep_headers);
         kept.extend(id.as_ref().map(|_| (BODY_DIGEST.to_owned(), Digest::of(&body).to_string())));
         let body = Content::new(body, MediaType::of_message(&kept));
         let request = Kept { query, headers: kept };
         // What a request that repeats an earlier one is compared by.
         let chosen = id.clone().map(|id| (id, request.clone()));
-        let submission = Submission { id, body, request, callback: callback.clone(), parent: None };
+        let submission =
+            Submission { id, body, request, callback: callback.clone(), start_at, ..Submission::default() };
         let (run, ended) = match (self.host.submit(flow, submission, patience.waits()).await, chosen) {
             (Ok(run), ..) => {
                 context.concerns(&run.id);
@@ -209,6 +219,7 @@ impl Surface {
                 let callbacks = Callbacks { asked: callback.as_deref(), later: queued.as_deref() };
                 let run = self.begun_as(&id, flow, &request, &callbacks).await?;
                 context.concerns(&id);
+                let patience = Patience { start_at: run.start_at, ..patience };
                 let ended = match patience.wait(self.host.answers(&run).await?) {
                     Some(wait) => self.host.wait(&id, wait).await?,
                     None => None,
@@ -227,6 +238,9 @@ impl Surface {
         }
         if let Some(callback) = callback {
             insert(response.headers_mut(), NewRun::CALLBACK, &callback);
+        }
+        if let Some(start_at) = start_at {
+            insert(response.headers_mut(), NewRun::START_AT, &moment(start_at));
         }
         Ok(response)
     }
@@ -310,6 +324,8 @@ struct Patience<'a> {
     delivery: Delivery,
     /// What it asked for.
     asked: Option<Duration>,
+    /// When the run starts, if that is not at once.
+    start_at: Option<Millis>,
     /// Whether the run may get a callback while it goes on, so that it must be stored.
     may_go_on: bool,
 }
@@ -329,6 +345,11 @@ impl Patience<'_> {
     /// as in the original, and any other one continues on its own.
     fn wait(&self, answers: bool) -> Option<Duration> {
         let settings = self.surface.host.settings();
+        let now = self.surface.host.now();
+        if let Some(start_at) = self.start_at.filter(|at| *at > now) {
+            // Only who says so waits for a run that starts later, and not in vain.
+            return self.asked.filter(|wait| Duration::from_millis(start_at - now) <= *wait);
+        }
         match self.delivery {
             Delivery::Nobody => None,
             Delivery::Caller if self.asked.is_some() => self.asked,

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::child::{MAX_CALLS, PARENT};
 use crate::progress::Step;
 use faas_flow_core::run::{Parent, Request, Run, RunState, Start};
-use faas_flow_core::{Code, Content, Failure, FlowName, Plan, RunId};
+use faas_flow_core::{Code, Content, Failure, FlowName, Millis, Plan, RunId};
 use faas_flow_guest::{FlowLog, RunContext};
 use faas_flow_session::{Documents, Durability, Session, run_exists};
 use faas_flow_versions::runs::load_run;
@@ -47,6 +47,8 @@ pub struct Submission {
     pub callback: Option<String>,
     /// The node of another run that calls the flow, and waits for the end of the run.
     pub parent: Option<Box<Parent>>,
+    /// The moment at which the run starts, if the caller has named one. One in the past is now.
+    pub start_at: Option<Millis>,
 }
 
 /// Whether the caller waits for the result, with [`Submitted::end`].
@@ -107,7 +109,9 @@ impl Host {
         submission: Submission,
         waits: Waits,
     ) -> Result<Submitted, Error> {
-        let Submission { id: chosen, body, request, callback, parent } = submission;
+        let Submission { id: chosen, body, request, callback, parent, start_at } = submission;
+        let now = self.now();
+        let start_at = start_at.filter(|at| *at > now);
         let id = chosen.clone().unwrap_or_else(|| self.draw_id());
         let flow = self.flow_for(flow, &id)?;
         if self.is_draining() {
@@ -122,7 +126,8 @@ impl Host {
             return Err(Error::BodyTooLarge { limit });
         }
         let plan = self.plan_for(&flow, &id, &request).await?;
-        let durability = if chosen.is_some() || callback.is_some() || size > self.services.settings.inline_limit {
+        let must_be_stored = chosen.is_some() || callback.is_some() || start_at.is_some();
+        let durability = if must_be_stored || size > self.services.settings.inline_limit {
             Durability::Beginning
         } else {
             durability(waits, &plan)
@@ -145,7 +150,8 @@ impl Host {
             input,
             callback,
             parent,
-            now: self.now(),
+            start_at,
+            now,
         };
         let begun = RunState::start(&plan, start);
         let parts = (plan.clone(), self.services.rules.clone(), fastrand::u64(..));

@@ -214,6 +214,14 @@ impl Session {
         dag.and_then(|dag| scope.nodes.get(dag.end)).is_some_and(|end| end.progress == Progress::Done)
     }
 
+    /// Has a new run that starts later stored, and leaves it until then: nobody holds it, and it becomes due at its moment.
+    pub(crate) fn leave_until_start(&mut self, now: Millis) {
+        let Some(start) = self.state.starts_later(now) else { return };
+        self.role = Role::Owner(Watch { checked: now, sleeps: Some(start), answers: 0 });
+        self.todo.push_back(Todo::Commit);
+        self.todo.push_back(Todo::Checked(Check { at: now, events: EventsExpected::Yes, whole: false, renewed: 0 }));
+    }
+
     /// Forgets a later moment until which the run was to sleep.
     pub(crate) fn wake_up(&mut self, now: Millis) {
         if let Role::Owner(watch) = &mut self.role {

@@ -118,6 +118,7 @@ impl Session {
             }
         }
         session.fill(circumstances);
+        session.leave_until_start(circumstances.now);
         if durability == Durability::Delayed && !session.batch_may_wait(circumstances.now) {
             session.durability = Durability::Beginning;
         }

@@ -62,6 +62,8 @@ pub enum Asks {
     Again(&'static str),
     /// To go on with these signals, each with its name and its body, which somebody sends until it is stored.
     Signals(&'static [(&'static str, &'static str)]),
+    /// That the run starts after this time.
+    Start(&'static str),
 }
 
 impl std::fmt::Debug for Job {
@@ -106,7 +108,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 80] = [
+pub const JOBS: [Job; 83] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -198,6 +200,10 @@ pub const JOBS: [Job; 80] = [
         ("signed-by-Cleo", "yes"),
         ("signed-by-Ada", "yes"),
     ])),
+    // Runs that start later: so late that nobody holds them, and soon.
+    job("async-chain", "", "hi").asks(Asks::Start("20s")),
+    job("parallel-branching", "", LARGE).asks(Asks::Start("500ms")),
+    job("greet", "", "Ada").asks(Asks::Start("7s")),
 ];
 
 /// How a run ended, without how far its nodes had come.
@@ -599,6 +605,9 @@ async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId>
         if job.asks == Asks::Callback {
             request = request.header("x-faas-flow-callback-url", HOOK);
         }
+        if let Asks::Start(delay) = job.asks {
+            request = request.header("x-faas-flow-start-at", delay);
+        }
         let sent = cluster.send(request.body(Body::from(job.body))?);
         // It takes a few steps.
         match tokio::time::timeout(Duration::from_secs(5) + cluster.world().slow() * 8, sent).await {
@@ -627,7 +636,7 @@ async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId>
 async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<String>> {
     let Some(mut ended) = end_once(cluster, run, job).await? else { return Ok(None) };
     match job.asks {
-        Asks::Later | Asks::Now | Asks::Waiting | Asks::Signals(_) => {}
+        Asks::Later | Asks::Now | Asks::Waiting | Asks::Signals(_) | Asks::Start(_) => {}
         Asks::Callback => {
             let began = tokio::time::Instant::now();
             let told = loop {

@@ -110,6 +110,26 @@ fn a_run_that_sleeps_is_not_read() {
     }
 }
 
+/// START-2: replicas look for what is due all the time, and the run is not among it until it starts.
+#[test]
+fn a_run_that_starts_later_is_not_read_and_then_ends_once() {
+    let job = Job { flow: "async-chain", query: "", body: "hi", asks: Asks::Start("60s") };
+    for how in HOWS {
+        let outcome = single(&FLOWS, job, how, Faults::None).unwrap();
+        assert!(outcome.wrong.is_empty(), "{:?}\n{}", outcome.wrong, outcome.trace);
+        assert!(outcome.ends[0].starts_with("succeeded"), "{:?}\n{}", outcome.ends, outcome.trace);
+        assert_eq!(outcome.most_calls, 1, "{}", outcome.trace);
+        assert!(outcome.took[0] < 2_000, "it started {} ms late", outcome.took[0]);
+        let before = outcome.trace.lines().filter(|line| {
+            let ms = line.split_once(" ms").and_then(|(ms, _)| ms.trim().parse().ok());
+            ms.is_some_and(|ms: f64| (5_000.0..59_000.0).contains(&ms))
+        });
+        let (looks, others): (Vec<_>, Vec<_>) = before.partition(|line| line.ends_with("looks for runs that are due"));
+        assert!(looks.len() > 100, "{} looks", looks.len());
+        assert!(others.is_empty(), "{others:#?}");
+    }
+}
+
 /// The set-ups in which a job meets every fault: the queue has no part in a run of one node, and a wide for-each takes long.
 fn set_ups(job: Job) -> Vec<How> {
     let wide = job.query == "case=items" && job.body.len() > 10;

@@ -24,6 +24,9 @@ pub struct Run {
     pub digest: Digest,
     /// When it began.
     pub started: Millis,
+    /// The moment at which it was to start, if its caller has named one. None of its nodes is executed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<Millis>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Millis>,

@@ -57,6 +57,9 @@ impl RunState {
         if self.run().paused {
             return Err(Refusal::Paused);
         }
+        if let Some(until) = self.starts_later(now) {
+            return Err(Refusal::Early { until });
+        }
         let node = self.node(path)?;
         let owner = match (node.progress, &node.lease, node.waits()) {
             (Progress::Ready, _, Some(suspended)) if suspended.until > now => {

@@ -439,6 +439,8 @@ pub struct Start {
     pub callback: Option<String>,
     /// The node that waits for the run, if the run was called by another one.
     pub parent: Option<Box<Parent>>,
+    /// The moment at which the run is to start, if that is not now.
+    pub start_at: Option<Millis>,
     /// The current time.
     pub now: Millis,
 }

@@ -375,6 +375,7 @@ mod tests {
             flow: FlowName::new("f").unwrap(),
             digest: Digest::of(b"f"),
             started: 1,
+            start_at: None,
             ended: None,
             rerun: None,
             deadline: None,

@@ -39,6 +39,10 @@ impl RunState {
         if ended {
             self.revive(plan, now)?;
         }
+        if self.run().start_at.is_some() {
+            // Who runs it again does not wait for the moment that was named at first.
+            self.change_run().start_at = None;
+        }
         self.begin_again(plan, ended, now);
         Ok(self.claimable(now).into_iter().map(Effect::Dispatch).collect())
     }

@@ -33,20 +33,23 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// A new run whose start is ready. All its documents count as changed, since none is stored.
+    /// A new run whose start is ready, or will be when the run is to start. All its documents count as changed, since none is stored.
     pub fn start(plan: &Plan, start: Start) -> (Self, Vec<Effect>) {
-        let Start { id, flow, digest, request, definition, input, callback, parent, now } = start;
+        let Start { id, flow, digest, request, definition, input, callback, parent, start_at, now } = start;
         let root = ScopePath::root();
         let scope = Scope::new(plan.root(), root.clone(), input, (0, 1), ClaimToken::NONE, now);
-        let ready = plan.root().nodes.get(plan.root().start).map(|node| Effect::Dispatch(root.node(&node.id)));
+        let first = plan.root().nodes.get(plan.root().start).filter(|_| start_at.is_none());
+        let ready = first.map(|node| Effect::Dispatch(root.node(&node.id)));
+        let started = start_at.unwrap_or(now);
         let run = Run {
             id,
             flow,
             digest,
-            started: now,
+            started,
+            start_at,
             ended: None,
             rerun: None,
-            deadline: plan.definition().deadline_ms.map(|ms| now.saturating_add(ms)),
+            deadline: plan.definition().deadline_ms.map(|ms| started.saturating_add(ms)),
             request,
             definition,
             phase: Phase::Flow,
@@ -206,13 +209,30 @@ impl RunState {
 
     /// As [`RunState::claimable`], with the states of the nodes, in no order.
     pub fn claimable_nodes(&self, now: Millis) -> impl Iterator<Item = (NodePath, &NodeState)> {
-        let claimable = (!self.run().paused).then(|| self.current(move |node| may_be_claimed(node, now)));
+        let claimable = self.may_claim(now).then(|| self.current(move |node| may_be_claimed(node, now)));
         claimable.into_iter().flatten()
     }
 
     /// Whether [`RunState::claimable`] has a node. This does not look at the others.
     pub fn is_claimable(&self, path: &NodePath, now: Millis) -> bool {
-        !self.run().paused && self.node(path).is_ok_and(|node| may_be_claimed(node, now))
+        self.may_claim(now) && self.node(path).is_ok_and(|node| may_be_claimed(node, now))
+    }
+
+    /// Whether nodes of the run may be claimed at all.
+    fn may_claim(&self, now: Millis) -> bool {
+        !self.run().paused && self.starts_later(now).is_none()
+    }
+
+    /// When the run starts, if that is after `now`. Its handlers may be called before, if somebody stops it.
+    pub fn starts_later(&self, now: Millis) -> Option<Millis> {
+        self.run().start_at.filter(|at| *at > now && self.run().phase == Phase::Flow)
+    }
+
+    /// When a run that nobody has begun to execute is to start; this may be in the past.
+    fn not_started(&self) -> Option<Millis> {
+        let at = self.run().start_at.filter(|_| self.run().phase == Phase::Flow)?;
+        let root = self.scope(&ScopePath::root())?;
+        root.nodes.iter().all(|node| node.token.is_none()).then_some(at)
     }
 
     /// The claims of all nodes that are running. The same scopes count as in [`RunState::claimable`].
@@ -221,11 +241,14 @@ impl RunState {
         running.map(|(path, node)| (path, node.held())).collect()
     }
 
-    /// When the first suspended node may be claimed; this may be in the past. `None` if no node is suspended or the run is
-    /// paused. The same scopes count as in [`RunState::claimable`].
+    /// When the run starts, or the first suspended node may be claimed; this may be in the past. `None` if the run has started
+    /// and no node is suspended, or if it is paused. The same scopes count as in [`RunState::claimable`].
     pub fn next_wake(&self) -> Option<Millis> {
         if self.run().paused {
             return None;
+        }
+        if let Some(start) = self.not_started() {
+            return Some(start);
         }
         let suspended = self.current(|node| node.waits().is_some());
         suspended.filter_map(|(_, node)| node.waits().map(|suspended| suspended.until)).min()

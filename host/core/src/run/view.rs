@@ -18,8 +18,11 @@ pub struct RunView {
     pub digest: Digest,
     /// Its status.
     pub status: Status,
-    /// When it started, in milliseconds since the Unix epoch.
+    /// When it started, or is to start, in milliseconds since the Unix epoch.
     pub started: Millis,
+    /// The moment at which it was to start, if its caller has named one: `started` is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<Millis>,
     /// When it ended.
     pub ended: Option<Millis>,
     /// When it was last re-run after it had ended.
@@ -163,6 +166,7 @@ impl RunView {
             digest: run.digest.clone(),
             status: run.status(),
             started: run.started,
+            start_at: run.start_at,
             ended: run.ended,
             rerun: run.rerun,
             result_size: run.result.as_ref().map(crate::Payload::size),
@@ -172,6 +176,11 @@ impl RunView {
             parent: run.parent.as_deref().cloned(),
             nodes: Vec::new(),
         }
+    }
+
+    /// Whether it has a start time and none of its nodes has begun, if these are known.
+    pub fn waits_for_start(&self) -> bool {
+        self.start_at.is_some() && !self.status.is_final() && self.nodes.iter().all(|node| node.started.is_none())
     }
 
     /// How long it took, or has taken until now: since it was last re-run, if it was.

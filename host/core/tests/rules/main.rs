@@ -14,4 +14,5 @@ mod media_types;
 mod repeats;
 mod signals;
 mod sleeps;
+mod starts;
 mod waits;

@@ -306,6 +306,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         digest: Digest::of(b"old"),
         status,
         started: 0,
+        start_at: None,
         ended: None,
         rerun: None,
         result_size: None,

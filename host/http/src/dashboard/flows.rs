@@ -72,11 +72,14 @@ pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now:
         let version = run.digest.short();
         let state = badge(run.status);
         let started = time(run.started);
-        let took = Took(run.ended.unwrap_or(now).saturating_sub(run.started));
+        let took = Took(run.ended.unwrap_or(now).saturating_sub(run.started)).to_string();
+        // A run with a start time may not have started.
+        let starts_later = run.started > now && !run.status.is_final();
+        let (starts, took) = if starts_later { ("starts ", String::new()) } else { ("", took) };
         let _ = writeln!(
             table,
             "<tr><td><a href=\"{up}runs/{id}\"><code>{id}</code></a></td><td><a href=\"{up}flows/{flow}\">{flow}</a></td>\
-             <td>{state}</td><td><code>{version}</code></td><td>{started}</td><td class=\"number\">{took}</td></tr>"
+             <td>{state}</td><td><code>{version}</code></td><td>{starts}{started}</td><td class=\"number\">{took}</td></tr>"
         );
     }
     table + "</tbody></table>\n"

@@ -114,16 +114,23 @@ impl Dashboard {
     }
 
     fn head(&self, view: &RunView) -> String {
-        let took = Took(view.took(self.host.now()));
-        let took = if view.ended.is_some() { format!("took {took}") } else { format!("{took} so far") };
+        let now = self.host.now();
+        let starts_later = view.start_at.is_some_and(|at| at > now && !view.status.is_final());
+        let took = Took(view.took(now));
+        let took = match (view.ended, starts_later) {
+            (Some(_), _) => format!(" · took {took}"),
+            (None, true) => String::new(),
+            (None, false) => format!(" · {took} so far"),
+        };
         let again = view.rerun.map_or(String::new(), |again| format!(" · run again {}", time(again)));
         let result = view.result_size.map_or(String::new(), |size| format!(" · result {}", Size(size)));
         let answer = view.response.as_ref().map_or(String::new(), |head| format!(" · answered with {}", head.status));
         let mut head = format!(
-            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · started {}{again} · {took}{result}{answer}</p>\n",
+            "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">version <code>{}</code> · {} {}{again}{took}{result}{answer}</p>\n",
             escaped(view.request_id.as_str()),
             badge(view.status),
             view.digest.short(),
+            if starts_later { "starts" } else { "started" },
             time(view.started),
         );
         if let Some(Parent { flow, run, node, .. }) = &view.parent {

@@ -5,7 +5,7 @@ use crate::replica::{COMMIT_DELAY, LEASE, circumstances, rules};
 use faas_flow_core::definition::{
     Branches, Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
 };
-use faas_flow_core::run::{ANSWERS, Attempt, Doc, Event, FORM, Outcome, Refusal, Report, RunState, Work};
+use faas_flow_core::run::{ANSWERS, Attempt, Doc, Event, FORM, Outcome, Refusal, Report, RunState, Start, Work};
 use faas_flow_core::testing::{branched, flow, for_each, graph, lone, path, payload, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Plan, Status};
 use faas_flow_session::{Answer, Circumstances, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session};
@@ -423,4 +423,21 @@ fn a_session_knows_how_many_branches_a_node_has_started() {
     session.input(report(&each, branched(&[("1", ""), ("2", "")])), &at(2));
     assert_eq!(session.branches_of(&each.path), Some(2));
     assert_eq!(session.branches_of(&path("nowhere")), None);
+}
+
+/// START-1, START-2: the run is stored, due at its moment, and held by nobody.
+#[test]
+fn a_run_that_starts_later_is_stored_and_left_until_then() {
+    let plan = chain(&["f"], Exhausted::Fail);
+    let start = || Start { start_at: Some(50_000), ..the_start() };
+    let begun = RunState::start(&plan, start());
+    let mut session =
+        Session::begin((plan.clone(), rules(0), 7), begun, Documents::new(), Durability::Beginning, &at(1));
+    let first = change(&mut session);
+    let entry = first.entry.clone().unwrap();
+    assert_eq!((entry.status, entry.started, entry.due), (Status::Running, 50_000, Some(50_000)));
+    session.answer(committed(&first), &at(2));
+    assert!(session.io().is_none());
+    let ready = session.ready();
+    assert_eq!((ready.start.len(), ready.end, session.has_left(), session.executing()), (0, None, true, 0));
 }

@@ -52,6 +52,7 @@ mod signing;
 mod sleeps;
 mod slow;
 mod starting;
+mod starts;
 mod stopping;
 mod stores;
 mod swap;

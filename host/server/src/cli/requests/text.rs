@@ -22,6 +22,11 @@ pub(super) fn list(runs: &[ListedRun]) -> String {
     text
 }
 
+/// Whether it has started, as far as its nodes show that.
+fn starts(view: &RunView) -> &'static str {
+    if view.waits_for_start() { "starts" } else { "started" }
+}
+
 fn took(started: Millis, ended: Millis) -> String {
     format!("{} ms", ended.saturating_sub(started))
 }
@@ -39,7 +44,7 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
     let total = view.ended.map_or(String::new(), |ended| format!(", took {} ms", view.took(ended)));
     let mut text = format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest);
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "status      {}\nstarted     {}{again}{total}", view.status, moment(view.started));
+    let _ = writeln!(text, "status      {}\n{:<11} {}{again}{total}", view.status, starts(&view), moment(view.started));
     if let Some(response) = &view.response {
         let _ = writeln!(text, "answer      status {}", response.status);
     }
