@@ -26,7 +26,7 @@ enum Input {
     File(&'static str),
 }
 
-const SHOWS: [Show; 13] = [
+const SHOWS: [Show; 14] = [
     Show::text("greet", "one node, in Rust", "Ada"),
     Show::text("greet-js", "the same in JavaScript", "Ada"),
     Show::text("greet-python", "the same in Python", "Ada"),
@@ -43,6 +43,7 @@ const SHOWS: [Show; 13] = [
         r#"{ "text": "Feed the cat", "at": "2025-12-24T18:00:00+01:00" }"#,
     ),
     Show::text("polling", "a repeat, which polls a slow job until it is done", "cake"),
+    Show::text("nightly-import", "a flow with a schedule, called by hand", "2026-11-30"),
     Show {
         example: "flights",
         about: "5,000 flights: parse, measure each hour of the day in two functions, report",
@@ -51,7 +52,7 @@ const SHOWS: [Show; 13] = [
 ];
 
 /// The functions that the examples apply; the paths of programs are relative to the clone.
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 13] = [
     "func1=echo",
     "func2=echo",
     "fake-storage=echo",
@@ -61,6 +62,8 @@ const FUNCTIONS: [&str; 11] = [
     "ship=headers:./examples/order/functions/ship.sh",
     "submit-job=./examples/polling/functions/submit-job.sh",
     "job-status=./examples/polling/functions/job-status.sh",
+    "fetch-day=./examples/nightly-import/functions/fetch-day.sh",
+    "import-rows=./examples/nightly-import/functions/import-rows.sh",
     "delays=./examples/flights/functions/delays.sh",
     "busiest=./examples/flights/functions/busiest.sh",
 ];

@@ -13,7 +13,7 @@ use crate::handler::Handlers;
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
-use crate::values::{Exhausted, Level, Outcome, State, Wake};
+use crate::values::{Exhausted, Level, Missed, Outcome, Overlap, State, Wake};
 use crate::workflow::Workflow;
 use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery, repeating, signalling, timing};
 use bindings::faas_flow::flow::{builder, context, types};
@@ -81,8 +81,32 @@ impl<T: Define> definition::Guest for T {
         if definition.on_exhausted == Exhausted::Pause {
             workflow.on_exhausted(types::Exhausted::Pause);
         }
+        replay_schedules(&workflow, &definition.schedules);
         replay_dag(&workflow.dag(), &definition.dag);
         Ok(())
+    }
+}
+
+fn replay_schedules(workflow: &builder::Workflow, schedules: &[plain::Schedule]) {
+    for schedule in schedules {
+        let host = workflow.schedule(&schedule.name, &schedule.when);
+        if let Some(zone) = &schedule.time_zone {
+            host.time_zone(zone);
+        }
+        host.missed(match schedule.missed {
+            Missed::Skip => types::Missed::Skip,
+            Missed::One => types::Missed::One,
+            Missed::All => types::Missed::All,
+        });
+        host.overlap(match schedule.overlap {
+            Overlap::Skip => types::Overlap::Skip,
+            Overlap::Allow => types::Overlap::Allow,
+            Overlap::Queue => types::Overlap::Queue,
+            Overlap::Replace => types::Overlap::Replace,
+        });
+        if let Some(input) = &schedule.input {
+            host.input(&input.body, &input.media_type);
+        }
     }
 }
 

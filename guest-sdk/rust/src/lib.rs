@@ -119,6 +119,7 @@ mod node;
 mod record;
 mod repeat;
 mod signal;
+mod schedule;
 mod values;
 mod workflow;
 
@@ -141,7 +142,8 @@ pub use inputs::Inputs;
 pub use node::{Call, Node};
 pub use repeat::Repeat;
 pub use signal::SignalWait;
-pub use values::{Exhausted, Level, Outcome, State, Wake};
+pub use schedule::Schedule;
+pub use values::{Exhausted, Level, Missed, Outcome, Overlap, State, Wake};
 pub use workflow::Workflow;
 
 /// Makes a component of a function `fn(&mut Workflow, &Context) -> Result`, given by its path.

@@ -2,6 +2,7 @@ use crate::dag::Dag;
 use crate::failure::Result;
 use crate::handler::{Finally, Recover};
 use crate::node::Node;
+use crate::schedule::Schedule;
 use crate::values::{Exhausted, Outcome, millis};
 use std::fmt;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ pub struct Workflow {
     pub(crate) finally: Option<Finally>,
     pub(crate) deadline_ms: Option<u64>,
     pub(crate) on_exhausted: Exhausted,
+    pub(crate) schedules: Vec<Schedule>,
 }
 
 impl Workflow {
@@ -65,6 +67,17 @@ impl Workflow {
     pub fn on_exhausted(&mut self, then: Exhausted) {
         self.on_exhausted = then;
     }
+
+    /// Adds a schedule, which begins a run at each of its moments: exactly one, on whichever replica. See [`Schedule`] for an
+    /// example.
+    ///
+    /// The name has 1 to 32 characters of `A-Z a-z 0-9 _ -` and is unique within the flow. `when` is a cron expression of five
+    /// fields, or of six, of which the first is the second; a nickname such as `@daily`; or an interval such as `every 10m`.
+    pub fn schedule(&mut self, name: impl Into<String>, when: impl Into<String>) -> Schedule {
+        let schedule = Schedule::new(name.into(), when.into());
+        self.schedules.push(schedule.clone());
+        schedule
+    }
 }
 
 impl fmt::Debug for Workflow {
@@ -75,6 +88,7 @@ impl fmt::Debug for Workflow {
             .field("has_finally", &self.finally.is_some())
             .field("deadline_ms", &self.deadline_ms)
             .field("on_exhausted", &self.on_exhausted)
+            .field("schedules", &self.schedules)
             .finish()
     }
 }

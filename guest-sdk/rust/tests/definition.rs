@@ -2,8 +2,8 @@
 
 use faas_flow::testing::{Fake, Flow};
 use faas_flow::{
-    Backoff, Context, Dag, Exhausted, Failed, Failure, FailureKind, Gathered, Level, Outcome, Request, Response,
-    Result, Wake, Workflow,
+    Backoff, Context, Dag, Exhausted, Failed, Failure, FailureKind, Gathered, Level, Missed, Outcome, Overlap, Request,
+    Response, Result, Wake, Workflow,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -63,6 +63,9 @@ fn everything(workflow: &mut Workflow, context: &Context) -> Result {
     workflow.finally(|_| Ok(()));
     workflow.deadline(Duration::from_secs(60));
     workflow.on_exhausted(Exhausted::Pause);
+    let nightly = workflow.schedule("nightly", "0 30 2 * * *").time_zone("Europe/Berlin");
+    nightly.missed(Missed::One).overlap(Overlap::Replace).input("{}", "application/json");
+    workflow.schedule("poll", "every 10m").input(vec![0xff], "");
     Ok(())
 }
 

@@ -85,6 +85,9 @@ codes! {
     BAD_TOLERANCE = 124, "the share of items that may fail is out of range";
     BAD_REPEAT = 128, "the rounds of a repeat are out of range";
     BAD_SIGNAL = 134, "the name of a signal is malformed";
+    BAD_SCHEDULE = 140, "a schedule is malformed";
+    UNKNOWN_TIME_ZONE = 141, "a schedule names a time zone that does not exist";
+    SCHEDULE_NEVER = 142, "a schedule has no moment";
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";
@@ -132,6 +135,7 @@ codes! {
     SIGNAL_URL_USED = 273, "the address of a signal was used before";
     SIGNAL_URL_EXPIRED = 274, "the address of a signal has expired";
     BAD_SIGNAL_NAME = 275, "a handler named a malformed signal";
+    SCHEDULE_UNKNOWN = 280, "the flow has no such schedule";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";

@@ -8,6 +8,7 @@ mod repeat;
 mod signal;
 
 use crate::RetryPolicy;
+use crate::schedule::Schedule;
 pub use kinds::HandlerKind;
 pub use repeat::{MOST_ROUNDS, Repeat};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct Definition {
     /// What happens when the retries of a node run out.
     #[serde(skip_serializing_if = "is_default")]
     pub on_exhausted: Exhausted,
+    /// The schedules that begin runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
 }
 
 /// What the host does when the retries of a node run out.

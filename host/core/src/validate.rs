@@ -14,6 +14,7 @@ use crate::definition::{
 use crate::function_path::{is_function_name, leaves_function, split_target};
 use crate::redact;
 use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId, SignalName};
+use crate::schedule::Schedule;
 use place::Place;
 use report::{Report, listed, shown};
 use std::collections::{HashMap, HashSet};
@@ -85,6 +86,7 @@ pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem
     checker.handler(flow, definition.finally.as_deref());
     checker.duration(flow, "deadline", definition.deadline_ms, YEAR_MS);
     checker.dag(flow, &definition.dag, 1);
+    checker.schedules(flow, &definition.schedules);
     checker.report.end()
 }
 
@@ -104,6 +106,12 @@ impl Checker<'_> {
 
     fn warn<M: Into<String>>(&mut self, at: &Place<'_>, message: impl FnOnce() -> M) {
         self.report.warning(|| Warning { path: at.path(), message: message().into() });
+    }
+
+    fn schedules(&mut self, at: &Place<'_>, schedules: &[Schedule]) {
+        for bad in Schedule::all_timed(schedules).err().unwrap_or_default() {
+            self.problem(bad.code(), at, || bad.to_string());
+        }
     }
 
     fn dag(&mut self, at: &Place<'_>, dag: &Dag, depth: usize) {

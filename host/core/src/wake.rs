@@ -40,7 +40,7 @@ impl Wake {
     pub fn moment(&self, now: Millis) -> Result<Millis, BadMoment> {
         let moment = match self {
             Self::After(ms) => now.saturating_add(*ms),
-            Self::At(text) => parse(text)?,
+            Self::At(text) => parse_moment(text)?,
         };
         match moment.saturating_sub(now) {
             ms if ms > LONGEST_SLEEP_MS => Err(BadMoment::TooFar { ms }),
@@ -49,8 +49,8 @@ impl Wake {
     }
 }
 
-/// A moment before 1970 is 0, as it is long past.
-fn parse(moment: &str) -> Result<Millis, BadMoment> {
+/// Reads a moment in the form of RFC 3339. A moment before 1970 is 0, as it is long past.
+pub fn parse_moment(moment: &str) -> Result<Millis, BadMoment> {
     let malformed = |why: &dyn std::fmt::Display| {
         let text = text::printable(&moment.chars().take(80).collect::<String>()).to_string();
         BadMoment::Malformed { text, why: why.to_string() }

@@ -10,6 +10,7 @@ use crate::error::GuestError;
 use crate::state::State;
 use faas_flow_core::Definition;
 use faas_flow_core::definition::{self as plain, Operation};
+use faas_flow_core::schedule::{Missed, Overlap, Schedule, ScheduleInput};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -261,6 +262,19 @@ impl builder::HostWorkflow for State {
         Ok(())
     }
 
+    fn schedule(
+        &mut self,
+        _flow: Resource<Workflow>,
+        name: String,
+        when: String,
+    ) -> Result<Resource<builder::Schedule>> {
+        self.arena.count(&[(Text::Schedule, &name), (Text::Schedule, &when)])?;
+        self.arena.counts.part(Part::Schedule)?;
+        let index = self.arena.root.schedules.len();
+        self.arena.root.schedules.push(Schedule { name, when, ..Schedule::default() });
+        Ok(handle(index))
+    }
+
     fn on_exhausted(&mut self, _flow: Resource<Workflow>, then: builder::Exhausted) -> Result<()> {
         self.arena.count(&[])?;
         self.arena.root.on_exhausted = match then {
@@ -271,6 +285,46 @@ impl builder::HostWorkflow for State {
     }
 
     fn drop(&mut self, _flow: Resource<Workflow>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl builder::HostSchedule for State {
+    fn time_zone(&mut self, schedule: Resource<builder::Schedule>, name: String) -> Result<()> {
+        self.arena.count(&[(Text::Schedule, &name)])?;
+        part(&mut self.arena.root.schedules, &schedule)?.time_zone = Some(name);
+        Ok(())
+    }
+
+    fn missed(&mut self, schedule: Resource<builder::Schedule>, then: builder::Missed) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.root.schedules, &schedule)?.missed = match then {
+            builder::Missed::Skip => Missed::Skip,
+            builder::Missed::One => Missed::One,
+            builder::Missed::All => Missed::All,
+        };
+        Ok(())
+    }
+
+    fn overlap(&mut self, schedule: Resource<builder::Schedule>, then: builder::Overlap) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.root.schedules, &schedule)?.overlap = match then {
+            builder::Overlap::Skip => Overlap::Skip,
+            builder::Overlap::Allow => Overlap::Allow,
+            builder::Overlap::Queue => Overlap::Queue,
+            builder::Overlap::Replace => Overlap::Replace,
+        };
+        Ok(())
+    }
+
+    fn input(&mut self, schedule: Resource<builder::Schedule>, body: Vec<u8>, media_type: String) -> Result<()> {
+        self.arena.count(&[(Text::Schedule, &media_type)])?;
+        self.arena.counts.input(body.len())?;
+        part(&mut self.arena.root.schedules, &schedule)?.input = Some(ScheduleInput { body, media_type });
+        Ok(())
+    }
+
+    fn drop(&mut self, _schedule: Resource<builder::Schedule>) -> Result<()> {
         Ok(())
     }
 }

@@ -25,6 +25,8 @@ const PARAMETER: usize = 8 << 10;
 const PARAMETERS: usize = 64 << 10;
 /// How many headers and query parameters one call may have.
 const PARAMETERS_OF_CALL: usize = 200;
+/// The longest input of a schedule, in bytes. What is shorter but still too long is a problem of the definition.
+const INPUT: usize = 1 << 20;
 /// How many statuses a call may be retried on: there are no more.
 const STATUSES: usize = 500;
 
@@ -36,6 +38,7 @@ pub(crate) enum Part {
     Edge,
     Operation,
     Handler,
+    Schedule,
 }
 
 /// A text of a definition that has a limit of its own.
@@ -47,6 +50,7 @@ pub(crate) enum Text {
     Target,
     Method,
     Parameter,
+    Schedule,
 }
 
 /// What a definition has so far.
@@ -60,6 +64,7 @@ pub(crate) struct Counts {
     edges: usize,
     operations: usize,
     handlers: usize,
+    schedules: usize,
 }
 
 type Counted = Result<(), GuestError>;
@@ -67,7 +72,18 @@ type Counted = Result<(), GuestError>;
 impl Counts {
     /// Counts a definition that may have so many nodes.
     pub(crate) fn new(nodes_allowed: usize) -> Self {
-        Self { nodes_allowed, calls: 0, text: 0, paths: 0, nodes: 0, dags: 0, edges: 0, operations: 0, handlers: 0 }
+        Self {
+            nodes_allowed,
+            calls: 0,
+            text: 0,
+            paths: 0,
+            nodes: 0,
+            dags: 0,
+            edges: 0,
+            operations: 0,
+            handlers: 0,
+            schedules: 0,
+        }
     }
 
     /// Counts a call of `builder`.
@@ -84,6 +100,7 @@ impl Counts {
             Part::Edge => (&mut self.edges, EDGES, "edges"),
             Part::Operation => (&mut self.operations, OPERATIONS, "operations"),
             Part::Handler => (&mut self.handlers, HANDLERS, "handlers"),
+            Part::Schedule => (&mut self.schedules, 1, "schedules"),
         };
         *count += 1;
         within(*count, self.nodes_allowed.saturating_mul(of_each_node), what)
@@ -98,11 +115,21 @@ impl Counts {
             Text::Target => (TARGET, "call's target"),
             Text::Method => (NAME, "call's method"),
             Text::Parameter => (PARAMETER, "header or query parameter"),
+            Text::Schedule => (NAME, "schedule's name, expression, time zone or media type"),
         };
         if text.len() > limit {
             return Err(GuestError::TextTooLong { what, size: text.len(), limit });
         }
         self.text = self.text.saturating_add(text.len());
+        within(self.text, TEXT, "bytes of text")
+    }
+
+    /// Counts the input of a schedule.
+    pub(crate) fn input(&mut self, size: usize) -> Counted {
+        if size > INPUT {
+            return Err(GuestError::TextTooLong { what: "schedule's input", size, limit: INPUT });
+        }
+        self.text = self.text.saturating_add(size);
         within(self.text, TEXT, "bytes of text")
     }
 

@@ -328,9 +328,12 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::OLD_SIGNATURE => StatusCode::UNAUTHORIZED,
         Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE | Code::FOREIGN_PAGE => StatusCode::FORBIDDEN,
         Code::FOREIGN_HOST => StatusCode::MISDIRECTED_REQUEST,
-        Code::FLOW_UNKNOWN | Code::RUN_UNKNOWN | Code::ROUTE_UNKNOWN | Code::VERSION_UNKNOWN | Code::NEVER_AWAITED => {
-            StatusCode::NOT_FOUND
-        }
+        Code::FLOW_UNKNOWN
+        | Code::RUN_UNKNOWN
+        | Code::SCHEDULE_UNKNOWN
+        | Code::NEVER_AWAITED
+        | Code::ROUTE_UNKNOWN
+        | Code::VERSION_UNKNOWN => StatusCode::NOT_FOUND,
         Code::WRONG_METHOD => StatusCode::METHOD_NOT_ALLOWED,
         Code::RUN_EXISTS
         | Code::RUN_STATE
@@ -414,7 +417,7 @@ mod tests {
     const OF_RUNS: [(u16, &[u16]); 11] = [
         // What a caller asks for is wrong, or not possible now.
         (400, &[213, 217, 242]),
-        (404, &[212, 214, 271]),
+        (404, &[212, 214, 271, 280]),
         (408, &[226]),
         (409, &[211, 215, 222]),
         (410, &[273, 274]),

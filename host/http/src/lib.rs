@@ -26,6 +26,7 @@ mod requests;
 mod routes;
 mod runs;
 mod signals;
+mod schedules;
 mod starting;
 mod step;
 mod surface;

@@ -315,7 +315,8 @@ mod tests {
             }
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
-        assert_eq!(ids.len(), 34);
+
+        assert_eq!(ids.len(), 39);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, invoke, location, modules, own, reply, runs, signals, step};
+use super::{about, invoke, location, modules, own, reply, runs, schedules, signals, step};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -73,6 +73,11 @@ fn operations() -> &'static [Operation] {
             routes!(modules::withdraw),
             routes!(modules::plan),
             routes!(modules::collect),
+            routes!(schedules::list),
+            routes!(schedules::pause),
+            routes!(schedules::resume),
+            routes!(schedules::trigger),
+            routes!(schedules::backfill),
             routes!(own::health),
             routes!(own::ready),
             routes!(own::metrics),

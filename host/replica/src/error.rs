@@ -96,6 +96,24 @@ pub enum Error {
         /// The limit, and the key that it follows from.
         limit: BodyLimit,
     },
+    /// The flow has no schedule of this name.
+    #[error("flow `{flow}` has no schedule `{name}`; {}", scheduled(.known))]
+    UnknownSchedule {
+        /// The flow.
+        flow: FlowName,
+        /// The name.
+        name: String,
+        /// The schedules that it has.
+        known: Vec<String>,
+    },
+    /// The stored schedules of a flow cannot be read.
+    #[error("the stored schedules of flow {flow} are unreadable: {reason}")]
+    SchedulesUnreadable {
+        /// The flow.
+        flow: FlowName,
+        /// Why.
+        reason: String,
+    },
     /// The replica works on as many runs as it may.
     #[error("{runs} runs are in flight, which is the limit; try again later")]
     TooManyRuns {
@@ -183,6 +201,8 @@ impl Error {
             Error::Refused { .. } | Error::UnknownNode { .. } | Error::Conflict => Code::RUN_STATE,
             Error::UnknownFlow { .. } => Code::FLOW_UNKNOWN,
             Error::FlowsTooDeep { .. } => Code::FLOWS_TOO_DEEP,
+            Error::UnknownSchedule { .. } => Code::SCHEDULE_UNKNOWN,
+            Error::SchedulesUnreadable { .. } => Code::STORE_CORRUPT,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
             Error::TooManyRuns { .. } | Error::NoRoomForEvent => Code::OVERLOADED,
             Error::Stopping => Code::STOPPING,
@@ -245,6 +265,13 @@ fn served(known: &[FlowName]) -> String {
     }
     let known: Vec<&str> = known.iter().map(FlowName::as_str).collect();
     format!("known flows: {}", known.join(", "))
+}
+
+fn scheduled(known: &[String]) -> String {
+    match known {
+        [] => "it has none".to_owned(),
+        known => format!("it has {}", known.join(", ")),
+    }
 }
 
 impl From<versions::signature::Error> for Error {

@@ -5,6 +5,7 @@ use super::data::Data;
 use super::deadlines::Deadlines;
 use super::looks::Looks;
 use super::runs::Runs;
+use super::schedules::Served;
 use super::services::Services;
 use super::skew::Skew;
 use super::writes::{self, Noted, Writes};
@@ -59,6 +60,7 @@ pub struct Host {
     pub(super) runs: Arc<Runs>,
     pub(super) stopping: AtomicBool,
     pub(super) looks: Looks,
+    pub(super) schedules: Served,
 }
 
 impl Host {
@@ -101,6 +103,7 @@ impl Host {
             runs: Arc::default(),
             stopping: AtomicBool::new(false),
             looks: Looks::default(),
+            schedules: Served::default(),
         });
         // It is set here only.
         let _ = host.services.host.set(Arc::downgrade(&host));

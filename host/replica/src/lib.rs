@@ -67,6 +67,7 @@ pub mod progress;
 mod repeat;
 mod retries;
 mod runs;
+pub mod schedules;
 mod services;
 pub mod settings;
 mod signals;

@@ -1,6 +1,7 @@
 //! The limits and times of a host, with their defaults.
 
 use crate::network::{Destinations, RequestProxy};
+use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_guest::LogLimits;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub longest_sleep: Duration,
     /// How much the flow's code of one run may log. Default: 1000 lines per second, 1 MiB in all.
     pub flow_log: LogLimits,
+    /// Schedules that take the place of those that flows declare. Default: none.
+    pub schedules: Vec<ScheduleEntry>,
 }
 
 /// Where ready nodes are executed.
@@ -141,6 +144,7 @@ impl Default for Settings {
             destinations: Destinations::default(),
             longest_sleep: Duration::from_secs(5),
             flow_log: LogLimits::default(),
+            schedules: Vec::new(),
         }
     }
 }

@@ -27,6 +27,7 @@ mod plan;
 mod progress;
 mod requests;
 mod run;
+mod schedules;
 mod serve;
 mod sign;
 mod signal;
@@ -79,6 +80,8 @@ enum Command {
     Requests(requests::Requests),
     /// Send a signal to a run, for which a node of it waits
     Signal(signal::SignalRun),
+    /// List, pause, resume, trigger and backfill the schedules of a flow on a server
+    Schedules(schedules::Schedules),
     /// Push a new version of a flow to a running server and activate it
     Push(modules::Push),
     /// List, show, activate, roll back, download and remove the versions of a flow on a server
@@ -153,6 +156,7 @@ impl Command {
             Command::Health(health) => health.run(),
             Command::Requests(requests) => requests.run().await,
             Command::Signal(signal) => signal.run().await,
+            Command::Schedules(schedules) => schedules.run().await,
             Command::Push(push) => push.run().await,
             Command::Modules(modules) => modules.run().await,
             Command::Plan(plan) => plan.run().await,

@@ -13,6 +13,7 @@ mod joins;
 mod media_types;
 mod repeats;
 mod signals;
+mod schedules;
 mod sleeps;
 mod starts;
 mod waits;

@@ -30,8 +30,11 @@ impl Difference {
 
 /// The properties of the flow as a whole, as JSON.
 fn flow(definition: &Definition) -> Value {
-    let Definition { dag, handlers: _, on_failure, finally, deadline_ms, on_exhausted } = definition;
+    let Definition { dag, handlers: _, on_failure, finally, deadline_ms, on_exhausted, schedules } = definition;
+    let schedules: BTreeMap<&str, _> = schedules.iter().map(|schedule| (schedule.name.as_str(), schedule)).collect();
+    let schedules = (!schedules.is_empty()).then_some(schedules);
     json!({
+        "schedules": schedules,
         "on-failure": on_failure, "finally": finally, "deadline-ms": deadline_ms, "on-exhausted": on_exhausted,
         "aggregate-ends": dag.aggregate_ends,
     })

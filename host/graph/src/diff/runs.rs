@@ -18,7 +18,8 @@ impl Difference {
         if run.status.is_final() {
             return false;
         }
-        if !self.flow.is_empty() {
+        // Schedules begin runs, and mean nothing to those that have begun.
+        if self.flow.iter().any(|detail| !detail.property.starts_with("schedules")) {
             return true;
         }
         let mut nodes = Nodes::new();

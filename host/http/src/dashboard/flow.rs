@@ -4,9 +4,10 @@ use super::Dashboard;
 use super::access::About;
 use super::error::Error;
 use super::flows::table;
-use super::page::Page;
+use super::page::{Page, time};
 use crate::Error as HttpError;
 use crate::drawing::drawn;
+use faas_flow_core::schedule::{Fate, Kept};
 use faas_flow_core::{Digest, FlowName, Status};
 use faas_flow_graph::{Format, escaped, render};
 use faas_flow_store::RunQuery;
@@ -41,10 +42,12 @@ impl Dashboard {
         } else {
             table(runs.iter(), "../", self.host.now())
         };
+        let schedules = self.host.stored_schedules(flow).await?;
         let main = format!(
-            "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n<h1>Latest runs</h1>\n{}\n{list}",
+            "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n{}<h1>Latest runs</h1>\n{}\n{list}",
             escaped(flow.as_str()),
             version.short(),
+            scheduled(&schedules),
             states(flow, status)
         );
         let entries: Vec<_> = runs
@@ -56,7 +59,10 @@ impl Dashboard {
                 })
             })
             .collect();
-        let json = json!({ "flow": flow, "version": version, "runs": entries });
+        let schedules: Vec<_> = schedules.iter().map(|(name, kept)| {
+            json!({ "name": name, "when": kept.clockwork, "next": kept.next, "paused": kept.paused, "past": kept.past })
+        }).collect();
+        let json = json!({ "flow": flow, "version": version, "schedules": schedules, "runs": entries });
         let trail = vec![("Flows".to_owned(), "../".to_owned())];
         let aside = if self.has_buttons() { self.begins(flow) } else { String::new() };
         Ok(Page { title: flow.to_string(), trail, main, aside, live: true, json })
@@ -73,6 +79,41 @@ impl Dashboard {
              <button>Start</button></form>"
         )
     }
+}
+
+/// The schedules with their next and last moments; nothing if there are none.
+fn scheduled(schedules: &[(String, Kept)]) -> String {
+    if schedules.is_empty() {
+        return String::new();
+    }
+    let rows: String = schedules
+        .iter()
+        .map(|(name, kept)| {
+            let next = match (kept.paused, kept.next) {
+                (true, _) => "paused".to_owned(),
+                (false, Some(next)) => time(next),
+                (false, None) => String::new(),
+            };
+            let last = kept.past.first().map_or(String::new(), |past| {
+                let word = match past.fate {
+                    Fate::Started => "started",
+                    Fate::Skipped => "skipped",
+                    Fate::Missed => "missed",
+                    Fate::Failed => "failed",
+                };
+                let run =
+                    past.run.as_ref().map_or(word.to_owned(), |run| format!("<a href=\"../runs/{run}\">{word}</a>"));
+                let code = past.code.map_or(String::new(), |code| format!(" {code}"));
+                format!("{} {run}{code}", time(past.moment))
+            });
+            let when = escaped(&kept.clockwork);
+            format!("<tr><td>{}</td><td><code>{when}</code></td><td>{next}</td><td>{last}</td></tr>", escaped(name))
+        })
+        .collect();
+    format!(
+        "<h1>Schedules</h1>\n<table><thead><tr><th>Name</th><th>When</th><th>Next</th><th>Last</th></tr></thead>\
+         <tbody>{rows}</tbody></table>\n"
+    )
 }
 
 /// Links to the runs in each state.

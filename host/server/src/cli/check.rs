@@ -6,13 +6,18 @@ use crate::Error;
 use crate::config::Options;
 use clap::Args;
 use faas_flow_core::definition::HandlerKind;
+use faas_flow_core::schedule::Schedule;
 use faas_flow_core::text::printable;
-use faas_flow_core::{Plan, Warning};
+use faas_flow_core::{Millis, Plan, Warning, moment};
 use faas_flow_replica::Error as HostError;
 use faas_flow_versions as versions;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How many moments of a schedule are shown.
+const NEXT: usize = 5;
 
 #[derive(Args)]
 pub(super) struct Check {
@@ -51,12 +56,16 @@ impl Check {
             print_json(&json!({
                 "valid": true, "flow": flow.name, "digest": module.digest(), "imports": module.imports(),
                 "exports": module.exports(), "handlers": handlers, "per-request": flow.plan.is_none(), "warnings": warnings,
+                "schedules": flow.definition.schedules.iter().map(schedule).collect::<Vec<_>>(),
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
         print_text(format_args!("flow      {}\ndigest    {}\n", flow.name, module.digest()));
         print_text(format_args!("imports   {}\n", list(module.imports())));
         print_text(format_args!("handlers  {}\n", list(handlers)));
+        for schedule in &flow.definition.schedules {
+            print_text(format_args!("schedule  {}\n", printable(&described(schedule))));
+        }
         if flow.plan.is_none() {
             print_text("defined   for each request, because `define` reads the context\n");
         }
@@ -75,6 +84,29 @@ fn lacks(kind: HandlerKind, handler: &str) -> Warning {
          crashed instead of being rejected"
     );
     Warning { path: String::new(), message }
+}
+
+/// The next moments of a schedule.
+fn next(schedule: &Schedule) -> Vec<Millis> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Millis::try_from(now.as_millis()).unwrap_or_default();
+    // The definition has been checked.
+    schedule.timed().map(|timed| timed.when.following(now).take(NEXT).collect()).unwrap_or_default()
+}
+
+/// A schedule as JSON, without its input.
+fn schedule(schedule: &Schedule) -> Value {
+    json!({
+        "name": schedule.name, "when": schedule.when, "time-zone": schedule.time_zone, "missed": schedule.missed,
+        "overlap": schedule.overlap, "next": next(schedule),
+    })
+}
+
+/// `nightly: 0 30 2 * * * Europe/Berlin; next 2026-12-01T01:30:00Z, …`
+fn described(schedule: &Schedule) -> String {
+    let zone = schedule.time_zone.as_ref().map_or(String::new(), |zone| format!(" {zone}"));
+    let next: Vec<String> = next(schedule).into_iter().map(moment).collect();
+    format!("{}: {}{zone}; next {}", schedule.name, schedule.when, next.join(", "))
 }
 
 fn list(names: &[String]) -> String {

@@ -58,8 +58,16 @@ pub(super) struct Dev {
 struct DevKeys;
 
 impl Takes for DevKeys {
-    const GROUPS: &'static [Group] =
-        &[Group::Address, Group::Connections, Group::Calls, Group::Stores, Group::Limits, Group::Access, Group::Guest];
+    const GROUPS: &'static [Group] = &[
+        Group::Address,
+        Group::Connections,
+        Group::Calls,
+        Group::Stores,
+        Group::Limits,
+        Group::Access,
+        Group::Schedule,
+        Group::Guest,
+    ];
     const DEFAULTS: Defaults = Defaults::Local;
 }
 
@@ -91,6 +99,7 @@ impl Dev {
         let router = guarded_and_open(&values, address, router);
         let shown = progress::show(host.watch(), progress::Stdout::Nothing);
         tokio::spawn(host.clone().sweep());
+        tokio::spawn(host.clone().fire_schedules());
         say(&format!("serving http://{address}/function/{}", flow.name));
         for name in host.functions().names() {
             say(&format!("serving http://{address}/function/{name} (a step function)"));

@@ -70,6 +70,7 @@ impl Function {
         let host = begin(&values, &stores, &starting, &name, guards.keys.clone());
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
         tokio::spawn(host.clone().sweep());
+        tokio::spawn(host.clone().fire_schedules());
         let contract = Contract::new(host.clone(), values.exec_timeout.value, values.max_inflight.value);
         starting.serves(contract.over(function_router(host.clone(), name, guards)));
         measured.serves(metrics::routes(contract));

@@ -58,6 +58,7 @@ impl Takes for ServeKeys {
         Group::Stores,
         Group::Limits,
         Group::Access,
+        Group::Schedule,
         Group::Guest,
         Group::Modules,
         Group::Tracing,
@@ -98,6 +99,7 @@ impl Serve {
             eprintln!("serving http://{address}/function/{}", flow.name);
         }
         bring(&host, flows).await?;
+        tokio::spawn(host.clone().fire_schedules());
         for name in host.functions().names() {
             eprintln!("serving http://{address}/function/{name} (a step function)");
         }

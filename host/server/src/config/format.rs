@@ -1,5 +1,6 @@
 //! What the values of keys look like: each format reads text into a type, and knows its unit and its range.
 
+use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_core::{ShownDuration, parse_duration};
 use faas_flow_replica::CREDENTIAL_HEADERS;
 use faas_flow_replica::network::{BadHost, HostPattern, PRIVATE, RequestProxy, SPECIAL, range};
@@ -376,6 +377,33 @@ impl Format<Vec<String>> for List {
     }
 
     fn combine(&self, values: Vec<Vec<String>>) -> Option<Vec<String>> {
+        Some(values.concat())
+    }
+}
+
+/// Schedules, a line each.
+pub(crate) struct Schedules;
+
+impl Format<Vec<ScheduleEntry>> for Schedules {
+    fn describe(&self) -> String {
+        "[schedules](schedules.md#in-the-configuration), a line each".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "NAME=WHEN"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<ScheduleEntry>, Rule> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let read = |line| ScheduleEntry::parse(line).map_err(|bad| format!("has a line that is no schedule: {bad}"));
+        lines.map(read).collect()
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    fn combine(&self, values: Vec<Vec<ScheduleEntry>>) -> Option<Vec<ScheduleEntry>> {
         Some(values.concat())
     }
 }

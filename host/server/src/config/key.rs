@@ -70,13 +70,14 @@ pub(crate) enum Group {
     Stores,
     Limits,
     Access,
+    Schedule,
     Guest,
     Modules,
     Tracing,
 }
 
 impl Group {
-    pub const ALL: [Group; 10] = [
+    pub const ALL: [Group; 11] = [
         Group::Address,
         Group::Connections,
         Group::Function,
@@ -84,6 +85,7 @@ impl Group {
         Group::Stores,
         Group::Limits,
         Group::Access,
+        Group::Schedule,
         Group::Guest,
         Group::Modules,
         Group::Tracing,
@@ -99,6 +101,7 @@ impl Group {
             Group::Stores => "Stores",
             Group::Limits => "Limits and timeouts of runs",
             Group::Access => "Access control",
+            Group::Schedule => "Schedules",
             Group::Guest => "Limits of flow code",
             Group::Modules => "Accepted modules",
             Group::Tracing => "Tracing",

@@ -87,6 +87,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         destinations: destinations_of(values),
         longest_sleep: values.longest_sleep.value,
         flow_log: LogLimits { lines: values.flow_log_lines.value, bytes: values.flow_log_bytes.value },
+        schedules: values.schedules.value.clone(),
     }
 }
 

@@ -2,14 +2,17 @@
 
 use super::error::Error;
 use super::format::{
-    CorsOrigins, Count, CredentialHeaders, FilePath, Hosts, List, Optional, Origins, Port, Proxy, Ranges, Server, Size,
-    Switch, Text, Time, TimeLimit, Words,
+    CorsOrigins, Count, CredentialHeaders, FilePath, Hosts, List, Optional, Origins, Port, Proxy, Ranges, Schedules,
+    Server, Size, Switch, Text, Time, TimeLimit, Words,
 };
-use super::key::Group::{Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Stores, Tracing};
+use super::key::Group::{
+    Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Schedule, Stores, Tracing,
+};
 use super::key::OptionName::{Also, As, Positional};
 use super::key::Origin::{Original, Ours, Watchdog};
 use super::key::{AnyKey, Defaults, Key};
 use super::values::{Setting, Slot};
+use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_http::ResultAccess;
 use faas_flow_replica::events::OldSignatures;
 use faas_flow_replica::network::HostPattern;
@@ -226,6 +229,10 @@ keys! {
     cors_origins: Vec<String> = Key::new("cors_origins", &CorsOrigins, "", Ours, Access,
         "origins, each as `https://NAME` or `https://NAME:PORT`, whose pages may call flows and functions with scripts and read the answers ([CORS](http.md#pages-of-other-origins)); `*` allows all, but not on a server on a loopback address")
         .option(As("cors-origin"));
+
+    schedules: Vec<ScheduleEntry> = Key::new("schedules", &Schedules, "", Ours, Schedule,
+        "schedules that begin runs, a line each: `NAME=WHEN; time-zone=ZONE`, or `NAME=off`. Each takes the place of the schedule of that name that the flow declares ([schedules](schedules.md#in-the-configuration))")
+        .option(As("schedule"));
 
     guest_memory: usize = Key::new("guest_memory", &Size(1), "256MiB", Ours, Guest,
         "maximum memory of one instance of a flow; what its code gets at once, requests and responses, should not exceed a quarter of it");

@@ -106,6 +106,16 @@ async fn polling_asks_for_the_status_until_the_job_is_done() {
 }
 
 #[tokio::test]
+async fn nightly_import_imports_the_day_that_it_is_sent() {
+    let program = |name: &str| root().join("examples/nightly-import/functions").join(name).display().to_string();
+    let server = Serve::flows(&["nightly-import"]);
+    let server = server.function("fetch-day", program("fetch-day.sh"));
+    let server = server.function("import-rows", program("import-rows.sh")).start();
+    assert_eq!(server.result("nightly-import", "2026-11-30").await.ok(), "imported 3 rows of 2026-11-30\n");
+    server.result("nightly-import", "").await.failed(422, "FF0012");
+}
+
+#[tokio::test]
 async fn greet_greets_by_name_and_refuses_nobody() {
     let server = serve("greet");
     assert_eq!(server.result("greet", " Ada\n").await.ok(), "Hello, Ada!");

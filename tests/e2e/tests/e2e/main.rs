@@ -44,6 +44,7 @@ mod repeats;
 mod replicas;
 mod requests;
 mod responses;
+mod schedules;
 mod secrets;
 mod serve;
 mod shapes;

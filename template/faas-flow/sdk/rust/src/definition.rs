@@ -3,8 +3,8 @@
 //! that the host uses.
 
 use crate::backoff::Backoff;
-use crate::values::Exhausted;
-use serde::Serialize;
+use crate::values::{Exhausted, Missed, Overlap};
+use serde::{Serialize, Serializer};
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,6 +20,30 @@ pub(crate) struct Definition {
     pub deadline_ms: Option<u64>,
     #[serde(skip_serializing_if = "is_default")]
     pub on_exhausted: Exhausted,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Schedule {
+    pub name: String,
+    pub when: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    pub missed: Missed,
+    pub overlap: Overlap,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<ScheduleInput>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ScheduleInput {
+    #[serde(serialize_with = "text_or_bytes")]
+    pub body: Vec<u8>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub media_type: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -192,4 +216,12 @@ pub(crate) enum Carries {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// Bytes as a text if they are UTF-8, and otherwise as a list of numbers.
+fn text_or_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serializer.serialize_str(text),
+        Err(_) => serializer.collect_seq(bytes),
+    }
 }

@@ -37,6 +37,7 @@ pub(crate) fn record(define: impl FnOnce(&mut Workflow, &Context) -> Result, con
         finally,
         deadline_ms: workflow.deadline_ms,
         on_exhausted: workflow.on_exhausted,
+        schedules: workflow.schedules.iter().map(|schedule| schedule.model.borrow().clone()).collect(),
     };
     Ok(Recorded { definition, handlers: recorder.handlers, _workflow: workflow })
 }

@@ -59,6 +59,36 @@ pub enum Exhausted {
     Pause,
 }
 
+/// What happens with the moments of a [`Schedule`](crate::Schedule) at which no replica was there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Missed {
+    /// Nothing begins for them. This is the default.
+    #[default]
+    Skip,
+    /// A run begins for the latest of them.
+    One,
+    /// A run begins for each of the last thousand of them, the oldest first.
+    All,
+}
+
+/// What happens at a moment of a [`Schedule`](crate::Schedule) at which the run before has not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Overlap {
+    /// No run begins for the moment. This is the default.
+    #[default]
+    Skip,
+    /// Another run begins beside it.
+    Allow,
+    /// The moment waits until the run before has ended. At most a hundred wait.
+    Queue,
+    /// The run before is stopped.
+    Replace,
+}
+
 /// When a node that sleeps goes on: see [`Node::sleep_until`](crate::Node::sleep_until).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]

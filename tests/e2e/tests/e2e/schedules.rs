@@ -1,0 +1,217 @@
+//! Schedules, on real servers.
+
+use axum::Router;
+use faas_flow_core::{Millis, moment};
+use faas_flow_e2e::command::run;
+use faas_flow_e2e::program::root;
+use faas_flow_e2e::server::{Serve, Server};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::modules::module;
+use faas_flow_test_support::{double, servers};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+use tempfile::TempDir;
+
+fn schedules(server: &Server, arguments: &[&str], flow: &str) -> Value {
+    let to = server.url(&format!("/function/{flow}"));
+    run(&root(), [&["schedules"], arguments, &["--to", &to, "--json"]].concat()).json()
+}
+
+/// The ids of the runs of a flow, as the server lists them.
+async fn runs(server: &Server, flow: &str) -> BTreeSet<String> {
+    let request = server.client.get(server.url(&format!("/function/{flow}/flow?limit=1000")));
+    let listed: Value =
+        serde_json::from_str(&server.send(request.header("Accept", "application/json")).await.ok()).unwrap();
+    let runs = listed["runs"].as_array().unwrap_or_else(|| panic!("{listed}"));
+    runs.iter().map(|run| run["request_id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn now() -> Millis {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as Millis
+}
+
+/// The seconds of moments in the ids of runs: `tick-20261130T100000Z-…`.
+fn second(run: &str) -> Millis {
+    let at = run.split('-').nth(1).unwrap();
+    let text = format!("{}-{}-{}T{}:{}:{}Z", &at[..4], &at[4..6], &at[6..8], &at[9..11], &at[11..13], &at[13..15]);
+    faas_flow_core::parse_moment(&text).unwrap() / 1000
+}
+
+/// SCHED-1, SCHED-4: two replicas share Redis; one is lost, and another one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_begin_one_run_for_each_second_while_one_is_lost() {
+    let redis = servers::redis(&["--appendonly", "yes"]);
+    let folder = TempDir::new().unwrap();
+    let replica = || {
+        let serve = Serve::flows(&["greet"]).with("--state", &format!("redis://127.0.0.1:{}", redis.port()));
+        let serve = serve.with("--lease", "1s");
+        serve.with("--schedule", "tick=every 1s; overlap=allow; input=Ada").start_in(folder.path())
+    };
+    let (first, second_replica) = (replica(), replica());
+    until("some runs have begun", async || runs(&first, "greet").await.len() >= 4).await;
+    second_replica.kill();
+    let before = runs(&first, "greet").await.len();
+    let third = replica();
+    until("runs begin without the lost replica", async || runs(&third, "greet").await.len() >= before + 4).await;
+    first.kill();
+    let before = runs(&third, "greet").await.len();
+    until("the third goes on", async || runs(&third, "greet").await.len() >= before + 3).await;
+    // A moment whose replica was lost comes late, but it comes.
+    let complete = async || {
+        let seconds: Vec<Millis> = runs(&third, "greet").await.iter().map(|run| second(run)).collect();
+        let last = seconds.last().copied().unwrap();
+        let until = seconds.iter().copied().filter(|second| *second <= last - 6).count() as Millis;
+        until == last - 6 - seconds[0] + 1
+    };
+    until("no second is left out", complete).await;
+    let past = schedules(&third, &["list"], "greet")["schedules"][0].clone();
+    let run = past["past"].as_array().unwrap().iter().find(|past| past["fate"] == "started").unwrap()["run"].clone();
+    assert_eq!(third.result_of("greet", run.as_str().unwrap()).await.ok(), "Hello, Ada!");
+}
+
+fn import(schedule: &str) -> Serve {
+    let program = |name: &str| root().join("examples/nightly-import/functions").join(name).display().to_string();
+    let serve = Serve::flows(&["nightly-import"]).function("fetch-day", program("fetch-day.sh"));
+    let serve = serve.function("import-rows", program("import-rows.sh"));
+    if schedule.is_empty() { serve } else { serve.with("--schedule", schedule) }
+}
+
+const IMPORT: &str = "nightly-import";
+
+/// SCHED-8, SCHED-10: the flow's own schedule, and one of the configuration in its place.
+#[tokio::test]
+async fn a_run_of_a_schedule_finds_its_moment_in_its_request() {
+    let server = import("").start();
+    let listed = schedules(&server, &["list"], IMPORT)["schedules"][0].clone();
+    assert_eq!(
+        (&listed["name"], &listed["when"], &listed["time-zone"], &listed["missed"], &listed["overlap"]),
+        (&json!("nightly"), &json!("0 30 2 * * *"), &json!("Europe/Berlin"), &json!("one"), &json!("queue"))
+    );
+    assert_eq!(listed["next"].as_array().unwrap().len(), 5);
+
+    let server = import("nightly=every 1s").start();
+    let fired = async || {
+        let past = schedules(&server, &["list"], IMPORT)["schedules"][0]["past"].clone();
+        past.as_array().unwrap().iter().find(|past| past["fate"] == "started").cloned()
+    };
+    until("the schedule fires", async || fired().await.is_some()).await;
+    let past = fired().await.unwrap();
+    let (run, at) = (past["run"].as_str().unwrap(), moment(past["moment"].as_u64().unwrap()));
+    assert!(run.starts_with(&format!("nightly-{}-", at.replace(['-', ':'], ""))), "{run} at {at}");
+    let day = at.split('T').next().unwrap();
+    assert_eq!(server.result_of(IMPORT, run).await.ok(), format!("imported 3 rows of {day}\n"));
+    let page = server.get(&format!("/dashboard/flows/{IMPORT}")).await.ok();
+    assert!(page.contains("<h1>Schedules</h1>") && page.contains("every 1s"), "{page}");
+
+    let server = import("nightly=off").start();
+    assert_eq!(schedules(&server, &["list"], IMPORT)["schedules"], json!([]));
+}
+
+/// SCHED-7, SCHED-8: a pause outlives the server.
+#[tokio::test]
+async fn a_paused_schedule_stays_paused_until_it_is_resumed() {
+    let folder = TempDir::new().unwrap();
+    let server = import("nightly=every 1s").start_in(folder.path());
+    assert_eq!(schedules(&server, &["pause", "nightly"], IMPORT)["paused"], true);
+    until("no run is being begun", async || {
+        let before = runs(&server, IMPORT).await;
+        let later = now() + 2500;
+        until("two moments pass", async || now() > later).await;
+        runs(&server, IMPORT).await == before
+    })
+    .await;
+    server.kill();
+    let server = import("nightly=every 2s").start_in(folder.path());
+    assert_eq!(schedules(&server, &["list"], IMPORT)["schedules"][0]["paused"], true);
+    let before = runs(&server, IMPORT).await.len();
+    assert_eq!(schedules(&server, &["resume", "nightly"], IMPORT)["paused"], false);
+    until("it fires again", async || runs(&server, IMPORT).await.len() > before).await;
+}
+
+/// SCHED-11.
+#[tokio::test]
+async fn runs_are_begun_by_hand_and_for_past_moments_once() {
+    let server = import("").start();
+    schedules(&server, &["pause", "nightly"], IMPORT);
+    let run = schedules(&server, &["trigger", "nightly"], IMPORT)["run"].clone();
+    let today = moment(now()).split('T').next().unwrap().to_owned();
+    assert_eq!(server.result_of(IMPORT, run.as_str().unwrap()).await.ok(), format!("imported 3 rows of {today}\n"));
+    let range = ["backfill", "nightly", "2026-03-01T00:00:00Z", "2026-07-01T00:00:00Z"];
+    let done = schedules(&server, &range, IMPORT);
+    let started = done["started"].as_array().unwrap();
+    assert_eq!((started.len(), &done["existed"]), (122, &json!(0)), "more than one part");
+    let march = started[0].as_str().unwrap();
+    assert!(march.starts_with("nightly-20260301T013000Z-"), "{march}");
+    assert!(started[28].as_str().unwrap().starts_with("nightly-20260329T010000Z-"), "behind the gap: {}", started[28]);
+    assert_eq!(server.result_of(IMPORT, march).await.ok(), "imported 3 rows of 2026-03-01\n");
+    assert_eq!(schedules(&server, &range, IMPORT), json!({ "started": [], "existed": 122 }));
+    let text = |arguments: &[&str]| run_text(&server, arguments);
+    assert_eq!(text(&range).ok(), "0 runs have begun, 122 existed\n");
+    let future = ["backfill", "nightly", "2999-01-01T00:00:00Z", "2999-02-01T00:00:00Z"];
+    assert_eq!(text(&future).ok(), "0 runs have begun, 0 existed\n");
+    text(&["backfill", "nightly", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"])
+        .failed("FF0217", &["later than `from`"]);
+    text(&["trigger", "nigthly"]).failed("FF0280", &["no schedule `nigthly`", "it has nightly"]);
+    let table = text(&["list"]).ok();
+    assert!(table.contains("nightly  0 30 2 * * * Europe/Berlin  one, queue       paused"), "{table}");
+}
+
+fn run_text(server: &Server, arguments: &[&str]) -> faas_flow_e2e::command::Done {
+    let to = server.url(&format!("/function/{IMPORT}"));
+    run(&root(), [&["schedules"], arguments, &["--to", &to]].concat())
+}
+
+/// SCHED-6: runs that do not end, since their function does not answer.
+#[tokio::test]
+async fn a_run_that_has_not_ended_is_stopped_or_stands_in_the_way_as_the_policy_says() {
+    let never = Router::new().fallback(async || std::future::pending::<String>().await);
+    let never = double::serve(never).await;
+    let slow = |overlap: &str| {
+        let serve = Serve::flows(&[IMPORT]).function("fetch-day", &never).function("import-rows", "echo");
+        serve.with("--schedule", &format!("nightly=every 1s; overlap={overlap}")).with("--lease", "1s").start()
+    };
+    let fates = |server: &Server| {
+        let schedule = schedules(server, &["list"], IMPORT)["schedules"][0].clone();
+        let fates = schedule["past"].as_array().unwrap().iter().map(|past| past["fate"].as_str().unwrap().to_owned());
+        (fates.collect::<Vec<_>>(), schedule)
+    };
+    let server = slow("skip");
+    until("moments are skipped", async || fates(&server).0.iter().filter(|fate| *fate == "skipped").count() > 1).await;
+    assert_eq!(runs(&server, IMPORT).await.len(), 1);
+
+    let server = slow("queue");
+    until("moments wait", async || fates(&server).1["waiting"].as_array().is_some_and(|waiting| waiting.len() > 1))
+        .await;
+    let first = runs(&server, IMPORT).await;
+    assert_eq!(first.len(), 1);
+    let first = first.into_iter().next().unwrap();
+    run(&root(), ["requests", "stop", &first, "--to", &server.url("")]).ok();
+    until("the next one begins", async || runs(&server, IMPORT).await.len() > 1).await;
+
+    let server = slow("replace");
+    until("runs are replaced", async || fates(&server).0.len() > 2).await;
+    let oldest = runs(&server, IMPORT).await.into_iter().next().unwrap();
+    assert_eq!(server.shown(&oldest)["status"], "stopped");
+}
+
+/// SCHED-13.
+#[tokio::test]
+async fn a_malformed_schedule_stops_the_server_and_check_lists_schedules() {
+    let folder = TempDir::new().unwrap();
+    let module = module("nightly-import");
+    let module = module.to_str().unwrap();
+    for (schedule, says) in [
+        ("nightly=0 0 30 2 *", "never comes"),
+        ("nightly=@daily; time-zone=Europe/Berlni", "did you mean `Europe/Berlin`?"),
+        ("nightly=soon", "cron expression"),
+        ("nightly", "has no `=`"),
+    ] {
+        let refused = run(folder.path(), ["serve", module, "--schedule", schedule]);
+        assert!(refused.stderr.contains(says), "{schedule}: {}", refused.stderr);
+    }
+    let text = run(folder.path(), ["check", module]).ok();
+    assert!(text.contains("schedule  nightly: 0 30 2 * * * Europe/Berlin; next 20"), "{text}");
+    let json = run(folder.path(), ["check", "--json", module]).json();
+    assert_eq!(json["schedules"][0]["next"].as_array().unwrap().len(), 5);
+}
