@@ -8,10 +8,12 @@ mod network;
 mod operators;
 mod power;
 mod replica;
+mod schedules;
 mod stores;
 mod swaps;
 mod world;
 
+pub use schedules::schedules;
 pub use swaps::{Versions, swaps};
 pub use world::{EventFault, Fault, Faults, Weather};
 

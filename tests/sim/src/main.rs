@@ -26,6 +26,9 @@ struct Options {
     /// Only flows that call flows, and functions that answer later
     #[arg(long, conflicts_with_all = ["flow", "swaps"])]
     calls: bool,
+    /// A schedule that fires while replicas die, instead
+    #[arg(long, conflicts_with_all = ["flow", "swaps", "calls"])]
+    schedules: bool,
     /// Only jobs of this flow
     #[arg(long)]
     flow: Option<String>,
@@ -39,6 +42,7 @@ fn main() -> Result<ExitCode> {
     let (flows, versions) = (Flows::load()?, Versions::load()?);
     let seed = |seed: u64| match options {
         Options { swaps: true, .. } => swaps(&versions, seed),
+        Options { schedules: true, .. } => faas_flow_sim::schedules(&flows, seed),
         Options { calls: true, .. } => faas_flow_sim::calls(&flows, seed),
         _ => faas_flow_sim::seed(&flows, seed, options.flow.as_deref()),
     };
@@ -71,6 +75,7 @@ fn main() -> Result<ExitCode> {
                         failed.fetch_add(1, Ordering::Relaxed);
                         let swaps = if options.swaps { "--swaps " } else { "" };
                         let calls = if options.calls { "--calls " } else { "" };
+                        let calls = if options.schedules { "--schedules " } else { calls };
                         let flow = options.flow.as_ref().map(|flow| format!("--flow {flow} ")).unwrap_or_default();
                         let wrong = wrong.join("; ");
                         eprintln!("seed {this}: {wrong}\n  again: cargo xtask sim {swaps}{calls}{flow}--seed {this}");

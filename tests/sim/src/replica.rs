@@ -111,6 +111,9 @@ impl Common {
         self.world.note(format_args!("{} begins", power.name));
         let host = self.host(&power, number);
         tokio::spawn(host.clone().sweep());
+        if !self.settings.schedules.is_empty() {
+            tokio::spawn(host.clone().fire_schedules());
+        }
         let hooks = "hooks".parse().into_iter().collect();
         let callbacks = Destinations::new(Vec::new(), hooks, Vec::new()).callbacks;
         let guards = Guards { keys: Some(self.keys.clone()), callbacks, ..Guards::default() };

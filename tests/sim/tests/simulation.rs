@@ -8,8 +8,8 @@
 )]
 
 use faas_flow_sim::{
-    APART, Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Outcome, Versions, calls, seed,
-    single, skewed, stopped, swaps,
+    APART, Asks, DELAYS, EventFault, Fault, Faults, Flows, HOWS, How, JOBS, Job, Outcome, Versions, calls, schedules,
+    seed, single, skewed, stopped, swaps,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
@@ -63,6 +63,14 @@ fn whatever_goes_wrong_while_a_flow_is_swapped_every_run_is_that_of_one_version(
         let (one, other) = (swaps(&versions, number).unwrap(), swaps(&versions, number).unwrap());
         assert!(one.trace == other.trace, "seed {number} went otherwise the second time");
     }
+}
+
+/// SCHED-1, SCHED-4, SCHED-6.
+#[test]
+fn whatever_goes_wrong_each_moment_of_a_schedule_has_exactly_one_run() {
+    seeds(60, "cargo xtask sim --schedules", |number| schedules(&FLOWS, number));
+    let (one, other) = (schedules(&FLOWS, 1).unwrap(), schedules(&FLOWS, 1).unwrap());
+    assert!(one.trace == other.trace, "it went otherwise the second time");
 }
 
 /// STOP-2.

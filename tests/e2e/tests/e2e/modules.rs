@@ -291,6 +291,11 @@ async fn every_route_of_the_module_store_needs_the_token() {
             ("POST", "modules/withdraw".to_owned()),
             ("POST", "modules/gc".to_owned()),
             ("POST", "modules/plan".to_owned()),
+            ("GET", "schedules".to_owned()),
+            ("POST", "schedules/nightly/pause".to_owned()),
+            ("POST", "schedules/nightly/resume".to_owned()),
+            ("POST", "schedules/nightly/trigger".to_owned()),
+            ("POST", "schedules/nightly/backfill?from=0&to=1".to_owned()),
         ] {
             let request = server.client.request(method.parse().unwrap(), server.url(&format!("{FLOW}/{path}")));
             let request = token.iter().fold(request, |request, token| request.header("Authorization", *token));
