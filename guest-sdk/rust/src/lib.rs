@@ -118,8 +118,8 @@ pub mod inputs;
 mod node;
 mod record;
 mod repeat;
-mod signal;
 mod schedule;
+mod signal;
 mod values;
 mod workflow;
 
@@ -141,8 +141,8 @@ pub use http::{Request, Response};
 pub use inputs::Inputs;
 pub use node::{Call, Node};
 pub use repeat::Repeat;
-pub use signal::SignalWait;
 pub use schedule::Schedule;
+pub use signal::SignalWait;
 pub use values::{Exhausted, Level, Missed, Outcome, Overlap, State, Wake};
 pub use workflow::Workflow;
 

@@ -13,8 +13,8 @@ use crate::definition::{
 };
 use crate::function_path::{is_function_name, leaves_function, split_target};
 use crate::redact;
-use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId, SignalName};
 use crate::schedule::Schedule;
+use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId, SignalName};
 use place::Place;
 use report::{Report, listed, shown};
 use std::collections::{HashMap, HashSet};
