@@ -50,7 +50,8 @@ fn serve(serve: Serve, token: Option<&str>) -> Server {
         }
         None => serve,
     };
-    let mut server = serve.start_in(folder.path());
+    // A run may start long after its request. Who waits for it gets 202 before schemathesis gives up.
+    let mut server = serve.with("--max-wait", "3s").start_in(folder.path());
     server.own(folder);
     server
 }

@@ -263,7 +263,7 @@ async fn an_address_works_once_and_neither_forged_nor_after_it_has_expired() {
     let page = page(&server, client.get(&expired)).await;
     assert_eq!((page.status, page.header("content-type")), (410, vec!["text/html; charset=utf-8"]));
     for (query, why) in [("name=not+a+name", "malformed"), ("name=approval&ms=99999999999999", "is valid for 1 to")] {
-        let message = server.result(&format!("fixture?case=signal-url&{query}"), "").await.failed(500, "FF0012");
+        let message = server.result(&format!("fixture?case=signal-url&{query}"), "").await.failed(422, "FF0012");
         assert!(message.contains(why), "{message}");
     }
 }
