@@ -20,6 +20,7 @@ fn draw(out: &mut String, view: &View, depth: usize) {
         if shape.frames.is_empty() {
             let form = match shape.kind {
                 Kind::End => ", shape=oval, fillcolor=\"#f2f4f7\", color=\"#5b6675\"",
+                Kind::Schedule => ", shape=oval, fillcolor=\"#f2f8fb\", color=\"#2a7a9b\"",
                 Kind::Recover => ", shape=oval, fillcolor=\"#fdf4f4\", color=\"#a83e3e\"",
                 _ => "",
             };

@@ -62,6 +62,27 @@ mod tests {
     use super::*;
     use crate::samples;
     use faas_flow_core::NodePath;
+    use faas_flow_core::schedule::Schedule;
+
+    #[test]
+    fn schedules_lead_to_the_start_in_every_picture() {
+        let schedule = |name: &str, time_zone: Option<&str>| Schedule {
+            name: name.to_owned(),
+            when: "@daily".to_owned(),
+            time_zone: time_zone.map(str::to_owned),
+            ..Schedule::default()
+        };
+        let schedules = vec![schedule("nightly", Some("Europe/Berlin")), schedule("poll", None)];
+        let definition = Definition { schedules, ..samples::measured() };
+        for format in [Format::Svg, Format::Mermaid, Format::Dot] {
+            let picture = render(&definition, "measured", format);
+            for title in ["nightly · @daily Europe/Berlin", "poll · @daily"] {
+                assert!(picture.contains(title), "{title} in {picture}");
+            }
+        }
+        let arrows = |definition: &Definition| render(definition, "measured", Format::Mermaid).matches("-.-> ").count();
+        assert_eq!(arrows(&definition), arrows(&samples::measured()) + 2, "each leads to the start");
+    }
 
     #[test]
     fn every_node_is_drawn_once_in_every_picture() {

@@ -201,6 +201,7 @@ fn colours(kind: Kind) -> (&'static str, &'static str, &'static str) {
         Kind::Repeat => ("#e6bcc9", "#fdf6f8", "#b8456b"),
         Kind::End => ("#b4bfcc", "#eef1f5", "#5d6b7e"),
         Kind::Recover => ("#e3b3b3", "#fdf4f4", "#a83e3e"),
+        Kind::Schedule => ("#a9cfdf", "#f2f8fb", "#2a7a9b"),
     }
 }
 

@@ -4,6 +4,7 @@ use faas_flow_core::definition::{
     Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations, Repeat,
     SignalSource, Tolerate, WaitFor,
 };
+use faas_flow_core::schedule::{MOST_SCHEDULES, Schedule};
 use faas_flow_core::{MAX_DEPTH, NodePath, ShownDuration, redact};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use std::collections::{HashMap, HashSet};
@@ -52,12 +53,14 @@ pub(crate) enum Kind {
     End,
     /// Catches what fails in a dag. It is not a node of the definition either.
     Recover,
+    /// Begins runs. It is no node either.
+    Schedule,
 }
 
 impl Kind {
     /// Whether it is drawn as a pill with its title, since it is no node of the definition.
     pub fn is_pill(self) -> bool {
-        matches!(self, Kind::End | Kind::Recover)
+        matches!(self, Kind::End | Kind::Recover | Kind::Schedule)
     }
 
     pub fn word(self) -> &'static str {
@@ -69,6 +72,7 @@ impl Kind {
             Kind::Repeat => "repeat",
             Kind::End => "end",
             Kind::Recover => "recover",
+            Kind::Schedule => "schedule",
         }
     }
 }
@@ -113,15 +117,42 @@ impl Shape {
     /// The title and the kind: `C · condition`. A node of operations shows its id alone.
     pub fn heading(&self) -> String {
         match self.kind {
-            Kind::Operations | Kind::End | Kind::Recover => self.title.clone(),
+            Kind::Operations | Kind::End | Kind::Recover | Kind::Schedule => self.title.clone(),
             kind => format!("{} · {}", self.title, kind.word()),
         }
     }
 }
 
+/// The view of the nodes of a flow.
+pub(crate) fn of_nodes(definition: &Definition) -> View {
+    view(&definition.dag, "", 0)
+}
+
 /// The view of a whole flow.
 pub(crate) fn of(definition: &Definition) -> View {
-    view(&definition.dag, "", 0)
+    let mut view = of_nodes(definition);
+    begin(&definition.schedules, &mut view);
+    view
+}
+
+/// Adds the schedules, which lead to where runs begin.
+fn begin(schedules: &[Schedule], view: &mut View) {
+    let mut is_start: Vec<bool> = view.shapes.iter().map(|shape| !shape.kind.is_pill()).collect();
+    for arrow in &view.arrows {
+        if let Some(start) = is_start.get_mut(arrow.to) {
+            *start = false;
+        }
+    }
+    let starts: Vec<usize> = is_start.iter().enumerate().filter(|(_, start)| **start).map(|(at, _)| at).collect();
+    for Schedule { name, when, time_zone, input, .. } in schedules.iter().take(MOST_SCHEDULES) {
+        let from = view.shapes.len();
+        let zone = time_zone.as_ref().map_or(String::new(), |zone| format!(" {zone}"));
+        let (path, title) = (format!("(schedule {name})"), format!("{name} · {when}{zone}"));
+        view.shapes.push(Shape { path, title, kind: Kind::Schedule, lines: vec![], notes: vec![], frames: vec![] });
+        // Of an invalid definition, which has several starts, the first one is enough.
+        let first = starts.first().map(|to| Arrow { from, to: *to, carries: input.is_some(), label: None });
+        view.arrows.extend(first);
+    }
 }
 
 /// Finds the shapes that stand for the nodes of runs.

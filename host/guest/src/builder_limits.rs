@@ -161,3 +161,26 @@ pub(crate) fn statuses(count: usize) -> Counted {
 fn within(count: usize, limit: usize, what: &'static str) -> Counted {
     if count > limit { Err(GuestError::DefinitionTooLarge { what, limit }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedules_of_a_flow_fill_no_memory() {
+        let mut counts = Counts::new(2);
+        counts.part(Part::Schedule).unwrap();
+        counts.part(Part::Schedule).unwrap();
+        assert!(matches!(
+            counts.part(Part::Schedule),
+            Err(GuestError::DefinitionTooLarge { what: "schedules", limit: 2 })
+        ));
+        assert!(counts.text(Text::Schedule, &"x".repeat(NAME + 1)).is_err());
+        assert!(counts.input(INPUT + 1).is_err());
+        let mut inputs = 0;
+        while counts.input(INPUT).is_ok() {
+            inputs += 1;
+        }
+        assert_eq!(inputs, TEXT / INPUT, "all of them together");
+    }
+}

@@ -26,7 +26,7 @@ fn render(difference: &Difference, old: &Definition, new: &Definition, name: &st
         .iter()
         .map(|node| (node.path.as_str(), node.details.iter().map(described).collect()))
         .collect();
-    let mut view = both(view::of(old), view::of(new));
+    let mut view = both(view::of_nodes(old), view::of_nodes(new));
     annotate(&mut view, &details);
     let nodes = difference.nodes.iter().map(|node| (node.path.clone(), node.change)).collect();
     let edges = difference.edges.iter();
