@@ -14,6 +14,8 @@ pub struct Case {
     pub calls: usize,
     /// Whether the result is to be sent to a callback.
     pub calls_back: bool,
+    /// The body of the signal `approval` that is sent to it.
+    pub signal: Option<String>,
 }
 
 /// The flows' modules.
@@ -39,13 +41,14 @@ pub fn case(index: usize, swaps: bool) -> Case {
             result: String::new(),
             calls: 0,
             calls_back: false,
+            signal: None,
         };
     }
     let kind = index % FLOWS.len();
-    let i = match kind {
-        5 => format!("{index:0>ITEMS$}"),
-        _ => format!("input {index}"),
-    };
+    if kind == 5 {
+        return of_fixture(index);
+    }
+    let i = format!("input {index}");
     let a = format!("{i} n1");
     let items = format!("f1={a} F/n1, f2={a} F/n1");
     let (result, calls) = match kind {
@@ -53,22 +56,35 @@ pub fn case(index: usize, swaps: bool) -> Case {
         1 => (format!("you said \"{i}>func1>func2\">fake-storage"), 3),
         2 => (format!("n2={a}>func1, n3={a}>func2 n3>fake-storage"), 3),
         3 => (format!("c1={items}, c2={a}>func1 c2/n1>fake-storage"), 2),
-        4 => {
+        _ => {
             let x = format!("[x2=[{items}]>func1 x2/n2, x3=[{items}]>func1>func2]");
             (format!("[c1={x}, c2={a}>func1 c2/n1]>fake-storage"), 5)
-        }
-        _ => {
-            let items: Vec<_> = i.chars().enumerate().map(|(at, item)| format!("{at}={item}>step")).collect();
-            (format!("[{}] after", items.join(", ")), ITEMS)
         }
     };
     Case {
         id: format!("chaos-{index}"),
         flow: FLOWS.get(kind).copied().unwrap_or_default(),
-        query: if kind == 5 { "?case=items" } else { "" },
+        query: "",
         input: i,
         result,
         calls,
         calls_back: index % CALLBACKS == 1,
+        signal: None,
     }
+}
+
+/// Runs of the fixture: a for-each, rounds, a sleep, and a wait for a signal.
+fn of_fixture(index: usize) -> Case {
+    let i = format!("{index:0>ITEMS$}");
+    let (query, result, calls, signal) = match index / FLOWS.len() % 4 {
+        0 => {
+            let items: Vec<_> = i.chars().enumerate().map(|(at, item)| format!("{at}={item}>step")).collect();
+            ("?case=items", format!("[{}] after", items.join(", ")), ITEMS, None)
+        }
+        1 => ("?case=rounds", format!("{i}>stepr>stepr>stepr after"), 3, None),
+        2 => ("?case=sleep&ms=6000", format!("{i} before after last"), 0, None),
+        _ => ("?case=signal", format!("signal {index} after last"), 0, Some(format!("signal {index}"))),
+    };
+    let calls_back = index % CALLBACKS == 1;
+    Case { id: format!("chaos-{index}"), flow: "fixture", query, input: i, result, calls, calls_back, signal }
 }

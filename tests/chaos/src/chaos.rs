@@ -139,6 +139,7 @@ fn submit_all(
         submitters.spawn(async move {
             while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                 submit(case, &client, &gateway, &steps, &refused).await?;
+                signal(case, &client, &gateway).await?;
             }
             Ok(())
         });
@@ -172,6 +173,25 @@ async fn submit(case: &Case, client: &Client, gateway: &str, steps: &str, refuse
         };
         if Instant::now() > until {
             return Err(why.context(format!("run {} was never accepted", case.id)));
+        }
+        sleep(Duration::from_millis(fastrand::u64(50..200))).await;
+    }
+}
+
+/// Sends a run the signal for which it waits, if it does, until it is stored.
+async fn signal(case: &Case, client: &Client, gateway: &str) -> Result<()> {
+    let Some(body) = &case.signal else { return Ok(()) };
+    let url = format!("{gateway}/function/{}/flow/{}/signal/approval", case.flow, case.id);
+    let until = Instant::now() + CHAOS;
+    loop {
+        let request = client.post(&url).header("X-Faas-Flow-Idempotency-Key", "once").body(body.clone());
+        let why = match request.send().await {
+            Ok(answer) if answer.status() == 200 => return Ok(()),
+            Ok(answer) => anyhow!("{}", said(answer).await),
+            Err(error) => error.into(),
+        };
+        if Instant::now() > until {
+            return Err(why.context(format!("the signal to run {} was never stored", case.id)));
         }
         sleep(Duration::from_millis(fastrand::u64(50..200))).await;
     }
