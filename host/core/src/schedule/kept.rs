@@ -31,6 +31,9 @@ pub struct Schedules {
     /// Since when the replica that changed them last has served what they follow from. Replicas that have served an older
     /// version, or an older configuration, do not change them back while they are being replaced.
     pub as_of: Millis,
+    /// Drawn when the document was first written, and a part of the ids of all runs, so that nobody guesses them.
+    #[serde(default)]
+    pub salt: String,
     /// By name.
     #[serde(default)]
     pub schedules: BTreeMap<String, Kept>,
@@ -151,7 +154,7 @@ impl Kept {
     fn decide(
         &mut self,
         (flow, timed): (&FlowName, &Timed),
-        now: Millis,
+        (now, salt): (Millis, &str),
         is_running: &dyn Fn(&RunId) -> bool,
     ) -> Vec<Firing> {
         let mut decided = Vec::new();
@@ -190,7 +193,7 @@ impl Kept {
             } else {
                 break;
             };
-            let Some(run) = super::run_of(flow, &timed.spec.name, moment) else { continue };
+            let Some(run) = super::run_of((flow, &timed.spec.name), moment, salt) else { continue };
             let replaces = self.latest.clone().filter(|_| overlap == Overlap::Replace && is_busy);
             let firing = Firing { moment, run: run.clone(), decided: now, replaces };
             self.firing.push(firing.clone());
@@ -230,6 +233,11 @@ fn earliest_caught_up(timed: &Timed, next: Millis, from: Millis) -> Millis {
 impl Schedules {
     /// The name of the document in the flow's partition.
     pub const DOC: &'static str = "schedules";
+
+    /// The schedules of a flow of which nothing is stored yet.
+    pub fn new(salt: String) -> Self {
+        Self { salt, ..Self::default() }
+    }
 
     /// Takes over which schedules there are, by a replica that has served them since `as_of`. A schedule that is new begins with
     /// the first moment after now, and so does one whose expression has changed. What was paused stays paused.
@@ -287,7 +295,7 @@ impl Schedules {
         let mut decided = Vec::new();
         for timed in schedules {
             let Some(kept) = self.schedules.get_mut(&timed.spec.name) else { continue };
-            let begun = kept.decide((flow, timed), now, &is_running);
+            let begun = kept.decide((flow, timed), (now, &self.salt), &is_running);
             decided.extend(begun.into_iter().map(|firing| (timed.spec.name.clone(), firing)));
         }
         decided

@@ -220,12 +220,13 @@ impl Schedule {
     }
 }
 
-/// The request id of the run that a schedule of a flow begins for a moment: `nightly-20261201T013000Z-4f0c2a9be713`. Its end
-/// is made of the names of flow and schedule, so that flows that share a store do not take each other's ids.
-pub fn run_of(flow: &FlowName, schedule: &str, at: Millis) -> Option<RunId> {
-    let hash = sha2::Sha256::digest(format!("{flow}/{schedule}"));
-    let hash: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+/// The request id of the run that a schedule of a flow begins for a moment: `nightly-20261201T013000Z-4f0c2a9be713`. Its end is
+/// a hash, of which the flow is a part, since flows may share a store, and the `salt`, since who knows the id of a run may
+/// read its result.
+pub fn run_of((flow, schedule): (&FlowName, &str), at: Millis, salt: &str) -> Option<RunId> {
     let at = moment(at).replace(['-', ':'], "");
+    let hash = sha2::Sha256::digest(format!("{salt}/{flow}/{schedule}/{at}"));
+    let hash: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     RunId::new(format!("{schedule}-{at}-{hash}")).ok()
 }
 

@@ -40,7 +40,7 @@ struct Store {
 
 impl Store {
     fn new(timed: Timed, now: Millis) -> Self {
-        let mut stored = Schedules::default();
+        let mut stored = Schedules::new("salt".to_owned());
         stored.reconcile(std::slice::from_ref(&timed), now, now);
         Self { stored, timed: vec![timed], running: BTreeSet::new() }
     }
@@ -172,11 +172,13 @@ fn the_schedules_of_a_definition_are_checked_with_it() {
 /// SCHED-1.
 #[test]
 fn the_id_of_a_run_is_made_of_flow_schedule_and_moment() {
-    let run = run_of(&flow(), "nightly", at("2026-12-01T01:30:00Z")).unwrap();
-    assert_eq!(run.as_str(), "nightly-20261201T013000Z-0a2ee3124a9b");
+    let run_of = |flow: &FlowName, name: &str, salt: &str| run_of((flow, name), at("2026-12-01T01:30:00Z"), salt);
+    let run = run_of(&flow(), "nightly", "salt").unwrap();
+    assert_eq!(run.as_str(), "nightly-20261201T013000Z-88a7d065b4df");
     let other = FlowName::new("export").unwrap();
-    assert_ne!(run_of(&other, "nightly", at("2026-12-01T01:30:00Z")).unwrap(), run, "flows share stores");
-    assert!(run_of(&flow(), &"n".repeat(32), at("2026-12-01T01:30:00Z")).is_some());
+    assert_ne!(run_of(&other, "nightly", "salt").unwrap(), run, "flows share stores");
+    assert_ne!(run_of(&flow(), "nightly", "other").unwrap(), run, "nobody guesses it");
+    assert!(run_of(&flow(), &"n".repeat(32), "salt").is_some());
 }
 
 /// SCHED-8.
@@ -401,10 +403,35 @@ fn schedules_are_stored_as_they_have_always_been() {
     store.running.clear();
     store.stored.decide(&flow(), &store.timed, began + 2 * HOUR, |_| false);
     store.stored.schedules.get_mut("s").unwrap().pause();
-    let golden = r#"{"as-of":1796032800000,"schedules":{"s":{"clockwork":"@hourly","next":1796043600000,"paused":true,"firing":[{"moment":1796040000000,"run":"s-20261130T120000Z-fc3092f1dac4","decided":1796040000000}],"latest":"s-20261130T120000Z-fc3092f1dac4","past":[{"moment":1796036400000,"fate":"started","run":"s-20261130T110000Z-fc3092f1dac4"}]}}}"#;
+    let golden = r#"{"as-of":1796032800000,"salt":"salt","schedules":{"s":{"clockwork":"@hourly","next":1796043600000,"paused":true,"firing":[{"moment":1796040000000,"run":"s-20261130T120000Z-6be0cf426710","decided":1796040000000}],"latest":"s-20261130T120000Z-6be0cf426710","past":[{"moment":1796036400000,"fate":"started","run":"s-20261130T110000Z-d52dd01a74f0"}]}}}"#;
     assert_eq!(serde_json::to_string(&store.stored).unwrap(), golden);
     assert_eq!(serde_json::from_str::<Schedules>(golden).unwrap(), store.stored);
     assert_eq!(serde_json::from_str::<Schedules>(r#"{"as-of":1}"#).unwrap().schedules.len(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// SCHED-2, SCHED-13. Whatever is written, it is refused, or it has moments that come one after the other.
+    #[test]
+    fn whatever_is_written_it_is_refused_or_has_moments(
+        when in prop_oneof![
+            "[0-9*/,LW#@+?A-Z -]{0,40}",
+            "([0-9*]{1,2}([/,-][0-9]{1,2}){0,2} ){4,5}[0-7*](#[1-5]|L)?",
+            "every [0-9a-z.]{0,12}",
+            ".{0,40}",
+        ],
+        zone in proptest::option::of(prop_oneof!["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", ".{0,20}"]),
+        from in 0..4_000_000_000_000_u64,
+    ) {
+        let Ok(when) = When::parse(&when, zone.as_deref()) else { return Ok(()) };
+        let moments: Vec<Millis> = when.following(from).take(20).collect();
+        prop_assert!(moments.iter().all(|at| *at > from && at % SECOND == 0), "{:?}", moments);
+        prop_assert!(moments.is_sorted_by(|one, next| one < next), "{:?}", moments);
+        for pair in moments.windows(2) {
+            prop_assert_eq!(when.before(pair[1]), Some(pair[0]), "back from {}", moment(pair[1]));
+        }
+    }
 }
 
 /// What a replica of the property below is about to do.

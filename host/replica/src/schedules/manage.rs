@@ -107,12 +107,18 @@ impl Host {
     ) -> Result<Backfilled, Error> {
         let of = self.of_flow(flow)?;
         let timed = self.schedule(flow, &of, name)?;
+        // The ids of runs depend on the document, so it must be there.
+        let salt = self.change_schedules(flow, |stored| {
+            stored.reconcile(&of.timed, of.as_of, self.now());
+            Ok(stored.salt.clone())
+        });
+        let salt = salt.await?;
         let to = to.min(self.now());
         let first = timed.when.after(from.saturating_sub(1)).filter(|_| from > 0).or_else(|| timed.when.after(0));
         let mut moments = std::iter::successors(first, |at| timed.when.after(*at)).take_while(|at| *at < to);
         let mut backfilled = Backfilled { started: Vec::new(), existed: 0, next: None };
         for at in moments.by_ref().take(limit.clamp(1, MOST_BACKFILLED)) {
-            let Some(run) = run_of(flow, name, at) else { continue };
+            let Some(run) = run_of((flow, name), at, &salt) else { continue };
             if self.begin_scheduled(flow, &timed.spec, (run.clone(), at)).await? {
                 backfilled.started.push(run);
             } else {

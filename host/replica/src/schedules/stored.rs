@@ -17,7 +17,9 @@ impl Host {
     pub(super) async fn read_schedules(&self, flow: &FlowName) -> Result<(Schedules, u64), Error> {
         let docs = [Schedules::DOC.to_owned()];
         let found = self.services.state.read(&Partition::of_flow(flow), &docs).await?;
-        let Some(document) = found.into_iter().next().flatten() else { return Ok((Schedules::default(), 0)) };
+        let Some(document) = found.into_iter().next().flatten() else {
+            return Ok((Schedules::new(self.draw_id().to_string()), 0));
+        };
         let schedules = serde_json::from_slice(&document.bytes)
             .map_err(|error| Error::SchedulesUnreadable { flow: flow.clone(), reason: error.to_string() })?;
         Ok((schedules, document.version))
