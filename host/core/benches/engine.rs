@@ -29,6 +29,7 @@ fn begin(plan: &Plan, input: Bytes) -> (RunState, Option<NodePath>) {
         input: Payload::inline(input),
         callback: None,
         parent: None,
+        labels: faas_flow_core::Labels::new(),
         start_at: None,
         now: 1,
     };

@@ -124,6 +124,7 @@ codes! {
     REDIRECT = 240, "a redirect is not followed";
     BAD_ENCODING = 241, "an answer cannot be decoded";
     BAD_START = 242, "the start time of a run is malformed or too far away";
+    BAD_LABEL = 243, "a label of a run is malformed";
     CALL_ACCEPTED = 250, "a function answered that it will answer later";
     CHILD_FAILED = 251, "a flow that was called did not succeed";
     FLOWS_TOO_DEEP = 252, "flows call each other too deeply";

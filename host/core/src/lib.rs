@@ -9,6 +9,7 @@ mod failure;
 mod function_path;
 mod header_text;
 mod id;
+mod labels;
 mod media_type;
 mod payload;
 mod plan;
@@ -37,6 +38,7 @@ pub use id::{
     BranchKey, Digest, FlowName, HandlerId, Malformed, NameKind, NodeId, NodePath, Partition, RunId, ScopePath,
     ScopeStep, SignalName,
 };
+pub use labels::{BadLabel, Labels, MAX_LABELS};
 pub use media_type::{BadMediaType, MediaType};
 pub use payload::{Content, Payload, Place};
 pub use plan::{

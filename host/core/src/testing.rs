@@ -35,6 +35,7 @@ pub fn the_start() -> Start {
         input: payload("in"),
         callback: None,
         parent: None,
+        labels: crate::Labels::new(),
         start_at: None,
         now: 1,
     }

@@ -90,6 +90,7 @@ fn a_run_is_stored_as_its_golden_file() {
         ended: Some(1_790_000_000_123),
         rerun: None,
         deadline: Some(1_790_000_060_000),
+        labels: Labels::new(),
         request: Request {
             query: vec![("a".to_owned(), "1".to_owned())],
             headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
@@ -142,6 +143,7 @@ fn a_run_with_an_answer_of_the_flow_is_stored_as_its_golden_file() {
         ended: Some(1_790_000_000_123),
         rerun: None,
         deadline: None,
+        labels: Labels::new(),
         request: Request::default(),
         definition: None,
         phase: Phase::Ended,
@@ -402,6 +404,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         ended: None,
         rerun: Some(1_790_000_000_500),
         deadline: None,
+        labels: Labels::new(),
         request: Request::default(),
         definition: None,
         phase: Phase::Failure,
@@ -424,6 +427,16 @@ fn a_run_with_a_start_time_is_stored_as_its_golden_file() {
     let plan = Plan::new(flow(graph(vec![node("n")], []))).unwrap();
     let start = Start { start_at: Some(1_790_000_000_000), ..faas_flow_core::testing::the_start() };
     check("run-start-at", RunState::start(&plan, start).0.run());
+}
+
+/// LABEL-1.
+#[test]
+fn a_run_with_labels_is_stored_as_its_golden_file() {
+    let plan = Plan::new(flow(graph(vec![node("n")], []))).unwrap();
+    let mut labels = Labels::new();
+    labels.add_all("order=42,customer=Ada").unwrap();
+    let start = Start { labels, ..faas_flow_core::testing::the_start() };
+    check("run-labels", RunState::start(&plan, start).0.run());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::{Awaited, Callback, NodeView, Retrying, RunView, WaitView};
 use faas_flow_core::text::printable_lines;
 use faas_flow_core::{
-    Code, Content, Digest, Failure, FlowName, MediaType, Millis, ResponseHead, RunId, SignalName, Spent, Status,
+    Code, Content, Digest, Failure, FlowName, Labels, MediaType, Millis, ResponseHead, RunId, SignalName, Spent, Status,
 };
 use faas_flow_replica::Ended;
 use faas_flow_versions::{Error as VersionsError, MissingModule};
@@ -318,6 +318,10 @@ pub(super) struct RunState<'a> {
     /// When the run ended, in milliseconds since the Unix epoch.
     #[schema(value_type = Option<u64>)]
     ended: Option<Millis>,
+    /// The labels of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = HashMap<String, String>)]
+    labels: Option<&'a Labels>,
     /// The moment at which the run was to start, if its caller has named one: then `started` is the same, also before.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64)]
@@ -395,6 +399,7 @@ pub(super) fn state(
                 state: view.status,
                 started: view.started,
                 ended: view.ended,
+                labels: (!view.labels.is_empty()).then_some(&view.labels),
                 start_at: view.start_at,
                 failure: view.failure.as_ref(),
                 callback: view.callback.as_ref().map(Callback::state),

@@ -1,7 +1,7 @@
 //! What can go wrong with a request, and with asking another server; and the status of each code.
 
 use axum::http::{Method, StatusCode};
-use faas_flow_core::{BadStart, Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
+use faas_flow_core::{BadLabel, BadStart, Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
 use faas_flow_guest::Short;
 use faas_flow_replica::network::Refused;
 use faas_flow_store::StoreError;
@@ -106,6 +106,9 @@ pub enum Error {
         /// Its first 40 characters.
         text: String,
     },
+    /// Something is no label.
+    #[error(transparent)]
+    BadLabel(#[from] BadLabel),
     /// No run can start then.
     #[error(transparent)]
     BadStart(#[from] BadStart),
@@ -279,6 +282,7 @@ impl Error {
             Error::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
             Error::BodyCutShort(_) | Error::BadParameter { .. } | Error::BadWait { .. } => Code::BAD_REQUEST,
+            Error::BadLabel(_) => Code::BAD_LABEL,
             Error::BadStart(_) => Code::BAD_START,
             Error::RequestIdTaken { .. } => Code::RUN_EXISTS,
             Error::ForeignEvent { .. } => Code::BAD_EVENT,
@@ -319,7 +323,8 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::BAD_FLOW_NAME
         | Code::BAD_EVENT
         | Code::BAD_CALLBACK
-        | Code::BAD_START => StatusCode::BAD_REQUEST,
+        | Code::BAD_START
+        | Code::BAD_LABEL => StatusCode::BAD_REQUEST,
         Code::UNSIGNED
         | Code::BAD_SIGNATURE
         | Code::EVENT_TOO_OLD
@@ -416,7 +421,7 @@ mod tests {
     /// Of each code about runs (FF02xx), the status with which it is answered. `docs/http.md` has the rule.
     const OF_RUNS: [(u16, &[u16]); 11] = [
         // What a caller asks for is wrong, or not possible now.
-        (400, &[213, 217, 242]),
+        (400, &[213, 217, 242, 243]),
         (404, &[212, 214, 271, 280]),
         (408, &[226]),
         (409, &[211, 215, 222]),

@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Request as Kept, Run};
 use faas_flow_core::{
-    Code, Content, Digest, FlowName, MediaType, Millis, RunId, Status, header_text, moment, start_at,
+    Code, Content, Digest, FlowName, Labels, MediaType, Millis, RunId, Status, header_text, moment, start_at,
 };
 use faas_flow_graph::{Format, render};
 use faas_flow_replica::{
@@ -60,6 +60,9 @@ pub(super) struct NewRun {
     /// POSTed there as to `X-Faas-Flow-Callback-Url`, which comes first.
     #[param(rename = "X-Callback-Url", value_type = String, required = false)]
     queued: Option<String>,
+    /// Labels of the run, by which lists find it: `order=42`, several separated by commas. The header may be repeated.
+    #[param(rename = "X-Faas-Flow-Label", value_type = String, required = false, example = "order=42,customer=7")]
+    labels: Labels,
     /// When the run starts: after a delay (`90s`, `2h`, `1h30m`), or at a moment in the form of RFC 3339, at most 366
     /// days ahead. The answer is 202 unless the caller waits for longer than that.
     #[param(rename = "X-Faas-Flow-Start-At", value_type = String, required = false, example = "90s")]
@@ -69,6 +72,7 @@ pub(super) struct NewRun {
 impl NewRun {
     const CALLBACK: HeaderName = HeaderName::from_static("x-faas-flow-callback-url");
     const QUEUED: HeaderName = HeaderName::from_static("x-callback-url");
+    const LABEL: HeaderName = HeaderName::from_static("x-faas-flow-label");
     const START_AT: HeaderName = HeaderName::from_static("x-faas-flow-start-at");
 
     fn of(headers: &HeaderMap, surface: &Surface, delivery: Delivery) -> Result<Self, Error> {
@@ -84,7 +88,11 @@ impl NewRun {
             // No queue-worker has taken the call that would post its answer.
             (None, Delivery::Nobody) => (surface.guards.callback(queued().as_deref())?, None),
         };
-        Ok(Self { id, callback, queued, start_at })
+        let mut labels = Labels::new();
+        for given in headers.get_all(Self::LABEL) {
+            labels.add_all(&String::from_utf8_lossy(given.as_bytes()))?;
+        }
+        Ok(Self { id, callback, queued, labels, start_at })
     }
 }
 
@@ -193,7 +201,7 @@ impl Surface {
             return self.begin_child(flow, (Query(query), body), (uri, headers), calling, context).await;
         }
         self.guards.authenticate(headers, &body)?;
-        let NewRun { id, callback, queued, start_at } = NewRun::of(headers, self, delivery)?;
+        let NewRun { id, callback, queued, labels, start_at } = NewRun::of(headers, self, delivery)?;
         let wait = Wait::of(headers)?;
         let wait = Wait { wait: wait.wait.or(queued.as_ref().map(|_| WAIT_OF_QUEUE)) };
         let asked = self.wait_of(&wait, context);
@@ -204,8 +212,7 @@ impl Surface {
         let request = Kept { query, headers: kept };
         // What a request that repeats an earlier one is compared by.
         let chosen = id.clone().map(|id| (id, request.clone()));
-        let submission =
-            Submission { id, body, request, callback: callback.clone(), start_at, ..Submission::default() };
+        let submission = Submission { id, body, request, callback: callback.clone(), labels, start_at, parent: None };
         let (run, ended) = match (self.host.submit(flow, submission, patience.waits()).await, chosen) {
             (Ok(run), ..) => {
                 context.concerns(&run.id);

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, RunId};
+use faas_flow_core::{Digest, FlowName, Labels, RunId};
 use faas_flow_gateway::NAMESPACE;
 use faas_flow_versions::Flow;
 use percent_encoding::percent_decode_str;
@@ -132,6 +132,15 @@ impl Query {
     /// The first value of a parameter.
     pub fn first(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The labels that `label=order=42` names, which may be there several times.
+    pub fn labels(&self) -> Result<Labels, Error> {
+        let mut labels = Labels::new();
+        for (_, label) in self.0.iter().filter(|(given, _)| given == "label") {
+            labels.add(label)?;
+        }
+        Ok(labels)
     }
 
     /// A parameter that is a whole number.

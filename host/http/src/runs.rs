@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::{NodeView, Run, RunView, Scope, Scopes, ShownNode};
-use faas_flow_core::{Digest, FlowName, Millis, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Labels, Millis, RunId, Status};
 use faas_flow_replica::{Enough, Look, Made, Shown};
 use faas_flow_store::{RunEntry, RunQuery};
 use faas_flow_versions::MissingModule;
@@ -44,6 +44,10 @@ pub struct ListedRun {
     /// Its status.
     #[schema(value_type = String, pattern = "^(running|paused|stopped|succeeded|failed)$")]
     pub status: Status,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    #[schema(value_type = HashMap<String, String>)]
+    pub labels: Labels,
     /// When it started, in milliseconds since the Unix epoch.
     #[schema(value_type = u64)]
     pub started: Millis,
@@ -53,8 +57,8 @@ pub struct ListedRun {
 }
 
 impl From<RunEntry> for ListedRun {
-    fn from(RunEntry { run, flow, digest, status, started, ended, .. }: RunEntry) -> Self {
-        Self { request_id: run, flow, digest, status, started, ended }
+    fn from(RunEntry { run, flow, digest, status, labels, started, ended, .. }: RunEntry) -> Self {
+        Self { request_id: run, flow, digest, status, labels, started, ended }
     }
 }
 
@@ -72,6 +76,9 @@ pub(super) struct ListQuery {
     /// Only runs with this status.
     #[param(value_type = String, required = false, pattern = "^(running|paused|stopped|succeeded|failed)$")]
     status: Option<Status>,
+    /// Only runs with this label, such as `order=42`. May be given several times: then with all of them.
+    #[param(rename = "label", value_type = Vec<String>, required = false)]
+    labels: Labels,
     /// How many runs to list at most: 50 unless given.
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1000)]
     limit: u64,
@@ -82,7 +89,7 @@ impl FromQuery for ListQuery {
         const RULE: &str = "running, paused, stopped, succeeded or failed";
         let status = query.first("status").map(|status| Status::parse(status).ok_or(RULE)).transpose();
         let status = status.map_err(|rule| Error::BadParameter { name: "status", rule })?;
-        Ok(Self { status, limit: limit(query, RUNS)? })
+        Ok(Self { status, labels: query.labels()?, limit: limit(query, RUNS)? })
     }
 }
 
@@ -187,9 +194,9 @@ pub(super) async fn list(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     _: Operator,
-    Asked(ListQuery { status, limit }): Asked<ListQuery>,
+    Asked(ListQuery { status, labels, limit }): Asked<ListQuery>,
 ) -> Result<Json<ListedRuns>, Error> {
-    let query = RunQuery { flow: Some(flow.name.clone()), status, limit: limit as usize };
+    let query = RunQuery { flow: Some(flow.name.clone()), status, labels, limit: limit as usize };
     let runs = surface.host.list(&query).await?;
     Ok(Json(ListedRuns { runs: runs.into_iter().map(ListedRun::from).collect() }))
 }

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::child::{MAX_CALLS, PARENT};
 use crate::progress::Step;
 use faas_flow_core::run::{Parent, Request, Run, RunState, Start};
-use faas_flow_core::{Code, Content, Failure, FlowName, Millis, Plan, RunId};
+use faas_flow_core::{Code, Content, Failure, FlowName, Labels, Millis, Plan, RunId};
 use faas_flow_guest::{FlowLog, RunContext};
 use faas_flow_session::{Documents, Durability, Session, run_exists};
 use faas_flow_versions::runs::load_run;
@@ -47,6 +47,8 @@ pub struct Submission {
     pub callback: Option<String>,
     /// The node of another run that calls the flow, and waits for the end of the run.
     pub parent: Option<Box<Parent>>,
+    /// The labels of the run.
+    pub labels: Labels,
     /// The moment at which the run starts, if the caller has named one. One in the past is now.
     pub start_at: Option<Millis>,
 }
@@ -109,7 +111,7 @@ impl Host {
         submission: Submission,
         waits: Waits,
     ) -> Result<Submitted, Error> {
-        let Submission { id: chosen, body, request, callback, parent, start_at } = submission;
+        let Submission { id: chosen, body, request, callback, parent, labels, start_at } = submission;
         let now = self.now();
         let start_at = start_at.filter(|at| *at > now);
         let id = chosen.clone().unwrap_or_else(|| self.draw_id());
@@ -150,6 +152,7 @@ impl Host {
             input,
             callback,
             parent,
+            labels,
             start_at,
             now,
         };

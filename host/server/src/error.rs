@@ -77,6 +77,9 @@ pub enum Error {
         /// The name.
         flow: FlowName,
     },
+    /// A label on the command line is none, or there are too many.
+    #[error(transparent)]
+    BadLabel(#[from] faas_flow_core::BadLabel),
     /// There is no such run.
     #[error("run {run} does not exist in {place}: `faas-flow requests list` lists the runs there")]
     UnknownRun {
@@ -318,6 +321,7 @@ impl Error {
             Error::UnknownCode { .. } => Code::UNKNOWN_CODE,
             Error::DuplicateFlow { .. } | Error::FunctionIsFlow { .. } => Code::DUPLICATE_FLOW,
             Error::UnknownRun { .. } => Code::RUN_UNKNOWN,
+            Error::BadLabel(_) => Code::BAD_LABEL,
             Error::Abandoned { failure, .. } => failure.code,
             Error::AddressInUse { .. } | Error::MetricsAddressInUse { .. } => Code::ADDRESS_IN_USE,
             Error::BadAddress { .. } => Code::BAD_ADDRESS,

@@ -207,6 +207,7 @@ impl Session {
             flow: run.flow.clone(),
             digest: run.digest.clone(),
             status,
+            labels: run.labels.clone(),
             started: run.started,
             ended: run.ended,
             due,

@@ -34,6 +34,7 @@ where
     state::concurrent_arrivals_count_exactly(make().await).await;
     state::a_read_never_sees_half_a_commit(make().await).await;
     state::runs_are_listed_newest_first(&*make().await).await;
+    state::runs_are_found_by_their_labels(&*make().await).await;
     state::due_runs_come_earliest_first(&*make().await).await;
     state::progress_is_read_without_data(&*make().await).await;
     state::what_has_changed_is_read(&*make().await).await;

@@ -189,7 +189,7 @@ impl StateStore for Etcd {
         let mut from = self.keys.list();
         let end = after_prefix(&from);
         while found.len() < query.limit {
-            let unfiltered = query.flow.is_none() && query.status.is_none();
+            let unfiltered = query.flow.is_none() && query.status.is_none() && query.labels.is_empty();
             let wanted = if unfiltered { query.limit - found.len() } else { usize::MAX };
             let (pairs, _) = self.servers.page((&from, &end), wanted, 0).await?;
             let Some(last) = pairs.last() else { break };

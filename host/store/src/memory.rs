@@ -237,6 +237,7 @@ impl RunQuery {
     pub(crate) fn admits(&self, entry: &RunEntry) -> bool {
         self.flow.as_ref().is_none_or(|flow| *flow == entry.flow)
             && self.status.is_none_or(|status| status == entry.status)
+            && self.labels.admit(&entry.labels)
     }
 }
 

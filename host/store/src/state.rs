@@ -5,7 +5,7 @@ use crate::{CommitError, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
-use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Labels, Millis, Partition, RunId, Status};
 use std::sync::Arc;
 
 /// Whether a document holds data of the flow, by its name.
@@ -104,6 +104,8 @@ pub struct RunEntry {
     pub digest: Digest,
     /// The run's status.
     pub status: Status,
+    /// Its labels. A backend that can find runs by them without reading others keeps an index of them.
+    pub labels: Labels,
     /// When the run started.
     pub started: Millis,
     /// When the run ended; `None` if it has not.
@@ -119,6 +121,8 @@ pub struct RunQuery {
     pub flow: Option<FlowName>,
     /// Only runs with this status.
     pub status: Option<Status>,
+    /// Only runs that have all these labels.
+    pub labels: Labels,
     /// The maximum number of runs to list.
     pub limit: usize,
 }

@@ -61,7 +61,12 @@ impl Versions {
     pub(super) async fn in_flight(&self, flow: &FlowName) -> Result<Vec<RunEntry>, Error> {
         let mut runs = Vec::new();
         for status in Status::ALL.into_iter().filter(|status| !status.is_final()) {
-            let query = RunQuery { flow: Some(flow.clone()), status: Some(status), limit: u32::MAX as usize };
+            let query = RunQuery {
+                flow: Some(flow.clone()),
+                status: Some(status),
+                limit: u32::MAX as usize,
+                labels: faas_flow_core::Labels::new(),
+            };
             runs.extend(self.state.runs(&query).await?);
         }
         runs.sort_by_key(|entry| std::cmp::Reverse(entry.started));

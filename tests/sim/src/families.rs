@@ -11,7 +11,11 @@ use std::sync::Arc;
 
 async fn runs(cluster: &Arc<Cluster>) -> Result<Vec<(RunEntry, RunView)>> {
     let mut runs = Vec::new();
-    for entry in cluster.truth().runs(&RunQuery { flow: None, status: None, limit: usize::MAX }).await? {
+    for entry in cluster
+        .truth()
+        .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
+        .await?
+    {
         if let Some(view) = cluster.observer().view(&entry.run).await? {
             runs.push((entry, view));
         }

@@ -538,7 +538,10 @@ async fn ask_now(cluster: Arc<Cluster>, job: Job) -> Result<String> {
 async fn left(cluster: &Arc<Cluster>) -> Result<Option<String>> {
     let began = tokio::time::Instant::now();
     loop {
-        let all = cluster.truth().runs(&RunQuery { flow: None, status: None, limit: usize::MAX }).await?;
+        let all = cluster
+            .truth()
+            .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
+            .await?;
         let left = all.into_iter().find(|entry| !entry.status.is_final());
         match left {
             Some(left) if began.elapsed() >= PATIENCE => {
@@ -556,7 +559,11 @@ const FIRST_TRIES: usize = 5;
 /// The tries of calls in the histories that repeat none: whatever is lost, the tries before one that is stored are stored.
 async fn tries_out_of_order(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
-    for entry in cluster.truth().runs(&RunQuery { flow: None, status: None, limit: usize::MAX }).await? {
+    for entry in cluster
+        .truth()
+        .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
+        .await?
+    {
         let Some(view) = cluster.observer().view(&entry.run).await? else { continue };
         for node in view.nodes {
             let mut known = BTreeSet::new();
@@ -579,7 +586,11 @@ async fn tries_out_of_order(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
 async fn called_too_often(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
     let calls = cluster.calls();
     let mut wrong = Vec::new();
-    for entry in cluster.truth().runs(&RunQuery { flow: None, status: None, limit: usize::MAX }).await? {
+    for entry in cluster
+        .truth()
+        .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
+        .await?
+    {
         let Some(view) = cluster.observer().view(&entry.run).await? else { continue };
         for node in view.nodes {
             // What was cut off when the run ended has no attempt.

@@ -6,8 +6,8 @@ use super::signals::Taken;
 use super::token::ClaimToken;
 use super::tries::{Tries, Try};
 use crate::{
-    Code, Definition, Digest, Failure, FlowName, Millis, NodeId, NodePath, Payload, PlanDag, ResponseHead, RunId,
-    ScopePath, SignalName, Status, moment, redact,
+    Code, Definition, Digest, Failure, FlowName, Labels, Millis, NodeId, NodePath, Payload, PlanDag, ResponseHead,
+    RunId, ScopePath, SignalName, Status, moment, redact,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -36,6 +36,9 @@ pub struct Run {
     /// When it fails unless it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Millis>,
+    /// Its labels, by which people find it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// What the flow's code may ask about the request.
     pub request: Request,
     /// Stored only if the definition depends on the request.

@@ -8,8 +8,8 @@ use super::token::ClaimToken;
 use super::tries::Try;
 use crate::definition::Operations;
 use crate::{
-    BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Millis, NodePath, Payload, ResponseHead, RunId,
-    ScopePath, Status,
+    BranchKey, Definition, Digest, Failure, FlowName, HandlerId, Labels, Millis, NodePath, Payload, ResponseHead,
+    RunId, ScopePath, Status,
 };
 use std::sync::Arc;
 
@@ -439,6 +439,8 @@ pub struct Start {
     pub callback: Option<String>,
     /// The node that waits for the run, if the run was called by another one.
     pub parent: Option<Box<Parent>>,
+    /// The labels that its caller gives it.
+    pub labels: Labels,
     /// The moment at which the run is to start, if that is not now.
     pub start_at: Option<Millis>,
     /// The current time.

@@ -379,6 +379,7 @@ mod tests {
             ended: None,
             rerun: None,
             deadline: None,
+            labels: crate::Labels::new(),
             request: Request::default(),
             definition: None,
             phase: Phase::Flow,

@@ -35,7 +35,7 @@ pub struct RunState {
 impl RunState {
     /// A new run whose start is ready, or will be when the run is to start. All its documents count as changed, since none is stored.
     pub fn start(plan: &Plan, start: Start) -> (Self, Vec<Effect>) {
-        let Start { id, flow, digest, request, definition, input, callback, parent, start_at, now } = start;
+        let Start { id, flow, digest, request, definition, input, callback, parent, labels, start_at, now } = start;
         let root = ScopePath::root();
         let scope = Scope::new(plan.root(), root.clone(), input, (0, 1), ClaimToken::NONE, now);
         let first = plan.root().nodes.get(plan.root().start).filter(|_| start_at.is_none());
@@ -50,6 +50,7 @@ impl RunState {
             ended: None,
             rerun: None,
             deadline: plan.definition().deadline_ms.map(|ms| started.saturating_add(ms)),
+            labels,
             request,
             definition,
             phase: Phase::Flow,

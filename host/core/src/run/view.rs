@@ -4,7 +4,7 @@ use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run
 use super::nodes::{Scopes, ShownNode};
 use super::signals::Taken;
 use super::tries::{Tries, Try};
-use crate::{Digest, Failure, FlowName, Millis, NodePath, ResponseHead, RunId, SignalName, Status, moment};
+use crate::{Digest, Failure, FlowName, Labels, Millis, NodePath, ResponseHead, RunId, SignalName, Status, moment};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A run with all its nodes, without payloads.
@@ -28,6 +28,9 @@ pub struct RunView {
     /// When it was last re-run after it had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<Millis>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// The size of its result, in bytes.
     pub result_size: Option<u64>,
     /// The status and headers of the answer, if the run has ended and the flow has set them. Of the headers only the names are
@@ -169,6 +172,7 @@ impl RunView {
             start_at: run.start_at,
             ended: run.ended,
             rerun: run.rerun,
+            labels: run.labels.clone(),
             result_size: run.result.as_ref().map(crate::Payload::size),
             response: run.response_head().filter(|_| run.status().is_final()).cloned(),
             failure: run.failure.clone(),

@@ -309,6 +309,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         start_at: None,
         ended: None,
         rerun: None,
+        labels: faas_flow_core::Labels::new(),
         result_size: None,
         response: None,
         failure: None,

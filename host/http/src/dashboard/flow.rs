@@ -8,9 +8,10 @@ use super::page::{Page, time};
 use crate::Error as HttpError;
 use crate::drawing::drawn;
 use faas_flow_core::schedule::{Fate, Kept};
-use faas_flow_core::{Digest, FlowName, Status};
+use faas_flow_core::{Digest, FlowName, Labels, Status};
 use faas_flow_graph::{Format, escaped, render};
 use faas_flow_store::RunQuery;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 /// How many of the latest runs are listed.
@@ -18,12 +19,24 @@ const LISTED: usize = 100;
 
 impl Dashboard {
     /// The page of a flow, with the runs in one state, or in any.
-    pub(super) async fn flow(&self, flow: &FlowName, status: Option<Status>) -> Result<Page, HttpError> {
-        let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, limit };
-        let runs = self.host.list(&query(status, LISTED)).await?;
+    pub(super) async fn flow(
+        &self,
+        flow: &FlowName,
+        status: Option<Status>,
+        labels: Labels,
+    ) -> Result<Page, HttpError> {
+        let query = |status, labels: &Labels, limit| RunQuery {
+            flow: Some(flow.clone()),
+            status,
+            labels: labels.clone(),
+            limit,
+        };
+        let runs = self.host.list(&query(status, &labels, LISTED)).await?;
         let served = self.host.versions().active(flow).map(|served| served.module.digest().clone());
         let version: Option<Digest> = match served.or_else(|| runs.first().map(|run| run.digest.clone())) {
-            None if status.is_some() => self.host.list(&query(None, 1)).await?.first().map(|run| run.digest.clone()),
+            None if status.is_some() || !labels.is_empty() => {
+                self.host.list(&query(None, &Labels::new(), 1)).await?.first().map(|run| run.digest.clone())
+            }
             version => version,
         };
         let Some(version) = version else {
@@ -48,14 +61,14 @@ impl Dashboard {
             escaped(flow.as_str()),
             version.short(),
             scheduled(&schedules),
-            states(flow, status)
+            states(flow, status, &labels)
         );
         let entries: Vec<_> = runs
             .iter()
             .map(|run| {
                 json!({
                     "request_id": run.run, "status": run.status, "digest": run.digest,
-                    "started": run.started, "ended": run.ended,
+                    "labels": run.labels, "started": run.started, "ended": run.ended,
                 })
             })
             .collect();
@@ -116,11 +129,22 @@ fn scheduled(schedules: &[(String, Kept)]) -> String {
     )
 }
 
-/// Links to the runs in each state.
-fn states(flow: &FlowName, chosen: Option<Status>) -> String {
+/// A label in the query of a link.
+fn asked(labels: &Labels) -> String {
+    let asked = labels
+        .iter()
+        .map(|(key, value)| format!("&label={}", utf8_percent_encode(&format!("{key}={value}"), NON_ALPHANUMERIC)));
+    asked.collect()
+}
+
+/// Links to the runs in each state, and a field for the labels of those that are listed.
+fn states(flow: &FlowName, chosen: Option<Status>, labels: &Labels) -> String {
     let flow = escaped(flow.as_str());
     let link = |status: Option<Status>| {
-        let (word, query) = status.map_or(("all", String::new()), |s| (s.as_str(), format!("?state={}", s.as_str())));
+        let word = status.map_or("all", Status::as_str);
+        let state = status.map_or(String::new(), |status| format!("&state={}", status.as_str()));
+        let query = format!("{state}{}", asked(labels));
+        let query = query.strip_prefix('&').map_or(String::new(), |query| escaped(&format!("?{query}")).to_string());
         if status == chosen {
             format!("<strong>{word}</strong>")
         } else {
@@ -128,5 +152,14 @@ fn states(flow: &FlowName, chosen: Option<Status>) -> String {
         }
     };
     let links: Vec<String> = std::iter::once(None).chain(Status::ALL.map(Some)).map(link).collect();
-    format!("<p class=\"states quiet\">{}</p>", links.join(" · "))
+    let state = chosen.map_or(String::new(), |status| {
+        format!("<input type=\"hidden\" name=\"state\" value=\"{}\">", status.as_str())
+    });
+    let label = labels.iter().next().map_or(String::new(), |(key, value)| format!("{key}={value}"));
+    format!(
+        "<p class=\"states quiet\">{}</p>\n<form method=\"get\" action=\"{flow}\">{state}<input name=\"label\" \
+         placeholder=\"order=42\" aria-label=\"Label\" value=\"{}\"> <button>Find by label</button></form>",
+        links.join(" · "),
+        escaped(&label)
+    )
 }

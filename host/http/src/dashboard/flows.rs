@@ -19,7 +19,10 @@ impl Dashboard {
     /// The page; its links begin with `up`.
     pub(super) async fn flows(&self, up: &str) -> Result<Page, Error> {
         let up = escaped(up);
-        let runs = self.host.list(&RunQuery { flow: None, status: None, limit: COUNTED }).await?;
+        let runs = self
+            .host
+            .list(&RunQuery { flow: None, status: None, limit: COUNTED, labels: faas_flow_core::Labels::new() })
+            .await?;
         let mut flows: BTreeMap<String, Vec<&RunEntry>> = BTreeMap::new();
         for flow in self.host.versions().all_active() {
             flows.entry(flow.name.to_string()).or_default();
@@ -70,6 +73,10 @@ pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now:
         let id = escaped(run.run.as_str());
         let flow = escaped(run.flow.as_str());
         let version = run.digest.short();
+        let labels = match run.labels.is_empty() {
+            true => String::new(),
+            false => format!(" <span class=\"quiet\">{}</span>", escaped(&run.labels.to_string())),
+        };
         let state = badge(run.status);
         let started = time(run.started);
         let took = Took(run.ended.unwrap_or(now).saturating_sub(run.started)).to_string();
@@ -78,7 +85,7 @@ pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now:
         let (starts, took) = if starts_later { ("starts ", String::new()) } else { ("", took) };
         let _ = writeln!(
             table,
-            "<tr><td><a href=\"{up}runs/{id}\"><code>{id}</code></a></td><td><a href=\"{up}flows/{flow}\">{flow}</a></td>\
+            "<tr><td><a href=\"{up}runs/{id}\"><code>{id}</code></a>{labels}</td><td><a href=\"{up}flows/{flow}\">{flow}</a></td>\
              <td>{state}</td><td><code>{version}</code></td><td>{starts}{started}</td><td class=\"number\">{took}</td></tr>"
         );
     }

@@ -35,7 +35,7 @@ pub(super) async fn flows(State(dashboard): State<Arc<Dashboard>>, view: View) -
     Ok(dashboard.flows(view.up()).await?.answer(&view))
 }
 
-/// A flow, with the runs in the state `?state=failed`, or in any state.
+/// A flow, with the runs in the state `?state=failed`, or in any state; with `label=order=42`, those with this label.
 pub(super) async fn flow(
     State(dashboard): State<Arc<Dashboard>>,
     FlowPath(flow): FlowPath,
@@ -45,7 +45,7 @@ pub(super) async fn flow(
     let status = query
         .first("state")
         .map(|state| Status::parse(state).ok_or_else(|| Error::BadState { state: state.chars().take(40).collect() }));
-    Ok(dashboard.flow(&flow, status.transpose()?).await?.answer(&view))
+    Ok(dashboard.flow(&flow, status.transpose()?, query.labels()?).await?.answer(&view))
 }
 
 pub(super) async fn begin(

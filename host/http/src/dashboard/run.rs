@@ -133,6 +133,9 @@ impl Dashboard {
             if starts_later { "starts" } else { "started" },
             time(view.started),
         );
+        if !view.labels.is_empty() {
+            let _ = writeln!(head, "<p class=\"quiet\">labels {}</p>", escaped(&view.labels.to_string()));
+        }
         if let Some(Parent { flow, run, node, .. }) = &view.parent {
             let (flow, run, node) = (escaped(flow.as_str()), escaped(run.as_str()), escaped(&node.to_string()));
             let _ = writeln!(

@@ -32,7 +32,8 @@ impl Host {
     ) -> Result<Begun, Error> {
         let id = calling.child.clone();
         let parent = Some(Box::new(calling.parent.clone()));
-        let submission = Submission { id: Some(id.clone()), body, request, callback: None, parent, start_at: None };
+        let submission =
+            Submission { id: Some(id.clone()), body, request, callback: None, parent, ..Submission::default() };
         match self.submit(flow, submission, Waits::No).await {
             Ok(_) => Ok(Begun::Running(calling.parent.to)),
             Err(error) if error.code() == Code::RUN_EXISTS => {

@@ -92,7 +92,8 @@ async fn a_run_is_found_however_one_asks_for_it_right_after_its_answer() {
     let submission = Submission { body: "you".into(), ..Submission::default() };
     let submitted = host.submit(&name, submission, Waits::ForOneNode).await.unwrap();
     assert!(submitted.end(Duration::from_secs(60)).await.unwrap().is_some(), "it has ended, and is not stored");
-    let (run, all) = (submitted.id.clone(), RunQuery { flow: None, status: None, limit: 10 });
+    let (run, all) =
+        (submitted.id.clone(), RunQuery { flow: None, status: None, limit: 10, labels: faas_flow_core::Labels::new() });
     let found = async {
         tokio::join!(
             async { host.view(&run).await.unwrap().is_some() },

@@ -116,7 +116,16 @@ async fn a_wait_for_a_run_that_has_ended_is_answered_at_once() {
     let id = RunId::new("wide").unwrap();
     let (flow, digest) = (FlowName::new("f").unwrap(), Digest::of(b"f"));
     let status = Status::Succeeded;
-    let entry = RunEntry { run: id.clone(), flow, digest, status, started: 1, ended: Some(2), due: None };
+    let entry = RunEntry {
+        run: id.clone(),
+        flow,
+        digest,
+        status,
+        labels: faas_flow_core::Labels::new(),
+        started: 1,
+        ended: Some(2),
+        due: None,
+    };
     let ended = Run { phase: Phase::Ended, verdict: Some(status), ended: Some(2), ..run(false) };
     let change = Change { puts: vec![put(&Doc::Run, encode(&ended))], entry: Some(entry), ..Change::default() };
     store.commit(&Partition::of_run(&id), change).await.unwrap();

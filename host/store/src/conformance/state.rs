@@ -6,7 +6,7 @@ use crate::{
     StateStore,
 };
 use bytes::Bytes;
-use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Labels, Millis, Partition, RunId, Status};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,7 +29,16 @@ fn arrivals(arrivals: impl IntoIterator<Item = Arrival>) -> Change {
 
 fn entry(run: &RunId, flow: &FlowName, started: Millis) -> RunEntry {
     let (run, flow, digest) = (run.clone(), flow.clone(), Digest::of(b"module"));
-    RunEntry { run, flow, digest, status: Status::Running, started, ended: None, due: None }
+    RunEntry {
+        run,
+        flow,
+        digest,
+        status: Status::Running,
+        labels: faas_flow_core::Labels::new(),
+        started,
+        ended: None,
+        due: None,
+    }
 }
 
 /// A flow that no other case uses.
@@ -67,7 +76,7 @@ pub(super) async fn what_belongs_to_a_flow_is_not_listed(store: &dyn StateStore)
     let again = store.commit(&partition, puts([put("active", Expect::Version(0), "2")])).await;
     assert!(matches!(again, Err(CommitError::Conflict)), "{again:?}");
     assert_eq!(store.read_all(&partition).await.unwrap(), [("active".to_owned(), doc(1, "1").unwrap())]);
-    let query = RunQuery { flow: Some(flow), status: None, limit: 9 };
+    let query = RunQuery { flow: Some(flow), status: None, limit: 9, labels: faas_flow_core::Labels::new() };
     assert_eq!(store.runs(&query).await.unwrap(), []);
     let due = store.due(Millis::MAX >> 1, 1000).await.unwrap();
     assert!(due.iter().all(|run| run.as_str() != partition.as_str()));
@@ -327,13 +336,14 @@ pub(super) async fn runs_are_listed_newest_first(store: &dyn StateStore) {
     for n in [2, 0, 4, 1, 3] {
         store.commit(&Partition::of_run(&runs[n]), Change { entry: Some(row(n)), ..Change::default() }).await.unwrap();
     }
-    let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, limit };
+    let query =
+        |status, limit| RunQuery { flow: Some(flow.clone()), status, limit, labels: faas_flow_core::Labels::new() };
     assert_eq!(store.runs(&query(None, 10)).await.unwrap(), [row(3), row(2), row(1), row(0)]);
     assert_eq!(store.runs(&query(None, 2)).await.unwrap(), [row(3), row(2)]);
     assert_eq!(store.runs(&query(None, 0)).await.unwrap(), []);
     assert_eq!(store.runs(&query(Some(Status::Running), 10)).await.unwrap(), [row(2), row(0)]);
     assert_eq!(store.runs(&query(Some(Status::Failed), 10)).await.unwrap(), []);
-    let everything = RunQuery { flow: None, status: None, limit: usize::MAX };
+    let everything = RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() };
     assert!(store.runs(&everything).await.unwrap().contains(&row(4)));
 
     // A commit without an entry keeps the present one, a commit with an entry replaces it.
@@ -352,6 +362,49 @@ pub(super) async fn runs_are_listed_newest_first(store: &dyn StateStore) {
         store.delete(&Partition::of_run(run)).await.unwrap();
     }
     assert_eq!(store.runs(&query(None, 10)).await.unwrap(), []);
+}
+
+pub(super) async fn runs_are_found_by_their_labels(store: &dyn StateStore) {
+    let (flow, tag) = (new_flow(), new_run());
+    let of = |labels: &str| {
+        let mut all = Labels::new();
+        all.add_all(labels).unwrap();
+        all
+    };
+    let runs: Vec<RunId> = (0..5).map(|_| new_run()).collect();
+    let odd = format!("order={tag},who=a b%+=/ü\"'");
+    let labels = [of(&format!("order={tag}")), of(&odd), of(&format!("order={tag}x")), of("order=1"), Labels::new()];
+    let row = |n: usize| RunEntry { labels: labels[n].clone(), ..entry(&runs[n], &flow, 1000 + n as Millis) };
+    let put = async |entry: RunEntry| {
+        let partition = Partition::of_run(&entry.run);
+        store.commit(&partition, Change { entry: Some(entry), ..Change::default() }).await.unwrap();
+    };
+    for n in 0..5 {
+        put(row(n)).await;
+        assert_eq!(store.entry(&runs[n]).await.unwrap(), Some(row(n)));
+    }
+    let query = |labels: &str, limit| RunQuery { flow: None, status: None, labels: of(labels), limit };
+    let ours = format!("order={tag}");
+    assert_eq!(store.runs(&query(&ours, 10)).await.unwrap(), [row(1), row(0)]);
+    assert_eq!(store.runs(&query(&ours, 1)).await.unwrap(), [row(1)]);
+    assert_eq!(store.runs(&query(&odd, 10)).await.unwrap(), [row(1)], "all labels must be there");
+    assert_eq!(store.runs(&query(&format!("{ours},other=1"), 10)).await.unwrap(), []);
+    let of_flow = RunQuery { flow: Some(new_flow()), ..query(&ours, 10) };
+    assert_eq!(store.runs(&of_flow).await.unwrap(), []);
+    // A label gets another value, and one is added; a commit without an entry keeps them.
+    let changed = RunEntry { labels: of(&format!("order={tag}x,new=1")), status: Status::Failed, ..row(0) };
+    put(changed.clone()).await;
+    store.commit(&Partition::of_run(&runs[0]), puts([self::put("x", Expect::Any, "")])).await.unwrap();
+    assert_eq!(store.runs(&query(&ours, 10)).await.unwrap(), [row(1)]);
+    assert_eq!(store.runs(&query(&format!("{ours}x"), 10)).await.unwrap(), [row(2), changed.clone()]);
+    let failed = RunQuery { status: Some(Status::Failed), ..query(&format!("{ours}x"), 10) };
+    assert_eq!(store.runs(&failed).await.unwrap(), [changed]);
+    for run in &runs {
+        store.delete(&Partition::of_run(run)).await.unwrap();
+    }
+    for labels in [ours.clone(), format!("{ours}x"), odd] {
+        assert_eq!(store.runs(&query(&labels, 10)).await.unwrap(), []);
+    }
 }
 
 pub(super) async fn due_runs_come_earliest_first(store: &dyn StateStore) {

@@ -32,7 +32,16 @@ fn puts(puts: impl IntoIterator<Item = Put>) -> Change {
 
 fn entered(run: &RunId, due: Option<u64>) -> Change {
     let (flow, digest) = (FlowName::new("flow").unwrap(), Digest::of(b""));
-    let entry = RunEntry { run: run.clone(), flow, digest, status: Status::Running, started: 1, ended: None, due };
+    let entry = RunEntry {
+        run: run.clone(),
+        flow,
+        digest,
+        status: Status::Running,
+        labels: faas_flow_core::Labels::new(),
+        started: 1,
+        ended: None,
+        due,
+    };
     Change { entry: Some(entry), ..Change::default() }
 }
 
@@ -107,7 +116,13 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
     }
     one.delete(&part(1)).await.unwrap();
     assert_eq!(other.due(100, 9).await.unwrap(), []);
-    assert_eq!(other.runs(&RunQuery { flow: None, status: None, limit: 9 }).await.unwrap(), []);
+    assert_eq!(
+        other
+            .runs(&RunQuery { flow: None, status: None, limit: 9, labels: faas_flow_core::Labels::new() })
+            .await
+            .unwrap(),
+        []
+    );
     // What the other replica remembers is out of date now.
     other.commit(&part(1), entered(&run(1), Some(50))).await.unwrap();
     assert_eq!(one.due(100, 9).await.unwrap(), [run(1)]);
@@ -276,7 +291,7 @@ async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     ] {
         client.put(key, "{}", None).await.unwrap();
     }
-    let query = |limit| RunQuery { flow: None, status: None, limit };
+    let query = |limit| RunQuery { flow: None, status: None, limit, labels: faas_flow_core::Labels::new() };
     for limit in [9, 1] {
         let listed = store.runs(&query(limit)).await.unwrap();
         assert_eq!(listed.into_iter().map(|entry| entry.run).collect::<Vec<_>>(), [run(1)], "{limit}");

@@ -1,6 +1,25 @@
 -- Applies one commit. All conditions are checked before anything is written.
--- KEYS: the run, the runs and due of its part of the index, then the sets. ARGV: in the order in which `state.rs` adds them.
-local run, runs, due = KEYS[1], KEYS[2], KEYS[3]
+-- KEYS: the run; the runs, due, labels and labeled of its part of the index; then the sets. ARGV: in the order in which `state.rs` adds them.
+local run, runs, due, labels, labeled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- What the index of labels has of the run is replaced by this, which is not empty.
+local function label(labels, labeled, id, new)
+  local old = redis.call('HGET', labeled, id)
+  if old == new then
+    return
+  end
+  local function each(what, act)
+    local started, words = string.match(what, '^(%d+) (.*)$')
+    for word in string.gmatch(words, '[^,]+') do
+      act(word .. ' ' .. started .. ' ' .. id)
+    end
+  end
+  if old then
+    each(old, function(member) redis.call('ZREM', labels, member) end)
+  end
+  each(new, function(member) redis.call('ZADD', labels, 0, member) end)
+  redis.call('HSET', labeled, id, new)
+end
+
 local at = 0
 local function argument()
   at = at + 1
@@ -32,11 +51,13 @@ for from = 1, #checked, MOST do
   end
 end
 local fresh = {}
-for set = 4, #KEYS do
+for set = 6, #KEYS do
   fresh[set] = redis.call('HLEN', KEYS[set]) == 0
 end
 redis.call('ZCARD', runs)
 redis.call('ZCARD', due)
+redis.call('ZCARD', labels)
+redis.call('HLEN', labeled)
 -- A run that was begun by a release that noted no changes has none, and neither has one of a release that did not count documents.
 local change, documents
 if names ~= '' then
@@ -103,9 +124,12 @@ end
 
 local entry = argument()
 if entry then
-  local started, due_at, expire = argument(), argument(), argument()
+  local started, due_at, expire, indexed = argument(), argument(), argument(), argument()
   redis.call('HSET', run, 'e', entry)
   redis.call('ZADD', runs, started, id)
+  if indexed ~= '' then
+    label(labels, labeled, id, indexed)
+  end
   if due_at == '' then
     redis.call('ZREM', due, id)
   else

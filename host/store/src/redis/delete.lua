@@ -1,5 +1,17 @@
 -- Deletes a run and returns nothing, if all its sets are among the keys. Otherwise returns the names of its sets.
--- KEYS: the run, the runs and due of its part of the index, then the sets. ARGV: the run's id, then the names of the sets.
+-- KEYS: the run; the runs, due, labels and labeled of its part of the index; then the sets. ARGV: the run's id, then the names of the sets.
+-- Removes what the index of labels has of the run.
+local function unlabel(labels, labeled, id)
+  local old = redis.call('HGET', labeled, id)
+  if old then
+    local started, words = string.match(old, '^(%d+) (.*)$')
+    for word in string.gmatch(words, '[^,]+') do
+      redis.call('ZREM', labels, word .. ' ' .. started .. ' ' .. id)
+    end
+    redis.call('HDEL', labeled, id)
+  end
+end
+
 local named = {}
 for at = 2, #ARGV do
   named[ARGV[at]] = true
@@ -20,7 +32,8 @@ end
 redis.call('UNLINK', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
-for set = 4, #KEYS do
+unlabel(KEYS[4], KEYS[5], ARGV[1])
+for set = 6, #KEYS do
   redis.call('UNLINK', KEYS[set])
 end
 return {}

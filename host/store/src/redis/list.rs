@@ -1,7 +1,7 @@
 //! The lists of runs and of due runs, which are read from all parts of the index at once.
 
 use super::link::{Arguments, Repeat};
-use super::state::RedisState;
+use super::state::{RedisState, label_word};
 use crate::{RunEntry, RunQuery, StoreError};
 use ::redis::{Cmd, cmd};
 use faas_flow_core::{Millis, Partition, RunId};
@@ -27,10 +27,16 @@ impl RedisState {
         // The last cut, down to which all runs were taken.
         let mut done: Option<Reverse<Place>> = None;
         while found.len() < query.limit {
-            let pages = self.pages("runs", |command| {
-                command.arg(offset).arg(offset + page - 1).arg("REV").arg("WITHSCORES");
-            });
-            let pages = pages.await?;
+            let pages = match query.labels.iter().next() {
+                // The other labels are looked at in the entries.
+                Some(label) => self.labeled(label, offset, page).await?,
+                None => {
+                    let pages = self.pages("runs", |command| {
+                        command.arg(offset).arg(offset + page - 1).arg("REV").arg("WITHSCORES");
+                    });
+                    pages.await?
+                }
+            };
             let cut = pages.iter().filter(|ids| ids.len() == page).filter_map(|ids| ids.last().cloned()).max();
             waiting.extend(pages.into_iter().flatten().map(Reverse));
             if let Some(done) = &done {
@@ -64,7 +70,8 @@ impl RedisState {
                 break;
             }
             // Without a filter, nearly every entry matches, so no more need to be read than are wanted.
-            let step = if query.flow.is_none() && query.status.is_none() { wanted.clamp(1, PAGE) } else { PAGE };
+            let is_filtered = query.flow.is_some() || query.status.is_some() || query.labels.len() > 1;
+            let step = if !is_filtered { wanted.clamp(1, PAGE) } else { PAGE };
             for ids in ids.chunks(step) {
                 let entries = try_join_all(ids.iter().map(|run| self.entry_or_forget(run))).await?;
                 let entries = entries.into_iter().flatten().filter(|entry| query.admits(entry));
@@ -123,6 +130,34 @@ impl RedisState {
         Ok(still.await?.into_iter().flatten().take(limit).collect())
     }
 
+    /// A page of the runs with a label, of every part of the index, latest start first.
+    async fn labeled(
+        &self,
+        (key, value): (&str, &str),
+        offset: usize,
+        page: usize,
+    ) -> Result<Vec<Vec<Place>>, StoreError> {
+        let word = label_word(key, value);
+        let asked = (0..self.parts).map(|part| {
+            let mut command = cmd("ZRANGE");
+            let key = format!("{}labels", self.part(part));
+            // `!` follows the space behind the label.
+            command.arg(&key).arg(format!("({word}!")).arg(format!("[{word} ")).arg("BYLEX").arg("REV");
+            command.arg("LIMIT").arg(offset).arg(page);
+            async move {
+                let page = self.link.ask(&command, Repeat::Harmless).await.map_err(|error| match error {
+                    StoreError::Corrupt { .. } => self.link.target.corrupt(format!("the key {key} is not an index")),
+                    error => error,
+                });
+                let page: Option<Vec<Vec<u8>>> = self.malformed.skip(page)?;
+                // A malformed member stays in the page, which is full or not, and is skipped as the id of a run.
+                let place = |member: Vec<u8>| labeled_place(&member).unwrap_or((0, member));
+                Ok(page.into_iter().flatten().map(place).collect())
+            }
+        });
+        try_join_all(asked).await
+    }
+
     /// Reads a range of every part of the index. The commands are pipelined.
     async fn pages(&self, index: &str, range: impl Fn(&mut Cmd)) -> Result<Vec<Vec<Place>>, StoreError> {
         let asked = (0..self.parts).map(|part| {
@@ -149,6 +184,14 @@ impl RedisState {
         self.malformed
             .skip(run.ok_or_else(|| self.link.target.corrupt(format!("the index has `{shown}`, which is not a run"))))
     }
+}
+
+/// Start and id of a run in the index of labels: `order=42 00000001790000000000 run-1`.
+fn labeled_place(member: &[u8]) -> Option<Place> {
+    let text = std::str::from_utf8(member).ok()?;
+    let mut words = text.split(' ').skip(1);
+    let (started, id) = (words.next()?.parse().ok()?, words.next()?);
+    Some((started, id.as_bytes().to_vec()))
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and times are whole")]

@@ -10,7 +10,8 @@ use ::redis::cmd;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
-use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Labels, Millis, Partition, RunId, Status};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,7 +26,7 @@ const PARTS: u64 = 16;
 const GRACE: Millis = 60 * 60 * 1000;
 
 /// The position of the first set among the keys of a script, from 1.
-const FIRST_SET: usize = 4;
+const FIRST_SET: usize = 6;
 
 /// The most documents and arrivals that a first commit may have to take the fast path (`create.lua`), where all of them are
 /// arguments of one call in Lua.
@@ -109,7 +110,7 @@ impl RedisState {
     pub(super) fn keys(&self, partition: &Partition) -> Vec<Vec<u8>> {
         let part = self.part_of(partition);
         let index = |name: &str| [&*part, name].concat().into_bytes();
-        vec![self.key(partition), index("runs"), index("due")]
+        vec![self.key(partition), index("runs"), index("due"), index("labels"), index("labeled")]
     }
 
     /// Commits a change that is probably the first of its run, with a script that is shorter than `commit.lua`. `None` if the
@@ -125,6 +126,7 @@ impl RedisState {
         let mut arguments = Arguments::default();
         let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
         arguments.bytes(partition.as_str().as_bytes()).text(entry.started).text(due).text(expiry(entry));
+        arguments.text(indexed(entry));
         let at = self.arrive(partition, arrivals, &mut keys, &mut arguments);
         for set in at.keys() {
             arguments.text(format_args!("s{set}")).bytes(b"");
@@ -303,7 +305,7 @@ impl StateStore for RedisState {
         let expire = change.entry.as_ref().map_or(0, expiry);
         if let Some(entry) = &change.entry {
             let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
-            arguments.text(encode(entry)).text(entry.started).text(due).text(expire);
+            arguments.text(encode(entry)).text(entry.started).text(due).text(expire).text(indexed(entry));
         }
         type Answer = (Vec<u64>, Vec<u64>, Vec<Vec<u8>>);
         let answer: Option<Answer> = self.link.run(&self.commit, &keys, &arguments, Repeat::Never).await?;
@@ -384,11 +386,37 @@ fn expiry(entry: &RunEntry) -> Millis {
     }
 }
 
-/// Encodes an entry as words: flow, digest, status, start, end, due.
+/// Labels as one word: `order=42,customer=7`, with what is no letter or digit in the form of URLs. Empty without labels.
+fn word(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| label_word(key, value)).collect::<Vec<_>>().join(",")
+}
+
+/// A label in that form.
+pub(super) fn label_word(key: &str, value: &str) -> String {
+    format!("{}={}", utf8_percent_encode(key, NON_ALPHANUMERIC), utf8_percent_encode(value, NON_ALPHANUMERIC))
+}
+
+fn labels(word: &str) -> Option<Labels> {
+    let mut labels = Labels::new();
+    for label in word.split(',') {
+        let (key, value) = label.split_once('=')?;
+        let text = |word| percent_decode_str(word).decode_utf8().ok();
+        labels.insert(&text(key)?, &text(value)?).ok()?;
+    }
+    Some(labels)
+}
+
+/// What the index of labels has of a run: its start, so that all have the same length, and its labels. Empty without labels.
+fn indexed(entry: &RunEntry) -> String {
+    if entry.labels.is_empty() { String::new() } else { format!("{:020} {}", entry.started, word(&entry.labels)) }
+}
+
+/// Encodes an entry as words: flow, digest, status, start, end, due, and labels if there are any.
 fn encode(entry: &RunEntry) -> String {
     let optional = |time: Option<Millis>| time.map_or("-".into(), |time| time.to_string());
-    let RunEntry { run: _, flow, digest, status, started, ended, due } = entry;
-    format!("{flow} {digest} {} {started} {} {}", status.as_str(), optional(*ended), optional(*due))
+    let RunEntry { run: _, flow, digest, status, labels, started, ended, due } = entry;
+    let labels = if labels.is_empty() { String::new() } else { format!(" {}", word(labels)) };
+    format!("{flow} {digest} {} {started} {} {}{labels}", status.as_str(), optional(*ended), optional(*due))
 }
 
 fn decode(run: &RunId, bytes: &[u8]) -> Option<RunEntry> {
@@ -396,13 +424,15 @@ fn decode(run: &RunId, bytes: &[u8]) -> Option<RunEntry> {
         "-" => Some(None),
         time => time.parse().ok().map(Some),
     };
-    let words: Vec<&str> = std::str::from_utf8(bytes).ok()?.split(' ').collect();
+    let mut words: Vec<&str> = std::str::from_utf8(bytes).ok()?.split(' ').collect();
+    let labels = if words.len() == 7 { labels(words.pop()?)? } else { Labels::new() };
     let [flow, digest, status, started, ended, due] = words.try_into().ok()?;
     Some(RunEntry {
         run: run.clone(),
         flow: FlowName::new(flow).ok()?,
         digest: Digest::new(digest).ok()?,
         status: Status::parse(status)?,
+        labels,
         started: started.parse().ok()?,
         ended: optional(ended)?,
         due: optional(due)?,

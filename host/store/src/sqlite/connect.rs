@@ -19,6 +19,10 @@ const APPLICATION_ID: i32 = 0x6666_7374;
 pub(super) const SCHEMA_VERSION: i32 = 1;
 
 const SCHEMA: &str = include_str!("schema.sql");
+/// The table of labels, which a file of an older build gets.
+const LABELS: &str = include_str!("labels.sql");
+/// In its place where such a file is only read.
+const NO_LABELS: &str = "CREATE TEMP TABLE labels (run TEXT, key TEXT, value TEXT, started INTEGER)";
 
 /// The waits before the write-ahead log is turned on again. How often is limited by the busy timeout.
 const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(2), Duration::from_millis(50));
@@ -65,6 +69,7 @@ impl Place {
         self.identify(&db)?;
         self.configure(&db).map_err(|error| self.error(&error))?;
         self.create(&mut db)?;
+        db.execute_batch(LABELS).map_err(|error| self.error(&error))?;
         // SQLite gives the log and its index the rights of the file, when it creates them.
         for end in ["", "-wal", "-shm"] {
             close(&beside(&self.path, end));
@@ -75,7 +80,13 @@ impl Place {
 
     /// Opens a connection that reads.
     pub(super) fn reader(&self) -> Result<Connection, StoreError> {
-        self.open(OpenFlags::SQLITE_OPEN_READ_ONLY)
+        let db = self.open(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let ask = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'labels')";
+        // What an older build has written has none: this connection sees an empty table of its own.
+        if !db.query_row(ask, [], |row| row.get::<_, bool>(0)).map_err(|error| self.error(&error))? {
+            db.execute_batch(NO_LABELS).map_err(|error| self.error(&error))?;
+        }
+        Ok(db)
     }
 
     /// Opens a connection that copies the log to the database.

@@ -7,9 +7,9 @@ use crate::state::behind_data;
 use crate::{Document, RunEntry, RunQuery, StoreError};
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
-use faas_flow_core::{Digest, FlowName, Malformed, Millis, NameKind, Partition, RunId, Status};
+use faas_flow_core::{Digest, FlowName, Labels, Malformed, Millis, NameKind, Partition, RunId, Status};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -139,18 +139,43 @@ pub(super) fn arrived(db: &Connection, partition: &Partition, set: &str) -> rusq
 }
 
 pub(super) fn entry(db: &Connection, run: &RunId) -> rusqlite::Result<Option<RunEntry>> {
-    let ask = "SELECT run, flow, digest, status, started, ended, due FROM runs WHERE run = ?1";
-    db.prepare_cached(ask)?.query_row([run.as_str()], run_entry).optional()
+    let ask = format!("SELECT {ENTRY} FROM runs WHERE run = ?1");
+    db.prepare_cached(&ask)?.query_row([run.as_str()], run_entry).optional()
 }
 
+/// The columns of an entry. The labels come as an object in JSON.
+const ENTRY: &str = "runs.run, flow, digest, status, runs.started, ended, due, \
+                     (SELECT json_group_object(key, value) FROM labels WHERE labels.run = runs.run)";
+
 pub(super) fn runs(db: &Connection, query: &RunQuery) -> rusqlite::Result<Vec<RunEntry>> {
-    let ask = "SELECT run, flow, digest, status, started, ended, due FROM runs \
-               WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2) \
-               ORDER BY started DESC, run DESC LIMIT ?3";
+    // With labels, their index says which runs there are: one label leads to them, and the others must be there, too.
+    let (from, also, order) = match query.labels.len() {
+        0 => ("runs", String::new(), "runs.started DESC, runs.run DESC"),
+        count => {
+            let other = |at: usize| {
+                let (key, value) = (4 + 2 * at, 5 + 2 * at);
+                format!(
+                    " AND EXISTS (SELECT 1 FROM labels AS other WHERE other.run = runs.run AND other.key = ?{key} \
+                     AND other.value = ?{value})"
+                )
+            };
+            let others: String = (1..count).map(other).collect();
+            let also = format!(" AND first.key = ?4 AND first.value = ?5{others}");
+            ("labels AS first CROSS JOIN runs ON runs.run = first.run", also, "first.started DESC, first.run DESC")
+        }
+    };
+    let ask = format!(
+        "SELECT {ENTRY} FROM {from} WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2){also} \
+         ORDER BY {order} LIMIT ?3"
+    );
     let flow = query.flow.as_ref().map(FlowName::as_str);
     let status = query.status.map(Status::as_str);
-    let mut statement = db.prepare_cached(ask)?;
-    statement.query_map(params![flow, status, signed(query.limit as u64)], run_entry)?.collect()
+    let limit = signed(query.limit as u64);
+    let mut given: Vec<&dyn ToSql> = vec![&flow, &status, &limit];
+    let labels: Vec<&str> = query.labels.iter().flat_map(|(key, value)| [key, value]).collect();
+    given.extend(labels.iter().map(|text| text as &dyn ToSql));
+    let mut statement = db.prepare_cached(&ask)?;
+    statement.query_map(&*given, run_entry)?.collect()
 }
 
 pub(super) fn due(db: &Connection, now: Millis, limit: usize) -> rusqlite::Result<Vec<RunId>> {
@@ -183,7 +208,14 @@ fn run_entry(row: &Row<'_>) -> rusqlite::Result<RunEntry> {
         started: unsigned(row.get(4)?),
         ended: row.get::<_, Option<i64>>(5)?.map(unsigned),
         due: row.get::<_, Option<i64>>(6)?.map(unsigned),
+        labels: name(row, 7, labels)?,
     })
+}
+
+/// Labels as the database hands them out.
+fn labels(json: String) -> Result<Labels, Malformed> {
+    let malformed = |_| Malformed { kind: NameKind::Status, text: String::new(), rule: "labels in JSON" };
+    if json == "{}" { Ok(Labels::new()) } else { serde_json::from_str(&json).map_err(malformed) }
 }
 
 fn name<T>(row: &Row<'_>, at: usize, parse: impl Fn(String) -> Result<T, Malformed>) -> rusqlite::Result<T> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const ALL: RunQuery = RunQuery { flow: None, status: None, limit: 10 };
+const ALL: RunQuery = RunQuery { flow: None, status: None, limit: 10, labels: faas_flow_core::Labels::new() };
 
 fn url(directory: &TempDir, options: &str) -> String {
     format!("sqlite:{}{options}", directory.path().join("state.db").display())
@@ -284,4 +284,36 @@ async fn the_log_stays_short_while_commits_keep_coming() {
     }
     let size = std::fs::metadata(directory.path().join("state.db-wal")).unwrap().len();
     assert!(size < 200 << 20, "240 MB were written, and the log has {size} bytes");
+}
+
+/// LABEL-1: what an older build has written has no table of labels. Who only reads it finds none; who writes it adds the table.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_older_build_has_no_labels() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = RunId::new("r").unwrap();
+    let commit = async |labels: &str| {
+        let store = open_state(&url(&directory, "")).await.unwrap();
+        let mut all = faas_flow_core::Labels::new();
+        all.add_all(labels).unwrap();
+        let flow = faas_flow_core::FlowName::new("flow").unwrap();
+        let (digest, status) = (faas_flow_core::Digest::of(b"m"), faas_flow_core::Status::Running);
+        let entry =
+            crate::RunEntry { run: run.clone(), flow, digest, status, labels: all, started: 1, ended: None, due: None };
+        store.commit(&Partition::of_run(&run), Change { entry: Some(entry), ..Change::default() }).await.unwrap();
+    };
+    commit("").await;
+    beside(&directory).execute_batch("DROP TABLE labels").unwrap();
+    let mut labels = faas_flow_core::Labels::new();
+    labels.add("order=42").unwrap();
+    let query = RunQuery { labels: labels.clone(), ..ALL };
+    let reader = open_state(&url(&directory, "?mode=ro")).await.unwrap();
+    assert_eq!(reader.runs(&ALL).await.unwrap().len(), 1);
+    assert_eq!(
+        (reader.runs(&query).await.unwrap().len(), reader.entry(&run).await.unwrap().unwrap().labels.len()),
+        (0, 0)
+    );
+    drop(reader);
+    commit("order=42").await;
+    let reader = open_state(&url(&directory, "?mode=ro")).await.unwrap();
+    assert_eq!(reader.runs(&query).await.unwrap()[0].labels, labels);
 }

@@ -210,11 +210,18 @@ fn put_entry(db: &Connection, run: &str, entry: &RunEntry) -> rusqlite::Result<(
         entry.ended.map(signed),
         entry.due.map(signed),
     ])?;
+    // Labels are added and replaced, and never taken away.
+    for (key, value) in entry.labels.iter() {
+        let put = "INSERT INTO labels (run, key, value, started) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET \
+                   value = excluded.value, started = excluded.started \
+                   WHERE value <> excluded.value OR started <> excluded.started";
+        db.prepare_cached(put)?.execute(params![run, key, value, signed(entry.started)])?;
+    }
     Ok(())
 }
 
 fn delete(db: &Connection, run: &str) -> rusqlite::Result<()> {
-    for table in ["docs", "members", "sets", "runs"] {
+    for table in ["docs", "members", "sets", "runs", "labels"] {
         db.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
     }
     Ok(())

@@ -39,11 +39,20 @@ fn arrives(member: impl ToString) -> Change {
 
 fn entered(run: &RunId, due: Option<u64>) -> Change {
     let (flow, digest) = (FlowName::new("flow").unwrap(), Digest::of(b""));
-    let entry = RunEntry { run: run.clone(), flow, digest, status: Status::Running, started: 1, ended: None, due };
+    let entry = RunEntry {
+        run: run.clone(),
+        flow,
+        digest,
+        status: Status::Running,
+        labels: faas_flow_core::Labels::new(),
+        started: 1,
+        ended: None,
+        due,
+    };
     Change { entry: Some(entry), ..Change::default() }
 }
 
-const ALL: RunQuery = RunQuery { flow: None, status: None, limit: 9 };
+const ALL: RunQuery = RunQuery { flow: None, status: None, limit: 9, labels: faas_flow_core::Labels::new() };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {

@@ -36,7 +36,16 @@ fn part(run: &RunId) -> Partition {
 
 fn entry(run: &RunId, due: Option<u64>, ended: Option<u64>) -> RunEntry {
     let (flow, digest) = (FlowName::new("flow").unwrap(), Digest::of(b"module"));
-    RunEntry { run: run.clone(), flow, digest, status: Status::Running, started: 5, ended, due }
+    RunEntry {
+        run: run.clone(),
+        flow,
+        digest,
+        status: Status::Running,
+        labels: faas_flow_core::Labels::new(),
+        started: 5,
+        ended,
+        due,
+    }
 }
 
 /// A change of every kind.
@@ -196,13 +205,15 @@ async fn malformed_data_is_reported_and_not_changed() {
     let (store, r) = (open_state(&url(&server, "?partitions=1")).await.unwrap(), run("r"));
     let mut connection = raw(&server);
     let (key, set) = ("ff:{0}:run:r", "ff:{0}:run:r:s");
-    let malformed: [(&str, &[&str]); 6] = [
+    let malformed: [(&str, &[&str]); 8] = [
         ("the run", &["SET", key, "x"]),
         ("a set", &["SET", set, "x"]),
         ("a version", &["HSET", key, "vx", "many"]),
         ("a version too high", &["HSET", key, "vx", "99999999999999999999999"]),
         ("the list", &["SET", "ff:{0}:runs", "x"]),
         ("what is due", &["SET", "ff:{0}:due", "x"]),
+        ("the labels", &["SET", "ff:{0}:labels", "x"]),
+        ("what is labeled", &["SET", "ff:{0}:labeled", "x"]),
     ];
     for (what, words) in malformed {
         redis::Cmd::new().arg(words).query::<()>(&mut connection).unwrap();
@@ -213,7 +224,7 @@ async fn malformed_data_is_reported_and_not_changed() {
         assert_eq!(store_code(error.clone()), Code::STORE_CORRUPT, "{what}: {error}");
         assert_eq!(keys(&mut connection), before, "{what}");
         store.delete(&part(&r)).await.ok();
-        let gone: Vec<&str> = vec![key, set, "ff:{0}:runs", "ff:{0}:due"];
+        let gone: Vec<&str> = vec![key, set, "ff:{0}:runs", "ff:{0}:due", "ff:{0}:labels", "ff:{0}:labeled"];
         connection.del::<_, ()>(gone).unwrap();
     }
     for fields in [&["vx", "1"][..], &["dx", "1"], &["vx", "no", "dx", "1"]] {
@@ -256,7 +267,7 @@ async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:run:{}", whole[0]), "x"]).query::<()>(&mut connection).unwrap();
     let entry = format!("ff:{{0}}:run:{}", whole[1]);
     redis::Cmd::new().arg(&["HSET", &entry, "e", "x"]).query::<()>(&mut connection).unwrap();
-    let all = |limit| RunQuery { flow: None, status: None, limit };
+    let all = |limit| RunQuery { flow: None, status: None, limit, labels: faas_flow_core::Labels::new() };
     assert_eq!(store.due(9, 100).await.unwrap().len(), 19, "one of them cannot be read at all");
     assert_eq!(store.runs(&all(100)).await.unwrap().len(), 18, "and one has no entry");
     assert_eq!(store.malformed_entries(), 10);
@@ -334,12 +345,52 @@ async fn a_run_that_no_replica_deletes_expires() {
     store.delete(&part(&run("q"))).await.unwrap();
 
     connection.del::<_, ()>(key).unwrap();
-    let all = RunQuery { flow: None, status: None, limit: 10 };
+    let all = RunQuery { flow: None, status: None, limit: 10, labels: faas_flow_core::Labels::new() };
     assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 1);
     assert_eq!(store.due(u64::MAX >> 12, 10).await.unwrap(), []);
     assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 0);
     assert_eq!(store.runs(&all).await.unwrap(), []);
     assert_eq!(connection.zcard::<_, u64>("ff:{0}:runs").unwrap(), 0);
+}
+
+fn labels(text: &str) -> faas_flow_core::Labels {
+    let mut labels = faas_flow_core::Labels::new();
+    labels.add_all(text).unwrap();
+    labels
+}
+
+/// LABEL-2: also if a run has expired, and nobody deletes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_of_labels_goes_with_its_runs() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?partitions=1")).await.unwrap();
+    let mut connection = raw(&server);
+    let mut sizes = || {
+        let labels: u64 = connection.zcard("ff:{0}:labels").unwrap();
+        (labels, connection.hlen::<_, u64>("ff:{0}:labeled").unwrap())
+    };
+    let put = async |name: &str, text: &str, due| {
+        let entry = RunEntry { labels: labels(text), ..entry(&run(name), due, None) };
+        store.commit(&part(&run(name)), Change { entry: Some(entry), ..Change::default() }).await.unwrap();
+    };
+    put("r", "order=42,part=1", None).await;
+    put("q", "order=42", Some(7)).await;
+    assert_eq!(sizes(), (3, 2));
+    put("r", "order=42,part=1", None).await;
+    put("r", "order=43,part=1", None).await;
+    assert_eq!(sizes(), (3, 2), "a label that is replaced leaves nothing behind");
+    store.delete(&part(&run("r"))).await.unwrap();
+    assert_eq!(sizes(), (1, 1));
+    let query = RunQuery { flow: None, status: None, labels: labels("order=42"), limit: 10 };
+    assert_eq!(store.runs(&query).await.unwrap().len(), 1);
+    // As when it expires.
+    raw(&server).del::<_, ()>("ff:{0}:run:q").unwrap();
+    assert_eq!(store.due(u64::MAX >> 12, 10).await.unwrap(), []);
+    assert_eq!(sizes(), (0, 0));
+    put("p", "order=42", None).await;
+    raw(&server).del::<_, ()>("ff:{0}:run:p").unwrap();
+    assert_eq!(store.runs(&query).await.unwrap(), []);
+    assert_eq!(sizes(), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -349,7 +400,8 @@ async fn long_lists_are_read_page_by_page() {
     let commits = (0..4000_u64).map(|n| {
         let (store, r) = (store.clone(), run(&format!("r{n}")));
         let flow = FlowName::new(if n % 1000 == 0 { "rare" } else { "flow" }).unwrap();
-        let entry = RunEntry { started: n / 2, flow, ..entry(&r, None, None) };
+        let labels = labels(&format!("third={}", n % 3));
+        let entry = RunEntry { started: n / 2, flow, labels, ..entry(&r, None, None) };
         async move { store.commit(&part(&r), Change { entry: Some(entry), ..Change::default() }).await.unwrap() }
     });
     futures_util::future::join_all(commits).await;
@@ -357,11 +409,17 @@ async fn long_lists_are_read_page_by_page() {
         flow: flow.map(|flow| FlowName::new(flow).unwrap()),
         status: None,
         limit,
+        labels: faas_flow_core::Labels::new(),
     };
     let all = store.runs(&query(None, usize::MAX)).await.unwrap();
     assert_eq!(all.len(), 4000);
     assert!(all.windows(2).all(|pair| (pair[0].started, &pair[0].run) > (pair[1].started, &pair[1].run)));
     assert_eq!(store.runs(&query(None, 1500)).await.unwrap(), all[..1500]);
+    let third: Vec<RunEntry> = all.iter().filter(|entry| entry.labels == labels("third=1")).cloned().collect();
+    for limit in [1, 1100, usize::MAX] {
+        let found = store.runs(&RunQuery { labels: labels("third=1"), ..query(None, limit) }).await.unwrap();
+        assert_eq!(found, third[..limit.min(third.len())]);
+    }
     let rare = store.runs(&query(Some("rare"), 3)).await.unwrap();
     assert_eq!(rare.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r3000", "r2000", "r1000"]);
 }

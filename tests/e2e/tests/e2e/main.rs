@@ -27,6 +27,7 @@ mod gc;
 mod headers;
 mod hostile_modules;
 mod http;
+mod labels;
 mod media_types;
 mod memory;
 mod modules;

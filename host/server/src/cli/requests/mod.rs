@@ -10,7 +10,7 @@ use super::token::AdminToken;
 use crate::Error;
 use crate::config::{Defaults, Group, Options, Scope, Source, Stores, Takes, Unspecified, Values, resolve_stores};
 use clap::{Args, Subcommand};
-use faas_flow_core::{FlowName, RunId, Status};
+use faas_flow_core::{FlowName, Labels, RunId, Status};
 use faas_flow_http::ListedRun;
 use serde_json::Value;
 pub(super) use servers::Servers;
@@ -51,6 +51,9 @@ enum What {
         /// Only list runs with this status: running, paused, stopped, succeeded or failed
         #[arg(long, value_parser = status)]
         status: Option<Status>,
+        /// Only list runs with this label, such as order=42; with all of them, if there are several
+        #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
         /// Maximum number of runs to list
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -71,10 +74,18 @@ fn status(text: &str) -> Result<Status, String> {
     Status::parse(text).ok_or_else(|| format!("must be one of {}", Status::ALL.map(Status::as_str).join(", ")))
 }
 
+fn label(text: &str) -> Result<(String, String), String> {
+    let mut label = Labels::new();
+    label.add(text).map_err(|error| error.to_string())?;
+    let (key, value) = label.iter().next().ok_or("must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 /// Which runs to list.
 struct Listed {
     flow: Option<FlowName>,
     status: Option<Status>,
+    labels: Labels,
     limit: usize,
 }
 
@@ -100,8 +111,12 @@ impl Requests {
         let token = admin.token;
         match what {
             What::Control(control) => change(values, (to, flow), token, &control).await?,
-            What::List { status, limit } => {
-                let runs = Listed { flow: flow.clone(), status, limit };
+            What::List { status, labels: given, limit } => {
+                let mut labels = Labels::new();
+                for (key, value) in given {
+                    labels.insert(&key, &value)?;
+                }
+                let runs = Listed { flow: flow.clone(), status, labels, limit };
                 let runs = match place(values, (to, flow), token)? {
                     Place::Servers(servers) => servers.list(&runs).await?,
                     Place::Store(stores) => stored::list(&stores, runs).await?,

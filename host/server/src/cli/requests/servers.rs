@@ -55,9 +55,10 @@ impl Servers {
     }
 
     /// The latest runs of all flows together.
-    pub(super) async fn list(&self, Listed { status, limit, .. }: &Listed) -> Result<Vec<ListedRun>, Error> {
+    pub(super) async fn list(&self, Listed { status, labels, limit, .. }: &Listed) -> Result<Vec<ListedRun>, Error> {
         let mut query = vec![("limit", limit.to_string())];
         query.extend(status.map(|status| ("status", status.as_str().to_owned())));
+        query.extend(labels.iter().map(|(key, value)| ("label", format!("{key}={value}"))));
         let mut all = Vec::new();
         for flow in self.flows().await? {
             let runs = flow.get("flow", &query).await?;

@@ -14,8 +14,11 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The runs that the store lists.
-pub(super) async fn list(stores: &Stores, Listed { flow, status, limit }: Listed) -> Result<Vec<ListedRun>, Error> {
-    let runs = open(stores).await?.runs(&RunQuery { flow, status, limit }).await?;
+pub(super) async fn list(
+    stores: &Stores,
+    Listed { flow, status, labels, limit }: Listed,
+) -> Result<Vec<ListedRun>, Error> {
+    let runs = open(stores).await?.runs(&RunQuery { flow, status, labels, limit }).await?;
     Ok(runs.into_iter().map(ListedRun::from).collect())
 }
 

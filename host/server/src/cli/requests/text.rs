@@ -16,8 +16,14 @@ pub(super) fn list(runs: &[ListedRun]) -> String {
         let took = run.ended.map_or(String::new(), |ended| took(run.started, ended));
         let started = moment(run.started);
         // Writing to a string cannot fail.
-        let _ =
-            writeln!(text, "{:<33} {:<24} {:<10} {started:<20} {took:>9}", id.as_str(), flow.as_str(), status.as_str());
+        let labels = if run.labels.is_empty() { String::new() } else { format!("  {}", run.labels) };
+        let _ = writeln!(
+            text,
+            "{:<33} {:<24} {:<10} {started:<20} {took:>9}{labels}",
+            id.as_str(),
+            flow.as_str(),
+            status.as_str()
+        );
     }
     text
 }
@@ -45,6 +51,9 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
     let mut text = format!("request id  {}\nflow        {} ({})\n", view.request_id, view.flow, view.digest);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "status      {}\n{:<11} {}{again}{total}", view.status, starts(&view), moment(view.started));
+    if !view.labels.is_empty() {
+        let _ = writeln!(text, "labels      {}", view.labels);
+    }
     if let Some(response) = &view.response {
         let _ = writeln!(text, "answer      status {}", response.status);
     }
