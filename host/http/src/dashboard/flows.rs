@@ -73,9 +73,10 @@ pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now:
         let id = escaped(run.run.as_str());
         let flow = escaped(run.flow.as_str());
         let version = run.digest.short();
-        let labels = match run.labels.is_empty() {
-            true => String::new(),
-            false => format!(" <span class=\"quiet\">{}</span>", escaped(&run.labels.to_string())),
+        let labels = if run.labels.is_empty() {
+            String::new()
+        } else {
+            format!(" <span class=\"quiet\">{}</span>", escaped(&run.labels.to_string()))
         };
         let state = badge(run.status);
         let started = time(run.started);

@@ -379,9 +379,9 @@ pub(super) async fn runs_are_found_by_their_labels(store: &dyn StateStore) {
         let partition = Partition::of_run(&entry.run);
         store.commit(&partition, Change { entry: Some(entry), ..Change::default() }).await.unwrap();
     };
-    for n in 0..5 {
+    for (n, run) in runs.iter().enumerate() {
         put(row(n)).await;
-        assert_eq!(store.entry(&runs[n]).await.unwrap(), Some(row(n)));
+        assert_eq!(store.entry(run).await.unwrap(), Some(row(n)));
     }
     let query = |labels: &str, limit| RunQuery { flow: None, status: None, labels: of(labels), limit };
     let ours = format!("order={tag}");
