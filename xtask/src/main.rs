@@ -89,7 +89,7 @@ enum Task {
     Bench(bench::Options),
     /// Simulate replicas, a queue and stores that fail, under virtual time
     Sim {
-        /// Passed on to the simulation: `--seeds`, `--seed`, `--flow`, `--swaps`, `--json`
+        /// Passed on to the simulation: `--seeds`, `--seed`, `--flow`, `--swaps`, `--calls`, `--schedules`, `--json`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -5,6 +5,7 @@ use faas_flow_core::definition::{
     Branch, Branches, Call, Carries, Dag, Edge, Node, NodeKind, Operation, Operations, Repeat,
 };
 use faas_flow_core::run::{NodeView, Progress, RunView, Tries};
+use faas_flow_core::schedule::Schedule;
 use faas_flow_core::{Definition, Digest, FlowName, NodePath, RunId, Status};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -343,6 +344,18 @@ fn a_run_is_concerned_until_it_is_past_what_changed() {
     hurried.deadline_ms = Some(1);
     let whole = Difference::between(&old, &hurried);
     assert!(concerns(&whole, &[("n1", Done), ("F", Done), ("n2", Running)]));
+}
+
+#[test]
+fn a_schedule_that_changes_is_shown_and_concerns_no_run_in_flight() {
+    let schedule = |name: &str, when: &str| Schedule { name: name.into(), when: when.into(), ..Schedule::default() };
+    let with = |schedules: Vec<Schedule>| Definition { schedules, ..samples::dynamic() };
+    let old = with(vec![schedule("nightly", "@daily"), schedule("poll", "every 10m")]);
+    let new = with(vec![schedule("poll", "every 5m"), schedule("nightly", "@daily")]);
+    let difference = Difference::between(&old, &new);
+    assert!(difference.text(Colours::Off).starts_with("~ flow: schedules/poll/when: every 10m → every 5m\n"));
+    assert!(!concerns(&difference, &[("n1", Progress::Running), ("F", Progress::Waiting), ("n2", Progress::Waiting)]));
+    assert!(!Difference::between(&with(Vec::new()), &old).is_empty());
 }
 
 #[test]

@@ -176,10 +176,10 @@ impl Host {
         match self.submit(flow, submission, Waits::No).await {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Code::RUN_EXISTS => {
-                let begun = self.begun(&run).await?.filter(|begun| begun.flow == *flow);
-                let is_ours = begun.is_some_and(|begun| {
-                    begun.request.headers.iter().any(|(name, value)| name == SCHEDULE && *value == schedule.name)
-                });
+                // A run that is being begun here, and is not stored, may come to nothing.
+                let begun = self.begun(&run).await?.ok_or(Error::NotStored)?;
+                let names = |(name, value): &(String, String)| name == SCHEDULE && *value == schedule.name;
+                let is_ours = begun.flow == *flow && begun.request.headers.iter().any(names);
                 if is_ours { Ok(false) } else { Err(error) }
             }
             Err(error) => Err(error),
