@@ -21,6 +21,7 @@ pub(crate) type Gather = Rc<dyn Fn(Vec<Gathered>) -> Result<Data>>;
 pub(crate) type Moment = Rc<dyn Fn(Data) -> Result<Wake>>;
 pub(crate) type Again = Rc<dyn Fn((Data, u32)) -> Result<bool>>;
 pub(crate) type SignalName = Rc<dyn Fn(Data) -> Result<String>>;
+pub(crate) type Key = Rc<dyn Fn(Data) -> Result<String>>;
 pub(crate) type Finally = Rc<dyn Fn(Outcome) -> Result>;
 
 #[derive(Clone)]
@@ -39,6 +40,7 @@ pub(crate) enum Handler {
     Moment(Moment),
     SignalName(SignalName),
     Again(Again),
+    Key(Key),
 }
 
 impl Handler {
@@ -58,6 +60,7 @@ impl Handler {
             Self::Moment(_) => "moment",
             Self::SignalName(_) => "signal-name",
             Self::Again(_) => "again",
+            Self::Key(_) => "key",
         }
     }
 }
@@ -95,6 +98,7 @@ call! {
     moment, Moment, "moment": Data => Wake;
     signal_name, SignalName, "signal-name": Data => String;
     again, Again, "again": (Data, u32) => bool;
+    key, Key, "key": Data => String;
 }
 
 fn no_such(id: &str, wanted: &str, found: Option<&Handler>) -> Failure {

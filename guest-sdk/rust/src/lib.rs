@@ -91,6 +91,7 @@
 //! | aggregator of a dag's ends | `(end)/aggregate` |
 //! | `recover_from` of the call, or of the wait for a signal, that is operation 0 of `n2`, of node `n2`, of a dag | `n2/0/recover-from`, `n2/recover`, `(recover)` |
 //! | the closure that gathers the items of for-each `F` | `F/gather` |
+//! | the key of the limit of the call that is operation 0 of `n2`, of node `n2` | `n2/0/limit-key`, `n2/limit-key` |
 //! | the flow's failure handler, its finally handler | `(failure)`, `(finally)` |
 //!
 //! Inside a nested dag, the id starts with a prefix: `S/` in sub-dag `S`, `C[c1]/` in branch `c1` of condition `C`,
@@ -115,6 +116,7 @@ mod handler;
 mod heap;
 mod http;
 pub mod inputs;
+mod limit;
 mod node;
 mod record;
 mod repeat;
@@ -139,6 +141,7 @@ pub use failure::{Failure, Result};
 pub use heap::Heap;
 pub use http::{Request, Response};
 pub use inputs::Inputs;
+pub use limit::Limit;
 pub use node::{Call, Node};
 pub use repeat::Repeat;
 pub use schedule::Schedule;

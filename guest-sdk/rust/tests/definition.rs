@@ -2,8 +2,8 @@
 
 use faas_flow::testing::{Fake, Flow};
 use faas_flow::{
-    Backoff, Context, Dag, Exhausted, Failed, Failure, FailureKind, Gathered, Level, Missed, Outcome, Overlap, Request,
-    Response, Result, Wake, Workflow,
+    Backoff, Context, Dag, Exhausted, Failed, Failure, FailureKind, Gathered, Level, Limit, Missed, Outcome, Overlap,
+    Request, Response, Result, Wake, Workflow,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -54,6 +54,11 @@ fn everything(workflow: &mut Workflow, context: &Context) -> Result {
     let rounds = dag.repeat("R", |data, round| Ok(data.is_empty() && round < 2)).most(3).wait(Duration::from_secs(1));
     rounds.dag().node("n1").modify(Ok);
 
+    let limit =
+        Limit::new("jobs").concurrent(2).per_second(1.5).key(|data| Ok(String::from_utf8_lossy(&data).into_owned()));
+    dag.node("L").apply("f").limit(limit.clone());
+    dag.node("M").limit(limit);
+
     let more = Dag::new();
     more.node("n4").aggregator(|inputs| Ok(inputs.concat()));
     more.edge("n2", "n4");
@@ -93,6 +98,8 @@ fn handlers_are_named_by_their_position() {
         "F/recover",
         "F[]/n1/0",
         "F[]/n2/0/recover-from",
+        "L/0/limit-key",
+        "M/limit-key",
         "R/again",
         "R[]/n1/0",
         "S again/(end)/aggregate",
@@ -121,6 +128,10 @@ fn every_kind_of_closure_is_called_by_its_id() {
     assert_eq!(flow.recover("(failure)", "late").unwrap(), b"late");
     assert_eq!(flow.condition("C/condition", "").unwrap(), ["c1"]);
     assert_eq!(flow.for_each("F/for-each", "d").unwrap(), [("f1".to_owned(), b"d".to_vec())]);
+    assert_eq!((flow.key("L/0/limit-key", "acme"), flow.key("M/limit-key", "x")), (Ok("acme".into()), Ok("x".into())));
+    let shown = flow.definition().to_string();
+    let limit = r#""limit":{"concurrent":2,"key":"L/0/limit-key","name":"jobs","per-second":1.5}"#;
+    assert!(shown.contains(limit), "{shown}");
     assert_eq!((flow.again("R/again", "", 1), flow.again("R/again", "", 2)), (Ok(true), Ok(false)));
     assert_eq!(flow.aggregate("n4/aggregate", [("a", "1"), ("b", "2")]).unwrap(), b"12");
     let failed = || Failed::new("FF0207", FailureKind::Answered).with_message("n1", "busy").with_input("in");

@@ -84,6 +84,8 @@ codes! {
     RECOVER_WITHOUT_NODE = 123, "a recover handler is given for a node that does not exist";
     BAD_TOLERANCE = 124, "the share of items that may fail is out of range";
     BAD_REPEAT = 128, "the rounds of a repeat are out of range";
+    BAD_LIMIT = 132, "a limit is malformed or out of range";
+    LIMITS_DIFFER = 133, "a limit is defined in two ways";
     BAD_SIGNAL = 134, "the name of a signal is malformed";
     BAD_SCHEDULE = 140, "a schedule is malformed";
     UNKNOWN_TIME_ZONE = 141, "a schedule names a time zone that does not exist";

@@ -4,12 +4,14 @@
 //! definition depends on the request. [`Plan`](crate::Plan) is the checked form that the engine runs.
 
 mod kinds;
+mod limit;
 mod repeat;
 mod signal;
 
 use crate::RetryPolicy;
 use crate::schedule::Schedule;
 pub use kinds::HandlerKind;
+pub use limit::Limit;
 pub use repeat::{MOST_ROUNDS, Repeat};
 use serde::{Deserialize, Serialize};
 pub use signal::{SignalSource, WaitFor};
@@ -133,6 +135,9 @@ pub struct Operations {
     /// The time limit of one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// The limit over all runs that each attempt keeps to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 /// One operation of a node.
@@ -199,6 +204,9 @@ pub struct Call {
     /// Whether the function is called through the queue, and its answer comes later.
     #[serde(skip_serializing_if = "is_default")]
     pub asynchronous: bool,
+    /// The limit over all runs that each try keeps to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 impl Call {

@@ -10,6 +10,7 @@ mod function_path;
 mod header_text;
 mod id;
 mod labels;
+pub mod limit;
 mod media_type;
 mod payload;
 mod plan;

@@ -8,10 +8,11 @@ mod report;
 
 use crate::LONGEST_SLEEP_MS;
 use crate::definition::{
-    Backoff, Branches, Call, Carries, Dag, Edge, MOST_ROUNDS, Node, NodeKind, Operation, Operations, RecoverNode,
-    Repeat, SignalSource, Tolerate, WaitFor,
+    Backoff, Branches, Call, Carries, Dag, Edge, Limit, MOST_ROUNDS, Node, NodeKind, Operation, Operations,
+    RecoverNode, Repeat, SignalSource, Tolerate, WaitFor,
 };
 use crate::function_path::{is_function_name, leaves_function, split_target};
+use crate::limit::{Figures, is_limit_name};
 use crate::redact;
 use crate::schedule::Schedule;
 use crate::{BranchKey, Code, Definition, HandlerId, Malformed, NameKind, NodeId, SignalName};
@@ -80,7 +81,7 @@ impl fmt::Display for Warning {
 /// warnings.
 pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem>> {
     let handlers = definition.handlers.iter().map(String::as_str).collect();
-    let mut checker = Checker { handlers, report: Report::default() };
+    let mut checker = Checker { handlers, limits: HashMap::new(), report: Report::default() };
     let flow = &Place::Flow;
     checker.handler(flow, definition.on_failure.as_deref());
     checker.handler(flow, definition.finally.as_deref());
@@ -92,10 +93,12 @@ pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem
 
 struct Checker<'a> {
     handlers: HashSet<&'a str>,
+    /// What the limits allow that were named before, by their names.
+    limits: HashMap<&'a str, Figures>,
     report: Report,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     fn problem<M: Into<String>>(&mut self, code: Code, at: &Place<'_>, message: impl FnOnce() -> M) {
         self.report.problem(|| Problem { code, path: at.path(), message: message().into() });
     }
@@ -114,7 +117,7 @@ impl Checker<'_> {
         }
     }
 
-    fn dag(&mut self, at: &Place<'_>, dag: &Dag, depth: usize) {
+    fn dag(&mut self, at: &Place<'_>, dag: &'a Dag, depth: usize) {
         if depth > MAX_DEPTH {
             let message = || format!("dags are nested more than {MAX_DEPTH} deep: does a sub-dag contain itself?");
             return self.problem(Code::NESTED_TOO_DEEP, at, message);
@@ -242,7 +245,7 @@ impl Checker<'_> {
         }
     }
 
-    fn node(&mut self, at: &Place<'_>, node: &Node, depth: usize) {
+    fn node(&mut self, at: &Place<'_>, node: &'a Node, depth: usize) {
         match &node.kind {
             NodeKind::Operations(operations) => self.operations(at, operations),
             NodeKind::SubDag(dag) => self.dag(at, dag, depth + 1),
@@ -285,7 +288,7 @@ impl Checker<'_> {
         }
     }
 
-    fn choices(&mut self, at: &Place<'_>, branches: &Branches, depth: usize) {
+    fn choices(&mut self, at: &Place<'_>, branches: &'a Branches, depth: usize) {
         let mut keys = HashSet::new();
         for branch in &branches.dags {
             if let Err(malformed) = BranchKey::new(&branch.key) {
@@ -299,7 +302,7 @@ impl Checker<'_> {
         }
     }
 
-    fn items(&mut self, at: &Place<'_>, branches: &Branches, depth: usize) {
+    fn items(&mut self, at: &Place<'_>, branches: &'a Branches, depth: usize) {
         for (i, branch) in branches.dags.iter().enumerate() {
             if i > 0 {
                 self.problem(Code::DUPLICATE_BRANCH, at, || "a for-each has one dag, but this one has several");
@@ -314,7 +317,7 @@ impl Checker<'_> {
         }
     }
 
-    fn repeat(&mut self, at: &Place<'_>, repeat: &Repeat, depth: usize) {
+    fn repeat(&mut self, at: &Place<'_>, repeat: &'a Repeat, depth: usize) {
         let Repeat { handler, dag, most, wait_ms } = repeat;
         self.handler(at, Some(handler));
         if !(1..=MOST_ROUNDS).contains(most) {
@@ -329,9 +332,10 @@ impl Checker<'_> {
         self.dag(&Place::Branch(at, ""), dag, depth + 1);
     }
 
-    fn operations(&mut self, at: &Place<'_>, operations: &Operations) {
+    fn operations(&mut self, at: &Place<'_>, operations: &'a Operations) {
         self.retry(at, operations.retry.as_ref());
         self.duration(at, "timeout", operations.timeout_ms, DAY_MS);
+        self.limit(at, operations.limit.as_ref());
         for (i, operation) in operations.list.iter().enumerate() {
             let at = &Place::Operation(at, i);
             match operation {
@@ -382,6 +386,26 @@ impl Checker<'_> {
         self.duration(at, "timeout of the wait", wait.timeout_ms, LONGEST_SLEEP_MS);
     }
 
+    fn limit(&mut self, at: &Place<'_>, limit: Option<&'a Limit>) {
+        let Some(Limit { name, figures, key }) = limit else { return };
+        self.handler(at, key.as_deref());
+        if !is_limit_name(name) {
+            let message =
+                || format!("`{}` is not a limit's name: use 1 to 64 characters of `A-Z a-z 0-9 _ . -`", shown(name));
+            return self.problem(Code::BAD_LIMIT, at, message);
+        }
+        if let Err(bad) = figures.check() {
+            return self.problem(Code::BAD_LIMIT, at, || format!("limit {name}: {bad}"));
+        }
+        let first = *self.limits.entry(name).or_insert(*figures);
+        if first != *figures {
+            let message = || {
+                format!("limit {name} is `{figures}` here, but `{first}` elsewhere in this flow: say the same in both")
+            };
+            self.problem(Code::LIMITS_DIFFER, at, message);
+        }
+    }
+
     fn function(&mut self, at: &Place<'_>, target: &str) {
         let (name, below) = split_target(target);
         if !is_function_name(name) {
@@ -396,7 +420,8 @@ impl Checker<'_> {
         }
     }
 
-    fn call(&mut self, at: &Place<'_>, call: &Call) {
+    fn call(&mut self, at: &Place<'_>, call: &'a Call) {
+        self.limit(at, call.limit.as_ref());
         for handler in [&call.prepare, &call.receive, &call.recover, &call.recover_from] {
             self.handler(at, handler.as_deref());
         }

@@ -621,3 +621,16 @@ fn signals_are_stored_as_their_golden_files() {
     let signal = SignalName::new("ok").unwrap();
     check("taken-signal", &Taken { operation: 1, signal, at: 10, body: payload("yes") });
 }
+
+/// LIMIT-4.
+#[test]
+fn a_node_that_waits_for_a_permit_is_stored_as_its_golden_file() {
+    let id = WaitId { claim: ClaimToken::new(7), operation: 1 };
+    let wait = |key: &str| {
+        let of = Awaited::Limit { name: "payments".to_owned(), key: key.to_owned() };
+        Some(Box::new(Wait { id, of, since: 1_790_000_000_000, limit: None, looks: 1 }))
+    };
+    let suspended = |key| Suspended { operation: 1, data: Some(payload("in")), wait: wait(key), ..Suspended::until(9) };
+    check("suspended-limit", &suspended(""));
+    check("suspended-limit-key", &suspended("acme"));
+}

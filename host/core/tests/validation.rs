@@ -430,3 +430,36 @@ fn what_is_meant_is_no_warning() {
     let ends = Dag { edges: vec![edge("a", "b"), edge("a", "c")], ..dag([node("a"), node("b"), node("c")]) };
     assert!(quiet(flow(Dag { aggregate_ends: Some("h".to_owned()), ..ends })));
 }
+
+fn limited(limit: Limit) -> Node {
+    applies("a", Call { limit: Some(limit), ..Call::default() })
+}
+
+fn limit(name: &str, concurrent: Option<u32>, per_second: Option<f64>) -> Limit {
+    let figures = faas_flow_core::limit::Figures { concurrent, per_second };
+    Limit { name: name.to_owned(), figures, key: None }
+}
+
+/// LIMIT-9.
+#[test]
+fn a_limit_that_lets_nothing_through_or_is_malformed_is_refused() {
+    let with = |limit| flow(dag([limited(limit)]));
+    refused(with(limit("l", Some(0), None)), Code::BAD_LIMIT, "a/0", &["limit l", "allow at least 1"]);
+    refused(with(limit("l", Some(1), Some(0.0))), Code::BAD_LIMIT, "a/0", &["0 per second are not possible"]);
+    refused(with(limit("l", None, Some(f64::NAN))), Code::BAD_LIMIT, "a/0", &["NaN per second"]);
+    refused(with(limit("l", None, None)), Code::BAD_LIMIT, "a/0", &["neither"]);
+    refused(with(limit("a b", Some(1), None)), Code::BAD_LIMIT, "a/0", &["`a b` is not a limit's name"]);
+    let keyed = Limit { key: Some("missing".to_owned()), ..limit("l", Some(1), None) };
+    refused(with(keyed), Code::UNKNOWN_HANDLER, "a/0", &["missing"]);
+    let of_node = Operations { limit: Some(limit("l", Some(0), None)), ..Operations::default() };
+    refused(flow(dag([operations("n", of_node)])), Code::BAD_LIMIT, "n", &["allow at least 1"]);
+}
+
+/// LIMIT-9.
+#[test]
+fn one_name_of_a_limit_means_the_same_everywhere_in_a_flow() {
+    let of_node = |most| Operations { limit: Some(limit("l", Some(most), None)), ..Operations::default() };
+    let both = |most| flow(chain([limited(limit("l", Some(2), None)), operations("n", of_node(most))]));
+    refused(both(3), Code::LIMITS_DIFFER, "n", &["`3 at a time` here, but `2 at a time`"]);
+    assert!(problems(both(2)).is_empty());
+}

@@ -2,7 +2,7 @@
 //! `is-valid` is always false, the virtual end has no `unique-id`. What is true instead stands in the `real-…` keys.
 
 use faas_flow_core::definition::{
-    Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, SignalSource,
+    Branches, Call, Carries, Dag, Definition, Edge, Limit, Node, NodeKind, Operation, SignalSource,
 };
 use faas_flow_core::{MAX_DEPTH, redact};
 use serde::Serialize;
@@ -52,6 +52,8 @@ struct ExportedNode {
     real_unique_id: String,
     real_in_degree: usize,
     real_out_degree: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    real_limit: Option<Limit>,
 }
 
 #[derive(Serialize)]
@@ -60,6 +62,8 @@ struct ExportedOperation {
     properties: BTreeMap<&'static str, [&'static str; 1]>,
     #[serde(rename = "real-target", skip_serializing_if = "Option::is_none")]
     real_target: Option<String>,
+    #[serde(rename = "real-limit", skip_serializing_if = "Option::is_none")]
+    real_limit: Option<Limit>,
 }
 
 /// The original's DAG JSON. `validation_error` is what is wrong with the definition, if anything is.
@@ -141,7 +145,12 @@ fn export(dag: &Dag, id: String, depth: usize) -> ExportedDag {
 fn join_ends(dag: &Dag, dag_id: &str, ends: Vec<String>, nodes: &mut BTreeMap<String, ExportedNode>) -> String {
     let id = format!("end_{dag_id}");
     let node_index = dag.nodes.len() + 1;
-    let operations = vec![ExportedOperation { name: "end".into(), properties: BTreeMap::new(), real_target: None }];
+    let operations = vec![ExportedOperation {
+        name: "end".into(),
+        properties: BTreeMap::new(),
+        real_target: None,
+        real_limit: None,
+    }];
     let end = ExportedNode {
         id: id.clone(),
         node_index,
@@ -178,7 +187,10 @@ fn export_node(node: &Node, dag_id: &str, index: usize, depth: usize) -> Exporte
         exported.dynamic_exec_only = branches.carries_nothing;
     };
     match &node.kind {
-        NodeKind::Operations(operations) => exported.operations = operations.list.iter().map(operation).collect(),
+        NodeKind::Operations(operations) => {
+            exported.operations = operations.list.iter().map(operation).collect();
+            exported.real_limit.clone_from(&operations.limit);
+        }
         NodeKind::SubDag(dag) => {
             exported.has_subdag = true;
             exported.sub_dag = Some(export(dag, below, depth + 1));
@@ -240,7 +252,11 @@ fn operation(operation: &Operation) -> ExportedOperation {
         }
         Operation::SleepUntil(handler) => ("sleep".into(), properties("sleep", None), Some(handler.clone())),
     };
-    ExportedOperation { name, properties, real_target }
+    let real_limit = match operation {
+        Operation::Apply(call) | Operation::Request(call) => call.limit.clone(),
+        _ => None,
+    };
+    ExportedOperation { name, properties, real_target, real_limit }
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ pub(crate) fn single() -> Definition {
 
 fn chain() -> Definition {
     let retry = Backoff { attempts: 5, first_delay_ms: 100, factor: 2.0, max_delay_ms: 1000 };
-    let mut second = Operations { list: vec![apply("func2")], retry: Some(retry), timeout_ms: Some(30_000) };
+    let mut second =
+        Operations { list: vec![apply("func2")], retry: Some(retry), timeout_ms: Some(30_000), limit: None };
     second.list.push(request("https://api.example.org/v1/resources/with/a/rather/long/path?and=query"));
     let nodes = vec![
         operations("n1", vec![apply("func1")]),

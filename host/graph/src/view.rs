@@ -1,7 +1,7 @@
 //! What every picture shows, before any layout: one shape per node, with the dags inside it.
 
 use faas_flow_core::definition::{
-    Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations, Repeat,
+    Branch, Branches, Call, Carries, Dag, Definition, Edge, Limit, Node, NodeKind, Operation, Operations, Repeat,
     SignalSource, Tolerate, WaitFor,
 };
 use faas_flow_core::schedule::{MOST_SCHEDULES, Schedule};
@@ -351,6 +351,13 @@ fn limits(operations: &Operations, notes: &mut Vec<String>) {
     if let Some(ms) = operations.timeout_ms {
         notes.push(format!("timeout {}", duration(ms)));
     }
+    notes.extend(operations.limit.as_ref().map(limit));
+}
+
+/// `limit payments: 10 at a time, 5 per second, by key n/0/limit-key`
+fn limit(limit: &Limit) -> String {
+    let key = limit.key.as_ref().map_or(String::new(), |key| format!(", by key {key}"));
+    format!("limit {}: {}{key}", limit.name, limit.figures)
 }
 
 pub(crate) fn operation(operation: &Operation) -> String {
@@ -397,6 +404,9 @@ fn described(call: &Call, default_method: Option<&str>) -> String {
     if let Some(ms) = call.timeout_ms {
         let _ = write!(text, ", timeout {}", duration(ms));
     }
+    if let Some(of_call) = &call.limit {
+        let _ = write!(text, ", {}", limit(of_call));
+    }
     text
 }
 
@@ -429,6 +439,19 @@ mod tests {
     fn a_sleep_is_drawn_with_its_time_or_its_handler() {
         assert_eq!(operation(&Operation::Sleep(36 * 3600 * 1000)), "sleep 36 h");
         assert_eq!(operation(&Operation::SleepUntil("n/0".to_owned())), "sleep until n/0");
+    }
+
+    /// LIMIT-1.
+    #[test]
+    fn a_limit_is_drawn_on_its_call_or_its_node() {
+        let figures = faas_flow_core::limit::Figures { concurrent: Some(10), per_second: Some(2.5) };
+        let limit = Limit { name: "payments".to_owned(), figures, key: Some("n/0/limit-key".to_owned()) };
+        let call = Call { target: "pay".to_owned(), limit: Some(limit.clone()), ..Call::default() };
+        let drawn = "limit payments: 10 at a time, 2.5 per second, by key n/0/limit-key";
+        assert_eq!(operation(&Operation::Apply(call)), format!("pay, {drawn}"));
+        let (mut notes, operations) = (Vec::new(), Operations { limit: Some(limit), ..Operations::default() });
+        limits(&operations, &mut notes);
+        assert_eq!(notes, [drawn]);
     }
 
     #[test]

@@ -11,11 +11,15 @@ use crate::state::State;
 use faas_flow_core::Definition;
 use faas_flow_core::definition::{self as plain, Operation};
 use faas_flow_core::schedule::{Missed, Overlap, Schedule, ScheduleInput};
+use std::collections::HashMap;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 /// How deep dags may be nested. The validator has the same limit; this one stops a flow that would nest dags forever.
 const DEPTH: usize = 32;
+/// Which of the limits are those of nodes, and which those of calls.
+const NODES: usize = 0;
+const CALLS: usize = 1;
 
 /// The parts of a definition under construction. The first dag is the outermost one.
 pub(crate) struct Arena {
@@ -27,6 +31,9 @@ pub(crate) struct Arena {
     branches: Vec<Branches>,
     repeats: Vec<(plain::Repeat, usize)>,
     waits: Vec<plain::WaitFor>,
+    limits: Vec<plain::Limit>,
+    /// The limits of nodes and of calls, by the indices of these.
+    limited: [HashMap<usize, usize>; 2],
 }
 
 /// A dag whose `shape` has everything but the nodes.
@@ -106,6 +113,8 @@ impl Arena {
             branches: vec![],
             repeats: vec![],
             waits: vec![],
+            limits: vec![],
+            limited: Default::default(),
         }
     }
 
@@ -147,6 +156,8 @@ impl Arena {
         self.branches.clear();
         self.repeats.clear();
         self.waits.clear();
+        self.limits.clear();
+        self.limited = Default::default();
         definition
     }
 
@@ -168,10 +179,11 @@ impl Arena {
 
     fn take_operations(&mut self, index: usize) -> plain::Operations {
         let Node { mut shape, steps } = take(&mut self.nodes, index);
+        shape.limit = self.take_limit(NODES, index);
         for step in steps {
             shape.list.push(match step {
-                Step::Apply(index) => Operation::Apply(take(&mut self.calls, index)),
-                Step::Request(index) => Operation::Request(take(&mut self.calls, index)),
+                Step::Apply(index) => Operation::Apply(self.take_call(index)),
+                Step::Request(index) => Operation::Request(self.take_call(index)),
                 Step::Modify(handler) => Operation::Modify(handler),
                 Step::Sleep(ms) => Operation::Sleep(ms),
                 Step::SleepUntil(handler) => Operation::SleepUntil(handler),
@@ -188,6 +200,25 @@ impl Arena {
             recover_from: None,
         };
         self.waits.get_mut(index).map_or_else(nothing, |wait| std::mem::replace(wait, nothing()))
+    }
+
+    fn take_call(&mut self, index: usize) -> plain::Call {
+        let limit = self.take_limit(CALLS, index);
+        plain::Call { limit, ..take(&mut self.calls, index) }
+    }
+
+    fn take_limit(&mut self, of: usize, index: usize) -> Option<plain::Limit> {
+        let at = self.limited.get_mut(of)?.remove(&index)?;
+        Some(take(&mut self.limits, at))
+    }
+
+    /// Adds the limit of a node or of a call, in place of an earlier one.
+    fn add_limit(&mut self, of: usize, index: usize, name: String) -> Result<Resource<builder::Limit>> {
+        self.count(&[(Text::NodeId, &name)])?;
+        let at = self.limits.len();
+        self.limits.push(plain::Limit { name, ..plain::Limit::default() });
+        self.limited.get_mut(of).and_then(|limited| limited.insert(index, at));
+        Ok(handle(at))
     }
 
     fn take_repeat(&mut self, index: usize) -> plain::Repeat {
@@ -526,6 +557,11 @@ impl builder::HostNode for State {
         Ok(())
     }
 
+    fn limit(&mut self, node: Resource<builder::Node>, name: String) -> Result<Resource<builder::Limit>> {
+        part(&mut self.arena.nodes, &node)?;
+        self.arena.add_limit(NODES, node.rep() as usize, name)
+    }
+
     fn drop(&mut self, _node: Resource<builder::Node>) -> Result<()> {
         Ok(())
     }
@@ -595,6 +631,11 @@ impl builder::HostCall for State {
         Ok(())
     }
 
+    fn limit(&mut self, call: Resource<builder::Call>, name: String) -> Result<Resource<builder::Limit>> {
+        part(&mut self.arena.calls, &call)?;
+        self.arena.add_limit(CALLS, call.rep() as usize, name)
+    }
+
     fn drop(&mut self, _call: Resource<builder::Call>) -> Result<()> {
         Ok(())
     }
@@ -628,6 +669,30 @@ impl builder::HostSignalWait for State {
     }
 
     fn drop(&mut self, _wait: Resource<builder::SignalWait>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl builder::HostLimit for State {
+    fn concurrent(&mut self, limit: Resource<builder::Limit>, count: u32) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.limits, &limit)?.figures.concurrent = Some(count);
+        Ok(())
+    }
+
+    fn per_second(&mut self, limit: Resource<builder::Limit>, rate: f64) -> Result<()> {
+        self.arena.count(&[])?;
+        part(&mut self.arena.limits, &limit)?.figures.per_second = Some(rate);
+        Ok(())
+    }
+
+    fn key(&mut self, limit: Resource<builder::Limit>, key: String) -> Result<()> {
+        self.arena.count(&[(Text::HandlerId, &key)])?;
+        part(&mut self.arena.limits, &limit)?.key = Some(key);
+        Ok(())
+    }
+
+    fn drop(&mut self, _limit: Resource<builder::Limit>) -> Result<()> {
         Ok(())
     }
 }

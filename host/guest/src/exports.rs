@@ -58,6 +58,8 @@ pub(crate) struct Exports {
     pub(crate) again: Option<Export>,
     /// Of `signalling`, since 0.2.0.
     pub(crate) signal_name: Option<Export>,
+    /// Of `limiting`, since 0.2.0.
+    pub(crate) key: Option<Export>,
 }
 
 impl Exports {
@@ -82,6 +84,7 @@ impl Exports {
             moment: interface("timing").may_have::<(&str, &[u8]), Answered<types::Wake>>("moment")?,
             again: interface("repeating").may_have::<(&str, &[u8], u32), Answered<bool>>("again")?,
             signal_name: interface("signalling").may_have::<(&str, &[u8]), Answered<String>>("signal-name")?,
+            key: interface("limiting").may_have::<(&str, &[u8]), Answered<String>>("key")?,
         })
     }
 }

@@ -227,6 +227,13 @@ impl Instance {
         self.handle_if_any(handler, HandlerKind::Again, |functions| functions.again, arguments).await
     }
 
+    /// Calls a `key` handler, which names the key of a limit for this data.
+    pub async fn key(&mut self, handler: &str, data: &Content) -> Result<String, Failure> {
+        self.given(data.media_type.clone());
+        let arguments = (handler, &*data.bytes);
+        self.handle_if_any(handler, HandlerKind::Key, |functions| functions.key, arguments).await
+    }
+
     /// Notes the media type of what the next handler gets.
     fn given(&mut self, given: MediaType) {
         let said = &mut self.store.data_mut().said;

@@ -30,6 +30,7 @@ impl Module {
                 HandlerKind::Moment => self.functions().moment.is_none(),
                 HandlerKind::Again => self.functions().again.is_none(),
                 HandlerKind::SignalName => self.functions().signal_name.is_none(),
+                HandlerKind::Key => self.functions().key.is_none(),
                 _ => false,
             };
             let traps = |failure: Failure| failure.code == Code::GUEST_TRAPPED;
@@ -70,6 +71,7 @@ impl Instance {
             HandlerKind::Moment => self.moment(NOBODY, &data).await.map(drop),
             HandlerKind::Again => self.again(NOBODY, &data, 1).await.map(drop),
             HandlerKind::SignalName => self.signal_name(NOBODY, &data).await.map(drop),
+            HandlerKind::Key => self.key(NOBODY, &data).await.map(drop),
         }
     }
 }

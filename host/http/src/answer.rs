@@ -299,6 +299,29 @@ impl<'a> AwaitingNode<'a> {
     }
 }
 
+/// A node that waits for a permit of a limit over all runs.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct LimitedNode<'a> {
+    /// Its path.
+    node: String,
+    /// The name of the limit.
+    limit: &'a str,
+    /// The key of the limit for which it waits, if the limit has keys.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    key: &'a str,
+    /// Since when it waits, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
+    since: Millis,
+}
+
+impl<'a> LimitedNode<'a> {
+    fn of(node: &'a NodeView) -> Option<Self> {
+        let WaitView { of: Awaited::Limit { name, key }, since } = node.waits_for.as_ref()? else { return None };
+        Some(Self { node: node.path.to_string(), limit: name, key, since: *since })
+    }
+}
+
 /// The state of a run as JSON.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -353,6 +376,9 @@ pub(super) struct RunState<'a> {
     /// Nodes of the outermost dag that wait for a signal, the first 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     awaiting: Vec<AwaitingNode<'a>>,
+    /// Nodes of the outermost dag that wait for a permit of a limit over all runs, the first 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limited: Vec<LimitedNode<'a>>,
     /// The version that the run waits for, since it cannot be loaded anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]
@@ -409,6 +435,7 @@ pub(super) fn state(
                 retrying: view.nodes.iter().filter_map(RetryingNode::of).take(NODES).collect(),
                 sleeping: view.nodes.iter().filter_map(SleepingNode::of).take(NODES).collect(),
                 awaiting: view.nodes.iter().filter_map(AwaitingNode::of).take(NODES).collect(),
+                limited: view.nodes.iter().filter_map(LimitedNode::of).take(NODES).collect(),
                 waits_for: waits_for.map(|missing| &missing.version),
                 waits_code: waits_for.map(|missing| missing.code.to_string()),
                 waits_because: waits_for.map(|missing| missing.why.as_str()),

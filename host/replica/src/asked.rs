@@ -57,6 +57,11 @@ impl<'a> NodeAttempt<'a> {
         if self.resumed.load(Ordering::Relaxed) {
             return None;
         }
+        let wait = work.suspended.as_ref().and_then(|suspended| suspended.wait.as_deref());
+        if wait.is_some_and(|wait| matches!(wait.of, Awaited::Limit { .. })) {
+            // It waited for a permit, and has asked nobody.
+            return None;
+        }
         if let Some(answer) = work.answer.as_deref().filter(|answer| answer.to.operation == operation) {
             return Some(Asked::Answered(answer));
         }
@@ -85,6 +90,10 @@ impl NodeAttempt<'_> {
         match &wait.of {
             // Somebody else's clock was ahead.
             Awaited::Function { .. } | Awaited::Signal { .. } => {
+                Ok(Tried::Waits { until: wait.limit.unwrap_or(now), wait: wait.clone() })
+            }
+
+            Awaited::Function { .. } | Awaited::Limit { .. } => {
                 Ok(Tried::Waits { until: wait.limit.unwrap_or(now), wait: wait.clone() })
             }
             Awaited::Run { flow, run } => match self.look(flow, run).await? {
@@ -132,7 +141,7 @@ impl NodeAttempt<'_> {
         let wait = self.work.suspended.as_ref().and_then(|suspended| suspended.wait.as_deref());
         match wait.map(|wait| &wait.of) {
             Some(Awaited::Run { run, .. }) => return Some(run.clone()),
-            Some(Awaited::Function { .. } | Awaited::Signal { .. }) => return None,
+            Some(Awaited::Function { .. } | Awaited::Signal { .. } | Awaited::Limit { .. }) => return None,
             None if node_call.call.asynchronous => return None,
             None => {}
         }
@@ -194,7 +203,9 @@ impl NodeAttempt<'_> {
                 let limit = self.answer_limit(node_call).as_millis() as u64;
                 Some(since.saturating_add(limit))
             }
-            Awaited::Run { .. } | Awaited::Signal { .. } => given.map(|ms| since.saturating_add(ms)),
+            Awaited::Run { .. } | Awaited::Signal { .. } | Awaited::Limit { .. } => {
+                given.map(|ms| since.saturating_add(ms))
+            }
         };
         let wait = Wait { id: to.unwrap_or_else(|| self.wait_id(node_call)), of, since, limit, looks: 0 };
         Tried::Waits { until: next_look(&wait, since), wait }
@@ -393,7 +404,7 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Futu
 fn next_look(wait: &Wait, now: Millis) -> Millis {
     let limit = wait.limit.unwrap_or(Millis::MAX);
     match wait.of {
-        Awaited::Function { .. } | Awaited::Signal { .. } => limit,
+        Awaited::Function { .. } | Awaited::Signal { .. } | Awaited::Limit { .. } => limit,
         Awaited::Run { .. } => {
             let delay = LOOKS.delay_after(wait.looks.saturating_add(1), fastrand::f64());
             let delay = delay.map_or(300_000, |delay| delay.as_millis() as u64);

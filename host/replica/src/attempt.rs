@@ -1,6 +1,7 @@
 //! One attempt at executing a node: its inputs, its task, and what comes of it.
 
 use super::call::{CallKind, NodeCall};
+use super::limited::{Entry, settle};
 use super::live::Live;
 use super::notes::Notes;
 use super::repeat::Rounds;
@@ -184,7 +185,15 @@ impl NodeAttempt<'_> {
                     None => self.gather().await?,
                 };
                 self.notes.got(&data);
-                self.task(data).await
+                let Task::Operations(operations) = &work.task else { return self.task(data).await };
+                match self.enter_node(operations, &data).await? {
+                    Entry::Permits(permits) => {
+                        let outcome = self.task(data).await;
+                        settle(permits, &outcome);
+                        outcome
+                    }
+                    Entry::Waits { wait, until } => Err(self.wait_before(data, wait, until).await),
+                }
             }
         }
     }

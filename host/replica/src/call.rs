@@ -2,6 +2,7 @@
 
 use super::asked::{Sent, Tried};
 use super::attempt::{NodeAttempt, Unfinished};
+use super::limited::Entry;
 use super::notes::LastOperation;
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
@@ -47,12 +48,28 @@ impl NodeAttempt<'_> {
         let failed = loop {
             self.status = None;
             let asked = self.asked(operation);
+            let has_asked = asked.is_some();
+            let entry = if has_asked { Entry::default() } else { self.enter_call(node_call, &data).await? };
+            let permits = match entry {
+                Entry::Permits(permits) => permits,
+                Entry::Waits { wait, until } => {
+                    let data = Some(self.stored(stored, (index, tries), data).await?);
+                    let (tries, wait) = (count(tries), Some(Box::new(wait)));
+                    let suspended = Suspended { operation, tries, data, wait, ..Suspended::until(until) };
+                    return Err(Unfinished::Suspended(suspended));
+                }
+            };
             let begun = asked.as_ref().and_then(|_| self.asked_at()).unwrap_or_else(|| self.live.services.now());
             let said = self.notes.begin(Try::begin(operation, count(tries + 1), of, begun));
             let tried = match asked {
                 Some(asked) => self.resume(node_call, asked).await,
                 None => self.try_call(node_call, data.clone(), &said).await,
             };
+            match tried {
+                Ok(Tried::Waits { .. }) => permits.park(),
+                _ if has_asked => self.leave_call(node_call, &data).await?,
+                _ => drop(permits),
+            }
             let ended = self.live.services.now();
             let failed = match tried {
                 Ok(Tried::Answered(data)) => {

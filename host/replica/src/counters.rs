@@ -149,6 +149,27 @@ impl Lease {
     }
 }
 
+/// Where a permit of a limit came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permit {
+    /// This replica had leased it before.
+    Lease,
+    /// It was asked for in the store.
+    Store,
+}
+
+impl Permit {
+    const ALL: [Permit; 2] = [Permit::Lease, Permit::Store];
+
+    /// The value of the label `from`.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Permit::Lease => "lease",
+            Permit::Store => "store",
+        }
+    }
+}
+
 /// The final statuses of runs.
 const ENDS: [Status; 3] = [Status::Succeeded, Status::Failed, Status::Stopped];
 
@@ -175,6 +196,8 @@ pub struct Counters {
     callbacks_failed: Counter,
     store: [Calls; Call::ALL.len()],
     commit_conflicts: Counter,
+    limit_permits: [Counter; Permit::ALL.len()],
+    limit_waits: Counter,
     runs_live: Gauge<u64, AtomicU64>,
     store_malformed_entries: Gauge<u64, AtomicU64>,
     memory_reserved: Gauge<u64, AtomicU64>,
@@ -274,6 +297,14 @@ impl Default for Counters {
                 "commit_conflicts",
                 "commits that failed because another replica had changed the run",
             ),
+            limit_permits: register_labelled(
+                to,
+                "limit_permits",
+                "permits of limits that nodes and calls got on this replica, by where they came from",
+                "from",
+                Permit::ALL.map(Permit::as_str),
+            ),
+            limit_waits: register(to, "limit_waits", "nodes that were suspended until they get a permit of a limit"),
             runs_live: register(to, "runs_live", "runs that this replica is working on"),
             store_malformed_entries: register(
                 to,
@@ -327,6 +358,18 @@ impl Counters {
         if let Some(counter) = self.answers.get(end as usize) {
             counter.inc();
         }
+    }
+
+    /// A node or a call got a permit of a limit.
+    pub fn permit(&self, from: Permit) {
+        if let Some(counter) = self.limit_permits.get(from as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A node was suspended until it gets a permit of a limit.
+    pub fn waits_for_permit(&self) {
+        self.limit_waits.inc();
     }
 
     /// A callback was delivered, or all tries to deliver it failed.

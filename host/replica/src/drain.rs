@@ -49,6 +49,7 @@ impl Host {
             let runs = releases.len();
             tracing::error!(runs, "runs not released in time; other replicas recover them when their leases expire");
         }
+        let _ = timeout(release, self.services.limits.give_back()).await;
         self.services.left.send_replace(true);
         released
     }

@@ -12,6 +12,7 @@ use super::writes::{self, Noted, Writes};
 use crate::counters::Counted;
 use crate::events::Events;
 use crate::events::Keys;
+use crate::limits::Limits;
 use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
 use faas_flow_core::{Content, Millis, RunId};
@@ -92,6 +93,7 @@ impl Host {
             puts,
             versions,
             traces,
+            limits: Limits::new(&settings.limits),
             commit_timer: CommitTimer::default(),
             deadlines: Deadlines::default(),
             ended: Mutex::default(),
@@ -107,6 +109,7 @@ impl Host {
         });
         // It is set here only.
         let _ = host.services.host.set(Arc::downgrade(&host));
+        host.services.limits.serve(Arc::downgrade(&host));
         host
     }
 

@@ -17,6 +17,7 @@
 //! | `commit_timer`, `durable` | what may be committed later is committed in time |
 //! | `asked`, `answers` | a call whose answer comes later suspends its node, and the answer continues it |
 //! | `signals` | a node waits for a signal, and somebody sends one |
+//! | `limited`, `limits` | nodes and calls wait for permits of limits over all runs |
 //! | `child` | flows that call flows |
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
@@ -55,6 +56,8 @@ mod host;
 pub mod ids;
 mod inputs;
 mod instances;
+mod limited;
+pub(crate) mod limits;
 mod live;
 mod looks;
 mod memory;
@@ -92,6 +95,7 @@ pub use forward::Forwarded;
 pub use functions::{Function, Functions, ProgramAnswer};
 pub use host::{Host, Parts};
 pub use ids::Ids;
+pub use limits::{NamedLimits, limits_set, set_limit};
 pub use looks::{Enough, Look, Made, Shown};
 pub use network::{ChosenBy, Destinations, Http, Network, RequestProxy};
 pub use program::{ProgramLines, end_programs, kill_programs};

@@ -11,6 +11,7 @@ use crate::events::Events;
 use crate::events::Keys;
 use crate::functions::Functions;
 use crate::ids::Ids;
+use crate::limits::Limits;
 use crate::progress::Progress;
 use crate::settings::{Dispatch, Settings};
 use crate::traces::Traces;
@@ -28,12 +29,12 @@ use tokio::sync::{Semaphore, broadcast, watch};
 pub(crate) struct Services {
     pub(crate) settings: Settings,
     /// The settings for sessions, with this replica's name.
-    pub(super) rules: Arc<Rules>,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) data: Data,
     pub(crate) functions: Functions,
     pub(super) events: Option<Arc<dyn Events>>,
-    pub(super) clock: Clock,
+    pub(crate) clock: Clock,
     pub(super) ids: Ids,
     pub(super) keys: Option<Keys>,
     /// One for each node that may be executed at a time.
@@ -51,6 +52,8 @@ pub(crate) struct Services {
     pub(super) puts: Arc<Writes>,
     pub(crate) versions: Arc<Versions>,
     pub(super) traces: Option<Traces>,
+    /// The limits over all runs.
+    pub(crate) limits: Limits,
     pub(super) commit_timer: CommitTimer,
     pub(super) deadlines: Deadlines,
     /// Ended runs, the oldest first; empty if their number is not limited.

@@ -1,8 +1,11 @@
 //! The limits and times of a host, with their defaults.
 
 use crate::network::{Destinations, RequestProxy};
+use faas_flow_core::limit::Figures;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_guest::LogLimits;
+use faas_flow_guest::LogLimits;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -75,6 +78,8 @@ pub struct Settings {
     pub destinations: Destinations,
     /// The longest wait between two tries that the replica spends in memory; longer waits are stored. Default: 5 s.
     pub longest_sleep: Duration,
+    /// The limits over all runs that the operator has set, by the names of limits or functions. Default: none.
+    pub limits: BTreeMap<String, Figures>,
     /// How much the flow's code of one run may log. Default: 1000 lines per second, 1 MiB in all.
     pub flow_log: LogLimits,
     /// Schedules that take the place of those that flows declare. Default: none.
@@ -143,6 +148,7 @@ impl Default for Settings {
             answers: Answers::Withheld,
             destinations: Destinations::default(),
             longest_sleep: Duration::from_secs(5),
+            limits: BTreeMap::new(),
             flow_log: LogLimits::default(),
             schedules: Vec::new(),
         }

@@ -80,7 +80,7 @@ fn no_signal(wait: &Wait) -> Failure {
     let limit = ShownDuration(Duration::from_millis(wait.limit.unwrap_or_default().saturating_sub(wait.since)));
     let signal = match &wait.of {
         Awaited::Signal { signal } => signal.as_str(),
-        Awaited::Function { .. } | Awaited::Run { .. } => "",
+        Awaited::Function { .. } | Awaited::Run { .. } | Awaited::Limit { .. } => "",
     };
     let message = format!("no signal `{signal}` came in {limit}: send it earlier, or give the wait a longer timeout");
     Failure::reject(Code::SIGNAL_TIMED_OUT, message)

@@ -16,6 +16,7 @@ mod graph;
 mod guards;
 mod health;
 mod host;
+mod limits;
 mod listen;
 mod lock;
 mod logging;
@@ -82,6 +83,8 @@ enum Command {
     Signal(signal::SignalRun),
     /// List, pause, resume, trigger and backfill the schedules of a flow on a server
     Schedules(schedules::Schedules),
+    /// Change limits over all runs while runs go on
+    Limits(limits::Limits),
     /// Push a new version of a flow to a running server and activate it
     Push(modules::Push),
     /// List, show, activate, roll back, download and remove the versions of a flow on a server
@@ -157,6 +160,7 @@ impl Command {
             Command::Requests(requests) => requests.run().await,
             Command::Signal(signal) => signal.run().await,
             Command::Schedules(schedules) => schedules.run().await,
+            Command::Limits(limits) => limits.run().await,
             Command::Push(push) => push.run().await,
             Command::Modules(modules) => modules.run().await,
             Command::Plan(plan) => plan.run().await,

@@ -1,6 +1,6 @@
 //! The kinds of handlers that a definition names.
 
-use super::{Branches, Call, Carries, Dag, Definition, NodeKind, Operation, SignalSource, WaitFor};
+use super::{Branches, Call, Carries, Dag, Definition, Limit, NodeKind, Operation, SignalSource, WaitFor};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,6 +22,7 @@ pub enum HandlerKind {
     Moment,
     Again,
     SignalName,
+    Key,
 }
 
 impl fmt::Display for HandlerKind {
@@ -41,6 +42,7 @@ impl fmt::Display for HandlerKind {
             Self::Moment => "moment",
             Self::Again => "again",
             Self::SignalName => "signal-name",
+            Self::Key => "key",
         })
     }
 }
@@ -68,7 +70,10 @@ impl<'a> Kinds<'a> {
     fn dag(&mut self, dag: &'a Dag) {
         for node in &dag.nodes {
             match &node.kind {
-                NodeKind::Operations(operations) => operations.list.iter().for_each(|one| self.operation(one)),
+                NodeKind::Operations(operations) => {
+                    operations.list.iter().for_each(|one| self.operation(one));
+                    self.limit(operations.limit.as_ref());
+                }
                 NodeKind::SubDag(dag) => self.dag(dag),
                 NodeKind::Condition(branches) => self.branches(HandlerKind::Condition, branches),
                 NodeKind::ForEach(branches) => self.branches(HandlerKind::ForEach, branches),
@@ -100,6 +105,10 @@ impl<'a> Kinds<'a> {
         branches.dags.iter().for_each(|branch| self.dag(&branch.dag));
     }
 
+    fn limit(&mut self, limit: Option<&'a Limit>) {
+        self.add(HandlerKind::Key, limit.and_then(|limit| limit.key.as_deref()));
+    }
+
     fn operation(&mut self, operation: &'a Operation) {
         match operation {
             Operation::Modify(handler) => self.add(HandlerKind::Modify, Some(handler)),
@@ -111,8 +120,9 @@ impl<'a> Kinds<'a> {
                 }
                 self.add(HandlerKind::RecoverFrom, recover_from.as_deref());
             }
-            Operation::Apply(Call { prepare, receive, recover, recover_from, .. })
-            | Operation::Request(Call { prepare, receive, recover, recover_from, .. }) => {
+            Operation::Apply(Call { prepare, receive, recover, recover_from, limit, .. })
+            | Operation::Request(Call { prepare, receive, recover, recover_from, limit, .. }) => {
+                self.limit(limit.as_ref());
                 self.add(HandlerKind::Prepare, prepare.as_deref());
                 self.add(HandlerKind::Receive, receive.as_deref());
                 self.add(HandlerKind::Recover, recover.as_deref());

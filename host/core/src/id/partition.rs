@@ -4,7 +4,7 @@ use super::{Digest, FlowName, RunId};
 use std::fmt;
 use std::sync::Arc;
 
-/// The part of a store that belongs to one run, to one flow or to one copy of a module, or to the probes of replicas. A commit changes one partition, and
+/// The part of a store that belongs to one run, to one flow or to one copy of a module, to a limit over all runs, or to the probes of replicas. A commit changes one partition, and
 /// a partition is deleted as a whole.
 ///
 /// The text of a run's partition is the id of the run. All others begin with `~`, which no request id contains. The texts are
@@ -38,6 +38,18 @@ impl Partition {
     /// What replicas write only to learn whether a store takes writes. It has nothing that anybody reads.
     pub fn of_probes() -> Self {
         Self(format!("{}.probes", Self::NO_RUN).into())
+    }
+
+    /// The permits of a limit over all runs, and who waits for one. A limit belongs to a flow, or to nobody if the operator has
+    /// set it. It never expires.
+    pub fn of_limit(flow: Option<&FlowName>, name: &str) -> Self {
+        let flow = flow.map_or("", |flow| flow.as_str());
+        Self(format!("{}.limit:{flow}:{name}", Self::NO_RUN).into())
+    }
+
+    /// The limits that the operator has set while runs go on. They never expire.
+    pub fn of_limits() -> Self {
+        Self(format!("{}.limits", Self::NO_RUN).into())
     }
 
     /// The run that the partition belongs to; none if it belongs to something else, so that it must not expire.
@@ -77,6 +89,9 @@ mod tests {
         }
         assert_eq!(Partition::of_flow(&flow).run(), None);
         assert_eq!(Partition::of_probes().run(), None);
+        assert_eq!(Partition::of_limit(Some(&flow), "r1").run(), None);
+        assert_eq!(Partition::of_limit(None, "r1").run(), None);
+        assert_eq!(Partition::of_limits().run(), None);
         assert!(FlowName::new(".probes").is_err(), "it is no flow's partition");
         assert!(RunId::new(Partition::of_flow(&flow).as_str()).is_err());
     }
@@ -90,5 +105,8 @@ mod tests {
         assert_eq!(Partition::of_module(&flow, &module, 0).as_str(), format!("~greet.{module}"));
         assert_eq!(Partition::of_module(&flow, &module, 3).as_str(), format!("~greet.{module}.3"));
         assert_eq!(Partition::of_probes().as_str(), "~.probes");
+        assert_eq!(Partition::of_limit(Some(&flow), "payments").as_str(), "~.limit:greet:payments");
+        assert_eq!(Partition::of_limit(None, "payments").as_str(), "~.limit::payments");
+        assert_eq!(Partition::of_limits().as_str(), "~.limits");
     }
 }

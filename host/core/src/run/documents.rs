@@ -564,6 +564,14 @@ pub enum Awaited {
         /// The request id of the run.
         run: RunId,
     },
+    /// Whoever gives back a permit of a limit over all runs.
+    Limit {
+        /// The name of the limit.
+        name: String,
+        /// The key under which the node counts; empty if the limit has no keys.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        key: String,
+    },
 }
 
 /// A run that a node has called.

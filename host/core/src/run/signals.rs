@@ -216,7 +216,7 @@ impl Suspended {
         let wait = self.wait.as_deref()?;
         match &wait.of {
             Awaited::Signal { signal } => Some((signal, wait.id)),
-            Awaited::Function { .. } | Awaited::Run { .. } => None,
+            Awaited::Function { .. } | Awaited::Run { .. } | Awaited::Limit { .. } => None,
         }
     }
 }

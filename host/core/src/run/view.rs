@@ -4,7 +4,9 @@ use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run
 use super::nodes::{Scopes, ShownNode};
 use super::signals::Taken;
 use super::tries::{Tries, Try};
-use crate::{Digest, Failure, FlowName, Labels, Millis, NodePath, ResponseHead, RunId, SignalName, Status, moment};
+use crate::{
+    Digest, Failure, FlowName, Labels, Millis, NodePath, ResponseHead, RunId, SignalName, Status, moment, text,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A run with all its nodes, without payloads.
@@ -119,6 +121,8 @@ impl std::fmt::Display for WaitView {
             Awaited::Function { name } => write!(f, "function {name}"),
             Awaited::Run { flow, run } => write!(f, "run {run} of flow {flow}"),
             Awaited::Signal { signal } => write!(f, "signal {signal}"),
+            Awaited::Limit { name, key } if key.is_empty() => write!(f, "limit {name}"),
+            Awaited::Limit { name, key } => write!(f, "limit {name} for {}", text::printable(key)),
         }
     }
 }

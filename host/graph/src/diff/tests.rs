@@ -24,7 +24,7 @@ fn arbitrary_operations() -> impl Strategy<Value = Operations> {
         "[hi]".prop_map(Operation::SleepUntil)
     ];
     (proptest::collection::vec(operation, 0..4), proptest::option::of(1..3_u64))
-        .prop_map(|(list, timeout_ms)| Operations { list, retry: None, timeout_ms })
+        .prop_map(|(list, timeout_ms)| Operations { list, retry: None, timeout_ms, limit: None })
 }
 
 /// Dags of a few ids, so that two of them have much in common; some are not valid.

@@ -301,7 +301,7 @@ pub(crate) fn forgotten(state: &RunState) -> Vec<CalledRun> {
 fn called(awaiting: Vec<(NodePath, &Wait)>) -> Vec<CalledRun> {
     let called = awaiting.into_iter().filter_map(|(node, wait)| match &wait.of {
         Awaited::Run { flow, run } => Some(CalledRun { flow: flow.clone(), run: run.clone(), node, to: wait.id }),
-        Awaited::Function { .. } | Awaited::Signal { .. } => None,
+        Awaited::Function { .. } | Awaited::Signal { .. } | Awaited::Limit { .. } => None,
     });
     called.collect()
 }

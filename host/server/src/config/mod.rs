@@ -9,6 +9,7 @@ mod file;
 mod fit;
 mod format;
 mod key;
+mod limits;
 mod name;
 mod options;
 mod secrets;
@@ -20,6 +21,7 @@ mod values;
 pub use error::Error;
 pub(crate) use fit::misfits;
 pub(crate) use key::{Defaults, Group};
+pub(crate) use limits::figures as limit_figures;
 pub(crate) use name::flow_name;
 pub(crate) use options::{Options, Scope, Takes};
 pub(crate) use secrets::SECRETS;
@@ -86,6 +88,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         answers: Answers::Withheld,
         destinations: destinations_of(values),
         longest_sleep: values.longest_sleep.value,
+        limits: values.limits.value.iter().cloned().collect(),
         flow_log: LogLimits { lines: values.flow_log_lines.value, bytes: values.flow_log_bytes.value },
         schedules: values.schedules.value.clone(),
     }

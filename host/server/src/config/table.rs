@@ -11,7 +11,9 @@ use super::key::Group::{
 use super::key::OptionName::{Also, As, Positional};
 use super::key::Origin::{Original, Ours, Watchdog};
 use super::key::{AnyKey, Defaults, Key};
+use super::limits::NamedLimits;
 use super::values::{Setting, Slot};
+use faas_flow_core::limit::Figures;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_http::ResultAccess;
 use faas_flow_replica::events::OldSignatures;
@@ -184,6 +186,9 @@ keys! {
         "maximum number of runs in progress; more are refused with 429");
     max_items: usize = Key::new("max_items", &Count(1), "100000", Ours, Limits,
         "maximum number of items of a for-each");
+    limits: Vec<(String, Figures)> = Key::new("limits", &NamedLimits, "", Ours, Limits,
+        "limits over all runs, by the names of limits that flows use or of functions that they call: `payments=10` for ten at a time, `mail=2.5/s` for five in two seconds, `charge=10+5/s` for both ([limits](concepts.md#limits-over-all-runs)). They count for all flows that share the state store, and replace the figures of the flows")
+        .option(As("limit"));
     lease: Duration = Key::new("lease", &Time::millis(100..=HOUR), "10s", Ours, Limits,
         "how long a claimed node is reserved for its replica; the replica renews its leases in time, and when one expires another replica may claim the node");
     commit_delay: Duration = Key::new("commit_delay", &Time::millis(0..=10 * SECOND), "10ms", Ours, Limits,

@@ -28,6 +28,7 @@ mod headers;
 mod hostile_modules;
 mod http;
 mod labels;
+mod limits;
 mod media_types;
 mod memory;
 mod modules;

@@ -99,6 +99,20 @@ pub(crate) struct Operations {
     pub retry: Option<Backoff>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Limit {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrent: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,6 +169,8 @@ pub(crate) struct Call {
     pub timeout_ms: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub asynchronous: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 #[derive(Debug, Serialize)]

@@ -16,7 +16,11 @@ use crate::inputs::Inputs;
 use crate::record::{Recorded, record};
 use crate::values::{Exhausted, Level, Missed, Outcome, Overlap, State, Wake};
 use crate::workflow::Workflow;
+<<<<<<< HEAD
 use bindings::exports::faas_flow::flow::{definition, gathering, handlers, recovery, repeating, signalling, timing};
+=======
+use bindings::exports::faas_flow::flow::{definition, gathering, handlers, limiting, recovery, repeating, timing};
+>>>>>>> limits
 use bindings::faas_flow::flow::{builder, context, types};
 use std::cell::OnceCell;
 
@@ -193,6 +197,21 @@ fn replay_operations(host: &builder::Node, operations: &plain::Operations) {
     if let Some(ms) = operations.timeout_ms {
         host.timeout(ms);
     }
+    if let Some(limit) = &operations.limit {
+        replay_limit(&host.limit(&limit.name), limit);
+    }
+}
+
+fn replay_limit(host: &builder::Limit, limit: &plain::Limit) {
+    if let Some(count) = limit.concurrent {
+        host.concurrent(count);
+    }
+    if let Some(rate) = limit.per_second {
+        host.per_second(rate);
+    }
+    if let Some(id) = &limit.key {
+        host.key(id);
+    }
 }
 
 fn replay_call(host: &builder::Call, call: &plain::Call) {
@@ -228,6 +247,9 @@ fn replay_call(host: &builder::Call, call: &plain::Call) {
     }
     if call.asynchronous {
         host.asynchronous();
+    }
+    if let Some(limit) = &call.limit {
+        replay_limit(&host.limit(&limit.name), limit);
     }
 }
 
@@ -338,9 +360,15 @@ impl<T: Define> repeating::Guest for T {
     }
 }
 
+<<<<<<< HEAD
 impl<T: Define> signalling::Guest for T {
     fn signal_name(id: String, data: Vec<u8>) -> Result<String, types::Failure> {
         Ok(closures::<T>()?.signal_name(&id, data)?)
+=======
+impl<T: Define> limiting::Guest for T {
+    fn key(id: String, data: Vec<u8>) -> Result<String, types::Failure> {
+        Ok(closures::<T>()?.key(&id, data)?)
+>>>>>>> limits
     }
 }
 

@@ -6,7 +6,11 @@ use crate::failure::Result;
 use crate::handler::{Modify, Moment, Prepare, Receive, Recover, RecoverFrom};
 use crate::http::{Request, Response};
 use crate::inputs::Inputs;
+<<<<<<< HEAD
 use crate::signal::{SignalSource, SignalWait, WaitModel};
+=======
+use crate::limit::Limit;
+>>>>>>> limits
 use crate::values::{Wake, millis};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -41,6 +45,7 @@ pub(crate) struct Operations {
     pub list: Vec<Operation>,
     pub retry: Option<Backoff>,
     pub timeout_ms: Option<u64>,
+    pub limit: Option<Limit>,
 }
 
 pub(crate) enum Operation {
@@ -66,6 +71,7 @@ pub(crate) struct CallModel {
     pub retry_on: Vec<u16>,
     pub timeout_ms: Option<u64>,
     pub asynchronous: bool,
+    pub limit: Option<Limit>,
 }
 
 impl Node {
@@ -217,6 +223,13 @@ impl Node {
         self.clone()
     }
 
+    /// Lets the node begin only with a permit of a limit over all runs. Each attempt holds one permit, from its first operation
+    /// to its end, with all sleeps and answers that come later.
+    pub fn limit(&self, limit: Limit) -> Self {
+        self.operations.borrow_mut().limit = Some(limit);
+        self.clone()
+    }
+
     fn call(&self, target: String, operation: fn(Shared<CallModel>) -> Operation) -> Call {
         let model = shared(CallModel { target, ..CallModel::default() });
         self.operations.borrow_mut().list.push(operation(model.clone()));
@@ -336,6 +349,18 @@ impl Call {
     /// ```
     pub fn asynchronous(&self) -> Self {
         self.with(|call| call.asynchronous = true)
+    }
+
+    /// Lets each try of this call begin only with a permit of a limit over all runs. A call of a flow and an asynchronous call
+    /// hold their permit until the answer comes.
+    ///
+    /// ```
+    /// use faas_flow::{Dag, Limit};
+    ///
+    /// Dag::new().node("charge").apply("payment").limit(Limit::new("payments").per_second(10.0).concurrent(5));
+    /// ```
+    pub fn limit(&self, limit: Limit) -> Self {
+        self.with(|call| call.limit = Some(limit))
     }
 
     /// Adds the node's next operation: see [`Node::apply`].

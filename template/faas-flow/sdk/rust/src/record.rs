@@ -7,6 +7,7 @@ use crate::dag::{Carries, Dag, Edge, EdgeModel, NodeKind};
 use crate::definition as plain;
 use crate::failure::{Failure, Result};
 use crate::handler::{Handler, Handlers};
+use crate::limit::Limit;
 use crate::node::{CallModel, Operation, Operations};
 use crate::repeat::RepeatModel;
 use crate::signal::{SignalSource, WaitModel};
@@ -114,7 +115,14 @@ impl Recorder {
             }
         };
         let list = model.list.iter().enumerate().map(operation).collect();
-        plain::Operations { list, retry: model.retry, timeout_ms: model.timeout_ms }
+        let limit = model.limit.as_ref().map(|limit| self.limit(path, limit));
+        plain::Operations { list, retry: model.retry, timeout_ms: model.timeout_ms, limit }
+    }
+
+    fn limit(&mut self, path: &str, limit: &Limit) -> plain::Limit {
+        let Limit { name, concurrent, per_second, key } = limit.clone();
+        let key = key.map(|run| self.name([path, "/limit-key"].concat(), Handler::Key(run)));
+        plain::Limit { name, concurrent, per_second, key }
     }
 
     fn wait_for(&mut self, path: &str, model: &WaitModel) -> plain::WaitFor {
@@ -147,6 +155,7 @@ impl Recorder {
             retry_on: model.retry_on.clone(),
             timeout_ms: model.timeout_ms,
             asynchronous: model.asynchronous,
+            limit: model.limit.as_ref().map(|limit| self.limit(path, limit)),
         }
     }
 

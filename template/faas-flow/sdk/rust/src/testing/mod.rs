@@ -111,6 +111,11 @@ impl Flow {
         self.fake.calling(|| self.handlers.again(id, (data.into(), round)))
     }
 
+    /// Calls the closure that names the key of a limit for the data of a call or a node.
+    pub fn key(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<String> {
+        self.fake.calling(|| self.handlers.key(id, data.into()))
+    }
+
     /// Calls the forwarder of an edge.
     pub fn forward(&self, id: &str, data: impl Into<Vec<u8>>) -> Result<Vec<u8>> {
         self.fake.calling(|| self.handlers.forward(id, data.into()))

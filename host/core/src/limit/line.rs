@@ -1,0 +1,263 @@
+//! One key of a limit: who holds its permits, and who waits for them in which order.
+
+use super::figures::{Figures, Pace};
+use super::hold::{Hold, Ticket, Waiter};
+use crate::Millis;
+use crate::run::WaitId;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// How many may wait in line for one key. Those who come later ask again after a while.
+pub const MOST_WAITING: usize = 1000;
+
+/// What one key of a limit has given out, and who waits.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Permits that are held.
+    #[serde(rename = "h", default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// Who waits, in the order of arrival.
+    #[serde(rename = "q", default, skip_serializing_if = "VecDeque::is_empty")]
+    pub queue: VecDeque<Waiter>,
+    /// Until when the rate is used up, in microseconds since the Unix epoch.
+    #[serde(rename = "p", default, skip_serializing_if = "is_zero")]
+    paced_until: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What comes of asking for a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entered {
+    /// The ticket holds a permit.
+    Granted,
+    /// The replica has leased permits, of which the ticket uses one.
+    Leased,
+    /// The ticket waits in line.
+    Waits,
+    /// There is no room in the line: ask again after a while.
+    Full,
+}
+
+fn micros(now: Millis) -> u64 {
+    now.saturating_mul(1000)
+}
+
+impl Line {
+    /// How many permits are held.
+    pub fn held(&self) -> u32 {
+        self.holds.iter().fold(0, |sum, hold| sum.saturating_add(hold.permits))
+    }
+
+    fn shares(&self) -> f64 {
+        self.holds.iter().map(|hold| hold.share).sum()
+    }
+
+    /// The pace of what is not leased to replicas.
+    fn pace(&self, figures: &Figures) -> Option<Pace> {
+        figures.per_second.map(|rate| Pace::new(rate - self.shares()))
+    }
+
+    /// The permit of a ticket.
+    pub fn hold_of(&self, ticket: &Ticket) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.ticket.as_ref() == Some(ticket))
+    }
+
+    /// What a replica has leased for whatever comes.
+    pub fn lease_of(&self, owner: &str) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.ticket.is_none() && hold.owner == owner)
+    }
+
+    /// The place of a ticket in line, from 0.
+    pub fn place_of(&self, ticket: &Ticket) -> Option<usize> {
+        self.queue.iter().position(|waiter| waiter.ticket == *ticket)
+    }
+
+    /// Drops what nobody has renewed in time. Nothing else is to be done before.
+    pub fn expire(&mut self, now: Millis) {
+        self.holds.retain(|hold| hold.until > now);
+        self.queue.retain(|waiter| waiter.asleep.is_some() || waiter.until > now);
+        if self.paced_until <= micros(now) {
+            self.paced_until = 0;
+        }
+    }
+
+    /// Whether it says nothing: nothing is held, nobody waits, and the rate is not used.
+    pub fn is_empty(&self) -> bool {
+        self.holds.is_empty() && self.queue.is_empty() && self.paced_until == 0
+    }
+
+    /// Whether it says only how far the rate is used, so that it is empty after a while.
+    pub fn only_paces(&self) -> bool {
+        self.holds.is_empty() && self.queue.is_empty() && self.paced_until != 0
+    }
+
+    /// Asks for a permit for a ticket that came at `since`. While less than half of the limit is used and nobody waits, the
+    /// replica leases some more permits than this one.
+    pub fn enter(
+        &mut self,
+        figures: &Figures,
+        (owner, ticket): (&str, &Ticket),
+        since: Millis,
+        now: Millis,
+        lease: Millis,
+    ) -> Entered {
+        let until = now + lease;
+        if let Some(hold) = self.holds.iter_mut().find(|hold| hold.ticket.as_ref() == Some(ticket)) {
+            // What is renewed in time anyway is not changed.
+            if hold.owner != owner || hold.parked || hold.until < now + lease / 2 {
+                (hold.owner, hold.until, hold.parked) = (owner.to_owned(), until, false);
+            }
+            return Entered::Granted;
+        }
+        if let Some(waiter) = self.queue.iter_mut().find(|waiter| waiter.ticket == *ticket) {
+            (waiter.owner, waiter.until, waiter.asleep) = (owner.to_owned(), until, None);
+        } else if self.queue.is_empty() && self.lease_more(figures, owner, now, until) {
+            return Entered::Leased;
+        } else if self.queue.len() >= MOST_WAITING {
+            return Entered::Full;
+        } else {
+            let place = self.queue.partition_point(|waiter| waiter.since <= since);
+            let waiter = Waiter { ticket: ticket.clone(), since, until, owner: owner.to_owned(), asleep: None };
+            self.queue.insert(place, waiter);
+        }
+        self.admit(figures, owner, now, lease);
+        if self.hold_of(ticket).is_some() { Entered::Granted } else { Entered::Waits }
+    }
+
+    /// Leases permits and a share of the rate to a replica, of which one call begins at once, if that leaves half of both to
+    /// others.
+    fn lease_more(&mut self, figures: &Figures, owner: &str, now: Millis, until: Millis) -> bool {
+        let free = figures.concurrent.map_or(1, |most| (most / 2).saturating_sub(self.held()));
+        let permits = figures.concurrent.map_or(1, |most| (most / 4).min(free));
+        let share = figures.per_second.map_or(0.0, |rate| rate / 8.0);
+        let fits = figures.per_second.is_none_or(|rate| share >= 1.0 && self.shares() + share <= rate / 2.0);
+        if permits == 0 || !fits {
+            return false;
+        }
+        if let Some(pace) = self.pace(figures) {
+            // Only while the rate is not used up to now: who leased a share of a busy limit would slow down the others.
+            if self.paced_until > micros(now) {
+                return false;
+            }
+            self.paced_until = pace.after(self.paced_until, micros(now));
+        }
+        match self.holds.iter_mut().find(|hold| hold.ticket.is_none() && hold.owner == owner) {
+            Some(hold) => {
+                hold.permits = hold.permits.saturating_add(permits);
+                hold.share += share;
+                hold.until = until;
+            }
+            None => {
+                let owner = owner.to_owned();
+                self.holds.push(Hold { owner, permits, share, until, ticket: None, parked: false });
+            }
+        }
+        true
+    }
+
+    /// Gives permits to those who wait, in the order of their arrival, as long as there are any. The replica vouches for them
+    /// until they are taken over.
+    pub fn admit(&mut self, figures: &Figures, owner: &str, now: Millis, lease: Millis) -> Vec<Waiter> {
+        let mut admitted = Vec::new();
+        while let Some(moment) = self.next_admission(figures, now).filter(|moment| *moment <= now) {
+            let Some(waiter) = self.queue.pop_front() else { break };
+            if let Some(pace) = self.pace(figures) {
+                self.paced_until = pace.after(self.paced_until, micros(moment.max(now)));
+            }
+            let owner = if waiter.asleep.is_some() { owner } else { &waiter.owner }.to_owned();
+            let ticket = Some(waiter.ticket.clone());
+            self.holds.push(Hold { owner, permits: 1, share: 0.0, until: now + lease, ticket, parked: false });
+            admitted.push(waiter);
+        }
+        admitted
+    }
+
+    /// When the first in line may have a permit: a moment that may be past; `None` if nobody waits, or if nobody knows, since
+    /// somebody else must give a permit back before.
+    pub fn next_admission(&self, figures: &Figures, now: Millis) -> Option<Millis> {
+        self.queue.front()?;
+        if self.held() >= figures.most() {
+            return None;
+        }
+        Some(self.pace(figures).map_or(now, |pace| pace.next(self.paced_until).div_ceil(1000)))
+    }
+
+    /// Gives up what a replica holds for a ticket, or the place of the ticket in line. What another replica has taken over
+    /// stays.
+    pub fn leave(&mut self, owner: &str, ticket: &Ticket) {
+        self.holds.retain(|hold| hold.owner != owner || hold.ticket.as_ref() != Some(ticket));
+        self.queue.retain(|waiter| waiter.owner != owner || waiter.ticket != *ticket);
+    }
+
+    /// Gives up what anybody holds for a ticket that does not go on, and its place.
+    pub fn drop_ticket(&mut self, ticket: &Ticket) {
+        self.holds.retain(|hold| hold.ticket.as_ref() != Some(ticket));
+        self.queue.retain(|waiter| waiter.ticket != *ticket);
+    }
+
+    /// Notes that the node of a ticket is about to be suspended until it has a permit. Whether it still waits.
+    pub fn fall_asleep(&mut self, ticket: &Ticket, wait: WaitId) -> bool {
+        let waiter = self.queue.iter_mut().find(|waiter| waiter.ticket == *ticket);
+        waiter.map(|waiter| waiter.asleep = Some(wait)).is_some()
+    }
+
+    /// Keeps the permit of a ticket until a moment although nobody renews it. `leased` if it is one of those that the replica
+    /// has leased.
+    pub fn park(&mut self, owner: &str, ticket: &Ticket, leased: bool, until: Millis) {
+        if leased && let Some(lease) = self.holds.iter_mut().find(|hold| hold.ticket.is_none() && hold.owner == owner) {
+            lease.permits = lease.permits.saturating_sub(1);
+        }
+        self.holds.retain(|hold| hold.ticket.as_ref() != Some(ticket));
+        let (owner, ticket) = (owner.to_owned(), Some(ticket.clone()));
+        self.holds.push(Hold { owner, permits: 1, share: 0.0, until, ticket, parked: true });
+    }
+
+    /// Renews what a replica has leased, and keeps only so many permits of it, and a share of the rate only if it says so.
+    pub fn keep_lease(&mut self, owner: &str, permits: u32, keeps_share: bool, until: Millis) {
+        for hold in self.holds.iter_mut().filter(|hold| hold.ticket.is_none() && hold.owner == owner) {
+            hold.permits = hold.permits.min(permits);
+            hold.until = until;
+            if !keeps_share {
+                hold.share = 0.0;
+            }
+        }
+        self.holds.retain(|hold| hold.permits > 0 || hold.share > 0.0);
+    }
+
+    /// Renews the permit or the place of a ticket. Whether it has one.
+    pub fn renew(&mut self, owner: &str, ticket: &Ticket, until: Millis) -> bool {
+        let mut found = false;
+        for hold in self.holds.iter_mut().filter(|hold| hold.owner == owner && hold.ticket.as_ref() == Some(ticket)) {
+            if !hold.parked {
+                hold.until = until;
+            }
+            found = true;
+        }
+        for waiter in self.queue.iter_mut().filter(|waiter| waiter.owner == owner && waiter.ticket == *ticket) {
+            waiter.until = until;
+            found = true;
+        }
+        found
+    }
+}
+
+/// What a replica may still use of a share of the rate.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Share {
+    paced_until: u64,
+}
+
+impl Share {
+    /// Whether a call may begin now at this rate; if so, it counts.
+    pub fn take(&mut self, per_second: f64, now: Millis) -> bool {
+        let pace = Pace::new(per_second);
+        let may = per_second > 0.0 && pace.next(self.paced_until) <= micros(now);
+        if may {
+            self.paced_until = pace.after(self.paced_until, micros(now));
+        }
+        may
+    }
+}

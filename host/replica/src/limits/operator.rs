@@ -1,0 +1,76 @@
+//! The limits that the operator has set: in the configuration, and in the store while runs go on.
+
+use crate::Error;
+use crate::services::Services;
+use faas_flow_core::Partition;
+use faas_flow_core::limit::Figures;
+use faas_flow_core::run::{decode, encode};
+use faas_flow_store::{Change, CommitError, Expect, Put, StateStore};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// The document of the limits that were set while runs go on.
+const SET: &str = "set";
+
+/// Limits by the names of limits or functions.
+pub type NamedLimits = BTreeMap<String, Figures>;
+
+/// The limits that the operator has set.
+#[derive(Debug, Default)]
+pub(super) struct Operator {
+    configured: NamedLimits,
+    /// What was set since. It replaces what is configured.
+    set: NamedLimits,
+}
+
+impl Operator {
+    pub(super) fn new(configured: &NamedLimits) -> Self {
+        Self { configured: configured.clone(), set: BTreeMap::new() }
+    }
+
+    pub(super) fn figures(&self, name: &str) -> Option<Figures> {
+        self.set.get(name).or_else(|| self.configured.get(name)).copied()
+    }
+}
+
+impl Services {
+    /// Learns which limits the operator has set since.
+    pub(crate) async fn learn_limits(&self) -> Result<(), Error> {
+        let set = limits_set(&*self.state).await?;
+        self.limits.operator.write().unwrap_or_else(PoisonError::into_inner).set = set;
+        Ok(())
+    }
+}
+
+/// The limits that were set while runs go on.
+pub async fn limits_set(store: &dyn StateStore) -> Result<NamedLimits, Error> {
+    Ok(read(store).await?.1)
+}
+
+/// Sets a limit for all replicas that share the store, or, with `None`, lets hold again what is configured. The replicas learn
+/// it within a third of a lease. If the store fails, the limit may be set or not.
+pub async fn set_limit(store: &dyn StateStore, name: &str, figures: Option<Figures>) -> Result<(), Error> {
+    loop {
+        let (version, mut set) = read(store).await?;
+        match figures {
+            Some(figures) => set.insert(name.to_owned(), figures),
+            None => set.remove(name),
+        };
+        let put = Put { doc: SET.to_owned(), expect: Expect::Version(version), bytes: encode(&set).into() };
+        match store.commit(&Partition::of_limits(), Change { puts: vec![put], ..Change::default() }).await {
+            Ok(_) => return Ok(()),
+            // Somebody else has set another one meanwhile.
+            Err(CommitError::Conflict) => {}
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        }
+    }
+}
+
+/// The version of the document, and what it says. A document that cannot be read says nothing.
+async fn read(store: &dyn StateStore) -> Result<(u64, NamedLimits), Error> {
+    let read = store.read(&Partition::of_limits(), &[SET.to_owned()]).await?;
+    Ok(match read.into_iter().next().flatten() {
+        None => (0, BTreeMap::new()),
+        Some(document) => (document.version, decode(&document.bytes).unwrap_or_default()),
+    })
+}

@@ -1,0 +1,283 @@
+//! One document of a limit: changes are collected, and committed together.
+
+use super::place::Granted;
+use super::state::{Asked, Done, Op, State};
+use crate::host::Host;
+use crate::services::Services;
+use faas_flow_core::limit::{Entered, Lines, Ticket};
+use faas_flow_core::run::{decode, encode};
+use faas_flow_core::{Code, Failure, Millis, Partition};
+use faas_flow_store::{Change, CommitError, Expect, Put, StoreError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
+
+/// How often a change is tried again that conflicts with those of other replicas.
+const TRIES: usize = 50;
+
+/// The document as it was last read or written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    pub(super) version: u64,
+    pub(super) lines: Lines,
+}
+
+/// One document of a limit.
+pub(super) struct Shard {
+    pub(super) host: Weak<Host>,
+    /// The name of the limit.
+    pub(super) name: String,
+    partition: Partition,
+    number: u32,
+    state: Mutex<State>,
+    /// Locked while the document is read or changed; `None` if nobody knows what it is.
+    pub(super) known: AsyncMutex<Option<Known>>,
+    /// Something is to be done sooner than was thought.
+    pub(super) changed: Notify,
+}
+
+impl Shard {
+    pub(super) fn new(host: Weak<Host>, name: String, partition: Partition, number: u32) -> Self {
+        let (state, known, changed) = (Mutex::default(), AsyncMutex::default(), Notify::new());
+        Self { host, name, partition, number, state, known, changed }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn place(&self) -> (Partition, u32) {
+        (self.partition.clone(), self.number)
+    }
+
+    pub(super) fn services(&self) -> Option<Arc<Services>> {
+        self.host.upgrade().map(|host| host.services.clone())
+    }
+
+    /// Notes that somebody is about to ask.
+    pub(super) fn uses(&self) {
+        self.state().users += 1;
+    }
+
+    pub(super) fn unuses(&self) {
+        self.state().users -= 1;
+    }
+
+    pub(super) fn may_be_forgotten(&self) -> bool {
+        let state = self.state();
+        state.is_idle() && !state.is_tended
+    }
+
+    /// Asks for a change, which is committed at once or, if it is not urgent, within a moment.
+    pub(super) fn ask(self: &Arc<Self>, key: String, ticket: Ticket, op: Op) {
+        let mut state = self.state();
+        let is_urgent = !matches!(op, Op::Leave) || state.busy.contains(&key);
+        state.pending.push(Asked { key, ticket, op });
+        drop(state);
+        self.go_on(is_urgent);
+    }
+
+    /// Commits what is asked for now, or soon.
+    pub(super) fn go_on(self: &Arc<Self>, is_urgent: bool) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !std::mem::replace(&mut self.state().is_tended, true) {
+            runtime.spawn(self.clone().tend());
+        }
+        if is_urgent {
+            let shard = self.clone();
+            runtime.spawn(async move { shard.settle(false).await });
+        } else {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Commits what is asked for, and what is due. `afresh` if others may have changed the document, and nobody would notice.
+    pub(super) async fn settle(self: &Arc<Self>, afresh: bool) {
+        let Some(services) = self.services() else { return };
+        let mut known = self.known.lock().await;
+        let asked = std::mem::take(&mut self.state().pending);
+        let lease = services.rules.lease;
+        if asked.is_empty() && !afresh && services.now() < self.state().renewed.saturating_add(lease / 3) {
+            // What was asked for is done, together with something else.
+            if known.is_some() && !self.is_due(known.as_ref(), &services) {
+                return;
+            }
+        }
+        if afresh {
+            *known = None;
+        }
+        match self.commit(&services, &mut known, &asked).await {
+            Ok((done, until)) => {
+                let lines = known.as_ref().map(|known| known.lines.clone()).unwrap_or_default();
+                self.finish(&services, asked, done, &lines, until);
+            }
+            Err(failure) => {
+                *known = None;
+                self.fail(asked, &failure);
+            }
+        }
+    }
+
+    /// Whether somebody in line may have a permit by now.
+    fn is_due(&self, known: Option<&Known>, services: &Services) -> bool {
+        let (figures, now) = (self.state().figures, services.now());
+        let lines = known.map(|known| known.lines.iter()).into_iter().flatten();
+        lines.into_iter().any(|(_, line)| line.next_admission(&figures, now).is_some_and(|moment| moment <= now))
+    }
+
+    async fn commit(
+        &self,
+        services: &Services,
+        known: &mut Option<Known>,
+        asked: &[Asked],
+    ) -> Result<(Done, Millis), Failure> {
+        let lease = services.rules.lease;
+        for _ in 0..TRIES {
+            let Known { version, lines: before } = match known {
+                Some(known) => known.clone(),
+                None => known.insert(self.read(services).await?).clone(),
+            };
+            let (until, mut lines) = (services.clock.uptime() + lease, before.clone());
+            let done = self.state().apply(&mut lines, asked, (&services.rules.owner, services.now(), lease));
+            if lines == before {
+                return Ok((done, until));
+            }
+            let put = Put { doc: self.document(), expect: Expect::Version(version), bytes: encode(&lines).into() };
+            match services.state.commit(&self.partition, Change { puts: vec![put], ..Change::default() }).await {
+                Ok(committed) => {
+                    let version = committed.versions.first().copied().unwrap_or(version + 1);
+                    *known = Some(Known { version, lines });
+                    return Ok((done, until));
+                }
+                Err(CommitError::Conflict) => *known = None,
+                Err(CommitError::Store(error)) => return Err(failed(&error)),
+            }
+        }
+        Err(Failure::retry(Code::STORE_UNAVAILABLE, "too many replicas change the same limit at the same time"))
+    }
+
+    async fn read(&self, services: &Services) -> Result<Known, Failure> {
+        let read = services.state.read(&self.partition, &[self.document()]).await;
+        let document = read.map_err(|error| failed(&error))?.into_iter().next().flatten();
+        let Some(document) = document else { return Ok(Known::default()) };
+        let lines = decode(&document.bytes).map_err(|error| Failure::reject(error.code(), error.to_string()))?;
+        Ok(Known { version: document.version, lines })
+    }
+
+    fn document(&self) -> String {
+        format!("{:x}", self.number)
+    }
+
+    /// Tells everybody what has come of what they asked for.
+    fn finish(self: &Arc<Self>, services: &Services, asked: Vec<Asked>, done: Done, lines: &Lines, until: Millis) {
+        let Done { entered, waits, mut woken, renews } = done;
+        let (mut entered, mut waits) = (entered.into_iter(), waits.into_iter());
+        let mut state = self.state();
+        if renews {
+            state.renewed = services.now();
+        }
+        for Asked { key, ticket, op } in asked {
+            match op {
+                Op::Enter { reply, .. } => self.entered(&mut state, (key, ticket), entered.next().flatten(), reply),
+                Op::Sleep { reply, .. } => {
+                    let still = waits.next().unwrap_or_default();
+                    if still {
+                        let waiter =
+                            lines.get(&key).and_then(|line| line.queue.iter().find(|one| one.ticket == ticket));
+                        if let Some(waiter) = waiter {
+                            state.asleep.insert((key.clone(), ticket.clone()), waiter.clone());
+                        }
+                        state.tickets.remove(&(key, ticket));
+                    }
+                    // If its caller has gone away, its turn will show that.
+                    let _ = reply.send(still);
+                }
+                Op::Park { leased } => {
+                    if leased {
+                        state.untake(&key);
+                    }
+                    state.parked.insert((key, ticket));
+                }
+                Op::Leave => {}
+                Op::Drop => {
+                    state.parked.remove(&(key, ticket));
+                }
+            }
+        }
+        state.note(lines, &services.rules.owner, renews, until);
+        for (key, waiter) in state.awake(lines) {
+            if !woken.iter().any(|(_, one)| one.ticket == waiter.ticket) {
+                woken.push((key, waiter));
+            }
+        }
+        drop(state);
+        for (key, waiter) in woken {
+            tokio::spawn(self.clone().wake(key, waiter));
+        }
+        self.changed.notify_one();
+    }
+
+    fn entered(
+        &self,
+        state: &mut State,
+        (key, ticket): (String, Ticket),
+        entered: Option<Entered>,
+        reply: oneshot::Sender<Result<Granted, Failure>>,
+    ) {
+        state.asleep.remove(&(key.clone(), ticket.clone()));
+        let granted = match entered {
+            None => return,
+            Some(Entered::Leased) => {
+                let leased = state.leased.entry(key.clone()).or_default();
+                leased.used += 1;
+                leased.peak = leased.peak.max(leased.used);
+                Granted::Leased
+            }
+            Some(Entered::Granted) => {
+                state.parked.remove(&(key.clone(), ticket.clone()));
+                state.tickets.insert((key.clone(), ticket.clone()), None);
+                Granted::Ticket
+            }
+            Some(Entered::Waits) => {
+                let (grants, granted) = oneshot::channel();
+                state.tickets.insert((key.clone(), ticket.clone()), Some(grants));
+                Granted::Waits(granted)
+            }
+            Some(Entered::Full) => Granted::Full,
+        };
+        // If its caller has gone away, it has given up its place.
+        match reply.send(Ok(granted)) {
+            Err(Ok(Granted::Leased)) => state.untake(&key),
+            Err(_) => drop(state.tickets.remove(&(key, ticket))),
+            Ok(()) => {}
+        }
+    }
+
+    /// Answers what could not be done. What gives something up is tried again.
+    fn fail(&self, asked: Vec<Asked>, failure: &Failure) {
+        let mut again = Vec::new();
+        for one in asked {
+            match one.op {
+                Op::Enter { reply, .. } => drop(reply.send(Err(failure.clone()))),
+                Op::Sleep { reply, .. } => drop(reply.send(false)),
+                Op::Leave | Op::Park { .. } | Op::Drop => again.push(one),
+            }
+        }
+        let mut state = self.state();
+        again.append(&mut state.pending);
+        state.pending = again;
+    }
+
+    /// Gives back what is not used, since this replica stops.
+    pub(super) async fn close(self: &Arc<Self>) {
+        {
+            let mut state = self.state();
+            state.is_closed = true;
+            state.renewed = 0;
+        }
+        self.settle(false).await;
+    }
+}
+
+fn failed(error: &StoreError) -> Failure {
+    Failure::retry(error.code(), error.to_string())
+}

@@ -1,0 +1,242 @@
+//! What this replica has of one document of a limit, and what it is about to change there.
+
+use super::place::Granted;
+use faas_flow_core::limit::{Entered, Figures, Lines, Share, Ticket, Waiter};
+use faas_flow_core::run::WaitId;
+use faas_flow_core::{Failure, Millis};
+use std::collections::{HashMap, HashSet};
+use tokio::sync::oneshot;
+
+/// A change of the document that somebody asks for.
+#[derive(Debug)]
+pub(super) enum Op {
+    /// A permit, or a place in line.
+    Enter { since: Millis, reply: oneshot::Sender<Result<Granted, Failure>> },
+    /// The node is about to be suspended. Answers whether it still waits.
+    Sleep { wait: WaitId, reply: oneshot::Sender<bool> },
+    /// The permit, or the place, is given up.
+    Leave,
+    /// The permit stays although nobody renews it.
+    Park { leased: bool },
+    /// The permit is given up, whoever has it.
+    Drop,
+}
+
+/// What is asked, for which key and by whom.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) key: String,
+    pub(super) ticket: Ticket,
+    pub(super) op: Op,
+}
+
+/// What this replica has leased of a key.
+#[derive(Debug, Default)]
+pub(super) struct Leased {
+    /// How many permits.
+    pub(super) permits: u32,
+    /// How many of them are used, and how many were used at a time since the lease was last renewed.
+    pub(super) used: u32,
+    pub(super) peak: u32,
+    /// The share of the rate, in calls per second.
+    pub(super) share: f64,
+    pub(super) paced: Share,
+    /// Until when it is in force, by the clock that only measures durations.
+    pub(super) until: Millis,
+}
+
+/// What this replica knows, holds and wants.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What the limit allows, as of the latest node that asked.
+    pub(super) figures: Figures,
+    pub(super) pending: Vec<Asked>,
+    pub(super) leased: HashMap<String, Leased>,
+    /// The permits and places that are renewed here, and who waits here for one.
+    pub(super) tickets: HashMap<(String, Ticket), Option<oneshot::Sender<()>>>,
+    /// Nodes that this replica has suspended, and that wait for a permit.
+    pub(super) asleep: HashMap<(String, Ticket), Waiter>,
+    /// Permits that this replica has parked.
+    pub(super) parked: HashSet<(String, Ticket)>,
+    /// The keys for which somebody waits, as far as this replica knows.
+    pub(super) busy: HashSet<String>,
+    /// How many are about to ask.
+    pub(super) users: usize,
+    /// Whether the task runs that renews what is here.
+    pub(super) is_tended: bool,
+    /// Whether this replica stops, so that it leases nothing any more.
+    pub(super) is_closed: bool,
+    /// When everything was last renewed, and when parked permits were last looked at.
+    pub(super) renewed: Millis,
+    pub(super) looked: Millis,
+}
+
+/// What a change yields once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// For each permit that was asked for, in order.
+    pub(super) entered: Vec<Option<Entered>>,
+    /// For each node that is about to sleep.
+    pub(super) waits: Vec<bool>,
+    /// Those who sleep and have got a permit.
+    pub(super) woken: Vec<(String, Waiter)>,
+    /// Whether everything was renewed.
+    pub(super) renews: bool,
+}
+
+impl State {
+    /// Uses a leased permit of a key, if there is one.
+    pub(super) fn take(&mut self, key: &str, now: Millis, uptime: Millis) -> bool {
+        if self.busy.contains(key) {
+            return false;
+        }
+        let Figures { concurrent, per_second } = self.figures;
+        let Some(leased) = self.leased.get_mut(key).filter(|leased| uptime < leased.until) else { return false };
+        if concurrent.is_some() && leased.used >= leased.permits {
+            return false;
+        }
+        if per_second.is_some() && !leased.paced.take(leased.share, now) {
+            return false;
+        }
+        leased.used += 1;
+        leased.peak = leased.peak.max(leased.used);
+        true
+    }
+
+    /// Gives a leased permit back.
+    pub(super) fn untake(&mut self, key: &str) {
+        if let Some(leased) = self.leased.get_mut(key) {
+            leased.used = leased.used.saturating_sub(1);
+        }
+    }
+
+    /// Changes the document as is asked, and renews what this replica has of it, if that is due.
+    pub(super) fn apply(
+        &mut self,
+        lines: &mut Lines,
+        asked: &[Asked],
+        (owner, now, lease): (&str, Millis, Millis),
+    ) -> Done {
+        let mut done = Done { renews: now >= self.renewed.saturating_add(lease / 3), ..Done::default() };
+        let (figures, until) = (self.figures, now + lease);
+        lines.expire(now);
+        let mut newly: HashMap<&str, u32> = HashMap::new();
+        // What is given up first makes room for those who ask.
+        let comes_first = |one: &&Asked| !matches!(one.op, Op::Enter { .. });
+        for Asked { key, ticket, op } in asked.iter().filter(comes_first) {
+            let line = lines.line(key);
+            match op {
+                Op::Sleep { wait, .. } => done.waits.push(line.fall_asleep(ticket, *wait)),
+                Op::Leave => line.leave(owner, ticket),
+                Op::Park { leased } => line.park(owner, ticket, *leased, now + PARKED),
+                Op::Drop => line.drop_ticket(ticket),
+                Op::Enter { .. } => {}
+            }
+        }
+        if done.renews {
+            for (key, ticket) in self.tickets.keys() {
+                lines.line(key).renew(owner, ticket, until);
+            }
+        }
+        // Those who came before are served before.
+        for (key, line) in lines.iter_mut() {
+            admit(&mut done, (key, line), &figures, (owner, now, lease));
+        }
+        for Asked { key, ticket, op } in asked {
+            let Op::Enter { since, reply } = op else { continue };
+            if reply.is_closed() {
+                done.entered.push(None);
+                continue;
+            }
+            let entered = lines.line(key).enter(&figures, (owner, ticket), *since, now, lease);
+            if entered == Entered::Leased {
+                *newly.entry(key).or_default() += 1;
+            }
+            done.entered.push(Some(entered));
+        }
+        for (key, leased) in &mut self.leased {
+            let line = lines.line(key);
+            let is_busy = !line.queue.is_empty() || self.is_closed;
+            if is_busy || done.renews {
+                let used = leased.used + newly.get(&**key).copied().unwrap_or_default();
+                let keeps = if is_busy { used } else { used.max(leased.peak) };
+                let is_used = keeps > 0 && !is_busy;
+                line.keep_lease(owner, keeps, is_used, until);
+                // Before it is committed, so that nobody uses here what is being given back.
+                leased.permits = leased.permits.min(keeps);
+                if !is_used {
+                    leased.share = 0.0;
+                }
+            }
+        }
+        for (key, line) in lines.iter_mut() {
+            admit(&mut done, (key, line), &figures, (owner, now, lease));
+        }
+        lines.expire(now);
+        done
+    }
+
+    /// Takes note of the document as it is now.
+    pub(super) fn note(&mut self, lines: &Lines, owner: &str, renews: bool, until: Millis) {
+        self.busy = lines.iter().filter(|(_, line)| !line.queue.is_empty()).map(|(key, _)| key.to_owned()).collect();
+        for (key, line) in lines.iter() {
+            if let Some(hold) = line.lease_of(owner) {
+                let leased = self.leased.entry(key.to_owned()).or_default();
+                if hold.permits > leased.permits || renews {
+                    leased.until = until;
+                }
+                (leased.permits, leased.share) = (hold.permits, hold.share);
+            }
+        }
+        for (key, leased) in &mut self.leased {
+            if lines.get(key).and_then(|line| line.lease_of(owner)).is_none() {
+                (leased.permits, leased.share) = (0, 0.0);
+            }
+            if renews {
+                leased.peak = leased.used;
+            }
+        }
+        self.leased.retain(|_, leased| leased.permits > 0 || leased.share > 0.0 || leased.used > 0);
+        let holds = |key: &str, ticket: &Ticket| lines.get(key).is_some_and(|line| line.hold_of(ticket).is_some());
+        for ((key, ticket), waits) in &mut self.tickets {
+            if waits.is_some()
+                && holds(key, ticket)
+                && let Some(waits) = waits.take()
+            {
+                // If its caller has gone away, its place is given up anyway.
+                let _ = waits.send(());
+            }
+        }
+    }
+
+    /// Those who were suspended here and have got a permit, or have lost their place.
+    pub(super) fn awake(&mut self, lines: &Lines) -> Vec<(String, Waiter)> {
+        let waits = |key: &str, ticket: &Ticket| lines.get(key).is_some_and(|line| line.place_of(ticket).is_some());
+        let awake = self.asleep.extract_if(|(key, ticket), _| !waits(key, ticket));
+        awake.map(|((key, _), waiter)| (key, waiter)).collect()
+    }
+
+    /// Whether there is nothing that has to be renewed, or looked at.
+    pub(super) fn is_idle(&self) -> bool {
+        let Self { pending, leased, tickets, asleep, parked, users, .. } = self;
+        pending.is_empty()
+            && leased.is_empty()
+            && tickets.is_empty()
+            && asleep.is_empty()
+            && parked.is_empty()
+            && *users == 0
+    }
+}
+
+/// For how long a parked permit is kept at most: longer than any node sleeps or waits for an answer.
+const PARKED: Millis = 400 * 24 * 3600 * 1000;
+
+fn admit(
+    done: &mut Done,
+    (key, line): (&str, &mut faas_flow_core::limit::Line),
+    figures: &Figures,
+    (owner, now, lease): (&str, Millis, Millis),
+) {
+    let admitted = line.admit(figures, owner, now, lease).into_iter();
+    done.woken.extend(admitted.filter(|waiter| waiter.asleep.is_some()).map(|waiter| (key.to_owned(), waiter)));
+}
