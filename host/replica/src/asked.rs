@@ -89,11 +89,7 @@ impl NodeAttempt<'_> {
         }
         match &wait.of {
             // Somebody else's clock was ahead.
-            Awaited::Function { .. } | Awaited::Signal { .. } => {
-                Ok(Tried::Waits { until: wait.limit.unwrap_or(now), wait: wait.clone() })
-            }
-
-            Awaited::Function { .. } | Awaited::Limit { .. } => {
+            Awaited::Function { .. } | Awaited::Signal { .. } | Awaited::Limit { .. } => {
                 Ok(Tried::Waits { until: wait.limit.unwrap_or(now), wait: wait.clone() })
             }
             Awaited::Run { flow, run } => match self.look(flow, run).await? {

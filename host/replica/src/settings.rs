@@ -4,7 +4,6 @@ use crate::network::{Destinations, RequestProxy};
 use faas_flow_core::limit::Figures;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_guest::LogLimits;
-use faas_flow_guest::LogLimits;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
