@@ -213,6 +213,36 @@ impl Context {
         self.host.signal_url(name, Some(millis(valid)))
     }
 
+    /// Gives the run a label, by which people find it in lists, or another value to one that it has. It is committed with the
+    /// node's output, and dropped if the node fails.
+    ///
+    /// ```
+    /// use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
+    ///
+    /// fn define(workflow: &mut Workflow, context: &Context) -> Result {
+    ///     let context = context.clone();
+    ///     workflow.sync_node().apply("store-order").modify(move |id| {
+    ///         context.label("order", &String::from_utf8(id.clone())?)?;
+    ///         Ok(id)
+    ///     });
+    ///     Ok(())
+    /// }
+    ///
+    /// let fake = Fake::new();
+    /// Flow::with(&fake, define)?.modify("sync/1", "42")?;
+    /// assert_eq!(fake.labels(), [("order".to_owned(), "42".to_owned())]);
+    /// # faas_flow::Result::<()>::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Reject`](crate::Failure::Reject) if the key has not 1 to 63 characters of `A-Z a-z 0-9 . _ / -` of which the
+    /// first is a letter or digit, if the value has more than 128 bytes or control characters, if the run would have more than
+    /// 16 labels, and in `define`.
+    pub fn label(&self, key: &str, value: &str) -> Result {
+        self.host.label(key, value)
+    }
+
     /// Reads a JSON value that some node of this run has set, or `None`.
     ///
     /// A node sees its own changes at once. It sees those of other nodes after they have committed.

@@ -433,6 +433,9 @@ impl Host {
     pub(crate) fn respond(self, status: u16, headers: Vec<(String, String)>) -> Result {
         context::respond(status, &headers).map_err(Failure::Reject)
     }
+    pub(crate) fn label(self, key: &str, value: &str) -> Result {
+        context::label(key, value).map_err(Failure::Reject)
+    }
     /// Says that the current closure returns JSON. The host knows this media type, so it does not refuse it.
     pub(crate) fn returns_json() {
         let _ = context::set_content_type("application/json");

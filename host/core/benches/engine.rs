@@ -57,6 +57,7 @@ fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut com
             outcome: Outcome::Done(output),
             response: None,
             evidence: None,
+            labels: faas_flow_core::Labels::new(),
             input_size: 0,
             attempts: Vec::new(),
             tries: Vec::new(),

@@ -169,7 +169,15 @@ impl Driver {
             _ => None,
         };
         let attempts = vec![Attempt { started: self.now, ended: self.now + 1, failure, next: None }];
-        let report = Report { outcome, response: None, evidence: None, input_size: 3, attempts, tries: Vec::new() };
+        let report = Report {
+            outcome,
+            response: None,
+            evidence: None,
+            labels: crate::Labels::new(),
+            input_size: 3,
+            attempts,
+            tries: Vec::new(),
+        };
         self.step(Event::Complete { path: work.path.clone(), token: work.token, report })
     }
 
@@ -195,8 +203,15 @@ impl Driver {
     pub fn respond(&mut self, node: &str, status: u16, outcome: Outcome) -> Vec<Effect> {
         let work = self.claim(node).unwrap();
         let response = Some(Box::new(ResponseHead::new(status, Vec::new()).unwrap()));
-        let report =
-            Report { outcome, response, evidence: None, input_size: 0, attempts: Vec::new(), tries: Vec::new() };
+        let report = Report {
+            outcome,
+            response,
+            evidence: None,
+            labels: crate::Labels::new(),
+            input_size: 0,
+            attempts: Vec::new(),
+            tries: Vec::new(),
+        };
         self.step(Event::Complete { path: work.path, token: work.token, report }).unwrap()
     }
 

@@ -25,6 +25,7 @@ fn done(path: &str, token: u32) -> Event {
         outcome: Outcome::Done(Payload::empty()),
         response: None,
         evidence: None,
+        labels: faas_flow_core::Labels::new(),
         input_size: 0,
         attempts: Vec::new(),
         tries: Vec::new(),

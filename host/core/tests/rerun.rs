@@ -66,8 +66,15 @@ impl Run {
     }
 
     fn report(&mut self, node: &str, token: ClaimToken, outcome: Outcome) -> Result<Vec<Effect>, Refusal> {
-        let report =
-            Report { outcome, response: None, evidence: None, input_size: 0, attempts: Vec::new(), tries: Vec::new() };
+        let report = Report {
+            outcome,
+            response: None,
+            evidence: None,
+            labels: faas_flow_core::Labels::new(),
+            input_size: 0,
+            attempts: Vec::new(),
+            tries: Vec::new(),
+        };
         self.step(Event::Complete { path: path(node), token, report }, 3)
     }
 

@@ -35,6 +35,7 @@ fn report(node: &str, claimed_until: u32, outcome: Outcome) -> Event {
             outcome,
             response: None,
             evidence: None,
+            labels: faas_flow_core::Labels::new(),
             input_size: 0,
             attempts: Vec::new(),
             tries: Vec::new(),

@@ -3,7 +3,7 @@
 use crate::FlowLog;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Content, Failure, MediaType, Status};
+use faas_flow_core::{Content, Failure, Labels, MediaType, Status};
 use std::sync::Arc;
 
 /// The severity of a log line.
@@ -86,13 +86,15 @@ pub struct CallContext {
     pub round: u32,
     /// The state of the run when the call began.
     pub state: Status,
+    /// The labels that the run had then.
+    pub labels: Labels,
     /// The node's inputs by predecessor, in declared order, before an aggregator merges them.
     pub inputs: Vec<(String, Content)>,
 }
 
 impl Default for CallContext {
     fn default() -> Self {
-        Self { node: String::new(), round: 0, state: Status::Running, inputs: Vec::new() }
+        Self { node: String::new(), round: 0, state: Status::Running, labels: Labels::new(), inputs: Vec::new() }
     }
 }
 

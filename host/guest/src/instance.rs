@@ -11,7 +11,7 @@ use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Pur
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::run::FailureKind;
-use faas_flow_core::{Code, Content, Failure, MediaType, ResponseHead, ShownDuration, SignalName, Wake};
+use faas_flow_core::{Code, Content, Failure, Labels, MediaType, ResponseHead, ShownDuration, SignalName, Wake};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
@@ -72,6 +72,11 @@ impl Instance {
     /// Takes the status and headers that the flow's code has set for the answer of the run since [`enter`](Self::enter).
     pub fn take_response(&mut self) -> Option<ResponseHead> {
         self.store.data_mut().response.take()
+    }
+
+    /// Takes the labels that the flow's code has given the run since [`enter`](Self::enter).
+    pub fn take_labels(&mut self) -> Labels {
+        std::mem::take(&mut self.store.data_mut().labels)
     }
 
     /// Whether the instance can serve another call.

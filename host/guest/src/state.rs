@@ -5,7 +5,7 @@ use crate::builder::Arena;
 use crate::{CallContext, Level, Limits, Memory, Purpose, Reservation, RunContext, Short};
 use bytes::Bytes;
 use faas_flow_core::text::bounded;
-use faas_flow_core::{MediaType, ResponseHead, Status, reject_status};
+use faas_flow_core::{Code, Labels, MediaType, ResponseHead, Status, reject_status};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{ResourceLimiter, Result};
@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) panicked: Option<String>,
     /// The status and headers that the node has set for the answer of the run, if it has.
     pub(crate) response: Option<ResponseHead>,
+    /// The labels that the node has given the run.
+    pub(crate) labels: Labels,
     /// What the current handler got, and what it says of what it returns.
     pub(crate) said: Said,
     pub(crate) arena: Arena,
@@ -46,6 +48,7 @@ impl State {
             limits: limits.clone(),
             panicked: None,
             response: None,
+            labels: Labels::new(),
             said: Said::default(),
             arena: Arena::new(limits.nodes),
             defining: false,
@@ -61,6 +64,7 @@ impl State {
         self.changed_bytes = self.changes.iter().map(size).sum();
         self.call = call;
         self.response = None;
+        self.labels = Labels::new();
     }
 
     fn read(&mut self) {
@@ -189,6 +193,18 @@ impl context::Host for State {
             }
             Err(error) => Err(format!("{}: {error}", error.code())),
         })
+    }
+
+    fn label(&mut self, key: String, value: String) -> Result<Result<(), String>> {
+        self.read();
+        if self.defining {
+            return Ok(Err("there is no run in `define` that could have a label".into()));
+        }
+        // Those that the run has count, too.
+        let mut all = self.call.labels.clone();
+        let added = self.labels.iter().try_for_each(|(key, value)| all.insert(key, value));
+        let added = added.and_then(|()| all.insert(&key, &value)).and_then(|()| self.labels.insert(&key, &value));
+        Ok(added.map_err(|error| format!("{}: {error}", Code::BAD_LABEL)))
     }
 
     fn set_reject_status(&mut self, status: u16) -> Result<Result<(), String>> {
@@ -337,6 +353,24 @@ mod tests {
         refused(state.set_reject_status(500), "FF0231: the status of a reject is from 400 to 499");
         state.set_reject_status(404).unwrap().unwrap();
         assert_eq!(state.said.reject_status, Some(404));
+    }
+
+    /// LABEL-4, LABEL-5.
+    #[test]
+    fn what_cannot_be_a_label_is_refused_and_changes_nothing() {
+        let mut state = state();
+        let mut label = |key: &str, value: &str| state.label(key.to_owned(), value.to_owned());
+        label("order", "41").unwrap().unwrap();
+        label("order", "42").unwrap().unwrap();
+        refused(label("", "1"), "FF0243");
+        refused(label("a", &"v".repeat(1 << 20)), "FF0243");
+        for number in 1..16 {
+            label(&format!("k{number}"), "").unwrap().unwrap();
+        }
+        refused(label("one-more", "1"), "FF0243: a run has at most 16 labels");
+        assert_eq!((state.labels.len(), state.labels.get("order")), (16, Some("42")));
+        state.defining = true;
+        refused(state.label("order".to_owned(), "1".to_owned()), "`define`");
     }
 
     /// ANSWER-3.

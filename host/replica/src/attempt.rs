@@ -9,7 +9,7 @@ use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
 use faas_flow_core::run::{Caught, Outcome, Suspended, Task, Work};
-use faas_flow_core::{Code, Content, Failure, Payload, ResponseHead, Status, Wake};
+use faas_flow_core::{Code, Content, Failure, Labels, Payload, ResponseHead, Status, Wake};
 use faas_flow_guest::{CallContext, Instance};
 use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
@@ -34,6 +34,8 @@ pub(super) struct NodeAttempt<'a> {
     changes: Vec<(String, Option<Bytes>)>,
     /// The status and headers that the node's code has set for the answer of the run.
     response: Option<ResponseHead>,
+    /// The labels that the node's code has given the run.
+    labels: Labels,
     /// Whether the node's code has seen what a call answered, so that it does not speak of the request alone.
     pub(super) has_called: bool,
     /// Stored outputs that get documents of their own.
@@ -51,6 +53,8 @@ pub(super) struct Attempted {
     pub(super) outcome: Outcome,
     /// The status and headers that the node has set for the answer of the run.
     pub(super) response: Option<ResponseHead>,
+    /// The labels that the node has given the run.
+    pub(super) labels: Labels,
     /// Why it failed.
     pub(super) failure: Option<Failure>,
     /// To be committed with the outcome.
@@ -60,7 +64,7 @@ pub(super) struct Attempted {
 impl Attempted {
     pub(super) fn failed(Failed { failure, .. }: Failed) -> Self {
         let outcome = Outcome::Failed(failure.clone());
-        Self { outcome, response: None, failure: Some(failure), documents: Documents::new() }
+        Self { outcome, response: None, labels: Labels::new(), failure: Some(failure), documents: Documents::new() }
     }
 }
 
@@ -95,7 +99,8 @@ impl Live {
             Task::Finally { verdict, .. } => *verdict,
             _ => Status::Running,
         };
-        let context = CallContext { node: work.path.to_string(), round: work.round, state, inputs: Vec::new() };
+        let labels = work.labels.clone();
+        let context = CallContext { node: work.path.to_string(), round: work.round, state, labels, inputs: Vec::new() };
         let mut attempt = NodeAttempt {
             live: self,
             work,
@@ -105,6 +110,7 @@ impl Live {
             context: Arc::new(context),
             changes: Vec::new(),
             response: None,
+            labels: Labels::new(),
             has_called: false,
             documents: Documents::new(),
             resumed: AtomicBool::new(false),
@@ -113,7 +119,7 @@ impl Live {
         };
         let outcome = attempt.outcome().await;
         attempt.return_instance();
-        let NodeAttempt { mark, changes, response, has_called, documents, .. } = attempt;
+        let NodeAttempt { mark, changes, response, labels, has_called, documents, .. } = attempt;
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(Unfinished::Suspended(suspended)) => Outcome::Suspended(suspended),
@@ -126,7 +132,7 @@ impl Live {
         };
         let mut stored = self.store_changes(work, mark, changes).await?;
         stored.extend(documents);
-        Ok(Attempted { outcome, response, failure: None, documents: stored })
+        Ok(Attempted { outcome, response, labels, failure: None, documents: stored })
     }
 
     /// If the flow's code has rejected the body of the request itself, the caller is to blame, unless the code says otherwise.
@@ -275,6 +281,10 @@ impl NodeAttempt<'_> {
         let mut instance = self.instance.take().filter(Instance::usable)?;
         self.changes = instance.take_changes();
         self.response = instance.take_response().or_else(|| self.response.take());
+        for (key, value) in instance.take_labels().iter() {
+            // The instance has refused what is none. Of too many that several instances have named, the last ones are left out.
+            let _ = self.labels.insert(key, value);
+        }
         Some(instance)
     }
 

@@ -98,7 +98,8 @@ impl Live {
                 Some(_) => failed,
                 None => failed.last(PolicyOf::Node, retry, tries),
             });
-            let Attempted { mut outcome, response, failure, documents } = attempted.unwrap_or_else(Attempted::failed);
+            let Attempted { mut outcome, response, labels, failure, documents } =
+                attempted.unwrap_or_else(Attempted::failed);
             let attempt = match &mut outcome {
                 Outcome::Suspended(suspended) => {
                     (suspended.begun, suspended.failed) = (Some(started), count(tries));
@@ -132,7 +133,8 @@ impl Live {
             };
             let (mut attempts, tries) = notes.report().await;
             attempts.extend(attempt);
-            let report = Report { outcome, response: response.map(Box::new), evidence, input_size, attempts, tries };
+            let report =
+                Report { outcome, response: response.map(Box::new), labels, evidence, input_size, attempts, tries };
             self.trace_node(&work, span, (begun, made), &report);
             return (report, documents);
         }

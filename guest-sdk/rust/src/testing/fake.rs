@@ -44,6 +44,7 @@ struct Facts {
     returned: Option<String>,
     /// The status and headers that the flow has set.
     response: Option<Response>,
+    labels: BTreeMap<String, String>,
     values: BTreeMap<String, Vec<u8>>,
     logs: Vec<(Level, String)>,
     phase: Phase,
@@ -163,6 +164,11 @@ impl Fake {
         self.0.0.borrow().response.clone()
     }
 
+    /// The labels that the flow has given the run with [`Context::label`], sorted by key.
+    pub fn labels(&self) -> Vec<(String, String)> {
+        self.0.0.borrow().labels.clone().into_iter().collect()
+    }
+
     /// Calls a closure of the flow.
     pub(crate) fn calling<T>(&self, call: impl FnOnce() -> T) -> T {
         self.0.0.borrow_mut().returned = None;
@@ -263,6 +269,28 @@ impl Host {
         }
         let (flow, run) = (&facts.flow_name, &facts.request_id);
         Ok(format!("https://example.org/function/{flow}/flow/{run}/signal/{name}?signature=test"))
+    }
+
+    pub(crate) fn label(&self, key: &str, value: &str) -> Result {
+        if self.0.borrow().phase == Phase::Defining {
+            return Err(Failure::reject("there is no run in `define` that could have a label"));
+        }
+        let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+        let begins = key.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+        if !begins || key.len() > 63 || !key.bytes().all(is_key) {
+            return Err(Failure::Reject(format!("`{}` cannot be the key of a label", key.escape_debug())));
+        }
+        if value.len() > 128 || value.chars().any(char::is_control) {
+            return Err(Failure::Reject(format!(
+                "the value of the label `{key}` is too long, or has control characters"
+            )));
+        }
+        let labels = &mut self.0.borrow_mut().labels;
+        if labels.len() >= 16 && !labels.contains_key(key) {
+            return Err(Failure::reject("a run has at most 16 labels"));
+        }
+        labels.insert(key.into(), value.into());
+        Ok(())
     }
     /// Says that the current closure returns JSON.
     pub(crate) fn returns_json() {

@@ -8,7 +8,7 @@ use super::stored::Doc;
 use super::token::ClaimToken;
 use crate::definition::Operations;
 use crate::plan::{Plan, PlanKind};
-use crate::{Code, Failure, HandlerId, Millis, NodeId, NodePath, Payload, ResponseHead, ScopePath, Status};
+use crate::{Code, Failure, HandlerId, Labels, Millis, NodeId, NodePath, Payload, ResponseHead, ScopePath, Status};
 use std::sync::Arc;
 
 /// A node that may have called runs of which it does not know.
@@ -198,6 +198,20 @@ impl RunState {
             }
             Phase::Failure => self.change_run().failure_response = Some(Box::new(head.clone())),
             Phase::Finally | Phase::Ended => {}
+        }
+    }
+
+    /// Notes labels that a node has given the run. If nodes that ran at the same time have named too many together, some are left
+    /// out.
+    pub(super) fn label(&mut self, labels: &Labels) {
+        // Nodes on several replicas may name the same, and the document that they all need changes only once.
+        if labels.admit(&self.run().labels) {
+            return;
+        }
+        let known = &mut self.change_run().labels;
+        for (key, value) in labels.iter() {
+            // The only reason is that there are too many.
+            let _ = known.insert(key, value);
         }
     }
 

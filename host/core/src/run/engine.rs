@@ -94,6 +94,7 @@ impl RunState {
     fn work(&self, plan: &Plan, path: &NodePath, state: &NodeState, token: ClaimToken) -> Result<Work, Refusal> {
         let mut work = Work {
             path: path.clone(),
+            labels: self.run().labels.clone(),
             token,
             inputs: Vec::new(),
             aggregator: None,
@@ -212,6 +213,9 @@ impl RunState {
             if plan.catches(path) {
                 self.claim_scopes_around(path);
             }
+        }
+        if !matches!(report.outcome, Outcome::Failed(_)) {
+            self.label(&report.labels);
         }
         let pauses = match &report.outcome {
             Outcome::Failed(failure) if failure.retry && !hook => {

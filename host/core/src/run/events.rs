@@ -169,6 +169,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// The status and headers that the node has set for the answer of the run. They do not count if it has failed.
     pub response: Option<Box<ResponseHead>>,
+    /// The labels that the node has given the run. They do not count if it has failed.
+    pub labels: Labels,
     /// If it failed and something may catch that: the data that the handler is given.
     pub evidence: Option<Box<Evidence>>,
     /// The size of all its inputs before any aggregator, in bytes.
@@ -316,6 +318,8 @@ pub enum Refusal {
 pub struct Work {
     /// The node.
     pub path: NodePath,
+    /// The labels that the run has.
+    pub labels: Labels,
     /// The token of the claim, for the report.
     pub token: ClaimToken,
     /// What the data edges carry, in the order of their declaration. A start has one input: that of its scope, from `""`.

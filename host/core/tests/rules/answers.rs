@@ -151,3 +151,30 @@ fn the_body_of_the_request_is_followed_through_what_does_not_change_it() {
         assert!(!gets(node), "{node}");
     }
 }
+
+/// LABEL-5.
+#[test]
+fn labels_are_kept_with_the_output_of_their_node_and_dropped_if_it_fails() {
+    let labels = |text: &str| {
+        let mut labels = faas_flow_core::Labels::new();
+        labels.add_all(text).unwrap();
+        labels
+    };
+    for (outcome, expected) in
+        [(Outcome::Done(payload("out")), "order=42"), (faas_flow_core::testing::failed(false), "")]
+    {
+        let mut run = Driver::new(flow(lone()));
+        let work = run.claim("n").unwrap();
+        let report = faas_flow_core::run::Report {
+            outcome,
+            response: None,
+            labels: labels("order=42"),
+            evidence: None,
+            input_size: 0,
+            attempts: Vec::new(),
+            tries: Vec::new(),
+        };
+        run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
+        assert_eq!(run.state.run().labels, labels(expected));
+    }
+}

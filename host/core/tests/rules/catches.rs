@@ -134,6 +134,7 @@ fn the_handler_gets_the_data_and_the_response_of_what_failed() {
     let work = run.claim("a").unwrap();
     let evidence = Evidence { input: payload("order"), body: Some(payload("declined")), status: Some(402) };
     let report = Report {
+        labels: faas_flow_core::Labels::new(),
         outcome: failed(false),
         response: None,
         evidence: Some(Box::new(evidence.clone())),

@@ -226,6 +226,7 @@ fn merging_the_results_of_its_branches_does_not_change_the_input_size_of_a_node(
         outcome: Outcome::Done(payload("")),
         response: None,
         evidence: None,
+        labels: faas_flow_core::Labels::new(),
         input_size: 77,
         attempts: vec![],
         tries: Vec::new(),

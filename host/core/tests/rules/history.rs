@@ -21,7 +21,15 @@ fn busy(number: u32, ended: Millis, next: Option<Millis>) -> Try {
 /// Reports what came of a claim, with the attempt that has ended, if one has, and tries that are not noted.
 fn report(run: &mut Driver, work: &Work, outcome: Outcome, attempt: Option<Attempt>, tries: Vec<Try>) {
     let attempts = attempt.into_iter().collect();
-    let report = Report { outcome, response: None, evidence: None, input_size: 0, attempts, tries };
+    let report = Report {
+        outcome,
+        response: None,
+        evidence: None,
+        labels: faas_flow_core::Labels::new(),
+        input_size: 0,
+        attempts,
+        tries,
+    };
     run.step(Event::Complete { path: work.path.clone(), token: work.token, report }).unwrap();
 }
 

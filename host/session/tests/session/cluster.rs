@@ -455,6 +455,7 @@ impl Cluster {
             outcome,
             response: work::response(&work.path).map(Box::new),
             evidence: None,
+            labels: faas_flow_core::Labels::new(),
             input_size: 0,
             attempts,
             tries: Vec::new(),

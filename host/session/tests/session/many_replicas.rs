@@ -113,7 +113,15 @@ impl Shared {
 
 pub fn report(work: &Work, outcome: Outcome) -> Input {
     let attempts = vec![Attempt { started: 1, ended: 2, failure: None, next: None }];
-    let report = Report { outcome, response: None, evidence: None, input_size: 0, attempts, tries: Vec::new() };
+    let report = Report {
+        outcome,
+        response: None,
+        evidence: None,
+        labels: faas_flow_core::Labels::new(),
+        input_size: 0,
+        attempts,
+        tries: Vec::new(),
+    };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 

@@ -106,3 +106,16 @@ async fn what_is_no_label_is_refused_and_nothing_begins() {
     server.get("/function/greet/flow?label=order").await.failed(400, "FF0243");
     assert_eq!(listed(server.folder(), &[]), json!([]));
 }
+
+/// LABEL-5: labels that the flow's code gives.
+#[tokio::test]
+async fn nodes_label_their_run() {
+    let folder = TempDir::new().unwrap();
+    let server = Serve::flows(&["fixture"]).function("step", "echo").start_in(folder.path());
+    let request =
+        server.request("/function/fixture?case=labels", "42").header("X-Faas-Flow-Label", "from=caller,by=caller");
+    assert_eq!(server.send(request.header("X-Faas-Flow-Wait", "60s")).await.ok(), "42 true");
+    let list = listed(folder.path(), &["--label", "order=42", "--label", "by=first"]);
+    assert_eq!(list[0]["labels"], json!({ "by": "first", "from": "caller", "order": "42" }), "{list}");
+    assert_eq!(listed(folder.path(), &["--label", "order=41"]), json!([]));
+}
