@@ -15,6 +15,9 @@ const LOOKS: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(30), Dur
 /// When a node asks again for which there was no room in the line.
 const AGAIN: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(60));
 
+/// How long a call waits to learn which limits the operator has set.
+const LEARNS: Duration = Duration::from_millis(200);
+
 /// What came of asking for permits.
 pub(super) enum Entry {
     /// All of them.
@@ -144,6 +147,10 @@ impl NodeAttempt<'_> {
     /// The limits of a call: its own, and the operator's for the function.
     async fn limits_of(&mut self, node_call: NodeCall<'_>, data: &Content) -> Result<Vec<At>, Failure> {
         let mut limits = Vec::new();
+        if let Some(learns) = self.live.services.learn_limits() {
+            // If it takes longer, the call keeps to the limits as they were.
+            let _ = tokio::time::timeout(LEARNS, learns).await;
+        }
         if let Some(limit) = &node_call.call.limit {
             limits.push(self.at(limit, data).await?);
         }

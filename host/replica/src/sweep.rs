@@ -66,7 +66,6 @@ impl Host {
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             ticks.tick().await;
-            self.learn_limits();
             for run in self.runs.all() {
                 // If the store is slow, the last check may still be in progress.
                 if run.is_checking.swap(true, Ordering::Relaxed) {
@@ -80,16 +79,6 @@ impl Host {
                 });
             }
         }
-    }
-
-    /// Learns which limits the operator has set, if the store tells it now.
-    fn learn_limits(&self) {
-        let services = self.services.clone();
-        tokio::spawn(async move {
-            if let Err(error) = services.learn_limits().await {
-                tracing::warn!(code = %error.code(), %error, "limits not read");
-            }
-        });
     }
 
     /// Recovers runs that no replica works on: those whose replica was lost, and those that have slept.

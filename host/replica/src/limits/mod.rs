@@ -22,6 +22,7 @@ use faas_flow_core::{FlowName, Partition};
 use operator::Operator;
 use shard::Shard;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 /// The limits that this replica keeps to.
@@ -29,6 +30,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 pub(crate) struct Limits {
     host: OnceLock<Weak<Host>>,
     operator: RwLock<Operator>,
+    /// When those were last read that the operator has set since, by the clock that only measures durations; 0 for never.
+    learned: AtomicU64,
     /// Those of which it has something, or waits for something.
     shards: Mutex<HashMap<(Partition, u32), Arc<Shard>>>,
 }

@@ -7,7 +7,9 @@ use faas_flow_core::limit::Figures;
 use faas_flow_core::run::{decode, encode};
 use faas_flow_store::{Change, CommitError, Expect, Put, StateStore};
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use tokio::task::JoinHandle;
 
 /// The document of the limits that were set while runs go on.
 const SET: &str = "set";
@@ -34,11 +36,22 @@ impl Operator {
 }
 
 impl Services {
-    /// Learns which limits the operator has set since.
-    pub(crate) async fn learn_limits(&self) -> Result<(), Error> {
-        let set = limits_set(&*self.state).await?;
-        self.limits.operator.write().unwrap_or_else(PoisonError::into_inner).set = set;
-        Ok(())
+    /// Learns which limits the operator has set since, if that was not done in the last third of a lease. Who waits for it should
+    /// not wait for long, so that a store that is away holds up no call.
+    pub(crate) fn learn_limits(self: &Arc<Self>) -> Option<JoinHandle<()>> {
+        let now = self.clock.uptime();
+        let due = self.limits.learned.load(Ordering::Relaxed).saturating_add(self.rules.lease / 3);
+        if now < due && due > self.rules.lease / 3 {
+            return None;
+        }
+        self.limits.learned.store(now.max(1), Ordering::Relaxed);
+        let services = self.clone();
+        Some(tokio::spawn(async move {
+            match limits_set(&*services.state).await {
+                Ok(set) => services.limits.operator.write().unwrap_or_else(PoisonError::into_inner).set = set,
+                Err(error) => tracing::warn!(code = %error.code(), %error, "limits not read"),
+            }
+        }))
     }
 }
 
@@ -47,8 +60,8 @@ pub async fn limits_set(store: &dyn StateStore) -> Result<NamedLimits, Error> {
     Ok(read(store).await?.1)
 }
 
-/// Sets a limit for all replicas that share the store, or, with `None`, lets hold again what is configured. The replicas learn
-/// it within a third of a lease. If the store fails, the limit may be set or not.
+/// Sets a limit for all replicas that share the store, or, with `None`, lets hold again what is configured. Replicas
+/// learn it within a third of a lease, with their next call. If the store fails, the limit may be set or not.
 pub async fn set_limit(store: &dyn StateStore, name: &str, figures: Option<Figures>) -> Result<(), Error> {
     loop {
         let (version, mut set) = read(store).await?;

@@ -41,6 +41,8 @@ impl Shard {
         let known = self.known.lock().await;
         let now = services.now();
         let mut state = self.state();
+        // Nobody waits for it here.
+        drop(services.learn_limits());
         // The operator may have changed the limit for those who wait already.
         state.figures = services.limits.of_operator(&self.name).unwrap_or(state.figures);
         let waits_here = state.tickets.values().any(Option::is_some);
