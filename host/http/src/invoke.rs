@@ -65,7 +65,7 @@ pub(super) struct NewRun {
     labels: Labels,
     /// When the run starts: after a delay (`90s`, `2h`, `1h30m`), or at a moment in the form of RFC 3339, at most 366
     /// days ahead. The answer is 202 unless the caller waits for longer than that.
-    #[param(rename = "X-Faas-Flow-Start-At", value_type = String, required = false, example = "90s")]
+    #[param(rename = "X-Faas-Flow-Start-At", value_type = String, required = false, example = "2h")]
     start_at: Option<Millis>,
 }
 
