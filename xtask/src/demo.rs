@@ -36,7 +36,7 @@ const SHOWS: [Show; 14] = [
     Show::text("dynamic-branching", "a condition, and a for-each inside one of its branches", "hi"),
     Show::text("conditional-branching", "a condition inside a branch of another", "hi"),
     Show::text("invitation", "a flow that calls another one, and a function that takes long", "Ada"),
-    Show::text("order", "failures that are caught, and items that may fail", "Ada\nhat\nunicorn"),
+    Show::text("order", "an approval, failures that are caught, items that may fail, a limit, a schedule", "Ada\nhat\nunicorn"),
     Show::text(
         "reminder",
         "sleeps until a moment in its data, which has passed",
@@ -52,7 +52,7 @@ const SHOWS: [Show; 14] = [
 ];
 
 /// The functions that the examples apply; the paths of programs are relative to the clone.
-const FUNCTIONS: [&str; 13] = [
+const FUNCTIONS: [&str; 14] = [
     "func1=echo",
     "func2=echo",
     "fake-storage=echo",
@@ -60,6 +60,7 @@ const FUNCTIONS: [&str; 13] = [
     "engraver=./examples/invitation/functions/engraver.sh",
     "charge=headers:./examples/order/functions/charge.sh",
     "ship=headers:./examples/order/functions/ship.sh",
+    "track=echo",
     "submit-job=./examples/polling/functions/submit-job.sh",
     "job-status=./examples/polling/functions/job-status.sh",
     "fetch-day=./examples/nightly-import/functions/fetch-day.sh",

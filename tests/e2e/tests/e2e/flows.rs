@@ -66,12 +66,29 @@ async fn invitation_has_another_flow_greet_and_waits_for_the_engraver() {
 async fn order_goes_on_where_a_card_is_declined_or_an_item_is_sold_out() {
     let program = |name| format!("headers:{}", root().join("examples/order/functions").join(name).display());
     let functions = Serve::flows(&["order"]).function("charge", program("charge.sh"));
-    let server = functions.function("ship", program("ship.sh")).start();
+    let server = functions.function("ship", program("ship.sh")).function("track", "echo").start();
     let shipped = server.result("order", "Ada\nhat\nunicorn").await.ok();
     assert_eq!(shipped, "shipped hat\nno unicorn: `ship` answered with status 404: sold out");
     let declined = server.result("order", "Mallory\nhat").await.ok();
     assert_eq!(declined, "nothing was ordered, declined: the card of Mallory was declined");
     assert!(server.result("order", "Ada\nunicorn").await.failed(502, "FF0207").contains("sold out"));
+}
+
+#[tokio::test]
+async fn order_waits_for_the_approval_of_a_large_order() {
+    let program = |name| format!("headers:{}", root().join("examples/order/functions").join(name).display());
+    let functions = Serve::flows(&["order"]).function("charge", program("charge.sh")).function("ship", program("ship.sh"));
+    let server = functions.function("track", "echo").function("send-mail", "echo").start();
+    let items = "hat\nscarf\ngloves\nboots";
+    for (id, decision, result) in [
+        ("approved", "approve", "shipped hat\nshipped scarf\nshipped gloves\nshipped boots"),
+        ("refused", "too much", "nothing was ordered, declined: too much"),
+    ] {
+        let request = server.request("/function/order", format!("Ada\n{items}")).header("X-Faas-Flow-Reqid", id);
+        assert_eq!(server.send(request).await.status, 202);
+        run(server.folder(), ["signal", id, "approval", "--data", decision, "--to", &server.url("")]).ok();
+        assert_eq!(server.result_of("order", id).await.ok(), result);
+    }
 }
 
 #[tokio::test]
