@@ -36,7 +36,11 @@ const SHOWS: [Show; 14] = [
     Show::text("dynamic-branching", "a condition, and a for-each inside one of its branches", "hi"),
     Show::text("conditional-branching", "a condition inside a branch of another", "hi"),
     Show::text("invitation", "a flow that calls another one, and a function that takes long", "Ada"),
-    Show::text("order", "an approval, failures that are caught, items that may fail, a limit, a schedule", "Ada\nhat\nunicorn"),
+    Show::text(
+        "order",
+        "an approval, failures that are caught, items that may fail, a limit, a schedule",
+        "Ada\nhat\nunicorn",
+    ),
     Show::text(
         "reminder",
         "sleeps until a moment in its data, which has passed",

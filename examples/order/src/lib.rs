@@ -51,9 +51,8 @@ fn approve(dag: &Dag, context: &Context) {
         })
         .apply("send-mail");
     dag.node("first-day").wait_for("approval").timeout(DAY).recover_from(|_: Failed| Ok(""));
-    let answered = dag.condition("answered", ["yes", "no"], |decision: Vec<u8>| {
-        Ok([if decision.is_empty() { "no" } else { "yes" }])
-    });
+    let answered = dag
+        .condition("answered", ["yes", "no"], |decision: Vec<u8>| Ok([if decision.is_empty() { "no" } else { "yes" }]));
     answered.branch("yes").node("decided");
     let again = answered.branch("no");
     let known = context.clone();

@@ -173,8 +173,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Extras {
 pub(super) async fn signal(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    RunPath { id }: RunPath,
-    SignalPath { name }: SignalPath,
+    (RunPath { id }, SignalPath { name }): (RunPath, SignalPath),
     Asked(AddressQuery { address, .. }): Asked<AddressQuery>,
     SignalHeaders { key }: SignalHeaders,
     extras: Extras,

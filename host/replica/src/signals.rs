@@ -124,10 +124,10 @@ impl Host {
                     if state.run().phase == Phase::Ended {
                         // Its sender may not know that it came in time.
                         let key = signal.key.as_deref().unwrap_or_default();
-                        return match self.was_signalled(flow, run, &signal.name, key).await? {
-                            true => Ok(Signalled::Repeated),
-                            false => Err(Error::Refused { run: run.clone(), refusal: Refusal::Ended }),
-                        };
+                        if self.was_signalled(flow, run, &signal.name, key).await? {
+                            return Ok(Signalled::Repeated);
+                        }
+                        return Err(Error::Refused { run: run.clone(), refusal: Refusal::Ended });
                     }
                     self.open(state, Role::Helper).await?
                 }

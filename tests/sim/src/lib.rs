@@ -446,7 +446,9 @@ fn simulate(
                 _ => Begun::Run(begin(&cluster, *job, number).await?),
             };
             if let (Asks::Signals(signals), Some(run)) = (job.asks, begun.id()) {
-                signals.iter().for_each(|signal| drop(tokio::spawn(send(cluster.clone(), *job, run.clone(), *signal))));
+                for signal in signals {
+                    tokio::spawn(send(cluster.clone(), *job, run.clone(), *signal));
+                }
             }
             runs.push((begun, *job));
         }

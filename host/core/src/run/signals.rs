@@ -111,7 +111,9 @@ impl RunState {
         let mut came = Came { id: sent.id, key: sent.key.clone(), at: now, body: None, by: None };
         let (waiter, passed) = self.first_waiter(&signal.waiters)?;
         let looked_at: Vec<NodePath> = signal.waiters.iter().take(passed).map(|waiter| waiter.path.clone()).collect();
-        looked_at.iter().for_each(|path| self.claim_scopes(path));
+        for path in &looked_at {
+            self.claim_scopes(path);
+        }
         match &waiter {
             Some(Waiter { path, to }) => {
                 came.by = Some(path.clone());

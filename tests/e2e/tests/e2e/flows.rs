@@ -77,7 +77,8 @@ async fn order_goes_on_where_a_card_is_declined_or_an_item_is_sold_out() {
 #[tokio::test]
 async fn order_waits_for_the_approval_of_a_large_order() {
     let program = |name| format!("headers:{}", root().join("examples/order/functions").join(name).display());
-    let functions = Serve::flows(&["order"]).function("charge", program("charge.sh")).function("ship", program("ship.sh"));
+    let functions =
+        Serve::flows(&["order"]).function("charge", program("charge.sh")).function("ship", program("ship.sh"));
     let server = functions.function("track", "echo").function("send-mail", "echo").start();
     let items = "hat\nscarf\ngloves\nboots";
     for (id, decision, result) in [

@@ -121,8 +121,8 @@ mod limit;
 mod node;
 mod record;
 mod repeat;
-mod signal;
 mod schedule;
+mod signal;
 mod values;
 mod workflow;
 
@@ -145,8 +145,8 @@ pub use inputs::Inputs;
 pub use limit::Limit;
 pub use node::{Call, Node};
 pub use repeat::Repeat;
-pub use signal::SignalWait;
 pub use schedule::Schedule;
+pub use signal::SignalWait;
 pub use values::{Exhausted, Level, Missed, Outcome, Overlap, State, Wake};
 pub use workflow::Workflow;
 
