@@ -20,7 +20,8 @@ use faas_flow_core::run::RunView;
 use faas_flow_core::{Code, Content, FlowName, MediaType, NodePath, RunId};
 use faas_flow_replica::counters::Ignored;
 use faas_flow_replica::events::Event;
-use faas_flow_replica::{Ended, Forwarded};
+use faas_flow_replica::{Ended, Forwarded, UnreachedRun};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use utoipa::IntoParams;
 
@@ -321,7 +322,7 @@ impl Surface {
         match control {
             Control::Pause => self.host.pause(run).await?,
             Control::Resume => self.host.resume(run).await?,
-            Control::Stop => self.host.stop(run).await?,
+            Control::Stop => return Ok(stopped(run, &self.host.stop(run).await?)),
         }
         Ok(done(run, control.done()))
     }
@@ -368,6 +369,20 @@ impl Surface {
             Err(Error::NoRun { flow: flow.clone(), run: run.clone() })
         }
     }
+}
+
+/// Says that a run is stopped, and which of the runs that it had called may still go on.
+fn stopped(run: &RunId, unreached: &[UnreachedRun]) -> Response {
+    let mut text = format!("Successfully {} request {run}", Control::Stop.done());
+    for UnreachedRun { flow, run } in unreached {
+        let _ = write!(
+            text,
+            "\nRequest {run} of flow {flow}, which it had called, could not be reached: it may go on until it notices"
+        );
+    }
+    let mut response = text.into_response();
+    insert(response.headers_mut(), REQUEST_ID, run.as_str());
+    response
 }
 
 fn done(run: &RunId, what: &str) -> Response {

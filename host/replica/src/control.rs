@@ -1,5 +1,6 @@
 //! What operators ask of runs, on whichever replica they ask.
 
+use super::child::UnreachedRun;
 use super::completion::run_to_completion;
 use super::host::Host;
 use super::live::Live;
@@ -9,7 +10,7 @@ use faas_flow_core::run::{Event, Phase, Refusal, RerunFrom, RunState, RunView};
 use faas_flow_core::{Code, Content, Failure, NodePath, RunId};
 use faas_flow_session::{Documents, Input, Role};
 use faas_flow_versions::runs::load;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// How often a command is tried again after other replicas have changed the run more often than a session puts up with.
 const CONFLICTS: usize = 3;
@@ -17,6 +18,8 @@ const CONFLICTS: usize = 3;
 /// The outcome of an operator's command.
 enum Controlled {
     Done,
+    /// The run is stopped, but these runs that it had called could not be reached.
+    Stopped(Vec<UnreachedRun>),
     Refused(Refusal),
     /// A run has no such node, but these.
     Unknown(NodePath, KnownNodes),
@@ -39,9 +42,10 @@ impl Host {
 
     /// Ends a run. Its operations in flight are cancelled, on this replica at once and on others within a third of a lease.
     /// When this returns, nothing of the run is executed any more, and no call of it begins, on whichever replica. It takes as
-    /// long as the other replicas need to notice, and if one is lost, a lease.
-    pub async fn stop(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
-        self.control(run, Event::Stop).await
+    /// long as the other replicas need to notice, and if one is lost, a lease. Returns the runs that it had called and that could
+    /// not be stopped, since nobody who has them answers.
+    pub async fn stop(self: &Arc<Self>, run: &RunId) -> Result<Vec<UnreachedRun>, Error> {
+        self.control_with(run, Event::Stop, Documents::new()).await
     }
 
     /// Executes a node, and everything that follows it, again; without a node, what failed or was cut off. With an `input`, the
@@ -63,7 +67,7 @@ impl Host {
             None => None,
         };
         let event = Event::Rerun { from: Some(RerunFrom { path: node.clone(), input }) };
-        self.control_with(run, event, documents).await
+        self.control_with(run, event, documents).await.map(drop)
     }
 
     /// Gives a run a callback if it has none. Refused if the run has ended: then its result is there.
@@ -78,10 +82,15 @@ impl Host {
     }
 
     async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {
-        self.control_with(run, event, Documents::new()).await
+        self.control_with(run, event, Documents::new()).await.map(drop)
     }
 
-    async fn control_with(self: &Arc<Self>, run: &RunId, event: Event, documents: Documents) -> Result<(), Error> {
+    async fn control_with(
+        self: &Arc<Self>,
+        run: &RunId,
+        event: Event,
+        documents: Documents,
+    ) -> Result<Vec<UnreachedRun>, Error> {
         let mut conflicts = 0;
         loop {
             let known = self.runs.get(run);
@@ -98,7 +107,8 @@ impl Host {
                 Controlled::Left => {}
                 Controlled::Conflict if conflicts < CONFLICTS => conflicts += 1,
                 Controlled::Conflict => return Err(Error::Conflict),
-                Controlled::Done => return Ok(()),
+                Controlled::Done => return Ok(Vec::new()),
+                Controlled::Stopped(unreached) => return Ok(unreached),
                 Controlled::Unknown(node, known) => {
                     return Err(Error::UnknownNode { run: run.clone(), node, known });
                 }
@@ -162,7 +172,7 @@ impl Live {
         Ok(match reaction.refused {
             None if stops => {
                 self.cut_off_everywhere().await;
-                Controlled::Done
+                Controlled::Stopped(std::mem::take(&mut *self.unreached.lock().unwrap_or_else(PoisonError::into_inner)))
             }
             None if calls_back => {
                 tokio::spawn(self.clone().call_back());

@@ -86,7 +86,7 @@ mod writes;
 
 pub use answers::{Answered, Reply, check_answer};
 pub use body_limit::{BodyLimit, LimitedBy};
-pub use child::{Begun, Calling, PARENT, WAITS, wait_text};
+pub use child::{Begun, Calling, PARENT, UnreachedRun, WAITS, wait_text};
 pub use counters::{AnswerEnd, Counters, Ignored};
 pub use ended::Ended;
 pub use error::{Error, FunctionOptionFault};

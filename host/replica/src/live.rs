@@ -4,6 +4,7 @@
 //! that was lost. Other replicas that execute nodes of the run leave it when those are done. If the owner is lost, the run
 //! becomes due in the store, and the next replica that sweeps recovers it.
 
+use super::child::UnreachedRun;
 use super::claims::Claims;
 use super::ended::Ended;
 use super::runs::Runs;
@@ -72,6 +73,8 @@ pub(crate) struct Live {
     pub(super) claims: Claims,
     /// When the next node that waits is to go on, if a timer is set for that.
     pub(super) wakes: Mutex<Option<Millis>>,
+    /// The runs that it called and that could not be stopped with it.
+    pub(super) unreached: Mutex<Vec<UnreachedRun>>,
     /// The deadline that this replica watches for the run.
     pub(super) deadline: Mutex<Option<Millis>>,
     /// Whether the history of a run that was in memory is written.
@@ -118,6 +121,7 @@ impl Live {
             cancelled: Watched::default(),
             claims: Claims::default(),
             wakes: Mutex::default(),
+            unreached: Mutex::default(),
             deadline: Mutex::default(),
             history: SetOnce::new(),
         })

@@ -110,7 +110,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 83] = [
+pub const JOBS: [Job; 86] = [
     job("greet", "", "Ada"),
     job("greet-js", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -202,6 +202,10 @@ pub const JOBS: [Job; 83] = [
         ("signed-by-Cleo", "yes"),
         ("signed-by-Ada", "yes"),
     ])),
+    // Calls that keep to a limit over all runs.
+    job("fixture", "case=limit-items&function=limited&concurrent=2", "abcdef"),
+    job("fixture", "case=limit-items&function=limited&concurrent=2", "abc").asks(Asks::Waiting),
+    job("fixture", "case=limit-items&limit=rate&rate=2", "abcdef"),
     // Runs that start later: so late that nobody holds them, and soon.
     job("async-chain", "", "hi").asks(Asks::Start("20s")),
     job("parallel-branching", "", LARGE).asks(Asks::Start("500ms")),

@@ -10,6 +10,7 @@ use faas_flow_gateway::{Function, Gateway, Unreachable};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_replica::{ChosenBy, Network};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Steps {
     parents: Mutex<HashMap<String, String>>,
     /// Runs that another one had called and wanted to stop, and nobody was there who could do so.
     unreached: Mutex<HashSet<String>>,
+    /// How many calls of [`LIMITED`] are in flight.
+    limited: AtomicUsize,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -37,6 +40,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A function whose answer takes this long.
 const SLOW: (&str, Duration) = ("slow", Duration::from_millis(700));
+
+/// A function that takes this long, and of which so many calls may be in flight, over all runs and replicas. It takes less than a
+/// lease, so that the call of a replica that was lost has ended before its permit comes back.
+const LIMITED: (&str, Duration, usize) = ("limited", Duration::from_millis(700), 2);
 
 /// A function that is called through the queue, and takes up to this long for what it has not done before.
 pub const JOB: (&str, Duration) = ("job", Duration::from_secs(3));
@@ -47,7 +54,8 @@ pub const HOOK: &str = "http://hooks/done";
 impl Steps {
     pub fn new(world: Arc<World>) -> Arc<Self> {
         let (asked, calls, lost, told, stopped, parents, unreached) = Default::default();
-        Arc::new(Self { world, asked, calls, lost, told, stopped, parents, unreached })
+        let limited = AtomicUsize::new(0);
+        Arc::new(Self { world, asked, calls, lost, told, stopped, parents, unreached, limited })
     }
 
     /// A run has begun another one, which is stored from now on.
@@ -181,6 +189,10 @@ impl Network for Wires {
             if name == SLOW.0 {
                 tokio::time::sleep(SLOW.1).await;
             }
+            if name == LIMITED.0 && self.power.is_on() {
+                let _in_flight = InFlight::new(&self.steps);
+                tokio::time::sleep(LIMITED.1).await;
+            }
             let answer = self.steps.answer(&key, &body);
             let call = async { self.steps.call(name, &key, body) };
             let answered = self.power.step_with(answer, &format!("calls {name} with key {key}"), call).await;
@@ -220,6 +232,25 @@ impl Network for Wires {
             Some(Err(_)) => 500,
         };
         Ok(HttpResponse { status, headers: Vec::new(), body: Bytes::new() })
+    }
+}
+
+/// A call of [`LIMITED`].
+struct InFlight<'a>(&'a Steps);
+
+impl<'a> InFlight<'a> {
+    fn new(steps: &'a Steps) -> Self {
+        let others = steps.limited.fetch_add(1, Ordering::Relaxed);
+        if others >= LIMITED.2 {
+            steps.world.violation(format!("{} calls of {} are in flight", others + 1, LIMITED.0));
+        }
+        Self(steps)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.limited.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

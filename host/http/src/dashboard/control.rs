@@ -61,7 +61,7 @@ impl Dashboard {
                 let changed = match action {
                     Action::Pause => self.host.pause(run).await,
                     Action::Resume => self.host.resume(run).await,
-                    Action::Stop => self.host.stop(run).await,
+                    Action::Stop => self.host.stop(run).await.map(drop),
                     Action::Rerun(Rerun { node, .. }) => self.host.rerun(run, node.as_ref(), None).await,
                     Action::Callback => self.host.send_callback(run).await,
                     Action::Signal(remote::Signal { name, body, media_type, key, .. }) => {

@@ -17,6 +17,7 @@ pub(crate) use header::child_id;
 pub use header::{Calling, PARENT, WAITS, wait_text};
 pub(crate) use orphan::Looks;
 pub(crate) use outcome::{Child, names, read, response};
+pub use stop::UnreachedRun;
 pub(crate) use stop::{CalledRun, abandons, forgotten, has_abandoned};
 
 /// Maximum number of runs that are within each other.

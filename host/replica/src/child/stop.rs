@@ -14,7 +14,7 @@ use faas_flow_session::Session;
 use faas_flow_versions::runs::load;
 use futures_util::StreamExt as _;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// How often a child is told to stop, and how long after each other.
@@ -55,6 +55,16 @@ pub(crate) fn abandons(run: &Run) -> bool {
 /// around the node must be loaded.
 pub(crate) fn has_abandoned(state: &RunState, node: &NodePath) -> bool {
     abandons(state.run()) || !state.goes_on(node)
+}
+
+/// A run that another one had called and that could not be stopped with it, since nobody who has it answers. It may go on until it
+/// notices that its caller has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreachedRun {
+    /// The flow, by the name that it was called by.
+    pub flow: String,
+    /// The request id of the run.
+    pub run: RunId,
 }
 
 impl Live {
@@ -226,6 +236,8 @@ impl Live {
                     return;
                 }
                 tracing::warn!(run = %self.id, child = %called.run, flow = called.flow, code = %failure.code, error = %failure.message, "run that it called not stopped");
+                let unreached = UnreachedRun { flow: called.flow.clone(), run: called.run.clone() };
+                self.unreached.lock().unwrap_or_else(PoisonError::into_inner).push(unreached);
                 return;
             };
             tokio::time::sleep(delay).await;
@@ -235,7 +247,7 @@ impl Live {
     async fn try_stop(&self, CalledRun { flow, run, node, to }: &CalledRun) -> Result<(), Failure> {
         if let Some(host) = self.services.serves(flow) {
             return match host.stop(run).await {
-                Ok(()) => Ok(()),
+                Ok(_) => Ok(()),
                 // It has ended.
                 Err(error) if error.code() == Code::RUN_STATE => Ok(()),
                 // It may be about to begin.

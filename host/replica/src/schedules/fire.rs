@@ -153,7 +153,7 @@ impl Host {
         match self.stop(run).await {
             // It has ended, or it never began.
             Err(Error::Refused { .. } | Error::UnknownRun { .. }) => Ok(()),
-            stopped => stopped,
+            stopped => stopped.map(drop),
         }
     }
 

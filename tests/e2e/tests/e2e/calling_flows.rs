@@ -322,6 +322,28 @@ async fn a_called_run_that_nobody_stops_notices_that_its_caller_has_ended() {
     .await;
 }
 
+/// CHILD-2: who stops a run is told of those that may go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_says_which_called_runs_could_not_be_reached() {
+    let world = World::new().await;
+    std::fs::write(world.folder.path().join("secrets/faasflow-admin-token"), "the token of the operator").unwrap();
+    let (_gate, url) = gate().await;
+    let _child = world.deploy("sync-chain", "secrets", &STEPS.map(|name| (name, url.as_str())));
+    let parent = world.deploy("fixture", "secrets", &[]);
+    let id = parent.post("/?case=calls&target=sync-chain", "hi").await.id.unwrap();
+    until("the run waits", async || called(&world.shown(&id)).is_some()).await;
+    let away = double::serve(Router::new().fallback(async || StatusCode::SERVICE_UNAVAILABLE)).await;
+    world.gateway.set("sync-chain", Arc::new(Upstream::new([away.parse().unwrap()])));
+    let stop = parent.request(&format!("/flow/{id}/stop"), "").bearer_auth("the token of the operator");
+    let said = parent.send(stop).await.ok();
+    let child = called(&world.shown(&id)).unwrap();
+    assert!(said.starts_with(&format!("Successfully stopped request {id}\n")), "{said}");
+    assert!(
+        said.contains(&format!("Request {child} of flow sync-chain, which it had called, could not be reached")),
+        "{said}"
+    );
+}
+
 /// CHILD-1, AUTH-1: who has another secret cannot pass a run off as the caller.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_with_another_secret_refuses_the_call_and_says_why() {
