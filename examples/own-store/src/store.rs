@@ -94,6 +94,7 @@ impl StateStore for OwnStore {
         let mut found = self.entries().await;
         found.retain(|entry| query.flow.as_ref().is_none_or(|flow| *flow == entry.flow));
         found.retain(|entry| query.status.is_none_or(|status| status == entry.status));
+        found.retain(|entry| query.labels.admit(&entry.labels));
         found.sort_by_key(|entry| Reverse((entry.started, entry.run.clone())));
         found.truncate(query.limit);
         Ok(found)
