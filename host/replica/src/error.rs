@@ -3,7 +3,7 @@
 use crate::body_limit::BodyLimit;
 use crate::child::MAX_CALLS;
 use crate::events;
-use faas_flow_core::run::Refusal;
+use faas_flow_core::run::{Refusal, Unreadable};
 use faas_flow_core::{
     Code, Failure, FlowName, Malformed, Millis, NameKind, NodePath, RunId, SignalName, moment, nearest,
 };
@@ -106,6 +106,12 @@ pub enum Error {
         /// The schedules that it has.
         known: Vec<String>,
     },
+    /// The stored document of the limits that the operator has set cannot be read.
+    #[error("cannot read the limits that were set: {source}")]
+    LimitsUnreadable {
+        /// Why.
+        source: Unreadable,
+    },
     /// The stored schedules of a flow cannot be read.
     #[error("the stored schedules of flow {flow} are unreadable: {reason}")]
     SchedulesUnreadable {
@@ -202,6 +208,7 @@ impl Error {
             Error::UnknownFlow { .. } => Code::FLOW_UNKNOWN,
             Error::FlowsTooDeep { .. } => Code::FLOWS_TOO_DEEP,
             Error::UnknownSchedule { .. } => Code::SCHEDULE_UNKNOWN,
+            Error::LimitsUnreadable { source } => source.code(),
             Error::SchedulesUnreadable { .. } => Code::STORE_CORRUPT,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,
             Error::TooManyRuns { .. } | Error::NoRoomForEvent => Code::OVERLOADED,

@@ -79,11 +79,15 @@ pub async fn set_limit(store: &dyn StateStore, name: &str, figures: Option<Figur
     }
 }
 
-/// The version of the document, and what it says. A document that cannot be read says nothing.
+/// The version of the document, and what it says. One that cannot be read, since a newer version has written it, is an error, so
+/// that nobody replaces it.
 async fn read(store: &dyn StateStore) -> Result<(u64, NamedLimits), Error> {
     let read = store.read(&Partition::of_limits(), &[SET.to_owned()]).await?;
     Ok(match read.into_iter().next().flatten() {
         None => (0, BTreeMap::new()),
-        Some(document) => (document.version, decode(&document.bytes).unwrap_or_default()),
+        Some(document) => {
+            let set = decode(&document.bytes).map_err(|source| Error::LimitsUnreadable { source })?;
+            (document.version, set)
+        }
     })
 }
