@@ -129,7 +129,7 @@ keys! {
     gateway: Option<String> = Key::new("gateway", &Optional(Server), "gateway.openfaas:8080", Original, Calls,
         "OpenFaaS gateway, through which functions are called that are not listed in `functions`").locally("");
     public_url: Option<String> = Key::new("public_url", &Optional(Server), "", Ours, Calls,
-        "address of the gateway as people reach it, with which the addresses of signals begin that flows give away ([signals](concepts.md#signals)); a local server takes its own unless this is set");
+        "address of the gateway as people reach it. The addresses of signals that flows give away begin with it ([signals](concepts.md#signals)). A local server uses its own address unless this is set");
     default_method: &'static str = Key::new("default-method", &METHODS, "POST", Original, Calls,
         "HTTP method of calls for which the flow sets none");
     functions: Vec<String> = Key::new("functions", &List, "", Ours, Calls,
@@ -187,7 +187,7 @@ keys! {
     max_items: usize = Key::new("max_items", &Count(1), "100000", Ours, Limits,
         "maximum number of items of a for-each");
     limits: Vec<(String, Figures)> = Key::new("limits", &NamedLimits, "", Ours, Limits,
-        "limits over all runs, by the names of limits that flows use or of functions that they call: `payments=10` for ten at a time, `mail=2.5/s` for five in two seconds, `charge=10+5/s` for both ([limits](concepts.md#limits-over-all-runs)). They count for all flows that share the state store, and replace the figures of the flows")
+        "limits over all runs, by the names of limits that flows use or of functions that they call: `payments=10` for ten at a time, `mail=2.5/s` for five in two seconds, `charge=10+5/s` for both ([limits](concepts.md#limits-over-all-runs)). They count for all flows that share the state store, and replace the figures that flows give to limits of these names")
         .option(As("limit"));
     lease: Duration = Key::new("lease", &Time::millis(100..=HOUR), "10s", Ours, Limits,
         "how long a claimed node is reserved for its replica; the replica renews its leases in time, and when one expires another replica may claim the node");
@@ -236,7 +236,7 @@ keys! {
         .option(As("cors-origin"));
 
     schedules: Vec<ScheduleEntry> = Key::new("schedules", &Schedules, "", Ours, Schedule,
-        "schedules that begin runs, a line each: `NAME=WHEN; time-zone=ZONE`, or `NAME=off`. Each takes the place of the schedule of that name that the flow declares ([schedules](schedules.md#in-the-configuration))")
+        "schedules that begin runs, a line each: `NAME=WHEN; time-zone=ZONE`, or `NAME=off`. Each replaces the schedule of that name that the flow declares ([schedules](schedules.md#in-the-configuration))")
         .option(As("schedule"));
 
     guest_memory: usize = Key::new("guest_memory", &Size(1), "256MiB", Ours, Guest,
