@@ -3,6 +3,7 @@
 //! the standing order is made.
 
 use faas_flow::{Backoff, Context, Dag, Failed, Failure, Gathered, Limit, Missed, Result, Workflow, flow};
+use serde::Deserialize;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -64,17 +65,24 @@ fn approve(dag: &Dag, context: &Context) {
     again.edge("remind", "second-day");
     let known = context.clone();
     dag.node("decide").modify(move |decision| {
-        // The page sends `{"decision":"approve",…}`; a system may as well send `approve` alone.
-        let decision = String::from_utf8(decision)?;
-        if decision.contains("approve") && !decision.contains("nobody") {
+        if approves(&decision) {
             Ok(known.get_bytes("order")?.unwrap_or_default())
         } else {
-            Ok([DECLINED.as_bytes(), decision.as_bytes()].concat())
+            Ok([DECLINED.as_bytes(), &decision].concat())
         }
     });
     dag.edge("ask", "first-day");
     dag.edge("first-day", "answered");
     dag.edge("answered", "decide");
+}
+
+/// The page of the address sends `{"decision":"approve","comment":"…"}`. A system may send `approve` alone.
+fn approves(decision: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Sent {
+        decision: String,
+    }
+    decision == b"approve" || serde_json::from_slice(decision).is_ok_and(|sent: Sent| sent.decision == "approve")
 }
 
 /// Ships each item, and follows the parcel until it has arrived.
@@ -138,6 +146,9 @@ mod tests {
         assert!(String::from_utf8(mail).unwrap().contains("/signal/approval?"));
         let decide = |decision: &str| flow.modify("large[yes]/decide/0", decision).unwrap();
         assert_eq!(decide(r#"{"decision":"approve","comment":""}"#), b"Ada\na\nb\nc\nd");
+        assert_eq!(decide("approve"), b"Ada\na\nb\nc\nd");
+        let rejected = r#"{"decision":"reject","comment":"I cannot approve this"}"#;
+        assert_eq!(decide(rejected), [b"declined: ", rejected.as_bytes()].concat());
         assert_eq!(decide("nobody has approved it"), b"declined: nobody has approved it");
     }
 

@@ -58,6 +58,11 @@ impl fmt::Display for ShownDuration {
     }
 }
 
+/// Milliseconds as a message shows them.
+pub(crate) const fn shown(ms: u64) -> ShownDuration {
+    ShownDuration(Duration::from_millis(ms))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

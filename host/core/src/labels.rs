@@ -20,14 +20,14 @@ pub struct Labels(BTreeMap<String, String>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadLabel {
     /// It has no `=`.
-    #[error("`{text}` is no label; write a key and a value, such as order=42")]
+    #[error("`{text}` is not a label; write a key and a value, such as order=42")]
     Malformed {
         /// The beginning of it.
         text: String,
     },
     /// The key has other characters, or is too long.
     #[error(
-        "the key `{key}` of a label has not 1 to {KEY} characters of A-Z a-z 0-9 . _ / -, of which the first is a letter or digit"
+        "the key `{key}` of a label must have 1 to {KEY} characters of A-Z a-z 0-9 . _ / -, of which the first is a letter or digit"
     )]
     Key {
         /// The beginning of it.

@@ -1,5 +1,6 @@
 //! When a run starts, if its caller has said so.
 
+use crate::duration::shown;
 use crate::wake::LONGEST_SLEEP_MS;
 use crate::{BadMoment, Millis, Wake, parse_duration, text};
 use std::time::Duration;
@@ -9,16 +10,16 @@ use std::time::Duration;
 pub enum BadStart {
     /// It is neither a delay nor a moment.
     #[error(
-        "`{text}` is no start time; write a delay such as `90s` or `2h`, or a moment such as `2026-12-24T18:00:00+01:00`"
+        "`{text}` is not a start time; write a delay such as `90s` or `2h`, or a moment such as `2026-12-24T18:00:00+01:00`"
     )]
     Malformed {
         /// The beginning of it.
         text: String,
     },
     /// It is too far away.
-    #[error("the run would start in {ms} ms, but at most {LONGEST_SLEEP_MS} ms (366 days) are possible")]
+    #[error("the run would start in {}, but at most {} (366 days) are possible", shown(*ms), shown(LONGEST_SLEEP_MS))]
     TooFar {
-        /// How far.
+        /// How far, in milliseconds.
         ms: u64,
     },
 }

@@ -94,7 +94,7 @@ pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem
 struct Checker<'a> {
     handlers: HashSet<&'a str>,
     /// What the limits allow that were named before, by their names.
-    limits: HashMap<&'a str, Figures>,
+    limits: HashMap<&'a str, (Figures, bool)>,
     report: Report,
 }
 
@@ -397,11 +397,16 @@ impl<'a> Checker<'a> {
         if let Err(bad) = figures.check() {
             return self.problem(Code::BAD_LIMIT, at, || format!("limit {name}: {bad}"));
         }
-        let first = *self.limits.entry(name).or_insert(*figures);
+        let (first, first_has_key) = *self.limits.entry(name).or_insert((*figures, key.is_some()));
         if first != *figures {
             let message = || {
                 format!("limit {name} is `{figures}` here, but `{first}` elsewhere in this flow: say the same in both")
             };
+            self.problem(Code::LIMITS_DIFFER, at, message);
+        } else if first_has_key != key.is_some() {
+            let (here, there) = if key.is_some() { ("a key", "none") } else { ("no key", "one") };
+            let message =
+                || format!("limit {name} has {here} here, but {there} elsewhere in this flow: say the same in both");
             self.problem(Code::LIMITS_DIFFER, at, message);
         }
     }

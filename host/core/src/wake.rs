@@ -1,5 +1,6 @@
 //! Until when a node sleeps.
 
+use crate::duration::shown;
 use crate::{Millis, text};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -28,9 +29,9 @@ pub enum BadMoment {
         why: String,
     },
     /// It is too far away.
-    #[error("the node would sleep for {ms} ms, but at most {LONGEST_SLEEP_MS} ms (366 days) are possible")]
+    #[error("the node would sleep for {}, but at most {} (366 days) are possible", shown(*ms), shown(LONGEST_SLEEP_MS))]
     TooFar {
-        /// How far.
+        /// How far, in milliseconds.
         ms: u64,
     },
 }

@@ -137,7 +137,8 @@ impl Query {
     /// The labels that `label=order=42` names, which may be there several times.
     pub fn labels(&self) -> Result<Labels, Error> {
         let mut labels = Labels::new();
-        for (_, label) in self.0.iter().filter(|(given, _)| given == "label") {
+        // A form sends a field that is left empty, too.
+        for (_, label) in self.0.iter().filter(|(given, label)| given == "label" && !label.is_empty()) {
             labels.add(label)?;
         }
         Ok(labels)

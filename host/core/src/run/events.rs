@@ -305,8 +305,10 @@ pub enum Refusal {
     /// No node of the flow waits for such a signal.
     #[error("no node of the flow waits for a signal of this name")]
     NeverAwaited,
-    /// The run keeps as many signals as it may.
-    #[error("the run keeps as many signals as it may that no node waits for yet")]
+    /// The run keeps as many signals as it may, of their count or their bytes.
+    #[error(
+        "the run already keeps 1,000 signals for which no node waits yet, or 64 MiB of them: send this one again later"
+    )]
     TooManySignals,
     /// The callback is neither delivered nor given up.
     #[error("the callback is still being sent")]

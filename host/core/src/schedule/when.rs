@@ -45,7 +45,7 @@ impl When {
             return interval(every.trim()).map(|every| Self(Kind::Every(every))).map_err(|why| refused(&why));
         }
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-        let cron = parser.parse(when).map_err(|error| refused(&error.to_string()))?;
+        let cron = parser.parse(when).map_err(|error| refused(&plain(&error.to_string())))?;
         let zone = zone.map_or(Ok(TimeZone::UTC), time_zone)?;
         let moments = Self(Kind::Cron(Box::new(cron), zone));
         // Which moment the search begins with does not matter: whatever has a moment has one within 400 years.
@@ -76,6 +76,13 @@ impl When {
     pub fn following(&self, at: Millis) -> impl Iterator<Item = Millis> + '_ {
         std::iter::successors(self.after(at), |at| self.after(*at))
     }
+}
+
+/// What the parser says of an expression, without the name of the error and the full stop: it becomes part of a sentence.
+fn plain(error: &str) -> String {
+    let said = error.rsplit(": ").next().unwrap_or(error).trim_end_matches('.');
+    let mut letters = said.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 fn interval(text: &str) -> Result<Millis, String> {

@@ -155,11 +155,17 @@ fn states(flow: &FlowName, chosen: Option<Status>, labels: &Labels) -> String {
     let state = chosen.map_or(String::new(), |status| {
         format!("<input type=\"hidden\" name=\"state\" value=\"{}\">", status.as_str())
     });
-    let label = labels.iter().next().map_or(String::new(), |(key, value)| format!("{key}={value}"));
+    let field = |label: &str| {
+        let label = escaped(label);
+        format!("<input name=\"label\" placeholder=\"order=42\" aria-label=\"Label\" value=\"{label}\"> ")
+    };
+    let fields = match labels.is_empty() {
+        true => field(""),
+        false => labels.iter().map(|(key, value)| field(&format!("{key}={value}"))).collect(),
+    };
     format!(
-        "<p class=\"states quiet\">{}</p>\n<form method=\"get\" action=\"{flow}\">{state}<input name=\"label\" \
-         placeholder=\"order=42\" aria-label=\"Label\" value=\"{}\"> <button>Find by label</button></form>",
-        links.join(" · "),
-        escaped(&label)
+        "<p class=\"states quiet\">{}</p>\n<form method=\"get\" action=\"{flow}\">{state}{fields}\
+         <button>Find by label</button></form>",
+        links.join(" · ")
     )
 }

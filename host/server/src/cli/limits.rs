@@ -70,11 +70,18 @@ impl Limits {
         match self.what {
             What::List => {}
             What::Set { name, figures } => set_limit(&*store, &name, Some(figures)).await?,
-            What::Unset { name } => set_limit(&*store, &name, None).await?,
+            What::Unset { name } => {
+                if !limits_set(&*store).await?.contains_key(&name) {
+                    eprintln!("limit {name} was not set in the state store: nothing changes");
+                }
+                set_limit(&*store, &name, None).await?;
+            }
         }
         let set = limits_set(&*store).await?;
         if self.json {
             print_json(&set)?;
+        } else if set.is_empty() {
+            eprintln!("no limits are set in the state store: those of the configuration and of the flows hold");
         } else {
             let mut text = String::new();
             for (name, figures) in &set {
