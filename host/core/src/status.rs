@@ -7,9 +7,12 @@ use std::time::{Duration, UNIX_EPOCH};
 /// A point in time, in milliseconds since the Unix epoch.
 pub type Millis = u64;
 
-/// A moment as text: in UTC, to the second, in the form of RFC 3339.
+/// The last moment that RFC 3339 can write: 9999-12-31T23:59:59Z.
+const LAST: Millis = 253_402_300_799_000;
+
+/// A moment as text: in UTC, to the second, in the form of RFC 3339. A moment after the year 9999 is shown as the last one in it.
 pub fn moment(at: Millis) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at)).to_string()
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at.min(LAST))).to_string()
 }
 
 /// The state of a run.
@@ -85,5 +88,6 @@ mod tests {
     #[test]
     fn a_moment_is_shown_to_the_second_in_utc() {
         assert_eq!(moment(1_790_000_000_999), "2026-09-21T14:13:20Z");
+        assert_eq!((moment(253_402_300_799_999), moment(u64::MAX)), ("9999-12-31T23:59:59Z".to_owned(), moment(LAST)));
     }
 }

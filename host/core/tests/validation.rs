@@ -462,7 +462,8 @@ fn one_name_of_a_limit_means_the_same_everywhere_in_a_flow() {
     let both = |most| flow(chain([limited(limit("l", Some(2), None)), operations("n", of_node(most))]));
     refused(both(3), Code::LIMITS_DIFFER, "n", &["`3 at a time` here, but `2 at a time`"]);
     assert!(problems(both(2)).is_empty());
-    let keyed = Limit { key: Some("tenant".to_owned()), ..limit("l", Some(2), None) };
-    let one = flow(chain([limited(limit("l", Some(2), None)), limited(keyed)]));
-    refused(one, Code::LIMITS_DIFFER, "n1", &["a key here, but none elsewhere"]);
+    let key = Some("h".to_owned());
+    let keyed = Operations { limit: Some(Limit { key, ..limit("l", Some(2), None) }), ..Operations::default() };
+    let one = flow(chain([limited(limit("l", Some(2), None)), operations("n", keyed)]));
+    refused(one, Code::LIMITS_DIFFER, "n", &["a key here, but none elsewhere"]);
 }

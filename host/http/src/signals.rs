@@ -194,6 +194,11 @@ pub(super) async fn signal(
             }
         };
         let body = content(&headers, body, address.is_some());
+        let limit = surface.host.body_limit(Some(&flow));
+        if body.bytes.len() > limit.bytes {
+            // A form grows when it becomes JSON.
+            return Err(Error::Host(faas_flow_replica::Error::BodyTooLarge { limit }));
+        }
         let signal = Signal { name: name.clone(), key, body };
         let became = surface.host.signal(&flow.name, &id, &signal).await.map_err(|error| about(error, &flow.name))?;
         match (became, &address) {

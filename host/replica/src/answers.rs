@@ -7,7 +7,7 @@ use crate::counters::AnswerEnd;
 use crate::events::Keys;
 use crate::{Error, SIGNATURE_PARAMETER};
 use faas_flow_core::run::{Event, Phase, Refusal, Said, WaitId};
-use faas_flow_core::{Failure, FlowName, MediaType, NodePath, RunId};
+use faas_flow_core::{Failure, FlowName, MediaType, NodePath, RunId, Status};
 use faas_flow_guest::HttpResponse;
 use faas_flow_session::{Documents, Input, Role};
 use faas_flow_versions::runs::load_around;
@@ -39,6 +39,8 @@ pub enum Reply {
     Response(HttpResponse),
     /// That there will be none, for this reason.
     Failed(Failure),
+    /// None: the node has got the permit for which it waits.
+    Permit,
 }
 
 /// The outcome of an answer.
@@ -109,8 +111,13 @@ impl Host {
         node: &NodePath,
         to: WaitId,
     ) -> Result<Answered, Error> {
-        let permit = HttpResponse { status: 200, headers: Vec::new(), body: bytes::Bytes::new() };
-        self.give_answer(flow, run, node, to, Reply::Response(permit)).await
+        self.give_answer(flow, run, node, to, Reply::Permit).await
+    }
+
+    /// Whether a run is paused, as far as the store tells.
+    pub(crate) async fn is_paused(&self, run: &RunId) -> bool {
+        let entry = self.services.state.entry(run).await;
+        entry.is_ok_and(|entry| entry.is_some_and(|entry| entry.status == Status::Paused))
     }
 
     async fn give_answer(
@@ -169,6 +176,7 @@ impl Host {
         let HttpResponse { status, headers, body } = match reply {
             Reply::Response(response) => response,
             Reply::Failed(failure) => return Ok((Said::Failed(failure.clone()), Documents::new())),
+            Reply::Permit => return Ok((Said::Permit, Documents::new())),
         };
         let mut documents = Documents::new();
         let name = format!("{node}/{:016x}/answer", fastrand::u64(..));

@@ -112,6 +112,8 @@ impl NodeAttempt<'_> {
                 self.resumed.store(true, Ordering::Relaxed);
                 return Err(failure.clone().into());
             }
+            // The engine hands none out.
+            Said::Permit => return Err(Failure::retry(Code::INTERNAL, "a permit answers no call").into()),
         };
         let body = self.live.fetch(body).await?.bytes;
         self.resumed.store(true, Ordering::Relaxed);

@@ -8,7 +8,9 @@ use super::retries::count;
 use crate::Error;
 use crate::events::Keys;
 use faas_flow_core::definition::{SignalSource, WaitFor};
-use faas_flow_core::run::{self, Awaited, Doc, Event, Phase, Refusal, SentSignal, Suspended, Wait, WaitId};
+use faas_flow_core::run::{
+    self, Awaited, Doc, EarlySignals, Event, Phase, Refusal, SentSignal, Suspended, Wait, WaitId,
+};
 use faas_flow_core::{
     Code, Content, Failure, FlowName, LONGEST_SLEEP_MS, Millis, Partition, RunId, ShownDuration, SignalName,
 };
@@ -136,6 +138,12 @@ impl Host {
                 return Err(unknown());
             }
             live.store().await?;
+            if stored.is_none()
+                && signal.body.bytes.len() > self.services.data.inline_limit
+                && self.refuses_large(&live, run, signal).await?
+            {
+                return Ok(Signalled::Repeated);
+            }
             let (sent, documents) = match &stored {
                 Some(stored) => stored,
                 None => stored.insert(self.store_signal(run, signal).await?),
@@ -146,6 +154,32 @@ impl Host {
                 return Ok(signalled);
             }
         }
+    }
+
+    /// Refuses a signal before its body gets into the data store, which cannot take back what belongs to a run that goes on. A
+    /// signal is refused as it would be afterwards; if it is repeated, the answer is `true`. Others that come at the same moment
+    /// may still fill what room there is.
+    async fn refuses_large(&self, live: &Live, run: &RunId, signal: &Signal) -> Result<bool, Error> {
+        let Signal { name, key, body } = signal;
+        let docs = [Doc::Signal(name.clone()).name(), Doc::EarlySignals.name()];
+        let read_docs = self.services.state.read(&Partition::of_run(run), &docs).await?;
+        let mut documents = read_docs.into_iter();
+        let mut next = || documents.next().flatten();
+        let of_name: run::Signal =
+            next().map_or_else(|| Ok(run::Signal::default()), |document| read(run, &document))?;
+        let early: EarlySignals =
+            next().map_or_else(|| Ok(EarlySignals::default()), |document| read(run, &document))?;
+        if key.is_some() && of_name.came.iter().any(|came| came.key == *key) {
+            return Ok(true);
+        }
+        if !live.plan.signals().include(name) {
+            return Err(live.never_awaits(name));
+        }
+        if of_name.waiters.is_empty() {
+            let refused = |refusal| Error::Refused { run: run.clone(), refusal };
+            early.with(body.bytes.len() as u64).map_err(refused)?;
+        }
+        Ok(false)
     }
 
     /// Whether a signal with this idempotency key has come to a run that may still go on.
@@ -185,6 +219,11 @@ impl Host {
 }
 
 impl Live {
+    fn never_awaits(&self, signal: &SignalName) -> Error {
+        let known = self.plan.signals().names().map(SignalName::to_string).collect();
+        Error::NeverAwaited { run: self.id.clone(), signal: signal.clone(), known }
+    }
+
     /// Gives the session a signal; `None` if this replica has left the run.
     async fn signal(self: &Arc<Self>, sent: SentSignal, documents: Documents) -> Result<Option<Signalled>, Error> {
         let (name, id) = (sent.name.clone(), sent.id);
@@ -201,10 +240,7 @@ impl Live {
         match (failure, refused) {
             (Some(failure), _) => Err(failure.into()),
             (None, Some(Refusal::Repeated)) => Ok(Some(Signalled::Repeated)),
-            (None, Some(Refusal::NeverAwaited)) => {
-                let known = self.plan.signals().names().map(SignalName::to_string).collect();
-                Err(Error::NeverAwaited { run: self.id.clone(), signal: name, known })
-            }
+            (None, Some(Refusal::NeverAwaited)) => Err(self.never_awaits(&name)),
             (None, Some(refusal)) => Err(Error::Refused { run: self.id.clone(), refusal }),
             (None, None) => match is_kept {
                 Some(true) => Ok(Some(Signalled::Kept)),

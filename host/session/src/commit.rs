@@ -197,7 +197,8 @@ impl Session {
             Role::Helper | Role::Left => None,
         };
         let due = match status {
-            Status::Running => Some(sleeps.unwrap_or(now + self.rules.lease)),
+            // Whoever takes a signal for it before it starts leaves its moment as it is.
+            Status::Running => sleeps.or_else(|| self.state.starts_later(now)).or(Some(now + self.rules.lease)),
             // It waits for an operator, but not for longer than its deadline.
             Status::Paused => run.deadline,
             _ => self.state.callback_due().or(run.ended.map(|ended| ended + self.rules.history_ttl)),

@@ -213,6 +213,11 @@ impl World {
         }
     }
 
+    /// Whether leases hold as long as they should: the clocks agree, and the store is not slow.
+    pub fn keeps_leases(&self) -> bool {
+        self.skew == 0 && self.slow <= Weather::default().slow
+    }
+
     /// Notes what must not happen.
     pub fn violation(&self, what: String) {
         self.note(format_args!("VIOLATION: {what}"));

@@ -1,11 +1,25 @@
 //! Answers to nodes that wait for something outside of the run.
 
 use super::caught::Withdrawn;
-use super::documents::{Answer, Progress, Said, Wait, WaitId};
+use super::documents::{Answer, Awaited, Progress, Said, Wait, WaitId};
 use super::engine::Followed;
 use super::events::{Effect, Refusal};
 use super::state::RunState;
 use crate::{Millis, NodePath};
+
+/// Whether this may end the wait. A node may wait for a permit, and then ask under the same claim, so their ids may be the same.
+pub(super) fn fits(wait: &Wait, said: &Said) -> bool {
+    matches!(wait.of, Awaited::Limit { .. }) == matches!(said, Said::Permit)
+}
+
+/// Whether this counts, although there is an answer that no wait has been reported for yet.
+fn overrides(said: &Said, to: WaitId, answer: &Answer) -> bool {
+    match (said, &answer.said) {
+        (Said::Permit, Said::Response { .. } | Said::Failed(_)) => false,
+        (Said::Response { .. } | Said::Failed(_), Said::Permit) => true,
+        _ => answer.to != to,
+    }
+}
 
 impl RunState {
     /// Takes the first answer to the present question of a node. The node may be claimed at once if it is suspended. If it is
@@ -13,11 +27,11 @@ impl RunState {
     pub(super) fn answer(&mut self, path: &NodePath, to: WaitId, said: &Said, now: Millis) -> Followed {
         let node = self.node(path)?;
         let asks = match node.progress {
-            Progress::Ready => node.awaits().is_some_and(|wait| wait.id == to),
+            Progress::Ready => node.awaits().is_some_and(|wait| wait.id == to && fits(wait, said)),
             // Its replica is about to report that it waits, or is looking for the answer.
             Progress::Running => {
                 let is_asked = node.token == to.claim || node.asked().is_some_and(|wait| wait.id == to);
-                is_asked && node.answer.as_ref().is_none_or(|answer| answer.to != to)
+                is_asked && node.answer.as_ref().is_none_or(|answer| overrides(said, to, answer))
             }
             _ => false,
         };

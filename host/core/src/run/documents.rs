@@ -610,6 +610,8 @@ pub enum Said {
     },
     /// That there will be no response, for this reason.
     Failed(Failure),
+    /// That the node has got a permit of the limit for which it waits. This answers no call.
+    Permit,
 }
 
 /// The branches of a node.

@@ -1,7 +1,8 @@
 //! `step(state, event) -> effects`: claims, reports and joins of nodes.
 
+use super::answer::fits;
 use super::caught::{Caught, Ended};
-use super::documents::{Attempt, Branches, Lease, NodeState, Phase, Progress, Scope};
+use super::documents::{Answer, Attempt, Branches, Lease, NodeState, Phase, Progress, Said, Scope};
 use super::events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Task, Work};
 use super::rounds::{after_round, begun_round, repeat};
 use super::state::RunState;
@@ -99,7 +100,8 @@ impl RunState {
             inputs: Vec::new(),
             aggregator: None,
             suspended: state.suspended.clone().map(Box::new),
-            answer: state.answer.clone(),
+            // A permit answers no operation: one that needs it asks for it again, and gets it.
+            answer: state.answer.clone().filter(|answer| !matches!(answer.said, Said::Permit)),
             signals: state.signals.clone(),
             called: u32::try_from(state.called.len()).unwrap_or(u32::MAX),
             task: Task::Enter,
@@ -236,7 +238,10 @@ impl RunState {
         match &report.outcome {
             Outcome::Suspended(suspended) => {
                 node.progress = Progress::Ready;
-                node.answer = answer.filter(|answer| suspended.wait.as_ref().is_some_and(|wait| wait.id == answer.to));
+                let is_waited_for = |answer: &Answer| {
+                    suspended.wait.as_ref().is_some_and(|wait| wait.id == answer.to && fits(wait, &answer.said))
+                };
+                node.answer = answer.filter(|answer| is_waited_for(answer));
                 node.suspended = Some(suspended.clone());
                 node.note_called();
                 self.await_signal(path, suspended)?;

@@ -120,7 +120,7 @@ impl RunState {
                 self.change(path)?.take_signal(*to, &sent.name, &sent.body, now);
             }
             None => {
-                let early = self.early_signals()?.with(&sent.body)?;
+                let early = self.early_signals()?.with(sent.body.size())?;
                 *self.change_early_signals() = early;
                 came.body = Some(sent.body.clone());
             }
@@ -181,9 +181,9 @@ impl RunState {
 }
 
 impl EarlySignals {
-    /// With one more that has this body.
-    fn with(self, body: &Payload) -> Result<Self, Refusal> {
-        let more = Self { count: self.count + 1, bytes: self.bytes.saturating_add(body.size()) };
+    /// With one more that has a body of this size, in bytes; [`Refusal::TooManySignals`] if there is no room.
+    pub fn with(self, size: u64) -> Result<Self, Refusal> {
+        let more = Self { count: self.count + 1, bytes: self.bytes.saturating_add(size) };
         let fits = more.count <= MOST_EARLY_SIGNALS && more.bytes <= MOST_EARLY_BYTES;
         if fits { Ok(more) } else { Err(Refusal::TooManySignals) }
     }

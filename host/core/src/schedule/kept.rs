@@ -244,13 +244,12 @@ impl Schedules {
     pub fn reconcile(&mut self, schedules: &[Timed], as_of: Millis, now: Millis) {
         // A stored moment that has not come was written by a clock that was ahead, and does not count.
         let is_newer = as_of >= self.as_of || self.as_of > now;
+        let is_newer = is_newer || self.is_orphaned(now);
         let mut has_changed = false;
         for timed in schedules {
             match self.schedules.get_mut(&timed.spec.name) {
                 None if is_newer => {
-                    let mut kept = Kept::default();
-                    kept.begin(timed, now);
-                    self.schedules.insert(timed.spec.name.clone(), kept);
+                    self.named(timed, now);
                     has_changed = true;
                 }
                 Some(kept) if !kept.follows(timed) && (is_newer || kept.is_abandoned(now)) => {
@@ -274,6 +273,20 @@ impl Schedules {
         if has_changed {
             self.as_of = if self.as_of > now { as_of } else { self.as_of.max(as_of) };
         }
+    }
+
+    /// Whether the replicas that know the stored schedules are gone: one of them is overdue.
+    fn is_orphaned(&self, now: Millis) -> bool {
+        self.schedules.values().any(|kept| !kept.paused && kept.next.is_some() && kept.is_abandoned(now))
+    }
+
+    /// A schedule that an operator asks for at a replica that has it. It begins now if nothing is stored of it.
+    pub fn named(&mut self, timed: &Timed, now: Millis) -> &mut Kept {
+        self.schedules.entry(timed.spec.name.clone()).or_insert_with(|| {
+            let mut kept = Kept::default();
+            kept.begin(timed, now);
+            kept
+        })
     }
 
     /// The latest runs of which it has to be known whether they have ended, for what is decided now.

@@ -362,6 +362,23 @@ fn nobody_fires_by_an_expression_that_no_replica_has_for_long() {
     assert_eq!(stored.schedules["a"].next, Some(began + HOUR));
 }
 
+/// SCHED-8: a rollout that is rolled back leaves the replicas that had the schedules before.
+#[test]
+fn when_the_replicas_with_newer_schedules_are_gone_older_ones_go_on_with_all_of_theirs() {
+    let began = at("2026-11-30T10:00:00Z");
+    let of = |name: &str, when: &str| timed(name, when, Missed::Skip, Overlap::Skip);
+    let (old, new) = ([of("p", "every 1s"), of("q", "every 1s")], [of("p", "every 3s")]);
+    let mut stored = Schedules::default();
+    stored.reconcile(&old, began, began);
+    stored.reconcile(&new, began + SECOND, began + SECOND);
+    stored.reconcile(&old, began, began + LATE / 2);
+    assert!(!stored.schedules.contains_key("q"), "the newer replica is there, as far as anybody knows");
+    let now = began + LATE;
+    stored.reconcile(&old, began, now);
+    assert_eq!(stored.schedules["p"].next, Some(now + SECOND));
+    assert_eq!(stored.schedules["q"].next, Some(now + SECOND));
+}
+
 /// SCHED-9.
 #[test]
 fn a_clock_that_jumps_fires_no_moment_twice() {

@@ -116,6 +116,40 @@ fn an_answer_outlives_the_replica_that_asked() {
     assert_eq!(driver.ready(), Vec::<String>::new());
 }
 
+fn permit(to: WaitId) -> Event {
+    Event::Answer { path: path("n"), to, said: Said::Permit }
+}
+
+/// LIMIT-4: a node may wait for a permit and then ask under the same claim, and a replica may be lost in between.
+#[test]
+fn a_permit_answers_no_call() {
+    let mut driver = driver();
+    let lost = driver.claim("n").unwrap();
+    driver.step(permit(id(&lost))).unwrap();
+    assert_eq!(driver.step(permit(id(&lost))).unwrap_err(), Refusal::Stale);
+    driver.now += LIMIT;
+    let work = driver.claim("n").unwrap();
+    assert_eq!(work.answer, None, "the next replica makes the call");
+    // The permit comes late, when the call has been made; its answer is still to come.
+    driver.step(permit(id(&work))).unwrap();
+    assert!(driver.report(&work, waits(id(&work), driver.now + LIMIT)).unwrap().is_empty());
+    assert_eq!(driver.step(permit(id(&work))).unwrap_err(), Refusal::Stale);
+    driver.step(answer(id(&work), "at last")).unwrap();
+    assert_eq!(answered(&driver.claim("n").unwrap()), Some((id(&work), said("at last"))));
+}
+
+/// WAIT-3: the permit of a try and the answer to it have the same id.
+#[test]
+fn an_answer_counts_that_comes_after_a_late_permit() {
+    let mut driver = driver();
+    let work = driver.claim("n").unwrap();
+    driver.step(permit(id(&work))).unwrap();
+    driver.step(answer(id(&work), "early")).unwrap();
+    assert_eq!(driver.step(permit(id(&work))).unwrap_err(), Refusal::Stale);
+    assert!(!driver.report(&work, waits(id(&work), LIMIT)).unwrap().is_empty());
+    assert_eq!(answered(&driver.claim("n").unwrap()), Some((id(&work), said("early"))));
+}
+
 /// WAIT-4.
 #[test]
 fn a_node_continues_without_an_answer_when_its_time_has_come() {

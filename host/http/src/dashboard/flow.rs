@@ -159,9 +159,10 @@ fn states(flow: &FlowName, chosen: Option<Status>, labels: &Labels) -> String {
         let label = escaped(label);
         format!("<input name=\"label\" placeholder=\"order=42\" aria-label=\"Label\" value=\"{label}\"> ")
     };
-    let fields = match labels.is_empty() {
-        true => field(""),
-        false => labels.iter().map(|(key, value)| field(&format!("{key}={value}"))).collect(),
+    let fields = if labels.is_empty() {
+        field("")
+    } else {
+        labels.iter().map(|(key, value)| field(&format!("{key}={value}"))).collect()
     };
     format!(
         "<p class=\"states quiet\">{}</p>\n<form method=\"get\" action=\"{flow}\">{state}{fields}\

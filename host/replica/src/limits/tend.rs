@@ -81,6 +81,9 @@ impl Shard {
         let ticket = waiter.ticket;
         match host.wake(&ticket.flow, &ticket.run, &ticket.node, wait).await {
             Ok(Answered::Ignored(Refusal::Ended) | Answered::UnknownRun) => self.ask(key, ticket, Op::Drop),
+            // Nobody uses the permit until the run is resumed. Then the node asks again, and has its place in line by the time
+            // at which it first asked.
+            Ok(_) if host.is_paused(&ticket.run).await => self.ask(key, ticket, Op::Drop),
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(run = %ticket.run, node = %ticket.node, code = %error.code(), %error, "node with a permit not continued here");

@@ -77,7 +77,7 @@ impl Host {
         self.change_schedules(flow, |stored| {
             let now = self.now();
             stored.reconcile(&of.timed, of.as_of, now);
-            let kept = stored.schedules.get_mut(name).ok_or(Error::Conflict)?;
+            let kept = stored.named(timed, now);
             match change {
                 Change::Pause => kept.pause(),
                 Change::Resume => kept.resume(timed, now),
@@ -114,7 +114,7 @@ impl Host {
         });
         let salt = salt.await?;
         let to = to.min(self.now());
-        let first = timed.when.after(from.saturating_sub(1)).filter(|_| from > 0).or_else(|| timed.when.after(0));
+        let first = if from >= to { None } else { timed.when.after(from.saturating_sub(1)) };
         let mut moments = std::iter::successors(first, |at| timed.when.after(*at)).take_while(|at| *at < to);
         let mut backfilled = Backfilled { started: Vec::new(), existed: 0, next: None };
         for at in moments.by_ref().take(limit.clamp(1, MOST_BACKFILLED)) {

@@ -448,4 +448,10 @@ fn a_run_that_starts_later_is_stored_and_left_until_then() {
     assert!(session.io().is_none());
     let ready = session.ready();
     assert_eq!((ready.start.len(), ready.end, session.has_left(), session.executing()), (0, None, true, 0));
+    // Whoever changes something of it before, does not make it due later or earlier.
+    let state = RunState::load(session.state().run().clone(), 1);
+    let mut helper = Session::open(plan, rules(0), 9, state, Role::Helper);
+    helper.input(Input::Event(Event::SetCallback { url: "http://x/".to_owned() }, Documents::new()), &at(3));
+    let changed = change(&mut helper);
+    assert_eq!(changed.entry.clone().unwrap().due, Some(50_000));
 }

@@ -235,6 +235,31 @@ async fn who_stops_or_is_too_late_gives_up_its_place() {
     assert_eq!(world.job.runs(), ["first", "last"]);
 }
 
+/// LIMIT-4: also if the turn of a paused run comes.
+#[tokio::test]
+async fn paused_runs_do_not_keep_others_from_their_permits() {
+    let world = World::new(Job::that_waits().await).await;
+    // With so long a lease, nothing that waits for its end ends in time.
+    let server = world.start("60s");
+    begin(&server, "case=limit&concurrent=1", "first").await;
+    world.job.begins(1).await;
+    for id in ["paused", "paused-too", "last"] {
+        begin(&server, "case=limit&concurrent=1", id).await;
+        world.waits(id).await;
+    }
+    let control = |what: &str, id: &str| run(world.folder.path(), ["requests", what, id, "--to", &server.url("")]).ok();
+    control("pause", "paused");
+    control("pause", "paused-too");
+    world.job.let_go(2);
+    assert_eq!(ends(&server, "last").await.ok(), "hi");
+    assert_eq!(world.job.runs(), ["first", "last"]);
+    world.job.let_go(2);
+    for id in ["paused-too", "paused"] {
+        control("resume", id);
+        assert_eq!(ends(&server, id).await.ok(), "hi");
+    }
+}
+
 /// LIMIT-5.
 #[tokio::test]
 async fn the_permits_of_a_server_that_is_killed_come_back() {

@@ -10,6 +10,7 @@ use faas_flow_e2e::wait::until;
 use faas_flow_test_support::{double, servers};
 use serde_json::{Value, json};
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -137,6 +138,61 @@ async fn early_signals_are_kept_up_to_a_limit() {
     let small = serve().start();
     begin(&small, "case=signal", "hi", "r").await;
     signal(&small, "r", "approval", &large).await.failed(413, "FF0204");
+}
+
+/// What the files below a folder have in bytes.
+fn size(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// SIGNAL-4.
+#[tokio::test]
+async fn the_body_of_a_refused_or_repeated_signal_is_not_stored() {
+    let server = serve().start();
+    begin(&server, "case=signals-of-items", "Ada", "r").await;
+    until_waiting(&server, "r", 1).await;
+    begin(&server, "case=signal", "Ada", "one").await;
+    until_waiting(&server, "one", 1).await;
+    let large = "x".repeat(2 << 20);
+    let keyed = |name: &'static str| {
+        let request = server.request(&format!("/function/fixture/flow/r/signal/{name}"), large.clone());
+        server.send(request.header("X-Faas-Flow-Idempotency-Key", "k"))
+    };
+    let before = size(server.folder());
+    keyed("early").await.ok();
+    let after = size(server.folder());
+    assert!(after >= before + (2 << 20), "the data store is here: {before} and then {after} bytes");
+    for _ in 0..5 {
+        assert!(keyed("early").await.ok().contains("has come before"));
+        signal(&server, "one", "unknown", &large).await.failed(404, "FF0271");
+    }
+    let more = size(server.folder()) - after;
+    assert!(more < 2 << 20, "{more} bytes of refused signals are stored");
+}
+
+/// SIGNAL-3: whatever somebody makes up.
+#[tokio::test]
+async fn an_address_with_a_far_expiry_and_a_form_that_grows_are_answered() {
+    let server = serve().with("--body-limit", "1MiB").start();
+    begin(&server, "case=signal", "hi", "r").await;
+    until_waiting(&server, "r", 1).await;
+    for expires in ["253402300800000", "18446744073709551615"] {
+        let path = format!("/function/fixture/flow/r/signal/approval?once=x&expires={expires}");
+        page(&server, server.client.get(server.url(&path))).await.ok();
+    }
+    // Each byte becomes six in JSON.
+    let form = [b"a=".to_vec(), vec![1; 1 << 19]].concat();
+    let path = "/function/fixture/flow/r/signal/approval?once=x&expires=99999999999999";
+    let sent = server.request(path, form).header("Content-Type", "application/x-www-form-urlencoded");
+    server.send(sent).await.failed(413, "FF0204");
+    signal(&server, "r", "approval", "yes").await.ok();
+    assert_eq!(server.result_of("fixture", "r").await.ok(), "yes after last");
 }
 
 /// SIGNAL-5.
