@@ -107,7 +107,7 @@ impl NodeAttempt<'_> {
                 }
                 Waited::InLine(place) => {
                     self.live.be_stored().await?;
-                    if let Some(place) = place.sleep(self.wait_for_permit(operation)).await {
+                    if let Some(place) = place.sleep(self.wait_for_permit(operation)).await? {
                         permits.0.push(place);
                         continue;
                     }

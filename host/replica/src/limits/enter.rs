@@ -1,7 +1,7 @@
 //! How a node asks for a permit.
 
 use super::Limits;
-use super::place::{Granted, Kind, Place, Waited};
+use super::place::{Granted, Kind, Place, Waited, stopping};
 use super::state::Op;
 use crate::counters::Permit;
 use faas_flow_core::limit::{Figures, Ticket};
@@ -44,8 +44,7 @@ impl Limits {
         let (reply, answer) = oneshot::channel();
         place.kind = Kind::Ticket;
         shard.ask(at.key.clone(), place.ticket.clone(), Op::Enter { since, reply });
-        let ended = || Failure::retry(faas_flow_core::Code::STOPPING, "the replica is stopping");
-        match answer.await.map_err(|_| ended())?? {
+        match answer.await.map_err(|_| stopping())?? {
             Granted::Leased => {
                 place.kind = Kind::Leased;
                 count(Permit::Store);

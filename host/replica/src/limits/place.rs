@@ -4,6 +4,7 @@ use super::shard::Shard;
 use super::state::Op;
 use faas_flow_core::limit::Ticket;
 use faas_flow_core::run::WaitId;
+use faas_flow_core::{Code, Failure};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -30,6 +31,22 @@ pub(crate) enum Waited {
     Full,
 }
 
+/// What came of having a node suspended until it has a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slept {
+    /// It waits in line.
+    Waits,
+    /// It has got its permit meanwhile.
+    Permit,
+    /// It has lost its place, since nobody has renewed it in time.
+    Lost,
+}
+
+/// Why nobody answers.
+pub(super) fn stopping() -> Failure {
+    Failure::retry(Code::STOPPING, "the replica is stopping")
+}
+
 /// A permit or a place in line. It is given up when it is dropped.
 pub(crate) struct Place {
     pub(super) shard: Arc<Shard>,
@@ -50,16 +67,20 @@ pub(super) enum Kind {
 }
 
 impl Place {
-    /// Notes that the node is about to be suspended until it has a permit. `None` if it does, and the permit otherwise.
-    pub(crate) async fn sleep(mut self, wait: WaitId) -> Option<Self> {
+    /// Notes that the node is about to be suspended until it has a permit. `None` if it is to be suspended, and the permit
+    /// if it has got that meanwhile.
+    pub(crate) async fn sleep(mut self, wait: WaitId) -> Result<Option<Self>, Failure> {
         let (reply, answer) = oneshot::channel();
         self.shard.ask(self.key.clone(), self.ticket.clone(), Op::Sleep { wait, reply });
-        let still_waits = answer.await.unwrap_or_default();
-        if still_waits {
-            self.kind = Kind::Nothing;
-            return None;
+        match answer.await.map_err(|_| stopping())?? {
+            Slept::Permit => Ok(Some(self)),
+            Slept::Waits => {
+                self.kind = Kind::Nothing;
+                Ok(None)
+            }
+            // When it continues, it asks again.
+            Slept::Lost => Ok(None),
         }
-        Some(self)
     }
 
     /// Keeps the permit although nobody renews it, since its node is suspended.

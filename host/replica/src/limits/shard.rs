@@ -1,6 +1,6 @@
 //! One document of a limit: changes are collected, and committed together.
 
-use super::place::Granted;
+use super::place::{Granted, Slept};
 use super::state::{Asked, Done, Op, State};
 use crate::host::Host;
 use crate::services::Services;
@@ -180,6 +180,7 @@ impl Shard {
                 Op::Enter { reply, .. } => self.entered(&mut state, (key, ticket), entered.next().flatten(), reply),
                 Op::Sleep { reply, .. } => {
                     let still = waits.next().unwrap_or_default();
+                    let has_permit = lines.get(&key).is_some_and(|line| line.hold_of(&ticket).is_some());
                     if still {
                         let waiter =
                             lines.get(&key).and_then(|line| line.queue.iter().find(|one| one.ticket == ticket));
@@ -188,8 +189,13 @@ impl Shard {
                         }
                         state.tickets.remove(&(key, ticket));
                     }
+                    let slept = match still {
+                        true => Slept::Waits,
+                        false if has_permit => Slept::Permit,
+                        false => Slept::Lost,
+                    };
                     // If its caller has gone away, its turn will show that.
-                    let _ = reply.send(still);
+                    let _ = reply.send(Ok(slept));
                 }
                 Op::Park { leased } => {
                     if leased {
@@ -258,7 +264,7 @@ impl Shard {
         for one in asked {
             match one.op {
                 Op::Enter { reply, .. } => drop(reply.send(Err(failure.clone()))),
-                Op::Sleep { reply, .. } => drop(reply.send(false)),
+                Op::Sleep { reply, .. } => drop(reply.send(Err(failure.clone()))),
                 Op::Leave | Op::Park { .. } | Op::Drop => again.push(one),
             }
         }

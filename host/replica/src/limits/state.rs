@@ -1,6 +1,6 @@
 //! What this replica has of one document of a limit, and what it is about to change there.
 
-use super::place::Granted;
+use super::place::{Granted, Slept};
 use faas_flow_core::limit::{Entered, Figures, Lines, Share, Ticket, Waiter};
 use faas_flow_core::run::WaitId;
 use faas_flow_core::{Failure, Millis};
@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 pub(super) enum Op {
     /// A permit, or a place in line.
     Enter { since: Millis, reply: oneshot::Sender<Result<Granted, Failure>> },
-    /// The node is about to be suspended. Answers whether it still waits.
-    Sleep { wait: WaitId, reply: oneshot::Sender<bool> },
+    /// The node is about to be suspended.
+    Sleep { wait: WaitId, reply: oneshot::Sender<Result<Slept, Failure>> },
     /// The permit, or the place, is given up.
     Leave,
     /// The permit stays although nobody renews it.
