@@ -39,6 +39,9 @@ pub enum BadLabel {
         /// The label.
         key: String,
     },
+    /// It is not UTF-8.
+    #[error("a label is not UTF-8 text")]
+    NotText,
     /// There are too many.
     #[error("a run has at most {MAX_LABELS} labels")]
     TooMany,

@@ -87,7 +87,7 @@ impl IntoResponse for Error {
         if let Error::TimedOut { run: Some(run), .. } = &self {
             insert(response.headers_mut(), REQUEST_ID, run.as_str());
         }
-        if let Error::ControlByGet { .. } = &self {
+        if let Error::ControlByGet { .. } | Error::SignalByGet = &self {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
         response

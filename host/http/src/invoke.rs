@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::run::{Request as Kept, Run};
 use faas_flow_core::{
-    Code, Content, Digest, FlowName, Labels, MediaType, Millis, RunId, Status, header_text, moment, start_at,
+    BadLabel, Code, Content, Digest, FlowName, Labels, MediaType, Millis, RunId, Status, header_text, moment, start_at,
 };
 use faas_flow_graph::{Format, render};
 use faas_flow_replica::{
@@ -90,7 +90,7 @@ impl NewRun {
         };
         let mut labels = Labels::new();
         for given in headers.get_all(Self::LABEL) {
-            labels.add_all(&String::from_utf8_lossy(given.as_bytes()))?;
+            labels.add_all(str::from_utf8(given.as_bytes()).map_err(|_| BadLabel::NotText)?)?;
         }
         Ok(Self { id, callback, queued, labels, start_at })
     }

@@ -310,6 +310,9 @@ fn refused(reads: Reads, error: Error) -> Response {
     };
     let (status, code) = (error.status(), error.code());
     let mut response = page::refusal(status, code, &text);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(http::ALLOW, http::HeaderValue::from_static("POST"));
+    }
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(http::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
     }

@@ -106,6 +106,9 @@ async fn what_is_no_label_is_refused_and_nothing_begins() {
         let request = server.request("/function/greet", "Ada").header("X-Faas-Flow-Label", labels);
         server.send(request).await.failed(400, "FF0243");
     }
+    let binary = reqwest::header::HeaderValue::from_bytes(b"k=\xff").unwrap();
+    let request = server.request("/function/greet", "Ada").header("X-Faas-Flow-Label", binary);
+    assert!(server.send(request).await.failed(400, "FF0243").contains("a label is not UTF-8 text"));
     server.get("/function/greet/flow?label=order").await.failed(400, "FF0243");
     assert_eq!(listed(server.folder(), &[]), json!([]));
 }

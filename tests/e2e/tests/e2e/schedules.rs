@@ -150,6 +150,8 @@ async fn runs_are_begun_by_hand_and_for_past_moments_once() {
     assert_eq!(text(&range).ok(), "0 runs have begun, 122 existed\n");
     let future = ["backfill", "nightly", "2999-01-01T00:00:00Z", "2999-02-01T00:00:00Z"];
     assert_eq!(text(&future).ok(), "0 runs have begun, 0 existed\n");
+    let after_the_calendar = ["backfill", "nightly", "9999-12-30T00:00:00Z", "9999-12-31T00:00:00Z"];
+    assert_eq!(text(&after_the_calendar).ok(), "0 runs have begun, 0 existed\n");
     text(&["backfill", "nightly", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"])
         .failed("FF0217", &["later than `from`"]);
     text(&["trigger", "nigthly"]).failed("FF0280", &["no schedule `nigthly`", "it has nightly"]);

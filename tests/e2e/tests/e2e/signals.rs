@@ -119,7 +119,9 @@ async fn what_no_node_can_take_is_refused() {
     let long = server.request("/function/fixture/flow/r/signal/approval", "");
     let long = server.send(long.header("X-Faas-Flow-Idempotency-Key", "k".repeat(257))).await;
     long.failed(400, "FF0217");
-    server.get("/function/fixture/flow/r/signal/approval").await.failed(405, "FF0509");
+    let by_get = server.get("/function/fixture/flow/r/signal/approval").await;
+    assert_eq!(by_get.headers["allow"], "POST");
+    by_get.failed(405, "FF0509");
     run(server.folder(), ["requests", "stop", "r", "--to", &server.url("")]).ok();
     signal(&server, "r", "approval", "").await.failed(409, "FF0222");
 }
