@@ -116,7 +116,7 @@ impl Host {
 
     /// Whether a run is paused, as far as the store tells.
     pub(crate) async fn is_paused(&self, run: &RunId) -> bool {
-        let entry = self.services.state.entry(run).await;
+        let entry = self.entry(run).await;
         entry.is_ok_and(|entry| entry.is_some_and(|entry| entry.status == Status::Paused))
     }
 

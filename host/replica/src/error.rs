@@ -59,7 +59,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// The address of a signal has expired.
-    #[error("this address has expired, at {}: ask whoever sent it to you for a new one", moment(*.expires))]
+    #[error("this address expired at {}: ask its sender for a new one", moment(*.expires))]
     SignalUrlExpired {
         /// When.
         expires: Millis,

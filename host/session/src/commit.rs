@@ -197,7 +197,7 @@ impl Session {
             Role::Helper | Role::Left => None,
         };
         let due = match status {
-            // Whoever takes a signal for it before it starts leaves its moment as it is.
+            // A replica that takes a signal for the run before it starts does not change when it is due.
             Status::Running => sleeps.or_else(|| self.state.starts_later(now)).or(Some(now + self.rules.lease)),
             // It waits for an operator, but not for longer than its deadline.
             Status::Paused => run.deadline,

@@ -564,7 +564,7 @@ pub enum Awaited {
         /// The request id of the run.
         run: RunId,
     },
-    /// Whoever gives back a permit of a limit over all runs.
+    /// A permit of a limit over all runs, which another node or call gives back.
     Limit {
         /// The name of the limit.
         name: String,

@@ -243,13 +243,12 @@ impl Schedules {
     /// the first moment after now, and so does one whose expression has changed. What was paused stays paused.
     pub fn reconcile(&mut self, schedules: &[Timed], as_of: Millis, now: Millis) {
         // A stored moment that has not come was written by a clock that was ahead, and does not count.
-        let is_newer = as_of >= self.as_of || self.as_of > now;
-        let is_newer = is_newer || self.is_orphaned(now);
+        let is_newer = as_of >= self.as_of || self.as_of > now || self.is_orphaned(now);
         let mut has_changed = false;
         for timed in schedules {
             match self.schedules.get_mut(&timed.spec.name) {
                 None if is_newer => {
-                    self.named(timed, now);
+                    self.get_or_begin(timed, now);
                     has_changed = true;
                 }
                 Some(kept) if !kept.follows(timed) && (is_newer || kept.is_abandoned(now)) => {
@@ -280,8 +279,8 @@ impl Schedules {
         self.schedules.values().any(|kept| !kept.paused && kept.next.is_some() && kept.is_abandoned(now))
     }
 
-    /// A schedule that an operator asks for at a replica that has it. It begins now if nothing is stored of it.
-    pub fn named(&mut self, timed: &Timed, now: Millis) -> &mut Kept {
+    /// What is stored of a schedule. If nothing is, it begins with the first moment after now.
+    pub fn get_or_begin(&mut self, timed: &Timed, now: Millis) -> &mut Kept {
         self.schedules.entry(timed.spec.name.clone()).or_insert_with(|| {
             let mut kept = Kept::default();
             kept.begin(timed, now);

@@ -189,10 +189,12 @@ impl Shard {
                         }
                         state.tickets.remove(&(key, ticket));
                     }
-                    let slept = match still {
-                        true => Slept::Waits,
-                        false if has_permit => Slept::Permit,
-                        false => Slept::Lost,
+                    let slept = if still {
+                        Slept::Waits
+                    } else if has_permit {
+                        Slept::Permit
+                    } else {
+                        Slept::Lost
                     };
                     // If its caller has gone away, its turn will show that.
                     let _ = reply.send(Ok(slept));

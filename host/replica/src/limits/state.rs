@@ -18,7 +18,7 @@ pub(super) enum Op {
     Leave,
     /// The permit stays although nobody renews it.
     Park { leased: bool },
-    /// The permit is given up, whoever has it.
+    /// The permit is given up, also if another replica has it.
     Drop,
 }
 

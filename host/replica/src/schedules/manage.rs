@@ -77,7 +77,7 @@ impl Host {
         self.change_schedules(flow, |stored| {
             let now = self.now();
             stored.reconcile(&of.timed, of.as_of, now);
-            let kept = stored.named(timed, now);
+            let kept = stored.get_or_begin(timed, now);
             match change {
                 Change::Pause => kept.pause(),
                 Change::Resume => kept.resume(timed, now),
