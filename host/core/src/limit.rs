@@ -7,7 +7,7 @@ mod hold;
 mod line;
 mod lines;
 
-pub use figures::{BadFigures, Figures, LARGEST_RATE, SMALLEST_RATE, is_limit_name};
+pub use figures::{Allowance, BadFigures, Figures, LARGEST_RATE, SMALLEST_RATE, Scope, is_limit_name};
 pub use hold::{Hold, Ticket, Waiter};
 pub use line::{Entered, Line, MOST_WAITING, Share};
-pub use lines::{LONGEST_KEY, Lines, SHARDS, shard_of};
+pub use lines::{LONGEST_KEY, Lines, SHARDS, document_of, shard_of};

@@ -81,7 +81,7 @@ impl fmt::Display for Warning {
 /// warnings.
 pub(crate) fn check(definition: &Definition) -> Result<Vec<Warning>, Vec<Problem>> {
     let handlers = definition.handlers.iter().map(String::as_str).collect();
-    let mut checker = Checker { handlers, limits: HashMap::new(), report: Report::default() };
+    let mut checker = Checker { handlers, limits: HashMap::new(), nested: HashMap::new(), report: Report::default() };
     let flow = &Place::Flow;
     checker.handler(flow, definition.on_failure.as_deref());
     checker.handler(flow, definition.finally.as_deref());
@@ -95,6 +95,9 @@ struct Checker<'a> {
     handlers: HashSet<&'a str>,
     /// What the limits allow that were named before, by their names.
     limits: HashMap<&'a str, (Figures, bool)>,
+    /// Where a call first needed a permit of a limit while its node holds one of another limit, by the names of both, that of the
+    /// node first.
+    nested: HashMap<(&'a str, &'a str), String>,
     report: Report,
 }
 
@@ -349,6 +352,7 @@ impl<'a> Checker<'a> {
                         self.problem(Code::BAD_CALL, at, message);
                     }
                     self.call(at, call);
+                    self.nested(at, operations.limit.as_ref(), call.limit.as_ref());
                 }
                 Operation::Request(call) => {
                     if !call.target.starts_with("http://") && !call.target.starts_with("https://") {
@@ -361,9 +365,35 @@ impl<'a> Checker<'a> {
                         self.problem(Code::BAD_CALL, at, message);
                     }
                     self.call(at, call);
+                    self.nested(at, operations.limit.as_ref(), call.limit.as_ref());
                 }
             }
         }
+    }
+
+    /// Warns of calls that may wait for each other, since their nodes hold permits meanwhile. A rate is not held.
+    fn nested(&mut self, at: &Place<'_>, of_node: Option<&'a Limit>, of_call: Option<&'a Limit>) {
+        let held = |limit: Option<&'a Limit>| limit.filter(|limit| limit.figures.concurrent.is_some());
+        let (Some(Limit { name: outer, .. }), Some(Limit { name: inner, .. })) = (held(of_node), held(of_call)) else {
+            return;
+        };
+        if outer == inner {
+            return self.warn(at, || {
+                format!(
+                    "the call needs a permit of limit {inner} while its node holds one, so that all nodes wait once they hold \
+                     all permits: give the limit only to the node or only to its calls"
+                )
+            });
+        }
+        if let Some(other) = self.nested.get(&(inner.as_str(), outer.as_str())).cloned() {
+            self.warn(at, || {
+                format!(
+                    "the call needs limit {inner} while its node holds limit {outer}, and at {other} it is the other way round, \
+                     so that both may wait for each other: take the two limits in the same order"
+                )
+            });
+        }
+        self.nested.entry((outer, inner)).or_insert_with(|| at.path());
     }
 
     fn sleep(&mut self, at: &Place<'_>, ms: u64) {

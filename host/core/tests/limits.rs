@@ -1,7 +1,9 @@
 //! Limits over all runs: the rules of one key, with several replicas that come, go and are lost.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use faas_flow_core::limit::{Entered, Figures, Line, Lines, MOST_WAITING, SHARDS, Share, Ticket, shard_of};
+use faas_flow_core::limit::{
+    Allowance, Entered, Figures, Line, Lines, MOST_WAITING, SHARDS, Scope, Share, Ticket, shard_of,
+};
 use faas_flow_core::run::{ClaimToken, WaitId, decode, encode};
 use faas_flow_core::testing::Random;
 use faas_flow_core::{FlowName, Millis, NodePath, RunId};
@@ -10,21 +12,30 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const LEASE: Millis = 10_000;
 
+/// The flow whose limit it is, in tests with only one flow.
+fn greet() -> Option<FlowName> {
+    Some(FlowName::new("greet").unwrap())
+}
+
 fn ticket(number: usize) -> Ticket {
-    let (flow, run) = (FlowName::new("greet").unwrap(), RunId::new(format!("r{number}")).unwrap());
-    Ticket { flow, run, node: NodePath::parse("n").unwrap(), operation: Some(0) }
+    let run = RunId::new(format!("r{number}")).unwrap();
+    Ticket { flow: greet().unwrap(), run, node: NodePath::parse("n").unwrap(), operation: Some(0) }
 }
 
-fn concurrent(most: u32) -> Figures {
-    Figures { concurrent: Some(most), per_second: None }
+fn allows(figures: Figures) -> Allowance {
+    Allowance { figures, scope: Scope::Of(greet()) }
 }
 
-fn rate(per_second: f64) -> Figures {
-    Figures { concurrent: None, per_second: Some(per_second) }
+fn concurrent(most: u32) -> Allowance {
+    allows(Figures { concurrent: Some(most), per_second: None })
 }
 
-fn enter(line: &mut Line, figures: &Figures, owner: &str, number: usize, now: Millis) -> Entered {
-    line.enter(figures, (owner, &ticket(number)), now, now, LEASE)
+fn rate(per_second: f64) -> Allowance {
+    allows(Figures { concurrent: None, per_second: Some(per_second) })
+}
+
+fn enter(line: &mut Line, allowance: &Allowance, owner: &str, number: usize, now: Millis) -> Entered {
+    line.enter(allowance, (owner, &greet(), &ticket(number)), now, now, LEASE)
 }
 
 /// LIMIT-1, LIMIT-3.
@@ -41,7 +52,7 @@ fn who_comes_when_it_is_full_waits_in_the_order_of_arrival() {
     assert_eq!(enter(&mut line, &figures, "a", 4, 11), Entered::Waits);
     assert_eq!(line.place_of(&ticket(4)), Some(1));
     // Who came before comes before, though it asks later.
-    line.enter(&figures, ("b", &ticket(9)), 3, 12, LEASE);
+    line.enter(&figures, ("b", &greet(), &ticket(9)), 3, 12, LEASE);
     assert_eq!([3, 9, 4].map(|number| line.place_of(&ticket(number))), [Some(0), Some(1), Some(2)]);
 }
 
@@ -79,7 +90,7 @@ fn a_suspended_node_keeps_its_place_for_as_long_as_it_takes() {
     // The replica on which it goes on takes the permit over, so that no other one can give it back.
     assert_eq!(enter(&mut line, &figures, "c", 1, 8_000 * LEASE + 1), Entered::Granted);
     line.leave("b", &ticket(1));
-    assert_eq!(line.held(), 1);
+    assert_eq!(line.held(&Scope::All), 1);
 }
 
 /// LIMIT-6.
@@ -87,11 +98,11 @@ fn a_suspended_node_keeps_its_place_for_as_long_as_it_takes() {
 fn a_parked_permit_stays_until_it_is_given_up() {
     let (figures, mut line) = (concurrent(8), Line::default());
     assert_eq!(enter(&mut line, &figures, "a", 0, 0), Entered::Leased);
-    let before = line.held();
-    line.park("a", &ticket(0), true, 1_000 * LEASE);
-    assert_eq!(line.held(), before);
+    let before = line.held(&Scope::All);
+    line.park(("a", &greet(), &ticket(0)), true, 1_000 * LEASE);
+    assert_eq!(line.held(&Scope::All), before);
     line.expire(2 * LEASE);
-    assert_eq!(line.held(), 1);
+    assert_eq!(line.held(&Scope::All), 1);
     line.drop_ticket(&ticket(0));
     assert!(line.is_empty());
 }
@@ -99,13 +110,13 @@ fn a_parked_permit_stays_until_it_is_given_up() {
 /// LIMIT-7.
 #[test]
 fn keys_that_differ_in_every_run_leave_nothing_behind() {
-    let figures = Figures { concurrent: Some(4), per_second: Some(1.0) };
+    let figures = allows(Figures { concurrent: Some(4), per_second: Some(1.0) });
     let mut lines = Lines::default();
     for number in 0..1_000_000 {
         let (key, now) = (format!("tenant-{number}"), number as u64 * 10);
-        lines.line(&key).enter(&figures, ("a", &ticket(number)), now, now, LEASE);
+        lines.line(&key).enter(&figures, ("a", &greet(), &ticket(number)), now, now, LEASE);
         lines.line(&key).leave("a", &ticket(number));
-        lines.line(&key).keep_lease("a", 0, false, now);
+        lines.line(&key).keep_lease(("a", &greet()), 0..=0, false, now);
         lines.expire(now);
         assert!(lines.len() <= 101, "{}", lines.len());
     }
@@ -127,6 +138,44 @@ fn the_line_is_not_longer_than_a_document_may_be() {
     assert!(encode(&line).len() < 256 * 1024);
 }
 
+/// LIMIT-8.
+#[test]
+fn a_limit_that_the_operator_defines_counts_over_all_flows_and_forgets_nobody() {
+    let flows = ["greet", "part"].map(|name| Some(FlowName::new(name).unwrap()));
+    let of = |flow: usize, most| {
+        let figures = Figures { concurrent: Some(most), per_second: None };
+        Allowance { figures, scope: Scope::Of(flows[flow].clone()) }
+    };
+    let of_operator = |most| Allowance { scope: Scope::All, ..concurrent(most) };
+    let mut line = Line::default();
+    let mut enter = |line: &mut Line, allowance: &Allowance, flow: usize, number: usize| {
+        line.enter(allowance, ("a", &flows[flow], &ticket(number)), number as u64, number as u64, LEASE)
+    };
+    // Each flow has its limit to itself.
+    assert_eq!(enter(&mut line, &of(0, 1), 0, 0), Entered::Granted);
+    assert_eq!(enter(&mut line, &of(1, 1), 1, 1), Entered::Granted);
+    assert_eq!(enter(&mut line, &of(0, 1), 0, 2), Entered::Waits);
+    assert_eq!(enter(&mut line, &of(1, 1), 1, 3), Entered::Waits);
+    let waits = |line: &Line| line.queue.iter().map(|waiter| waiter.ticket.clone()).collect::<Vec<_>>();
+    // The operator defines it: those in flight count together, and those who wait go on in the order of arrival.
+    assert!(line.admit(&of_operator(2), "a", 10, LEASE).is_empty());
+    line.leave("a", &ticket(1));
+    let admitted = line.admit(&of_operator(2), "a", 11, LEASE);
+    assert_eq!((admitted[0].ticket.clone(), waits(&line)), (ticket(2), vec![ticket(3)]));
+    assert!(line.is_busy(&of_operator(9)) && line.admit(&of_operator(2), "a", 12, LEASE).is_empty());
+    // The operator does not define it any more: only its own flow keeps anybody from going on.
+    assert_eq!(line.held(&Scope::Of(flows[0].clone())), 2);
+    assert!(line.admit(&of(0, 1), "a", 13, LEASE).is_empty());
+    assert_eq!(line.admit(&of(1, 1), "a", 13, LEASE)[0].ticket, ticket(3));
+    // What has been leased for one flow counts under the operator's limit, too.
+    let mut line = Line::default();
+    assert_eq!(enter(&mut line, &of(0, 40), 0, 0), Entered::Leased);
+    assert!(line.is_busy(&of_operator(2)) && !line.is_busy(&of(1, 2)));
+    assert_eq!(enter(&mut line, &of_operator(2), 1, 1), Entered::Waits);
+    line.keep_lease(("a", &flows[0]), 1..=1, false, LEASE);
+    assert_eq!(line.admit(&of_operator(2), "a", 2, LEASE).len(), 1);
+}
+
 #[test]
 fn the_stored_form_has_been_the_same_since_the_first_version() {
     let (figures, mut line) = (concurrent(1), Line::default());
@@ -134,7 +183,7 @@ fn the_stored_form_has_been_the_same_since_the_first_version() {
     enter(&mut line, &figures, "b", 1, 1);
     line.fall_asleep(&ticket(1), WaitId { claim: ClaimToken::new(7), operation: 0 });
     let json = serde_json::to_string(&line).unwrap();
-    let stored = r#"{"h":[{"w":"a","p":1,"u":10000,"t":{"f":"greet","r":"r0","n":"n","o":0}}],"q":[{"t":{"f":"greet","r":"r1","n":"n","o":0},"a":1,"u":10001,"w":"b","z":{"claim":7,"operation":0}}]}"#;
+    let stored = r#"{"h":[{"w":"a","p":1,"u":10000,"t":{"f":"greet","r":"r0","n":"n","o":0},"f":"greet"}],"q":[{"t":{"f":"greet","r":"r1","n":"n","o":0},"a":1,"u":10001,"w":"b","z":{"claim":7,"operation":0},"f":"greet"}]}"#;
     assert_eq!(json, stored);
     assert_eq!(decode::<Line>(&encode(&line)).unwrap(), line);
     assert_eq!([shard_of(""), shard_of("acme"), shard_of("é")], [12, 13, 13]);
@@ -154,7 +203,7 @@ struct Replica {
 
 /// Replicas that share one key.
 struct Model {
-    figures: Figures,
+    allowance: Allowance,
     line: Line,
     replicas: Vec<Replica>,
     now: Millis,
@@ -164,13 +213,13 @@ struct Model {
 }
 
 impl Model {
-    fn new(figures: Figures, replicas: usize) -> Self {
+    fn new(allowance: Allowance, replicas: usize) -> Self {
         let replicas = (0..replicas).map(|_| Replica::default()).collect();
-        Self { figures, line: Line::default(), replicas, now: 1_000_000, next: 0, began: Vec::new() }
+        Self { allowance, line: Line::default(), replicas, now: 1_000_000, next: 0, began: Vec::new() }
     }
 
     fn permits(&self, owner: &str) -> (u32, f64) {
-        self.line.lease_of(owner).map_or((0, 0.0), |hold| (hold.permits, hold.share))
+        self.line.lease_of(owner, &greet()).map_or((0, 0.0), |hold| (hold.permits, hold.share))
     }
 
     /// A replica asks for a permit for another call.
@@ -180,13 +229,13 @@ impl Model {
         let (permits, share) = self.permits(&owner);
         let replica = &mut self.replicas[which];
         let is_busy = !self.line.queue.is_empty();
-        let has_permit = self.figures.concurrent.is_none() || (replica.leased.len() as u32) < permits;
+        let has_permit = self.allowance.figures.concurrent.is_none() || (replica.leased.len() as u32) < permits;
         let may = !is_busy && (permits > 0 || share > 0.0) && has_permit;
-        if may && (self.figures.per_second.is_none() || replica.share.take(share, self.now)) {
+        if may && (self.allowance.figures.per_second.is_none() || replica.share.take(share, self.now)) {
             replica.leased.insert(number);
             return self.began.push(self.now);
         }
-        match enter(&mut self.line, &self.figures, &owner, number, self.now) {
+        match enter(&mut self.line, &self.allowance, &owner, number, self.now) {
             Entered::Leased => {
                 replica.leased.insert(number);
                 self.began.push(self.now);
@@ -221,12 +270,12 @@ impl Model {
                     assert!(self.line.renew(&owner, &ticket(*number), self.now + LEASE), "nobody takes it away");
                 }
                 let (used, is_busy) = (replica.leased.len() as u32, !self.line.queue.is_empty());
-                self.line.keep_lease(&owner, used, used > 0 && !is_busy, self.now + LEASE);
+                self.line.keep_lease((&owner, &greet()), used..=used, used > 0 && !is_busy, self.now + LEASE);
                 replica.renewed = self.now;
             }
         }
         let before = self.line.queue.clone();
-        let admitted = self.line.admit(&self.figures, "0", self.now, LEASE);
+        let admitted = self.line.admit(&self.allowance, "0", self.now, LEASE);
         // First come, first served.
         let first: VecDeque<_> = before.iter().take(admitted.len()).cloned().collect();
         assert_eq!(first, VecDeque::from(admitted.clone()));
@@ -281,7 +330,8 @@ proptest! {
                 _ => model.now += random.below(3000) as u64,
             }
             model.tick();
-            prop_assert!(model.line.held() <= most, "{} of {most}", model.line.held());
+            let held = model.line.held(&model.allowance.scope);
+            prop_assert!(held <= most, "{held} of {most}");
             prop_assert!(model.in_flight() <= most);
         }
         for which in 0..replicas {

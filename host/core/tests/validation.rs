@@ -467,3 +467,33 @@ fn one_name_of_a_limit_means_the_same_everywhere_in_a_flow() {
     let one = flow(chain([limited(limit("l", Some(2), None)), operations("n", keyed)]));
     refused(one, Code::LIMITS_DIFFER, "n", &["a key here, but none elsewhere"]);
 }
+
+/// LIMIT-6.
+#[test]
+fn limits_for_which_nodes_may_wait_for_each_other_are_a_warning() {
+    let at_a_time = |name: &str| limit(name, Some(2), None);
+    let rate = |name: &str| limit(name, None, Some(2.0));
+    let node = |id: &str, outer: Limit, inner: Limit| {
+        let call = Call { target: "f".to_owned(), limit: Some(inner), ..Call::default() };
+        let list = vec![Operation::Modify("h".to_owned()), Operation::Apply(call)];
+        operations(id, Operations { list, limit: Some(outer), ..Operations::default() })
+    };
+    let warnings = |nodes: [Node; 2]| {
+        let plan = Plan::new(flow(chain(nodes))).unwrap();
+        plan.warnings().iter().map(|warning| warning.to_string()).collect::<Vec<_>>()
+    };
+    let opposite = warnings([
+        node("a", at_a_time("gpu"), at_a_time("tenant")),
+        node("b", at_a_time("tenant"), at_a_time("gpu")),
+    ]);
+    let [said] = &opposite[..] else { panic!("{opposite:?}") };
+    assert!(said.starts_with("b/1: the call needs limit gpu while its node holds limit tenant"), "{said}");
+    assert!(said.contains("at a/1 it is the other way round"), "{said}");
+    // In one order nobody waits for who waits, and a rate is used and not held.
+    let one_order = ["a", "b"].map(|id| node(id, at_a_time("gpu"), at_a_time("tenant")));
+    assert_eq!(warnings(one_order), [""; 0]);
+    let of_rates = [node("a", rate("gpu"), at_a_time("tenant")), node("b", at_a_time("tenant"), rate("gpu"))];
+    assert_eq!(warnings(of_rates), [""; 0]);
+    let same = warnings([node("a", at_a_time("gpu"), at_a_time("gpu")), applies("b", Call::default())]);
+    assert!(same[0].starts_with("a/1: the call needs a permit of limit gpu while its node holds one"), "{same:?}");
+}

@@ -3,9 +3,9 @@
 use super::attempt::{NodeAttempt, Unfinished};
 use super::call::{CallKind, NodeCall};
 use super::retries::count;
-use crate::limits::{At, Limits, Place, Waited};
+use crate::limits::{At, Place, Waited};
 use faas_flow_core::definition::{Limit, Operations};
-use faas_flow_core::limit::{LONGEST_KEY, Ticket};
+use faas_flow_core::limit::{Figures, LONGEST_KEY, Ticket};
 use faas_flow_core::run::{Awaited, Outcome, Suspended, Wait, WaitId};
 use faas_flow_core::{Code, Content, Failure, Millis, RetryPolicy, split_target};
 use std::time::Duration;
@@ -14,9 +14,6 @@ use std::time::Duration;
 const LOOKS: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(30), Duration::from_secs(600));
 /// When a node asks again for which there was no room in the line.
 const AGAIN: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(60));
-
-/// How long a call waits to learn which limits the operator has set.
-const LEARNS: Duration = Duration::from_millis(200);
 
 /// What came of asking for permits.
 pub(super) enum Entry {
@@ -62,6 +59,7 @@ impl NodeAttempt<'_> {
     /// Gets the permit that an attempt of the node needs.
     pub(super) async fn enter_node(&mut self, operations: &Operations, data: &Content) -> Result<Entry, Failure> {
         let Some(limit) = &operations.limit else { return Ok(Entry::Permits(Permits::default())) };
+        self.live.services.learn_limits().await;
         let goes_on = self.work.suspended.as_ref().is_some_and(|suspended| suspended.operation > 0);
         let at = if goes_on && limit.key.is_some() {
             // The key is that of the data with which the attempt has begun.
@@ -147,20 +145,16 @@ impl NodeAttempt<'_> {
     /// The limits of a call: its own, and the operator's for the function.
     async fn limits_of(&mut self, node_call: NodeCall<'_>, data: &Content) -> Result<Vec<At>, Failure> {
         let mut limits = Vec::new();
-        if let Some(learns) = self.live.services.learn_limits() {
-            // If it takes longer, the call keeps to the limits as they were.
-            let _ = tokio::time::timeout(LEARNS, learns).await;
-        }
+        self.live.services.learn_limits().await;
         if let Some(limit) = &node_call.call.limit {
             limits.push(self.at(limit, data).await?);
         }
         if node_call.kind == CallKind::Function {
             let (name, _) = split_target(&node_call.call.target);
-            if let Some(figures) = self.live.services.limits.of_operator(name)
-                && limits.iter().all(|limit| limit.name != name)
-            {
-                let (name, partition) = (name.to_owned(), Limits::partition(None, name));
-                limits.push(At { name, partition, figures, key: String::new() });
+            let is_limited = self.live.services.limits.of_operator(name).is_some();
+            if is_limited && limits.iter().all(|limit| limit.name != name) {
+                let (name, figures) = (name.to_owned(), Figures::default());
+                limits.push(At { name, flow: None, figures, key: String::new() });
             }
         }
         Ok(limits)
@@ -177,13 +171,8 @@ impl NodeAttempt<'_> {
                 format!("the key of limit {name} has {} bytes, but at most {LONGEST_KEY} are possible", key.len());
             return Err(Failure::reject(Code::BAD_HANDLER_ANSWER, message));
         }
-        let name = name.clone();
-        Ok(match self.live.services.limits.of_operator(&name) {
-            Some(figures) => At { partition: Limits::partition(None, &name), name, figures, key },
-            None => {
-                At { partition: Limits::partition(Some(&self.live.flow.name), &name), name, figures: *figures, key }
-            }
-        })
+        let flow = Some(self.live.flow.name.clone());
+        Ok(At { name: name.clone(), flow, figures: *figures, key })
     }
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod dashboard;
 mod dev;
+mod existing;
 mod explain;
 mod function;
 mod graph;

@@ -80,6 +80,12 @@ pub enum Error {
     /// A label on the command line is none, or there are too many.
     #[error(transparent)]
     BadLabel(#[from] faas_flow_core::BadLabel),
+    /// A command looks into a store in its own memory.
+    #[error(
+        "the state store is `memory`, which each process has for itself, so there is nothing in it: give the address of the \
+         store that the servers use with --state-store (key state_store)"
+    )]
+    StoreOfNobodyElse,
     /// There is no such run.
     #[error("run {run} does not exist in {place}: `faas-flow requests list` lists the runs there")]
     UnknownRun {
@@ -320,6 +326,7 @@ impl Error {
             Error::NoPair { .. } => Code::BAD_REQUEST,
             Error::UnknownCode { .. } => Code::UNKNOWN_CODE,
             Error::DuplicateFlow { .. } | Error::FunctionIsFlow { .. } => Code::DUPLICATE_FLOW,
+            Error::StoreOfNobodyElse => Code::STORE_NOT_FOUND,
             Error::UnknownRun { .. } => Code::RUN_UNKNOWN,
             Error::BadLabel(_) => Code::BAD_LABEL,
             Error::Abandoned { failure, .. } => failure.code,

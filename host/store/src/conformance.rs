@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test suite")]
 
 mod data;
+mod limits;
 mod state;
 
 use crate::{DataStore, StateStore};
@@ -39,6 +40,8 @@ where
     state::progress_is_read_without_data(&*make().await).await;
     state::what_has_changed_is_read(&*make().await).await;
     state::a_deleted_run_starts_again_at_version_1(&*make().await).await;
+    limits::no_permit_is_given_out_twice(make().await).await;
+    limits::a_full_line_is_stored(&*make().await).await;
 }
 
 /// Runs all cases of a data store, and panics if one fails. `make` opens the store for one case.

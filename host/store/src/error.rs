@@ -92,7 +92,8 @@ pub enum StoreError {
     },
     /// There is no store at the address, and it may not be created.
     #[error(
-        "there is no store at {place}: check the address, or let it be created by leaving out mode=ro or adding create=true"
+        "there is no store at {place}: check the address, and the current folder if it is a path; a run or a server creates a \
+         store there, unless its address says mode=ro, and a bucket if it says create=true"
     )]
     NotFound {
         /// The store.

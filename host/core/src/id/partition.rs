@@ -40,11 +40,10 @@ impl Partition {
         Self(format!("{}.probes", Self::NO_RUN).into())
     }
 
-    /// The permits of a limit over all runs, and who waits for one. A limit belongs to a flow, or to nobody if the operator has
-    /// set it. It never expires.
-    pub fn of_limit(flow: Option<&FlowName>, name: &str) -> Self {
-        let flow = flow.map_or("", |flow| flow.as_str());
-        Self(format!("{}.limit:{flow}:{name}", Self::NO_RUN).into())
+    /// The permits of the limits over all runs that have this name, and who waits for one: those of flows, and that of the
+    /// operator. It never expires.
+    pub fn of_limit(name: &str) -> Self {
+        Self(format!("{}.limit:{name}", Self::NO_RUN).into())
     }
 
     /// The limits that the operator has set while runs go on. They never expire.
@@ -89,8 +88,7 @@ mod tests {
         }
         assert_eq!(Partition::of_flow(&flow).run(), None);
         assert_eq!(Partition::of_probes().run(), None);
-        assert_eq!(Partition::of_limit(Some(&flow), "r1").run(), None);
-        assert_eq!(Partition::of_limit(None, "r1").run(), None);
+        assert_eq!(Partition::of_limit("r1").run(), None);
         assert_eq!(Partition::of_limits().run(), None);
         assert!(FlowName::new(".probes").is_err(), "it is no flow's partition");
         assert!(RunId::new(Partition::of_flow(&flow).as_str()).is_err());
@@ -105,8 +103,7 @@ mod tests {
         assert_eq!(Partition::of_module(&flow, &module, 0).as_str(), format!("~greet.{module}"));
         assert_eq!(Partition::of_module(&flow, &module, 3).as_str(), format!("~greet.{module}.3"));
         assert_eq!(Partition::of_probes().as_str(), "~.probes");
-        assert_eq!(Partition::of_limit(Some(&flow), "payments").as_str(), "~.limit:greet:payments");
-        assert_eq!(Partition::of_limit(None, "payments").as_str(), "~.limit::payments");
+        assert_eq!(Partition::of_limit("payments").as_str(), "~.limit:payments");
         assert_eq!(Partition::of_limits().as_str(), "~.limits");
     }
 }

@@ -1,5 +1,6 @@
 //! What a limit allows.
 
+use crate::FlowName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,6 +52,35 @@ impl Figures {
     pub(super) fn most(&self) -> u32 {
         self.concurrent.unwrap_or(u32::MAX)
     }
+}
+
+/// Whose permits count together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of all flows, since the operator has defined the limit.
+    #[default]
+    All,
+    /// Those of one flow, whose limit it is; `None` for calls that only the operator has limited, and does not any more.
+    Of(Option<FlowName>),
+}
+
+impl Scope {
+    pub(super) fn has(&self, flow: &Option<FlowName>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(mine) => mine == flow,
+        }
+    }
+}
+
+/// What a limit allows at present, and what counts. Both change when the operator defines the limit, or does not define it any
+/// more; what is held and who waits stays where it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Allowance {
+    /// What it allows; everything if it says nothing.
+    pub figures: Figures,
+    /// What counts.
+    pub scope: Scope,
 }
 
 impl fmt::Display for Figures {

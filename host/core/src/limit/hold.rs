@@ -51,6 +51,16 @@ pub struct Hold {
     /// wait any more.
     #[serde(rename = "k", default, skip_serializing_if = "std::ops::Not::not")]
     pub parked: bool,
+    /// The flow whose limit it is; `None` if only the operator limits the function that is called.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowName>,
+}
+
+impl Hold {
+    /// Whether it is what a replica has leased for whatever comes of a flow.
+    pub(super) fn is_lease(&self, owner: &str, flow: &Option<FlowName>) -> bool {
+        self.ticket.is_none() && self.owner == owner && self.flow == *flow
+    }
 }
 
 fn is_zero(number: &f64) -> bool {
@@ -75,4 +85,7 @@ pub struct Waiter {
     /// The wait of its node that the permit ends, if the node is suspended, so that nobody has it in memory.
     #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
     pub asleep: Option<WaitId>,
+    /// The flow whose limit it is; `None` if only the operator limits the function that is called.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowName>,
 }

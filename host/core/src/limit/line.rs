@@ -1,16 +1,17 @@
 //! One key of a limit: who holds its permits, and who waits for them in which order.
 
-use super::figures::{Figures, Pace};
+use super::figures::{Allowance, Pace, Scope};
 use super::hold::{Hold, Ticket, Waiter};
-use crate::Millis;
 use crate::run::WaitId;
+use crate::{FlowName, Millis};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 /// How many may wait in line for one key. Those who come later ask again after a while.
 pub const MOST_WAITING: usize = 1000;
 
-/// What one key of a limit has given out, and who waits.
+/// What one key of a limit has given out, and who waits: for all flows that have a limit of this name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// Permits that are held.
@@ -19,13 +20,19 @@ pub struct Line {
     /// Who waits, in the order of arrival.
     #[serde(rename = "q", default, skip_serializing_if = "VecDeque::is_empty")]
     pub queue: VecDeque<Waiter>,
-    /// Until when the rate is used up, in microseconds since the Unix epoch.
-    #[serde(rename = "p", default, skip_serializing_if = "is_zero")]
-    paced_until: u64,
+    /// How far the rate is used.
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    paced: Vec<Paced>,
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+/// Until when a flow has used the rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Paced {
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    flow: Option<FlowName>,
+    /// In microseconds since the Unix epoch.
+    #[serde(rename = "u")]
+    until: u64,
 }
 
 /// What comes of asking for a permit.
@@ -46,18 +53,32 @@ fn micros(now: Millis) -> u64 {
 }
 
 impl Line {
-    /// How many permits are held.
-    pub fn held(&self) -> u32 {
-        self.holds.iter().fold(0, |sum, hold| sum.saturating_add(hold.permits))
+    /// How many permits are held that count together.
+    pub fn held(&self, scope: &Scope) -> u32 {
+        let counted = self.holds.iter().filter(|hold| scope.has(&hold.flow));
+        counted.fold(0, |sum, hold| sum.saturating_add(hold.permits))
     }
 
-    fn shares(&self) -> f64 {
-        self.holds.iter().map(|hold| hold.share).sum()
+    fn shares(&self, scope: &Scope) -> f64 {
+        self.holds.iter().filter(|hold| scope.has(&hold.flow)).map(|hold| hold.share).sum()
     }
 
     /// The pace of what is not leased to replicas.
-    fn pace(&self, figures: &Figures) -> Option<Pace> {
-        figures.per_second.map(|rate| Pace::new(rate - self.shares()))
+    fn pace(&self, Allowance { figures, scope }: &Allowance) -> Option<Pace> {
+        figures.per_second.map(|rate| Pace::new(rate - self.shares(scope)))
+    }
+
+    fn paced_until(&self, scope: &Scope) -> u64 {
+        self.paced.iter().filter(|paced| scope.has(&paced.flow)).map(|paced| paced.until).max().unwrap_or_default()
+    }
+
+    /// Counts a call of a flow that begins at this moment.
+    fn use_rate(&mut self, pace: Pace, scope: &Scope, flow: &Option<FlowName>, now: u64) {
+        let until = pace.after(self.paced_until(scope), now);
+        match self.paced.iter_mut().find(|paced| paced.flow == *flow) {
+            Some(paced) => paced.until = until,
+            None => self.paced.push(Paced { flow: flow.clone(), until }),
+        }
     }
 
     /// The permit of a ticket.
@@ -65,9 +86,9 @@ impl Line {
         self.holds.iter().find(|hold| hold.ticket.as_ref() == Some(ticket))
     }
 
-    /// What a replica has leased for whatever comes.
-    pub fn lease_of(&self, owner: &str) -> Option<&Hold> {
-        self.holds.iter().find(|hold| hold.ticket.is_none() && hold.owner == owner)
+    /// What a replica has leased for whatever comes of a flow.
+    pub fn lease_of(&self, owner: &str, flow: &Option<FlowName>) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.is_lease(owner, flow))
     }
 
     /// The place of a ticket in line, from 0.
@@ -75,31 +96,40 @@ impl Line {
         self.queue.iter().position(|waiter| waiter.ticket == *ticket)
     }
 
+    fn waiting(&self, scope: &Scope) -> impl Iterator<Item = (usize, &Waiter)> {
+        self.queue.iter().enumerate().filter(|(_, waiter)| scope.has(&waiter.flow))
+    }
+
+    /// Whether replicas are to give back what they have leased: somebody waits, or more is given out than is allowed by now.
+    pub fn is_busy(&self, Allowance { figures, scope }: &Allowance) -> bool {
+        self.waiting(scope).next().is_some()
+            || self.held(scope) > figures.most()
+            || figures.per_second.is_some_and(|rate| self.shares(scope) > rate / 2.0)
+    }
+
     /// Drops what nobody has renewed in time. Nothing else is to be done before.
     pub fn expire(&mut self, now: Millis) {
         self.holds.retain(|hold| hold.until > now);
         self.queue.retain(|waiter| waiter.asleep.is_some() || waiter.until > now);
-        if self.paced_until <= micros(now) {
-            self.paced_until = 0;
-        }
+        self.paced.retain(|paced| paced.until > micros(now));
     }
 
     /// Whether it says nothing: nothing is held, nobody waits, and the rate is not used.
     pub fn is_empty(&self) -> bool {
-        self.holds.is_empty() && self.queue.is_empty() && self.paced_until == 0
+        self.holds.is_empty() && self.queue.is_empty() && self.paced.is_empty()
     }
 
     /// Whether it says only how far the rate is used, so that it is empty after a while.
     pub fn only_paces(&self) -> bool {
-        self.holds.is_empty() && self.queue.is_empty() && self.paced_until != 0
+        self.holds.is_empty() && self.queue.is_empty() && !self.paced.is_empty()
     }
 
-    /// Asks for a permit for a ticket that came at `since`. While less than half of the limit is used and nobody waits, the
-    /// replica leases some more permits than this one.
+    /// Asks for a permit for a ticket that came at `since`, under the limit of a flow, or under that of the operator alone.
+    /// While less than half of the limit is used and nobody waits, the replica leases some more permits than this one.
     pub fn enter(
         &mut self,
-        figures: &Figures,
-        (owner, ticket): (&str, &Ticket),
+        allowance: &Allowance,
+        (owner, flow, ticket): (&str, &Option<FlowName>, &Ticket),
         since: Millis,
         now: Millis,
         lease: Millis,
@@ -112,47 +142,56 @@ impl Line {
             }
             return Entered::Granted;
         }
+        let in_line = self.waiting(&allowance.scope).count();
         if let Some(waiter) = self.queue.iter_mut().find(|waiter| waiter.ticket == *ticket) {
             (waiter.owner, waiter.until, waiter.asleep) = (owner.to_owned(), until, None);
-        } else if self.queue.is_empty() && self.lease_more(figures, owner, now, until) {
+        } else if in_line == 0 && self.lease_more(allowance, owner, flow, now, until) {
             return Entered::Leased;
-        } else if self.queue.len() >= MOST_WAITING {
+        } else if in_line >= MOST_WAITING {
             return Entered::Full;
         } else {
             let place = self.queue.partition_point(|waiter| waiter.since <= since);
-            let waiter = Waiter { ticket: ticket.clone(), since, until, owner: owner.to_owned(), asleep: None };
-            self.queue.insert(place, waiter);
+            let (ticket, owner, flow) = (ticket.clone(), owner.to_owned(), flow.clone());
+            self.queue.insert(place, Waiter { ticket, since, until, owner, asleep: None, flow });
         }
-        self.admit(figures, owner, now, lease);
+        self.admit(allowance, owner, now, lease);
         if self.hold_of(ticket).is_some() { Entered::Granted } else { Entered::Waits }
     }
 
     /// Leases permits and a share of the rate to a replica, of which one call begins at once, if that leaves half of both to
     /// others.
-    fn lease_more(&mut self, figures: &Figures, owner: &str, now: Millis, until: Millis) -> bool {
-        let free = figures.concurrent.map_or(1, |most| (most / 2).saturating_sub(self.held()));
+    fn lease_more(
+        &mut self,
+        allowance: &Allowance,
+        owner: &str,
+        flow: &Option<FlowName>,
+        now: Millis,
+        until: Millis,
+    ) -> bool {
+        let Allowance { figures, scope } = allowance;
+        let free = figures.concurrent.map_or(1, |most| (most / 2).saturating_sub(self.held(scope)));
         let permits = figures.concurrent.map_or(1, |most| (most / 4).min(free));
         let share = figures.per_second.map_or(0.0, |rate| rate / 8.0);
-        let fits = figures.per_second.is_none_or(|rate| share >= 1.0 && self.shares() + share <= rate / 2.0);
+        let fits = figures.per_second.is_none_or(|rate| share >= 1.0 && self.shares(scope) + share <= rate / 2.0);
         if permits == 0 || !fits {
             return false;
         }
-        if let Some(pace) = self.pace(figures) {
+        if let Some(pace) = self.pace(allowance) {
             // Only while the rate is not used up to now: who leased a share of a busy limit would slow down the others.
-            if self.paced_until > micros(now) {
+            if self.paced_until(scope) > micros(now) {
                 return false;
             }
-            self.paced_until = pace.after(self.paced_until, micros(now));
+            self.use_rate(pace, scope, flow, micros(now));
         }
-        match self.holds.iter_mut().find(|hold| hold.ticket.is_none() && hold.owner == owner) {
+        match self.holds.iter_mut().find(|hold| hold.is_lease(owner, flow)) {
             Some(hold) => {
                 hold.permits = hold.permits.saturating_add(permits);
                 hold.share += share;
                 hold.until = until;
             }
             None => {
-                let owner = owner.to_owned();
-                self.holds.push(Hold { owner, permits, share, until, ticket: None, parked: false });
+                let (owner, flow) = (owner.to_owned(), flow.clone());
+                self.holds.push(Hold { owner, permits, share, until, ticket: None, parked: false, flow });
             }
         }
         true
@@ -160,16 +199,17 @@ impl Line {
 
     /// Gives permits to those who wait, in the order of their arrival, as long as there are any. The replica vouches for them
     /// until they are taken over.
-    pub fn admit(&mut self, figures: &Figures, owner: &str, now: Millis, lease: Millis) -> Vec<Waiter> {
+    pub fn admit(&mut self, allowance: &Allowance, owner: &str, now: Millis, lease: Millis) -> Vec<Waiter> {
         let mut admitted = Vec::new();
-        while let Some(moment) = self.next_admission(figures, now).filter(|moment| *moment <= now) {
-            let Some(waiter) = self.queue.pop_front() else { break };
-            if let Some(pace) = self.pace(figures) {
-                self.paced_until = pace.after(self.paced_until, micros(moment.max(now)));
+        while let Some(moment) = self.next_admission(allowance, now).filter(|moment| *moment <= now) {
+            let first = self.waiting(&allowance.scope).next().map(|(place, _)| place);
+            let Some(waiter) = first.and_then(|place| self.queue.remove(place)) else { break };
+            if let Some(pace) = self.pace(allowance) {
+                self.use_rate(pace, &allowance.scope, &waiter.flow, micros(moment.max(now)));
             }
             let owner = if waiter.asleep.is_some() { owner } else { &waiter.owner }.to_owned();
-            let ticket = Some(waiter.ticket.clone());
-            self.holds.push(Hold { owner, permits: 1, share: 0.0, until: now + lease, ticket, parked: false });
+            let (ticket, flow) = (Some(waiter.ticket.clone()), waiter.flow.clone());
+            self.holds.push(Hold { owner, permits: 1, share: 0.0, until: now + lease, ticket, parked: false, flow });
             admitted.push(waiter);
         }
         admitted
@@ -177,12 +217,13 @@ impl Line {
 
     /// When the first in line may have a permit: a moment that may be past; `None` if nobody waits, or if nobody knows, since
     /// somebody else must give a permit back before.
-    pub fn next_admission(&self, figures: &Figures, now: Millis) -> Option<Millis> {
-        self.queue.front()?;
-        if self.held() >= figures.most() {
+    pub fn next_admission(&self, allowance: &Allowance, now: Millis) -> Option<Millis> {
+        let Allowance { figures, scope } = allowance;
+        self.waiting(scope).next()?;
+        if self.held(scope) >= figures.most() {
             return None;
         }
-        Some(self.pace(figures).map_or(now, |pace| pace.next(self.paced_until).div_ceil(1000)))
+        Some(self.pace(allowance).map_or(now, |pace| pace.next(self.paced_until(scope)).div_ceil(1000)))
     }
 
     /// Gives up what a replica holds for a ticket, or the place of the ticket in line. What another replica has taken over
@@ -206,19 +247,31 @@ impl Line {
 
     /// Keeps the permit of a ticket until a moment although nobody renews it. `leased` if it is one of those that the replica
     /// has leased.
-    pub fn park(&mut self, owner: &str, ticket: &Ticket, leased: bool, until: Millis) {
-        if leased && let Some(lease) = self.holds.iter_mut().find(|hold| hold.ticket.is_none() && hold.owner == owner) {
+    pub fn park(
+        &mut self,
+        (owner, flow, ticket): (&str, &Option<FlowName>, &Ticket),
+        leased: bool,
+        until: Millis,
+    ) {
+        if leased && let Some(lease) = self.holds.iter_mut().find(|hold| hold.is_lease(owner, flow)) {
             lease.permits = lease.permits.saturating_sub(1);
         }
         self.holds.retain(|hold| hold.ticket.as_ref() != Some(ticket));
-        let (owner, ticket) = (owner.to_owned(), Some(ticket.clone()));
-        self.holds.push(Hold { owner, permits: 1, share: 0.0, until, ticket, parked: true });
+        let (owner, ticket, flow) = (owner.to_owned(), Some(ticket.clone()), flow.clone());
+        self.holds.push(Hold { owner, permits: 1, share: 0.0, until, ticket, parked: true, flow });
     }
 
-    /// Renews what a replica has leased, and keeps only so many permits of it, and a share of the rate only if it says so.
-    pub fn keep_lease(&mut self, owner: &str, permits: u32, keeps_share: bool, until: Millis) {
-        for hold in self.holds.iter_mut().filter(|hold| hold.ticket.is_none() && hold.owner == owner) {
-            hold.permits = hold.permits.min(permits);
+    /// Renews what a replica has leased, and keeps only so many permits of it, but those that it uses, and a share of the rate
+    /// only if it says so.
+    pub fn keep_lease(
+        &mut self,
+        (owner, flow): (&str, &Option<FlowName>),
+        permits: RangeInclusive<u32>,
+        keeps_share: bool,
+        until: Millis,
+    ) {
+        for hold in self.holds.iter_mut().filter(|hold| hold.is_lease(owner, flow)) {
+            hold.permits = hold.permits.min(*permits.end()).max(*permits.start());
             hold.until = until;
             if !keeps_share {
                 hold.share = 0.0;

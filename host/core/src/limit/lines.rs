@@ -17,36 +17,51 @@ pub fn shard_of(key: &str) -> u32 {
     (hash >> 16) % SHARDS
 }
 
+/// The name of a document, by its number.
+pub fn document_of(number: u32) -> String {
+    format!("{number:x}")
+}
+
 /// The keys of a limit that are in use, of one document. A key of which nothing is held, for which nobody waits and whose rate
 /// is not used is not there: keys that differ in every run leave nothing behind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Lines(BTreeMap<String, Line>);
+pub struct Lines {
+    /// How often the operator had changed limits when this was written. A replica that knows of fewer changes reads them before
+    /// it gives out a permit.
+    #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
+    pub generation: u64,
+    #[serde(rename = "k", default, skip_serializing_if = "BTreeMap::is_empty")]
+    keys: BTreeMap<String, Line>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
 
 impl Lines {
     /// A key, which need not be in use.
     pub fn line(&mut self, key: &str) -> &mut Line {
-        self.0.entry(key.to_owned()).or_default()
+        self.keys.entry(key.to_owned()).or_default()
     }
 
     /// A key that is in use.
     pub fn get(&self, key: &str) -> Option<&Line> {
-        self.0.get(key)
+        self.keys.get(key)
     }
 
     /// The keys that are in use.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Line)> {
-        self.0.iter().map(|(key, line)| (key.as_str(), line))
+        self.keys.iter().map(|(key, line)| (key.as_str(), line))
     }
 
     /// The keys that are in use, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Line)> {
-        self.0.iter_mut().map(|(key, line)| (key.as_str(), line))
+        self.keys.iter_mut().map(|(key, line)| (key.as_str(), line))
     }
 
     /// Drops what nobody has renewed in time, and the keys that are not in use any more.
     pub fn expire(&mut self, now: Millis) {
-        self.0.retain(|_, line| {
+        self.keys.retain(|_, line| {
             line.expire(now);
             !line.is_empty()
         });
@@ -54,11 +69,11 @@ impl Lines {
 
     /// Whether no key is in use.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// How many keys are in use.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 }

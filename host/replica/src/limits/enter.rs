@@ -5,19 +5,21 @@ use super::place::{Granted, Kind, Place, Waited, stopping};
 use super::state::Op;
 use crate::counters::Permit;
 use faas_flow_core::limit::{Figures, Ticket};
-use faas_flow_core::{Failure, Millis, Partition};
+use faas_flow_core::{Failure, FlowName, Millis};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long a node waits for a permit in memory. After that it is suspended, so that it holds up nobody else.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One key of a limit, and what it allows.
 #[derive(Debug, Clone)]
 pub(crate) struct At {
     /// The name of the limit.
     pub(crate) name: String,
-    pub(crate) partition: Partition,
+    /// The flow whose limit it is; `None` if only the operator limits the function that is called.
+    pub(crate) flow: Option<FlowName>,
+    /// What the flow says that it allows.
     pub(crate) figures: Figures,
     /// Empty if the limit has no keys.
     pub(crate) key: String,
@@ -34,7 +36,8 @@ impl Limits {
         {
             let mut state = shard.state();
             state.figures = at.figures;
-            if state.take(&at.key, now, uptime) {
+            let figures = services.as_ref().map_or(at.figures, |services| shard.allowance(services, &state).figures);
+            if state.take(&at.key, figures, now, uptime) {
                 place.kind = Kind::Leased;
                 drop(state);
                 count(Permit::Lease);

@@ -18,22 +18,23 @@ pub(crate) use place::{Place, Waited};
 
 use crate::host::Host;
 use faas_flow_core::limit::{Figures, shard_of};
-use faas_flow_core::{FlowName, Partition};
+use faas_flow_core::Millis;
 use operator::Operator;
-use shard::Shard;
+use shard::{Shard, ShardId};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use tokio::sync::Mutex as AsyncMutex;
 
 /// The limits that this replica keeps to.
 #[derive(Default)]
 pub(crate) struct Limits {
     host: OnceLock<Weak<Host>>,
     operator: RwLock<Operator>,
-    /// When those were last read that the operator has set since, by the clock that only measures durations; 0 for never.
-    learned: AtomicU64,
+    /// Locked while those are read that the operator has set since. When that began the last time, by the clock that only measures
+    /// durations; `None` for never.
+    learned: Arc<AsyncMutex<Option<Millis>>>,
     /// Those of which it has something, or waits for something.
-    shards: Mutex<HashMap<(Partition, u32), Arc<Shard>>>,
+    shards: Mutex<HashMap<ShardId, Arc<Shard>>>,
 }
 
 impl Limits {
@@ -52,17 +53,17 @@ impl Limits {
         self.operator.read().unwrap_or_else(PoisonError::into_inner).figures(name)
     }
 
-    /// Where the permits of a limit are: that of a flow, or one that the operator has defined.
-    pub(super) fn partition(flow: Option<&FlowName>, name: &str) -> Partition {
-        Partition::of_limit(flow, name)
+    /// How many changes of limits by the operator this replica knows.
+    fn generation(&self) -> u64 {
+        self.operator.read().unwrap_or_else(PoisonError::into_inner).generation
     }
 
     fn shard(&self, at: &At) -> Arc<Shard> {
-        let number = shard_of(&at.key);
+        let id = (at.name.clone(), at.flow.clone(), shard_of(&at.key));
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        let shard = shards.entry((at.partition.clone(), number)).or_insert_with(|| {
+        let shard = shards.entry(id.clone()).or_insert_with(|| {
             let host = self.host.get().cloned().unwrap_or_default();
-            Arc::new(Shard::new(host, at.name.clone(), at.partition.clone(), number))
+            Arc::new(Shard::new(host, id))
         });
         // Its caller uses it before anybody can find it unused.
         shard.uses();
@@ -72,9 +73,9 @@ impl Limits {
     /// Forgets a shard that is not in use.
     fn forget(&self, shard: &Shard) {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = shard.place();
-        if shards.get(&place).is_some_and(|known| known.may_be_forgotten()) {
-            shards.remove(&place);
+        let id = shard.id();
+        if shards.get(&id).is_some_and(|known| known.may_be_forgotten()) {
+            shards.remove(&id);
         }
     }
 

@@ -1,12 +1,14 @@
 //! One document of a limit: changes are collected, and committed together.
 
+use super::enter::PATIENCE;
 use super::place::{Granted, Slept};
-use super::state::{Asked, Done, Op, State};
+use super::state::{Asked, Done, On, Op, State};
+use super::tend::LOOKS;
 use crate::host::Host;
 use crate::services::Services;
-use faas_flow_core::limit::{Entered, Lines, Ticket};
+use faas_flow_core::limit::{Allowance, Entered, Lines, Scope, Ticket, document_of};
 use faas_flow_core::run::{decode, encode};
-use faas_flow_core::{Code, Failure, Millis, Partition};
+use faas_flow_core::{Code, Failure, FlowName, Millis, Partition};
 use faas_flow_store::{Change, CommitError, Expect, Put, StoreError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Mutex as AsyncMutex, Notify, oneshot};
@@ -21,12 +23,16 @@ pub(super) struct Known {
     pub(super) lines: Lines,
 }
 
-/// One document of a limit.
+/// The name of a limit, the flow whose limit it is, and the number of a document.
+pub(super) type ShardId = (String, Option<FlowName>, u32);
+
+/// One document of a limit, as those use it who keep to the limit of one flow.
 pub(super) struct Shard {
     pub(super) host: Weak<Host>,
     /// The name of the limit.
     pub(super) name: String,
-    partition: Partition,
+    /// The flow whose limit it is; `None` if only the operator limits the function that is called.
+    flow: Option<FlowName>,
     number: u32,
     state: Mutex<State>,
     /// Locked while the document is read or changed; `None` if nobody knows what it is.
@@ -36,21 +42,29 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(host: Weak<Host>, name: String, partition: Partition, number: u32) -> Self {
+    pub(super) fn new(host: Weak<Host>, (name, flow, number): ShardId) -> Self {
         let (state, known, changed) = (Mutex::default(), AsyncMutex::default(), Notify::new());
-        Self { host, name, partition, number, state, known, changed }
+        Self { host, name, flow, number, state, known, changed }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn place(&self) -> (Partition, u32) {
-        (self.partition.clone(), self.number)
+    pub(super) fn id(&self) -> ShardId {
+        (self.name.clone(), self.flow.clone(), self.number)
     }
 
     pub(super) fn services(&self) -> Option<Arc<Services>> {
         self.host.upgrade().map(|host| host.services.clone())
+    }
+
+    /// What the limit allows now: what the operator says, or else the flow. Everything, if nobody says anything any more.
+    pub(super) fn allowance(&self, services: &Services, state: &State) -> Allowance {
+        match services.limits.of_operator(&self.name) {
+            Some(figures) => Allowance { figures, scope: Scope::All },
+            None => Allowance { figures: state.figures, scope: Scope::Of(self.flow.clone()) },
+        }
     }
 
     /// Notes that somebody is about to ask.
@@ -69,8 +83,15 @@ impl Shard {
 
     /// Asks for a change, which is committed at once or, if it is not urgent, within a moment.
     pub(super) fn ask(self: &Arc<Self>, key: String, ticket: Ticket, op: Op) {
+        let now = self.services().map_or(0, |services| services.now());
         let mut state = self.state();
-        let is_urgent = !matches!(op, Op::Leave) || state.busy.contains(&key);
+        let is_urgent = match op {
+            Op::Leave => state.busy.contains(&key),
+            // Behind others in line it would only wait, so it shares the commit of whoever gives up a permit. If it has waited long
+            // before, it may have its permit already.
+            Op::Enter { since, .. } => !state.busy.contains(&key) || since + PATIENCE.as_millis() as Millis <= now,
+            Op::Sleep { .. } | Op::Park { .. } | Op::Drop => true,
+        };
         state.pending.push(Asked { key, ticket, op });
         drop(state);
         self.go_on(is_urgent);
@@ -102,13 +123,13 @@ impl Shard {
                 return;
             }
         }
-        if afresh {
+        if afresh && services.clock.uptime() >= self.state().confirmed.saturating_add(LOOKS) {
             *known = None;
         }
         match self.commit(&services, &mut known, &asked).await {
-            Ok((done, until)) => {
+            Ok((done, allowance, until)) => {
                 let lines = known.as_ref().map(|known| known.lines.clone()).unwrap_or_default();
-                self.finish(&services, asked, done, &lines, until);
+                self.finish(asked, done, &lines, &self.on(&services, &allowance), until);
             }
             Err(failure) => {
                 *known = None;
@@ -119,9 +140,14 @@ impl Shard {
 
     /// Whether somebody in line may have a permit by now.
     fn is_due(&self, known: Option<&Known>, services: &Services) -> bool {
-        let (figures, now) = (self.state().figures, services.now());
+        let (allowance, now) = (self.allowance(services, &self.state()), services.now());
         let lines = known.map(|known| known.lines.iter()).into_iter().flatten();
-        lines.into_iter().any(|(_, line)| line.next_admission(&figures, now).is_some_and(|moment| moment <= now))
+        lines.into_iter().any(|(_, line)| line.next_admission(&allowance, now).is_some_and(|moment| moment <= now))
+    }
+
+    fn on<'a>(&'a self, services: &'a Services, allowance: &'a Allowance) -> On<'a> {
+        let (owner, now, lease) = (&*services.rules.owner, services.now(), services.rules.lease);
+        On { allowance, owner, flow: &self.flow, now, lease }
     }
 
     async fn commit(
@@ -129,24 +155,34 @@ impl Shard {
         services: &Services,
         known: &mut Option<Known>,
         asked: &[Asked],
-    ) -> Result<(Done, Millis), Failure> {
-        let lease = services.rules.lease;
+    ) -> Result<(Done, Allowance, Millis), Failure> {
+        let partition = Partition::of_limit(&self.name);
         for _ in 0..TRIES {
             let Known { version, lines: before } = match known {
                 Some(known) => known.clone(),
                 None => known.insert(self.read(services).await?).clone(),
             };
-            let (until, mut lines) = (services.clock.uptime() + lease, before.clone());
-            let done = self.state().apply(&mut lines, asked, (&services.rules.owner, services.now(), lease));
+            let learned = services.learn_limits_up_to(before.generation).await;
+            learned.map_err(|error| Failure::retry(error.code(), error.to_string()))?;
+            let (until, mut lines) = (services.clock.uptime() + services.rules.lease, before.clone());
+            let (allowance, done) = {
+                let mut state = self.state();
+                lines.generation = services.limits.generation();
+                let allowance = self.allowance(services, &state);
+                let done = state.apply(&mut lines, asked, &self.on(services, &allowance));
+                (allowance, done)
+            };
             if lines == before {
-                return Ok((done, until));
+                return Ok((done, allowance, until));
             }
+            let now = services.clock.uptime();
             let put = Put { doc: self.document(), expect: Expect::Version(version), bytes: encode(&lines).into() };
-            match services.state.commit(&self.partition, Change { puts: vec![put], ..Change::default() }).await {
+            match services.state.commit(&partition, Change { puts: vec![put], ..Change::default() }).await {
                 Ok(committed) => {
+                    self.state().confirmed = now;
                     let version = committed.versions.first().copied().unwrap_or(version + 1);
                     *known = Some(Known { version, lines });
-                    return Ok((done, until));
+                    return Ok((done, allowance, until));
                 }
                 Err(CommitError::Conflict) => *known = None,
                 Err(CommitError::Store(error)) => return Err(failed(&error)),
@@ -156,24 +192,26 @@ impl Shard {
     }
 
     async fn read(&self, services: &Services) -> Result<Known, Failure> {
-        let read = services.state.read(&self.partition, &[self.document()]).await;
+        let now = services.clock.uptime();
+        let read = services.state.read(&Partition::of_limit(&self.name), &[self.document()]).await;
         let document = read.map_err(|error| failed(&error))?.into_iter().next().flatten();
+        self.state().confirmed = now;
         let Some(document) = document else { return Ok(Known::default()) };
         let lines = decode(&document.bytes).map_err(|error| Failure::reject(error.code(), error.to_string()))?;
         Ok(Known { version: document.version, lines })
     }
 
     fn document(&self) -> String {
-        format!("{:x}", self.number)
+        document_of(self.number)
     }
 
     /// Tells everybody what has come of what they asked for.
-    fn finish(self: &Arc<Self>, services: &Services, asked: Vec<Asked>, done: Done, lines: &Lines, until: Millis) {
+    fn finish(self: &Arc<Self>, asked: Vec<Asked>, done: Done, lines: &Lines, on: &On<'_>, until: Millis) {
         let Done { entered, waits, mut woken, renews } = done;
         let (mut entered, mut waits) = (entered.into_iter(), waits.into_iter());
         let mut state = self.state();
         if renews {
-            state.renewed = services.now();
+            state.renewed = on.now;
         }
         for Asked { key, ticket, op } in asked {
             match op {
@@ -211,7 +249,7 @@ impl Shard {
                 }
             }
         }
-        state.note(lines, &services.rules.owner, renews, until);
+        state.note(lines, on, renews, until);
         for (key, waiter) in state.awake(lines) {
             if !woken.iter().any(|(_, one)| one.ticket == waiter.ticket) {
                 woken.push((key, waiter));

@@ -1,9 +1,9 @@
 //! What this replica has of one document of a limit, and what it is about to change there.
 
 use super::place::{Granted, Slept};
-use faas_flow_core::limit::{Entered, Figures, Lines, Share, Ticket, Waiter};
+use faas_flow_core::limit::{Allowance, Entered, Figures, Lines, Share, Ticket, Waiter};
 use faas_flow_core::run::WaitId;
-use faas_flow_core::{Failure, Millis};
+use faas_flow_core::{Failure, FlowName, Millis};
 use std::collections::{HashMap, HashSet};
 use tokio::sync::oneshot;
 
@@ -48,8 +48,10 @@ pub(super) struct Leased {
 /// What this replica knows, holds and wants.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// What the limit allows, as of the latest node that asked.
+    /// What the flow says that the limit allows, as of the latest node that asked. It counts unless the operator says something.
     pub(super) figures: Figures,
+    /// What the limit allowed when the document was last changed.
+    pub(super) allowance: Allowance,
     pub(super) pending: Vec<Asked>,
     pub(super) leased: HashMap<String, Leased>,
     /// The permits and places that are renewed here, and who waits here for one.
@@ -66,9 +68,23 @@ pub(super) struct State {
     pub(super) is_tended: bool,
     /// Whether this replica stops, so that it leases nothing any more.
     pub(super) is_closed: bool,
+    /// When the document was last read or written, by the clock that only measures durations.
+    pub(super) confirmed: Millis,
     /// When everything was last renewed, and when parked permits were last looked at.
     pub(super) renewed: Millis,
     pub(super) looked: Millis,
+}
+
+/// On what terms the document is changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct On<'a> {
+    pub(super) allowance: &'a Allowance,
+    /// This replica.
+    pub(super) owner: &'a str,
+    /// The flow whose limit it is; `None` if only the operator limits the function that is called.
+    pub(super) flow: &'a Option<FlowName>,
+    pub(super) now: Millis,
+    pub(super) lease: Millis,
 }
 
 /// What a change yields once it is committed.
@@ -86,11 +102,11 @@ pub(super) struct Done {
 
 impl State {
     /// Uses a leased permit of a key, if there is one.
-    pub(super) fn take(&mut self, key: &str, now: Millis, uptime: Millis) -> bool {
+    pub(super) fn take(&mut self, key: &str, figures: Figures, now: Millis, uptime: Millis) -> bool {
         if self.busy.contains(key) {
             return false;
         }
-        let Figures { concurrent, per_second } = self.figures;
+        let Figures { concurrent, per_second } = figures;
         let Some(leased) = self.leased.get_mut(key).filter(|leased| uptime < leased.until) else { return false };
         if concurrent.is_some() && leased.used >= leased.permits {
             return false;
@@ -110,17 +126,16 @@ impl State {
         }
     }
 
-    /// Changes the document as is asked, and renews what this replica has of it, if that is due.
-    pub(super) fn apply(
-        &mut self,
-        lines: &mut Lines,
-        asked: &[Asked],
-        (owner, now, lease): (&str, Millis, Millis),
-    ) -> Done {
-        let mut done = Done { renews: now >= self.renewed.saturating_add(lease / 3), ..Done::default() };
-        let (figures, until) = (self.figures, now + lease);
+    /// Changes the document as is asked, and renews what this replica has of it, if that is due, or if something else is allowed
+    /// than before.
+    pub(super) fn apply(&mut self, lines: &mut Lines, asked: &[Asked], on: &On<'_>) -> Done {
+        let On { allowance, owner, flow, now, lease } = *on;
+        let has_changed = self.allowance != *allowance;
+        let renews = has_changed || now >= self.renewed.saturating_add(lease / 3);
+        let mut done = Done { renews, ..Done::default() };
         lines.expire(now);
-        let mut newly: HashMap<&str, u32> = HashMap::new();
+        // How many leased permits more are used once it is committed, or less.
+        let mut uses: HashMap<&str, i32> = HashMap::new();
         // What is given up first makes room for those who ask.
         let comes_first = |one: &&Asked| !matches!(one.op, Op::Enter { .. });
         for Asked { key, ticket, op } in asked.iter().filter(comes_first) {
@@ -128,40 +143,53 @@ impl State {
             match op {
                 Op::Sleep { wait, .. } => done.waits.push(line.fall_asleep(ticket, *wait)),
                 Op::Leave => line.leave(owner, ticket),
-                Op::Park { leased } => line.park(owner, ticket, *leased, now + PARKED),
+                Op::Park { leased } => {
+                    line.park((owner, flow, ticket), *leased, now + PARKED);
+                    *uses.entry(key).or_default() -= i32::from(*leased);
+                }
                 Op::Drop => line.drop_ticket(ticket),
                 Op::Enter { .. } => {}
             }
         }
-        if done.renews {
+        if renews {
             for (key, ticket) in self.tickets.keys() {
-                lines.line(key).renew(owner, ticket, until);
+                lines.line(key).renew(owner, ticket, now + lease);
             }
         }
-        // Those who came before are served before.
-        for (key, line) in lines.iter_mut() {
-            admit(&mut done, (key, line), &figures, (owner, now, lease));
+        if has_changed {
+            // So that all that is in flight here counts.
+            self.keep_leases(lines, &uses, on, renews);
         }
+        // Those who came before are served before.
+        admit(&mut done, lines, on);
         for Asked { key, ticket, op } in asked {
             let Op::Enter { since, reply } = op else { continue };
             if reply.is_closed() {
                 done.entered.push(None);
                 continue;
             }
-            let entered = lines.line(key).enter(&figures, (owner, ticket), *since, now, lease);
+            let entered = lines.line(key).enter(allowance, (owner, flow, ticket), *since, now, lease);
             if entered == Entered::Leased {
-                *newly.entry(key).or_default() += 1;
+                *uses.entry(key).or_default() += 1;
             }
             done.entered.push(Some(entered));
         }
+        self.keep_leases(lines, &uses, on, renews);
+        admit(&mut done, lines, on);
+        lines.expire(now);
+        done
+    }
+
+    /// Renews what this replica has leased, if that is due, and gives back what it does not use, at once if others need it.
+    fn keep_leases(&mut self, lines: &mut Lines, uses: &HashMap<&str, i32>, on: &On<'_>, renews: bool) {
         for (key, leased) in &mut self.leased {
             let line = lines.line(key);
-            let is_busy = !line.queue.is_empty() || self.is_closed;
-            if is_busy || done.renews {
-                let used = leased.used + newly.get(&**key).copied().unwrap_or_default();
+            let is_busy = self.is_closed || line.is_busy(on.allowance);
+            if is_busy || renews {
+                let used = leased.used.saturating_add_signed(uses.get(&**key).copied().unwrap_or_default());
                 let keeps = if is_busy { used } else { used.max(leased.peak) };
                 let is_used = keeps > 0 && !is_busy;
-                line.keep_lease(owner, keeps, is_used, until);
+                line.keep_lease((on.owner, on.flow), used..=keeps, is_used, on.now + on.lease);
                 // Before it is committed, so that nobody uses here what is being given back.
                 leased.permits = leased.permits.min(keeps);
                 if !is_used {
@@ -169,18 +197,15 @@ impl State {
                 }
             }
         }
-        for (key, line) in lines.iter_mut() {
-            admit(&mut done, (key, line), &figures, (owner, now, lease));
-        }
-        lines.expire(now);
-        done
     }
 
     /// Takes note of the document as it is now.
-    pub(super) fn note(&mut self, lines: &Lines, owner: &str, renews: bool, until: Millis) {
-        self.busy = lines.iter().filter(|(_, line)| !line.queue.is_empty()).map(|(key, _)| key.to_owned()).collect();
+    pub(super) fn note(&mut self, lines: &Lines, on: &On<'_>, renews: bool, until: Millis) {
+        let On { allowance, owner, flow, .. } = *on;
+        self.allowance = allowance.clone();
+        self.busy = lines.iter().filter(|(_, line)| line.is_busy(allowance)).map(|(key, _)| key.to_owned()).collect();
         for (key, line) in lines.iter() {
-            if let Some(hold) = line.lease_of(owner) {
+            if let Some(hold) = line.lease_of(owner, flow) {
                 let leased = self.leased.entry(key.to_owned()).or_default();
                 if hold.permits > leased.permits || renews {
                     leased.until = until;
@@ -189,7 +214,7 @@ impl State {
             }
         }
         for (key, leased) in &mut self.leased {
-            if lines.get(key).and_then(|line| line.lease_of(owner)).is_none() {
+            if lines.get(key).and_then(|line| line.lease_of(owner, flow)).is_none() {
                 (leased.permits, leased.share) = (0, 0.0);
             }
             if renews {
@@ -231,12 +256,9 @@ impl State {
 /// For how long a parked permit is kept at most: longer than any node sleeps or waits for an answer.
 const PARKED: Millis = 400 * 24 * 3600 * 1000;
 
-fn admit(
-    done: &mut Done,
-    (key, line): (&str, &mut faas_flow_core::limit::Line),
-    figures: &Figures,
-    (owner, now, lease): (&str, Millis, Millis),
-) {
-    let admitted = line.admit(figures, owner, now, lease).into_iter();
-    done.woken.extend(admitted.filter(|waiter| waiter.asleep.is_some()).map(|waiter| (key.to_owned(), waiter)));
+fn admit(done: &mut Done, lines: &mut Lines, on: &On<'_>) {
+    for (key, line) in lines.iter_mut() {
+        let admitted = line.admit(on.allowance, on.owner, on.now, on.lease).into_iter();
+        done.woken.extend(admitted.filter(|waiter| waiter.asleep.is_some()).map(|waiter| (key.to_owned(), waiter)));
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often the document is read while somebody waits here.
-const LOOKS: Millis = 50;
+pub(super) const LOOKS: Millis = 50;
 /// How often it is read while nodes are suspended that wait, or while there is something that others might need.
 const SELDOM_LOOKS: Millis = 250;
 
@@ -38,18 +38,16 @@ impl Shard {
     /// nothing more to do.
     async fn next_look(&self) -> Option<(Millis, bool)> {
         let services = self.services()?;
+        // The operator may have changed the limit for those who wait already. Nobody waits here until that is known.
+        drop(services.look_up_limits());
         let known = self.known.lock().await;
         let now = services.now();
         let mut state = self.state();
-        // Nobody waits for it here.
-        drop(services.learn_limits());
-        // The operator may have changed the limit for those who wait already.
-        state.figures = services.limits.of_operator(&self.name).unwrap_or(state.figures);
+        let allowance = self.allowance(&services, &state);
         let waits_here = state.tickets.values().any(Option::is_some);
-        let has_spares = state.leased.values().any(|leased| leased.permits > leased.used || leased.share > 0.0);
         let (mut wait, afresh) = match () {
             () if waits_here => (LOOKS, true),
-            () if !state.asleep.is_empty() || has_spares => (SELDOM_LOOKS, true),
+            () if !state.asleep.is_empty() || !state.leased.is_empty() => (SELDOM_LOOKS, true),
             () => (services.rules.lease / 3, false),
         };
         let mut afresh = afresh;
@@ -59,7 +57,7 @@ impl Shard {
         let lines = known.as_ref().map(|known| &known.lines);
         if waits_here || !state.asleep.is_empty() {
             let moments = lines.into_iter().flat_map(|lines| lines.iter());
-            let next = moments.filter_map(|(_, line)| line.next_admission(&state.figures, now)).min();
+            let next = moments.filter_map(|(_, line)| line.next_admission(&allowance, now)).min();
             if let Some(next) = next.map(|next| next.saturating_sub(now).max(1)).filter(|next| *next <= wait) {
                 (wait, afresh) = (next, false);
             }

@@ -1,6 +1,7 @@
 //! `faas-flow dashboard`
 
 use super::browser::guarded;
+use super::existing::outlives_its_process;
 use super::host::{guests, trusted, warn};
 use super::listen::{self, listen, patience};
 use super::stop::Server;
@@ -42,6 +43,7 @@ impl Shown {
         let at = listen::address(&values, "0.0.0.0");
         let (listener, address) = listen(&at).await?;
         let admin = admin(&values, address.ip())?;
+        outlives_its_process(&stores.state)?;
         let network: Arc<dyn Network> = Arc::new(Http::new(&settings_of(&values))?);
         let starting = Starting::default();
         let mut server = Server::start(listener, guarded(&values, address, starting.router()), patience(&values))?;

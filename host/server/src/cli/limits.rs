@@ -1,12 +1,12 @@
 //! `faas-flow limits`: limits over all runs, changed while runs go on.
 
+use super::existing::{open_to_change, open_to_read};
 use super::output::{print_json, print_text};
 use crate::Error;
 use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified, limit_figures, resolve_stores};
 use clap::{Args, Subcommand};
 use faas_flow_core::limit::{Figures, is_limit_name};
 use faas_flow_replica::{limits_set, set_limit};
-use faas_flow_store::open_state;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ pub(super) struct Limits {
 enum What {
     /// List the limits that were set in the state store
     List,
-    /// Set a limit for all replicas that share the state store, in place of what is configured; they learn it within a third of a lease
+    /// Set a limit for all replicas that share the state store, in place of what is configured and what flows say; it holds within a second
     Set {
         /// Name of a limit that flows use, or of a function that they call
         #[arg(value_parser = name)]
@@ -66,7 +66,10 @@ impl Limits {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
         let Stores { state, .. } = resolve_stores(&mut values, Unspecified::Durable)?;
-        let store = open_state(&state).await?;
+        let store = match self.what {
+            What::List => open_to_read(&state).await?,
+            What::Set { .. } | What::Unset { .. } => open_to_change(&state).await?,
+        };
         match self.what {
             What::List => {}
             What::Set { name, figures } => set_limit(&*store, &name, Some(figures)).await?,

@@ -289,6 +289,22 @@ fn a_file_that_is_not_a_store_is_left_alone() {
 fn a_store_is_opened_where_it_is_asked_to_be() {
     let folder = folder();
     run(folder.path(), ["requests", "list"]).failed("FF0309", &[".faas-flow/state.db"]);
+    for limits in [&["list"][..], &["set", "job", "1"], &["unset", "job"]] {
+        run(folder.path(), [&["limits"], limits].concat()).failed("FF0309", &[".faas-flow/state.db"]);
+    }
+    let options = ["--state-store", "sqlite:state.db?synchronous=full"];
+    run(folder.path(), [&["limits", "set", "job", "1"], &options[..]].concat()).failed("FF0309", &["state.db"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no store has been created");
+    // Each process has a store in memory for itself.
+    for command in [
+        &["limits", "set", "job", "1"][..],
+        &["limits", "list"],
+        &["requests", "list"],
+        &["requests", "show", "r1"],
+        &["dashboard", "--listen", "127.0.0.1:0"],
+    ] {
+        run(folder.path(), [command, &["--state-store", "memory"]].concat()).failed("FF0309", &["`memory`"]);
+    }
     chain(folder.path(), "echo", &["--state", "sqlite:state.db"]).ok();
     chain(folder.path(), "echo", &["--state", "sqlite:state.db?mode=ro"]).failed("FF0302", &["state.db"]);
 }

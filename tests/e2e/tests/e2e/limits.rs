@@ -4,10 +4,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use faas_flow_core::limit::Lines;
+use faas_flow_core::limit::{Lines, Scope};
 use faas_flow_core::run::decode;
-use faas_flow_core::{FlowName, Partition};
-use faas_flow_e2e::command::run;
+use faas_flow_core::Partition;
+use faas_flow_e2e::command::{Done, run};
 use faas_flow_e2e::server::{Answer, Serve, Server, metric};
 use faas_flow_e2e::wait::until;
 use faas_flow_store::open_state;
@@ -118,17 +118,36 @@ impl World {
         .await;
     }
 
+    /// What is stored of limit `jobs`.
+    async fn stored(&self) -> Vec<Lines> {
+        let store = open_state(&self.state()).await.unwrap();
+        let documents = store.read_all(&Partition::of_limit("jobs")).await.unwrap();
+        documents.iter().map(|(_, document)| decode(&document.bytes).unwrap()).collect()
+    }
+
     /// The keys of limit `jobs` that are in use.
     async fn keys(&self) -> usize {
-        let store = open_state(&self.state()).await.unwrap();
-        let partition = Partition::of_limit(Some(&FlowName::new("fixture").unwrap()), "jobs");
-        let documents = store.read_all(&partition).await.unwrap();
-        documents.iter().map(|(_, document)| decode::<Lines>(&document.bytes).unwrap().len()).sum()
+        self.stored().await.iter().map(Lines::len).sum()
+    }
+
+    /// How many permits of limit `jobs` are held.
+    async fn held(&self) -> u32 {
+        let stored = self.stored().await;
+        stored.iter().flat_map(Lines::iter).map(|(_, line)| line.held(&Scope::All)).sum()
+    }
+
+    /// `faas-flow limits`
+    fn limits(&self, arguments: &[&str]) -> Done {
+        run(self.folder.path(), [&["limits"], arguments, &["--state", &self.state()]].concat())
     }
 }
 
 async fn begin(server: &Server, query: &str, id: &str) {
-    let request = server.request(&format!("/function/fixture?{query}"), "hi").header("X-Faas-Flow-Reqid", id);
+    begin_of("fixture", server, query, id).await;
+}
+
+async fn begin_of(flow: &str, server: &Server, query: &str, id: &str) {
+    let request = server.request(&format!("/function/{flow}?{query}"), "hi").header("X-Faas-Flow-Reqid", id);
     let accepted = server.send(request.header("X-Faas-Flow-Wait", "1ms")).await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
 }
@@ -354,6 +373,47 @@ async fn an_asynchronous_call_and_a_node_that_sleeps_hold_their_permit_meanwhile
     until("nothing is left in the store", async || world.keys().await == 0).await;
 }
 
+/// LIMIT-6: a limit on the call of a flow counts the runs of that flow, from their beginning to their end.
+#[tokio::test]
+async fn the_call_of_a_flow_holds_its_permit_until_the_run_that_it_began_ends() {
+    let world = World::new(Job::that_waits().await).await;
+    let server = world.serve("500ms").flow_as("child", "fixture").start_in(world.folder.path());
+    let query = "case=limit-of-flow&function=child&concurrent=1";
+    begin(&server, query, "first").await;
+    world.job.begins(1).await;
+    for id in ["second", "third"] {
+        begin(&server, query, id).await;
+        world.waits(id).await;
+    }
+    assert_eq!(world.held().await, 1);
+    world.job.let_go(1);
+    assert_eq!(ends(&server, "first").await.ok(), "hi");
+    world.job.begins(2).await;
+    // A stop ends the run that was called as well, and the permit with it.
+    run(world.folder.path(), ["requests", "stop", "second", "--to", &server.url("")]).ok();
+    world.job.begins(3).await;
+    world.job.let_go(1);
+    assert_eq!(ends(&server, "third").await.ok(), "hi");
+    assert_eq!(world.job.most.load(Ordering::SeqCst), 1);
+    until("nothing is left in the store", async || world.keys().await == 0).await;
+
+    // An operator limits a flow by its name, as a function. The limit that the caller names holds as well.
+    world.limits(&["set", "child", "1"]).ok();
+    let calls = "case=limit-of-flow&function=child&concurrent=2";
+    begin(&server, calls, "fourth").await;
+    world.job.begins(4).await;
+    begin(&server, calls, "fifth").await;
+    until("the call waits for its permit", async || {
+        world.shown("fifth")["nodes"][0]["waits_for"]["limit"]["name"] == json!("child")
+    })
+    .await;
+    world.job.let_go(2);
+    for id in ["fourth", "fifth"] {
+        assert_eq!(ends(&server, id).await.ok(), "hi");
+    }
+    assert_eq!(world.job.most.load(Ordering::SeqCst), 1);
+}
+
 /// LIMIT-1: the limit of a node holds for the node as a whole, that of a call for each try.
 #[tokio::test]
 async fn a_node_and_each_try_of_a_call_need_a_permit() {
@@ -392,11 +452,8 @@ async fn the_operator_limits_functions_and_replaces_what_flows_say() {
 #[tokio::test]
 async fn the_operator_changes_a_limit_while_runs_go_on() {
     let world = World::new(Job::that_waits().await).await;
-    let servers = [world.serve("600ms").with("--limit", "job=1").start_in(world.folder.path()), world.start("600ms")];
-    let limits = |arguments: &[&str]| {
-        let state = world.state();
-        run(world.folder.path(), [&["limits"], arguments, &["--state", &state]].concat())
-    };
+    let servers = [0, 1].map(|_| world.serve("600ms").with("--limit", "job=1").start_in(world.folder.path()));
+    let limits = |arguments: &[&str]| world.limits(arguments);
     assert_eq!(limits(&["list"]).ok(), "");
     for id in ["first", "second", "third"] {
         begin(&servers[0], "case=limit-of-operator", id).await;
@@ -418,6 +475,98 @@ async fn the_operator_changes_a_limit_while_runs_go_on() {
     for bad in [["set", "job", "0"], ["set", "job", "0/s"], ["set", "job", "many"], ["set", "a b", "1"]] {
         assert_eq!(limits(&bad).code, Some(2), "{bad:?}");
     }
+}
+
+/// LIMIT-8: what is in flight counts, and what waits goes on at once. With so long a lease, nothing waits for its end.
+#[tokio::test]
+async fn the_operator_defines_a_limit_of_flows_and_removes_it_again() {
+    let world = World::new(Job::that_waits().await).await;
+    let servers = [0, 1].map(|_| world.serve("60s").flow_as("other", "fixture").start_in(world.folder.path()));
+    let query = "case=limit&concurrent=1";
+    begin(&servers[0], query, "first").await;
+    world.job.begins(1).await;
+    begin(&servers[1], query, "second").await;
+    world.waits("second").await;
+    let since = Instant::now();
+    world.limits(&["set", "jobs", "2"]).ok();
+    world.job.begins(2).await;
+    // Both flows together have as many in flight as the operator allows.
+    begin_of("other", &servers[0], query, "other").await;
+    world.waits("other").await;
+    begin(&servers[0], query, "third").await;
+    world.waits("third").await;
+    world.limits(&["unset", "jobs"]).ok();
+    // Each flow has its limit to itself again: the other one has nothing in flight, this one has two.
+    world.job.begins(3).await;
+    assert!(since.elapsed() < Duration::from_secs(30), "nothing has waited for the end of a lease");
+    assert_eq!(world.job.runs(), ["first", "second", "other"]);
+    world.job.let_go(1);
+    ends(&servers[1], "first").await.ok();
+    until("its permit is given back", async || world.held().await == 2).await;
+    assert_eq!(world.job.runs().len(), 3, "the second one is still in flight");
+    world.job.let_go(1);
+    world.job.begins(4).await;
+    world.job.let_go(2);
+    for (flow, id) in [("fixture", "second"), ("other", "other"), ("fixture", "third")] {
+        assert_eq!(servers[1].result_of(flow, id).await.ok(), "hi");
+    }
+    assert_eq!(world.job.most.load(Ordering::SeqCst), 3);
+    until("nothing is left in the store", async || world.keys().await == 0).await;
+}
+
+/// LIMIT-8: also for permits that a server has leased in advance.
+#[tokio::test]
+async fn a_smaller_limit_counts_for_what_servers_have_leased() {
+    let world = World::new(Job::that_waits().await).await;
+    let server = world.start("60s");
+    let query = "case=limit&concurrent=40";
+    for number in 0..5 {
+        begin(&server, query, &format!("run-{number}")).await;
+    }
+    world.job.begins(5).await;
+    assert!(world.held().await > 5);
+    world.limits(&["set", "jobs", "2"]).ok();
+    let since = Instant::now();
+    until("the server gives back what it does not use", async || world.held().await == 5).await;
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    begin(&server, query, "last").await;
+    world.waits("last").await;
+    for left in [4, 3, 2] {
+        world.job.let_go(1);
+        until("a permit is given back", async || world.held().await == left).await;
+        assert_eq!(world.job.runs().len(), 5);
+    }
+    world.job.let_go(1);
+    world.job.begins(6).await;
+    world.job.let_go(10);
+    assert_eq!(ends(&server, "last").await.ok(), "hi");
+}
+
+/// LIMIT-8: a function that had no limit gets one.
+#[tokio::test]
+async fn calls_learn_within_a_second_that_their_function_is_limited() {
+    let world = World::new(Job::that_takes(0).await).await;
+    let server = world.start("60s");
+    server.result("fixture?case=limit-of-operator", "hi").await.ok();
+    world.limits(&["set", "job", "0.001/s"]).ok();
+    let since = Instant::now();
+    let mut runs = 0;
+    until("a call waits", async || {
+        runs += 1;
+        let id = format!("run-{runs}");
+        begin(&server, "case=limit-of-operator", &id).await;
+        until("it ends or waits", async || {
+            let shown = world.shown(&id);
+            shown["status"] != "running" || shown["nodes"][0]["waits_for"]["limit"]["name"] == json!("job")
+        })
+        .await;
+        world.shown(&id)["status"] == "running"
+    })
+    .await;
+    assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+    // Nobody limits it any more.
+    world.limits(&["unset", "job"]).ok();
+    assert_eq!(ends(&server, &format!("run-{runs}")).await.ok(), "hi");
 }
 
 /// LIMIT-9.

@@ -1,5 +1,6 @@
 //! Runs in a state store.
 
+use super::super::existing::{open_to_read, read_only};
 use super::super::output::complain;
 use super::{Listed, Nodes};
 use crate::Error;
@@ -7,24 +8,23 @@ use crate::config::Stores;
 use faas_flow_core::run::NodeView;
 use faas_flow_core::{FlowName, RunId, redact};
 use faas_flow_http::ListedRun;
-use faas_flow_store::{RunQuery, StateStore, open_data, open_state};
+use faas_flow_store::{RunQuery, open_data};
 use faas_flow_versions::runs::read_run;
 use faas_flow_versions::{MissingModule, missing_module};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// The runs that the store lists.
 pub(super) async fn list(
     stores: &Stores,
     Listed { flow, status, labels, limit }: Listed,
 ) -> Result<Vec<ListedRun>, Error> {
-    let runs = open(stores).await?.runs(&RunQuery { flow, status, labels, limit }).await?;
+    let runs = open_to_read(&stores.state).await?.runs(&RunQuery { flow, status, labels, limit }).await?;
     Ok(runs.into_iter().map(ListedRun::from).collect())
 }
 
 /// A run with its nodes, as JSON.
 pub(super) async fn show(stores: &Stores, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
-    let store = open(stores).await?;
+    let store = open_to_read(&stores.state).await?;
     let mut view = read_run(&*store, run).await?.ok_or_else(|| unknown(run, stores))?;
     if nodes == Nodes::Failed {
         view.nodes.retain(NodeView::has_failed);
@@ -40,20 +40,10 @@ pub(super) async fn show(stores: &Stores, run: &RunId, nodes: Nodes) -> Result<V
 
 /// The flow of a run.
 pub(super) async fn flow_of(stores: &Stores, run: &RunId) -> Result<FlowName, Error> {
-    let entry = open(stores).await?.entry(run).await?;
+    let entry = open_to_read(&stores.state).await?.entry(run).await?;
     entry.map(|entry| entry.flow).ok_or_else(|| unknown(run, stores))
-}
-
-async fn open(stores: &Stores) -> Result<Arc<dyn StateStore>, Error> {
-    Ok(open_state(&read_only(&stores.state)).await?)
 }
 
 fn unknown(run: &RunId, stores: &Stores) -> Error {
     Error::UnknownRun { run: run.clone(), place: redact::text(&stores.state) }
-}
-
-/// The address of a store that is only read, and for which the right to read is enough.
-fn read_only(address: &str) -> String {
-    let has_modes = address.starts_with("sqlite:") || address.starts_with("files:");
-    if has_modes && !address.contains('?') { format!("{address}?mode=ro") } else { address.to_owned() }
 }
