@@ -482,10 +482,8 @@ fn limits_for_which_nodes_may_wait_for_each_other_are_a_warning() {
         let plan = Plan::new(flow(chain(nodes))).unwrap();
         plan.warnings().iter().map(|warning| warning.to_string()).collect::<Vec<_>>()
     };
-    let opposite = warnings([
-        node("a", at_a_time("gpu"), at_a_time("tenant")),
-        node("b", at_a_time("tenant"), at_a_time("gpu")),
-    ]);
+    let opposite =
+        warnings([node("a", at_a_time("gpu"), at_a_time("tenant")), node("b", at_a_time("tenant"), at_a_time("gpu"))]);
     let [said] = &opposite[..] else { panic!("{opposite:?}") };
     assert!(said.starts_with("b/1: the call needs limit gpu while its node holds limit tenant"), "{said}");
     assert!(said.contains("at a/1 it is the other way round"), "{said}");

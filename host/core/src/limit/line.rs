@@ -247,12 +247,7 @@ impl Line {
 
     /// Keeps the permit of a ticket until a moment although nobody renews it. `leased` if it is one of those that the replica
     /// has leased.
-    pub fn park(
-        &mut self,
-        (owner, flow, ticket): (&str, &Option<FlowName>, &Ticket),
-        leased: bool,
-        until: Millis,
-    ) {
+    pub fn park(&mut self, (owner, flow, ticket): (&str, &Option<FlowName>, &Ticket), leased: bool, until: Millis) {
         if leased && let Some(lease) = self.holds.iter_mut().find(|hold| hold.is_lease(owner, flow)) {
             lease.permits = lease.permits.saturating_sub(1);
         }

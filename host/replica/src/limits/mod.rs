@@ -17,8 +17,8 @@ pub use operator::{NamedLimits, limits_set, set_limit};
 pub(crate) use place::{Place, Waited};
 
 use crate::host::Host;
-use faas_flow_core::limit::{Figures, shard_of};
 use faas_flow_core::Millis;
+use faas_flow_core::limit::{Figures, shard_of};
 use operator::Operator;
 use shard::{Shard, ShardId};
 use std::collections::HashMap;

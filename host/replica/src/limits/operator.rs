@@ -140,7 +140,8 @@ pub async fn set_limit(store: &dyn StateStore, name: &str, figures: Option<Figur
 async fn tell(store: &dyn StateStore, partition: &Partition, doc: String, generation: u64) -> Result<(), Error> {
     loop {
         // If nobody has used it, whoever does so first has looked up limits before.
-        let Some(document) = store.read(partition, std::slice::from_ref(&doc)).await?.into_iter().next().flatten() else {
+        let Some(document) = store.read(partition, std::slice::from_ref(&doc)).await?.into_iter().next().flatten()
+        else {
             return Ok(());
         };
         let mut lines: Lines = decode(&document.bytes).map_err(|source| Error::LimitsUnreadable { source })?;
