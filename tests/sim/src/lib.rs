@@ -337,7 +337,9 @@ fn choose(flows: &Flows, seed: u64, choice: &[Job]) -> Result<Outcome> {
     let skew = rng.choice(SKEWS).unwrap_or_default();
     let weather = Weather { slow, crashes: rng.u32(..4), skew, apart: rng.bool() };
     let stops = Some(rng.usize(..jobs.len() * 4)).filter(|run| *run < jobs.len());
-    let operators = Operators { pauses: rng.u32(..4).saturating_sub(1), stops };
+    let pauses = rng.u32(..4).saturating_sub(1);
+    let is_limited = jobs.iter().any(|job| job.query.starts_with("case=limit-items"));
+    let operators = Operators { limits: if is_limited { rng.u32(..5) } else { 0 }, pauses, stops };
     let right = jobs.iter().map(|job| flows.right(*job)).collect::<Result<Vec<_>>>()?;
     let mut outcome = simulate(flows, &jobs, settings, (faults, weather), deaths, operators, seed)?;
     for (number, ((end, right), job)) in outcome.ends.iter().zip(right).zip(jobs).enumerate() {
@@ -410,7 +412,7 @@ pub fn stopped(flows: &Flows, seed: u64) -> Result<Outcome> {
     let skew = rng.choice(SKEWS).unwrap_or_default();
     let deaths = if faults == Faults::None { 0 } else { rng.u32(..3) };
     let weather = Weather { slow, crashes: rng.u32(..2), skew, apart: false };
-    let operators = Operators { pauses: 0, stops: Some(0) };
+    let operators = Operators { stops: Some(0), ..Operators::default() };
     simulate(flows, &[job], settings, (faults, weather), deaths, operators, seed)
 }
 

@@ -1,4 +1,4 @@
-//! People who pause runs, resume them, and stop one, each time on some replica.
+//! People who change a limit, pause runs, resume them, and stop one, each time on some replica.
 
 use crate::Job;
 use crate::replica::Cluster;
@@ -6,6 +6,8 @@ use anyhow::Result;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use faas_flow_core::RunId;
+use faas_flow_core::limit::Figures;
+use faas_flow_replica::set_limit;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// What operators do while things go wrong.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Operators {
+    /// How often they define the limit of calls that flows give two permits, or remove it.
+    pub limits: u32,
     /// How often they pause a run, and resume it later.
     pub pauses: u32,
     /// The number of the run that they stop.
@@ -23,6 +27,13 @@ pub struct Operators {
 
 impl Operators {
     pub async fn work(self, cluster: &Arc<Cluster>, runs: &[(Option<RunId>, Job)]) -> Result<()> {
+        for _ in 0..self.limits {
+            tokio::time::sleep(cluster.world().time(PAUSE)).await;
+            let concurrent = Some(cluster.world().draw(3)).filter(|most| *most > 0).map(u32::try_from).transpose()?;
+            let figures = concurrent.map(|most| Figures { concurrent: Some(most), per_second: None });
+            set_limit(cluster.truth(), "jobs", figures).await?;
+            cluster.world().note(format_args!("limit jobs: {figures:?}"));
+        }
         for _ in 0..self.pauses {
             let chosen = cluster.world().draw(runs.len() as u64);
             // Nobody knows the id of a run whose caller waits.
