@@ -60,7 +60,7 @@ pub(super) struct State {
     pub(super) asleep: HashMap<(String, Ticket), Waiter>,
     /// Permits that this replica has parked.
     pub(super) parked: HashSet<(String, Ticket)>,
-    /// The keys for which somebody waits, as far as this replica knows.
+    /// The keys of which nothing may be leased, as far as this replica knows: somebody waits, or too much is given out.
     pub(super) busy: HashSet<String>,
     /// How many are about to ask.
     pub(super) users: usize,
