@@ -149,7 +149,8 @@ async fn begin(server: &Server, query: &str, id: &str) {
 async fn begin_of(flow: &str, server: &Server, query: &str, id: &str) {
     let request = server.request(&format!("/function/{flow}?{query}"), "hi").header("X-Faas-Flow-Reqid", id);
     let accepted = server.send(request.header("X-Faas-Flow-Wait", "1ms")).await;
-    assert_eq!(accepted.status, 202, "{accepted:?}");
+    // It may have ended within the millisecond.
+    assert!([200, 202].contains(&accepted.status), "{accepted:?}");
 }
 
 async fn ends(server: &Server, id: &str) -> Answer {
@@ -377,7 +378,8 @@ async fn an_asynchronous_call_and_a_node_that_sleeps_hold_their_permit_meanwhile
 #[tokio::test]
 async fn the_call_of_a_flow_holds_its_permit_until_the_run_that_it_began_ends() {
     let world = World::new(Job::that_waits().await).await;
-    let server = world.serve("10s").flow_as("child", "fixture").start_in(world.folder.path());
+    let serve = world.serve("10s").flow_as("child", "fixture").with("--limit", "child=1");
+    let server = serve.start_in(world.folder.path());
     let query = "case=limit-of-flow&function=child&concurrent=1";
     begin(&server, query, "first").await;
     world.job.begins(1).await;
@@ -397,8 +399,7 @@ async fn the_call_of_a_flow_holds_its_permit_until_the_run_that_it_began_ends() 
     assert_eq!(world.job.most.load(Ordering::SeqCst), 1);
     until("nothing is left in the store", async || world.keys().await == 0).await;
 
-    // An operator limits a flow by its name, as a function. The limit that the caller names holds as well.
-    world.limits(&["set", "child", "1"]).ok();
+    // The operator limits a flow by its name, as a function. The limit that the caller names holds as well.
     let calls = "case=limit-of-flow&function=child&concurrent=2";
     begin(&server, calls, "fourth").await;
     world.job.begins(4).await;
