@@ -90,7 +90,8 @@ impl Shard {
             // Behind others in line it would only wait, so it shares the commit of whoever gives up a permit. If it has waited long
             // before, it may have its permit already.
             Op::Enter { since, .. } => !state.busy.contains(&key) || since + PATIENCE.as_millis() as Millis <= now,
-            Op::Sleep { .. } | Op::Park { .. } | Op::Drop => true,
+            Op::Sleep { .. } => !state.busy.contains(&key),
+            Op::Park { .. } | Op::Drop => true,
         };
         state.pending.push(Asked { key, ticket, op });
         drop(state);

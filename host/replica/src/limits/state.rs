@@ -137,18 +137,17 @@ impl State {
         // How many leased permits more are used once it is committed, or less.
         let mut uses: HashMap<&str, i32> = HashMap::new();
         // What is given up first makes room for those who ask.
-        let comes_first = |one: &&Asked| !matches!(one.op, Op::Enter { .. });
+        let comes_first = |one: &&Asked| !matches!(one.op, Op::Enter { .. } | Op::Sleep { .. });
         for Asked { key, ticket, op } in asked.iter().filter(comes_first) {
             let line = lines.line(key);
             match op {
-                Op::Sleep { wait, .. } => done.waits.push(line.fall_asleep(ticket, *wait)),
                 Op::Leave => line.leave(owner, ticket),
                 Op::Park { leased } => {
                     line.park((owner, flow, ticket), *leased, now + PARKED);
                     *uses.entry(key).or_default() -= i32::from(*leased);
                 }
                 Op::Drop => line.drop_ticket(ticket),
-                Op::Enter { .. } => {}
+                Op::Enter { .. } | Op::Sleep { .. } => {}
             }
         }
         if renews {
@@ -162,6 +161,11 @@ impl State {
         }
         // Those who came before are served before.
         admit(&mut done, lines, on);
+        for Asked { key, ticket, op } in asked {
+            if let Op::Sleep { wait, .. } = op {
+                done.waits.push(lines.line(key).fall_asleep(ticket, *wait));
+            }
+        }
         for Asked { key, ticket, op } in asked {
             let Op::Enter { since, reply } = op else { continue };
             if reply.is_closed() {
