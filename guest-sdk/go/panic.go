@@ -9,6 +9,9 @@ import (
 // misuse is a mistake in a call of this package, such as a function that is nil.
 type misuse string
 
+// placeless is a mistake that is found where the author's code is not being called.
+type placeless string
+
 // must panics with a text for the author if a condition does not hold. Define turns the panic into its error.
 func must(holds bool, format string, arguments ...any) {
 	if !holds {
@@ -21,6 +24,8 @@ func must(holds bool, format string, arguments ...any) {
 func failureOfPanic(panicked any) error {
 	where := whereabouts()
 	switch value := panicked.(type) {
+	case placeless:
+		return Reject("%s", string(value))
 	case misuse:
 		return Reject("%s: %s", where, string(value))
 	case *Failure:

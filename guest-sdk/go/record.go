@@ -120,7 +120,10 @@ func optional[F any](r *recorder, id string, kind kind, run func(F) ([]byte, err
 }
 
 func (r *recorder) dag(prefix string, d *Dag) *dagModel {
-	must(!slices.Contains(r.enclosing, d), "the dag of `%s` contains itself: make a new dag for each level", strings.TrimRight(prefix, "/"))
+	if slices.Contains(r.enclosing, d) {
+		text := "the dag of `%s` contains itself: make a new dag for each level"
+		panic(placeless(fmt.Sprintf(text, strings.TrimRight(prefix, "/"))))
+	}
 	r.enclosing = append(r.enclosing, d)
 	around := r.joins
 	model := &dagModel{Nodes: []*nodeDefinition{}}

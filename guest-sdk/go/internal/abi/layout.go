@@ -111,13 +111,6 @@ type ListResult struct {
 	Err   Failure
 }
 
-// RequestResult is a result<http-request, failure>.
-type RequestResult struct {
-	_     hostLayout
-	IsErr uint8
-	Ok    HttpRequest
-}
-
 // WakeResult is a result<wake, failure>.
 type WakeResult struct {
 	_     hostLayout
