@@ -2,6 +2,7 @@ package faasflow_test
 
 import (
 	"encoding/json"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -196,5 +197,18 @@ func TestANodeThatIsNamedTwiceIsOneNode(t *testing.T) {
 	})
 	if text := string(flow.Definition()); strings.Count(text, `"id"`) != 1 || strings.Count(text, `"apply"`) != 2 {
 		t.Error(text)
+	}
+}
+
+func TestTheDefinitionIsTheOneThatTheHostIsTestedWith(t *testing.T) {
+	const golden = "internal/everything/definition.json"
+	got := flowtest.New(t, everything.Define).Definition()
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(golden); err != nil || string(want) != string(got) {
+		t.Errorf("%s is outdated (%v): run this test with UPDATE_GOLDEN=1, and look at what has changed", golden, err)
 	}
 }
