@@ -44,8 +44,8 @@ async fn flows_of_the_original_library_give_the_same_definition_and_result_as_ou
 
 #[tokio::test]
 async fn the_handler_of_the_guide_for_migration_runs() {
-    let serve = Serve::flows(&["go-original-orders"]).function("price", "cat").function("ship-parcel", "cat");
-    let server = serve.function("ship-pallet", "cat").start();
+    let serve = Serve::flows(&["go-original-orders"]).function("price", "echo").function("ship-parcel", "echo");
+    let server = serve.function("ship-pallet", "echo").start();
     // Nobody answers at the address that it notifies, which it takes well.
     assert_eq!(server.result("go-original-orders", "hat\nscarf").await.ok(), "not notified");
     until("the end is logged", async || server.log().contains("ended: success")).await;
@@ -55,14 +55,20 @@ async fn the_handler_of_the_guide_for_migration_runs() {
 #[test]
 fn the_host_reads_all_of_a_definition_as_it_was_recorded() {
     let golden = root().join("guest-sdk/go/internal/everything/definition.json");
-    let golden: Value = serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
+    let mut golden: Value = serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
+    // The values of headers and parameters may be secrets, so that they are not shown.
+    let call = &mut golden["dag"]["nodes"][1]["operations"]["list"][0]["apply"];
+    for list in ["headers", "query"] {
+        let pairs = call[list].as_array_mut().unwrap();
+        pairs.iter_mut().for_each(|pair| pair[1] = "***".into());
+    }
     let read: Value = serde_json::from_str(&definition("go-everything")).unwrap();
     assert_eq!(read, golden);
 }
 
 #[tokio::test]
 async fn every_function_of_the_context_answers() {
-    let server = Serve::flows(&["go-fixture"]).with("--set", "public_url=https://flows.example").start();
+    let server = Serve::flows(&["go-fixture"]).with("--public-url", "https://flows.example").start();
     let request = server.request("/function/go-fixture?case=context&a=1&a=2", "from caller");
     let request = request.header("X-Team", "blue").header("X-Faas-Flow-Reqid", "r1");
     let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
@@ -92,7 +98,7 @@ async fn functions_prepare_requests_receive_responses_and_name_keys() {
 async fn functions_catch_and_gather_failures() {
     let result = case(&serve("go-fixture"), "catches", "good bad fine").await.ok();
     let gathered = "0=good; 1 failed with FF0012, rejected, 1 tries at items[1]/check; 2=fine";
-    assert!(result.starts_with(&format!("{gathered}; call: unreachable, status 0, body false, 1 tries; node: FF02")), "{result}");
+    assert_eq!(result, format!("{gathered}; call: unreachable, status 0, body false, 1 tries; node: FF0012"));
 }
 
 #[tokio::test]
@@ -108,8 +114,8 @@ async fn a_failure_says_whether_to_try_again_and_what_the_caller_is_answered() {
     assert_eq!(refusal.status, 404, "{refusal:?}");
     assert!(refusal.body.contains("there is no such order"), "{refusal:?}");
     let given_up = case(&server, "retries", "x").await;
-    assert!(given_up.body.contains("not yet: later"), "{given_up:?}");
-    assert_eq!(server.shown(given_up.id.as_deref().unwrap())["nodes"][0]["tries"], Value::Null);
+    assert_eq!(given_up.code.as_deref(), Some("FF0013"), "{given_up:?}");
+    assert!(given_up.body.contains("not yet: later (the retry policy of the call ran out after 3 tries)"), "{given_up:?}");
 }
 
 #[tokio::test]
