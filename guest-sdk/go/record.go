@@ -252,7 +252,8 @@ func (r *recorder) limit(path string, l *Limit) *limitModel {
 		model.Concurrent = &concurrent
 	}
 	if l.PerSecond != 0 {
-		model.PerSecond = &l.PerSecond
+		rate := decimal64(l.PerSecond)
+		model.PerSecond = &rate
 	}
 	if l.Key != nil {
 		model.Key = r.name(path+"/limit-key", kindKey, l.Key)

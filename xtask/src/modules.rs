@@ -7,12 +7,23 @@ use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 use wit_component::ComponentEncoder;
 
 /// The packages below `tests/` that are flows, with the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
+
+/// The options of a componentizer.
+struct Componentize {
+    /// The one that is followed by the folder of the contract.
+    wit: &'static str,
+    others: &'static [&'static str],
+}
+
+const JS_OPTIONS: Componentize =
+    Componentize { wit: "--wit", others: &["--world", "flow", "--js", "flow.js", "--sync", "--opt-size", "--minify"] };
+const PY_OPTIONS: Componentize =
+    Componentize { wit: "--wit-path", others: &["--world", "flow", "componentize", "app", "--python-path", "."] };
 
 /// Builds all modules but those of the benchmark. Those in JavaScript and Python are built only if they are outdated.
 pub fn build(place: &Place) -> Result<()> {
@@ -20,16 +31,10 @@ pub fn build(place: &Place) -> Result<()> {
     rust(place)?;
     crate::go::build(place)?;
     for name in place.examples_with("flow.js")? {
-        componentize(place, &name, &COMPONENTIZE_JS, |tool, wit, module| {
-            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
-            tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
-        })?;
+        componentize(place, &name, &COMPONENTIZE_JS, &JS_OPTIONS)?;
     }
     for name in place.examples_with("app.py")? {
-        componentize(place, &name, &COMPONENTIZE_PY, |tool, wit, module| {
-            tool.arg("--wit-path").arg(wit).args(["--world", "flow", "componentize", "app"]);
-            tool.args(["--python-path", ".", "--stub-wasi", "--output"]).arg(module);
-        })?;
+        componentize(place, &name, &COMPONENTIZE_PY, &PY_OPTIONS)?;
     }
     Ok(())
 }
@@ -93,17 +98,12 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
 }
 
 /// Runs a componentizer in the example's folder, unless the module there was made from the same inputs.
-fn componentize(
-    place: &Place,
-    name: &str,
-    tool: &Tool,
-    arguments: impl FnOnce(&mut Command, &Path, &Path),
-) -> Result<()> {
+fn componentize(place: &Place, name: &str, tool: &Tool, options: &Componentize) -> Result<()> {
     let module = module(place, name);
     let folder = place.root.join("examples").join(name);
     let wit = place.root.join("wit");
     let stamp = module.with_extension("inputs");
-    let inputs = inputs(tool, &[&folder, &wit])?;
+    let inputs = inputs(tool, options, &[&folder, &wit])?;
     if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
         return Ok(());
     }
@@ -112,7 +112,7 @@ fn componentize(
     let partial = partial(&module);
     let mut command = tool.command(place);
     command.current_dir(&folder).stdout(std::process::Stdio::null());
-    arguments(&mut command, &wit, &partial);
+    command.arg(options.wit).arg(&wit).args(options.others).arg("--output").arg(&partial);
     command.must(&format!("building {name}"))?;
     fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))?;
     replace(&stamp, &inputs)?;
@@ -121,8 +121,8 @@ fn componentize(
 }
 
 /// Everything that a module is made from, to compare with the last build. It is a few kilobytes, so it is not hashed.
-fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
-    let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
+fn inputs(tool: &Tool, options: &Componentize, folders: &[&Path]) -> Result<Vec<u8>> {
+    let mut all = format!("{} {} {}\n", tool.package, tool.version, options.others.join(" ")).into_bytes();
     for folder in folders {
         let mut files = Vec::new();
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {

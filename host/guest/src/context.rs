@@ -3,7 +3,7 @@
 use crate::FlowLog;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Content, Failure, Labels, MediaType, Status};
+use faas_flow_core::{Content, Failure, Labels, MediaType, Millis, Status};
 use std::sync::Arc;
 
 /// The severity of a log line.
@@ -105,6 +105,10 @@ pub trait RunContext: Send + Sync {
     fn request_id(&self) -> &str;
     /// The name under which the flow is deployed.
     fn flow_name(&self) -> &str;
+    /// What the clock of the flow's code says, which stands still: when the run began.
+    fn clock(&self) -> Millis;
+    /// A secret of the host, the same on each replica, from which the random numbers of its runs follow. Empty if it has none.
+    fn secret(&self) -> Vec<u8>;
     /// The values of a query parameter of the request that started the run, decoded, in order.
     fn query(&self, name: &str) -> Vec<String>;
     /// The values of a header of that request, in order. Names are compared case-insensitively.
@@ -140,6 +144,12 @@ impl RunContext for NoContext {
     }
     fn flow_name(&self) -> &str {
         &self.flow
+    }
+    fn clock(&self) -> Millis {
+        0
+    }
+    fn secret(&self) -> Vec<u8> {
+        Vec::new()
     }
     fn query(&self, _name: &str) -> Vec<String> {
         Vec::new()

@@ -25,9 +25,11 @@ mod kinds;
 mod limits;
 mod memory;
 mod module;
+mod place;
 mod private;
 mod room;
 mod state;
+mod wasi;
 
 pub use compiler::{Compiler, Waited, Waiting, compile, waiting};
 pub use context::{CallContext, Failed, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext};
@@ -39,3 +41,4 @@ pub use limits::Limits;
 pub use memory::{Memory, Purpose, Reservation, Short, count};
 pub use module::{Defined, Module};
 pub use private::make_private;
+pub use wasi::WasiImports;

@@ -2,6 +2,7 @@
 
 use crate::bindings::faas_flow::flow::{context, types};
 use crate::builder::Arena;
+use crate::wasi::System;
 use crate::{CallContext, Level, Limits, Memory, Purpose, Reservation, RunContext, Short};
 use bytes::Bytes;
 use faas_flow_core::text::bounded;
@@ -35,13 +36,15 @@ pub(crate) struct State {
     /// The deadline of the current call. It is set at the first tick of the engine's epoch, which most calls never reach.
     pub(crate) until: Option<Instant>,
     pub(crate) usage: Usage,
+    /// What it has of WASI.
+    pub(crate) system: System,
 }
 
 impl State {
-    pub(crate) fn new(run: Arc<dyn RunContext>, limits: &Limits) -> Self {
+    pub(crate) fn new(run: Arc<dyn RunContext>, call: Arc<CallContext>, limits: &Limits) -> Self {
         Self {
             run,
-            call: Arc::default(),
+            call,
             changes: Vec::new(),
             changed_bytes: 0,
             output_bytes: limits.output_bytes,
@@ -55,6 +58,7 @@ impl State {
             read_context: false,
             until: None,
             usage: Usage::new(limits),
+            system: System::default(),
         }
     }
 
@@ -329,7 +333,7 @@ mod tests {
     use crate::NoContext;
 
     fn state() -> State {
-        State::new(Arc::new(NoContext::new("test")), &Limits::default())
+        State::new(Arc::new(NoContext::new("test")), Arc::default(), &Limits::default())
     }
 
     fn refused(answer: Result<Result<(), String>>, why: &str) {

@@ -3,9 +3,10 @@
 use super::drive::STORE_RETRIES;
 use super::live::Live;
 use super::signals::signal_url;
+use crate::events::Keys;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{FlowName, RunId, readable_header};
+use faas_flow_core::{FlowName, Millis, RunId, readable_header};
 use faas_flow_guest::{CallContext, FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -13,6 +14,8 @@ use std::sync::{Arc, PoisonError, Weak};
 pub(super) struct Context {
     id: RunId,
     flow: FlowName,
+    /// When the run began; 0 before.
+    clock: Millis,
     request: Arc<Request>,
     log: Arc<FlowLog>,
     values: Values,
@@ -32,6 +35,7 @@ impl Context {
         Self {
             id: live.id.clone(),
             flow: live.flow.name.clone(),
+            clock: live.clock,
             request: live.request.clone(),
             log: live.log.clone(),
             values: Values::Of(Arc::downgrade(live)),
@@ -40,7 +44,7 @@ impl Context {
 
     /// The context of a run that has not begun yet.
     pub(super) fn before(id: RunId, flow: FlowName, request: Request, log: FlowLog) -> Self {
-        Self { id, flow, request: Arc::new(request), log: Arc::new(log), values: Values::NotBegun }
+        Self { id, flow, clock: 0, request: Arc::new(request), log: Arc::new(log), values: Values::NotBegun }
     }
 }
 
@@ -52,6 +56,17 @@ impl RunContext for Context {
 
     fn flow_name(&self) -> &str {
         self.flow.as_str()
+    }
+
+    fn clock(&self) -> Millis {
+        self.clock
+    }
+
+    fn secret(&self) -> Vec<u8> {
+        let Values::Of(live) = &self.values else { return Vec::new() };
+        let live = live.upgrade();
+        let keys = live.as_ref().and_then(|live| live.services.keys.as_ref());
+        keys.map(Keys::random).unwrap_or_default().to_vec()
     }
 
     fn query(&self, name: &str) -> Vec<String> {

@@ -27,11 +27,20 @@ pub(super) enum Purpose {
     Parent,
     /// The addresses that a flow gives away for signals.
     Signal,
+    /// Nothing: the random numbers of a flow's code follow from this key.
+    Random,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 6] =
-        [Purpose::Event, Purpose::Callback, Purpose::Read, Purpose::Answer, Purpose::Parent, Purpose::Signal];
+    const ALL: [Purpose; 7] = [
+        Purpose::Event,
+        Purpose::Callback,
+        Purpose::Read,
+        Purpose::Answer,
+        Purpose::Parent,
+        Purpose::Signal,
+        Purpose::Random,
+    ];
 
     const fn info(self) -> &'static str {
         match self {
@@ -41,6 +50,7 @@ impl Purpose {
             Purpose::Answer => "answer",
             Purpose::Parent => "parent",
             Purpose::Signal => "signal",
+            Purpose::Random => "random",
         }
     }
 }
@@ -55,15 +65,17 @@ pub(super) struct Secret {
     answer: String,
     parent: String,
     signal: String,
+    random: String,
 }
 
 impl Secret {
     pub(super) fn new(raw: Vec<u8>) -> Self {
-        let [event, callback, read, answer, parent, signal] = Purpose::ALL.map(|purpose| derived(&raw, purpose));
-        Self { raw, event, callback, read, answer, parent, signal }
+        let [event, callback, read, answer, parent, signal, random] =
+            Purpose::ALL.map(|purpose| derived(&raw, purpose));
+        Self { raw, event, callback, read, answer, parent, signal, random }
     }
 
-    fn key(&self, purpose: Purpose) -> &str {
+    pub(super) fn key(&self, purpose: Purpose) -> &str {
         match purpose {
             Purpose::Event => &self.event,
             Purpose::Callback => &self.callback,
@@ -71,6 +83,7 @@ impl Secret {
             Purpose::Answer => &self.answer,
             Purpose::Parent => &self.parent,
             Purpose::Signal => &self.signal,
+            Purpose::Random => &self.random,
         }
     }
 

@@ -123,6 +123,11 @@ impl Keys {
         }
     }
 
+    /// What the random numbers of flows follow from.
+    pub(crate) fn random(&self) -> &[u8] {
+        self.current.key(Purpose::Random).as_bytes()
+    }
+
     fn each(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.current).chain(&self.previous)
     }
