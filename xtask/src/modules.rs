@@ -29,6 +29,7 @@ const PY_OPTIONS: Componentize =
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
+    crate::go::build(place)?;
     for name in place.examples_with("flow.js")? {
         componentize(place, &name, &COMPONENTIZE_JS, &JS_OPTIONS)?;
     }

@@ -24,6 +24,7 @@ mod forwarded;
 mod full_disk;
 mod function;
 mod gc;
+mod go;
 mod headers;
 mod hostile_modules;
 mod http;
