@@ -13,6 +13,7 @@ mod modules;
 mod mutants;
 mod package;
 mod place;
+mod python;
 mod release;
 mod run;
 mod setup;
@@ -48,6 +49,8 @@ enum Task {
     Modules,
     /// Serve the examples, send them real input, and show each run
     Demo,
+    /// Check the SDK for Python and the flows written with it: types, tests, package, documentation
+    Python,
     /// Build the modules and run all tests
     Test {
         /// Passed on to `cargo test`: `--test e2e dashboard::` runs the tests of the dashboard alone
@@ -142,6 +145,7 @@ fn run() -> anyhow::Result<()> {
             setup::for_modules(&place)?;
             demo::run(&place)
         }
+        Task::Python => python::check(&place),
         Task::Test { arguments } => test(&place, &arguments),
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
@@ -213,5 +217,10 @@ fn test(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
     if env::var_os("INSTA_UPDATE").is_none() {
         test.env("INSTA_UPDATE", "no");
     }
-    test.env("INSTA_WORKSPACE_ROOT", &place.root).args(arguments).must("the tests")
+    test.env("INSTA_WORKSPACE_ROOT", &place.root).args(arguments).must("the tests")?;
+    // Which tests of Rust are wanted says nothing about those of Python.
+    if arguments.is_empty() {
+        python::check(place)?;
+    }
+    Ok(())
 }

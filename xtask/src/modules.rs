@@ -1,9 +1,10 @@
 //! Builds modules from the examples and from the flows of the tests: `<cache>/modules/<name>.wasm`.
 
 use crate::place::Place;
+use crate::python;
 use crate::run::Run;
 use crate::setup::TARGET;
-use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
+use crate::tool::{COMPONENTIZE_JS, Tool};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,18 +20,13 @@ pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
     for name in place.examples_with("flow.js")? {
-        componentize(place, &name, &COMPONENTIZE_JS, |tool, wit, module| {
-            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
+        let wit = place.root.join("wit");
+        componentize(place, &name, &COMPONENTIZE_JS, std::slice::from_ref(&wit), |tool, module| {
+            tool.arg("--wit").arg(&wit).args(["--world", "flow", "--js", "flow.js"]);
             tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
         })?;
     }
-    for name in place.examples_with("app.py")? {
-        componentize(place, &name, &COMPONENTIZE_PY, |tool, wit, module| {
-            tool.arg("--wit-path").arg(wit).args(["--world", "flow", "componentize", "app"]);
-            tool.args(["--python-path", ".", "--stub-wasi", "--output"]).arg(module);
-        })?;
-    }
-    Ok(())
+    python::build(place)
 }
 
 /// The path of the module of an example.
@@ -91,18 +87,20 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
     replace(module, &component)
 }
 
-/// Runs a componentizer in the example's folder, unless the module there was made from the same inputs.
-fn componentize(
+/// Runs a componentizer in the example's folder, unless the module there was made from the same inputs: the files of the example,
+/// and those of the other folders that it is made from.
+pub fn componentize(
     place: &Place,
     name: &str,
     tool: &Tool,
-    arguments: impl FnOnce(&mut Command, &Path, &Path),
+    others: &[PathBuf],
+    arguments: impl FnOnce(&mut Command, &Path),
 ) -> Result<()> {
     let module = module(place, name);
     let folder = place.root.join("examples").join(name);
-    let wit = place.root.join("wit");
     let stamp = module.with_extension("inputs");
-    let inputs = inputs(tool, &[&folder, &wit])?;
+    let folders: Vec<&Path> = [&folder].into_iter().chain(others).map(PathBuf::as_path).collect();
+    let inputs = inputs(tool, &folders)?;
     if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
         return Ok(());
     }
@@ -111,7 +109,7 @@ fn componentize(
     let partial = partial(&module);
     let mut command = tool.command(place);
     command.current_dir(&folder).stdout(std::process::Stdio::null());
-    arguments(&mut command, &wit, &partial);
+    arguments(&mut command, &partial);
     command.must(&format!("building {name}"))?;
     fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))?;
     replace(&stamp, &inputs)?;
@@ -119,15 +117,16 @@ fn componentize(
     Ok(())
 }
 
-/// Everything that a module is made from, to compare with the last build. It is a few kilobytes, so it is not hashed.
+/// Everything that a module is made from, to compare with the last build. It is some kilobytes, so it is not hashed.
 fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
     let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
     for folder in folders {
         let mut files = Vec::new();
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
             let path = entry?.path();
-            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s));
-            if source && path.is_file() {
+            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s))
+                || path.ends_with(python::REQUIREMENTS);
+            if source && path.is_file() && !is_test(&path) {
                 files.push(path);
             }
         }
@@ -139,6 +138,10 @@ fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
         }
     }
     Ok(all)
+}
+
+fn is_test(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_"))
 }
 
 /// Replaces a file atomically, so that no reader sees half of it. A file that would not change is left alone, and keeps
