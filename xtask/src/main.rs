@@ -63,7 +63,7 @@ enum Task {
         #[arg(long)]
         render: bool,
     },
-    /// Generate the copy of the SDK in template/, or switch the template to a published version
+    /// Generate the copies of the SDKs in template/, or switch the template for Rust to a published version
     Template {
         /// Use this version from the registry instead of a copy
         #[arg(long, value_name = "VERSION", value_parser = template::version)]
@@ -151,7 +151,8 @@ fn run() -> anyhow::Result<()> {
         Task::Deploy { render: false } => deploy::check(&place),
         Task::Template { sdk_version } => {
             let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
-            template::generate(&place, &sdk)
+            template::generate(&place, &sdk)?;
+            python::generate(&place)
         }
         Task::Advisories => advisories::check(&place),
         Task::Workflows => {

@@ -20,9 +20,10 @@ pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
     for name in place.examples_with("flow.js")? {
-        let wit = place.root.join("wit");
-        componentize(place, &name, &COMPONENTIZE_JS, std::slice::from_ref(&wit), |tool, module| {
-            tool.arg("--wit").arg(&wit).args(["--world", "flow", "--js", "flow.js"]);
+        let folders = [place.root.join("examples").join(&name), place.root.join("wit")];
+        let [_, wit] = &folders;
+        componentize(place, &name, &COMPONENTIZE_JS, &folders, |tool, module| {
+            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
             tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
         })?;
     }
@@ -87,20 +88,17 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
     replace(module, &component)
 }
 
-/// Runs a componentizer in the example's folder, unless the module there was made from the same inputs: the files of the example,
-/// and those of the other folders that it is made from.
+/// Runs a componentizer in the first of the folders that a module is made from, unless it was made from the same inputs.
 pub fn componentize(
     place: &Place,
     name: &str,
     tool: &Tool,
-    others: &[PathBuf],
+    folders: &[PathBuf],
     arguments: impl FnOnce(&mut Command, &Path),
 ) -> Result<()> {
     let module = module(place, name);
-    let folder = place.root.join("examples").join(name);
     let stamp = module.with_extension("inputs");
-    let folders: Vec<&Path> = [&folder].into_iter().chain(others).map(PathBuf::as_path).collect();
-    let inputs = inputs(tool, &folders)?;
+    let inputs = inputs(tool, folders)?;
     if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
         return Ok(());
     }
@@ -108,7 +106,7 @@ pub fn componentize(
     eprintln!("building {name} with {} {}", tool.package, tool.version);
     let partial = partial(&module);
     let mut command = tool.command(place);
-    command.current_dir(&folder).stdout(std::process::Stdio::null());
+    command.current_dir(folders.first().context("a module is made from nothing")?).stdout(std::process::Stdio::null());
     arguments(&mut command, &partial);
     command.must(&format!("building {name}"))?;
     fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))?;
@@ -118,7 +116,7 @@ pub fn componentize(
 }
 
 /// Everything that a module is made from, to compare with the last build. It is some kilobytes, so it is not hashed.
-fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
+fn inputs(tool: &Tool, folders: &[PathBuf]) -> Result<Vec<u8>> {
     let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
     for folder in folders {
         let mut files = Vec::new();

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from .._explain import explain
 from .._failure import Failed, FailureKind, Gathered, Retry
@@ -327,7 +327,7 @@ def _handler_of(entries: list[Json], node: str, field: str) -> str | None:
 def _request(call: Json, target: str, value: Value) -> Request:
     url = target if "://" in target else f"http://gateway/function/{target}"
     if "query" in call:
-        url += ("&" if "?" in url else "?") + urlencode(call["query"])
+        url += ("&" if "?" in url else "?") + urlencode([(name, text) for name, text in call["query"]], quote_via=quote)
     headers = [(name, text) for name, text in call.get("headers", [])]
     has_type = any(name.lower() == "content-type" for name, _ in headers)
     if not has_type and (value.data or value.media_type != OCTET_STREAM):
