@@ -170,7 +170,7 @@ async def late(data: bytes) -> bytes:
 
 
 def allocates(data: bytes) -> bytes:
-    return b"x" * (1 << 31)
+    return b"x" * (1 << 30)
 
 
 def half_a_character(data: bytes) -> str:
