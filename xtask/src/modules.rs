@@ -1,9 +1,10 @@
 //! Builds modules from the examples and from the flows of the tests: `<cache>/modules/<name>.wasm`.
 
 use crate::place::Place;
+use crate::python;
 use crate::run::Run;
 use crate::setup::TARGET;
-use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
+use crate::tool::{COMPONENTIZE_JS, Tool};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,30 +14,20 @@ use wit_component::ComponentEncoder;
 /// The packages below `tests/` that are flows, with the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
 
-/// The options of a componentizer.
-struct Componentize {
-    /// The one that is followed by the folder of the contract.
-    wit: &'static str,
-    others: &'static [&'static str],
-}
-
-const JS_OPTIONS: Componentize =
-    Componentize { wit: "--wit", others: &["--world", "flow", "--js", "flow.js", "--sync", "--opt-size", "--minify"] };
-const PY_OPTIONS: Componentize =
-    Componentize { wit: "--wit-path", others: &["--world", "flow", "componentize", "app", "--python-path", "."] };
-
 /// Builds all modules but those of the benchmark. Those in JavaScript and Python are built only if they are outdated.
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
     crate::go::build(place)?;
     for name in place.examples_with("flow.js")? {
-        componentize(place, &name, &COMPONENTIZE_JS, &JS_OPTIONS)?;
+        let folders = [place.root.join("examples").join(&name), place.root.join("wit")];
+        let [_, wit] = &folders;
+        componentize(place, &name, &COMPONENTIZE_JS, &folders, |tool, module| {
+            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
+            tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
+        })?;
     }
-    for name in place.examples_with("app.py")? {
-        componentize(place, &name, &COMPONENTIZE_PY, &PY_OPTIONS)?;
-    }
-    Ok(())
+    python::build(place)
 }
 
 /// The path of the module of an example.
@@ -97,13 +88,17 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
     replace(module, &component)
 }
 
-/// Runs a componentizer in the example's folder, unless the module there was made from the same inputs.
-fn componentize(place: &Place, name: &str, tool: &Tool, options: &Componentize) -> Result<()> {
+/// Runs a componentizer in the first of the folders that a module is made from, unless it was made from the same inputs.
+pub fn componentize(
+    place: &Place,
+    name: &str,
+    tool: &Tool,
+    folders: &[PathBuf],
+    arguments: impl FnOnce(&mut Command, &Path),
+) -> Result<()> {
     let module = module(place, name);
-    let folder = place.root.join("examples").join(name);
-    let wit = place.root.join("wit");
     let stamp = module.with_extension("inputs");
-    let inputs = inputs(tool, options, &[&folder, &wit])?;
+    let inputs = inputs(tool, folders)?;
     if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
         return Ok(());
     }
@@ -111,8 +106,8 @@ fn componentize(place: &Place, name: &str, tool: &Tool, options: &Componentize) 
     eprintln!("building {name} with {} {}", tool.package, tool.version);
     let partial = partial(&module);
     let mut command = tool.command(place);
-    command.current_dir(&folder).stdout(std::process::Stdio::null());
-    command.arg(options.wit).arg(&wit).args(options.others).arg("--output").arg(&partial);
+    command.current_dir(folders.first().context("a module is made from nothing")?).stdout(std::process::Stdio::null());
+    arguments(&mut command, &partial);
     command.must(&format!("building {name}"))?;
     fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))?;
     replace(&stamp, &inputs)?;
@@ -120,15 +115,16 @@ fn componentize(place: &Place, name: &str, tool: &Tool, options: &Componentize) 
     Ok(())
 }
 
-/// Everything that a module is made from, to compare with the last build. It is a few kilobytes, so it is not hashed.
-fn inputs(tool: &Tool, options: &Componentize, folders: &[&Path]) -> Result<Vec<u8>> {
-    let mut all = format!("{} {} {}\n", tool.package, tool.version, options.others.join(" ")).into_bytes();
+/// Everything that a module is made from, to compare with the last build. It is some kilobytes, so it is not hashed.
+fn inputs(tool: &Tool, folders: &[PathBuf]) -> Result<Vec<u8>> {
+    let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
     for folder in folders {
         let mut files = Vec::new();
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
             let path = entry?.path();
-            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s));
-            if source && path.is_file() {
+            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s))
+                || path.ends_with(python::REQUIREMENTS);
+            if source && path.is_file() && !is_test(&path) {
                 files.push(path);
             }
         }
@@ -140,6 +136,10 @@ fn inputs(tool: &Tool, options: &Componentize, folders: &[&Path]) -> Result<Vec<
         }
     }
     Ok(all)
+}
+
+fn is_test(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_"))
 }
 
 /// Replaces a file atomically, so that no reader sees half of it. A file that would not change is left alone, and keeps

