@@ -2,9 +2,8 @@
 
 import { build, formatMessages } from "esbuild";
 import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileOf, ownPackage, PACKAGE } from "./package.mjs";
 
-const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
 const ENTRY = "faas-flow:entry";
 const INTERFACES = ["definition", "handlers", "recovery", "gathering", "timing", "repeating", "signalling", "limiting"];
 
@@ -29,7 +28,7 @@ export const { ${INTERFACES.join(", ")} } = exportsOf(flow["default"]);
     logLevel: "silent",
     logOverride: { "import-is-undefined": "silent" },
     external: ["faas-flow:*"],
-    plugins: [ownPackage],
+    plugins: [ownPackage(({ path }) => (path === "faas-flow/testing" ? undefined : { path: fileOf(path) }))],
   }).catch(async (error) => {
     throw new Error((await formatMessages(error.errors, { kind: "error", color: process.stderr.isTTY })).join("\n").trim());
   });
@@ -47,21 +46,9 @@ function placeIn({ sources, lines }, row, column) {
   return at < 0 || line[at + 1] < 0 ? undefined : `${sources[line[at + 1]]}:${line[at + 2]}:${line[at + 3]}`;
 }
 
-/** Whatever the flow imports as `faas-flow` is this package, so that the SDK and its compiler belong together. */
-const ownPackage = {
-  name: "faas-flow",
-  setup({ onResolve }) {
-    onResolve({ filter: /^faas-flow(\/|$)/ }, ({ path }) => {
-      const files = { "faas-flow": "index", "faas-flow/component": "component" };
-      if (files[path] !== undefined) return { path: `${PACKAGE}dist/${files[path]}.js` };
-      return { errors: [{ text: `a flow cannot import "${path}": it is for tests` }] };
-    });
-  },
-};
-
 /** The table of src/place.ts: only the author's own files are in it, not those of packages. */
 function places({ sources, mappings }) {
-  const own = sources.map((source) => source !== ENTRY && !/(^|\/)node_modules\//.test(source) && !resolve(source).startsWith(PACKAGE));
+  const own = sources.map((source) => !source.endsWith(ENTRY) && !/(^|\/)node_modules\//.test(source) && !resolve(source).startsWith(PACKAGE));
   const kept = sources.filter((_, index) => own[index]);
   const lines = {};
   let state = [0, 0, 0];

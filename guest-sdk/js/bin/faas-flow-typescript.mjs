@@ -26,7 +26,7 @@ try {
   const [command, path, ...more] = positionals;
   if (values.help) console.log(USAGE);
   else if (command === "build" && more.length === 0) await build(path, values);
-  else if (command === "test" && more.length === 0) process.exitCode = test(path ?? ".");
+  else if (command === "test" && more.length === 0) process.exitCode = await test(path ?? ".");
   else throw new Error(`${command === undefined ? "a command is missing" : `no such command: ${positionals.join(" ")}`}\n\n${USAGE}`);
 } catch (error) {
   console.error(`error: ${error.message}`);

@@ -1,24 +1,27 @@
-import { buildSync } from "esbuild";
+import { build } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { fileOf, ownPackage } from "./package.mjs";
 
 const TEST = /\.test\.[cm]?[jt]s$/;
 
 /** Runs the tests in a folder, and returns the exit status. Node runs JavaScript, so each test is bundled with what it imports. */
-export function test(folder) {
+export async function test(folder) {
   const files = statSync(folder).isFile() ? [folder] : found(folder);
   if (files.length === 0) throw new Error(`there are no tests in ${resolve(folder)}: their names end with .test.ts or .test.js`);
   // Below `node_modules`, where Node finds the packages that tests import.
   const outdir = join("node_modules", ".cache", "faas-flow");
   rmSync(outdir, { recursive: true, force: true });
-  buildSync({
+  await build({
     entryPoints: files,
     outdir,
     outbase: ".",
     outExtension: { ".js": ".mjs" },
     bundle: true,
     packages: "external",
+    plugins: [ownPackage(({ path }) => ({ path: pathToFileURL(fileOf(path)).href, external: true }))],
     sourcemap: "inline",
     format: "esm",
     platform: "node",
