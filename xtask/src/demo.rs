@@ -28,7 +28,7 @@ enum Input {
 
 const SHOWS: [Show; 14] = [
     Show::text("greet", "one node, in Rust", "Ada"),
-    Show::text("greet-js", "the same in JavaScript", "Ada"),
+    Show::text("greet-typescript", "the same in TypeScript", "Ada"),
     Show::text("greet-python", "the same in Python", "Ada"),
     Show::text("sync-chain", "two functions and a modifier in one node", "hi"),
     Show::text("async-chain", "three nodes in a row", "hi"),

@@ -18,6 +18,7 @@ mod run;
 mod setup;
 mod template;
 mod tool;
+mod typescript;
 mod workflows;
 
 use clap::{Parser, Subcommand};
@@ -44,7 +45,7 @@ enum Task {
         #[arg(long)]
         ci: bool,
     },
-    /// Build the example flows, in Rust, JavaScript and Python
+    /// Build the example flows, in Rust, TypeScript and Python
     Modules,
     /// Serve the examples, send them real input, and show each run
     Demo,

@@ -3,7 +3,8 @@
 use crate::place::Place;
 use crate::run::Run;
 use crate::setup::TARGET;
-use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
+use crate::tool::{COMPONENTIZE_PY, Tool};
+use crate::typescript;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,16 +15,11 @@ use wit_component::ComponentEncoder;
 /// The packages below `tests/` that are flows, with the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
 
-/// Builds all modules but those of the benchmark. Those in JavaScript and Python are built only if they are outdated.
+/// Builds all modules but those of the benchmark. Those in TypeScript and Python are built only if they are outdated.
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
-    for name in place.examples_with("flow.js")? {
-        componentize(place, &name, &COMPONENTIZE_JS, |tool, wit, module| {
-            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
-            tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
-        })?;
-    }
+    typescript::build(place)?;
     for name in place.examples_with("app.py")? {
         componentize(place, &name, &COMPONENTIZE_PY, |tool, wit, module| {
             tool.arg("--wit-path").arg(wit).args(["--world", "flow", "componentize", "app"]);
@@ -126,7 +122,7 @@ fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
         let mut files = Vec::new();
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
             let path = entry?.path();
-            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s));
+            let source = path.extension().is_some_and(|extension| ["py", "wit"].iter().any(|s| extension == *s));
             if source && path.is_file() {
                 files.push(path);
             }
@@ -143,7 +139,7 @@ fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
 
 /// Replaces a file atomically, so that no reader sees half of it. A file that would not change is left alone, and keeps
 /// its modification time.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }

@@ -18,14 +18,13 @@ try {
     allowPositionals: true,
     options: {
       output: { type: "string", short: "o", default: "flow.wasm" },
-      check: { type: "boolean", default: true },
+      "no-check": { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
-    allowNegative: true,
   });
   const [command, path, ...more] = positionals;
   if (values.help) console.log(USAGE);
-  else if (command === "build" && more.length === 0) await build(path, values);
+  else if (command === "build" && more.length === 0) await build(path, { output: values.output, check: !values["no-check"] });
   else if (command === "test" && more.length === 0) process.exitCode = await test(path ?? ".");
   else throw new Error(`${command === undefined ? "a command is missing" : `no such command: ${positionals.join(" ")}`}\n\n${USAGE}`);
 } catch (error) {

@@ -13,7 +13,13 @@ export interface Closure<F> {
 /** Text as the host can take it: without halves of surrogate pairs. */
 export function text(value: string, what: string): string {
   if (typeof value !== "string") throw new TypeError(`${what} must be a string, not ${shown(value)}`);
-  return value.toWellFormed();
+  return wellFormed(value);
+}
+
+/** Text without halves of surrogate pairs, which UTF-8 cannot have. */
+export function wellFormed(value: string): string {
+  // Node 18 does not have it, and is only used in tests.
+  return value.toWellFormed?.() ?? value;
 }
 
 /** A whole number from 0 to `most`. */

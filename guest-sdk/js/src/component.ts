@@ -6,6 +6,7 @@
 
 import host from "faas-flow:flow/context@0.2.0";
 import { writeConsoleTo } from "./polyfill.js";
+import { wellFormed } from "./check.js";
 import { Context, type Host, type Level } from "./context.js";
 import { Data } from "./data.js";
 import { Failed, type FailedFacts, type Gathered } from "./failed.js";
@@ -75,7 +76,7 @@ export function exportsOf(flow: unknown): Record<string, Record<string, (...inpu
           for (const [level, message] of early) context.log(level, message);
           replay(defined().definition, workflow);
         } catch (error) {
-          throw failureOf(error).message.toWellFormed();
+          throw wellFormed(failureOf(error).message);
         }
       },
     },
@@ -135,7 +136,7 @@ function refused({ tag, message, status }: Failure): { tag: string; val: string 
       val += ` (${(error as { payload?: string } | null)?.payload ?? String(error)})`;
     }
   }
-  return { tag, val: val.toWellFormed() };
+  return { tag, val: wellFormed(val) };
 }
 
 function named(inputs: Named): Inputs {

@@ -1,4 +1,4 @@
-import { oneOf, shown, text, whole } from "./check.js";
+import { oneOf, shown, text, wellFormed, whole } from "./check.js";
 import { Data, type Output, bytesOf } from "./data.js";
 import { millis, type Duration } from "./duration.js";
 import { Failure } from "./failure.js";
@@ -249,7 +249,7 @@ export class Context {
   /** Writes a line to the host's log. The host adds the run and the node. `console.log` writes there too. */
   log(level: Level, message: string): void {
     oneOf(level, "a level", ["trace", "debug", "info", "warn", "error"]);
-    this.host.log(level, String(message).toWellFormed());
+    this.host.log(level, wellFormed(String(message)));
   }
 
   /** Logs at the level `trace`. */

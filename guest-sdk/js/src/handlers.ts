@@ -1,6 +1,6 @@
 // The closures of a flow by handler id, and what becomes of what they return or throw.
 
-import { IS_ASYNC, isPromise, shown, type Closure } from "./check.js";
+import { IS_ASYNC, isPromise, shown, wellFormed, type Closure } from "./check.js";
 import type { Context } from "./context.js";
 import { Data, type Output } from "./data.js";
 import { millis } from "./duration.js";
@@ -116,7 +116,7 @@ export class Handlers {
       const { after, at } = (typeof returned === "object" && returned !== null ? returned : {}) as Partial<Wake>;
       if (after !== undefined) return { tag: "after", val: millis(after, "a sleep") };
       if (at instanceof Date) return { tag: "at", val: at.toISOString() };
-      if (typeof at === "string") return { tag: "at", val: at.toWellFormed() };
+      if (typeof at === "string") return { tag: "at", val: wellFormed(at) };
       throw wrong('{ after: "2h" } or { at: "2026-12-24T18:00:00+01:00" }', returned);
     });
   }
@@ -212,7 +212,7 @@ function iterated(value: unknown, expected: string, wrong: Wrong): unknown[] {
 
 function words(value: unknown, expected: string, wrong: Wrong): string {
   if (typeof value !== "string") throw wrong(expected, value);
-  return value.toWellFormed();
+  return wellFormed(value);
 }
 
 function byCodePoints(one: string, other: string): number {

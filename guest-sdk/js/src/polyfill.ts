@@ -1,5 +1,6 @@
 // What QuickJS does not have, or what a flow must not have, before any of the author's code runs.
 
+import { wellFormed } from "./check.js";
 import { Decoder, Encoder } from "./utf8.js";
 import type { Level } from "./context.js";
 
@@ -14,7 +15,7 @@ export function writeConsoleTo(log: (level: Level, message: string) => void): vo
   write = log;
 }
 
-const line = (level: Level) => (...values: unknown[]) => write(level, values.map(inspected).join(" ").toWellFormed());
+const line = (level: Level) => (...values: unknown[]) => write(level, wellFormed(values.map(inspected).join(" ")));
 
 global.console = {
   log: line("info"),
