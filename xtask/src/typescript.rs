@@ -15,8 +15,11 @@ use std::time::Instant;
 
 /// The SDK, in the clone and in the folder of the cache.
 const SDK: &str = "guest-sdk/js";
-/// The flow that the tests use, and the name of its module.
-const OF_TESTS: (&str, &str) = ("tests/fixture-typescript", "fixture-typescript");
+/// The flows that the tests use: folder, file, and the name of the module.
+const OF_TESTS: [(&str, &str, &str); 2] = [
+    ("tests/fixture-typescript", "flow.ts", "fixture-typescript"),
+    ("guest-sdk/js/test", "everything.ts", "everything-typescript"),
+];
 
 /// Files by their path, with what they contain.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -30,9 +33,9 @@ fn folder(place: &Place) -> PathBuf {
 pub fn build(place: &Place) -> Result<()> {
     let sdk = sdk(place)?;
     for name in place.examples_with("flow.ts")? {
-        flow(place, &sdk, &format!("examples/{name}"), &name)?;
+        flow(place, &sdk, &format!("examples/{name}"), "flow.ts", &name)?;
     }
-    flow(place, &sdk, OF_TESTS.0, OF_TESTS.1)
+    OF_TESTS.into_iter().try_for_each(|(folder, file, name)| flow(place, &sdk, folder, file, name))
 }
 
 /// Installs what the SDK depends on, as its lock file says, and builds it. Returns its sources.
@@ -61,7 +64,7 @@ fn sdk(place: &Place) -> Result<Files> {
 }
 
 /// Builds the module of a flow, unless it was made from the same sources.
-fn flow(place: &Place, sdk: &Files, path: &str, name: &str) -> Result<()> {
+fn flow(place: &Place, sdk: &Files, path: &str, file: &str, name: &str) -> Result<()> {
     let files = sources(place, path)?;
     let mut inputs = sdk.clone();
     inputs.extend(files.clone());
@@ -74,7 +77,7 @@ fn flow(place: &Place, sdk: &Files, path: &str, name: &str) -> Result<()> {
     eprintln!("building {name} with its SDK");
     write(&folder, &files)?;
     let mut node = program("node", &[]);
-    node.arg(folder.join(SDK).join("bin/faas-flow-typescript.mjs")).args(["build", "--output"]).arg(&module);
+    node.arg(folder.join(SDK).join("bin/faas-flow-typescript.mjs")).args(["build", file, "--output"]).arg(&module);
     node.current_dir(folder.join(path)).stdout(std::process::Stdio::null()).must(&format!("building {name}"))?;
     mark(&folder, name, &inputs)?;
     eprintln!("built {name} in {:.0} s", started.elapsed().as_secs_f64());
