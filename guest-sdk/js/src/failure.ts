@@ -16,6 +16,7 @@ export interface RejectOptions {
  * thrown become the text of the failure, since code that runs again on the same input fails again.
  */
 export class Failure extends Error {
+  /** `Failure`. */
   override readonly name: string = "Failure";
 
   /** @internal */

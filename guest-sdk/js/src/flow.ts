@@ -3,7 +3,12 @@ import type { Define } from "./workflow.js";
 /** A flow, made by {@link flow}: the default export of its file. */
 export class Flow {
   /** @internal */
-  constructor(/** @internal */ readonly define: Define) {}
+  readonly define: Define;
+
+  /** @internal */
+  constructor(define: Define) {
+    this.define = define;
+  }
 }
 
 /**

@@ -11,7 +11,19 @@ import { backoff, limit, type Backoff, type BackoffModel, type Limit, type Limit
  * When a node that sleeps goes on: after a time, or at a moment as RFC 3339 writes it, such as `2026-12-24T18:00:00+01:00`. A
  * moment in the past, and a time of 0, do not sleep.
  */
-export type Wake = { after: Duration; at?: undefined } | { at: string | Date; after?: undefined };
+export type Wake =
+  | {
+      /** After this time. */
+      after: Duration;
+      /** Not at a moment. */
+      at?: undefined;
+    }
+  | {
+      /** At this moment. */
+      at: string | Date;
+      /** Not after a time. */
+      after?: undefined;
+    };
 
 /** @internal */
 export interface CallModel {

@@ -32,7 +32,7 @@ export default flow((workflow, context) => {
   sub.edge("n1", "n3");
   sub.endAggregator((ends) => ends.concat());
   dag.subDag("S", sub);
-  dag.subDag("S again", sub);
+  dag.subDag("S-again", sub);
 
   const branches = dag.condition("C", ["c1", "a/b"], () => ["c1"]).aggregator((results) => results.concat());
   branches.branch("c1").node("n1").modify(same).recoverFrom((failed) => failed.input);
@@ -58,10 +58,11 @@ export default flow((workflow, context) => {
   more.edge("n2", "n4");
   dag.append(more);
 
-  // Beyond the flow of the test in Rust.
+  // Beyond the flow of the test in Rust, which no host takes.
   const waits = dag.node("W").waitFor("paid").timeout("2d").recoverFrom(() => json({ decision: "reject" }));
   waits.waitForNamed((data) => `signed-by-${data.text()}`).sleep("1s");
   dag.node("T").sleepUntil((data) => (data.size === 0 ? { after: "5ms" } : { at: data.text() })).apply("f").asynchronous();
+  for (const id of ["S-again", "C", "F", "R", "L", "M", "W", "T"]) dag.edge("n1", id);
 
   workflow.onFailure((failure) => failure);
   workflow.finally(() => {});

@@ -16,7 +16,7 @@ export type NamedValues = Readonly<Record<string, Output>> | Iterable<readonly [
 
 /**
  * A flow whose closures can be called by their handler ids. How ids are formed is described
- * [in the package's main module](../index.html#handler-ids).
+ * on the page of the module `faas-flow`.
  *
  * Every method that calls a closure returns what the closure returns, and throws a {@link Failure} if it fails. An id that the flow
  * does not have, or whose closure is of another kind, is a `reject`.

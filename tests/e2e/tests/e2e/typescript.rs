@@ -116,7 +116,13 @@ fn the_host_takes_a_definition_with_every_construct() {
     let read = run(folder.path(), ["graph", "--format", "definition", module.to_str().unwrap()]).ok();
     let recorded = fs::read_to_string(root().join("guest-sdk/js/test/everything.json")).unwrap();
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    assert_eq!(parsed(&read), parsed(&recorded));
+    let mut recorded = parsed(&recorded);
+    // Whoever prints a definition does not print what may be a secret.
+    let call = &mut recorded["dag"]["nodes"][1]["operations"]["list"][0]["apply"];
+    for hidden in ["/headers/0/1", "/headers/1/1", "/query/0/1"] {
+        *call.pointer_mut(hidden).unwrap() = json!("***");
+    }
+    assert_eq!(parsed(&read), recorded);
 }
 
 #[tokio::test]
