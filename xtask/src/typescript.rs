@@ -41,7 +41,7 @@ pub fn build(place: &Place) -> Result<()> {
 /// Installs what the SDK depends on, as its lock file says, and builds it. Returns its sources.
 fn sdk(place: &Place) -> Result<Files> {
     let mut files = sources(place, SDK)?;
-    for path in ["wit/flow.wit", "LICENSE"] {
+    for path in ["wit/flow.wit", "LICENSE", "guest-sdk/js/README.md"] {
         files.insert(path.into(), read(&place.root.join(path))?);
     }
     let folder = folder(place);
@@ -61,6 +61,33 @@ fn sdk(place: &Place) -> Result<Files> {
     link(&here.join("node_modules"), &folder.join("node_modules"))?;
     mark(&folder, "sdk", &files)?;
     Ok(files)
+}
+
+/// The template, and the copy of the package in it. `faas-cli template pull` copies a template and nothing else.
+const IN_TEMPLATE: &str = "template/faas-flow-typescript/sdk/js";
+/// What the package consists of, beside its manifest.
+const IN_PACKAGE: [&str; 5] = ["bin", "dist", "wit", "LICENSE", "README.md"];
+
+/// Writes the copy of the SDK in the template: the package as npm would pack it.
+pub fn template(place: &Place) -> Result<()> {
+    sdk(place)?;
+    let built = folder(place).join(SDK);
+    let copy = place.root.join(IN_TEMPLATE);
+    if copy.is_dir() {
+        fs::remove_dir_all(&copy).with_context(|| format!("cannot clear {}", copy.display()))?;
+    }
+    fs::create_dir_all(&copy).with_context(|| format!("cannot create {}", copy.display()))?;
+    for name in IN_PACKAGE {
+        program("cp", &["-R"]).arg(built.join(name)).arg(&copy).must("copying the SDK for TypeScript")?;
+    }
+    // The scripts and tools with which the package was made are not in the copy.
+    let manifest = String::from_utf8(read(&built.join("package.json"))?)?;
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest)?;
+    if let Some(manifest) = manifest.as_object_mut() {
+        manifest.retain(|key, _| key != "scripts" && key != "devDependencies");
+    }
+    let manifest = serde_json::to_string_pretty(&manifest)? + "\n";
+    fs::write(copy.join("package.json"), manifest).with_context(|| format!("cannot write to {}", copy.display()))
 }
 
 /// Builds the module of a flow, unless it was made from the same sources.
@@ -97,7 +124,10 @@ fn sources(place: &Place, path: &str) -> Result<Files> {
             let is_built = ["node_modules", "dist", "docs"].iter().any(|built| name == *built);
             if entry.file_type()?.is_dir() && !is_built {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| ["ts", "mjs", "json"].iter().any(|one| extension == *one)) {
+            } else if path
+                .extension()
+                .is_some_and(|extension| ["ts", "mjs", "json"].iter().any(|one| extension == *one))
+            {
                 files.insert(path, read(&entry.path())?);
             }
         }

@@ -1,10 +1,12 @@
 //! Flows in TypeScript. What an author does wrong there is a failure that names the author's file and line.
 
 use faas_flow_e2e::command::run;
+use faas_flow_e2e::image::faas_cli;
 use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_test_support::modules::{folder, module};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -22,7 +24,10 @@ fn says(text: &str, message: &str, file: &str) {
     let place = text.split_once(&format!("{message} ({file}:")).map(|(_, place)| place);
     let numbers = place.and_then(|place| place.split_once(')')).map(|(numbers, _)| numbers).unwrap_or_default();
     let is_number = |number: &str| number.parse::<u32>().is_ok_and(|number| number > 0);
-    assert!(numbers.split(':').count() == 2 && numbers.split(':').all(is_number), "`{text}` has no `{message} ({file}:`");
+    assert!(
+        numbers.split(':').count() == 2 && numbers.split(':').all(is_number),
+        "`{text}` has no `{message} ({file}:`"
+    );
 }
 
 async fn case(server: &Server, name: &str) -> Answer {
@@ -50,7 +55,18 @@ async fn whatever_leaves_a_closure_is_rejected_with_its_message_file_and_line() 
 #[tokio::test]
 async fn every_kind_of_handler_fails_with_its_message_file_and_line() {
     let server = serve();
-    let kinds = ["condition", "for-each", "aggregate", "prepare", "receive", "recover-from", "again", "moment", "signal-name", "key"];
+    let kinds = [
+        "condition",
+        "for-each",
+        "aggregate",
+        "prepare",
+        "receive",
+        "recover-from",
+        "again",
+        "moment",
+        "signal-name",
+        "key",
+    ];
     for kind in kinds {
         says(&case(&server, kind).await.failed(500, "FF0012"), &format!("Error: {kind} failed"), "flow.ts");
     }
@@ -137,7 +153,8 @@ async fn a_webhook_is_handed_on_to_three_services() {
     };
     let answer = server.result("webhook-typescript", event("Ada", 1250)).await;
     assert_eq!((answer.status, answer.content_type.as_deref()), (201, Some("application/json")), "{answer:?}");
-    let told = json!({ "ledger": "booked evt-1", "file": "noted for Ada", "chat": "told: Ada could not pay 12.50 EUR" });
+    let told =
+        json!({ "ledger": "booked evt-1", "file": "noted for Ada", "chat": "told: Ada could not pay 12.50 EUR" });
     assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), told);
     assert_eq!(server.shown(&answer.id.unwrap())["labels"], json!({ "payment": "evt-1" }));
     let unknown = server.result("webhook-typescript", event("Mallory", 10_000_000)).await;
@@ -172,7 +189,11 @@ fn passes(folder: &str) {
 fn the_tests_of_the_sdk_pass() {
     passes("guest-sdk/js");
     // Most of what the types are for is to refuse something.
-    let npm = Command::new("npm").args(["run", "--silent", "check"]).current_dir(built().join("guest-sdk/js")).output().unwrap();
+    let npm = Command::new("npm")
+        .args(["run", "--silent", "check"])
+        .current_dir(built().join("guest-sdk/js"))
+        .output()
+        .unwrap();
     assert!(npm.status.success(), "{}", String::from_utf8_lossy(&npm.stdout));
 }
 
@@ -195,7 +216,8 @@ fn refused(file: &str, text: &str) -> String {
 
 #[test]
 fn a_flow_that_cannot_be_built_says_why_and_where() {
-    let throws = "import { flow } from \"faas-flow\";\nexport default flow(({ dag }) => {\n  dag.node(undefined.id);\n});\n";
+    let throws =
+        "import { flow } from \"faas-flow\";\nexport default flow(({ dag }) => {\n  dag.node(undefined.id);\n});\n";
     says(&refused("flow.ts", throws), "TypeError: cannot read property 'id' of undefined", "flow.ts");
     let misspelt = throws.replace("dag.node(undefined.id)", "dag.condition(\"C\", [\"a\"], () => \"a\").branch(\"b\")");
     says(&refused("flow.ts", &misspelt), "condition `C` has no branch `b`: it lists `a`", "flow.ts");
@@ -221,4 +243,59 @@ fn types_that_do_not_fit_end_the_build() {
     let output = tool(&folder, &["build"]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("flow.ts(4,") && text.contains("the types do not fit"), "{text}");
+}
+
+/// The files below a folder, by their paths in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in next.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn the_template_has_the_sdk_of_this_repository() {
+    let copy = root().join("template/faas-flow-typescript/sdk/js");
+    for part in ["bin", "dist", "wit"] {
+        let (found, expected) = (files(&copy.join(part)), files(&built().join("guest-sdk/js").join(part)));
+        assert!(found.keys().eq(expected.keys()), "{part} is outdated: run `cargo xtask template`");
+        for (path, bytes) in expected {
+            assert!(found[&path] == bytes, "{part}/{} is outdated: run `cargo xtask template`", path.display());
+        }
+    }
+    let manifest = |path: PathBuf| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
+    let (found, mut expected) =
+        (manifest(copy.join("package.json")), manifest(built().join("guest-sdk/js/package.json")));
+    expected.as_object_mut().unwrap().retain(|key, _| key != "scripts" && key != "devDependencies");
+    assert_eq!(found, expected, "run `cargo xtask template`");
+}
+
+/// The commands of the template's Dockerfile, in the folders that `faas-cli` makes. What npm installs is in its cache, since the
+/// SDK was built with the same versions.
+#[test]
+fn a_new_flow_of_the_template_is_tested_and_built() {
+    let folder = TempDir::new().unwrap();
+    faas_cli::template_pull(&root(), folder.path());
+    faas_cli::new(folder.path(), "greet", "faas-flow-typescript");
+    let text = fs::read_to_string(root().join("template/faas-flow-typescript/Dockerfile")).unwrap();
+    for command in
+        ["npm ci --ignore-scripts --no-audit --no-fund", "npm test", "npm run build -- --output ../app/flow.wasm"]
+    {
+        assert!(text.contains(command), "the Dockerfile has no `{command}`");
+        fs::create_dir_all(folder.path().join("app")).unwrap();
+        let offline = command.replace("npm ci", "npm ci --prefer-offline");
+        let shell =
+            Command::new("sh").arg("-c").arg(offline).current_dir(folder.path().join("greet")).output().unwrap();
+        assert!(shell.status.success(), "{command}: {}", String::from_utf8_lossy(&shell.stderr));
+    }
+    assert!(run(folder.path(), ["run", "app/flow.wasm", "--data", "Adam"]).ok().contains("Hello, Adam!"));
 }
