@@ -5,7 +5,7 @@
 // the first time.
 
 import host from "faas-flow:flow/context@0.2.0";
-import { writeConsoleTo } from "./polyfill.js";
+import { startClock, writeConsoleTo } from "./polyfill.js";
 import { wellFormed } from "./check.js";
 import { Context, type Host, type Level } from "./context.js";
 import { Data } from "./data.js";
@@ -29,6 +29,13 @@ type HostGathered = { key: string; ended: { tag: "ok"; val: Uint8Array } | { tag
 
 /** While the module is built. The first call of the host ends it. */
 let building = true;
+
+/** The host calls, so the module is built. */
+function begin(): void {
+  building = false;
+  startClock();
+}
+
 /** Whether `define` has asked, while the module was built, for something that only a run knows. */
 let asked = false;
 /** What was logged while the module was built. The host gets it whenever it asks for the definition. */
@@ -58,7 +65,7 @@ export function exportsOf(flow: unknown): Record<string, Record<string, (...inpu
   const answering =
     <I extends unknown[], O>(answer: (handlers: Handlers, ...input: I) => O) =>
     (...input: I): O => {
-      building = false;
+      begin();
       try {
         return answer(defined().handlers, ...input);
       } catch (error) {
@@ -69,7 +76,7 @@ export function exportsOf(flow: unknown): Record<string, Record<string, (...inpu
   return {
     definition: {
       define(workflow: HostWorkflow): void {
-        building = false;
+        begin();
         try {
           // Whoever asks again gets a definition of what the context says now.
           if (!isEarly) recorded = undefined;

@@ -4,7 +4,7 @@
 // `define` asks for anything that only a run knows, it is left for later, and each instance defines the flow when it is called for
 // the first time.
 import host from "faas-flow:flow/context@0.2.0";
-import { writeConsoleTo } from "./polyfill.js";
+import { startClock, writeConsoleTo } from "./polyfill.js";
 import { wellFormed } from "./check.js";
 import { Context } from "./context.js";
 import { Data } from "./data.js";
@@ -19,6 +19,11 @@ import { record } from "./record.js";
 import { replay } from "./replay.js";
 /** While the module is built. The first call of the host ends it. */
 let building = true;
+/** The host calls, so the module is built. */
+function begin() {
+    building = false;
+    startClock();
+}
 /** Whether `define` has asked, while the module was built, for something that only a run knows. */
 let asked = false;
 /** What was logged while the module was built. The host gets it whenever it asks for the definition. */
@@ -43,7 +48,7 @@ export function exportsOf(flow) {
     const isEarly = recorded !== undefined;
     const defined = () => (recorded ??= record(flow.define, context));
     const answering = (answer) => (...input) => {
-        building = false;
+        begin();
         try {
             return answer(defined().handlers, ...input);
         }
@@ -54,7 +59,7 @@ export function exportsOf(flow) {
     return {
         definition: {
             define(workflow) {
-                building = false;
+                begin();
                 try {
                     // Whoever asks again gets a definition of what the context says now.
                     if (!isEarly)
