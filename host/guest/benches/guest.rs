@@ -29,8 +29,8 @@ fn loading(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let guests = Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap();
     let mut group = criterion.benchmark_group("load compiled code");
-    // Written in Rust, JavaScript and Python.
-    for name in ["greet", "greet-js", "greet-python"] {
+    // Written in Rust, TypeScript and Python.
+    for name in ["greet", "greet-typescript", "greet-python"] {
         let Some(bytes) = example(name) else { continue };
         let digest = Digest::of(&bytes);
         guests.load(&bytes).unwrap().keep_code();

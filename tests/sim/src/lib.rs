@@ -112,7 +112,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
 /// Every example, and every construct, alone and nested.
 pub const JOBS: [Job; 86] = [
     job("greet", "", "Ada"),
-    job("greet-js", "", "Ada"),
+    job("greet-typescript", "", "Ada"),
     job("greet-python", "", "Ada"),
     job("flights", "", FLIGHTS),
     job("async-chain", "", LARGE),
@@ -124,7 +124,7 @@ pub const JOBS: [Job; 86] = [
     job("sync-chain", "", "hi").asks(Asks::Now),
     // So long that it is stored before its end.
     job("fixture", "case=retried-call", "busy").asks(Asks::Now),
-    job("dynamic-branching-js", "", "hi"),
+    job("dynamic-branching-typescript", "", "hi"),
     job("dynamic-branching-python", "", "hi"),
     job("parallel-branching", "", "hi").asks(Asks::Waiting),
     job("dynamic-branching", "", "hi").asks(Asks::Waiting),

@@ -64,4 +64,5 @@ mod swap;
 mod template;
 mod texts;
 mod tracing;
+mod typescript;
 mod watchdog;

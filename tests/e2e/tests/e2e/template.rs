@@ -234,17 +234,17 @@ async fn a_module_of_another_language_is_taken_as_it_is_and_a_broken_one_refused
         return;
     }
     let world = World::new().await;
-    let handler = world.folder.path().join("greet-js");
+    let handler = world.folder.path().join("greet-typescript");
     fs::create_dir(&handler).unwrap();
-    fs::copy(faas_flow_test_support::modules::module("greet-js"), handler.join("flow.wasm")).unwrap();
-    let image = world.build("greet-js", &handler, &[]).unwrap();
-    let server = world.deploy("greet-js", &image);
-    assert_eq!(world.invoke("greet-js", "Adam").await, (200, "Hello, Adam!".to_owned()));
+    fs::copy(faas_flow_test_support::modules::module("greet-typescript"), handler.join("flow.wasm")).unwrap();
+    let image = world.build("greet-typescript", &handler, &[]).unwrap();
+    let server = world.deploy("greet-typescript", &image);
+    assert_eq!(world.invoke("greet-typescript", "Adam").await, (200, "Hello, Adam!".to_owned()));
     let process = inside(&server);
     server.kill();
     until("nothing of the container is left", async || !Path::new(&format!("/proc/{process}")).exists()).await;
     fs::write(handler.join("flow.wasm"), "this is no module").unwrap();
-    let failed = world.build("greet-js", &handler, &[]).unwrap_err();
+    let failed = world.build("greet-typescript", &handler, &[]).unwrap_err();
     assert!(failed.contains("error FF"), "{failed}");
 }
 
