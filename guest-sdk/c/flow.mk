@@ -27,12 +27,13 @@ CXXFLAGS ?= -std=c++20 -Wall -Wextra -Werror=return-type
 OPTIMIZE ?= -Os -g0
 
 FLOW_CPPFLAGS := -I $(FAAS_FLOW_SDK)/include
-FLOW_SDK := $(wildcard $(FAAS_FLOW_SDK)/src/*.c)
+# crash.c comes first, so that its `abort` takes the place of the one in the C library.
+FLOW_SDK := $(FAAS_FLOW_SDK)/src/crash.c $(filter-out %/crash.c,$(wildcard $(FAAS_FLOW_SDK)/src/*.c))
 FLOW_HEADERS := $(wildcard $(FAAS_FLOW_SDK)/include/*.h* $(FAAS_FLOW_SDK)/include/*/*.h $(FAAS_FLOW_SDK)/src/*.h *.h *.hpp)
 # A stack that grows past its end traps, since nothing is below it.
 FLOW_LDFLAGS := -mexec-model=reactor -Wl,--strip-debug -Wl,-z,stack-size=131072
 
-objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2)) $(patsubst $(FAAS_FLOW_SDK)/src/%,$(BUILD)/$(1)/sdk/%.o,$(FLOW_SDK))
+objects = $(patsubst $(FAAS_FLOW_SDK)/src/%,$(BUILD)/$(1)/sdk/%.o,$(FLOW_SDK)) $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
 FLOW_OBJECTS := $(call objects,wasm,$(SOURCES))
 TEST_OBJECTS := $(call objects,native,$(filter-out %.zig,$(SOURCES)) $(TESTS))
 # Only flows in C++ need its library.

@@ -55,6 +55,12 @@ extern ff_define_function *const ff_defined_by_FF_FLOW;
  *  @param line The line. */
 void ff_at_place(const char *file, int line);
 
+/** Has a function called when the flow is forgotten: at the end of a test. A flow itself is discarded as a whole, and then nothing
+ *  is called.
+ *  @param run The function.
+ *  @param value What it gets, such as a value to be freed. */
+void ff_when_forgotten(void (*run)(void *value), void *value);
+
 /** Ends the flow's code with a message, as a failed `assert` does: the node fails with FF0006, and the message has the place and
  *  the handler. For data that is wrong, return `ff_reject` instead.
  *  @param file The file.

@@ -25,7 +25,25 @@ const char *flow_current(void) { return flow.handler; }
 const ff_workflow *flow_workflow(void) { return flow.workflow; }
 knowns flow_handlers(void) { return flow.handlers; }
 
+/* What is to be done when the flow is forgotten. */
+typedef struct ending { struct ending *next; void (*run)(void *); void *value; } ending;
+static ending *endings;
+
+void ff_when_forgotten(void (*run)(void *), void *value) {
+#ifdef __wasm__
+    (void)run, (void)value;
+#else
+    bool before = memory_lasts(true);
+    ending *ending = ff_allocate(sizeof *ending);
+    ending->next = endings, ending->run = run, ending->value = value;
+    endings = ending;
+    memory_lasts(before);
+#endif
+}
+
 void flow_forget(void) {
+    for (ending *ending = endings; ending; ending = ending->next) ending->run(ending->value);
+    endings = NULL;
     memory_end_instance();
     memset(&flow, 0, sizeof flow);
     memory_lasts(false);
