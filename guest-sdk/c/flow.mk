@@ -24,7 +24,8 @@ SOURCES ?= $(filter-out %_test.c %_test.cpp,$(wildcard *.c *.cpp *.zig))
 # Flags for the author's files. A function that lacks a `return` does not compile.
 CFLAGS ?= -std=c2x -Wall -Wextra -Werror=return-type
 CXXFLAGS ?= -std=c++20 -Wall -Wextra -Werror=return-type
-OPTIMIZE ?= -Os -g0
+# `assert` stays on.
+OPTIMIZE ?= -Os -g0 -UNDEBUG
 
 FLOW_CPPFLAGS := -I $(FAAS_FLOW_SDK)/include
 # crash.c comes first, so that its `abort` takes the place of the one in the C library.

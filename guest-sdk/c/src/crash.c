@@ -10,10 +10,12 @@ static bool crashing;
 void crash_with(const char *file, int line, const char *message) {
     if (!crashing) {
         crashing = true;
-        const char *at = file ? text_join(file, ":", text_number((uint64_t)line), ": ", NULL) : "";
-        const char *in = flow_current() ? text_join(", in handler `", flow_current(), "`", NULL)
-                         : flow_phase() == DEFINING ? ", in `define`" : "";
-        host_log(FF_ERROR, text_repaired(ff_bytes_of(text_join("panicked at ", at, message, in, NULL))));
+        const char *in = flow_current() ? text_join("handler `", flow_current(), "`", NULL)
+                         : flow_phase() == DEFINING ? "`define`" : "the flow";
+        const char *at = file ? text_join(file, ":", text_number((uint64_t)line), NULL)
+                              : text_join(in, text_at(flow_current_place()), NULL);
+        const char *line_of_log = text_join("panicked at ", at, ": ", message, file ? ", in " : NULL, in, NULL);
+        host_log(FF_ERROR, text_repaired(ff_bytes_of(line_of_log)));
         crashing = false;
     }
     crash();
@@ -65,6 +67,7 @@ static bool is_exception(const type *type) {
 static const char *readable(const char *name) {
     ff_buffer *text = ff_buffer_new();
     const char *rest = name;
+    if (text_same(name, "i")) return "int";
     if (*rest == 'N') rest++;
     if (rest[0] == 'S' && rest[1] == 't') ff_buffer_add_text(text, "std"), rest += 2;
     while (*rest >= '1' && *rest <= '9') {
@@ -88,7 +91,9 @@ FF_NO_RETURN void __cxa_throw(void *thrown, const type *type, void (*destroy)(vo
 void __cxa_throw(void *thrown, const type *type, void (*destroy)(void *)) {
     (void)destroy;
     const char *message = text_join("uncaught exception ", readable(type->name), NULL);
-    if (is_exception(type)) {
+    if (text_same(type->name, "PKc")) {
+        message = text_join("uncaught exception: ", *(const char **)thrown, NULL);
+    } else if (is_exception(type)) {
         /* The virtual functions of `std::exception`: two destructors, and then `what`. */
         typedef const char *what(void *);
         what *const *functions = *(what *const **)thrown;

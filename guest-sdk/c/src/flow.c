@@ -6,6 +6,7 @@ static struct {
     phase phase;
     place at;
     const char *handler;
+    place handler_at;
     /* What the author's code has done wrong since the phase began. */
     ff_buffer *mistakes;
     size_t mistakes_len;
@@ -22,6 +23,7 @@ static const char *const kind_names[] = {
 phase flow_phase(void) { return flow.phase; }
 place flow_place(void) { return flow.at; }
 const char *flow_current(void) { return flow.handler; }
+place flow_current_place(void) { return flow.handler_at; }
 const ff_workflow *flow_workflow(void) { return flow.workflow; }
 knowns flow_handlers(void) { return flow.handlers; }
 
@@ -65,9 +67,10 @@ const char *flow_text(const char *function, const char *what, const char *text) 
     return "";
 }
 
-static void begin(phase phase, const char *handler) {
+static void begin(phase phase, const known *known) {
     flow.phase = phase;
-    flow.handler = handler;
+    flow.handler = known ? known->id : NULL;
+    flow.handler_at = known ? known->handler.at : (place){0};
     flow.at = (place){0};
     flow.mistakes = NULL;
     flow.mistakes_len = 0;
@@ -194,7 +197,7 @@ ff_result *flow_run(kind kind, ff_bytes id, const argument *argument) {
     if (failure) return failure;
     const known *known = find(id, kind, &failure);
     if (!known) return failure;
-    begin(HANDLING, known->id);
+    begin(HANDLING, known);
     ff_result *result = call(kind, &known->handler, argument);
     const char *why = wrong(known, result);
     return end(why ? result_reject(why) : result);

@@ -202,6 +202,8 @@ phase flow_phase(void);
 place flow_place(void);
 /* The handler that is being called, or NULL. */
 const char *flow_current(void);
+/* Where the author has added it. */
+place flow_current_place(void);
 /* Notes a mistake of the author's code: `define`, or the handler, then fails with it. */
 void flow_mistake(const char *function, const char *what);
 /* A text that the author's code passes on to the host: a copy. One that is NULL or not UTF-8 is a mistake. */

@@ -10,6 +10,7 @@ static ff::result<> crash(std::string_view how) {
     if (how == "at") return std::to_string(std::vector<int>(3).at(how.size() * 4));
     if (how == "number") return std::to_string(std::stoi("seven"));
     if (how == "int") throw 7;
+    if (how == "text") throw "row 8 has no date";
     if (how == "assert") assert(how.empty());
     if (how == "abort") std::abort();
     return ff::json{"{}"};
