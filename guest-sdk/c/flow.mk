@@ -30,7 +30,7 @@ OPTIMIZE ?= -Os -g0 -UNDEBUG
 FLOW_CPPFLAGS := -I $(FAAS_FLOW_SDK)/include
 # crash.c comes first, so that its `abort` takes the place of the one in the C library.
 FLOW_SDK := $(FAAS_FLOW_SDK)/src/crash.c $(filter-out %/crash.c,$(wildcard $(FAAS_FLOW_SDK)/src/*.c))
-FLOW_HEADERS := $(wildcard $(FAAS_FLOW_SDK)/include/*.h* $(FAAS_FLOW_SDK)/include/*/*.h $(FAAS_FLOW_SDK)/src/*.h *.h *.hpp)
+FLOW_HEADERS := $(wildcard $(FAAS_FLOW_SDK)/include/*.h* $(FAAS_FLOW_SDK)/include/*/*.h $(FAAS_FLOW_SDK)/src/*.h *.h *.hpp) $(FAAS_FLOW_SDK)/flow.mk
 # A stack that grows past its end traps, since nothing is below it.
 FLOW_LDFLAGS := -mexec-model=reactor -Wl,--strip-debug -Wl,-z,stack-size=131072
 

@@ -2,6 +2,7 @@
 
 mod advisories;
 mod bench;
+mod c;
 mod ci;
 mod demo;
 mod deploy;
@@ -44,7 +45,7 @@ enum Task {
         #[arg(long)]
         ci: bool,
     },
-    /// Build the example flows, in Rust, JavaScript and Python
+    /// Build the example flows, in Rust, C, JavaScript and Python
     Modules,
     /// Serve the examples, send them real input, and show each run
     Demo,
@@ -147,7 +148,8 @@ fn run() -> anyhow::Result<()> {
         Task::Deploy { render: false } => deploy::check(&place),
         Task::Template { sdk_version } => {
             let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
-            template::generate(&place, &sdk)
+            template::generate(&place, &sdk)?;
+            c::generate(&place)
         }
         Task::Advisories => advisories::check(&place),
         Task::Workflows => {

@@ -18,6 +18,7 @@ pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
+    crate::c::build(place)?;
     for name in place.examples_with("flow.js")? {
         componentize(place, &name, &COMPONENTIZE_JS, |tool, wit, module| {
             tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);

@@ -6,7 +6,7 @@ use crate::run::{Run, program};
 use crate::tool::{
     ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_JS, COMPONENTIZE_PY,
     COMPOSE, HELM, HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, Registry,
-    SCHEMATHESIS, SHELLCHECK, Tool, ZIZMOR,
+    SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -45,7 +45,7 @@ pub fn for_tests(place: &Place) -> Result<()> {
 /// Installs what building the modules needs.
 pub fn for_modules(place: &Place) -> Result<()> {
     wasm_target()?;
-    install(place, &[COMPONENTIZE_JS, COMPONENTIZE_PY])
+    install(place, &[COMPONENTIZE_JS, COMPONENTIZE_PY, ZIG])
 }
 
 /// Installs what the checks of `ci` need.

