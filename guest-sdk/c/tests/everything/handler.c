@@ -1,4 +1,4 @@
-/* Every construct of the builder. Its definition is that of `everything` in guest-sdk/rust/tests/definition.rs. */
+/* Every construct of the builder. The same flow in Rust is in tests/e2e/tests/e2e/c.rs. */
 #include <faas_flow.h>
 
 static ff_result *same(ff_bytes data, void *) { return ff_data(data); }
@@ -70,7 +70,7 @@ static void describe_dags(ff_dag *dag) {
     ff_dag_edge(sub, "n1", "n3");
     ff_dag_end_aggregator(sub, concat, NULL);
     ff_dag_sub_dag(dag, "S", sub);
-    ff_dag_sub_dag(dag, "S again", sub);
+    ff_dag_sub_dag(dag, "S2", sub);
 
     ff_condition *branches = ff_condition_aggregator(ff_dag_condition(dag, "C", first, NULL), concat, NULL);
     ff_dag *c1 = ff_condition_branch(branches, "c1");
@@ -108,6 +108,9 @@ static ff_result *define(ff_workflow *workflow) {
     ff_wait_timeout(ff_node_wait_for(waits, "paid"), FF_DAYS(2));
     ff_wait_recover_from(ff_node_wait_for_named(waits, same, NULL), code, NULL);
     ff_call_asynchronous(ff_node_apply(waits, "train"));
+
+    const char *const others[] = {"S2", "C", "F", "R", "L", "M", "W"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) ff_dag_edge(dag, "n1", others[i]);
 
     ff_dag *more = ff_dag_new();
     ff_node_aggregator(ff_dag_node(more, "n4"), concat, NULL);

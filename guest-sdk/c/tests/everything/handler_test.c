@@ -4,7 +4,7 @@ FF_TEST(handlers_are_named_by_their_position) {
     FF_EXPECT_STRINGS(ff_test_handlers(), "(failure)", "(finally)", "C/aggregate", "C/aggregate-branches", "C/condition",
                       "C[a%2Fb]/n1/0", "C[c1]/(recover)", "C[c1]/n1/0", "C[c1]/n1/recover", "F/for-each", "F/gather", "F/recover",
                       "F[]/n1/0", "F[]/n2/0/recover-from", "L/0/limit-key", "M/limit-key", "R/again", "R[]/n1/0",
-                      "S again/(end)/aggregate", "S again/n1/0", "S/(end)/aggregate", "S/n1/0", "W/1", "W/3", "W/3/recover-from",
+                      "S/(end)/aggregate", "S/n1/0", "S2/(end)/aggregate", "S2/n1/0", "W/1", "W/3", "W/3/recover-from",
                       "n1->n2/forward", "n1/1", "n2/0/prepare", "n2/0/receive", "n2/0/recover", "n2/2", "n4/aggregate");
 }
 

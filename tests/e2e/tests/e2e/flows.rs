@@ -145,7 +145,7 @@ async fn greet_greets_by_name_and_refuses_nobody() {
 
 #[tokio::test]
 async fn greet_answers_alike_in_every_language() {
-    for flow in ["greet-js", "greet-python"] {
+    for flow in ["greet-c", "greet-cpp", "greet-zig", "greet-js", "greet-python"] {
         let server = serve(flow);
         assert_eq!(server.result(flow, " Ada\n").await.ok(), "Hello, Ada!", "{flow}");
         let refusal = server.result(flow, " ").await.failed(422, "FF0012");
@@ -155,7 +155,7 @@ async fn greet_answers_alike_in_every_language() {
 
 #[tokio::test]
 async fn dynamic_branching_answers_alike_in_every_language() {
-    for flow in ["dynamic-branching-js", "dynamic-branching-python"] {
+    for flow in ["dynamic-branching-c", "dynamic-branching-cpp", "dynamic-branching-js", "dynamic-branching-python"] {
         gives(flow, "hi", DYNAMIC).await;
     }
 }
@@ -169,7 +169,7 @@ fn a_flow_has_one_definition_in_every_language() {
     for flow in ["greet", "dynamic-branching"] {
         let rust = definition(flow);
         assert!(rust.contains("\"dag\""), "{rust}");
-        for language in ["js", "python"] {
+        for language in ["c", "cpp", "js", "python"] {
             assert_eq!(definition(&format!("{flow}-{language}")), rust, "{flow} in {language}");
         }
     }
