@@ -198,7 +198,7 @@ async fn the_access_log_is_judged_client_by_client() {
 fn the_native_tests_of_flows_in_c_pass() {
     let folder = TempDir::new().unwrap();
     let examples = ["greet-c", "greet-cpp", "dynamic-branching-c", "dynamic-branching-cpp", "access-log-c"];
-    let of_sdk = ["everything", "kinds", "throws"].map(|name| format!("guest-sdk/c/tests/{name}"));
+    let of_sdk = ["everything", "kinds", "lambdas", "throws"].map(|name| format!("guest-sdk/c/tests/{name}"));
     for flow in examples.map(|name| format!("examples/{name}")).into_iter().chain(of_sdk) {
         let mut make = Command::new("make");
         make.args(["--silent", "--jobs=2", "test", "SANITIZE=-fsanitize=address,undefined", "--directory"]);
@@ -208,4 +208,26 @@ fn the_native_tests_of_flows_in_c_pass() {
         assert!(done.status.success() && said.contains(" 0 failed"), "{flow}: {said}");
         assert!(!said.contains("warning"), "{flow}: {said}");
     }
+}
+
+/// Compiles the code of the documentation that is whole, without warnings.
+#[test]
+fn the_code_in_the_documentation_of_c_compiles() {
+    let folder = TempDir::new().unwrap();
+    let mut compiled = 0;
+    for page in ["docs/languages/c.md", "guest-sdk/c/README.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        for block in text.split("\n```").filter(|block| block.contains("\n#include ")) {
+            let (language, code) = block.split_once('\n').unwrap();
+            let file = folder.path().join(format!("{compiled}.{language}"));
+            std::fs::write(&file, code).unwrap();
+            let (compiler, standard) = if language == "cpp" { ("c++", "-std=c++17") } else { ("cc", "-std=c2x") };
+            let mut command = Command::new(compiler);
+            command.args([standard, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
+            let done = command.arg(root().join("guest-sdk/c/include")).arg(&file).output().unwrap();
+            assert!(done.status.success(), "{page}:\n{code}\n{}", String::from_utf8_lossy(&done.stderr));
+            compiled += 1;
+        }
+    }
+    assert_eq!(compiled, 4);
 }

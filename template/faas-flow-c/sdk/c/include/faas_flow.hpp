@@ -54,12 +54,14 @@ struct failure {
     bool is_retry = false;
     /** The status with which the caller is answered, from 400 to 499, or 0. Only of a rejection. */
     std::uint16_t status = 0;
+    /** The failure of a function of C, which then takes the place of all that. */
+    ff_result *of_c = nullptr;
 };
 
 /** Trying again cannot help, so the host does not retry. */
-inline failure reject(std::string message, std::uint16_t status = 0) { return {std::move(message), false, status}; }
+inline failure reject(std::string message, std::uint16_t status = 0) { return {std::move(message), false, status, nullptr}; }
 /** Trying again may help. */
-inline failure retry(std::string message) { return {std::move(message), true, 0}; }
+inline failure retry(std::string message) { return {std::move(message), true, 0, nullptr}; }
 
 /** JSON as a text: data with the media type `application/json`. */
 struct json {
@@ -138,6 +140,7 @@ inline std::string_view view(ff_bytes bytes) { return {bytes.ptr ? bytes.ptr : "
 namespace detail {
 
 inline ff_result *lower(const failure &why) {
+    if (why.of_c) return why.of_c;
     const char *text = why.message.c_str();
     if (why.is_retry) return ff_retry("%s", text);
     return why.status ? ff_reject_with_status(why.status, "%s", text) : ff_reject("%s", text);
@@ -471,30 +474,14 @@ class workflow {
     ff_workflow *c;
 };
 
-/** The context: what the functions of `faas_flow/context.h` with the same names do. */
-namespace context {
-
-/** The text of a failure of C as one of C++, or nothing. */
-using outcome = std::optional<failure>;
-
-inline std::string request_id() { return ff_context_request_id(); }
-inline std::string flow_name() { return ff_context_flow_name(); }
-inline std::string node() { return ff_context_node(); }
-inline ff_state state() { return ff_context_state(); }
-inline std::optional<std::string> query(const std::string &name) {
-    const char *value = ff_context_query(name.c_str());
-    return value ? std::optional<std::string>(value) : std::nullopt;
-}
-inline std::optional<std::string> header(const std::string &name) {
-    const char *value = ff_context_header(name.c_str());
-    return value ? std::optional<std::string>(value) : std::nullopt;
-}
-inline ff_inputs inputs() { return ff_context_inputs(); }
-inline std::string content_type() { return ff_context_content_type(); }
-inline void log(ff_level level, const std::string &message) { ff_context_log(level, "%s", message.c_str()); }
-
-} // namespace context
 } // namespace ff
+
+#include "faas_flow/context.hpp"
+
+/** For `for (const ff_named &input : inputs)`. */
+inline const ff_named *begin(const ff_inputs &inputs) { return inputs.items; }
+/** The end of such a loop. */
+inline const ff_named *end(const ff_inputs &inputs) { return inputs.items + inputs.len; }
 
 /** Makes a flow of a function `ff::result<void>(ff::workflow)`. Write it once, after the function. */
 #define FF_FLOW_CPP(define)                                                                                             \
