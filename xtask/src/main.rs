@@ -2,6 +2,7 @@
 
 mod advisories;
 mod bench;
+mod c;
 mod ci;
 mod demo;
 mod deploy;
@@ -155,7 +156,8 @@ fn run() -> anyhow::Result<()> {
             let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
             template::generate(&place, &sdk)?;
             go::template(&place)?;
-            python::generate(&place)
+            python::generate(&place)?;
+            c::generate(&place)
         }
         Task::Advisories => advisories::check(&place),
         Task::Workflows => {

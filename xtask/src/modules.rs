@@ -4,7 +4,7 @@ use crate::place::Place;
 use crate::run::Run;
 use crate::setup::TARGET;
 use crate::tool::Tool;
-use crate::{go, python, typescript};
+use crate::{c, go, python, typescript};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ pub fn build(place: &Place) -> Result<()> {
     rust(place)?;
     go::build(place)?;
     typescript::build(place)?;
-    python::build(place)
+    python::build(place)?;
+    c::build(place)
 }
 
 /// The path of the module of an example.

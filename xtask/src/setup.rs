@@ -6,7 +6,7 @@ use crate::run::{Run, program};
 use crate::tool::{
     ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY,
     COMPOSE, HELM, HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY, PDOC,
-    PYTHON_BUILD, Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIZMOR,
+    PYTHON_BUILD, Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -49,7 +49,7 @@ pub fn for_modules(place: &Place) -> Result<()> {
     if program("npm", &["--version"]).quiet().is_none() {
         debian(&["nodejs", "npm"])?;
     }
-    install(place, &[COMPONENTIZE_PY])
+    install(place, &[COMPONENTIZE_PY, ZIG])
 }
 
 /// Installs what the checks of the SDK for Python need.

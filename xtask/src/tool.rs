@@ -32,6 +32,8 @@ pub enum Registry {
 
 /// Makes a component of Python.
 pub const COMPONENTIZE_PY: Tool = Tool::pypi("componentize-py", "0.25.1", "componentize-py");
+/// Compiles C, C++ and Zig, and has the libraries of C and C++. Its program is a module of Python: `python -m ziglang`.
+pub const ZIG: Tool = Tool::pypi("ziglang", "0.17.0", "python");
 
 /// Checks the types of the SDK for Python and of the flows written with it.
 pub const MYPY: Tool = Tool::pypi("mypy", "2.4.1", "mypy");

@@ -9,6 +9,7 @@
 
 mod asynchronous;
 mod bad_input;
+mod c;
 mod callbacks;
 mod callers;
 mod calling_flows;
