@@ -169,7 +169,7 @@ fn a_flow_has_one_definition_in_every_language() {
     for flow in ["greet", "dynamic-branching"] {
         let rust = definition(flow);
         assert!(rust.contains("\"dag\""), "{rust}");
-        for language in ["go", "typescript", "python"] {
+        for language in ["go", "typescript", "python", "c", "cpp"] {
             assert_eq!(definition(&format!("{flow}-{language}")), rust, "{flow} in {language}");
         }
     }
