@@ -2,9 +2,9 @@
 
 use super::browser::OwnPages;
 use super::error::Error;
-use super::headers::header;
+use super::headers::{header, only};
 use super::surface::Surface;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
@@ -49,8 +49,19 @@ pub(super) fn without_namespace(name: &str) -> &str {
 pub(crate) async fn path_parameter(parts: &mut Parts, name: &str) -> String {
     match RawPathParams::from_request_parts(parts, &()).await {
         Ok(given) => given.iter().find(|(key, _)| *key == name).map_or(String::new(), |(_, value)| value.to_owned()),
-        Err(_) => char::REPLACEMENT_CHARACTER.to_string(),
+        // axum hands out no parameter at all if one of them is not UTF-8. Whoever is to blame is found in the path itself.
+        Err(_) => MatchedPath::from_request_parts(parts, &()).await.map_or_else(
+            |_| char::REPLACEMENT_CHARACTER.to_string(),
+            |route| parameter_in(parts.uri.path(), route.as_str(), name),
+        ),
     }
+}
+
+/// A parameter in the path of a request to this route.
+fn parameter_in(path: &str, route: &str, name: &str) -> String {
+    let is_it = |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) == Some(name);
+    let found = path.split('/').zip(route.split('/')).find(|(_, part)| is_it(part)).map(|(given, _)| given);
+    found.map_or_else(String::new, |given| percent_decode_str(given).decode_utf8_lossy().into_owned())
 }
 
 /// The run that a request is about.
@@ -206,7 +217,7 @@ impl Wait {
 
     /// Reads the header.
     pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        Ok(Self { wait: header(headers, Self::HEADER).map(|wait| parse_wait(&wait)).transpose()? })
+        Ok(Self { wait: only(headers, Self::HEADER)?.map(|wait| parse_wait(&wait)).transpose()? })
     }
 }
 
@@ -314,6 +325,27 @@ mod tests {
         let query = Query::parse("a=1&b=x%20y+z&a=2&&c").0;
         let query: Vec<(&str, &str)> = query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(query, [("a", "1"), ("b", "x y z"), ("a", "2"), ("c", "")]);
+    }
+
+    #[test]
+    fn of_several_parameters_of_a_path_the_malformed_one_is_found() {
+        let route = "/function/{flow}/flow/{id}/signal/{signal}";
+        let path = "/function/f/flow/r-1/signal/%ff%fe";
+        assert_eq!(parameter_in(path, route, "id"), "r-1");
+        assert_eq!(parameter_in(path, route, "signal"), "\u{fffd}\u{fffd}");
+        assert_eq!(parameter_in(path, route, "node"), "");
+    }
+
+    #[test]
+    fn a_header_that_counts_once_may_be_repeated_but_not_contradicted() {
+        let with = |values: &[&str]| -> HeaderMap {
+            values.iter().map(|value| (Wait::HEADER, value.parse().unwrap())).collect()
+        };
+        assert_eq!(Wait::of(&with(&["1s", "1s"])).ok().unwrap().wait, Some(Duration::from_secs(1)));
+        assert_eq!(Wait::of(&with(&[])).ok().unwrap().wait, None);
+        let refused = Wait::of(&with(&["1s", "2s"])).err().unwrap();
+        assert_eq!(refused.code(), Code::BAD_REQUEST);
+        assert!(refused.to_string().contains("`x-faas-flow-wait`"), "{refused}");
     }
 
     #[test]

@@ -27,11 +27,20 @@ pub(super) enum Purpose {
     Parent,
     /// The addresses that a flow gives away for signals.
     Signal,
+    /// Requests that send a signal to a run.
+    Send,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 6] =
-        [Purpose::Event, Purpose::Callback, Purpose::Read, Purpose::Answer, Purpose::Parent, Purpose::Signal];
+    const ALL: [Purpose; 7] = [
+        Purpose::Event,
+        Purpose::Callback,
+        Purpose::Read,
+        Purpose::Answer,
+        Purpose::Parent,
+        Purpose::Signal,
+        Purpose::Send,
+    ];
 
     const fn info(self) -> &'static str {
         match self {
@@ -41,6 +50,7 @@ impl Purpose {
             Purpose::Answer => "answer",
             Purpose::Parent => "parent",
             Purpose::Signal => "signal",
+            Purpose::Send => "send",
         }
     }
 }
@@ -55,12 +65,13 @@ pub(super) struct Secret {
     answer: String,
     parent: String,
     signal: String,
+    send: String,
 }
 
 impl Secret {
     pub(super) fn new(raw: Vec<u8>) -> Self {
-        let [event, callback, read, answer, parent, signal] = Purpose::ALL.map(|purpose| derived(&raw, purpose));
-        Self { raw, event, callback, read, answer, parent, signal }
+        let [event, callback, read, answer, parent, signal, send] = Purpose::ALL.map(|purpose| derived(&raw, purpose));
+        Self { raw, event, callback, read, answer, parent, signal, send }
     }
 
     fn key(&self, purpose: Purpose) -> &str {
@@ -71,6 +82,7 @@ impl Secret {
             Purpose::Answer => &self.answer,
             Purpose::Parent => &self.parent,
             Purpose::Signal => &self.signal,
+            Purpose::Send => &self.send,
         }
     }
 
