@@ -6,7 +6,7 @@ use super::browser::{Controls, Visit};
 use super::drawing::drawn;
 use super::error::{Error, OtherRun};
 use super::guards::{HubSignatures, Read, SignatureHeaders};
-use super::headers::{REQUEST_ID, STATE, header, insert};
+use super::headers::{REQUEST_ID, STATE, header, insert, only};
 use super::location;
 use super::openapi::{OfTheFlow, On, Payload, Refusals};
 use super::repeated::{Callbacks, difference};

@@ -4,7 +4,7 @@ use super::browser::OwnPages;
 use super::error::Error;
 use super::headers::{header, only};
 use super::surface::Surface;
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
@@ -50,18 +50,26 @@ pub(crate) async fn path_parameter(parts: &mut Parts, name: &str) -> String {
     match RawPathParams::from_request_parts(parts, &()).await {
         Ok(given) => given.iter().find(|(key, _)| *key == name).map_or(String::new(), |(_, value)| value.to_owned()),
         // axum hands out no parameter at all if one of them is not UTF-8. Whoever is to blame is found in the path itself.
-        Err(_) => MatchedPath::from_request_parts(parts, &()).await.map_or_else(
-            |_| char::REPLACEMENT_CHARACTER.to_string(),
-            |route| parameter_in(parts.uri.path(), route.as_str(), name),
-        ),
+        Err(_) => parameter_in(parts.uri.path(), name),
     }
 }
 
-/// A parameter in the path of a request to this route.
-fn parameter_in(path: &str, route: &str, name: &str) -> String {
-    let is_it = |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) == Some(name);
-    let found = path.split('/').zip(route.split('/')).find(|(_, part)| is_it(part)).map(|(given, _)| given);
-    found.map_or_else(String::new, |given| percent_decode_str(given).decode_utf8_lossy().into_owned())
+/// What follows the word of the path that names a parameter: `approval` in `/function/f/flow/r/signal/approval`.
+fn parameter_in(path: &str, name: &str) -> String {
+    let words: &[&str] = match name {
+        "id" => &["flow", "runs"],
+        "signal" => &["signal"],
+        "schedule" => &["schedules"],
+        "version" => &["modules"],
+        "flow" => &["flows"],
+        _ => return char::REPLACEMENT_CHARACTER.to_string(),
+    };
+    let is_server = path.starts_with("/function/") || path.starts_with("/async-function/");
+    // The name of a flow may be one of the words.
+    let mut parts = path.split('/').skip(if is_server { 3 } else { 1 });
+    parts.find(|part| words.contains(part));
+    let given = parts.next().unwrap_or_default();
+    percent_decode_str(given).decode_utf8_lossy().into_owned()
 }
 
 /// The run that a request is about.
@@ -329,11 +337,11 @@ mod tests {
 
     #[test]
     fn of_several_parameters_of_a_path_the_malformed_one_is_found() {
-        let route = "/function/{flow}/flow/{id}/signal/{signal}";
-        let path = "/function/f/flow/r-1/signal/%ff%fe";
-        assert_eq!(parameter_in(path, route, "id"), "r-1");
-        assert_eq!(parameter_in(path, route, "signal"), "\u{fffd}\u{fffd}");
-        assert_eq!(parameter_in(path, route, "node"), "");
+        let path = "/function/flow/flow/r-1/signal/%ff%fe";
+        assert_eq!(parameter_in(path, "id"), "r-1");
+        assert_eq!(parameter_in(path, "signal"), "\u{fffd}\u{fffd}");
+        assert_eq!(parameter_in("/schedules/%ff/pause", "schedule"), "\u{fffd}");
+        assert_eq!(parameter_in("/dashboard/flows/a/schedules/%ff/pause", "flow"), "a");
     }
 
     #[test]
