@@ -7,9 +7,9 @@ use crate::guests::Host;
 use crate::module::Loaded;
 use crate::place::{place, place_of_author};
 use crate::room::Place;
-use crate::state::State;
+use crate::state::{HostFailed, State};
 use crate::wasi::Stopped;
-use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, count};
+use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::run::FailureKind;
@@ -376,13 +376,16 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State, called: &str) -> F
     trap_or_limit(error, state).unwrap_or_else(|| bad_value(error, state, called))
 }
 
-/// The failure if the code hit a limit, trapped or ended itself.
+/// The failure if the code hit a limit or trapped, or if the host could not give it what it asked for.
 fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return Some(pool_full(full));
     }
     if let Some(short) = state.usage.short {
         return Some(short.into());
+    }
+    if let Some(HostFailed(failure)) = error.downcast_ref::<HostFailed>() {
+        return Some(failure.clone());
     }
     let limits = &state.limits;
     let (code, what) = match (error.downcast_ref::<Trap>(), error.downcast_ref::<Stopped>()) {

@@ -32,7 +32,9 @@ mod state;
 mod wasi;
 
 pub use compiler::{Compiler, Waited, Waiting, compile, waiting};
-pub use context::{CallContext, Failed, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext};
+pub use context::{
+    CallContext, ContextError, Failed, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext,
+};
 pub use error::{Found, GuestError};
 pub use flow_log::{FlowLog, LogLimits};
 pub use guests::Guests;

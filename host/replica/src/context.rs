@@ -3,11 +3,12 @@
 use super::drive::STORE_RETRIES;
 use super::live::Live;
 use super::signals::signal_url;
+use crate::Error;
 use crate::events::Keys;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{FlowName, Millis, RunId, readable_header};
-use faas_flow_guest::{CallContext, FlowLog, Level, RunContext};
+use faas_flow_core::{Failure, FlowName, Millis, RunId, readable_header};
+use faas_flow_guest::{CallContext, ContextError, FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
 /// The context of a run, as its code sees it.
@@ -78,9 +79,9 @@ impl RunContext for Context {
         values.into_iter().map(|value| readable_header(&value).into_owned()).collect()
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, ContextError> {
         let Values::Of(live) = &self.values else { return Ok(None) };
-        let Some(live) = live.upgrade() else { return Err("the run has ended".to_owned()) };
+        let Some(live) = live.upgrade() else { return Err("the run has ended".into()) };
         if live.is_in_memory() {
             let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(values.get(key).cloned().flatten());
@@ -97,12 +98,12 @@ impl RunContext for Context {
                 value => break value,
             }
         };
-        value.map_err(|error| format!("{}: {error}", error.code()))
+        value.map_err(|error| ContextError::Host(unread(error)))
     }
 
-    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, String> {
+    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, ContextError> {
         match &self.values {
-            Values::NotBegun => Err("the run has not begun".to_owned()),
+            Values::NotBegun => Err("the run has not begun".into()),
             Values::Of(live) => {
                 let live = live.upgrade().ok_or("the run has ended")?;
                 signal_url(&live, (&call.node, call.round), name, valid_ms)
@@ -110,8 +111,17 @@ impl RunContext for Context {
         }
     }
 
-    fn log(&self, node: &str, level: Level, message: &str) {
-        self.log.write((self.request_id(), self.flow_name(), node), level, message);
+    fn log(&self, call: &CallContext, level: Level, message: &str) {
+        self.log.write((self.request_id(), self.flow_name()), call, level, message);
+    }
+}
+
+/// The failure of a node whose code asked for a value that could not be read.
+fn unread(error: Error) -> Failure {
+    match error {
+        Error::Failed(failure) => failure,
+        error if error.code().may_pass_later() => Failure::retry(error.code(), error.to_string()),
+        error => Failure::reject(error.code(), error.to_string()),
     }
 }
 

@@ -53,6 +53,12 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A command that does much was not confirmed.
+    #[error("nothing was begun: it would be {what}; confirm it with --yes")]
+    NotConfirmed {
+        /// What it would do.
+        what: String,
+    },
     /// An option that must be a pair is none.
     #[error("`{option}` must have the form name=value")]
     NoPair {
@@ -186,6 +192,14 @@ pub enum Error {
     /// There is a server at the URL, but not the flow of a host of this version.
     #[error("{url} did not respond as a flow does: check the URL, and whether its faas-flow is of this version")]
     NotAFlow {
+        /// The URL, without what may be secret.
+        url: String,
+    },
+    /// A server has nothing at the path of a flow's route.
+    #[error(
+        "there is no flow of this version of faas-flow at {url}: give --to the URL of a flow, for example http://gateway:8080/function/greet"
+    )]
+    NoFlowThere {
         /// The URL, without what may be secret.
         url: String,
     },
@@ -323,6 +337,7 @@ impl Error {
             Error::Sources(_) | Error::InputUnreadable { .. } => Code::INPUT_UNREADABLE,
             Error::OutputUnwritable { .. } => Code::OUTPUT_UNWRITABLE,
             Error::NoStoreFolder { .. } => Code::STORE_READ_ONLY,
+            Error::NotConfirmed { .. } => Code::NOT_CONFIRMED,
             Error::NoPair { .. } => Code::BAD_REQUEST,
             Error::UnknownCode { .. } => Code::UNKNOWN_CODE,
             Error::DuplicateFlow { .. } | Error::FunctionIsFlow { .. } => Code::DUPLICATE_FLOW,
@@ -338,7 +353,7 @@ impl Error {
             | Error::BadAdminToken { .. } => Code::BAD_SECRET,
             Error::Unhealthy { .. } => Code::CALL_UNREACHABLE,
             Error::NoResponse { .. } => Code::CALL_TIMED_OUT,
-            Error::NotAFlow { .. } | Error::NoFlowNamed { .. } => Code::FLOW_UNKNOWN,
+            Error::NotAFlow { .. } | Error::NoFlowThere { .. } | Error::NoFlowNamed { .. } => Code::FLOW_UNKNOWN,
             Error::WrongModule { .. } => Code::DIGEST_MISMATCH,
             Error::System { .. } => Code::INTERNAL,
         }

@@ -29,10 +29,12 @@ pub(super) enum Purpose {
     Signal,
     /// Nothing: the random numbers of a flow's code follow from this key.
     Random,
+    /// Requests that send a signal to a run.
+    Send,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 7] = [
+    const ALL: [Purpose; 8] = [
         Purpose::Event,
         Purpose::Callback,
         Purpose::Read,
@@ -40,6 +42,7 @@ impl Purpose {
         Purpose::Parent,
         Purpose::Signal,
         Purpose::Random,
+        Purpose::Send,
     ];
 
     const fn info(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Purpose {
             Purpose::Parent => "parent",
             Purpose::Signal => "signal",
             Purpose::Random => "random",
+            Purpose::Send => "send",
         }
     }
 }
@@ -66,13 +70,14 @@ pub(super) struct Secret {
     parent: String,
     signal: String,
     random: String,
+    send: String,
 }
 
 impl Secret {
     pub(super) fn new(raw: Vec<u8>) -> Self {
-        let [event, callback, read, answer, parent, signal, random] =
+        let [event, callback, read, answer, parent, signal, random, send] =
             Purpose::ALL.map(|purpose| derived(&raw, purpose));
-        Self { raw, event, callback, read, answer, parent, signal, random }
+        Self { raw, event, callback, read, answer, parent, signal, random, send }
     }
 
     pub(super) fn key(&self, purpose: Purpose) -> &str {
@@ -84,6 +89,7 @@ impl Secret {
             Purpose::Parent => &self.parent,
             Purpose::Signal => &self.signal,
             Purpose::Random => &self.random,
+            Purpose::Send => &self.send,
         }
     }
 

@@ -4,7 +4,7 @@ mod build;
 mod watch;
 
 use super::browser::guarded_and_open;
-use super::host::{ProgramOutput, empty_host, guests, load_brought};
+use super::host::{ProgramOutput, empty_host, guests, load_brought, warn_of_schedules};
 use super::listen::{self, limited, listen, patience};
 use super::output::wants_colours;
 use super::serve::Queues;
@@ -93,6 +93,7 @@ impl Dev {
         let loader = Loader::new(author.guests.clone(), Trusted::default());
         let host = empty_host(&values, &stores, guards.keys.clone(), loader, ProgramOutput::Shown).await?;
         author.put(&host, &flow, artifact).await;
+        warn_of_schedules(&values, &host);
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = limited(local_router(&host, guards, &gateway)?, &host, &values);

@@ -8,6 +8,7 @@ use crate::Error;
 use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Values, misfits};
 use faas_flow_core::FlowName;
+use faas_flow_core::schedule::pointless;
 use faas_flow_core::text::printable;
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_replica::events::Keys;
@@ -160,6 +161,15 @@ pub(super) fn functions(values: &Values, settings: &Settings) -> Result<(Functio
 /// Prints the warnings about the configuration.
 pub(super) fn warn(values: &Values) {
     for warning in values.warnings.iter().chain(&misfits(values)) {
+        complain(format_args!("warning: {warning}"));
+    }
+}
+
+/// Warns of schedules in the configuration that concern no flow that is served.
+pub(super) fn warn_of_schedules(values: &Values, host: &Host) {
+    let flows = host.versions().all_active();
+    let served: Vec<_> = flows.iter().map(|flow| (&flow.name, &*flow.definition.schedules)).collect();
+    for warning in pointless(&values.schedules.value, &served) {
         complain(format_args!("warning: {warning}"));
     }
 }
