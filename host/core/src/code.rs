@@ -164,6 +164,8 @@ codes! {
     BAD_CONFIGURATION = 409, "a configuration value is missing or malformed";
     UNKNOWN_KEY = 410, "unknown configuration key";
     OUTPUT_UNWRITABLE = 411, "the output file cannot be written";
+    BAD_SCENARIO = 413, "a scenario file is malformed";
+    SCENARIO_ENDLESS = 414, "the run of a scenario does not end";
     INTERNAL = 499, "internal error";
 
     UNSIGNED = 501, "the event or request is not signed";
