@@ -167,6 +167,8 @@ codes! {
     UNKNOWN_KEY = 410, "unknown configuration key";
     OUTPUT_UNWRITABLE = 411, "the output file cannot be written";
     NOT_CONFIRMED = 412, "the command was not confirmed";
+    BAD_SCENARIO = 413, "a scenario file is malformed";
+    SCENARIO_ENDLESS = 414, "the run of a scenario does not end";
     INTERNAL = 499, "internal error";
 
     UNSIGNED = 501, "the event or request is not signed";

@@ -34,6 +34,7 @@ mod serve;
 mod sign;
 mod signal;
 mod stop;
+mod test;
 mod token;
 mod waiting;
 
@@ -73,6 +74,8 @@ enum Command {
     Graph(graph::Graph),
     /// Run a flow once and print its result
     Run(run::Run),
+    /// Test a flow with scenarios, in virtual time
+    Test(test::Test),
     /// Serve flows and their step functions on this machine
     Serve(serve::Serve),
     /// Serve a flow, and rebuild and swap it whenever its sources change
@@ -164,6 +167,7 @@ impl Command {
             Command::Check(check) => check.run().await,
             Command::Graph(graph) => graph.run().await,
             Command::Run(run) => run.run().await,
+            Command::Test(test) => test.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::Dev(dev) => dev.run().await,
             Command::Function(function) => function.run().await,

@@ -29,6 +29,16 @@ pub enum Error {
     #[error(transparent)]
     Sources(#[from] SourcesError),
 
+    /// Scenarios cannot be run.
+    #[error(transparent)]
+    Scenario(#[from] faas_flow_scenario::Error),
+    /// No scenario has such a name.
+    #[error("no scenario has `{only}` in its name: leave out --only to test all")]
+    NoSuchScenario {
+        /// The text.
+        only: String,
+    },
+
     /// A file that the command reads.
     #[error("cannot read {}: {source}", path.display())]
     InputUnreadable {
@@ -335,6 +345,8 @@ impl Error {
             Error::Configuration(error) => error.code(),
             Error::Sources(SourcesError::ToolMissing { .. }) => Code::TOOL_MISSING,
             Error::Sources(_) | Error::InputUnreadable { .. } => Code::INPUT_UNREADABLE,
+            Error::Scenario(error) => error.code(),
+            Error::NoSuchScenario { .. } => Code::BAD_SCENARIO,
             Error::OutputUnwritable { .. } => Code::OUTPUT_UNWRITABLE,
             Error::NoStoreFolder { .. } => Code::STORE_READ_ONLY,
             Error::NotConfirmed { .. } => Code::NOT_CONFIRMED,

@@ -6,16 +6,13 @@
 mod families;
 mod network;
 mod operators;
-mod power;
 mod replica;
 mod schedules;
-mod stores;
 mod swaps;
-mod world;
 
+pub use faas_flow_scenario::world::{EventFault, Fault, Faults, Weather};
 pub use schedules::schedules;
 pub use swaps::{Versions, swaps};
-pub use world::{EventFault, Fault, Faults, Weather};
 
 use anyhow::{Context, Result, bail};
 use axum::body::{Body, to_bytes};
@@ -24,17 +21,17 @@ use faas_flow_core::run::Progress;
 use faas_flow_core::{FlowName, RunId, Status};
 use faas_flow_guest::{Guests, Limits};
 use faas_flow_replica::{Dispatch, Host, Settings};
+use faas_flow_scenario::world::World;
 use faas_flow_store::RunQuery;
 use faas_flow_versions::{Flow, load_flow};
 use network::HOOK;
 use operators::Operators;
-use replica::{Cluster, Common};
+use replica::Cluster;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use world::World;
 
 /// What a run is of: a flow with a query and a body, and what else its caller asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -438,12 +435,12 @@ fn simulate(
     runtime.block_on(async {
         let world = Arc::new(World::new(seed, faults, weather));
         let flows = (flows.0.clone(), None);
-        let common = Common::new(world.clone(), settings, flows, seed, faults != Faults::None).await?;
-        let cluster = Cluster::start(common);
+        let cluster = Cluster::start(world.clone(), settings, flows, seed, faults != Faults::None).await?;
         let mut wrong = Vec::new();
-        let storm = tokio::spawn(cluster.clone().storm(deaths, STORM));
+        let storm = storm(&cluster, deaths);
         if weather.crashes > 0 {
-            tokio::spawn(cluster.clone().look_after());
+            let cluster = cluster.clone();
+            tokio::spawn(async move { cluster.look_after().await });
         }
         let mut runs = Vec::new();
         for (number, job) in jobs.iter().enumerate() {
@@ -491,6 +488,12 @@ fn simulate(
         let (steps, events, trace) = (world.steps(), world.events(), world.trace());
         Ok(Outcome { wrong, steps, events, trace, ends, took, most_calls })
     })
+}
+
+/// Lets replicas die, and others begin in their place.
+fn storm(cluster: &Arc<Cluster>, deaths: u32) -> JoinHandle<()> {
+    let cluster = cluster.clone();
+    tokio::spawn(async move { cluster.storm(deaths, STORM).await })
 }
 
 /// Sends a signal with an idempotency key until it is stored, as somebody does who gets no answers.

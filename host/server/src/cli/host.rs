@@ -18,6 +18,12 @@ use faas_flow_versions::signature::Trusted;
 use faas_flow_versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the code of a scenario's flow runs before it yields: an endless loop still ends.
+const LONG_TICK: Duration = Duration::from_secs(1);
+/// How many instances scenarios may have at once.
+const MANY_INSTANCES: u32 = 20_000;
 
 /// The keys of a command that only loads modules.
 pub(super) struct ModuleKeys;
@@ -34,6 +40,20 @@ pub(super) fn guests_of(options: Options<ModuleKeys>) -> Result<Arc<Guests>, Err
 
 /// What loads modules.
 pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
+    limited_guests(values, |limits| limits)
+}
+
+/// What loads the modules of scenarios. Their code does not yield to other tasks, so that it takes no time; and there is room for
+/// the instances of all that are played at once.
+pub(super) fn scenario_guests(values: &Values) -> Result<Arc<Guests>, Error> {
+    limited_guests(values, |limits| Limits {
+        tick: LONG_TICK,
+        instances: limits.instances.max(MANY_INSTANCES),
+        ..limits
+    })
+}
+
+fn limited_guests(values: &Values, change: impl FnOnce(Limits) -> Limits) -> Result<Arc<Guests>, Error> {
     memory::limit(values);
     let limits = Limits {
         memory_bytes: values.guest_memory.value,
@@ -54,7 +74,7 @@ pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
         at_most: values.compile_timeout.value,
         memory: values.compile_memory.value as u64,
     };
-    Ok(Arc::new(Guests::new(limits, cache)?.with_compiler(compiler)))
+    Ok(Arc::new(Guests::new(change(limits), cache)?.with_compiler(compiler)))
 }
 
 /// The keys that modules must be signed with, if there are any.

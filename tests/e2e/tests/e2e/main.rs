@@ -49,6 +49,7 @@ mod repeats;
 mod replicas;
 mod requests;
 mod responses;
+mod scenarios;
 mod schedules;
 mod secrets;
 mod serve;

@@ -1,7 +1,8 @@
 //! The shared stores as one replica sees them; and the ledger of what is committed.
 
-use crate::network::Steps;
-use crate::power::Power;
+use super::agenda::Agenda;
+use super::outside::Outside;
+use super::power::Power;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, NodeState, Progress, Run, Scope, decode};
@@ -14,10 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The truth about runs, as one replica reaches it.
 pub struct State {
-    pub inner: Arc<dyn StateStore>,
-    pub power: Arc<Power>,
-    pub ledger: Arc<Ledger>,
-    pub steps: Arc<Steps>,
+    pub(super) inner: Arc<dyn StateStore>,
+    pub(super) power: Arc<Power>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) outside: Arc<dyn Outside>,
+    pub(super) agenda: Arc<Agenda>,
 }
 
 /// Counts how often each node was committed.
@@ -135,10 +137,14 @@ impl StateStore for State {
         let what = format!("commits to {partition} {docs:?}, {} arrive", change.arrivals.len());
         let run = change.puts.iter().find(|put| Doc::parse(&put.doc) == Some(Doc::Run));
         let run = run.and_then(|run| decode::<Run>(&run.bytes).ok());
+        let entry = change.entry.clone();
         let commit = async {
             let committed = self.ledger.commit(&*self.inner, partition, change, &self.power).await?;
-            if let Some((run, parent)) = run.and_then(|run| Some((run.id.clone(), run.parent?))) {
-                self.steps.has_called(&parent.run, &run);
+            if let Some(entry) = entry {
+                self.agenda.note(entry);
+            }
+            if let Some((run, parent)) = run.and_then(|run| Some((run.id.clone(), *run.parent?))) {
+                self.outside.begins(&parent, &run);
             }
             Ok(committed)
         };
@@ -171,14 +177,16 @@ impl StateStore for State {
     }
 
     async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
-        self.step(partition, &format!("deletes {partition}"), self.inner.delete(partition)).await
+        self.step(partition, &format!("deletes {partition}"), self.inner.delete(partition)).await?;
+        self.agenda.forget(partition);
+        Ok(())
     }
 }
 
 /// The data store, as one replica reaches it.
 pub struct Data {
-    pub inner: Arc<dyn DataStore>,
-    pub power: Arc<Power>,
+    pub(super) inner: Arc<dyn DataStore>,
+    pub(super) power: Arc<Power>,
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! Whether a replica lives. One that does not has no effect any more: whatever it begins never ends.
 
-use crate::world::{Answer, Fault, World};
+use super::chance::{Answer, Fault, World};
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +8,23 @@ use tokio::sync::Notify;
 
 /// One replica's switch.
 pub struct Power {
+    /// The replica's name, for the trace.
     pub name: String,
+    /// The world in which it is.
     pub world: Arc<World>,
     off: AtomicBool,
     died: Notify,
+    /// The same, for what the replica does by itself.
+    over: Notify,
 }
 
 impl Power {
+    /// The switch of a replica that lives.
     pub fn new(name: String, world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { name, world, off: AtomicBool::new(false), died: Notify::new() })
+        Arc::new(Self { name, world, off: AtomicBool::new(false), died: Notify::new(), over: Notify::new() })
     }
 
+    /// Whether the replica lives.
     pub fn is_on(&self) -> bool {
         !self.off.load(Ordering::Relaxed)
     }
@@ -28,12 +34,22 @@ impl Power {
         self.off.store(true, Ordering::Relaxed);
         self.world.note(format_args!("{} dies", self.name));
         self.died.notify_one();
+        self.over.notify_one();
     }
 
     /// Waits until it has died.
     pub async fn dead(&self) {
         while self.is_on() {
             self.died.notified().await;
+        }
+    }
+
+    /// Does something until the replica dies. Only one thing is done so.
+    pub(super) async fn until_dead(self: Arc<Self>, work: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = self.over.notified() => {}
+            () = work => {}
         }
     }
 
@@ -49,10 +65,11 @@ impl Power {
         self.step_with(Answer::MayFail, what, effect).await
     }
 
+    /// The same, of a step of which it is known whether its answer may get lost.
     pub async fn step_with<T>(&self, answer: Answer, what: &str, effect: impl Future<Output = T>) -> Option<T> {
         self.pass().await;
         let fault = self.world.next_fault(answer);
-        tokio::time::sleep(self.world.time(self.world.slow())).await;
+        self.world.take_time().await;
         self.pass().await;
         match fault {
             Some(fault) => self.world.note(format_args!("{} {what}: {fault:?}", self.name)),
@@ -68,7 +85,7 @@ impl Power {
         if fault == Some(Fault::CrashAfter) {
             self.cut();
         }
-        tokio::time::sleep(self.world.time(self.world.slow())).await;
+        self.world.take_time().await;
         self.pass().await;
         (fault != Some(Fault::FailAfter)).then_some(done)
     }

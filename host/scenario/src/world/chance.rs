@@ -139,6 +139,14 @@ impl World {
         if self.is_calm() && self.faults != Faults::None { self.slow.min(Weather::default().slow) } else { self.slow }
     }
 
+    /// Takes as long as a step takes before and after its effect.
+    pub async fn take_time(&self) {
+        let slow = self.slow();
+        if !slow.is_zero() {
+            tokio::time::sleep(self.time(slow)).await;
+        }
+    }
+
     /// How far the clocks of replicas are apart, in milliseconds.
     pub fn skew(&self) -> u64 {
         self.skew
@@ -179,6 +187,12 @@ impl World {
             _ => None,
         };
         fault.filter(|fault| answer == Answer::MayFail || matches!(fault, Fault::CrashBefore | Fault::CrashAfter))
+    }
+
+    /// Whether answers of functions may get lost, besides those of stores: where each fault is tried by itself, and not where
+    /// many come by chance, which would use up all tries.
+    pub fn loses_answers(&self) -> bool {
+        matches!(self.faults, Faults::One(..))
     }
 
     /// How many events the queue has accepted.
