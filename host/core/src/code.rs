@@ -161,7 +161,7 @@ codes! {
     INPUT_UNREADABLE = 404, "the input file cannot be read";
     DUPLICATE_FLOW = 405, "two flows have the same name";
     BAD_FLOW_NAME = 406, "a flow's name is malformed";
-    TOOL_MISSING = 407, "a program that this command needs is missing";
+    TOOL_MISSING = 407, "a program that this command needs is missing or of the wrong version";
     BAD_ADDRESS = 408, "the address to listen on cannot be used";
     BAD_CONFIGURATION = 409, "a configuration value is missing or malformed";
     UNKNOWN_KEY = 410, "unknown configuration key";

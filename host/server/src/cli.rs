@@ -3,6 +3,7 @@
 //! Exit codes: 0 for success; 1 for a failure, which has an error code; 2 for wrong usage.
 
 mod browser;
+mod build;
 mod cache;
 mod check;
 mod client;
@@ -24,9 +25,11 @@ mod logging;
 mod memory;
 mod metrics;
 mod modules;
+mod new;
 mod output;
 mod plan;
 mod progress;
+mod project;
 mod requests;
 mod run;
 mod schedules;
@@ -68,6 +71,10 @@ const AFTER: &str = "Exit codes: 0 for success, 1 for a failure (with an error c
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make a project: a flow in a language of your choice
+    New(new::New),
+    /// Build the module of a flow
+    Build(build::BuildFlow),
     /// Check a flow and list its imports, handlers and warnings
     Check(check::Check),
     /// Draw a flow
@@ -164,6 +171,8 @@ impl Cli {
 impl Command {
     async fn run(self) -> Result<ExitCode, Error> {
         match self {
+            Command::New(new) => new.run(),
+            Command::Build(build) => build.run().await,
             Command::Check(check) => check.run().await,
             Command::Graph(graph) => graph.run().await,
             Command::Run(run) => run.run().await,

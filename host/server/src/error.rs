@@ -287,14 +287,42 @@ pub enum SourcesError {
         /// What the system says.
         source: io::Error,
     },
-    /// It is not said how to build what is in the folder.
+    /// Nothing says what the sources in the folder are written in.
     #[error(
-        "{} has no Cargo.toml: give the folder of the flow, or say how to build it with --build and --module",
+        "{} has none of the files that show how to build it (Cargo.toml, go.mod, package.json, flow.ts, pyproject.toml, flow.py, \
+         Makefile): give the folder of the flow; `faas-flow new` makes one, and `faas-flow dev` builds anything else with --build \
+         and --module",
         folder.display()
     )]
-    NoCargoToml {
+    NoProject {
         /// The folder.
         folder: PathBuf,
+    },
+    /// The folder looks like a project in several languages.
+    #[error(
+        "{} has {one} and {other}, so it is not clear how to build it: move one of them away, or use `faas-flow dev` with --build \
+         and --module",
+        folder.display()
+    )]
+    SeveralLanguages {
+        /// The folder.
+        folder: PathBuf,
+        /// A file of one language.
+        one: &'static str,
+        /// A file of another.
+        other: &'static str,
+    },
+    /// A new project would be where something is already.
+    #[error("{} exists already: choose another name, or another folder", path.display())]
+    AlreadyThere {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// This program was built without a template.
+    #[error("this faas-flow was built without the template {template}")]
+    NoTemplate {
+        /// The name of the template.
+        template: &'static str,
     },
     /// Cargo wrote several modules.
     #[error("cargo builds several modules in {}: give the folder of one flow's package", folder.display())]
@@ -312,12 +340,40 @@ pub enum SourcesError {
         folder: PathBuf,
     },
     /// A program that builds the flow cannot be started.
-    #[error("cannot run {program}: {source}; install it, or use --build")]
+    #[error("cannot run {program}: {source}; {install}")]
     ToolMissing {
         /// The program.
         program: &'static str,
+        /// How to install it.
+        install: &'static str,
         /// What the system says.
         source: io::Error,
+    },
+    /// The packages of a project in TypeScript are not there.
+    #[error("the packages of {} are not installed: run `npm install` in that folder", folder.display())]
+    NotInstalled {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The program that builds the flow succeeded, and has not written the module.
+    #[error("{program} wrote no module to {}", module.display())]
+    NotMade {
+        /// The program.
+        program: &'static str,
+        /// Where the module should be.
+        module: PathBuf,
+    },
+    /// A program that builds the flow has the wrong version.
+    #[error("{program} is of version {found}, but this needs {needed}; {install}")]
+    ToolUnfit {
+        /// The program.
+        program: &'static str,
+        /// Its version.
+        found: String,
+        /// Which versions will do.
+        needed: String,
+        /// How to install one.
+        install: &'static str,
     },
     /// The folder cannot be watched for changes.
     #[error("cannot watch the folder {}: {source}", folder.display())]
@@ -343,7 +399,12 @@ impl Error {
             Error::Http(error) => error.code(),
             Error::Gateway(error) => error.code(),
             Error::Configuration(error) => error.code(),
-            Error::Sources(SourcesError::ToolMissing { .. }) => Code::TOOL_MISSING,
+            Error::Sources(
+                SourcesError::ToolMissing { .. } | SourcesError::ToolUnfit { .. } | SourcesError::NotInstalled { .. },
+            ) => Code::TOOL_MISSING,
+            Error::Sources(SourcesError::AlreadyThere { .. } | SourcesError::NoTemplate { .. }) => {
+                Code::OUTPUT_UNWRITABLE
+            }
             Error::Sources(_) | Error::InputUnreadable { .. } => Code::INPUT_UNREADABLE,
             Error::Scenario(error) => error.code(),
             Error::NoSuchScenario { .. } => Code::BAD_SCENARIO,
