@@ -26,7 +26,7 @@ enum Input {
     File(&'static str),
 }
 
-const SHOWS: [Show; 15] = [
+const SHOWS: [Show; 16] = [
     Show::text("greet", "one node, in Rust", "Ada"),
     Show::text("greet-go", "the same in Go", "Ada"),
     Show::text("greet-typescript", "the same in TypeScript", "Ada"),

@@ -8,6 +8,7 @@ use crate::{c, go, python, typescript};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 use wit_component::ComponentEncoder;
 
@@ -88,11 +89,14 @@ pub fn componentize(
     name: &str,
     tool: &Tool,
     folders: &[PathBuf],
-    arguments: impl FnOnce(&mut Command, &Path),
+    arguments: impl Fn(&mut Command, &Path),
 ) -> Result<()> {
     let module = module(place, name);
     let stamp = module.with_extension("inputs");
-    let inputs = inputs(tool, folders)?;
+    let mut command = Command::new(tool.package);
+    arguments(&mut command, Path::new(""));
+    let mut inputs = inputs(tool, folders)?;
+    inputs.extend(format!("{command:?}").into_bytes());
     if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
         return Ok(());
     }
@@ -116,8 +120,9 @@ fn inputs(tool: &Tool, folders: &[PathBuf]) -> Result<Vec<u8>> {
         let mut files = Vec::new();
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
             let path = entry?.path();
-            let source = path.extension().is_some_and(|extension| ["py", "wit"].iter().any(|s| extension == *s));
-            if source && path.is_file() {
+            let source = path.extension().is_some_and(|extension| ["py", "wit"].iter().any(|s| extension == *s))
+                || path.ends_with(python::REQUIREMENTS);
+            if source && path.is_file() && !is_test(&path) {
                 files.push(path);
             }
         }

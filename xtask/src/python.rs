@@ -51,7 +51,7 @@ pub fn build(place: &Place) -> Result<()> {
             // A flow that fails while it is built has a message of its own.
             tool.env("RUST_BACKTRACE", "0");
             tool.args(["--world", "full-flow", "componentize", "faas_flow.app", "--python-path", "."]);
-            for path in [Some(sdk.clone()), packages].into_iter().flatten() {
+            for path in [Some(&sdk), packages.as_ref()].into_iter().flatten() {
                 tool.arg("--python-path").arg(path);
             }
             tool.arg("--output").arg(module);

@@ -9,7 +9,7 @@ use crate::place::{place, place_of_author};
 use crate::room::Place;
 use crate::state::{HostFailed, State};
 use crate::wasi::Stopped;
-use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
+use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, count};
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::run::FailureKind;

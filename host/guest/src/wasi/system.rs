@@ -200,10 +200,10 @@ impl State {
         let bytes = bytes.get(..WRITTEN).unwrap_or(bytes);
         let Self { system: System { stdout, stderr, last_words, .. }, run, call, .. } = self;
         match output {
-            Output::Stdout => stdout.push(bytes, |line| run.log(&call.node, Level::Info, line)),
+            Output::Stdout => stdout.push(bytes, |line| run.log(call, Level::Info, line)),
             Output::Stderr => {
                 last_words.add(bytes);
-                stderr.push(bytes, |line| run.log(&call.node, Level::Warn, line));
+                stderr.push(bytes, |line| run.log(call, Level::Warn, line));
             }
         }
     }
@@ -211,15 +211,15 @@ impl State {
     /// Logs lines that have no end, since a call has ended.
     pub(crate) fn end_lines(&mut self) {
         let Self { system: System { stdout, stderr, .. }, run, call, .. } = self;
-        stdout.end(|line| run.log(&call.node, Level::Info, line));
-        stderr.end(|line| run.log(&call.node, Level::Warn, line));
+        stdout.end(|line| run.log(call, Level::Info, line));
+        stderr.end(|line| run.log(call, Level::Warn, line));
     }
 
     /// Notes that the code has called what flows do not have: once in its log for each function.
     pub(super) fn note_missing(&mut self, function: &str) {
         if self.system.noted.len() < NOTED && self.system.noted.insert(function.to_owned()) {
             let message = format!("the flow's code called `{function}`, which flows do not have, and the call failed");
-            self.run.log(&self.call.node, Level::Warn, &message);
+            self.run.log(&self.call, Level::Warn, &message);
         }
     }
 }

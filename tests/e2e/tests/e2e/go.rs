@@ -60,7 +60,9 @@ fn the_host_reads_all_of_a_definition_as_it_was_recorded() {
     let call = &mut golden["dag"]["nodes"][1]["operations"]["list"][0]["apply"];
     for list in ["headers", "query"] {
         let pairs = call[list].as_array_mut().unwrap();
-        pairs.iter_mut().for_each(|pair| pair[1] = "***".into());
+        for pair in pairs.iter_mut() {
+            pair[1] = "***".into();
+        }
     }
     let read: Value = serde_json::from_str(&definition("go-everything")).unwrap();
     assert_eq!(read, golden);
