@@ -388,6 +388,7 @@ fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
         return Some(failure.clone());
     }
     let limits = &state.limits;
+    let last_words = state.system.last_words();
     let (code, what) = match (error.downcast_ref::<Trap>(), error.downcast_ref::<Stopped>()) {
         (Some(Trap::StackOverflow), _) => (
             Code::GUEST_OUT_OF_STACK,
@@ -417,12 +418,17 @@ fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
             (Code::GUEST_TRAPPED, format!("the flow's code crashed: {stopped}{}", place_of_author(error)))
         }
         (Some(trap), _) => {
-            let why = state.panicked.clone().unwrap_or_else(|| trap.to_string());
-            (Code::GUEST_TRAPPED, format!("the flow's code crashed: {why}{}", place(error)))
+            let why = match (&state.panicked, trap) {
+                (Some(panic), _) => format!(": {panic}"),
+                // What it has written says more than that it gave up.
+                (None, Trap::UnreachableCodeReached) if last_words.is_some() => String::new(),
+                (None, trap) => format!(": {trap}"),
+            };
+            (Code::GUEST_TRAPPED, format!("the flow's code crashed{why}{}", place(error)))
         }
         (None, None) => return None,
     };
-    let last_words = state.system.last_words().map(|words| format!("; it wrote to stderr:\n{words}"));
+    let last_words = last_words.map(|words| format!("; it wrote to stderr:\n{words}"));
     Some(Failure::reject(code, what + &last_words.unwrap_or_default()))
 }
 

@@ -53,15 +53,23 @@ const OF_C: [&str; 7] = ["abort", "exit", "_Exit", "malloc", "calloc", "realloc"
 /// ones of all.
 pub(crate) fn place(error: &wasmtime::Error) -> String {
     let names = names(error);
-    let first = names.iter().position(|name| is_of_the_author(name)).unwrap_or_default();
-    sentence(names.get(first..).unwrap_or_default())
+    match of_the_author(&names) {
+        [] => sentence(&names),
+        own => sentence(own),
+    }
 }
 
 /// The innermost functions of the flow's author that have names, as the end of a sentence. Nothing if there are none.
 pub(crate) fn place_of_author(error: &wasmtime::Error) -> String {
-    let names = names(error);
-    let first = names.iter().position(|name| is_of_the_author(name)).unwrap_or(names.len());
-    sentence(names.get(first..).unwrap_or_default())
+    sentence(of_the_author(&names(error)))
+}
+
+/// What is left of the names without what the author has not written at either end.
+fn of_the_author(names: &[String]) -> &[String] {
+    let first = names.iter().position(|name| is_of_the_author(name));
+    let last = names.iter().rposition(|name| is_of_the_author(name));
+    let range = first.zip(last).and_then(|(first, last)| names.get(first..=last));
+    range.unwrap_or_default()
 }
 
 fn sentence(names: &[String]) -> String {
