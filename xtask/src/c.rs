@@ -22,7 +22,9 @@ const HOST: &str = "src/host.h";
 /// Builds all flows in C, C++ and Zig. Make finds out what is up to date.
 pub fn build(place: &Place) -> Result<()> {
     if program("make", &["--version"]).quiet().is_none() {
-        bail!("make is missing, which builds flows in C: install it (on Debian: apt-get install make), and run this again");
+        bail!(
+            "make is missing, which builds flows in C: install it (on Debian: apt-get install make), and run this again"
+        );
     }
     eprintln!("building flows in C, C++ and Zig");
     for (name, folder) in flows(place)? {
@@ -112,8 +114,13 @@ mod tests {
         let read = |name: &&str| fs::read_to_string(place.root.join(SDK).join("src").join(name)).unwrap();
         let code = sources.iter().map(read).collect::<String>();
         for line in expected.lines() {
-            let import = line.strip_prefix("WIT(").and_then(|rest| rest.split(", ").nth(1)).map(|name| format!("{name}("));
-            let export = line.trim().strip_prefix("X(").and_then(|rest| rest.split_once(',')).map(|(name, _)| format!("wit_{name}("));
+            let import =
+                line.strip_prefix("WIT(").and_then(|rest| rest.split(", ").nth(1)).map(|name| format!("{name}("));
+            let export = line
+                .trim()
+                .strip_prefix("X(")
+                .and_then(|rest| rest.split_once(','))
+                .map(|(name, _)| format!("wit_{name}("));
             for function in import.into_iter().chain(export) {
                 assert!(code.contains(&function), "the SDK for C does not use {function}…)");
             }

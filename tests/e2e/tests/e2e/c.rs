@@ -46,8 +46,10 @@ fn everything(workflow: &mut Workflow, _: &Context) -> Result {
 fn describe_calls(dag: &Dag) {
     dag.node("n1").retry(Backoff::attempts(3)).timeout(Duration::from_secs(9)).apply("func1").modify(Ok);
     let policy = Backoff::attempts(2).first_delay(Duration::from_millis(5)).factor(1.5);
-    let call = dag.node("n2").apply("func2/path").method("PUT").header("x-a", "1").header("x-a", "2").query("token", "");
-    let call = call.timeout(Duration::from_millis(50)).retry(policy.max_delay(Duration::from_secs(1))).retry_on(&[404, 503]);
+    let call =
+        dag.node("n2").apply("func2/path").method("PUT").header("x-a", "1").header("x-a", "2").query("token", "");
+    let call =
+        call.timeout(Duration::from_millis(50)).retry(policy.max_delay(Duration::from_secs(1))).retry_on(&[404, 503]);
     let call = call.prepare(Ok).receive(|response| Ok(response.into_body())).recover(Ok);
     call.request("http://example.test/x").modify(Ok);
     dag.edge("n1", "n2").forwarder(Ok);
@@ -88,7 +90,9 @@ fn hide_values(value: &mut Value) {
         Value::Object(fields) => {
             for (name, field) in fields {
                 match (name.as_str(), field) {
-                    ("headers" | "query", Value::Array(pairs)) => pairs.iter_mut().for_each(|pair| pair[1] = "***".into()),
+                    ("headers" | "query", Value::Array(pairs)) => {
+                        pairs.iter_mut().for_each(|pair| pair[1] = "***".into())
+                    }
                     (_, field) => hide_values(field),
                 }
             }
@@ -126,7 +130,7 @@ async fn handlers_of_every_kind_are_called() {
 
 #[tokio::test]
 async fn every_function_of_the_context_answers() {
-    let server = Serve::flows(&["c-kinds"]).with("--set", "public_url=https://flows.example").start();
+    let server = Serve::flows(&["c-kinds"]).with("--public-url", "https://flows.example").start();
     let request = server.request("/function/c-kinds?q=1&q=2", "facts").header("X-Team", "blue");
     let request = request.header("Content-Type", "text/plain").header("X-Faas-Flow-Wait", "60s");
     let facts = "c-kinds|which[facts]/facts|0|1|2|blue|(null)|text/plain";
@@ -136,7 +140,7 @@ async fn every_function_of_the_context_answers() {
     let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
     assert_eq!((answer.status, answer.header("location")), (201, vec!["/orders/7"]), "{answer:?}");
     assert_eq!(answer.content_type.as_deref(), Some("application/json"));
-    assert_eq!(answer.body, r#"{"value":"values \"it\"","url":1,"inputs":0,"types":0}"#);
+    assert_eq!(answer.body, r#"{"value":"values \"it\"","url":1,"inputs":1,"types":1}"#);
     assert_eq!(server.shown("r1")["labels"]["word"], "blue");
     until("the address is logged", async || server.log().contains("signals go to https://flows.example/")).await;
 }
@@ -147,7 +151,11 @@ async fn a_mistake_is_told_with_its_place_in_the_failure_itself() {
     for (mistake, code, says) in [
         ("null", "FF0012", "(handler.c:160) returned NULL; a handler of the kind `modify` returns data"),
         ("keys", "FF0012", "returned keys (handler.c:119)"),
-        ("assert", "FF0006", "panicked at handler.c:120: assertion failed: data.len == 0, in mistake, in handler `which[mistake]/mistake/0`"),
+        (
+            "assert",
+            "FF0006",
+            "panicked at handler.c:120: assertion failed: data.len == 0, in mistake, in handler `which[mistake]/mistake/0`",
+        ),
         ("abort", "FF0006", "panicked at handler.c:121: abort() was called in mistake"),
         ("exit", "FF0006", "panicked at handler `which[mistake]/mistake/0` (handler.c:160): exit(3) was called"),
         ("builder", "FF0012", "ff_dag_node: its first argument is NULL (handler.c:123)"),
@@ -166,7 +174,10 @@ async fn a_mistake_is_told_with_its_place_in_the_failure_itself() {
 async fn what_is_thrown_in_c_plus_plus_is_told_with_its_type_and_text() {
     let server = Serve::flows(&["c-throws"]).start();
     for (how, says) in [
-        ("throw", "panicked at handler `sync/0` (handler.cpp:20): uncaught exception std::runtime_error: row 7 has no date"),
+        (
+            "throw",
+            "panicked at handler `sync/0` (handler.cpp:20): uncaught exception std::runtime_error: row 7 has no date",
+        ),
         ("at", "uncaught exception std::out_of_range: vector"),
         ("number", "stoi: no conversion"),
         ("text", "uncaught exception: row 8 has no date"),
