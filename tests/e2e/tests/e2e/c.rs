@@ -91,9 +91,7 @@ fn hide_values(value: &mut Value) {
             for (name, field) in fields {
                 match (name.as_str(), field) {
                     ("headers" | "query", Value::Array(pairs)) => {
-                        for pair in pairs.iter_mut() {
-                            pair[1] = "***".into();
-                        }
+                        pairs.iter_mut().for_each(|pair| pair[1] = "***".into())
                     }
                     (_, field) => hide_values(field),
                 }
@@ -132,7 +130,7 @@ async fn handlers_of_every_kind_are_called() {
 
 #[tokio::test]
 async fn every_function_of_the_context_answers() {
-    let server = Serve::flows(&["c-kinds"]).with("--set", "public_url=https://flows.example").start();
+    let server = Serve::flows(&["c-kinds"]).with("--public-url", "https://flows.example").start();
     let request = server.request("/function/c-kinds?q=1&q=2", "facts").header("X-Team", "blue");
     let request = request.header("Content-Type", "text/plain").header("X-Faas-Flow-Wait", "60s");
     let facts = "c-kinds|which[facts]/facts|0|1|2|blue|(null)|text/plain";
@@ -142,7 +140,7 @@ async fn every_function_of_the_context_answers() {
     let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
     assert_eq!((answer.status, answer.header("location")), (201, vec!["/orders/7"]), "{answer:?}");
     assert_eq!(answer.content_type.as_deref(), Some("application/json"));
-    assert_eq!(answer.body, r#"{"value":"values \"it\"","url":1,"inputs":0,"types":0}"#);
+    assert_eq!(answer.body, r#"{"value":"values \"it\"","url":1,"inputs":1,"types":1}"#);
     assert_eq!(server.shown("r1")["labels"]["word"], "blue");
     until("the address is logged", async || server.log().contains("signals go to https://flows.example/")).await;
 }
