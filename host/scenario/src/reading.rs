@@ -76,7 +76,10 @@ pub async fn read(guests: &Arc<Guests>, flow: &Flow, files: &[PathBuf]) -> Resul
 fn first_line(error: &serde_saphyr::Error) -> String {
     let said = error.to_string();
     let said = said.lines().next().unwrap_or_default();
-    said.strip_prefix("error: ").unwrap_or(said).to_owned()
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    // The place is told before.
+    let placed = said.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+    placed.map_or(said, |(_, what)| what).to_owned()
 }
 
 fn line<T>(spanned: &Spanned<T>) -> u64 {

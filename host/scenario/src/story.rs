@@ -1,10 +1,11 @@
 //! The story of a run: what each node got and gave, and what was called, in the order in which it happened.
 
 use crate::canned::{Call, Reply};
+use crate::nodes::Node;
 use crate::play::Played;
 use crate::scenario::Scenario;
-use faas_flow_core::ShownDuration;
 use faas_flow_core::run::Progress;
+use faas_flow_core::{Millis, NodePath, ShownDuration};
 use std::time::Duration;
 
 /// How much of some data is shown, in characters.
@@ -12,68 +13,109 @@ const SHOWN: usize = 160;
 
 /// The story, a line for each thing that happened.
 pub fn story(scenario: &Scenario, played: &Played) -> Vec<String> {
-    let mut told: Vec<(Duration, String)> = Vec::new();
-    told.push((Duration::ZERO, format!("the run begins with {}", data(&scenario.input.bytes))));
-    let since = |at: u64| Duration::from_millis(at.saturating_sub(scenario.began));
-    for node in &played.nodes {
-        if let Some(started) = node.view.started {
-            let got: Vec<String> = node
-                .got
-                .iter()
-                .map(|(from, bytes)| match from {
-                    Some(from) => format!("{} of {from}", data(bytes)),
-                    None => data(bytes),
-                })
-                .collect();
-            let got = if got.is_empty() { "nothing".to_owned() } else { got.join(", ") };
-            told.push((since(started), format!("{} got {got}", node.path)));
-        }
-        told.extend(node.view.happened().into_iter().map(|sentence| {
-            (
-                since(node.view.since.or(node.view.started).unwrap_or(scenario.began)),
-                format!("{}: {sentence}", node.path),
-            )
-        }));
-        let at = since(node.view.since.unwrap_or(scenario.began));
-        match (node.progress, &node.gave) {
-            (Progress::Done, Some(bytes)) => told.push((at, format!("{} gave {}", node.path, data(bytes)))),
-            (Progress::Done, None) => told.push((at, format!("{} is done", node.path))),
-            (Progress::Failed | Progress::Cancelled, _) => {
-                told.push((at, format!("{} is {}", node.path, node.progress.as_str())));
-            }
-            (Progress::Ready | Progress::Running, _) => {
-                let waits = node.view.waits_for.as_ref().map(|wait| format!(": it waits for {wait}"));
-                told.push((played.took, format!("{} is not done{}", node.path, waits.unwrap_or_default())));
-            }
-            _ => {}
-        }
+    let mut told = Told { scenario, played, lines: Vec::new() };
+    told.add(Duration::ZERO, format!("the run begins with {}", data(&scenario.input.bytes)));
+    told.scope(None);
+    let of_nodes: Vec<String> = played.nodes.iter().map(|node| node.path.to_string()).collect();
+    for call in played.calls.iter().filter(|call| !of_nodes.iter().any(|node| node == node_of(call))) {
+        told.add(call.at, told_call(call));
     }
-    told.extend(played.calls.iter().map(|call| (call.at, told_call(call))));
-    told.extend(played.done.iter().map(|done| match &done.refused {
-        Some(why) => (done.at, format!("{} is refused: {why}", done.what)),
-        None => (done.at, format!("{} comes", done.what)),
-    }));
+    for done in &played.done {
+        told.add(
+            done.at,
+            match &done.refused {
+                Some(why) => format!("{} is refused: {why}", done.what),
+                None => format!("{} comes", done.what),
+            },
+        );
+    }
     if let Some(refused) = &played.refused {
-        told.push((Duration::ZERO, format!("the request is refused: {refused}")));
+        told.add(Duration::ZERO, format!("the request is refused: {refused}"));
     }
-    told.push((
+    told.add(
         played.took,
         match &played.ended {
             Some(ended) => {
                 let why = ended.failure.as_ref().map_or(String::new(), |failure| format!(": {failure}"));
                 let result = ended.result.as_ref().map_or(String::new(), |result| format!(" with {}", data(result)));
-                format!("the run is {}{result}{why}", ended.status)
+                format!("the run ends, {}{result}{why}", ended.status)
             }
             None => "the run has not ended".to_owned(),
         },
-    ));
-    // What happened in the same moment stays in the order of the nodes.
-    told.sort_by_key(|(at, _)| *at);
-    told.into_iter().map(|(at, what)| format!("{:>12}  {what}", ShownDuration(at).to_string())).collect()
+    );
+    // What happened in the same moment stays in the order of the definition.
+    told.lines.sort_by_key(|(at, _)| *at);
+    told.lines.into_iter().map(|(at, what)| format!("{:>12}  {what}", ShownDuration(at).to_string())).collect()
+}
+
+struct Told<'a> {
+    scenario: &'a Scenario,
+    played: &'a Played,
+    lines: Vec<(Duration, String)>,
+}
+
+impl Told<'_> {
+    fn add(&mut self, at: Duration, what: String) {
+        self.lines.push((at, what));
+    }
+
+    fn since(&self, at: Millis) -> Duration {
+        Duration::from_millis(at.saturating_sub(self.scenario.began))
+    }
+
+    /// The nodes of the branches of a node, or of the outermost dag.
+    fn scope(&mut self, around: Option<&NodePath>) {
+        let played = self.played;
+        for node in &played.nodes {
+            if node.path.scope.parent().map(|(parent, _)| parent).as_ref() == around {
+                self.node(node);
+            }
+        }
+    }
+
+    fn node(&mut self, node: &Node) {
+        let path = node.path.to_string();
+        if let Some(started) = node.view.started {
+            let got = node.got.iter().map(|(from, bytes)| match from {
+                Some(from) => format!("{} of {from}", data(bytes)),
+                None => data(bytes),
+            });
+            let got: Vec<String> = got.collect();
+            let got = if got.is_empty() { "nothing".to_owned() } else { got.join(", ") };
+            self.add(self.since(started), format!("{path} got {got}"));
+        }
+        for call in self.played.calls.iter().filter(|call| node_of(call) == path) {
+            self.add(call.at, told_call(call));
+        }
+        self.scope(Some(&node.path));
+        let at = self.since(node.view.since.unwrap_or(self.scenario.began));
+        if let Some(failure) = &node.view.caught {
+            self.add(at, format!("{path} caught {failure}"));
+        }
+        match (node.progress, &node.gave) {
+            (Progress::Done, Some(bytes)) => self.add(at, format!("{path} gave {}", data(bytes))),
+            (Progress::Done, None) => self.add(at, format!("{path} is done")),
+            (Progress::Failed | Progress::Cancelled, _) => {
+                let last = node.view.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref());
+                let why = last.map_or(String::new(), |failure| format!(": {failure}"));
+                self.add(at, format!("{path} is {}{why}", node.progress.as_str()));
+            }
+            (Progress::Ready | Progress::Running, _) => {
+                let waits = node.view.waits_for.as_ref().map(|wait| format!(": it waits for {wait}"));
+                self.add(self.played.took, format!("{path} is not done{}", waits.unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The node that made a call, without the number of the operation.
+fn node_of(call: &Call) -> &str {
+    call.key.rsplit_once('/').map_or("", |(node, _)| node)
 }
 
 fn told_call(call: &Call) -> String {
-    let node = call.key.rsplit_once('/').map_or("", |(node, _)| node);
+    let node = node_of(call);
     let answer = match &call.answer {
         Some(Reply::Answered { status, body }) => format!("{status} {}", data(body)),
         Some(Reply::Failed(why)) => why.clone(),

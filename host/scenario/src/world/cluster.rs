@@ -172,6 +172,7 @@ impl Common {
             ledger: self.ledger.clone(),
             outside: outside.clone(),
             agenda: self.agenda.clone(),
+            looks: self.setup.looks,
         };
         let data = Data { inner: self.data.clone(), power: power.clone() };
         let mut parts = Parts::new(settings.clone(), Arc::new(state), Arc::new(data), functions);

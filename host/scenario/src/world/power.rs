@@ -65,6 +65,15 @@ impl Power {
         self.step_with(Answer::MayFail, what, effect).await
     }
 
+    /// Takes a step at which no fault is tried. If the replica dies there or at its next step, is the same.
+    pub(super) async fn look<T>(&self, what: &str, effect: impl Future<Output = T>) -> T {
+        self.pass().await;
+        self.world.take_time().await;
+        self.pass().await;
+        self.world.note(format_args!("{} {what}", self.name));
+        effect.await
+    }
+
     /// The same, of a step of which it is known whether its answer may get lost.
     pub async fn step_with<T>(&self, answer: Answer, what: &str, effect: impl Future<Output = T>) -> Option<T> {
         self.pass().await;

@@ -22,8 +22,6 @@ use std::time::Duration;
 
 /// How long the code of a scenario's flow runs before it yields: an endless loop still ends.
 const LONG_TICK: Duration = Duration::from_secs(1);
-/// How many instances scenarios may have at once.
-const MANY_INSTANCES: u32 = 20_000;
 
 /// The keys of a command that only loads modules.
 pub(super) struct ModuleKeys;
@@ -43,14 +41,10 @@ pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
     limited_guests(values, |limits| limits)
 }
 
-/// What loads the modules of scenarios. Their code does not yield to other tasks, so that it takes no time; and there is room for
-/// the instances of all that are played at once.
+/// What loads the modules of scenarios. Their code does not yield to other tasks, so that what happens does not depend on how fast
+/// the machine is.
 pub(super) fn scenario_guests(values: &Values) -> Result<Arc<Guests>, Error> {
-    limited_guests(values, |limits| Limits {
-        tick: LONG_TICK,
-        instances: limits.instances.max(MANY_INSTANCES),
-        ..limits
-    })
+    limited_guests(values, |limits| Limits { tick: LONG_TICK, ..limits })
 }
 
 fn limited_guests(values: &Values, change: impl FnOnce(Limits) -> Limits) -> Result<Arc<Guests>, Error> {
