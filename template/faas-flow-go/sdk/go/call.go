@@ -19,14 +19,25 @@ func call[F, O any](r *recorded, id string, kind kind, run func(F) (O, error)) (
 	if h.joins && kind != kindAggregate {
 		context.NodeInput = context.host.Inputs().Map()
 	}
-	defer func() {
-		current, context.NodeInput = outer, nil
-		if panicked := recover(); panicked != nil {
-			err = failureOfPanic(panicked)
-		}
-	}()
-	return run(h.run.(F))
+	defer func() { current, context.NodeInput = outer, nil }()
+	err = errGoexit
+	protect(func() {
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				err = failureOfPanic(panicked)
+			}
+		}()
+		out, err = run(h.run.(F))
+	})
+	return out, err
 }
+
+// errGoexit is what remains if a function of the flow neither returns nor panics.
+var errGoexit = Reject("the function has ended its goroutine with runtime.Goexit instead of returning")
+
+// protect runs a function. A component does so in a goroutine of its own, and survives the end of that. In a test, it is
+// the goroutine of the test, which t.FailNow ends.
+var protect = func(run func()) { run() }
 
 func (r *recorded) Modify(id string, data []byte) ([]byte, error) {
 	return call(r, id, kindModify, func(f Modifier) ([]byte, error) { return f(data) })

@@ -58,7 +58,9 @@ type host interface {
 var current host
 
 func newContext(host host) *Context {
-	return &Context{Query: Parameters{host}, State: StateOngoing, host: host}
+	context := &Context{State: StateOngoing, host: host}
+	context.Query = Parameters{context}
+	return context
 }
 
 // GetRequestId returns the id of the run, which is the X-Faas-Flow-Reqid of its request: 1 to 64 characters of
@@ -260,21 +262,21 @@ func rejected(err error) error {
 }
 
 // Parameters are the query parameters of the request that started the run.
-type Parameters struct{ host host }
+type Parameters struct{ context *Context }
 
 // Get returns the first value of a parameter, decoded, or "".
 func (p Parameters) Get(name string) string {
-	if values := p.host.Query(name); len(values) > 0 {
+	if values := p.context.host.Query(name); len(values) > 0 {
 		return values[0]
 	}
 	return ""
 }
 
 // Has says whether there is a parameter of this name.
-func (p Parameters) Has(name string) bool { return len(p.host.Query(name)) > 0 }
+func (p Parameters) Has(name string) bool { return len(p.context.host.Query(name)) > 0 }
 
 // All returns all values of a parameter, decoded, in order.
-func (p Parameters) All(name string) []string { return p.host.Query(name) }
+func (p Parameters) All(name string) []string { return p.context.host.Query(name) }
 
 // RunState is the state of a run.
 type RunState uint8

@@ -4,6 +4,8 @@ package faasflow
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -118,17 +120,17 @@ type signalSource struct {
 }
 
 type backoffModel struct {
-	Attempts     uint32  `json:"attempts"`
-	FirstDelayMs uint32  `json:"first-delay-ms"`
-	Factor       float32 `json:"factor"`
-	MaxDelayMs   uint32  `json:"max-delay-ms"`
+	Attempts     uint32    `json:"attempts"`
+	FirstDelayMs uint32    `json:"first-delay-ms"`
+	Factor       decimal32 `json:"factor"`
+	MaxDelayMs   uint32    `json:"max-delay-ms"`
 }
 
 type limitModel struct {
-	Name       string   `json:"name"`
-	Concurrent *uint32  `json:"concurrent,omitempty"`
-	PerSecond  *float64 `json:"per-second,omitempty"`
-	Key        string   `json:"key,omitempty"`
+	Name       string     `json:"name"`
+	Concurrent *uint32    `json:"concurrent,omitempty"`
+	PerSecond  *decimal64 `json:"per-second,omitempty"`
+	Key        string     `json:"key,omitempty"`
 }
 
 type branchesDefinition struct {
@@ -148,8 +150,8 @@ type branchDefinition struct {
 
 // tolerateModel is a number or a share of items that may fail: exactly one of its pointers is set.
 type tolerateModel struct {
-	Items *uint32  `json:"items,omitempty"`
-	Share *float32 `json:"share,omitempty"`
+	Items *uint32    `json:"items,omitempty"`
+	Share *decimal32 `json:"share,omitempty"`
 }
 
 type repeatDefinition struct {
@@ -175,6 +177,24 @@ func (c *carries) MarshalJSON() ([]byte, error) {
 		return json.Marshal("nothing")
 	}
 	return json.Marshal(map[string]string{"forwarded": c.forwarded})
+}
+
+// decimal32 is written as a decimal number, also if it is a whole one: 2.0.
+type decimal32 float32
+
+// decimal64 is written as a decimal number, also if it is a whole one: 2.0.
+type decimal64 float64
+
+func (d decimal32) MarshalJSON() ([]byte, error) { return decimal(float64(d), 32) }
+
+func (d decimal64) MarshalJSON() ([]byte, error) { return decimal(float64(d), 64) }
+
+func decimal(value float64, bits int) ([]byte, error) {
+	text := strconv.FormatFloat(value, 'g', -1, bits)
+	if !strings.ContainsAny(text, ".eIN") {
+		text += ".0"
+	}
+	return []byte(text), nil
 }
 
 // textOrBytes is written as a text if it is UTF-8, and otherwise as a list of numbers.

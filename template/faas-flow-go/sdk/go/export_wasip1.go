@@ -50,7 +50,7 @@ func exportRecord() {
 	if err != nil || early.isRead {
 		return
 	}
-	recorded.context.host, recorded.context.Query = component{}, Parameters{component{}}
+	recorded.context.host = component{}
 	instance = recorded
 }
 

@@ -10,6 +10,17 @@ import (
 	"github.com/faas-flow/faas-flow/guest-sdk/go/internal/abi"
 )
 
+func init() {
+	protect = func(run func()) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			run()
+		}()
+		<-done
+	}
+}
+
 // component is the context that the host offers. Each method copies or takes what the host has written before anything
 // else can be called.
 type component struct{}

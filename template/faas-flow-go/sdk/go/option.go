@@ -256,7 +256,7 @@ func Tolerate(items int) BranchOption {
 // TolerateShare lets this share of the items fail, from 0.0 to 1.0, rounded down to whole items: 0.05 of 30 items are 1.
 // See [Tolerate], which it replaces.
 func TolerateShare(share float64) BranchOption {
-	s := float32(share)
+	s := decimal32(share)
 	return BranchOption{"TolerateShare", []place{ofForEach}, func(o *branchOptions) { o.tolerate = &tolerateModel{Share: &s} }}
 }
 

@@ -39,7 +39,7 @@ func (b Backoff) model() *backoffModel {
 		model.FirstDelayMs = millis32(b.FirstDelay)
 	}
 	if b.Factor != 0 {
-		model.Factor = float32(b.Factor)
+		model.Factor = decimal32(b.Factor)
 	}
 	if b.MaxDelay != 0 {
 		model.MaxDelayMs = millis32(b.MaxDelay)

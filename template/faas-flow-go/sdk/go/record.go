@@ -55,19 +55,27 @@ const (
 // record runs define, gives every function its id, and returns the definition together with the functions. A panic in
 // define is an error, which says where it happened.
 func record(define func(*Workflow, *Context) error, context *Context) (r *recorded, err error) {
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			r, err = nil, failureOfPanic(panicked)
-		}
-	}()
 	if define == nil {
 		return nil, Reject("there is no function that defines the flow")
 	}
-	w := &Workflow{dag: NewDag()}
-	if err := define(w, context); err != nil {
-		return nil, err
-	}
-	r = &recorded{handlers: map[string]handler{}, context: context}
+	err = errGoexit
+	protect(func() {
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				err = failureOfPanic(panicked)
+			}
+		}()
+		w := &Workflow{dag: NewDag()}
+		if err = define(w, context); err == nil {
+			r = nameAll(w, context)
+		}
+	})
+	return r, err
+}
+
+// nameAll gives every function its id.
+func nameAll(w *Workflow, context *Context) *recorded {
+	r := &recorded{handlers: map[string]handler{}, context: context}
 	recorder := recorder{handlers: r.handlers}
 	d := &r.definition
 	d.Dag = recorder.dag("", w.dag)
@@ -85,7 +93,7 @@ func record(define func(*Workflow, *Context) error, context *Context) (r *record
 		d.Handlers = append(d.Handlers, id)
 	}
 	slices.Sort(d.Handlers)
-	return r, nil
+	return r
 }
 
 // failureHandler drops the error of a failure handler that has returned the one that it got, beside its data.
@@ -246,7 +254,8 @@ func (r *recorder) limit(path string, l *Limit) *limitModel {
 		model.Concurrent = &concurrent
 	}
 	if l.PerSecond != 0 {
-		model.PerSecond = &l.PerSecond
+		rate := decimal64(l.PerSecond)
+		model.PerSecond = &rate
 	}
 	if l.Key != nil {
 		model.Key = r.name(path+"/limit-key", kindKey, l.Key)

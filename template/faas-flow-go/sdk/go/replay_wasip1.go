@@ -113,7 +113,7 @@ func replayBranches(self int32, b *branchesDefinition) {
 		abi.BranchesTolerate(self, *b.Tolerate.Items)
 	}
 	if b.Tolerate != nil && b.Tolerate.Share != nil {
-		abi.BranchesTolerateShare(self, *b.Tolerate.Share)
+		abi.BranchesTolerateShare(self, float32(*b.Tolerate.Share))
 	}
 	say(self, b.Gather, abi.BranchesGather)
 	abi.DropBranches(self)
@@ -137,7 +137,7 @@ func replayOperations(self int32, o *operationsDefinition) {
 		}
 	}
 	if o.Retry != nil {
-		abi.NodeRetry(self, o.Retry.Attempts, o.Retry.FirstDelayMs, o.Retry.Factor, o.Retry.MaxDelayMs)
+		abi.NodeRetry(self, o.Retry.Attempts, o.Retry.FirstDelayMs, float32(o.Retry.Factor), o.Retry.MaxDelayMs)
 	}
 	if o.TimeoutMs != nil {
 		abi.NodeTimeout(self, *o.TimeoutMs)
@@ -177,7 +177,7 @@ func replayCall(self int32, c *callDefinition) {
 	say(self, c.Recover, abi.CallRecover)
 	say(self, c.RecoverFrom, abi.CallRecoverFrom)
 	if c.Retry != nil {
-		abi.CallRetry(self, c.Retry.Attempts, c.Retry.FirstDelayMs, c.Retry.Factor, c.Retry.MaxDelayMs)
+		abi.CallRetry(self, c.Retry.Attempts, c.Retry.FirstDelayMs, float32(c.Retry.Factor), c.Retry.MaxDelayMs)
 	}
 	if len(c.RetryOn) > 0 {
 		abi.CallRetryOn(self, unsafe.Pointer(unsafe.SliceData(c.RetryOn)), uint32(len(c.RetryOn)))
@@ -199,7 +199,7 @@ func replayLimit(self int32, l *limitModel) {
 		abi.LimitConcurrent(self, *l.Concurrent)
 	}
 	if l.PerSecond != nil {
-		abi.LimitPerSecond(self, *l.PerSecond)
+		abi.LimitPerSecond(self, float64(*l.PerSecond))
 	}
 	say(self, l.Key, abi.LimitKey)
 	abi.DropLimit(self)

@@ -191,7 +191,12 @@ func (f *Flow) Key(id, data string) (string, error) {
 }
 
 // Input is a value with a key, as aggregators get them and for-eaches make them.
-type Input struct{ Key, Data string }
+type Input struct {
+	// Key is the key of the item or of the branch, or the id of the node that sent the value.
+	Key string
+	// Data is the value.
+	Data string
+}
 
 func text(data []byte, err error) (string, error) { return string(data), err }
 
