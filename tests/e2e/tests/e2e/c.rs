@@ -91,7 +91,9 @@ fn hide_values(value: &mut Value) {
             for (name, field) in fields {
                 match (name.as_str(), field) {
                     ("headers" | "query", Value::Array(pairs)) => {
-                        pairs.iter_mut().for_each(|pair| pair[1] = "***".into())
+                        for pair in pairs.iter_mut() {
+                            pair[1] = "***".into();
+                        }
                     }
                     (_, field) => hide_values(field),
                 }
