@@ -148,7 +148,7 @@ fn a_limit_that_the_operator_defines_counts_over_all_flows_and_forgets_nobody() 
     };
     let of_operator = |most| Allowance { scope: Scope::All, ..concurrent(most) };
     let mut line = Line::default();
-    let mut enter = |line: &mut Line, allowance: &Allowance, flow: usize, number: usize| {
+    let enter = |line: &mut Line, allowance: &Allowance, flow: usize, number: usize| {
         line.enter(allowance, ("a", &flows[flow], &ticket(number)), number as u64, number as u64, LEASE)
     };
     // Each flow has its limit to itself.

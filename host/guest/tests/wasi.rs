@@ -10,7 +10,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Code, Content, Failure, Millis};
-use faas_flow_guest::{CallContext, Guests, Instance, Level, Limits, NoContext, RunContext};
+use faas_flow_guest::{CallContext, ContextError, Guests, Instance, Level, Limits, NoContext, RunContext};
 use faas_flow_test_support::hostile::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -55,13 +55,13 @@ impl RunContext for Run {
     fn header(&self, _: &str) -> Vec<String> {
         Vec::new()
     }
-    async fn get(&self, _: &str) -> Result<Option<Bytes>, String> {
+    async fn get(&self, _: &str) -> Result<Option<Bytes>, ContextError> {
         Ok(None)
     }
-    fn signal_url(&self, _: &CallContext, _: &str, _: Option<u64>) -> Result<String, String> {
-        Err("no signals".to_owned())
+    fn signal_url(&self, _: &CallContext, _: &str, _: Option<u64>) -> Result<String, ContextError> {
+        Err("no signals".into())
     }
-    fn log(&self, _: &str, level: Level, message: &str) {
+    fn log(&self, _: &CallContext, level: Level, message: &str) {
         self.lines.lock().unwrap().push((level, message.to_owned()));
     }
 }

@@ -86,7 +86,7 @@ impl Test {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let guests = match self.guest.read().map_err(Error::from).and_then(|values| scenario_guests(&values)) {
             Ok(guests) => guests,
-            Err(error) => return Ok(cannot_run(&error)),
+            Err(error) => return Ok(cannot_run(&error, Output::of_flag(self.json))),
         };
         let asked = Asked {
             flow: self.flow,
@@ -104,13 +104,13 @@ impl Test {
         if self.watch {
             return asked.watch(&guests).await;
         }
-        Ok(asked.test(&guests).await.unwrap_or_else(|error| cannot_run(&error)))
+        Ok(asked.test(&guests).await.unwrap_or_else(|error| cannot_run(&error, asked.output)))
     }
 }
 
 /// Reports why scenarios cannot be run.
-fn cannot_run(error: &Error) -> ExitCode {
-    super::report(error);
+fn cannot_run(error: &Error, output: Output) -> ExitCode {
+    super::report(error, output);
     ExitCode::from(CANNOT_RUN)
 }
 
@@ -121,10 +121,10 @@ impl Asked {
         loop {
             let mut watch = match Watch::new(&self.flow, &self.paths) {
                 Ok(watch) => watch,
-                Err(error) => return Ok(cannot_run(&Error::from(error))),
+                Err(error) => return Ok(cannot_run(&Error::from(error), self.output)),
             };
             if let Err(error) = self.test(guests).await {
-                super::report(&error);
+                super::report(&error, self.output);
             }
             super::output::complain("waiting for changes; Ctrl-C ends this");
             tokio::select! {
@@ -185,7 +185,9 @@ impl Asked {
             Output::Text => {
                 print(report::details(&tested, &explored, stories));
                 if self.traces {
-                    explored.iter().for_each(|one| print(one.traces()));
+                    for one in &explored {
+                        print(one.traces());
+                    }
                 }
                 if self.coverage {
                     print(report::covered(&coverage));
