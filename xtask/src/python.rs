@@ -87,7 +87,8 @@ fn packages(place: &Place, Flow { name, folder }: &Flow) -> Result<Option<PathBu
 /// template, which `faas-cli template pull` copies and nothing else.
 pub fn generate(place: &Place) -> Result<()> {
     let contract = place.root.join(SDK).join(CONTRACT);
-    fs::copy(place.root.join("wit/flow.wit"), &contract).with_context(|| format!("cannot write {}", contract.display()))?;
+    fs::copy(place.root.join("wit/flow.wit"), &contract)
+        .with_context(|| format!("cannot write {}", contract.display()))?;
     let copy = place.root.join(COPY);
     if copy.is_dir() {
         fs::remove_dir_all(&copy).with_context(|| format!("cannot clear {}", copy.display()))?;
@@ -162,7 +163,10 @@ pub fn check(place: &Place) -> Result<()> {
     let mut package = PYTHON_BUILD.command(place);
     package.current_dir(&sdk).arg("--outdir").arg(out.join("dist")).arg(".");
     package.stdout(std::process::Stdio::null()).must("packaging the SDK for Python")?;
-    document(place, &out.join("api"))
+    let api = out.join("api");
+    document(place, &api)?;
+    eprintln!("the documentation of the SDK for Python is in {}", api.display());
+    Ok(())
 }
 
 /// Renders the documentation of the SDK into a folder.

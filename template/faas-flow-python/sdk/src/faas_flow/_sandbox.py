@@ -45,7 +45,9 @@ def enter(log: Log) -> None:
     sys.stderr = _Lines(log, Level.WARN)
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not PathFinder]
     sys.meta_path.append(_TooLate())
-    # The source files, from which tracebacks take their lines, are not there any more.
+    # The source files, from which tracebacks take their lines, are not there any more. Lines that are known lead to the parser,
+    # which opens files when it finds a mistake.
+    linecache.clearcache()
     linecache.checkcache = lambda filename=None: None
     linecache.updatecache = lambda filename, module_globals=None: []
 
