@@ -31,7 +31,7 @@ def report(inputs: Inputs) -> str:
     return f"{inputs.text('shout')}! ({inputs.text('count').strip()} words)"
 ```
 
-`componentize-py --world full-flow componentize faas_flow.app --output flow.wasm`, in the folder with `flow.py`, makes the
+`componentize-py --world full-flow componentize faas_flow.app --stub-wasi --output flow.wasm`, in the folder with `flow.py`, makes the
 module, and `faas-flow run`, `faas-flow serve` or an image runs it. In a test, the flow's functions run natively: see
 `faas_flow.testing`.
 
