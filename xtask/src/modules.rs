@@ -113,7 +113,7 @@ pub fn componentize(
     Ok(())
 }
 
-/// Everything that a module is made from, to compare with the last build. It is some kilobytes, so it is not hashed.
+/// Everything that a module is made from, to compare with the last build. It is small, so it is not hashed.
 fn inputs(tool: &Tool, folders: &[PathBuf]) -> Result<Vec<u8>> {
     let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
     for folder in folders {

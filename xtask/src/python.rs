@@ -163,7 +163,10 @@ pub fn check(place: &Place) -> Result<()> {
     let mut package = PYTHON_BUILD.command(place);
     package.current_dir(&sdk).arg("--outdir").arg(out.join("dist")).arg(".");
     package.stdout(std::process::Stdio::null()).must("packaging the SDK for Python")?;
-    document(place, &out.join("api"))
+    let api = out.join("api");
+    document(place, &api)?;
+    eprintln!("the documentation of the SDK for Python is in {}", api.display());
+    Ok(())
 }
 
 /// Renders the documentation of the SDK into a folder.
