@@ -115,7 +115,10 @@ async fn a_failure_says_whether_to_try_again_and_what_the_caller_is_answered() {
     assert!(refusal.body.contains("there is no such order"), "{refusal:?}");
     let given_up = case(&server, "retries", "x").await;
     assert_eq!(given_up.code.as_deref(), Some("FF0013"), "{given_up:?}");
-    assert!(given_up.body.contains("not yet: later (the retry policy of the call ran out after 3 tries)"), "{given_up:?}");
+    assert!(
+        given_up.body.contains("not yet: later (the retry policy of the call ran out after 3 tries)"),
+        "{given_up:?}"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +129,10 @@ async fn a_panic_is_a_rejection_that_names_the_line() {
     assert!(refusal.contains("panic at ") && refusal.contains(fixture), "{refusal}");
     assert!(refusal.contains("index out of range [6] with length 0"), "{refusal}");
     let refusal = case(&server, "panics-deeply", "x").await.failed(422, "FF0012");
-    assert!(refusal.contains("strings.go:") && refusal.contains(", called from ") && refusal.contains(fixture), "{refusal}");
+    assert!(
+        refusal.contains("strings.go:") && refusal.contains(", called from ") && refusal.contains(fixture),
+        "{refusal}"
+    );
     // The instance lives on.
     assert!(case(&server, "nothing", "x").await.failed(422, "FF0012").contains("there is no case"));
 }
@@ -137,7 +143,11 @@ async fn a_mistake_in_define_is_told_with_its_line() {
     let refusal = case(&server, "define-panics", "x").await;
     assert!(refusal.body.contains("fixture.go:") && refusal.body.contains("a dag that is nil"), "{refusal:?}");
     let refusal = server.result("go-fixture?case=define-fails&tenant=acme", "x").await;
-    assert!(refusal.body.contains("there is no tenant \\\"acme\\\"") || refusal.body.contains("there is no tenant \"acme\""), "{refusal:?}");
+    assert!(
+        refusal.body.contains("there is no tenant \\\"acme\\\"")
+            || refusal.body.contains("there is no tenant \"acme\""),
+        "{refusal:?}"
+    );
 }
 
 /// What Go does not let a program catch.
