@@ -19,7 +19,7 @@ const CASES: Record<string, (data: Data, context: Context) => unknown> = {
   own: () => {
     throw reject("there is no such order", { status: 404 });
   },
-  again: () => {
+  retry: () => {
     throw retry("the warehouse is closed");
   },
   fetch: () => fetch("http://example.test").constructor.name,

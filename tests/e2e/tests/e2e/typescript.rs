@@ -91,7 +91,7 @@ async fn an_authors_own_failures_are_what_the_author_has_written() {
     let server = serve();
     let own = case(&server, "own").await.failed(404, "FF0012");
     assert!(own.contains("there is no such order") && !own.contains("flow.ts"), "{own}");
-    let again = case(&server, "again").await.failed(500, "FF0013");
+    let again = case(&server, "retry").await.failed(500, "FF0013");
     assert!(again.contains("the warehouse is closed") && !again.contains("flow.ts"), "{again}");
 }
 
