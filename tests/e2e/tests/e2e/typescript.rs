@@ -52,7 +52,7 @@ async fn whatever_leaves_a_closure_is_rejected_with_its_message_file_and_line() 
         ("nothing", "must return a string, a Uint8Array or Data, not undefined", "flow.ts"),
         ("promise", "Let nodes call what takes time, with `apply` or `request`", "flow.ts"),
         ("rejection", "Let nodes call what takes time, with `apply` or `request`", "flow.ts"),
-        ("refused", "is not a media type", "flow.ts"),
+        ("refused", "`application/json` or `text/plain; charset=utf-8`", "flow.ts"),
     ] {
         says(&rejected(&server, name).await, message, file);
     }
