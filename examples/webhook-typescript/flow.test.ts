@@ -23,7 +23,7 @@ test("what is no payment is rejected", () => {
 test("the ledger gets the same key with each try", () => {
   const flow = new TestFlow(webhook);
   const request = new Request("POST", "http://ledger.test", [], text());
-  assert.equal(flow.prepare("ledger/0/prepare", request).header("idempotency-key"), "evt-1");
+  assert.equal(flow.prepare("ledger/0/prepare", request).header("x-payment-id"), "evt-1");
 });
 
 test("a customer without a file is no failure, and a busy service is asked again", () => {

@@ -21,7 +21,7 @@ export default flow(({ dag }, context) => {
 
   // The same key for each try, so the ledger books a payment once.
   const ledger = dag.node("ledger").apply("ledger").retry({ attempts: 4, firstDelay: "200ms" }).timeout("10s");
-  ledger.prepare((request) => request.withHeader("Idempotency-Key", request.body.json<Payment>().id));
+  ledger.prepare((request) => request.withHeader("X-Payment-Id", request.body.json<Payment>().id));
 
   dag.node("file").apply("customer-file").retry({ attempts: 3 }).receive(noted);
 

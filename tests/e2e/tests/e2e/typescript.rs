@@ -34,6 +34,13 @@ async fn case(server: &Server, name: &str) -> Answer {
     server.result(FLOW, name.to_owned()).await
 }
 
+/// What the caller is told of a case that is rejected: with 422 by whatever gets the body of the request, and with 500 after it.
+async fn rejected(server: &Server, name: &str) -> String {
+    let answer = case(server, name).await;
+    assert_eq!(answer.code.as_deref(), Some("FF0012"), "{answer:?}");
+    answer.body
+}
+
 #[tokio::test]
 async fn whatever_leaves_a_closure_is_rejected_with_its_message_file_and_line() {
     let server = serve();
@@ -45,9 +52,9 @@ async fn whatever_leaves_a_closure_is_rejected_with_its_message_file_and_line() 
         ("nothing", "must return a string, a Uint8Array or Data, not undefined", "flow.ts"),
         ("promise", "Let nodes call what takes time, with `apply` or `request`", "flow.ts"),
         ("rejection", "Let nodes call what takes time, with `apply` or `request`", "flow.ts"),
-        ("refused", "is not a media type", "flow.ts"),
+        ("refused", "`application/json` or `text/plain; charset=utf-8`", "flow.ts"),
     ] {
-        says(&case(&server, name).await.failed(500, "FF0012"), message, file);
+        says(&rejected(&server, name).await, message, file);
     }
     server.until_logged("at total (helper.ts:").await;
 }
@@ -68,7 +75,7 @@ async fn every_kind_of_handler_fails_with_its_message_file_and_line() {
         "key",
     ];
     for kind in kinds {
-        says(&case(&server, kind).await.failed(500, "FF0012"), &format!("Error: {kind} failed"), "flow.ts");
+        says(&rejected(&server, kind).await, &format!("Error: {kind} failed"), "flow.ts");
     }
 }
 
@@ -82,7 +89,7 @@ async fn what_a_flow_does_not_have_says_what_to_do_instead() {
         ("clock", "a flow has no clock: take the time from the request, from a schedule's header, or from a function"),
         ("today", "a flow has no clock: take the time from the request, from a schedule's header, or from a function"),
     ] {
-        says(&case(&server, name).await.failed(500, "FF0012"), message, "flow.ts");
+        says(&rejected(&server, name).await, message, "flow.ts");
     }
 }
 
