@@ -7,11 +7,16 @@ use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 use wit_component::ComponentEncoder;
 
 /// The packages below `tests/` that are flows, with the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
+
+/// The folders below `tests/wasi` with flows that show what a language gets from the host through WASI, with the names of their
+/// modules.
+const OF_WASI: [(&str, &str); 3] = [("go", "wasi-go"), ("js", "wasi-js"), ("python", "wasi-python")];
 
 /// The options of a componentizer.
 struct Componentize {
@@ -30,12 +35,32 @@ pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
     for name in place.examples_with("flow.js")? {
-        componentize(place, &name, &COMPONENTIZE_JS, &JS_OPTIONS)?;
+        componentize(place, (&name, &place.example(&name)), &COMPONENTIZE_JS, &JS_OPTIONS)?;
     }
     for name in place.examples_with("app.py")? {
-        componentize(place, &name, &COMPONENTIZE_PY, &PY_OPTIONS)?;
+        componentize(place, (&name, &place.example(&name)), &COMPONENTIZE_PY, &PY_OPTIONS)?;
+    }
+    for (folder, name) in OF_WASI {
+        let of = (name, &*place.root.join("tests/wasi").join(folder));
+        match folder {
+            "go" => go(place, of)?,
+            "js" => componentize(place, of, &COMPONENTIZE_JS, &JS_OPTIONS)?,
+            _ => componentize(place, of, &COMPONENTIZE_PY, &PY_OPTIONS)?,
+        }
     }
     Ok(())
+}
+
+/// Builds a flow in Go, as its authors do. Go's own cache says whether it is outdated.
+fn go(place: &Place, (name, folder): (&str, &Path)) -> Result<()> {
+    crate::setup::go("a flow")?;
+    let module = module(place, name);
+    let partial = partial(&module);
+    let mut command = Command::new("go");
+    command.current_dir(folder).env("GOOS", "wasip1").env("GOARCH", "wasm");
+    command.args(["build", "-trimpath", "-buildmode=c-shared", "-o"]).arg(&partial).arg(".");
+    command.must(&format!("building {name}"))?;
+    fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))
 }
 
 /// The path of the module of an example.
@@ -96,13 +121,12 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
     replace(module, &component)
 }
 
-/// Runs a componentizer in the example's folder, unless the module there was made from the same inputs.
-fn componentize(place: &Place, name: &str, tool: &Tool, options: &Componentize) -> Result<()> {
+/// Runs a componentizer in a flow's folder, unless its module was made from the same inputs.
+fn componentize(place: &Place, (name, folder): (&str, &Path), tool: &Tool, options: &Componentize) -> Result<()> {
     let module = module(place, name);
-    let folder = place.root.join("examples").join(name);
     let wit = place.root.join("wit");
     let stamp = module.with_extension("inputs");
-    let inputs = inputs(tool, options, &[&folder, &wit])?;
+    let inputs = inputs(tool, options, &[folder, &wit])?;
     if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
         return Ok(());
     }
@@ -110,7 +134,7 @@ fn componentize(place: &Place, name: &str, tool: &Tool, options: &Componentize) 
     eprintln!("building {name} with {} {}", tool.package, tool.version);
     let partial = partial(&module);
     let mut command = tool.command(place);
-    command.current_dir(&folder).stdout(std::process::Stdio::null());
+    command.current_dir(folder).stdout(std::process::Stdio::null());
     command.arg(options.wit).arg(&wit).args(options.others).arg("--output").arg(&partial);
     command.must(&format!("building {name}"))?;
     fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))?;

@@ -62,4 +62,5 @@ mod swap;
 mod template;
 mod texts;
 mod tracing;
+mod wasi;
 mod watchdog;
