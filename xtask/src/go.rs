@@ -48,7 +48,7 @@ fn defines_a_flow(folder: &Path) -> bool {
 
 /// Builds the module of a flow. One whose package is not `main`, as those of the original library are, gets a `main` that
 /// exists only for this build.
-fn module(place: &Place, folder: &Path, name: &str) -> Result<()> {
+pub fn module(place: &Place, folder: &Path, name: &str) -> Result<()> {
     let module = crate::modules::module(place, name);
     let mut list = program("go", &["list", "-f", "{{.Name}} {{.ImportPath}}", "."]);
     let listed = for_modules(&mut list, folder).quiet();

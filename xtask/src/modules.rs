@@ -3,7 +3,7 @@
 use crate::place::Place;
 use crate::run::Run;
 use crate::setup::TARGET;
-use crate::tool::Tool;
+use crate::tool::{COMPONENTIZE_PY, Tool};
 use crate::{c, go, python, typescript};
 use anyhow::{Context, Result};
 use std::fs;
@@ -22,7 +22,21 @@ pub fn build(place: &Place) -> Result<()> {
     go::build(place)?;
     typescript::build(place)?;
     python::build(place)?;
-    c::build(place)
+    c::build(place)?;
+    wasi(place)
+}
+
+/// Builds flows that are written against the contract alone, and show what a language gets from the host through WASI.
+fn wasi(place: &Place) -> Result<()> {
+    let folder = place.root.join("tests/wasi");
+    go::module(place, &folder.join("go"), "wasi-go")?;
+    typescript::without_sdk(place, "tests/wasi/js", "wasi-js")?;
+    let folders = [folder.join("python"), place.root.join("wit")];
+    let [_, wit] = &folders;
+    componentize(place, "wasi-python", &COMPONENTIZE_PY, &folders, |tool, module| {
+        tool.arg("--wit-path").arg(wit).args(["--world", "flow", "componentize", "app", "--python-path", ".", "--output"]);
+        tool.arg(module);
+    })
 }
 
 /// The path of the module of an example.

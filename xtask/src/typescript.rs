@@ -111,6 +111,21 @@ fn flow(place: &Place, sdk: &Files, path: &str, file: &str, name: &str) -> Resul
     Ok(())
 }
 
+/// Builds the module of a flow in JavaScript that is written against the contract alone, unless it was made from the same sources.
+pub fn without_sdk(place: &Place, path: &str, name: &str) -> Result<()> {
+    let (folder, module, wit) = (folder(place), module(place, name), place.root.join("wit"));
+    let mut files = sources(place, path)?;
+    files.insert("wit/flow.wit".into(), read(&wit.join("flow.wit"))?);
+    if module.is_file() && is_current(&folder, name, &files) {
+        return Ok(());
+    }
+    let mut node = program("node", &[]);
+    node.arg(folder.join("node_modules/.bin/componentize-qjs")).arg("--wit").arg(wit);
+    node.args(["--world", "flow", "--js", "flow.js", "--sync", "--minify", "--output"]).arg(&module);
+    node.current_dir(place.root.join(path)).stdout(std::process::Stdio::null()).must(&format!("building {name}"))?;
+    mark(&folder, name, &files)
+}
+
 /// The sources below a folder of the clone, by their paths in the clone: all files but those that were built or installed there.
 fn sources(place: &Place, path: &str) -> Result<Files> {
     let mut files = Files::new();
@@ -126,7 +141,7 @@ fn sources(place: &Place, path: &str) -> Result<Files> {
                 folders.push(path);
             } else if path
                 .extension()
-                .is_some_and(|extension| ["ts", "mjs", "json"].iter().any(|one| extension == *one))
+                .is_some_and(|extension| ["ts", "js", "mjs", "json"].iter().any(|one| extension == *one))
             {
                 files.insert(path, read(&entry.path())?);
             }

@@ -521,7 +521,7 @@ mod tests {
             "faas_flow_schedule_moments_total{end=\"missed\"} 57",
             "faas_flow_schedule_moments_total{end=\"started\"} 0",
             "faas_flow_schedule_late_total 1",
-            "faas_flow_schedule_lag_seconds_bucket{le=\"60.0\"} 1",
+            "faas_flow_schedule_lag_seconds_bucket{le=\"60\"} 1",
             "faas_flow_schedule_lag_seconds_count 2",
             "faas_flow_runs_live 5",
             "faas_flow_store_malformed_entries 6",

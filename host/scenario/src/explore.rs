@@ -196,7 +196,7 @@ fn around(trace: &str) -> Vec<String> {
     let is_fault = |line: &&str| {
         Fault::ALL.iter().any(|fault| line.ends_with(&format!(": {fault:?}"))) || line.contains("the event is ")
     };
-    let at = lines.iter().position(|line| is_fault(line)).unwrap_or(lines.len());
+    let at = lines.iter().position(is_fault).unwrap_or(lines.len());
     let from = at.saturating_sub(BEFORE);
     lines.into_iter().skip(from).take(BEFORE + 1 + BEHIND).map(str::to_owned).collect()
 }

@@ -82,6 +82,9 @@ pub(crate) enum Step {
     Stop,
 }
 
+/// The status that is expected, if any, and headers.
+pub(crate) type ExpectedResponse = (Option<u16>, Vec<(String, String)>);
+
 /// What is expected. Each line is that of the expectation in the file.
 #[derive(Debug, Default)]
 pub(crate) struct Expect {
@@ -90,7 +93,7 @@ pub(crate) struct Expect {
     pub(crate) status: Option<At<Status>>,
     pub(crate) result: Option<At<Value>>,
     pub(crate) result_contains: Option<At<String>>,
-    pub(crate) response: Option<At<(Option<u16>, Vec<(String, String)>)>>,
+    pub(crate) response: Option<At<ExpectedResponse>>,
     pub(crate) failure: Option<At<ExpectedFailure>>,
     pub(crate) calls: Option<At<Vec<At<ExpectedCall>>>>,
     pub(crate) counts: Vec<(String, At<usize>)>,

@@ -370,7 +370,7 @@ fn the_picture_of_a_difference_shows_schedules_and_which_of_them_differ() {
         let shape = format!("<g class=\"node schedule{class}\" id=\"node:(schedule {name})\"");
         assert_eq!(svg.matches(&shape).count(), 1, "{shape} in {svg}");
     }
-    assert!(svg.contains("flow: schedules/poll/when: every 10m → every 5m"), "{svg}");
+    assert!(svg.contains("flow: schedules/poll/when: every 10m → every"), "{svg}");
     for drawn in ["flow: schedules/nightly", "flow: schedules/soon"] {
         assert!(!svg.contains(drawn), "it is drawn: {drawn}");
     }

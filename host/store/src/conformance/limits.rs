@@ -83,12 +83,12 @@ pub(super) async fn a_full_line_is_stored(store: &dyn StateStore) {
     let partition = new_limit();
     let mut lines = Lines::default();
     for number in 0..MOST_WAITING {
-        let ticket = ticket(format!("{number:0>128}"));
+        let ticket = ticket(format!("{number:0>64}"));
         lines.line("").enter(&allowance(), ("replica", &None, &ticket), 0, 0, LEASE);
     }
     store.commit(&partition, put(&lines, 0)).await.unwrap();
     assert_eq!(read(store, &partition).await, (1, lines.clone()));
-    lines.line("").drop_ticket(&ticket(format!("{:0>128}", 0)));
+    lines.line("").drop_ticket(&ticket(format!("{:0>64}", 0)));
     store.commit(&partition, put(&lines, 1)).await.unwrap();
     assert_eq!(read(store, &partition).await, (2, lines));
     store.delete(&partition).await.unwrap();

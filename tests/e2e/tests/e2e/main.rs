@@ -67,4 +67,5 @@ mod template;
 mod texts;
 mod tracing;
 mod typescript;
+mod wasi;
 mod watchdog;
