@@ -34,7 +34,15 @@ fn wasi(place: &Place) -> Result<()> {
     let folders = [folder.join("python"), place.root.join("wit")];
     let [_, wit] = &folders;
     componentize(place, "wasi-python", &COMPONENTIZE_PY, &folders, |tool, module| {
-        tool.arg("--wit-path").arg(wit).args(["--world", "flow", "componentize", "app", "--python-path", ".", "--output"]);
+        tool.arg("--wit-path").arg(wit).args([
+            "--world",
+            "flow",
+            "componentize",
+            "app",
+            "--python-path",
+            ".",
+            "--output",
+        ]);
         tool.arg(module);
     })
 }

@@ -72,11 +72,6 @@ impl Place {
         build.args(["--example", "f1"]).must("building programs")
     }
 
-    /// The folder of an example.
-    pub fn example(&self, name: &str) -> PathBuf {
-        self.root.join("examples").join(name)
-    }
-
     /// The names of the folders in `examples/` that have this file, in order.
     pub fn examples_with(&self, file: &str) -> Result<Vec<String>> {
         let examples = self.root.join("examples");

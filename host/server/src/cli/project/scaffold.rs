@@ -163,7 +163,7 @@ mod tests {
         for language in Language::ALL {
             let starter = TEMPLATES.get_dir(Path::new(language.template()).join(FUNCTION)).unwrap();
             let is_mark = |file: &&str| starter.get_file(starter.path().join(file)).is_some();
-            assert!(language.marks().iter().any(|mark| is_mark(mark)), "{language}: none of {:?}", language.marks());
+            assert!(language.marks().iter().any(is_mark), "{language}: none of {:?}", language.marks());
         }
     }
 
