@@ -33,7 +33,7 @@ fn error(ty: &ComponentFunc, name: &str) -> Option<Val> {
         }
         Type::Variant(variant) => {
             let case = |error: &&str| variant.cases().find(|case| *case.name == **error);
-            let case = ERRORS.iter().find_map(|error| case(error))?;
+            let case = ERRORS.iter().find_map(case)?;
             let told = match &case.ty {
                 None => None,
                 Some(Type::Option(text)) if matches!(text.ty(), Type::String) => {
