@@ -418,13 +418,15 @@ fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
             (Code::GUEST_TRAPPED, format!("the flow's code crashed: {stopped}{}", place_of_author(error)))
         }
         (Some(trap), _) => {
-            let why = match (&state.panicked, trap) {
-                (Some(panic), _) => format!(": {panic}"),
+            let what = match (&state.panicked, trap) {
+                (Some(panic), _) => format!("the flow's code crashed: {panic}{}", place(error)),
                 // What it has written says more than that it gave up.
-                (None, Trap::UnreachableCodeReached) if last_words.is_some() => String::new(),
-                (None, trap) => format!(": {trap}"),
+                (None, Trap::UnreachableCodeReached) if last_words.is_some() => {
+                    format!("the flow's code crashed{}", place_of_author(error))
+                }
+                (None, trap) => format!("the flow's code crashed: {trap}{}", place(error)),
             };
-            (Code::GUEST_TRAPPED, format!("the flow's code crashed{why}{}", place(error)))
+            (Code::GUEST_TRAPPED, what)
         }
         (None, None) => return None,
     };

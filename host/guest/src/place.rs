@@ -7,7 +7,7 @@ use wasmtime::WasmBacktrace;
 const NAMED: usize = 5;
 /// How the names of functions begin that no author has written: those of the libraries and runtimes of languages, of the SDKs,
 /// and of what compilers add.
-const NOT_OF_THE_AUTHOR: [&str; 32] = [
+const NOT_OF_THE_AUTHOR: [&str; 34] = [
     // Rust.
     "core::",
     "std::",
@@ -44,6 +44,8 @@ const NOT_OF_THE_AUTHOR: [&str; 32] = [
     "dlmalloc",
     "cabi_",
     "wasm-tools",
+    "wit_",
+    "faas-flow:",
 ];
 
 /// The names of functions of C's library that end the program, or manage its memory.
@@ -136,6 +138,8 @@ mod tests {
             "rust_begin_unwind",
             "__rust_alloc",
             "runtime.gopanic",
+            "faas_flow_flow_handlers_0.2.0_modify",
+            "faas-flow:flow/handlers@0.2.0#modify",
             "std::terminate()",
         ] {
             assert!(!is_of_the_author(other), "{other}");
