@@ -186,9 +186,13 @@ impl Canned {
             Some(Answers::Flow(_)) | None => None,
         };
         let Some(answer) = answer else {
-            self.record().missing.push((function.to_owned(), key.to_owned()));
-            let body = format!("the scenario does not say what {function} answers");
-            return Ok(HttpResponse { status: 404, headers: Vec::new(), body: body.into() });
+            let body: Bytes = format!("the scenario does not say what {function} answers").into();
+            let mut record = self.record();
+            record.missing.push((function.to_owned(), key.to_owned()));
+            if let Some(call) = record.calls.get_mut(number) {
+                call.answer = Some(Reply::Answered { status: 404, body: body.clone() });
+            }
+            return Ok(HttpResponse { status: 404, headers: Vec::new(), body });
         };
         self.record().answered.entry(key.to_owned()).or_default().push(answer.clone());
         if !answer.delay.is_zero() {
