@@ -40,6 +40,7 @@ mod pages;
 mod permissions;
 mod plan;
 mod programs;
+mod projects;
 mod proxies;
 mod python;
 mod queues;

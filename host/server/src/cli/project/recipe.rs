@@ -42,8 +42,11 @@ const COMPONENTIZE_PY: Tool = Tool {
     version: &["--version"],
     least: Version(0, 25),
     below: Some(Version(0, 26)),
-    install: "in the folder of the flow, run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt`",
+    install: "in the folder of the flow, run `python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1 -r \
+              requirements.txt`",
 };
+/// The SDK for Python, seen from the folder of a project that has its template.
+const PYTHON_SDK: &str = "../template/faas-flow-python/sdk/src";
 const MAKE: Tool = Tool {
     name: "make",
     version: &["--version"],
@@ -106,5 +109,10 @@ async fn python(folder: &Path) -> Result<PathBuf, Refused> {
     // What goes wrong is in the author's code, and not in the compiler's.
     python.env("RUST_BACKTRACE", "0");
     python.args(["--quiet", "--world", "full-flow", "componentize", "faas_flow.app", "--output", MODULE]);
+    // The SDK that came with the project, unless the environment has another.
+    let sdk = folder.join(PYTHON_SDK);
+    if sdk.is_dir() {
+        python.args(["--python-path", "."]).arg("--python-path").arg(sdk);
+    }
     made(&mut python, &COMPONENTIZE_PY, folder).await
 }
