@@ -2,7 +2,7 @@
 //! instance begins where that has ended. Go's runtime needs a good part of a millisecond to start otherwise.
 //!
 //! What the module learns while it starts is the same in each instance from then on: there are no arguments and no environment,
-//! it is 1970, and random numbers are constant. What it asks for later is answered when it asks.
+//! it is 2000-01-01, and random numbers are constant. What it asks for later is answered when it asks.
 
 use std::future::Future as _;
 use std::pin::pin;
@@ -21,6 +21,9 @@ const RECORD: &str = "wizer-initialize";
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 /// The most instructions that a start may take, which are some seconds.
 const FUEL: u64 = 10_000_000_000;
+/// The moment of a start, as for every module that initialises itself: 2000-01-01T00:00:00Z, in nanoseconds. Go takes 0 for an
+/// error.
+const NOW: u64 = 946_684_800_000_000_000;
 /// `badf` of WASI preview 1: there is no such file.
 const NO_FILE: i32 = 8;
 
@@ -82,7 +85,7 @@ fn add_system(linker: &mut Linker<()>) -> Result<()> {
         PREVIEW1,
         "clock_time_get",
         |mut caller: Caller<'_, ()>, _: u32, _: u64, to: u32| -> Result<i32> {
-            write(&mut caller, to, &[0; 8])?;
+            write(&mut caller, to, &NOW.to_le_bytes())?;
             Ok(0)
         },
     )?;

@@ -70,7 +70,7 @@ pub(super) async fn build(language: Language, folder: &Path) -> Result<PathBuf, 
         Language::Python => python(folder).await,
         Language::C => {
             let mut tool = Command::new(MAKE.name);
-            tool.args(["--no-print-directory", &format!("MODULE={MODULE}"), &format!("BUILD={OBJECTS}")]);
+            tool.args(["--silent", &format!("MODULE={MODULE}"), &format!("BUILD={OBJECTS}")]);
             made(&mut tool, &MAKE, folder).await
         }
     }
