@@ -78,7 +78,11 @@ impl ScheduleEntry {
 /// with the schedules that it declares.
 pub fn pointless(entries: &[ScheduleEntry], served: &[(&FlowName, &[Schedule])]) -> Vec<String> {
     let flows = || served.iter().map(|(flow, _)| flow.as_str());
-    let adds = |name: &str| entries.iter().any(|other| other.name == name && other.schedule.is_some());
+    let concerns = |one: &Option<FlowName>, other: &Option<FlowName>| one.is_none() || other.is_none() || one == other;
+    let adds = |flow: &Option<FlowName>, name: &str| {
+        let mut added = entries.iter().filter(|other| other.name == name && other.schedule.is_some());
+        added.any(|other| concerns(&other.flow, flow))
+    };
     let says = entries.iter().filter_map(|ScheduleEntry { flow, name, schedule }| {
         if let Some(flow) = flow.as_ref().filter(|flow| !flows().any(|served| served == flow.as_str())) {
             let meant = meant(flow.as_str(), flows());
@@ -88,7 +92,7 @@ pub fn pointless(entries: &[ScheduleEntry], served: &[(&FlowName, &[Schedule])])
         }
         let of = || served.iter().filter(|(served, _)| flow.as_ref().is_none_or(|flow| flow == *served));
         let declared = || of().flat_map(|(_, schedules)| schedules.iter().map(|schedule| schedule.name.as_str()));
-        if schedule.is_some() || declared().any(|known| known == name) || adds(name) {
+        if schedule.is_some() || declared().any(|known| known == name) || adds(flow, name) {
             return None;
         }
         let meant = meant(name, declared());
