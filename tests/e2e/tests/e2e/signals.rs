@@ -368,8 +368,7 @@ async fn an_operator_sends_a_signal_on_the_dashboard() {
     assert_eq!(server.result_of("fixture", "r").await.ok(), "{\"ok\":true} after last");
 }
 
-/// Where requests are signed, signals are signed for their run and name; and the operator's token will do.
-/// SIGNAL-9.
+/// SIGNAL-9. Where requests are signed, signals are signed for their run and name; and the operator's token will do.
 #[tokio::test]
 async fn where_requests_are_authenticated_signals_are_signed_or_have_the_token() {
     let folder = secrets();
