@@ -377,7 +377,7 @@ async fn an_asynchronous_call_and_a_node_that_sleeps_hold_their_permit_meanwhile
 #[tokio::test]
 async fn the_call_of_a_flow_holds_its_permit_until_the_run_that_it_began_ends() {
     let world = World::new(Job::that_waits().await).await;
-    let server = world.serve("500ms").flow_as("child", "fixture").start_in(world.folder.path());
+    let server = world.serve("10s").flow_as("child", "fixture").start_in(world.folder.path());
     let query = "case=limit-of-flow&function=child&concurrent=1";
     begin(&server, query, "first").await;
     world.job.begins(1).await;
@@ -528,7 +528,7 @@ async fn a_smaller_limit_counts_for_what_servers_have_leased() {
     world.limits(&["set", "jobs", "2"]).ok();
     let since = Instant::now();
     until("the server gives back what it does not use", async || world.held().await == 5).await;
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     begin(&server, query, "last").await;
     world.waits("last").await;
     for left in [4, 3, 2] {
@@ -552,19 +552,15 @@ async fn calls_learn_that_their_function_is_limited() {
     let mut runs = 0;
     until("a call waits", async || {
         runs += 1;
-        let id = format!("run-{runs}");
-        begin(&server, "case=limit-of-operator", &id).await;
-        until("it ends or waits", async || {
-            let shown = world.shown(&id);
-            shown["status"] != "running" || shown["nodes"][0]["waits_for"]["limit"]["name"] == json!("job")
-        })
-        .await;
-        world.shown(&id)["status"] == "running"
+        begin(&server, "case=limit-of-operator", &format!("run-{runs}")).await;
+        metric(&server, "faas_flow_limit_waits_total").await > 0
     })
     .await;
     // Nobody limits it any more.
     world.limits(&["unset", "job"]).ok();
-    assert_eq!(ends(&server, &format!("run-{runs}")).await.ok(), "hi");
+    for number in 1..=runs {
+        assert_eq!(ends(&server, &format!("run-{number}")).await.ok(), "hi");
+    }
 }
 
 /// LIMIT-9.
