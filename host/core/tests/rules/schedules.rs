@@ -489,10 +489,7 @@ fn what_is_passed_over_is_told() {
     let of = |moment, fate, count| ("s".to_owned(), Passed { moment, fate, count });
     assert_eq!(passed(began + 120 * SECOND), [of(began + 120 * SECOND, Fate::Skipped, 1)]);
     assert_eq!(passed(began + 121 * SECOND), []);
-    let expected = [
-        of(began + 180 * SECOND, Fate::Missed, 58),
-        of(began + HOUR + 60 * SECOND, Fate::Skipped, 1),
-    ];
+    let expected = [of(began + 180 * SECOND, Fate::Missed, 58), of(began + HOUR + 60 * SECOND, Fate::Skipped, 1)];
     assert_eq!(passed(began + HOUR + 61 * SECOND)[..], expected[..]);
 }
 
