@@ -56,11 +56,9 @@ for (const name of ["clearTimeout", "clearInterval", "clearImmediate"]) global[n
 const random = (name: string) => missing(`crypto.${name}`, "take random values from the request or from a function");
 global.crypto = { getRandomValues: random("getRandomValues"), randomUUID: random("randomUUID") };
 
-// Without WASI there is no clock: what QuickJS offers would crash. With it, the host's clock stands still at the start of the run.
-// While the module is built, the time is the one that the host has for `define` in every language.
-const hasClock = global.__faasFlowHasClock === true;
+// The host's clock stands still at the start of the run. While the module is built, the time is the one that the host has for
+// `define` in every language.
 const BUILT_AT = 946_684_800_000;
-const noClock = missing("clock", "take the time from the request, from a schedule's header, or from a function");
 let building = true;
 /** When this instance was first called. Before that, the clock was that of the machine on which the module was built. */
 let started = 0;
@@ -69,11 +67,11 @@ let started = 0;
 export function startClock(): void {
   if (!building) return;
   building = false;
-  if (hasClock) started = system?.now() ?? 0;
+  started = system?.now() ?? 0;
 }
 
 const SystemDate = Date;
-const now = (): number => (!hasClock ? noClock() : building ? BUILT_AT : SystemDate.now());
+const now = (): number => (building ? BUILT_AT : SystemDate.now());
 function FlowDate(this: unknown, ...parts: unknown[]): unknown {
   if (new.target === undefined) return new SystemDate(now()).toString();
   return Reflect.construct(SystemDate, parts.length === 0 ? [now()] : parts, new.target);
@@ -88,5 +86,5 @@ Object.defineProperty(FlowDate, "length", { value: 7 });
 global.Date = FlowDate;
 
 const system = global.performance as { now(): number } | undefined;
-const elapsed = (): number => (!hasClock ? noClock() : building ? 0 : system!.now() - started);
+const elapsed = (): number => (building ? 0 : system!.now() - started);
 if (system !== undefined) Object.defineProperty(global, "performance", { value: { now: elapsed }, configurable: true, writable: true });

@@ -80,14 +80,20 @@ async fn every_kind_of_handler_fails_with_its_message_file_and_line() {
 }
 
 #[tokio::test]
+async fn the_clock_of_a_flow_stands_at_the_start_of_its_run() {
+    let server = serve();
+    let answer = case(&server, "clock").await;
+    let id = answer.id.clone().unwrap();
+    assert_eq!(answer.ok(), server.shown(&id)["started"].to_string());
+}
+
+#[tokio::test]
 async fn what_a_flow_does_not_have_says_what_to_do_instead() {
     let server = serve();
     for (name, message) in [
         ("fetch", "a flow has no fetch: let a node do it, with `apply` or `request`"),
         ("timer", "a flow has no setTimeout: let a node wait, with `sleep`, `sleepUntil` or `repeat`"),
         ("random", "a flow has no crypto.randomUUID: take random values from the request or from a function"),
-        ("clock", "a flow has no clock: take the time from the request, from a schedule's header, or from a function"),
-        ("today", "a flow has no clock: take the time from the request, from a schedule's header, or from a function"),
     ] {
         says(&rejected(&server, name).await, message, "flow.ts");
     }
