@@ -9,16 +9,16 @@ import { bundle } from "./bundle.mjs";
 const WIT = fileURLToPath(new URL("../wit", import.meta.url));
 
 /** Makes a module of a flow. */
-export async function build(path, { output, check, wasi }) {
+export async function build(path, { output, check }) {
   const file = path ?? ["flow.ts", "flow.js"].find((name) => existsSync(name));
   if (file === undefined || !existsSync(file)) {
     throw new Error(`there is no ${file ?? "flow.ts or flow.js here"}: name the file that exports the flow`);
   }
   if (check) checkTypes();
-  const { source, placeOf } = await bundle(relative(process.cwd(), file).replaceAll("\\", "/"), wasi);
+  const { source, placeOf } = await bundle(relative(process.cwd(), file).replaceAll("\\", "/"));
   let component;
   try {
-    ({ component } = await componentize({ witPath: WIT, world: "full-flow", jsSource: source, sync: true, stubWasi: !wasi }));
+    ({ component } = await componentize({ witPath: WIT, world: "full-flow", jsSource: source, sync: true }));
   } catch (error) {
     throw new Error(reason(error.message, placeOf));
   }

@@ -8,7 +8,7 @@ const ENTRY = "faas-flow:entry";
 const INTERFACES = ["definition", "handlers", "recovery", "gathering", "timing", "repeating", "signalling", "limiting"];
 
 /** The bundle of the flow that this file exports, and a function that finds the place in the author's files of one in the bundle. */
-export async function bundle(file, hasClock) {
+export async function bundle(file) {
   const entry = `import { exportsOf } from "faas-flow/component";
 import * as flow from ${JSON.stringify(`./${file}`)};
 export const { ${INTERFACES.join(", ")} } = exportsOf(flow["default"]);
@@ -34,8 +34,7 @@ export const { ${INTERFACES.join(", ")} } = exportsOf(flow["default"]);
   });
   const [map, code] = ["flow.js.map", "flow.js"].map((name) => outputFiles.find(({ path }) => path.endsWith(name)).text);
   const table = places(JSON.parse(map));
-  const known = `globalThis.__faasFlowPlaces = ${JSON.stringify(JSON.stringify(table))};`;
-  const source = `${known}${hasClock ? " globalThis.__faasFlowHasClock = true;" : ""}\n${code}`;
+  const source = `globalThis.__faasFlowPlaces = ${JSON.stringify(JSON.stringify(table))};\n${code}`;
   return { source, placeOf: (row, column) => placeIn(table, row, column) };
 }
 

@@ -55,11 +55,9 @@ for (const name of ["clearTimeout", "clearInterval", "clearImmediate"])
     global[name] = () => { };
 const random = (name) => missing(`crypto.${name}`, "take random values from the request or from a function");
 global.crypto = { getRandomValues: random("getRandomValues"), randomUUID: random("randomUUID") };
-// Without WASI there is no clock: what QuickJS offers would crash. With it, the host's clock stands still at the start of the run.
-// While the module is built, the time is the one that the host has for `define` in every language.
-const hasClock = global.__faasFlowHasClock === true;
+// The host's clock stands still at the start of the run. While the module is built, the time is the one that the host has for
+// `define` in every language.
 const BUILT_AT = 946_684_800_000;
-const noClock = missing("clock", "take the time from the request, from a schedule's header, or from a function");
 let building = true;
 /** When this instance was first called. Before that, the clock was that of the machine on which the module was built. */
 let started = 0;
@@ -68,11 +66,10 @@ export function startClock() {
     if (!building)
         return;
     building = false;
-    if (hasClock)
-        started = system?.now() ?? 0;
+    started = system?.now() ?? 0;
 }
 const SystemDate = Date;
-const now = () => (!hasClock ? noClock() : building ? BUILT_AT : SystemDate.now());
+const now = () => (building ? BUILT_AT : SystemDate.now());
 function FlowDate(...parts) {
     if (new.target === undefined)
         return new SystemDate(now()).toString();
@@ -87,6 +84,6 @@ Object.defineProperty(FlowDate, "name", { value: "Date" });
 Object.defineProperty(FlowDate, "length", { value: 7 });
 global.Date = FlowDate;
 const system = global.performance;
-const elapsed = () => (!hasClock ? noClock() : building ? 0 : system.now() - started);
+const elapsed = () => (building ? 0 : system.now() - started);
 if (system !== undefined)
     Object.defineProperty(global, "performance", { value: { now: elapsed }, configurable: true, writable: true });
