@@ -168,7 +168,7 @@ impl Host {
         let mut backfilled = Backfilled { started: Vec::new(), existed: 0, running: running.len(), next: None };
         let (mut begin, mut handled) = (Vec::new(), 0);
         for at in past_moments(timed, range, self.now()) {
-            if begin.len() >= room || handled >= limit.clamp(1, MOST_BACKFILLED) {
+            if handled >= limit.clamp(1, MOST_BACKFILLED) {
                 backfilled.next = Some(at);
                 break;
             }
@@ -176,6 +176,10 @@ impl Host {
             let Some(run) = run_of((flow, name), at, &salt) else { continue };
             match self.entry(&run).await? {
                 Some(_) => backfilled.existed += 1,
+                None if begin.len() >= room => {
+                    backfilled.next = Some(at);
+                    break;
+                }
                 None => begin.push((run, at)),
             }
         }

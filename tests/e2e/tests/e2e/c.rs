@@ -3,6 +3,7 @@
 use faas_flow::testing::{Fake, Flow};
 use faas_flow::{Backoff, Context, Dag, Exhausted, Limit, Missed, Overlap, Result, Wake, Workflow};
 use faas_flow_e2e::command::run;
+use faas_flow_e2e::definition::hide_values;
 use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
@@ -81,26 +82,6 @@ fn describe_dags(dag: &Dag) {
 
     let rounds = dag.repeat("R", |_, _| Ok(false)).most(3).wait(Duration::from_secs(1));
     rounds.dag().node("n1").modify(Ok);
-}
-
-/// Hides what the program hides: the values of headers and of query parameters.
-fn hide_values(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(hide_values),
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                match (name.as_str(), field) {
-                    ("headers" | "query", Value::Array(pairs)) => {
-                        for pair in pairs.iter_mut() {
-                            pair[1] = "***".into();
-                        }
-                    }
-                    (_, field) => hide_values(field),
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 #[test]

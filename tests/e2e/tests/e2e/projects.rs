@@ -50,7 +50,7 @@ fn what_is_there_is_not_written_over() {
     tool(folder.path(), &["new", "other", "--lang", "go"]).ok();
     let stack = fs::read_to_string(folder.path().join("stack.yaml")).unwrap();
     assert!(stack.contains("lang: faas-flow-python") && stack.contains("lang: faas-flow-go"), "{stack}");
-    run(folder.path(), ["new", "Not A Name"]).failed("FF0404", &[]);
+    run(folder.path(), ["new", "Not A Name"]).failed("FF0406", &["Not A Name"]);
 }
 
 #[test]

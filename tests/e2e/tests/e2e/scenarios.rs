@@ -146,7 +146,8 @@ fn expectations_are_written_and_hold_from_then_on() {
     assert_eq!(written, expected);
     assert_eq!(run(folder.path(), ["test", path(&module("greet")), "a.yaml"]).code, Some(0));
     let again = run(folder.path(), ["test", path(&module("greet")), "a.yaml", "--update"]);
-    assert_eq!(again.ok(), "nothing to write: all expectations hold\n");
+    let again = again.ok();
+    assert!(again.ends_with("nothing to write: all expectations hold\n"), "{again}");
 }
 
 #[test]

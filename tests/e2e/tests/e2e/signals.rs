@@ -431,7 +431,9 @@ async fn a_host_without_a_public_address_is_to_blame_and_says_so_whatever_the_fl
     for wrong in ["https://flows.example.org/#a", "https://flows.example.org/?a=b"] {
         let module = faas_flow_test_support::modules::module("fixture");
         let arguments = ["function", module.to_str().unwrap(), "--state", "memory", "--public-url", wrong];
-        run(folder.path(), arguments).failed("FF0409", &["without a user name, a password, a query or a fragment"]);
+        let refused = run(folder.path(), arguments);
+        let says = "without a user name, a password, a query or a fragment";
+        assert!(refused.code == Some(2) && refused.stderr.contains(says), "{refused:?}");
     }
 }
 
@@ -441,7 +443,7 @@ async fn who_sends_a_signal_reads_what_is_wrong_with_it() {
     let server = serve().start_in(folder.path());
     begin(&server, "case=signal", "hi", "r").await;
     let malformed = server.post("/function/fixture/flow/r/signal/%ff%fe", "").await;
-    let message = malformed.failed(400, "FF0213");
+    let message = malformed.failed(400, "FF0217");
     assert!(message.contains("signal name") && !message.contains("request id"), "{message}");
     let to = server.url("");
     let done = run(folder.path(), ["signal", "r", "aproval", "--json", "--to", &to]);
