@@ -1,6 +1,6 @@
 //! The nodes of one run, as rows that are redrawn in place on a terminal.
 
-use super::{first_line, line, took};
+use super::{line, took};
 use crate::cli::output::wants_colours;
 use faas_flow_core::text::printable;
 use faas_flow_core::{NodePath, RunId, Status, moment};
@@ -79,7 +79,8 @@ impl Board {
                 self.row(path, '○', 33, format!("{what} until {}", moment(*until)));
             }
             Step::Failed { path, failure } => {
-                self.row(path, '●', 31, format!("failed: {}", first_line(&failure.to_string())))
+                let failure = failure.to_string();
+                self.row(path, '●', 31, format!("failed: {}", failure.lines().next().unwrap_or_default()));
             }
             Step::Ended(status) => {
                 self.let_go(screen, said);
