@@ -78,10 +78,7 @@ impl Board {
                 let what = if *sleeps { "sleeps" } else { "waits" };
                 self.row(path, '○', 33, format!("{what} until {}", moment(*until)));
             }
-            Step::Failed { path, failure } => {
-                let failure = failure.to_string();
-                self.row(path, '●', 31, format!("failed: {}", failure.lines().next().unwrap_or_default()));
-            }
+            Step::Failed { path, failure } => self.row(path, '●', 31, format!("failed: {failure}")),
             Step::Ended(status) => {
                 self.let_go(screen, said);
                 let colour = if *status == Status::Succeeded { "32;1" } else { "31;1" };
