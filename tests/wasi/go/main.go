@@ -21,7 +21,7 @@ func act(body string) (string, error) {
 	what, rest, _ := strings.Cut(body, " ")
 	switch what {
 	case "now":
-		return time.Now().UTC().Format(time.RFC3339Nano), nil
+		return fmt.Sprint(time.Now().UnixMilli()), nil
 	case "began":
 		return began.UTC().Format(time.RFC3339Nano), nil
 	case "sleep":

@@ -4,7 +4,7 @@ mod board;
 
 use super::output::print;
 use board::{Board, Screen};
-use faas_flow_core::text::printable;
+use faas_flow_core::text::indented;
 use faas_flow_core::{ShownDuration, moment};
 use faas_flow_replica::{Progress, Step};
 use serde_json::{Value, json};
@@ -185,18 +185,10 @@ fn line(event: &Progress) -> String {
         Step::Suspended { path, until, sleeps } => {
             format!("{run} {path} {} until {}", if *sleeps { "sleeps" } else { "waits" }, moment(*until))
         }
-        Step::Failed { path, failure } => format!("{run} {path} failed: {}", first_line(&failure.to_string())),
+        Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
     };
-    printable(&text).to_string()
-}
-
-/// The first line of a failure. What the flow's code has written to stderr is in the log, too.
-fn first_line(failure: &str) -> String {
-    match failure.split_once('\n') {
-        Some((first, _)) => format!("{first} …"),
-        None => failure.to_owned(),
-    }
+    indented(&text, 2)
 }
 
 /// A step as JSON.

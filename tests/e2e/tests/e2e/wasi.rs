@@ -1,6 +1,5 @@
 //! What real compilers make: flows in Go, JavaScript and Python get clock, random numbers and output from the host.
 
-use faas_flow_core::moment;
 use faas_flow_e2e::command::run;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_test_support::modules::module;
@@ -16,7 +15,7 @@ async fn answer(server: &Server, flow: &str, id: &str, body: &'static str) -> St
 async fn a_flow_that_go_has_built_has_a_clock_random_numbers_and_a_garbage_collector() {
     let server = Serve::flows(&["wasi-go"]).start();
     let now = answer(&server, "wasi-go", "now", "now").await;
-    assert_eq!(now, moment(server.shown("now")["started"].as_u64().unwrap()));
+    assert_eq!(now, server.shown("now")["started"].to_string());
     assert_eq!(answer(&server, "wasi-go", "began", "began").await, "2000-01-01T00:00:00Z");
     assert_eq!(answer(&server, "wasi-go", "sleep", "sleep").await, "1h30m0s 1h30m0s");
     assert_eq!(answer(&server, "wasi-go", "collect", "collect").await, "19");

@@ -1,6 +1,6 @@
 //! The nodes of one run, as rows that are redrawn in place on a terminal.
 
-use super::{first_line, line, took};
+use super::{line, took};
 use crate::cli::output::wants_colours;
 use faas_flow_core::text::printable;
 use faas_flow_core::{NodePath, RunId, Status, moment};
@@ -78,9 +78,7 @@ impl Board {
                 let what = if *sleeps { "sleeps" } else { "waits" };
                 self.row(path, '○', 33, format!("{what} until {}", moment(*until)));
             }
-            Step::Failed { path, failure } => {
-                self.row(path, '●', 31, format!("failed: {}", first_line(&failure.to_string())))
-            }
+            Step::Failed { path, failure } => self.row(path, '●', 31, format!("failed: {failure}")),
             Step::Ended(status) => {
                 self.let_go(screen, said);
                 let colour = if *status == Status::Succeeded { "32;1" } else { "31;1" };
