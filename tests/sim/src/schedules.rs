@@ -103,8 +103,9 @@ fn faults_of(runs: &[RunEntry], waiting: &BTreeSet<Millis>, (overlap, skew): (Ov
         wrong.push(format!("there are {} runs only", moments.len()));
     }
     let known: BTreeSet<Millis> = moments.union(waiting).copied().collect();
+    // The others pass over moments at which the run before has not ended.
     if let (Some(first), Some(last)) = (known.first(), known.last())
-        && overlap != Overlap::Skip
+        && matches!(overlap, Overlap::Allow | Overlap::Queue)
     {
         let all = (*first..=*last).step_by(usize::try_from(PERIOD).unwrap_or(1));
         wrong.extend(all.filter(|at| !known.contains(at)).map(|at| format!("the moment {at} has no run")));
