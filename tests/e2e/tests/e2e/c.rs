@@ -8,7 +8,6 @@ use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::modules::module;
-use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
