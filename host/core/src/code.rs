@@ -138,7 +138,9 @@ codes! {
     SIGNAL_URL_USED = 273, "the address of a signal was used before";
     SIGNAL_URL_EXPIRED = 274, "the address of a signal has expired";
     BAD_SIGNAL_NAME = 275, "a handler named a malformed signal";
+    NO_PUBLIC_URL = 276, "the host does not know its public address";
     SCHEDULE_UNKNOWN = 280, "the flow has no such schedule";
+    SCHEDULES_CONFLICT = 281, "others changed the schedules at the same moment";
 
     STORE_LOCKED = 301, "the store is locked by another process";
     STORE_READ_ONLY = 302, "the store cannot be written";
@@ -159,11 +161,14 @@ codes! {
     INPUT_UNREADABLE = 404, "the input file cannot be read";
     DUPLICATE_FLOW = 405, "two flows have the same name";
     BAD_FLOW_NAME = 406, "a flow's name is malformed";
-    TOOL_MISSING = 407, "a program that this command needs is missing";
+    TOOL_MISSING = 407, "a program that this command needs is missing or of the wrong version";
     BAD_ADDRESS = 408, "the address to listen on cannot be used";
     BAD_CONFIGURATION = 409, "a configuration value is missing or malformed";
     UNKNOWN_KEY = 410, "unknown configuration key";
     OUTPUT_UNWRITABLE = 411, "the output file cannot be written";
+    NOT_CONFIRMED = 412, "the command was not confirmed";
+    BAD_SCENARIO = 413, "a scenario file is malformed";
+    SCENARIO_ENDLESS = 414, "the run of a scenario does not end";
     INTERNAL = 499, "internal error";
 
     UNSIGNED = 501, "the event or request is not signed";

@@ -8,7 +8,7 @@ mod kept;
 mod spec;
 mod when;
 
-pub use entry::ScheduleEntry;
-pub use kept::{Fate, Firing, Kept, LATE, MOST_CAUGHT_UP, MOST_WAITING, Past, Schedules};
+pub use entry::{ScheduleEntry, pointless};
+pub use kept::{Decided, Fate, Firing, Kept, LATE, MOST_CAUGHT_UP, MOST_WAITING, Passed, Past, Schedules};
 pub use spec::{BadSchedule, LONGEST_INPUT, MOST_SCHEDULES, Missed, Overlap, Schedule, ScheduleInput, Timed, run_of};
 pub use when::When;

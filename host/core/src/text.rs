@@ -41,6 +41,11 @@ pub fn printable_lines(text: &(impl fmt::Display + ?Sized)) -> impl fmt::Display
     Printable(text, Lines::Several)
 }
 
+/// Shows a text as [`printable_lines`] does, each line but the first behind so many spaces.
+pub fn indented(text: &(impl fmt::Display + ?Sized), spaces: usize) -> String {
+    printable_lines(text).to_string().replace('\n', &format!("\n{:spaces$}", ""))
+}
+
 /// Whether a text keeps its line breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lines {

@@ -130,6 +130,7 @@ struct Fields {
     flow: String,
     run: String,
     node: String,
+    labels: String,
     message: String,
 }
 
@@ -143,6 +144,7 @@ impl Visit for Fields {
             "flow" => &mut self.flow,
             "run" => &mut self.run,
             "node" => &mut self.node,
+            "labels" => &mut self.labels,
             "message" => &mut self.message,
             _ => return,
         };
@@ -158,8 +160,9 @@ impl<S: tracing::Subscriber> Layer<S> for Logs {
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Fields { flow, run, node, message } = fields;
-        let text = format!("{} {run} {node}: {message}", event.metadata().level());
+        let Fields { flow, run, node, labels, message } = fields;
+        let labels = if labels.is_empty() { labels } else { format!(" ({labels})") };
+        let text = format!("{} {run} {node}{labels}: {message}", event.metadata().level());
         self.add(Line { at: SystemTime::now(), function: flow, instance: run, text });
     }
 }

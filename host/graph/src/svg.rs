@@ -226,15 +226,19 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
     ));
     if shape.kind.is_pill() {
         out.put(format_args!(
-            "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{:.1}\" fill=\"{fill}\" stroke=\"{border}\"/>",
+            "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{:.1}\" fill=\"{fill}\" stroke=\"{border}\"{outline}/>",
             height / 2.0
         ));
         out.put(format_args!(
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{stripe}\">{}</text></g>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{stripe}\">{}</text>",
             width / 2.0,
             height / 2.0 + 4.0,
             escaped(&shape.title)
         ));
+        if let Some(change) = change {
+            badge(out, change, width - 4.0, 4.0);
+        }
+        out.put(format_args!("</g>"));
         return;
     }
     out.put(format_args!(

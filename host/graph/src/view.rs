@@ -135,6 +135,11 @@ pub(crate) fn of(definition: &Definition) -> View {
     view
 }
 
+/// The path of the shape of a schedule.
+pub(crate) fn schedule_path(name: &str) -> String {
+    format!("(schedule {name})")
+}
+
 /// Adds the schedules, which lead to where runs begin.
 fn begin(schedules: &[Schedule], view: &mut View) {
     let mut is_start: Vec<bool> = view.shapes.iter().map(|shape| !shape.kind.is_pill()).collect();
@@ -147,7 +152,7 @@ fn begin(schedules: &[Schedule], view: &mut View) {
     for Schedule { name, when, time_zone, input, .. } in schedules.iter().take(MOST_SCHEDULES) {
         let from = view.shapes.len();
         let zone = time_zone.as_ref().map_or(String::new(), |zone| format!(" {zone}"));
-        let (path, title) = (format!("(schedule {name})"), format!("{name} · {when}{zone}"));
+        let (path, title) = (schedule_path(name), format!("{name} · {when}{zone}"));
         view.shapes.push(Shape { path, title, kind: Kind::Schedule, lines: vec![], notes: vec![], frames: vec![] });
         // Of an invalid definition, which has several starts, the first one is enough.
         let first = starts.first().map(|to| Arrow { from, to: *to, carries: input.is_some(), label: None });

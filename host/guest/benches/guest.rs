@@ -29,8 +29,8 @@ fn loading(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let guests = Guests::new(Limits::default(), Some(folder.path().to_owned())).unwrap();
     let mut group = criterion.benchmark_group("load compiled code");
-    // Written in Rust, JavaScript and Python.
-    for name in ["greet", "greet-js", "greet-python"] {
+    // Written in Rust, TypeScript and Python.
+    for name in ["greet", "greet-typescript", "greet-python"] {
         let Some(bytes) = example(name) else { continue };
         let digest = Digest::of(&bytes);
         guests.load(&bytes).unwrap().keep_code();
@@ -57,11 +57,11 @@ fn guest(criterion: &mut Criterion) {
     let name = Bytes::from_static(b"Ada");
 
     criterion.bench_function("fresh instance", |bencher| {
-        bencher.to_async(&runtime).iter(|| module.instantiate(context.clone()));
+        bencher.to_async(&runtime).iter(|| module.instantiate(context.clone(), Arc::default()));
     });
     criterion.bench_function("fresh instance and modify", |bencher| {
         bencher.to_async(&runtime).iter(async || {
-            let mut instance = module.instantiate(context.clone()).await.unwrap();
+            let mut instance = module.instantiate(context.clone(), Arc::default()).await.unwrap();
             instance.enter(Arc::default(), Vec::new());
             instance.modify("greet/0", name.clone().into()).await.unwrap()
         });
@@ -70,7 +70,7 @@ fn guest(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("modify in a live instance");
     for size in [16, 64 * 1024] {
         let data = Bytes::from(vec![b'a'; size]);
-        let mut instance = runtime.block_on(module.instantiate(context.clone())).unwrap();
+        let mut instance = runtime.block_on(module.instantiate(context.clone(), Arc::default())).unwrap();
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
             bencher.iter(|| {

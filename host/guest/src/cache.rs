@@ -43,7 +43,7 @@ const LIMITS: CacheLimits = CacheLimits { unused: Duration::from_secs(30 * 24 * 
 
 pub(crate) struct Cache {
     folder: PathBuf,
-    /// A hash of the compiler's version and settings.
+    /// A hash of the compiler's version and settings, and of what core modules are wrapped with.
     settings: u64,
 }
 
@@ -56,6 +56,7 @@ impl Cache {
         }
         let mut settings = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut settings);
+        crate::wasi::adapter::hash(&mut settings);
         Some(Self { folder, settings: settings.finish() })
     }
 

@@ -3,7 +3,7 @@
 use crate::FlowLog;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Content, Failure, Labels, MediaType, Status};
+use faas_flow_core::{Content, Failure, Labels, MediaType, Millis, Status};
 use std::sync::Arc;
 
 /// The severity of a log line.
@@ -98,6 +98,21 @@ impl Default for CallContext {
     }
 }
 
+/// Why the host does not give a flow's code what it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextError {
+    /// The code asked for what there cannot be. It gets this text, and decides what to do.
+    Refused(String),
+    /// The host is at fault, not the code: the call of the handler ends at once with this failure.
+    Host(Failure),
+}
+
+impl From<&str> for ContextError {
+    fn from(text: &str) -> Self {
+        Self::Refused(text.to_owned())
+    }
+}
+
 /// What a flow's code can learn about its run.
 #[async_trait]
 pub trait RunContext: Send + Sync {
@@ -105,18 +120,21 @@ pub trait RunContext: Send + Sync {
     fn request_id(&self) -> &str;
     /// The name under which the flow is deployed.
     fn flow_name(&self) -> &str;
+    /// What the clock of the flow's code says, which stands still: when the run began.
+    fn clock(&self) -> Millis;
+    /// A secret of the host, the same on each replica, from which the random numbers of its runs follow. Empty if it has none.
+    fn secret(&self) -> Vec<u8>;
     /// The values of a query parameter of the request that started the run, decoded, in order.
     fn query(&self, name: &str) -> Vec<String>;
     /// The values of a header of that request, in order. Names are compared case-insensitively.
     fn header(&self, name: &str) -> Vec<String>;
     /// The value of a key as committed by earlier nodes of this run. Changes of the current node are kept by the instance.
-    /// An error reaches the flow's code as text.
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, String>;
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, ContextError>;
     /// An address to which one signal of this name can be sent to the run, as the node of this call gives it to somebody. It
-    /// expires after this time, in milliseconds. An error reaches the flow's code as text.
-    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, String>;
-    /// Writes a line to the host's log.
-    fn log(&self, node: &str, level: Level, message: &str);
+    /// expires after this time, in milliseconds.
+    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, ContextError>;
+    /// Writes a line of this call to the host's log.
+    fn log(&self, call: &CallContext, level: Level, message: &str);
 }
 
 /// The context of a `define` outside of a run: it only knows the flow's name.
@@ -141,19 +159,25 @@ impl RunContext for NoContext {
     fn flow_name(&self) -> &str {
         &self.flow
     }
+    fn clock(&self) -> Millis {
+        0
+    }
+    fn secret(&self) -> Vec<u8> {
+        Vec::new()
+    }
     fn query(&self, _name: &str) -> Vec<String> {
         Vec::new()
     }
     fn header(&self, _name: &str) -> Vec<String> {
         Vec::new()
     }
-    async fn get(&self, _key: &str) -> Result<Option<Bytes>, String> {
+    async fn get(&self, _key: &str) -> Result<Option<Bytes>, ContextError> {
         Ok(None)
     }
-    fn signal_url(&self, _call: &CallContext, _name: &str, _valid_ms: Option<u64>) -> Result<String, String> {
-        Err("there is no run in `define` to which a signal could be sent".to_owned())
+    fn signal_url(&self, _call: &CallContext, _name: &str, _valid_ms: Option<u64>) -> Result<String, ContextError> {
+        Err("there is no run in `define` to which a signal could be sent".into())
     }
-    fn log(&self, node: &str, level: Level, message: &str) {
-        self.log.write(("", &self.flow, node), level, message);
+    fn log(&self, call: &CallContext, level: Level, message: &str) {
+        self.log.write(("", &self.flow), call, level, message);
     }
 }

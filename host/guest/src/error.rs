@@ -11,7 +11,7 @@ pub(crate) const SUPPORTED: [&str; 2] = ["0.1.0", "0.2.0"];
 pub enum Found {
     /// A core module of WebAssembly without a WIT world.
     #[error(
-        "this is a core wasm module that does not name its WIT world; the Rust SDK embeds the world by itself, for other languages run `wasm-tools component embed`"
+        "this is a core wasm module that is not a flow: it does not export `faas-flow:flow/definition@0.2.0#define`, and does not name its WIT world; build it with an SDK, or run `wasm-tools component embed`"
     )]
     CoreModule,
     /// A core module that names its WIT world, but does not fit it.
@@ -76,7 +76,7 @@ pub enum GuestError {
         found: String,
     },
     /// The component imports interfaces that the host does not offer.
-    #[error("the component imports {}, which the host does not offer; build it without them (componentize-py: `--stub-wasi`)", .names.join(", "))]
+    #[error("the component imports {}, which the host does not offer; build it without them, and for no other WASI than 0.2", .names.join(", "))]
     UnknownImport {
         /// Such imports, in the order of the component; if there are very many, the first ones.
         names: Vec<String>,

@@ -7,6 +7,7 @@ use crate::bindings::faas_flow::flow::builder::Workflow;
 use crate::bindings::faas_flow::flow::types;
 use crate::guests::contract;
 use crate::state::State;
+use crate::wasi::CLOCK;
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, Resource, TypedFunc, types as item,
 };
@@ -60,6 +61,8 @@ pub(crate) struct Exports {
     pub(crate) signal_name: Option<Export>,
     /// Of `limiting`, since 0.2.0.
     pub(crate) key: Option<Export>,
+    /// Of the adapter for WASI preview 1: sets its clock.
+    pub(crate) set_clock: Option<Export>,
 }
 
 impl Exports {
@@ -84,6 +87,7 @@ impl Exports {
             moment: interface("timing").may_have::<(&str, &[u8]), Answered<types::Wake>>("moment")?,
             again: interface("repeating").may_have::<(&str, &[u8], u32), Answered<bool>>("again")?,
             signal_name: interface("signalling").may_have::<(&str, &[u8]), Answered<String>>("signal-name")?,
+            set_clock: Interface::of_adapter(pre).may_have::<(u64,), ()>("begin")?,
             key: interface("limiting").may_have::<(&str, &[u8]), Answered<String>>("key")?,
         })
     }
@@ -101,6 +105,11 @@ impl<'a> Interface<'a> {
         let is_it = |full: &&String| contract(full).is_some_and(|(interface, _)| interface == name);
         let index = names.iter().find(is_it).and_then(|full| pre.component().get_export_index(None, full));
         Self { pre, name, index }
+    }
+
+    /// The one by which the host sets the clock of the adapter for WASI preview 1.
+    fn of_adapter(pre: &'a InstancePre<State>) -> Self {
+        Self { pre, name: CLOCK, index: pre.component().get_export_index(None, CLOCK) }
     }
 
     /// A function that the interface must have.

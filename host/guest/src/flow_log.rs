@@ -1,8 +1,9 @@
 //! What flows log: how much of it is written.
 
-use crate::Level;
+use crate::{CallContext, Level};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tracing::field::display;
 
 /// How often it is said how much was dropped, at most.
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,12 +55,14 @@ impl FlowLog {
         Self { limits, written: Mutex::default() }
     }
 
-    /// Writes a line, unless it is one too many or nobody reads lines of this level.
-    pub fn write(&self, (run, flow, node): (&str, &str, &str), level: Level, message: &str) {
+    /// Writes a line of a call, unless it is one too many or nobody reads lines of this level.
+    pub fn write(&self, (run, flow): (&str, &str), call: &CallContext, level: Level, message: &str) {
+        let node = &*call.node;
+        let labels = || (!call.labels.is_empty()).then(|| display(&call.labels));
         macro_rules! write_at {
             ($level:ident) => {
                 if tracing::enabled!(target: "flow", tracing::Level::$level) && self.admits(run, flow, message.len()) {
-                    tracing::event!(target: "flow", tracing::Level::$level, run, flow, node, "{message}");
+                    tracing::event!(target: "flow", tracing::Level::$level, run, flow, node, labels = labels(), "{message}");
                 }
             };
         }

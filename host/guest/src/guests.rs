@@ -9,8 +9,10 @@ use crate::exports::Exports;
 use crate::module::{Loaded, Module};
 use crate::room::Room;
 use crate::state::State;
+use crate::wasi::{WasiImports, is_wasi, offer as offer_wasi};
 use crate::{GuestError, Limits};
 use faas_flow_core::Digest;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -82,8 +84,9 @@ impl Guests {
     /// which blocks for seconds: async callers use `spawn_blocking`. The caller then decides whether the new code is worth
     /// caching ([`Module::keep_code`]), for example after it has validated the definition.
     ///
-    /// A core module, as compilers create it for `wasm32-unknown-unknown`, is accepted too if it names its world, as the
-    /// Rust SDK's do: it is wrapped in a component. The digest is that of `bytes` in either case.
+    /// A core module, as compilers create it for `wasm32-unknown-unknown` or WASI preview 1, is accepted too if it names its
+    /// world, as the Rust SDK's do, or exports what flows do: it is wrapped in a component. The digest is that of `bytes` in
+    /// either case.
     pub fn load(&self, bytes: &[u8]) -> Result<Module, GuestError> {
         let (_waiting, waited) = waiting();
         self.load_as(bytes, &Digest::of(bytes), &waited)
@@ -104,10 +107,19 @@ impl Guests {
         check_counts(&imports, &exports)?;
         check_names(&imports, &exports)?;
         let said = |reason: wasmtime::Error| repeated(&format!("{reason:#}"));
-        let pre = self.linker.instantiate_pre(&component);
+        let mut linker = Cow::Borrowed(&self.linker);
+        let mut wasi = WasiImports::default();
+        if imports.iter().any(|name| is_wasi(name)) {
+            let offered = offer_wasi(linker.to_mut(), &ty, &self.host.engine);
+            wasi = offered.map_err(|reason| GuestError::MistypedImport { reason: said(reason) })?;
+        }
+        let pre = linker.instantiate_pre(&component);
         let pre = pre.map_err(|reason| GuestError::MistypedImport { reason: said(reason) })?;
         let functions = Exports::find(&pre, &exports);
         let functions = functions.map_err(|reason| GuestError::MistypedExport { reason: said(reason) })?;
+        if functions.set_clock.is_some() {
+            wasi.add_clock();
+        }
         if compiled.is_some() {
             // The images of its memories are copied here, and not by the first instance on a thread that serves requests. Those of
             // cached code are mapped when they are needed, which takes no time.
@@ -115,7 +127,7 @@ impl Guests {
         }
         let code = Mutex::new(self.cache.clone().zip(compiled));
         let (host, digest) = (self.host.clone(), digest.clone());
-        Ok(Module::new(Loaded { host, digest, imports, exports, pre, functions, code }))
+        Ok(Module::new(Loaded { host, digest, imports, exports, wasi, pre, functions, code }))
     }
 
     /// The component, and its code if this call has compiled it.
@@ -187,7 +199,7 @@ fn check_names(imports: &[String], exports: &[String]) -> Result<(), GuestError>
             return Err(GuestError::WrongVersion { found: repeated(name) });
         }
     }
-    let known = |name: &str| contract(name).is_some_and(|(interface, _)| IMPORTS.contains(&interface));
+    let known = |name: &str| is_wasi(name) || contract(name).is_some_and(|(interface, _)| IMPORTS.contains(&interface));
     let offers =
         |wanted: &&str| exports.iter().filter_map(|name| contract(name)).any(|(interface, _)| interface == *wanted);
     if let Some(missing) = EXPORTS.iter().find(|wanted| !offers(wanted)) {

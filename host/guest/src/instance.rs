@@ -5,9 +5,11 @@ use crate::error::GuestError;
 use crate::exports::{Answered, Export, Exports, Named, Recovering};
 use crate::guests::Host;
 use crate::module::Loaded;
+use crate::place::{place, place_of_author};
 use crate::room::Place;
-use crate::state::State;
-use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, RunContext, count};
+use crate::state::{HostFailed, State};
+use crate::wasi::Stopped;
+use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, count};
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::run::FailureKind;
@@ -15,7 +17,7 @@ use faas_flow_core::{Code, Content, Failure, Labels, MediaType, ResponseHead, Sh
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 /// One live instance of a flow, which serves the calls of one run, one at a time.
 ///
@@ -32,10 +34,10 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub(crate) async fn new(loaded: &Loaded, run: Arc<dyn RunContext>, module: Module) -> Result<Self, GuestError> {
+    pub(crate) async fn new(loaded: &Loaded, state: State, module: Module) -> Result<Self, GuestError> {
         let Host { engine, limits, room, .. } = &*loaded.host;
         let place = room.take().ok_or_else(|| pool_full(&format_args!("the limit is {}", limits.instances)))?;
-        let mut store = Store::new(engine, State::new(run, limits));
+        let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(limits.output_bytes);
         store.set_epoch_deadline(1);
@@ -47,7 +49,9 @@ impl Instance {
             let turn = || UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()));
             Ok(if over { UpdateDeadline::Interrupt } else { turn() })
         });
-        match loaded.pre.instantiate_async(&mut store).await {
+        let instantiated = loaded.pre.instantiate_async(&mut store).await;
+        store.data_mut().end_lines();
+        match instantiated {
             Ok(component) => Ok(Self { store, component, usable: true, module, _place: place }),
             Err(error) => Err(match trap_or_limit(&error, store.data()) {
                 Some(failure) => failure.into(),
@@ -268,8 +272,15 @@ impl Instance {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
+        if let Some(set_clock) = self.module.functions().set_clock {
+            let time = self.store.data().time_of_call();
+            let set_clock = set_clock.of::<(u64,), ()>(&self.component, &mut self.store)?;
+            set_clock.call_async(&mut self.store, (time,)).await?;
+        }
         let function = function.of::<P, R>(&self.component, &mut self.store)?;
-        function.call_async(&mut self.store, arguments).await
+        let answer = function.call_async(&mut self.store, arguments).await;
+        self.store.data_mut().end_lines();
+        answer
     }
 
     /// Calls a handler.
@@ -278,7 +289,7 @@ impl Instance {
         P: ComponentNamedList + Lower + Send + Sync,
         T: Lift + Send + Sync + 'static,
     {
-        self.begin()?;
+        self.begin(handler)?;
         let answer = self.call::<P, Answered<T>>(which, arguments).await;
         self.end(answer.map(|(answer,)| answer), handler)
     }
@@ -299,13 +310,13 @@ impl Instance {
             let message = format!("the module exports no handlers of the kind `{kind}`: build it with them");
             return Err(Failure::reject(Code::BAD_HANDLER_ANSWER, message));
         };
-        self.begin()?;
+        self.begin(handler)?;
         let answer = self.call_export::<P, Answered<T>>(function, arguments).await;
         self.end(answer.map(|(answer,)| answer), handler)
     }
 
-    /// Marks the start of a call. The instance stays unusable until the call ends.
-    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+    /// Marks the start of a call of this handler. The instance stays unusable until the call ends.
+    pub(crate) fn begin(&mut self, handler: &str) -> Result<(), Failure> {
         if !self.usable {
             return Err(Failure::retry(
                 Code::GUEST_TRAPPED,
@@ -317,6 +328,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.until = None;
         state.usage.begin();
+        state.system.begin(handler);
         state.panicked = None;
         Ok(())
     }
@@ -364,7 +376,7 @@ pub(crate) fn failure(error: &wasmtime::Error, state: &State, called: &str) -> F
     trap_or_limit(error, state).unwrap_or_else(|| bad_value(error, state, called))
 }
 
-/// The failure if the code hit a limit or trapped.
+/// The failure if the code hit a limit or trapped, or if the host could not give it what it asked for.
 fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return Some(pool_full(full));
@@ -372,38 +384,54 @@ fn trap_or_limit(error: &wasmtime::Error, state: &State) -> Option<Failure> {
     if let Some(short) = state.usage.short {
         return Some(short.into());
     }
+    if let Some(HostFailed(failure)) = error.downcast_ref::<HostFailed>() {
+        return Some(failure.clone());
+    }
     let limits = &state.limits;
-    Some(match error.downcast_ref::<Trap>() {
-        Some(Trap::StackOverflow) => {
-            let reason = format!(
+    let last_words = state.system.last_words();
+    let (code, what) = match (error.downcast_ref::<Trap>(), error.downcast_ref::<Stopped>()) {
+        (Some(Trap::StackOverflow), _) => (
+            Code::GUEST_OUT_OF_STACK,
+            format!(
                 "the flow's code exceeded its stack of {} bytes{}; does it recurse without end?",
                 limits.stack_bytes,
                 place(error)
-            );
-            Failure::reject(Code::GUEST_OUT_OF_STACK, reason)
-        }
-        Some(Trap::Interrupt) => {
-            let reason = format!(
+            ),
+        ),
+        (Some(Trap::Interrupt), _) => (
+            Code::GUEST_OUT_OF_TIME,
+            format!(
                 "the flow's code exceeded its time limit of {} (guest_timeout){}; does it loop?",
                 ShownDuration(limits.call_timeout),
                 place(error)
-            );
-            Failure::reject(Code::GUEST_OUT_OF_TIME, reason)
-        }
-        _ if state.usage.denied => {
-            let reason = format!(
+            ),
+        ),
+        _ if state.usage.denied => (
+            Code::GUEST_OUT_OF_MEMORY,
+            format!(
                 "the flow's code exceeded its memory limit of {} bytes (guest_memory){}",
                 limits.memory_bytes,
                 place(error)
-            );
-            Failure::reject(Code::GUEST_OUT_OF_MEMORY, reason)
+            ),
+        ),
+        (_, Some(stopped)) => {
+            (Code::GUEST_TRAPPED, format!("the flow's code crashed: {stopped}{}", place_of_author(error)))
         }
-        Some(trap) => {
-            let why = state.panicked.clone().unwrap_or_else(|| trap.to_string());
-            Failure::reject(Code::GUEST_TRAPPED, format!("the flow's code crashed: {why}{}", place(error)))
+        (Some(trap), _) => {
+            let what = match (&state.panicked, trap) {
+                (Some(panic), _) => format!("the flow's code crashed: {panic}{}", place(error)),
+                // What it has written says more than that it gave up.
+                (None, Trap::UnreachableCodeReached) if last_words.is_some() => {
+                    format!("the flow's code crashed{}", place_of_author(error))
+                }
+                (None, trap) => format!("the flow's code crashed: {trap}{}", place(error)),
+            };
+            (Code::GUEST_TRAPPED, what)
         }
-        None => return None,
-    })
+        (None, None) => return None,
+    };
+    let last_words = last_words.map(|words| format!("; it wrote to stderr:\n{words}"));
+    Some(Failure::reject(code, what + &last_words.unwrap_or_default()))
 }
 
 /// Whether the system has refused something, such as memory.
@@ -434,48 +462,4 @@ fn bad_value(error: &wasmtime::Error, state: &State, called: &str) -> Failure {
     }
     let reason = format!("the flow's code passed an invalid value: {reason}{place}");
     Failure::reject(Code::BAD_HANDLER_ANSWER, reason)
-}
-
-/// How many functions are named in a message.
-const NAMED: usize = 5;
-/// How the names of functions begin that no author has written: those of Rust's library and of the SDK.
-const NOT_OF_THE_AUTHOR: [&str; 10] =
-    ["core::", "std::", "alloc::", "rust_", "__rust", "__rg", "faas_flow::", "dlmalloc", "cabi_", "wasm-tools"];
-
-/// The innermost functions of the flow's author that have names, as the end of a sentence. If there are none, the innermost
-/// ones of all.
-fn place(error: &wasmtime::Error) -> String {
-    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
-    let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
-    let names: Vec<String> = names.map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();
-    let first = names.iter().position(|name| is_of_the_author(name)).unwrap_or_default();
-    let named: Vec<&str> = names.iter().skip(first).take(NAMED).map(String::as_str).collect();
-    if named.is_empty() { String::new() } else { format!(" in {}", named.join(", called by ")) }
-}
-
-fn is_of_the_author(name: &str) -> bool {
-    let name = name.trim_start_matches(['<', '&', '(']);
-    !NOT_OF_THE_AUTHOR.iter().any(|beginning| name.starts_with(beginning))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_functions_of_the_author_are_told_from_those_of_libraries() {
-        let demangled = format!(
-            "{:#}",
-            rustc_demangle::demangle("_ZN5first6define28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE")
-        );
-        assert_eq!(demangled, "first::define::{{closure}}");
-        for own in [demangled.as_str(), "first::report", "<first::Row as core::fmt::Display>::fmt", "parse"] {
-            assert!(is_of_the_author(own), "{own}");
-        }
-        for other in
-            ["core::panicking::panic_fmt", "<alloc::vec::Vec<T> as Clone>::clone", "rust_begin_unwind", "__rust_alloc"]
-        {
-            assert!(!is_of_the_author(other), "{other}");
-        }
-    }
 }

@@ -21,7 +21,7 @@ impl Module {
         for kind in kinds {
             let mut instance = match idle.take() {
                 Some(instance) => instance,
-                None => self.instantiate(Arc::new(NoContext::new("check"))).await?,
+                None => self.instantiate(Arc::new(NoContext::new("check")), Arc::default()).await?,
             };
             instance.enter(Arc::default(), Vec::new());
             let is_missing = match kind {

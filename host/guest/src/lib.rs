@@ -25,12 +25,17 @@ mod kinds;
 mod limits;
 mod memory;
 mod module;
+mod place;
+mod preinit;
 mod private;
 mod room;
 mod state;
+mod wasi;
 
 pub use compiler::{Compiler, Waited, Waiting, compile, waiting};
-pub use context::{CallContext, Failed, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext};
+pub use context::{
+    CallContext, ContextError, Failed, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext,
+};
 pub use error::{Found, GuestError};
 pub use flow_log::{FlowLog, LogLimits};
 pub use guests::Guests;
@@ -38,4 +43,6 @@ pub use instance::Instance;
 pub use limits::Limits;
 pub use memory::{Memory, Purpose, Reservation, Short, count};
 pub use module::{Defined, Module};
+pub use preinit::preinitialized;
 pub use private::make_private;
+pub use wasi::WasiImports;

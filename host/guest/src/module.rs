@@ -7,7 +7,8 @@ use crate::exports::{Described, Exports};
 use crate::guests::{Host, PACKAGE};
 use crate::instance::{Instance, failure};
 use crate::state::State;
-use crate::{Limits, RunContext};
+use crate::wasi::{self, WasiImports};
+use crate::{CallContext, Limits, RunContext};
 use faas_flow_core::{Definition, Digest};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ pub(crate) struct Loaded {
     pub(crate) digest: Digest,
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
+    pub(crate) wasi: WasiImports,
     pub(crate) pre: InstancePre<State>,
     pub(crate) functions: Exports,
     /// Code that was compiled by this load and is not in the cache yet.
@@ -57,14 +59,21 @@ impl Module {
         &self.0.functions
     }
 
-    /// The names of the component's imports.
-    pub fn imports(&self) -> &[String] {
-        &self.0.imports
+    /// The names of what it imports.
+    pub fn imports(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.0.imports.iter().map(|name| wasi::shown(name)).collect();
+        names.dedup();
+        names
     }
 
-    /// The names of the component's exports.
-    pub fn exports(&self) -> &[String] {
-        &self.0.exports
+    /// What it uses of WASI.
+    pub fn wasi(&self) -> &WasiImports {
+        &self.0.wasi
+    }
+
+    /// The names of what it exports.
+    pub fn exports(&self) -> Vec<&str> {
+        self.0.exports.iter().map(String::as_str).filter(|name| *name != wasi::CLOCK).collect()
     }
 
     /// The version of the WIT contract that it was built for, such as `0.2.0`.
@@ -83,10 +92,10 @@ impl Module {
 
     /// Calls the flow's `define` in a fresh instance.
     pub async fn define(&self, context: Arc<dyn RunContext>) -> Result<Defined, GuestError> {
-        let mut instance = self.instantiate(context).await?;
-        instance.enter(Arc::default(), Vec::new());
-        instance.begin()?;
-        instance.store.data_mut().defining = true;
+        let mut state = State::new(context, Arc::default(), &self.0.host.limits);
+        state.defining = true;
+        let mut instance = Instance::new(&self.0, state, self.clone()).await?;
+        instance.begin("define")?;
         let workflow = Resource::<Workflow>::new_own(0);
         let answer = instance.call::<_, Described>(|functions| functions.define, (workflow,)).await;
         let state = instance.store.data_mut();
@@ -100,10 +109,15 @@ impl Module {
         }
     }
 
-    /// Creates an instance for one run. Fails with `GUEST_POOL_FULL` if [`Limits::instances`](crate::Limits::instances)
-    /// instances exist.
-    pub async fn instantiate(&self, context: Arc<dyn RunContext>) -> Result<Instance, GuestError> {
-        Instance::new(&self.0, context, self.clone()).await
+    /// Creates an instance for one run, of which this call is the first. Fails with `GUEST_POOL_FULL` if
+    /// [`Limits::instances`](crate::Limits::instances) instances exist.
+    pub async fn instantiate(
+        &self,
+        context: Arc<dyn RunContext>,
+        call: Arc<CallContext>,
+    ) -> Result<Instance, GuestError> {
+        let state = State::new(context, call, &self.0.host.limits);
+        Instance::new(&self.0, state, self.clone()).await
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::bindings::faas_flow::flow::{context, types};
 use crate::builder::Arena;
-use crate::{CallContext, Level, Limits, Memory, Purpose, Reservation, RunContext, Short};
+use crate::wasi::System;
+use crate::{CallContext, ContextError, Level, Limits, Memory, Purpose, Reservation, RunContext, Short};
 use bytes::Bytes;
 use faas_flow_core::text::bounded;
-use faas_flow_core::{Code, Labels, MediaType, ResponseHead, Status, reject_status};
+use faas_flow_core::{Code, Failure, Labels, MediaType, ResponseHead, Status, reject_status};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{ResourceLimiter, Result};
@@ -35,13 +36,15 @@ pub(crate) struct State {
     /// The deadline of the current call. It is set at the first tick of the engine's epoch, which most calls never reach.
     pub(crate) until: Option<Instant>,
     pub(crate) usage: Usage,
+    /// What it has of WASI.
+    pub(crate) system: System,
 }
 
 impl State {
-    pub(crate) fn new(run: Arc<dyn RunContext>, limits: &Limits) -> Self {
+    pub(crate) fn new(run: Arc<dyn RunContext>, call: Arc<CallContext>, limits: &Limits) -> Self {
         Self {
             run,
-            call: Arc::default(),
+            call,
             changes: Vec::new(),
             changed_bytes: 0,
             output_bytes: limits.output_bytes,
@@ -55,6 +58,7 @@ impl State {
             read_context: false,
             until: None,
             usage: Usage::new(limits),
+            system: System::default(),
         }
     }
 
@@ -105,6 +109,20 @@ pub(crate) struct Said {
     pub(crate) reject_status: Option<u16>,
     /// Whether the answer of the run is settled: the handler is the finally handler.
     pub(crate) is_answered: bool,
+}
+
+/// A failure of the host, with which the call of a handler ends.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+pub(crate) struct HostFailed(pub(crate) Failure);
+
+/// What the flow's code gets to know. If the host is at fault, the code gets no say in it: the call ends.
+fn told<T>(answer: Result<T, ContextError>) -> Result<Result<T, String>> {
+    match answer {
+        Ok(found) => Ok(Ok(found)),
+        Err(ContextError::Refused(text)) => Ok(Err(text)),
+        Err(ContextError::Host(failure)) => Err(HostFailed(failure).into()),
+    }
 }
 
 impl types::Host for State {}
@@ -226,7 +244,7 @@ impl context::Host for State {
         if let Some((_, changed)) = self.changes.iter().find(|(known, _)| *known == key) {
             return Ok(Ok(changed.as_ref().map(|value| value.to_vec())));
         }
-        Ok(self.run.get(&key).await.map(|found| found.map(Vec::from)))
+        told(self.run.get(&key).await.map(|found| found.map(Vec::from)))
     }
 
     fn set(&mut self, key: String, value: Vec<u8>) -> Result<Result<(), String>> {
@@ -242,7 +260,7 @@ impl context::Host for State {
         if self.defining {
             return Ok(Err("there is no run in `define` to which a signal could be sent".into()));
         }
-        Ok(self.run.signal_url(&self.call, &name, valid_ms))
+        told(self.run.signal_url(&self.call, &name, valid_ms))
     }
 
     fn log(&mut self, level: context::Level, message: String) -> Result<()> {
@@ -258,7 +276,7 @@ impl context::Host for State {
         if matches!(level, Level::Error) && message.starts_with("panicked at ") {
             self.panicked = Some(message.to_string().replacen(":\n", ": ", 1));
         }
-        self.run.log(&self.call.node, level, &message);
+        self.run.log(&self.call, level, &message);
         Ok(())
     }
 }
@@ -329,7 +347,7 @@ mod tests {
     use crate::NoContext;
 
     fn state() -> State {
-        State::new(Arc::new(NoContext::new("test")), &Limits::default())
+        State::new(Arc::new(NoContext::new("test")), Arc::default(), &Limits::default())
     }
 
     fn refused(answer: Result<Result<(), String>>, why: &str) {

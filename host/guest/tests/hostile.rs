@@ -42,7 +42,7 @@ async fn instance(guests: &Guests, modify: &str) -> Instance {
 }
 
 async fn instance_of(guests: &Guests, flow: &[u8]) -> Instance {
-    guests.load(flow).unwrap().instantiate(run()).await.unwrap()
+    guests.load(flow).unwrap().instantiate(run(), Arc::default()).await.unwrap()
 }
 
 async fn failure_of(modify: &str) -> Failure {
@@ -164,12 +164,14 @@ async fn a_full_pool_is_a_failure_that_can_be_retried() {
     let module = guests.load(&flow(ONE_NODE, ECHO)).unwrap();
     let mut live = Vec::new();
     for _ in 0..4 {
-        live.push(module.instantiate(run()).await.unwrap());
+        live.push(module.instantiate(run(), Arc::default()).await.unwrap());
     }
-    let Err(GuestError::Call(failure)) = module.instantiate(run()).await else { panic!("a fifth instance") };
+    let Err(GuestError::Call(failure)) = module.instantiate(run(), Arc::default()).await else {
+        panic!("a fifth instance")
+    };
     assert_eq!((failure.code, failure.retry), (Code::GUEST_POOL_FULL, true));
     live.clear();
-    assert!(module.instantiate(run()).await.is_ok());
+    assert!(module.instantiate(run(), Arc::default()).await.is_ok());
 }
 
 /// The memories are too large for a pool to fit into the address space.
@@ -184,14 +186,16 @@ async fn without_a_pool_the_number_of_instances_is_limited_too() {
     let module = guests.load(&flow(ONE_NODE, ECHO)).unwrap();
     let mut live = Vec::new();
     for _ in 0..4 {
-        live.push(module.instantiate(run()).await.unwrap());
+        live.push(module.instantiate(run(), Arc::default()).await.unwrap());
     }
-    let Err(GuestError::Call(failure)) = module.instantiate(run()).await else { panic!("a fifth instance") };
+    let Err(GuestError::Call(failure)) = module.instantiate(run(), Arc::default()).await else {
+        panic!("a fifth instance")
+    };
     assert_eq!((failure.code, failure.retry), (Code::GUEST_POOL_FULL, true));
     let Err(GuestError::Call(failure)) = module.define(run()).await else { panic!("a fifth instance") };
     assert_eq!(failure.code, Code::GUEST_POOL_FULL);
     live.clear();
-    let mut instance = module.instantiate(run()).await.unwrap();
+    let mut instance = module.instantiate(run(), Arc::default()).await.unwrap();
     assert_eq!(instance.modify("n", Content::from("fine")).await.unwrap().bytes, "fine");
 }
 

@@ -141,7 +141,7 @@ async fn code_is_cached_and_damaged_code_is_compiled_again() {
             fs::read(&code).unwrap() == good && fs::read(&sum).unwrap().len() == checked.len(),
             "it is written again"
         );
-        let mut instance = module.instantiate(Arc::new(NoContext::new("test"))).await.unwrap();
+        let mut instance = module.instantiate(Arc::new(NoContext::new("test")), Arc::default()).await.unwrap();
         assert_eq!(instance.modify("n", Content::from("x")).await.unwrap().bytes, "x");
     }
 }

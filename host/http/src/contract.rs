@@ -4,6 +4,7 @@
 use super::answer::{Accept, in_form};
 use super::error::Error;
 use super::headers::{REQUEST_ID, insert};
+use super::invoke::labels_of;
 use super::request::RequestContext;
 use super::requests::Requests;
 use axum::Router;
@@ -134,6 +135,7 @@ async fn entry(State(contract): State<Arc<Contract>>, request: Request, next: Ne
     let path = request.uri().path().to_owned();
     let call = request.headers().get(CALL_ID).and_then(|call| call.to_str().ok()).unwrap_or("-");
     let call: String = call.chars().take(64).collect();
+    let labels = labels_of(request.headers()).ok().filter(|labels| !labels.is_empty());
     let mut response = contract.answer(request, next).await;
     let took = began.elapsed();
     let status = response.status().as_u16();
@@ -143,7 +145,8 @@ async fn entry(State(contract): State<Arc<Contract>>, request: Request, next: Ne
         contract.requests.answered(status, &method, took);
         // Not the query, the headers and the bodies: they are private to the caller.
         let run = response.headers().get(REQUEST_ID).and_then(|run| run.to_str().ok()).unwrap_or("-");
-        tracing::info!(target: "request", run, call, %method, path, status, seconds, "answered");
+        let labels = labels.as_ref().map(tracing::field::display);
+        tracing::info!(target: "request", run, labels, call, %method, path, status, seconds, "answered");
     }
     response
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a request, and with asking another server; and the status of each code.
 
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode};
 use faas_flow_core::{BadLabel, BadStart, Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
 use faas_flow_guest::Short;
 use faas_flow_replica::network::Refused;
@@ -99,6 +99,12 @@ pub enum Error {
         name: &'static str,
         /// What it must look like.
         rule: &'static str,
+    },
+    /// A header that counts once is there with different values.
+    #[error("the header `{name}` is there several times with different values: send it once")]
+    ContradictoryHeader {
+        /// Its name.
+        name: HeaderName,
     },
     /// A time to wait is malformed.
     #[error("`{}` is not a time to wait; write 30s, 500ms or 2m", text.escape_debug())]
@@ -281,7 +287,10 @@ impl Error {
             Error::SignalUrlUsed { .. } => Code::SIGNAL_URL_USED,
             Error::OutOfMemory(_) => Code::OUT_OF_MEMORY,
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
-            Error::BodyCutShort(_) | Error::BadParameter { .. } | Error::BadWait { .. } => Code::BAD_REQUEST,
+            Error::BodyCutShort(_)
+            | Error::BadParameter { .. }
+            | Error::ContradictoryHeader { .. }
+            | Error::BadWait { .. } => Code::BAD_REQUEST,
             Error::BadLabel(_) => Code::BAD_LABEL,
             Error::BadStart(_) => Code::BAD_START,
             Error::RequestIdTaken { .. } => Code::RUN_EXISTS,
@@ -346,6 +355,7 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::ACTIVATION_CONFLICT
         | Code::VERSION_REMOVED
         | Code::NO_CANARY
+        | Code::SCHEDULES_CONFLICT
         | Code::NOTHING_TO_ROLL_BACK => StatusCode::CONFLICT,
         Code::SIGNAL_URL_USED | Code::SIGNAL_URL_EXPIRED => StatusCode::GONE,
         Code::DIGEST_MISMATCH => StatusCode::UNPROCESSABLE_ENTITY,
@@ -424,12 +434,12 @@ mod tests {
         (400, &[213, 217, 242, 243]),
         (404, &[212, 214, 271, 280]),
         (408, &[226]),
-        (409, &[211, 215, 222]),
+        (409, &[211, 215, 222, 281]),
         (410, &[273, 274]),
         (413, &[204]),
         (429, &[220, 224, 272]),
         // The flow, or its configuration.
-        (500, &[201, 202, 203, 218, 221, 229, 230, 231, 232, 252, 262, 275]),
+        (500, &[201, 202, 203, 218, 221, 229, 230, 231, 232, 252, 262, 275, 276]),
         // What the flow calls.
         (502, &[205, 207, 208, 216, 219, 240, 241, 250, 251]),
         // This host, for the moment.

@@ -5,8 +5,8 @@ use super::headers;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use faas_flow_core::{FlowName, Millis, RunId, redact};
-use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, TIME, Window};
+use faas_flow_core::{FlowName, Millis, RunId, SignalName, redact};
+use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, SignedSend, TIME, Window};
 use faas_flow_replica::network::{Destinations, Rules};
 use reqwest::Url;
 use sha2::{Digest, Sha256};
@@ -176,9 +176,26 @@ impl Guards {
         Ok(keys.verify_hub(body, sha256.as_deref(), sha1.as_deref())?)
     }
 
-    /// Admits a signal to a run, as a new request is admitted, or an operator's.
-    pub(super) fn admit_signal(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
-        if self.is_operator(headers) { Ok(()) } else { self.authenticate(headers, body) }
+    /// Admits a signal to a run: an operator's, or where new requests are signed, one that is signed for this run and name.
+    /// Answers with its idempotency key. A signed signal always has one, so that it does not count again if somebody who has
+    /// recorded it sends it again.
+    pub(super) fn admit_signal(
+        &self,
+        headers: &HeaderMap,
+        (flow, run, name): (&FlowName, &RunId, &SignalName),
+        (key, body): (Option<String>, &[u8]),
+        now: Millis,
+    ) -> Result<Option<String>, Error> {
+        let given = key.as_ref().map(|key| format!("key:{key}"));
+        if !self.authenticate || self.is_operator(headers) {
+            return Ok(given);
+        }
+        let keys = self.keys.as_ref().ok_or(Error::NoSecret)?;
+        let SignatureHeaders { signature, time } = SignatureHeaders::of(headers);
+        let path = format!("/function/{flow}/flow/{run}/signal/{name}");
+        let signed = SignedSend { path: &path, key: key.as_deref().unwrap_or_default(), body };
+        keys.verify_send(&signed, signature.as_deref(), time.as_deref(), now)?;
+        Ok(given.or_else(|| signature.map(|signature| format!("signature:{signature}"))))
     }
 
     /// Whether a request has the admin token.
@@ -219,7 +236,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// The headers of an event, and of a signed request for a result or a state.
+/// The headers of an event, and of a request that is signed for one path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(super) struct SignatureHeaders {

@@ -6,7 +6,7 @@ use super::browser::{Controls, Visit};
 use super::drawing::drawn;
 use super::error::{Error, OtherRun};
 use super::guards::{HubSignatures, Read, SignatureHeaders};
-use super::headers::{REQUEST_ID, STATE, header, insert};
+use super::headers::{REQUEST_ID, STATE, header, insert, only};
 use super::location;
 use super::openapi::{OfTheFlow, On, Payload, Refusals};
 use super::repeated::{Callbacks, difference};
@@ -72,28 +72,33 @@ pub(super) struct NewRun {
 impl NewRun {
     const CALLBACK: HeaderName = HeaderName::from_static("x-faas-flow-callback-url");
     const QUEUED: HeaderName = HeaderName::from_static("x-callback-url");
-    const LABEL: HeaderName = HeaderName::from_static("x-faas-flow-label");
     const START_AT: HeaderName = HeaderName::from_static("x-faas-flow-start-at");
 
     fn of(headers: &HeaderMap, surface: &Surface, delivery: Delivery) -> Result<Self, Error> {
-        let id = header(headers, REQUEST_ID).map(RunId::new).transpose()?;
-        let callback = surface.guards.callback(header(headers, Self::CALLBACK).as_deref())?;
+        let id = only(headers, REQUEST_ID)?.map(RunId::new).transpose()?;
+        let callback = surface.guards.callback(only(headers, Self::CALLBACK)?.as_deref())?;
         let now = surface.host.now();
-        let start_at = header(headers, Self::START_AT).map(|text| start_at(&text, now)).transpose()?;
+        let start_at = only(headers, Self::START_AT)?.map(|text| start_at(&text, now)).transpose()?;
         let start_at = start_at.filter(|at| *at > now);
-        let queued = || header(headers, Self::QUEUED).filter(|url| !url.is_empty());
+        let queued = only(headers, Self::QUEUED)?.filter(|url| !url.is_empty());
         let (callback, queued) = match (callback, delivery) {
             (Some(callback), _) => (Some(callback), None),
-            (None, Delivery::Caller) => (None, queued()),
+            (None, Delivery::Caller) => (None, queued),
             // No queue-worker has taken the call that would post its answer.
-            (None, Delivery::Nobody) => (surface.guards.callback(queued().as_deref())?, None),
+            (None, Delivery::Nobody) => (surface.guards.callback(queued.as_deref())?, None),
         };
-        let mut labels = Labels::new();
-        for given in headers.get_all(Self::LABEL) {
-            labels.add_all(str::from_utf8(given.as_bytes()).map_err(|_| BadLabel::NotText)?)?;
-        }
+        let labels = labels_of(headers)?;
         Ok(Self { id, callback, queued, labels, start_at })
     }
+}
+
+/// The labels that a request gives its run.
+pub(super) fn labels_of(headers: &HeaderMap) -> Result<Labels, BadLabel> {
+    let mut labels = Labels::new();
+    for given in headers.get_all(HeaderName::from_static("x-faas-flow-label")) {
+        labels.add_all(str::from_utf8(given.as_bytes()).map_err(|_| BadLabel::NotText)?)?;
+    }
+    Ok(labels)
 }
 
 /// Start a run, or ask by query as in the original

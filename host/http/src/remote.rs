@@ -103,8 +103,17 @@ pub fn accepted(answer: HttpResponse) -> Result<HttpResponse, Error> {
     let text = text(&answer);
     let code = answer.headers.iter().find(|(name, _)| name == ERROR.as_str());
     let code = code.and_then(|(_, code)| Code::parse(code)).unwrap_or(Code::CALL_STATUS);
-    let message = text.strip_prefix(&format!("{code}: ")).unwrap_or(&text).to_owned();
+    let message = match serde_json::from_str::<Problem>(&text) {
+        Ok(Problem { message }) => message,
+        Err(_) => text.strip_prefix(&format!("{code}: ")).unwrap_or(&text).to_owned(),
+    };
     Err(Error::Refused { code, status: answer.status, message })
+}
+
+/// What an error says as JSON. Its code is in a header, too.
+#[derive(serde::Deserialize)]
+struct Problem {
+    message: String,
 }
 
 fn text(answer: &HttpResponse) -> String {

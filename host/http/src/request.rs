@@ -2,7 +2,7 @@
 
 use super::browser::OwnPages;
 use super::error::Error;
-use super::headers::header;
+use super::headers::{header, only};
 use super::surface::Surface;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
@@ -49,8 +49,27 @@ pub(super) fn without_namespace(name: &str) -> &str {
 pub(crate) async fn path_parameter(parts: &mut Parts, name: &str) -> String {
     match RawPathParams::from_request_parts(parts, &()).await {
         Ok(given) => given.iter().find(|(key, _)| *key == name).map_or(String::new(), |(_, value)| value.to_owned()),
-        Err(_) => char::REPLACEMENT_CHARACTER.to_string(),
+        // axum hands out no parameter at all if one of them is not UTF-8. Whoever is to blame is found in the path itself.
+        Err(_) => parameter_in(parts.uri.path(), name),
     }
+}
+
+/// What follows the word of the path that names a parameter: `approval` in `/function/f/flow/r/signal/approval`.
+fn parameter_in(path: &str, name: &str) -> String {
+    let words: &[&str] = match name {
+        "id" => &["flow", "runs"],
+        "signal" => &["signal"],
+        "schedule" => &["schedules"],
+        "version" => &["modules"],
+        "flow" => &["flows"],
+        _ => return char::REPLACEMENT_CHARACTER.to_string(),
+    };
+    let is_server = path.starts_with("/function/") || path.starts_with("/async-function/");
+    // The name of a flow may be one of the words.
+    let mut parts = path.split('/').skip(if is_server { 3 } else { 1 });
+    parts.find(|part| words.contains(part));
+    let given = parts.next().unwrap_or_default();
+    percent_decode_str(given).decode_utf8_lossy().into_owned()
 }
 
 /// The run that a request is about.
@@ -206,7 +225,7 @@ impl Wait {
 
     /// Reads the header.
     pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        Ok(Self { wait: header(headers, Self::HEADER).map(|wait| parse_wait(&wait)).transpose()? })
+        Ok(Self { wait: only(headers, Self::HEADER)?.map(|wait| parse_wait(&wait)).transpose()? })
     }
 }
 
@@ -314,6 +333,27 @@ mod tests {
         let query = Query::parse("a=1&b=x%20y+z&a=2&&c").0;
         let query: Vec<(&str, &str)> = query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(query, [("a", "1"), ("b", "x y z"), ("a", "2"), ("c", "")]);
+    }
+
+    #[test]
+    fn of_several_parameters_of_a_path_the_malformed_one_is_found() {
+        let path = "/function/flow/flow/r-1/signal/%ff%fe";
+        assert_eq!(parameter_in(path, "id"), "r-1");
+        assert_eq!(parameter_in(path, "signal"), "\u{fffd}\u{fffd}");
+        assert_eq!(parameter_in("/schedules/%ff/pause", "schedule"), "\u{fffd}");
+        assert_eq!(parameter_in("/dashboard/flows/a/schedules/%ff/pause", "flow"), "a");
+    }
+
+    #[test]
+    fn a_header_that_counts_once_may_be_repeated_but_not_contradicted() {
+        let with = |values: &[&str]| -> HeaderMap {
+            values.iter().map(|value| (Wait::HEADER, value.parse().unwrap())).collect()
+        };
+        assert_eq!(Wait::of(&with(&["1s", "1s"])).ok().unwrap().wait, Some(Duration::from_secs(1)));
+        assert_eq!(Wait::of(&with(&[])).ok().unwrap().wait, None);
+        let refused = Wait::of(&with(&["1s", "2s"])).err().unwrap();
+        assert_eq!(refused.code(), Code::BAD_REQUEST);
+        assert!(refused.to_string().contains("`x-faas-flow-wait`"), "{refused}");
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn operations() -> &'static [Operation] {
             routes!(schedules::pause),
             routes!(schedules::resume),
             routes!(schedules::trigger),
-            routes!(schedules::backfill),
+            routes!(schedules::plan_backfill, schedules::backfill),
             routes!(own::health),
             routes!(own::ready),
             routes!(own::metrics),

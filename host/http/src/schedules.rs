@@ -5,30 +5,23 @@ use super::openapi::{On, Refusals};
 use super::request::{Asked, FromQuery, Operator, Query, Target, WholeBody, path_parameter};
 use super::surface::Surface;
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
-use faas_flow_core::{Millis, RunId, parse_moment};
-use faas_flow_replica::schedules::{Backfilled, MOST_BACKFILLED, ScheduleView};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use faas_flow_core::{FlowName, Millis, RunId, parse_moment};
+use faas_flow_replica::schedules::{
+    AT_ONCE, BackfillBounds, BackfillPlan, Backfilled, MOST_AT_ONCE, MOST_BACKFILLED, ScheduleChange, ScheduleView,
+};
 use serde::Serialize;
-use std::convert::Infallible;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// A schedule of the flow.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(super) struct SchedulePath {
+#[expect(dead_code, reason = "describes what `OfSchedule` reads")]
+struct SchedulePath {
     /// The schedule's name.
     #[param(pattern = "^[A-Za-z0-9_-]{1,32}$", example = "nightly")]
     schedule: String,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for SchedulePath {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self { schedule: path_parameter(parts, "schedule").await })
-    }
 }
 
 /// The schedules of a flow.
@@ -56,9 +49,34 @@ pub(super) struct Range {
     /// The end, which is not included. Moments in the future have no runs yet, whatever it is.
     #[param(value_type = String, pattern = "^[0-9TtZz:.+-]+$", example = "2026-01-02T00:00:00Z")]
     to: Millis,
+}
+
+/// How much a request for a backfill does.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Bounds {
     /// How many moments are handled at most.
     #[param(value_type = u32, required = false, minimum = 1, maximum = 100, default = 100)]
     limit: usize,
+    /// How many runs of the schedule's backfills go on at once, at most: if so many do, none begins.
+    #[param(rename = "at-once", value_type = u32, required = false, minimum = 1, maximum = 100, default = 10)]
+    at_once: usize,
+}
+
+impl FromQuery for Bounds {
+    fn from_query(query: &Query) -> Result<Self, Error> {
+        let bound = |name, most: usize, unless: usize| match query.number(name)? {
+            None => Ok(unless),
+            Some(given) => usize::try_from(given)
+                .ok()
+                .filter(|given| (1..=most).contains(given))
+                .ok_or(Error::BadParameter { name, rule: "a whole number from 1 to 100" }),
+        };
+        Ok(Self {
+            limit: bound("limit", MOST_BACKFILLED, MOST_BACKFILLED)?,
+            at_once: bound("at-once", MOST_AT_ONCE, AT_ONCE)?,
+        })
+    }
 }
 
 impl FromQuery for Range {
@@ -72,8 +90,34 @@ impl FromQuery for Range {
         if from >= to {
             return Err(Error::BadParameter { name: "to", rule: "later than `from`" });
         }
-        let limit = query.number("limit")?.and_then(|limit| usize::try_from(limit).ok());
-        Ok(Self { from, to, limit: limit.unwrap_or(MOST_BACKFILLED) })
+        Ok(Self { from, to })
+    }
+}
+
+/// A request of an operator about a schedule.
+pub(super) struct OfSchedule {
+    surface: Arc<Surface>,
+    flow: FlowName,
+    schedule: String,
+}
+
+impl FromRequest<Arc<Surface>> for OfSchedule {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, surface: &Arc<Surface>) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let Target(flow) = Target::from_request_parts(&mut parts, surface).await?;
+        Operator::from_request_parts(&mut parts, surface).await?;
+        let schedule = path_parameter(&mut parts, "schedule").await;
+        WholeBody::from_request(Request::from_parts(parts, body), surface).await?;
+        Ok(Self { surface: surface.clone(), flow: flow.name.clone(), schedule })
+    }
+}
+
+impl OfSchedule {
+    async fn change(self, change: ScheduleChange) -> Result<Json<ScheduleView>, Error> {
+        let Self { surface, flow, schedule } = self;
+        Ok(Json(surface.host.change_schedule(&flow, &schedule, change).await?))
     }
 }
 
@@ -101,16 +145,10 @@ pub(super) async fn list(
     operation_id = "pause-schedule",
     params(SchedulePath),
     security((), ("token" = [])),
-    responses((status = 200, description = "The schedule.", body = ScheduleView), Refusals, On<401>),
+    responses((status = 200, description = "The schedule.", body = ScheduleView), Refusals, On<401>, On<409>),
 )]
-pub(super) async fn pause(
-    State(surface): State<Arc<Surface>>,
-    Target(flow): Target,
-    _: Operator,
-    SchedulePath { schedule }: SchedulePath,
-    _: WholeBody,
-) -> Result<Json<ScheduleView>, Error> {
-    Ok(Json(surface.host.pause_schedule(&flow.name, &schedule).await?))
+pub(super) async fn pause(of: OfSchedule) -> Result<Json<ScheduleView>, Error> {
+    of.change(ScheduleChange::Pause).await
 }
 
 /// Fire the moments of a paused schedule again, beginning with the next one
@@ -120,16 +158,10 @@ pub(super) async fn pause(
     operation_id = "resume-schedule",
     params(SchedulePath),
     security((), ("token" = [])),
-    responses((status = 200, description = "The schedule.", body = ScheduleView), Refusals, On<401>),
+    responses((status = 200, description = "The schedule.", body = ScheduleView), Refusals, On<401>, On<409>),
 )]
-pub(super) async fn resume(
-    State(surface): State<Arc<Surface>>,
-    Target(flow): Target,
-    _: Operator,
-    SchedulePath { schedule }: SchedulePath,
-    _: WholeBody,
-) -> Result<Json<ScheduleView>, Error> {
-    Ok(Json(surface.host.resume_schedule(&flow.name, &schedule).await?))
+pub(super) async fn resume(of: OfSchedule) -> Result<Json<ScheduleView>, Error> {
+    of.change(ScheduleChange::Resume).await
 }
 
 /// Begin a run of a schedule now
@@ -139,16 +171,32 @@ pub(super) async fn resume(
     operation_id = "trigger-schedule",
     params(SchedulePath),
     security((), ("token" = [])),
-    responses((status = 200, description = "The run, which has begun.", body = Triggered), Refusals, On<401>, On<429>),
+    responses((status = 200, description = "The run, which has begun.", body = Triggered), Refusals, On<401>),
 )]
-pub(super) async fn trigger(
-    State(surface): State<Arc<Surface>>,
-    Target(flow): Target,
+pub(super) async fn trigger(of: OfSchedule) -> Result<Json<Triggered>, Error> {
+    let OfSchedule { surface, flow, schedule } = of;
+    Ok(Json(Triggered { run: surface.host.trigger_schedule(&flow, &schedule).await? }))
+}
+
+/// How many moments a backfill would handle, and the first and the last of them
+#[utoipa::path(
+    get,
+    path = "/schedules/{schedule}/backfill",
+    operation_id = "plan-backfill",
+    params(SchedulePath, Range),
+    security((), ("token" = [])),
+    responses((status = 200, description = "What a backfill would handle.", body = BackfillPlan), Refusals, On<401>),
+)]
+pub(super) async fn plan_backfill(
     _: Operator,
-    SchedulePath { schedule }: SchedulePath,
-    _: WholeBody,
-) -> Result<Json<Triggered>, Error> {
-    Ok(Json(Triggered { run: surface.host.trigger_schedule(&flow.name, &schedule).await? }))
+    Asked(Range { from, to }): Asked<Range>,
+    of: OfSchedule,
+) -> Result<Json<BackfillPlan>, Error> {
+    let OfSchedule { surface, flow, schedule } = of;
+    // Up to ten thousand moments are counted.
+    let count = tokio::task::spawn_blocking(move || surface.host.backfill_plan(&flow, &schedule, (from, to)));
+    let plan = count.await.map_err(|_| faas_flow_replica::Error::TaskEndedEarly)??;
+    Ok(Json(plan))
 }
 
 /// Begin a run for each past moment of a schedule that has none
@@ -158,17 +206,16 @@ pub(super) async fn trigger(
     post,
     path = "/schedules/{schedule}/backfill",
     operation_id = "backfill-schedule",
-    params(SchedulePath, Range),
+    params(SchedulePath, Range, Bounds),
     security((), ("token" = [])),
-    responses((status = 200, description = "What was done.", body = Backfilled), Refusals, On<401>, On<429>),
+    responses((status = 200, description = "What was done.", body = Backfilled), Refusals, On<401>, On<409>),
 )]
 pub(super) async fn backfill(
-    State(surface): State<Arc<Surface>>,
-    Target(flow): Target,
     _: Operator,
-    SchedulePath { schedule }: SchedulePath,
-    Asked(Range { from, to, limit }): Asked<Range>,
-    _: WholeBody,
+    Asked((Range { from, to }, Bounds { limit, at_once })): Asked<(Range, Bounds)>,
+    of: OfSchedule,
 ) -> Result<Json<Backfilled>, Error> {
-    Ok(Json(surface.host.backfill_schedule(&flow.name, &schedule, (from, to), limit).await?))
+    let OfSchedule { surface, flow, schedule } = of;
+    let bounds = BackfillBounds { limit, at_once };
+    Ok(Json(surface.host.backfill_schedule(&flow, &schedule, (from, to), bounds).await?))
 }

@@ -5,7 +5,7 @@ mod page;
 use super::answer::Accept;
 use super::browser::OwnPages;
 use super::error::Error;
-use super::headers::{REQUEST_ID, header, insert};
+use super::headers::{REQUEST_ID, header, insert, only};
 use super::invoke::kept_headers;
 use super::openapi::{On, Payload, Refusals};
 use super::request::{Asked, FromQuery, Query, RunPath, Target, WholeBody, path_parameter};
@@ -92,7 +92,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignalHeaders {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        let key = parts.headers.get(&KEY).map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+        let key = only(&parts.headers, KEY)?;
         let is_good =
             |key: &String| (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|b| (b' '..=b'~').contains(&b));
         match key {
@@ -161,7 +161,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Extras {
     post,
     path = "/flow/{id}/signal/{signal}",
     operation_id = "signal",
-    params(RunPath, SignalPath, AddressQuery, SignalHeaders, super::guards::HubSignatures),
+    params(RunPath, SignalPath, AddressQuery, SignalHeaders, super::guards::SignatureHeaders),
     request_body(content = Payload, content_type = "application/octet-stream", description = "What the node goes on with."),
     responses(
         (status = 200, description = "The signal is stored, or one with the same idempotency key was before.",
@@ -189,8 +189,8 @@ pub(super) async fn signal(
             }
             None => {
                 OwnPages::admit(&extensions)?;
-                surface.guards.admit_signal(&headers, &body)?;
-                key.map(|key| format!("key:{key}"))
+                let to = (&flow.name, &id, &name);
+                surface.guards.admit_signal(&headers, to, (key, &body), surface.host.now())?
             }
         };
         let body = content(&headers, body, address.is_some());

@@ -269,7 +269,7 @@ impl NodeAttempt<'_> {
     pub(super) async fn instance(&mut self) -> Result<&mut Instance, Failure> {
         let mut instance = match self.take_usable() {
             Some(instance) => instance,
-            None => self.live.take_instance().await?,
+            None => self.live.take_instance(&self.context).await?,
         };
         // A node sees its own changes at once, whichever instance made them.
         instance.enter(self.context.clone(), self.changes.clone());

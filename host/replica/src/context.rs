@@ -3,16 +3,20 @@
 use super::drive::STORE_RETRIES;
 use super::live::Live;
 use super::signals::signal_url;
+use crate::Error;
+use crate::events::Keys;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{FlowName, RunId, readable_header};
-use faas_flow_guest::{CallContext, FlowLog, Level, RunContext};
+use faas_flow_core::{Failure, FlowName, Millis, RunId, readable_header};
+use faas_flow_guest::{CallContext, ContextError, FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
 
 /// The context of a run, as its code sees it.
 pub(super) struct Context {
     id: RunId,
     flow: FlowName,
+    /// When the run began; 0 before.
+    clock: Millis,
     request: Arc<Request>,
     log: Arc<FlowLog>,
     values: Values,
@@ -32,6 +36,7 @@ impl Context {
         Self {
             id: live.id.clone(),
             flow: live.flow.name.clone(),
+            clock: live.clock,
             request: live.request.clone(),
             log: live.log.clone(),
             values: Values::Of(Arc::downgrade(live)),
@@ -40,7 +45,7 @@ impl Context {
 
     /// The context of a run that has not begun yet.
     pub(super) fn before(id: RunId, flow: FlowName, request: Request, log: FlowLog) -> Self {
-        Self { id, flow, request: Arc::new(request), log: Arc::new(log), values: Values::NotBegun }
+        Self { id, flow, clock: 0, request: Arc::new(request), log: Arc::new(log), values: Values::NotBegun }
     }
 }
 
@@ -54,6 +59,17 @@ impl RunContext for Context {
         self.flow.as_str()
     }
 
+    fn clock(&self) -> Millis {
+        self.clock
+    }
+
+    fn secret(&self) -> Vec<u8> {
+        let Values::Of(live) = &self.values else { return Vec::new() };
+        let live = live.upgrade();
+        let keys = live.as_ref().and_then(|live| live.services.keys.as_ref());
+        keys.map(Keys::random).unwrap_or_default().to_vec()
+    }
+
     fn query(&self, name: &str) -> Vec<String> {
         matching(&self.request.query, |given| given == name)
     }
@@ -63,9 +79,9 @@ impl RunContext for Context {
         values.into_iter().map(|value| readable_header(&value).into_owned()).collect()
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, String> {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, ContextError> {
         let Values::Of(live) = &self.values else { return Ok(None) };
-        let Some(live) = live.upgrade() else { return Err("the run has ended".to_owned()) };
+        let Some(live) = live.upgrade() else { return Err("the run has ended".into()) };
         if live.is_in_memory() {
             let values = live.values.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(values.get(key).cloned().flatten());
@@ -82,12 +98,12 @@ impl RunContext for Context {
                 value => break value,
             }
         };
-        value.map_err(|error| format!("{}: {error}", error.code()))
+        value.map_err(|error| ContextError::Host(unread(error)))
     }
 
-    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, String> {
+    fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, ContextError> {
         match &self.values {
-            Values::NotBegun => Err("the run has not begun".to_owned()),
+            Values::NotBegun => Err("the run has not begun".into()),
             Values::Of(live) => {
                 let live = live.upgrade().ok_or("the run has ended")?;
                 signal_url(&live, (&call.node, call.round), name, valid_ms)
@@ -95,8 +111,17 @@ impl RunContext for Context {
         }
     }
 
-    fn log(&self, node: &str, level: Level, message: &str) {
-        self.log.write((self.request_id(), self.flow_name(), node), level, message);
+    fn log(&self, call: &CallContext, level: Level, message: &str) {
+        self.log.write((self.request_id(), self.flow_name()), call, level, message);
+    }
+}
+
+/// The failure of a node whose code asked for a value that could not be read.
+fn unread(error: Error) -> Failure {
+    match error {
+        Error::Failed(failure) => failure,
+        error if error.code().may_pass_later() => Failure::retry(error.code(), error.to_string()),
+        error => Failure::reject(error.code(), error.to_string()),
     }
 }
 

@@ -7,12 +7,14 @@ mod store;
 pub use store::Counted;
 
 use faas_flow_core::run::Outcome;
+use faas_flow_core::schedule::{Fate, LATE};
 use faas_flow_core::{Millis, Status};
 use faas_flow_guest::Memory;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Call, Calls};
@@ -173,6 +175,11 @@ impl Permit {
 /// The final statuses of runs.
 const ENDS: [Status; 3] = [Status::Succeeded, Status::Failed, Status::Stopped];
 
+/// What becomes of the moments of schedules.
+const FATES: [Fate; 4] = [Fate::Started, Fate::Skipped, Fate::Missed, Fate::Failed];
+/// The bounds by which the lags of schedules are counted, in seconds. Up to a minute late, a moment is fired like any other.
+const LAGS: [f64; 9] = [0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 600.0, 3600.0];
+
 /// The classes of HTTP statuses.
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -198,6 +205,9 @@ pub struct Counters {
     commit_conflicts: Counter,
     limit_permits: [Counter; Permit::ALL.len()],
     limit_waits: Counter,
+    schedule_moments: [Counter; FATES.len()],
+    schedule_late: Counter,
+    schedule_lag: Histogram,
     runs_live: Gauge<u64, AtomicU64>,
     store_malformed_entries: Gauge<u64, AtomicU64>,
     memory_reserved: Gauge<u64, AtomicU64>,
@@ -305,6 +315,27 @@ impl Default for Counters {
                 Permit::ALL.map(Permit::as_str),
             ),
             limit_waits: register(to, "limit_waits", "nodes that were suspended until they get a permit of a limit"),
+            schedule_moments: register_labelled(
+                to,
+                "schedule_moments",
+                "moments of schedules that this replica decided on, by what became of them",
+                "end",
+                FATES.map(Fate::as_str),
+            ),
+            schedule_late: register(
+                to,
+                "schedule_late",
+                "runs of schedules that began on this replica more than a minute after their moment",
+            ),
+            schedule_lag: {
+                let lag = Histogram::new(LAGS);
+                to.register(
+                    "schedule_lag_seconds",
+                    "time from a moment of a schedule until its run began",
+                    lag.clone(),
+                );
+                lag
+            },
             runs_live: register(to, "runs_live", "runs that this replica is working on"),
             store_malformed_entries: register(
                 to,
@@ -370,6 +401,23 @@ impl Counters {
     /// A node was suspended until it gets a permit of a limit.
     pub fn waits_for_permit(&self) {
         self.limit_waits.inc();
+    }
+
+    /// So many moments of a schedule have had this fate here.
+    pub fn schedule_moments(&self, fate: Fate, count: u64) {
+        for (of, counter) in FATES.iter().zip(&self.schedule_moments) {
+            if *of == fate {
+                counter.inc_by(count);
+            }
+        }
+    }
+
+    /// A run of a schedule has begun so long after its moment.
+    pub fn schedule_lag(&self, lag: Millis) {
+        self.schedule_lag.observe(lag as f64 / 1000.0);
+        if lag > LATE {
+            self.schedule_late.inc();
+        }
     }
 
     /// A callback was delivered, or all tries to deliver it failed.
@@ -451,6 +499,9 @@ mod tests {
         counters.run_ended(Status::Running);
         counters.executed(Executed::Suspended);
         counters.leases(Lease::Released, 3);
+        counters.schedule_moments(Fate::Missed, 57);
+        counters.schedule_lag(60_000);
+        counters.schedule_lag(60_001);
         let text = counters.prometheus(5, 6);
         for line in [
             "# TYPE faas_flow_events_accepted_total counter",
@@ -467,6 +518,11 @@ mod tests {
             "faas_flow_nodes_executed_total{end=\"suspended\"} 1",
             "faas_flow_leases_total{end=\"released\"} 3",
             "faas_flow_store_calls_total{call=\"commit\"} 0",
+            "faas_flow_schedule_moments_total{end=\"missed\"} 57",
+            "faas_flow_schedule_moments_total{end=\"started\"} 0",
+            "faas_flow_schedule_late_total 1",
+            "faas_flow_schedule_lag_seconds_bucket{le=\"60\"} 1",
+            "faas_flow_schedule_lag_seconds_count 2",
             "faas_flow_runs_live 5",
             "faas_flow_store_malformed_entries 6",
         ] {

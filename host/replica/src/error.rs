@@ -112,6 +112,12 @@ pub enum Error {
         /// Why.
         source: Unreadable,
     },
+    /// Others changed the schedules of a flow at the same moment, several times in a row.
+    #[error("others changed the schedules of flow {flow} at the same moment, again and again: try again")]
+    SchedulesConflict {
+        /// The flow.
+        flow: FlowName,
+    },
     /// The stored schedules of a flow cannot be read.
     #[error("the stored schedules of flow {flow} are unreadable: {reason}")]
     SchedulesUnreadable {
@@ -208,6 +214,7 @@ impl Error {
             Error::UnknownFlow { .. } => Code::FLOW_UNKNOWN,
             Error::FlowsTooDeep { .. } => Code::FLOWS_TOO_DEEP,
             Error::UnknownSchedule { .. } => Code::SCHEDULE_UNKNOWN,
+            Error::SchedulesConflict { .. } => Code::SCHEDULES_CONFLICT,
             Error::LimitsUnreadable { source } => source.code(),
             Error::SchedulesUnreadable { .. } => Code::STORE_CORRUPT,
             Error::BodyTooLarge { .. } => Code::BODY_TOO_LARGE,

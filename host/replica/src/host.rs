@@ -163,6 +163,11 @@ impl Host {
         self.services.counters.prometheus(self.runs.lock().len() as u64, self.services.state.malformed_entries())
     }
 
+    /// How many runs are in its memory.
+    pub fn in_flight(&self) -> usize {
+        self.runs.lock().len()
+    }
+
     /// This moment, by the replica's clock.
     pub fn now(&self) -> Millis {
         self.services.now()

@@ -6,7 +6,7 @@ use super::memory::LONGEST_WAIT;
 use super::runs::Runs;
 use crate::Error;
 use faas_flow_core::{Code, Failure, RetryPolicy};
-use faas_flow_guest::Instance;
+use faas_flow_guest::{CallContext, Instance};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,14 +16,14 @@ pub(crate) const ROOM_RETRIES: RetryPolicy =
     RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(320));
 
 impl Live {
-    /// An idle instance of this run, or a fresh one as soon as there is room for it.
-    pub(super) async fn take_instance(self: &Arc<Self>) -> Result<Instance, Failure> {
+    /// An idle instance of this run, or a fresh one for this call as soon as there is room for it.
+    pub(super) async fn take_instance(self: &Arc<Self>, call: &Arc<CallContext>) -> Result<Instance, Failure> {
         let idle = self.instances.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(instance) = idle {
             return Ok(instance);
         }
         let context = Arc::new(Context::of(self));
-        let instantiate = || async { Ok(self.flow.module.instantiate(context.clone()).await?) };
+        let instantiate = || async { Ok(self.flow.module.instantiate(context.clone(), call.clone()).await?) };
         let fresh = self.runs.with_room(Duration::MAX, instantiate).await;
         fresh.map_err(|error| match error {
             Error::Guest(error) => error.into(),

@@ -37,6 +37,8 @@ pub(crate) struct Live {
     pub(super) request: Arc<Request>,
     /// When it began.
     pub(super) started: Millis,
+    /// What the clock of its flow's code says: when it began, or was to begin.
+    pub(super) clock: Millis,
     /// The node of another run that called it.
     pub(super) parent: Option<Box<Parent>>,
     /// When it looks whether that run goes on.
@@ -90,6 +92,7 @@ impl Live {
         let run = session.state().run();
         let request = Arc::new(run.request.clone());
         let started = run.started;
+        let clock = run.start_at.unwrap_or(started);
         let parent = run.parent.clone();
         let parent_looks = parent.as_ref().map(|_| Looks::new());
         let trace = services.traces.as_ref().map(|_| TraceContext::of(&run.id, &request));
@@ -103,6 +106,7 @@ impl Live {
             id: run.id.clone(),
             request,
             started,
+            clock,
             parent,
             parent_looks,
             trace,

@@ -14,6 +14,7 @@ use faas_flow_core::run::{
 use faas_flow_core::{
     Code, Content, Failure, FlowName, LONGEST_SLEEP_MS, Millis, Partition, RunId, ShownDuration, SignalName,
 };
+use faas_flow_guest::ContextError;
 use faas_flow_session::{Documents, Input, Role};
 use faas_flow_versions::runs::{load_run, read};
 use sha2::{Digest, Sha256};
@@ -25,6 +26,7 @@ use url::form_urlencoded;
 const LONGEST_WAIT: Millis = 30 * 24 * 3600 * 1000;
 /// How long the address of a signal is valid unless the flow's code says otherwise: 7 days.
 const VALID: Millis = 7 * 24 * 3600 * 1000;
+const NO_PUBLIC_URL: &str = "the flow asks for the address of a signal, but the host does not know at which address people reach it: set its configuration key `public_url` to the address of the gateway, for example `public_url: https://gateway.example.org` in the `environment` of `flow.yml`";
 
 impl NodeAttempt<'_> {
     /// Yields the body of the signal that the node has got, or suspends the node until one comes.
@@ -308,19 +310,16 @@ pub(super) fn signal_url(
     (node, round): (&str, u32),
     name: &str,
     valid_ms: Option<u64>,
-) -> Result<String, String> {
-    let name = SignalName::new(name).map_err(|error| error.to_string())?;
+) -> Result<String, ContextError> {
+    let name = SignalName::new(name).map_err(|error| ContextError::Refused(error.to_string()))?;
     let valid = valid_ms.unwrap_or(VALID);
     if valid == 0 || valid > LONGEST_SLEEP_MS {
-        return Err(format!("the address of a signal is valid for 1 to {LONGEST_SLEEP_MS} ms, but not for {valid} ms"));
+        let text = format!("the address of a signal is valid for 1 to {LONGEST_SLEEP_MS} ms, but not for {valid} ms");
+        return Err(ContextError::Refused(text));
     }
     let services = &live.services;
-    let base = services.settings.public_url.get().ok_or_else(|| {
-        format!(
-            "{}: the host does not know at which address people reach it: set `public_url` to the address of the gateway",
-            Code::BAD_CONFIGURATION
-        )
-    })?;
+    let no_url = || ContextError::Host(Failure::reject(Code::NO_PUBLIC_URL, NO_PUBLIC_URL));
+    let base = services.settings.public_url.get().ok_or_else(no_url)?;
     let (flow, run) = (&live.flow.name, &live.id);
     let address = SignalAddress::new(services.keys.as_ref(), (flow, run, &name), (node, round), services.now() + valid);
     Ok(format!("{base}/function/{flow}/flow/{run}/signal/{name}?{}", address.query()))

@@ -145,6 +145,9 @@ impl Live {
         attributes.extend(
             run.parent.iter().map(|parent| KeyValue::new("faasflow.parent.request.id", parent.run.to_string())),
         );
+        // A run has at most 16 labels, each of bounded length.
+        let label = |(key, value): (&str, &str)| KeyValue::new(format!("faasflow.label.{key}"), value.to_owned());
+        attributes.extend(run.labels.iter().map(label));
         let failure = run.failure.as_ref().filter(|_| run.status() == Status::Failed).map(|failure| failure.code);
         let span = Span {
             id: trace.root,

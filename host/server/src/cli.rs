@@ -3,6 +3,7 @@
 //! Exit codes: 0 for success; 1 for a failure, which has an error code; 2 for wrong usage.
 
 mod browser;
+mod build;
 mod cache;
 mod check;
 mod client;
@@ -24,9 +25,11 @@ mod logging;
 mod memory;
 mod metrics;
 mod modules;
+mod new;
 mod output;
 mod plan;
 mod progress;
+mod project;
 mod requests;
 mod run;
 mod schedules;
@@ -34,16 +37,19 @@ mod serve;
 mod sign;
 mod signal;
 mod stop;
+mod test;
 mod token;
 mod waiting;
 
 use crate::Error;
 use clap::error::ContextValue;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use faas_flow_core::redact;
 use faas_flow_replica::end_programs;
 use logging::Verbosity;
-use output::complain;
+use output::{Output, complain, print_json};
+use serde_json::json;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub(crate) use listen::listen;
@@ -55,6 +61,9 @@ pub(crate) use stop::serve as serve_until_stopped;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// How a failure is reported.
+    #[arg(skip = Output::Text)]
+    output: Output,
 }
 
 const AFTER: &str = "Exit codes: 0 for success, 1 for a failure (with an error code, which faas-flow explain CODE explains), 2 for \
@@ -62,12 +71,18 @@ const AFTER: &str = "Exit codes: 0 for success, 1 for a failure (with an error c
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make a project: a flow in a language of your choice
+    New(new::New),
+    /// Build the module of a flow
+    Build(build::BuildFlow),
     /// Check a flow and list its imports, handlers and warnings
     Check(check::Check),
     /// Draw a flow
     Graph(graph::Graph),
     /// Run a flow once and print its result
     Run(run::Run),
+    /// Test a flow with scenarios, in virtual time
+    Test(test::Test),
     /// Serve flows and their step functions on this machine
     Serve(serve::Serve),
     /// Serve a flow, and rebuild and swap it whenever its sources change
@@ -110,7 +125,13 @@ enum Command {
 impl Cli {
     /// Reads the command line. If something is wrong with it, that is reported and the process ends.
     pub fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|error| without_secrets(error).exit())
+        Self::of(std::env::args_os()).unwrap_or_else(|error| without_secrets(error).exit())
+    }
+
+    fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let output = Output::of_flag(asks_for_json(&matches));
+        Ok(Self { output, ..Self::from_arg_matches(&matches)? })
     }
 
     /// Runs the command, and reports its error.
@@ -140,7 +161,7 @@ impl Cli {
         match done {
             Ok(code) => code,
             Err(error) => {
-                report(&error);
+                report(&error, self.output);
                 ExitCode::FAILURE
             }
         }
@@ -150,9 +171,12 @@ impl Cli {
 impl Command {
     async fn run(self) -> Result<ExitCode, Error> {
         match self {
+            Command::New(new) => new.run(),
+            Command::Build(build) => build.run().await,
             Command::Check(check) => check.run().await,
             Command::Graph(graph) => graph.run().await,
             Command::Run(run) => run.run().await,
+            Command::Test(test) => test.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::Dev(dev) => dev.run().await,
             Command::Function(function) => function.run().await,
@@ -198,20 +222,43 @@ fn compile() -> ExitCode {
     }
 }
 
-fn report(error: &Error) {
+/// Whether the command has the flag `--json`, which several commands have.
+fn asks_for_json(matches: &ArgMatches) -> bool {
+    let given = matches.try_get_one::<bool>("json").ok().flatten().is_some_and(|json| *json);
+    given || matches.subcommand().is_some_and(|(_, matches)| asks_for_json(matches))
+}
+
+/// Reports a failure: to people, and if JSON was asked for, also to whoever reads that.
+fn report(error: &Error, output: Output) {
     let code = error.code();
+    if output == Output::Json {
+        // It has a code and a text, so it can be written.
+        let _ = print_json(&json!({ "failure": { "code": code, "message": error.to_string() } }));
+    }
     complain(format_args!("error {code}: {error}\nsee: faas-flow explain {code}"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn has_no_markdown(command: &mut clap::Command) {
         let help = command.render_long_help().to_string();
         assert!(!help.contains('`') && !help.contains("](") && !help.contains("**"), "{help}");
         command.get_subcommands_mut().for_each(has_no_markdown);
+    }
+
+    #[test]
+    fn a_command_with_the_flag_json_reports_failures_as_json() {
+        let output = |line: &str| Cli::of(line.split(' ').map(OsString::from)).ok().unwrap().output;
+        for line in
+            ["signal r ok --json", "requests list --json", "schedules list --to f --json", "check f.wasm --json"]
+        {
+            assert_eq!(output(&format!("faas-flow {line}")), Output::Json, "{line}");
+        }
+        for line in ["signal r ok", "signal r ok --data=--json", "explain FF0012", "health"] {
+            assert_eq!(output(&format!("faas-flow {line}")), Output::Text, "{line}");
+        }
     }
 
     #[test]

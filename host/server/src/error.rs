@@ -29,6 +29,16 @@ pub enum Error {
     #[error(transparent)]
     Sources(#[from] SourcesError),
 
+    /// Scenarios cannot be run.
+    #[error(transparent)]
+    Scenario(#[from] faas_flow_scenario::Error),
+    /// No scenario has such a name.
+    #[error("no scenario has `{only}` in its name: leave out --only to test all")]
+    NoSuchScenario {
+        /// The text.
+        only: String,
+    },
+
     /// A file that the command reads.
     #[error("cannot read {}: {source}", path.display())]
     InputUnreadable {
@@ -52,6 +62,12 @@ pub enum Error {
         folder: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A command that does much was not confirmed.
+    #[error("nothing was begun: it would be {what}; confirm it with --yes")]
+    NotConfirmed {
+        /// What it would do.
+        what: String,
     },
     /// An option that must be a pair is none.
     #[error("`{option}` must have the form name=value")]
@@ -189,6 +205,14 @@ pub enum Error {
         /// The URL, without what may be secret.
         url: String,
     },
+    /// A server has nothing at the path of a flow's route.
+    #[error(
+        "there is no flow of this version of faas-flow at {url}: give --to the URL of a flow, for example http://gateway:8080/function/greet"
+    )]
+    NoFlowThere {
+        /// The URL, without what may be secret.
+        url: String,
+    },
     /// A gateway does not say which flows it has.
     #[error("{url} does not say which flows it has: end the URL with /function/NAME, or add --flow NAME")]
     NoFlowNamed {
@@ -263,14 +287,42 @@ pub enum SourcesError {
         /// What the system says.
         source: io::Error,
     },
-    /// It is not said how to build what is in the folder.
+    /// Nothing says what the sources in the folder are written in.
     #[error(
-        "{} has no Cargo.toml: give the folder of the flow, or say how to build it with --build and --module",
+        "{} has none of the files that show how to build it (Cargo.toml, go.mod, package.json, flow.ts, pyproject.toml, flow.py, \
+         Makefile): give the folder of the flow; `faas-flow new` makes one, and `faas-flow dev` builds anything else with --build \
+         and --module",
         folder.display()
     )]
-    NoCargoToml {
+    NoProject {
         /// The folder.
         folder: PathBuf,
+    },
+    /// The folder looks like a project in several languages.
+    #[error(
+        "{} has {one} and {other}, so it is not clear how to build it: move one of them away, or use `faas-flow dev` with --build \
+         and --module",
+        folder.display()
+    )]
+    SeveralLanguages {
+        /// The folder.
+        folder: PathBuf,
+        /// A file of one language.
+        one: &'static str,
+        /// A file of another.
+        other: &'static str,
+    },
+    /// A new project would be where something is already.
+    #[error("{} exists already: choose another name, or another folder", path.display())]
+    AlreadyThere {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// This program was built without a template.
+    #[error("this faas-flow was built without the template {template}")]
+    NoTemplate {
+        /// The name of the template.
+        template: &'static str,
     },
     /// Cargo wrote several modules.
     #[error("cargo builds several modules in {}: give the folder of one flow's package", folder.display())]
@@ -288,12 +340,40 @@ pub enum SourcesError {
         folder: PathBuf,
     },
     /// A program that builds the flow cannot be started.
-    #[error("cannot run {program}: {source}; install it, or use --build")]
+    #[error("cannot run {program}: {source}; {install}")]
     ToolMissing {
         /// The program.
         program: &'static str,
+        /// How to install it.
+        install: &'static str,
         /// What the system says.
         source: io::Error,
+    },
+    /// The packages of a project in TypeScript are not there.
+    #[error("the packages of {} are not installed: run `npm install` in that folder", folder.display())]
+    NotInstalled {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The program that builds the flow succeeded, and has not written the module.
+    #[error("{program} wrote no module to {}", module.display())]
+    NotMade {
+        /// The program.
+        program: &'static str,
+        /// Where the module should be.
+        module: PathBuf,
+    },
+    /// A program that builds the flow has the wrong version.
+    #[error("{program} is of version {found}, but this needs {needed}; {install}")]
+    ToolUnfit {
+        /// The program.
+        program: &'static str,
+        /// Its version.
+        found: String,
+        /// Which versions will do.
+        needed: String,
+        /// How to install one.
+        install: &'static str,
     },
     /// The folder cannot be watched for changes.
     #[error("cannot watch the folder {}: {source}", folder.display())]
@@ -319,10 +399,18 @@ impl Error {
             Error::Http(error) => error.code(),
             Error::Gateway(error) => error.code(),
             Error::Configuration(error) => error.code(),
-            Error::Sources(SourcesError::ToolMissing { .. }) => Code::TOOL_MISSING,
+            Error::Sources(
+                SourcesError::ToolMissing { .. } | SourcesError::ToolUnfit { .. } | SourcesError::NotInstalled { .. },
+            ) => Code::TOOL_MISSING,
+            Error::Sources(SourcesError::AlreadyThere { .. } | SourcesError::NoTemplate { .. }) => {
+                Code::OUTPUT_UNWRITABLE
+            }
             Error::Sources(_) | Error::InputUnreadable { .. } => Code::INPUT_UNREADABLE,
+            Error::Scenario(error) => error.code(),
+            Error::NoSuchScenario { .. } => Code::BAD_SCENARIO,
             Error::OutputUnwritable { .. } => Code::OUTPUT_UNWRITABLE,
             Error::NoStoreFolder { .. } => Code::STORE_READ_ONLY,
+            Error::NotConfirmed { .. } => Code::NOT_CONFIRMED,
             Error::NoPair { .. } => Code::BAD_REQUEST,
             Error::UnknownCode { .. } => Code::UNKNOWN_CODE,
             Error::DuplicateFlow { .. } | Error::FunctionIsFlow { .. } => Code::DUPLICATE_FLOW,
@@ -338,7 +426,7 @@ impl Error {
             | Error::BadAdminToken { .. } => Code::BAD_SECRET,
             Error::Unhealthy { .. } => Code::CALL_UNREACHABLE,
             Error::NoResponse { .. } => Code::CALL_TIMED_OUT,
-            Error::NotAFlow { .. } | Error::NoFlowNamed { .. } => Code::FLOW_UNKNOWN,
+            Error::NotAFlow { .. } | Error::NoFlowThere { .. } | Error::NoFlowNamed { .. } => Code::FLOW_UNKNOWN,
             Error::WrongModule { .. } => Code::DIGEST_MISMATCH,
             Error::System { .. } => Code::INTERNAL,
         }

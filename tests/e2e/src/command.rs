@@ -62,7 +62,7 @@ impl Done {
     }
 
     /// It must have failed with this error code. Its message has all of these parts and refers to the code's page; it
-    /// printed no data.
+    /// printed no data, but perhaps the failure as JSON.
     #[track_caller]
     pub fn failed(self, code: &str, says: &[&str]) {
         assert_eq!(self.code, Some(1), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
@@ -72,7 +72,8 @@ impl Done {
         for part in says {
             assert!(self.stderr.contains(part), "`{}` does not say `{part}`", self.stderr);
         }
-        assert_eq!(self.stdout, "");
+        let printed: Value = serde_json::from_str(&self.stdout).unwrap_or_default();
+        assert!(self.stdout.is_empty() || printed["failure"]["code"] == code, "{}", self.stdout);
     }
 }
 

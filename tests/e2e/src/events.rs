@@ -39,6 +39,19 @@ pub fn signed_read(request: RequestBuilder, secret: &str, path: &str, time: u64)
     request.header("X-Faas-Flow-Signature", format!("v2={}", hexadecimal(mac))).header("X-Faas-Flow-Time", time)
 }
 
+/// Adds the signature of a request that sends a signal at `path` with this idempotency key and body, signed at `time`.
+pub fn signed_send(
+    request: RequestBuilder,
+    secret: &str,
+    (path, key, body): (&str, &str, &str),
+    time: u64,
+) -> RequestBuilder {
+    let digest = base16ct::lower::encode_string(&Sha256::digest(body));
+    let text = format!("POST\n{path}\n{time}\n{key}\n{digest}");
+    let mac = keyed(derived(secret, "send").as_bytes()).chain_update(text);
+    request.header("X-Faas-Flow-Signature", format!("v2={}", hexadecimal(mac))).header("X-Faas-Flow-Time", time)
+}
+
 /// The signature of a callback's body: the value of `X-Hub-Signature-256`.
 pub fn callback_signature(secret: &str, body: &str) -> String {
     hub_signature(&derived(secret, "callback"), body)

@@ -13,6 +13,7 @@
 
 pub mod browser;
 pub mod command;
+pub mod definition;
 pub mod events;
 pub mod image;
 pub mod machine;

@@ -6,16 +6,13 @@
 mod families;
 mod network;
 mod operators;
-mod power;
 mod replica;
 mod schedules;
-mod stores;
 mod swaps;
-mod world;
 
+pub use faas_flow_scenario::world::{EventFault, Fault, Faults, Weather};
 pub use schedules::schedules;
 pub use swaps::{Versions, swaps};
-pub use world::{EventFault, Fault, Faults, Weather};
 
 use anyhow::{Context, Result, bail};
 use axum::body::{Body, to_bytes};
@@ -24,17 +21,17 @@ use faas_flow_core::run::Progress;
 use faas_flow_core::{FlowName, RunId, Status};
 use faas_flow_guest::{Guests, Limits};
 use faas_flow_replica::{Dispatch, Host, Settings};
+use faas_flow_scenario::world::World;
 use faas_flow_store::RunQuery;
 use faas_flow_versions::{Flow, load_flow};
 use network::HOOK;
 use operators::Operators;
-use replica::{Cluster, Common};
+use replica::Cluster;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use world::World;
 
 /// What a run is of: a flow with a query and a body, and what else its caller asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,7 +109,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
 /// Every example, and every construct, alone and nested.
 pub const JOBS: [Job; 86] = [
     job("greet", "", "Ada"),
-    job("greet-js", "", "Ada"),
+    job("greet-typescript", "", "Ada"),
     job("greet-python", "", "Ada"),
     job("flights", "", FLIGHTS),
     job("async-chain", "", LARGE),
@@ -124,7 +121,7 @@ pub const JOBS: [Job; 86] = [
     job("sync-chain", "", "hi").asks(Asks::Now),
     // So long that it is stored before its end.
     job("fixture", "case=retried-call", "busy").asks(Asks::Now),
-    job("dynamic-branching-js", "", "hi"),
+    job("dynamic-branching-typescript", "", "hi"),
     job("dynamic-branching-python", "", "hi"),
     job("parallel-branching", "", "hi").asks(Asks::Waiting),
     job("dynamic-branching", "", "hi").asks(Asks::Waiting),
@@ -438,12 +435,12 @@ fn simulate(
     runtime.block_on(async {
         let world = Arc::new(World::new(seed, faults, weather));
         let flows = (flows.0.clone(), None);
-        let common = Common::new(world.clone(), settings, flows, seed, faults != Faults::None).await?;
-        let cluster = Cluster::start(common);
+        let cluster = Cluster::start(world.clone(), settings, flows, seed, faults != Faults::None).await?;
         let mut wrong = Vec::new();
-        let storm = tokio::spawn(cluster.clone().storm(deaths, STORM));
+        let storm = storm(&cluster, deaths);
         if weather.crashes > 0 {
-            tokio::spawn(cluster.clone().look_after());
+            let cluster = cluster.clone();
+            tokio::spawn(async move { cluster.look_after().await });
         }
         let mut runs = Vec::new();
         for (number, job) in jobs.iter().enumerate() {
@@ -491,6 +488,12 @@ fn simulate(
         let (steps, events, trace) = (world.steps(), world.events(), world.trace());
         Ok(Outcome { wrong, steps, events, trace, ends, took, most_calls })
     })
+}
+
+/// Lets replicas die, and others begin in their place.
+fn storm(cluster: &Arc<Cluster>, deaths: u32) -> JoinHandle<()> {
+    let cluster = cluster.clone();
+    tokio::spawn(async move { cluster.storm(deaths, STORM).await })
 }
 
 /// Sends a signal with an idempotency key until it is stored, as somebody does who gets no answers.

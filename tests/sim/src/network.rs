@@ -1,14 +1,13 @@
 //! What replicas call: step functions, and the gateway's async route.
 
-use crate::power::Power;
-use crate::world::{Answer, EventFault, World};
 use async_trait::async_trait;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
+use faas_flow_core::run::Parent;
 use faas_flow_core::{Code, Failure, RunId};
 use faas_flow_gateway::{Function, Gateway, Unreachable};
 use faas_flow_guest::{HttpRequest, HttpResponse};
-use faas_flow_replica::{ChosenBy, Network};
+use faas_flow_scenario::world::{Answer, Outside, Power, World, header, headers, no_answer};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -59,14 +58,6 @@ impl Steps {
         Arc::new(Self { world, asked, calls, lost, told, stopped, parents, unreached, limited })
     }
 
-    /// A run has begun another one, which is stored from now on.
-    pub fn has_called(&self, parent: &RunId, child: &RunId) {
-        let is_new = lock(&self.parents).insert(child.to_string(), parent.to_string()).is_none();
-        if is_new && let Some(stopped) = self.stopped_of(parent.as_str()) {
-            self.world.violation(format!("after a stop of {stopped} was answered, {parent} began {child}"));
-        }
-    }
-
     /// The run itself, or the nearest one around it, whose stop was answered. A stop is answered although a run that was
     /// called cannot be reached, after some tries.
     fn stopped_of(&self, run: &str) -> Option<String> {
@@ -85,7 +76,7 @@ impl Steps {
     }
 
     /// `busy` is answered with 503 and a wish to be left alone for seven seconds, once per key.
-    fn call(&self, name: &str, key: &str, body: Bytes) -> HttpResponse {
+    fn respond(&self, name: &str, key: &str, body: Bytes) -> HttpResponse {
         let mut asked = lock(&self.asked);
         let (first, times) = asked.entry(format!("{name} {key}")).or_insert_with(|| (body.clone(), 0));
         *times += 1;
@@ -111,16 +102,6 @@ impl Steps {
     /// A stop of this run was answered: from now on, none of its calls may begin.
     pub fn stopped(&self, run: &str) {
         lock(&self.stopped).insert(run.to_owned());
-    }
-
-    /// Another run has tried to stop this one, which it had called.
-    fn reached(&self, run: &str, reached: bool) {
-        let mut unreached = lock(&self.unreached);
-        if reached {
-            unreached.remove(run);
-        } else {
-            unreached.insert(run.to_owned());
-        }
     }
 
     /// Somebody runs a run again.
@@ -162,77 +143,67 @@ impl Steps {
     }
 }
 
-/// The network, as one replica reaches it.
-pub struct Wires {
-    pub power: Arc<Power>,
-    pub steps: Arc<Steps>,
-    pub gateway: Arc<Gateway>,
-}
-
 #[async_trait]
-impl Network for Wires {
-    async fn send(&self, request: HttpRequest, _: ChosenBy) -> Result<HttpResponse, Failure> {
-        let HttpRequest { url, headers, body, method } = request;
-        let header = |name: &str| headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let lost = || Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {url}"));
-        if let Some(path) = url.strip_prefix("http://gateway/function/") {
-            let name = path.split(['/', '?']).next().unwrap_or_default();
-            if self.is_flow(name) {
-                return self.call_flow(name, path, HttpRequest { url: url.clone(), headers, method, body }).await;
-            }
-            let key = header("x-faas-flow-idempotency-key").map(|(_, key)| key.clone()).unwrap_or_default();
-            let run = header("x-faas-flow-reqid").map(|(_, run)| run.as_str()).unwrap_or_default();
-            self.power.world.know(run);
-            let what = format!("{} calls {name} with key {key}", self.power.name);
-            if self.power.is_on() {
-                self.steps.begin(run, &what);
-            }
-            if name == SLOW.0 {
-                tokio::time::sleep(SLOW.1).await;
-            }
-            if name == LIMITED.0 && self.power.is_on() {
-                let _in_flight = InFlight::new(&self.steps);
-                tokio::time::sleep(LIMITED.1).await;
-            }
-            let answer = self.steps.answer(&key, &body);
-            let call = async { self.steps.call(name, &key, body) };
-            let answered = self.power.step_with(answer, &format!("calls {name} with key {key}"), call).await;
-            return answered.ok_or_else(|| {
-                lock(&self.steps.lost).insert(key);
-                lost()
-            });
+impl Outside for Steps {
+    fn is_function(&self, name: &str) -> bool {
+        name == JOB.0
+    }
+
+    async fn call(&self, power: &Power, name: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        let key = header(&request, "x-faas-flow-idempotency-key").to_owned();
+        let what = format!("{} calls {name} with key {key}", power.name);
+        if power.is_on() {
+            self.begin(header(&request, "x-faas-flow-reqid"), &what);
         }
-        if url == HOOK {
-            let header = |name| header(name).map(|(_, value)| value.clone()).unwrap_or_default();
-            let (run, how) = (header("x-faas-flow-reqid"), header("x-faas-flow-status"));
-            let tell = async { self.steps.tell(&run, format!("{how}: {}", String::from_utf8_lossy(&body))) };
-            let told = self.power.step(&format!("tells that {run} {how}"), tell).await;
-            return told
-                .map(|()| HttpResponse { status: 200, headers: Vec::new(), body: Bytes::new() })
-                .ok_or_else(lost);
+        if name == SLOW.0 {
+            tokio::time::sleep(SLOW.1).await;
         }
-        let Some(path) = url.strip_prefix("http://gateway/async-function/") else {
-            return Err(Failure::reject(Code::BAD_CALL, format!("nobody is at {url}")));
-        };
-        let name = path.split(['/', '?']).next().unwrap_or_default();
-        let rest = path.strip_prefix(name).unwrap_or_default();
-        if name == JOB.0 && self.power.is_on() {
-            let run = header("x-faas-flow-reqid").map(|(_, run)| run.as_str()).unwrap_or_default();
-            self.steps.begin(run, &format!("{} puts a call of {name} into the queue", self.power.name));
+        if name == LIMITED.0 && power.is_on() {
+            let _in_flight = InFlight::new(self);
+            tokio::time::sleep(LIMITED.1).await;
         }
-        let accept = async {
-            for _ in 0..self.times() {
-                self.gateway.enqueue(name, rest, map(&headers), body.clone()).await?;
-            }
-            Ok::<_, faas_flow_gateway::Error>(())
-        };
-        let sent = self.power.step(&format!("sends {name}{rest}"), accept).await;
-        let status = match sent {
-            None => return Err(lost()),
-            Some(Ok(())) => 202,
-            Some(Err(_)) => 500,
-        };
-        Ok(HttpResponse { status, headers: Vec::new(), body: Bytes::new() })
+        let answer = self.answer(&key, &request.body);
+        let call = async { self.respond(name, &key, request.body) };
+        let answered = power.step_with(answer, &format!("calls {name} with key {key}"), call).await;
+        answered.ok_or_else(|| {
+            lock(&self.lost).insert(key);
+            no_answer(&request.url)
+        })
+    }
+
+    async fn request(&self, power: &Power, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        if request.url != HOOK {
+            return Err(Failure::reject(Code::BAD_CALL, format!("nobody is at {}", request.url)));
+        }
+        let (run, how) = (header(&request, "x-faas-flow-reqid"), header(&request, "x-faas-flow-status"));
+        let tell = async { self.tell(run, format!("{how}: {}", String::from_utf8_lossy(&request.body))) };
+        let told = power.step(&format!("tells that {run} {how}"), tell).await;
+        told.map(|()| HttpResponse { status: 200, headers: Vec::new(), body: Bytes::new() })
+            .ok_or_else(|| no_answer(&request.url))
+    }
+
+    fn queues(&self, power: &Power, name: &str, run: &str) {
+        if name == JOB.0 && power.is_on() {
+            self.begin(run, &format!("{} puts a call of {name} into the queue", power.name));
+        }
+    }
+
+    fn begins(&self, parent: &Parent, child: &RunId) {
+        let parent = &parent.run;
+        let is_new = lock(&self.parents).insert(child.to_string(), parent.to_string()).is_none();
+        if is_new && let Some(stopped) = self.stopped_of(parent.as_str()) {
+            self.world.violation(format!("after a stop of {stopped} was answered, {parent} began {child}"));
+        }
+    }
+
+    /// A run that could not be reached may have been stopped only after its caller had been told of the stop.
+    fn reaches(&self, run: &str, reached: bool) {
+        let mut unreached = lock(&self.unreached);
+        if reached {
+            unreached.remove(run);
+        } else {
+            unreached.insert(run.to_owned());
+        }
     }
 }
 
@@ -255,53 +226,6 @@ impl Drop for InFlight<'_> {
     }
 }
 
-impl Wires {
-    /// How often the queue takes the next message.
-    fn times(&self) -> u32 {
-        match self.power.world.next_event_fault() {
-            Some(EventFault::Lost) => 0,
-            Some(EventFault::Repeated) => 2,
-            None => 1,
-        }
-    }
-
-    fn is_flow(&self, name: &str) -> bool {
-        name != JOB.0 && self.gateway.functions().iter().any(|(known, _)| known == name)
-    }
-
-    /// A request to a flow: a call, a stop, a look, or the end of a run that it called.
-    async fn call_flow(&self, name: &str, path: &str, request: HttpRequest) -> Result<HttpResponse, Failure> {
-        let HttpRequest { url, headers, method, body } = request;
-        let lost = || Failure::retry(Code::CALL_UNREACHABLE, format!("no answer from {url}"));
-        let rest = path.strip_prefix(name).unwrap_or_default();
-        let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-        let mut asks = Request::builder().method(method.as_str()).uri(&rest).body(body).map_err(|_| lost())?;
-        *asks.headers_mut() = map(&headers);
-        let call = self.gateway.call(name, asks);
-        let what = rest.split(['?', '=']).next().unwrap_or_default();
-        let answer = self.power.step(&format!("asks {name}{what}"), call).await;
-        if let Some(run) = what.strip_prefix("/flow/").and_then(|rest| rest.strip_suffix("/stop")) {
-            let unreached = answer.as_ref().is_none_or(|answer| answer.status().is_server_error());
-            self.steps.reached(run, !unreached);
-        }
-        let answer = answer.ok_or_else(lost)?;
-        let (parts, body) = answer.into_parts();
-        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
-        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        Ok(HttpResponse { status: parts.status.as_u16(), headers, body })
-    }
-}
-
-fn map(headers: &[(String, String)]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value)) {
-            map.append(name, value);
-        }
-    }
-    map
-}
-
 /// The function that is called through the queue.
 pub struct Job(pub Arc<Steps>);
 
@@ -316,10 +240,10 @@ impl Function for Job {
             tokio::time::sleep(steps.world.time(JOB.1)).await;
         }
         steps.world.note(format_args!("the queue calls {} with key {key}", JOB.0));
-        let HttpResponse { status, headers, body } = steps.call(JOB.0, &key, body);
-        let mut response = Response::builder().status(status);
-        *response.headers_mut().ok_or_else(nobody)? = map(&headers);
-        response.body(body).map_err(|_| nobody())
+        let answer = steps.respond(JOB.0, &key, body);
+        let mut response = Response::builder().status(answer.status);
+        *response.headers_mut().ok_or_else(nobody)? = headers(&answer.headers);
+        response.body(answer.body).map_err(|_| nobody())
     }
 }
 

@@ -1,14 +1,14 @@
 //! A schedule fires while replicas die, and stores fail: each moment has exactly one run.
 
-use crate::replica::{Cluster, Common};
-use crate::world::World;
-use crate::{Faults, Flows, Outcome, PATIENCE, SKEWS, STORM, Weather, left};
+use crate::replica::Cluster;
+use crate::{Faults, Flows, Outcome, PATIENCE, SKEWS, STORM, Weather, left, storm};
 use anyhow::{Result, ensure};
 use axum::body::Body;
 use axum::http::Request;
 use faas_flow_core::schedule::{Overlap, ScheduleEntry};
 use faas_flow_core::{FlowName, Labels, Millis};
 use faas_flow_replica::{Dispatch, Settings};
+use faas_flow_scenario::world::World;
 use faas_flow_store::{RunEntry, RunQuery};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,11 +40,11 @@ pub fn schedules(flows: &Flows, seed: u64) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     runtime.block_on(async {
         let world = Arc::new(World::new(seed, faults, weather));
-        let common =
-            Common::new(world.clone(), settings, (flows.0.clone(), None), seed, faults != Faults::None).await?;
-        let cluster = Cluster::start(common);
-        let storm = tokio::spawn(cluster.clone().storm(deaths, STORM));
-        tokio::spawn(cluster.clone().look_after());
+        let flows = (flows.0.clone(), None);
+        let cluster = Cluster::start(world.clone(), settings, flows, seed, faults != Faults::None).await?;
+        let storm = storm(&cluster, deaths);
+        let looks = cluster.clone();
+        tokio::spawn(async move { looks.look_after().await });
         sleep(STORM).await;
         storm.await?;
         world.calm_down();
@@ -103,8 +103,9 @@ fn faults_of(runs: &[RunEntry], waiting: &BTreeSet<Millis>, (overlap, skew): (Ov
         wrong.push(format!("there are {} runs only", moments.len()));
     }
     let known: BTreeSet<Millis> = moments.union(waiting).copied().collect();
+    // The others pass over moments at which the run before has not ended.
     if let (Some(first), Some(last)) = (known.first(), known.last())
-        && overlap != Overlap::Skip
+        && matches!(overlap, Overlap::Allow | Overlap::Queue)
     {
         let all = (*first..=*last).step_by(usize::try_from(PERIOD).unwrap_or(1));
         wrong.extend(all.filter(|at| !known.contains(at)).map(|at| format!("the moment {at} has no run")));

@@ -1,9 +1,8 @@
 //! A flow is swapped while its runs are in flight and everything fails by chance: each run ends as the version that it is
 //! pinned to ends it.
 
-use crate::replica::{Cluster, Common};
-use crate::world::World;
-use crate::{Asks, DELAYS, Faults, Job, Outcome, STORM, Weather, begin, end};
+use crate::replica::Cluster;
+use crate::{Asks, DELAYS, Faults, Job, Outcome, Weather, begin, end, storm};
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -11,6 +10,7 @@ use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName};
 use faas_flow_guest::{Guests, Limits};
 use faas_flow_replica::{Dispatch, Host, Settings};
+use faas_flow_scenario::world::{Modules, World};
 use faas_flow_versions::signature::Trusted;
 use faas_flow_versions::{Artifact, Flow, Loader, load_flow};
 use std::collections::HashMap;
@@ -63,25 +63,35 @@ impl Versions {
         Ok(Arc::new(versions))
     }
 
-    /// The version that replicas come with.
-    pub(crate) fn first(&self) -> &Flow {
-        #[allow(clippy::expect_used, reason = "it is made with some")]
-        &self.all.first().expect("there are versions").0
-    }
-
-    pub(crate) fn loader(&self) -> Loader {
-        let known = self.all.iter().map(|(flow, _)| flow.clone()).collect();
-        Loader::new(self.guests.clone(), Trusted::default()).with_preloaded(known)
-    }
-
     /// What a replica does when it starts: it serves once its stores have answered.
-    pub(crate) async fn bring(self: Arc<Self>, host: Arc<Host>) {
+    async fn bring(self: Arc<Self>, host: Arc<Host>) {
         let Some((flow, bytes)) = self.all.first() else { return };
         let artifact = Artifact::new(bytes.clone(), None);
         while host.versions().register_image(flow.clone(), artifact.clone()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         host.versions().clone().follow().await;
+    }
+}
+
+/// The versions, as replicas come to know them.
+struct Pushed {
+    versions: Arc<Versions>,
+    flow: FlowName,
+}
+
+impl Modules for Pushed {
+    fn flow(&self) -> &FlowName {
+        &self.flow
+    }
+
+    fn loader(&self) -> Loader {
+        let known = self.versions.all.iter().map(|(flow, _)| flow.clone()).collect();
+        Loader::new(self.versions.guests.clone(), Trusted::default()).with_preloaded(known)
+    }
+
+    fn begun(&self, host: Arc<Host>) {
+        tokio::spawn(self.versions.clone().bring(host));
     }
 }
 
@@ -129,11 +139,11 @@ fn simulate(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     runtime.block_on(async {
         let world = Arc::new(World::new(seed, faults, Weather::default()));
-        let flows = (Vec::new(), Some(versions.clone()));
-        let common = Common::new(world.clone(), settings, flows, seed, faults != Faults::None).await?;
-        let cluster = Cluster::start(common);
+        let modules: Arc<dyn Modules> = Arc::new(Pushed { versions: versions.clone(), flow: FlowName::new(FLOW)? });
+        let flows = (Vec::new(), Some(modules));
+        let cluster = Cluster::start(world.clone(), settings, flows, seed, faults != Faults::None).await?;
         let mut wrong = Vec::new();
-        let storm = tokio::spawn(cluster.clone().storm(deaths, STORM));
+        let storm = storm(&cluster, deaths);
         let operators = tokio::spawn(operate(cluster.clone(), versions.clone(), changes));
         let mut begun = Vec::new();
         for number in 0..runs {

@@ -2,6 +2,7 @@
 
 use super::spec::{BadSchedule, Missed, Overlap, Schedule, ScheduleInput};
 use crate::FlowName;
+use crate::suggest::nearest;
 
 /// What an operator says about one schedule: it takes the place of the schedule of this name that the flow declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +54,10 @@ impl ScheduleEntry {
                 }
             }
         }
-        if let Some(input) = &mut schedule.input {
-            input.media_type = media_type;
+        match &mut schedule.input {
+            Some(input) => input.media_type = media_type,
+            None if media_type.is_empty() => {}
+            None => return Err(refused("it has a `content-type`, but no `input` of this type".to_owned())),
         }
         schedule.timed()?;
         Ok(Self { flow, name: name.to_owned(), schedule: Some(schedule) })
@@ -69,6 +72,38 @@ impl ScheduleEntry {
         }
         schedules
     }
+}
+
+/// What an operator says about flows or schedules that are not there: a sentence each. These are the flows that are served, each
+/// with the schedules that it declares.
+pub fn pointless(entries: &[ScheduleEntry], served: &[(&FlowName, &[Schedule])]) -> Vec<String> {
+    let flows = || served.iter().map(|(flow, _)| flow.as_str());
+    let concerns = |one: &Option<FlowName>, other: &Option<FlowName>| one.is_none() || other.is_none() || one == other;
+    let adds = |flow: &Option<FlowName>, name: &str| {
+        let mut added = entries.iter().filter(|other| other.name == name && other.schedule.is_some());
+        added.any(|other| concerns(&other.flow, flow))
+    };
+    let says = entries.iter().filter_map(|ScheduleEntry { flow, name, schedule }| {
+        if let Some(flow) = flow.as_ref().filter(|flow| !flows().any(|served| served == flow.as_str())) {
+            let meant = meant(flow.as_str(), flows());
+            return Some(format!(
+                "the schedule `{flow}/{name}` is ignored, since no flow `{flow}` is served here{meant}"
+            ));
+        }
+        let of = || served.iter().filter(|(served, _)| flow.as_ref().is_none_or(|flow| flow == *served));
+        let declared = || of().flat_map(|(_, schedules)| schedules.iter().map(|schedule| schedule.name.as_str()));
+        if schedule.is_some() || declared().any(|known| known == name) || adds(flow, name) {
+            return None;
+        }
+        let meant = meant(name, declared());
+        Some(format!("`{name}=off` switches nothing off, since no flow here has a schedule `{name}`{meant}"))
+    });
+    says.collect()
+}
+
+fn meant<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let near = nearest(wrong, known, |known| known.len() / 3);
+    near.map_or(String::new(), |near| format!(": did you mean `{near}`?"))
 }
 
 /// The beginning of a line, without the input, which may be secret.

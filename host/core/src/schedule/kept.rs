@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub const LATE: Millis = 60_000;
 /// How many missed moments are caught up on with [`Missed::All`].
 pub const MOST_CAUGHT_UP: usize = 1000;
+/// How many moments that get no run are counted together.
+const MOST_COUNTED: usize = 1000;
 /// How many moments may wait for the end of a run with [`Overlap::Queue`].
 pub const MOST_WAITING: usize = 100;
 /// How many moments of one schedule are decided on at a time.
@@ -34,9 +36,19 @@ pub struct Schedules {
     /// Drawn when the document was first written, and a part of the ids of all runs, so that nobody guesses them.
     #[serde(default)]
     pub salt: String,
+    /// When a replica that serves them as they are stored has last said so. It does when others have doubted it.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub confirmed: Millis,
+    /// When a replica that serves others first saw that nobody has confirmed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<Millis>,
     /// By name.
     #[serde(default)]
     pub schedules: BTreeMap<String, Kept>,
+}
+
+fn is_never(at: &Millis) -> bool {
+    *at == 0
 }
 
 /// What is stored of one schedule.
@@ -60,6 +72,9 @@ pub struct Kept {
     /// What is decided and not yet done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub firing: Vec<Firing>,
+    /// Runs of a backfill that may still go on, so that not too many of them do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backfilling: Vec<RunId>,
     /// The latest run that it has begun, or is about to begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest: Option<RunId>,
@@ -83,11 +98,31 @@ pub struct Firing {
     pub replaces: Option<RunId>,
 }
 
+/// What was decided, each with the name of its schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// The runs that are to begin.
+    pub begin: Vec<(String, Firing)>,
+    /// The moments that get no run.
+    pub passed: Vec<(String, Passed)>,
+}
+
+/// Moments that get no run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// The first one.
+    pub moment: Millis,
+    /// Why: they are skipped, or were missed.
+    pub fate: Fate,
+    /// How many there are. Of very many, at least so many.
+    pub count: usize,
+}
+
 /// What became of a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Past {
-    /// The moment; of several that were missed together, the earliest.
+    /// The moment; of several that were missed or skipped together, the earliest.
     pub moment: Millis,
     /// What became of it.
     pub fate: Fate,
@@ -111,6 +146,18 @@ pub enum Fate {
     Missed,
     /// A run was to begin, but could not.
     Failed,
+}
+
+impl Fate {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Fate::Started => "started",
+            Fate::Skipped => "skipped",
+            Fate::Missed => "missed",
+            Fate::Failed => "failed",
+        }
+    }
 }
 
 impl Kept {
@@ -150,21 +197,25 @@ impl Kept {
         !self.paused && is_due && timed.spec.overlap != Overlap::Allow && self.follows(timed)
     }
 
-    /// Decides on what is due. Answers with the runs that are to begin.
+    /// Decides on what is due.
     fn decide(
         &mut self,
         (flow, timed): (&FlowName, &Timed),
         (now, salt): (Millis, &str),
         is_running: &dyn Fn(&RunId) -> bool,
-    ) -> Vec<Firing> {
-        let mut decided = Vec::new();
+        decided: &mut Decided,
+    ) {
         if self.paused || !self.follows(timed) {
-            return decided;
+            return;
         }
+        let name = &timed.spec.name;
+        let mut pass = |moment, fate, count| decided.passed.push((name.clone(), Passed { moment, fate, count }));
         let overlap = timed.spec.overlap;
         let mut is_busy =
             overlap != Overlap::Allow && (!self.firing.is_empty() || self.latest.as_ref().is_some_and(is_running));
-        self.pass_over_missed(timed, now);
+        if let Some((moment, count)) = self.pass_over_missed(timed, now) {
+            pass(moment, Fate::Missed, count);
+        }
         for _ in 0..AT_A_TIME {
             if self.firing.len() >= MOST_FIRING {
                 break;
@@ -176,17 +227,27 @@ impl Kept {
                     // The run that is to be replaced has not begun.
                     break;
                 }
+                // It may take longer to stop a run on another replica than until the next moment. A run for each moment that has
+                // passed meanwhile would only be stopped by the next one, and come later each time.
+                let latest = timed.when.before(now + 1).filter(|at| overlap == Overlap::Replace && *at > next);
+                if let Some(latest) = latest {
+                    self.remember(next, Fate::Skipped, None, None);
+                    pass(next, Fate::Skipped, count(timed, next, latest));
+                }
+                let next = latest.unwrap_or(next);
                 self.next = timed.when.after(next);
                 if overlap == Overlap::Queue && (is_busy || !self.waiting.is_empty()) {
                     if self.waiting.len() < MOST_WAITING {
                         self.waiting.push(next);
                     } else {
                         self.remember(next, Fate::Skipped, None, None);
+                        pass(next, Fate::Skipped, 1);
                     }
                     continue;
                 }
                 if overlap == Overlap::Skip && is_busy {
                     self.remember(next, Fate::Skipped, None, None);
+                    pass(next, Fate::Skipped, 1);
                     continue;
                 }
                 next
@@ -197,27 +258,34 @@ impl Kept {
             let replaces = self.latest.clone().filter(|_| overlap == Overlap::Replace && is_busy);
             let firing = Firing { moment, run: run.clone(), decided: now, replaces };
             self.firing.push(firing.clone());
-            decided.push(firing);
+            decided.begin.push((name.clone(), firing));
             self.latest = Some(run);
             is_busy = overlap != Overlap::Allow;
         }
-        decided
     }
 
-    /// Passes over the missed moments for which no run is to begin.
-    fn pass_over_missed(&mut self, timed: &Timed, now: Millis) {
+    /// Passes over the missed moments for which no run is to begin. Answers with the first of them, and how many there are.
+    fn pass_over_missed(&mut self, timed: &Timed, now: Millis) -> Option<(Millis, usize)> {
         let from = now.saturating_sub(LATE);
-        let Some(next) = self.next.filter(|next| *next < from) else { return };
+        let next = self.next.filter(|next| *next < from)?;
         let go_on = match timed.spec.missed {
             Missed::Skip => timed.when.after(from.saturating_sub(1)),
             Missed::One => timed.when.before(from),
             Missed::All => Some(earliest_caught_up(timed, next, from)),
         };
-        if go_on != Some(next) {
-            self.remember(next, Fate::Missed, None, None);
-            self.next = go_on;
+        if go_on == Some(next) {
+            return None;
         }
+        self.remember(next, Fate::Missed, None, None);
+        self.next = go_on;
+        Some((next, count(timed, next, go_on.map_or(from, |go_on| go_on.min(from)))))
     }
+}
+
+/// How many moments there are from one of them to the end, which does not count; of very many, so many.
+fn count(timed: &Timed, first: Millis, end: Millis) -> usize {
+    let moments = std::iter::successors(Some(first), |at| timed.when.after(*at));
+    moments.take_while(|at| *at < end).take(MOST_COUNTED).count()
 }
 
 /// The moment from which on missed moments are caught up on.
@@ -243,7 +311,8 @@ impl Schedules {
     /// the first moment after now, and so does one whose expression has changed. What was paused stays paused.
     pub fn reconcile(&mut self, schedules: &[Timed], as_of: Millis, now: Millis) {
         // A stored moment that has not come was written by a clock that was ahead, and does not count.
-        let is_newer = as_of >= self.as_of || self.as_of > now || self.is_orphaned(now);
+        let is_newer = as_of >= self.as_of || self.as_of > now;
+        let is_newer = is_newer || self.is_orphaned(now) || self.is_unconfirmed(schedules, now);
         let mut has_changed = false;
         for timed in schedules {
             match self.schedules.get_mut(&timed.spec.name) {
@@ -271,6 +340,31 @@ impl Schedules {
         self.schedules.retain(|_, kept| !kept.gone || kept.paused);
         if has_changed {
             self.as_of = if self.as_of > now { as_of } else { self.as_of.max(as_of) };
+            self.doubted = None;
+        }
+    }
+
+    /// Whether nobody serves the schedules that are stored any more. A replica that serves others doubts that somebody does, and
+    /// waits for one that confirms it. Without this, nobody would notice the loss of a replica that has only removed schedules:
+    /// none of the others is overdue.
+    fn is_unconfirmed(&mut self, schedules: &[Timed], now: Millis) -> bool {
+        let follows = |timed: &Timed| self.schedules.get(&timed.spec.name).is_some_and(|kept| kept.follows(timed));
+        let served = schedules.iter().filter(|timed| follows(timed)).count();
+        let stored = self.schedules.values().filter(|kept| !kept.gone).count();
+        if served == schedules.len() && served == stored {
+            if self.doubted.take().is_some() {
+                self.confirmed = now;
+            }
+            return false;
+        }
+        match self.doubted {
+            Some(doubted) => now > doubted.saturating_add(OVERDUE),
+            None => {
+                if now > self.confirmed.max(self.as_of).saturating_add(OVERDUE) {
+                    self.doubted = Some(now);
+                }
+                false
+            }
         }
     }
 
@@ -296,19 +390,18 @@ impl Schedules {
         asking.collect()
     }
 
-    /// Decides on what is due. Answers with the runs that are to begin, by the names of their schedules.
+    /// Decides on what is due.
     pub fn decide(
         &mut self,
         flow: &FlowName,
         schedules: &[Timed],
         now: Millis,
         is_running: impl Fn(&RunId) -> bool,
-    ) -> Vec<(String, Firing)> {
-        let mut decided = Vec::new();
+    ) -> Decided {
+        let mut decided = Decided::default();
         for timed in schedules {
             let Some(kept) = self.schedules.get_mut(&timed.spec.name) else { continue };
-            let begun = kept.decide((flow, timed), (now, &self.salt), &is_running);
-            decided.extend(begun.into_iter().map(|firing| (timed.spec.name.clone(), firing)));
+            kept.decide((flow, timed), (now, &self.salt), &is_running, &mut decided);
         }
         decided
     }

@@ -44,6 +44,7 @@ impl When {
             }
             return interval(every.trim()).map(|every| Self(Kind::Every(every))).map_err(|why| refused(&why));
         }
+        misplaced_letters(when).map_or(Ok(()), |why| Err(refused(&why)))?;
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
         let cron = parser.parse(when).map_err(|error| refused(&plain(&error.to_string())))?;
         let zone = zone.map_or(Ok(TimeZone::UTC), time_zone)?;
@@ -76,6 +77,39 @@ impl When {
     pub fn following(&self, at: Millis) -> impl Iterator<Item = Millis> + '_ {
         std::iter::successors(self.after(at), |at| self.after(*at))
     }
+}
+
+/// What is wrong with the letters of an expression, if anything is: the parser replaces the names of months and days wherever they
+/// are, so that `MON` would be the second minute of an hour.
+fn misplaced_letters(when: &str) -> Option<String> {
+    const MONTHS: &[&str] = &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+    const DAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "L"];
+    const FIELDS: [(&str, &[&str]); 6] = [
+        ("second", &[]),
+        ("minute", &[]),
+        ("hour", &[]),
+        ("day of the month", &["L", "W", "LW"]),
+        ("month", MONTHS),
+        ("day of the week", DAYS),
+    ];
+    let fields: Vec<&str> = when.split_ascii_whitespace().collect();
+    // Nicknames, and what has too few or too many fields, are left to the parser.
+    let skipped = FIELDS.len().checked_sub(fields.len()).filter(|skipped| *skipped <= 1)?;
+    let named = fields.iter().zip(FIELDS.iter().skip(skipped));
+    let mut words = named.flat_map(|(field, (name, known))| {
+        let words = field.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+        words.map(move |word| (word, *name, *known))
+    });
+    let is_known = |word: &str, known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(word));
+    // `FRIL` is the last Friday.
+    let is_last = |word: &str, known: &[&str]| {
+        word.len() > 3
+            && known.contains(&"FRI")
+            && word.strip_suffix(['L', 'l']).is_some_and(|day| is_known(day, known))
+    };
+    let (word, name, _) = words.find(|(word, _, known)| !is_known(word, known) && !is_last(word, known))?;
+    let word: String = word.chars().take(20).collect();
+    Some(format!("`{word}` is no {name}"))
 }
 
 /// What the parser says of an expression, without the name of the error and the full stop: it becomes part of a sentence.

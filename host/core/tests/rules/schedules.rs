@@ -1,8 +1,8 @@
 //! Schedules, in virtual time.
 
 use faas_flow_core::schedule::{
-    BadSchedule, Fate, Firing, LATE, MOST_CAUGHT_UP, MOST_WAITING, Missed, Overlap, Schedule, ScheduleEntry,
-    ScheduleInput, Schedules, Timed, When, run_of,
+    BadSchedule, Fate, Firing, LATE, MOST_CAUGHT_UP, MOST_WAITING, Missed, Overlap, Passed, Schedule, ScheduleEntry,
+    ScheduleInput, Schedules, Timed, When, pointless, run_of,
 };
 use faas_flow_core::{Code, Definition, FlowName, Millis, Plan, RunId, moment, parse_moment};
 use proptest::prelude::*;
@@ -47,7 +47,7 @@ impl Store {
 
     /// Decides, and begins the runs, which then run. Answers with their moments.
     fn look(&mut self, now: Millis) -> Vec<Millis> {
-        let decided = self.stored.decide(&flow(), &self.timed, now, |run| self.running.contains(run));
+        let decided = self.stored.decide(&flow(), &self.timed, now, |run| self.running.contains(run)).begin;
         for (name, firing) in &decided {
             if let Some(before) = &firing.replaces {
                 assert!(self.running.remove(before), "what is replaced runs");
@@ -293,6 +293,26 @@ fn a_schedule_that_fires_each_second_and_takes_ten_follows_its_policy() {
     assert_eq!(fired(Overlap::Replace), ((1..=60).collect(), 1, 0));
 }
 
+/// SCHED-6: to stop a run that another replica executes may take longer than until the next moment.
+#[test]
+fn a_schedule_that_replaces_slowly_stays_up_to_date() {
+    let began = at("2026-11-30T10:00:00Z");
+    let mut store = Store::new(timed("s", "every 1s", Missed::Skip, Overlap::Replace), began);
+    let (mut begun, mut skipped) = (Vec::new(), 0);
+    for second in 1..=300 {
+        let now = began + second * SECOND;
+        // The run before is stopped after seven seconds.
+        for (name, firing) in store.stored.undone(now - 7 * SECOND) {
+            store.stored.done(&name, firing.moment, None);
+        }
+        let decided = store.stored.decide(&flow(), &store.timed, now, |_| true);
+        begun.extend(decided.begin.iter().map(|(_, firing)| (now - firing.moment) / SECOND));
+        skipped += decided.passed.iter().map(|(_, passed)| passed.count).sum::<usize>();
+    }
+    assert_eq!(begun, [0; 43], "none is late");
+    assert_eq!(skipped, 42 * 6);
+}
+
 /// SCHED-6.
 #[test]
 fn only_so_many_moments_wait() {
@@ -305,6 +325,56 @@ fn only_so_many_moments_wait() {
     assert_eq!(store.fates()[0], (began + 200 * SECOND, Fate::Skipped));
     store.running.clear();
     assert_eq!(store.look(began + 201 * SECOND), [began + 2 * SECOND], "the first that waited");
+}
+
+/// SCHED-2: the parser replaces names wherever they are.
+#[test]
+fn names_of_days_and_months_are_refused_in_other_fields() {
+    for (expression, says) in [
+        ("MON * * * *", "`MON` is no minute"),
+        ("* JAN * * *", "`JAN` is no hour"),
+        ("* * MON * *", "`MON` is no day of the month"),
+        ("* * * MON *", "`MON` is no month"),
+        ("* * * * JAN", "`JAN` is no day of the week"),
+        ("mon * * * * *", "`mon` is no second"),
+        ("0 L * * *", "`L` is no hour"),
+    ] {
+        let refused = When::parse(expression, None).unwrap_err();
+        assert_eq!(refused.code(), Code::BAD_SCHEDULE, "{expression}");
+        assert!(refused.to_string().contains(says), "{expression}: {refused}");
+    }
+    for good in
+        ["0 9 * JAN-mar MON-FRI", "0 0 LW * *", "0 0 15W * *", "0 0 * * FRI#L", "0 0 * * 5L", "0 9 * * +sun,Tue#2"]
+    {
+        when(good, None);
+    }
+}
+
+/// SCHED-13.
+#[test]
+fn a_media_type_without_an_input_is_refused() {
+    let refused = ScheduleEntry::parse("a=@daily; content-type=text/plain").unwrap_err();
+    assert!(refused.to_string().contains("has a `content-type`, but no `input`"), "{refused}");
+    ScheduleEntry::parse("a=@daily; content-type=text/plain; input=").unwrap();
+}
+
+#[test]
+fn entries_that_concern_nothing_are_told() {
+    let entries = |lines: &[&str]| lines.iter().map(|line| ScheduleEntry::parse(line).unwrap()).collect::<Vec<_>>();
+    let (flow, other) = (flow(), FlowName::new("report").unwrap());
+    let declared = [timed("nightly", "@daily", Missed::Skip, Overlap::Skip).spec];
+    let served = [(&flow, &declared[..]), (&other, &[][..])];
+    let useful = ["nightly=off", "weekly=@weekly", "weekly=off", "report/x=@daily", "import/nightly=@hourly"];
+    assert_eq!(pointless(&entries(&useful), &served), [""; 0]);
+    let told = pointless(&entries(&["imprt/nightly=@daily", "nigthly=off", "report/nightly=off"]), &served);
+    assert_eq!(
+        told,
+        [
+            "the schedule `imprt/nightly` is ignored, since no flow `imprt` is served here: did you mean `import`?",
+            "`nigthly=off` switches nothing off, since no flow here has a schedule `nigthly`: did you mean `nightly`?",
+            "`nightly=off` switches nothing off, since no flow here has a schedule `nightly`",
+        ]
+    );
 }
 
 /// SCHED-7.
@@ -342,7 +412,7 @@ fn another_version_changes_schedules_and_what_is_paused_stays_paused() {
     let after = stored.clone();
     stored.reconcile(&old, began, swapped + SECOND);
     assert_eq!(stored, after);
-    assert_eq!(stored.decide(&flow(), &old, began + 120 * SECOND, |_| false), []);
+    assert_eq!(stored.decide(&flow(), &old, began + 120 * SECOND, |_| false).begin, []);
     // The old version comes back.
     let back = swapped + HOUR;
     stored.reconcile(&old, back, back);
@@ -379,6 +449,50 @@ fn when_the_replicas_with_newer_schedules_are_gone_older_ones_go_on_with_all_of_
     assert_eq!(stored.schedules["q"].next, Some(now + SECOND));
 }
 
+/// SCHED-8: nothing is overdue if the newer replica has only removed a schedule.
+#[test]
+fn what_a_newer_replica_has_removed_comes_back_once_nobody_confirms_it() {
+    let began = at("2026-11-30T10:00:00Z");
+    let of = |name: &str| timed(name, "every 24h", Missed::Skip, Overlap::Skip);
+    let (old, new) = ([of("p"), of("q")], [of("p")]);
+    let removed = began + SECOND;
+    let comes_back = |is_there: bool| {
+        let mut stored = Schedules::default();
+        stored.reconcile(&old, began, began);
+        stored.reconcile(&new, removed, removed);
+        let mut changes = 0;
+        for second in 2..600 {
+            let (before, now) = (stored.clone(), began + second * SECOND);
+            stored.reconcile(&old, began, now);
+            if is_there {
+                stored.reconcile(&new, removed, now);
+            }
+            changes += usize::from(stored != before);
+            if stored.schedules.contains_key("q") {
+                return Some((second, changes));
+            }
+        }
+        assert!(changes <= 40, "they do not write all the time, but {changes} times in ten minutes");
+        None
+    };
+    assert_eq!(comes_back(true), None);
+    assert!(matches!(comes_back(false), Some((60..=65, 2))), "{:?}", comes_back(false));
+}
+
+/// SCHED-12. What happened to each moment is told once, for logs and metrics.
+#[test]
+fn what_is_passed_over_is_told() {
+    let began = at("2026-11-30T10:00:00Z");
+    let mut store = Store::new(timed("s", "every 1m", Missed::Skip, Overlap::Skip), began);
+    store.look(began + 60 * SECOND);
+    let mut passed = |now| store.stored.decide(&flow(), &store.timed, now, |_| true).passed;
+    let of = |moment, fate, count| ("s".to_owned(), Passed { moment, fate, count });
+    assert_eq!(passed(began + 120 * SECOND), [of(began + 120 * SECOND, Fate::Skipped, 1)]);
+    assert_eq!(passed(began + 121 * SECOND), []);
+    let expected = [of(began + 180 * SECOND, Fate::Missed, 58), of(began + HOUR + 60 * SECOND, Fate::Skipped, 1)];
+    assert_eq!(passed(began + HOUR + 61 * SECOND)[..], expected[..]);
+}
+
 /// SCHED-9.
 #[test]
 fn a_clock_that_jumps_fires_no_moment_twice() {
@@ -398,7 +512,7 @@ fn what_cannot_begin_is_noted_with_its_code_and_what_is_undone_is_known() {
     let began = at("2026-11-30T10:00:00Z");
     let mut store = Store::new(timed("s", "every 1m", Missed::Skip, Overlap::Skip), began);
     let now = began + 60 * SECOND;
-    let decided = store.stored.decide(&flow(), &store.timed, now, |_| false);
+    let decided = store.stored.decide(&flow(), &store.timed, now, |_| false).begin;
     let (name, Firing { moment, run, .. }) = decided[0].clone();
     assert_eq!(store.stored.undone(now), decided, "another replica finds it");
     assert_eq!(store.stored.undone(now - 1), []);
@@ -513,7 +627,7 @@ proptest! {
             let mut changed = stored.clone();
             let mut begin = changed.undone(now.saturating_sub(5_000));
             changed.reconcile(&timed, began, now);
-            begin.extend(changed.decide(&flow(), &timed, now, |run| running.contains(run)));
+            begin.extend(changed.decide(&flow(), &timed, now, |run| running.contains(run)).begin);
             (changed, begin)
         };
         let mut begin = |firing: &Firing, running: &mut BTreeSet<RunId>| {
@@ -583,7 +697,7 @@ proptest! {
         let moments: Vec<Millis> = runs.values().copied().collect();
         let unique: BTreeSet<Millis> = moments.iter().copied().collect();
         prop_assert_eq!(moments.len(), unique.len(), "no moment has two runs");
-        if matches!(overlap, Overlap::Allow | Overlap::Queue | Overlap::Replace) {
+        if matches!(overlap, Overlap::Allow | Overlap::Queue) {
             let all: BTreeSet<Millis> = when("every 5s", None).following(began).take_while(|at| *at <= now - 1_000).collect();
             prop_assert_eq!(unique.difference(&all).count(), 0);
             prop_assert_eq!(all.difference(&unique).copied().collect::<Vec<_>>(), Vec::<Millis>::new(), "no moment is without");

@@ -6,7 +6,7 @@ use crate::layout;
 use crate::svg::{self, Marks};
 use crate::view::{self, Arrow, Kind, Shape, View};
 use faas_flow_core::Definition;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Maximum number of changed properties shown in one node; the other formats have all of them.
 const LINES: usize = 4;
@@ -26,16 +26,56 @@ fn render(difference: &Difference, old: &Definition, new: &Definition, name: &st
         .iter()
         .map(|node| (node.path.as_str(), node.details.iter().map(described).collect()))
         .collect();
-    let mut view = both(view::of_nodes(old), view::of_nodes(new));
-    annotate(&mut view, &details);
-    let nodes = difference.nodes.iter().map(|node| (node.path.clone(), node.change)).collect();
+    let (was, is) = (view::of(old), view::of(new));
+    let nodes = difference.nodes.iter().map(|node| (node.path.clone(), node.change));
+    let nodes = nodes.chain(schedules(old, new)).collect();
     let edges = difference.edges.iter();
-    let edges = edges.map(|edge| ((edge.from.clone(), edge.to.clone()), edge.change)).collect();
-    let flow = difference.flow.iter().map(|detail| (Change::Changed, format!("flow: {}", described(detail))));
+    let edges = edges.map(|edge| ((edge.from.clone(), edge.to.clone()), edge.change));
+    let edges = edges.chain(begins(&was, &is)).collect();
+    let mut view = both(was, is);
+    annotate(&mut view, &details);
+    let flow = difference
+        .flow
+        .iter()
+        .filter(|detail| !is_whole_schedule(&detail.property))
+        .map(|detail| (Change::Changed, format!("flow: {}", described(detail))));
     let handlers = difference.handlers.iter();
     let handlers = handlers.map(|handler| (handler.change, format!("handler {}", handler.id)));
     let lines = flow.chain(handlers).map(|(change, line)| (change, layout::shortened(&line))).collect();
     svg::render_marked(&view, new, name, &Marks { nodes, edges, lines })
+}
+
+/// Whether a property is a schedule that only one version has, or all schedules of the only version that has some. They are
+/// drawn.
+fn is_whole_schedule(property: &str) -> bool {
+    property == "schedules" || property.strip_prefix("schedules/").is_some_and(|rest| !rest.contains('/'))
+}
+
+/// How schedules differ, by the paths of their shapes.
+fn schedules(old: &Definition, new: &Definition) -> Vec<(String, Change)> {
+    let named = |definition: &'_ Definition, name: &str| {
+        definition.schedules.iter().find(|schedule| schedule.name == name).cloned()
+    };
+    let names: BTreeSet<&String> = old.schedules.iter().chain(&new.schedules).map(|schedule| &schedule.name).collect();
+    let change = |name: &String| match (named(old, name), named(new, name)) {
+        (None, _) => Some(Change::Added),
+        (_, None) => Some(Change::Removed),
+        (was, is) => (was != is).then_some(Change::Changed),
+    };
+    names.into_iter().filter_map(|name| Some((view::schedule_path(name), change(name)?))).collect()
+}
+
+/// The arrows from schedules that only one version has.
+fn begins(old: &View, new: &View) -> Vec<((String, String), Change)> {
+    let all = |view: &View| -> HashSet<(String, String)> {
+        let path = |at: usize| view.shapes.get(at).map(|shape| shape.path.clone());
+        let begins = view.arrows.iter();
+        let begins = begins.filter(|arrow| view.shapes.get(arrow.from).is_some_and(|from| from.kind == Kind::Schedule));
+        begins.filter_map(|arrow| Some((path(arrow.from)?, path(arrow.to)?))).collect()
+    };
+    let (was, is) = (all(old), all(new));
+    let removed = was.difference(&is).map(|ends| (ends.clone(), Change::Removed));
+    removed.chain(is.difference(&was).map(|ends| (ends.clone(), Change::Added))).collect()
 }
 
 /// Adds to each changed node notes of how it changed.

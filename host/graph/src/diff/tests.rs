@@ -359,6 +359,33 @@ fn a_schedule_that_changes_is_shown_and_concerns_no_run_in_flight() {
 }
 
 #[test]
+fn the_picture_of_a_difference_shows_schedules_and_which_of_them_differ() {
+    let schedule = |name: &str, when: &str| Schedule { name: name.into(), when: when.into(), ..Schedule::default() };
+    let with = |schedules: Vec<Schedule>| Definition { schedules, ..samples::dynamic() };
+    let old = with(vec![schedule("nightly", "@daily"), schedule("poll", "every 10m"), schedule("same", "@weekly")]);
+    let mut new = with(vec![schedule("poll", "every 5m"), schedule("same", "@weekly"), schedule("soon", "@hourly")]);
+    let picture = |old: &Definition, new: &Definition| Difference::between(old, new).svg(old, new, "dynamic");
+    let svg = picture(&old, &new);
+    for (name, class) in [("nightly", " removed"), ("poll", " changed"), ("soon", " added"), ("same", "")] {
+        let shape = format!("<g class=\"node schedule{class}\" id=\"node:(schedule {name})\"");
+        assert_eq!(svg.matches(&shape).count(), 1, "{shape} in {svg}");
+    }
+    assert!(svg.contains("flow: schedules/poll/when: every 10m → every"), "{svg}");
+    for drawn in ["flow: schedules/nightly", "flow: schedules/soon"] {
+        assert!(!svg.contains(drawn), "it is drawn: {drawn}");
+    }
+    let arrows =
+        |svg: &str, change: &str| svg.matches(&format!("class=\"edge order {change}\" data-from=\"(schedule ")).count();
+    assert_eq!((arrows(&svg, "removed"), arrows(&svg, "added")), (1, 1), "{svg}");
+    // All of them lead to another node now.
+    new.dag.nodes.insert(0, Node { id: "first".into(), ..new.dag.nodes[0].clone() });
+    new.dag.edges.insert(0, Edge { from: "first".into(), to: "n1".into(), carries: Carries::Output });
+    let svg = picture(&old, &new);
+    assert_eq!((arrows(&svg, "removed"), arrows(&svg, "added")), (3, 3), "{svg}");
+    assert!(!picture(&samples::dynamic(), &new).contains("flow: schedules"));
+}
+
+#[test]
 fn what_is_inside_a_for_each_is_ahead_until_all_of_it_is_done() {
     let old = samples::dynamic();
     let mut new = old.clone();

@@ -5,11 +5,11 @@ use super::share::Share;
 use crate::engine::{MEMORIES, TABLES, compiling_engine};
 use crate::guests::is_core;
 use crate::limits::Limits;
+use crate::wasi::adapter::{Unfit, component_of};
 use std::borrow::Cow;
 use std::io::{self, Read};
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wit_component::ComponentEncoder;
 
 /// What the program of a [`Compiler`](super::Compiler) does: compiles the module on stdin, and writes the answer to stdout.
 ///
@@ -27,14 +27,16 @@ pub fn compile() -> io::Result<()> {
     answer.write(&mut io::stdout().lock())
 }
 
-/// Compiles a component, or a core module that names its world, to at most so many bytes of machine code.
+/// Compiles a component, or a core module that is a flow, to at most so many bytes of machine code.
 pub(crate) fn translate(engine: &Engine, module: &[u8], code_bytes: u64) -> Answer {
-    if is_core(module) && !names_its_world(module) {
-        return Answer::NoWorld;
-    }
-    let component = match wrapped(module) {
-        Ok(component) => component,
-        Err(reason) => return Answer::Unfit(format!("{reason:#}")),
+    let component = if is_core(module) {
+        match component_of(module) {
+            Ok(component) => Cow::Owned(component),
+            Err(Unfit::NoWorld) => return Answer::NoWorld,
+            Err(Unfit::Module(reason)) => return Answer::Unfit(reason),
+        }
+    } else {
+        Cow::Borrowed(module)
     };
     let compiled = Component::new(engine, &component).and_then(|component| {
         Ok(match too_complex(&component) {
@@ -56,18 +58,4 @@ fn too_complex(component: &Component) -> Option<String> {
     let parts = [(needed.num_memories, MEMORIES, "memories"), (needed.num_tables, TABLES, "tables")];
     let (count, most, what) = parts.into_iter().find(|(count, most, _)| count > most)?;
     Some(format!("{count} {what}, more than the {most} allowed"))
-}
-
-/// The bytes of a component: the given ones, or a core module wrapped in a component.
-fn wrapped(module: &[u8]) -> Result<Cow<'_, [u8]>, impl std::fmt::Display> {
-    if !is_core(module) {
-        return Ok(Cow::Borrowed(module));
-    }
-    ComponentEncoder::default().validate(true).module(module).and_then(|encoder| encoder.encode()).map(Cow::Owned)
-}
-
-/// Whether a core module names its WIT world, which wit-bindgen stores in a section with this prefix.
-fn names_its_world(core: &[u8]) -> bool {
-    const SECTION: &[u8] = b"component-type";
-    core.windows(SECTION.len()).any(|window| window == SECTION)
 }

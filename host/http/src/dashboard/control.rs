@@ -7,9 +7,12 @@ use crate::remote::{self, Action, Rerun, accepted, control, flow_at};
 use crate::{Error as HttpError, REQUEST_ID, STATE};
 use bytes::Bytes;
 use faas_flow_core::{Content, FlowName, RunId};
-use faas_flow_guest::HttpRequest;
+use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_replica::network::{ChosenBy, Network};
+use faas_flow_replica::schedules::ScheduleChange;
 use faas_flow_replica::{Signal, Submission, Waits};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Who changes runs when a button is pressed.
@@ -53,6 +56,48 @@ impl Dashboard {
             }
             Control::Nobody => Err(Error::ReadOnly.into()),
         }
+    }
+
+    /// Pauses or resumes a schedule.
+    pub(super) async fn change_schedule(
+        &self,
+        flow: &FlowName,
+        schedule: &str,
+        change: ScheduleChange,
+    ) -> Result<(), HttpError> {
+        if let Control::Here = &self.control {
+            self.host.change_schedule(flow, schedule, change).await?;
+            return Ok(());
+        }
+        let action = match change {
+            ScheduleChange::Pause => "pause",
+            ScheduleChange::Resume => "resume",
+        };
+        self.ask_schedule(flow, schedule, action).await.map(drop)
+    }
+
+    /// Begins a run of a schedule.
+    pub(super) async fn trigger_schedule(&self, flow: &FlowName, schedule: &str) -> Result<RunId, HttpError> {
+        #[derive(Deserialize)]
+        struct Begun {
+            run: RunId,
+        }
+        if let Control::Here = &self.control {
+            return Ok(self.host.trigger_schedule(flow, schedule).await?);
+        }
+        let answer = self.ask_schedule(flow, schedule, "trigger").await?;
+        let begun = serde_json::from_slice::<Begun>(&answer.body);
+        Ok(begun.map_err(|_| Error::ForeignAnswer { flow: flow.clone() })?.run)
+    }
+
+    /// Asks a replica behind the gateway about a schedule.
+    async fn ask_schedule(&self, flow: &FlowName, schedule: &str, action: &str) -> Result<HttpResponse, HttpError> {
+        let Control::Gateway { network, gateway, token } = &self.control else { return Err(Error::ReadOnly.into()) };
+        let schedule = utf8_percent_encode(schedule, NON_ALPHANUMERIC);
+        let url = format!("{}/schedules/{schedule}/{action}", flow_at(gateway, flow));
+        let headers = token.iter().map(|token| ("Authorization".to_owned(), format!("Bearer {token}"))).collect();
+        let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Bytes::new() };
+        accepted(network.send(request, ChosenBy::Operator).await?)
     }
 
     pub(super) async fn control(&self, run: &RunId, action: Action) -> Result<(), HttpError> {

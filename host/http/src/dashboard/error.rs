@@ -38,6 +38,12 @@ pub enum Error {
     /// Changes cannot be made, since there is no gateway to send them to.
     #[error("this dashboard is read-only, since it has no `gateway` to send changes to")]
     ReadOnly,
+    /// A gateway answered with something that no flow says.
+    #[error("what answers for flow `{flow}` behind the gateway is not a flow")]
+    ForeignAnswer {
+        /// The flow that was asked.
+        flow: FlowName,
+    },
     /// There is no key for forms.
     #[error("the system has no random numbers")]
     NoRandomness,
@@ -56,7 +62,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::NoPage { .. } | Error::ReadOnly => Code::ROUTE_UNKNOWN,
-            Error::NoFlow { .. } => Code::FLOW_UNKNOWN,
+            Error::NoFlow { .. } | Error::ForeignAnswer { .. } => Code::FLOW_UNKNOWN,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
             Error::BadState { .. } | Error::UnreadableForm(_) => Code::BAD_REQUEST,
             Error::ExpiredForm => Code::BAD_SIGNATURE,

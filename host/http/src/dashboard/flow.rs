@@ -7,7 +7,7 @@ use super::flows::table;
 use super::page::{Page, time};
 use crate::Error as HttpError;
 use crate::drawing::drawn;
-use faas_flow_core::schedule::{Fate, Kept};
+use faas_flow_core::schedule::Kept;
 use faas_flow_core::{Digest, FlowName, Labels, Status};
 use faas_flow_graph::{Format, escaped, render};
 use faas_flow_store::RunQuery;
@@ -60,7 +60,7 @@ impl Dashboard {
             "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n{}<h1>Latest runs</h1>\n{}\n{list}",
             escaped(flow.as_str()),
             version.short(),
-            scheduled(&schedules),
+            scheduled(&schedules, self.has_buttons().then(|| (flow, self.access.ticket(About::Flow(flow))))),
             states(flow, status, &labels)
         );
         let entries: Vec<_> = runs
@@ -94,8 +94,8 @@ impl Dashboard {
     }
 }
 
-/// The schedules with their next and last moments; nothing if there are none.
-fn scheduled(schedules: &[(String, Kept)]) -> String {
+/// The schedules with their next and last moments, and with buttons if there is a ticket for them; nothing if there are none.
+fn scheduled(schedules: &[(String, Kept)], ticket: Option<(&FlowName, String)>) -> String {
     if schedules.is_empty() {
         return String::new();
     }
@@ -108,23 +108,32 @@ fn scheduled(schedules: &[(String, Kept)]) -> String {
                 (false, None) => String::new(),
             };
             let last = kept.past.first().map_or(String::new(), |past| {
-                let word = match past.fate {
-                    Fate::Started => "started",
-                    Fate::Skipped => "skipped",
-                    Fate::Missed => "missed",
-                    Fate::Failed => "failed",
-                };
+                let word = past.fate.as_str();
                 let run =
                     past.run.as_ref().map_or(word.to_owned(), |run| format!("<a href=\"../runs/{run}\">{word}</a>"));
                 let code = past.code.map_or(String::new(), |code| format!(" {code}"));
                 format!("{} {run}{code}", time(past.moment))
             });
-            let when = escaped(&kept.clockwork);
-            format!("<tr><td>{}</td><td><code>{when}</code></td><td>{next}</td><td>{last}</td></tr>", escaped(name))
+            let (name, when) = (escaped(name), escaped(&kept.clockwork));
+            let buttons = ticket.as_ref().map_or(String::new(), |(flow, ticket)| {
+                let change = if kept.paused { ("resume", "Resume") } else { ("pause", "Pause") };
+                let form = |(what, label): (&str, &str)| {
+                    format!(
+                        "<form method=\"post\" action=\"{flow}/schedules/{name}/{what}\">\
+                         <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
+                         <button class=\"small {what}\" title=\"{label} schedule {name}\">{label}</button></form>"
+                    )
+                };
+                format!("<div class=\"few buttons\">{}{}</div>", form(change), form(("trigger", "Run now")))
+            });
+            format!(
+                "<tr data-schedule=\"{name}\"><td>{name}</td><td><code>{when}</code></td><td>{next}</td><td>{last}</td>\
+                 <td>{buttons}</td></tr>"
+            )
         })
         .collect();
     format!(
-        "<h1>Schedules</h1>\n<table><thead><tr><th>Name</th><th>When</th><th>Next</th><th>Last</th></tr></thead>\
+        "<h1>Schedules</h1>\n<table><thead><tr><th>Name</th><th>When</th><th>Next</th><th>Last</th><th></th></tr></thead>\
          <tbody>{rows}</tbody></table>\n"
     )
 }

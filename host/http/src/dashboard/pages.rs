@@ -11,12 +11,13 @@ use crate::request::Asked;
 use crate::runs::known_json;
 use crate::unchanged::{Known, Tag};
 use crate::{Error as HttpError, NodesQuery, Query, RunPath, path_parameter};
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use faas_flow_core::{FlowName, MediaType, NodePath, SignalName, Status};
+use faas_flow_replica::schedules::ScheduleChange;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -58,6 +59,48 @@ pub(super) async fn begin(
     let body = form.field("body").replace("\r\n", "\n");
     let run = dashboard.begin(&flow, body.into()).await?;
     Ok(lead(format!("../../runs/{run}")))
+}
+
+/// A schedule of a flow in the path, with a form about it.
+pub(super) struct OfSchedule {
+    dashboard: Arc<Dashboard>,
+    flow: FlowName,
+    schedule: String,
+}
+
+impl FromRequest<Arc<Dashboard>> for OfSchedule {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        let FlowPath(flow) = FlowPath::from_request_parts(&mut parts, dashboard).await?;
+        let schedule = path_parameter(&mut parts, "schedule").await;
+        let form = Form::from_request(Request::from_parts(parts, body), dashboard).await?;
+        dashboard.access.check(About::Flow(&flow), form.field("ticket"))?;
+        Ok(Self { dashboard: dashboard.clone(), flow, schedule })
+    }
+}
+
+impl OfSchedule {
+    async fn change(self, change: ScheduleChange) -> Result<Response, HttpError> {
+        let Self { dashboard, flow, schedule } = self;
+        dashboard.change_schedule(&flow, &schedule, change).await?;
+        Ok(lead(format!("../../../{flow}")))
+    }
+}
+
+pub(super) async fn pause_schedule(of: OfSchedule) -> Result<Response, HttpError> {
+    of.change(ScheduleChange::Pause).await
+}
+
+pub(super) async fn resume_schedule(of: OfSchedule) -> Result<Response, HttpError> {
+    of.change(ScheduleChange::Resume).await
+}
+
+pub(super) async fn trigger_schedule(of: OfSchedule) -> Result<Response, HttpError> {
+    let OfSchedule { dashboard, flow, schedule } = of;
+    let run = dashboard.trigger_schedule(&flow, &schedule).await?;
+    Ok(lead(format!("../../../../runs/{run}")))
 }
 
 /// A run, with a page of its nodes: `?offset=500&limit=500`, and with `failed=true` of those that have failed.

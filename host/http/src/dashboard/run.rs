@@ -89,7 +89,7 @@ impl Dashboard {
             );
         }
         if let Some(failure) = &view.failure {
-            let _ = writeln!(main, "<p class=\"card error\">{}</p>", escaped(&failure.to_string()));
+            let _ = writeln!(main, "<p class=\"card error\">{}</p>", lines(&failure.to_string()));
         }
         if let Some(callback) = &view.callback {
             let class = if callback.is_given_up() { "card error" } else { "quiet" };
@@ -277,6 +277,11 @@ fn failures(node: &NodeView) -> String {
     });
     let rounds = (node.rounds > 0).then(|| format!("round {}", node.rounds));
     more.into_iter().chain(rounds).chain(failures).chain(waits).chain(called).collect::<Vec<_>>().join("<br>")
+}
+
+/// The lines of a text, as HTML.
+fn lines(text: &str) -> String {
+    text.lines().map(|line| escaped(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
 }
 
 /// The beginning of a failure, which may be long and stands beside many others. The page as JSON has all of it.

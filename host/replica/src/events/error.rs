@@ -36,6 +36,11 @@ pub enum Error {
     /// The address of a signal came without its signature.
     #[error("the address of the signal is not signed: it lacks the parameter {SIGNATURE_PARAMETER}")]
     UnsignedSignal,
+    /// A request that sends a signal came without a signature, or without the time of it.
+    #[error(
+        "the signal is not signed: it lacks {SIGNATURE} or {TIME}; the signature of a body alone would be good for every run"
+    )]
+    UnsignedSend,
     /// A run called a flow without signing that.
     #[error("the call by another flow is not signed: give both flows the same secret `faasflow-hmac-secret`")]
     UnsignedParent,
@@ -104,6 +109,7 @@ impl Error {
             | Error::UnsignedRequest
             | Error::UnsignedAnswer
             | Error::UnsignedSignal
+            | Error::UnsignedSend
             | Error::UnsignedParent => Code::UNSIGNED,
             Error::MalformedParent => Code::BAD_REQUEST,
             Error::UnsignedRead => Code::READ_DENIED,

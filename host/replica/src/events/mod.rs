@@ -11,4 +11,4 @@ pub use error::Error;
 pub use event::Event;
 pub use gateway::GatewayEvents;
 pub use sender::Events;
-pub use sign::{Keys, OldSignatures, SIGNATURE, SIGNATURE_PARAMETER, Signed, TIME, Window};
+pub use sign::{Keys, OldSignatures, SIGNATURE, SIGNATURE_PARAMETER, Signed, SignedSend, TIME, Window};

@@ -27,11 +27,23 @@ pub(super) enum Purpose {
     Parent,
     /// The addresses that a flow gives away for signals.
     Signal,
+    /// Nothing: the random numbers of a flow's code follow from this key.
+    Random,
+    /// Requests that send a signal to a run.
+    Send,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 6] =
-        [Purpose::Event, Purpose::Callback, Purpose::Read, Purpose::Answer, Purpose::Parent, Purpose::Signal];
+    const ALL: [Purpose; 8] = [
+        Purpose::Event,
+        Purpose::Callback,
+        Purpose::Read,
+        Purpose::Answer,
+        Purpose::Parent,
+        Purpose::Signal,
+        Purpose::Random,
+        Purpose::Send,
+    ];
 
     const fn info(self) -> &'static str {
         match self {
@@ -41,6 +53,8 @@ impl Purpose {
             Purpose::Answer => "answer",
             Purpose::Parent => "parent",
             Purpose::Signal => "signal",
+            Purpose::Random => "random",
+            Purpose::Send => "send",
         }
     }
 }
@@ -55,15 +69,18 @@ pub(super) struct Secret {
     answer: String,
     parent: String,
     signal: String,
+    random: String,
+    send: String,
 }
 
 impl Secret {
     pub(super) fn new(raw: Vec<u8>) -> Self {
-        let [event, callback, read, answer, parent, signal] = Purpose::ALL.map(|purpose| derived(&raw, purpose));
-        Self { raw, event, callback, read, answer, parent, signal }
+        let [event, callback, read, answer, parent, signal, random, send] =
+            Purpose::ALL.map(|purpose| derived(&raw, purpose));
+        Self { raw, event, callback, read, answer, parent, signal, random, send }
     }
 
-    fn key(&self, purpose: Purpose) -> &str {
+    pub(super) fn key(&self, purpose: Purpose) -> &str {
         match purpose {
             Purpose::Event => &self.event,
             Purpose::Callback => &self.callback,
@@ -71,6 +88,8 @@ impl Secret {
             Purpose::Answer => &self.answer,
             Purpose::Parent => &self.parent,
             Purpose::Signal => &self.signal,
+            Purpose::Random => &self.random,
+            Purpose::Send => &self.send,
         }
     }
 

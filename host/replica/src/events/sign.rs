@@ -7,7 +7,7 @@
 //! in [`TIME`]. The first version of it, `sha256=`, was made with the secret itself.
 //!
 //! The signature of a request for a result or a state is sent in the same headers. It is over the path, a line feed and the
-//! time, under the key for reading. New requests are signed as GitHub signs webhooks: their body, with the secret itself. So
+//! time, under the key for reading. That of a request that sends a signal is sent there too ([`SignedSend`]). New requests are signed as GitHub signs webhooks: their body, with the secret itself. So
 //! are callbacks, with the key for callbacks. The address of an answer, and what a run says of itself to a flow that it calls,
 //! contain their signatures.
 
@@ -22,7 +22,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-/// The header with the signature of an event, or of a request for a result or a state.
+/// The header with the signature of an event, or of a request that is signed for one path.
 pub const SIGNATURE: &str = "x-faas-flow-signature";
 /// The parameter of an address that contains its signature.
 pub const SIGNATURE_PARAMETER: &str = "signature";
@@ -71,8 +71,8 @@ impl Default for Window {
     }
 }
 
-/// How old a request for a result or a state may be.
-const READ_WINDOW: Window = Window { past: Duration::from_secs(300), future: Duration::from_secs(60) };
+/// How old a request may be that is signed for one path.
+const REQUEST_WINDOW: Window = Window { past: Duration::from_secs(300), future: Duration::from_secs(60) };
 
 /// What is signed of an event.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,17 @@ pub struct Signed<'a> {
     pub path: &'a str,
     /// The run's id.
     pub run: &'a str,
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+/// What is signed of a request that sends a signal.
+#[derive(Debug, Clone, Copy)]
+pub struct SignedSend<'a> {
+    /// `/function/FLOW/flow/RUN/signal/NAME`, whatever a gateway adds or removes.
+    pub path: &'a str,
+    /// The idempotency key, which is empty if there is none.
+    pub key: &'a str,
     /// The whole body.
     pub body: &'a [u8],
 }
@@ -121,6 +132,11 @@ impl Keys {
             }
             (Some(current), previous) => Self::new(current, previous).map(Some),
         }
+    }
+
+    /// What the random numbers of flows follow from.
+    pub(crate) fn random(&self) -> &[u8] {
+        self.current.key(Purpose::Random).as_bytes()
     }
 
     fn each(&self) -> impl Iterator<Item = &Secret> {
@@ -170,7 +186,7 @@ impl Keys {
         };
         let given = digits(signature, VERSION).ok_or(EventError::BadSignature)?;
         let mac = |secret: &Secret| secret.mac(Purpose::Read).chain_update(path).chain_update("\n").chain_update(time);
-        if self.any(&given, mac) { in_time(time, now, &READ_WINDOW) } else { Err(EventError::BadSignature.into()) }
+        if self.any(&given, mac) { in_time(time, now, &REQUEST_WINDOW) } else { Err(EventError::BadSignature.into()) }
     }
 
     /// The value of [`SIGNATURE`] of a request for a result or a state, if `time` is sent in [`TIME`].
@@ -199,6 +215,24 @@ impl Keys {
     pub(crate) fn verify_signal(&self, signed: &str, signature: Option<&str>) -> Result<(), Error> {
         let signature = signature.ok_or(EventError::UnsignedSignal)?;
         self.verify_text(signature, |secret| secret.mac(Purpose::Signal).chain_update(signed))
+    }
+
+    /// Checks the values of [`SIGNATURE`] and [`TIME`] of a request that sends a signal.
+    pub fn verify_send(
+        &self,
+        signed: &SignedSend<'_>,
+        signature: Option<&str>,
+        time: Option<&str>,
+        now: Millis,
+    ) -> Result<(), Error> {
+        let (Some(signature), Some(time)) = (signature, time) else {
+            return Err(EventError::UnsignedSend.into());
+        };
+        let SignedSend { path, key, body } = signed;
+        let digest = base16ct::lower::encode_string(&Sha256::digest(body));
+        let text = format!("POST\n{path}\n{time}\n{key}\n{digest}");
+        self.verify_text(signature, |secret| secret.mac(Purpose::Send).chain_update(&text))?;
+        in_time(time, now, &REQUEST_WINDOW)
     }
 
     /// The signature of what a run says of itself to a flow that it calls with this body.

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::host::Host;
 use crate::submit::{Submission, Waits};
 use faas_flow_core::run::Request;
-use faas_flow_core::schedule::{Firing, Schedule};
+use faas_flow_core::schedule::{Decided, Fate, Firing, Passed, Schedule};
 use faas_flow_core::{Code, Content, FlowName, MediaType, Millis, RunId, moment};
 use faas_flow_store::CommitError;
 use faas_flow_versions::Flow;
@@ -23,11 +23,16 @@ const TAKE_OVER: Millis = 5_000;
 /// How long nothing is logged of a store that goes on failing.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// How often a replica looks whose flow has no schedules, if the flow had some: others may doubt that it is there.
+const IDLE_LOOKS: Duration = Duration::from_secs(10);
+
 /// What this replica knows of the schedules of a flow since it last looked.
 #[derive(Default)]
 struct Looked {
     /// The schedules that the store has taken over.
     of: Option<Arc<OfFlow>>,
+    /// When to look again if there are none; never if none were ever stored.
+    idle_until: Option<tokio::time::Instant>,
     /// When a failure was last logged.
     warned: Option<tokio::time::Instant>,
 }
@@ -35,7 +40,8 @@ struct Looked {
 impl Looked {
     /// Whether there is nothing to look at.
     fn is_idle(&self, of: &Arc<OfFlow>) -> bool {
-        of.timed.is_empty() && self.of.as_ref().is_some_and(|known| Arc::ptr_eq(known, of))
+        let is_known = self.of.as_ref().is_some_and(|known| Arc::ptr_eq(known, of));
+        is_known && of.timed.is_empty() && self.idle_until.is_none_or(|until| tokio::time::Instant::now() < until)
     }
 }
 
@@ -82,7 +88,8 @@ impl Host {
         begin.retain(|_| fastrand::u8(0..4) == 0);
         stored.reconcile(&of.timed, of.as_of, now);
         let running = self.running(&stored.asks_for(&of.timed, now)).await?;
-        begin.extend(stored.decide(&flow.name, &of.timed, now, |run| running.contains(run)));
+        let Decided { begin: decided, passed } = stored.decide(&flow.name, &of.timed, now, |run| running.contains(run));
+        begin.extend(decided);
         if stored != before {
             match self.write_schedules(&flow.name, &stored, at).await {
                 Ok(()) => {}
@@ -91,7 +98,11 @@ impl Host {
                 Err(error) => return Err(error.into()),
             }
         }
+        for (name, passed) in passed {
+            self.passed_over(&flow.name, &name, &passed);
+        }
         looked.of = Some(of.clone());
+        looked.idle_until = (at > 0).then(|| tokio::time::Instant::now() + IDLE_LOOKS);
         looked.warned = None;
         for (name, firing) in begin {
             if let Some(timed) = of.named(&name)
@@ -108,7 +119,7 @@ impl Host {
     }
 
     /// Of these runs, those that have not ended.
-    async fn running(&self, runs: &[RunId]) -> Result<HashSet<RunId>, Error> {
+    pub(super) async fn running(&self, runs: &[RunId]) -> Result<HashSet<RunId>, Error> {
         let mut running = HashSet::new();
         for run in runs {
             if self.entry(run).await?.is_some_and(|entry| !entry.status.is_final()) {
@@ -128,13 +139,19 @@ impl Host {
             self.begin_scheduled(flow, schedule, (run.clone(), *at)).await
         };
         let failed = match begun.await {
-            Ok(_) => None,
+            Ok(is_new) => {
+                if is_new {
+                    self.fired(flow, &schedule.name, (run, *at));
+                }
+                None
+            }
             Err(error) if passes(error.code()) => {
                 tracing::warn!(%flow, schedule = schedule.name, %run, code = %error.code(), %error, "scheduled run begins later");
                 return;
             }
             Err(error) => {
                 tracing::error!(%flow, schedule = schedule.name, %run, code = %error.code(), %error, "scheduled run not begun");
+                self.counters().schedule_moments(Fate::Failed, 1);
                 Some(error.code())
             }
         };
@@ -146,6 +163,23 @@ impl Host {
             // Another look finds it, and finds that the run exists.
             tracing::warn!(%flow, schedule = schedule.name, %run, code = %error.code(), %error, "scheduled run not noted");
         }
+    }
+
+    /// Logs and counts a moment for which a run has begun.
+    fn fired(&self, flow: &FlowName, schedule: &str, (run, at): (&RunId, Millis)) {
+        let late_ms = self.now().saturating_sub(at);
+        tracing::info!(target: "schedule", %flow, schedule, %run, moment = moment(at), late_ms, "fired");
+        self.counters().schedule_moments(Fate::Started, 1);
+        self.counters().schedule_lag(late_ms);
+    }
+
+    /// Logs and counts moments that get no run.
+    fn passed_over(&self, flow: &FlowName, schedule: &str, Passed { moment: at, fate, count }: &Passed) {
+        match fate {
+            Fate::Missed => tracing::warn!(target: "schedule", %flow, schedule, moment = moment(*at), count, "missed"),
+            _ => tracing::info!(target: "schedule", %flow, schedule, moment = moment(*at), "skipped"),
+        }
+        self.counters().schedule_moments(*fate, u64::try_from(*count).unwrap_or(u64::MAX));
     }
 
     /// Stops the run in the place of which another one begins.

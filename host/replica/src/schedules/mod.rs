@@ -8,7 +8,7 @@ mod served;
 mod stored;
 mod view;
 
-pub use manage::{Backfilled, MOST_BACKFILLED};
+pub use manage::{AT_ONCE, BackfillBounds, BackfillPlan, Backfilled, MOST_AT_ONCE, MOST_BACKFILLED, ScheduleChange};
 pub(crate) use served::Served;
 pub use view::{PastView, ScheduleView};
 

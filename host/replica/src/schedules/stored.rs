@@ -60,6 +60,6 @@ impl Host {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Conflict)
+        Err(Error::SchedulesConflict { flow: flow.clone() })
     }
 }

@@ -1,6 +1,6 @@
 //! A schedule as people see it.
 
-use faas_flow_core::schedule::{Fate, Kept, Timed};
+use faas_flow_core::schedule::{Kept, Timed};
 use faas_flow_core::{Code, Millis, RunId};
 use serde::Serialize;
 
@@ -63,14 +63,11 @@ impl ScheduleView {
     pub(super) fn new(timed: &Timed, kept: Option<&Kept>, now: Millis) -> Self {
         let spec = &timed.spec;
         let kept = kept.cloned().unwrap_or_default();
-        let past = kept.past.into_iter().map(|past| {
-            let fate = match past.fate {
-                Fate::Started => "started",
-                Fate::Skipped => "skipped",
-                Fate::Missed => "missed",
-                Fate::Failed => "failed",
-            };
-            PastView { moment: past.moment, fate, run: past.run, code: past.code }
+        let past = kept.past.into_iter().map(|past| PastView {
+            moment: past.moment,
+            fate: past.fate.as_str(),
+            run: past.run,
+            code: past.code,
         });
         Self {
             name: spec.name.clone(),

@@ -55,13 +55,22 @@ impl Check {
         if self.json {
             print_json(&json!({
                 "valid": true, "flow": flow.name, "digest": module.digest(), "imports": module.imports(),
-                "exports": module.exports(), "handlers": handlers, "per-request": flow.plan.is_none(), "warnings": warnings,
+                "virtual": module.wasi().has, "missing": module.wasi().lacks, "exports": module.exports(), "handlers": handlers, "per-request": flow.plan.is_none(), "warnings": warnings,
                 "schedules": flow.definition.schedules.iter().map(schedule).collect::<Vec<_>>(),
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
         print_text(format_args!("flow      {}\ndigest    {}\n", flow.name, module.digest()));
-        print_text(format_args!("imports   {}\n", list(module.imports())));
+        print_text(format_args!("imports   {}\n", list(&module.imports())));
+        let wasi = module.wasi();
+        if !wasi.has.is_empty() {
+            let names: Vec<&str> = wasi.has.iter().copied().collect();
+            print_text(format_args!("virtual   {}\n", list(&names)));
+        }
+        if !wasi.lacks.is_empty() {
+            let names: Vec<&str> = wasi.lacks.iter().map(String::as_str).collect();
+            print_text(format_args!("missing   {}: calls fail\n", list(&names)));
+        }
         print_text(format_args!("handlers  {}\n", list(handlers)));
         for schedule in &flow.definition.schedules {
             print_text(format_args!("schedule  {}\n", printable(&described(schedule))));
@@ -109,6 +118,7 @@ fn described(schedule: &Schedule) -> String {
     format!("{}: {}{zone}; next {}", schedule.name, schedule.when, next.join(", "))
 }
 
-fn list(names: &[String]) -> String {
+fn list(names: &[impl AsRef<str>]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     if names.is_empty() { "none".to_owned() } else { printable(&names.join(", ")).to_string() }
 }

@@ -5,8 +5,9 @@ use super::token::AdminToken;
 use crate::Error;
 use bytes::Bytes;
 use clap::Args;
-use faas_flow_core::{Digest, RunId, redact};
+use faas_flow_core::{Code, Digest, RunId, redact};
 use faas_flow_guest::{HttpRequest, Limits};
+use faas_flow_http::Error as HttpError;
 use faas_flow_http::remote::{self, Action, accepted};
 use faas_flow_replica::{ChosenBy, Http, Network, Settings};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -138,7 +139,14 @@ impl Client {
         let request = HttpRequest { method: method.to_owned(), url: format!("{}/{path}", self.url), headers, body };
         let answer = tokio::time::timeout(PATIENCE, self.http.send(request, ChosenBy::Operator)).await;
         let answer = answer.map_err(|_| Error::NoResponse { url: redact::url(&self.url), limit: PATIENCE })??;
-        Ok(accepted(answer)?.body)
+        match accepted(answer) {
+            Ok(answer) => Ok(answer.body),
+            // The routes of a server or a gateway, or those of something else.
+            Err(HttpError::Refused { code: Code::ROUTE_UNKNOWN | Code::CALL_STATUS, status: 404, .. }) => {
+                Err(Error::NoFlowThere { url: redact::url(&self.url) })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks to change a run of the flow, and returns the answer's text.

@@ -1,17 +1,16 @@
 //! `faas-flow dev`: builds a flow whenever its sources change, and serves each new version without a restart.
 
-mod build;
 mod watch;
 
 use super::browser::guarded_and_open;
-use super::host::{ProgramOutput, empty_host, guests, load_brought};
+use super::host::{ProgramOutput, empty_host, guests, load_brought, warn_of_schedules};
 use super::listen::{self, limited, listen, patience};
 use super::output::wants_colours;
+use super::project::{Build, Refused};
 use super::serve::Queues;
 use super::{guards, progress, stop};
 use crate::Error;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
-use build::Build;
 use clap::Args;
 use faas_flow_core::text::{printable, printable_lines};
 use faas_flow_core::{Digest, FlowName};
@@ -39,7 +38,7 @@ pub(super) struct Dev {
     /// Folder of the flow's sources
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Shell command that builds the flow in that folder [default: cargo build]
+    /// Shell command that builds the flow in that folder [default: as faas-flow build does]
     #[arg(long, value_name = "COMMAND", requires = "module")]
     build: Option<String>,
     /// Module that the command writes, relative to the folder
@@ -80,9 +79,9 @@ impl Dev {
         let (listener, address) = listen(&at).await?;
         listen::set_public_url(&mut values, address);
         let guards = guards::of(&values, address.ip())?;
-        let build = Build::of(&self.path, self.build, self.module)?;
+        let build = Build::of(&self.path, self.build.zip(self.module))?;
         let watch = Watch::new(&self.path, build.module())?;
-        let name = self.name.map(FlowName::new).transpose()?;
+        let name = self.name.map(FlowName::new).transpose()?.or_else(|| build.name());
         let guests = guests(&values)?;
         let mut author = Author { build, watch, guests, name, made: VecDeque::new() };
         let mut signals = stop::Signals::new()?;
@@ -93,6 +92,7 @@ impl Dev {
         let loader = Loader::new(author.guests.clone(), Trusted::default());
         let host = empty_host(&values, &stores, guards.keys.clone(), loader, ProgramOutput::Shown).await?;
         author.put(&host, &flow, artifact).await;
+        warn_of_schedules(&values, &host);
         let gateway = self.queues.gateway().await?;
         gateway.start();
         let router = limited(local_router(&host, guards, &gateway)?, &host, &values);
@@ -137,7 +137,7 @@ impl Author {
                     self.name = Some(flow.name.clone());
                     return Ok((flow, artifact));
                 }
-                Err(refused) => refused.say("nothing is being served yet; waiting for the next change"),
+                Err(refused) => complain(&refused, "nothing is being served yet; waiting for the next change"),
             }
             self.watch.changed().await?;
         }
@@ -159,7 +159,7 @@ impl Author {
                 }
                 Err(refused) => {
                     let version = serves.module.digest().short();
-                    refused.say(&format!("{} is still being served in version {version}", serves.name));
+                    complain(&refused, &format!("{} is still being served in version {version}", serves.name));
                 }
             }
         }
@@ -193,29 +193,15 @@ impl Author {
     }
 }
 
-/// Why a build gave no new version.
-enum Refused {
-    /// The build failed, and its output says why.
-    Build,
-    Error(Error),
-}
-
-impl Refused {
-    fn say(&self, then: &str) {
-        match self {
-            Refused::Build => say(&format!("the build failed; {then}")),
-            Refused::Error(error) => {
-                let code = error.code();
-                let error = printable_lines(error);
-                say(&format!("error {code}: {error}\nsee: faas-flow explain {code}\n{then}"));
-            }
+/// Says why there is no new version.
+fn complain(refused: &Refused, then: &str) {
+    match refused {
+        Refused::Build => say(&format!("the build failed; {then}")),
+        Refused::Error(error) => {
+            let code = error.code();
+            let error = printable_lines(error);
+            say(&format!("error {code}: {error}\nsee: faas-flow explain {code}\n{then}"));
         }
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Refused::Error(error)
     }
 }
 

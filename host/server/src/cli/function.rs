@@ -1,7 +1,7 @@
 //! `faas-flow function`
 
 use super::browser::{guarded_and_open, rules};
-use super::host::{functions, guests, load_brought, traces, trusted, warn};
+use super::host::{functions, guests, load_brought, traces, trusted, warn, warn_of_schedules};
 use super::listen::{self, listen};
 use super::lock::Lock;
 use super::stop::Server;
@@ -69,6 +69,7 @@ impl Function {
         eprintln!("serving flow {name} at http://{address}/ (name from {source})");
         let host = begin(&values, &stores, &starting, &name, guards.keys.clone());
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
+        warn_of_schedules(&values, &host);
         tokio::spawn(host.clone().sweep());
         tokio::spawn(host.clone().fire_schedules());
         let contract = Contract::new(host.clone(), values.exec_timeout.value, values.max_inflight.value);

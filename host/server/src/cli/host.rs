@@ -8,6 +8,7 @@ use crate::Error;
 use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Values, misfits};
 use faas_flow_core::FlowName;
+use faas_flow_core::schedule::pointless;
 use faas_flow_core::text::printable;
 use faas_flow_guest::{Compiler, Guests, Limits};
 use faas_flow_replica::events::Keys;
@@ -17,6 +18,10 @@ use faas_flow_versions::signature::Trusted;
 use faas_flow_versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the code of a scenario's flow runs before it yields: an endless loop still ends.
+const LONG_TICK: Duration = Duration::from_secs(1);
 
 /// The keys of a command that only loads modules.
 pub(super) struct ModuleKeys;
@@ -33,6 +38,16 @@ pub(super) fn guests_of(options: Options<ModuleKeys>) -> Result<Arc<Guests>, Err
 
 /// What loads modules.
 pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
+    limited_guests(values, |limits| limits)
+}
+
+/// What loads the modules of scenarios. Their code does not yield to other tasks, so that what happens does not depend on how fast
+/// the machine is.
+pub(super) fn scenario_guests(values: &Values) -> Result<Arc<Guests>, Error> {
+    limited_guests(values, |limits| Limits { tick: LONG_TICK, ..limits })
+}
+
+fn limited_guests(values: &Values, change: impl FnOnce(Limits) -> Limits) -> Result<Arc<Guests>, Error> {
     memory::limit(values);
     let limits = Limits {
         memory_bytes: values.guest_memory.value,
@@ -53,7 +68,7 @@ pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
         at_most: values.compile_timeout.value,
         memory: values.compile_memory.value as u64,
     };
-    Ok(Arc::new(Guests::new(limits, cache)?.with_compiler(compiler)))
+    Ok(Arc::new(Guests::new(change(limits), cache)?.with_compiler(compiler)))
 }
 
 /// The keys that modules must be signed with, if there are any.
@@ -160,6 +175,15 @@ pub(super) fn functions(values: &Values, settings: &Settings) -> Result<(Functio
 /// Prints the warnings about the configuration.
 pub(super) fn warn(values: &Values) {
     for warning in values.warnings.iter().chain(&misfits(values)) {
+        complain(format_args!("warning: {warning}"));
+    }
+}
+
+/// Warns of schedules in the configuration that concern no flow that is served.
+pub(super) fn warn_of_schedules(values: &Values, host: &Host) {
+    let flows = host.versions().all_active();
+    let served: Vec<_> = flows.iter().map(|flow| (&flow.name, &*flow.definition.schedules)).collect();
+    for warning in pointless(&values.schedules.value, &served) {
         complain(format_args!("warning: {warning}"));
     }
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// What is logged if `RUST_LOG` does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verbosity {
-    /// Warnings, and what flows log.
+    /// Warnings, what flows log, and what schedules do.
     Warnings,
     /// Besides, a line for each request, as of-watchdog writes one.
     Requests,
@@ -20,8 +20,8 @@ pub(super) enum Verbosity {
 /// Starts logging. What flows log is kept in `logs` too, if that is given.
 pub(super) fn start_logging(verbosity: Verbosity, logs: Option<Logs>) {
     let default = match verbosity {
-        Verbosity::Warnings => "warn,flow=info",
-        Verbosity::Requests => "warn,flow=info,request=info",
+        Verbosity::Warnings => "warn,flow=info,schedule=info",
+        Verbosity::Requests => "warn,flow=info,schedule=info,request=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::fmt::layer().fmt_fields(log::fields()).with_writer(|| AboveBoard);

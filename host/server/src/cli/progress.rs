@@ -4,7 +4,7 @@ mod board;
 
 use super::output::print;
 use board::{Board, Screen};
-use faas_flow_core::text::printable;
+use faas_flow_core::text::indented;
 use faas_flow_core::{ShownDuration, moment};
 use faas_flow_replica::{Progress, Step};
 use serde_json::{Value, json};
@@ -188,7 +188,7 @@ fn line(event: &Progress) -> String {
         Step::Failed { path, failure } => format!("{run} {path} failed: {failure}"),
         Step::Ended(status) => format!("{run} {status}"),
     };
-    printable(&text).to_string()
+    indented(&text, 2)
 }
 
 /// A step as JSON.

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::config::{Defaults, Group, Options, Takes, Unspecified, resolve_stores};
 use clap::Args;
 use faas_flow_core::run::Request;
-use faas_flow_core::text::printable;
+use faas_flow_core::text::indented;
 use faas_flow_core::{Content, MediaType, RunId, Status};
 use faas_flow_replica::{Submission, Waits};
 use serde_json::json;
@@ -103,7 +103,7 @@ impl Run {
                 Ok(ExitCode::FAILURE)
             }
             (_, Some(failure)) => {
-                complain(format_args!("error {}\nsee: faas-flow explain {}", printable(failure), failure.code));
+                complain(format_args!("error {}\nsee: faas-flow explain {}", indented(failure, 2), failure.code));
                 Ok(ExitCode::FAILURE)
             }
             _ => Ok(ExitCode::FAILURE),

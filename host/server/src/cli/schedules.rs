@@ -7,7 +7,16 @@ use faas_flow_core::text::printable;
 use faas_flow_core::{Millis, moment, parse_moment};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// For so many moments, a backfill begins without a question.
+const UNASKED: u64 = 10;
+/// How often a backfill says how far it has come.
+const SAYS: Duration = Duration::from_secs(1);
+/// How long a backfill waits if too many of its runs go on.
+const FULL: Duration = Duration::from_millis(500);
 
 #[derive(Args)]
 pub(super) struct Schedules {
@@ -30,7 +39,7 @@ enum What {
     Trigger(Of),
     /// Begin a run for each past moment of a schedule that has none
     ///
-    /// A run has an id that is made of the schedule and the moment, so a backfill can be repeated: moments whose run is still stored are passed over. The runs begin at once, whatever the schedule says about overlap. Stop with Ctrl-C; the same command goes on later.
+    /// A run has an id that is made of the schedule and the moment, so a backfill can be repeated: moments whose run is still stored are passed over. The runs begin whatever the schedule says about overlap, but no more of them go on at once than --at-once says. For more than 10 moments, the command asks before it begins. Stop with Ctrl-C; the same command goes on later.
     Backfill {
         #[command(flatten)]
         of: Of,
@@ -40,6 +49,15 @@ enum What {
         /// End, which is not included, for example 2026-01-02T00:00:00Z; moments in the future begin no runs
         #[arg(id = "end", value_name = "TO", value_parser = read_moment)]
         to: Millis,
+        /// How many runs of the schedule's backfills may go on at once, from 1 to 100
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
+        at_once: u64,
+        /// Only say how many moments there are, and which are the first and the last
+        #[arg(long)]
+        dry_run: bool,
+        /// Begin without a question, also for more than 10 moments
+        #[arg(long, short, conflicts_with = "dry_run")]
+        yes: bool,
     },
 }
 
@@ -72,7 +90,14 @@ impl Schedules {
                 let run = client.post(&format!("schedules/{}/trigger", part(&name)), &[]).await?;
                 client.done(&run, || format!("{}\n", printable(text(&run, "run"))))
             }
-            What::Backfill { of: Of { name, target }, from, to } => backfill(target, &name, from, to).await,
+            What::Backfill { of: Of { name, target }, from, to, at_once, dry_run, yes } => {
+                let go = match (dry_run, yes) {
+                    (true, _) => Go::DryRun,
+                    (false, true) => Go::Yes,
+                    (false, false) => Go::Ask,
+                };
+                Backfill { name, range: (from, to), at_once, go }.run(target).await
+            }
         }
     }
 }
@@ -87,23 +112,93 @@ async fn change(Of { name, target }: Of, action: &str, now: &str) -> Result<Exit
     })
 }
 
-/// Asks for one part after the other, until no moment is left.
-async fn backfill(target: Target, name: &str, from: Millis, to: Millis) -> Result<ExitCode, Error> {
-    let client = Client::new(target)?;
-    let path = format!("schedules/{}/backfill", part(name));
-    let (mut from, mut started, mut existed) = (Some(from), Vec::new(), 0);
-    while let Some(at) = from {
-        let done = client.post(&path, &[("from", at.to_string()), ("to", to.to_string())]).await?;
-        started.extend(done.get("started").and_then(Value::as_array).cloned().unwrap_or_default());
-        existed += done.get("existed").and_then(Value::as_u64).unwrap_or_default();
-        from = done.get("next").and_then(Value::as_u64).filter(|next| *next > at);
-        if let Some(next) = from {
-            client.say(format!("{} runs have begun, {existed} existed; going on at {}", started.len(), moment(next)));
+/// A backfill, as the command line asks for it.
+struct Backfill {
+    name: String,
+    range: (Millis, Millis),
+    at_once: u64,
+    go: Go,
+}
+
+/// Whether a backfill begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Go {
+    /// It only says what it would do.
+    DryRun,
+    /// It begins without a question.
+    Yes,
+    /// It asks if it is large.
+    Ask,
+}
+
+impl Backfill {
+    async fn run(self, target: Target) -> Result<ExitCode, Error> {
+        let client = Client::new(target)?;
+        let path = format!("schedules/{}/backfill", part(&self.name));
+        let (from, to) = self.range;
+        let plan = client.get(&path, &[("from", from.to_string()), ("to", to.to_string())]).await?;
+        let moments = plan.get("moments").and_then(Value::as_u64).unwrap_or_default();
+        let has_more = plan.get("more").and_then(Value::as_bool) == Some(true);
+        if self.go == Go::DryRun {
+            return client.done(&plan, || planned(&plan) + "\n");
         }
+        if self.go == Go::Ask && (has_more || moments > UNASKED) && !agreed(&planned(&plan))? {
+            return Err(Error::NotConfirmed { what: planned(&plan) });
+        }
+        let total = if has_more { format!("more than {moments}") } else { moments.to_string() };
+        let (mut next, mut started, mut existed) = (Some(from), Vec::new(), 0);
+        let mut said = Instant::now();
+        while let Some(at) = next {
+            let query = [("from", at.to_string()), ("to", to.to_string()), ("at-once", self.at_once.to_string())];
+            let done = client.post(&path, &query).await?;
+            let begun = done.get("started").and_then(Value::as_array).cloned().unwrap_or_default();
+            let passed = done.get("existed").and_then(Value::as_u64).unwrap_or_default();
+            let is_full = begun.is_empty() && passed == 0;
+            started.extend(begun);
+            existed += passed;
+            next = done.get("next").and_then(Value::as_u64);
+            if next.is_some() && said.elapsed() >= SAYS {
+                said = Instant::now();
+                let handled = started.len() as u64 + existed;
+                let running = done.get("running").and_then(Value::as_u64).unwrap_or_default();
+                client.say(format!("{handled} of {total} moments handled, {running} runs go on"));
+            }
+            if next.is_some() && is_full {
+                tokio::time::sleep(FULL).await;
+            }
+        }
+        client.done(&json!({ "started": started, "existed": existed }), || {
+            format!("{} runs have begun, {existed} existed\n", started.len())
+        })
     }
-    client.done(&json!({ "started": started, "existed": existed }), || {
-        format!("{} runs have begun, {existed} existed\n", started.len())
-    })
+}
+
+/// `7 moments, from 2026-11-01T01:30:00Z to 2026-11-07T01:30:00Z`
+fn planned(plan: &Value) -> String {
+    let number = |name: &str| plan.get(name).and_then(Value::as_u64);
+    let moments = number("moments").unwrap_or_default();
+    let more = if plan.get("more").and_then(Value::as_bool) == Some(true) { "more than " } else { "" };
+    match (number("first"), number("last")) {
+        (Some(first), Some(last)) if more.is_empty() => {
+            let s = if moments == 1 { "" } else { "s" };
+            format!("{moments} moment{s}, from {} to {}", moment(first), moment(last))
+        }
+        (Some(first), _) => format!("{more}{moments} moments, from {} on", moment(first)),
+        _ => "no moments".to_owned(),
+    }
+}
+
+/// Asks whether to begin. If there is nobody to ask, the answer is no.
+fn agreed(planned: &str) -> Result<bool, Error> {
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    if !stdin.is_terminal() || !stderr.is_terminal() {
+        return Ok(false);
+    }
+    let failed = |source| Error::System { what: "ask on the terminal", source };
+    write!(stderr, "{planned}: begin a run for each that has none? [y/N] ").map_err(failed)?;
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line).map_err(failed)?;
+    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

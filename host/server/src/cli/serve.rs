@@ -1,7 +1,7 @@
 //! `faas-flow serve`
 
 use super::browser::guarded_and_open;
-use super::host::{ProgramOutput, bring, local_host};
+use super::host::{ProgramOutput, bring, local_host, warn_of_schedules};
 use super::listen::{self, limited, listen, patience};
 use super::progress::{self, Stdout};
 use super::{guards, stop};
@@ -99,6 +99,7 @@ impl Serve {
             eprintln!("serving http://{address}/function/{}", flow.name);
         }
         bring(&host, flows).await?;
+        warn_of_schedules(&values, &host);
         tokio::spawn(host.clone().fire_schedules());
         for name in host.functions().names() {
             eprintln!("serving http://{address}/function/{name} (a step function)");

@@ -283,7 +283,8 @@ impl Format<String> for Server {
 
     fn parse(&self, text: &str) -> Result<String, Rule> {
         url(text).ok_or_else(|| {
-            "must be HOST:PORT or an http or https URL, without a user name, a password or a query".to_owned()
+            "must be HOST:PORT or an http or https URL, without a user name, a password, a query or a fragment"
+                .to_owned()
         })
     }
 }
@@ -291,7 +292,8 @@ impl Format<String> for Server {
 fn url(text: &str) -> Option<String> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let parsed = reqwest::Url::parse(&whole).ok()?;
-    let plain = parsed.username().is_empty() && parsed.password().is_none() && parsed.query().is_none();
+    let plain = parsed.username().is_empty() && parsed.password().is_none();
+    let plain = plain && parsed.query().is_none() && parsed.fragment().is_none();
     let good = matches!(parsed.scheme(), "http" | "https") && parsed.has_host() && plain && !text.ends_with(':');
     good.then(|| whole.trim_end_matches('/').to_owned())
 }
@@ -591,7 +593,19 @@ mod tests {
     fn a_server_is_a_host_and_port_as_in_the_original_or_a_url() {
         assert_eq!(Server.parse("gateway.openfaas:8080").as_deref(), Ok("http://gateway.openfaas:8080"));
         assert_eq!(Server.parse("https://gw.example/").as_deref(), Ok("https://gw.example"));
-        for bad in ["", "ftp://gw", "http://", "http://u:p@gw", "gw:port", "gw:99999", "gw?x=1", "a b", "gw:"] {
+        for bad in [
+            "",
+            "ftp://gw",
+            "http://",
+            "http://u:p@gw",
+            "gw:port",
+            "gw:99999",
+            "gw?x=1",
+            "gw#x",
+            "https://gw/a#",
+            "a b",
+            "gw:",
+        ] {
             assert!(Server.parse(bad).is_err(), "{bad}");
         }
     }

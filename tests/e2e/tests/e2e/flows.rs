@@ -145,7 +145,7 @@ async fn greet_greets_by_name_and_refuses_nobody() {
 
 #[tokio::test]
 async fn greet_answers_alike_in_every_language() {
-    for flow in ["greet-js", "greet-python"] {
+    for flow in ["greet-go", "greet-typescript", "greet-python", "greet-c", "greet-cpp", "greet-zig"] {
         let server = serve(flow);
         assert_eq!(server.result(flow, " Ada\n").await.ok(), "Hello, Ada!", "{flow}");
         let refusal = server.result(flow, " ").await.failed(422, "FF0012");
@@ -155,8 +155,8 @@ async fn greet_answers_alike_in_every_language() {
 
 #[tokio::test]
 async fn dynamic_branching_answers_alike_in_every_language() {
-    for flow in ["dynamic-branching-js", "dynamic-branching-python"] {
-        gives(flow, "hi", DYNAMIC).await;
+    for flow in ["go", "typescript", "python", "c", "cpp"].map(|language| format!("dynamic-branching-{language}")) {
+        gives(&flow, "hi", DYNAMIC).await;
     }
 }
 
@@ -169,7 +169,7 @@ fn a_flow_has_one_definition_in_every_language() {
     for flow in ["greet", "dynamic-branching"] {
         let rust = definition(flow);
         assert!(rust.contains("\"dag\""), "{rust}");
-        for language in ["js", "python"] {
+        for language in ["go", "typescript", "python", "c", "cpp"] {
             assert_eq!(definition(&format!("{flow}-{language}")), rust, "{flow} in {language}");
         }
     }

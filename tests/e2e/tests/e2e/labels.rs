@@ -125,3 +125,20 @@ async fn nodes_label_their_run() {
     assert_eq!(list[0]["labels"], json!({ "by": "first", "from": "caller", "order": "42" }), "{list}");
     assert_eq!(listed(folder.path(), &["--label", "order=41"]), json!([]));
 }
+
+/// LABEL-2.
+#[tokio::test]
+async fn a_runs_log_lines_have_its_labels() {
+    let server = Serve::replica("fixture").with("--state", "memory").with("--healthcheck-interval", "0").start();
+    begin(&server, "/?case=logs", "labelled", &["order=42, customer=Ada"]).await;
+    begin(&server, "/?case=logs", "plain", &[]).await;
+    server.until_logged("run=\"plain\"").await;
+    let log = server.log();
+    let lines = |run: &str| log.lines().filter(|line| line.contains(&format!("run=\"{run}\""))).collect::<Vec<_>>();
+    for target in [" flow: ", " request: "] {
+        let labelled =
+            lines("labelled").into_iter().find(|line| line.contains(target)).unwrap_or_else(|| panic!("{log}"));
+        assert!(labelled.contains("labels=customer=Ada, order=42"), "{labelled}");
+    }
+    assert!(lines("plain").iter().all(|line| !line.contains("labels=")), "{log}");
+}

@@ -29,10 +29,10 @@ fn added_and_removed_nodes_are_listed() {
 
 #[test]
 fn the_same_graph_in_other_code_is_told_from_the_same_module() {
-    let rewritten = plan("greet", "greet-js", &["--json"]).json();
+    let rewritten = plan("greet", "greet-typescript", &["--json"]).json();
     assert_eq!((&rewritten["same-module"], &rewritten["only-code"]), (&Value::from(false), &Value::from(true)));
     assert_eq!(rewritten["changed-nodes"], json!([]));
-    assert!(plan("greet", "greet-js", &[]).ok().contains("only the code changed"));
+    assert!(plan("greet", "greet-typescript", &[]).ok().contains("only the code changed"));
     let same = plan("greet", "greet", &["--json"]).json();
     assert_eq!((&same["same-module"], &same["only-code"]), (&Value::from(true), &Value::from(false)));
 }

@@ -4,7 +4,7 @@ use axum::Router;
 use faas_flow_core::{Millis, moment};
 use faas_flow_e2e::command::run;
 use faas_flow_e2e::program::root;
-use faas_flow_e2e::server::{Serve, Server};
+use faas_flow_e2e::server::{Serve, Server, metric};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::modules::module;
 use faas_flow_test_support::{double, servers};
@@ -138,6 +138,13 @@ async fn runs_are_begun_by_hand_and_for_past_moments_once() {
     let today = moment(now()).split('T').next().unwrap().to_owned();
     assert_eq!(server.result_of(IMPORT, run.as_str().unwrap()).await.ok(), format!("imported 3 rows of {today}\n"));
     let range = ["backfill", "nightly", "2026-03-01T00:00:00Z", "2026-07-01T00:00:00Z"];
+    let planned = schedules(&server, &[&range[..], &["--dry-run"]].concat(), IMPORT);
+    let first = faas_flow_core::parse_moment("2026-03-01T01:30:00Z").unwrap();
+    assert_eq!((&planned["moments"], &planned["first"], &planned["more"]), (&json!(122), &json!(first), &json!(false)));
+    let text = run_text(&server, &range);
+    text.failed("FF0412", &["122 moments, from 2026-03-01T01:30:00Z to 2026-06-30T00:30:00Z", "--yes"]);
+    assert_eq!(runs(&server, IMPORT).await.len(), 1, "nothing has begun");
+    let range = [&range[..], &["--yes"]].concat();
     let done = schedules(&server, &range, IMPORT);
     let started = done["started"].as_array().unwrap();
     assert_eq!((started.len(), &done["existed"]), (122, &json!(0)), "more than one part");
@@ -197,6 +204,87 @@ async fn a_run_that_has_not_ended_is_stopped_or_stands_in_the_way_as_the_policy_
     assert_eq!(server.shown(&oldest)["status"], "stopped");
 }
 
+/// SCHED-11: the runs do not end, since their function does not answer.
+#[tokio::test]
+async fn only_so_many_runs_of_a_backfill_go_on_at_once() {
+    let never = Router::new().fallback(async || std::future::pending::<String>().await);
+    let never = double::serve(never).await;
+    let server = Serve::flows(&[IMPORT]).function("fetch-day", &never).function("import-rows", "echo").start();
+    schedules(&server, &["pause", "nightly"], IMPORT);
+    let backfill = async |query: &str| {
+        let range = "from=2026-03-01T00:00:00Z&to=2026-07-01T00:00:00Z";
+        let path = format!("/function/{IMPORT}/schedules/nightly/backfill?{range}{query}");
+        server.post(&path, "").await
+    };
+    let json = |answer: faas_flow_e2e::server::Answer| serde_json::from_str::<Value>(&answer.ok()).unwrap();
+    let first = json(backfill("&at-once=3").await);
+    assert_eq!((first["started"].as_array().unwrap().len(), &first["running"]), (3, &json!(3)), "{first}");
+    let next = json(backfill("&at-once=3").await);
+    assert_eq!(
+        (next["started"].as_array().unwrap().len(), &next["existed"], &next["running"]),
+        (0, &json!(3), &json!(3))
+    );
+    assert_eq!(next["next"], first["next"]);
+    // Unless it says otherwise, ten.
+    assert_eq!(json(backfill("").await)["running"], 10);
+    let stopped = first["started"][0].as_str().unwrap();
+    run(&root(), ["requests", "stop", stopped, "--to", &server.url("")]).ok();
+    let again = json(backfill("").await);
+    assert_eq!((again["started"].as_array().unwrap().len(), &again["running"]), (1, &json!(10)), "{again}");
+    for wrong in ["&limit=0", "&limit=101", "&at-once=0", "&at-once=101", "&at-once=many"] {
+        backfill(wrong).await.failed(400, "FF0217");
+    }
+}
+
+/// What schedules do is a line of the log, and counted.
+#[tokio::test]
+async fn moments_are_logged_and_counted() {
+    let server = import("nightly=every 1s").start();
+    until("it fires", async || metric(&server, "faas_flow_schedule_lag_seconds_count").await > 0).await;
+    assert!(metric(&server, "faas_flow_schedule_moments_total{end=\"started\"}").await > 0);
+    assert_eq!(metric(&server, "faas_flow_schedule_late_total").await, 0);
+    server.until_logged("schedule: fired flow=nightly-import schedule=").await;
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("schedule: fired")).unwrap();
+    assert!(line.contains("run=nightly-20") && line.contains("moment=") && line.contains("late_ms="), "{line}");
+}
+
+#[tokio::test]
+async fn a_server_warns_of_schedules_that_concern_nothing_and_names_the_flow_that_it_lacks() {
+    let serve = import("imprt/nightly=@daily").with("--schedule", "nigthly=off");
+    let server = serve.start();
+    for says in ["warning: the schedule `imprt/nightly` is ignored", "warning: `nigthly=off` switches nothing off"] {
+        server.until_logged(says).await;
+    }
+    let list = |to: &str| run(&root(), ["schedules", "list", "--to", &server.url(to)]);
+    list("/function/other").failed("FF0214", &["no flow", "`other`"]);
+    list("").failed("FF0214", &["there is no flow", "/function/greet"]);
+}
+
+/// The buttons of the dashboard do what the command does.
+#[tokio::test]
+async fn schedules_are_paused_resumed_and_triggered_on_the_dashboard() {
+    let server = import("").start();
+    let path = format!("/dashboard/flows/{IMPORT}");
+    until("the schedule is stored", async || server.get(&path).await.ok().contains("Pause schedule nightly")).await;
+    let page = server.get(&path).await.ok();
+    let ticket = page.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let press = async |button: &str, ticket: &str| {
+        server.post(&format!("{path}/schedules/nightly/{button}"), format!("ticket={ticket}")).await
+    };
+    press("pause", "").await.failed(401, "FF0502");
+    server.get(&format!("{path}/schedules/nightly/pause")).await.failed(405, "FF0509");
+    assert!(press("pause", &ticket).await.ok().contains("Resume schedule nightly"));
+    assert_eq!(schedules(&server, &["list"], IMPORT)["schedules"][0]["paused"], true);
+    assert!(press("resume", &ticket).await.ok().contains("Pause schedule nightly"));
+    assert_eq!(schedules(&server, &["list"], IMPORT)["schedules"][0]["paused"], false);
+    let run = press("trigger", &ticket).await.ok();
+    assert!(run.contains("<h1>Timeline</h1>"), "the browser is led to the run: {run}");
+    assert_eq!(runs(&server, IMPORT).await.len(), 1);
+    let unknown = server.post(&format!("{path}/schedules/none/pause"), format!("ticket={ticket}")).await;
+    unknown.failed(404, "FF0280");
+}
+
 /// SCHED-13.
 #[tokio::test]
 async fn a_malformed_schedule_stops_the_server_and_check_lists_schedules() {
@@ -208,6 +296,8 @@ async fn a_malformed_schedule_stops_the_server_and_check_lists_schedules() {
         ("nightly=@daily; time-zone=Europe/Berlni", "did you mean `Europe/Berlin`?"),
         ("nightly=soon", "cron expression"),
         ("nightly", "has no `=`"),
+        ("nightly=MON * * * *", "`MON` is no minute"),
+        ("nightly=@daily; content-type=text/plain", "no `input`"),
     ] {
         let refused = run(folder.path(), ["serve", module, "--schedule", schedule]);
         assert!(refused.stderr.contains(says), "{schedule}: {}", refused.stderr);

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::run;
+use faas_flow_e2e::events;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::{double, servers};
@@ -367,14 +368,14 @@ async fn an_operator_sends_a_signal_on_the_dashboard() {
     assert_eq!(server.result_of("fixture", "r").await.ok(), "{\"ok\":true} after last");
 }
 
-/// Where requests are signed, signals are, too; and the operator's token will do.
+/// SIGNAL-9. Where requests are signed, signals are signed for their run and name; and the operator's token will do.
 #[tokio::test]
 async fn where_requests_are_authenticated_signals_are_signed_or_have_the_token() {
     let folder = secrets();
     std::fs::write(folder.path().join("secrets/faasflow-admin-token"), "the token of the operator").unwrap();
     let server = serve().with("--secrets", "secrets").flag("--authenticate-requests").start_in(folder.path());
     let request = |path: &str, body: &'static str| {
-        let signature = faas_flow_e2e::events::hub_signature(SECRET, body);
+        let signature = events::hub_signature(SECRET, body);
         server.request(path, body).header("X-Hub-Signature-256", signature)
     };
     for (id, signs) in [("signed", true), ("token", false)] {
@@ -382,13 +383,74 @@ async fn where_requests_are_authenticated_signals_are_signed_or_have_the_token()
         assert_eq!(server.send(began.header("X-Faas-Flow-Wait", "1ms")).await.status, 202);
         signal(&server, id, "approval", "yes").await.failed(401, "FF0501");
         let path = format!("/function/fixture/flow/{id}/signal/approval");
-        let sent = if signs {
-            request(&path, "yes")
-        } else {
-            server.request(&path, "yes").bearer_auth("the token of the operator")
+        // The signature of a body would be good for every run.
+        server.send(request(&path, "yes")).await.failed(401, "FF0501");
+        let now = events::now();
+        let signed = |at: &str, of: &str, key, body: &'static str, time| {
+            events::signed_send(server.request(at, body), SECRET, (of, key, "yes"), time)
         };
-        server.send(sent).await.ok();
+        for (of, key, body, time, code) in [
+            (&*path.replace(id, "other"), "", "yes", now, "FF0502"),
+            (&path.replace("approval", "other"), "", "yes", now, "FF0502"),
+            (&path, "1", "yes", now, "FF0502"),
+            (&path, "", "no", now, "FF0502"),
+            (&path, "", "yes", now - 400_000, "FF0503"),
+        ] {
+            server.send(signed(&path, of, key, body, time)).await.failed(401, code);
+        }
+        if signs {
+            let json = |answer: Answer| serde_json::from_str::<Value>(&answer.ok()).unwrap()["became"].clone();
+            let sent = || signed(&path, &path, "", "yes", now).header("Accept", "application/json");
+            assert_eq!(json(server.send(sent()).await), "taken");
+            // Who has recorded it cannot send it again.
+            assert_eq!(json(server.send(sent()).await), "repeated");
+        } else {
+            server.send(server.request(&path, "yes").bearer_auth("the token of the operator")).await.ok();
+        }
         let shown = async || run(folder.path(), ["requests", "show", id, "--json"]).json()["status"] == "succeeded";
         until("it has succeeded", shown).await;
     }
+}
+
+/// SIGNAL-8: the flow's code has no say in it.
+#[tokio::test]
+async fn a_host_without_a_public_address_is_to_blame_and_says_so_whatever_the_flow_does() {
+    let folder = TempDir::new().unwrap();
+    let serve = Serve::replica("fixture").with("--state", "memory").with("--healthcheck-interval", "0");
+    let server = serve.start_in(folder.path());
+    for case in ["signal-url&name=approval", "signal-url-or-not"] {
+        let request = server.request(&format!("/?case={case}"), "").header("X-Faas-Flow-Wait", "60s");
+        let message = server.send(request).await.failed(500, "FF0276");
+        assert!(message.contains("set its configuration key `public_url`"), "{case}: {message}");
+    }
+    let serve = Serve::replica("fixture").with("--state", "memory").with("--healthcheck-interval", "0");
+    let server = serve.with("--public-url", "https://flows.example.org/").start_in(folder.path());
+    let request = server.request("/?case=signal-url-or-not", "").header("X-Faas-Flow-Wait", "60s");
+    let url = server.send(request).await.ok();
+    assert!(url.starts_with("https://flows.example.org/function/fixture/flow/"), "{url}");
+    for wrong in ["https://flows.example.org/#a", "https://flows.example.org/?a=b"] {
+        let module = faas_flow_test_support::modules::module("fixture");
+        let arguments = ["function", module.to_str().unwrap(), "--state", "memory", "--public-url", wrong];
+        let refused = run(folder.path(), arguments);
+        let says = "without a user name, a password, a query or a fragment";
+        assert!(refused.code == Some(2) && refused.stderr.contains(says), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_sends_a_signal_reads_what_is_wrong_with_it() {
+    let folder = TempDir::new().unwrap();
+    let server = serve().start_in(folder.path());
+    begin(&server, "case=signal", "hi", "r").await;
+    let malformed = server.post("/function/fixture/flow/r/signal/%ff%fe", "").await;
+    let message = malformed.failed(400, "FF0217");
+    assert!(message.contains("signal name") && !message.contains("request id"), "{message}");
+    let to = server.url("");
+    let done = run(folder.path(), ["signal", "r", "aproval", "--json", "--to", &to]);
+    assert_eq!(done.code, Some(1));
+    let printed: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(printed["failure"]["code"], "FF0271", "{printed}");
+    let message = printed["failure"]["message"].as_str().unwrap();
+    assert!(message.contains("did you mean `approval`?") && !message.contains('{'), "{message}");
+    done.failed("FF0271", &["did you mean `approval`?"]);
 }

@@ -126,3 +126,23 @@ async fn a_start_time_that_is_none_is_refused_and_nothing_begins() {
     let list = run(server.folder(), ["requests", "list", "--json"]).json();
     assert_eq!(list, Value::Array(Vec::new()));
 }
+
+/// START-5.
+#[tokio::test]
+async fn two_start_times_are_refused_and_the_same_one_twice_is_one() {
+    let folder = TempDir::new().unwrap();
+    let server = serve().start_in(folder.path());
+    let with = |header: &'static str, values: [&'static str; 2]| {
+        values.iter().fold(server.request(FLOW, "hi"), |request, value| request.header(header, *value))
+    };
+    for (header, values) in [
+        ("X-Faas-Flow-Start-At", ["1h", "2h"]),
+        ("X-Faas-Flow-Reqid", ["a", "b"]),
+        ("X-Faas-Flow-Wait", ["1s", "2s"]),
+        ("X-Callback-Url", ["http://a/", "http://b/"]),
+    ] {
+        let message = server.send(with(header, values)).await.failed(400, "FF0217");
+        assert!(message.contains(&format!("`{}`", header.to_ascii_lowercase())), "{message}");
+    }
+    assert_eq!(server.send(with("X-Faas-Flow-Start-At", ["1h", "1h"])).await.status, 202);
+}

@@ -51,7 +51,18 @@ impl World {
 
     /// `faas-cli build` of a function whose handler is in this folder.
     fn build(&self, name: &str, handler: &Path, arguments: &[(&str, &str)]) -> Result<Image, String> {
-        faas_cli::shrinkwrap(self.folder.path(), name, "faas-flow", handler);
+        self.build_with("faas-flow", name, handler, arguments)
+    }
+
+    /// The same with this template.
+    fn build_with(
+        &self,
+        template: &str,
+        name: &str,
+        handler: &Path,
+        arguments: &[(&str, &str)],
+    ) -> Result<Image, String> {
+        faas_cli::shrinkwrap(self.folder.path(), name, template, handler);
         let images = TempDir::new_in(self.folder.path()).unwrap().keep();
         fs::set_permissions(&images, fs::Permissions::from_mode(0o755)).unwrap();
         image::build(&self.folder.path().join("build").join(name), &self.host, &images, arguments)
@@ -223,18 +234,41 @@ async fn a_module_of_another_language_is_taken_as_it_is_and_a_broken_one_refused
         return;
     }
     let world = World::new().await;
-    let handler = world.folder.path().join("greet-js");
+    let handler = world.folder.path().join("greet-typescript");
     fs::create_dir(&handler).unwrap();
-    fs::copy(faas_flow_test_support::modules::module("greet-js"), handler.join("flow.wasm")).unwrap();
-    let image = world.build("greet-js", &handler, &[]).unwrap();
-    let server = world.deploy("greet-js", &image);
-    assert_eq!(world.invoke("greet-js", "Adam").await, (200, "Hello, Adam!".to_owned()));
+    fs::copy(faas_flow_test_support::modules::module("greet-typescript"), handler.join("flow.wasm")).unwrap();
+    let image = world.build("greet-typescript", &handler, &[]).unwrap();
+    let server = world.deploy("greet-typescript", &image);
+    assert_eq!(world.invoke("greet-typescript", "Adam").await, (200, "Hello, Adam!".to_owned()));
     let process = inside(&server);
     server.kill();
     until("nothing of the container is left", async || !Path::new(&format!("/proc/{process}")).exists()).await;
     fs::write(handler.join("flow.wasm"), "this is no module").unwrap();
-    let failed = world.build("greet-js", &handler, &[]).unwrap_err();
+    let failed = world.build("greet-typescript", &handler, &[]).unwrap_err();
     assert!(failed.contains("error FF"), "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_function_in_go_is_tested_and_compiled_and_answers() {
+    if !image::containers() {
+        return;
+    }
+    let world = World::new().await;
+    faas_cli::new(world.folder.path(), "greet", "faas-flow-go");
+    let handler = world.folder.path().join("greet");
+    // The author's Go finds the SDK at the same place as the image's.
+    let mut go = Command::new("go");
+    go.args(["test", "./..."]).current_dir(&handler).env("GOWORK", "off").env_remove("GOFLAGS");
+    assert!(go.status().unwrap().success());
+    let image = world.build_with("faas-flow-go", "greet", &handler, &[]).unwrap();
+    let _server = world.deploy("greet", &image);
+    assert_eq!(world.invoke("greet", "Adam\n").await, (200, "Hello, Adam!".to_owned()));
+
+    let code = fs::read_to_string(handler.join("handler.go")).unwrap();
+    fs::write(handler.join("handler.go"), code.replace("Hello, ", "Bye, ")).unwrap();
+    let failed = world.build_with("faas-flow-go", "greet", &handler, &[]).unwrap_err();
+    assert!(failed.contains("FAIL: TestGreetsByName"), "{failed}");
+    world.build_with("faas-flow-go", "greet", &handler, &[("TEST_ENABLED", "false")]).unwrap();
 }
 
 /// The context that Docker would get to build the host's image.

@@ -81,14 +81,17 @@ fn traced(flow: &str, functions: &str, collector: &str) -> Serve {
 async fn a_run_is_a_trace_of_its_nodes_and_calls() {
     let (world, functions, collector) = world().await;
     let server = traced("async-chain", &functions, &collector).start();
-    let answer = server.result("async-chain", "secret data").await;
+    let request = server.request("/function/async-chain", "secret data").header("X-Faas-Flow-Label", "order=42, by=me");
+    let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
     let id = answer.id.clone().unwrap();
     answer.ok();
     // One span for the run, its finally handler, each of three nodes and each of three calls.
     world.spans(8).await;
     let root = world.span(&id);
     assert!(root.parent_span_id.is_empty() && root.kind == SpanKind::Server as i32, "{root:?}");
-    assert_eq!(attributes(&root.attributes)["faasflow.status"], "succeeded");
+    let said = attributes(&root.attributes);
+    assert_eq!(said["faasflow.status"], "succeeded");
+    assert_eq!((&*said["faasflow.label.order"], &*said["faasflow.label.by"]), ("42", "me"));
     for (node, call) in [("n1", "apply func1"), ("n2", "apply func2"), ("n3", "apply fake-storage")] {
         let node_span = world.span(node);
         let call_span = world.span(call);
@@ -179,7 +182,8 @@ async fn what_failed_is_marked_with_its_code_and_nothing_else() {
     let serve =
         traced("async-chain", &functions, &collector).function("func2", format!("{functions}/fails?token=secret"));
     let server = serve.start();
-    let answer = server.result("async-chain", "secret data").await;
+    let request = server.request("/function/async-chain", "secret data").header("X-Faas-Flow-Label", "order=42, by=me");
+    let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
     let id = answer.id.clone().unwrap();
     answer.failed(502, "FF0207");
     world.spans(5).await;

@@ -27,13 +27,18 @@ fn the_signature_is_the_documented_one() {
     assert_eq!(event, "v2=8ef8fe480586cd5fd833210aae843e3925f4136fe298fb9c8f4827b86d5ef932");
     assert_eq!(callback, "sha256=63c8e07d993a66e37ec432fa9e981a429d858e6486e06fb2bb09f84b567c1546");
     assert_eq!(keys.verify_read(READ, Some(READ_SIGNATURE), Some(&NOW.to_string()), NOW).map_err(|e| e.code()), Ok(()));
-    for documented in [&event, &callback, READ_SIGNATURE] {
+    let sent = SignedSend { path: SEND, key: "", body: b"yes" };
+    let checked = keys.verify_send(&sent, Some(SEND_SIGNATURE), Some(&NOW.to_string()), NOW);
+    assert_eq!(checked.map_err(|error| error.code()), Ok(()));
+    for documented in [&event, &callback, READ_SIGNATURE, SEND_SIGNATURE] {
         assert!(page.contains(documented), "docs/http.md lacks {documented}");
     }
 }
 
 const READ: &str = "/function/f/flow/r/result";
 const READ_SIGNATURE: &str = "v2=f508be20764272611561f2f10f811526d1b2d49488501f0b35e049d7d78a679f";
+const SEND: &str = "/function/f/flow/r/signal/ok";
+const SEND_SIGNATURE: &str = "v2=4ccb05d494cd0e037fd69582857d9695168fd28d9ae3badf6b2c0aa28d240fa8";
 /// The event of [`signed`], signed with the secret itself.
 const OLD: &str = "sha256=953bd582246714fc5953d8b360aa9433f3c7f62af975affe2f98fa845409c773";
 
@@ -114,6 +119,31 @@ fn a_request_for_a_result_is_signed_for_one_path_and_a_short_time() {
     for (signature, time) in [(None, None), (Some(READ_SIGNATURE), None), (None, Some(&*time))] {
         assert_eq!(read(READ, signature, time, NOW), Err(Code::READ_DENIED));
     }
+}
+
+#[test]
+fn a_signal_is_signed_for_one_run_and_name_and_key_and_body_and_a_short_time() {
+    let keys = keys("sixteen bytes ok");
+    let time = NOW.to_string();
+    let send = |path: &str, key: &str, body: &[u8], time: &str, now| {
+        let checked = keys.verify_send(&SignedSend { path, key, body }, Some(SEND_SIGNATURE), Some(time), now);
+        checked.map_err(|error| error.code())
+    };
+    assert_eq!(send(SEND, "", b"yes", &time, NOW), Ok(()));
+    assert_eq!(send(SEND, "", b"yes", &time, NOW + 300_000), Ok(()));
+    assert_eq!(send(SEND, "", b"yes", &time, NOW + 300_001), Err(Code::EVENT_TOO_OLD));
+    for (path, key, body, time) in [
+        ("/function/f/flow/r2/signal/ok", "", "yes", &*time),
+        ("/function/f/flow/r/signal/no", "", "yes", &time),
+        ("/function/g/flow/r/signal/ok", "", "yes", &time),
+        (SEND, "1", "yes", &time),
+        (SEND, "", "no", &time),
+        (SEND, "", "yes", "1800000000001"),
+    ] {
+        assert_eq!(send(path, key, body.as_bytes(), time, NOW), Err(Code::BAD_SIGNATURE), "{path} {key} {body} {time}");
+    }
+    let unsigned = keys.verify_send(&SignedSend { path: SEND, key: "", body: b"yes" }, None, Some(&time), NOW);
+    assert_eq!(unsigned.unwrap_err().code(), Code::UNSIGNED);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use faas_flow_core::run::{Awaited, Called, NodeView, Parent, RunView, WaitView};
-use faas_flow_core::text::printable;
+use faas_flow_core::text::{indented, printable};
 use faas_flow_core::{Millis, RunId, moment};
 use faas_flow_http::ListedRun;
 use serde_json::Value;
@@ -61,7 +61,7 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
         let _ = writeln!(text, "called by   run {run} of flow {flow}, node {}", printable(node));
     }
     if let Some(failure) = &view.failure {
-        let _ = writeln!(text, "failure     {}", printable(failure));
+        let _ = writeln!(text, "failure     {}", indented(failure, 12));
     }
     if let Some(callback) = &view.callback {
         let _ = writeln!(text, "callback    {}: {}", printable(&callback.url), printable(&callback.described()));
@@ -99,7 +99,7 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
             let _ = writeln!(text, "    called run {run} of flow {}", printable(flow));
         }
         for sentence in node.happened() {
-            let _ = writeln!(text, "    {}", printable(&sentence));
+            let _ = writeln!(text, "    {}", indented(&sentence, 6));
         }
     }
     Ok(text)

@@ -199,8 +199,9 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Failure::Reject`](crate::Failure::Reject) if the name is malformed, in `define`, and if the host does not know at
-    /// which address it can be reached (its configuration key `public_url`).
+    /// [`Failure::Reject`](crate::Failure::Reject) if the name is malformed, and in `define`. If the host does not know at which
+    /// address it can be reached (its configuration key `public_url`), this does not return: the node fails with
+    /// `FF0276`, which tells the operator what to do.
     pub fn signal_url(&self, name: &str) -> Result<String> {
         self.host.signal_url(name, None)
     }

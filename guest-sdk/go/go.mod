@@ -1,0 +1,3 @@
+module github.com/faas-flow/faas-flow/guest-sdk/go
+
+go 1.24

@@ -1,0 +1,61 @@
+/** What {@link reject} may be told beside the message. */
+export interface RejectOptions {
+  /**
+   * The status with which the caller of the run is answered if the run fails with this, from 400 to 499. Without it, the
+   * caller gets 422 if the closure rejects the body of the request itself, and otherwise 500.
+   */
+  status?: number;
+  /** The error that led to this one. */
+  cause?: unknown;
+}
+
+/**
+ * Why a closure produced no value, and whether the host should try again. Throw what {@link reject} or {@link retry} return.
+ *
+ * Any other exception that leaves a closure is a `reject` too: its name, its message, and the file and line where it was
+ * thrown become the text of the failure, since code that runs again on the same input fails again.
+ */
+export class Failure extends Error {
+  /** `Failure`. */
+  override readonly name: string = "Failure";
+
+  /** @internal */
+  constructor(
+    /** Whether the host tries again: as often as the retry policy of the call or node allows, or not at all. */
+    readonly tag: "retry" | "reject",
+    message: string,
+    options: RejectOptions & { /** @internal */ located?: boolean } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.status = options.status;
+    this.located = options.located ?? false;
+  }
+
+  /** The status with which the caller is answered, if {@link reject} was given one. */
+  readonly status: number | undefined;
+
+  /** Whether its text gets the place in the author's code, because it is a mistake there. @internal */
+  readonly located: boolean;
+}
+
+/**
+ * A failure that happens again on the next try, so the host does not retry. The message appears in the run's history, in the
+ * logs and in the caller's answer, so write it for people.
+ *
+ * ```ts
+ * import { reject, type Response } from "faas-flow";
+ *
+ * function found(response: Response) {
+ *   if (response.status === 404) throw reject("there is no such order", { status: 404 });
+ *   return response.body;
+ * }
+ * ```
+ */
+export function reject(message: string, options?: RejectOptions): Failure {
+  return new Failure("reject", String(message), options);
+}
+
+/** A failure that may go away by itself: the host retries as often as the retry policy of the call or node allows. */
+export function retry(message: string): Failure {
+  return new Failure("retry", String(message));
+}

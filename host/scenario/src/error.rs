@@ -1,0 +1,68 @@
+//! Why scenarios cannot be run.
+
+use faas_flow_core::Code;
+use std::path::PathBuf;
+
+/// Why scenarios cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// There are no scenarios.
+    #[error(
+        "there are no scenarios in {}: write one into a file such as tests/first.yaml, as docs/testing.md shows, or name a file",
+        path.display()
+    )]
+    NoScenarios {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A file is not a scenario file, or what it says cannot be.
+    #[error("{}:{line}: {what}", path.display())]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// A file with expectations cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The scenario could not be played, which is no fault of the flow's.
+    #[error("cannot play {name}: {reason}")]
+    NotPlayed {
+        /// The scenario.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A flow in the place of a function cannot be loaded.
+    #[error(transparent)]
+    Flow(#[from] faas_flow_versions::Error),
+}
+
+impl Error {
+    /// The error's code.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::Unreadable { .. } | Error::NoScenarios { .. } => Code::INPUT_UNREADABLE,
+            Error::Bad { .. } => Code::BAD_SCENARIO,
+            Error::Unwritable { .. } => Code::OUTPUT_UNWRITABLE,
+            Error::NotPlayed { .. } => Code::INTERNAL,
+            Error::Flow(error) => error.code(),
+        }
+    }
+}

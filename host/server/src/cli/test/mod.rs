@@ -1,0 +1,261 @@
+//! `faas-flow test`: plays scenarios of a flow in virtual time.
+
+mod explore;
+mod junit;
+mod report;
+mod watch;
+
+use super::host::{ModuleKeys, load, scenario_guests};
+use super::output::{Output, json, print, print_json};
+use super::stop::Signals;
+use crate::Error;
+use crate::config::Options;
+use clap::Args;
+use faas_flow_guest::Guests;
+use faas_flow_scenario::{Error as ScenarioError, Scenario, Suite, Tested, files, read, update};
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use watch::Watch;
+
+/// The exit code if scenarios cannot be run.
+const CANNOT_RUN: u8 = 2;
+
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 if all scenarios pass, 1 if one fails, 2 if they cannot be run")]
+pub(super) struct Test {
+    /// Module of the flow
+    flow: PathBuf,
+    /// Scenario files, or folders of them [default: tests]
+    #[arg(value_name = "SCENARIOS")]
+    scenarios: Vec<PathBuf>,
+    /// Only scenarios whose names contain this text
+    #[arg(long, short = 'k', value_name = "TEXT")]
+    only: Option<String>,
+    /// Play each scenario again with every single fault at every step
+    #[arg(long)]
+    explore: bool,
+    /// Play each scenario again with this many random mixtures of faults
+    #[arg(long, value_name = "NUMBER")]
+    seeds: Option<u64>,
+    /// Play each scenario again with the faults of this seed, and print all that happens
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["explore", "seeds"])]
+    seed: Option<u64>,
+    /// Show which nodes, edges, branches, handlers and tries no scenario reaches
+    #[arg(long)]
+    coverage: bool,
+    /// Write what comes into the expectations of scenarios that fail or expect nothing
+    #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "watch"])]
+    update: bool,
+    /// Test again whenever the module or a scenario changes
+    #[arg(long)]
+    watch: bool,
+    /// Print the stories of all scenarios, and not only of those that fail
+    #[arg(long)]
+    story: bool,
+    /// Also write the results to this file, in the form of JUnit
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    guest: Options<ModuleKeys>,
+}
+
+/// What is tested.
+struct Asked {
+    flow: PathBuf,
+    paths: Vec<PathBuf>,
+    only: Option<String>,
+    explore: bool,
+    seeds: Vec<u64>,
+    /// Whether all that happens with the only seed is printed.
+    traces: bool,
+    coverage: bool,
+    update: bool,
+    stories: bool,
+    junit: Option<PathBuf>,
+    output: Output,
+}
+
+impl Test {
+    pub(super) async fn run(self) -> Result<ExitCode, Error> {
+        let guests = match self.guest.read().map_err(Error::from).and_then(|values| scenario_guests(&values)) {
+            Ok(guests) => guests,
+            Err(error) => return Ok(cannot_run(&error, Output::of_flag(self.json))),
+        };
+        let asked = Asked {
+            flow: self.flow,
+            paths: if self.scenarios.is_empty() { vec![PathBuf::from("tests")] } else { self.scenarios },
+            only: self.only,
+            explore: self.explore,
+            seeds: self.seed.map_or_else(|| (1..=self.seeds.unwrap_or_default()).collect(), |seed| vec![seed]),
+            traces: self.seed.is_some(),
+            coverage: self.coverage,
+            update: self.update,
+            stories: self.story,
+            junit: self.junit,
+            output: Output::of_flag(self.json),
+        };
+        if self.watch {
+            return asked.watch(&guests).await;
+        }
+        Ok(asked.test(&guests).await.unwrap_or_else(|error| cannot_run(&error, asked.output)))
+    }
+}
+
+/// Reports why scenarios cannot be run.
+fn cannot_run(error: &Error, output: Output) -> ExitCode {
+    super::report(error, output);
+    ExitCode::from(CANNOT_RUN)
+}
+
+impl Asked {
+    /// Tests again and again.
+    async fn watch(&self, guests: &Arc<Guests>) -> Result<ExitCode, Error> {
+        let mut signals = Signals::new()?;
+        loop {
+            let mut watch = match Watch::new(&self.flow, &self.paths) {
+                Ok(watch) => watch,
+                Err(error) => return Ok(cannot_run(&Error::from(error), self.output)),
+            };
+            if let Err(error) = self.test(guests).await {
+                super::report(&error, self.output);
+            }
+            super::output::complain("waiting for changes; Ctrl-C ends this");
+            tokio::select! {
+                changed = watch.changed() => changed?,
+                _ = signals.any() => return Ok(ExitCode::SUCCESS),
+            }
+        }
+    }
+
+    /// Tests once.
+    async fn test(&self, guests: &Arc<Guests>) -> Result<ExitCode, Error> {
+        let began = Instant::now();
+        let flow = load(guests, &self.flow).await?;
+        let mut found = Vec::new();
+        for path in &self.paths {
+            found.extend(files(path)?);
+        }
+        let mut scenarios = read(guests, &flow, &found).await?;
+        if let Some(only) = &self.only {
+            scenarios.retain(|scenario| scenario.name.contains(only.as_str()));
+            if scenarios.is_empty() {
+                return Err(Error::NoSuchScenario { only: only.clone() });
+            }
+        }
+        let suite = Arc::new(Suite::new(flow, scenarios));
+        let asked = (self.explore, self.seeds.clone());
+        let text = self.output == Output::Text;
+        let stories = self.stories;
+        // Each scenario has a runtime of its own, with a clock of its own.
+        let tested = tokio::task::spawn_blocking(move || {
+            let mut report = Report::new(stories);
+            let tested = each(
+                &*suite,
+                suite.scenarios(),
+                |suite, scenario| suite.test(scenario),
+                |tested| {
+                    if text {
+                        print(report.line(tested));
+                    }
+                },
+            )?;
+            let explored = explore::explore(&suite, &tested, asked, text)?;
+            Ok::<_, ScenarioError>((suite, tested, explored))
+        });
+        let tested =
+            tested.await.map_err(|error| Error::System { what: "test", source: std::io::Error::other(error) })?;
+        let (suite, tested, explored) = tested?;
+        if self.update {
+            return self.write(&tested);
+        }
+        let coverage = suite.coverage(&tested);
+        if let Some(path) = &self.junit {
+            let text = junit::junit(suite.flow(), &tested, &explored);
+            std::fs::write(path, text).map_err(|source| Error::OutputUnwritable { path: path.clone(), source })?;
+        }
+        match self.output {
+            Output::Json => print_json(&report::to_json(&tested, &explored, &coverage))?,
+            Output::Text => {
+                print(report::details(&tested, &explored, stories));
+                if self.traces {
+                    for one in &explored {
+                        print(one.traces());
+                    }
+                }
+                if self.coverage {
+                    print(report::covered(&coverage));
+                }
+                print(report::summary(&tested, &explored, began.elapsed()));
+            }
+        }
+        let passed =
+            tested.iter().all(|tested| tested.wrong.is_empty()) && explored.iter().all(|one| one.wrong.is_empty());
+        Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Writes what came into the files.
+    fn write(&self, tested: &[Tested]) -> Result<ExitCode, Error> {
+        let updated = update(tested)?;
+        match self.output {
+            Output::Json => print(json(&updated)?),
+            Output::Text if updated.is_empty() => print("nothing to write: all expectations hold\n"),
+            Output::Text => updated.iter().for_each(|path| print(format!("wrote {}\n", path.display()))),
+        }
+        let failed = |tested: &&Tested| !tested.can_be_updated();
+        let left: Vec<&Tested> = tested.iter().filter(failed).collect();
+        for tested in &left {
+            print(report::detail(tested, true));
+        }
+        Ok(if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Does something with each item, on as many threads as there are, and tells of each in order. Ends with the first error.
+fn each<S: Sync, T: Sync, R: Send>(
+    shared: &S,
+    items: &[T],
+    work: impl Fn(&S, &T) -> Result<R, ScenarioError> + Sync,
+    mut tell: impl FnMut(&R),
+) -> Result<Vec<R>, ScenarioError> {
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len().max(1));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, work) = (sender.clone(), &next, &work);
+            scope.spawn(move || {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(number) else { return };
+                    // Nobody listens any more after an error.
+                    if sender.send((number, work(shared, item))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early = std::collections::BTreeMap::new();
+        let mut done = Vec::with_capacity(items.len());
+        for (number, result) in receiver {
+            early.insert(number, result?);
+            while let Some(result) = early.remove(&done.len()) {
+                tell(&result);
+                done.push(result);
+            }
+        }
+        Ok(done)
+    })
+}
+
+/// The name of a scenario with its file and line.
+fn place(scenario: &Scenario) -> String {
+    format!("{}:{}", scenario.file.display(), scenario.line)
+}

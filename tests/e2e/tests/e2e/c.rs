@@ -1,0 +1,226 @@
+//! Flows in C and C++: all of the contract, and what the code of a flow should not do.
+
+use faas_flow::testing::{Fake, Flow};
+use faas_flow::{Backoff, Context, Dag, Exhausted, Limit, Missed, Overlap, Result, Wake, Workflow};
+use faas_flow_e2e::command::run;
+use faas_flow_e2e::definition::hide_values;
+use faas_flow_e2e::program::root;
+use faas_flow_e2e::server::{Answer, Serve, Server};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::modules::module;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The flow of `guest-sdk/c/tests/everything`.
+fn everything(workflow: &mut Workflow, _: &Context) -> Result {
+    let dag = workflow.dag();
+    describe_calls(&dag);
+    describe_dags(&dag);
+    let limit = Limit::new("jobs").concurrent(2).per_second(1.5).key(|_| Ok("acme"));
+    dag.node("L").apply("f").limit(limit.clone());
+    dag.node("M").limit(limit);
+
+    let waits = dag.node("W").sleep(Duration::from_secs(2)).sleep_until(|_| Ok(Wake::After(5)));
+    waits.wait_for("paid").timeout(Duration::from_secs(2 * 24 * 3600));
+    waits.wait_for_named(|_| Ok("paid".to_owned())).recover_from(|_| Ok(""));
+    waits.apply("train").asynchronous();
+    for other in ["S2", "C", "F", "R", "L", "M", "W"] {
+        dag.edge("n1", other);
+    }
+    let more = Dag::new();
+    more.node("n4").aggregator(|inputs| Ok(inputs.concat()));
+    more.edge("n2", "n4");
+    dag.append(&more);
+
+    workflow.on_failure(Ok);
+    workflow.finally(|_| Ok(()));
+    workflow.deadline(Duration::from_secs(60));
+    workflow.on_exhausted(Exhausted::Pause);
+    let nightly = workflow.schedule("nightly", "0 30 2 * * *").time_zone("Europe/Berlin");
+    nightly.missed(Missed::One).overlap(Overlap::Replace).input("{}", "application/json");
+    workflow.schedule("poll", "every 10m").input(vec![0xff], "");
+    Ok(())
+}
+
+fn describe_calls(dag: &Dag) {
+    dag.node("n1").retry(Backoff::attempts(3)).timeout(Duration::from_secs(9)).apply("func1").modify(Ok);
+    let policy = Backoff::attempts(2).first_delay(Duration::from_millis(5)).factor(1.5);
+    let call =
+        dag.node("n2").apply("func2/path").method("PUT").header("x-a", "1").header("x-a", "2").query("token", "");
+    let call =
+        call.timeout(Duration::from_millis(50)).retry(policy.max_delay(Duration::from_secs(1))).retry_on(&[404, 503]);
+    let call = call.prepare(Ok).receive(|response| Ok(response.into_body())).recover(Ok);
+    call.request("http://example.test/x").modify(Ok);
+    dag.edge("n1", "n2").forwarder(Ok);
+    dag.edge("n1", "S").execution();
+}
+
+fn describe_dags(dag: &Dag) {
+    let sub = Dag::new();
+    sub.node("n1").modify(Ok);
+    sub.node("n2");
+    sub.node("n3");
+    sub.edge("n1", "n2");
+    sub.edge("n1", "n3");
+    sub.end_aggregator(|ends| Ok(ends.concat()));
+    dag.sub_dag("S", &sub);
+    dag.sub_dag("S2", &sub);
+
+    let branches = dag.condition("C", ["c1", "a/b"], |_| Ok(["c1"])).aggregator(|results| Ok(results.concat()));
+    branches.branch("c1").node("n1").modify(Ok).recover_from(|_| Ok(""));
+    branches.branch("c1").recover_from(|_| Ok(""));
+    branches.branch("a/b").node("n1").modify(Ok);
+    dag.input_aggregator("C", |inputs| Ok(inputs.concat()));
+    let items = dag.for_each("F", |data| Ok([("f1", data)])).execution().max_parallel(4);
+    items.tolerate(3).tolerate_share(0.25).gather(|_| Ok(""));
+    items.dag().node("n1").modify(Ok);
+    items.dag().node("n2").apply("func3").recover_from(|_| Ok(""));
+    items.dag().edge("n1", "n2");
+    dag.recover_node("F", |_| Ok(""));
+
+    let rounds = dag.repeat("R", |_, _| Ok(false)).most(3).wait(Duration::from_secs(1));
+    rounds.dag().node("n1").modify(Ok);
+}
+
+#[test]
+fn every_construct_has_the_definition_that_it_has_in_rust() {
+    let read = run(&root(), ["graph", "--format", "definition", module("c-everything").to_str().unwrap()]).json();
+    let mut expected = Flow::with(&Fake::new(), everything).unwrap().definition();
+    hide_values(&mut expected);
+    assert_eq!(read, expected);
+}
+
+async fn kind(server: &Server, input: &str) -> Answer {
+    server.result("c-kinds?q=1&q=2", input.to_owned()).await
+}
+
+#[tokio::test]
+async fn handlers_of_every_kind_are_called() {
+    let server = Serve::flows(&["c-kinds"]).function("echo", "echo").start();
+    for (input, result) in [
+        ("calls", "which[calls]/caught unreachable 1 recovered no body"),
+        ("gather a b c", "gather=<gather>;a=<a>;b!FF0012 no b;c=<c>;"),
+        ("repeat", "repeat..."),
+        ("waits", "nobody came"),
+        ("limited", "limited."),
+    ] {
+        assert_eq!(kind(&server, input).await.ok(), result, "{input}");
+    }
+    server.until_logged("the run ended with success").await;
+}
+
+#[tokio::test]
+async fn every_function_of_the_context_answers() {
+    let server = Serve::flows(&["c-kinds"]).with("--public-url", "https://flows.example").start();
+    let request = server.request("/function/c-kinds?q=1&q=2", "facts").header("X-Team", "blue");
+    let request = request.header("Content-Type", "text/plain").header("X-Faas-Flow-Wait", "60s");
+    let facts = "c-kinds|which[facts]/facts|0|1|2|blue|(null)|text/plain";
+    assert_eq!(server.send(request).await.ok(), facts);
+
+    let request = server.request("/function/c-kinds", "values \"it\"").header("X-Faas-Flow-Reqid", "r1");
+    let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
+    assert_eq!((answer.status, answer.header("location")), (201, vec!["/orders/7"]), "{answer:?}");
+    assert_eq!(answer.content_type.as_deref(), Some("application/json"));
+    assert_eq!(answer.body, r#"{"value":"values \"it\"","url":1,"inputs":1,"types":1}"#);
+    assert_eq!(server.shown("r1")["labels"]["word"], "blue");
+    until("the address is logged", async || server.log().contains("signals go to https://flows.example/")).await;
+}
+
+#[tokio::test]
+async fn a_mistake_is_told_with_its_place_in_the_failure_itself() {
+    let server = Serve::flows(&["c-kinds"]).start();
+    for (mistake, code, says) in [
+        ("null", "FF0012", "(handler.c:160) returned NULL; a handler of the kind `modify` returns data"),
+        ("keys", "FF0012", "returned keys (handler.c:119)"),
+        (
+            "assert",
+            "FF0006",
+            "panicked at handler.c:120: assertion failed: data.len == 0, in mistake, in handler `which[mistake]/mistake/0`",
+        ),
+        ("abort", "FF0006", "panicked at handler.c:121: abort() was called in mistake"),
+        ("exit", "FF0006", "panicked at handler `which[mistake]/mistake/0` (handler.c:160): exit(3) was called"),
+        ("builder", "FF0012", "ff_dag_node: its first argument is NULL (handler.c:123)"),
+        ("utf8", "FF0012", "bad \u{fffd} byte"),
+        ("type", "FF0012", "`nonsense` is not a media type"),
+    ] {
+        let answer = kind(&server, &format!("mistake {mistake}")).await;
+        assert_eq!(answer.code.as_deref(), Some(code), "{mistake}: {answer:?}");
+        assert!(answer.body.contains(says), "{mistake}: {answer:?}");
+    }
+    assert_eq!(kind(&server, "mistake status").await.status, 404);
+    assert_eq!(kind(&server, "mistake none").await.ok(), "mistake none");
+}
+
+#[tokio::test]
+async fn what_is_thrown_in_c_plus_plus_is_told_with_its_type_and_text() {
+    let server = Serve::flows(&["c-throws"]).start();
+    for (how, says) in [
+        (
+            "throw",
+            "panicked at handler `sync/0` (handler.cpp:20): uncaught exception std::runtime_error: row 7 has no date",
+        ),
+        ("at", "uncaught exception std::out_of_range: vector"),
+        ("number", "stoi: no conversion"),
+        ("text", "uncaught exception: row 8 has no date"),
+        ("assert", "panicked at handler.cpp:14: assertion failed: how.empty()"),
+        ("abort", "abort() was called"),
+    ] {
+        let failure = server.result("c-throws", how).await.failed(500, "FF0006");
+        assert!(failure.contains(says), "{how}: {failure}");
+    }
+    let answer = server.result("c-throws", "nothing").await;
+    assert_eq!((answer.content_type.as_deref(), answer.body.as_str()), (Some("application/json"), "{}"));
+}
+
+#[tokio::test]
+async fn the_access_log_is_judged_client_by_client() {
+    let example = root().join("examples/access-log-c");
+    let judge = example.join("functions/judge.sh").display().to_string();
+    let server = Serve::flows(&["access-log-c"]).function("judge", judge).start();
+    let log = std::fs::read_to_string(example.join("access.log")).unwrap();
+    let report = server.result("access-log-c", log).await;
+    assert_eq!(report.content_type.as_deref(), Some("text/plain; charset=utf-8"));
+    assert_eq!(report.ok(), "192.0.2.7: 2 of 3 requests failed\n3 clients\n");
+    let refusal = server.result("access-log-c", "\nnonsense").await.failed(422, "FF0012");
+    assert!(refusal.contains("line 2 is not in the common log format: nonsense"), "{refusal}");
+}
+
+/// The tests that authors run, of all flows in C and C++: natively, with the sanitizers of the compiler.
+#[test]
+fn the_native_tests_of_flows_in_c_pass() {
+    let folder = TempDir::new().unwrap();
+    let examples = ["greet-c", "greet-cpp", "dynamic-branching-c", "dynamic-branching-cpp", "access-log-c"];
+    let of_sdk = ["everything", "kinds", "lambdas", "throws"].map(|name| format!("guest-sdk/c/tests/{name}"));
+    for flow in examples.map(|name| format!("examples/{name}")).into_iter().chain(of_sdk) {
+        let mut make = Command::new("make");
+        make.args(["--silent", "--jobs=2", "test", "SANITIZE=-fsanitize=address,undefined", "--directory"]);
+        make.arg(root().join(&flow)).arg(format!("BUILD={}", folder.path().join(flow.replace('/', "-")).display()));
+        let done = make.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.contains(" 0 failed"), "{flow}: {said}");
+        assert!(!said.contains("warning"), "{flow}: {said}");
+    }
+}
+
+/// Compiles the code of the documentation that is whole, without warnings.
+#[test]
+fn the_code_in_the_documentation_of_c_compiles() {
+    let folder = TempDir::new().unwrap();
+    let mut compiled = 0;
+    for page in ["docs/languages/c.md", "guest-sdk/c/README.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        for block in text.split("\n```").filter(|block| block.contains("\n#include ")) {
+            let (language, code) = block.split_once('\n').unwrap();
+            let file = folder.path().join(format!("{compiled}.{language}"));
+            std::fs::write(&file, code).unwrap();
+            let (compiler, standard) = if language == "cpp" { ("c++", "-std=c++17") } else { ("cc", "-std=c2x") };
+            let mut command = Command::new(compiler);
+            command.args([standard, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
+            let done = command.arg(root().join("guest-sdk/c/include")).arg(&file).output().unwrap();
+            assert!(done.status.success(), "{page}:\n{code}\n{}", String::from_utf8_lossy(&done.stderr));
+            compiled += 1;
+        }
+    }
+    assert_eq!(compiled, 4);
+}

@@ -1,0 +1,165 @@
+//! `faas-flow test`: scenarios of flows, in virtual time.
+
+use faas_flow_e2e::command::{Done, run};
+use faas_flow_e2e::program::root;
+use faas_flow_test_support::modules::module;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// The examples that have scenarios, and parts of them that no scenario reaches.
+const EXAMPLES: [&str; 5] = ["greet", "order", "approval", "polling", "reminder"];
+
+/// Tests the scenarios of an example.
+fn example(flow: &str, options: &[&str]) -> Done {
+    let folder = root().join("examples").join(flow);
+    run(&folder, ["test", path(&module(flow))].into_iter().chain(options.iter().copied()))
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Tests scenarios of this text.
+fn text(flow: &str, text: &str, options: &[&str]) -> (TempDir, Done) {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("a.yaml"), text).unwrap();
+    let done = run(folder.path(), ["test", path(&module(flow)), "a.yaml"].into_iter().chain(options.iter().copied()));
+    (folder, done)
+}
+
+#[test]
+fn the_scenarios_of_the_examples_pass_and_reach_all_of_their_flows() {
+    for flow in EXAMPLES {
+        let done = example(flow, &["--json"]);
+        assert_eq!(done.code, Some(0), "{flow}: {}{}", done.stdout, done.stderr);
+        let tested: Value = serde_json::from_str(&done.stdout).unwrap();
+        for part in ["nodes", "edges", "branches", "handlers", "tries"] {
+            assert_eq!(tested["coverage"][part]["missing"], serde_json::json!([]), "{flow}: {part}");
+        }
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_the_scenarios_of_examples_end_in_the_same_way() {
+    for flow in ["greet", "reminder"] {
+        let done = example(flow, &["--explore", "--seeds", "20", "--json"]);
+        assert_eq!(done.code, Some(0), "{flow}: {}{}", done.stdout, done.stderr);
+        let tested: Value = serde_json::from_str(&done.stdout).unwrap();
+        let explored = tested["explored"].as_array().unwrap();
+        assert!(!explored.is_empty() && explored.iter().all(|one| one["plays"].as_u64().unwrap() > 50), "{explored:?}");
+    }
+}
+
+#[test]
+fn a_week_of_sleep_costs_nothing() {
+    let (_folder, done) = text(
+        "reminder",
+        "functions: { send: sent }\nscenarios:\n  - name: a year\n    now: 2026-01-01T00:00:00Z\n    input: { text: x, at: 2026-12-31T00:00:00Z }\n    expect: { takes: 364d }\n",
+        &["--json"],
+    );
+    let tested = done.json();
+    let (virtually, real) = (&tested["scenarios"][0]["virtual-ms"], &tested["scenarios"][0]["real-ms"]);
+    assert_eq!(virtually.as_u64(), Some(364 * 24 * 3600 * 1000));
+    assert!(real.as_u64().unwrap() < 5_000, "it took {real} ms");
+}
+
+#[test]
+fn a_scenario_that_fails_shows_the_difference_and_the_story() {
+    let (_folder, done) = text(
+        "greet",
+        "scenarios:\n  - name: somebody else\n    input: Ada\n    expect:\n      result: Hello, Bob!\n",
+        &[],
+    );
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    for part in [
+        "FAIL  somebody else",
+        "a.yaml:5: the result is another one",
+        "- Hello, Bob!",
+        "+ Hello, Ada!",
+        "greet got \"Ada\"",
+        "greet gave \"Hello, Ada!\"",
+        "1 scenario, 0 passed, 1 failed",
+    ] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn what_a_scenario_says_wrongly_is_named_with_its_file_and_line() {
+    let cases = [
+        (
+            "scenarios:\n  - name: a\n    expect:\n      ran: [great]\n",
+            "a.yaml:4: the flow has no node `great`: did you mean `greet`?",
+        ),
+        ("scenarios:\n  - name: a\n    inptu: b\n", "a.yaml:3: "),
+        (
+            "scenarios:\n  - name: a\n    expect:\n      counts: { charge: 1 }\n",
+            "a.yaml:4: the flow calls no function `charge`",
+        ),
+        ("scenarios:\n  - name: a\n    steps:\n      - wait: soon\n", "a.yaml:4: `soon` is not a duration"),
+        ("scenarios:\n  - name: a\n    expect:\n      status: fine\n", "a.yaml:4: `fine` is no status"),
+        ("scenarios: 7\n", "a.yaml:1: "),
+        ("", "a.yaml:1: "),
+    ];
+    for (yaml, says) in cases {
+        let (_folder, done) = text("greet", yaml, &[]);
+        assert_eq!(done.code, Some(2), "{yaml}: {}{}", done.stdout, done.stderr);
+        assert!(done.stderr.contains("error FF0413: ") && done.stderr.contains(says), "{yaml}: {}", done.stderr);
+    }
+    let folder = TempDir::new().unwrap();
+    let none = run(folder.path(), ["test", path(&module("greet"))]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.stderr.contains("error FF0404: cannot read tests"), "{}", none.stderr);
+}
+
+#[test]
+fn a_scenario_that_never_ends_says_what_it_waits_for() {
+    let large = "scenarios:\n  - name: nobody answers\n    input: hi\n";
+    let (_folder, done) = text("fixture", &format!("{large}    query: {{ case: signal }}\n"), &[]);
+    assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
+    for part in ["FF0414: the run has not ended", "waits for signal approval", "- signal: approval"] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+}
+
+#[test]
+fn a_function_that_the_scenario_lacks_is_named() {
+    let (_folder, done) =
+        text("reminder", "scenarios:\n  - name: a\n    input: { text: x, at: 2020-01-01T00:00:00Z }\n", &[]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(
+        done.stdout.contains("`send` is called by node reminder, and the scenario does not say"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn expectations_are_written_and_hold_from_then_on() {
+    let yaml = "# a comment\nscenarios:\n  - name: one\n    input: Ada   # her\n\n  - name: two\n    input: Bob\n    expect:\n      result: wrong\n      takes: 9d\n  - name: three\n    input: \" \"\n";
+    let (folder, done) = text("greet", yaml, &["--update"]);
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    let written = fs::read_to_string(folder.path().join("a.yaml")).unwrap();
+    let expected = "# a comment\nscenarios:\n  - name: one\n    input: Ada   # her\n    expect:\n      status: succeeded\n      result: \"Hello, Ada!\"\n      calls: []\n\n  - name: two\n    input: Bob\n    expect:\n      result: \"Hello, Bob!\"\n      takes: 0s\n  - name: three\n    input: \" \"\n    expect:\n      status: failed\n      failure:\n        code: FF0012\n        node: greet\n      calls: []\n";
+    assert_eq!(written, expected);
+    assert_eq!(run(folder.path(), ["test", path(&module("greet")), "a.yaml"]).code, Some(0));
+    let again = run(folder.path(), ["test", path(&module("greet")), "a.yaml", "--update"]);
+    let again = again.ok();
+    assert!(again.ends_with("nothing to write: all expectations hold\n"), "{again}");
+}
+
+#[test]
+fn ci_systems_read_the_results() {
+    let yaml =
+        "scenarios:\n  - name: fine\n    input: Ada\n  - name: <wrong>\n    input: Ada\n    expect: { result: x }\n";
+    let (folder, done) = text("greet", yaml, &["--junit", "out.xml", "-k", "n"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let xml = fs::read_to_string(folder.path().join("out.xml")).unwrap();
+    for part in
+        ["tests=\"2\" failures=\"1\"", "name=\"fine\"", "name=\"&lt;wrong&gt;\"", "<failure message=\"a.yaml:6: "]
+    {
+        assert!(xml.contains(part), "{part}: {xml}");
+    }
+}

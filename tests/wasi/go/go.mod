@@ -1,0 +1,3 @@
+module wasi-flow
+
+go 1.26
