@@ -9,7 +9,6 @@
 
 mod bindings;
 mod builder;
-mod builder_limits;
 mod cache;
 mod compiler;
 mod context;

@@ -2,11 +2,12 @@
 //!
 //! Counting is one atomic addition: each counter is looked up by its label once, when it is registered.
 
+mod labels;
 mod store;
 
+pub use labels::{AnswerEnd, Executed, Ignored, Lease, Permit};
 pub use store::Counted;
 
-use faas_flow_core::run::Outcome;
 use faas_flow_core::schedule::{Fate, LATE};
 use faas_flow_core::{Millis, Status};
 use faas_flow_guest::Memory;
@@ -18,159 +19,6 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Call, Calls};
-
-/// Why an event changed nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ignored {
-    /// It is not signed.
-    Unsigned,
-    /// Its signature is wrong.
-    BadSignature,
-    /// It was signed too long ago, or in the future.
-    TooOld,
-    /// It cannot be read.
-    Malformed,
-    /// It is about another flow, or about another run than its path says.
-    Foreign,
-    /// Its run does not exist in this replica's store.
-    UnknownRun,
-    /// Its run is pinned to a version that is stored nowhere.
-    UnknownVersion,
-    /// Its node is done, claimed by another replica, or not ready.
-    Stale,
-}
-
-impl Ignored {
-    const ALL: [Ignored; 8] = [
-        Ignored::Unsigned,
-        Ignored::BadSignature,
-        Ignored::TooOld,
-        Ignored::Malformed,
-        Ignored::Foreign,
-        Ignored::UnknownRun,
-        Ignored::UnknownVersion,
-        Ignored::Stale,
-    ];
-
-    /// The value of the label `reason`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Ignored::Unsigned => "unsigned",
-            Ignored::BadSignature => "bad-signature",
-            Ignored::TooOld => "too-old",
-            Ignored::Malformed => "malformed",
-            Ignored::Foreign => "foreign-flow",
-            Ignored::UnknownRun => "unknown-run",
-            Ignored::UnknownVersion => "unknown-version",
-            Ignored::Stale => "stale",
-        }
-    }
-}
-
-/// What became of an answer to a node that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerEnd {
-    /// The node continues with it.
-    Taken,
-    /// Nobody waits for it, or not any more.
-    Ignored,
-    /// Its address is not signed, or wrongly.
-    Refused,
-    /// There is no such run.
-    UnknownRun,
-}
-
-impl AnswerEnd {
-    const ALL: [AnswerEnd; 4] = [AnswerEnd::Taken, AnswerEnd::Ignored, AnswerEnd::Refused, AnswerEnd::UnknownRun];
-
-    /// The value of the label `end`.
-    const fn as_str(self) -> &'static str {
-        match self {
-            AnswerEnd::Taken => "taken",
-            AnswerEnd::Ignored => "ignored",
-            AnswerEnd::Refused => "refused",
-            AnswerEnd::UnknownRun => "unknown-run",
-        }
-    }
-}
-
-/// How the execution of a node ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Executed {
-    /// With an output, or with branches.
-    Done,
-    /// It is suspended, and continues later.
-    Suspended,
-    /// It failed, after all its tries.
-    Failed,
-}
-
-impl Executed {
-    const ALL: [Executed; 3] = [Executed::Done, Executed::Suspended, Executed::Failed];
-
-    /// How an execution that ended so is counted.
-    pub const fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Done(_) | Outcome::Branched(_) => Executed::Done,
-            Outcome::Suspended(_) => Executed::Suspended,
-            Outcome::Failed(_) => Executed::Failed,
-        }
-    }
-
-    /// The value of the label `end`.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Executed::Done => "done",
-            Executed::Suspended => "suspended",
-            Executed::Failed => "failed",
-        }
-    }
-}
-
-/// What happened to a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lease {
-    /// It was renewed.
-    Renewed,
-    /// It expired or was taken over, because this replica was too slow or could not reach the store.
-    Lost,
-    /// This replica released it before it stopped.
-    Released,
-}
-
-impl Lease {
-    const ALL: [Lease; 3] = [Lease::Renewed, Lease::Lost, Lease::Released];
-
-    /// The value of the label `end`.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Lease::Renewed => "renewed",
-            Lease::Lost => "lost",
-            Lease::Released => "released",
-        }
-    }
-}
-
-/// Where a permit of a limit came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permit {
-    /// This replica had leased it before.
-    Lease,
-    /// It was asked for in the store.
-    Store,
-}
-
-impl Permit {
-    const ALL: [Permit; 2] = [Permit::Lease, Permit::Store];
-
-    /// The value of the label `from`.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Permit::Lease => "lease",
-            Permit::Store => "store",
-        }
-    }
-}
 
 /// The final statuses of runs.
 const ENDS: [Status; 3] = [Status::Succeeded, Status::Failed, Status::Stopped];

@@ -1,21 +1,18 @@
 //! What holds between a run and those that it has called.
 
 use crate::Weather;
+use crate::checks::every_run;
 use crate::replica::Cluster;
 use anyhow::Result;
 use faas_flow_core::run::{Parent, Progress, RunView};
 use faas_flow_core::{RunId, Status};
-use faas_flow_store::{RunEntry, RunQuery};
+use faas_flow_store::RunEntry;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 async fn runs(cluster: &Arc<Cluster>) -> Result<Vec<(RunEntry, RunView)>> {
     let mut runs = Vec::new();
-    for entry in cluster
-        .truth()
-        .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
-        .await?
-    {
+    for entry in cluster.truth().runs(&every_run()).await? {
         if let Some(view) = cluster.observer().view(&entry.run).await? {
             runs.push((entry, view));
         }

@@ -3,7 +3,10 @@
 //!
 //! A replica dies by being cut off: nothing that it does has an effect any more. Its successor has its own memory only.
 
+mod callers;
+mod checks;
 mod families;
+mod jobs;
 mod network;
 mod operators;
 mod replica;
@@ -11,20 +14,19 @@ mod schedules;
 mod swaps;
 
 pub use faas_flow_scenario::world::{EventFault, Fault, Faults, Weather};
+pub use jobs::{Asks, JOBS, Job};
 pub use schedules::schedules;
 pub use swaps::{Versions, swaps};
 
-use anyhow::{Context, Result, bail};
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
-use faas_flow_core::run::Progress;
-use faas_flow_core::{FlowName, RunId, Status};
+use anyhow::{Context, Result};
+use callers::{Begun, ask_now, begin, end, send};
+use checks::{called_too_often, left, tries_out_of_order};
+use faas_flow_core::{FlowName, RunId};
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_replica::{Dispatch, Host, Settings};
+use faas_flow_replica::{Dispatch, Settings};
 use faas_flow_scenario::world::World;
-use faas_flow_store::RunQuery;
 use faas_flow_versions::{Flow, load_flow};
-use network::HOOK;
+use jobs::job;
 use operators::Operators;
 use replica::Cluster;
 use std::collections::{BTreeSet, HashMap};
@@ -32,200 +34,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-
-/// What a run is of: a flow with a query and a body, and what else its caller asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Job {
-    /// The flow's module.
-    pub flow: &'static str,
-    /// Behind the `?`.
-    pub query: &'static str,
-    /// The request's body.
-    pub body: &'static str,
-    /// What else.
-    pub asks: Asks,
-}
-
-/// What a caller asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Asks {
-    /// The result, later, under an id of its own.
-    Later,
-    /// The result, for which it waits; if it gets none, it asks again. The host makes up the id.
-    Now,
-    /// The same of a flow of several nodes, which does not answer with its result unless its caller says that it waits.
-    Waiting,
-    /// To be told.
-    Callback,
-    /// That this node is run again, once the run has ended.
-    Again(&'static str),
-    /// To go on with these signals, each with its name and its body, which somebody sends until it is stored.
-    Signals(&'static [(&'static str, &'static str)]),
-    /// That the run starts after this time.
-    Start(&'static str),
-}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}?{} with {} bytes, {:?}", self.flow, self.query, self.body.len(), self.asks)
-    }
-}
-
-const fn job(flow: &'static str, query: &'static str, body: &'static str) -> Job {
-    Job { flow, query, body, asks: Asks::Later }
-}
-
-impl Job {
-    const fn asks(self, asks: Asks) -> Self {
-        Self { asks, ..self }
-    }
-
-    /// Whether the run may end so, while all goes wrong, and clocks are so many milliseconds apart. What is cut off by time may
-    /// have come more or less far.
-    pub fn may_end(self, end: &str, right: &str, skew: u64) -> bool {
-        let (end, right) = match self.query {
-            // By the clock of the replica that ended it, the deadline was not over.
-            IN_TIME if skew > 0 && end.starts_with("succeeded") => return true,
-            IN_TIME | CAUGHT | BESIDE => return without_nodes(end) == without_nodes(right),
-            // It was not called in time; or nobody was there to notice that it had not ended in time, until it had.
-            ENDLESS if end.starts_with("failed FF0206") || end.starts_with("succeeded") => return true,
-            // Its end came before the replica that had given it up, and stopped it, had said so.
-            ENDLESS if end.starts_with("failed FF0251") && end.contains("was stopped in run CHILD") => return true,
-            _ => (end, right),
-        };
-        end == right
-    }
-}
-
-/// Too large to stand in a document beside others.
-const LARGE: &str = match std::str::from_utf8(&[b'x'; 3000]) {
-    Ok(text) => text,
-    Err(_) => "",
-};
-
-const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
-    {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
-
-/// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 86] = [
-    job("greet", "", "Ada"),
-    job("greet-typescript", "", "Ada"),
-    job("greet-python", "", "Ada"),
-    job("flights", "", FLIGHTS),
-    job("async-chain", "", LARGE),
-    job("fixture", "case=values", LARGE),
-    job("fixture", "case=respond-in-a-chain", "in"),
-    job("fixture", "case=respond-to-a-failure", "in").asks(Asks::Waiting),
-    job("fixture", "case=respond&status=201&name=x-order&value=7", "in").asks(Asks::Now),
-    job("greet", "", "Ada").asks(Asks::Now),
-    job("sync-chain", "", "hi").asks(Asks::Now),
-    // So long that it is stored before its end.
-    job("fixture", "case=retried-call", "busy").asks(Asks::Now),
-    job("dynamic-branching-typescript", "", "hi"),
-    job("dynamic-branching-python", "", "hi"),
-    job("parallel-branching", "", "hi").asks(Asks::Waiting),
-    job("dynamic-branching", "", "hi").asks(Asks::Waiting),
-    job("fixture", "case=items", "abcdefghijklmnopqrst").asks(Asks::Waiting),
-    job("fixture", "case=reversed-branches", "in").asks(Asks::Waiting),
-    job("fixture", "case=sub-dag", "in").asks(Asks::Waiting),
-    job("fixture", "case=values", "in").asks(Asks::Waiting),
-    job("fixture", "case=failure-answered", "in").asks(Asks::Waiting),
-    job("fixture", "case=retried-node", "busy").asks(Asks::Waiting),
-    job("async-chain", "", "hi").asks(Asks::Callback),
-    job("fixture", "case=failure-not-answered", "in").asks(Asks::Callback),
-    job("async-chain", "", "hi").asks(Asks::Again("n2")),
-    job("fixture", "case=items", "abc").asks(Asks::Again("F")),
-    job("sync-chain", "", "hi"),
-    job("async-chain", "", "hi"),
-    job("parallel-branching", "", "hi"),
-    job("dynamic-branching", "", "hi"),
-    job("conditional-branching", "", "hi"),
-    job("fixture", "case=items", "abcdefghijklmnopqrst"),
-    job("fixture", "case=items-two-at-a-time", "abcdefgh"),
-    job("fixture", "case=reversed-branches", "in"),
-    job("fixture", "case=one-branch", "in"),
-    job("fixture", "case=reject", "in"),
-    job("fixture", "case=values", "in"),
-    job("fixture", "case=sub-dag", "in"),
-    job("fixture", "case=items", "abcdefghijklmnopqrstuvwxyzabcd"),
-    job("fixture", "case=ends", "in"),
-    job("fixture", "case=failure-answered", "in"),
-    job("fixture", "case=failure-not-answered", "in"),
-    job("fixture", "case=finally-after-success", "in"),
-    // Called once more after seven seconds, which is longer than replicas sit out.
-    job("fixture", "case=retried-call", "busy"),
-    job("fixture", "case=retried-call-in-a-node", "busy"),
-    job("fixture", "case=retried-node", "busy"),
-    // Failures that are caught, and items that may fail.
-    job("fixture", CAUGHT, "in"),
-    job("fixture", CAUGHT, "in").asks(Asks::Waiting),
-    job("fixture", CAUGHT, "in").asks(Asks::Again("S")),
-    job("fixture", "case=caught-item", "a\nbad\nc\nbad"),
-    job("fixture", "case=tolerant-calls", "a\nbad\nc\nd"),
-    job("fixture", "case=tolerant-calls", "a\nbad\nc\nd").asks(Asks::Callback),
-    job("fixture", "case=tolerant-and-caught", "bad\nb"),
-    // Rounds, the second of which begin after waits that are longer than replicas sit out.
-    job("fixture", "case=rounds", "in"),
-    job("fixture", "case=rounds&until=2&waits=7000", "in"),
-    job("fixture", "case=rounds-of-items", "in"),
-    job("fixture", "case=rounds&until=9&most=2", "in"),
-    // Flows that call flows, and a function that answers through the queue.
-    job("fixture", "case=calls&target=sync-chain&tries=30", "hi"),
-    job("fixture", "case=calls&target=sync-chain&tries=30", "hi").asks(Asks::Waiting),
-    job("fixture", "case=calls&target=sync-chain&tries=30", LARGE).asks(Asks::Callback),
-    job("fixture", "case=calls&target=sync-chain&tries=30", "hi").asks(Asks::Again("call")),
-    job("fixture", "case=calls&target=fixture&called-case=calls-deeper", "hi"),
-    job("fixture", "case=calls&target=fixture&called-case=failure-not-answered", "in"),
-    job("fixture", ENDLESS, "abcdef"),
-    job("fixture", IN_TIME, "abcdef"),
-    job("fixture", "case=calls-of-items", "abcd"),
-    job("fixture", BESIDE, "hi"),
-    job("fixture", BESIDE, "hi").asks(Asks::Again("S")),
-    job("fixture", ASKS, "hi"),
-    job("fixture", ASKS, "busy"),
-    job("fixture", ASKS, "hi").asks(Asks::Again("call")),
-    // Nodes that sleep: so long that nobody holds them, and so short that a replica sits it out.
-    job("fixture", "case=sleep&ms=20000", "hi"),
-    job("fixture", "case=sleep&ms=20000", LARGE).asks(Asks::Waiting),
-    job("fixture", "case=sleep&ms=40000&timeout=30000", "hi").asks(Asks::Again("n")),
-    job("fixture", "case=sleep-alone&ms=800", "hi").asks(Asks::Now),
-    job("fixture", "case=sleep-and-call&ms=7000&attempts=30", "busy"),
-    job("fixture", "case=sleeps-of-items&ms=9000", "abcd"),
-    // Nodes that wait for signals.
-    job("fixture", "case=signal", "hi").asks(Asks::Signals(&[("approval", "yes")])),
-    job("fixture", "case=signal", "hi").asks(Asks::Signals(&[("approval", LARGE)])),
-    job("fixture", "case=signals-of-items", "Ada Bob Cleo").asks(Asks::Signals(&[
-        ("signed-by-Bob", "no"),
-        ("signed-by-Cleo", "yes"),
-        ("signed-by-Ada", "yes"),
-    ])),
-    // Calls that keep to a limit over all runs.
-    job("fixture", "case=limit-items&function=limited&concurrent=2", "abcdef"),
-    job("fixture", "case=limit-items&function=limited&concurrent=2", "abc").asks(Asks::Waiting),
-    job("fixture", "case=limit-items&limit=rate&rate=2", "abcdef"),
-    // Runs that start later: so late that nobody holds them, and soon.
-    job("async-chain", "", "hi").asks(Asks::Start("20s")),
-    job("parallel-branching", "", LARGE).asks(Asks::Start("500ms")),
-    job("greet", "", "Ada").asks(Asks::Start("7s")),
-];
-
-/// How a run ended, without how far its nodes had come.
-fn without_nodes(end: &str) -> String {
-    let mut parts = end.split(" [");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.filter_map(|part| part.split_once(']')).fold(first, |whole, (_, rest)| whole + rest)
-}
-
-/// A call beside a failure that is caught, which may end before it is cut off.
-const CAUGHT: &str = "case=caught-sub-dag";
-/// A flow that was called beside a failure that is caught.
-const BESIDE: &str = "case=calls-beside-a-failure&target=fixture";
-/// A flow that takes longer than its caller waits.
-const ENDLESS: &str = "case=calls&target=fixture&called-case=items-of-calls&timeout=1500";
-/// The same within a deadline.
-const IN_TIME: &str = "case=calls&target=fixture&called-case=items-of-calls&deadline=1500";
-/// A function that is asked again if its answer has not come for long.
-const ASKS: &str = "case=calls&target=job&asynchronously=yes&timeout=25000&tries=30";
 
 /// All flows, compiled once, and how each job ends if nothing goes wrong.
 pub struct Flows(Vec<Flow>, Mutex<HashMap<Job, String>>);
@@ -250,8 +58,10 @@ pub struct Outcome {
 
 /// Virtual time during which things go wrong.
 const STORM: Duration = Duration::from_secs(40);
+
 /// The longest between two times that a signal is sent.
 const SIGNAL: Duration = Duration::from_secs(8);
+
 /// Virtual time in which everything ends once nothing goes wrong any more.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -413,14 +223,6 @@ pub fn stopped(flows: &Flows, seed: u64) -> Result<Outcome> {
     simulate(flows, &[job], settings, (faults, weather), deaths, operators, seed)
 }
 
-/// A run that somebody asked for.
-enum Begun {
-    /// Under this id.
-    Run(RunId),
-    /// By waiting for its result.
-    Asked(JoinHandle<Result<String>>),
-}
-
 fn simulate(
     flows: &Flows,
     jobs: &[Job],
@@ -494,225 +296,4 @@ fn simulate(
 fn storm(cluster: &Arc<Cluster>, deaths: u32) -> JoinHandle<()> {
     let cluster = cluster.clone();
     tokio::spawn(async move { cluster.storm(deaths, STORM).await })
-}
-
-/// Sends a signal with an idempotency key until it is stored, as somebody does who gets no answers.
-async fn send(cluster: Arc<Cluster>, job: Job, run: RunId, (name, body): (&'static str, &'static str)) -> Result<()> {
-    loop {
-        tokio::time::sleep(cluster.world().time(SIGNAL)).await;
-        let request = Request::post(format!("/function/{}/flow/{run}/signal/{name}", job.flow));
-        let request = request.header("x-faas-flow-idempotency-key", "once").body(Body::from(body))?;
-        let answer = tokio::time::timeout(Duration::from_secs(20), cluster.send(request)).await;
-        let status = answer.ok().flatten().map(|answer| answer.status());
-        cluster.world().note(format_args!("signal {name} to {run}: {status:?}"));
-        if matches!(status, Some(StatusCode::OK | StatusCode::CONFLICT)) {
-            return Ok(());
-        }
-    }
-}
-
-impl Begun {
-    fn id(&self) -> Option<&RunId> {
-        match self {
-            Begun::Run(run) => Some(run),
-            Begun::Asked(_) => None,
-        }
-    }
-}
-
-/// Asks until an answer comes, as a caller does who waits for the result.
-async fn ask_now(cluster: Arc<Cluster>, job: Job) -> Result<String> {
-    loop {
-        let mut request = Request::post(format!("/function/{}?{}", job.flow, job.query));
-        if job.asks == Asks::Waiting {
-            request = request.header("x-faas-flow-wait", "40s");
-        }
-        let request = request.body(Body::from(job.body))?;
-        let answer = tokio::time::timeout(Duration::from_secs(60), cluster.send(request)).await;
-        if let Ok(Some(answer)) = answer {
-            let (parts, body) = answer.into_parts();
-            let body = to_bytes(body, 1 << 20).await?;
-            let state = parts.headers.get("x-faas-flow-state").and_then(|state| state.to_str().ok());
-            let said = format!("{}: {}", state.unwrap_or("no state"), String::from_utf8_lossy(&body));
-            cluster.world().note(format_args!("somebody who waits hears {} {said}", parts.status));
-            // The result may be there, and not to be had at the moment.
-            let none = [StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE];
-            if state.is_some() && !none.contains(&parts.status) {
-                return Ok(said);
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// What is wrong with what is left in the store: every run in it has ended, though its caller may have gone away.
-async fn left(cluster: &Arc<Cluster>) -> Result<Option<String>> {
-    let began = tokio::time::Instant::now();
-    loop {
-        let all = cluster
-            .truth()
-            .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
-            .await?;
-        let left = all.into_iter().find(|entry| !entry.status.is_final());
-        match left {
-            Some(left) if began.elapsed() >= PATIENCE => {
-                return Ok(Some(format!("run {} is left {}", left.run, left.status)));
-            }
-            Some(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-            None => return Ok(None),
-        }
-    }
-}
-
-/// So many of the first tries of a node are kept in its history. Of those behind them, some may be left out.
-const FIRST_TRIES: usize = 5;
-
-/// The tries of calls in the histories that repeat none: whatever is lost, the tries before one that is stored are stored.
-async fn tries_out_of_order(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
-    let mut wrong = Vec::new();
-    for entry in cluster
-        .truth()
-        .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
-        .await?
-    {
-        let Some(view) = cluster.observer().view(&entry.run).await? else { continue };
-        for node in view.nodes {
-            let mut known = BTreeSet::new();
-            let complete = if node.tries.left_out > 0 { FIRST_TRIES } else { usize::MAX };
-            for one in node.tries.kept.iter().take(complete) {
-                if one.number > 1 && !known.contains(&(one.operation, one.number - 1)) {
-                    wrong.push(format!("of {} of {}, {one} comes behind no try before it", node.path, entry.run));
-                }
-                known.insert((one.operation, one.number));
-            }
-        }
-    }
-    Ok(wrong)
-}
-
-/// The calls that were made more often than their nodes were attempted.
-///
-/// A node's history has an attempt for each time that it was executed, and for each lease that ran out. So while no replica is
-/// lost and no lease runs out, each node calls each of its functions once. Calls that are tried again are not counted.
-async fn called_too_often(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
-    let calls = cluster.calls();
-    let mut wrong = Vec::new();
-    for entry in cluster
-        .truth()
-        .runs(&RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() })
-        .await?
-    {
-        let Some(view) = cluster.observer().view(&entry.run).await? else { continue };
-        for node in view.nodes {
-            // What was cut off when the run ended has no attempt.
-            let cut_off = usize::from(node.progress != Progress::Done);
-            let name = format!("{}/{}", entry.run, node.path);
-            let most = node.attempts.len() + cut_off + cluster.times_cut_off(&name);
-            let operations = format!("{name}/");
-            for (key, times) in &calls {
-                let is_call = key.strip_prefix(&operations).is_some_and(|index| index.parse::<u32>().is_ok());
-                if is_call && *times > most {
-                    wrong.push(format!("{key} was called {times} times in {most} attempts"));
-                }
-            }
-        }
-    }
-    Ok(wrong)
-}
-
-/// Sends a request until a replica takes it: the same id twice is the same run.
-async fn begin(cluster: &Arc<Cluster>, job: Job, number: usize) -> Result<RunId> {
-    let id = RunId::new(format!("r{number}"))?;
-    for _ in 0..200 {
-        let uri = format!("/function/{}?{}", job.flow, job.query);
-        let mut request = Request::post(uri).header("x-faas-flow-reqid", id.as_str()).header("x-faas-flow-wait", "1ms");
-        if job.asks == Asks::Callback {
-            request = request.header("x-faas-flow-callback-url", HOOK);
-        }
-        if let Asks::Start(delay) = job.asks {
-            request = request.header("x-faas-flow-start-at", delay);
-        }
-        let sent = cluster.send(request.body(Body::from(job.body))?);
-        // It takes a few steps.
-        match tokio::time::timeout(Duration::from_secs(5) + cluster.world().slow() * 8, sent).await {
-            Ok(Some(response)) if matches!(response.status(), StatusCode::OK | StatusCode::ACCEPTED) => return Ok(id),
-            // A run that ended at once, if only by failing, was taken.
-            Ok(Some(response)) if response.headers().contains_key("x-faas-flow-state") => return Ok(id),
-            Ok(Some(response)) => {
-                let (parts, body) = response.into_parts();
-                let said = to_bytes(body, 1 << 20).await.unwrap_or_default();
-                let said = String::from_utf8_lossy(&said).trim().to_owned();
-                cluster.world().note(format_args!("{id} is refused: {} {said}", parts.status));
-                // A replica that has not brought its flow yet knows none.
-                let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_FOUND];
-                if parts.status.is_client_error() && !later.contains(&parts.status) {
-                    bail!("{id} is refused: {} {said}", parts.status);
-                }
-            }
-            _ => {}
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    bail!("nobody takes run {id}")
-}
-
-/// How a run ended, once it has, with all that its caller asked for.
-async fn end(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<String>> {
-    let Some(mut ended) = end_once(cluster, run, job).await? else { return Ok(None) };
-    match job.asks {
-        Asks::Later | Asks::Now | Asks::Waiting | Asks::Signals(_) | Asks::Start(_) => {}
-        Asks::Callback => {
-            let began = tokio::time::Instant::now();
-            let told = loop {
-                match cluster.told(run) {
-                    None if began.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_millis(200)).await,
-                    told => break told,
-                }
-            };
-            ended.push_str(&format!(", and its caller was told {told:?}"));
-        }
-        Asks::Again(node) => {
-            cluster.may_run_again(run).await?;
-            let what = format!("rerun?node={node}");
-            // Two operators ask in the same moment.
-            loop {
-                let (one, other) =
-                    tokio::join!(operators::ask(cluster, job, run, &what), operators::ask(cluster, job, run, &what));
-                // It is in flight again if an answer got lost.
-                if [one?, other?].iter().any(|status| matches!(status, Some(StatusCode::OK | StatusCode::CONFLICT))) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                cluster.revive();
-            }
-            let Some(again) = end_once(cluster, run, job).await? else { return Ok(None) };
-            ended.push_str(&format!(", and then with {again}"));
-        }
-    }
-    Ok(Some(ended))
-}
-
-async fn end_once(cluster: &Arc<Cluster>, run: &RunId, job: Job) -> Result<Option<String>> {
-    let began = tokio::time::Instant::now();
-    while began.elapsed() < PATIENCE {
-        let entry = cluster.truth().entry(run).await?;
-        let status = entry.map(|entry| entry.status);
-        if status == Some(Status::Paused) {
-            operators::ask(cluster, job, run, "resume").await?;
-        }
-        if status.is_some_and(|status| status.is_final()) {
-            let host: Arc<Host> = cluster.observer();
-            let view = host.view(run).await?.context("a run has an entry and no document")?;
-            let result = host.result(run).await?.unwrap_or_default().bytes;
-            let failure = view.failure.map(|failure| format!(" {failure}")).unwrap_or_default();
-            let nodes: Vec<String> =
-                view.nodes.iter().map(|node| format!("{} {:?}", node.path, node.progress)).collect();
-            let (result, nodes) = (String::from_utf8_lossy(&result), nodes.join(", "));
-            let answer = view.response.map_or(String::new(), |head| format!(", answered with {head:?}"));
-            let ended = format!("{}{failure}: {result} [{nodes}]{answer}", view.status);
-            return Ok(Some(families::without_ids(cluster, run, ended).await?));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    Ok(None)
 }

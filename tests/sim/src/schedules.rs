@@ -1,7 +1,8 @@
 //! A schedule fires while replicas die, and stores fail: each moment has exactly one run.
 
+use crate::checks::left;
 use crate::replica::Cluster;
-use crate::{Faults, Flows, Outcome, PATIENCE, SKEWS, STORM, Weather, left, storm};
+use crate::{Faults, Flows, Outcome, PATIENCE, SKEWS, STORM, Weather, storm};
 use anyhow::{Result, ensure};
 use axum::body::Body;
 use axum::http::Request;

@@ -1,8 +1,9 @@
 //! A flow is swapped while its runs are in flight and everything fails by chance: each run ends as the version that it is
 //! pinned to ends it.
 
+use crate::callers::{begin, end};
 use crate::replica::Cluster;
-use crate::{Asks, DELAYS, Faults, Job, Outcome, Weather, begin, end, storm};
+use crate::{Asks, DELAYS, Faults, Job, Outcome, Weather, storm};
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::http::{Method, Request};

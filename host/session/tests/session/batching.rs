@@ -1,8 +1,8 @@
 //! What may wait for a common commit, and what may not (COMMIT-3).
 
-use crate::many_replicas::calling;
 use crate::replica::{COMMIT_DELAY, circumstances, rules};
 use crate::rules::{at, chain, change, committed, done, report};
+use crate::shared::calling;
 use faas_flow_core::definition::{Branches, Dag, Definition, Exhausted};
 use faas_flow_core::run::{Event, Outcome, RunState, Suspended, Work};
 use faas_flow_core::testing::{branched, flow, for_each, graph, lone, node, path, payload, the_start};

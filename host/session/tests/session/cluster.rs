@@ -1,16 +1,17 @@
 //! Replicas that drive one run over one store, one step after the other, in an order that a seed chooses.
 
+mod checks;
+mod execution;
+
 use crate::replica::{Fate, LEASE, Replica, circumstances, rules};
 use crate::work;
+use execution::calls;
 use faas_flow_core::run::{
     Attempt, Awaited, ClaimToken, DATA, Doc, Ended, Event, NodeState, Outcome, Progress, Refusal, Report, RunState,
-    Said, Scope, SentSignal, Signal, Suspended, Task, Try, Wait, WaitId, Work, decode, set_of,
+    Said, SentSignal, Signal, Suspended, Task, Try, Wait, WaitId, Work, decode, set_of,
 };
 use faas_flow_core::testing::{Random, payload, the_start};
-use faas_flow_core::{
-    Code, Failure, NodeId, NodePath, Partition, Payload, Place, Plan, ResponseHead, RunId, ScopePath, SignalName,
-    Status,
-};
+use faas_flow_core::{Code, Failure, NodePath, Partition, Payload, Place, Plan, RunId, SignalName, Status};
 use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
 use faas_flow_store::{StateStore, open_state};
 use futures_executor::block_on;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 /// Longer outputs get a document of their own.
 const INLINE: usize = 24;
+
 /// Steps with faults; from then on a run must come to its end.
 const FAULTY_STEPS: usize = 3_000;
 
@@ -320,27 +322,6 @@ impl Cluster {
         document.map_or(0, |document| decode::<Signal>(&document.bytes).unwrap().came.len())
     }
 
-    /// A node with a wait for a signal waits until it has got one.
-    fn awaits_signal(&mut self, work: &Work) -> Option<Suspended> {
-        use faas_flow_core::definition::Operation;
-        let Task::Operations(operations) = &work.task else { return None };
-        let waits = matches!(operations.list.first(), Some(Operation::WaitFor(_))) && work.signals.is_empty();
-        if !waits {
-            return None;
-        }
-        let signal = signal_of(&work.path);
-        if !self.signals.contains(&signal) {
-            self.signals.push(signal.clone());
-        }
-        let known = work.suspended.as_ref().and_then(|suspended| suspended.wait.clone());
-        let wait = known.filter(|wait| matches!(wait.of, Awaited::Signal { .. })).unwrap_or_else(|| {
-            let id = WaitId { claim: work.token, operation: 0 };
-            Box::new(Wait { id, of: Awaited::Signal { signal }, since: self.now, limit: None, looks: 0 })
-        });
-        let until = self.now + 5 * LEASE;
-        Some(Suspended { data: Some(payload("so far")), wait: Some(wait), ..Suspended::until(until) })
-    }
-
     /// A replica that works on the run, or opens it for this node; `None` if it has ended.
     fn help_with(&mut self, path: &NodePath) -> Option<usize> {
         self.help(&Doc::around(path))
@@ -407,214 +388,6 @@ impl Cluster {
         self.replicas[number].io = session.io();
         self.replicas[number].session = Some(session);
         self.act(number);
-    }
-
-    /// What a replica executes has failed, and goes on.
-    fn fail_a_try(&mut self, number: usize, nth: usize) {
-        let Work { path, token, .. } = self.replicas[number].works[nth].clone();
-        let number_of = self.tried.values().map(Vec::len).sum::<usize>() as u32 + 1;
-        let claim = (path.to_string(), token);
-        self.tried.entry(claim).or_default().push(number_of);
-        let failure = Failure::retry(Code::CALL_STATUS, "busy");
-        let tries = vec![Try::begin(0, number_of, u32::MAX, self.now).failed(self.now, Some(503), &failure)];
-        let event = Event::Tried { path, token, attempts: Vec::new(), tries };
-        self.input(number, Input::Event(event, Documents::new()));
-    }
-
-    /// HIST-8: no try is in the history twice, and none is missing that failed under the claim with which its node was done.
-    fn check_tries(&self, state: &RunState) {
-        let nodes = state.scopes().flat_map(|scope| scope.nodes.iter().map(move |node| (scope, node)));
-        for (scope, node) in nodes {
-            let known: Vec<u32> = node.tries.iter().flat_map(|tries| &tries.kept).map(|one| one.number).collect();
-            let once: BTreeSet<u32> = known.iter().copied().collect();
-            assert_eq!(once.len(), known.len(), "{known:?} of {}", scope.path.node(&node.id));
-            let claim = (scope.path.node(&node.id).to_string(), node.token);
-            let tried = self.tried.get(&claim).filter(|_| node.progress == Progress::Done);
-            for number in tried.into_iter().flatten().rev().take(10) {
-                assert!(once.contains(number), "try {number} of {claim:?} is lost: {known:?}");
-            }
-        }
-    }
-
-    /// A replica has executed something.
-    fn finish(&mut self, number: usize, nth: usize) {
-        let work = self.replicas[number].works.swap_remove(nth);
-        let (outcome, documents) = self.outcome(number, &work);
-        if calls(&work.task)
-            && matches!(outcome, Outcome::Suspended(_))
-            && let Some(count) = self.calls.get_mut(&work.path.to_string())
-        {
-            *count -= 1;
-        }
-        let failure = match &outcome {
-            Outcome::Failed(failure) => Some(failure.clone()),
-            _ => None,
-        };
-        let attempts = vec![Attempt { started: self.now, ended: self.now, failure, next: None }];
-        let report = Report {
-            outcome,
-            response: work::response(&work.path).map(Box::new),
-            evidence: None,
-            labels: faas_flow_core::Labels::new(),
-            input_size: 0,
-            attempts,
-            tries: Vec::new(),
-        };
-        for (name, bytes) in &documents {
-            self.replicas[number].cached.insert(name.clone(), bytes.clone());
-        }
-        let event = Event::Complete { path: work.path, token: work.token, report };
-        self.input(number, Input::Event(event, documents));
-    }
-
-    fn outcome(&mut self, number: usize, work: &Work) -> (Outcome, Documents) {
-        let merges = matches!(work.task, Task::Merge { .. });
-        let catches = matches!(work.task, Task::Catch { .. });
-        let fails = |(path, when): &(String, bool)| *path == work.path.to_string() && *when == merges && !catches;
-        if self.failing.as_ref().is_some_and(fails) {
-            let failure = Failure::reject(Code::GUEST_REJECTED, "as the test wants");
-            return (Outcome::Failed(failure), Documents::new());
-        }
-        if let Some(suspended) = self.awaits_signal(work) {
-            return (Outcome::Suspended(suspended), Documents::new());
-        }
-        if self.chance(self.faults.waits) {
-            let until = self.now + self.random.below(100) as u64;
-            let wait = (self.random.below(2) == 0).then(|| Box::new(self.question(work)));
-            let wait = Suspended {
-                until,
-                operation: 0,
-                tries: 1,
-                begun: None,
-                data: Some(payload("so far")),
-                wait,
-                asleep: None,
-                failed: 0,
-            };
-            return (Outcome::Suspended(wait), Documents::new());
-        }
-        let replica = &self.replicas[number];
-        // As long as nothing of the run is stored, its outputs have no documents of their own.
-        let is_stored = replica.session.as_ref().is_some_and(|session| session.durability() != Durability::Memory);
-        let set = |started_by| self.set(replica, &set_of(&work.path, started_by), &work.path);
-        match work::outcome(work, &|payload| self.text(Some(replica), payload), &set) {
-            Outcome::Done(Payload { place: Place::Inline(bytes), media_type }) if is_stored && bytes.len() > INLINE => {
-                let doc = format!("{DATA}{}/{}/0", work.path, work.token);
-                let kept = Payload::kept(&doc, bytes.len() as u64).of_type(media_type);
-                (Outcome::Done(kept), vec![(doc, bytes)])
-            }
-            outcome => (outcome, Documents::new()),
-        }
-    }
-
-    /// Asks something outside, whose answer may be lost, or come twice. If it has not come when the wait is over, the node
-    /// goes on without it.
-    fn question(&mut self, work: &Work) -> Wait {
-        let id = WaitId { claim: work.token, operation: 0 };
-        if !self.chance(self.faults.events) {
-            self.answers.push((work.path.clone(), id));
-        }
-        if self.chance(self.faults.events) {
-            self.answers.push((work.path.clone(), id));
-        }
-        Wait { id, of: Awaited::Function { name: "slow".to_owned() }, since: self.now, limit: None, looks: 0 }
-    }
-
-    /// What has arrived in a set, in the order of the branches.
-    fn set(&self, replica: &Replica, set: &str, node: &NodePath) -> Vec<(String, Ended)> {
-        let session = replica.session.as_ref().unwrap();
-        let unsaved: Vec<_> =
-            session.unsaved_arrivals(set).map(|one| (one.member.clone(), one.bytes.clone())).collect();
-        let members = if session.branches_of(node) == Some(unsaved.len() as u32) {
-            unsaved
-        } else {
-            block_on(self.store.arrivals(&Partition::of_run(&self.id), set)).unwrap()
-        };
-        let mut all: Vec<_> = members
-            .into_iter()
-            .map(|(key, bytes)| {
-                let (index, ended) = read_arrival(&bytes).unwrap();
-                (index, (key, ended))
-            })
-            .collect();
-        all.sort_by_key(|(index, _)| *index);
-        all.into_iter().map(|(_, branch)| branch).collect()
-    }
-
-    /// The text of a payload, wherever it is.
-    fn text(&self, replica: Option<&Replica>, payload: &Payload) -> String {
-        let bytes = match &payload.place {
-            Place::Inline(bytes) => bytes.clone(),
-            Place::Kept { doc, .. } => match replica.and_then(|replica| replica.cached.get(doc)) {
-                Some(bytes) => bytes.clone(),
-                None => {
-                    let stored =
-                        block_on(self.store.read(&Partition::of_run(&self.id), std::slice::from_ref(doc))).unwrap();
-                    stored[0].clone().unwrap_or_else(|| panic!("{doc} is not stored")).bytes
-                }
-            },
-            Place::Stored { .. } => unreachable!("the simulation has no data store"),
-        };
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        assert_eq!(payload.media_type, work::media_type_of(&text), "{text:?} has kept its media type");
-        text
-    }
-
-    /// The answer of the run is as one of the nodes has said that are done, or the failure handler; and if any of them has
-    /// said something, it is not lost.
-    fn check_response(&self, state: &RunState) {
-        let run = state.run();
-        let is_done = |node: &&NodeState| node.progress == Progress::Done;
-        let of_scope = |scope: &Scope| {
-            let done = scope.nodes.iter().filter(is_done);
-            done.map(|node| scope.path.node(&node.id)).collect::<Vec<NodePath>>()
-        };
-        let done: Vec<NodePath> = match run.status() {
-            Status::Succeeded => {
-                // What failed does not count, nor what was cancelled with it.
-                let counts = |path: &NodePath| self.rerun || state.goes_on(path);
-                state.scopes().flat_map(of_scope).filter(counts).collect()
-            }
-            Status::Failed => {
-                let handler = run.hooks.iter().filter(is_done).filter(|hook| hook.id == NodeId::failure());
-                handler.map(|hook| ScopePath::root().node(&hook.id)).collect()
-            }
-            _ => Vec::new(),
-        };
-        let said: Vec<ResponseHead> = done.iter().filter_map(work::response).collect();
-        match run.response_head() {
-            Some(head) => assert!(said.contains(head), "nobody has set {head:?}"),
-            // What was set by a node that was executed again, in a branch that was not chosen again, is gone; and what was set last
-            // is gone if it was set by something that has failed.
-            None => {
-                let caught =
-                    |scope: &Scope| scope.caught.is_some() || scope.nodes.iter().any(|node| node.caught.is_some());
-                assert!(said.is_empty() || self.rerun || state.scopes().any(caught), "{said:?} is lost");
-            }
-        }
-    }
-
-    /// A node whose work has effects is executed once, but for each lease of it that ran out.
-    fn check_calls(&self) {
-        // What is executed again since somebody asked for it is checked by who asked.
-        if self.rerun {
-            return;
-        }
-        for (path, times) in &self.calls {
-            let lost = self.lost_leases(path);
-            assert!(*times <= 1 + lost, "{path} was executed {times} times, and {lost} leases of it ran out");
-        }
-    }
-
-    /// How many leases of a node ran out, in all of its history.
-    pub fn lost_leases(&self, path: &str) -> usize {
-        let path = NodePath::parse(path).unwrap();
-        let state = self.state().unwrap();
-        let of_scope = state.scope(&path.scope).into_iter().flat_map(|scope| &scope.nodes);
-        let Some(node) = of_scope.chain(&state.run().hooks).find(|node| node.id == path.node) else { return 0 };
-        let is_lost =
-            |attempt: &&Attempt| attempt.failure.as_ref().is_some_and(|failure| failure.code == Code::NODE_LOST);
-        node.attempts.iter().filter(is_lost).count()
     }
 
     /// An operator asks a replica for something, and nothing goes wrong with that.
@@ -687,20 +460,4 @@ enum Step {
     Io,
     Finish(usize),
     CommitDue,
-}
-
-/// The signal for which a node waits: each for its own.
-fn signal_of(node: &NodePath) -> SignalName {
-    let hash = node.to_string().bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    SignalName::new(format!("{hash:x}")).unwrap()
-}
-
-/// Whether a task has effects beyond the flow's own code.
-fn calls(task: &Task) -> bool {
-    use faas_flow_core::definition::Operation;
-    match task {
-        Task::Operations(operations) => operations.list.iter().any(Operation::is_call),
-        Task::Recover { .. } | Task::Finally { .. } => true,
-        _ => false,
-    }
 }

@@ -10,11 +10,14 @@
 
 mod batching;
 mod cluster;
+mod control;
 mod many_replicas;
 mod properties;
 mod replays;
 mod replica;
 mod reruns;
 mod rules;
+mod shared;
 mod signals;
+mod waits;
 mod work;

@@ -1,7 +1,7 @@
 //! What becomes of a batch whose commit conflicted or had no answer (COMMIT-1), and of reports that come too late.
 
-use crate::many_replicas::{HERE, SENT, Shared, asks, calling, chain, command, done, paths, report, tried};
 use crate::replica::{Fate, LEASE, circumstances, perform};
+use crate::shared::{HERE, SENT, Shared, asks, calling, chain, command, done, paths, report, tried};
 use faas_flow_core::definition::{Branches, Dag, Definition, RecoverNode};
 use faas_flow_core::run::{Event, Outcome, Progress, Refusal, Said, WaitId, Withdrawn, Work};
 use faas_flow_core::testing::{branched, failed, flow, for_each, graph, lone, node, path, payload, sub_dag, the_start};

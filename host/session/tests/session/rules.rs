@@ -1,7 +1,7 @@
 //! The rules of a session, one at a time.
 
-use crate::many_replicas::tried;
 use crate::replica::{COMMIT_DELAY, LEASE, circumstances, rules};
+use crate::shared::tried;
 use faas_flow_core::definition::{
     Branches, Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
 };

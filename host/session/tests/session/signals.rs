@@ -1,7 +1,7 @@
 //! Signals that come to replicas whose copies of the run are old, or whose commits have no answer.
 
-use crate::many_replicas::{HERE, Shared, command, paths, report};
 use crate::replica::{Fate, circumstances, perform};
+use crate::shared::{HERE, Shared, command, paths, report};
 use faas_flow_core::definition::{Node, NodeKind, Operation, Operations, SignalSource, WaitFor};
 use faas_flow_core::run::{Awaited, Event, Outcome, SentSignal, Suspended, Wait, WaitId, Work};
 use faas_flow_core::testing::{flow, graph, payload, the_start};

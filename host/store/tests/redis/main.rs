@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod failover;
+mod lifetimes;
+mod lists;
 mod reach;
 
 use bytes::Bytes;
@@ -245,50 +247,6 @@ async fn malformed_data_is_reported_and_not_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
-    let server = server(&[]);
-    let store = open_state(&url(&server, "?partitions=2")).await.unwrap();
-    let names: Vec<RunId> = (0..20).map(|n| run(&format!("a-run-with-an-id-of-its-own-{n}"))).collect();
-    for r in &names {
-        store.commit(&part(r), everything(r, 0)).await.unwrap();
-    }
-    let mut connection = raw(&server);
-    // Entries of an index that sort before and after the runs, and then keys of runs.
-    for (index, score) in [("due", 0), ("due", 8), ("runs", 0), ("runs", 99)] {
-        for id in ["not/a/run", "\u{0}"] {
-            let id = format!("{id} {index} {score}");
-            connection.zadd::<_, _, _, ()>(format!("ff:{{0}}:{index}"), id, score).unwrap();
-        }
-    }
-    let (whole, others): (Vec<_>, Vec<_>) = {
-        let first = |name: &&RunId| keys(&mut raw(&server)).contains(&format!("ff:{{0}}:run:{name}"));
-        names.iter().partition(first)
-    };
-    redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:run:{}", whole[0]), "x"]).query::<()>(&mut connection).unwrap();
-    let entry = format!("ff:{{0}}:run:{}", whole[1]);
-    redis::Cmd::new().arg(&["HSET", &entry, "e", "x"]).query::<()>(&mut connection).unwrap();
-    let all = |limit| RunQuery { flow: None, status: None, limit, labels: faas_flow_core::Labels::new() };
-    assert_eq!(store.due(9, 100).await.unwrap().len(), 19, "one of them cannot be read at all");
-    assert_eq!(store.runs(&all(100)).await.unwrap().len(), 18, "and one has no entry");
-    assert_eq!(store.malformed_entries(), 10);
-    for limit in [1, 5, 18] {
-        assert_eq!(store.due(9, limit).await.unwrap().len(), limit);
-        assert_eq!(store.runs(&all(limit)).await.unwrap().len(), limit);
-    }
-    // The whole index of a partition.
-    for index in ["due", "runs"] {
-        redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:{index}"), "x"]).query::<()>(&mut connection).unwrap();
-    }
-    let mut due = store.due(9, 100).await.unwrap();
-    due.sort_unstable();
-    let mut others: Vec<RunId> = others.into_iter().cloned().collect();
-    others.sort_unstable();
-    assert_eq!(due, others);
-    assert_eq!(store.runs(&all(100)).await.unwrap().len(), others.len());
-    assert_eq!(store.malformed_entries(), 12);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_authentication_does_not_show_the_password() {
     let server = server(&["--requirepass", "open sesame"]);
     let address = |user: &str| format!("redis://{user}127.0.0.1:{}/0?timeout_ms=2000", server.port());
@@ -316,176 +274,6 @@ async fn an_error_of_authentication_does_not_show_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_no_replica_deletes_expires() {
-    let server = server(&[]);
-    let store = open_state(&url(&server, "?partitions=1")).await.unwrap();
-    let mut connection = raw(&server);
-    let (key, set) = ("ff:{0}:run:r", "ff:{0}:run:r:s");
-    let mut ttls = || -> Vec<i64> { [key, set].iter().map(|key| connection.ttl(*key).unwrap()).collect() };
-    let r = run("r");
-    store.commit(&part(&r), everything(&r, 0)).await.unwrap();
-    assert_eq!(ttls(), [-1, -1]);
-    let ended = |due| Change { entry: Some(entry(&r, due, Some(6))), ..Change::default() };
-    // A due time in the past counts as now.
-    store.commit(&part(&r), ended(Some(7))).await.unwrap();
-    assert!(ttls().iter().all(|ttl| (3500..=3600).contains(ttl)), "{:?}", ttls());
-    store.commit(&part(&r), everything(&r, 1)).await.unwrap();
-    assert_eq!(ttls(), [-1, -1], "a run that continues does not expire");
-    store.commit(&part(&r), ended(Some(7))).await.unwrap();
-    let arrival = Arrival { set: "late".into(), member: "m".into(), bytes: Bytes::new() };
-    store.commit(&part(&r), Change { arrivals: vec![arrival], ..Change::default() }).await.unwrap();
-    assert!(connection.ttl::<_, i64>("ff:{0}:run:r:late").unwrap() > 3500);
-
-    let ended = Some(entry(&run("q"), Some(7), Some(6)));
-    let begun_and_ended = Change { checks: Vec::new(), entry: ended, ..everything(&run("q"), 0) };
-    store.commit(&part(&run("q")), begun_and_ended).await.unwrap();
-    for key in ["ff:{0}:run:q", "ff:{0}:run:q:s"] {
-        assert!(connection.ttl::<_, i64>(key).unwrap() > 3500, "{key}");
-    }
-    store.delete(&part(&run("q"))).await.unwrap();
-
-    connection.del::<_, ()>(key).unwrap();
-    let all = RunQuery { flow: None, status: None, limit: 10, labels: faas_flow_core::Labels::new() };
-    assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 1);
-    assert_eq!(store.due(u64::MAX >> 12, 10).await.unwrap(), []);
-    assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 0);
-    assert_eq!(store.runs(&all).await.unwrap(), []);
-    assert_eq!(connection.zcard::<_, u64>("ff:{0}:runs").unwrap(), 0);
-}
-
-fn labels(text: &str) -> faas_flow_core::Labels {
-    let mut labels = faas_flow_core::Labels::new();
-    labels.add_all(text).unwrap();
-    labels
-}
-
-/// LABEL-2: also if a run has expired, and nobody deletes it.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_index_of_labels_goes_with_its_runs() {
-    let server = server(&[]);
-    let store = open_state(&url(&server, "?partitions=1")).await.unwrap();
-    let mut connection = raw(&server);
-    let mut sizes = || {
-        let labels: u64 = connection.zcard("ff:{0}:labels").unwrap();
-        (labels, connection.hlen::<_, u64>("ff:{0}:labeled").unwrap())
-    };
-    let put = async |name: &str, text: &str, due| {
-        let entry = RunEntry { labels: labels(text), ..entry(&run(name), due, None) };
-        store.commit(&part(&run(name)), Change { entry: Some(entry), ..Change::default() }).await.unwrap();
-    };
-    put("r", "order=42,part=1", None).await;
-    put("q", "order=42", Some(7)).await;
-    assert_eq!(sizes(), (3, 2));
-    put("r", "order=42,part=1", None).await;
-    put("r", "order=43,part=1", None).await;
-    assert_eq!(sizes(), (3, 2), "a label that is replaced leaves nothing behind");
-    store.delete(&part(&run("r"))).await.unwrap();
-    assert_eq!(sizes(), (1, 1));
-    let query = RunQuery { flow: None, status: None, labels: labels("order=42"), limit: 10 };
-    assert_eq!(store.runs(&query).await.unwrap().len(), 1);
-    // As when it expires.
-    raw(&server).del::<_, ()>("ff:{0}:run:q").unwrap();
-    assert_eq!(store.due(u64::MAX >> 12, 10).await.unwrap(), []);
-    assert_eq!(sizes(), (0, 0));
-    put("p", "order=42", None).await;
-    raw(&server).del::<_, ()>("ff:{0}:run:p").unwrap();
-    assert_eq!(store.runs(&query).await.unwrap(), []);
-    assert_eq!(sizes(), (0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn long_lists_are_read_page_by_page() {
-    let server = server(&[]);
-    let store = open_state(&url(&server, "?partitions=3")).await.unwrap();
-    let commits = (0..4000_u64).map(|n| {
-        let (store, r) = (store.clone(), run(&format!("r{n}")));
-        let flow = FlowName::new(if n % 1000 == 0 { "rare" } else { "flow" }).unwrap();
-        let labels = labels(&format!("third={}", n % 3));
-        let entry = RunEntry { started: n / 2, flow, labels, ..entry(&r, None, None) };
-        async move { store.commit(&part(&r), Change { entry: Some(entry), ..Change::default() }).await.unwrap() }
-    });
-    futures_util::future::join_all(commits).await;
-    let query = |flow: Option<&str>, limit| RunQuery {
-        flow: flow.map(|flow| FlowName::new(flow).unwrap()),
-        status: None,
-        limit,
-        labels: faas_flow_core::Labels::new(),
-    };
-    let all = store.runs(&query(None, usize::MAX)).await.unwrap();
-    assert_eq!(all.len(), 4000);
-    assert!(all.windows(2).all(|pair| (pair[0].started, &pair[0].run) > (pair[1].started, &pair[1].run)));
-    assert_eq!(store.runs(&query(None, 1500)).await.unwrap(), all[..1500]);
-    let third: Vec<RunEntry> = all.iter().filter(|entry| entry.labels == labels("third=1")).cloned().collect();
-    for limit in [1, 1100, usize::MAX] {
-        let found = store.runs(&RunQuery { labels: labels("third=1"), ..query(None, limit) }).await.unwrap();
-        assert_eq!(found, third[..limit.min(third.len())]);
-    }
-    let rare = store.runs(&query(Some("rare"), 3)).await.unwrap();
-    assert_eq!(rare.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r3000", "r2000", "r1000"]);
-}
-
-/// How long the keys that contain this have left: the one that expires first; none if none does.
-fn left(connection: &mut redis::Connection, pattern: &str) -> Option<Duration> {
-    let keys: Vec<String> = connection.keys(pattern).unwrap();
-    assert!(!keys.is_empty(), "no key matches {pattern}");
-    let left = keys.iter().filter_map(|key| u64::try_from(connection.pttl::<_, i64>(key).unwrap()).ok());
-    left.min().map(Duration::from_millis)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_what_belongs_to_a_run_expires() {
-    let server = server(&[]);
-    for options in ["", "?ttl_s=0", "?ttl_s=90000"] {
-        let asked =
-            async |kind: &str, partition: Partition| left(&mut raw(&server), &format!("ff:*{kind}:*{partition}*"));
-        let state = state(&server).await;
-        conformance::state_lifetimes(state, |partition| asked("run", partition)).await;
-        let data = open_data(&url(&server, options)).await.unwrap();
-        conformance::data_lifetimes(data, |partition| asked("data", partition)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_module_that_an_older_release_let_expire_is_kept() {
-    let server = server(&[]);
-    let store = open_data(&url(&server, "")).await.unwrap();
-    let module = Partition::of_module(&FlowName::new("flow").unwrap(), &Digest::of(b"module"), 0);
-    store.put(&DataKey::new(module.clone(), "flow.wasm").unwrap(), "module".into()).await.unwrap();
-    let (key, mut connection) = (format!("ff:data:{{{module}}}"), raw(&server));
-    connection.expire::<_, ()>(&key, 30 * 24 * 3600).unwrap();
-    assert!(left(&mut connection, &key).is_some());
-    store.keep(&module).await.unwrap();
-    assert_eq!(left(&mut connection, &key), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_may_evict_keys_is_refused() {
-    let server = server(&["--maxmemory", "64mb"]);
-    let mut connection = raw(&server);
-    let mut set = |option: &str, value: &str| {
-        redis::cmd("CONFIG").arg("SET").arg(option).arg(value).exec(&mut connection).unwrap();
-    };
-    let refused = async |options: &str| {
-        let state = open_state(&url(&server, options)).await.err();
-        let data = open_data(&url(&server, options)).await.err();
-        assert_eq!(state, data);
-        state
-    };
-    assert_eq!(refused("").await, None);
-    for policy in ["allkeys-lru", "allkeys-random", "volatile-lru", "volatile-ttl"] {
-        set("maxmemory-policy", policy);
-        let error = refused("").await.unwrap();
-        assert_eq!(error.code(), Code::STORE_EVICTS, "{error}");
-        assert!(error.to_string().contains(policy) && error.to_string().contains("noeviction"), "{error}");
-        assert_eq!(refused("?eviction=allow").await, None);
-    }
-    // Without a limit nothing is ever evicted.
-    set("maxmemory", "0");
-    assert_eq!(refused("").await, None);
-    assert_eq!(open_state(&url(&server, "?eviction=maybe")).await.err().unwrap().code(), Code::BAD_STORE_URL);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_user_without_the_right_to_one_command_is_asked_with_another() {
     let server = server(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]);
     let mut connection = raw(&server);
@@ -503,21 +291,6 @@ async fn a_user_without_the_right_to_one_command_is_asked_with_another() {
     // It cannot be found out, which is logged.
     let store = open_state(&user("blind", &["-config", "-info"])).await.unwrap();
     assert_eq!(store.read_all(&part(&run("r"))).await.unwrap(), []);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn data_expires_after_its_ttl() {
-    let server = server(&[]);
-    let key = DataKey::new(part(&run("r")), "x").unwrap();
-    let mut connection = raw(&server);
-    for (options, ttl) in [("", 30 * 24 * 3600), ("?ttl_s=60", 60), ("?ttl_s=0", -1)] {
-        open_data(&url(&server, options)).await.unwrap().put(&key, "1".into()).await.unwrap();
-        let left: i64 = connection.ttl("ff:data:{r}").unwrap();
-        assert!((ttl - 5..=ttl).contains(&left), "{options}: {left}");
-    }
-    connection.set::<_, _, ()>("ff:data:{r}", "garbage").unwrap();
-    let error = open_data(&url(&server, "")).await.unwrap().get(&key).await.unwrap_err();
-    assert_eq!(error.code(), Code::STORE_CORRUPT);
 }
 
 /// What the server has sent, in bytes.

@@ -1,0 +1,118 @@
+//! The lists of runs and of their labels.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?partitions=2")).await.unwrap();
+    let names: Vec<RunId> = (0..20).map(|n| run(&format!("a-run-with-an-id-of-its-own-{n}"))).collect();
+    for r in &names {
+        store.commit(&part(r), everything(r, 0)).await.unwrap();
+    }
+    let mut connection = raw(&server);
+    // Entries of an index that sort before and after the runs, and then keys of runs.
+    for (index, score) in [("due", 0), ("due", 8), ("runs", 0), ("runs", 99)] {
+        for id in ["not/a/run", "\u{0}"] {
+            let id = format!("{id} {index} {score}");
+            connection.zadd::<_, _, _, ()>(format!("ff:{{0}}:{index}"), id, score).unwrap();
+        }
+    }
+    let (whole, others): (Vec<_>, Vec<_>) = {
+        let first = |name: &&RunId| keys(&mut raw(&server)).contains(&format!("ff:{{0}}:run:{name}"));
+        names.iter().partition(first)
+    };
+    redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:run:{}", whole[0]), "x"]).query::<()>(&mut connection).unwrap();
+    let entry = format!("ff:{{0}}:run:{}", whole[1]);
+    redis::Cmd::new().arg(&["HSET", &entry, "e", "x"]).query::<()>(&mut connection).unwrap();
+    let all = |limit| RunQuery { flow: None, status: None, limit, labels: faas_flow_core::Labels::new() };
+    assert_eq!(store.due(9, 100).await.unwrap().len(), 19, "one of them cannot be read at all");
+    assert_eq!(store.runs(&all(100)).await.unwrap().len(), 18, "and one has no entry");
+    assert_eq!(store.malformed_entries(), 10);
+    for limit in [1, 5, 18] {
+        assert_eq!(store.due(9, limit).await.unwrap().len(), limit);
+        assert_eq!(store.runs(&all(limit)).await.unwrap().len(), limit);
+    }
+    // The whole index of a partition.
+    for index in ["due", "runs"] {
+        redis::Cmd::new().arg(&["SET", &format!("ff:{{0}}:{index}"), "x"]).query::<()>(&mut connection).unwrap();
+    }
+    let mut due = store.due(9, 100).await.unwrap();
+    due.sort_unstable();
+    let mut others: Vec<RunId> = others.into_iter().cloned().collect();
+    others.sort_unstable();
+    assert_eq!(due, others);
+    assert_eq!(store.runs(&all(100)).await.unwrap().len(), others.len());
+    assert_eq!(store.malformed_entries(), 12);
+}
+
+fn labels(text: &str) -> faas_flow_core::Labels {
+    let mut labels = faas_flow_core::Labels::new();
+    labels.add_all(text).unwrap();
+    labels
+}
+
+/// LABEL-2: also if a run has expired, and nobody deletes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_of_labels_goes_with_its_runs() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?partitions=1")).await.unwrap();
+    let mut connection = raw(&server);
+    let mut sizes = || {
+        let labels: u64 = connection.zcard("ff:{0}:labels").unwrap();
+        (labels, connection.hlen::<_, u64>("ff:{0}:labeled").unwrap())
+    };
+    let put = async |name: &str, text: &str, due| {
+        let entry = RunEntry { labels: labels(text), ..entry(&run(name), due, None) };
+        store.commit(&part(&run(name)), Change { entry: Some(entry), ..Change::default() }).await.unwrap();
+    };
+    put("r", "order=42,part=1", None).await;
+    put("q", "order=42", Some(7)).await;
+    assert_eq!(sizes(), (3, 2));
+    put("r", "order=42,part=1", None).await;
+    put("r", "order=43,part=1", None).await;
+    assert_eq!(sizes(), (3, 2), "a label that is replaced leaves nothing behind");
+    store.delete(&part(&run("r"))).await.unwrap();
+    assert_eq!(sizes(), (1, 1));
+    let query = RunQuery { flow: None, status: None, labels: labels("order=42"), limit: 10 };
+    assert_eq!(store.runs(&query).await.unwrap().len(), 1);
+    // As when it expires.
+    raw(&server).del::<_, ()>("ff:{0}:run:q").unwrap();
+    assert_eq!(store.due(u64::MAX >> 12, 10).await.unwrap(), []);
+    assert_eq!(sizes(), (0, 0));
+    put("p", "order=42", None).await;
+    raw(&server).del::<_, ()>("ff:{0}:run:p").unwrap();
+    assert_eq!(store.runs(&query).await.unwrap(), []);
+    assert_eq!(sizes(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lists_are_read_page_by_page() {
+    let server = server(&[]);
+    let store = open_state(&url(&server, "?partitions=3")).await.unwrap();
+    let commits = (0..4000_u64).map(|n| {
+        let (store, r) = (store.clone(), run(&format!("r{n}")));
+        let flow = FlowName::new(if n % 1000 == 0 { "rare" } else { "flow" }).unwrap();
+        let labels = labels(&format!("third={}", n % 3));
+        let entry = RunEntry { started: n / 2, flow, labels, ..entry(&r, None, None) };
+        async move { store.commit(&part(&r), Change { entry: Some(entry), ..Change::default() }).await.unwrap() }
+    });
+    futures_util::future::join_all(commits).await;
+    let query = |flow: Option<&str>, limit| RunQuery {
+        flow: flow.map(|flow| FlowName::new(flow).unwrap()),
+        status: None,
+        limit,
+        labels: faas_flow_core::Labels::new(),
+    };
+    let all = store.runs(&query(None, usize::MAX)).await.unwrap();
+    assert_eq!(all.len(), 4000);
+    assert!(all.windows(2).all(|pair| (pair[0].started, &pair[0].run) > (pair[1].started, &pair[1].run)));
+    assert_eq!(store.runs(&query(None, 1500)).await.unwrap(), all[..1500]);
+    let third: Vec<RunEntry> = all.iter().filter(|entry| entry.labels == labels("third=1")).cloned().collect();
+    for limit in [1, 1100, usize::MAX] {
+        let found = store.runs(&RunQuery { labels: labels("third=1"), ..query(None, limit) }).await.unwrap();
+        assert_eq!(found, third[..limit.min(third.len())]);
+    }
+    let rare = store.runs(&query(Some("rare"), 3)).await.unwrap();
+    assert_eq!(rare.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r3000", "r2000", "r1000"]);
+}
