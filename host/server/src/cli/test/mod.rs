@@ -1,5 +1,6 @@
 //! `faas-flow test`: plays scenarios of a flow in virtual time.
 
+mod counting;
 mod explore;
 mod junit;
 mod report;
@@ -12,7 +13,9 @@ use crate::Error;
 use crate::config::Options;
 use clap::Args;
 use faas_flow_guest::Guests;
-use faas_flow_scenario::{Error as ScenarioError, Scenario, Suite, Tested, files, read, update};
+use faas_flow_scenario::{
+    Asked as Faults, Error as ScenarioError, Scenario, SingleFault, Suite, Tested, files, read, update,
+};
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,11 +47,14 @@ pub(super) struct Test {
     /// Play each scenario again with the faults of this seed, and print all that happens
     #[arg(long, value_name = "SEED", conflicts_with_all = ["explore", "seeds"])]
     seed: Option<u64>,
+    /// Play each scenario again with this fault, as --explore prints it, and print all that happens
+    #[arg(long, value_name = "FAULT", conflicts_with_all = ["explore", "seeds", "seed"])]
+    fault: Option<SingleFault>,
     /// Show which nodes, edges, branches, handlers and tries no scenario reaches
     #[arg(long)]
     coverage: bool,
     /// Write what comes into the expectations of scenarios that fail or expect nothing
-    #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "watch"])]
+    #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "fault", "watch"])]
     update: bool,
     /// Test again whenever the module or a scenario changes
     #[arg(long)]
@@ -71,9 +77,8 @@ struct Asked {
     flow: PathBuf,
     paths: Vec<PathBuf>,
     only: Option<String>,
-    explore: bool,
-    seeds: Vec<u64>,
-    /// Whether all that happens with the only seed is printed.
+    faults: Faults,
+    /// Whether all that happens with the only seed or fault is printed.
     traces: bool,
     coverage: bool,
     update: bool,
@@ -92,9 +97,12 @@ impl Test {
             flow: self.flow,
             paths: if self.scenarios.is_empty() { vec![PathBuf::from("tests")] } else { self.scenarios },
             only: self.only,
-            explore: self.explore,
-            seeds: self.seed.map_or_else(|| (1..=self.seeds.unwrap_or_default()).collect(), |seed| vec![seed]),
-            traces: self.seed.is_some(),
+            faults: Faults {
+                every: self.explore,
+                fault: self.fault,
+                seeds: self.seed.map_or_else(|| (1..=self.seeds.unwrap_or_default()).collect(), |seed| vec![seed]),
+            },
+            traces: self.seed.is_some() || self.fault.is_some(),
             coverage: self.coverage,
             update: self.update,
             stories: self.story,
@@ -150,7 +158,7 @@ impl Asked {
             }
         }
         let suite = Arc::new(Suite::new(flow, scenarios));
-        let asked = (self.explore, self.seeds.clone());
+        let faults = self.faults.clone();
         let text = self.output == Output::Text;
         let stories = self.stories;
         // Each scenario has a runtime of its own, with a clock of its own.
@@ -166,7 +174,7 @@ impl Asked {
                     }
                 },
             )?;
-            let explored = explore::explore(&suite, &tested, asked, text)?;
+            let explored = explore::explore(&suite, &tested, &faults, text)?;
             Ok::<_, ScenarioError>((suite, tested, explored))
         });
         let tested =
@@ -181,9 +189,9 @@ impl Asked {
             std::fs::write(path, text).map_err(|source| Error::OutputUnwritable { path: path.clone(), source })?;
         }
         match self.output {
-            Output::Json => print_json(&report::to_json(&tested, &explored, &coverage))?,
+            Output::Json => print_json(&report::to_json(&self.flow, &tested, &explored, &coverage))?,
             Output::Text => {
-                print(report::details(&tested, &explored, stories));
+                print(report::details(&self.flow, &tested, &explored, stories));
                 if self.traces {
                     for one in &explored {
                         print(one.traces());

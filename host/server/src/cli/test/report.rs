@@ -1,6 +1,6 @@
 //! What `faas-flow test` prints.
 
-use super::explore::Explored;
+use super::explore::{Explored, times};
 use super::place;
 use crate::cli::output::wants_colours;
 use faas_flow_core::ShownDuration;
@@ -9,6 +9,7 @@ use faas_flow_scenario::{Coverage, Mismatch, Tested, story};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::time::Duration;
 
 const GREEN: &str = "32";
@@ -67,11 +68,11 @@ fn told(tested: &Tested) -> String {
 }
 
 /// What is wrong with each scenario that has failed.
-pub(super) fn details(tested: &[Tested], explored: &[Explored], stories: bool) -> String {
+pub(super) fn details(flow: &Path, tested: &[Tested], explored: &[Explored], stories: bool) -> String {
     let failed = tested.iter().filter(|tested| !tested.wrong.is_empty());
     let mut text: String = failed.map(|tested| detail(tested, true)).collect();
     for one in explored {
-        text.push_str(&one.details(stories));
+        text.push_str(&one.details(flow, stories));
     }
     text
 }
@@ -175,7 +176,7 @@ pub(super) fn summary(tested: &[Tested], explored: &[Explored], real: Duration) 
     let with_faults = if explored.is_empty() {
         String::new()
     } else {
-        format!("; {plays} times with faults, of which {wrong} went otherwise")
+        format!("; {} with faults, of which {wrong} went otherwise", times(plays))
     };
     let verdict = if failed + wrong == 0 { coloured("ok", GREEN) } else { coloured("FAILED", RED) };
     format!(
@@ -187,7 +188,7 @@ pub(super) fn summary(tested: &[Tested], explored: &[Explored], real: Duration) 
 }
 
 /// Everything, as JSON.
-pub(super) fn to_json(tested: &[Tested], explored: &[Explored], coverage: &Coverage) -> Value {
+pub(super) fn to_json(flow: &Path, tested: &[Tested], explored: &[Explored], coverage: &Coverage) -> Value {
     let wrong = |wrong: &Mismatch| json!({ "line": wrong.line, "what": wrong.what, "expected": wrong.expected, "found": wrong.found });
     let scenarios: Vec<Value> = tested
         .iter()
@@ -209,7 +210,7 @@ pub(super) fn to_json(tested: &[Tested], explored: &[Explored], coverage: &Cover
         (what.to_owned(), covered)
     });
     let coverage: serde_json::Map<String, Value> = parts.into_iter().collect();
-    let explored: Vec<Value> = explored.iter().map(Explored::json).collect();
+    let explored: Vec<Value> = explored.iter().map(|one| one.json(flow)).collect();
     json!({ "scenarios": scenarios, "explored": explored, "coverage": coverage })
 }
 
