@@ -11,7 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Failure, ResponseHead, RunId, Status};
+use faas_flow_core::{Definition, Failure, Labels, ResponseHead, RunId, Status};
 use faas_flow_replica::{Answers, Dispatch, Settings};
 use faas_flow_versions::Flow;
 use faas_flow_versions::runs::load;
@@ -76,6 +76,8 @@ pub struct Ended {
     pub result: Option<Bytes>,
     /// The status and headers of its answer, if the flow has set them.
     pub response: Option<ResponseHead>,
+    /// Its labels.
+    pub labels: Labels,
 }
 
 /// Something that was done to the run from outside.
@@ -108,6 +110,8 @@ pub struct Played {
     pub nodes: Vec<Node>,
     /// The history of the run.
     pub view: Option<RunView>,
+    /// The definition of the run; none if it is that of the flow, which does not depend on the request.
+    pub definition: Option<Arc<Definition>>,
     /// The virtual time that it took.
     pub took: Duration,
     /// What must never happen, and has.
@@ -233,6 +237,7 @@ async fn play_in(
         done,
         nodes,
         view,
+        definition: state.as_ref().and_then(|state| state.run().definition.clone()),
         took,
         violations: world.violations(),
         steps: world.steps(),
@@ -370,6 +375,7 @@ impl Running {
                     failure: run.failure.clone(),
                     result,
                     response: run.response_head().filter(|_| status.is_final()).cloned(),
+                    labels: run.labels.clone(),
                 }));
             }
             if self.cluster.world().steps() > MOST_STEPS {
