@@ -207,10 +207,10 @@ async fn play_in(
     let storm = matches!(faults, Faults::Chance(_)).then(|| tokio::spawn(storm(cluster.clone(), how.deaths)));
     let refused = run.begin().await?;
     let done = Arc::new(Mutex::new(Vec::new()));
-    let steps = tokio::spawn(run.clone().steps(done.clone()));
+    let mut steps = tokio::spawn(run.clone().steps(done.clone()));
     let mut ended = None;
     if refused.is_none() {
-        ended = timeout(scenario.at_most, run.end(&steps)).await.ok().transpose()?.flatten();
+        ended = timeout(scenario.at_most, run.end(&mut steps)).await.ok().transpose()?.flatten();
     }
     let took = began.elapsed();
     steps.abort();
@@ -357,14 +357,15 @@ impl Running {
     }
 
     /// Waits for the end of the run; none if it goes on and on.
-    async fn end(&self, steps: &tokio::task::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<Option<Ended>> {
+    async fn end(&self, steps: &mut tokio::task::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<Option<Ended>> {
+        let mut are_done = false;
         let mut changes = self.cluster.agenda().changes();
         loop {
             changes.borrow_and_update();
             let entry = self.cluster.truth().entry(&self.id).await?;
             let status = entry.map(|entry| entry.status);
             let is_over =
-                status.is_some_and(|status| status.is_final() || (status == Status::Paused && steps.is_finished()));
+                status.is_some_and(|status| status.is_final() || (status == Status::Paused && are_done));
             if let Some(status) = status.filter(|_| is_over) {
                 let state =
                     load(self.cluster.truth(), &self.id).await?.context("a run has an entry and no document")?;
@@ -381,7 +382,11 @@ impl Running {
             if self.cluster.world().steps() > MOST_STEPS {
                 return Ok(None);
             }
-            changes.changed().await?;
+            // A run that is paused already has ended once no step is left, and does not change then.
+            tokio::select! {
+                changed = changes.changed() => changed?,
+                _ = &mut *steps, if !are_done => are_done = true,
+            }
         }
     }
 }
