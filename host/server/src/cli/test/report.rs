@@ -3,7 +3,7 @@
 use super::explore::{Explored, times};
 use super::place;
 use crate::cli::output::wants_colours;
-use faas_flow_core::ShownDuration;
+use faas_flow_core::{ShownDuration, redact};
 use faas_flow_core::text::printable_lines;
 use faas_flow_scenario::{Coverage, Mismatch, Tested, story};
 use serde_json::{Value, json};
@@ -198,6 +198,7 @@ pub(super) fn to_json(flow: &Path, tested: &[Tested], explored: &[Explored], cov
                 "file": tested.scenario.file, "line": tested.scenario.line, "name": tested.scenario.name,
                 "passed": tested.wrong.is_empty(),
                 "status": ended.map(|ended| ended.status),
+                "definition": tested.played.definition.as_deref().map(redact::definition),
                 "virtual-ms": u64::try_from(tested.played.took.as_millis()).unwrap_or(u64::MAX),
                 "real-ms": u64::try_from(tested.real.as_millis()).unwrap_or(u64::MAX),
                 "wrong": tested.wrong.iter().map(wrong).collect::<Vec<_>>(),
