@@ -3,6 +3,7 @@
 //! Nothing is built in the clone. What belongs to the SDK is copied into a folder of the cache, where it has the same paths as in
 //! the clone, and the flows find the SDK there as an author's flows find the published one: in a folder `node_modules` above them.
 
+use crate::files::clear;
 use crate::modules::{module, replace};
 use crate::place::Place;
 use crate::run::{Run as _, program};
@@ -51,9 +52,7 @@ fn sdk(place: &Place) -> Result<Files> {
     }
     eprintln!("building the SDK for TypeScript");
     let here = folder.join(SDK);
-    if here.is_dir() {
-        fs::remove_dir_all(&here).with_context(|| format!("cannot clear {}", here.display()))?;
-    }
+    clear(&here)?;
     write(&folder, &files)?;
     let mut npm = program("npm", &["ci", "--ignore-scripts", "--loglevel=error", "--no-audit", "--no-fund"]);
     npm.current_dir(&here).must("installing what the SDK for TypeScript depends on")?;
@@ -74,9 +73,7 @@ pub fn template(place: &Place) -> Result<()> {
     sdk(place)?;
     let built = folder(place).join(SDK);
     let copy = place.root.join(IN_TEMPLATE);
-    if copy.is_dir() {
-        fs::remove_dir_all(&copy).with_context(|| format!("cannot clear {}", copy.display()))?;
-    }
+    clear(&copy)?;
     fs::create_dir_all(&copy).with_context(|| format!("cannot create {}", copy.display()))?;
     for name in IN_PACKAGE {
         program("cp", &["-R"]).arg(built.join(name)).arg(&copy).must("copying the SDK for TypeScript")?;

@@ -8,8 +8,7 @@ static ff_result *greet(ff_bytes name, void *) {
 }
 
 static ff_result *define(ff_workflow *workflow) {
-    ff_node *node = ff_workflow_sync_node(workflow);
-    ff_node_modify(node, greet, NULL);
+    ff_node_modify(ff_dag_node(ff_workflow_dag(workflow), "greet"), greet, NULL);
     return ff_ok();
 }
 
