@@ -83,7 +83,8 @@ impl Suite {
             }
             let calm = play(&self.flow, &scenario, set_up.how(), Faults::None, Some(known.clone()))?;
             tries.push((set_up, count(&calm.tried)));
-            let wrongs = all_wrongs(&calm).filter(|wrong| asked.every || asked.fault.is_some_and(|fault| fault.wrong == *wrong));
+            let wrongs =
+                all_wrongs(&calm).filter(|wrong| asked.every || asked.fault.is_some_and(|fault| fault.wrong == *wrong));
             cases.extend(wrongs.map(|wrong| Case::of_fault(SingleFault { set_up, wrong })));
         }
         cases.extend(asked.seeds.iter().map(|seed| Case::of_seed(*seed)));
