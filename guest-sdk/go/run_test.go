@@ -117,8 +117,8 @@ func TestABusyFunctionIsCalledAgainAfterTheTimeForWhichItAsks(t *testing.T) {
 		t.Error(got, run.Took())
 	}
 	for i, at := range []time.Duration{0, 30 * time.Second, 30*time.Second + 200*time.Millisecond} {
-		if call := run.Calls()[i]; call.At != at || call.Try != i+1 {
-			t.Error(call.At, call.Try)
+		if call := run.Calls()[i]; call.At != at || call.Tries != i+1 {
+			t.Error(call.At, call.Tries)
 		}
 	}
 }

@@ -20,8 +20,8 @@ type Call struct {
 	Function string
 	// Node is the path of the node that calls: "F[f2]/charge".
 	Node string
-	// Try is the number of the try, from 1.
-	Try int
+	// Tries is how many tries of the call there were, with this one.
+	Tries int
 	// At is the virtual time of the call, counted from the beginning of the run.
 	At time.Duration
 }

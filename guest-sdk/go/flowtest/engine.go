@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"time"
 
 	faasflow "github.com/faas-flow/faas-flow/guest-sdk/go"
@@ -120,7 +121,7 @@ func (b *backoffModel) delay(f *failing, tries int) time.Duration {
 	for range tries - 1 {
 		ms = min(ms*b.Factor, b.MaxDelayMs)
 	}
-	return max(time.Duration(min(ms, b.MaxDelayMs)*float64(time.Millisecond)), f.retryAfter)
+	return max(time.Duration(math.Round(min(ms, b.MaxDelayMs)))*time.Millisecond, f.retryAfter)
 }
 
 func (e *engine) dag(d *dagModel, scope string, input value) (value, *failing) {

@@ -3,7 +3,6 @@ package flowtest
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -222,7 +221,7 @@ func (e *engine) try(c callOf, try int, data value) (value, *failing) {
 			return nothing, f
 		}
 	}
-	call := &Call{Request: request, Function: subject(c.Target, request.URL, c.isURL), Node: c.path, Try: try, At: e.now}
+	call := &Call{Request: request, Function: subject(c.Target, request.URL, c.isURL), Node: c.path, Tries: try, At: e.now}
 	answer := e.run.double(call)
 	e.calls = append(e.calls, call)
 	given := *call
@@ -315,7 +314,18 @@ func (e *engine) request(c callOf, data value) faasflow.Request {
 	return faasflow.Request{Method: cmp.Or(c.Method, "POST"), URL: address, Headers: headers, Body: slices.Clone(data.data)}
 }
 
-func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+// escape percent-encodes a name or value of a query parameter, as the host does.
+func escape(text string) string {
+	var escaped strings.Builder
+	for _, c := range []byte(text) {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' {
+			escaped.WriteByte(c)
+		} else {
+			fmt.Fprintf(&escaped, "%%%02X", c)
+		}
+	}
+	return escaped.String()
+}
 
 // mediaTypeOf is what a message says that its body is.
 func mediaTypeOf(headers faasflow.Headers) string {

@@ -55,7 +55,7 @@ test("a busy function is called again after the time for which it asks", () => {
   const busy = { status: 503, headers: [["Retry-After", "30"]] } as const;
   const patient = run(order).answers("charge", busy, { error: "broken" }, "tea").function("ship", echo);
   assert.equal(patient.result().text(), "tea: shipped");
-  assert.deepEqual(patient.calls.slice(0, 3).map((call) => [call.at, call.try]), [[0, 1], [30_000, 2], [30_200, 3]]);
+  assert.deepEqual(patient.calls.slice(0, 3).map((call) => [call.at, call.tries]), [[0, 1], [30_000, 2], [30_200, 3]]);
   assert.equal(patient.took, 30_200);
 });
 

@@ -31,17 +31,17 @@ export class Call extends Request {
   readonly function: string;
   /** The path of the node that calls: `F[f2]/charge`. */
   readonly node: string;
-  /** The number of the try, from 1. */
-  readonly try: number;
+  /** How many tries of the call there were, with this one. */
+  readonly tries: number;
   /** The virtual time of the call in milliseconds, counted from the beginning of the run. */
   readonly at: number;
 
   /** @internal */
-  constructor(request: Request, facts: { function: string; node: string; try: number; at: number }) {
+  constructor(request: Request, facts: { function: string; node: string; tries: number; at: number }) {
     super(request.method, request.url, request.headers, request.body);
     this.function = facts.function;
     this.node = facts.node;
-    this.try = facts.try;
+    this.tries = facts.tries;
     this.at = facts.at;
   }
 
@@ -67,6 +67,14 @@ export function subject(target: string, url: string, isUrl: boolean): string {
 /** A name without the slash at its end. @internal */
 export function withoutSlash(name: string): string {
   return name.replace(/\/$/, "");
+}
+
+/** Percent-encodes a name or value of a query parameter, as the host does. @internal */
+export function encoded(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }).join("");
 }
 
 /** The path of an absolute URL, and its query. */

@@ -57,7 +57,7 @@ export class Failing extends Error {
   /** The wait before the next try, in milliseconds. */
   wait(policy: Backoff, tries: number): number {
     const ms = policy["first-delay-ms"] * policy.factor ** (tries - 1);
-    return Math.max(Math.floor(Math.min(Number.isNaN(ms) ? 0 : ms, policy["max-delay-ms"])), this.retryAfter);
+    return Math.max(Math.round(Math.min(Number.isNaN(ms) ? 0 : ms, policy["max-delay-ms"])), this.retryAfter);
   }
 
   /** Says that there is no further try. */

@@ -1,7 +1,7 @@
 import type * as plain from "../definition.js";
 import { type Headers, Request, type Response } from "../http.js";
 import { Attempts, NOTHING, type Value } from "./attempt.js";
-import { type Answered, Call, retryAfter, subject } from "./call.js";
+import { type Answered, Call, encoded, retryAfter, subject } from "./call.js";
 import { duration, Failing, Mistake } from "./failing.js";
 import { isMediaType, OCTET_STREAM } from "./fake.js";
 import type { TestFlow } from "./flow.js";
@@ -191,7 +191,7 @@ export abstract class OperationsOfNodes extends Attempts {
       request = this.plain(of, () => this.flow.prepare(call.prepare!, request));
     }
     const name = subject(call.target, request.url, isUrl);
-    const made = new Call(request, { function: name, node: path, try: number, at: this.now });
+    const made = new Call(request, { function: name, node: path, tries: number, at: this.now });
     this.calls.push(made);
     if (call.asynchronous) this.commit();
     let response: Response;
@@ -241,7 +241,7 @@ export abstract class OperationsOfNodes extends Attempts {
     const query = call.query ?? [];
     if (query.length > 0) url = url.replace(/#.*$/s, "");
     for (const [name, value] of query) {
-      url += `${url.includes("?") ? "&" : "?"}${encodeURIComponent(name)}=${encodeURIComponent(value)}`;
+      url += `${url.includes("?") ? "&" : "?"}${encoded(name)}=${encoded(value)}`;
     }
     const headers: [string, string][] = (call.headers ?? []).map(([name, value]) => [name, value]);
     const isSet = headers.some(([name]) => name.toLowerCase() === "content-type");
