@@ -192,7 +192,8 @@ fn failure(line: u64, expected: &ExpectedFailure, ended: &Ended, wrong: &mut Vec
         wrong.push(Mismatch::between(line, what, part.clone(), found.message.clone()));
     }
     if let Some(status) = expected.status.filter(|status| found.status != Some(*status)) {
-        let chosen = found.status.map_or_else(|| "none that the flow has chosen".to_owned(), |status| status.to_string());
+        let chosen =
+            found.status.map_or_else(|| "none that the flow has chosen".to_owned(), |status| status.to_string());
         wrong.push(Mismatch::between(line, "the failure is answered with another status", status.to_string(), chosen));
     }
 }

@@ -364,8 +364,7 @@ impl Running {
             changes.borrow_and_update();
             let entry = self.cluster.truth().entry(&self.id).await?;
             let status = entry.map(|entry| entry.status);
-            let is_over =
-                status.is_some_and(|status| status.is_final() || (status == Status::Paused && are_done));
+            let is_over = status.is_some_and(|status| status.is_final() || (status == Status::Paused && are_done));
             if let Some(status) = status.filter(|_| is_over) {
                 let state =
                     load(self.cluster.truth(), &self.id).await?.context("a run has an entry and no document")?;

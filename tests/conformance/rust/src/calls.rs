@@ -14,7 +14,9 @@ pub fn define(case: &str, workflow: &mut Workflow) -> bool {
             let call = dag.node("n").apply("env/deeper/path").method("PUT").query("q", "a b&c").query("q", "2");
             call.header("X-One", "1").header("X-Two", "caf\u{e9}");
         }
-        "request" => drop(dag.node("n").request("https://rates.example.com/today").method("PATCH").timeout(30 * second)),
+        "request" => {
+            drop(dag.node("n").request("https://rates.example.com/today").method("PATCH").timeout(30 * second))
+        }
         "prepare" => drop(dag.node("n").apply("env").header("X-Gone", "1").header("X-Kept", "2").prepare(prepared)),
         "receive" => drop(dag.node("n").apply("step").receive(received).retry(thrice)),
         "retry" => drop(dag.node("n").apply("step").retry(thrice)),
@@ -99,11 +101,7 @@ fn prepared(request: Request) -> faas_flow::Result<Request> {
 fn received(response: Response) -> faas_flow::Result<String> {
     match response.status() {
         202 => Err(Failure::retry("not yet")),
-        status => Ok(format!(
-            "{status} {}: {}",
-            response.header("X-Answer").unwrap_or("none"),
-            text(response.body())
-        )),
+        status => Ok(format!("{status} {}: {}", response.header("X-Answer").unwrap_or("none"), text(response.body()))),
     }
 }
 

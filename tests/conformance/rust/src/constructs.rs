@@ -121,7 +121,11 @@ pub fn define(case: &str, workflow: &mut Workflow, context: &Context) -> bool {
         }
         "limits" => {
             let by_data = Limit::new("calls").concurrent(2).per_second(2.5).key(|data| Ok(text(&data)));
-            dag.node("n").limit(Limit::new("nodes").concurrent(1)).modify(add("n")).apply("echo").limit(by_data.clone());
+            dag.node("n")
+                .limit(Limit::new("nodes").concurrent(1))
+                .modify(add("n"))
+                .apply("echo")
+                .limit(by_data.clone());
             dag.node("m").limit(by_data).modify(add(" m"));
             dag.edge("n", "m");
         }

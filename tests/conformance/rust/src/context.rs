@@ -114,7 +114,9 @@ pub fn define(case: &str, workflow: &mut Workflow, context: &Context) -> bool {
                 Ok(data)
             });
         }
-        "refused-content-type" => drop(dag.node("n").modify(move |data| context.set_content_type("text").map(|()| data))),
+        "refused-content-type" => {
+            drop(dag.node("n").modify(move |data| context.set_content_type("text").map(|()| data)))
+        }
         "refused-answer" => drop(dag.node("n").modify(move |data| context.respond(99, &[]).map(|()| data))),
         "refused-label" => drop(dag.node("n").modify(move |data| context.label("no key", "").map(|()| data))),
         "refused-value" => drop(dag.node("n").modify(move |data| context.set_bytes("", "").map(|()| data))),

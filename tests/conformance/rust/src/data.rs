@@ -46,7 +46,8 @@ pub fn define(case: &str, workflow: &mut Workflow, context: &Context) -> bool {
             dag.edge("call", "sum");
         }
         "thousand-items" => {
-            let items = dag.for_each("F", |_| Ok((0..1000).map(|n| (format!("k{n}"), n.to_string())).collect::<Vec<_>>()));
+            let items =
+                dag.for_each("F", |_| Ok((0..1000).map(|n| (format!("k{n}"), n.to_string())).collect::<Vec<_>>()));
             items.aggregator(|results| digest(join(results)?)).dag().node("n").modify(add("!"));
         }
         "deep" => {
@@ -86,8 +87,9 @@ fn through_all(dag: &Dag, context: Context) {
 /// How many bytes there are, and the FNV-1a hash of about a thousand of them.
 fn digest(data: Vec<u8>) -> Result<String> {
     let step = data.len() / 1000 + 1;
-    let hash = data.iter().step_by(step).fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = data
+        .iter()
+        .step_by(step)
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     Ok(format!("{} {hash:08x}", data.len()))
 }

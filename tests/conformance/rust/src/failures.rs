@@ -6,8 +6,20 @@ use std::time::Duration;
 
 /// The kinds of functions that fail in the case `each-kind`.
 const KINDS: [&str; 14] = [
-    "modify", "aggregate", "condition", "for-each", "forward", "prepare", "receive", "recover", "recover-from", "gather",
-    "again", "moment", "signal-name", "key",
+    "modify",
+    "aggregate",
+    "condition",
+    "for-each",
+    "forward",
+    "prepare",
+    "receive",
+    "recover",
+    "recover-from",
+    "gather",
+    "again",
+    "moment",
+    "signal-name",
+    "key",
 ];
 
 pub fn define(case: &str, workflow: &mut Workflow, context: &Context) -> bool {
@@ -20,7 +32,9 @@ pub fn define(case: &str, workflow: &mut Workflow, context: &Context) -> bool {
         }
         "retry-of-the-node" => {
             let retry = Backoff::attempts(3).first_delay(Duration::from_secs(10));
-            dag.node("n").modify(|data| Err::<Vec<u8>, _>(Failure::retry(format!("not now: {}", text(&data))))).retry(retry);
+            dag.node("n")
+                .modify(|data| Err::<Vec<u8>, _>(Failure::retry(format!("not now: {}", text(&data)))))
+                .retry(retry);
         }
         "retry-without-a-policy" => drop(dag.node("n").modify(|_| Err::<Vec<u8>, _>(Failure::retry("not now")))),
         "crash" => drop(dag.node("n").modify(crash)),

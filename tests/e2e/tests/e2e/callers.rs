@@ -214,7 +214,11 @@ async fn failures_of_the_code_name_the_first_function_of_its_author() {
     for (way, code, says) in [
         ("traps", "FF0006", ": on purpose in fixture_flow::wild::trap"),
         ("grows", "FF0008", "268435456 bytes (guest_memory) in fixture_flow::wild::grow"),
-        ("sets-too-much", "FF0010", "33554432 bytes (guest_output) in fixture_flow::wild::set_too_much; pass it on in parts"),
+        (
+            "sets-too-much",
+            "FF0010",
+            "33554432 bytes (guest_output) in fixture_flow::wild::set_too_much; pass it on in parts",
+        ),
         // Nothing of its author runs any more when it is read what a handler returned.
         ("returns-too-much", "FF0010", "33554432 bytes (guest_output) in handler `n/0`; pass it on in parts"),
     ] {

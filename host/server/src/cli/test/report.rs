@@ -3,8 +3,8 @@
 use super::explore::Explored;
 use super::place;
 use crate::cli::output::wants_colours;
-use faas_flow_core::{ShownDuration, redact};
 use faas_flow_core::text::printable_lines;
+use faas_flow_core::{ShownDuration, redact};
 use faas_flow_scenario::{Coverage, Mismatch, Tested, story};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
