@@ -1,6 +1,6 @@
 // What data may be: unicode, all bytes, nothing, much, and many.
 
-import { type Context, Dag, type Data } from "faas-flow";
+import { concat, type Context, Dag, type Data } from "faas-flow";
 import { add, join, words, type Cases } from "./parts.ts";
 
 /** How many bytes there are, and the FNV-1a hash of about a thousand of them. */
@@ -51,7 +51,10 @@ export const data: Cases = {
   binary: throughAll,
   empty: throughAll,
   large(dag) {
-    dag.node("make").modify((data) => data.text().repeat((16 * 1024 * 1024) / Math.max(data.size, 1)));
+    dag.node("make").modify((data) => {
+      while (data.size < 16 * 1024 * 1024) data = concat([data, data]);
+      return data;
+    });
     dag.node("call").apply("echo").modify(add("!"));
     dag.node("sum").modify(digest);
     dag.edge("make", "call");
