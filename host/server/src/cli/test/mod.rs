@@ -8,6 +8,7 @@ mod watch;
 
 use super::host::{ModuleKeys, load, scenario_guests};
 use super::output::{Output, json, print, print_json};
+use super::project::{Build, Refused};
 use super::stop::Signals;
 use crate::Error;
 use crate::config::Options;
@@ -16,6 +17,7 @@ use faas_flow_guest::Guests;
 use faas_flow_scenario::{
     Asked as Faults, Error as ScenarioError, Scenario, SingleFault, Suite, Tested, files, read, update,
 };
+use faas_flow_versions::load_flow;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,9 +32,10 @@ const CANNOT_RUN: u8 = 2;
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 if all scenarios pass, 1 if one fails, 2 if they cannot be run")]
 pub(super) struct Test {
-    /// Module of the flow
+    /// Module of the flow, or the folder of its sources, which are built first
+    #[arg(default_value = ".")]
     flow: PathBuf,
-    /// Scenario files, or folders of them [default: tests]
+    /// Scenario files, or folders of them [default: tests, in the folder of the sources if that is given]
     #[arg(value_name = "SCENARIOS")]
     scenarios: Vec<PathBuf>,
     /// Only scenarios whose names contain this text
@@ -75,6 +78,8 @@ pub(super) struct Test {
 /// What is tested.
 struct Asked {
     flow: PathBuf,
+    /// How the flow is built, if the folder of its sources is given.
+    build: Option<Build>,
     paths: Vec<PathBuf>,
     only: Option<String>,
     faults: Faults,
@@ -93,9 +98,16 @@ impl Test {
             Ok(guests) => guests,
             Err(error) => return Ok(cannot_run(&error, Output::of_flag(self.json))),
         };
+        let sources = self.flow.is_dir().then_some(&self.flow);
+        let build = match sources.map(|folder| Build::of(folder, None)).transpose() {
+            Ok(build) => build,
+            Err(error) => return Ok(cannot_run(&error, Output::of_flag(self.json))),
+        };
+        let tests = || sources.map_or_else(PathBuf::new, PathBuf::clone).join("tests");
         let asked = Asked {
+            paths: if self.scenarios.is_empty() { vec![tests()] } else { self.scenarios },
+            build,
             flow: self.flow,
-            paths: if self.scenarios.is_empty() { vec![PathBuf::from("tests")] } else { self.scenarios },
             only: self.only,
             faults: Faults {
                 every: self.explore,
@@ -145,7 +157,15 @@ impl Asked {
     /// Tests once.
     async fn test(&self, guests: &Arc<Guests>) -> Result<ExitCode, Error> {
         let began = Instant::now();
-        let flow = load(guests, &self.flow).await?;
+        let flow = match &self.build {
+            None => load(guests, &self.flow).await?,
+            Some(build) => match build.run().await {
+                Ok(module) => load_flow(guests.clone(), &module, build.name()).await?,
+                // Its output has said why.
+                Err(Refused::Build) => return Ok(ExitCode::from(CANNOT_RUN)),
+                Err(Refused::Error(error)) => return Err(error),
+            },
+        };
         let mut found = Vec::new();
         for path in &self.paths {
             found.extend(files(path)?);
