@@ -22,7 +22,7 @@ impl New {
     pub(super) fn run(self) -> Result<ExitCode, Error> {
         let name = FlowName::new(&self.name)?;
         let made = scaffold::make(Path::new(""), &name, self.lang)?;
-        let say = |path: &Path, what: &str| complain(format_args!("{:<28} {what}", path.display()));
+        let say = |path: &Path, what: &str| complain(format_args!("{:<30} {what}", path.display()));
         say(&made.sources, &format!("the flow, in {}", self.lang));
         if let Some(template) = &made.template {
             say(template, "the SDK, and what faas-cli builds an image with");
@@ -34,9 +34,14 @@ impl New {
                 self.lang.template()
             )),
         }
-        complain(format_args!("\nNext:\n  faas-flow dev {name}      serve it, and build it again at each change"));
-        complain(format_args!("  faas-flow test {name}     run its scenarios"));
-        complain(format_args!("  faas-cli up -f stack.yaml    deploy it"));
+        complain("\nNext:");
+        let next = |command: String, what: &str| complain(format_args!("  {command:<28} {what}"));
+        if self.lang == Language::Typescript {
+            next(format!("npm install --prefix {name}"), "install the packages that it needs");
+        }
+        next(format!("faas-flow dev {name}"), "serve it, and build it again at each change");
+        next(format!("faas-flow test {name}"), "build it, and play its scenarios");
+        next(format!("faas-cli up -f {}", scaffold::STACK), "deploy it");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,7 +12,7 @@ static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../template");
 /// The folder of a template with the files that the author gets.
 const FUNCTION: &str = "function";
 /// What `faas-cli` deploys.
-const STACK: &str = "stack.yaml";
+pub(in crate::cli) const STACK: &str = "stack.yaml";
 
 /// What was made.
 pub(in crate::cli) struct Made {
