@@ -20,6 +20,12 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A folder is given where the file of a module is needed.
+    #[error("{} is a folder, not a module: build the flow in it with `faas-flow build {}`, and give the module", path.display(), path.display())]
+    ModuleIsFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The module cannot be used.
     #[error(transparent)]
     Guest(#[from] GuestError),
@@ -254,7 +260,7 @@ impl Error {
     /// The error's code. The first problem of a definition stands for all.
     pub fn code(&self) -> Code {
         match self {
-            Error::ModuleUnreadable { .. } => Code::MODULE_UNREADABLE,
+            Error::ModuleUnreadable { .. } | Error::ModuleIsFolder { .. } => Code::MODULE_UNREADABLE,
             Error::Guest(error) => error.code(),
             Error::InvalidDefinition(problems) => problems.first().map_or(Code::INTERNAL, |problem| problem.code),
             Error::Signature(error) => error.code(),

@@ -69,7 +69,11 @@ pub async fn read_module(path: &Path) -> Result<Bytes, Error> {
     let unreadable = |source| Error::ModuleUnreadable { path: path.to_owned(), source };
     let limit = Limits::default().module_bytes;
     let mut file = tokio::fs::File::open(path).await.map_err(unreadable)?;
-    let size = usize::try_from(file.metadata().await.map_err(unreadable)?.len()).unwrap_or(usize::MAX);
+    let metadata = file.metadata().await.map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Error::ModuleIsFolder { path: path.to_owned() });
+    }
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > limit {
         return Err(GuestError::ModuleTooLarge { size, limit }.into());
     }

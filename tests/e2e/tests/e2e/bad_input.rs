@@ -97,6 +97,7 @@ fn a_module_that_is_not_there_is_named() {
     let folder = folder();
     for command in ["check", "graph", "run"] {
         run(folder.path(), [command, "gone.wasm"]).failed("FF0014", &["gone.wasm"]);
+        run(folder.path(), [command, "."]).failed("FF0014", &[". is a folder", "faas-flow build ."]);
     }
 }
 
