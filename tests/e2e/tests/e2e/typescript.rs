@@ -42,7 +42,7 @@ async fn rejected(server: &Server, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn whatever_leaves_a_closure_is_rejected_with_its_message_file_and_line() {
+async fn any_exception_of_a_closure_is_rejected_with_its_message_file_and_line() {
     let server = serve();
     for (name, message, file) in [
         ("exception", "TypeError: cannot read property 'items' of undefined", "helper.ts"),
@@ -146,7 +146,7 @@ fn the_host_takes_a_definition_with_every_construct() {
     let recorded = fs::read_to_string(root().join("guest-sdk/js/test/everything.json")).unwrap();
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     let mut recorded = parsed(&recorded);
-    // Whoever prints a definition does not print what may be a secret.
+    // A definition is printed without values that may be secret.
     let call = &mut recorded["dag"]["nodes"][1]["operations"]["list"][0]["apply"];
     for hidden in ["/headers/0/1", "/headers/1/1", "/query/0/1"] {
         *call.pointer_mut(hidden).unwrap() = json!("***");
