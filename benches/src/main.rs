@@ -10,6 +10,7 @@ mod bare;
 mod cell;
 mod client;
 mod echo;
+mod languages;
 mod load;
 mod looks;
 mod original;
@@ -49,6 +50,12 @@ struct Options {
     /// Measure instead what this many runs that sleep cost, and how fast a hundred thousand of them wake on two replicas
     #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks"])]
     sleeps: Option<usize>,
+    /// Measure instead what flows cost in each language, from their sources to the memory of an instance
+    #[arg(long, conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
+    languages: bool,
+    /// Only these languages
+    #[arg(long, value_delimiter = ',', value_name = "Rust,C,…", requires = "languages")]
+    of: Vec<String>,
     /// How long each row is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -77,6 +84,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if options.languages {
+        return languages::measure(options);
+    }
     let flows = chosen("flow", &options.flows, &FLOWS, |flow: &Flow| flow.name)?;
     let stores = chosen("store", &options.stores, &STORES, |store: &Store| store.name)?;
     let time = Duration::try_from_secs_f64(options.seconds)?;

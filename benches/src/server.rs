@@ -144,7 +144,7 @@ impl Drop for Server {
 }
 
 /// Reads what it says until it is ready; what it says later goes to our stderr.
-fn address(child: &mut Child) -> Result<SocketAddr> {
+pub fn address(child: &mut Child) -> Result<SocketAddr> {
     let mut lines = BufReader::new(child.stderr.take().context("no stderr")?).lines();
     let mut said = String::new();
     let mut address = None;

@@ -2,8 +2,8 @@
 
 import unittest
 
-from faas_flow import Request, Response
-from faas_flow.testing import Fake, Flow, RunFailed, run
+from faas_flow import Response
+from faas_flow.testing import Call, Flow, RunFailed, run
 from flow import COLUMNS, define
 
 HEAD = ",".join(COLUMNS) + "\n"
@@ -13,22 +13,23 @@ LOG = HEAD + """09:00:01,c1,/,200,1200,10
 """
 
 
-def name(request: Request) -> Response | str:
+def name(call: Call) -> Response | str:
     """Knows one customer."""
-    return "Ada & Sons\n" if request.body == b"c1" else Response(404)
+    return "Ada & Sons\n" if call.body == b"c1" else Response(404)
 
 
 class DataJob(unittest.TestCase):
     def test_every_customer_has_a_row(self) -> None:
-        fake = Fake()
-        job = run(define, LOG, fake).function("customer-name", name)
+        job = run(define, LOG).function("customer-name", name)
         rows = job.result().decode().splitlines()[2:]
         self.assertEqual(rows, ["| Ada & Sons | 2 | 0 | 2.5 MB | 20 ms |", "| customer c2 | 1 | 1 | 0 Bytes | 900 ms |"])
-        self.assertEqual((job.content_type, fake.labels), ("text/markdown; charset=utf-8", {"customers": "2"}))
+        assert job.response is not None
+        self.assertEqual(job.response.header("content-type"), "text/markdown; charset=utf-8")
+        self.assertEqual(job.labels, {"customers": "2"})
 
     def test_a_customer_that_fails_is_named_below_the_table(self) -> None:
-        def broken(request: Request) -> Response | str:
-            return Response(500) if request.body == b"c2" else "Ada"
+        def broken(call: Call) -> Response | str:
+            return Response(500) if call.body == b"c2" else "Ada"
 
         report = run(define, LOG).function("customer-name", broken).result().decode()
         self.assertIn("| Ada | 2 |", report)

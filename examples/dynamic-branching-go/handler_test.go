@@ -43,3 +43,16 @@ func TestResultsAreJoinedByKey(t *testing.T) {
 		t.Error(got, err)
 	}
 }
+
+// The result is that of the module, which the README of dynamic-branching shows.
+func TestTheWholeFlowJoinsItemsAndBranches(t *testing.T) {
+	echo := func(call *flowtest.Call) flowtest.Answer { return flowtest.Answer{Body: string(call.Body)} }
+	run := flowtest.Run(t, Define, "hi").Function("func1", echo).Function("fake-storage", echo)
+	if got := run.Result(); got != "c1=f1=hi n1 F/n1, f2=hi n1 F/n1, c2=hi n1 c2/n1" {
+		t.Error(got)
+	}
+	want := []string{"n1", "C", "C[c1]/F", "C[c1]/F[f1]/n1", "C[c1]/F[f2]/n1", "C[c2]/n1", "n2"}
+	if got := run.Ran(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}

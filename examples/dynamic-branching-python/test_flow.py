@@ -24,6 +24,9 @@ class DynamicBranching(unittest.TestCase):
         self.assertEqual(items, [("f1", b"hi"), ("f2", b"hi")])
 
     def test_results_are_joined_by_key(self) -> None:
-        a_run = run(define, "hi").function("func1", lambda request: request.body)
-        a_run.function("fake-storage", lambda request: request.body)
+        a_run = run(define, "hi").function("func1", lambda call: call.body)
+        a_run.function("fake-storage", lambda call: call.body)
+        # The result is that of the module, which the README of dynamic-branching shows.
         self.assertEqual(a_run.result(), b"c1=f1=hi n1 F/n1, f2=hi n1 F/n1, c2=hi n1 c2/n1")
+        ran = ["n1", "C", "C[c1]/F", "C[c1]/F[f1]/n1", "C[c1]/F[f2]/n1", "C[c2]/n1", "n2"]
+        self.assertEqual(a_run.ran, ran)

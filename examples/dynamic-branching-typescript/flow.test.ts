@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { TestFlow } from "faas-flow/testing";
+import { type Call, run, TestFlow } from "faas-flow/testing";
 import branching from "./flow.ts";
 
 const flow = new TestFlow(branching);
@@ -28,4 +28,12 @@ test("every item of the for-each is a copy of the data", () => {
 
 test("results are joined by key", () => {
   assert.equal(flow.aggregate("C/aggregate-branches", { c1: "a", c2: "b" }).text(), "c1=a, c2=b");
+});
+
+// The result is that of the module, which the README of dynamic-branching shows.
+test("the whole flow joins items and branches", () => {
+  const echo = (call: Call) => call.body;
+  const whole = run(branching, "hi").function("func1", echo).function("fake-storage", echo);
+  assert.equal(whole.result().text(), "c1=f1=hi n1 F/n1, f2=hi n1 F/n1, c2=hi n1 c2/n1");
+  assert.deepEqual(whole.ran, ["n1", "C", "C[c1]/F", "C[c1]/F[f1]/n1", "C[c1]/F[f2]/n1", "C[c2]/n1", "n2"]);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Failed, Request, Response } from "faas-flow";
-import { TestFlow } from "faas-flow/testing";
+import { run, TestFlow } from "faas-flow/testing";
 import webhook from "./flow.ts";
 
 const payment = { id: "evt-1", type: "payment.failed", customer: "Ada", amount: 1250, currency: "EUR" };
@@ -42,8 +42,19 @@ test("the chat is told in a sentence, and its failure does no harm", () => {
 });
 
 test("the answer says what each service did", () => {
-  const flow = new TestFlow(webhook);
-  const answer = flow.aggregate("report/aggregate", { ledger: "booked\n", file: "noted", chat: "told" });
-  assert.deepEqual(answer.json(), { ledger: "booked", file: "noted", chat: "told" });
-  assert.equal(flow.fake.response?.status, 201);
+  const handled = run(webhook, text())
+    .answers("ledger", { status: 503 }, "booked\n")
+    .function("customer-file", { status: 404 })
+    .function("chat", { error: "no connection" });
+  assert.equal(handled.response?.status, 201);
+  const chat = "nobody was told: no answer from chat: no connection";
+  assert.deepEqual(handled.result().json(), { ledger: "booked", file: "no such customer", chat });
+  const ledger = handled.calls.filter((call) => call.function === "ledger");
+  assert.deepEqual(ledger.map((call) => call.header("x-payment-id")), ["evt-1", "evt-1"]);
+  assert.deepEqual([...handled.labels], [["payment", "evt-1"]]);
+});
+
+test("a ledger that stays away fails the run", () => {
+  const lost = run(webhook, text()).function("ledger", { status: 503 }).function("customer-file", "noted").function("chat", "");
+  assert.deepEqual([lost.failure?.path, lost.failure?.tries, lost.response?.status], ["ledger", 4, 502]);
 });

@@ -47,12 +47,13 @@ pub fn build(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// The flows by the names of their modules: examples that have a makefile, and what the SDK's tests run.
+/// The flows by the names of their modules: examples that have a makefile, the conformance flow, and what the SDK's tests run.
 fn flows(place: &Place) -> Result<BTreeMap<String, PathBuf>> {
     let mut flows = BTreeMap::new();
     for name in place.examples_with("Makefile")? {
         flows.insert(name.clone(), place.root.join("examples").join(name));
     }
+    flows.insert("conformance-c".to_owned(), place.root.join("tests/conformance/c"));
     let tests = place.root.join(SDK).join("tests");
     for entry in tests.read_dir().with_context(|| format!("cannot list {}", tests.display()))? {
         let folder = entry?.path();

@@ -28,6 +28,9 @@ const COPY: SdkCopy = SdkCopy {
 /// The folders in the SDK that are flows of its tests, and the beginning of the names of their modules.
 const OF_TESTS: [(&str, &str); 2] = [("internal", "go-"), ("internal/migration", "go-original-")];
 
+/// The conformance flow, and the name of its module.
+const CONFORMANCE: (&str, &str) = ("tests/conformance/go", "conformance-go");
+
 /// Builds all flows in Go. Go itself finds out what is up to date.
 pub fn build(place: &Place) -> Result<()> {
     setup::go("the flows in Go")?;
@@ -36,6 +39,8 @@ pub fn build(place: &Place) -> Result<()> {
     for name in examples {
         module(place, &place.root.join("examples").join(&name), &name)?;
     }
+    let (folder, name) = CONFORMANCE;
+    module(place, &place.root.join(folder), name)?;
     let sdk = place.root.join(SDK);
     for (folder, prefix) in OF_TESTS {
         let folder = sdk.join(folder);
@@ -107,13 +112,13 @@ fn in_folder<'a>(go: &'a mut Command, folder: &Path) -> &'a mut Command {
 pub fn check(place: &Place) -> Result<()> {
     setup::go("the SDK for Go")?;
     let sdk = place.root.join(SDK);
-    let mut gofmt = program("gofmt", &["-l", "guest-sdk", "examples", "template"]);
+    let mut gofmt = program("gofmt", &["-l", "guest-sdk", "examples", "template", "tests"]);
     let unformatted = gofmt.current_dir(&place.root).quiet().context("gofmt cannot read a file: run it")?;
     ensure!(unformatted.is_empty(), "the format differs: run `gofmt -w` on\n{unformatted}");
     for_modules(&mut program("go", &["vet", "./..."]), &sdk).must("lints of the SDK for Go, for WebAssembly")?;
     let examples = place.examples_with("go.mod")?;
     let folders = examples.iter().map(|name| place.root.join("examples").join(name));
-    for folder in [sdk].into_iter().chain(folders) {
+    for folder in [sdk, place.root.join(CONFORMANCE.0)].into_iter().chain(folders) {
         in_folder(&mut program("go", &["vet", "./..."]), &folder).must("lints of Go")?;
         in_folder(&mut program("go", &["test", "./..."]), &folder).must("tests of Go")?;
     }

@@ -13,7 +13,8 @@ use std::time::Instant;
 use wit_component::ComponentEncoder;
 
 /// The packages below `tests/` that are flows, with the names of their modules.
-pub const OF_TESTS: [(&str, &str); 2] = [("fixture-flow", "fixture"), ("versions-flow", "versions")];
+pub const OF_TESTS: [(&str, &str); 3] =
+    [("conformance-flow", "conformance-rust"), ("fixture-flow", "fixture"), ("versions-flow", "versions")];
 
 /// Builds all modules but those of the benchmark. Those in other languages than Rust are built only if they are outdated.
 pub fn build(place: &Place) -> Result<()> {

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 pub const REQUIREMENTS: &str = "requirements.txt";
 /// The file with a flow.
 const FLOW: &str = "flow.py";
-/// The folders below `tests/` with flows in Python.
-const OF_TESTS: [&str; 1] = ["fixture-python"];
+/// The flows of the tests: the names of their modules, and their folders.
+const OF_TESTS: [(&str, &str); 2] =
+    [("conformance-python", "tests/conformance/python"), ("fixture-python", "tests/fixture-python")];
 /// The SDK.
 const SDK: &str = "guest-sdk/python";
 /// The contract in the SDK.
@@ -40,11 +41,11 @@ struct Flow {
     folder: PathBuf,
 }
 
-/// The flows in Python: examples, and that of the tests.
+/// The flows in Python: examples, and those of the tests.
 fn flows(place: &Place) -> Result<Vec<Flow>> {
     let examples = place.examples_with(FLOW)?.into_iter();
     let examples = examples.map(|name| Flow { folder: place.root.join("examples").join(&name), name });
-    let of_tests = OF_TESTS.map(|name| Flow { name: name.into(), folder: place.root.join("tests").join(name) });
+    let of_tests = OF_TESTS.map(|(name, folder)| Flow { name: name.into(), folder: place.root.join(folder) });
     Ok(examples.chain(of_tests).collect())
 }
 

@@ -18,8 +18,8 @@ use std::time::Instant;
 const SDK: &str = "guest-sdk/js";
 /// The flows that the tests use: folder, file, and the name of the module.
 const OF_TESTS: [(&str, &str, &str); 2] = [
+    ("tests/conformance/typescript", "flow.ts", "conformance-typescript"),
     ("tests/fixture-typescript", "flow.ts", "fixture-typescript"),
-    ("guest-sdk/js/test", "everything.ts", "everything-typescript"),
 ];
 
 /// Files by their path, with what they contain.

@@ -1,7 +1,15 @@
-// Package flowtest tests the functions of a flow without WebAssembly.
+// Package flowtest tests a flow without WebAssembly.
 //
-// [New] runs Define and calls the functions of the flow one by one, by their handler ids. [Fake] is the run that they
-// see. To run a whole flow with its functions, use "faas-flow test" and scenarios.
+// [Run] runs a whole flow, with functions of the test in place of those that it calls. [New] calls the functions of the
+// flow's own code one by one, by their handler ids. [Fake] is the run that they see.
+//
+//	func TestABusyChargeIsTriedAgain(t *testing.T) {
+//		run := flowtest.Run(t, Define, "a hat").
+//			Answers("charge", flowtest.Answer{Status: 503}, flowtest.Answer{Body: "paid"})
+//		if got := run.Result(); got != "paid" || len(run.Calls()) != 2 {
+//			t.Error(got, run.Calls())
+//		}
+//	}
 //
 //	func TestGreetsByName(t *testing.T) {
 //		flow := flowtest.New(t, Define)

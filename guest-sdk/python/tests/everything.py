@@ -1,4 +1,4 @@
-"""A flow with every construct, as `guest-sdk/rust/tests/definition.rs` has it: both have the definition `everything.json`."""
+"""A flow with every construct, as `guest-sdk/rust/tests/definition.rs` has it."""
 
 from datetime import timedelta
 

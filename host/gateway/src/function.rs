@@ -1,6 +1,7 @@
 //! The functions behind the gateway.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,8 +30,11 @@ pub trait Function: Send + Sync {
 
 /// Sends requests over HTTP to the URL that they have. Redirects are returned and not followed; proxies of the environment
 /// are not used.
+///
+/// The client is made for the first request, since that reads all certificates that the system trusts: a gateway of a
+/// simulation sends no request, and thousands of them are made in a minute.
 #[derive(Debug, Clone)]
-pub struct Web(reqwest::Client);
+pub struct Web(Arc<OnceLock<reqwest::Client>>);
 
 /// Why a request over HTTP has no response.
 enum Failure {
@@ -43,13 +47,19 @@ enum Failure {
 impl Web {
     /// Creates a client with connections of its own.
     pub fn new() -> Self {
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        // This can only fail if TLS cannot be set up, and then the default fails too.
-        Web(client.build().unwrap_or_default())
+        Web(Arc::default())
+    }
+
+    fn client(&self) -> &reqwest::Client {
+        self.0.get_or_init(|| {
+            let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+            // This can only fail if TLS cannot be set up, and then the default fails too.
+            client.build().unwrap_or_default()
+        })
     }
 
     async fn send(&self, url: &str, request: &Request<Bytes>) -> Result<Response<Bytes>, Failure> {
-        let mut builder = self.0.request(request.method().clone(), url).headers(request.headers().clone());
+        let mut builder = self.client().request(request.method().clone(), url).headers(request.headers().clone());
         let body = request.body().clone();
         if request.extensions().get::<Sized>().is_some() {
             builder = builder.body(body);

@@ -13,6 +13,7 @@ use crate::counters::Counted;
 use crate::events::Events;
 use crate::events::Keys;
 use crate::limits::Limits;
+use crate::progress::Watchers;
 use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
 use faas_flow_core::{Content, Millis, RunId};
@@ -84,7 +85,7 @@ impl Host {
             keys,
             permits: Arc::new(Semaphore::new(settings.max_nodes)),
             histories: Services::room_for_histories(),
-            progress: broadcast::channel(4096).0,
+            watchers: Watchers::default(),
             draining: AtomicBool::new(false),
             left: watch::channel(false).0,
             skew: Skew::default(),
@@ -134,7 +135,7 @@ impl Host {
 
     /// The steps of all runs from now on. A slow reader misses the oldest ones.
     pub fn watch(&self) -> broadcast::Receiver<Progress> {
-        self.services.progress.subscribe()
+        self.services.watchers.watch()
     }
 
     /// A request id for a new run.

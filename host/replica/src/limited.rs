@@ -2,11 +2,12 @@
 
 use super::attempt::{NodeAttempt, Unfinished};
 use super::call::{CallKind, NodeCall};
+use super::drive::PATIENT_RETRIES;
 use super::retries::count;
 use crate::limits::{At, Place, Waited};
 use faas_flow_core::definition::{Limit, Operations};
 use faas_flow_core::limit::{Figures, LONGEST_KEY, Ticket};
-use faas_flow_core::run::{Awaited, Outcome, Suspended, Wait, WaitId};
+use faas_flow_core::run::{Awaited, Outcome, Suspended, Task, Wait, WaitId};
 use faas_flow_core::{Code, Content, Failure, Millis, RetryPolicy, split_target};
 use std::time::Duration;
 
@@ -27,6 +28,15 @@ impl Default for Entry {
     fn default() -> Self {
         Self::Permits(Permits::default())
     }
+}
+
+/// What came of asking for one permit.
+enum Asked {
+    Permit(Place),
+    /// The node waits in line.
+    Waits,
+    /// There is no room in the line.
+    Full,
 }
 
 /// Permits that are given up when they are dropped.
@@ -97,24 +107,14 @@ impl NodeAttempt<'_> {
             let earlier = self.waited(&at);
             let since = earlier.map_or_else(|| self.live.services.now(), |wait| wait.since);
             let looks = earlier.map_or(0, |wait| wait.looks.saturating_add(1));
-            let mut again = LOOKS;
-            match self.live.services.limits.enter(&at, self.ticket(operation), since).await? {
-                Waited::Permit(place) => {
+            let again = match self.ask_patiently(&at, operation, since).await? {
+                Asked::Permit(place) => {
                     permits.0.push(place);
                     continue;
                 }
-                Waited::InLine(place) => {
-                    self.live.be_stored().await?;
-                    if let Some(place) = place.sleep(self.wait_for_permit(operation)).await? {
-                        permits.0.push(place);
-                        continue;
-                    }
-                }
-                Waited::Full => {
-                    self.live.be_stored().await?;
-                    again = AGAIN;
-                }
-            }
+                Asked::Waits => LOOKS,
+                Asked::Full => AGAIN,
+            };
             self.live.services.counters.waits_for_permit();
             permits.park();
             let id = self.wait_for_permit(operation);
@@ -124,6 +124,47 @@ impl NodeAttempt<'_> {
             return Ok(Entry::Waits { wait: Wait { id, of, since, limit: None, looks }, until });
         }
         Ok(Entry::Permits(permits))
+    }
+
+    /// Asks for a permit, again and again while the store fails: if the attempt began anew instead, it would make the calls
+    /// again that it has made. A node with a timeout does so for half of it, since the time in which the store was away must
+    /// not make the node fail.
+    async fn ask_patiently(&self, at: &At, operation: Option<u32>, since: Millis) -> Result<Asked, Failure> {
+        let timeout_ms = match &self.work.task {
+            Task::Operations(operations) => operations.timeout_ms,
+            _ => None,
+        };
+        let mut patience = Duration::from_millis(timeout_ms.map_or(u64::MAX, |ms| ms / 2));
+        let mut delays = PATIENT_RETRIES.delays(fastrand::f64);
+        loop {
+            let asked = self.ask(at, operation, since).await;
+            let delay = match &asked {
+                Err(failure) if failure.code.may_pass_later() && !self.live.is_in_memory() => delays.next(),
+                _ => None,
+            };
+            match delay.and_then(|delay| Some((delay, patience.checked_sub(delay)?))) {
+                Some((delay, left)) => {
+                    patience = left;
+                    tokio::time::sleep(delay).await;
+                }
+                None => return asked,
+            }
+        }
+    }
+
+    async fn ask(&self, at: &At, operation: Option<u32>, since: Millis) -> Result<Asked, Failure> {
+        match self.live.services.limits.enter(at, self.ticket(operation), since).await? {
+            Waited::Permit(place) => Ok(Asked::Permit(place)),
+            Waited::InLine(place) => {
+                self.live.be_stored().await?;
+                let permit = place.sleep(self.wait_for_permit(operation)).await?;
+                Ok(permit.map_or(Asked::Waits, Asked::Permit))
+            }
+            Waited::Full => {
+                self.live.be_stored().await?;
+                Ok(Asked::Full)
+            }
+        }
     }
 
     /// The wait of this node for a permit of this limit that ends now.

@@ -158,14 +158,13 @@ impl Live {
 
     /// Whether there are watchers of the progress of runs.
     pub(super) fn is_watched(&self) -> bool {
-        self.services.progress.receiver_count() > 0
+        self.services.watchers.any()
     }
 
     /// Shows a step of the run to those who watch.
     pub(super) fn show(&self, step: impl FnOnce() -> Step) {
         if self.is_watched() {
-            // That the last watcher has left in the meantime is no error.
-            let _ = self.services.progress.send(Progress { run: self.id.clone(), step: step() });
+            self.services.watchers.show(Progress { run: self.id.clone(), step: step() });
         }
     }
 

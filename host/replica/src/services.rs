@@ -12,7 +12,7 @@ use crate::events::Keys;
 use crate::functions::Functions;
 use crate::ids::Ids;
 use crate::limits::Limits;
-use crate::progress::Progress;
+use crate::progress::Watchers;
 use crate::settings::{Dispatch, Settings};
 use crate::traces::Traces;
 use crate::writes::Writes;
@@ -23,7 +23,7 @@ use faas_flow_versions::{Clock, Versions};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Semaphore, watch};
 
 /// What all runs of a replica share.
 pub(crate) struct Services {
@@ -41,7 +41,7 @@ pub(crate) struct Services {
     pub(super) permits: Arc<Semaphore>,
     /// Room for histories that are being written, see [`super::history`].
     pub(super) histories: Arc<Semaphore>,
-    pub(super) progress: broadcast::Sender<Progress>,
+    pub(super) watchers: Watchers,
     pub(super) draining: AtomicBool,
     /// Whether this replica has released its runs, so that nobody is to wait for anything here.
     pub(super) left: watch::Sender<bool>,

@@ -1,5 +1,6 @@
 //! Why scenarios cannot be run.
 
+use crate::SingleFault;
 use faas_flow_core::Code;
 use std::path::PathBuf;
 
@@ -49,6 +50,15 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// No scenario has such a fault.
+    #[error(
+        "no scenario takes a step, or sends an event, for --fault {fault}: steps and events are counted from 0, and `--explore` \
+         finds the faults that there are"
+    )]
+    NoSuchFault {
+        /// The fault.
+        fault: SingleFault,
+    },
     /// A flow in the place of a function cannot be loaded.
     #[error(transparent)]
     Flow(#[from] faas_flow_versions::Error),
@@ -59,7 +69,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::Unreadable { .. } | Error::NoScenarios { .. } => Code::INPUT_UNREADABLE,
-            Error::Bad { .. } => Code::BAD_SCENARIO,
+            Error::Bad { .. } | Error::NoSuchFault { .. } => Code::BAD_SCENARIO,
             Error::Unwritable { .. } => Code::OUTPUT_UNWRITABLE,
             Error::NotPlayed { .. } => Code::INTERNAL,
             Error::Flow(error) => error.code(),

@@ -1,41 +1,16 @@
 //! Plays scenarios again with faults. Whatever goes wrong, the result is the same, and so are the calls.
 
 use crate::canned::{Call, Known, unsigned};
-use crate::play::{How, PLAIN, Played, play};
-use crate::world::{EventFault, Fault, Faults, Weather};
+use crate::case::{Case, SetUp, SingleFault, With, Wrong};
+use crate::play::{Played, play};
+use crate::world::{EventFault, Fault, Faults};
 use crate::{Error, Scenario, Suite, Tested};
-use faas_flow_replica::Dispatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How many lines of a trace before the fault are told, and how many behind it.
 const BEFORE: usize = 3;
 const BEHIND: usize = 8;
-
-/// The set-ups in which a scenario meets every fault, each with its name.
-const SET_UPS: [(&str, How); 3] = [
-    ("each node is committed", MANY),
-    (
-        "few commits, and all data in the data store",
-        How { commit_delay: Duration::from_millis(10), inline_limit: 1, seed: 3, ..MANY },
-    ),
-    (
-        "all work goes through the queue",
-        How { commit_delay: Duration::from_millis(10), dispatch: Dispatch::Gateway, seed: 4, ..MANY },
-    ),
-];
-
-/// Three replicas that take a few milliseconds for each step.
-const MANY: How = How {
-    replicas: 3,
-    run_nodes: 3,
-    lease: Duration::from_secs(3),
-    dispatch: Dispatch::Auto,
-    slow: Duration::from_millis(8),
-    seed: 1,
-    ..PLAIN
-};
 
 /// A scenario, what its functions answer, and how often it is to be played with which faults.
 pub struct Exploration {
@@ -43,17 +18,19 @@ pub struct Exploration {
     right: Played,
     known: Arc<Known>,
     cases: Vec<Case>,
-    /// How often each call is made without faults, in each set-up.
-    tries: Vec<BTreeMap<String, usize>>,
+    /// How often each call is made without faults, in each set-up in which it is known.
+    tries: Vec<(SetUp, BTreeMap<String, usize>)>,
 }
 
-/// One time that a scenario is played.
-#[derive(Debug, Clone)]
-pub struct Case {
-    name: String,
-    how: How,
-    faults: Faults,
-    set_up: Option<usize>,
+/// With which faults scenarios are to be played again.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// With every single fault in each set-up.
+    pub every: bool,
+    /// With this one.
+    pub fault: Option<SingleFault>,
+    /// With the faults of each of these seeds.
+    pub seeds: Vec<u64>,
 }
 
 /// How a scenario went with faults.
@@ -68,8 +45,8 @@ pub struct Went {
 
 /// Something that went otherwise than without faults.
 pub struct Deviation {
-    /// The fault.
-    pub case: String,
+    /// The case.
+    pub case: Case,
     /// What is different.
     pub what: String,
     /// How it went, if it was played to its end.
@@ -85,47 +62,32 @@ impl Exploration {
     }
 }
 
-fn told(fault: Fault) -> &'static str {
-    match fault {
-        Fault::CrashBefore => "the replica dies before it",
-        Fault::CrashAfter => "the replica dies after it",
-        Fault::FailBefore => "it fails",
-        Fault::FailAfter => "its answer is lost",
+impl Asked {
+    /// Whether anything is asked for.
+    pub fn any(&self) -> bool {
+        self.every || self.fault.is_some() || !self.seeds.is_empty()
     }
 }
 
 impl Suite {
-    /// Finds out where faults may be: at every step of each set-up if `every` is asked for. Each seed is a further case.
-    pub fn explore(&self, tested: &Tested, every: bool, seeds: &[u64]) -> Result<Exploration, Error> {
+    /// Finds out where faults may be, and which cases are asked for. There is none for a fault at a step that the scenario does not
+    /// take.
+    pub fn explore(&self, tested: &Tested, asked: &Asked) -> Result<Exploration, Error> {
         let scenario = tested.scenario.clone();
         let known = Arc::new(tested.played.answered.clone());
         let mut cases = Vec::new();
         let mut tries = Vec::new();
-        for (number, (name, how)) in SET_UPS.into_iter().enumerate().filter(|_| every) {
-            let calm = play(&self.flow, &scenario, how, Faults::None, Some(known.clone()))?;
-            tries.push(count(&calm.tried));
-            let case =
-                |what: String, faults| Case { name: format!("{name}; {what}"), how, faults, set_up: Some(number) };
-            cases.push(case("no fault".to_owned(), Faults::None));
-            for step in 0..calm.steps {
-                for fault in Fault::ALL {
-                    cases.push(case(format!("step {step}: {}", told(fault)), Faults::One(step, fault)));
-                }
+        for set_up in SetUp::ALL {
+            if !asked.every && asked.fault.is_none_or(|fault| fault.set_up != set_up) {
+                continue;
             }
-            for event in 0..calm.events {
-                for fault in EventFault::ALL {
-                    let what = match fault {
-                        EventFault::Lost => "is lost",
-                        EventFault::Repeated => "comes twice",
-                    };
-                    cases.push(case(format!("event {event} {what}"), Faults::Event(event, fault)));
-                }
-            }
+            let calm = play(&self.flow, &scenario, set_up.how(), Faults::None, Some(known.clone()))?;
+            tries.push((set_up, count(&calm.tried)));
+            let wrongs =
+                all_wrongs(&calm).filter(|wrong| asked.every || asked.fault.is_some_and(|fault| fault.wrong == *wrong));
+            cases.extend(wrongs.map(|wrong| Case::of_fault(SingleFault { set_up, wrong })));
         }
-        for seed in seeds {
-            let (how, faults) = by_chance(*seed);
-            cases.push(Case { name: format!("seed {seed}"), how, faults, set_up: None });
-        }
+        cases.extend(asked.seeds.iter().map(|seed| Case::of_seed(*seed)));
         Ok(Exploration { scenario, right: tested.played.clone(), known, cases, tries })
     }
 
@@ -136,8 +98,12 @@ impl Suite {
         let mut notes = Vec::new();
         let what = difference(&exploration.right, &played);
         // The answer to a call was lost that the flow does not try again: what becomes of that is the flow's decision.
-        let calm = case.set_up.and_then(|number| exploration.tries.get(number));
-        let given_up = calm.and_then(|calm| {
+        let set_up = match case.with {
+            With::Fault(fault) => Some(fault.set_up),
+            With::Seed(_) => None,
+        };
+        let calm = exploration.tries.iter().find(|(known, _)| Some(*known) == set_up);
+        let given_up = calm.and_then(|(_, calm)| {
             let tried = count(&played.tried);
             let times = |all: &BTreeMap<String, usize>, key: &str| all.get(key).copied().unwrap_or_default();
             played.lost.iter().find(|key| times(&tried, key) <= times(calm, key))
@@ -154,11 +120,18 @@ impl Suite {
             }
             (Some(what), _) => {
                 let around = around(&played.trace);
-                Some(Deviation { case: case.name.clone(), what, played: Some(played.clone()), around })
+                Some(Deviation { case: case.clone(), what, played: Some(played.clone()), around })
             }
         };
         Ok(Went { wrong, notes, trace: played.trace })
     }
+}
+
+/// All that may go wrong, one at a time, in a run that goes so without faults.
+fn all_wrongs(calm: &Played) -> impl Iterator<Item = Wrong> + use<> {
+    let at_steps = (0..calm.steps).flat_map(|step| Fault::ALL.map(|fault| Wrong::AtStep(step, fault)));
+    let with_events = (0..calm.events).flat_map(|event| EventFault::ALL.map(|fault| Wrong::WithEvent(event, fault)));
+    std::iter::once(Wrong::Nothing).chain(at_steps).chain(with_events)
 }
 
 fn count(keys: &[String]) -> BTreeMap<String, usize> {
@@ -167,27 +140,6 @@ fn count(keys: &[String]) -> BTreeMap<String, usize> {
         *counts.entry(key.clone()).or_default() += 1;
     }
     counts
-}
-
-/// What a seed says.
-fn by_chance(seed: u64) -> (How, Faults) {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let how = How {
-        run_nodes: rng.usize(1..=8),
-        dispatch: match rng.u8(..3) {
-            0 => Dispatch::Auto,
-            1 => Dispatch::Local,
-            _ => Dispatch::Gateway,
-        },
-        lease: Duration::from_millis(rng.u64(900..6000)),
-        commit_delay: Duration::from_millis(if rng.bool() { 0 } else { 10 }),
-        inline_limit: if rng.u8(..4) == 0 { 1 } else { 32 << 10 },
-        slow: Weather::default().slow,
-        seed,
-        deaths: rng.u32(..5),
-        ..MANY
-    };
-    (how, Faults::Chance(rng.u32(8..80)))
 }
 
 /// The lines of a trace around the first fault; its last ones if there is none.

@@ -248,6 +248,8 @@ pub(crate) struct ExpectForm {
     pub(crate) calls: Option<Spanned<Vec<Spanned<CallForm>>>>,
     /// How often each function is called.
     pub(crate) counts: BTreeMap<String, Spanned<usize>>,
+    /// Labels of the run.
+    pub(crate) labels: BTreeMap<String, Spanned<Scalar>>,
     /// Nodes that run.
     pub(crate) ran: Vec<Spanned<String>>,
     /// Nodes that do not run.
@@ -273,6 +275,7 @@ pub(crate) struct FailureForm {
     pub(crate) code: Option<String>,
     pub(crate) node: Option<Spanned<String>>,
     pub(crate) contains: Option<String>,
+    pub(crate) status: Option<u16>,
 }
 
 /// A call, or several in a row that are the same.

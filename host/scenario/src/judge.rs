@@ -5,7 +5,7 @@ use crate::places::Places;
 use crate::play::{Ended, Played};
 use crate::scenario::{At, Expect, ExpectedCall, ExpectedFailure, Scenario, is, suggestion};
 use faas_flow_core::run::Progress;
-use faas_flow_core::{Code, NodePath, ShownDuration, Status};
+use faas_flow_core::{Code, Labels, NodePath, ShownDuration, Status};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -145,6 +145,7 @@ fn ends((begins, expect): (u64, &Expect), ended: &Ended, wrong: &mut Vec<Mismatc
     if let Some(At { line, value: expected }) = &expect.failure {
         failure(*line, expected, ended, wrong);
     }
+    labels(expect, &ended.labels, wrong);
     let result = ended.result.as_deref().unwrap_or_default();
     if let Some(At { line, value }) = &expect.result
         && !is(value, result)
@@ -189,6 +190,21 @@ fn failure(line: u64, expected: &ExpectedFailure, ended: &Ended, wrong: &mut Vec
     if let Some(part) = expected.contains.as_ref().filter(|part| !found.message.contains(part.as_str())) {
         let what = "the failure does not say this";
         wrong.push(Mismatch::between(line, what, part.clone(), found.message.clone()));
+    }
+    if let Some(status) = expected.status.filter(|status| found.status != Some(*status)) {
+        let chosen =
+            found.status.map_or_else(|| "none that the flow has chosen".to_owned(), |status| status.to_string());
+        wrong.push(Mismatch::between(line, "the failure is answered with another status", status.to_string(), chosen));
+    }
+}
+
+fn labels(expect: &Expect, found: &Labels, wrong: &mut Vec<Mismatch>) {
+    for (key, At { line, value }) in &expect.labels {
+        let found = found.iter().find(|(known, _)| known == key).map(|(_, value)| value);
+        if found != Some(value.as_str()) {
+            let what = format!("the run has another label {key}");
+            wrong.push(Mismatch::between(*line, what, value.clone(), found.unwrap_or("no such label")));
+        }
     }
 }
 

@@ -9,11 +9,13 @@
 //! | `play` | plays a scenario |
 //! | `judge` | compares how it went with what is expected |
 //! | `explore` | plays it again with faults |
+//! | `case` | which faults there are, and how each is written |
 //! | `coverage` | which parts of the flow scenarios reach |
 //! | `update` | writes how it went into the file |
 //! | `world` | replicas, stores and the network under virtual time, which the simulation shares |
 
 mod canned;
+mod case;
 mod coverage;
 mod error;
 mod explore;
@@ -30,9 +32,10 @@ mod update;
 pub mod world;
 
 pub use canned::{Call, Reply};
+pub use case::{Case, NotAFault, SetUp, SingleFault};
 pub use coverage::{Coverage, Covered};
 pub use error::Error;
-pub use explore::{Case, Deviation, Exploration, Went};
+pub use explore::{Asked, Deviation, Exploration, Went};
 pub use judge::Mismatch;
 pub use logs::Line;
 pub use nodes::Node;

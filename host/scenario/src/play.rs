@@ -11,7 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use faas_flow_core::run::RunView;
-use faas_flow_core::{Failure, ResponseHead, RunId, Status};
+use faas_flow_core::{Definition, Failure, Labels, ResponseHead, RunId, Status};
 use faas_flow_replica::{Answers, Dispatch, Settings};
 use faas_flow_versions::Flow;
 use faas_flow_versions::runs::load;
@@ -76,6 +76,8 @@ pub struct Ended {
     pub result: Option<Bytes>,
     /// The status and headers of its answer, if the flow has set them.
     pub response: Option<ResponseHead>,
+    /// Its labels.
+    pub labels: Labels,
 }
 
 /// Something that was done to the run from outside.
@@ -108,6 +110,8 @@ pub struct Played {
     pub nodes: Vec<Node>,
     /// The history of the run.
     pub view: Option<RunView>,
+    /// The definition of the run; none if it is that of the flow, which does not depend on the request.
+    pub definition: Option<Arc<Definition>>,
     /// The virtual time that it took.
     pub took: Duration,
     /// What must never happen, and has.
@@ -203,10 +207,10 @@ async fn play_in(
     let storm = matches!(faults, Faults::Chance(_)).then(|| tokio::spawn(storm(cluster.clone(), how.deaths)));
     let refused = run.begin().await?;
     let done = Arc::new(Mutex::new(Vec::new()));
-    let steps = tokio::spawn(run.clone().steps(done.clone()));
+    let mut steps = tokio::spawn(run.clone().steps(done.clone()));
     let mut ended = None;
     if refused.is_none() {
-        ended = timeout(scenario.at_most, run.end(&steps)).await.ok().transpose()?.flatten();
+        ended = timeout(scenario.at_most, run.end(&mut steps)).await.ok().transpose()?.flatten();
     }
     let took = began.elapsed();
     steps.abort();
@@ -233,6 +237,7 @@ async fn play_in(
         done,
         nodes,
         view,
+        definition: state.as_ref().and_then(|state| state.run().definition.clone()),
         took,
         violations: world.violations(),
         steps: world.steps(),
@@ -352,14 +357,14 @@ impl Running {
     }
 
     /// Waits for the end of the run; none if it goes on and on.
-    async fn end(&self, steps: &tokio::task::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<Option<Ended>> {
+    async fn end(&self, steps: &mut tokio::task::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<Option<Ended>> {
+        let mut are_done = false;
         let mut changes = self.cluster.agenda().changes();
         loop {
             changes.borrow_and_update();
             let entry = self.cluster.truth().entry(&self.id).await?;
             let status = entry.map(|entry| entry.status);
-            let is_over =
-                status.is_some_and(|status| status.is_final() || (status == Status::Paused && steps.is_finished()));
+            let is_over = status.is_some_and(|status| status.is_final() || (status == Status::Paused && are_done));
             if let Some(status) = status.filter(|_| is_over) {
                 let state =
                     load(self.cluster.truth(), &self.id).await?.context("a run has an entry and no document")?;
@@ -370,12 +375,17 @@ impl Running {
                     failure: run.failure.clone(),
                     result,
                     response: run.response_head().filter(|_| status.is_final()).cloned(),
+                    labels: run.labels.clone(),
                 }));
             }
             if self.cluster.world().steps() > MOST_STEPS {
                 return Ok(None);
             }
-            changes.changed().await?;
+            // A run that is paused already has ended once no step is left, and does not change then.
+            tokio::select! {
+                changed = changes.changed() => changed?,
+                _ = &mut *steps, if !are_done => are_done = true,
+            }
         }
     }
 }

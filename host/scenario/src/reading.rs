@@ -284,6 +284,7 @@ impl Reads<'_> {
             failure,
             calls,
             counts,
+            labels: form.labels.into_iter().map(|(key, value)| (key, at(value, |value| value.to_string()))).collect(),
             ran: nodes(form.ran)?,
             did_not_run: nodes(form.did_not_run)?,
             logs: form.logs.into_iter().map(|text| at(text, |value| value)).collect(),
@@ -305,13 +306,13 @@ impl Reads<'_> {
 
     fn failure(&self, spanned: Spanned<FailureForm>) -> Result<At<ExpectedFailure>, Error> {
         let begins = line(&spanned);
-        let FailureForm { code, node, contains } = spanned.value;
+        let FailureForm { code, node, contains, status } = spanned.value;
         let code = code.map(|text| {
             let what = || self.bad(begins, format!("`{text}` is no error code: `faas-flow explain` lists all codes"));
             Code::parse(&text).ok_or_else(what)
         });
         let node = node.map(|node| self.node(node).map(|node| node.value)).transpose()?;
-        Ok(At { line: begins, value: ExpectedFailure { code: code.transpose()?, node, contains } })
+        Ok(At { line: begins, value: ExpectedFailure { code: code.transpose()?, node, contains, status } })
     }
 
     fn call(

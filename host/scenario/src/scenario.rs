@@ -97,6 +97,7 @@ pub(crate) struct Expect {
     pub(crate) failure: Option<At<ExpectedFailure>>,
     pub(crate) calls: Option<At<Vec<At<ExpectedCall>>>>,
     pub(crate) counts: Vec<(String, At<usize>)>,
+    pub(crate) labels: Vec<(String, At<String>)>,
     pub(crate) ran: Vec<At<String>>,
     pub(crate) did_not_run: Vec<At<String>>,
     pub(crate) logs: Vec<At<String>>,
@@ -115,6 +116,7 @@ pub(crate) struct ExpectedFailure {
     pub(crate) code: Option<Code>,
     pub(crate) node: Option<String>,
     pub(crate) contains: Option<String>,
+    pub(crate) status: Option<u16>,
 }
 
 #[derive(Debug, Clone)]

@@ -108,6 +108,13 @@ fn expectations(tested: &Tested) -> Vec<String> {
         if let Some(path) = &failure.path {
             lines.push(format!("  node: {}", scalar(&path.to_string())));
         }
+        let expected = expect.failure.as_ref().map(|expected| &expected.value);
+        let part = expected.and_then(|expected| expected.contains.as_ref());
+        if let Some(part) = part.filter(|part| failure.message.contains(part.as_str())) {
+            lines.push(format!("  contains: {}", scalar(part)));
+        }
+        let status = expected.and_then(|expected| expected.status).and(failure.status);
+        lines.extend(status.map(|status| format!("  status: {status}")));
     }
     if let Some(expected) = &expect.response {
         let (status, headers) = ended.response.as_ref().map_or((200, &[][..]), |head| (head.status, &*head.headers));
@@ -137,6 +144,12 @@ fn expectations(tested: &Tested) -> Vec<String> {
             let times = played.calls.iter().filter(|call| call.function == *name).count();
             lines.push(format!("  {}: {times}", scalar(name)));
         }
+    }
+    let named = |key: &str| expect.labels.iter().any(|(known, _)| known == key);
+    let labels: Vec<(&str, &str)> = ended.labels.iter().filter(|(key, _)| named(key)).collect();
+    if !labels.is_empty() {
+        lines.push("labels:".to_owned());
+        lines.extend(labels.iter().map(|(key, value)| format!("  {}: {}", scalar(key), scalar(value))));
     }
     let ran = |name: &str| tested.ran(name);
     list(&mut lines, "ran", expect.ran.iter().map(|one| &one.value).filter(|name| ran(name)));

@@ -23,6 +23,9 @@ pub const FLOWS: [&str; 6] =
     ["sync-chain", "async-chain", "parallel-branching", "dynamic-branching", "conditional-branching", "fixture"];
 /// The functions that they apply. Each answers with what it was given and `>` and its name.
 pub const FUNCTIONS: [&str; 4] = ["func1", "func2", "fake-storage", "step"];
+/// The function with a limit over all runs, and how many calls of it may be in flight at once.
+pub const LIMITED: &str = "func2";
+pub const LIMIT: usize = 8;
 /// The flow that is swapped.
 pub const VERSIONS: &str = "versions";
 /// Every so many runs one has a callback.

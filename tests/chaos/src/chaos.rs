@@ -4,6 +4,7 @@ use crate::aof::Commits;
 use crate::cases::{Case, VERSIONS, case};
 use crate::cluster::Cluster;
 use crate::report::Report;
+use crate::schedule;
 use crate::steps::{self, Notes};
 use crate::swaps::{self, Versions};
 use crate::{Options, steps::Seen};
@@ -56,7 +57,12 @@ pub async fn run(options: &Options, folder: &Path) -> Result<Report> {
     report.seconds = began.elapsed().as_secs_f64();
 
     eprintln!("looks at what became of the runs");
-    report.still_running = running(&cluster.statuses(options).await?);
+    let seen =
+        |id: &str| notes.lock().unwrap_or_else(PoisonError::into_inner).keys().get(id).copied().unwrap_or_default();
+    schedule::check(options, &cluster, &client, seen, &mut report).await?;
+    report.still_running = cluster.runs(options).await?.iter().filter(|run| run.goes_on()).count();
+    report.permits_left = permits_left(&cluster).await?;
+    report.most_in_flight = notes.lock().unwrap_or_else(PoisonError::into_inner).most_in_flight;
     let mut cases = Arc::unwrap_or_clone(cases);
     let failing = expect_of_versions(&mut cases, versions.as_ref(), &client, &cluster.url()).await?;
     results(&cases, &failing, &client, &cluster.url(), &mut report).await;
@@ -103,11 +109,14 @@ async fn until_ended(
         if Instant::now() < look {
             continue;
         }
-        // While Redis is away, nobody can say.
-        if let Ok(statuses) = cluster.statuses(options).await {
-            let running = running(&statuses);
+        // While Redis is away, nobody can say; a command that asked would wait, and nothing would start Redis again meanwhile.
+        if cluster.has_redis()
+            && let Ok(mut runs) = cluster.runs(options).await
+        {
+            runs.retain(|run| !run.id.starts_with("tick-"));
+            let running = runs.iter().filter(|run| run.goes_on()).count();
             report.most_at_once = report.most_at_once.max(running);
-            if submitters.is_empty() && statuses.len() >= options.runs && running == 0 {
+            if submitters.is_empty() && runs.len() >= options.runs && running == 0 {
                 return cluster.calm().await;
             }
         }
@@ -294,6 +303,15 @@ fn count_calls(cases: &[Case], seen: &Seen, report: &mut Report) {
     }
 }
 
-fn running(statuses: &[String]) -> usize {
-    statuses.iter().filter(|status| *status == "running" || *status == "paused").count()
+/// The permits that are still held or waited for: those of replicas that were killed last are free when their lease has run
+/// out.
+async fn permits_left(cluster: &Cluster) -> Result<usize> {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let permits = cluster.permits().await?;
+        if permits == 0 || Instant::now() > until {
+            return Ok(permits);
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
 }

@@ -1,12 +1,17 @@
 //! Redis, the gateway, three replicas of every flow, and the task that kills them.
 
 use crate::Options;
-use crate::cases::{FLOWS, FUNCTIONS, VERSIONS};
+use crate::cases::{FLOWS, FUNCTIONS, LIMIT, LIMITED, VERSIONS};
 use crate::processes::{HOST, Process, free_port};
+use crate::schedule;
 use crate::swaps::Versions;
 use anyhow::{Context, Result, bail};
+use faas_flow_core::Partition;
+use faas_flow_core::limit::Lines;
+use faas_flow_core::run::decode;
+use faas_flow_store::open_state;
 use reqwest::Client;
-use serde_json::Value;
+use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
@@ -87,6 +92,10 @@ impl Cluster {
                 arguments.extend(texts(&["--state", &state, "--secrets", &secrets.to_string_lossy()]));
                 arguments.extend(texts(&["--listen", &listen, "--lease", LEASE, "--dispatch", dispatch]));
                 arguments.extend(texts(&["--callback-host", "127.0.0.1", "--metrics-port", "0", "--suppress-lock"]));
+                arguments.extend(texts(&["--limit", &format!("{LIMITED}={LIMIT}")]));
+                if flow == schedule::FLOW {
+                    arguments.extend(texts(&["--schedule", schedule::SCHEDULE]));
+                }
                 let replica = Process::new(&format!("{flow}-{index}"), &options.host, port, folder, arguments);
                 urls.push(replica.url());
                 replicas.push(replica);
@@ -109,6 +118,11 @@ impl Cluster {
     /// Where the flows are called.
     pub fn url(&self) -> String {
         self.gateway.url()
+    }
+
+    /// Whether Redis runs now.
+    pub fn has_redis(&self) -> bool {
+        self.redis.down_until.is_none()
     }
 
     /// The replicas of one flow.
@@ -171,17 +185,44 @@ impl Cluster {
         Ok(counted("faas_flow_gateway_dropped_total ")? + counted("faas_flow_gateway_duplicated_total ")?)
     }
 
-    /// The statuses of all runs, by what the store says.
-    pub async fn statuses(&self, options: &Options) -> Result<Vec<String>> {
+    /// All runs, by what the store says.
+    pub async fn runs(&self, options: &Options) -> Result<Vec<Run>> {
         let mut command = Command::new(&options.host);
-        let state = format!("redis://{}:{}", *HOST, self.redis.port);
-        command.args(["requests", "list", "--json", "--limit", "1000000", "--state", &state]).kill_on_drop(true);
+        command.args(["requests", "list", "--json", "--limit", "1000000", "--state", &self.state()]).kill_on_drop(true);
         let output = command.output().await?;
         if !output.status.success() {
             bail!("cannot list the runs: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let runs: Vec<Value> = serde_json::from_slice(&output.stdout)?;
-        Ok(runs.iter().map(|run| run["status"].as_str().unwrap_or_default().to_owned()).collect())
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// How many permits of the limited function are held or waited for, by what the store says.
+    pub async fn permits(&self) -> Result<usize> {
+        let store = open_state(&self.state()).await?;
+        let documents = store.read_all(&Partition::of_limit(LIMITED)).await?;
+        let mut permits = 0;
+        for (_, document) in documents {
+            permits += decode::<Lines>(&document.bytes)?.len();
+        }
+        Ok(permits)
+    }
+
+    fn state(&self) -> String {
+        format!("redis://{}:{}", *HOST, self.redis.port)
+    }
+}
+
+/// A run, as `requests list` shows it.
+#[derive(Debug, Deserialize)]
+pub struct Run {
+    #[serde(rename = "request_id")]
+    pub id: String,
+    pub status: String,
+}
+
+impl Run {
+    pub fn goes_on(&self) -> bool {
+        self.status == "running" || self.status == "paused"
     }
 }
 

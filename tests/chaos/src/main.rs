@@ -8,6 +8,7 @@ mod chaos;
 mod cluster;
 mod processes;
 mod report;
+mod schedule;
 mod steps;
 mod swaps;
 

@@ -1,5 +1,6 @@
 //! What came of it.
 
+use crate::cases::LIMIT;
 use serde::Serialize;
 
 /// The figures.
@@ -31,6 +32,14 @@ pub struct Report {
     pub unexplained_calls: usize,
     /// Keys that were seen with another body, and runs that used more or fewer keys than they have calls.
     pub changed_keys: usize,
+    /// The most calls of the function with a limit that were in flight at a time.
+    pub most_in_flight: usize,
+    /// Permits of this limit that are still held or waited for when all runs have ended.
+    pub permits_left: usize,
+    /// Moments at which the schedule began runs.
+    pub moments: usize,
+    /// Moments that have no run or two, and runs of the schedule that ended otherwise than they should have.
+    pub moments_wrong: usize,
     /// Callbacks that were asked for.
     pub callbacks: usize,
     /// Those that did not arrive, or with something else.
@@ -56,7 +65,12 @@ impl Report {
     /// Whether everything went as it must.
     pub fn holds(&self) -> bool {
         let broken = [self.lost, self.wrong, self.repeated_commits, self.still_running, self.refused];
-        broken.iter().chain([&self.unexplained_calls, &self.changed_keys, &self.callbacks_lost]).all(|count| *count == 0)
+        let lost =
+            [self.unexplained_calls, self.changed_keys, self.callbacks_lost, self.permits_left, self.moments_wrong];
+        broken.iter().chain(&lost).all(|count| *count == 0)
+            && self.moments > 0
+            // A replica whose lease has run out while the store was away does not cut off its calls (LIMIT-5).
+            && self.most_in_flight <= 2 * LIMIT
             // In service, ready, and what the replica came with. What allocators keep is not much.
             && self.most_loaded <= 3
             && self.memory_after_swaps_kib <= self.memory_kib + self.memory_kib / 10 + (4 << 10)

@@ -1,6 +1,6 @@
 //! The step functions and the receiver of callbacks: they answer predictably, and note what they see.
 
-use crate::cases::FUNCTIONS;
+use crate::cases::{FUNCTIONS, LIMITED};
 use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
@@ -25,8 +25,30 @@ pub struct Seen {
     pub total: usize,
     /// Keys that came with another function or body, or not at all.
     changed: HashSet<String>,
+    /// Calls of the limited function that are in flight, and the most that ever were.
+    in_flight: usize,
+    pub most_in_flight: usize,
     /// What was called back, by request id.
     callbacks: HashMap<String, Vec<Bytes>>,
+}
+
+/// Counts a call of the limited function until it is answered, or until its caller goes away.
+struct InFlight(Notes);
+
+impl InFlight {
+    fn new(notes: &Notes) -> Self {
+        let mut seen = notes.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.in_flight += 1;
+        seen.most_in_flight = seen.most_in_flight.max(seen.in_flight);
+        drop(seen);
+        Self(notes.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).in_flight -= 1;
+    }
 }
 
 /// Notes shared with the server.
@@ -95,6 +117,7 @@ async fn answer(State(notes): State<Notes>, uri: Uri, headers: HeaderMap, body: 
     }
     let key = headers.get("x-faas-flow-idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
     notes.lock().unwrap_or_else(PoisonError::into_inner).call(key, &path, &body);
+    let _in_flight = (path == LIMITED).then(|| InFlight::new(&notes));
     tokio::time::sleep(Duration::from_millis(fastrand::u64(TAKES))).await;
     [&body, &b">"[..], path.as_bytes()].concat().into_response()
 }

@@ -1,4 +1,4 @@
-/* Every construct of the builder. The same flow in Rust is in tests/e2e/tests/e2e/c.rs. */
+/* Every construct of the builder. */
 #include <faas_flow.h>
 
 static ff_result *same(ff_bytes data, void *) { return ff_data(data); }

@@ -29,7 +29,15 @@ export interface Facts {
   values?: Readonly<Record<string, unknown>>;
 }
 
-const OCTET_STREAM = "application/octet-stream";
+/** What is dropped if a node fails. @internal */
+export interface Changes {
+  values: Map<string, Uint8Array>;
+  labels: Map<string, string>;
+  response: Response | undefined;
+}
+
+/** What data is of which nothing is known. @internal */
+export const OCTET_STREAM = "application/octet-stream";
 
 /**
  * The context of a run in tests. It answers what a test told it to, and remembers what the flow logged and set.
@@ -78,6 +86,25 @@ export class Fake {
   /** The media type of what the flow's latest closure returned. The closure is one that {@link TestFlow} called. */
   get returnedContentType(): string {
     return this.returned ?? OCTET_STREAM;
+  }
+
+  /** What the code of a node may change, to drop it if the node fails. @internal */
+  changes(): Changes {
+    return { values: new Map(this.values), labels: new Map(this.labels), response: this.response };
+  }
+
+  /** @internal */
+  restore({ values, labels, response }: Changes): void {
+    this.response = response;
+    for (const [kept, all] of [[values, this.values], [labels, this.labels]] as [Map<string, unknown>, Map<string, unknown>][]) {
+      all.clear();
+      for (const [key, value] of kept) all.set(key, value);
+    }
+  }
+
+  /** The facts that a whole run begins with. @internal */
+  get request(): { id: string; contentType: string } {
+    return { id: this.facts.requestId ?? "test", contentType: this.facts.contentType ?? OCTET_STREAM };
   }
 
   /** @internal */
@@ -154,7 +181,7 @@ function all(values: Values | undefined, isWanted: (name: string) => boolean): s
   return Object.entries(values ?? {}).flatMap(([name, value]) => (isWanted(name) ? [value].flat() : []) as string[]);
 }
 
-/** Whether a text looks like a media type. The host is more exact about parameters. */
-function isMediaType(text: string): boolean {
+/** Whether a text looks like a media type. The host is more exact about parameters. @internal */
+export function isMediaType(text: string): boolean {
   return text.length <= 255 && /^[\x20-\x7e]*$/.test(text) && /^[^\s/;]+\/[^\s/;]+ *(;|$)/.test(text);
 }

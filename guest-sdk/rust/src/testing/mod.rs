@@ -1,10 +1,11 @@
-//! Tests of a flow's closures, without WebAssembly.
+//! Tests of a flow, without WebAssembly.
 //!
-//! [`Flow`] runs `define` natively and calls the closures one by one, by their handler ids. [`Fake`] is the context
-//! that they see. To run a whole flow with its functions, use `faas-flow test` and scenarios.
+//! [`run()`] runs a whole flow, with functions of the test in place of those that it calls. [`Flow`] calls the closures
+//! one by one, by their handler ids. [`Fake`] is the context that they see.
 //!
 //! ```
-//! use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
+//! use faas_flow::testing::{Fake, Flow, run_with};
+//! use faas_flow::{Context, Result, Workflow};
 //!
 //! fn define(workflow: &mut Workflow, context: &Context) -> Result {
 //!     let context = context.clone();
@@ -12,15 +13,20 @@
 //!     Ok(())
 //! }
 //!
+//! let run = run_with(&Fake::new().query("name", "Adam"), define, "");
+//! assert_eq!(run.result(), b"Hello, Adam!");
+//!
 //! let flow = Flow::with(&Fake::new().query("name", "Adam"), define)?;
 //! assert_eq!(flow.modify("sync/0", "")?, b"Hello, Adam!");
 //! # faas_flow::Result::<()>::Ok(())
 //! ```
 
 mod fake;
+mod run;
 
 pub use fake::Fake;
 pub(crate) use fake::Host;
+pub use run::{Answer, Call, Run, run, run_with};
 
 use crate::context::Context;
 use crate::definition::Definition;

@@ -1,95 +1,10 @@
 //! Flows in C and C++: all of the contract, and what the code of a flow should not do.
 
-use faas_flow::testing::{Fake, Flow};
-use faas_flow::{Backoff, Context, Dag, Exhausted, Limit, Missed, Overlap, Result, Wake, Workflow};
-use faas_flow_e2e::command::run;
-use faas_flow_e2e::definition::hide_values;
 use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
-use faas_flow_test_support::modules::module;
 use std::process::Command;
-use std::time::Duration;
 use tempfile::TempDir;
-
-/// The flow of `guest-sdk/c/tests/everything`.
-fn everything(workflow: &mut Workflow, _: &Context) -> Result {
-    let dag = workflow.dag();
-    describe_calls(&dag);
-    describe_dags(&dag);
-    let limit = Limit::new("jobs").concurrent(2).per_second(1.5).key(|_| Ok("acme"));
-    dag.node("L").apply("f").limit(limit.clone());
-    dag.node("M").limit(limit);
-
-    let waits = dag.node("W").sleep(Duration::from_secs(2)).sleep_until(|_| Ok(Wake::After(5)));
-    waits.wait_for("paid").timeout(Duration::from_secs(2 * 24 * 3600));
-    waits.wait_for_named(|_| Ok("paid".to_owned())).recover_from(|_| Ok(""));
-    waits.apply("train").asynchronous();
-    for other in ["S2", "C", "F", "R", "L", "M", "W"] {
-        dag.edge("n1", other);
-    }
-    let more = Dag::new();
-    more.node("n4").aggregator(|inputs| Ok(inputs.concat()));
-    more.edge("n2", "n4");
-    dag.append(&more);
-
-    workflow.on_failure(Ok);
-    workflow.finally(|_| Ok(()));
-    workflow.deadline(Duration::from_secs(60));
-    workflow.on_exhausted(Exhausted::Pause);
-    let nightly = workflow.schedule("nightly", "0 30 2 * * *").time_zone("Europe/Berlin");
-    nightly.missed(Missed::One).overlap(Overlap::Replace).input("{}", "application/json");
-    workflow.schedule("poll", "every 10m").input(vec![0xff], "");
-    Ok(())
-}
-
-fn describe_calls(dag: &Dag) {
-    dag.node("n1").retry(Backoff::attempts(3)).timeout(Duration::from_secs(9)).apply("func1").modify(Ok);
-    let policy = Backoff::attempts(2).first_delay(Duration::from_millis(5)).factor(1.5);
-    let call =
-        dag.node("n2").apply("func2/path").method("PUT").header("x-a", "1").header("x-a", "2").query("token", "");
-    let call =
-        call.timeout(Duration::from_millis(50)).retry(policy.max_delay(Duration::from_secs(1))).retry_on(&[404, 503]);
-    let call = call.prepare(Ok).receive(|response| Ok(response.into_body())).recover(Ok);
-    call.request("http://example.test/x").modify(Ok);
-    dag.edge("n1", "n2").forwarder(Ok);
-    dag.edge("n1", "S").execution();
-}
-
-fn describe_dags(dag: &Dag) {
-    let sub = Dag::new();
-    sub.node("n1").modify(Ok);
-    sub.node("n2");
-    sub.node("n3");
-    sub.edge("n1", "n2");
-    sub.edge("n1", "n3");
-    sub.end_aggregator(|ends| Ok(ends.concat()));
-    dag.sub_dag("S", &sub);
-    dag.sub_dag("S2", &sub);
-
-    let branches = dag.condition("C", ["c1", "a/b"], |_| Ok(["c1"])).aggregator(|results| Ok(results.concat()));
-    branches.branch("c1").node("n1").modify(Ok).recover_from(|_| Ok(""));
-    branches.branch("c1").recover_from(|_| Ok(""));
-    branches.branch("a/b").node("n1").modify(Ok);
-    dag.input_aggregator("C", |inputs| Ok(inputs.concat()));
-    let items = dag.for_each("F", |data| Ok([("f1", data)])).execution().max_parallel(4);
-    items.tolerate(3).tolerate_share(0.25).gather(|_| Ok(""));
-    items.dag().node("n1").modify(Ok);
-    items.dag().node("n2").apply("func3").recover_from(|_| Ok(""));
-    items.dag().edge("n1", "n2");
-    dag.recover_node("F", |_| Ok(""));
-
-    let rounds = dag.repeat("R", |_, _| Ok(false)).most(3).wait(Duration::from_secs(1));
-    rounds.dag().node("n1").modify(Ok);
-}
-
-#[test]
-fn every_construct_has_the_definition_that_it_has_in_rust() {
-    let read = run(&root(), ["graph", "--format", "definition", module("c-everything").to_str().unwrap()]).json();
-    let mut expected = Flow::with(&Fake::new(), everything).unwrap().definition();
-    hide_values(&mut expected);
-    assert_eq!(read, expected);
-}
 
 async fn kind(server: &Server, input: &str) -> Answer {
     server.result("c-kinds?q=1&q=2", input.to_owned()).await

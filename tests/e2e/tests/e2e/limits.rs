@@ -1,5 +1,6 @@
 //! Limits over all runs, on one server and on two that share Redis.
 
+mod stores;
 mod world;
 
 use axum::http::StatusCode;
@@ -64,7 +65,7 @@ async fn nodes_that_wait_are_suspended_and_shown_and_go_on_in_order_of_arrival()
     }
     let node = &world.shown("third")["nodes"][0];
     assert_eq!((&node["progress"], &node["tries"]), (&json!("ready"), &Value::Null), "nobody holds it: {node}");
-    let text = run(world.folder.path(), ["requests", "show", "third", "--state", &world.state()]).ok();
+    let text = run(world.folder.path(), ["requests", "show", "third", "--state", world.state()]).ok();
     assert!(text.contains("waits for limit jobs"), "{text}");
     let page = servers[0].get("/dashboard/runs/third").await.ok();
     assert!(page.contains("waiting for limit jobs"), "{page}");

@@ -16,6 +16,7 @@ mod calling_flows;
 mod cases;
 mod catches;
 mod commands;
+mod conformance;
 mod contract;
 mod dashboard;
 mod dev;

@@ -10,10 +10,16 @@ fn tool(folder: &Path, arguments: &[&str]) -> Done {
     let mut command = faas_flow(folder);
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
-    let python = |tool: &str| format!("{cache}/faas-flow/tools/{tool}/bin/python");
-    let zig = fs::read_dir(format!("{cache}/faas-flow/tools")).unwrap().flatten().map(|tool| tool.file_name());
-    let zig = zig.map(|tool| tool.into_string().unwrap()).find(|tool| tool.starts_with("ziglang-")).unwrap();
-    command.args(arguments).env("ZIG", format!("{} -m ziglang", python(&zig)));
+    let tools = format!("{cache}/faas-flow/tools");
+    let installed = |name: &str| {
+        let mut all = fs::read_dir(&tools).unwrap().flatten().map(|tool| tool.path());
+        all.find(|tool| tool.file_name().unwrap().to_str().unwrap().starts_with(name)).unwrap().join("bin")
+    };
+    command.args(arguments).env("ZIG", format!("{} -m ziglang", installed("ziglang-").join("python").display()));
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", installed("componentize-py-").display()));
+    // Dependencies of flows in Rust are compiled once.
+    command.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/new"));
     Done::from(command.output().unwrap())
 }
 
@@ -25,18 +31,30 @@ fn greets(language: &str) {
     for file in ["greet/flow.yml", "stack.yaml"] {
         assert!(folder.path().join(file).is_file(), "{file}");
     }
+    let tested = tool(folder.path(), &["test", "greet"]).ok();
+    assert!(tested.contains("2 scenarios, 2 passed"), "{tested}");
     tool(folder.path(), &["build", "greet"]).ok();
     assert_eq!(tool(folder.path(), &["run", "greet/flow.wasm", "--data", "Ada"]).ok(), "Hello, Ada!");
     tool(folder.path(), &["run", "greet/flow.wasm", "--data", " "]).failed("FF0012", &["there is no name to greet"]);
 }
 
 #[test]
-fn a_new_flow_in_go_is_built_and_greets() {
+fn a_new_flow_in_rust_is_tested_built_and_greets() {
+    greets("rust");
+}
+
+#[test]
+fn a_new_flow_in_go_is_tested_built_and_greets() {
     greets("go");
 }
 
 #[test]
-fn a_new_flow_in_c_is_built_and_greets() {
+fn a_new_flow_in_python_is_tested_built_and_greets() {
+    greets("python");
+}
+
+#[test]
+fn a_new_flow_in_c_is_tested_built_and_greets() {
     greets("c");
 }
 

@@ -8,13 +8,52 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The examples that have scenarios, and parts of them that no scenario reaches.
-const EXAMPLES: [&str; 5] = ["greet", "order", "approval", "polling", "reminder"];
+/// The examples that have scenarios.
+const EXAMPLES: [&str; 9] = [
+    "greet",
+    "dynamic-branching",
+    "order",
+    "approval",
+    "polling",
+    "reminder",
+    "access-log-c",
+    "data-job-python",
+    "webhook-typescript",
+];
+/// The examples that exist in several languages, and their names in other languages than Rust. They share their scenarios.
+const SHARED: [(&str, &[&str]); 2] = [
+    ("greet", &["greet-c", "greet-cpp", "greet-go", "greet-python", "greet-typescript", "greet-zig"]),
+    (
+        "dynamic-branching",
+        &[
+            "dynamic-branching-c",
+            "dynamic-branching-cpp",
+            "dynamic-branching-go",
+            "dynamic-branching-python",
+            "dynamic-branching-typescript",
+        ],
+    ),
+];
 
 /// Tests the scenarios of an example.
 fn example(flow: &str, options: &[&str]) -> Done {
-    let folder = root().join("examples").join(flow);
+    with_scenarios_of(flow, flow, options)
+}
+
+/// Tests a flow with the scenarios of an example.
+fn with_scenarios_of(example: &str, flow: &str, options: &[&str]) -> Done {
+    let folder = root().join("examples").join(example);
     run(&folder, ["test", path(&module(flow))].into_iter().chain(options.iter().copied()))
+}
+
+/// That all scenarios have passed and nothing of the flow is left that none of them reaches.
+#[track_caller]
+fn reaches_all(flow: &str, done: &Done) {
+    assert_eq!(done.code, Some(0), "{flow}: {}{}", done.stdout, done.stderr);
+    let tested: Value = serde_json::from_str(&done.stdout).unwrap();
+    for part in ["nodes", "edges", "branches", "handlers", "tries"] {
+        assert_eq!(tested["coverage"][part]["missing"], serde_json::json!([]), "{flow}: {part}");
+    }
 }
 
 fn path(path: &Path) -> &str {
@@ -32,13 +71,63 @@ fn text(flow: &str, text: &str, options: &[&str]) -> (TempDir, Done) {
 #[test]
 fn the_scenarios_of_the_examples_pass_and_reach_all_of_their_flows() {
     for flow in EXAMPLES {
-        let done = example(flow, &["--json"]);
-        assert_eq!(done.code, Some(0), "{flow}: {}{}", done.stdout, done.stderr);
-        let tested: Value = serde_json::from_str(&done.stdout).unwrap();
-        for part in ["nodes", "edges", "branches", "handlers", "tries"] {
-            assert_eq!(tested["coverage"][part]["missing"], serde_json::json!([]), "{flow}: {part}");
+        reaches_all(flow, &example(flow, &["--json"]));
+    }
+}
+
+#[test]
+fn the_same_scenarios_pass_in_every_language() {
+    for (example, flows) in SHARED {
+        for flow in flows {
+            reaches_all(flow, &with_scenarios_of(example, flow, &["--json"]));
         }
     }
+}
+
+#[test]
+fn every_example_that_has_scenarios_is_tested() {
+    let folders = fs::read_dir(root().join("examples")).unwrap().flatten();
+    let with_scenarios = folders.filter(|folder| {
+        let scenarios = fs::read_dir(folder.path().join("tests")).into_iter().flatten().flatten();
+        scenarios.into_iter().any(|file| file.path().extension().is_some_and(|extension| extension == "yaml"))
+    });
+    let mut found: Vec<String> = with_scenarios.map(|folder| folder.file_name().into_string().unwrap()).collect();
+    found.sort();
+    let mut tested = EXAMPLES.to_vec();
+    tested.sort_unstable();
+    assert_eq!(found, tested);
+}
+
+/// A run that may take two seconds: more than each step takes, and less than a replica's lease.
+const IN_A_HURRY: &str = "scenarios:\n  - name: it's quick\n    input: Ada\n    at-most: 2s\n";
+
+#[test]
+fn a_fault_that_makes_a_run_go_otherwise_is_repeated_by_the_command_that_is_printed() {
+    let (folder, done) = text("greet", IN_A_HURRY, &["--explore"]);
+    assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("the run does not end"), "{}", done.stdout);
+    let command = done.stdout.lines().find_map(|line| line.trim().strip_prefix("to repeat it: faas-flow ")).unwrap();
+    assert!(command.contains(r"-k 'it'\''s quick' --fault commits/step-"), "{command}");
+    let fault = command.split(' ').next_back().unwrap();
+    let repeat = |name: &str, fault: &str| {
+        run(folder.path(), ["test", path(&module("greet")), "a.yaml", "-k", name, "--fault", fault])
+    };
+    let again = repeat("it's quick", fault);
+    assert_eq!(again.code, Some(1), "{}{}", again.stdout, again.stderr);
+    for part in ["the run does not end", "played once with faults", "replica 0 begins", command] {
+        assert!(again.stdout.contains(part) || again.stderr.contains(part), "{part}: {}{}", again.stdout, again.stderr);
+    }
+    let calm = repeat("it's quick", "commits/none");
+    assert_eq!(calm.code, Some(0), "{}{}", calm.stdout, calm.stderr);
+    let json = text("greet", IN_A_HURRY, &["--explore", "--json"]).1;
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["explored"][0]["wrong"][0]["repeat"], format!("faas-flow {command}"));
+    let none = repeat("it's quick", "commits/step-9999/fails");
+    assert_eq!(none.code, Some(2), "{}{}", none.stdout, none.stderr);
+    assert!(none.stderr.contains("error FF0413: no scenario takes a step"), "{}", none.stderr);
+    let no_fault = repeat("it's quick", "commits/step-9999");
+    assert_eq!(no_fault.code, Some(2), "{}{}", no_fault.stdout, no_fault.stderr);
+    assert!(no_fault.stderr.contains("such as commits/step-17/dies-after"), "{}", no_fault.stderr);
 }
 
 #[test]

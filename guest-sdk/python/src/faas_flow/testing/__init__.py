@@ -1,8 +1,7 @@
 """Tests of a flow without WebAssembly.
 
-`Flow` runs `define` natively and calls the flow's functions one by one, by their handler ids (`faas_flow` says how they are
-formed). `Fake` is the context that they see. `run` runs a whole flow, with functions of the test in place of those that it
-calls.
+`run` runs a whole flow, with functions of the test in place of those that it calls. `Flow` calls the flow's functions one by
+one, by their handler ids (`faas_flow` says how they are formed). `Fake` is the context that they see.
 
 ```python
 from faas_flow.testing import Fake, Flow, run
@@ -12,7 +11,7 @@ def test_greets_by_name() -> None:
     assert Flow(define).modify("greet/0", "Adam") == b"Hello, Adam!"
 
 def test_an_order_that_cannot_be_paid_is_declined() -> None:
-    order = run(define, '{"id": 7}').function("charge", lambda request: Response(402))
+    order = run(define, '{"id": 7}').function("charge", Response(402))
     assert order.result() == b"declined"
 ```
 
@@ -20,8 +19,9 @@ Any test runner will do: `pytest`, or `python -m unittest`. An exception leaves 
 shows all of it; only in a whole run it becomes a failure, as in the host.
 """
 
+from ._call import Answer, Call
 from ._fake import Fake
 from ._flow import Flow
 from ._run import Run, RunFailed, run
 
-__all__ = ["Fake", "Flow", "Run", "RunFailed", "run"]
+__all__ = ["Answer", "Call", "Fake", "Flow", "Run", "RunFailed", "run"]

@@ -1,358 +1,301 @@
-"""The rules by which a flow runs, in the few lines that a test needs. docs/concepts.md has all of them."""
+"""The rules by which a flow runs, as docs/concepts.md states them, for one node after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
 
-from .._explain import explain
-from .._failure import Failed, FailureKind, Gathered, Retry
-from .._handlers import Handlers
-from .._http import Request, Response
-from .._inputs import Inputs
+from .._failure import Failed, FailureKind, Gathered
+from .._http import Response
 from .._record import Json, encode
-from ._fake import OCTET_STREAM, Fake
+from ._attempt import Failing, Named, Value
+from ._operations import Operations
 
-T = TypeVar("T")
-
-Named = list[tuple[str, "Value"]]
+Gather = Callable[[], Value]
+"""What a node gets."""
 
 
 @dataclass(frozen=True)
-class Value:
-    """Data and its media type."""
+class _Branch:
+    """A dag that a node starts."""
 
-    data: bytes = b""
-    media_type: str = OCTET_STREAM
-
-
-class Failing(Exception):
-    """A failure on its way outwards."""
-
-    def __init__(self, failed: Failed, retry: bool, cause: BaseException | None = None) -> None:
-        super().__init__(str(failed))
-        self.failed = failed
-        self.retry = retry
-        self.cause = cause
+    key: str
+    dag: Json
+    input: Value
 
 
-class Engine:
+@dataclass(frozen=True)
+class _Ended:
+    """How a branch ended."""
+
+    key: str
+    value: Value
+    failed: Failed | None
+
+
+class Engine(Operations):
     """Executes the nodes of one run, one after the other."""
 
-    def __init__(
-        self,
-        handlers: Handlers,
-        fake: Fake,
-        home: str,
-        answer: Callable[[str, Request], Response],
-        signals: list[tuple[str, bytes]],
-    ) -> None:
-        self._handlers = handlers
-        self._fake = fake
-        self._home = home
-        self._answer = answer
-        self._signals = signals
-
-    def dag(self, dag: Json, scope: str, value: Value) -> Value:
+    def dag(self, dag: Json, scope: str, input: Value) -> Value:
+        response = self._fake._response
         try:
-            outputs: dict[str, Value] = {}
-            for node, incoming in _order(dag, scope):
-                outputs[node["id"]] = self._node(dag, scope, node, incoming, outputs, value)
-            return self._ends(dag, scope, outputs)
+            return self._nodes(dag, scope, input)
         except Failing as failing:
-            if "recover" not in dag:
+            if failing.level == "run" or "recover" not in dag:
                 raise
+            self._withdraw(response)
             return self._caught(dag["recover"], scope + "(recover)", failing)
 
-    def at_end(self, call: Callable[[Handlers], T]) -> T | None:
-        """Calls a handler for the end of the run, whose failure changes nothing."""
-        try:
-            return self._call("", "", Value(), call)[0]
-        except Failing as failing:
-            self._fake.context().error(str(failing.failed))
-            return None
+    def _withdraw(self, before: Response | None) -> None:
+        """Drops the status and headers that what does not go on has set."""
+        if self._fake._response is not before:
+            self._fake._response = None
 
-    def _ends(self, dag: Json, scope: str, outputs: dict[str, Value]) -> Value:
-        with_successors = {edge["from"] for edge in dag.get("edges", [])}
-        ends = [node["id"] for node in dag["nodes"] if node["id"] not in with_successors]
+    def _nodes(self, dag: Json, scope: str, input: Value) -> Value:
+        incoming = _edges_to(dag, scope)
+        begun = self.now
+        outputs: dict[str, Value] = {}
+        ended: dict[str, int] = {}
+        while len(ended) < len(dag["nodes"]):
+            ready = [
+                (max([begun, *(ended[edge["from"]] for edge in incoming[node["id"]])]), node)
+                for node in dag["nodes"]
+                if node["id"] not in ended and all(edge["from"] in ended for edge in incoming[node["id"]])
+            ]
+            if not ready:
+                raise ValueError(f"nodes of {_dag_of(scope)} wait for each other; {_ALL}")
+            # Of several that would begin at the same time, the first one.
+            self.now, node = min(ready, key=lambda begins: begins[0])
+            outputs[node["id"]] = self._node(dag, scope, node, incoming[node["id"]], outputs, input)
+            ended[node["id"]] = self.now
+        self.now = max(ended.values())
+        goes_on = {edge["from"] for edge in dag.get("edges", [])}
+        ends = [node["id"] for node in dag["nodes"] if node["id"] not in goes_on]
         if "aggregate-ends" in dag:
             merged = [(id, outputs[id]) for id in ends]
-            return self._aggregate(dag["aggregate-ends"], scope + "(end)", merged)
+            return self.attempt(scope + "(end)", lambda: self.aggregate(dag["aggregate-ends"], merged))
         return outputs[ends[0]] if len(ends) == 1 else Value()
 
-    def _node(self, dag: Json, scope: str, node: Json, incoming: list[Json], outputs: dict[str, Value], value: Value) -> Value:
+    def _node(self, dag: Json, scope: str, node: Json, incoming: list[Json], outputs: dict[str, Value], input: Value) -> Value:
         id = node["id"]
-        path = scope + id
-        operations = node.get("operations", {})
-        attempts = operations.get("retry", {}).get("attempts", 1)
+        path, response = scope + id, self._fake._response
+        self.ran.append(path)
         aggregator = _handler_of(dag.get("aggregate-inputs", []), id, "aggregator")
         try:
-            for attempt in range(1, attempts + 1):
-                before = self._fake._values.copy(), self._fake._labels.copy(), self._fake._response
-                try:
-                    self._fake._inputs = []
-                    inputs = self._inputs(path, scope, incoming, outputs)
-                    self._fake._inputs = [(name, input.data) for name, input in inputs]
-                    self._fake._content_types = [input.media_type for _, input in inputs]
-                    got = self._gathered(path, incoming, inputs, aggregator, value)
-                    return self._kind(path, node, got)
-                except Failing as failing:
-                    self._fake._values, self._fake._labels, self._fake._response = before
-                    if not failing.retry or attempt == attempts:
-                        raise
-            raise AssertionError("a node has at least one attempt")
+            value = self._kind(path, node, lambda: self._gather(incoming, outputs, aggregator, input))
+            passes_on = "operations" in node and not node["operations"]["list"]
+            return value if passes_on else replace(value, is_request=False)
         except Failing as failing:
             recover = _handler_of(dag.get("recover-nodes", []), id, "recover")
-            if recover is None:
+            if failing.level == "run" or recover is None:
                 raise
+            if "operations" not in node:
+                self._withdraw(response)
             return self._caught(recover, path, failing)
 
-    def _inputs(self, path: str, scope: str, incoming: list[Json], outputs: dict[str, Value]) -> Named:
-        """What the data edges to a node carry, by predecessor."""
-        inputs = []
+    def _kind(self, path: str, node: Json, gather: Gather) -> Value:
+        match node:
+            case {"operations": operations}:
+                return self.operations(path, operations, gather)
+            case {"sub-dag": dag}:
+                return self.dag(dag, path + "/", self.attempt(path, gather))
+            case {"condition": condition}:
+                return self._condition(path, condition, gather)
+            case {"for-each": for_each}:
+                return self._for_each(path, for_each, gather)
+            case _:
+                return self._repeat(path, node["repeat"], gather)
+
+    def _gather(self, incoming: list[Json], outputs: dict[str, Value], aggregator: str | None, input: Value) -> Value:
+        """What a node gets: the outputs of those before it, as forwarders rewrite them and an aggregator merges them."""
+        inputs: Named = [] if incoming else [("", input)]
         for edge in incoming:
             output = outputs[edge["from"]]
             match edge.get("carries"):
                 case None:
                     inputs.append((edge["from"], output))
                 case {"forwarded": id}:
-                    inputs.append((edge["from"], self._data(path, id, "forward", output)))
-        return inputs
-
-    def _gathered(self, path: str, incoming: list[Json], inputs: Named, aggregator: str | None, value: Value) -> Value:
-        if aggregator is not None and incoming:
-            return self._aggregate(aggregator, path, inputs)
-        if not incoming:
-            return value
-        return inputs[0][1] if len(inputs) == 1 else Value()
-
-    def _kind(self, path: str, node: Json, value: Value) -> Value:
-        match node:
-            case {"operations": operations}:
-                if "key" in operations.get("limit", {}):
-                    self._plain(path, value, lambda handlers: handlers.key(operations["limit"]["key"], value.data))
-                for index, operation in enumerate(operations["list"]):
-                    value = self._operation(path, operation, value)
-                return value
-            case {"sub-dag": dag}:
-                return self.dag(dag, path + "/", value)
-            case {"condition": condition}:
-                return self._condition(path, condition, value)
-            case {"for-each": for_each}:
-                return self._for_each(path, for_each, value)
-            case _:
-                return self._repeat(path, node["repeat"], value)
-
-    def _operation(self, path: str, operation: Json, value: Value) -> Value:
-        match operation:
-            case {"modify": id}:
-                return self._data(path, id, "modify", value)
-            case {"sleep": _}:
-                return value
-            case {"sleep-until": id}:
-                self._plain(path, value, lambda handlers: handlers.moment(id, value.data))
-                return value
-            case {"wait-for": wait}:
-                return self._wait_for(path, wait, value)
-            case {"apply": call}:
-                return self._tried(path, call, call["target"], value)
-            case _:
-                return self._tried(path, operation["request"], operation["request"]["target"], value)
-
-    def _wait_for(self, path: str, wait: Json, value: Value) -> Value:
-        name = wait["signal"].get("named")
-        if name is None:
-            id = wait["signal"]["handler"]
-            name = self._plain(path, value, lambda handlers: handlers.signal_name(id, value.data))
-        for at, (known, body) in enumerate(self._signals):
-            if known == name:
-                del self._signals[at]
-                return Value(body)
-        message = f"no signal `{name}` came in time"
-        failing = Failing(Failed("FF0270", FailureKind.TIMED_OUT, None, message, path, 1, value.data), retry=False)
-        if "recover-from" not in wait:
-            raise failing
-        return self._caught(wait["recover-from"], path, failing)
-
-    def _tried(self, path: str, call: Json, target: str, value: Value) -> Value:
-        attempts = call.get("retry", {}).get("attempts", 1)
-        try:
-            for attempt in range(1, attempts + 1):
-                try:
-                    return self._try(path, call, target, value)
-                except Failing as failing:
-                    failing.failed = replace(failing.failed, tries=attempt, input=value.data)
-                    if not failing.retry or attempt == attempts:
-                        raise
-            raise AssertionError("a call has at least one try")
-        except Failing as failing:
-            if "recover" in call:
-                message = failing.failed.message
-                return self._returned(path, value, lambda handlers: handlers.recover(call["recover"], message))
-            if "recover-from" in call:
-                return self._caught(call["recover-from"], path, failing)
-            raise
-
-    def _try(self, path: str, call: Json, target: str, value: Value) -> Value:
-        request = _request(call, target, value)
-        if "key" in call.get("limit", {}):
-            self._plain(path, value, lambda handlers: handlers.key(call["limit"]["key"], value.data))
-        if "prepare" in call:
-            request = self._plain(path, value, lambda handlers: handlers.prepare(call["prepare"], request))
-        try:
-            response = self._answer(target, request)
-        except TimeoutError as error:
-            failed = Failed("FF0206", FailureKind.TIMED_OUT, None, f"`{target}`: {error}", path)
-            raise Failing(failed, retry=True, cause=error) from None
-        except ConnectionError as error:
-            failed = Failed("FF0208", FailureKind.UNREACHABLE, None, f"`{target}`: {error}", path)
-            raise Failing(failed, retry=True, cause=error) from None
-        answered = Value(response.body, response.header("content-type") or OCTET_STREAM)
-        if "receive" in call:
-            return self._returned(path, answered, lambda handlers: handlers.receive(call["receive"], response))
-        if 200 <= response.status < 300:
-            return answered
-        quote = response.body.decode(errors="replace")
-        message = f"`{target}` answered with status {response.status}" + (f": {quote}" if quote else "")
-        statuses = call.get("retry-on", [408, 429, *range(500, 600)])
-        failed = Failed("FF0207", FailureKind.ANSWERED, response.status, message, path, body=response.body)
-        raise Failing(failed, retry=response.status in statuses)
-
-    def _condition(self, path: str, condition: Json, value: Value) -> Value:
-        keys = self._plain(path, value, lambda handlers: handlers.condition(condition["handler"], value.data))
-        dags = {branch["key"]: branch["dag"] for branch in condition["dags"]}
-        if not keys:
-            raise _wrong("FF0202", "the condition chose no branch", path, value)
-        for key in keys:
-            if key not in dags:
-                raise _wrong("FF0201", f"the condition chose the branch `{key}`, which does not exist", path, value)
-        results, _ = self._branches(path, condition, [(key, dags[key], value) for key in keys], value, 0)
-        if "aggregator" not in condition and len(keys) == 1:
-            return results[0][1]
-        return self._merged(path, condition, results)
-
-    def _for_each(self, path: str, for_each: Json, value: Value) -> Value:
-        items = self._plain(path, value, lambda handlers: handlers.for_each(for_each["handler"], value.data))
-        media_type = self._fake.returned_content_type
-        if not items:
-            return Value()
-        dag = for_each["dags"][0]["dag"]
-        match for_each.get("tolerate"):
-            case {"items": tolerated}:
-                pass
-            case {"share": share}:
-                tolerated = int(share * len(items) + 1e-6)
-            case _:
-                tolerated = 0
-        branches = [(key, dag, Value(data, media_type)) for key, data in items]
-        results, gathered = self._branches(path, for_each, branches, value, tolerated)
-        if "gather" in for_each:
-            return self._returned(path, Value(), lambda handlers: handlers.gather(for_each["gather"], gathered))
-        return self._merged(path, for_each, results)
-
-    def _branches(
-        self, path: str, model: Json, branches: list[tuple[str, Json, Value]], value: Value, tolerated: int
-    ) -> tuple[Named, list[Gathered]]:
-        results: Named = []
-        gathered: list[Gathered] = []
-        nothing = "carries-nothing" in model
-        if len({key for key, _, _ in branches}) < len(branches):
-            raise _wrong("FF0203", "an item or branch key occurs twice", path, value)
-        for key, dag, input in branches:
-            try:
-                result = self.dag(dag, f"{path}[{encode(key)}]/", Value() if nothing else input)
-                results.append((key, Value() if nothing else result))
-                gathered.append(Gathered(key, results[-1][1].data))
-            except Failing as failing:
-                if tolerated == 0:
-                    raise
-                tolerated -= 1
-                gathered.append(Gathered(key, replace(failing.failed, input=b"", body=None)))
-        return results, gathered
-
-    def _merged(self, path: str, model: Json, results: Named) -> Value:
-        return self._aggregate(model["aggregator"], path, results) if "aggregator" in model else Value()
-
-    def _repeat(self, path: str, repeat: Json, value: Value) -> Value:
-        for round in range(1, repeat["most"] + 1):
-            value = self.dag(repeat["dag"], f"{path}[{round}]/", value)
-            result, number = value, round
-            if not self._plain(path, value, lambda handlers: handlers.again(repeat["handler"], result.data, number)):
-                return value
-        raise _wrong("FF0262", f"the repeat wants more rounds than the {repeat['most']} that it may have", path, value)
-
-    def _aggregate(self, id: str, path: str, inputs: Named) -> Value:
+                    forwarded = self.data(output, lambda handlers, id=id, output=output: handlers.forward(id, output.data), id)  # type: ignore[misc]
+                    inputs.append((edge["from"], forwarded))
+        self._fake._inputs = [(name, value.data) for name, value in inputs]
         self._fake._content_types = [value.media_type for _, value in inputs]
-        merged = Inputs([(name, value.data) for name, value in inputs])
-        return self._returned(path, Value(), lambda handlers: handlers.aggregate(id, merged))
+        if aggregator is not None:
+            return self.aggregate(aggregator, inputs)
+        if len(inputs) != 1:
+            return Value()
+        self._own.of_request = inputs[0][1].is_request
+        return inputs[0][1]
 
     def _caught(self, id: str, path: str, failing: Failing) -> Value:
-        return self._returned(path, Value(), lambda handlers: handlers.recover_from(id, failing.failed))
+        return self.attempt(path, lambda: self.recover_from(id, failing))
 
-    def _data(self, path: str, id: str, kind: str, value: Value) -> Value:
-        return self._returned(path, value, lambda handlers: getattr(handlers, kind)(id, value.data), id)
+    def _condition(self, path: str, condition: Json, gather: Gather) -> Value:
+        id = condition["handler"]
 
-    def _returned(self, path: str, value: Value, call: Callable[[Handlers], bytes], id: str = "") -> Value:
-        data, media_type = self._call(path, id, value, call)
-        return Value(data, media_type)
+        def choose() -> list[_Branch]:
+            value = gather()
+            keys = self.plain(value, lambda handlers: handlers.condition(id, value.data), id)
+            return _chosen(path, condition, keys, value)
 
-    def _plain(self, path: str, value: Value, call: Callable[[Handlers], T]) -> T:
-        return self._call(path, "", value, call)[0]
+        ended = self._branches(path, condition, self.attempt(path, choose), 0)
+        if "aggregator" not in condition and len(ended) == 1:
+            return ended[0].value
+        return self._merge(path, condition, ended)
 
-    def _call(self, path: str, id: str, value: Value, call: Callable[[Handlers], T]) -> tuple[T, str]:
-        """Calls a function of the author, and returns its result and the media type of that."""
-        self._fake._node = path
-        self._fake._content_type = value.media_type
-        try:
-            return self._fake._calling(lambda: call(self._handlers)), self._fake.returned_content_type
-        except Retry as error:
-            failed = Failed("FF0013", FailureKind.REJECTED, None, str(error), path, 1, value.data)
-            raise Failing(failed, retry=True, cause=error) from None
-        except (Exception, SystemExit) as error:
-            message = explain(error, self._home, self._handlers.function(id))
-            failed = Failed("FF0012", FailureKind.REJECTED, None, message, path, 1, value.data)
-            raise Failing(failed, retry=False, cause=error) from None
+    def _for_each(self, path: str, for_each: Json, gather: Gather) -> Value:
+        id, dag = for_each["handler"], for_each["dags"][0]["dag"]
+
+        def split() -> list[_Branch]:
+            value = gather()
+            items = self.plain(value, lambda handlers: handlers.for_each(id, value.data), id)
+            media_type = self._fake.returned_content_type
+            known: set[str] = set()
+            for key, _ in items:
+                size = len(key.encode())
+                if not 1 <= size <= 128:
+                    raise _wrong("FF0118", path, id, f"yielded an item whose key has {size} bytes, not 1 to 128", value)
+                if key in known:
+                    raise _wrong("FF0203", path, id, f"yielded two items with the key `{key}`: make keys unique", value)
+                known.add(key)
+            return [_Branch(key, dag, Value(data, media_type)) for key, data in items]
+
+        branches = self.attempt(path, split)
+        if not branches:
+            return Value()
+        match for_each.get("tolerate"):
+            case {"items": items}:
+                tolerated = items
+            case {"share": share}:
+                tolerated = int(share * len(branches) + 1e-6)
+            case _:
+                tolerated = 0
+        return self._merge(path, for_each, self._branches(path, for_each, branches, tolerated))
+
+    def _branches(self, path: str, model: Json, branches: list[_Branch], tolerated: int) -> list[_Ended]:
+        """Executes branches one after the other. Their times are those at which they would run at the same time, as many as
+        may."""
+        begun = latest = self.now
+        most, nothing = model.get("max-parallel", len(branches)), "carries-nothing" in model
+        busy: list[int] = []
+        ended = []
+        for branch in branches:
+            self.now = begun
+            if len(busy) >= most:
+                self.now = min(busy)
+                busy.remove(self.now)
+            response, value, failed = self._fake._response, Value(), None
+            try:
+                value = self.dag(branch.dag, f"{path}[{encode(branch.key)}]/", Value() if nothing else branch.input)
+            except Failing as failing:
+                if failing.level == "run" or tolerated == 0:
+                    raise
+                tolerated -= 1
+                self._withdraw(response)
+                failed = replace(failing.failed, input=b"", body=None, status=None)
+            ended.append(_Ended(branch.key, Value() if nothing else value, failed))
+            busy.append(self.now)
+            latest = max(latest, self.now)
+        self.now = latest
+        return ended
+
+    def _merge(self, path: str, model: Json, ended: list[_Ended]) -> Value:
+        """Merges the results of branches."""
+        if "gather" in model:
+            items = [
+                Gathered(one.key, one.value.data) if one.failed is None else Gathered(one.key, one.failed) for one in ended
+            ]
+            id = model["gather"]
+            return self.attempt(path, lambda: self.data(Value(), lambda handlers: handlers.gather(id, items), id))
+        if "aggregator" not in model:
+            return Value()
+        results = [(one.key, one.value) for one in ended if one.failed is None]
+        return self.attempt(path, lambda: self.aggregate(model["aggregator"], results))
+
+    def _repeat(self, path: str, repeat: Json, gather: Gather) -> Value:
+        id = repeat["handler"]
+        value, number = self.attempt(path, gather), 1
+
+        def goes_on() -> bool:
+            result, round = value, number
+            again = self.plain(result, lambda handlers: handlers.again(id, result.data, round), id)
+            if again and round >= repeat["most"]:
+                advice = "but there may be no more: raise the limit, or end the repeat earlier"
+                message = f"`{id}` wants another round after {repeat['most']}, {advice}"
+                raise Failing("FF0262", FailureKind.OTHER, path, message, input=result.data)
+            if again:
+                self._pass(repeat.get("wait-ms", 0))
+            return again
+
+        while True:
+            value = self.dag(repeat["dag"], f"{path}[{number}]/", value)
+            if not self.attempt(path, goes_on):
+                return value
+            number += 1
 
 
-def _wrong(code: str, message: str, path: str, value: Value) -> Failing:
-    return Failing(Failed(code, FailureKind.OTHER, None, message, path, 1, value.data), retry=False)
+def _chosen(path: str, condition: Json, keys: list[str], value: Value) -> list[_Branch]:
+    """The branches that a condition has chosen."""
+    id = condition["handler"]
+    dags = {branch["key"]: branch["dag"] for branch in condition["dags"]}
+    if not keys:
+        raise _wrong("FF0202", path, id, "chose no branch: choose at least one; it may be an empty one", value)
+    for at, key in enumerate(keys):
+        if key not in dags:
+            raise _wrong("FF0201", path, id, f"chose `{key}`, but the branches are {', '.join(dags)}", value)
+        if key in keys[:at]:
+            raise _wrong("FF0203", path, id, f"chose the branch `{key}` twice", value)
+    return [_Branch(key, dags[key], value) for key in keys]
+
+
+def _wrong(code: str, path: str, handler: str, what: str, value: Value) -> Failing:
+    return Failing(code, FailureKind.OTHER, path, f"handler `{handler}` {what}", input=value.data)
 
 
 def _handler_of(entries: list[Json], node: str, field: str) -> str | None:
     return next((entry[field] for entry in entries if entry["node"] == node), None)
 
 
-def _request(call: Json, target: str, value: Value) -> Request:
-    url = target if "://" in target else f"http://gateway/function/{target}"
-    if "query" in call:
-        url += ("&" if "?" in url else "?") + urlencode([(name, text) for name, text in call["query"]], quote_via=quote)
-    headers = [(name, text) for name, text in call.get("headers", [])]
-    has_type = any(name.lower() == "content-type" for name, _ in headers)
-    if not has_type and (value.data or value.media_type != OCTET_STREAM):
-        headers.append(("content-type", value.media_type))
-    return Request(call.get("method", "POST"), url, headers, value.data)
+_ALL = "`faas-flow check` reports all problems of the flow"
 
 
-def _order(dag: Json, scope: str) -> Iterator[tuple[Json, list[Json]]]:
-    """The nodes in an order in which each comes after its predecessors, and the edges that lead to each."""
-    nodes: dict[str, Json] = {}
+def _dag_of(scope: str) -> str:
+    return f"the dag of `{scope.rstrip('/')}`" if scope else "the flow"
+
+
+def _edges_to(dag: Json, scope: str) -> dict[str, list[Json]]:
+    """The edges that lead to each node. A dag that the host would not accept has no run."""
+    incoming: dict[str, list[Json]] = {}
     for node in dag["nodes"]:
-        if node["id"] in nodes:
-            raise ValueError(f"the flow has two nodes `{scope}{node['id']}`: `faas-flow check` reports all problems")
-        nodes[node["id"]] = node
-    incoming: dict[str, list[Json]] = {id: [] for id in nodes}
+        if node["id"] in incoming:
+            raise ValueError(f"{_dag_of(scope)} has two nodes `{node['id']}`; {_ALL}")
+        incoming[node["id"]] = []
     for edge in dag.get("edges", []):
         for id in (edge["from"], edge["to"]):
-            if id not in nodes:
-                raise ValueError(f"an edge names `{scope}{id}`, and the flow has no such node")
+            if id not in incoming:
+                what = f"an edge from `{edge['from']}` to `{edge['to']}`, but no node `{id}`"
+                raise ValueError(f"{_dag_of(scope)} has {what}; {_ALL}")
         incoming[edge["to"]].append(edge)
-    done: set[Any] = set()
-    while len(done) < len(nodes):
-        ready = [id for id in nodes if id not in done and all(edge["from"] in done for edge in incoming[id])]
-        if not ready:
-            raise ValueError(f"the nodes {', '.join(sorted(set(nodes) - done))} of the flow wait for each other")
-        for id in ready:
-            done.add(id)
-            yield nodes[id], incoming[id]
+    starts = [id for id, edges in incoming.items() if not edges]
+    if not incoming:
+        raise ValueError(f"{_dag_of(scope)} has no nodes; {_ALL}")
+    if not starts:
+        raise ValueError(f"the nodes of {_dag_of(scope)} wait for each other; {_ALL}")
+    if len(starts) > 1:
+        names = "`, `".join(starts)
+        raise ValueError(f"{_dag_of(scope)} has several starts, `{names}`: add edges, so that there is one; {_ALL}")
+    return incoming
+
+
+def awaited(dag: Json) -> set[str | None]:
+    """The names of the signals for which a dag waits. One that a function of the flow chooses is `None`."""
+    names: set[str | None] = set()
+    for node in dag["nodes"]:
+        for operation in node.get("operations", {}).get("list", []):
+            if "wait-for" in operation:
+                names.add(operation["wait-for"]["signal"].get("named"))
+        inner = [node.get("sub-dag"), node.get("repeat", {}).get("dag")]
+        branches = node.get("condition") or node.get("for-each") or {}
+        inner += [branch["dag"] for branch in branches.get("dags", [])]
+        for one in inner:
+            names |= awaited(one) if one else set()
+    return names

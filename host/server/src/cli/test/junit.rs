@@ -2,7 +2,7 @@
 
 use super::explore::Explored;
 use faas_flow_core::FlowName;
-use faas_flow_scenario::{Mismatch, Tested, story};
+use faas_flow_scenario::{Deviation, Mismatch, Tested, story};
 use std::fmt::Write as _;
 
 /// A test suite with a test case for each scenario, and one for each scenario with faults.
@@ -25,7 +25,10 @@ pub(super) fn junit(flow: &FlowName, tested: &[Tested], explored: &[Explored]) -
         case(&mut text, (&file, &one.scenario.name, one.real.as_secs_f64()), &wrong, &more);
     }
     for one in explored {
-        let wrong: Vec<String> = one.wrong.iter().map(|wrong| format!("{}: {}", wrong.case, wrong.what)).collect();
+        let case_of = |wrong: &Deviation| {
+            format!("{}: {} (to repeat it: {})", wrong.case.told(), wrong.what, wrong.case.option())
+        };
+        let wrong: Vec<String> = one.wrong.iter().map(case_of).collect();
         let (file, name) = (one.scenario.file.display().to_string(), format!("{} (with faults)", one.scenario.name));
         case(&mut text, (&file, &name, 0.0), &wrong, "");
     }

@@ -1,5 +1,6 @@
 //! `faas-flow test`: plays scenarios of a flow in virtual time.
 
+mod counting;
 mod explore;
 mod junit;
 mod report;
@@ -7,12 +8,16 @@ mod watch;
 
 use super::host::{ModuleKeys, load, scenario_guests};
 use super::output::{Output, json, print, print_json};
+use super::project::{Build, Refused};
 use super::stop::Signals;
 use crate::Error;
 use crate::config::Options;
 use clap::Args;
 use faas_flow_guest::Guests;
-use faas_flow_scenario::{Error as ScenarioError, Scenario, Suite, Tested, files, read, update};
+use faas_flow_scenario::{
+    Asked as Faults, Error as ScenarioError, Scenario, SingleFault, Suite, Tested, files, read, update,
+};
+use faas_flow_versions::load_flow;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,9 +32,10 @@ const CANNOT_RUN: u8 = 2;
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 if all scenarios pass, 1 if one fails, 2 if they cannot be run")]
 pub(super) struct Test {
-    /// Module of the flow
+    /// Module of the flow, or the folder of its sources, which are built first
+    #[arg(default_value = ".")]
     flow: PathBuf,
-    /// Scenario files, or folders of them [default: tests]
+    /// Scenario files, or folders of them [default: tests, in the folder of the sources if that is given]
     #[arg(value_name = "SCENARIOS")]
     scenarios: Vec<PathBuf>,
     /// Only scenarios whose names contain this text
@@ -44,11 +50,14 @@ pub(super) struct Test {
     /// Play each scenario again with the faults of this seed, and print everything that happens
     #[arg(long, value_name = "SEED", conflicts_with_all = ["explore", "seeds"])]
     seed: Option<u64>,
+    /// Play each scenario again with this fault, as --explore prints it, and print everything that happens
+    #[arg(long, value_name = "FAULT", conflicts_with_all = ["explore", "seeds", "seed"])]
+    fault: Option<SingleFault>,
     /// Show which nodes, edges, branches, handlers and tries no scenario reaches
     #[arg(long)]
     coverage: bool,
     /// Write the actual results into scenarios that fail or expect nothing
-    #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "watch"])]
+    #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "fault", "watch"])]
     update: bool,
     /// Test again whenever the module or a scenario changes
     #[arg(long)]
@@ -69,11 +78,12 @@ pub(super) struct Test {
 /// What is tested.
 struct Asked {
     flow: PathBuf,
+    /// How the flow is built, if the folder of its sources is given.
+    build: Option<Build>,
     paths: Vec<PathBuf>,
     only: Option<String>,
-    explore: bool,
-    seeds: Vec<u64>,
-    /// Whether all that happens with the only seed is printed.
+    faults: Faults,
+    /// Whether all that happens with the only seed or fault is printed.
     traces: bool,
     coverage: bool,
     update: bool,
@@ -88,13 +98,23 @@ impl Test {
             Ok(guests) => guests,
             Err(error) => return Ok(cannot_run(&error, Output::of_flag(self.json))),
         };
+        let sources = self.flow.is_dir().then_some(&self.flow);
+        let build = match sources.map(|folder| Build::of(folder, None)).transpose() {
+            Ok(build) => build,
+            Err(error) => return Ok(cannot_run(&error, Output::of_flag(self.json))),
+        };
+        let tests = || sources.map_or_else(PathBuf::new, PathBuf::clone).join("tests");
         let asked = Asked {
+            paths: if self.scenarios.is_empty() { vec![tests()] } else { self.scenarios },
+            build,
             flow: self.flow,
-            paths: if self.scenarios.is_empty() { vec![PathBuf::from("tests")] } else { self.scenarios },
             only: self.only,
-            explore: self.explore,
-            seeds: self.seed.map_or_else(|| (1..=self.seeds.unwrap_or_default()).collect(), |seed| vec![seed]),
-            traces: self.seed.is_some(),
+            faults: Faults {
+                every: self.explore,
+                fault: self.fault,
+                seeds: self.seed.map_or_else(|| (1..=self.seeds.unwrap_or_default()).collect(), |seed| vec![seed]),
+            },
+            traces: self.seed.is_some() || self.fault.is_some(),
             coverage: self.coverage,
             update: self.update,
             stories: self.story,
@@ -137,7 +157,15 @@ impl Asked {
     /// Tests once.
     async fn test(&self, guests: &Arc<Guests>) -> Result<ExitCode, Error> {
         let began = Instant::now();
-        let flow = load(guests, &self.flow).await?;
+        let flow = match &self.build {
+            None => load(guests, &self.flow).await?,
+            Some(build) => match build.run().await {
+                Ok(module) => load_flow(guests.clone(), &module, build.name()).await?,
+                // Its output has said why.
+                Err(Refused::Build) => return Ok(ExitCode::from(CANNOT_RUN)),
+                Err(Refused::Error(error)) => return Err(error),
+            },
+        };
         let mut found = Vec::new();
         for path in &self.paths {
             found.extend(files(path)?);
@@ -150,7 +178,7 @@ impl Asked {
             }
         }
         let suite = Arc::new(Suite::new(flow, scenarios));
-        let asked = (self.explore, self.seeds.clone());
+        let faults = self.faults.clone();
         let text = self.output == Output::Text;
         let stories = self.stories;
         // Each scenario has a runtime of its own, with a clock of its own.
@@ -166,7 +194,7 @@ impl Asked {
                     }
                 },
             )?;
-            let explored = explore::explore(&suite, &tested, asked, text)?;
+            let explored = explore::explore(&suite, &tested, &faults, text)?;
             Ok::<_, ScenarioError>((suite, tested, explored))
         });
         let tested =
@@ -181,9 +209,9 @@ impl Asked {
             std::fs::write(path, text).map_err(|source| Error::OutputUnwritable { path: path.clone(), source })?;
         }
         match self.output {
-            Output::Json => print_json(&report::to_json(&tested, &explored, &coverage))?,
+            Output::Json => print_json(&report::to_json(&self.flow, &tested, &explored, &coverage))?,
             Output::Text => {
-                print(report::details(&tested, &explored, stories));
+                print(report::details(&self.flow, &tested, &explored, stories));
                 if self.traces {
                     for one in &explored {
                         print(one.traces());

@@ -1,14 +1,15 @@
 //! What `faas-flow test` prints.
 
-use super::explore::Explored;
+use super::explore::{Explored, times};
 use super::place;
 use crate::cli::output::wants_colours;
-use faas_flow_core::ShownDuration;
 use faas_flow_core::text::printable_lines;
+use faas_flow_core::{ShownDuration, redact};
 use faas_flow_scenario::{Coverage, Mismatch, Tested, story};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::time::Duration;
 
 const GREEN: &str = "32";
@@ -67,11 +68,11 @@ fn told(tested: &Tested) -> String {
 }
 
 /// What is wrong with each scenario that has failed.
-pub(super) fn details(tested: &[Tested], explored: &[Explored], stories: bool) -> String {
+pub(super) fn details(flow: &Path, tested: &[Tested], explored: &[Explored], stories: bool) -> String {
     let failed = tested.iter().filter(|tested| !tested.wrong.is_empty());
     let mut text: String = failed.map(|tested| detail(tested, true)).collect();
     for one in explored {
-        text.push_str(&one.details(stories));
+        text.push_str(&one.details(flow, stories));
     }
     text
 }
@@ -175,7 +176,7 @@ pub(super) fn summary(tested: &[Tested], explored: &[Explored], real: Duration) 
     let with_faults = if explored.is_empty() {
         String::new()
     } else {
-        format!("; {plays} times with faults, of which {wrong} went otherwise")
+        format!("; played {} with faults, of which {wrong} went otherwise", times(plays))
     };
     let verdict = if failed + wrong == 0 { coloured("ok", GREEN) } else { coloured("FAILED", RED) };
     format!(
@@ -187,7 +188,7 @@ pub(super) fn summary(tested: &[Tested], explored: &[Explored], real: Duration) 
 }
 
 /// Everything, as JSON.
-pub(super) fn to_json(tested: &[Tested], explored: &[Explored], coverage: &Coverage) -> Value {
+pub(super) fn to_json(flow: &Path, tested: &[Tested], explored: &[Explored], coverage: &Coverage) -> Value {
     let wrong = |wrong: &Mismatch| json!({ "line": wrong.line, "what": wrong.what, "expected": wrong.expected, "found": wrong.found });
     let scenarios: Vec<Value> = tested
         .iter()
@@ -197,6 +198,7 @@ pub(super) fn to_json(tested: &[Tested], explored: &[Explored], coverage: &Cover
                 "file": tested.scenario.file, "line": tested.scenario.line, "name": tested.scenario.name,
                 "passed": tested.wrong.is_empty(),
                 "status": ended.map(|ended| ended.status),
+                "definition": tested.played.definition.as_deref().map(redact::definition),
                 "virtual-ms": u64::try_from(tested.played.took.as_millis()).unwrap_or(u64::MAX),
                 "real-ms": u64::try_from(tested.real.as_millis()).unwrap_or(u64::MAX),
                 "wrong": tested.wrong.iter().map(wrong).collect::<Vec<_>>(),
@@ -209,7 +211,7 @@ pub(super) fn to_json(tested: &[Tested], explored: &[Explored], coverage: &Cover
         (what.to_owned(), covered)
     });
     let coverage: serde_json::Map<String, Value> = parts.into_iter().collect();
-    let explored: Vec<Value> = explored.iter().map(Explored::json).collect();
+    let explored: Vec<Value> = explored.iter().map(|one| one.json(flow)).collect();
     json!({ "scenarios": scenarios, "explored": explored, "coverage": coverage })
 }
 

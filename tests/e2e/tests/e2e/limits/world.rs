@@ -1,4 +1,4 @@
-//! Servers that share Redis, and a function that counts its calls.
+//! Servers that share a state store, and a function that counts its calls.
 
 use axum::Router;
 use axum::extract::State;
@@ -13,6 +13,7 @@ use faas_flow_e2e::wait::until;
 use faas_flow_store::open_state;
 use faas_flow_test_support::{double, servers};
 use serde_json::{Value, json};
+use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -81,26 +82,33 @@ impl Job {
     }
 }
 
-/// Servers that share Redis, and the function.
+/// Servers that share a state store, which is Redis unless a test says otherwise, and the function.
 pub struct World {
-    redis: servers::Server,
+    state: String,
+    _store: Box<dyn Any>,
     pub job: Arc<Job>,
     pub url: String,
     pub folder: TempDir,
 }
 
 impl World {
-    pub async fn new((job, url): (Arc<Job>, String)) -> Self {
-        Self { redis: servers::redis(&[]), job, url, folder: TempDir::new().unwrap() }
+    pub async fn new(job: (Arc<Job>, String)) -> Self {
+        let redis = servers::redis(&[]);
+        Self::on(format!("redis://127.0.0.1:{}", redis.port()), Box::new(redis), job)
     }
 
-    pub fn state(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.redis.port())
+    /// With the state store of this address, which ends with `store`.
+    pub fn on(state: String, store: Box<dyn Any>, (job, url): (Arc<Job>, String)) -> Self {
+        Self { state, _store: store, job, url, folder: TempDir::new().unwrap() }
+    }
+
+    pub fn state(&self) -> &str {
+        &self.state
     }
 
     pub fn serve(&self, lease: &str) -> Serve {
         let serve = Serve::flows(&["fixture"]).function("job", &self.url).with("--lease", lease);
-        serve.with("--state", &self.state())
+        serve.with("--state", self.state())
     }
 
     pub fn start(&self, lease: &str) -> Server {
@@ -108,7 +116,7 @@ impl World {
     }
 
     pub fn shown(&self, id: &str) -> Value {
-        run(self.folder.path(), ["requests", "show", id, "--json", "--state", &self.state()]).json()
+        run(self.folder.path(), ["requests", "show", id, "--json", "--state", self.state()]).json()
     }
 
     pub async fn waits(&self, id: &str) {
@@ -120,7 +128,7 @@ impl World {
 
     /// What is stored of limit `jobs`.
     pub async fn stored(&self) -> Vec<Lines> {
-        let store = open_state(&self.state()).await.unwrap();
+        let store = open_state(self.state()).await.unwrap();
         let documents = store.read_all(&Partition::of_limit("jobs")).await.unwrap();
         documents.iter().map(|(_, document)| decode(&document.bytes).unwrap()).collect()
     }
@@ -138,7 +146,7 @@ impl World {
 
     /// `faas-flow limits`
     pub fn limits(&self, arguments: &[&str]) -> Done {
-        run(self.folder.path(), [&["limits"], arguments, &["--state", &self.state()]].concat())
+        run(self.folder.path(), [&["limits"], arguments, &["--state", self.state()]].concat())
     }
 }
 

@@ -1,5 +1,4 @@
-// Package everything is a flow that uses all of the builder, for tests. It is not a sensible flow.
-package everything
+package faasflow_test
 
 import (
 	"fmt"
@@ -10,8 +9,8 @@ import (
 	faasflow "github.com/faas-flow/faas-flow/guest-sdk/go"
 )
 
-// Define describes the flow. It reads nothing of its context.
-func Define(flow *faasflow.Workflow, _ *faasflow.Context) error {
+// everything is a flow that uses all of the builder. It is not a sensible flow.
+func everything(flow *faasflow.Workflow, _ *faasflow.Context) error {
 	dag := flow.Dag()
 	dag.Node("n1").Retry(faasflow.Backoff{Attempts: 3}).Timeout(9 * time.Second).Apply("func1").Modify(same)
 	dag.Node("n2").
