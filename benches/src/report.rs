@@ -142,7 +142,7 @@ pub fn foot(rows: &[Row], measured: bool) {
     }
     let lost: u64 = rows.iter().filter_map(|row| row.original.as_ref()).map(|original| original.lost).sum();
     let how = if measured {
-        format!("measured in turn with ours; {lost} of its runs were lost")
+        format!("measured alternately with ours; {lost} of its runs were lost")
     } else {
         "measured elsewhere on the same kind of machine in November 2026; --original measures it here".to_owned()
     };

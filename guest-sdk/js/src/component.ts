@@ -78,7 +78,7 @@ export function exportsOf(flow: unknown): Record<string, Record<string, (...inpu
       define(workflow: HostWorkflow): void {
         begin();
         try {
-          // Whoever asks again gets a definition of what the context says now.
+          // If the host asks again, it gets a definition that fits the context of this call.
           if (!isEarly) recorded = undefined;
           for (const [level, message] of early) context.log(level, message);
           replay(defined().definition, workflow);

@@ -5,7 +5,8 @@
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faas_flow_core::definition::{Carries, Dag, Edge, Node, NodeKind, Operation, Operations};
-use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Report, Request, RunState, Start};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Request, RunState, Start};
+use faas_flow_core::testing::reported;
 use faas_flow_core::{Definition, Digest, FlowName, NodePath, Payload, Plan, RunId};
 use std::hint::black_box;
 
@@ -53,15 +54,7 @@ fn run(plan: &Plan, (mut state, mut next): (RunState, Option<NodePath>), mut com
         let Some(Effect::Execute(work)) = state.step(plan, &claim, 1).unwrap().pop() else { return };
         commit(&mut state);
         let output = work.inputs.into_iter().next().map_or_else(Payload::empty, |input| input.payload);
-        let report = Report {
-            outcome: Outcome::Done(output),
-            response: None,
-            evidence: None,
-            labels: faas_flow_core::Labels::new(),
-            input_size: 0,
-            attempts: Vec::new(),
-            tries: Vec::new(),
-        };
+        let report = reported(Outcome::Done(output));
         let complete = Event::Complete { path: work.path, token: work.token, report };
         next = ready(state.step(plan, &complete, 2).unwrap());
     }

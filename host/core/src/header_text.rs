@@ -32,7 +32,7 @@ pub fn header_bytes(text: &str) -> Cow<'_, [u8]> {
     bytes.into()
 }
 
-/// The text for whoever reads it: a value that is not UTF-8 is taken for ISO-8859-1.
+/// The value as text for people: if it is not UTF-8, it is read as ISO-8859-1.
 pub fn readable_header(text: &str) -> Cow<'_, str> {
     if text.chars().any(|c| byte(c).is_some()) {
         text.chars().map(|c| byte(c).map_or(c, char::from)).collect::<String>().into()

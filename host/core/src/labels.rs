@@ -151,7 +151,7 @@ mod tests {
 
     /// LABEL-4.
     #[test]
-    fn what_is_no_label_is_refused() {
+    fn a_malformed_label_is_refused() {
         let key = |key: &str| matches!(of(&format!("{key}=v")), Err(BadLabel::Key { .. }));
         for bad in ["", " ", "-a", "ä", "a b", "a\u{202e}", &"k".repeat(64)] {
             assert!(key(bad), "{bad}");

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_media_type_is_refused_with_a_code() {
+    fn a_malformed_media_type_is_refused_with_a_code() {
         let long = format!("text/{}", "a".repeat(10 * 1024));
         for bad in [
             "",

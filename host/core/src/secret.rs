@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused() {
+    fn an_unusable_secret_is_refused() {
         for (file, flaw) in [
             (&b""[..], SecretFlaw::Empty),
             (b"\n", SecretFlaw::Empty),

@@ -63,7 +63,7 @@ mod tests {
 
     /// START-5.
     #[test]
-    fn what_is_no_start_time_is_refused_with_its_beginning() {
+    fn a_malformed_start_time_is_refused_and_quoted() {
         let long = "9".repeat(1 << 20);
         for text in ["", "soon", "-1s", "+1s", "1 h", "1w", "1d", "s", "2026-12-24", "\u{202e}90s", &long] {
             let refused = start_at(text, NOW).unwrap_err();

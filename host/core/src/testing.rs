@@ -107,6 +107,19 @@ pub fn flow(dag: Dag) -> Definition {
     Definition { dag, handlers: ["h", "f", "a"].map(str::to_owned).into(), ..Definition::default() }
 }
 
+/// A report of an outcome, without anything else.
+pub fn reported(outcome: Outcome) -> Report {
+    Report {
+        outcome,
+        response: None,
+        labels: crate::Labels::new(),
+        evidence: None,
+        input_size: 0,
+        attempts: Vec::new(),
+        tries: Vec::new(),
+    }
+}
+
 /// Branches with these keys and inputs.
 pub fn branched(branches: &[(&str, &str)]) -> Outcome {
     let branch = |(key, input): &(&str, &str)| (Some(BranchKey::new(key).unwrap()), payload(input));
@@ -169,15 +182,7 @@ impl Driver {
             _ => None,
         };
         let attempts = vec![Attempt { started: self.now, ended: self.now + 1, failure, next: None }];
-        let report = Report {
-            outcome,
-            response: None,
-            evidence: None,
-            labels: crate::Labels::new(),
-            input_size: 3,
-            attempts,
-            tries: Vec::new(),
-        };
+        let report = Report { input_size: 3, attempts, ..reported(outcome) };
         self.step(Event::Complete { path: work.path.clone(), token: work.token, report })
     }
 
@@ -203,15 +208,7 @@ impl Driver {
     pub fn respond(&mut self, node: &str, status: u16, outcome: Outcome) -> Vec<Effect> {
         let work = self.claim(node).unwrap();
         let response = Some(Box::new(ResponseHead::new(status, Vec::new()).unwrap()));
-        let report = Report {
-            outcome,
-            response,
-            evidence: None,
-            labels: crate::Labels::new(),
-            input_size: 0,
-            attempts: Vec::new(),
-            tries: Vec::new(),
-        };
+        let report = Report { response, ..reported(outcome) };
         self.step(Event::Complete { path: work.path, token: work.token, report }).unwrap()
     }
 

@@ -89,7 +89,7 @@ mod tests {
 
     /// SLEEP-6.
     #[test]
-    fn what_is_no_moment_is_refused_with_its_beginning() {
+    fn a_malformed_moment_is_refused_and_quoted() {
         let long = "x".repeat(1 << 20);
         for text in [
             "",

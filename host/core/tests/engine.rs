@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::run::{ClaimToken, Effect, Event, HeldClaim, Outcome, Progress, Refusal, Report, RunState};
-use faas_flow_core::testing::the_start;
+use faas_flow_core::testing::{reported, the_start};
 use faas_flow_core::{NodePath, Payload, Plan, Status};
 
 fn chain() -> Plan {
@@ -21,15 +21,7 @@ fn claim(path: &str, until: u64) -> Event {
 
 fn done(path: &str, token: u32) -> Event {
     let token = ClaimToken::new(token);
-    let report = Report {
-        outcome: Outcome::Done(Payload::empty()),
-        response: None,
-        evidence: None,
-        labels: faas_flow_core::Labels::new(),
-        input_size: 0,
-        attempts: Vec::new(),
-        tries: Vec::new(),
-    };
+    let report = reported(Outcome::Done(Payload::empty()));
     Event::Complete { path: NodePath::parse(path).unwrap(), token, report }
 }
 

@@ -315,7 +315,7 @@ fn most_within(began: &[Millis], time: Millis) -> usize {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 30, ..ProptestConfig::default() })]
 
-    /// LIMIT-1, LIMIT-3, LIMIT-5: whatever replicas do, and whichever are lost.
+    /// LIMIT-1, LIMIT-3, LIMIT-5: for any order of what replicas do, and any loss of them.
     #[test]
     fn never_more_than_the_limit_are_in_flight_and_everything_comes_back(seed in any::<u64>(), most in 1..40u32, replicas in 1..5usize, calls in 1..300usize) {
         let mut random = Random(seed | 1);

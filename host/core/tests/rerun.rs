@@ -4,7 +4,7 @@
 
 use faas_flow_core::definition::{Branch, Branches, Carries, Dag, Edge, Node, NodeKind, Operations};
 use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Start};
-use faas_flow_core::testing::the_start;
+use faas_flow_core::testing::{reported, the_start};
 use faas_flow_core::{BranchKey, Code, Definition, Failure, NodePath, Payload, Plan, Status};
 
 fn path(text: &str) -> NodePath {
@@ -66,15 +66,7 @@ impl Run {
     }
 
     fn report(&mut self, node: &str, token: ClaimToken, outcome: Outcome) -> Result<Vec<Effect>, Refusal> {
-        let report = Report {
-            outcome,
-            response: None,
-            evidence: None,
-            labels: faas_flow_core::Labels::new(),
-            input_size: 0,
-            attempts: Vec::new(),
-            tries: Vec::new(),
-        };
+        let report = reported(outcome);
         self.step(Event::Complete { path: path(node), token, report }, 3)
     }
 

@@ -386,7 +386,7 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
-fn what_is_probably_not_meant_is_a_warning() {
+fn probable_mistakes_are_warnings() {
     let each = Branch { key: String::new(), dag: dag([node("n")]) };
     let items = for_each("F", Branches { dags: vec![each], ..Branches::default() });
     let nodes = dag([node("a"), node("b"), node("c"), node("join"), items]);
@@ -407,7 +407,7 @@ fn what_is_probably_not_meant_is_a_warning() {
 }
 
 #[test]
-fn what_is_meant_is_no_warning() {
+fn intended_definitions_give_no_warning() {
     let each = Branch { key: String::new(), dag: dag([node("n")]) };
     let quiet = |definition| Plan::new(definition).unwrap().warnings().is_empty();
     let items = Branches { dags: vec![each], ..Branches::default() };

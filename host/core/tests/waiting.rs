@@ -7,7 +7,7 @@ use faas_flow_core::run::{
     ClaimToken, Doc, Effect, Event, HeldClaim, Outcome, Progress, Refusal, Report, Run, RunState, RunView, Start,
     Suspended, Work,
 };
-use faas_flow_core::testing::{payload, the_start};
+use faas_flow_core::testing::{payload, reported, the_start};
 use faas_flow_core::{BranchKey, Code, Definition, Failure, NodePath, Payload, Plan, ScopePath, Status};
 
 fn path(text: &str) -> NodePath {
@@ -28,19 +28,7 @@ fn take_over(node: &str, lost: u64, until: u64) -> Event {
 /// Reports on the claim that was made until `claimed_until`.
 fn report(node: &str, claimed_until: u32, outcome: Outcome) -> Event {
     let token = ClaimToken::new(claimed_until);
-    Event::Complete {
-        path: path(node),
-        token,
-        report: Report {
-            outcome,
-            response: None,
-            evidence: None,
-            labels: faas_flow_core::Labels::new(),
-            input_size: 0,
-            attempts: Vec::new(),
-            tries: Vec::new(),
-        },
-    }
+    Event::Complete { path: path(node), token, report: reported(outcome) }
 }
 
 fn work(effects: &[Effect]) -> &Work {

@@ -106,7 +106,7 @@ impl Function for Web {
     }
 }
 
-/// The replicas of a function, which are called in turn. A replica that refuses the connection is skipped for this call.
+/// The replicas of a function, which are called one after the other. A replica that refuses the connection is skipped for this call.
 #[derive(Debug)]
 pub struct Upstream {
     replicas: Vec<String>,

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_begun_has_a_share_that_new_requests_cannot_take() {
+    fn work_in_progress_has_a_share_that_new_requests_cannot_take() {
         let memory = memory(1000);
         let request = memory.reserve(Purpose::Request, 500).unwrap();
         assert!(memory.reserve(Purpose::Request, 1).is_err());

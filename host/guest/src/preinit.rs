@@ -29,7 +29,7 @@ const NO_FILE: i32 = 8;
 
 /// The module as it is after it has started, or nothing if it has nothing to do at its start, or cannot be kept as it is then.
 pub fn preinitialized(module: &[u8]) -> Option<Vec<u8>> {
-    // Components, and what is no module at all.
+    // Components, and files that are not modules at all.
     if !module.starts_with(b"\0asm\x01\0\0\0") {
         return None;
     }

@@ -46,8 +46,8 @@ pub enum Error {
     /// An idempotency key is empty, too long, or not printable.
     #[error("`X-Faas-Flow-Idempotency-Key` must have 1 to 256 characters of printable ASCII")]
     BadIdempotencyKey,
-    /// A signal has no page but at an address that a flow has given away.
-    #[error("a signal is sent with POST; only an address that a flow has given away (`signal-url`) has a page")]
+    /// A signal has no page but at an address that a flow has handed out.
+    #[error("a signal is sent with POST; only an address that a flow has handed out (`signal-url`) has a page")]
     SignalByGet,
     /// Neither a flow nor a step function has this name.
     #[error("there is no flow and no function `{name}` here; GET / lists what there is")]

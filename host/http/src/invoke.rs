@@ -359,7 +359,7 @@ impl Patience<'_> {
         let settings = self.surface.host.settings();
         let now = self.surface.host.now();
         if let Some(start_at) = self.start_at.filter(|at| *at > now) {
-            // Only who says so waits for a run that starts later, and not in vain.
+            // A run that starts later is waited for only if its caller asks for that, and waits long enough for the start.
             return self.asked.filter(|wait| Duration::from_millis(start_at - now) <= *wait);
         }
         match self.delivery {

@@ -7,10 +7,10 @@ use super::request::{
 };
 use super::surface::Surface;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::Millis;
+use faas_flow_core::{FlowName, Millis};
 use faas_flow_versions::{
     Activation, Active, Artifact, By, Canary, CanaryRule, Changed, Collected, Expected, IfRemoved, Keep, Listed,
     Planned, Removal, RunCounts, Share, Upload, Version, Withdrawn,
@@ -358,6 +358,28 @@ pub(super) async fn activate(
     })
 }
 
+/// A request of an operator to change what is in service, which names no version.
+pub(super) struct OfService {
+    surface: Arc<Surface>,
+    flow: FlowName,
+    expected: Expected,
+    by: By,
+}
+
+impl FromRequest<Arc<Surface>> for OfService {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, surface: &Arc<Surface>) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let Target(flow) = Target::from_request_parts(&mut parts, surface).await?;
+        Operator::from_request_parts(&mut parts, surface).await?;
+        let Asked((revision, author)) = Asked::<(Revision, Author)>::from_request_parts(&mut parts, surface).await?;
+        WholeBody::from_request(Request::from_parts(parts, body), surface).await?;
+        let by = author.by(surface.host.now())?;
+        Ok(Self { surface: surface.clone(), flow: flow.name.clone(), expected: revision.expected(), by })
+    }
+}
+
 /// Activate the version that was active before
 #[utoipa::path(
     post,
@@ -370,15 +392,9 @@ pub(super) async fn activate(
         Refusals, On<401>, On<409>, On<422>, On<501>,
     ),
 )]
-pub(super) async fn roll_back(
-    State(surface): State<Arc<Surface>>,
-    Target(flow): Target,
-    _: Operator,
-    Asked((revision, author)): Asked<(Revision, Author)>,
-    _: WholeBody,
-) -> Result<Json<InService>, Error> {
-    let by = author.by(surface.host.now())?;
-    InService::answer(surface.host.versions().roll_back(&flow.name, revision.expected(), by).await)
+pub(super) async fn roll_back(change: OfService) -> Result<Json<InService>, Error> {
+    let OfService { surface, flow, expected, by } = change;
+    InService::answer(surface.host.versions().roll_back(&flow, expected, by).await)
 }
 
 /// Activate the canary
@@ -393,15 +409,9 @@ pub(super) async fn roll_back(
         Refusals, On<401>, On<409>, On<422>, On<501>,
     ),
 )]
-pub(super) async fn promote(
-    State(surface): State<Arc<Surface>>,
-    Target(flow): Target,
-    _: Operator,
-    Asked((revision, author)): Asked<(Revision, Author)>,
-    _: WholeBody,
-) -> Result<Json<InService>, Error> {
-    let by = author.by(surface.host.now())?;
-    InService::answer(surface.host.versions().promote(&flow.name, revision.expected(), by).await)
+pub(super) async fn promote(change: OfService) -> Result<Json<InService>, Error> {
+    let OfService { surface, flow, expected, by } = change;
+    InService::answer(surface.host.versions().promote(&flow, expected, by).await)
 }
 
 /// Withdraw the canary
@@ -416,13 +426,7 @@ pub(super) async fn promote(
         Refusals, On<401>, On<409>, On<422>, On<501>,
     ),
 )]
-pub(super) async fn withdraw(
-    State(surface): State<Arc<Surface>>,
-    Target(flow): Target,
-    _: Operator,
-    Asked((revision, author)): Asked<(Revision, Author)>,
-    _: WholeBody,
-) -> Result<Json<InService>, Error> {
-    let by = author.by(surface.host.now())?;
-    InService::answer(surface.host.versions().withdraw(&flow.name, revision.expected(), by).await)
+pub(super) async fn withdraw(change: OfService) -> Result<Json<InService>, Error> {
+    let OfService { surface, flow, expected, by } = change;
+    InService::answer(surface.host.versions().withdraw(&flow, expected, by).await)
 }

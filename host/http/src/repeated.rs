@@ -63,7 +63,7 @@ const FAMILIES_OF_A_TRY: [&str; 8] =
 pub(super) struct Callbacks<'a> {
     /// The address for the end of the run.
     pub asked: Option<&'a str>,
-    /// The address that the run gets if its caller has waited in vain.
+    /// The address that the run gets if the result does not come while its caller waits.
     pub later: Option<&'a str>,
 }
 

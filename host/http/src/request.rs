@@ -45,11 +45,11 @@ pub(super) fn without_namespace(name: &str) -> &str {
     name.strip_suffix(NAMESPACE).and_then(|name| name.strip_suffix('.')).unwrap_or(name)
 }
 
-/// A parameter of the path, decoded. What is not UTF-8 becomes text that no rule lets through.
+/// A parameter of the path, decoded. If it is not UTF-8, it becomes text that no rule accepts.
 pub(crate) async fn path_parameter(parts: &mut Parts, name: &str) -> String {
     match RawPathParams::from_request_parts(parts, &()).await {
         Ok(given) => given.iter().find(|(key, _)| *key == name).map_or(String::new(), |(_, value)| value.to_owned()),
-        // axum hands out no parameter at all if one of them is not UTF-8. Whoever is to blame is found in the path itself.
+        // axum returns no parameters at all if one of them is not UTF-8, so this one is read from the path itself.
         Err(_) => parameter_in(parts.uri.path(), name),
     }
 }

@@ -44,7 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignalPath {
     }
 }
 
-/// The query of an address that a flow has given away. Without it, the request is admitted as a new one for the flow is.
+/// The query of an address that a flow has handed out. Without it, the request is admitted as a new one for the flow is.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AddressQuery {
@@ -156,7 +156,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Extras {
 /// Send a signal to a run
 ///
 /// A node that waits for it goes on with the body; if none does, the run keeps the signal until one does. At an address that a
-/// flow has given away, the form of the page is taken, too: its fields become a JSON object.
+/// flow has handed out, the form of the page is taken, too: its fields become a JSON object.
 #[utoipa::path(
     post,
     path = "/flow/{id}/signal/{signal}",
@@ -214,7 +214,7 @@ pub(super) async fn signal(
 
 /// The page on which somebody approves or rejects
 ///
-/// Only at an address that a flow has given away.
+/// Only at an address that a flow has handed out.
 #[utoipa::path(
     get,
     path = "/flow/{id}/signal/{signal}",

@@ -231,7 +231,7 @@ impl NodeAttempt<'_> {
         }
     }
 
-    /// Does the node's operations in turn, beginning with the one at which the node was suspended.
+    /// Performs the node's operations one after the other, beginning with the one at which the node was suspended.
     async fn operations(&mut self, operations: &[Operation], mut data: Content) -> Result<Content, Unfinished> {
         let done = self.work.suspended.as_ref().map_or(0, |suspended| suspended.operation as usize);
         self.has_called |= operations.iter().take(done).any(Operation::is_call);

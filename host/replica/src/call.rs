@@ -79,16 +79,7 @@ impl NodeAttempt<'_> {
                 Ok(Tried::Waits { wait, until }) => {
                     let data = Some(self.stored(stored, (index, tries), data).await?);
                     let wait = Some(Box::new(wait));
-                    let suspended = Suspended {
-                        until,
-                        operation,
-                        tries: count(tries),
-                        begun: None,
-                        data,
-                        wait,
-                        asleep: None,
-                        failed: 0,
-                    };
+                    let suspended = Suspended { operation, tries: count(tries), data, wait, ..Suspended::until(until) };
                     return Err(Unfinished::Suspended(suspended));
                 }
                 Err(failed) => failed,
@@ -107,16 +98,7 @@ impl NodeAttempt<'_> {
                 continue;
             }
             let data = Some(self.stored(stored, (index, tries), data).await?);
-            let suspended = Suspended {
-                until,
-                operation,
-                tries: count(tries),
-                begun: None,
-                data,
-                wait: None,
-                asleep: None,
-                failed: 0,
-            };
+            let suspended = Suspended { operation, tries: count(tries), data, ..Suspended::until(until) };
             return Err(Unfinished::Suspended(suspended));
         };
         let recovered = self.recover(call, failed).await;

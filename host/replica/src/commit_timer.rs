@@ -1,4 +1,4 @@
-//! A timer by which delayed commits are made in time, whatever happens to the work in flight.
+//! A timer by which delayed commits are made in time, even if the work in flight hangs or fails.
 
 use super::live::Live;
 use faas_flow_session::Input;

@@ -379,7 +379,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_sent_stays_below_the_function(
+        fn no_path_leads_out_of_the_function(
             pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..10),
             any in ".{0,6}",
         ) {

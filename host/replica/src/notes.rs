@@ -244,7 +244,7 @@ mod tests {
 
     /// FAIL-8.
     #[test]
-    fn what_a_program_says_counts_while_its_call_lasts() {
+    fn output_of_a_program_counts_while_its_call_lasts() {
         let notes = Notes::default();
         assert_eq!(notes.said(), "");
         let first = notes.begin(Try::begin(0, 1, 2, 3));

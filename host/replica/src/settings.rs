@@ -54,7 +54,7 @@ pub struct Settings {
     /// Maximum number of this replica's ended runs that are kept, regardless of their age: for stores in memory. Default: no
     /// limit.
     pub history_limit: usize,
-    /// The address of the gateway as people reach it, without a slash at its end: addresses that flows give away begin with it.
+    /// The address of the gateway as people reach it, without a slash at its end: addresses that flows hand out begin with it.
     /// A local server sets it once it listens. Default: none.
     pub public_url: OnceLock<String>,
     /// Maximum time that a caller may wait for a result. Default: 5 min.

@@ -266,7 +266,7 @@ pub struct SignalAddress {
 }
 
 impl SignalAddress {
-    /// The address that a node gives away.
+    /// The address that a node hands out.
     fn new(keys: Option<&Keys>, to: (&FlowName, &RunId, &SignalName), by: (&str, u32), expires: Millis) -> Self {
         let (node, round) = by;
         let digest = Sha256::digest(format!("{node}\n{round}"));

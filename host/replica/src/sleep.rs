@@ -26,7 +26,7 @@ impl NodeAttempt<'_> {
         let data = Some(self.store(&format!("asleep/{index}"), data).await?);
         let operation = count(index + 1);
         let asleep = Some(now);
-        let suspended = Suspended { until, operation, tries: 0, begun: None, data, wait: None, asleep, failed: 0 };
+        let suspended = Suspended { operation, data, asleep, ..Suspended::until(until) };
         Err(Unfinished::Suspended(suspended))
     }
 }

@@ -50,8 +50,8 @@ impl Live {
         self.trace.as_ref().map_or(SpanId::INVALID, |_| new_span())
     }
 
-    /// The headers by which whoever gets a request of this run makes its own spans children of this one, besides those that the
-    /// request has. If tracing is off, they are the ones that the run's caller sent.
+    /// The headers with which the receiver of a request makes its own spans children of this one, besides those that the request
+    /// has. If tracing is off, they are the ones that the run's caller sent.
     pub(super) fn trace_headers(&self, span: SpanId, set: &[(String, String)]) -> Vec<(String, String)> {
         self.propagated.headers(set, self.trace.as_ref().map(|trace| trace.traceparent(span)))
     }

@@ -40,6 +40,7 @@ mod stop;
 mod test;
 mod token;
 mod waiting;
+mod watch;
 
 use crate::Error;
 use clap::error::ContextValue;
@@ -71,7 +72,7 @@ const AFTER: &str = "Exit codes: 0 for success, 1 for a failure (with an error c
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a project: a flow in a language of your choice
+    /// Create the project of a flow in the language of your choice
     New(new::New),
     /// Build the module of a flow
     Build(build::BuildFlow),
@@ -93,13 +94,13 @@ enum Command {
     Dashboard(dashboard::Shown),
     /// Check whether a server on this machine is healthy (for a container's health check)
     Health(health::Health),
-    /// List, show, pause, resume, stop and re-run runs, or send their callbacks once more
+    /// List, show, pause, resume, stop and re-run runs, or send their callbacks again
     Requests(requests::Requests),
-    /// Send a signal to a run, for which a node of it waits
+    /// Send a signal to a run that waits for it
     Signal(signal::SignalRun),
     /// List, pause, resume, trigger and backfill the schedules of a flow on a server
     Schedules(schedules::Schedules),
-    /// Change limits over all runs while runs go on
+    /// List, set and remove limits over all runs, without a restart
     Limits(limits::Limits),
     /// Push a new version of a flow to a running server and activate it
     Push(modules::Push),
@@ -228,7 +229,7 @@ fn asks_for_json(matches: &ArgMatches) -> bool {
     given || matches.subcommand().is_some_and(|(_, matches)| asks_for_json(matches))
 }
 
-/// Reports a failure: to people, and if JSON was asked for, also to whoever reads that.
+/// Reports a failure on stderr, and with `--json` also as JSON on stdout.
 fn report(error: &Error, output: Output) {
     let code = error.code();
     if output == Output::Json {

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_is_kept_and_why_is_said() {
+    fn needed_versions_are_kept_and_the_reason_is_given() {
         let mut active = Active::default();
         for (at, n) in [1u8, 2, 3, 4].into_iter().enumerate() {
             active.activate(Digest::of(&[n]), Origin::Push, Why::Activated, By::new("me", "", at as u64).unwrap());

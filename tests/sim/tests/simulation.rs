@@ -164,7 +164,8 @@ fn a_single_fault_at_any_step_changes_no_result() {
     let every = std::env::var_os("FAAS_FLOW_EVERY_FAULT").is_some();
     let met = jobs().flat_map(|job| {
         let hows = set_ups(job);
-        // A fault is met in one of the set-ups, in turn; in all of them if the environment asks for it, as the nightly does.
+        // Each fault is tried in one of the set-ups, a different one each time; in all of them if the environment asks for it, as
+        // the nightly does.
         let among = if every { 1 } else { hows.len() };
         hows.into_iter().enumerate().map(move |(place, how)| (job, how, place % among, among))
     });

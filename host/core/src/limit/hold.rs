@@ -44,7 +44,7 @@ pub struct Hold {
     /// When it ends unless it is renewed.
     #[serde(rename = "u")]
     pub until: Millis,
-    /// What the permit is for; `None` if the replica has leased permits for whatever comes.
+    /// What the permit is for; `None` if the replica has leased permits in advance.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Ticket>,
     /// Whether nobody renews it, since the node waits for an answer from outside. It ends then, too, once the node does not
@@ -57,7 +57,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Whether it is what a replica has leased for whatever comes of a flow.
+    /// Whether it is a lease: permits that a replica holds in advance, for a flow's next nodes and calls.
     pub(super) fn is_lease(&self, owner: &str, flow: &Option<FlowName>) -> bool {
         self.ticket.is_none() && self.owner == owner && self.flow == *flow
     }

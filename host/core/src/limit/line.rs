@@ -107,7 +107,7 @@ impl Line {
             || figures.per_second.is_some_and(|rate| self.shares(scope) > rate / 2.0)
     }
 
-    /// Drops what nobody has renewed in time. Nothing else is to be done before.
+    /// Drops the holds and waiters that were not renewed in time. Call this before every other change of the line.
     pub fn expire(&mut self, now: Millis) {
         self.holds.retain(|hold| hold.until > now);
         self.queue.retain(|waiter| waiter.asleep.is_some() || waiter.until > now);

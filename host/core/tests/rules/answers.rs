@@ -2,7 +2,9 @@
 
 use faas_flow_core::definition::{Branches, Carries, Dag, Definition, Edge, Node, NodeKind, Operation, Operations};
 use faas_flow_core::run::{Event, Outcome};
-use faas_flow_core::testing::{Driver, condition, failed, flow, for_each, graph, lone, node, path, payload, sub_dag};
+use faas_flow_core::testing::{
+    Driver, condition, failed, flow, for_each, graph, lone, node, path, payload, reported, sub_dag,
+};
 use faas_flow_core::{Code, Failure, Plan, Status};
 
 fn done() -> Outcome {
@@ -165,15 +167,7 @@ fn labels_are_kept_with_the_output_of_their_node_and_dropped_if_it_fails() {
     {
         let mut run = Driver::new(flow(lone()));
         let work = run.claim("n").unwrap();
-        let report = faas_flow_core::run::Report {
-            outcome,
-            response: None,
-            labels: labels("order=42"),
-            evidence: None,
-            input_size: 0,
-            attempts: Vec::new(),
-            tries: Vec::new(),
-        };
+        let report = faas_flow_core::run::Report { labels: labels("order=42"), ..reported(outcome) };
         run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
         assert_eq!(run.state.run().labels, labels(expected));
     }

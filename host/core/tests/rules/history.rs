@@ -2,7 +2,7 @@
 
 use faas_flow_core::definition::{Branches, Definition, Exhausted};
 use faas_flow_core::run::{Attempt, Event, Outcome, Progress, Refusal, Report, RunView, Suspended, Try, Work};
-use faas_flow_core::testing::{Driver, branched, failed, flow, for_each, graph, lone, node, path, payload};
+use faas_flow_core::testing::{Driver, branched, failed, flow, for_each, graph, lone, node, path, payload, reported};
 use faas_flow_core::{Code, Failure, Millis, PolicyOf, Spent, Status};
 
 /// A run of one node `n`, whose work it has claimed.
@@ -21,15 +21,7 @@ fn busy(number: u32, ended: Millis, next: Option<Millis>) -> Try {
 /// Reports what came of a claim, with the attempt that has ended, if one has, and tries that are not noted.
 fn report(run: &mut Driver, work: &Work, outcome: Outcome, attempt: Option<Attempt>, tries: Vec<Try>) {
     let attempts = attempt.into_iter().collect();
-    let report = Report {
-        outcome,
-        response: None,
-        evidence: None,
-        labels: faas_flow_core::Labels::new(),
-        input_size: 0,
-        attempts,
-        tries,
-    };
+    let report = Report { attempts, tries, ..reported(outcome) };
     run.step(Event::Complete { path: work.path.clone(), token: work.token, report }).unwrap();
 }
 

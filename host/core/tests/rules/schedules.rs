@@ -275,7 +275,7 @@ fn what_a_newer_replica_has_removed_comes_back_once_nobody_confirms_it() {
 
 /// SCHED-12. What happened to each moment is told once, for logs and metrics.
 #[test]
-fn what_is_passed_over_is_told() {
+fn skipped_moments_are_reported() {
     let began = at("2026-11-30T10:00:00Z");
     let mut store = Store::new(timed("s", "every 1m", Missed::Skip, Overlap::Skip), began);
     store.look(began + 60 * SECOND);

@@ -102,7 +102,7 @@ fn an_answer_that_comes_before_the_wait_is_stored_is_not_lost() {
     assert_eq!(answered(&driver.claim("n").unwrap()), Some((id(&work), said("early"))));
 }
 
-/// WAIT-3: whoever takes a node over finds the answer to what a lost replica asked.
+/// WAIT-3: a replica that takes a node over finds the answer to what a lost replica asked.
 #[test]
 fn an_answer_outlives_the_replica_that_asked() {
     let mut driver = driver();
@@ -171,7 +171,7 @@ fn a_paused_run_takes_answers_and_continues_when_it_is_resumed() {
     assert!(driver.claim("n").unwrap().answer.is_some());
 }
 
-/// CATCH-6: so that runs that were called can be stopped, by whoever finds that nobody waits for them any more.
+/// CATCH-6: so that runs that were called can be stopped, by a replica that finds that nobody waits for them any more.
 #[test]
 fn what_waited_beside_a_caught_failure_is_forgotten() {
     let edges = [("a", "s"), ("a", "n"), ("s", "end"), ("n", "end")];
@@ -295,7 +295,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// WAIT-3: whatever the order of claims, lost replicas, reports and answers.
+    /// WAIT-3: in any order of claims, lost replicas, reports and answers.
     #[test]
     fn an_answer_that_is_taken_reaches_the_node_and_no_other_question(steps in steps()) {
         let mut driver = driver();

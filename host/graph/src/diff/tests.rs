@@ -185,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_changed_is_drawn_and_marked(a in arbitrary(), b in arbitrary()) {
+    fn every_change_is_drawn_and_marked(a in arbitrary(), b in arbitrary()) {
         let difference = Difference::between(&a, &b);
         let svg = difference.svg(&a, &b, "x");
         prop_assert_eq!(svg.matches("<g ").count() + svg.matches("<g>").count(), svg.matches("</g>").count());
@@ -231,7 +231,7 @@ fn versions() -> (Definition, Definition) {
             }
         }
     }
-    // The log is asked before n2 no more.
+    // The log is no longer called before n2.
     new.dag.nodes.remove(2);
     new.dag.edges.retain(|edge| edge.from != "log" && edge.to != "log");
     new.dag.edges[1].carries = Carries::Forwarded("C/to-n2".into());
@@ -403,7 +403,7 @@ fn what_is_inside_a_for_each_is_ahead_until_all_of_it_is_done() {
 }
 
 #[test]
-fn a_node_that_came_is_ahead_of_whoever_has_not_begun_what_follows() {
+fn a_new_node_is_ahead_of_runs_that_have_not_begun_what_follows_it() {
     let (old, mut new) = (samples::dynamic(), samples::dynamic());
     new.dag.nodes.push(Node { id: "n0".into(), kind: NodeKind::Operations(Operations::default()) });
     new.dag.edges = [("n1", "n0"), ("n0", "F"), ("F", "n2")]

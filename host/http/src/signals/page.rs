@@ -31,7 +31,7 @@ pub(super) fn form(flow: &FlowName, run: &RunId, signal: &SignalName, expires: M
          <textarea id=\"comment\" name=\"comment\" maxlength=\"4000\"></textarea>\
          <button class=\"approve\" name=\"decision\" value=\"approve\">Approve</button>\
          <button name=\"decision\" value=\"reject\">Reject</button></form>\
-         <p class=\"quiet\">This address works once. Whoever knows it can decide, so do not pass it on.</p>"
+         <p class=\"quiet\">This address works once. Anyone who has it can decide, so do not share it.</p>"
     );
     page(StatusCode::OK, &format!("{flow}: {signal}"), &main)
 }

@@ -1,7 +1,7 @@
 //! The secret that the replicas share, and the keys that are derived from it.
 //!
-//! Each purpose has a key of its own, so that a signature that was made for one purpose is wrong for every other, and whoever
-//! is given one of the keys can neither make the others nor find the secret. A key is the output of HKDF-SHA256 (RFC 5869)
+//! Each purpose has a key of its own, so that a signature that was made for one purpose is wrong for every other, and one
+//! of the keys reveals neither the others nor the secret. A key is the output of HKDF-SHA256 (RFC 5869)
 //! with the secret as input, [`SALT`] as salt, the purpose as info, and a length of 32 bytes; what signs is the text of its 64
 //! lower-case hexadecimal digits, so that every tool that takes a secret as text takes it.
 
@@ -25,7 +25,7 @@ pub(super) enum Purpose {
     Answer,
     /// What a run says of itself to a flow that it calls.
     Parent,
-    /// The addresses that a flow gives away for signals.
+    /// The addresses that a flow hands out for signals.
     Signal,
     /// Nothing: the random numbers of a flow's code follow from this key.
     Random,

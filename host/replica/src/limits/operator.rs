@@ -139,7 +139,7 @@ pub async fn set_limit(store: &dyn StateStore, name: &str, figures: Option<Figur
 /// Notes in a document of a limit that there is a change, so that every replica reads it before it changes the document.
 async fn tell(store: &dyn StateStore, partition: &Partition, doc: String, generation: u64) -> Result<(), Error> {
     loop {
-        // If nobody has used it, whoever does so first has looked up limits before.
+        // A document that does not exist yet needs no note: the replica that creates it looks up the limits first.
         let Some(document) = store.read(partition, std::slice::from_ref(&doc)).await?.into_iter().next().flatten()
         else {
             return Ok(());

@@ -87,7 +87,7 @@ impl Shard {
         let mut state = self.state();
         let is_urgent = match op {
             Op::Leave => state.busy.contains(&key),
-            // Behind others in line it would only wait, so it shares the commit of whoever gives up a permit. If it has waited long
+            // Behind others in line it can only wait, so it joins the commit that gives up a permit. If it has waited for long
             // before, it may have its permit already.
             Op::Enter { since, .. } => !state.busy.contains(&key) || since + PATIENCE.as_millis() as Millis <= now,
             Op::Sleep { .. } => !state.busy.contains(&key),

@@ -78,7 +78,7 @@ fn coding(name: &str) -> Result<Coding, EncodingFault> {
 
 type Decoded<'a> = Pin<Box<dyn AsyncRead + Send + 'a>>;
 
-/// Decodes what was encoded with these codings in turn. An answer without bytes stays empty.
+/// Decodes what was encoded with these codings, one after the other. An answer without bytes stays empty.
 pub(super) async fn decoded<'a>(
     mut encoded: impl AsyncBufRead + Send + Unpin + 'a,
     codings: &[Coding],

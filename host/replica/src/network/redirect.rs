@@ -75,8 +75,8 @@ pub(super) fn location(answer: &HttpResponse) -> Option<Cow<'_, str>> {
 }
 
 impl Outgoing {
-    /// The request that follows an answer, of `followed` before it. Whether the configuration allows its host is up to whoever
-    /// sends it.
+    /// The request that follows an answer, of `followed` before it. The sender checks whether the
+    /// configuration allows its host.
     pub(super) fn redirected(self, status: u16, to: &str, by: ChosenBy, followed: usize) -> Result<Self, CallError> {
         let callee = by.shown(self.url.as_str());
         let target = self.url.join(to);

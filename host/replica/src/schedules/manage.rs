@@ -118,7 +118,7 @@ impl Host {
         .await
     }
 
-    /// Begins a run of a schedule now, whether it is paused or not, and whatever else runs.
+    /// Begins a run of a schedule now, even if it is paused or its other runs go on.
     pub async fn trigger_schedule(self: &Arc<Self>, flow: &FlowName, name: &str) -> Result<RunId, Error> {
         let of = self.of_flow(flow)?;
         let timed = self.schedule(flow, &of, name)?;

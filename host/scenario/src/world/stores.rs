@@ -28,7 +28,7 @@ pub struct State {
 #[derive(Default)]
 pub struct Ledger {
     committed: Mutex<HashMap<String, u32>>,
-    /// Runs that somebody may run again: what they take back counts no more.
+    /// Runs that somebody may re-run: commits that a re-run takes back do not count.
     again: Mutex<HashSet<RunId>>,
     /// How often the end of a run cut off each node before the run was begun again: `RUN/PATH`.
     cut_off: Mutex<HashMap<String, usize>>,

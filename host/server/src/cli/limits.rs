@@ -1,23 +1,14 @@
 //! `faas-flow limits`: limits over all runs, changed while runs go on.
 
-use super::existing::{open_to_change, open_to_read};
+use super::existing::{StoreKeys, open_to_change, open_to_read};
 use super::output::{print_json, print_text};
 use crate::Error;
-use crate::config::{Defaults, Group, Options, Scope, Stores, Takes, Unspecified, limit_figures, resolve_stores};
+use crate::config::{Options, Stores, Unspecified, limit_figures, resolve_stores};
 use clap::{Args, Subcommand};
 use faas_flow_core::limit::{Figures, is_limit_name};
 use faas_flow_replica::{limits_set, set_limit};
 use std::fmt::Write as _;
 use std::process::ExitCode;
-
-/// The keys of the stores.
-struct StoreKeys;
-
-impl Takes for StoreKeys {
-    const GROUPS: &'static [Group] = &[Group::Stores];
-    const DEFAULTS: Defaults = Defaults::Local;
-    const SCOPE: Scope = Scope::Subcommands;
-}
 
 #[derive(Args)]
 pub(super) struct Limits {
@@ -34,7 +25,7 @@ pub(super) struct Limits {
 enum What {
     /// List the limits that were set in the state store
     List,
-    /// Set a limit for all replicas that share the state store, in place of what is configured and what flows say; it holds within a second
+    /// Set a limit for all replicas that share the state store. Within a second, it replaces what the configuration and the flows say
     Set {
         /// Name of a limit that flows use, or of a function that they call
         #[arg(value_parser = name)]
@@ -43,7 +34,7 @@ enum What {
         #[arg(value_parser = figures)]
         figures: Figures,
     },
-    /// Let hold again what is configured, or what flows say
+    /// Remove a limit that was set, so that the configuration and the flows apply again
     Unset {
         /// Name of the limit or function
         #[arg(value_parser = name)]

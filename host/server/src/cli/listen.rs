@@ -31,7 +31,7 @@ pub(super) fn address(values: &Values, interface: &str) -> String {
     }
 }
 
-/// The address with which addresses begin that flows give away: unless the operator says another one, that of this server.
+/// The address with which addresses begin that flows hand out: unless the operator says another one, that of this server.
 pub(super) fn set_public_url(values: &mut Values, at: SocketAddr) {
     let ip = match at.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -11,9 +11,9 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// For so many moments, a backfill begins without a question.
+/// A backfill of at most this many moments begins without a question.
 const UNASKED: u64 = 10;
-/// How often a backfill says how far it has come.
+/// How often a backfill reports its progress.
 const SAYS: Duration = Duration::from_secs(1);
 /// How long a backfill waits if too many of its runs go on.
 const FULL: Duration = Duration::from_millis(500);
@@ -33,13 +33,13 @@ enum What {
     },
     /// Pause a schedule: it begins no runs until it is resumed
     Pause(Of),
-    /// Resume a paused schedule; what it would have begun in the meantime is not made up for
+    /// Resume a paused schedule; the moments that it missed meanwhile get no runs
     Resume(Of),
     /// Begin a run of a schedule now, also if it is paused
     Trigger(Of),
     /// Begin a run for each past moment of a schedule that has none
     ///
-    /// A run has an id that is made of the schedule and the moment, so a backfill can be repeated: moments whose run is still stored are passed over. The runs begin whatever the schedule says about overlap, but no more of them go on at once than --at-once says. For more than 10 moments, the command asks before it begins. Stop with Ctrl-C; the same command goes on later.
+    /// The id of each run is made from the schedule and the moment, so you can repeat a backfill: it skips moments whose run is still stored. Backfills ignore the schedule's overlap policy, but no more than --at-once of their runs go on at once. For more than 10 moments, the command asks before it begins. Stop it with Ctrl-C, and run the same command to continue.
     Backfill {
         #[command(flatten)]
         of: Of,
@@ -52,10 +52,10 @@ enum What {
         /// How many runs of the schedule's backfills may go on at once, from 1 to 100
         #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
         at_once: u64,
-        /// Only say how many moments there are, and which are the first and the last
+        /// Only show how many moments there are, and the first and last of them
         #[arg(long)]
         dry_run: bool,
-        /// Begin without a question, also for more than 10 moments
+        /// Do not ask before beginning more than 10 runs
         #[arg(long, short, conflicts_with = "dry_run")]
         yes: bool,
     },

@@ -78,7 +78,7 @@ impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
         let stores = resolve_stores(&mut values, Unspecified::Durable)?;
-        // The address comes first, since compiling is in vain if it is in use.
+        // The address comes first: if it is in use, there is no point in compiling.
         let at = listen::address(&values, "127.0.0.1");
         let (listener, address) = listen(&at).await?;
         listen::set_public_url(&mut values, address);

@@ -17,13 +17,13 @@ pub(super) struct SignalRun {
     id: String,
     /// Name of the signal
     name: String,
-    /// Body of the signal, which the node that waits goes on with: text, @FILE, or @- for stdin [default: nothing]
+    /// Body of the signal, with which the waiting node goes on: text, @FILE, or @- for stdin [default: nothing]
     #[arg(long, short)]
     data: Option<String>,
-    /// What the body is [default: application/octet-stream]
+    /// Media type of the body [default: application/octet-stream]
     #[arg(long, value_name = "MEDIA-TYPE", requires = "data", value_parser = MediaType::parse)]
     content_type: Option<MediaType>,
-    /// Idempotency key: of several signals to the run with the same name and key, one counts
+    /// Idempotency key: of several signals with the same name and key, only the first counts
     #[arg(long)]
     key: Option<String>,
     /// URL of the flow, for example http://gateway:8080/function/greet, or its name on the gateway at $OPENFAAS_URL; or URL of a gateway or server [default: $OPENFAAS_URL or http://127.0.0.1:8080]

@@ -104,7 +104,7 @@ keys! {
     max_inflight: usize = Key::new("max_inflight", &Count(0), "0", Watchdog, Connections,
         "maximum number of concurrent requests; more are answered with 429; 0 for no limit");
     max_connections: usize = Key::new("max_connections", &Count(0), "0", Ours, Connections,
-        "maximum number of open connections; further ones wait until they are accepted; 0 for three quarters of the files that the process may open");
+        "maximum number of open connections; further ones wait to be accepted; 0 for three quarters of the files that the process may open");
 
     upstream_url: Option<String> = Key::new("upstream_url", &Optional(Server), "", Original, Function,
         "URL to which an of-watchdog in front of the function sends requests; the function listens there instead of on `port`, and leaves the lock file and the metrics to of-watchdog")
@@ -129,7 +129,7 @@ keys! {
     gateway: Option<String> = Key::new("gateway", &Optional(Server), "gateway.openfaas:8080", Original, Calls,
         "OpenFaaS gateway, through which functions are called that are not listed in `functions`").locally("");
     public_url: Option<String> = Key::new("public_url", &Optional(Server), "", Ours, Calls,
-        "address of the gateway as people reach it. The addresses of signals that flows give away begin with it ([signals](concepts.md#signals)). A local server uses its own address unless this is set");
+        "address at which people reach the gateway. The addresses of signals that flows hand out begin with it ([signals](concepts.md#signals)). A local server uses its own address unless this is set");
     default_method: &'static str = Key::new("default-method", &METHODS, "POST", Original, Calls,
         "HTTP method of calls for which the flow sets none");
     functions: Vec<String> = Key::new("functions", &List, "", Ours, Calls,
@@ -150,10 +150,10 @@ keys! {
         .option(As("program-header"));
 
     state_store: Option<String> = Key::new("state_store", &Optional(Text::STORE), "", Ours, Stores,
-        "store for the state of runs; by default the Consul of `consul_url`. An address with a password can be in the secret `faasflow-state-store` instead")
+        "store for the state of runs; by default the Consul server at `consul_url`. An address with a password can be in the secret `faasflow-state-store` instead")
         .locally("sqlite:.faas-flow/state.db").option(Also("state"));
     data_store: Option<String> = Key::new("data_store", &Optional(Text::STORE), "", Ours, Stores,
-        "store for payloads over `inline_limit`; by default the S3 of `s3_url`, or else the state store. An address with a password can be in the secret `faasflow-data-store` instead")
+        "store for payloads over `inline_limit`; by default the S3 server at `s3_url` if that is set, otherwise the state store. An address with a password can be in the secret `faasflow-data-store` instead")
         .locally("files:.faas-flow/data");
     consul_url: Option<String> = Key::new("consul_url", &Optional(Server), "", Original, Stores,
         "address of a Consul server that keeps the state");
@@ -173,13 +173,13 @@ keys! {
     max_wait: Duration = Key::new("max_wait", &Time::ANY, "5m", Ours, Limits,
         "maximum time that a caller may wait for a result");
     body_limit: usize = Key::new("body_limit", &Size(1), "32MiB", Ours, Limits,
-        "maximum size of a request's body; larger ones are answered with 413, as are those that exceed a quarter of `guest_memory`, if the flow has code that could get it, or half of `memory_limit`");
+        "maximum size of a request's body; larger ones are answered with 413, as are those that exceed a quarter of `guest_memory`, if the flow has code that would receive it, or half of `memory_limit`");
     memory_limit: usize = Key::new("memory_limit", &Size(0), "0", Ours, Limits,
         "maximum memory of payloads and of the flows' code in the whole process; new requests may use half of it, and are answered with 503 beyond that. 0 for three quarters of what the container, or the machine, has");
     inline_limit: usize = Key::new("inline_limit", &Size(0), "32KiB", Ours, Limits,
         "maximum size of a payload that is stored with the state; larger ones go to the data store");
     max_nodes: usize = Key::new("max_nodes", &Count(1), "256", Ours, Limits,
-        "maximum number of nodes that execute at the same time, of all runs together");
+        "maximum number of nodes of all runs together that execute at the same time");
     run_nodes: usize = Key::new("run_nodes", &Count(1), "64", Ours, Limits,
         "maximum number of nodes of one run that execute at the same time");
     max_runs: usize = Key::new("max_runs", &Count(1), "10000", Ours, Limits,
@@ -215,18 +215,18 @@ keys! {
     result_access: Option<ResultAccess> = Key::new("result_access", &Optional(RESULT_ACCESS), "", Ours, Access,
         "who may read the results and states of runs. `open`: everyone, who may also see the dashboard; `with-id`: everyone who knows the request id; `signed`: everyone who signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
-        "whether to `accept` events that replicas of an older release have signed with the secret itself; only for the time of the update");
+        "whether to `accept` events that replicas of an older release have signed with the secret itself; use it only during the update");
     keep_headers: Vec<&'static str> = Key::new("keep_headers", &CredentialHeaders, "", Ours, Access,
-        "credentials that a run keeps of its request, so that the flow's code can read them and pass them on: `Authorization`, `Cookie`, `Proxy-Authorization`, `X-Hub-Signature`, `X-Hub-Signature-256`. They are then in the state store for as long as the run is ([why not by default](security.md#credentials-of-callers))")
+        "credentials of its request that a run keeps, so that the flow's code can read them and pass them on: `Authorization`, `Cookie`, `Proxy-Authorization`, `X-Hub-Signature`, `X-Hub-Signature-256`. They then stay in the state store as long as the run does ([why not by default](security.md#credentials-of-callers))")
         .option(As("keep-header"));
     callback_hosts: Vec<HostPattern> = Key::new("callback_hosts", &Hosts, "", Ours, Access,
         "hosts to which results may be sent: names, addresses or ranges, each optionally with `:PORT`; `*` allows all").option(As("callback-host"));
     request_hosts: Vec<HostPattern> = Key::new("request_hosts", &Hosts, "", Ours, Access,
         "hosts that flows may call with `request`, written as in `callback_hosts`; by default all").option(As("request-host"));
     denied_addresses: Vec<IpNet> = Key::new("denied_addresses", &Ranges, "special", Ours, Access,
-        "addresses to which neither `request` nor callbacks connect, whatever name has them, unless `request_hosts` or `callback_hosts` lists the address itself: addresses, ranges, `special` (loopback, link-local, metadata, multicast), `private` or `none`").locally("").option(As("denied-address"));
+        "addresses to which neither `request` nor callbacks connect, under any name, unless `request_hosts` or `callback_hosts` lists the address itself: addresses, ranges, `special` (loopback, link-local, metadata, multicast), `private` or `none`").locally("").option(As("denied-address"));
     allowed_hosts: Vec<String> = Key::new("allowed_hosts", &List, "", Ours, Access,
-        "further names, each as NAME or NAME:PORT, to which a server on a loopback address answers besides that address and `localhost`; `*` allows all ([why](security.md#pages-in-a-browser))")
+        "additional names, each as NAME or NAME:PORT, under which a server on a loopback address answers, besides that address and `localhost`; `*` allows all ([why](security.md#pages-in-a-browser))")
         .option(As("allowed-host"));
     allowed_origins: Vec<String> = Key::new("allowed_origins", &Origins, "", Ours, Access,
         "origins, each as `https://NAME` or `https://NAME:PORT`, whose pages may start runs on a server on a loopback address and read their states and results ([why](security.md#pages-in-a-browser))")
@@ -240,17 +240,17 @@ keys! {
         .option(As("schedule"));
 
     guest_memory: usize = Key::new("guest_memory", &Size(1), "256MiB", Ours, Guest,
-        "maximum memory of one instance of a flow; what its code gets at once, requests and responses, should not exceed a quarter of it");
+        "maximum memory of one instance of a flow; a single request or response that its code receives should not exceed a quarter of it");
     guest_output: usize = Key::new("guest_output", &Size(1), "32MiB", Ours, Guest,
-        "maximum size of what one call of the flow's code may return or pass to the host, together with the context values that it sets");
+        "maximum size of what one call of the flow's code returns or passes to the host, including the context values that it sets");
     guest_instances: u32 = Key::new("guest_instances", &Count(1), "1000", Ours, Guest,
         "maximum number of flow instances in memory; beyond it, idle instances are dropped, and nodes wait for one");
     guest_timeout: Duration = Key::new("guest_timeout", &Time::millis(1..=HOUR), "10s", Ours, Guest,
-        "time for one call of the flow's code");
+        "maximum time for one call of the flow's code");
     compile_timeout: Duration = Key::new("compile_timeout", &Time::millis(SECOND..=HOUR), "60s", Ours, Guest,
-        "time to compile a module, which is done in a separate process");
+        "maximum time to compile a module, which a separate process does");
     compile_memory: usize = Key::new("compile_memory", &Size(1), "4GiB", Ours, Guest,
-        "address space of the process that compiles a module");
+        "maximum address space of the process that compiles a module");
     compiled_limit: usize = Key::new("compiled_limit", &Size(1), "256MiB", Ours, Guest,
         "maximum size of a module's machine code");
     flow_nodes: usize = Key::new("flow_nodes", &Count(1), "20000", Ours, Guest,

@@ -1,65 +1,16 @@
 //! Runs in memory: the history of one is written after its answer, and its store may take long.
 
+use crate::slow::Slow;
 use async_trait::async_trait;
-use bytes::Bytes;
 use faas_flow_core::run::Request;
-use faas_flow_core::{Code, Failure, FlowName, Millis, Partition, RunId};
+use faas_flow_core::{Code, Failure, FlowName};
 use faas_flow_guest::{Guests, HttpRequest, HttpResponse, Limits};
 use faas_flow_replica::{ChosenBy, Enough, Function, Functions, Host, Network, Parts, Settings, Submission, Waits};
-use faas_flow_store::{
-    Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, open_data, open_state,
-};
+use faas_flow_store::{RunQuery, open_data};
 use faas_flow_test_support::modules::module;
 use faas_flow_versions::load_flow;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-
-/// A store whose commits wait until somebody lets them go on.
-struct Slow {
-    store: Arc<dyn StateStore>,
-    goes_on: watch::Sender<bool>,
-}
-
-#[async_trait]
-impl StateStore for Slow {
-    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        self.store.read(partition, docs).await
-    }
-
-    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
-        self.store.read_all(partition).await
-    }
-
-    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
-        self.goes_on.subscribe().wait_for(|goes_on| *goes_on).await.unwrap();
-        self.store.commit(partition, change).await
-    }
-
-    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        self.store.arrivals(partition, set).await
-    }
-
-    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
-        self.store.arrived(partition, set).await
-    }
-
-    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        self.store.entry(run).await
-    }
-
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        self.store.runs(query).await
-    }
-
-    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        self.store.due(now, limit).await
-    }
-
-    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
-        self.store.delete(partition).await
-    }
-}
 
 /// A network on which every call fails at once.
 struct Unreachable;
@@ -78,7 +29,7 @@ async fn host(name: &str) -> (Arc<Host>, FlowName, Arc<Slow>) {
     let flow_name = FlowName::new(name).unwrap();
     let flow = load_flow(guests, &module(name), Some(flow_name.clone())).await.unwrap();
     let settings = Settings::default();
-    let slow = Arc::new(Slow { store: open_state("memory").await.unwrap(), goes_on: watch::channel(false).0 });
+    let slow = Slow::commits().await;
     let step = Function::parse("step=http://127.0.0.1").unwrap();
     let functions = Functions::new([step], None, &settings, Arc::new(Unreachable));
     let host = Host::new(Parts::new(settings, slow.clone(), open_data("memory").await.unwrap(), functions));
@@ -101,7 +52,7 @@ async fn a_run_is_found_however_one_asks_for_it_right_after_its_answer() {
             async { host.entry(&run).await.unwrap().is_some() },
             async { host.result(&run).await.unwrap().is_some() },
             async { host.list(&all).await.unwrap().len() == 1 },
-            async { slow.goes_on.send_replace(true) },
+            async { slow.commits.send_replace(true) },
         )
     };
     assert_eq!(found.await, (true, true, true, true, true, false));
@@ -117,7 +68,7 @@ async fn a_node_whose_time_is_up_while_its_run_is_stored_does_not_hold_up_the_ru
     // The clock goes on as soon as everything waits: for the store, which is to have the run before its long wait, and for the end
     // of the node's time.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    slow.goes_on.send_replace(true);
+    slow.commits.send_replace(true);
     let ended = submitted.end(Duration::from_secs(3600)).await.unwrap().expect("the run ends");
     assert_eq!(ended.failure.as_ref().map(|failure| failure.code), Some(Code::NODE_TIMED_OUT));
 }

@@ -1,71 +1,16 @@
 //! Looks at a run that is so wide that it takes long to read.
 
-use async_trait::async_trait;
-use bytes::Bytes;
+use crate::slow::Slow;
 use faas_flow_core::run::{ClaimToken, Doc, NodeState, Phase, Progress, Run, Scope, encode};
-use faas_flow_core::{Digest, FlowName, Millis, NodeId, Partition, Payload, RunId, ScopePath, Status};
+use faas_flow_core::{Digest, FlowName, NodeId, Partition, Payload, RunId, ScopePath, Status};
 use faas_flow_replica::{Enough, Functions, Host, Http, Parts, Settings};
-use faas_flow_store::{
-    Change, Changed, CommitError, Committed, Document, Expect, Put, RunEntry, RunQuery, Seen, StateStore, StoreError,
-    open_data, open_state,
-};
+use faas_flow_store::{Change, Expect, Put, RunEntry, StateStore as _, open_data};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 const ITEMS: u32 = 3000;
-
-/// A store that reads what has changed only when it may.
-struct Slow {
-    store: Arc<dyn StateStore>,
-    reads: Semaphore,
-}
-
-#[async_trait]
-impl StateStore for Slow {
-    async fn read(&self, partition: &Partition, docs: &[String]) -> Result<Vec<Option<Document>>, StoreError> {
-        self.store.read(partition, docs).await
-    }
-
-    async fn read_all(&self, partition: &Partition) -> Result<Vec<(String, Document)>, StoreError> {
-        self.store.read_all(partition).await
-    }
-
-    async fn read_changed(&self, partition: &Partition, seen: &Arc<Seen>) -> Result<Changed, StoreError> {
-        self.reads.acquire().await.unwrap().forget();
-        self.store.read_changed(partition, seen).await
-    }
-
-    async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
-        self.store.commit(partition, change).await
-    }
-
-    async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
-        self.store.arrivals(partition, set).await
-    }
-
-    async fn arrived(&self, partition: &Partition, set: &str) -> Result<u64, StoreError> {
-        self.store.arrived(partition, set).await
-    }
-
-    async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        self.store.entry(run).await
-    }
-
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        self.store.runs(query).await
-    }
-
-    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
-        self.store.due(now, limit).await
-    }
-
-    async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
-        self.store.delete(partition).await
-    }
-}
 
 fn run(paused: bool) -> Run {
     let run = json!({
@@ -100,7 +45,7 @@ fn item(index: u32, progress: Progress) -> Scope {
 
 async fn host() -> (Arc<Host>, Arc<Slow>) {
     let settings = Settings::default();
-    let slow = Arc::new(Slow { store: open_state("memory").await.unwrap(), reads: Semaphore::new(0) });
+    let slow = Slow::reads().await;
     let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings).unwrap()));
     let host = Host::new(Parts::new(settings, slow.clone(), open_data("memory").await.unwrap(), functions));
     let root = scope(ScopePath::root(), 0, Progress::Branching);

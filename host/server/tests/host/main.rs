@@ -12,3 +12,4 @@ mod drain;
 mod gc;
 mod history;
 mod looks;
+mod slow;

@@ -10,7 +10,7 @@ use faas_flow_core::run::{
     Attempt, Awaited, ClaimToken, DATA, Doc, Ended, Event, NodeState, Outcome, Progress, Refusal, Report, RunState,
     Said, SentSignal, Signal, Suspended, Task, Try, Wait, WaitId, Work, decode, set_of,
 };
-use faas_flow_core::testing::{Random, payload, the_start};
+use faas_flow_core::testing::{Random, payload, reported, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Partition, Payload, Place, Plan, RunId, SignalName, Status};
 use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Role, Session, load_all, read_arrival};
 use faas_flow_store::{StateStore, open_state};

@@ -130,7 +130,7 @@ fn the_owner_fails_a_run_whose_deadline_has_passed() {
 
 /// FAIL-9.
 #[test]
-fn a_paused_run_is_due_at_its_deadline_and_whoever_finds_it_fails_it() {
+fn a_paused_run_is_due_at_its_deadline_and_the_replica_that_finds_it_fails_it() {
     let limited = Definition { deadline_ms: Some(50), finally: Some("h".to_owned()), ..chain() };
     let shared = Shared::new(limited);
     shared.begin(HERE);

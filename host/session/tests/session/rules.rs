@@ -6,7 +6,7 @@ use faas_flow_core::definition::{
     Branches, Call, Carries, Dag, Definition, Edge, Exhausted, Node, NodeKind, Operation, Operations,
 };
 use faas_flow_core::run::{ANSWERS, Attempt, Doc, Event, FORM, Outcome, Refusal, Report, RunState, Start, Work};
-use faas_flow_core::testing::{branched, flow, for_each, graph, lone, path, payload, the_start};
+use faas_flow_core::testing::{branched, flow, for_each, graph, lone, path, payload, reported, the_start};
 use faas_flow_core::{Code, Failure, NodePath, Plan, Status};
 use faas_flow_session::{Answer, Circumstances, Dispatch, Documents, Durability, End, Input, Io, Ready, Role, Session};
 use faas_flow_store::{Change, Committed};
@@ -72,15 +72,7 @@ pub fn report(work: &Work, outcome: Outcome) -> Input {
         _ => None,
     };
     let attempts = vec![Attempt { started: 1, ended: 2, failure, next: None }];
-    let report = Report {
-        outcome,
-        response: None,
-        evidence: None,
-        labels: faas_flow_core::Labels::new(),
-        input_size: 2,
-        attempts,
-        tries: Vec::new(),
-    };
+    let report = Report { input_size: 2, attempts, ..reported(outcome) };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 
@@ -448,7 +440,7 @@ fn a_run_that_starts_later_is_stored_and_left_until_then() {
     assert!(session.io().is_none());
     let ready = session.ready();
     assert_eq!((ready.start.len(), ready.end, session.has_left(), session.executing()), (0, None, true, 0));
-    // Whoever changes something of it before, does not make it due later or earlier.
+    // A change before that moment does not make it due later or earlier.
     let state = RunState::load(session.state().run().clone(), 1);
     let mut helper = Session::open(plan, rules(0), 9, state, Role::Helper);
     helper.input(Input::Event(Event::SetCallback { url: "http://x/".to_owned() }, Documents::new()), &at(3));

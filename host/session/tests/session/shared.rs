@@ -5,7 +5,7 @@ use faas_flow_core::definition::{Branches, Call, Dag, Definition, Node, NodeKind
 use faas_flow_core::run::{
     Attempt, Awaited, Event, NodeState, Outcome, Report, RunState, Said, Start, Suspended, Try, Wait, WaitId, Work,
 };
-use faas_flow_core::testing::{flow, for_each, graph, path, payload, the_start};
+use faas_flow_core::testing::{flow, for_each, graph, path, payload, reported, the_start};
 use faas_flow_core::{Code, Failure, Partition, Plan};
 use faas_flow_session::{Circumstances, Dispatch, Documents, Durability, Input, Ready, Role, Session, load_all};
 use faas_flow_store::{RunEntry, StateStore, open_state};
@@ -110,15 +110,7 @@ impl Shared {
 
 pub fn report(work: &Work, outcome: Outcome) -> Input {
     let attempts = vec![Attempt { started: 1, ended: 2, failure: None, next: None }];
-    let report = Report {
-        outcome,
-        response: None,
-        evidence: None,
-        labels: faas_flow_core::Labels::new(),
-        input_size: 0,
-        attempts,
-        tries: Vec::new(),
-    };
+    let report = Report { attempts, ..reported(outcome) };
     Input::Event(Event::Complete { path: work.path.clone(), token: work.token, report }, Documents::new())
 }
 

@@ -85,7 +85,7 @@ fn an_owner_that_would_leave_stays_if_another_replica_changes_the_run() {
     assert_eq!((owner.has_left(), shared.entry().due), (false, Some(2 + 2 * LEASE)));
 }
 
-/// WAIT-2, WAIT-3: nobody has the run, and whoever takes the answer continues it. If that replica is lost, the run is due.
+/// WAIT-2, WAIT-3: nobody has the run, and the replica that gets the answer continues it. If that replica is lost, the run is due.
 #[test]
 fn the_answer_to_a_run_without_an_owner_makes_it_due_and_is_acted_on() {
     let shared = Shared::new(chain());

@@ -79,7 +79,7 @@ impl Servers {
         };
         let endpoints: Vec<String> = hosts.iter().map(|host| format!("{scheme}://{host}")).collect();
         let place = format!("{}://{}", address.scheme, hosts.join(","));
-        // The client sends calls to the servers in turn, and only notices that one is down when it is that server's turn.
+        // The client sends each call to the next server, and only notices that one is down when it is that server's turn.
         let max_tries = if hosts.len() == 1 { 1 } else { u32::try_from(hosts.len() * 4).unwrap_or(u32::MAX) };
         let servers = Self { endpoints, options, client: RwLock::default(), place, timeout, max_tries };
         // Connects at once, so that a wrong user or password is reported now.

@@ -3,9 +3,6 @@
 -- Either some documents in no order, from a cursor on (ARGV[1]), or all of them (ARGV[1] is `all`); or, if there is no cursor, those that
 -- have changed since the change of a number (ARGV[2]). Returns nothing if what has changed since then is not known. KEYS: the run. ARGV: then how many fields to look at, and how the names of documents begin that hold data.
 
--- The most arguments of one call: more would not fit on Lua's stack.
-local MOST = 1000
-
 local cursor, since, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local noted = redis.call('HMGET', KEYS[1], 'l', 'c')
 local latest, known = tonumber(noted[1] or '-1'), tonumber(noted[2] or '-1')
@@ -64,11 +61,4 @@ else
 end
 
 local found = { next, string.format('%d', latest), string.format('%d', known) }
-for from = 1, #fields, MOST do
-  local values = redis.call('HMGET', KEYS[1], unpack(fields, from, math.min(from + MOST - 1, #fields)))
-  for at = 1, #values, 2 do
-    found[#found + 1] = string.sub(fields[from + at - 1], 2)
-    found[#found + 1], found[#found + 2] = values[at], values[at + 1]
-  end
-end
-return found
+return read(KEYS[1], fields, found)

@@ -1,25 +1,6 @@
 -- Applies one commit. All conditions are checked before anything is written.
 -- KEYS: the run; the runs, due, labels and labeled of its part of the index; then the sets. ARGV: in the order in which `state.rs` adds them.
 local run, runs, due, labels, labeled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
--- What the index of labels has of the run is replaced by this, which is not empty.
-local function label(labels, labeled, id, new)
-  local old = redis.call('HGET', labeled, id)
-  if old == new then
-    return
-  end
-  local function each(what, act)
-    local started, words = string.match(what, '^(%d+) (.*)$')
-    for word in string.gmatch(words, '[^,]+') do
-      act(word .. ' ' .. started .. ' ' .. id)
-    end
-  end
-  if old then
-    each(old, function(member) redis.call('ZREM', labels, member) end)
-  end
-  each(new, function(member) redis.call('ZADD', labels, 0, member) end)
-  redis.call('HSET', labeled, id, new)
-end
-
 local at = 0
 local function argument()
   at = at + 1

@@ -5,25 +5,6 @@
 -- member's content; then the fields of the run and their values.
 local run, runs, due, labels, labeled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, started, due_at, expire, indexed, arrivals = unpack(ARGV, 1, 6)
--- What the index of labels has of the run is replaced by this, which is not empty.
-local function label(labels, labeled, id, new)
-  local old = redis.call('HGET', labeled, id)
-  if old == new then
-    return
-  end
-  local function each(what, act)
-    local started, words = string.match(what, '^(%d+) (.*)$')
-    for word in string.gmatch(words, '[^,]+') do
-      act(word .. ' ' .. started .. ' ' .. id)
-    end
-  end
-  if old then
-    each(old, function(member) redis.call('ZREM', labels, member) end)
-  end
-  each(new, function(member) redis.call('ZADD', labels, 0, member) end)
-  redis.call('HSET', labeled, id, new)
-end
-
 for key, name in ipairs(KEYS) do
   if (key == 1 or key > 5) and redis.call('EXISTS', name) == 1 then
     return false

@@ -1,17 +1,5 @@
 -- Deletes a run and returns nothing, if all its sets are among the keys. Otherwise returns the names of its sets.
 -- KEYS: the run; the runs, due, labels and labeled of its part of the index; then the sets. ARGV: the run's id, then the names of the sets.
--- Removes what the index of labels has of the run.
-local function unlabel(labels, labeled, id)
-  local old = redis.call('HGET', labeled, id)
-  if old then
-    local started, words = string.match(old, '^(%d+) (.*)$')
-    for word in string.gmatch(words, '[^,]+') do
-      redis.call('ZREM', labels, word .. ' ' .. started .. ' ' .. id)
-    end
-    redis.call('HDEL', labeled, id)
-  end
-end
-
 local named = {}
 for at = 2, #ARGV do
   named[ARGV[at]] = true

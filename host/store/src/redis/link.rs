@@ -142,7 +142,7 @@ impl Link {
         if let Some(live) = self.unbroken() {
             return Ok(live);
         }
-        // A caller that has waited in vain for others to connect tries only once itself.
+        // A caller that others have already kept waiting for a connection tries only once itself.
         let deadline = Instant::now() + self.target.timeout;
         let mut source = self.source.lock().await;
         if let Some(live) = self.unbroken() {

@@ -1,9 +1,6 @@
 -- Returns the name, version and bytes of each document of a run that holds no data, one after the other. KEYS: the run. ARGV: how
 -- the names of those begin that hold data.
 
--- The most arguments of one call: more would not fit on Lua's stack.
-local MOST = 1000
-
 local function holds_data(doc)
   for _, beginning in ipairs(ARGV) do
     if string.sub(doc, 1, #beginning) == beginning then
@@ -23,12 +20,4 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
     end
   end
 end
-local found = {}
-for from = 1, #fields, MOST do
-  local values = redis.call('HMGET', KEYS[1], unpack(fields, from, math.min(from + MOST - 1, #fields)))
-  for at = 1, #values, 2 do
-    found[#found + 1] = string.sub(fields[from + at - 1], 2)
-    found[#found + 1], found[#found + 2] = values[at], values[at + 1]
-  end
-end
-return found
+return read(KEYS[1], fields, {})

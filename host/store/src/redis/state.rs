@@ -73,14 +73,14 @@ impl RedisState {
         Ok(Self {
             link,
             parts,
-            forget: Lua::new(include_str!("forget.lua")),
+            forget: Lua::new(concat!(include_str!("labels.lua"), include_str!("forget.lua"))),
             malformed: MalformedEntries::default(),
-            create: Lua::new(include_str!("create.lua")),
-            commit: Lua::new(include_str!("commit.lua")),
+            create: Lua::new(concat!(include_str!("labels.lua"), include_str!("create.lua"))),
+            commit: Lua::new(concat!(include_str!("labels.lua"), include_str!("commit.lua"))),
             expire: Lua::new(include_str!("expire.lua")),
-            delete: Lua::new(include_str!("delete.lua")),
-            progress: Lua::new(include_str!("progress.lua")),
-            changed: Lua::new(include_str!("changed.lua")),
+            delete: Lua::new(concat!(include_str!("labels.lua"), include_str!("delete.lua"))),
+            progress: Lua::new(concat!(include_str!("read.lua"), include_str!("progress.lua"))),
+            changed: Lua::new(concat!(include_str!("read.lua"), include_str!("changed.lua"))),
         })
     }
 

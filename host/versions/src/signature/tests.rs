@@ -53,7 +53,7 @@ fn a_signature_holds_for_one_module_one_flow_and_one_contract() {
 }
 
 #[test]
-fn what_is_no_signature_is_refused() {
+fn a_malformed_signature_is_refused() {
     let keys = Keys::new(&["a"]);
     let trusted = keys.trusted(&["a"]);
     let (digest, greet) = (Digest::of(b"module"), flow("greet"));
@@ -105,7 +105,7 @@ fn without_keys_everything_passes() {
 }
 
 #[test]
-fn what_is_no_key_is_said() {
+fn an_unusable_key_file_is_explained() {
     let keys = Keys::new(&["a"]);
     let wrong = keys.file("wrong", "pub");
     let public = fs::read_to_string(keys.file("a", "pub")).unwrap();

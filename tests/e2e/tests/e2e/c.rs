@@ -68,7 +68,7 @@ async fn a_mistake_is_told_with_its_place_in_the_failure_itself() {
 }
 
 #[tokio::test]
-async fn what_is_thrown_in_c_plus_plus_is_told_with_its_type_and_text() {
+async fn an_exception_in_c_plus_plus_is_reported_with_its_type_and_text() {
     let server = Serve::flows(&["c-throws"]).start();
     for (how, says) in [
         (

@@ -126,7 +126,7 @@ async fn a_failure_is_told_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_away_is_told_later_with_the_same_key() {
+async fn a_receiver_that_is_down_gets_its_callback_later_with_the_same_key() {
     let port = servers::free_port();
     let server = chain(port).start();
     begin(&server, "r", port).await;
@@ -140,7 +140,7 @@ async fn whoever_is_away_is_told_later_with_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_for_patience_gets_it() {
+async fn a_receiver_that_asks_for_time_with_retry_after_gets_it() {
     let hook = Hook::new(|call| if call == 0 { (503, Some(("retry-after", "6"))) } else { (204, None) }).await;
     let server = chain(hook.port).start();
     begin(&server, "r", hook.port).await;

@@ -133,7 +133,7 @@ async fn no_header_reaches_a_program_as_a_variable_that_programs_obey() {
     let folder = TempDir::new().unwrap();
     let env = script(folder.path(), "env.sh", "env");
     let serve = Serve::flows(&["greet"]).function("env", env).with("--program-header", "Order-Id");
-    // The proxy of whoever starts the server is not a request's.
+    // The proxy in the environment of the server's user is not used for the request.
     let mut command = serve.command_in(folder.path());
     for variable in ["HTTP_PROXY", "http_proxy"] {
         command.env_remove(variable);

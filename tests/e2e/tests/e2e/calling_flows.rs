@@ -264,7 +264,7 @@ async fn result(server: &Server, query: &str) -> Answer {
     server.send(server.request(&format!("/?case=calls&{query}"), "hi").header("X-Faas-Flow-Wait", "60s")).await
 }
 
-/// CHILD-1, WAIT-2: between two functions of OpenFaaS, whoever is killed meanwhile.
+/// CHILD-1, WAIT-2: between two functions of OpenFaaS, either of which is killed meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_calls_another_one_through_the_gateway_and_waits_without_a_connection() {
     let world = World::new().await;

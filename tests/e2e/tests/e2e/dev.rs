@@ -197,7 +197,7 @@ async fn a_build_that_is_under_way_ends_with_dev() {
 }
 
 #[test]
-fn what_cannot_be_built_is_said() {
+fn a_folder_that_cannot_be_built_is_refused() {
     let folder = TempDir::new().unwrap();
     run(folder.path(), ["dev", "--listen", "127.0.0.1:0"]).failed("FF0404", &["go.mod", "faas-flow new", "--build"]);
     run(folder.path(), ["dev", "gone", "--listen", "127.0.0.1:0"]).failed("FF0404", &["gone"]);

@@ -1,4 +1,4 @@
-//! Modules that are made to harm whoever reads or compiles them: each ends in an error with a code, and the server goes on.
+//! Modules that are made to harm the programs that read or compile them: each ends in an error with a code, and the server goes on.
 
 use faas_flow_core::Digest;
 use faas_flow_e2e::command::run;
@@ -112,7 +112,7 @@ fn children(server: &Server) -> usize {
 }
 
 #[tokio::test]
-async fn a_compiler_ends_when_whoever_pushed_the_module_hangs_up() {
+async fn a_compiler_ends_when_the_client_that_pushed_the_module_hangs_up() {
     let server = server();
     let push = tokio::spawn(put(&server, slow_to_compile(4_000)));
     until("it is compiled", async || children(&server) == 1).await;
@@ -242,7 +242,7 @@ async fn health_answers_while_four_hostile_modules_are_pushed_and_each_is_refuse
     greets(&server).await;
 }
 
-/// Keeps a module for whoever looks into the failure.
+/// Keeps a module, so that the failure can be investigated.
 fn keep(bytes: &[u8]) {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.wasm", Digest::of(bytes)));
     fs::write(&file, bytes).unwrap();

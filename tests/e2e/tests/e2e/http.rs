@@ -341,7 +341,7 @@ async fn a_path_means_the_same_however_a_gateway_writes_it() {
 }
 
 #[tokio::test]
-async fn a_flow_that_there_is_not_is_named_whatever_is_asked_of_it() {
+async fn every_request_to_a_missing_flow_names_the_flow() {
     let server = chain().start();
     for (path, method) in [
         ("/function/nobody", Method::POST),

@@ -98,7 +98,7 @@ async fn a_called_run_does_not_inherit_labels() {
 
 /// LABEL-4.
 #[tokio::test]
-async fn what_is_no_label_is_refused_and_nothing_begins() {
+async fn a_malformed_label_is_refused_and_no_run_begins() {
     let server = Serve::flows(&["greet"]).start();
     let many = (0..17).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
     let long = format!("k={}", "v".repeat(129));

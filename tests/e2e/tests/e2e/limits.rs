@@ -53,7 +53,7 @@ async fn two_servers_keep_to_a_rate_together() {
 
 /// LIMIT-3, LIMIT-4.
 #[tokio::test]
-async fn who_waits_is_suspended_says_so_and_goes_on_in_the_order_of_arrival() {
+async fn nodes_that_wait_are_suspended_and_shown_and_go_on_in_order_of_arrival() {
     let world = World::new(Job::that_waits().await).await;
     let servers = [world.start("10s"), world.start("10s")];
     let query = "case=limit&concurrent=1";
@@ -94,7 +94,7 @@ async fn who_waits_is_suspended_says_so_and_goes_on_in_the_order_of_arrival() {
 
 /// LIMIT-4: a stop gives up the place, and the deadline of a run passes.
 #[tokio::test]
-async fn who_stops_or_is_too_late_gives_up_its_place() {
+async fn a_run_that_is_stopped_or_too_late_gives_up_its_place() {
     let world = World::new(Job::that_waits().await).await;
     let server = world.start("500ms");
     begin(&server, "case=limit&concurrent=1", "first").await;
@@ -212,7 +212,7 @@ async fn an_asynchronous_call_and_a_node_that_sleeps_hold_their_permit_meanwhile
     world.job.let_go(1);
     assert_eq!(ends(&server, "first").await.ok(), "hi");
     world.job.begins(2).await;
-    // Whoever is stopped while it waits for an answer gives up its permit as well.
+    // A run that is stopped while it waits for an answer gives up its permit as well.
     begin(&server, "case=limit-later&concurrent=1", "third").await;
     world.waits("third").await;
     run(world.folder.path(), ["requests", "stop", "second", "--to", &server.url("")]).ok();

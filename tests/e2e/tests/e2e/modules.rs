@@ -124,7 +124,7 @@ async fn a_replica_stores_the_module_that_it_comes_with_again_if_it_is_lost() {
 }
 
 #[tokio::test]
-async fn what_is_no_module_for_this_host_changes_nothing() {
+async fn a_module_that_this_host_cannot_run_changes_nothing() {
     let world = World::open().await;
     let first = world.version(1, "okay");
     let server = world.start(&first);

@@ -419,7 +419,7 @@ async fn a_dashboard_and_a_function_check_hosts_if_only_their_machine_reaches_th
             );
         }
     }
-    // Others reach this one, so it answers to whatever name its gateway uses.
+    // Others reach this one, so it answers to any name that its gateway uses.
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("secrets")).unwrap();
     fs::write(folder.path().join("secrets/faasflow-hmac-secret"), "the secret of these tests").unwrap();

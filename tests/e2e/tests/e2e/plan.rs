@@ -50,7 +50,7 @@ fn a_picture_goes_to_a_file() {
 }
 
 #[test]
-fn what_is_no_flow_has_no_plan() {
+fn a_module_that_is_not_a_flow_has_no_plan() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("text.wasm"), "hello").unwrap();
     let greet = module("greet");

@@ -21,7 +21,7 @@ async fn processes(folder: &Path) -> Vec<Pid> {
     pids.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect()
 }
 
-/// Waits until processes have ended, or only wait for whoever has adopted them to take note.
+/// Waits until processes have ended, or have at least become zombies that wait for their new parent.
 async fn ended(pids: &[Pid]) {
     let is_alive = |pid: &Pid| {
         let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();

@@ -59,7 +59,7 @@ fn a_new_flow_in_c_is_tested_built_and_greets() {
 }
 
 #[test]
-fn what_is_there_is_not_written_over() {
+fn existing_files_are_not_overwritten() {
     let folder = TempDir::new().unwrap();
     tool(folder.path(), &["new", "greet", "--lang", "python"]).ok();
     fs::write(folder.path().join("greet/flow.py"), "mine").unwrap();

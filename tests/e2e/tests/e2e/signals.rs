@@ -179,7 +179,7 @@ async fn the_body_of_a_refused_or_repeated_signal_is_not_stored() {
     assert!(more < 2 << 20, "{more} bytes of refused signals are stored");
 }
 
-/// SIGNAL-3: whatever somebody makes up.
+/// SIGNAL-3: forged addresses and signatures of every kind.
 #[tokio::test]
 async fn an_address_with_a_far_expiry_and_a_form_that_grows_are_answered() {
     let server = serve().with("--body-limit", "1MiB").start();

@@ -42,7 +42,7 @@ async fn rejected(server: &Server, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn whatever_leaves_a_closure_is_rejected_with_its_message_file_and_line() {
+async fn any_exception_of_a_closure_is_rejected_with_its_message_file_and_line() {
     let server = serve();
     for (name, message, file) in [
         ("exception", "TypeError: cannot read property 'items' of undefined", "helper.ts"),

@@ -56,7 +56,7 @@ proptest! {
         let timed = vec![timed("s", "every 5s", Missed::All, overlap)];
         let (mut stored, mut version, mut now) = (Schedules::default(), 0_u64, began);
         let mut replicas: Vec<Replica> = (0..3).map(|_| Replica::default()).collect();
-        // What the store has: a run is created once, whoever tries.
+        // What the store has: a run is created once, by one of the replicas that try.
         let mut runs: BTreeMap<RunId, Millis> = BTreeMap::new();
         let mut running: BTreeSet<RunId> = BTreeSet::new();
         stored.reconcile(&timed, began, began);

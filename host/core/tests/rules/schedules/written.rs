@@ -30,7 +30,7 @@ fn a_missing_hour_fires_behind_the_gap_and_a_doubled_one_fires_once() {
     assert_eq!(next("0 0 3 * * *", berlin, spring, 1), ["2027-03-28T01:00:00Z"], "three o'clock is there");
     let autumn = "2026-10-24T12:00:00Z";
     assert_eq!(next("0 30 2 * * *", berlin, autumn, 2), ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
-    // What fires several times a day follows the clock on the wall.
+    // What fires several times a day follows local time.
     let every_half = next("0 0,30 * * * *", berlin, "2027-03-28T00:00:00Z", 3);
     assert_eq!(every_half, ["2027-03-28T00:30:00Z", "2027-03-28T01:00:00Z", "2027-03-28T01:30:00Z"]);
     assert_eq!(next("0 15,45 2 * * *", berlin, spring, 1), ["2027-03-29T00:15:00Z"]);
@@ -44,7 +44,7 @@ fn a_missing_hour_fires_behind_the_gap_and_a_doubled_one_fires_once() {
 
 /// SCHED-13.
 #[test]
-fn what_is_no_schedule_is_refused_with_what_to_do() {
+fn a_malformed_schedule_is_refused_with_what_to_do() {
     let refused = |when: &str, zone: Option<&str>| When::parse(when, zone).unwrap_err();
     let long = "*".repeat(1 << 20);
     for bad in [

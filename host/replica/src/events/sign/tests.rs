@@ -234,7 +234,7 @@ fn secrets_are_read_from_their_folder() {
 
 proptest! {
     #[test]
-    fn whatever_is_changed_the_signature_fails(
+    fn any_change_makes_the_signature_fail(
         fields in prop::collection::vec("[ -~]{0,12}", 4),
         other in prop::collection::vec("[ -~]{0,12}", 4),
         moved in any::<i32>(),

@@ -2,19 +2,13 @@
 //! them does not start another build.
 
 use crate::SourcesError;
+use crate::cli::watch::{Folders, Patience, digest_of};
 use faas_flow_core::Digest;
-use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Instant, timeout_at};
 
-/// Changes at most this far apart count as one.
-const QUIET: Duration = Duration::from_millis(75);
-/// The maximum time to wait for changes to end before they are built anyway.
-const LONGEST: Duration = Duration::from_secs(1);
+const PATIENCE: Patience = Patience { quiet: Duration::from_millis(75), longest: Duration::from_secs(1) };
 /// Folders of generated files.
 const MADE: [&str; 3] = ["target", "node_modules", "__pycache__"];
 /// The file that marks a folder of generated files, as in cargo's target folder.
@@ -23,8 +17,7 @@ const MADE_TAG: &str = "CACHEDIR.TAG";
 pub(super) struct Watch {
     root: PathBuf,
     module: Option<PathBuf>,
-    watcher: RecommendedWatcher,
-    events: UnboundedReceiver<PathBuf>,
+    folders: Folders,
     /// The digests of all files.
     files: HashMap<PathBuf, Digest>,
 }
@@ -33,25 +26,8 @@ impl Watch {
     /// Starts to watch the folder, except for the module that is built there.
     pub(super) fn new(folder: &Path, module: Option<&Path>) -> Result<Self, SourcesError> {
         let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let (sender, events) = unbounded_channel();
-        let whole = root.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let paths = match event {
-                Ok(event) if event.need_rescan() => vec![whole.clone()],
-                Ok(event) if is_change(event.kind) => event.paths,
-                Ok(_) => return,
-                // Events may have been lost: look at everything.
-                Err(_) => vec![whole.clone()],
-            };
-            for path in paths {
-                // The receiver is gone when the program ends.
-                let _ = sender.send(path);
-            }
-        });
-        let watcher = watcher.map_err(unwatchable(&root))?;
-        let mut watch =
-            Self { root: root.clone(), module: module.map(Path::to_owned), watcher, events, files: HashMap::new() };
-        watch.watch(&root)?;
+        let folders = Folders::new(&root, PATIENCE)?;
+        let mut watch = Self { root: root.clone(), module: module.map(Path::to_owned), folders, files: HashMap::new() };
         watch.look(&root, &mut BTreeSet::new());
         Ok(watch)
     }
@@ -59,17 +35,8 @@ impl Watch {
     /// Waits until sources have changed and no more changes follow, and returns a sentence about which ones.
     pub(super) async fn changed(&mut self) -> Result<String, SourcesError> {
         loop {
-            let mut touched = BTreeSet::new();
-            touched.extend(self.events.recv().await);
-            if touched.is_empty() {
-                return Err(SourcesError::NotWatched { folder: self.root.clone() });
-            }
-            let longest = Instant::now() + LONGEST;
-            while let Ok(Some(path)) = timeout_at((Instant::now() + QUIET).min(longest), self.events.recv()).await {
-                touched.insert(path);
-            }
             let mut changed = BTreeSet::new();
-            for path in touched {
+            for path in self.folders.touched().await? {
                 self.look(&path, &mut changed);
             }
             if let Some(first) = changed.first() {
@@ -82,10 +49,6 @@ impl Watch {
         }
     }
 
-    fn watch(&mut self, folder: &Path) -> Result<(), SourcesError> {
-        self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(unwatchable(folder))
-    }
-
     /// Reads a file, or all files in a folder, and records those that have changed.
     fn look(&mut self, path: &Path, changed: &mut BTreeSet<PathBuf>) {
         if self.is_ignored(path) {
@@ -93,7 +56,7 @@ impl Watch {
         }
         if path.is_dir() {
             // The files of a folder that cannot be watched are read when something next to it changes.
-            if path != self.root && self.watch(path).is_err() {
+            if path != self.root && self.folders.watch(path).is_err() {
                 return;
             }
             for entry in path.read_dir().into_iter().flatten().flatten() {
@@ -101,14 +64,13 @@ impl Watch {
             }
             return self.miss(path, changed);
         }
-        match std::fs::read(path) {
-            Ok(bytes) => {
-                let digest = Digest::of(&bytes);
+        match digest_of(path) {
+            Some(digest) => {
                 if self.files.insert(path.to_owned(), digest.clone()).is_none_or(|before| before != digest) {
                     changed.insert(path.to_owned());
                 }
             }
-            Err(_) => self.miss(path, changed),
+            None => self.miss(path, changed),
         }
     }
 
@@ -129,19 +91,6 @@ impl Watch {
                 made(&part.as_os_str().to_string_lossy()) || at.join(MADE_TAG).exists()
             })
     }
-}
-
-/// Reading a file is not a change: otherwise every look at the files would lead to another.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        _ => true,
-    }
-}
-
-fn unwatchable(folder: &Path) -> impl FnOnce(notify::Error) -> SourcesError {
-    |source| SourcesError::Unwatchable { folder: folder.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -176,7 +125,7 @@ mod tests {
             fs::write(at("src/lib.rs"), text).unwrap();
         }
         assert_eq!(next(&mut watch).await, "src/lib.rs changed");
-        // Whatever the burst left behind is none: the next thing that is seen is the next change.
+        // Nothing of the burst is left over: what is seen next is the next change.
         fs::create_dir(at("src/more")).unwrap();
         fs::write(at("src/more/a.rs"), "a").unwrap();
         assert_eq!(next(&mut watch).await, "src/more/a.rs changed");

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_project_or_several_is_refused() {
+    fn a_folder_with_no_project_or_several_is_refused() {
         assert!(matches!(of(&["README.md"]), Err(SourcesError::NoProject { .. })));
         let several = of(&["go.mod", "package.json", "Makefile"]).unwrap_err().to_string();
         assert!(several.contains("go.mod") && several.contains("package.json"), "{several}");

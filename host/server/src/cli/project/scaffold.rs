@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_kept() {
+    fn an_existing_folder_is_kept() {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join("greet")).unwrap();
         let refused = make(folder.path(), &flow("greet"), Language::Rust).err().unwrap();

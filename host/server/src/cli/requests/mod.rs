@@ -5,25 +5,17 @@ mod stored;
 mod text;
 
 use super::control::Control;
+use super::existing::StoreKeys;
 use super::output::{Output, print, print_json, print_text};
 use super::token::AdminToken;
 use crate::Error;
-use crate::config::{Defaults, Group, Options, Scope, Source, Stores, Takes, Unspecified, Values, resolve_stores};
+use crate::config::{Options, Source, Stores, Unspecified, Values, resolve_stores};
 use clap::{Args, Subcommand};
 use faas_flow_core::{FlowName, Labels, RunId, Status};
 use faas_flow_http::ListedRun;
 use serde_json::Value;
 pub(super) use servers::Servers;
 use std::process::ExitCode;
-
-/// The keys of the stores.
-struct StoreKeys;
-
-impl Takes for StoreKeys {
-    const GROUPS: &'static [Group] = &[Group::Stores];
-    const DEFAULTS: Defaults = Defaults::Local;
-    const SCOPE: Scope = Scope::Subcommands;
-}
 
 #[derive(Args)]
 pub(super) struct Requests {
@@ -51,7 +43,7 @@ enum What {
         /// Only list runs with this status: running, paused, stopped, succeeded or failed
         #[arg(long, value_parser = status)]
         status: Option<Status>,
-        /// Only list runs with this label, such as order=42; with all of them, if there are several
+        /// Only list runs with this label, such as order=42; may be repeated, for runs that have all of them
         #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
         labels: Vec<(String, String)>,
         /// Maximum number of runs to list
@@ -62,7 +54,7 @@ enum What {
     Show {
         /// Request id of the run
         id: String,
-        /// Only show nodes that have failed, or whose latest attempt has
+        /// Only show nodes that have failed or whose latest attempt failed
         #[arg(long)]
         failed: bool,
     },

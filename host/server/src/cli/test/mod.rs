@@ -47,25 +47,25 @@ pub(super) struct Test {
     /// Play each scenario again with this many random mixtures of faults
     #[arg(long, value_name = "NUMBER")]
     seeds: Option<u64>,
-    /// Play each scenario again with the faults of this seed, and print all that happens
+    /// Play each scenario again with the faults of this seed, and print everything that happens
     #[arg(long, value_name = "SEED", conflicts_with_all = ["explore", "seeds"])]
     seed: Option<u64>,
-    /// Play each scenario again with this fault, as --explore prints it, and print all that happens
+    /// Play each scenario again with this fault, as --explore prints it, and print everything that happens
     #[arg(long, value_name = "FAULT", conflicts_with_all = ["explore", "seeds", "seed"])]
     fault: Option<SingleFault>,
     /// Show which nodes, edges, branches, handlers and tries no scenario reaches
     #[arg(long)]
     coverage: bool,
-    /// Write what comes into the expectations of scenarios that fail or expect nothing
+    /// Write the actual results into scenarios that fail or expect nothing
     #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "fault", "watch"])]
     update: bool,
     /// Test again whenever the module or a scenario changes
     #[arg(long)]
     watch: bool,
-    /// Print the stories of all scenarios, and not only of those that fail
+    /// Print the stories of all scenarios, not only of those that fail
     #[arg(long)]
     story: bool,
-    /// Also write the results to this file, in the form of JUnit
+    /// Also write the results to this file, in JUnit's format
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Print JSON

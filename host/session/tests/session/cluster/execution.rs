@@ -51,15 +51,7 @@ impl Cluster {
             _ => None,
         };
         let attempts = vec![Attempt { started: self.now, ended: self.now, failure, next: None }];
-        let report = Report {
-            outcome,
-            response: work::response(&work.path).map(Box::new),
-            evidence: None,
-            labels: faas_flow_core::Labels::new(),
-            input_size: 0,
-            attempts,
-            tries: Vec::new(),
-        };
+        let report = Report { response: work::response(&work.path).map(Box::new), attempts, ..reported(outcome) };
         for (name, bytes) in &documents {
             self.replicas[number].cached.insert(name.clone(), bytes.clone());
         }
