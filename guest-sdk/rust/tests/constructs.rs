@@ -5,7 +5,13 @@ use faas_flow::testing::{Answer, Call, run};
 use faas_flow::{
     Backoff, Context, Dag, Failed, Failure, FailureKind, Gathered, Inputs, Level, Limit, Result, Wake, Workflow,
 };
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+#[derive(Serialize, Deserialize)]
+struct Order {
+    id: u32,
+}
 
 const RESULT: [&str; 7] = [
     "call=answered",
@@ -57,15 +63,15 @@ fn define(workflow: &mut Workflow, context: &Context) -> Result {
     let dag = workflow.dag();
     let values = context.clone();
     let begin = dag.node("call").retry(Backoff::attempts(2)).timeout(ms(30_000));
-    let begin = begin.limit(Limit::new("nodes").concurrent(3)).modify_json(move |order: serde_json::Value| {
+    let begin = begin.limit(Limit::new("nodes").concurrent(3)).modify_json(move |order: Order| {
         values.set("order", &order)?;
-        values.label("order", order["id"].to_string())?;
-        Ok(serde_json::json!({ "id": order["id"], "path": values.node() }))
+        values.label("order", &order.id.to_string())?;
+        Ok(serde_json::json!({ "id": order.id, "path": values.node() }))
     });
     let retry = Backoff::attempts(3).first_delay(ms(10));
     let limit = Limit::new("calls").concurrent(5).per_second(1000.0).key(|data: Vec<u8>| Ok(text(&data)));
     let call = begin.apply("echo").method("POST").header("x-a", "1").query("q", "a b").timeout(ms(10_000)).retry(retry);
-    let call = call.retry_on([503]).limit(limit).prepare(|request| {
+    let call = call.retry_on(&[503]).limit(limit).prepare(|request| {
         let body = [request.body(), b"!"].concat();
         Ok(request.with_header("x-b", "2").with_body(body))
     });
@@ -73,10 +79,10 @@ fn define(workflow: &mut Workflow, context: &Context) -> Result {
     call.apply("missing").recover(|_| Ok("recovered")).apply("missing").recover_from(kind);
 
     let wait = dag.node("wait").sleep(ms(10)).sleep_until(|_| Ok(Wake::after(ms(5))));
-    let wait = wait.wait_for("never").timeout(ms(10)).recover_from(kind);
+    wait.wait_for("never").timeout(ms(10)).recover_from(kind);
     let named = wait.wait_for_named(|data: Vec<u8>| Ok(format!("never-{}", text(&data))));
     named.timeout(ms(10)).recover_from(|failed: Failed| Ok(failed.into_input()));
-    dag.edge("call", "wait").forwarder(|data: Vec<u8>| Ok(data[..2].to_vec()));
+    dag.edge("call", "wait").forwarder(|data: Vec<u8>| Ok(data.into_iter().take(2).collect::<Vec<_>>()));
 
     let inner = Dag::new();
     inner.node("start").modify(|data| Ok(data.to_ascii_uppercase()));
@@ -125,8 +131,8 @@ fn define(workflow: &mut Workflow, context: &Context) -> Result {
 
     let answer = context.clone();
     dag.node("end").aggregator(move |inputs: Inputs| {
-        let order: serde_json::Value = answer.get("order")?.unwrap_or_default();
-        answer.respond(201, &[("X-Order", &order["id"].to_string())])?;
+        let order: Order = answer.get("order")?.ok_or("there is no order")?;
+        answer.respond(201, &[("X-Order", &order.id.to_string())])?;
         joined("|")(inputs)
     });
     for last in ["call", "wait", "S", "C", "F", "refuse", "N"] {
