@@ -100,7 +100,7 @@ fn with_dependency(manifest: &str, dependency: &str) -> Result<String> {
 /// Adds the copy of the SDK. Each file says that it is generated.
 fn copy(place: &Place, files: &mut Files) -> Result<()> {
     let from = place.root.join(CRATE);
-    for folder in ["src", "src/testing", "wit"] {
+    for folder in ["src", "src/testing", "src/testing/run", "wit"] {
         let folder = from.join(folder);
         for entry in folder.read_dir().with_context(|| format!("cannot list {}", folder.display()))? {
             let path = entry?.path();
