@@ -2,8 +2,8 @@
 
 import unittest
 
-from faas_flow import Request, Response
-from faas_flow.testing import Fake, run
+from faas_flow import Response
+from faas_flow.testing import run
 from flow import define
 
 # The result of the flow with every construct, for the order 7. tests/e2e/tests/e2e/python.rs has it, too.
@@ -15,13 +15,14 @@ RESULT = (
 
 class Everything(unittest.TestCase):
     def test_a_run_without_a_host_gives_the_result_of_the_host(self) -> None:
-        fake = Fake()
-        a_run = run(define, '{"id": 7}', fake).function("echo", lambda request: request.body)
+        a_run = run(define, '{"id": 7}').function("echo", lambda call: call.body)
         a_run.function("missing", Response(404))
         self.assertEqual(a_run.result().decode(), RESULT)
-        echo = a_run.calls[0][1]
-        self.assertEqual((echo.url, echo.body), ("http://gateway/function/echo?q=a%20b", b'{"id":7,"path":"call"}!'))
-        self.assertEqual(echo.headers, [("x-a", "1"), ("content-type", "application/json"), ("x-b", "2")])
-        response = fake.response
+        echo = a_run.calls[0]
+        self.assertEqual((echo.url, echo.body), ("http://function/echo?q=a%20b", b'{"id":7,"path":"call"}!'))
+        key = ("X-Faas-Flow-Idempotency-Key", "test/call/1")
+        sent = [("x-a", "1"), ("Content-Type", "application/json"), key, ("X-Faas-Flow-Reqid", "test"), ("x-b", "2")]
+        self.assertEqual(echo.headers, sent)
+        response = a_run.response
         assert response is not None
-        self.assertEqual((response.status, response.header("x-order"), fake.labels), (201, "7", {"order": "7"}))
+        self.assertEqual((response.status, response.header("x-order"), a_run.labels), (201, "7", {"order": "7"}))

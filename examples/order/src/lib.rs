@@ -132,59 +132,105 @@ fn receipt(items: Vec<Gathered>) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::define;
-    use faas_flow::testing::{Fake, Flow};
-    use faas_flow::{Failed, FailureKind, Gathered};
+    use super::{DAY, define};
+    use faas_flow::testing::{Answer, Call, Flow, Run, run};
+    use faas_flow::{Failed, FailureKind, State};
+    use std::time::Duration;
 
-    #[test]
-    fn a_large_order_has_to_be_approved() {
-        let flow = Flow::new(define).unwrap();
-        let large = |order: &str| flow.condition("large/condition", order).unwrap();
-        assert_eq!((large("Ada\na\nb\nc"), large("Ada\na\nb\nc\nd")), (vec!["no".to_owned()], vec!["yes".to_owned()]));
-        let flow = Flow::with(&Fake::new(), define).unwrap();
-        let mail = flow.modify("large[yes]/ask/0", "Ada\na\nb\nc\nd").unwrap();
-        assert!(String::from_utf8(mail).unwrap().contains("/signal/approval?"));
-        let decide = |decision: &str| flow.modify("large[yes]/decide/0", decision).unwrap();
-        assert_eq!(decide(r#"{"decision":"approve","comment":""}"#), b"Ada\na\nb\nc\nd");
-        assert_eq!(decide("approve"), b"Ada\na\nb\nc\nd");
-        let rejected = r#"{"decision":"reject","comment":"I cannot approve this"}"#;
-        assert_eq!(decide(rejected), [b"declined: ", rejected.as_bytes()].concat());
-        assert_eq!(decide("nobody has approved it"), b"declined: nobody has approved it");
+    const HOUR: Duration = Duration::from_secs(3600);
+    const LARGE: &str = "Ada\nhat\nscarf\ngloves\nboots";
+
+    /// An order with the functions of `functions/`. The scenarios in `tests/order.yaml` expect the same of the module.
+    fn order(input: &str) -> Run<'static> {
+        let charge = |call: &Call| match call.body() {
+            [b'M', ..] => Answer::new(402).with_body("the card of Mallory was declined"),
+            order => Answer::from(order),
+        };
+        let ship = |call: &Call| match call.body() {
+            b"unicorn" => Answer::new(404).with_body("sold out"),
+            item => Answer::from([b"shipped ", item].concat()),
+        };
+        let echo = |call: &Call| call.body().to_vec();
+        run(define, input)
+            .function("send-mail", echo)
+            .function("charge", charge)
+            .function("ship", ship)
+            .function("track", echo)
+    }
+
+    fn count(run: &Run<'_>, function: &str) -> usize {
+        run.calls().iter().filter(|call| call.function() == function).count()
     }
 
     #[test]
-    fn a_declined_card_leads_to_the_other_branch() {
-        let flow = Flow::new(define).unwrap();
-        let failed = Failed::new("FF0207", FailureKind::Answered).with_response(402, "too poor\n");
-        let caught = flow.recover_from("approved[yes]/charge/0/recover-from", failed).unwrap();
-        assert_eq!(caught, b"declined: too poor");
-        assert_eq!(flow.condition("approved[yes]/paid/condition", caught).unwrap(), ["no"]);
+    fn a_small_order_is_shipped_without_approval() {
+        let run = order("Ada\nhat\nunicorn");
+        assert_eq!(run.result(), b"shipped hat\nno unicorn: `ship` answered with status 404: sold out");
+        assert_eq!(["charge", "ship", "track", "send-mail"].map(|name| count(&run, name)), [1, 2, 1, 0]);
+        assert!(!run.ran().contains(&"large[yes]/ask".to_owned()));
+    }
+
+    #[test]
+    fn a_busy_charge_is_tried_again() {
+        let busy = Answer::new(503).with_header("Retry-After", "30");
+        let run = order("Ada\nhat").answers("charge", [busy, Answer::from("Ada\nhat")]);
+        assert_eq!((run.result(), run.took()), (&b"shipped hat"[..], Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_declined_card_orders_nothing() {
+        let run = order("Mallory\nhat");
+        assert_eq!(run.result(), b"nothing was ordered, declined: the card of Mallory was declined");
+        assert_eq!(run.calls().len(), 1);
+        assert_eq!(run.ran().last().map(String::as_str), Some("approved[yes]/paid[no]/tell"));
+    }
+
+    #[test]
+    fn a_large_order_waits_for_its_approval() {
+        let run = order(LARGE).signal_after(5 * HOUR, "approval", r#"{"decision":"approve","comment":""}"#);
+        assert_eq!(run.result(), b"shipped hat\nshipped scarf\nshipped gloves\nshipped boots");
+        assert_eq!((count(&run, "send-mail"), run.took()), (1, 5 * HOUR));
+    }
+
+    #[test]
+    fn who_does_not_answer_is_reminded_and_then_nothing_is_ordered() {
+        let run = order(LARGE);
+        assert_eq!(run.result(), b"nothing was ordered, declined: nobody has approved it");
+        let mails = run.calls().iter().map(|call| String::from_utf8_lossy(call.body())).collect::<Vec<_>>();
+        assert!(mails[0].starts_with("Approve or reject an order: http"), "{mails:?}");
+        assert!(mails[1].starts_with("An order still waits: http"), "{mails:?}");
+        assert_eq!((mails.len(), run.took()), (2, 2 * DAY));
+    }
+
+    #[test]
+    fn a_parcel_is_followed_until_it_has_arrived() {
+        let way = ["parcel 7 is on its way", "parcel 7 is on its way", "parcel 7 has arrived"];
+        let run = order("Ada\nhat").answers("track", way);
+        assert_eq!((run.result(), count(&run, "track")), (&b"parcel 7 has arrived"[..], 3));
+        assert_eq!(run.took(), 2 * HOUR);
+    }
+
+    #[test]
+    fn an_order_of_which_too_little_can_be_shipped_fails() {
+        let run = order("Ada\nunicorn");
+        assert_eq!(run.state(), State::Failed);
+        assert_eq!(run.failure().map(Failed::code), Some("FF0207"));
+        assert!(run.failure().is_some_and(|failed| failed.message().contains("sold out")));
+    }
+
+    #[test]
+    fn a_rejected_order_is_told_with_what_the_manager_said() {
+        let rejected = r#"{"decision":"reject","comment":"I cannot approve this"}"#;
+        let run = order(LARGE).signal_after(HOUR, "approval", rejected);
+        assert_eq!(run.result(), [b"nothing was ordered, declined: ", rejected.as_bytes()].concat());
     }
 
     #[test]
     fn another_failure_of_the_charge_is_not_caught() {
+        // Single closures are tested by their handler ids.
         let flow = Flow::new(define).unwrap();
         let failed = Failed::new("FF0208", FailureKind::Unreachable).with_message("charge", "no connection");
         let failure = flow.recover_from("approved[yes]/charge/0/recover-from", failed).unwrap_err();
         assert_eq!(failure.message(), "FF0208 at charge: no connection");
-    }
-
-    #[test]
-    fn the_receipt_names_what_could_not_be_shipped() {
-        let flow = Flow::new(define).unwrap();
-        let sold_out = Failed::new("FF0207", FailureKind::Answered).with_message("ship", "sold out");
-        let items = [
-            Gathered { key: "hat".to_owned(), ended: Ok(b"shipped hat".to_vec()) },
-            Gathered { key: "unicorn".to_owned(), ended: Err(sold_out) },
-        ];
-        let receipt = flow.gather("approved[yes]/paid[yes]/items/gather", items).unwrap();
-        assert_eq!(receipt, b"shipped hat\nno unicorn: sold out");
-    }
-
-    #[test]
-    fn the_parcel_is_followed_until_it_has_arrived() {
-        let flow = Flow::new(define).unwrap();
-        let again = |status: &str| flow.again("approved[yes]/paid[yes]/track/again", status, 1).unwrap();
-        assert_eq!((again("shipped hat\non its way"), again("shipped hat")), (true, false));
     }
 }

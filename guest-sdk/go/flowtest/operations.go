@@ -163,7 +163,11 @@ func (e *engine) waitFor(path string, index int, w *waitModel, data value) (valu
 	if w.RecoverFrom == "" {
 		return nothing, f
 	}
-	return e.recoverFrom(w.RecoverFrom, f)
+	recovered, own := e.recoverFrom(w.RecoverFrom, f)
+	if own != nil {
+		own.failed.Input = data.data
+	}
+	return recovered, own
 }
 
 // callOf is a call among the operations of a node.
@@ -194,16 +198,25 @@ func (e *engine) call(c callOf, data value) (value, *failing) {
 		}
 		f.last(c.Retry, "call", "try", "tries", try)
 		e.own.hasCalled = true
-		switch {
-		case c.Recover != "":
-			withoutPath := *f
-			withoutPath.failed.Path = ""
-			return e.data(nothing, func() (string, error) { return e.flow.Recover(c.Recover, withoutPath.text()) })
-		case c.RecoverFrom != "":
-			return e.recoverFrom(c.RecoverFrom, f)
-		default:
-			return nothing, f
+		recovered, own := e.recovered(c, f)
+		if own != nil {
+			own.failed.Input = data.data
 		}
+		return recovered, own
+	}
+}
+
+// recovered is what the flow makes of a call that has failed.
+func (e *engine) recovered(c callOf, f *failing) (value, *failing) {
+	switch {
+	case c.Recover != "":
+		withoutPath := *f
+		withoutPath.failed.Path = ""
+		return e.data(nothing, func() (string, error) { return e.flow.Recover(c.Recover, withoutPath.text()) })
+	case c.RecoverFrom != "":
+		return e.recoverFrom(c.RecoverFrom, f)
+	default:
+		return nothing, f
 	}
 }
 

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The message with which a test fails.
 fn failure(test: impl FnOnce()) -> String {
-    let panicked = catch_unwind(AssertUnwindSafe(test)).unwrap_err();
-    panicked.downcast_ref::<String>().cloned().unwrap_or_default()
+    let panicked = catch_unwind(AssertUnwindSafe(test)).err();
+    panicked.and_then(|panicked| panicked.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 #[track_caller]

@@ -9,14 +9,14 @@ import (
 // faas-cli build runs these tests.
 
 func TestGreetsByName(t *testing.T) {
-	flow := flowtest.New(t, Define)
-	if got, err := flow.Modify("greet/0", "Adam\n"); err != nil || got != "Hello, Adam!" {
-		t.Error(got, err)
+	if got := flowtest.Run(t, Define, "Adam\n").Result(); got != "Hello, Adam!" {
+		t.Error(got)
 	}
 }
 
+// Once the flow calls functions, say what they answer: Answers("translate", flowtest.Answer{Body: "Bonjour"}).
 func TestAnEmptyNameIsRejected(t *testing.T) {
-	if got, err := flowtest.New(t, Define).Modify("greet/0", " "); err == nil {
-		t.Error(got)
+	if response := flowtest.Run(t, Define, " ").Response(); response.Status != 422 {
+		t.Error(response)
 	}
 }

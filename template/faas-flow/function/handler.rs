@@ -22,17 +22,17 @@ fn greet(data: Vec<u8>) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::define;
-    use faas_flow::{Failure, testing::Flow};
+    use faas_flow::testing::run;
 
     #[test]
     fn greets_by_name() {
-        let flow = Flow::new(define).unwrap();
-        assert_eq!(flow.modify("greet/0", "Adam\n").unwrap(), b"Hello, Adam!");
+        assert_eq!(run(define, "Adam\n").result(), b"Hello, Adam!");
     }
 
+    // Once the flow calls functions, say what they answer: `.answers("translate", ["Bonjour"])`.
     #[test]
     fn an_empty_name_is_rejected() {
-        let flow = Flow::new(define).unwrap();
-        assert!(matches!(flow.modify("greet/0", " "), Err(Failure::Reject(_))));
+        let run = run(define, " ");
+        assert_eq!(run.response().unwrap().status(), 422);
     }
 }

@@ -146,7 +146,16 @@ export abstract class OperationsOfNodes extends Attempts {
     const message = `no signal \`${name}\` came in ${duration(limit!)}: send it earlier, or give the wait a longer timeout`;
     const failing = new Failing("FF0270", "timed-out", path, message).with({ input: value.bytes });
     if (wait["recover-from"] === undefined) throw failing;
-    return this.recoverFrom(wait["recover-from"], failing);
+    return this.recovering(value, () => this.recoverFrom(wait["recover-from"]!, failing));
+  }
+
+  /** Recovers from the failure of an operation. If that fails, it is the operation that has failed, with the data that it had got. */
+  private recovering(value: Value, recover: () => Value): Value {
+    try {
+      return recover();
+    } catch (failing) {
+      throw failing instanceof Failing ? failing.with({ input: value.bytes }) : failing;
+    }
   }
 
   private signalOf(path: string, { signal }: plain.WaitFor, value: Value): string {
@@ -174,9 +183,11 @@ export abstract class OperationsOfNodes extends Attempts {
         }
         failing.last(retry, "call", tries);
         this.own.hasCalled = true;
-        if (recover !== undefined) return this.data(NOTHING, () => this.flow.recover(recover, failing.pathless));
-        if (recoverFrom !== undefined) return this.recoverFrom(recoverFrom, failing);
-        throw failing;
+        return this.recovering(value, () => {
+          if (recover !== undefined) return this.data(NOTHING, () => this.flow.recover(recover, failing.pathless));
+          if (recoverFrom !== undefined) return this.recoverFrom(recoverFrom, failing);
+          throw failing;
+        });
       }
     }
   }

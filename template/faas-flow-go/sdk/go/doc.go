@@ -48,7 +48,7 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags="-s -w" -o flow.wasm .
 //
-// Package flowtest calls the functions of a flow in tests, without WebAssembly.
+// Package flowtest runs whole flows, and single functions of them, in tests, without WebAssembly.
 //
 // # How the builder works
 //

@@ -13,6 +13,10 @@ func init() {
 	bridge.Record = func(define, asked any) (any, error) {
 		return record(define.(func(*Workflow, *Context) error), newContext(asked.(host)))
 	}
+	bridge.Wake = func(wake any) (after uint64, at string, isAt bool) {
+		w := wake.(Wake)
+		return w.after, w.at, w.isAt
+	}
 }
 
 // Definition is the definition in the JSON form that the host uses.

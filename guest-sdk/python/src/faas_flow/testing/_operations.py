@@ -164,7 +164,7 @@ class Operations(Attempts):
         failing = Failing("FF0270", FailureKind.TIMED_OUT, path, message, input=value.data)
         if "recover-from" not in wait:
             raise failing
-        return self.recover_from(wait["recover-from"], failing)
+        return self._recovering(value, lambda: self.recover_from(wait["recover-from"], failing))
 
     def _signal_of(self, path: str, signal: Json, value: Value) -> str:
         if "named" in signal:
@@ -199,10 +199,18 @@ class Operations(Attempts):
         self._own.has_called = True
         if "recover" in of.call:
             id, text = of.call["recover"], failing.text_without_path
-            return self.data(Value(), lambda handlers: handlers.recover(id, text), id)
+            return self._recovering(value, lambda: self.data(Value(), lambda handlers: handlers.recover(id, text), id))
         if "recover-from" in of.call:
-            return self.recover_from(of.call["recover-from"], failing)
+            return self._recovering(value, lambda: self.recover_from(of.call["recover-from"], failing))
         raise failing
+
+    def _recovering(self, value: Value, recover: Callable[[], Value]) -> Value:
+        """Recovers from the failure of an operation. If that fails, it is the operation that has failed, with the data that it
+        had got."""
+        try:
+            return recover()
+        except Failing as failing:
+            raise failing.change(input=value.data) from None
 
     def _try(self, of: _CallOf, tries: int, value: Value) -> Value:
         """One try of a call."""

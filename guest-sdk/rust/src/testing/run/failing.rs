@@ -35,17 +35,19 @@ impl Failing {
     }
 
     /// Another try may help.
-    pub(super) fn retryable(self: Box<Self>) -> Box<Self> {
-        Box::new(Self { retry: true, ..*self })
+    pub(super) fn retryable(mut self: Box<Self>) -> Box<Self> {
+        self.retry = true;
+        self
     }
 
-    pub(super) fn at(self: Box<Self>, level: Level) -> Box<Self> {
-        Box::new(Self { level, ..*self })
+    pub(super) fn at(mut self: Box<Self>, level: Level) -> Box<Self> {
+        self.level = level;
+        self
     }
 
-    pub(super) fn with_input(self: Box<Self>, input: &[u8]) -> Box<Self> {
-        let Self { failed, .. } = *self;
-        Box::new(Self { failed: failed.with_input(input), ..*self })
+    pub(super) fn with_input(mut self: Box<Self>, input: &[u8]) -> Box<Self> {
+        self.failed.input = input.to_vec();
+        self
     }
 
     /// What the host shows of it.

@@ -90,6 +90,7 @@ pub struct Run<'a> {
     ended: OnceCell<Ended>,
 }
 
+type Function<'a> = Box<dyn FnMut(&Call) -> Answer + 'a>;
 type Define<'a> = Box<dyn FnOnce(&mut Workflow, &Context) -> Result + 'a>;
 
 /// What a test says before the run.
@@ -101,7 +102,7 @@ struct Plan<'a> {
 
 /// What a run finds.
 struct World<'a> {
-    functions: BTreeMap<String, Box<dyn FnMut(&Call) -> Answer + 'a>>,
+    functions: BTreeMap<String, Function<'a>>,
     signals: Vec<Signal>,
     /// The moment at which the run begins, in milliseconds since 1970.
     now: i64,

@@ -4,7 +4,7 @@
 pub(super) fn of_rfc_3339(text: &str) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;
     let time = time.strip_prefix(['T', 't'])?;
-    let mut parts = date.split('-').map(|part| digits(part));
+    let mut parts = date.split('-').map(digits);
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     let at = time.find(['Z', 'z', '+', '-'])?;
     let (clock, zone) = time.split_at_checked(at)?;

@@ -133,7 +133,7 @@ impl Engine<'_, '_> {
         let message = format!("no signal `{name}` came in {limit}: send it earlier, or give the wait a longer timeout");
         let failing = Failing::new("FF0270", FailureKind::TimedOut, path, message).with_input(&value.data);
         match &wait.recover_from {
-            Some(id) => self.recover_from(id, &failing),
+            Some(id) => self.recover_from(id, &failing).map_err(|own| own.with_input(&value.data)),
             None => Err(failing),
         }
     }
@@ -169,14 +169,15 @@ impl Engine<'_, '_> {
             tries += 1;
         };
         self.own.has_called = true;
-        match (&of.call.recover, &of.call.recover_from) {
+        let recovered = match (&of.call.recover, &of.call.recover_from) {
             (Some(id), _) => {
                 let text = failing.text_without_path();
                 self.data(&Value::nothing(), |handlers| handlers.recover(id, text))
             }
             (None, Some(id)) => self.recover_from(id, &failing),
-            (None, None) => Err(failing),
-        }
+            (None, None) => return Err(failing),
+        };
+        recovered.map_err(|own| own.with_input(&value.data))
     }
 
     /// One try of a call.

@@ -48,26 +48,28 @@ pub(super) fn ends(dag: &Dag) -> impl Iterator<Item = &str> {
 pub(super) fn awaited<'d>(dag: &'d Dag, names: &mut BTreeSet<&'d str>) -> bool {
     let mut is_open = false;
     for node in &dag.nodes {
-        is_open |= match &node.kind {
+        let inner: Vec<&Dag> = match &node.kind {
             NodeKind::Operations(operations) => {
-                let waits = operations.list.iter().filter_map(|operation| match operation {
-                    Operation::WaitFor(wait) => Some(&wait.signal),
-                    _ => None,
-                });
-                waits.fold(false, |is_open, signal| match signal {
-                    SignalSource::Named(name) => {
-                        names.insert(name);
-                        is_open
+                for operation in &operations.list {
+                    let Operation::WaitFor(wait) = operation else { continue };
+                    match &wait.signal {
+                        SignalSource::Named(name) => {
+                            names.insert(name);
+                        }
+                        SignalSource::Handler(_) => is_open = true,
                     }
-                    SignalSource::Handler(_) => true,
-                })
+                }
+                Vec::new()
             }
-            NodeKind::SubDag(dag) => awaited(dag, names),
-            NodeKind::Repeat(repeat) => awaited(&repeat.dag, names),
+            NodeKind::SubDag(dag) => vec![dag],
+            NodeKind::Repeat(repeat) => vec![&repeat.dag],
             NodeKind::Condition(branches) | NodeKind::ForEach(branches) => {
-                branches.dags.iter().fold(false, |is_open, branch| awaited(&branch.dag, names) || is_open)
+                branches.dags.iter().map(|branch| &branch.dag).collect()
             }
         };
+        for dag in inner {
+            is_open |= awaited(dag, names);
+        }
     }
     is_open
 }

@@ -193,8 +193,8 @@ export function withinLimit(id) {
         end--;
     return `${new TextDecoder().decode(bytes.subarray(0, end))}~${hash.toString(16).padStart(16, "0")}`;
 }
-/** Percent-encodes a branch key, as in the host's node paths. */
-function encode(key) {
+/** Percent-encodes a branch key, as in the host's node paths. @internal */
+export function encode(key) {
     const encoded = Array.from(new TextEncoder().encode(key), (byte) => {
         const character = String.fromCharCode(byte);
         return /[A-Za-z0-9_.-]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;

@@ -224,7 +224,7 @@ fn within_limit(id: String) -> String {
 }
 
 /// Percent-encodes a branch key, as in the host's node paths.
-fn encode(key: &str) -> String {
+pub(crate) fn encode(key: &str) -> String {
     let mut text = String::new();
     for byte in key.bytes() {
         match byte {

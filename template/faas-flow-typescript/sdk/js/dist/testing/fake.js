@@ -1,7 +1,8 @@
 import { Context } from "../context.js";
 import { bytesOf, Data } from "../data.js";
 import { Response } from "../http.js";
-const OCTET_STREAM = "application/octet-stream";
+/** What data is of which nothing is known. @internal */
+export const OCTET_STREAM = "application/octet-stream";
 /**
  * The context of a run in tests. It answers what a test told it to, and remembers what the flow logged and set.
  *
@@ -48,6 +49,23 @@ export class Fake {
     /** The media type of what the flow's latest closure returned. The closure is one that {@link TestFlow} called. */
     get returnedContentType() {
         return this.returned ?? OCTET_STREAM;
+    }
+    /** What the code of a node may change, to drop it if the node fails. @internal */
+    changes() {
+        return { values: new Map(this.values), labels: new Map(this.labels), response: this.response };
+    }
+    /** @internal */
+    restore({ values, labels, response }) {
+        this.response = response;
+        for (const [kept, all] of [[values, this.values], [labels, this.labels]]) {
+            all.clear();
+            for (const [key, value] of kept)
+                all.set(key, value);
+        }
+    }
+    /** The facts that a whole run begins with. @internal */
+    get request() {
+        return { id: this.facts.requestId ?? "test", contentType: this.facts.contentType ?? OCTET_STREAM };
     }
     /** @internal */
     calling(current = {}) {
@@ -125,7 +143,7 @@ export class Fake {
 function all(values, isWanted) {
     return Object.entries(values ?? {}).flatMap(([name, value]) => (isWanted(name) ? [value].flat() : []));
 }
-/** Whether a text looks like a media type. The host is more exact about parameters. */
-function isMediaType(text) {
+/** Whether a text looks like a media type. The host is more exact about parameters. @internal */
+export function isMediaType(text) {
     return text.length <= 255 && /^[\x20-\x7e]*$/.test(text) && /^[^\s/;]+\/[^\s/;]+ *(;|$)/.test(text);
 }

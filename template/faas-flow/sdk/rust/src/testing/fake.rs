@@ -28,7 +28,7 @@ use std::rc::Rc;
 #[must_use = "a fake context does nothing until a flow gets it"]
 pub struct Fake(Host);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Facts {
     request_id: String,
     flow_name: String,
@@ -43,8 +43,9 @@ struct Facts {
     content_types: Vec<String>,
     /// What the latest closure said of what it returns.
     returned: Option<String>,
-    /// The status and headers that the flow has set.
+    /// The status and headers that the flow has set, and how often it has set some.
     response: Option<Response>,
+    responded: u64,
     labels: BTreeMap<String, String>,
     values: BTreeMap<String, Vec<u8>>,
     logs: Vec<(Level, String)>,
@@ -170,6 +171,67 @@ impl Fake {
         self.0.0.borrow().labels.clone().into_iter().collect()
     }
 
+    /// What the code of a node may change, to drop it if the node fails.
+    pub(super) fn changes(&self) -> Changes {
+        let Facts { values, labels, response, responded, .. } = &*self.0.0.borrow();
+        Changes { values: values.clone(), labels: labels.clone(), response: response.clone(), responded: *responded }
+    }
+
+    pub(super) fn restore(&self, changes: &Changes) {
+        let Changes { values, labels, response, responded } = changes.clone();
+        let mut facts = self.0.0.borrow_mut();
+        (facts.values, facts.labels, facts.response, facts.responded) = (values, labels, response, responded);
+    }
+
+    /// How often the flow has set status and headers.
+    pub(super) fn responded(&self) -> u64 {
+        self.0.0.borrow().responded
+    }
+
+    /// Drops the status and headers if the flow has set some since then.
+    pub(super) fn withdraw(&self, responded: u64) {
+        let mut facts = self.0.0.borrow_mut();
+        if facts.responded != responded {
+            facts.response = None;
+        }
+    }
+
+    pub(super) fn set_response(&self, response: Option<Response>) {
+        self.0.0.borrow_mut().response = response;
+    }
+
+    /// Makes this the current node, with its inputs and their media types.
+    pub(super) fn enter(&self, path: &str, inputs: Inputs, content_types: Vec<String>) {
+        let mut facts = self.0.0.borrow_mut();
+        facts.node = path.to_owned();
+        (facts.inputs, facts.content_types) = (inputs, content_types);
+    }
+
+    /// Replaces the media types of the values that are merged, and returns the former ones.
+    pub(super) fn merging(&self, content_types: Vec<String>) -> Vec<String> {
+        std::mem::replace(&mut self.0.0.borrow_mut().content_types, content_types)
+    }
+
+    /// Sets the media type of the data that the next closure gets.
+    pub(super) fn gets(&self, content_type: &str) {
+        self.0.0.borrow_mut().content_type = Some(content_type.to_owned());
+    }
+
+    pub(super) fn enter_state(&self, state: State) {
+        self.0.0.borrow_mut().state = state;
+    }
+
+    /// Plays a run, and has then the facts about node and data that the test has given.
+    pub(super) fn playing<T>(&self, play: impl FnOnce() -> T) -> T {
+        let before = self.0.0.borrow().clone();
+        let played = play();
+        let mut facts = self.0.0.borrow_mut();
+        let Facts { node, state, inputs, content_type, content_types, .. } = before;
+        (facts.node, facts.state, facts.inputs) = (node, state, inputs);
+        (facts.content_type, facts.content_types) = (content_type, content_types);
+        played
+    }
+
     /// Calls a closure of the flow.
     pub(crate) fn calling<T>(&self, call: impl FnOnce() -> T) -> T {
         self.0.0.borrow_mut().returned = None;
@@ -193,8 +255,17 @@ impl Fake {
     }
 }
 
+/// What is dropped if a node fails.
+#[derive(Debug, Clone)]
+pub(super) struct Changes {
+    values: BTreeMap<String, Vec<u8>>,
+    labels: BTreeMap<String, String>,
+    response: Option<Response>,
+    responded: u64,
+}
+
 /// What data is of which nothing is known.
-const OCTET_STREAM: &str = "application/octet-stream";
+pub(super) const OCTET_STREAM: &str = "application/octet-stream";
 
 thread_local! {
     /// The context of the closure that is being called, for closures to which the author has given no context.
@@ -256,7 +327,9 @@ impl Host {
         }
         let response = Response::new(status);
         let response = headers.into_iter().fold(response, |response, (name, value)| response.with_header(name, value));
-        self.0.borrow_mut().response = Some(response);
+        let mut facts = self.0.borrow_mut();
+        facts.response = Some(response);
+        facts.responded += 1;
         Ok(())
     }
     pub(crate) fn signal_url(&self, name: &str, _valid_ms: Option<u64>) -> Result<String> {
@@ -329,7 +402,7 @@ impl Host {
 }
 
 /// Whether a text looks like a media type. The host is more exact about parameters.
-fn is_media_type(text: &str) -> bool {
+pub(super) fn is_media_type(text: &str) -> bool {
     let essence = text.split(';').next().unwrap_or_default().trim_end();
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
     let is_printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
