@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What is copied for the book: its pages, and the files that pages link to.
-const SOURCES: [&str; 7] = [":(glob)*.md", "LICENSE", "benches/README.md", "deploy", "docs", "examples", "wit"];
+const SOURCES: [&str; 8] =
+    [":(glob)*.md", "LICENSE", "benches/README.md", "deploy", "docs", "examples", "tests/conformance/scenarios", "wit"];
 
 /// The folder of the API within the site.
 const API: &str = "api";

@@ -240,6 +240,44 @@ fn expectations_are_written_and_hold_from_then_on() {
 }
 
 #[test]
+fn labels_and_the_status_of_a_rejection_are_compared_and_written() {
+    let yaml = "scenarios:\n  - name: rejected\n    query: { case: reject-with-status, status: 404 }\n    expect:\n      failure: { contains: not this, status: 409 }\n  - name: labelled\n    query: { case: labels }\n    input: x\n    functions: { step: '42' }\n    expect:\n      labels: { order: 41, by: first, none: x }\n";
+    let (_folder, done) = text("fixture", yaml, &[]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    for part in [
+        "a.yaml:5: the failure is answered with another status\n    - 409\n    + 404\n",
+        "the run has another label order\n    - 41\n    + 42\n",
+        "the run has another label none\n    - x\n    + no such label\n",
+    ] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+    assert!(!done.stdout.contains("another label by"), "{}", done.stdout);
+    let (folder, done) = text("fixture", yaml, &["--update"]);
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    let written = fs::read_to_string(folder.path().join("a.yaml")).unwrap();
+    for part in [
+        "        contains: not this\n        status: 404\n",
+        "      labels:\n        by: first\n        order: \"42\"\n",
+    ] {
+        assert!(written.contains(part), "{part}: {written}");
+    }
+    assert_eq!(run(folder.path(), ["test", path(&module("fixture")), "a.yaml"]).code, Some(0), "{written}");
+}
+
+/// A flow whose definition depends on the request has another one in each run.
+#[test]
+fn json_has_the_definition_of_each_run_if_it_depends_on_the_request() {
+    let yaml = "scenarios:\n  - name: paused\n    query: { case: paused }\n    functions: { step: { status: 500 } }\n    expect: { status: paused }\n  - name: sleeps\n    query: { case: sleep-alone, ms: 7 }\n";
+    let (_folder, done) = text("fixture", yaml, &["--json"]);
+    let tested = done.json();
+    assert_eq!(tested["scenarios"][0]["definition"]["on-exhausted"], "pause");
+    let list = &tested["scenarios"][1]["definition"]["dag"]["nodes"][0]["operations"]["list"];
+    assert_eq!(*list, serde_json::json!([{ "sleep": 7 }]));
+    let (_folder, done) = text("greet", "scenarios:\n  - name: a\n    input: Ada\n", &["--json"]);
+    assert_eq!(done.json()["scenarios"][0]["definition"], Value::Null);
+}
+
+#[test]
 fn ci_systems_read_the_results() {
     let yaml =
         "scenarios:\n  - name: fine\n    input: Ada\n  - name: <wrong>\n    input: Ada\n    expect: { result: x }\n";
