@@ -61,7 +61,7 @@ export function exportsOf(flow) {
             define(workflow) {
                 begin();
                 try {
-                    // Whoever asks again gets a definition of what the context says now.
+                    // If the host asks again, it gets a definition that fits the context of this call.
                     if (!isEarly)
                         recorded = undefined;
                     for (const [level, message] of early)
