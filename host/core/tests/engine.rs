@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use faas_flow_core::run::{ClaimToken, Effect, Event, HeldClaim, Outcome, Progress, Refusal, Report, RunState};
+use faas_flow_core::run::{ClaimToken, Effect, Event, HeldClaim, Outcome, Progress, Refusal, RunState};
 use faas_flow_core::testing::{reported, the_start};
 use faas_flow_core::{NodePath, Payload, Plan, Status};
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use faas_flow_core::definition::{Branch, Branches, Carries, Dag, Edge, Node, NodeKind, Operations};
-use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, Report, RunState, Start};
+use faas_flow_core::run::{ClaimToken, Effect, Event, Outcome, Phase, Progress, Refusal, RunState, Start};
 use faas_flow_core::testing::{reported, the_start};
 use faas_flow_core::{BranchKey, Code, Definition, Failure, NodePath, Payload, Plan, Status};
 

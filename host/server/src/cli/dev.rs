@@ -1,12 +1,10 @@
 //! `faas-flow dev`: builds a flow whenever its sources change, and serves each new version without a restart.
 
-mod watch;
-
 use super::browser::guarded_and_open;
 use super::host::{ProgramOutput, empty_host, guests, load_brought, warn_of_schedules};
 use super::listen::{self, limited, listen, patience};
 use super::output::wants_colours;
-use super::project::{Build, Refused};
+use super::project::{Build, Refused, Sources};
 use super::serve::Queues;
 use super::{guards, progress, stop};
 use crate::Error;
@@ -26,7 +24,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use watch::Watch;
 
 /// The number of versions that are kept besides those that runs need, for edits that are undone.
 const KEPT: usize = 5;
@@ -80,7 +77,7 @@ impl Dev {
         listen::set_public_url(&mut values, address);
         let guards = guards::of(&values, address.ip())?;
         let build = Build::of(&self.path, self.build.zip(self.module))?;
-        let watch = Watch::new(&self.path, build.module())?;
+        let watch = Sources::new(&self.path, build.module())?;
         let name = self.name.map(FlowName::new).transpose()?.or_else(|| build.name());
         let guests = guests(&values)?;
         let mut author = Author { build, watch, guests, name, made: VecDeque::new() };
@@ -120,7 +117,7 @@ impl Dev {
 /// The state of the loop that builds and serves versions.
 struct Author {
     build: Build,
-    watch: Watch,
+    watch: Sources,
     guests: Arc<Guests>,
     /// The flow's name, once it was given or the first module was built.
     name: Option<FlowName>,

@@ -1,12 +1,19 @@
 //! `faas-flow new` and `build`: from nothing to a flow that answers, with one tool, in several languages.
 
 use faas_flow_e2e::command::{Done, faas_flow, run, script};
+use faas_flow_e2e::wait::until;
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command};
 use tempfile::TempDir;
 
 /// `faas-flow`, with the tools that the project's set-up has installed.
 fn tool(folder: &Path, arguments: &[&str]) -> Done {
+    Done::from(command(folder, arguments).output().unwrap())
+}
+
+/// The same, to be started.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = faas_flow(folder);
     let cache =
         std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").unwrap()));
@@ -20,7 +27,7 @@ fn tool(folder: &Path, arguments: &[&str]) -> Done {
     command.env("PATH", format!("{}:{path}", installed("componentize-py-").display()));
     // Dependencies of flows in Rust are compiled once.
     command.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/new"));
-    Done::from(command.output().unwrap())
+    command
 }
 
 /// A new flow is built, greets, and refuses, as its starter says.
@@ -69,6 +76,36 @@ fn existing_files_are_not_overwritten() {
     let stack = fs::read_to_string(folder.path().join("stack.yaml")).unwrap();
     assert!(stack.contains("lang: faas-flow-python") && stack.contains("lang: faas-flow-go"), "{stack}");
     run(folder.path(), ["new", "Not A Name"]).failed("FF0406", &["Not A Name"]);
+}
+
+#[tokio::test]
+async fn sources_are_built_and_tested_again_when_they_change() {
+    let folder = TempDir::new().unwrap();
+    tool(folder.path(), &["new", "greet", "--lang", "go"]).ok();
+    let (said, source) = (folder.path().join("said"), folder.path().join("greet/handler.go"));
+    let mut watch = command(folder.path(), &["test", "greet", "--watch"]);
+    let mut watch = Ended(watch.stdout(fs::File::create(&said).unwrap()).spawn().unwrap());
+    let says = async |text: &str, times: usize| {
+        until(text, async || fs::read_to_string(&said).unwrap().matches(text).count() == times).await;
+    };
+    says("ok: 2 scenarios, 2 passed", 1).await;
+    let greets = fs::read_to_string(&source).unwrap();
+    fs::write(&source, greets.replace("Hello", "Hi")).unwrap();
+    says("+ Hi, Adam!", 1).await;
+    fs::write(&source, greets).unwrap();
+    says("ok: 2 scenarios, 2 passed", 2).await;
+    assert!(watch.0.try_wait().unwrap().is_none(), "it goes on");
+}
+
+/// Ends its process when it is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod recipe;
 mod running;
 pub(super) mod scaffold;
 mod tool;
+mod watch;
 
 pub(super) use build::{Build, Refused};
 pub(super) use language::Language;
+pub(super) use watch::Sources;

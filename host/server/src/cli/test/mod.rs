@@ -8,7 +8,7 @@ mod watch;
 
 use super::host::{ModuleKeys, load, scenario_guests};
 use super::output::{Output, json, print, print_json};
-use super::project::{Build, Refused};
+use super::project::{Build, Refused, Sources};
 use super::stop::Signals;
 use crate::Error;
 use crate::config::Options;
@@ -19,7 +19,7 @@ use faas_flow_scenario::{
 };
 use faas_flow_versions::load_flow;
 use report::Report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +59,7 @@ pub(super) struct Test {
     /// Write the actual results into scenarios that fail or expect nothing
     #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "fault", "watch"])]
     update: bool,
-    /// Test again whenever the module or a scenario changes
+    /// Test again whenever the module, or the sources, or a scenario changes
     #[arg(long)]
     watch: bool,
     /// Print the stories of all scenarios, not only of those that fail
@@ -103,9 +103,9 @@ impl Test {
             Ok(build) => build,
             Err(error) => return Ok(cannot_run(&error, Output::of_flag(self.json))),
         };
-        let tests = || sources.map_or_else(PathBuf::new, PathBuf::clone).join("tests");
+        let beside = sources.filter(|folder| *folder != Path::new(".")).cloned().unwrap_or_default();
         let asked = Asked {
-            paths: if self.scenarios.is_empty() { vec![tests()] } else { self.scenarios },
+            paths: if self.scenarios.is_empty() { vec![beside.join("tests")] } else { self.scenarios },
             build,
             flow: self.flow,
             only: self.only,
@@ -128,6 +128,14 @@ impl Test {
     }
 }
 
+/// Waits until the sources have changed, for ever if there are none.
+async fn changed(sources: &mut Option<Sources>) -> Result<(), Error> {
+    match sources {
+        Some(sources) => Ok(sources.changed().await.map(drop)?),
+        None => std::future::pending().await,
+    }
+}
+
 /// Reports why scenarios cannot be run.
 fn cannot_run(error: &Error, output: Output) -> ExitCode {
     super::report(error, output);
@@ -138,6 +146,11 @@ impl Asked {
     /// Tests again and again.
     async fn watch(&self, guests: &Arc<Guests>) -> Result<ExitCode, Error> {
         let mut signals = Signals::new()?;
+        let sources = self.build.as_ref().map(|_| Sources::new(&self.flow, None)).transpose();
+        let mut sources = match sources {
+            Ok(sources) => sources,
+            Err(error) => return Ok(cannot_run(&Error::from(error), self.output)),
+        };
         loop {
             let mut watch = match Watch::new(&self.flow, &self.paths) {
                 Ok(watch) => watch,
@@ -149,6 +162,7 @@ impl Asked {
             super::output::complain("waiting for changes; Ctrl-C ends this");
             tokio::select! {
                 changed = watch.changed() => changed?,
+                changed = changed(&mut sources) => changed?,
                 _ = signals.any() => return Ok(ExitCode::SUCCESS),
             }
         }
@@ -156,7 +170,6 @@ impl Asked {
 
     /// Tests once.
     async fn test(&self, guests: &Arc<Guests>) -> Result<ExitCode, Error> {
-        let began = Instant::now();
         let flow = match &self.build {
             None => load(guests, &self.flow).await?,
             Some(build) => match build.run().await {
@@ -178,6 +191,7 @@ impl Asked {
             }
         }
         let suite = Arc::new(Suite::new(flow, scenarios));
+        let began = Instant::now();
         let faults = self.faults.clone();
         let text = self.output == Output::Text;
         let stories = self.stories;

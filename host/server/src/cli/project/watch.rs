@@ -14,7 +14,7 @@ const MADE: [&str; 3] = ["target", "node_modules", "__pycache__"];
 /// The file that marks a folder of generated files, as in cargo's target folder.
 const MADE_TAG: &str = "CACHEDIR.TAG";
 
-pub(super) struct Watch {
+pub(in crate::cli) struct Sources {
     root: PathBuf,
     module: Option<PathBuf>,
     folders: Folders,
@@ -22,9 +22,9 @@ pub(super) struct Watch {
     files: HashMap<PathBuf, Digest>,
 }
 
-impl Watch {
+impl Sources {
     /// Starts to watch the folder, except for the module that is built there.
-    pub(super) fn new(folder: &Path, module: Option<&Path>) -> Result<Self, SourcesError> {
+    pub(in crate::cli) fn new(folder: &Path, module: Option<&Path>) -> Result<Self, SourcesError> {
         let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let folders = Folders::new(&root, PATIENCE)?;
         let mut watch = Self { root: root.clone(), module: module.map(Path::to_owned), folders, files: HashMap::new() };
@@ -33,7 +33,7 @@ impl Watch {
     }
 
     /// Waits until sources have changed and no more changes follow, and returns a sentence about which ones.
-    pub(super) async fn changed(&mut self) -> Result<String, SourcesError> {
+    pub(in crate::cli) async fn changed(&mut self) -> Result<String, SourcesError> {
         loop {
             let mut changed = BTreeSet::new();
             for path in self.folders.touched().await? {
@@ -100,7 +100,7 @@ mod tests {
     use tempfile::TempDir;
 
     /// Waits for the next change, which must come.
-    async fn next(watch: &mut Watch) -> String {
+    async fn next(watch: &mut Sources) -> String {
         tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.expect("a change is seen").unwrap()
     }
 
@@ -111,7 +111,7 @@ mod tests {
         fs::create_dir(at("src")).unwrap();
         fs::write(at("src/lib.rs"), "1").unwrap();
         let mut watch =
-            Watch::new(folder.path(), Some(&folder.path().canonicalize().unwrap().join("flow.wasm"))).unwrap();
+            Sources::new(folder.path(), Some(&folder.path().canonicalize().unwrap().join("flow.wasm"))).unwrap();
         // None of these counts, and what counts comes last.
         for made in ["target", "built", "node_modules", ".git"] {
             fs::create_dir(at(made)).unwrap();
@@ -140,7 +140,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("flow.js");
         fs::write(&file, "1").unwrap();
-        let mut watch = Watch::new(folder.path(), None).unwrap();
+        let mut watch = Sources::new(folder.path(), None).unwrap();
         let beside = folder.path().join("flow.js~");
         fs::write(&beside, "2").unwrap();
         fs::rename(&beside, &file).unwrap();
