@@ -25,6 +25,8 @@ use wasmtime::component::Component;
 
 const CODE: &str = "code";
 const SUM: &str = "sum";
+/// Single functions, which the compiler keeps for an author ([`crate::functions_of`]).
+const FUNCTIONS: &str = "functions";
 /// The prefix of temporary files.
 const TEMPORARY: &str = ".tmp";
 /// The modification time of a checksum file says when its code was last loaded, to this precision.
@@ -159,13 +161,19 @@ fn note_use(sum: &Path) {
     }
 }
 
+/// The file in a folder of compiled code in which a compiler keeps the functions of the flow whose sources are here.
+pub fn functions_of(folder: &Path, sources: &Path) -> PathBuf {
+    let digest = Digest::of(sources.as_os_str().as_encoded_bytes());
+    folder.join(digest.as_str()).with_extension(FUNCTIONS)
+}
+
 /// Removes code that is over the limits, but never the file `added`.
 fn prune(folder: &Path, added: &Path, limits: CacheLimits) -> io::Result<()> {
     let now = SystemTime::now();
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_code = path.extension().is_some_and(|extension| extension == CODE);
+        let is_code = path.extension().is_some_and(|extension| extension == CODE || extension == FUNCTIONS);
         let is_temporary = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY));
         // Another process may have removed it in the meantime.
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
@@ -238,14 +246,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str, hours| file(folder.path(), name, 100, hours);
         let added = at("added.code", 0);
-        for (name, hours) in [("a.code", 1), ("b.code", 2), ("c.code", 3), ("old.code", 25), ("other", 99)] {
+        for (name, hours) in
+            [("a.code", 1), ("b.code", 2), ("c.functions", 3), ("old.code", 25), ("old.functions", 26), ("other", 99)]
+        {
             at(name, hours);
         }
         at(".tmpold", 2);
         at(".tmpnew", 0);
         let limits = |bytes| CacheLimits { unused: Duration::from_secs(24 * 3600), bytes };
         prune(folder.path(), &added, limits(10_000)).unwrap();
-        assert_eq!(names(folder.path()), [".tmpnew", "a.code", "added.code", "b.code", "c.code", "other"]);
+        assert_eq!(names(folder.path()), [".tmpnew", "a.code", "added.code", "b.code", "c.functions", "other"]);
         prune(folder.path(), &added, limits(350)).unwrap();
         assert_eq!(names(folder.path()), [".tmpnew", "a.code", "added.code", "other"]);
         prune(folder.path(), &added, limits(50)).unwrap();

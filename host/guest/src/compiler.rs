@@ -11,6 +11,7 @@
 
 pub(crate) mod answer;
 mod death;
+mod functions;
 mod share;
 mod translate;
 mod waiting;
@@ -48,13 +49,17 @@ pub struct Compiler {
     pub at_most: Duration,
     /// The address space that the program may use, in bytes.
     pub memory: u64,
+    /// A file in which it keeps the functions that it has compiled, for the next module that has them too. Only for an author who
+    /// builds one flow again and again: whoever makes a module that is compiled with this file can see from the time that it takes
+    /// which functions the last one had.
+    pub functions: Option<PathBuf>,
 }
 
 impl Compiler {
     /// Compiles a module to at most so many bytes of machine code. Blocks until the compiler ends, until `at_most` has passed, or
     /// until nobody waits any more.
     pub(crate) fn run(&self, module: &[u8], code_bytes: u64, waited: &Waited) -> Result<Vec<u8>, GuestError> {
-        let share = Share { memory: self.memory, time: self.at_most, code_bytes };
+        let share = Share { memory: self.memory, time: self.at_most, code_bytes, functions: self.functions.clone() };
         let mut child = self.start(&share).map_err(|error| GuestError::Engine {
             reason: format!("cannot start {} to compile the module: {error}", self.program.display()),
         })?;

@@ -4,7 +4,7 @@ use crate::{GuestError, Limits};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{CacheStore, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// The most core instances in one component. Components written in Python have about twenty.
 const CORE_INSTANCES: u32 = 64;
@@ -87,6 +87,13 @@ pub(crate) fn engine(limits: &Limits) -> Result<Engine, GuestError> {
 /// Creates an engine that compiles the same code as [`engine`]'s, but has no pool, since it runs nothing.
 pub(crate) fn compiling_engine(limits: &Limits) -> Result<Engine, GuestError> {
     on_demand_engine(limits)
+}
+
+/// Creates an engine like [`compiling_engine`]'s that looks for the code of each function in `functions` before it compiles it.
+pub(crate) fn remembering_engine(limits: &Limits, functions: Arc<dyn CacheStore>) -> Result<Engine, GuestError> {
+    let mut config = config(limits, Allocation::OnDemand);
+    let engine = config.enable_incremental_compilation(functions).and_then(|config| Engine::new(config));
+    engine.map_err(|reason| GuestError::Engine { reason: reason.to_string() })
 }
 
 fn on_demand_engine(limits: &Limits) -> Result<Engine, GuestError> {

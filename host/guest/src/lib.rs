@@ -31,6 +31,7 @@ mod room;
 mod state;
 mod wasi;
 
+pub use cache::functions_of;
 pub use compiler::{Compiler, Waited, Waiting, compile, waiting};
 pub use context::{
     CallContext, ContextError, Failed, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext,

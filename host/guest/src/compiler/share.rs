@@ -5,7 +5,9 @@
 //! beside a busy thread a compiler gets a quarter of a processor, and all of an idle one. At nice 19 it would get about
 //! one part in seventy, and a module that compiles in seconds would take many minutes on a machine that stays busy.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
@@ -17,6 +19,7 @@ const NICE: i32 = 5;
 const MEMORY: &str = "FAAS_FLOW_COMPILE_MEMORY";
 const SECONDS: &str = "FAAS_FLOW_COMPILE_SECONDS";
 const CODE: &str = "FAAS_FLOW_COMPILE_CODE";
+const FUNCTIONS: &str = "FAAS_FLOW_COMPILE_FUNCTIONS";
 /// Cranelift compiles functions in parallel on rayon's global pool, which reads this.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
@@ -29,17 +32,20 @@ pub(super) struct Share {
     pub time: Duration,
     /// The size of the machine code, in bytes.
     pub code_bytes: u64,
+    /// The file of the functions that it has compiled before, if it keeps them.
+    pub functions: Option<PathBuf>,
 }
 
 impl Share {
     /// What a compiler is told of its share.
-    pub(super) fn variables(&self) -> [(&'static str, String); 4] {
-        [
-            (MEMORY, self.memory.to_string()),
-            (SECONDS, self.time.as_secs().to_string()),
-            (CODE, self.code_bytes.to_string()),
-            (THREADS, threads().to_string()),
-        ]
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&'static str, OsString)> {
+        let numbers = [
+            (MEMORY, self.memory.to_string().into()),
+            (SECONDS, self.time.as_secs().to_string().into()),
+            (CODE, self.code_bytes.to_string().into()),
+            (THREADS, threads().to_string().into()),
+        ];
+        numbers.into_iter().chain(self.functions.clone().map(|file| (FUNCTIONS, file.into())))
     }
 
     /// The share that this process was given. What it was not told, as by somebody who starts it by hand, is unlimited.
@@ -48,6 +54,7 @@ impl Share {
             memory: number(MEMORY).unwrap_or(u64::MAX),
             time: Duration::from_secs(number(SECONDS).unwrap_or(u64::from(u32::MAX))),
             code_bytes: number(CODE).unwrap_or(u64::MAX),
+            functions: std::env::var_os(FUNCTIONS).map(PathBuf::from),
         }
     }
 

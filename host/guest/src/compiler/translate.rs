@@ -1,13 +1,15 @@
 //! What a compiler does: it wraps a core module in a component, checks what the component needs, and compiles it.
 
 use super::answer::Answer;
+use super::functions::Functions;
 use super::share::Share;
-use crate::engine::{MEMORIES, TABLES, compiling_engine};
+use crate::engine::{MEMORIES, TABLES, compiling_engine, remembering_engine};
 use crate::guests::is_core;
 use crate::limits::Limits;
 use crate::wasi::adapter::{Unfit, component_of};
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -20,10 +22,19 @@ pub fn compile() -> io::Result<()> {
     share.limit_this_process();
     let mut module = Vec::new();
     io::stdin().read_to_end(&mut module)?;
-    let answer = match compiling_engine(&Limits::default()) {
+    let functions = share.functions.map(|file| Arc::new(Functions::open(file)));
+    let engine = match &functions {
+        Some(functions) => remembering_engine(&Limits::default(), functions.clone()),
+        None => compiling_engine(&Limits::default()),
+    };
+    let answer = match engine {
         Ok(engine) => translate(&engine, &module, share.code_bytes),
         Err(error) => Answer::Failed(error.to_string()),
     };
+    if let Some(functions) = functions {
+        // Before the answer, after which this process is ended. If this fails, the next module takes longer.
+        let _ = functions.keep();
+    }
     answer.write(&mut io::stdout().lock())
 }
 

@@ -1,7 +1,7 @@
 //! `faas-flow dev`: builds a flow whenever its sources change, and serves each new version without a restart.
 
 use super::browser::guarded_and_open;
-use super::host::{ProgramOutput, empty_host, guests, load_brought, warn_of_schedules};
+use super::host::{ProgramOutput, empty_host, guests_of_author, load_brought, warn_of_schedules};
 use super::listen::{self, limited, listen, patience};
 use super::output::wants_colours;
 use super::project::{Build, Refused, Sources};
@@ -79,7 +79,8 @@ impl Dev {
         let build = Build::of(&self.path, self.build.zip(self.module))?;
         let watch = Sources::new(&self.path, build.module())?;
         let name = self.name.map(FlowName::new).transpose()?.or_else(|| build.name());
-        let guests = guests(&values)?;
+        let sources = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let guests = guests_of_author(&values, &sources)?;
         let mut author = Author { build, watch, guests, name, made: VecDeque::new() };
         let mut signals = stop::Signals::new()?;
         let (flow, artifact) = tokio::select! {

@@ -10,7 +10,7 @@ use crate::config::{Defaults, Group, Options, Stores, Takes, Values, misfits};
 use faas_flow_core::FlowName;
 use faas_flow_core::schedule::pointless;
 use faas_flow_core::text::printable;
-use faas_flow_guest::{Compiler, Guests, Limits};
+use faas_flow_guest::{Compiler, Guests, Limits, functions_of};
 use faas_flow_replica::events::Keys;
 use faas_flow_replica::{Answers, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
 use faas_flow_store::{open_data, open_state};
@@ -38,16 +38,26 @@ pub(super) fn guests_of(options: Options<ModuleKeys>) -> Result<Arc<Guests>, Err
 
 /// What loads modules.
 pub(super) fn guests(values: &Values) -> Result<Arc<Guests>, Error> {
-    limited_guests(values, |limits| limits)
+    limited_guests(values, |limits| limits, None)
+}
+
+/// What loads the modules that an author makes of these sources, again and again: functions that stay as they are, are compiled
+/// once. Nobody else's modules may be loaded with it.
+pub(super) fn guests_of_author(values: &Values, sources: &Path) -> Result<Arc<Guests>, Error> {
+    limited_guests(values, |limits| limits, Some(sources))
 }
 
 /// What loads the modules of scenarios. Their code does not yield to other tasks, so that what happens does not depend on how fast
 /// the machine is.
 pub(super) fn scenario_guests(values: &Values) -> Result<Arc<Guests>, Error> {
-    limited_guests(values, |limits| Limits { tick: LONG_TICK, ..limits })
+    limited_guests(values, |limits| Limits { tick: LONG_TICK, ..limits }, None)
 }
 
-fn limited_guests(values: &Values, change: impl FnOnce(Limits) -> Limits) -> Result<Arc<Guests>, Error> {
+fn limited_guests(
+    values: &Values,
+    change: impl FnOnce(Limits) -> Limits,
+    of_author: Option<&Path>,
+) -> Result<Arc<Guests>, Error> {
     memory::limit(values);
     let limits = Limits {
         memory_bytes: values.guest_memory.value,
@@ -67,6 +77,7 @@ fn limited_guests(values: &Values, change: impl FnOnce(Limits) -> Limits) -> Res
         arguments: vec!["compile".to_owned()],
         at_most: values.compile_timeout.value,
         memory: values.compile_memory.value as u64,
+        functions: cache.as_ref().zip(of_author).map(|(folder, sources)| functions_of(folder, sources)),
     };
     Ok(Arc::new(Guests::new(change(limits), cache)?.with_compiler(compiler)))
 }

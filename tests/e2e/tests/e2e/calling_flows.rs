@@ -4,6 +4,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::run;
+use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Answer, Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_gateway::{Config, Gateway, Profile, Upstream};
@@ -32,6 +33,19 @@ async fn local() -> (watch::Sender<bool>, Server) {
     let serve = Serve::flows(&["fixture", "sync-chain"]);
     let serve = ["func1", "func2", "fake-storage"].iter().fold(serve, |serve, name| serve.function(name, "echo"));
     (gate, serve.function("step", url).start())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_in_python_calls_one_in_go_which_calls_a_function_in_javascript() {
+    let stock = root().join("examples/basket-python/functions/stock.mjs");
+    let serve = Serve::flows(&["basket-python", "price-go"]).with("--compile-timeout", "10min");
+    let server = serve.function("stock", format!("headers:{}", stock.display())).start();
+    let answer = server.result("basket-python", "3 hats\n10 scarves\n1 unicorns\n").await;
+    assert_eq!(answer.header("content-type"), ["text/plain; charset=utf-8"]);
+    assert_eq!(answer.ok(), "3 x hats: 58.50 EUR\n10 x scarves: 108.00 EUR\nunicorns cannot be had\ntotal: 166.50 EUR");
+    let runs = run(server.folder(), ["requests", "list", "--json", "--to", &server.url("")]).json();
+    let of_child = runs.as_array().unwrap().iter().filter(|run| run["flow"] == "price-go");
+    assert_eq!(of_child.count(), 3, "{runs}");
 }
 
 /// The id of the run that the node `call` of a run has called.

@@ -9,7 +9,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The examples that have scenarios.
-const EXAMPLES: [&str; 9] = [
+const EXAMPLES: [&str; 11] = [
     "greet",
     "dynamic-branching",
     "order",
@@ -17,6 +17,8 @@ const EXAMPLES: [&str; 9] = [
     "polling",
     "reminder",
     "access-log-c",
+    "basket-python",
+    "price-go",
     "data-job-python",
     "webhook-typescript",
 ];
