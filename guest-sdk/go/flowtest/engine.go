@@ -162,7 +162,9 @@ func (e *engine) nodes(d *dagModel, scope string, input value) (value, *failing)
 			stop("nodes of the flow wait for each other in %q; \"faas-flow check\" names them", scope)
 		}
 		e.now = at
-		output, f := e.node(d, scope, next, incoming[next.ID], outputs, input)
+		output, f := e.node(d, scope, next, func() (value, *failing) {
+			return e.gather(incoming[next.ID], outputs, d.aggregatorOf(next.ID), input)
+		})
 		if f != nil {
 			return nothing, f
 		}
@@ -185,10 +187,9 @@ func (e *engine) nodes(d *dagModel, scope string, input value) (value, *failing)
 	return nothing, nil
 }
 
-func (e *engine) node(d *dagModel, scope string, n *nodeModel, incoming []edgeModel, outputs map[string]value, input value) (value, *failing) {
+func (e *engine) node(d *dagModel, scope string, n *nodeModel, gather func() (value, *failing)) (value, *failing) {
 	path, response := scope+n.ID, e.fake.Response
 	e.ran = append(e.ran, path)
-	gather := func() (value, *failing) { return e.gather(incoming, outputs, d.aggregatorOf(n.ID), input) }
 	output, f := e.kind(path, n, gather)
 	if n.Operations == nil || len(n.Operations.List) > 0 {
 		output.isRequest = false
@@ -341,8 +342,9 @@ func (e *engine) pass(wait time.Duration) *failing {
 	}
 	if e.deadline > 0 && until > e.deadline {
 		e.now = e.deadline
-		f := fails("FF0210", faasflow.Other, e.own.path, "the run took longer than its deadline: raise the deadline, or look in the history of the run for what was slow")
-		f.failed.Path, f.level = "", ofRun
+		const advice = "raise the deadline, or look in the history of the run for what was slow"
+		f := fails("FF0210", faasflow.Other, "", "the run took longer than its deadline: %s", advice)
+		f.level = ofRun
 		return f
 	}
 	e.now = until

@@ -78,6 +78,9 @@ func RunWith(t testing.TB, fake *Fake, define func(*faasflow.Workflow, *faasflow
 func (r *FlowRun) Function(name string, answer func(call *Call) Answer) *FlowRun {
 	r.t.Helper()
 	r.before("Function")
+	if answer == nil {
+		r.t.Fatalf("Function for `%s` needs a function, and got nil", name)
+	}
 	r.doubles[strings.TrimSuffix(name, "/")] = answer
 	return r
 }

@@ -6,9 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	faasflow "github.com/faas-flow/faas-flow/guest-sdk/go"
 	"github.com/faas-flow/faas-flow/guest-sdk/go/flowtest"
 	async "github.com/faas-flow/faas-flow/guest-sdk/go/internal/migration/async-chain"
+	conditional "github.com/faas-flow/faas-flow/guest-sdk/go/internal/migration/conditional-branching"
+	dynamic "github.com/faas-flow/faas-flow/guest-sdk/go/internal/migration/dynamic-branching"
 	orders "github.com/faas-flow/faas-flow/guest-sdk/go/internal/migration/orders"
+	parallel "github.com/faas-flow/faas-flow/guest-sdk/go/internal/migration/parallel-branching"
+	sync "github.com/faas-flow/faas-flow/guest-sdk/go/internal/migration/sync-chain"
 )
 
 func TestTheHandlerOfTheGuideIsTheOneThatIsTested(t *testing.T) {
@@ -50,5 +55,34 @@ func TestTheHandlerOfTheGuideDoesWhatItSays(t *testing.T) {
 func TestAFunctionOfFinallyMayHaveAnyBody(t *testing.T) {
 	if err := flowtest.New(t, async.Define).Finally("success"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The results are those that tests/e2e/tests/e2e/go.rs expects of the modules on the host.
+func TestWholeFlowsGiveTheResultsOfTheHost(t *testing.T) {
+	echo := func(call *flowtest.Call) flowtest.Answer { return flowtest.Answer{Body: string(call.Body)} }
+	x := "[f1=hi n1 F/n1, f2=hi n1 F/n1]"
+	for result, define := range map[string]func(*faasflow.Workflow, *faasflow.Context) error{
+		`you said "hi"`:         sync.Define,
+		"n2=hi n1, n3=hi n1 n3": parallel.Define,
+		"c1=f1=hi n1 F/n1, f2=hi n1 F/n1, c2=hi n1 c2/n1":         dynamic.Define,
+		"[c1=[x2=" + x + " x2/n2, x3=" + x + "], c2=hi n1 c2/n1]": conditional.Define,
+	} {
+		run := flowtest.Run(t, define, "hi")
+		for _, name := range []string{"func1", "func2", "fake-storage"} {
+			run.Function(name, echo)
+		}
+		if got := run.Result(); got != result {
+			t.Errorf("%q, and not %q", got, result)
+		}
+	}
+	chain := flowtest.Run(t, async.Define, "hi").Function("func1", echo).Function("func2", echo).Function("fake-storage", echo)
+	if got := chain.Result(); got != `you said "hi"` {
+		t.Error(got)
+	}
+	nobody := func(*flowtest.Call) flowtest.Answer { return flowtest.Answer{Err: os.ErrDeadlineExceeded} }
+	order := flowtest.Run(t, orders.Define, "hat\nscarf").Function("price", echo).Function("ship-parcel", echo)
+	if got := order.Function("http://hooks.example", nobody).Result(); got != "not notified" || order.Value("orders") != "2" {
+		t.Error(got, order.Value("orders"))
 	}
 }

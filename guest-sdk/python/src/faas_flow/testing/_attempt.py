@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from .._explain import explain
@@ -37,7 +37,15 @@ class Failing(Exception):
     """A failure on its way outwards."""
 
     def __init__(
-        self, code: str, kind: FailureKind, path: str, message: str, *, retry: bool = False, level: Level = "operation", input: bytes = b""
+        self,
+        code: str,
+        kind: FailureKind,
+        path: str,
+        message: str,
+        *,
+        retry: bool = False,
+        level: Level = "operation",
+        input: bytes = b"",
     ) -> None:
         super().__init__(message)
         self.failed = Failed(code, kind, None, message, path, 1, input)
@@ -94,9 +102,9 @@ class _Own:
     until: int | None = None
     input: bytes = b""
     """What the present operation has got."""
-    of_request: bool = field(default=False)
+    of_request: bool = False
     """Whether it has got the body of the request."""
-    has_called: bool = field(default=False)
+    has_called: bool = False
     """Whether it has seen what a call answered."""
 
 

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Union
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .. import _check
 from .._check import Time
 from .._http import Headers, Request, Response
 
-Data = Union[bytes, str]
+Data = bytes | str
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Call(Request):
         return parse_qs(urlsplit(self.url).query, keep_blank_values=True).get(name, [])
 
 
-Answers = Union[Data, Response, Answer]
+Answers = Data | Response | Answer
 """What a function of a test answers: data, a `Response`, or an `Answer` that says more."""
 Function = Callable[[Call], Answers]
 """A function of a test, which gets the `Call`."""

@@ -116,8 +116,7 @@ class Engine(Operations):
                 case None:
                     inputs.append((edge["from"], output))
                 case {"forwarded": id}:
-                    forwarded = self.data(output, lambda handlers, id=id, output=output: handlers.forward(id, output.data), id)  # type: ignore[misc]
-                    inputs.append((edge["from"], forwarded))
+                    inputs.append((edge["from"], self._forwarded(id, output)))
         self._fake._inputs = [(name, value.data) for name, value in inputs]
         self._fake._content_types = [value.media_type for _, value in inputs]
         if aggregator is not None:
@@ -126,6 +125,9 @@ class Engine(Operations):
             return Value()
         self._own.of_request = inputs[0][1].is_request
         return inputs[0][1]
+
+    def _forwarded(self, id: str, output: Value) -> Value:
+        return self.data(output, lambda handlers: handlers.forward(id, output.data), id)
 
     def _caught(self, id: str, path: str, failing: Failing) -> Value:
         return self.attempt(path, lambda: self.recover_from(id, failing))

@@ -58,11 +58,11 @@ class Run:
     assert order.labels == {"order": "7"}
     ```
 
-    The rules are those of the host, with these simplifications. Nodes and branches are executed one after the other, and not at
-    the same time: of those that are ready, the one that would begin the earliest. Time is virtual, and passes only by sleeps, by
-    waits for signals, between tries and rounds, and by the delays of answers; waits between tries are as long as their policy
-    allows. Limits over all runs hold nothing up, nothing begins by a schedule, and a flow that is called is a function like any
-    other. To test those, use `faas-flow test`.
+    The rules are those of the host, with these simplifications. Nodes and branches are executed one after the other, and not
+    at the same time: of those that are ready, the one that would begin the earliest. Time is virtual, and passes only by
+    sleeps, by waits for signals, between tries and rounds, and by the delays of answers; waits between tries are as long as
+    their policy allows. Limits over all runs hold nothing up, nothing begins by a schedule, and a flow that is called is a
+    function like any other. To test those, use `faas-flow test`.
     """
 
     def __init__(self, define: Define, input: Data, fake: Fake) -> None:
@@ -76,9 +76,9 @@ class Run:
         self._ended: _Ended | None = None
 
     def function(self, name: str, answer: Answers | Function) -> Run:
-        """Says what a function answers to a call: one such as `charge`, which stands for all its paths, or `wc/lines` for what
-        is below this path; or a URL, which stands for all below it. The longest name counts. A call for which there is no answer
-        fails the test.
+        """Says what a function answers to a call: one such as `charge`, which stands for all its paths, or `wc/lines` for
+        what is below this path; or a URL, which stands for all below it. The longest name counts. A call for which there is no
+        answer fails the test.
 
         The answer is data, a `Response`, an `Answer` that says more, or a Python function that gets the `Call`. A
         `ConnectionError` that it raises fails the call as one that cannot be made, and a `TimeoutError` as one that takes too
@@ -108,8 +108,8 @@ class Run:
         return self
 
     def now(self, moment: str | datetime) -> Run:
-        """Sets the moment at which the run begins: a text as RFC 3339 writes it, or a `datetime` with a time zone. By default it
-        is 2026-01-01T00:00:00Z."""
+        """Sets the moment at which the run begins: a text as RFC 3339 writes it, or a `datetime` with a time zone. By default
+        it is 2026-01-01T00:00:00Z."""
         self._before("now")
         now = moment_of(moment) if isinstance(moment, str) else moment
         if now is None or now.tzinfo is None:
@@ -269,8 +269,8 @@ class Run:
 
 
 def run(define: Define, input: Data = "", fake: Fake | None = None) -> Run:
-    """A run of the whole flow that `define` describes, whose request has this body, with functions of the test in place of those
-    that the flow calls.
+    """A run of the whole flow that `define` describes, whose request has this body, with functions of the test in place of
+    those that the flow calls.
 
     The `Fake` says what else the request has, and which values are set before; its content type is that of the request.
     Afterwards it also has what the flow has logged and set.
