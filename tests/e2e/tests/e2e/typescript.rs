@@ -4,7 +4,7 @@ use faas_flow_e2e::command::run;
 use faas_flow_e2e::image::faas_cli;
 use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Answer, Serve, Server};
-use faas_flow_test_support::modules::{folder, module};
+use faas_flow_test_support::modules::folder;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
