@@ -64,7 +64,9 @@ pub fn define(case: &str, workflow: &mut Workflow, context: &Context) -> bool {
             for id in &ids {
                 dag.node(id).modify(add("."));
             }
-            ids.iter().zip(ids.iter().skip(1)).for_each(|(from, to)| drop(dag.edge(from, to)));
+            for (from, to) in ids.iter().zip(ids.iter().skip(1)) {
+                dag.edge(from, to);
+            }
         }
         _ => return false,
     }

@@ -60,7 +60,9 @@ pub fn define(case: &str, workflow: &mut Workflow, context: &Context) -> bool {
         }
         "each-kind" => {
             let kinds = dag.condition("kind", KINDS, |data| Ok([text(&data)]));
-            KINDS.into_iter().for_each(|kind| fails(kind, &kinds.branch(kind)));
+            for kind in KINDS {
+                fails(kind, &kinds.branch(kind));
+            }
         }
         _ => return false,
     }

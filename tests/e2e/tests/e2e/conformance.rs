@@ -108,21 +108,19 @@ fn conforms(language: &str) {
         hide_values(&mut expected);
         let expected = expected.to_string();
         let found = scenario["definition"].to_string();
-        let passed = scenario["passed"] == true && found == expected;
         if is_missing(language, case) {
-            if passed {
+            if scenario["passed"] == true && found == expected {
                 writeln!(wrong, "{name}: it passes: remove it from MISSING").unwrap();
             }
-        } else if found != expected {
+            continue;
+        }
+        if found != expected {
             writeln!(wrong, "{name}: the definition is another one{}", difference(&expected, &found)).unwrap();
         }
-        if scenario["passed"] != true && !is_missing(language, case) {
+        for one in scenario["wrong"].as_array().unwrap() {
             let told = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            for one in scenario["wrong"].as_array().unwrap() {
-                let (what, line) = (told(&one["what"]), one["line"].as_u64().unwrap());
-                writeln!(wrong, "{name} ({}:{line}): {what}", told(&scenario["file"])).unwrap();
-                writeln!(wrong, "    - {}\n    + {}", told(&one["expected"]), told(&one["found"])).unwrap();
-            }
+            writeln!(wrong, "{name} ({}:{}): {}", told(&scenario["file"]), one["line"], told(&one["what"])).unwrap();
+            writeln!(wrong, "    - {}\n    + {}", told(&one["expected"]), told(&one["found"])).unwrap();
         }
     }
     for case in recorded.keys().filter(|case| !played.contains(*case)) {
