@@ -38,12 +38,12 @@ async fn local() -> (watch::Sender<bool>, Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_in_python_calls_one_in_go_which_calls_a_function_in_javascript() {
     let stock = root().join("examples/basket-python/functions/stock.mjs");
-    let serve = Serve::flows(&["basket-python", "price-go"]).with("--compile-timeout", "10min");
+    let serve = Serve::flows(&["basket-python", "price-go"]).with("--compile-timeout", "600s");
     let server = serve.function("stock", format!("headers:{}", stock.display())).start();
     let answer = server.result("basket-python", "3 hats\n10 scarves\n1 unicorns\n").await;
     assert_eq!(answer.header("content-type"), ["text/plain; charset=utf-8"]);
     assert_eq!(answer.ok(), "3 x hats: 58.50 EUR\n10 x scarves: 108.00 EUR\nunicorns cannot be had\ntotal: 166.50 EUR");
-    let runs = run(server.folder(), ["requests", "list", "--json", "--to", &server.url("")]).json();
+    let runs = run(server.folder(), ["requests", "list", "--json"]).json();
     let of_child = runs.as_array().unwrap().iter().filter(|run| run["flow"] == "price-go");
     assert_eq!(of_child.count(), 3, "{runs}");
 }
