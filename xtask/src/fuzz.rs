@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The targets, and files or folders in the repository with inputs to begin with.
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     Target::core("stored_form", "host/core/tests/golden"),
     Target::core("node_path", "fuzz/seeds/node_path"),
     Target::core("media_type", "fuzz/seeds/media_type"),
@@ -21,6 +21,7 @@ const TARGETS: [Target; 9] = [
     Target::host("compiler_answer", "fuzz/seeds/compiler_answer"),
     Target::host("http", "fuzz/seeds/http"),
     Target::host("configuration", "fuzz/seeds/configuration"),
+    Target::host("scenario", "fuzz/seeds/scenario"),
     Target::host("text", "fuzz/seeds/text"),
 ];
 

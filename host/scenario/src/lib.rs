@@ -20,6 +20,8 @@ mod coverage;
 mod error;
 mod explore;
 mod form;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod judge;
 mod logs;
 mod nodes;

@@ -54,11 +54,7 @@ pub async fn read(guests: &Arc<Guests>, flow: &Flow, files: &[PathBuf]) -> Resul
     for file in files {
         let unreadable = |source| Error::Unreadable { path: file.clone(), source };
         let text = std::fs::read_to_string(file).map_err(unreadable)?;
-        let form: FileForm = serde_saphyr::from_str(&text).map_err(|error| Error::Bad {
-            path: file.clone(),
-            line: error.location().map_or(1, |at| at.line()),
-            what: format!("{}: docs/testing.md shows the form of a scenario file", first_line(&error)),
-        })?;
+        let form = form(file, &text)?;
         let reads = Reads { file, places: Places::of(flow), guests, flow };
         let shared = reads.functions(form.functions).await?;
         let before = scenarios.len();
@@ -70,6 +66,15 @@ pub async fn read(guests: &Arc<Guests>, flow: &Flow, files: &[PathBuf]) -> Resul
         }
     }
     Ok(scenarios)
+}
+
+/// Reads the text of one file.
+pub(crate) fn form(file: &Path, text: &str) -> Result<FileForm, Error> {
+    serde_saphyr::from_str(text).map_err(|error| Error::Bad {
+        path: file.to_owned(),
+        line: error.location().map_or(1, |at| at.line()),
+        what: format!("{}: docs/testing.md shows the form of a scenario file", first_line(&error)),
+    })
 }
 
 /// What a parser says, without the part of the file that it shows.
