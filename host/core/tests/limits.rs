@@ -73,6 +73,21 @@ fn what_a_lost_replica_held_is_free_when_its_lease_has_run_out() {
     assert!(!line.renew("a", &ticket(0), 9 * LEASE) && !line.renew("b", &ticket(1), 9 * LEASE));
 }
 
+/// LIMIT-4.
+#[test]
+fn a_permit_is_taken_up_as_it_is_only_by_the_replica_that_has_it_and_only_for_as_long_as_it_need_not_be_renewed() {
+    let (figures, mut line) = (concurrent(1), Line::default());
+    enter(&mut line, &figures, "a", 0, 0);
+    enter(&mut line, &figures, "b", 1, 0);
+    let has_permit = |line: &Line, owner, number, now| line.has_permit(owner, &ticket(number), now, LEASE);
+    assert!(has_permit(&line, "a", 0, LEASE / 2));
+    assert!(!has_permit(&line, "a", 0, LEASE / 2 + 1), "it has to be renewed");
+    assert!(!has_permit(&line, "b", 0, 0), "another replica has it");
+    assert!(!has_permit(&line, "b", 1, 0), "it waits in line");
+    line.park(("a", &greet(), &ticket(0)), false, 9 * LEASE);
+    assert!(!has_permit(&line, "a", 0, 0), "nobody renews it");
+}
+
 /// LIMIT-4, LIMIT-5.
 #[test]
 fn a_suspended_node_keeps_its_place_for_as_long_as_it_takes() {

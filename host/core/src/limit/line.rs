@@ -86,6 +86,13 @@ impl Line {
         self.holds.iter().find(|hold| hold.ticket.as_ref() == Some(ticket))
     }
 
+    /// Whether a replica has a permit for a ticket that the ticket can use as it is: for at least half a lease nobody has to
+    /// renew it.
+    pub fn has_permit(&self, owner: &str, ticket: &Ticket, now: Millis, lease: Millis) -> bool {
+        let hold = self.hold_of(ticket);
+        hold.is_some_and(|hold| hold.owner == owner && !hold.parked && hold.until >= now + lease / 2)
+    }
+
     /// What a replica has leased for whatever comes of a flow.
     pub fn lease_of(&self, owner: &str, flow: &Option<FlowName>) -> Option<&Hold> {
         self.holds.iter().find(|hold| hold.is_lease(owner, flow))
@@ -135,11 +142,12 @@ impl Line {
         lease: Millis,
     ) -> Entered {
         let until = now + lease;
+        // What is renewed in time anyway is not changed.
+        if self.has_permit(owner, ticket, now, lease) {
+            return Entered::Granted;
+        }
         if let Some(hold) = self.holds.iter_mut().find(|hold| hold.ticket.as_ref() == Some(ticket)) {
-            // What is renewed in time anyway is not changed.
-            if hold.owner != owner || hold.parked || hold.until < now + lease / 2 {
-                (hold.owner, hold.until, hold.parked) = (owner.to_owned(), until, false);
-            }
+            (hold.owner, hold.until, hold.parked) = (owner.to_owned(), until, false);
             return Entered::Granted;
         }
         let in_line = self.waiting(&allowance.scope).count();

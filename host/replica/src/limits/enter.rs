@@ -8,6 +8,7 @@ use faas_flow_core::limit::{Figures, Ticket};
 use faas_flow_core::{Failure, FlowName, Millis};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How long a node waits for a permit in memory. After that it is suspended, so that it holds up nobody else.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
@@ -44,8 +45,13 @@ impl Limits {
                 return Ok(Waited::Permit(place));
             }
         }
-        let (reply, answer) = oneshot::channel();
         place.kind = Kind::Ticket;
+        if since + PATIENCE.as_millis() as Millis <= now && shard.takes_up(&place.key, &place.ticket).await {
+            count(Permit::Store);
+            return Ok(Waited::Permit(place));
+        }
+        let patient_until = Instant::now() + PATIENCE;
+        let (reply, answer) = oneshot::channel();
         shard.ask(at.key.clone(), place.ticket.clone(), Op::Enter { since, reply });
         match answer.await.map_err(|_| stopping())?? {
             Granted::Leased => {
@@ -61,7 +67,7 @@ impl Limits {
                 place.kind = Kind::Nothing;
                 Ok(Waited::Full)
             }
-            Granted::Waits(granted) => match tokio::time::timeout(PATIENCE, granted).await {
+            Granted::Waits(granted) => match tokio::time::timeout_at(patient_until, granted).await {
                 Ok(Ok(())) => {
                     count(Permit::Store);
                     Ok(Waited::Permit(place))

@@ -32,7 +32,7 @@ pub(super) struct Shard {
     /// The name of the limit.
     pub(super) name: String,
     /// The flow whose limit it is; `None` if only the operator limits the function that is called.
-    flow: Option<FlowName>,
+    pub(super) flow: Option<FlowName>,
     number: u32,
     state: Mutex<State>,
     /// Locked while the document is read or changed; `None` if nobody knows what it is.
@@ -83,7 +83,8 @@ impl Shard {
 
     /// Asks for a change, which is committed at once or, if it is not urgent, within a moment.
     pub(super) fn ask(self: &Arc<Self>, key: String, ticket: Ticket, op: Op) {
-        let now = self.services().map_or(0, |services| services.now());
+        let services = self.services();
+        let (now, uptime) = services.map_or((0, 0), |services| (services.now(), services.clock.uptime()));
         let mut state = self.state();
         let is_urgent = match op {
             Op::Leave => state.busy.contains(&key),
@@ -94,8 +95,29 @@ impl Shard {
             Op::Park { .. } | Op::Drop => true,
         };
         state.pending.push(Asked { key, ticket, op });
+        state.asked.get_or_insert(uptime);
         drop(state);
         self.go_on(is_urgent);
+    }
+
+    /// Takes up the permit that a ticket got while its node was suspended, if this replica knows of it. Nothing is to be
+    /// committed for that.
+    pub(super) async fn takes_up(&self, key: &str, ticket: &Ticket) -> bool {
+        let Some(services) = self.services() else { return false };
+        let (owner, lease) = (&*services.rules.owner, services.rules.lease);
+        let known = self.known.lock().await;
+        let mut state = self.state();
+        let line = known.as_ref().and_then(|known| known.lines.get(key));
+        let has_permit = line.is_some_and(|line| line.has_permit(owner, ticket, services.now(), lease));
+        // That of an earlier try is about to be given up.
+        let is_given_up = state.pending.iter().any(|asked| asked.key == key && asked.ticket == *ticket);
+        if !has_permit || is_given_up {
+            return false;
+        }
+        let place = (key.to_owned(), ticket.clone());
+        state.asleep.remove(&place);
+        state.tickets.insert(place, None);
+        true
     }
 
     /// Commits what is asked for now, or soon.
@@ -116,7 +138,7 @@ impl Shard {
     pub(super) async fn settle(self: &Arc<Self>, afresh: bool) {
         let Some(services) = self.services() else { return };
         let mut known = self.known.lock().await;
-        let asked = std::mem::take(&mut self.state().pending);
+        let asked = self.state().take_pending();
         let lease = services.rules.lease;
         if asked.is_empty() && !afresh && services.now() < self.state().renewed.saturating_add(lease / 3) {
             // What was asked for is done, together with something else.
@@ -134,7 +156,7 @@ impl Shard {
             }
             Err(failure) => {
                 *known = None;
-                self.fail(asked, &failure);
+                self.fail(asked, &failure, services.clock.uptime());
             }
         }
     }
@@ -300,7 +322,7 @@ impl Shard {
     }
 
     /// Answers what could not be done. What gives something up is tried again.
-    fn fail(&self, asked: Vec<Asked>, failure: &Failure) {
+    fn fail(&self, asked: Vec<Asked>, failure: &Failure, uptime: Millis) {
         let mut again = Vec::new();
         for one in asked {
             match one.op {
@@ -310,7 +332,9 @@ impl Shard {
             }
         }
         let mut state = self.state();
+        state.confirmed = uptime;
         again.append(&mut state.pending);
+        state.asked = (!again.is_empty()).then_some(uptime);
         state.pending = again;
     }
 

@@ -53,6 +53,8 @@ pub(super) struct State {
     /// What the limit allowed when the document was last changed.
     pub(super) allowance: Allowance,
     pub(super) pending: Vec<Asked>,
+    /// When the oldest of these was asked for, or was last tried.
+    pub(super) asked: Option<Millis>,
     pub(super) leased: HashMap<String, Leased>,
     /// The permits and places that are renewed here, and who waits here for one.
     pub(super) tickets: HashMap<(String, Ticket), Option<oneshot::Sender<()>>>,
@@ -68,7 +70,7 @@ pub(super) struct State {
     pub(super) is_tended: bool,
     /// Whether this replica stops, so that it leases nothing any more.
     pub(super) is_closed: bool,
-    /// When the document was last read or written, by the clock that only measures durations.
+    /// When the document was last read or written, or could not be, by the clock that only measures durations.
     pub(super) confirmed: Millis,
     /// When everything was last renewed, and when parked permits were last looked at.
     pub(super) renewed: Millis,
@@ -117,6 +119,12 @@ impl State {
         leased.used += 1;
         leased.peak = leased.peak.max(leased.used);
         true
+    }
+
+    /// What is to be done now.
+    pub(super) fn take_pending(&mut self) -> Vec<Asked> {
+        self.asked = None;
+        std::mem::take(&mut self.pending)
     }
 
     /// Gives a leased permit back.

@@ -1,16 +1,17 @@
 //! The task that renews what this replica has of a limit, and sees to it that those who wait get on.
 
+use super::enter::PATIENCE;
 use super::shard::Shard;
-use super::state::Op;
+use super::state::{Op, State};
 use crate::answers::Answered;
+use crate::services::Services;
 use faas_flow_core::Millis;
-use faas_flow_core::limit::Waiter;
+use faas_flow_core::limit::{Hold, Lines, Waiter};
 use faas_flow_core::run::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
-/// How often the document is read while somebody waits here.
+/// How often the document is read while somebody waits here for what others have.
 pub(super) const LOOKS: Millis = 50;
 /// How often it is read while nodes are suspended that wait, or while there is something that others might need.
 const SELDOM_LOOKS: Millis = 250;
@@ -18,15 +19,10 @@ const SELDOM_LOOKS: Millis = 250;
 impl Shard {
     /// Renews what is here, until there is nothing more.
     pub(super) async fn tend(self: Arc<Self>) {
-        let mut due: Option<Instant> = None;
         while let Some((wait, afresh)) = self.next_look().await {
-            let next = Instant::now() + Duration::from_millis(wait);
-            let at = due.map_or(next, |due| due.min(next));
-            due = Some(at);
-            if tokio::time::timeout_at(at, self.changed.notified()).await.is_err() {
+            if tokio::time::timeout(Duration::from_millis(wait), self.changed.notified()).await.is_err() {
                 self.settle(afresh).await;
                 self.look_at_parked().await;
-                due = None;
             }
         }
         if let Some(services) = self.services() {
@@ -41,20 +37,28 @@ impl Shard {
         // The operator may have changed the limit for those who wait already. Nobody waits here until that is known.
         drop(services.look_up_limits());
         let known = self.known.lock().await;
-        let now = services.now();
+        let (now, uptime) = (services.now(), services.clock.uptime());
         let mut state = self.state();
         let allowance = self.allowance(&services, &state);
-        let waits_here = state.tickets.values().any(Option::is_some);
-        let (mut wait, afresh) = match () {
-            () if waits_here => (LOOKS, true),
-            () if !state.asleep.is_empty() || !state.leased.is_empty() => (SELDOM_LOOKS, true),
-            () => (services.rules.lease / 3, false),
-        };
-        let mut afresh = afresh;
-        if !state.pending.is_empty() {
-            wait = wait.min(LOOKS);
-        }
         let lines = known.as_ref().map(|known| &known.lines);
+        let waits_here = state.tickets.values().any(Option::is_some);
+        // Whatever changes the document for another reason does this too, and puts off the next look.
+        let after = |moment: Millis, wait: Millis| moment.saturating_add(wait).saturating_sub(uptime);
+        let third = services.rules.lease / 3;
+        let renewal = state.renewed.saturating_add(third).saturating_sub(now).min(third);
+        let (mut wait, mut afresh) = match () {
+            () if waits_here && self.waits_for_others(&state, lines, &services) => {
+                (after(state.confirmed, LOOKS), true)
+            }
+            () if waits_here || !state.asleep.is_empty() || !state.leased.is_empty() => {
+                (after(state.confirmed, SELDOM_LOOKS), true)
+            }
+            // If it has failed, it is not tried again at once.
+            () => (renewal.max(after(state.confirmed, SELDOM_LOOKS)), false),
+        };
+        if let Some(asked) = state.asked {
+            wait = wait.min(after(asked, PATIENCE.as_millis() as Millis));
+        }
         if waits_here || !state.asleep.is_empty() {
             let moments = lines.into_iter().flat_map(|lines| lines.iter());
             let next = moments.filter_map(|(_, line)| line.next_admission(&allowance, now)).min();
@@ -70,6 +74,15 @@ impl Shard {
             }
         }
         Some((wait.max(1), afresh))
+    }
+
+    /// Whether somebody waits here for what others can give up: other replicas, or other flows on this one. A parked permit
+    /// can be given up by anybody.
+    fn waits_for_others(&self, state: &State, lines: Option<&Lines>, services: &Services) -> bool {
+        let is_mine = |hold: &Hold| hold.owner == *services.rules.owner && hold.flow == self.flow && !hold.parked;
+        let waiting = state.tickets.iter().filter(|(_, waits)| waits.is_some());
+        let mut keys = waiting.map(|((key, _), _)| key);
+        keys.any(|key| lines.and_then(|lines| lines.get(key)).is_none_or(|line| !line.holds.iter().all(is_mine)))
     }
 
     /// Continues a suspended node that has got its permit, if this replica can. If it cannot, another one does; if none does,
