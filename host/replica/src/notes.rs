@@ -66,9 +66,11 @@ impl Notes {
         self.taken().operation.response = Some((status, body));
     }
 
-    /// Takes what is known of the latest operation, which has failed.
+    /// What is known of the latest operation, which has failed. The response is not known any more after that: if the handler of
+    /// the operation fails too, the response is not the reason.
     pub(super) fn take_operation(&self) -> LastOperation {
-        take(&mut self.taken().operation)
+        let operation = &mut self.taken().operation;
+        LastOperation { input: operation.input.clone(), response: operation.response.take() }
     }
 
     /// A try begins. It replaces one that has come to nothing, such as a question whose answer is not there yet. What its

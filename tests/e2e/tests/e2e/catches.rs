@@ -52,6 +52,9 @@ async fn the_handler_of_a_node_or_call_gets_all_that_is_known_and_the_run_goes_o
     let known =
         "FF0207 Answered Some(503) at n after 2: `step` answered with status 503: busy; in in; body Some(\"busy\")";
     gives(&busy, "caught-call", "in", known).await;
+    // What the handler of the call makes of it is caught as any other failure of the node.
+    let known = "FF0012 Rejected None at n after 1: even worse; in in order; body None";
+    gives(&server, "caught-after-its-call", "in", known).await;
 }
 
 /// CATCH-1, CATCH-2, CATCH-3.
