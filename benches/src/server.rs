@@ -144,7 +144,7 @@ impl Drop for Server {
 }
 
 /// Reads what it says until it is ready; what it says later goes to our stderr.
-pub fn address(child: &mut Child) -> Result<SocketAddr> {
+fn address(child: &mut Child) -> Result<SocketAddr> {
     let mut lines = BufReader::new(child.stderr.take().context("no stderr")?).lines();
     let mut said = String::new();
     let mut address = None;

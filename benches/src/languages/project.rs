@@ -2,12 +2,11 @@
 
 use super::Language;
 use crate::Options;
-use crate::server::address;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -22,7 +21,9 @@ const EDITS: usize = 3;
 /// How often the flow is called after an edit.
 const LOOK: Duration = Duration::from_millis(5);
 /// A build that takes longer has failed.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(300);
+/// The same, for the code of a module, as `faas-flow` reads it.
+const COMPILE_TIMEOUT: (&str, &str) = ("compile_timeout", "300s");
 
 #[derive(Serialize)]
 pub struct Project {
@@ -45,12 +46,34 @@ impl Drop for Dev {
     }
 }
 
+/// Where `dev` listens, once it is ready. What it says of each run is read and left out.
+fn address(dev: &mut Dev) -> Result<SocketAddr> {
+    let mut lines = BufReader::new(dev.0.stderr.take().context("dev has no stderr")?).lines();
+    let (mut said, mut address) = (String::new(), None);
+    for line in lines.by_ref() {
+        let line = line?;
+        if line == "ready" {
+            thread::spawn(move || lines.for_each(drop));
+            return address.context("dev did not say where it listens");
+        }
+        let after = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
+        address = address.or(after.and_then(|address| address.parse().ok()));
+        said.push_str(&line);
+        said.push('\n');
+    }
+    bail!("dev did not start:\n{said}")
+}
+
 /// Makes a new project and measures it.
 pub fn measure(options: &Options, language: &Language, lang: &str) -> Result<Project> {
     let folder = tempfile::tempdir().context("cannot make a folder for a project")?;
     let tool = |arguments: &[&str]| {
         let mut tool = Command::new(&options.host);
-        tool.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        tool.args(arguments)
+            .env(COMPILE_TIMEOUT.0, COMPILE_TIMEOUT.1)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         tool
     };
     done(tool(&["new", NAME, "--lang", lang]))?;
@@ -69,7 +92,7 @@ pub fn measure(options: &Options, language: &Language, lang: &str) -> Result<Pro
     let again = done(tool(&["build", NAME]))?;
     let mut dev = tool(&["dev", NAME, "--listen", "127.0.0.1:0"]);
     let mut dev = Dev(dev.stderr(Stdio::piped()).spawn().context("cannot start dev")?);
-    let address = address(&mut dev.0)?;
+    let address = address(&mut dev)?;
     let mut edits = Vec::new();
     for number in 0..EDITS {
         let word = format!("Welcome {number}, ");
