@@ -4,8 +4,8 @@
 
 use faas_flow_core::definition::{Branch, Branches, Dag, Node, NodeKind, Operations};
 use faas_flow_core::run::{
-    ClaimToken, Doc, Effect, Event, HeldClaim, Outcome, Progress, Refusal, Report, Run, RunState, RunView, Start,
-    Suspended, Work,
+    ClaimToken, Doc, Effect, Event, HeldClaim, Outcome, Progress, Refusal, Run, RunState, RunView, Start, Suspended,
+    Work,
 };
 use faas_flow_core::testing::{payload, reported, the_start};
 use faas_flow_core::{BranchKey, Code, Definition, Failure, NodePath, Payload, Plan, ScopePath, Status};

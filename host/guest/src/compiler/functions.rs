@@ -26,11 +26,14 @@ const SUM: usize = 64;
 /// A file is at most so large; a larger one is not written.
 const MOST: usize = 512 << 20;
 
+/// Where each function is in the bytes of a file, by its key.
+type Places = HashMap<Vec<u8>, Range<usize>>;
+
 /// The functions of the last module, and those of the present one.
 pub(super) struct Functions {
     path: PathBuf,
     bytes: Vec<u8>,
-    known: HashMap<Vec<u8>, Range<usize>>,
+    known: Places,
     now: Mutex<Now>,
 }
 
@@ -38,7 +41,7 @@ pub(super) struct Functions {
 #[derive(Default)]
 struct Now {
     /// Those that were known: where they are.
-    found: HashMap<Vec<u8>, Range<usize>>,
+    found: Places,
     /// The others.
     compiled: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -90,7 +93,7 @@ fn folder_of(file: &Path) -> &Path {
 }
 
 /// The bytes of a file, and where in them each function is.
-fn read(path: &Path) -> Option<(Vec<u8>, HashMap<Vec<u8>, Range<usize>>)> {
+fn read(path: &Path) -> Option<(Vec<u8>, Places)> {
     is_private(&fs::metadata(folder_of(path)).ok()?).ok()?;
     is_private(&File::open(path).and_then(|file| file.metadata()).ok()?).ok()?;
     let mut bytes = fs::read(path).ok()?;
