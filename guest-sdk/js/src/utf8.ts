@@ -1,4 +1,14 @@
-// QuickJS has neither a TextEncoder nor a TextDecoder.
+// QuickJS has neither a TextEncoder nor a TextDecoder. It interprets loops, so most of the work is left to functions that it has
+// in C: `escape` and `decodeURIComponent`, which know UTF-8 as it is in URLs.
+
+declare function escape(text: string): string;
+declare function unescape(text: string): string;
+
+/** A function is called with at most so many code units, since a call has only so many arguments. */
+const PORTION = 8192;
+
+/** Whether all characters of a text are in ASCII. */
+const isAscii = (text: string): boolean => !/[^\x00-\x7f]/.test(text);
 
 /** Encodes text as UTF-8. Halves of surrogate pairs become U+FFFD, as everywhere. */
 export class Encoder {
@@ -6,32 +16,7 @@ export class Encoder {
 
   encode(text = ""): Uint8Array {
     text = String(text);
-    const bytes = new Uint8Array(text.length * 3);
-    let size = 0;
-    for (let at = 0; at < text.length; at++) {
-      let code = text.charCodeAt(at);
-      if (code < 0x80) {
-        bytes[size++] = code;
-        continue;
-      }
-      if (code >= 0xd800 && code < 0xe000) {
-        const next = text.charCodeAt(at + 1);
-        const isPair = code < 0xdc00 && next >= 0xdc00 && next < 0xe000;
-        code = isPair ? 0x10000 + ((code - 0xd800) << 10) + (next - 0xdc00) : 0xfffd;
-        if (isPair) at++;
-      }
-      if (code < 0x800) bytes[size++] = 0xc0 | (code >> 6);
-      else {
-        if (code < 0x10000) bytes[size++] = 0xe0 | (code >> 12);
-        else {
-          bytes[size++] = 0xf0 | (code >> 18);
-          bytes[size++] = 0x80 | ((code >> 12) & 0x3f);
-        }
-        bytes[size++] = 0x80 | ((code >> 6) & 0x3f);
-      }
-      bytes[size++] = 0x80 | (code & 0x3f);
-    }
-    return bytes.slice(0, size);
+    return ofUnits(isAscii(text) ? text : unescape(encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd"))));
   }
 
   encodeInto(text: string, into: Uint8Array): { read: number; written: number } {
@@ -45,6 +30,14 @@ export class Encoder {
     }
     return { read, written };
   }
+}
+
+/** The code units of a text, each of which is a byte. */
+function ofUnits(text: string): Uint8Array {
+  const size = text.length;
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 /** Decodes UTF-8, all at once. */
@@ -65,10 +58,24 @@ export class Decoder {
     if (options.stream) throw new TypeError("a flow's TextDecoder decodes text as a whole, not as a stream");
     const bytes =
       input instanceof ArrayBuffer ? new Uint8Array(input) : new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+    const from = !this.ignoreBOM && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
     const parts: string[] = [];
-    // Text is made of code units in portions, since a call has only so many arguments.
+    for (let at = from; at < bytes.length; at += PORTION) {
+      parts.push(String.fromCharCode.apply(null, bytes.subarray(at, at + PORTION) as unknown as number[]));
+    }
+    const units = parts.join("");
+    if (isAscii(units)) return units;
+    try {
+      return decodeURIComponent(escape(units));
+    } catch {
+      return this.decodeMalformed(bytes, from);
+    }
+  }
+
+  /** Decodes bytes of which some are not UTF-8. */
+  private decodeMalformed(bytes: Uint8Array, at: number): string {
+    const parts: string[] = [];
     const units: number[] = [];
-    let at = !this.ignoreBOM && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
     while (at < bytes.length) {
       let code = bytes[at++]!;
       if (code >= 0x80) {
@@ -88,7 +95,7 @@ export class Decoder {
       }
       if (code > 0xffff) units.push(0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
       else units.push(code);
-      if (units.length >= 8192) parts.push(String.fromCharCode(...units.splice(0)));
+      if (units.length >= PORTION) parts.push(String.fromCharCode(...units.splice(0)));
     }
     parts.push(String.fromCharCode(...units));
     return parts.join("");

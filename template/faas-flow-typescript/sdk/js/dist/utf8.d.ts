@@ -19,5 +19,7 @@ export declare class Decoder {
     decode(input?: Uint8Array | ArrayBuffer | DataView, options?: {
         stream?: boolean;
     }): string;
+    /** Decodes bytes of which some are not UTF-8. */
+    private decodeMalformed;
     private malformed;
 }
