@@ -50,8 +50,8 @@ pub struct Compiler {
     /// The address space that the program may use, in bytes.
     pub memory: u64,
     /// A file in which it keeps the functions that it has compiled, for the next module that has them too. Only for an author who
-    /// builds one flow again and again: whoever makes a module that is compiled with this file can see from the time that it takes
-    /// which functions the last one had.
+    /// builds one flow again and again: the time that a compilation with this file takes tells the author of the module which
+    /// functions the last module had.
     pub functions: Option<PathBuf>,
 }
 

@@ -10,6 +10,7 @@ use faas_flow_core::limit::{Figures, LONGEST_KEY, Ticket};
 use faas_flow_core::run::{Awaited, Outcome, Suspended, Task, Wait, WaitId};
 use faas_flow_core::{Code, Content, Failure, Millis, RetryPolicy, split_target};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// When a node in line looks whether it has a permit that nobody has told it of, after it has looked so often before.
 const LOOKS: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(30), Duration::from_secs(600));
@@ -126,15 +127,15 @@ impl NodeAttempt<'_> {
         Ok(Entry::Permits(permits))
     }
 
-    /// Asks for a permit, again and again while the store fails: if the attempt began anew instead, it would make the calls
-    /// again that it has made. A node with a timeout does so for half of it, since the time in which the store was away must
-    /// not make the node fail.
+    /// Asks for a permit, again and again while the store fails: if the attempt began anew instead, it would repeat the calls
+    /// that it has made. A node with a timeout stops asking after half of it, so that it does not time out because the store is
+    /// away.
     async fn ask_patiently(&self, at: &At, operation: Option<u32>, since: Millis) -> Result<Asked, Failure> {
         let timeout_ms = match &self.work.task {
             Task::Operations(operations) => operations.timeout_ms,
             _ => None,
         };
-        let mut patience = Duration::from_millis(timeout_ms.map_or(u64::MAX, |ms| ms / 2));
+        let until = timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms / 2));
         let mut delays = PATIENT_RETRIES.delays(fastrand::f64);
         loop {
             let asked = self.ask(at, operation, since).await;
@@ -142,11 +143,8 @@ impl NodeAttempt<'_> {
                 Err(failure) if failure.code.may_pass_later() && !self.live.is_in_memory() => delays.next(),
                 _ => None,
             };
-            match delay.and_then(|delay| Some((delay, patience.checked_sub(delay)?))) {
-                Some((delay, left)) => {
-                    patience = left;
-                    tokio::time::sleep(delay).await;
-                }
+            match delay.filter(|delay| until.is_none_or(|until| Instant::now() + *delay < until)) {
+                Some(delay) => tokio::time::sleep(delay).await,
                 None => return asked,
             }
         }

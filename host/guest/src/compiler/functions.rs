@@ -2,8 +2,8 @@
 //! as they are.
 //!
 //! **Whose.** The file is for the modules of one author on one machine, and for nothing else: `faas-flow dev` names one for
-//! each project, and no other command does. What modules are pushed to a server is compiled without one, so no module can leave
-//! anything behind for another.
+//! each project, and no other command does, so that the modules of deployed flows leave nothing behind for each other. A module
+//! that is pushed to a running `faas-flow dev` uses the file of that project, too.
 //!
 //! **Trust.** It is in the folder of compiled code, and used under the same conditions: neither the folder nor the file may be
 //! writable for other users. It ends with a checksum. Cranelift finds a function by the hash of all that its code depends on.

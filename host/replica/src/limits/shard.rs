@@ -100,8 +100,8 @@ impl Shard {
         self.go_on(is_urgent);
     }
 
-    /// Takes up the permit that a ticket got while its node was suspended, if this replica knows of it. Nothing is to be
-    /// committed for that.
+    /// Takes up the permit that a ticket got while its node was suspended, if this replica knows of it. This needs no
+    /// commit.
     pub(super) async fn takes_up(&self, key: &str, ticket: &Ticket) -> bool {
         let Some(services) = self.services() else { return false };
         let (owner, lease) = (&*services.rules.owner, services.rules.lease);
