@@ -56,6 +56,9 @@ struct Options {
     /// Only these languages
     #[arg(long, value_delimiter = ',', value_name = "Rust,C,…", requires = "languages")]
     of: Vec<String>,
+    /// Only what the modules cost: no project is built and served
+    #[arg(long, requires = "languages")]
+    modules_only: bool,
     /// How long each row is measured
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,

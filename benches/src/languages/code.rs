@@ -72,6 +72,9 @@ pub fn measure(module: &[u8]) -> Result<Code> {
         let data = data(size);
         let mut instance = call(&runtime, fresh()?, &data)?;
         samples(|| {
+            if instance.worn() {
+                instance = call(&runtime, fresh()?, &data)?;
+            }
             let began = Instant::now();
             call_in(&runtime, &mut instance, &data)?;
             Ok(began.elapsed())

@@ -115,7 +115,8 @@ pub fn measure(options: &Options) -> Result<()> {
         let path = options.modules.join(language.module).with_extension("wasm");
         let module = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let code = code::measure(&module)?;
-        let project = language.lang.map(|lang| project::measure(options, language, lang)).transpose()?;
+        let lang = language.lang.filter(|_| !options.modules_only);
+        let project = lang.map(|lang| project::measure(options, language, lang)).transpose()?;
         let row = Row { language: language.name, aims: language.aims(&code, project.as_ref()), code, project };
         if options.json { println!("{}", serde_json::to_string(&row)?) } else { line(language, &row) }
     }

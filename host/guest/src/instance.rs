@@ -51,6 +51,7 @@ impl Instance {
         });
         let instantiated = loaded.pre.instantiate_async(&mut store).await;
         store.data_mut().end_lines();
+        store.data_mut().usage.start();
         match instantiated {
             Ok(component) => Ok(Self { store, component, usable: true, module, _place: place }),
             Err(error) => Err(match trap_or_limit(&error, store.data()) {
@@ -86,6 +87,13 @@ impl Instance {
     /// Whether the instance can serve another call.
     pub fn usable(&self) -> bool {
         self.usable
+    }
+
+    /// Whether the next node had better get a fresh instance, although this one can serve another call: its memory has grown by
+    /// more than a quarter of the limit. WebAssembly's memory never shrinks, and the runtime of a language may leak some of it
+    /// in each call, as that of Python does with arguments.
+    pub fn worn(&self) -> bool {
+        self.store.data().usage.has_grown_much()
     }
 
     /// Calls a `modify` handler: data in, data out.

@@ -285,6 +285,8 @@ impl context::Host for State {
 pub(crate) struct Usage {
     /// The size of all linear memories together, in bytes.
     memory: usize,
+    /// What it was when the instance was ready for its first call.
+    at_start: usize,
     /// The largest such size.
     limit: usize,
     /// The largest number of elements in a table.
@@ -301,12 +303,23 @@ impl Usage {
     fn new(limits: &Limits) -> Self {
         Self {
             memory: 0,
+            at_start: 0,
             limit: limits.memory_bytes,
             elements: limits.table_elements,
             denied: false,
             short: None,
             reserved: Memory::of_process().reservation(Purpose::Code),
         }
+    }
+
+    /// Marks that the instance is ready for its first call.
+    pub(crate) fn start(&mut self) {
+        self.at_start = self.memory;
+    }
+
+    /// Whether the memory has grown by more than a quarter of the limit since the first call.
+    pub(crate) fn has_grown_much(&self) -> bool {
+        self.memory - self.at_start > self.limit / 4
     }
 
     /// Forgets what the last call was denied.

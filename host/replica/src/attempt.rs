@@ -264,10 +264,10 @@ impl NodeAttempt<'_> {
         Ok(data)
     }
 
-    /// An instance that knows this node: the one of this attempt, unless a call has crashed it, an idle one of this run, or a
-    /// fresh one.
+    /// An instance that knows this node: the one of this attempt, unless a call has crashed it or it is worn, an idle one of this
+    /// run, or a fresh one.
     pub(super) async fn instance(&mut self) -> Result<&mut Instance, Failure> {
-        let mut instance = match self.take_usable() {
+        let mut instance = match self.take_usable().filter(|instance| !instance.worn()) {
             Some(instance) => instance,
             None => self.live.take_instance(&self.context).await?,
         };
@@ -290,7 +290,7 @@ impl NodeAttempt<'_> {
 
     /// Returns the instance to the run, for another node of it, or so that there is room for another run's instance.
     pub(super) fn return_instance(&mut self) {
-        if let Some(instance) = self.take_usable() {
+        if let Some(instance) = self.take_usable().filter(|instance| !instance.worn()) {
             self.live.return_instance(instance);
         }
     }

@@ -11,6 +11,13 @@ pub const ECHO: &str = "
     (i32.store (i32.const 1028) (local.get 2))
     (i32.store (i32.const 1032) (local.get 3))
     (i32.const 1024)";
+/// Returns what it gets, and never gives back the 16 MiB that it takes for that.
+pub const LEAK: &str = "
+    (if (i32.eq (memory.grow (i32.const 256)) (i32.const -1)) (then unreachable))
+    (i32.store (i32.const 1024) (i32.const 0))
+    (i32.store (i32.const 1028) (local.get 2))
+    (i32.store (i32.const 1032) (local.get 3))
+    (i32.const 1024)";
 /// Traps.
 pub const TRAP: &str = "unreachable";
 /// Never returns.
@@ -102,6 +109,17 @@ pub const ENDLESS_NODE: &str = "
     (local.set $node (call $dag.node (call $flow.dag (local.get 0)) (i32.const 512) (i32.const 2)))
     (loop $more (call $node.modify (local.get $node) (i32.const 512) (i32.const 2)) (br $more))
     unreachable";
+/// One node `no` that runs the `modify` handler `no` 30 times.
+pub const LONG_NODE: &str = "
+    (local $node i32) (local $left i32)
+    (i32.store (i32.const 600) (i32.const 512)) (i32.store (i32.const 604) (i32.const 2))
+    (call $flow.handlers (local.get 0) (i32.const 600) (i32.const 1))
+    (local.set $node (call $dag.node (call $flow.dag (local.get 0)) (i32.const 512) (i32.const 2)))
+    (local.set $left (i32.const 30))
+    (loop $more
+        (call $node.modify (local.get $node) (i32.const 512) (i32.const 2))
+        (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i32.store (i32.const 1024) (i32.const 0)) (i32.const 1024)";
 /// Adds 12,000 nodes of the same id, each with a handler that the flow does not have.
 pub const ALL_WRONG: &str = "
     (local $dag i32) (local $left i32)

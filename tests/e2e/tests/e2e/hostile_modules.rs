@@ -104,6 +104,16 @@ async fn what_is_wrong_thousands_of_times_is_told_fifty_times() {
     greets(&server).await;
 }
 
+#[tokio::test]
+async fn code_that_leaks_memory_in_each_call_does_not_run_out_of_it() {
+    let folder = TempDir::new().unwrap();
+    let leaks = folder.path().join("leaks.wasm");
+    // 480 MiB in all, where an instance may have 256.
+    fs::write(&leaks, hostile::flow(hostile::LONG_NODE, hostile::LEAK)).unwrap();
+    let server = Serve::file("leaks", &leaks).with("--state", "memory").with("--data-store", "memory").start();
+    assert_eq!(server.post("/function/leaks", "Ada").await.ok(), "Ada");
+}
+
 /// The processes that a server has started and that have not ended.
 fn children(server: &Server) -> usize {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.process())).unwrap();
