@@ -1,14 +1,22 @@
-// QuickJS has neither a TextEncoder nor a TextDecoder. It interprets loops, so most of the work is left to functions that it has
-// in C: `escape` and `decodeURIComponent`, which know UTF-8 as it is in URLs.
+// QuickJS has neither a TextEncoder nor a TextDecoder. It interprets loops and regular expressions, so the work is left to functions
+// that it has in C: those for URLs know UTF-8, and those for Base64 turn text into bytes and back.
 
 declare function escape(text: string): string;
 declare function unescape(text: string): string;
+declare function atob(base64: string): string;
+declare function btoa(units: string): string;
 
-/** A function is called with at most so many code units, since a call has only so many arguments. */
-const PORTION = 8192;
+/** Older versions of Node, in which the SDK is tested, do not have these. */
+const { fromBase64 } = Uint8Array as { fromBase64?: (base64: string) => Uint8Array };
+const { toBase64 } = Uint8Array.prototype as { toBase64?: () => string };
 
-/** Whether all characters of a text are in ASCII. */
-const isAscii = (text: string): boolean => !/[^\x00-\x7f]/.test(text);
+/** The bytes of a text whose code units are bytes. */
+const bytesOfUnits = (units: string): Uint8Array =>
+  fromBase64?.call(Uint8Array, btoa(units)) ?? Uint8Array.from(units, (unit) => unit.charCodeAt(0));
+
+/** The text whose code units are these bytes. */
+const unitsOfBytes = (bytes: Uint8Array): string =>
+  toBase64 === undefined ? Array.from(bytes, (byte) => String.fromCharCode(byte)).join("") : atob(toBase64.call(bytes));
 
 /** Encodes text as UTF-8. Halves of surrogate pairs become U+FFFD, as everywhere. */
 export class Encoder {
@@ -16,7 +24,14 @@ export class Encoder {
 
   encode(text = ""): Uint8Array {
     text = String(text);
-    return ofUnits(isAscii(text) ? text : unescape(encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd"))));
+    let encoded;
+    try {
+      encoded = encodeURIComponent(text);
+    } catch {
+      // There is half of a surrogate pair in it.
+      encoded = encodeURIComponent(text.replace(/\p{Surrogate}/gu, "\ufffd"));
+    }
+    return bytesOfUnits(unescape(encoded));
   }
 
   encodeInto(text: string, into: Uint8Array): { read: number; written: number } {
@@ -32,13 +47,8 @@ export class Encoder {
   }
 }
 
-/** The code units of a text, each of which is a byte. */
-function ofUnits(text: string): Uint8Array {
-  const size = text.length;
-  const bytes = new Uint8Array(size);
-  for (let at = 0; at < size; at++) bytes[at] = text.charCodeAt(at);
-  return bytes;
-}
+/** A function is called with at most so many code units, since a call has only so many arguments. */
+const PORTION = 8192;
 
 /** Decodes UTF-8, all at once. */
 export class Decoder {
@@ -47,7 +57,7 @@ export class Decoder {
   readonly ignoreBOM: boolean;
 
   constructor(encoding = "utf-8", options: { fatal?: boolean; ignoreBOM?: boolean } = {}) {
-    if (!/^(utf-?8|unicode-1-1-utf-8)$/i.test(String(encoding).trim())) {
+    if (encoding !== "utf-8" && !/^(utf-?8|unicode-1-1-utf-8)$/i.test(String(encoding).trim())) {
       throw new RangeError(`a flow has no decoder for ${encoding}, only one for utf-8`);
     }
     this.fatal = options.fatal ?? false;
@@ -59,14 +69,8 @@ export class Decoder {
     const bytes =
       input instanceof ArrayBuffer ? new Uint8Array(input) : new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
     const from = !this.ignoreBOM && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
-    const parts: string[] = [];
-    for (let at = from; at < bytes.length; at += PORTION) {
-      parts.push(String.fromCharCode.apply(null, bytes.subarray(at, at + PORTION) as unknown as number[]));
-    }
-    const units = parts.join("");
-    if (isAscii(units)) return units;
     try {
-      return decodeURIComponent(escape(units));
+      return decodeURIComponent(escape(unitsOfBytes(from === 0 ? bytes : bytes.subarray(from))));
     } catch {
       return this.decodeMalformed(bytes, from);
     }
