@@ -67,13 +67,19 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements)
         // Up to these sizes, memory stays mapped and is zeroed by the host, which saves the next instance an `madvise` and
-        // page faults. A kernel that can do so says which pages were written.
+        // page faults.
         .pagemap_scan(Enabled::Auto)
-        .linear_memory_keep_resident(256 << 10)
+        .linear_memory_keep_resident(memory_kept())
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(32 << 10)
         .max_unused_warm_slots(100);
     pool
+}
+
+/// How many bytes of a linear memory stay mapped. Where the kernel says which pages were written, this is what an instance of a flow
+/// in Go or Python writes to in a short call. Elsewhere all of it is zeroed, also what was never written to.
+fn memory_kept() -> usize {
+    if PoolingAllocationConfig::is_pagemap_scan_available() { 1 << 20 } else { 256 << 10 }
 }
 
 /// Creates an engine with a pool of instances, or without one if there is not enough address space.
