@@ -9,6 +9,7 @@ use faas_flow_guest::{GuestError, Guests, Limits, Module, NoContext, RunContext,
 use std::path::Path;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Up to so many nodes, checking a definition takes less time than passing it to another thread is worth.
 const FEW_NODES: usize = 500;
@@ -46,11 +47,23 @@ impl Artifact {
 
     /// Like [`new`](Self::new), on a thread that serves no requests.
     pub async fn hashed(bytes: Bytes, signature: Option<String>) -> Result<Self, Error> {
-        blocking("hashing the module", move || Self::new(bytes, signature)).await
+        computed("hashing the module", move || Self::new(bytes, signature)).await
     }
 }
 
-/// Does work that takes long on a thread that serves no requests.
+/// Computes what takes long on a thread that serves no requests. A runtime with a single thread, such as that of simulations,
+/// computes it itself, so that how long it takes does not decide what happens next.
+pub(super) async fn computed<T: Send + 'static>(
+    task: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => Ok(work()),
+        _ => blocking(task, work).await,
+    }
+}
+
+/// Does work that takes long, and may wait for something, on a thread that serves no requests.
 pub(super) async fn blocking<T: Send + 'static>(
     task: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -116,7 +129,7 @@ pub async fn verify(trusted: &Trusted, artifact: &Artifact, name: &FlowName) -> 
         return Ok(());
     }
     let (trusted, artifact, name) = (trusted.clone(), artifact.clone(), name.clone());
-    Ok(blocking("verifying the module's signature", move || {
+    Ok(computed("verifying the module's signature", move || {
         trusted.check_unread(&artifact.bytes, &artifact.digest, &name, artifact.signature.as_deref())
     })
     .await??)
@@ -132,7 +145,7 @@ pub async fn compile(guests: Arc<Guests>, artifact: &Artifact) -> Result<Module,
 /// Asks a module for its definition, and checks that.
 async fn define(module: Module, name: FlowName) -> Result<Flow, Error> {
     let defined = module.define(Arc::new(NoContext::new(name.as_str()))).await?;
-    let plan = blocking("checking the definition", move || plan(defined.definition)).await??;
+    let plan = computed("checking the definition", move || plan(defined.definition)).await??;
     let definition = plan.definition().clone();
     Ok(Flow { name, module, plan: (!defined.read_context).then_some(plan), definition })
 }
@@ -155,7 +168,7 @@ impl Flow {
             None => {
                 let definition = self.module.define(context).await?.definition;
                 if nodes(&definition.dag) > FEW_NODES {
-                    return blocking("checking the definition", move || plan(definition)).await?;
+                    return computed("checking the definition", move || plan(definition)).await?;
                 }
                 plan(definition)
             }

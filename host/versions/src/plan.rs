@@ -1,7 +1,7 @@
 //! What a version would change for the runs in flight, before it is pushed.
 
 use super::error::Error;
-use super::flow::{Artifact, Flow, blocking};
+use super::flow::{Artifact, Flow, computed};
 use super::registry::Versions;
 use super::runs::read_run;
 use faas_flow_core::{Digest, FlowName, RunId};
@@ -111,7 +111,7 @@ impl Versions {
         match self.load(flow, old).await {
             Ok(old) => {
                 let (old, new) = (old.definition.clone(), new.definition.clone());
-                match blocking("comparing versions", move || Difference::between(&old, &new)).await {
+                match computed("comparing versions", move || Difference::between(&old, &new)).await {
                     Ok(difference) => Comparison::Differs(difference),
                     Err(error) => Comparison::Unloadable(format!("{}: {error}", error.code())),
                 }
