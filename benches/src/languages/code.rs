@@ -72,7 +72,7 @@ pub fn measure(module: &[u8]) -> Result<Code> {
         let data = data(size);
         let mut instance = call(&runtime, fresh()?, &data)?;
         samples(|| {
-            if instance.worn() {
+            if instance.has_grown_much() {
                 instance = call(&runtime, fresh()?, &data)?;
             }
             let began = Instant::now();

@@ -89,10 +89,10 @@ impl Instance {
         self.usable
     }
 
-    /// Whether the next node had better get a fresh instance, although this one can serve another call: its memory has grown by
-    /// more than a quarter of the limit. WebAssembly's memory never shrinks, and the runtime of a language may leak some of it
-    /// in each call, as that of Python does with arguments.
-    pub fn worn(&self) -> bool {
+    /// Whether the instance's memory has grown by more than a quarter of the limit since its first call. It still serves calls, but a
+    /// fresh one should serve the next: WebAssembly's memory never shrinks, and the code, or the runtime of its language, may leak
+    /// some in each call.
+    pub fn has_grown_much(&self) -> bool {
         self.store.data().usage.has_grown_much()
     }
 

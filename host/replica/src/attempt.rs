@@ -264,10 +264,10 @@ impl NodeAttempt<'_> {
         Ok(data)
     }
 
-    /// An instance that knows this node: the one of this attempt, unless a call has crashed it or it is worn, an idle one of this
-    /// run, or a fresh one.
+    /// An instance that knows this node: the one of this attempt, unless it cannot be used again, an idle one of this run, or
+    /// a fresh one.
     pub(super) async fn instance(&mut self) -> Result<&mut Instance, Failure> {
-        let mut instance = match self.take_usable().filter(|instance| !instance.worn()) {
+        let mut instance = match self.take_usable() {
             Some(instance) => instance,
             None => self.live.take_instance(&self.context).await?,
         };
@@ -276,7 +276,8 @@ impl NodeAttempt<'_> {
         Ok(self.instance.insert(instance))
     }
 
-    /// Takes the attempt's instance, unless a call has crashed it, and from the instance what the node's code changed.
+    /// Takes the attempt's instance, unless a call has crashed it or its memory has grown much, and from the instance what the
+    /// node's code changed.
     fn take_usable(&mut self) -> Option<Instance> {
         let mut instance = self.instance.take().filter(Instance::usable)?;
         self.changes = instance.take_changes();
@@ -285,12 +286,12 @@ impl NodeAttempt<'_> {
             // The instance has refused what is none. Of too many that several instances have named, the last ones are left out.
             let _ = self.labels.insert(key, value);
         }
-        Some(instance)
+        Some(instance).filter(|instance| !instance.has_grown_much())
     }
 
     /// Returns the instance to the run, for another node of it, or so that there is room for another run's instance.
     pub(super) fn return_instance(&mut self) {
-        if let Some(instance) = self.take_usable().filter(|instance| !instance.worn()) {
+        if let Some(instance) = self.take_usable() {
             self.live.return_instance(instance);
         }
     }

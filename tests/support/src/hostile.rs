@@ -11,7 +11,7 @@ pub const ECHO: &str = "
     (i32.store (i32.const 1028) (local.get 2))
     (i32.store (i32.const 1032) (local.get 3))
     (i32.const 1024)";
-/// Returns what it gets, and never gives back the 16 MiB that it takes for that.
+/// Echoes its input, and grows its memory by 16 MiB in each call.
 pub const LEAK: &str = "
     (if (i32.eq (memory.grow (i32.const 256)) (i32.const -1)) (then unreachable))
     (i32.store (i32.const 1024) (i32.const 0))

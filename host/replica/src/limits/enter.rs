@@ -46,7 +46,7 @@ impl Limits {
             }
         }
         place.kind = Kind::Ticket;
-        if since + PATIENCE.as_millis() as Millis <= now && shard.takes_up(&place.key, &place.ticket).await {
+        if since + PATIENCE.as_millis() as Millis <= now && shard.uses_permit(&place.key, &place.ticket).await {
             count(Permit::Store);
             return Ok(Waited::Permit(place));
         }

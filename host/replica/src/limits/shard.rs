@@ -100,9 +100,9 @@ impl Shard {
         self.go_on(is_urgent);
     }
 
-    /// Takes up the permit that a ticket got while its node was suspended, if this replica knows of it. This needs no
+    /// Uses the permit that a ticket was granted while its node was suspended, if this replica knows of it. This needs no
     /// commit.
-    pub(super) async fn takes_up(&self, key: &str, ticket: &Ticket) -> bool {
+    pub(super) async fn uses_permit(&self, key: &str, ticket: &Ticket) -> bool {
         let Some(services) = self.services() else { return false };
         let (owner, lease) = (&*services.rules.owner, services.rules.lease);
         let known = self.known.lock().await;
