@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Millis, Partition, RunId};
-use faas_flow_store::{Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
+use faas_flow_store::{
+    Change, CommitError, Committed, Cursor, Document, Expect, RunEntry, RunPage, RunQuery, StateStore, StoreError,
+};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use tokio::sync::Mutex;
@@ -90,14 +92,15 @@ impl StateStore for OwnStore {
         Ok(self.stored(&Partition::of_run(run)).await.entry)
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        let mut found = self.entries().await;
-        found.retain(|entry| query.flow.as_ref().is_none_or(|flow| *flow == entry.flow));
-        found.retain(|entry| query.status.is_none_or(|status| status == entry.status));
-        found.retain(|entry| query.labels.admit(&entry.labels));
-        found.sort_by_key(|entry| Reverse((entry.started, entry.run.clone())));
-        found.truncate(query.limit);
-        Ok(found)
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
+        let mut runs = self.entries().await;
+        runs.retain(|entry| query.admits(entry));
+        runs.sort_by_key(|entry| Reverse((entry.started, entry.run.clone())));
+        let is_last = runs.len() <= query.limit;
+        runs.truncate(query.limit);
+        // A store with very many runs would look them up in an index instead.
+        let next = runs.last().filter(|_| !is_last).map(Cursor::behind);
+        Ok(RunPage { runs, next })
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -12,6 +12,7 @@ mod id;
 mod labels;
 pub mod limit;
 mod media_type;
+mod past;
 mod payload;
 mod plan;
 pub mod redact;
@@ -41,6 +42,7 @@ pub use id::{
 };
 pub use labels::{BadLabel, Labels, MAX_LABELS};
 pub use media_type::{BadMediaType, MediaType};
+pub use past::past_moment;
 pub use payload::{Content, Payload, Place};
 pub use plan::{
     Plan, PlanBranches, PlanCarries, PlanDag, PlanInput, PlanKind, PlanNode, PlanRepeat, round_key, round_of,

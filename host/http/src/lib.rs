@@ -5,11 +5,13 @@ mod about;
 mod answer;
 mod ask;
 mod browser;
+mod bulk;
 mod contract;
 mod cors;
 pub mod dashboard;
 mod drawing;
 mod error;
+mod filter;
 mod guards;
 mod headers;
 mod invoke;
@@ -34,18 +36,20 @@ mod unchanged;
 
 pub(crate) use answer::{Accept, Refusal};
 pub use browser::BrowserRules;
+pub use bulk::{BulkAction, BulkDone, BulkFailure};
 pub use contract::Contract;
 pub use cors::open_to_origins;
 pub use error::{Error, TokenFault};
 /// How every server of this program takes connections.
 pub use faas_flow_gateway::{Patience, serve};
+pub use filter::RunFilter;
 pub use guards::{Admin, Guards, ResultAccess};
 pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
 pub use local::local_router;
 pub(crate) use location::forwarded_prefix;
-pub(crate) use request::{Query, RunPath, path_parameter};
+pub(crate) use request::{RunPath, path_parameter};
 pub use runs::{ListedRun, ListedRuns};
-pub(crate) use runs::{NodesPage, NodesQuery};
+pub(crate) use runs::{NodesPage, NodesQuery, PageQuery};
 pub use starting::Starting;
 
 use axum::Router;

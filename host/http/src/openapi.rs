@@ -306,7 +306,7 @@ mod tests {
         let document = parsed();
         let mut ids = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
-            for method in ["get", "post", "put"] {
+            for method in ["get", "post", "put", "delete"] {
                 let Some(operation) = item.get(method) else { continue };
                 assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
                 let summary = operation["summary"].as_str().unwrap();
@@ -316,7 +316,7 @@ mod tests {
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
 
-        assert_eq!(ids.len(), 40);
+        assert_eq!(ids.len(), 42);
     }
 
     #[test]

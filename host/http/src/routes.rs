@@ -7,7 +7,7 @@ use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, invoke, location, modules, own, reply, runs, schedules, signals, step};
+use super::{about, bulk, invoke, location, modules, own, reply, runs, schedules, signals, step};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -52,8 +52,8 @@ fn operations() -> &'static [Operation] {
     static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         let all = [
             routes!(invoke::call),
-            routes!(runs::list),
-            routes!(runs::show),
+            routes!(runs::list, bulk::change),
+            routes!(runs::show, runs::delete),
             routes!(about::pause),
             routes!(about::resume),
             routes!(about::stop),

@@ -1,18 +1,19 @@
 //! The runs of a flow, for its operators: a list of them, and one with its nodes, page by page.
 
 use super::error::Error;
+use super::filter::RunFilter;
 use super::openapi::{IfNoneMatch, On, Refusals};
-use super::request::{Asked, FromQuery, Operator, Query, RunPath, Target};
+use super::request::{Asked, FromQuery, Operator, Query, RunPath, Target, WholeBody};
 use super::surface::Surface;
 use super::unchanged::{Known, Tag};
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use faas_flow_core::run::{NodeView, Run, RunView, Scope, Scopes, ShownNode};
-use faas_flow_core::{Digest, FlowName, Labels, Millis, RunId, Status};
+use faas_flow_core::{Code, Digest, FlowName, Labels, Millis, RunId, Status};
 use faas_flow_replica::{Enough, Look, Made, Shown};
-use faas_flow_store::{RunEntry, RunQuery};
+use faas_flow_store::{Cursor, RunCounts, RunEntry, RunFailure, RunPage};
 use faas_flow_versions::MissingModule;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -48,6 +49,9 @@ pub struct ListedRun {
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     #[schema(value_type = HashMap<String, String>)]
     pub labels: Labels,
+    /// How it has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ListedFailure>,
     /// When it started, in milliseconds since the Unix epoch.
     #[schema(value_type = u64)]
     pub started: Millis,
@@ -56,9 +60,20 @@ pub struct ListedRun {
     pub ended: Option<Millis>,
 }
 
+/// How a run in a list has failed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ListedFailure {
+    /// The code.
+    #[schema(value_type = String, pattern = "^FF[0-9]{4}$")]
+    pub code: Code,
+    /// The first 256 bytes of the message.
+    pub message: String,
+}
+
 impl From<RunEntry> for ListedRun {
-    fn from(RunEntry { run, flow, digest, status, labels, started, ended, .. }: RunEntry) -> Self {
-        Self { request_id: run, flow, digest, status, labels, started, ended }
+    fn from(RunEntry { run, flow, digest, status, labels, failure, started, ended, .. }: RunEntry) -> Self {
+        let failure = failure.map(|RunFailure { code, message }| ListedFailure { code, message });
+        Self { request_id: run, flow, digest, status, labels, failure, started, ended }
     }
 }
 
@@ -67,29 +82,69 @@ impl From<RunEntry> for ListedRun {
 pub struct ListedRuns {
     /// The runs.
     pub runs: Vec<ListedRun>,
+    /// What to give as `after` for the next page; missing if there are no more runs. A page may have fewer runs than its
+    /// limit, even none, and be followed by another one: then few of the runs that were looked at match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// How many runs of the flow have each status, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<ListedCounts>,
 }
 
-/// Which runs to list.
+impl From<RunPage> for ListedRuns {
+    fn from(RunPage { runs, next }: RunPage) -> Self {
+        let runs = runs.into_iter().map(ListedRun::from).collect();
+        Self { runs, next: next.map(|next| next.to_string()), counts: None }
+    }
+}
+
+/// How many runs have each status.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct ListedCounts {
+    running: u64,
+    paused: u64,
+    stopped: u64,
+    succeeded: u64,
+    failed: u64,
+    /// Whether all runs were counted; otherwise only the latest were, about ten thousand, since the state store has no index.
+    complete: bool,
+}
+
+impl From<RunCounts> for ListedCounts {
+    fn from(counts: RunCounts) -> Self {
+        Self {
+            running: counts.of(Status::Running),
+            paused: counts.of(Status::Paused),
+            stopped: counts.of(Status::Stopped),
+            succeeded: counts.of(Status::Succeeded),
+            failed: counts.of(Status::Failed),
+            complete: counts.complete,
+        }
+    }
+}
+
+/// Which page of the runs to list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListQuery {
-    /// Only runs with this status.
-    #[param(value_type = String, required = false, pattern = "^(running|paused|stopped|succeeded|failed)$")]
-    status: Option<Status>,
-    /// Only runs with this label, such as `order=42`. May be given several times: then with all of them.
-    #[param(rename = "label", value_type = Vec<String>, required = false)]
-    labels: Labels,
+pub(crate) struct PageQuery {
+    /// The `next` of the page before.
+    #[param(value_type = String, required = false)]
+    pub(crate) after: Option<Cursor>,
     /// How many runs to list at most: 50 unless given.
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1000)]
-    limit: u64,
+    pub(crate) limit: u64,
+    /// Whether to say how many runs of the flow have each status, whatever the page has.
+    #[param(value_type = String, required = false, pattern = "^(true|false|)$")]
+    pub(crate) counts: bool,
 }
 
-impl FromQuery for ListQuery {
+impl FromQuery for PageQuery {
     fn from_query(query: &Query) -> Result<Self, Error> {
-        const RULE: &str = "running, paused, stopped, succeeded or failed";
-        let status = query.first("status").map(|status| Status::parse(status).ok_or(RULE)).transpose();
-        let status = status.map_err(|rule| Error::BadParameter { name: "status", rule })?;
-        Ok(Self { status, labels: query.labels()?, limit: limit(query, RUNS)? })
+        let after = query.first("after").filter(|after| !after.is_empty());
+        let after = after.map(|after| {
+            Cursor::parse(after).ok_or(Error::BadParameter { name: "after", rule: "the `next` of a page" })
+        });
+        Ok(Self { after: after.transpose()?, limit: limit(query, RUNS)?, counts: query.switch("counts")? })
     }
 }
 
@@ -186,7 +241,7 @@ impl NodesQuery {
     get,
     path = "/flow",
     operation_id = "runs",
-    params(ListQuery),
+    params(RunFilter, PageQuery),
     security((), ("token" = [])),
     responses((status = 200, description = "The runs, the one that started last first.", body = ListedRuns), Refusals, On<401>),
 )]
@@ -194,11 +249,13 @@ pub(super) async fn list(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     _: Operator,
-    Asked(ListQuery { status, labels, limit }): Asked<ListQuery>,
+    Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
 ) -> Result<Json<ListedRuns>, Error> {
-    let query = RunQuery { flow: Some(flow.name.clone()), status, labels, limit: limit as usize };
-    let runs = surface.host.list(&query).await?;
-    Ok(Json(ListedRuns { runs: runs.into_iter().map(ListedRun::from).collect() }))
+    let PageQuery { after, limit, counts } = page;
+    let host = &surface.host;
+    let runs = host.list(&filter.query(Some(&flow.name), host.now(), (after, limit as usize))).await?;
+    let counts = if counts { Some(host.counts(Some(&flow.name)).await?.into()) } else { None };
+    Ok(Json(ListedRuns { counts, ..runs.into() }))
 }
 
 /// A run with its nodes, page by page
@@ -228,6 +285,32 @@ pub(super) async fn show(
     let head = look.shown().head();
     let missing = surface.host.versions().missing_module(&head).await?;
     Ok(known_json(&known, &nodes.json_of(&look, missing.as_ref()).await?))
+}
+
+/// Delete a run that has ended
+///
+/// Everything that is stored of it is deleted. A callback that was not delivered yet is lost.
+#[utoipa::path(
+    delete,
+    path = "/flow/{id}",
+    operation_id = "delete-run",
+    params(RunPath),
+    security((), ("token" = [])),
+    responses((status = 204, description = "The run is deleted."), Refusals, On<401>, On<409>),
+)]
+pub(super) async fn delete(
+    State(surface): State<Arc<Surface>>,
+    Target(flow): Target,
+    RunPath { id: run }: RunPath,
+    _: Operator,
+    _: WholeBody,
+) -> Result<StatusCode, Error> {
+    let entry = surface.host.entry(&run).await?.filter(|entry| entry.flow == flow.name);
+    if entry.is_none() {
+        return Err(Error::NoRun { flow: flow.name.clone(), run });
+    }
+    surface.host.delete(&run).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// An answer that is JSON already, unless the caller has it.
@@ -282,8 +365,8 @@ mod tests {
             let refused = NodesQuery::from_query(&Query::parse(bad)).unwrap_err();
             assert_eq!(refused.code(), Code::BAD_REQUEST, "{bad}");
         }
-        for bad in ["limit=0", "limit=1001", "status=happy"] {
-            assert!(ListQuery::from_query(&Query::parse(bad)).is_err(), "{bad}");
+        for bad in ["limit=0", "limit=1001", "after=x", "counts=maybe"] {
+            assert!(PageQuery::from_query(&Query::parse(bad)).is_err(), "{bad}");
         }
     }
 }

@@ -81,6 +81,15 @@ impl Host {
         self.control(run, Event::SendCallback).await
     }
 
+    /// Deletes a run that has ended, with everything that is stored of it. A callback that was not delivered yet is lost.
+    pub async fn delete(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
+        let entry = self.entry(run).await?.ok_or_else(|| Error::UnknownRun { run: run.clone() })?;
+        if !entry.status.is_final() {
+            return Err(Error::NotEnded { run: run.clone() });
+        }
+        self.services.delete(run).await
+    }
+
     async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {
         self.control_with(run, event, Documents::new()).await.map(drop)
     }

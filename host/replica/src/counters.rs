@@ -58,6 +58,7 @@ pub struct Counters {
     schedule_lag: Histogram,
     runs_live: Gauge<u64, AtomicU64>,
     store_malformed_entries: Gauge<u64, AtomicU64>,
+    store_repaired_entries: Gauge<u64, AtomicU64>,
     memory_reserved: Gauge<u64, AtomicU64>,
     memory_limit: Gauge<u64, AtomicU64>,
     memory_refused: Counter,
@@ -190,6 +191,11 @@ impl Default for Counters {
                 "store_malformed_entries",
                 "malformed entries in the state store's lists of runs",
             ),
+            store_repaired_entries: register(
+                to,
+                "store_repaired_entries",
+                "entries of the state store's index of runs that did not fit their runs and were repaired",
+            ),
             memory_reserved: register(
                 to,
                 "memory_reserved_bytes",
@@ -310,10 +316,11 @@ impl Counters {
     }
 
     /// All metrics in Prometheus' text format. The arguments are figures that are read now: the number of runs that this
-    /// replica works on, and that of malformed entries that it found in the store's lists of runs.
-    pub fn prometheus(&self, runs_live: u64, store_malformed_entries: u64) -> String {
+    /// replica works on, and those of malformed and of repaired entries that it found in the store's lists of runs.
+    pub fn prometheus(&self, runs_live: u64, [malformed, repaired]: [u64; 2]) -> String {
         self.runs_live.set(runs_live);
-        self.store_malformed_entries.set(store_malformed_entries);
+        self.store_malformed_entries.set(malformed);
+        self.store_repaired_entries.set(repaired);
         let memory = Memory::of_process();
         self.memory_reserved.set(memory.reserved() as u64);
         self.memory_limit.set(memory.limit() as u64);
@@ -350,7 +357,7 @@ mod tests {
         counters.schedule_moments(Fate::Missed, 57);
         counters.schedule_lag(60_000);
         counters.schedule_lag(60_001);
-        let text = counters.prometheus(5, 6);
+        let text = counters.prometheus(5, [6, 7]);
         for line in [
             "# TYPE faas_flow_events_accepted_total counter",
             "faas_flow_events_accepted_total 1",
@@ -381,7 +388,7 @@ mod tests {
     /// Dashboards and alerts of users depend on these: the lines of a scrape without their values, sorted.
     #[test]
     fn names_types_labels_and_help_stay_as_they_are() {
-        let text = Counters::default().prometheus(0, 0);
+        let text = Counters::default().prometheus(0, [0; 2]);
         let lines: BTreeSet<&str> = text
             .lines()
             .map(|line| if line.starts_with('#') { line } else { line.rsplit_once(' ').unwrap().0 })

@@ -40,6 +40,12 @@ pub enum Error {
         /// The request id.
         run: RunId,
     },
+    /// A run that is to be deleted has not ended.
+    #[error("run {run} has not ended, so it cannot be deleted: stop it first")]
+    NotEnded {
+        /// The request id.
+        run: RunId,
+    },
     /// The state of a run does not allow what was asked of it.
     #[error("run {run}: {refusal}")]
     Refused {
@@ -210,7 +216,9 @@ impl Error {
             Error::NeverAwaited { .. } => Code::NEVER_AWAITED,
             Error::SignalUrlExpired { .. } => Code::SIGNAL_URL_EXPIRED,
             Error::Refused { refusal: Refusal::TooManySignals, .. } => Code::TOO_MANY_SIGNALS,
-            Error::Refused { .. } | Error::UnknownNode { .. } | Error::Conflict => Code::RUN_STATE,
+            Error::Refused { .. } | Error::NotEnded { .. } | Error::UnknownNode { .. } | Error::Conflict => {
+                Code::RUN_STATE
+            }
             Error::UnknownFlow { .. } => Code::FLOW_UNKNOWN,
             Error::FlowsTooDeep { .. } => Code::FLOWS_TOO_DEEP,
             Error::UnknownSchedule { .. } => Code::SCHEDULE_UNKNOWN,

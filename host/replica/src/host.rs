@@ -16,8 +16,8 @@ use crate::limits::Limits;
 use crate::progress::Watchers;
 use crate::{Counters, Error, Functions, Ids, Progress, Settings, Traces};
 use faas_flow_core::run::{Run, RunView};
-use faas_flow_core::{Content, Millis, RunId};
-use faas_flow_store::{DataStore, RunEntry, RunQuery, StateStore};
+use faas_flow_core::{Content, FlowName, Millis, RunId};
+use faas_flow_store::{DataStore, RunCounts, RunEntry, RunPage, RunQuery, StateStore};
 use faas_flow_versions::runs::{load_run, read_head, read_outline, read_run};
 use faas_flow_versions::{Clock, Loader, Versions};
 use std::sync::atomic::AtomicBool;
@@ -161,7 +161,9 @@ impl Host {
 
     /// The metrics of this replica, in the text format of Prometheus.
     pub fn metrics(&self) -> String {
-        self.services.counters.prometheus(self.runs.lock().len() as u64, self.services.state.malformed_entries())
+        let store = &self.services.state;
+        let entries = [store.malformed_entries(), store.repaired_entries()];
+        self.services.counters.prometheus(self.runs.lock().len() as u64, entries)
     }
 
     /// How many runs are in its memory.
@@ -209,10 +211,22 @@ impl Host {
         Ok(self.services.state.entry(run).await?)
     }
 
-    /// Lists stored runs, newest first.
-    pub async fn list(&self, query: &RunQuery) -> Result<Vec<RunEntry>, Error> {
+    /// Lists stored runs, newest first, page by page.
+    pub async fn list(&self, query: &RunQuery) -> Result<RunPage, Error> {
         self.runs.all_written().await;
         Ok(self.services.state.runs(query).await?)
+    }
+
+    /// The flows that have stored runs.
+    pub async fn flows(&self) -> Result<Vec<FlowName>, Error> {
+        self.runs.all_written().await;
+        Ok(self.services.state.flows().await?)
+    }
+
+    /// How many stored runs have each status, of a flow or of all.
+    pub async fn counts(&self, flow: Option<&FlowName>) -> Result<RunCounts, Error> {
+        self.runs.all_written().await;
+        Ok(self.services.state.counts(flow).await?)
     }
 
     /// The result of a run; `None` if it has none.

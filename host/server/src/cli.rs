@@ -45,13 +45,14 @@ mod watch;
 use crate::Error;
 use clap::error::ContextValue;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use faas_flow_core::redact;
+use faas_flow_core::{Millis, redact};
 use faas_flow_replica::end_programs;
 use logging::Verbosity;
 use output::{Output, complain, print_json};
 use serde_json::json;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use listen::listen;
 pub(crate) use stop::serve as serve_until_stopped;
@@ -237,6 +238,12 @@ fn report(error: &Error, output: Output) {
         let _ = print_json(&json!({ "failure": { "code": code, "message": error.to_string() } }));
     }
     complain(format_args!("error {code}: {error}\nsee: faas-flow explain {code}"));
+}
+
+/// The time, in milliseconds since the Unix epoch.
+fn now() -> Millis {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(now.as_millis()).unwrap_or_default()
 }
 
 #[cfg(test)]

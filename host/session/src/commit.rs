@@ -6,7 +6,7 @@ use crate::io::Io;
 use crate::session::{Outstanding, Session, Todo};
 use faas_flow_core::run::{ANSWERS, Doc};
 use faas_flow_core::{Millis, ScopePath, Status};
-use faas_flow_store::{Arrival, Change, Check, Committed, Expect, Put, RunEntry};
+use faas_flow_store::{Arrival, Change, Check, Committed, Expect, Put, RunEntry, RunFailure};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -209,6 +209,7 @@ impl Session {
             digest: run.digest.clone(),
             status,
             labels: run.labels.clone(),
+            failure: run.failure.as_ref().filter(|_| status == Status::Failed).map(RunFailure::of),
             started: run.started,
             ended: run.ended,
             due,

@@ -10,7 +10,7 @@ mod state;
 
 use crate::{DataStore, StateStore};
 use faas_flow_core::{Partition, RunId};
-use state::{lists, races, reads};
+use state::{find, lists, races, reads};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,9 @@ where
     races::a_read_never_sees_half_a_commit(make().await).await;
     lists::runs_are_listed_newest_first(&*make().await).await;
     lists::runs_are_found_by_their_labels(&*make().await).await;
+    find::runs_are_found_by_every_condition(&*make().await).await;
+    find::what_a_run_is_found_by_changes_with_it(&*make().await).await;
+    find::runs_are_counted_by_status(&*make().await).await;
     lists::due_runs_come_earliest_first(&*make().await).await;
     reads::progress_is_read_without_data(&*make().await).await;
     reads::what_has_changed_is_read(&*make().await).await;

@@ -17,7 +17,8 @@ mod keys;
 
 use crate::address::Address;
 use crate::malformed::MalformedEntries;
-use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
+use crate::query::Collector;
+use crate::{Change, CommitError, Committed, Document, RunEntry, RunPage, RunQuery, StateStore, StoreError, entry};
 use agent::{Agent, Op, Outcome};
 use aside::Read;
 use async_trait::async_trait;
@@ -184,24 +185,29 @@ impl StateStore for Consul {
         found.first().map(|pair| self.read_entry(pair.value())).transpose()
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        let mut found: Vec<RunEntry> = Vec::new();
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
+        let mut found = Collector::new(query);
         if query.limit == 0 {
-            return Ok(found);
+            return Ok(found.page());
         }
-        for bundle in self.bundles(&self.keys.list()).await?.iter().rev() {
+        let list = self.keys.list();
+        let first = query.since.map(|since| format!("{list}{}", bundle(since)));
+        let last = Some(query.latest_start()).filter(|latest| *latest < Millis::MAX);
+        let last = last.map(|latest| format!("{list}{}", bundle(latest)));
+        let is_asked_for = |bundle: &&String| {
+            first.as_ref().is_none_or(|first| *bundle >= first) && last.as_ref().is_none_or(|last| *bundle <= last)
+        };
+        for bundle in self.bundles(&list).await?.iter().rev().filter(is_asked_for) {
             let entries = self.agent.below(bundle).await?;
             let entries = entries.iter().filter_map(|pair| self.malformed.skip(self.listed(pair)).transpose());
             let mut entries: Vec<RunEntry> = entries.collect::<Result<_, _>>()?;
-            entries.retain(|entry| query.admits(entry));
             entries.sort_unstable_by(|a, b| Reverse((a.started, &a.run)).cmp(&Reverse((b.started, &b.run))));
-            found.extend(entries);
-            if found.len() >= query.limit {
+            // Another bundle is not read only to see whether the list goes on.
+            if entries.into_iter().any(|entry| found.take(entry)) || found.goes_on_if_full() {
                 break;
             }
         }
-        found.truncate(query.limit);
-        Ok(found)
+        Ok(found.page())
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -18,7 +18,10 @@ mod places;
 use crate::address::Address;
 use crate::changes::{Changed, Seen};
 use crate::malformed::MalformedEntries;
-use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError, entry};
+use crate::query::Collector;
+use crate::{
+    Change, CommitError, Committed, Cursor, Document, RunEntry, RunPage, RunQuery, StateStore, StoreError, entry,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect::{Servers, Trouble};
@@ -33,6 +36,9 @@ use std::sync::Arc;
 const VERSION: u64 = 1;
 /// How many documents one transaction reads. By default etcd allows 128 operations.
 const READS: usize = 100;
+
+/// How many entries of the list are read at a time at least.
+const FEW: usize = 100;
 
 /// State in etcd.
 struct Etcd {
@@ -184,22 +190,31 @@ impl StateStore for Etcd {
         found.first().map(|pair| self.read_entry(pair.value())).transpose()
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
-        let mut found = Vec::new();
-        let mut from = self.keys.list();
-        let end = after_prefix(&from);
-        while found.len() < query.limit {
-            let unfiltered = query.flow.is_none() && query.status.is_none() && query.labels.is_empty();
-            let wanted = if unfiltered { query.limit - found.len() } else { usize::MAX };
-            let (pairs, _) = self.servers.page((&from, &end), wanted, 0).await?;
-            let Some(last) = pairs.last() else { break };
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
+        let mut found = Collector::new(query);
+        if query.limit == 0 {
+            return Ok(found.page());
+        }
+        let mut from = match &query.after {
+            Some(Cursor { started, run }) => after(&self.keys.listed(*started, run)),
+            None => self.keys.listed_from(query.latest_start()),
+        };
+        let end = match query.since.and_then(|since| since.checked_sub(1)) {
+            Some(before) => self.keys.listed_from(before),
+            None => after_prefix(&self.keys.list()),
+        };
+        loop {
+            let (pairs, _) = self.servers.page((&from, &end), found.wanted().max(FEW), 0).await?;
+            let Some(last) = pairs.last() else { return Ok(found.page()) };
             from = after(last.key());
             for pair in &pairs {
-                found.extend(self.malformed.skip(self.listed(pair))?.filter(|entry| query.admits(entry)));
+                if let Some(entry) = self.malformed.skip(self.listed(pair))?
+                    && found.take(entry)
+                {
+                    return Ok(found.page());
+                }
             }
         }
-        found.truncate(query.limit);
-        Ok(found)
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -2,14 +2,15 @@
 
 use crate::address::Address;
 use crate::changes::{Changed, PIECE, Seen};
+use crate::query::page_of;
 use crate::state::{behind_data, holds_data};
 use crate::{
-    Change, CommitError, Committed, DataKey, DataStore, Document, Expect, RunEntry, RunQuery, StateStore, StoreError,
+    Change, CommitError, Committed, DataKey, DataStore, Document, Expect, RunCounts, RunEntry, RunPage, RunQuery,
+    StateStore, StoreError,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Millis, Partition, RunId};
-use std::cmp::Reverse;
+use faas_flow_core::{FlowName, Millis, Partition, RunId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -199,15 +200,32 @@ impl StateStore for MemoryState {
         Ok(self.0.of(&partition).partitions.get(&partition).and_then(|stored| stored.entry.clone()))
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
         let mut found: Vec<RunEntry> = Vec::new();
         for shard in self.0.each() {
             let entries = shard.partitions.values().filter_map(|stored| stored.entry.as_ref());
             found.extend(entries.filter(|entry| query.admits(entry)).cloned());
         }
-        found.sort_unstable_by(|a, b| Reverse((a.started, &a.run)).cmp(&Reverse((b.started, &b.run))));
-        found.truncate(query.limit);
-        Ok(found)
+        Ok(page_of(query, found))
+    }
+
+    async fn counts(&self, flow: Option<&FlowName>) -> Result<RunCounts, StoreError> {
+        let mut counts = RunCounts::default();
+        for shard in self.0.each() {
+            let entries = shard.partitions.values().filter_map(|stored| stored.entry.as_ref());
+            let entries = entries.filter(|entry| flow.is_none_or(|flow| *flow == entry.flow));
+            entries.for_each(|entry| counts.add(entry.status, 1));
+        }
+        Ok(counts)
+    }
+
+    async fn flows(&self) -> Result<Vec<FlowName>, StoreError> {
+        let mut flows = BTreeSet::new();
+        for shard in self.0.each() {
+            let entries = shard.partitions.values().filter_map(|stored| stored.entry.as_ref());
+            flows.extend(entries.map(|entry| entry.flow.clone()));
+        }
+        Ok(flows.into_iter().collect())
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
@@ -229,15 +247,6 @@ impl StateStore for MemoryState {
         drop(shard);
         drop(removed);
         Ok(())
-    }
-}
-
-impl RunQuery {
-    /// Whether a run with this entry matches the query.
-    pub(crate) fn admits(&self, entry: &RunEntry) -> bool {
-        self.flow.as_ref().is_none_or(|flow| *flow == entry.flow)
-            && self.status.is_none_or(|status| status == entry.status)
-            && self.labels.admit(&entry.labels)
     }
 }
 

@@ -7,9 +7,12 @@
 //! | key | type | content |
 //! |---|---|---|
 //! | `store` | string | the version of the stored form, and the number of parts of the index |
-//! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `s<set>` a set's name, `l` and `l<n>` what has changed, and `c` how many documents there are (`changes.rs`) |
+//! | `indexed` | string | there if all runs are in the index of words |
+//! | `{k}:run:<id>` | hash | `d<doc>` a document's bytes, `v<doc>` its version, `e` the entry, `f` how the run has failed, `s<set>` a set's name, `l` and `l<n>` what has changed, and `c` how many documents there are (`changes.rs`) |
 //! | `{k}:run:<id>:<set>` | hash | the members of a set |
 //! | `{k}:runs` | sorted set | run ids by start |
+//! | `{k}:labels` | sorted set | the index of words: labels, statuses, flows, versions and codes, each with start and run, and ids (`labels.lua`) |
+//! | `{k}:labeled` | hash | what the index of words has of each run |
 //! | `{k}:due` | sorted set | run ids by due time |
 //! | `data:{<id>}` | hash | the data of a partition by name |
 //!

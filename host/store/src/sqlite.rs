@@ -13,11 +13,11 @@ mod writer;
 
 use crate::address::{Access, Address, Durability};
 use crate::changes::{Changed, Seen};
-use crate::{Change, CommitError, Committed, Document, RunEntry, RunQuery, StateStore, StoreError};
+use crate::{Change, CommitError, Committed, Document, RunCounts, RunEntry, RunPage, RunQuery, StateStore, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect::Place;
-use faas_flow_core::{Millis, Partition, RunId};
+use faas_flow_core::{FlowName, Millis, Partition, RunId};
 use reader::Readers;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl StateStore for Sqlite {
     }
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
-        self.write(partition, Job::Commit(change)).await
+        self.write(partition, Job::Commit(Box::new(change))).await
     }
 
     async fn arrivals(&self, partition: &Partition, set: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
@@ -116,9 +116,18 @@ impl StateStore for Sqlite {
         self.readers.query(move |db| reader::entry(db, &run)).await
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
         let query = query.clone();
         self.readers.query(move |db| reader::runs(db, &query)).await
+    }
+
+    async fn counts(&self, flow: Option<&FlowName>) -> Result<RunCounts, StoreError> {
+        let flow = flow.cloned();
+        self.readers.query(move |db| reader::counts(db, flow.as_ref())).await
+    }
+
+    async fn flows(&self) -> Result<Vec<FlowName>, StoreError> {
+        self.readers.query(reader::flows).await
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -1,12 +1,17 @@
 //! The state of runs: the trait of a state store, and its data.
 
 use crate::changes::{Changed, Seen};
+use crate::query::{RunCounts, RunFailure, RunPage, RunQuery};
 use crate::{CommitError, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
 use faas_flow_core::{Digest, FlowName, Labels, Millis, Partition, RunId, Status};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How many of the latest runs are counted by a backend without an index of them.
+const COUNTED: usize = 10_000;
 
 /// Whether a document holds data of the flow, by its name.
 pub(crate) fn holds_data(doc: &str) -> bool {
@@ -106,25 +111,14 @@ pub struct RunEntry {
     pub status: Status,
     /// Its labels. A backend that can find runs by them without reading others keeps an index of them.
     pub labels: Labels,
+    /// How it has failed, if its status is that.
+    pub failure: Option<RunFailure>,
     /// When the run started.
     pub started: Millis,
     /// When the run ended; `None` if it has not.
     pub ended: Option<Millis>,
     /// When the sweeper should look at the run; `None` for never.
     pub due: Option<Millis>,
-}
-
-/// Which runs to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunQuery {
-    /// Only runs of this flow.
-    pub flow: Option<FlowName>,
-    /// Only runs with this status.
-    pub status: Option<Status>,
-    /// Only runs that have all these labels.
-    pub labels: Labels,
-    /// The maximum number of runs to list.
-    pub limit: usize,
 }
 
 /// The store of the state of runs: small, consistent, changed by compare-and-swap.
@@ -182,8 +176,26 @@ pub trait StateStore: Send + Sync + 'static {
     /// The run's entry in the list of runs; `None` before the first commit with an entry.
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError>;
 
-    /// Lists runs that have an entry, latest start first; runs that started at the same time by descending id.
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError>;
+    /// Lists runs that have an entry, page by page. A backend should answer from an index that is kept in the same commit as
+    /// the entries. Whatever the query asks for, it should look at some thousand entries at most, and say where to go on.
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
+
+    /// How many runs have each status, of a flow or of all. A backend should not read entries for that. By itself this counts
+    /// the latest runs only, about ten thousand.
+    async fn counts(&self, flow: Option<&FlowName>) -> Result<RunCounts, StoreError> {
+        let page = self.runs(&RunQuery { flow: flow.cloned(), ..RunQuery::latest(COUNTED) }).await?;
+        let mut counts = RunCounts::default();
+        counts.complete = page.next.is_none();
+        page.runs.iter().for_each(|entry| counts.add(entry.status, 1));
+        Ok(counts)
+    }
+
+    /// The flows that have runs, in any order. By itself this looks at the latest runs only, as [`counts`](StateStore::counts) does.
+    async fn flows(&self) -> Result<Vec<FlowName>, StoreError> {
+        let page = self.runs(&RunQuery::latest(COUNTED)).await?;
+        let flows: BTreeSet<FlowName> = page.runs.into_iter().map(|entry| entry.flow).collect();
+        Ok(flows.into_iter().collect())
+    }
 
     /// Lists at most `limit` runs that are due at or before `now`, earliest first. A run stays due until its entry changes.
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError>;
@@ -193,6 +205,11 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// How many malformed entries this process has found in the lists of runs and skipped.
     fn malformed_entries(&self) -> u64 {
+        0
+    }
+
+    /// How many entries of an index this process has found that did not fit their runs, and has repaired.
+    fn repaired_entries(&self) -> u64 {
         0
     }
 }

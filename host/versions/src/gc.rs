@@ -7,7 +7,7 @@ use super::store::{At, Commit, put};
 use super::timing::Timing;
 use super::version::Version;
 use faas_flow_core::{Digest, FlowName, Millis, Status};
-use faas_flow_store::{Check, RunEntry, RunQuery};
+use faas_flow_store::{Check, RunEntry, RunQuery, every_run};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -61,13 +61,8 @@ impl Versions {
     pub(super) async fn in_flight(&self, flow: &FlowName) -> Result<Vec<RunEntry>, Error> {
         let mut runs = Vec::new();
         for status in Status::ALL.into_iter().filter(|status| !status.is_final()) {
-            let query = RunQuery {
-                flow: Some(flow.clone()),
-                status: Some(status),
-                limit: u32::MAX as usize,
-                labels: faas_flow_core::Labels::new(),
-            };
-            runs.extend(self.state.runs(&query).await?);
+            let query = RunQuery { flow: Some(flow.clone()), status: Some(status), ..RunQuery::latest(0) };
+            runs.extend(every_run(&*self.state, query).await?);
         }
         runs.sort_by_key(|entry| std::cmp::Reverse(entry.started));
         Ok(runs)

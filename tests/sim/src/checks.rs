@@ -3,23 +3,22 @@
 use crate::PATIENCE;
 use crate::replica::Cluster;
 use anyhow::Result;
-use faas_flow_core::Labels;
 use faas_flow_core::run::Progress;
-use faas_flow_store::RunQuery;
+use faas_flow_store::{RunEntry, RunQuery, every_run};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// All runs that are stored.
-pub(crate) fn every_run() -> RunQuery {
-    RunQuery { flow: None, status: None, limit: usize::MAX, labels: Labels::new() }
+pub(crate) async fn all_runs(cluster: &Arc<Cluster>) -> Result<Vec<RunEntry>> {
+    Ok(every_run(cluster.truth(), RunQuery::latest(0)).await?)
 }
 
 /// What is wrong with what is left in the store: every run in it has ended, though its caller may have gone away.
 pub(crate) async fn left(cluster: &Arc<Cluster>) -> Result<Option<String>> {
     let began = tokio::time::Instant::now();
     loop {
-        let all = cluster.truth().runs(&every_run()).await?;
+        let all = all_runs(cluster).await?;
         let left = all.into_iter().find(|entry| !entry.status.is_final());
         match left {
             Some(left) if began.elapsed() >= PATIENCE => {
@@ -37,7 +36,7 @@ const FIRST_TRIES: usize = 5;
 /// The tries of calls in the histories that repeat none: whatever is lost, the tries before one that is stored are stored.
 pub(crate) async fn tries_out_of_order(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
-    for entry in cluster.truth().runs(&every_run()).await? {
+    for entry in all_runs(cluster).await? {
         let Some(view) = cluster.observer().view(&entry.run).await? else { continue };
         for node in view.nodes {
             let mut known = BTreeSet::new();
@@ -60,7 +59,7 @@ pub(crate) async fn tries_out_of_order(cluster: &Arc<Cluster>) -> Result<Vec<Str
 pub(crate) async fn called_too_often(cluster: &Arc<Cluster>) -> Result<Vec<String>> {
     let calls = cluster.calls();
     let mut wrong = Vec::new();
-    for entry in cluster.truth().runs(&every_run()).await? {
+    for entry in all_runs(cluster).await? {
         let Some(view) = cluster.observer().view(&entry.run).await? else { continue };
         for node in view.nodes {
             // What was cut off when the run ended has no attempt.

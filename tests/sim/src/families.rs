@@ -1,7 +1,7 @@
 //! What holds between a run and those that it has called.
 
 use crate::Weather;
-use crate::checks::every_run;
+use crate::checks::all_runs;
 use crate::replica::Cluster;
 use anyhow::Result;
 use faas_flow_core::run::{Parent, Progress, RunView};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 async fn runs(cluster: &Arc<Cluster>) -> Result<Vec<(RunEntry, RunView)>> {
     let mut runs = Vec::new();
-    for entry in cluster.truth().runs(&every_run()).await? {
+    for entry in all_runs(cluster).await? {
         if let Some(view) = cluster.observer().view(&entry.run).await? {
             runs.push((entry, view));
         }

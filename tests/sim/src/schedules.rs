@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use axum::body::Body;
 use axum::http::Request;
 use faas_flow_core::schedule::{Overlap, ScheduleEntry};
-use faas_flow_core::{FlowName, Labels, Millis};
+use faas_flow_core::{FlowName, Millis};
 use faas_flow_replica::{Dispatch, Settings};
 use faas_flow_scenario::world::World;
-use faas_flow_store::{RunEntry, RunQuery};
+use faas_flow_store::{RunEntry, RunQuery, every_run};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,8 +64,7 @@ pub fn schedules(flows: &Flows, seed: u64) -> Result<Outcome> {
             .into_iter()
             .flat_map(|(_, kept)| kept.waiting.into_iter().chain(kept.firing.into_iter().map(|firing| firing.moment)))
             .collect();
-        let query = RunQuery { flow: Some(flow), status: None, labels: Labels::new(), limit: usize::MAX };
-        let runs = cluster.truth().runs(&query).await?;
+        let runs = every_run(cluster.truth(), RunQuery { flow: Some(flow), ..RunQuery::latest(0) }).await?;
         wrong.extend(faults_of(&runs, &waiting, (overlap, skew)));
         cluster.end();
         wrong.extend(world.violations());

@@ -1,6 +1,6 @@
 //! What can go wrong on the dashboard and nowhere else.
 
-use faas_flow_core::{Code, FlowName, RunId, Status};
+use faas_flow_core::{Code, FlowName, RunId};
 
 /// Why a page is not shown, or a form does nothing.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +22,6 @@ pub enum Error {
     NoRun {
         /// The run that was asked for.
         run: RunId,
-    },
-    /// Runs were asked for in a state that does not exist.
-    #[error("`{}` is not a state of a run; use one of {}", state.escape_debug(), states())]
-    BadState {
-        /// What was given.
-        state: String,
     },
     /// The body of a form cannot be read.
     #[error("cannot read the form: {0}")]
@@ -53,10 +47,6 @@ fn shown(path: &str) -> String {
     path.escape_debug().take(100).collect()
 }
 
-fn states() -> String {
-    Status::ALL.map(Status::as_str).join(", ")
-}
-
 impl Error {
     /// The error's code.
     pub fn code(&self) -> Code {
@@ -64,7 +54,7 @@ impl Error {
             Error::NoPage { .. } | Error::ReadOnly => Code::ROUTE_UNKNOWN,
             Error::NoFlow { .. } | Error::ForeignAnswer { .. } => Code::FLOW_UNKNOWN,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
-            Error::BadState { .. } | Error::UnreadableForm(_) => Code::BAD_REQUEST,
+            Error::UnreadableForm(_) => Code::BAD_REQUEST,
             Error::ExpiredForm => Code::BAD_SIGNATURE,
             Error::NoRandomness => Code::INTERNAL,
         }

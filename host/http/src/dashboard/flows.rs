@@ -3,64 +3,69 @@
 use super::Dashboard;
 use super::page::{Page, Took, badge, time};
 use crate::Error;
-use faas_flow_core::{Millis, Status};
+use faas_flow_core::{FlowName, Millis};
 use faas_flow_graph::escaped;
-use faas_flow_store::{RunEntry, RunQuery};
+use faas_flow_store::{RunCounts, RunEntry, RunFailure, RunQuery};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// How many of the latest runs are counted.
-const COUNTED: usize = 1000;
-/// How many of them are listed.
+/// How many of the latest runs are listed.
 const LISTED: usize = 20;
 
 impl Dashboard {
     /// The page; its links begin with `up`.
     pub(super) async fn flows(&self, up: &str) -> Result<Page, Error> {
         let up = escaped(up);
-        let runs = self
-            .host
-            .list(&RunQuery { flow: None, status: None, limit: COUNTED, labels: faas_flow_core::Labels::new() })
-            .await?;
-        let mut flows: BTreeMap<String, Vec<&RunEntry>> = BTreeMap::new();
-        for flow in self.host.versions().all_active() {
-            flows.entry(flow.name.to_string()).or_default();
-        }
-        for run in &runs {
-            flows.entry(run.flow.to_string()).or_default().push(run);
-        }
+        let active = self.host.versions().all_active();
+        let mut flows: BTreeSet<FlowName> = active.iter().map(|flow| flow.name.clone()).collect();
+        flows.extend(self.host.flows().await?);
         let mut main = String::from("<h1>Flows</h1>\n<div class=\"cards\">");
         let mut lines = Vec::new();
-        for (name, runs) in &flows {
-            let count = |status| runs.iter().filter(|run| run.status == status).count();
-            let counts = Status::ALL.map(|status| (status, count(status)));
-            let badges: String = counts
-                .iter()
-                .filter(|(_, count)| *count > 0)
-                .map(|(status, count)| format!("<span class=\"badge {0}\">{count} {0}</span> ", status.as_str()))
-                .collect();
-            let badges = if badges.is_empty() { "<span class=\"quiet\">no runs yet</span>".to_owned() } else { badges };
-            let shown = escaped(name);
+        for name in &flows {
+            let counts = self.host.counts(Some(name)).await?;
+            let shown = escaped(name.as_str());
             // Writing to a string cannot fail.
-            let _ = writeln!(main, "<a class=\"card\" href=\"{up}flows/{shown}\"><h2>{shown}</h2><p>{badges}</p></a>");
-            let counts: serde_json::Map<_, _> =
-                counts.iter().map(|(status, count)| (status.as_str().to_owned(), json!(count))).collect();
-            lines.push(json!({ "flow": name, "runs": counts, "latest": runs.first().map(|run| &run.run) }));
+            let _ = writeln!(
+                main,
+                "<div class=\"card\"><h2><a href=\"{up}flows/{shown}\">{shown}</a></h2><p>{}</p></div>",
+                count_links(&counts, &format!("{up}flows/{shown}"))
+            );
+            let each = counts.each().map(|(status, count)| (status.as_str().to_owned(), json!(count)));
+            let each: serde_json::Map<_, _> = each.collect();
+            let latest = self.host.list(&RunQuery { flow: Some(name.clone()), ..RunQuery::latest(1) }).await?.runs;
+            let latest = latest.first().map(|run| &run.run);
+            lines.push(json!({ "flow": name, "runs": each, "complete": counts.complete, "latest": latest }));
         }
         main.push_str("</div>\n");
         if flows.is_empty() {
             main.push_str("<p class=\"quiet\">The store has no runs yet.</p>\n");
         }
-        if runs.len() == COUNTED {
-            let _ = writeln!(main, "<p class=\"quiet\">Counts cover the latest {COUNTED} runs.</p>");
+        let latest = self.host.list(&RunQuery::latest(LISTED)).await?.runs;
+        if !latest.is_empty() {
+            let _ =
+                writeln!(main, "<h1>Latest runs</h1>\n<p class=\"quiet\"><a href=\"{up}runs\">Search all runs</a></p>");
+            main.push_str(&table(latest.iter(), &up.to_string(), self.host.now()));
         }
-        if !runs.is_empty() {
-            main.push_str("<h1>Latest runs</h1>\n");
-            main.push_str(&table(runs.iter().take(LISTED), &up, self.host.now()));
-        }
-        let json = json!({ "flows": lines, "counted": runs.len() });
+        let json = json!({ "flows": lines });
         Ok(Page { title: "Flows".to_owned(), trail: Vec::new(), main, aside: String::new(), live: true, json })
+    }
+}
+
+/// How many runs there are in each state, as links to the page that lists them.
+pub(super) fn count_links(counts: &RunCounts, page: &str) -> String {
+    let links: String = counts
+        .each()
+        .filter(|(_, count)| *count > 0)
+        .map(|(status, count)| {
+            let word = status.as_str();
+            format!("<a class=\"badge {word}\" href=\"{page}?status={word}\">{count} {word}</a> ")
+        })
+        .collect();
+    match (links.is_empty(), counts.complete) {
+        (true, _) => "<span class=\"quiet\">no runs yet</span>".to_owned(),
+        (false, true) => links,
+        (false, false) => format!("{links}<span class=\"quiet\">of the latest runs</span>"),
     }
 }
 
@@ -73,6 +78,9 @@ pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now:
         let id = escaped(run.run.as_str());
         let flow = escaped(run.flow.as_str());
         let version = run.digest.short();
+        let failure = run.failure.as_ref().map_or(String::new(), |RunFailure { code, message }| {
+            format!("<br><span class=\"quiet\"><code>{code}</code> {}</span>", escaped(message))
+        });
         let labels = if run.labels.is_empty() {
             String::new()
         } else {
@@ -86,7 +94,7 @@ pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now:
         let (starts, took) = if starts_later { ("starts ", String::new()) } else { ("", took) };
         let _ = writeln!(
             table,
-            "<tr><td><a href=\"{up}runs/{id}\"><code>{id}</code></a>{labels}</td><td><a href=\"{up}flows/{flow}\">{flow}</a></td>\
+            "<tr><td><a href=\"{up}runs/{id}\"><code>{id}</code></a>{labels}{failure}</td><td><a href=\"{up}flows/{flow}\">{flow}</a></td>\
              <td>{state}</td><td><code>{version}</code></td><td>{starts}{started}</td><td class=\"number\">{took}</td></tr>"
         );
     }

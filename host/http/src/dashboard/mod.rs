@@ -14,6 +14,7 @@ mod form;
 mod page;
 mod pages;
 mod run;
+mod runs;
 mod timeline;
 
 pub use access::Access;
@@ -70,6 +71,7 @@ impl Dashboard {
             .route(&at("/flows/{flow}/schedules/{schedule}/pause"), post(pages::pause_schedule))
             .route(&at("/flows/{flow}/schedules/{schedule}/resume"), post(pages::resume_schedule))
             .route(&at("/flows/{flow}/schedules/{schedule}/trigger"), post(pages::trigger_schedule))
+            .route(&at("/runs"), get(pages::runs))
             .route(&at("/runs/{id}"), get(pages::run))
             .route(&at("/runs/{id}/pause"), post(pages::pause))
             .route(&at("/runs/{id}/resume"), post(pages::resume))

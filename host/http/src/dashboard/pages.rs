@@ -10,13 +10,13 @@ use crate::remote::{Action, Rerun, Signal};
 use crate::request::Asked;
 use crate::runs::known_json;
 use crate::unchanged::{Known, Tag};
-use crate::{Error as HttpError, NodesQuery, Query, RunPath, path_parameter};
+use crate::{Error as HttpError, NodesQuery, PageQuery, RunFilter, RunPath, path_parameter};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use faas_flow_core::{FlowName, MediaType, NodePath, SignalName, Status};
+use faas_flow_core::{FlowName, MediaType, NodePath, SignalName};
 use faas_flow_replica::schedules::ScheduleChange;
 use serde_json::Value;
 use std::sync::Arc;
@@ -36,17 +36,23 @@ pub(super) async fn flows(State(dashboard): State<Arc<Dashboard>>, view: View) -
     Ok(dashboard.flows(view.up()).await?.answer(&view))
 }
 
-/// A flow, with the runs in the state `?state=failed`, or in any state; with `label=order=42`, those with this label.
+/// A flow, with the runs that match the query: `?status=failed&since=2h`.
 pub(super) async fn flow(
     State(dashboard): State<Arc<Dashboard>>,
     FlowPath(flow): FlowPath,
-    query: Query,
+    Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
     view: View,
 ) -> Result<Response, HttpError> {
-    let status = query
-        .first("state")
-        .map(|state| Status::parse(state).ok_or_else(|| Error::BadState { state: state.chars().take(40).collect() }));
-    Ok(dashboard.flow(&flow, status.transpose()?, query.labels()?).await?.answer(&view))
+    Ok(dashboard.flow(&flow, filter, page).await?.answer(&view))
+}
+
+/// The runs of all flows that match the query.
+pub(super) async fn runs(
+    State(dashboard): State<Arc<Dashboard>>,
+    Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
+    view: View,
+) -> Result<Response, HttpError> {
+    Ok(dashboard.runs(filter, page, view.up()).await?.answer(&view))
 }
 
 pub(super) async fn begin(

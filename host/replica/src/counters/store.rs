@@ -4,9 +4,10 @@ use super::{Counters, Seconds};
 use crate::writes::{Writes, of_commit};
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Millis, Partition, RunId};
+use faas_flow_core::{FlowName, Millis, Partition, RunId};
 use faas_flow_store::{
-    Change, Changed, CommitError, Committed, Document, RunEntry, RunQuery, Seen, StateStore, StoreError,
+    Change, Changed, CommitError, Committed, Document, RunCounts, RunEntry, RunPage, RunQuery, Seen, StateStore,
+    StoreError,
 };
 use prometheus_client::metrics::counter::Counter;
 use std::sync::Arc;
@@ -117,8 +118,16 @@ impl StateStore for Counted {
         self.count(Call::Read, self.inner.entry(run)).await
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
         self.count(Call::List, self.inner.runs(query)).await
+    }
+
+    async fn counts(&self, flow: Option<&FlowName>) -> Result<RunCounts, StoreError> {
+        self.count(Call::List, self.inner.counts(flow)).await
+    }
+
+    async fn flows(&self) -> Result<Vec<FlowName>, StoreError> {
+        self.count(Call::List, self.inner.flows()).await
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
@@ -131,6 +140,10 @@ impl StateStore for Counted {
 
     fn malformed_entries(&self) -> u64 {
         self.inner.malformed_entries()
+    }
+
+    fn repaired_entries(&self) -> u64 {
+        self.inner.repaired_entries()
     }
 }
 
@@ -154,7 +167,7 @@ mod tests {
         store.due(0, 1).await.unwrap();
         let failing = async { Err::<(), _>(StoreError::Full { place: "here".into() }) };
         store.count(Call::Delete, failing).await.unwrap_err();
-        let text = counters.prometheus(0, 0);
+        let text = counters.prometheus(0, [0; 2]);
         for line in [
             "faas_flow_store_calls_total{call=\"read\"} 2",
             "faas_flow_store_calls_total{call=\"commit\"} 2",

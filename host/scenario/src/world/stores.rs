@@ -7,9 +7,10 @@ use super::power::Power;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::{Doc, NodeState, Progress, Run, Scope, decode};
-use faas_flow_core::{Millis, Partition, RunId};
+use faas_flow_core::{FlowName, Millis, Partition, RunId};
 use faas_flow_store::{
-    Change, CommitError, Committed, DataKey, DataStore, Document, RunEntry, RunQuery, StateStore, StoreError,
+    Change, CommitError, Committed, DataKey, DataStore, Document, RunCounts, RunEntry, RunPage, RunQuery, StateStore,
+    StoreError,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -168,8 +169,16 @@ impl StateStore for State {
         self.step(&Partition::of_run(run), &format!("reads the entry of {run}"), self.inner.entry(run)).await
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
         self.power.step("lists runs", self.inner.runs(query)).await.unwrap_or_else(lost)
+    }
+
+    async fn counts(&self, flow: Option<&FlowName>) -> Result<RunCounts, StoreError> {
+        self.power.step("counts runs", self.inner.counts(flow)).await.unwrap_or_else(lost)
+    }
+
+    async fn flows(&self) -> Result<Vec<FlowName>, StoreError> {
+        self.power.step("lists flows", self.inner.flows()).await.unwrap_or_else(lost)
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {

@@ -14,7 +14,6 @@ use faas_flow_versions as versions;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How many moments of a schedule are shown.
 const NEXT: usize = 5;
@@ -97,10 +96,8 @@ fn lacks(kind: HandlerKind, handler: &str) -> Warning {
 
 /// The next moments of a schedule.
 fn next(schedule: &Schedule) -> Vec<Millis> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Millis::try_from(now.as_millis()).unwrap_or_default();
     // The definition has been checked.
-    schedule.timed().map(|timed| timed.when.following(now).take(NEXT).collect()).unwrap_or_default()
+    schedule.timed().map(|timed| timed.when.following(super::now()).take(NEXT).collect()).unwrap_or_default()
 }
 
 /// A schedule as JSON, without its input.

@@ -106,6 +106,10 @@ impl Client {
         self.ask(Asked::new("POST", path).with_query(query)).await
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.send(Asked::new("DELETE", path)).await.map(drop)
+    }
+
     /// Fetches the module of a version.
     pub(super) async fn module(&self, digest: &Digest) -> Result<Bytes, Error> {
         let bytes = self.send(Asked::new("GET", &format!("modules/{digest}/flow.wasm"))).await?;

@@ -142,7 +142,7 @@ impl Backfill {
         if self.go == Go::DryRun {
             return client.done(&plan, || planned(&plan) + "\n");
         }
-        if self.go == Go::Ask && (has_more || moments > UNASKED) && !agreed(&planned(&plan))? {
+        if self.go == Go::Ask && (has_more || moments > UNASKED) && !agreed(&question(&plan))? {
             return Err(Error::NotConfirmed { what: planned(&plan) });
         }
         let total = if has_more { format!("more than {moments}") } else { moments.to_string() };
@@ -188,14 +188,18 @@ fn planned(plan: &Value) -> String {
     }
 }
 
-/// Asks whether to begin. If there is nobody to ask, the answer is no.
-fn agreed(planned: &str) -> Result<bool, Error> {
+fn question(plan: &Value) -> String {
+    format!("{}: begin a run for each that has none?", planned(plan))
+}
+
+/// Asks a question on the terminal. If there is nobody to ask, the answer is no.
+pub(super) fn agreed(question: &str) -> Result<bool, Error> {
     let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() || !stderr.is_terminal() {
         return Ok(false);
     }
     let failed = |source| Error::System { what: "ask on the terminal", source };
-    write!(stderr, "{planned}: begin a run for each that has none? [y/N] ").map_err(failed)?;
+    write!(stderr, "{question} [y/N] ").map_err(failed)?;
     let mut line = String::new();
     stdin.lock().read_line(&mut line).map_err(failed)?;
     Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

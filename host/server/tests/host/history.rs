@@ -43,15 +43,14 @@ async fn a_run_is_found_however_one_asks_for_it_right_after_its_answer() {
     let submission = Submission { body: "you".into(), ..Submission::default() };
     let submitted = host.submit(&name, submission, Waits::ForOneNode).await.unwrap();
     assert!(submitted.end(Duration::from_secs(60)).await.unwrap().is_some(), "it has ended, and is not stored");
-    let (run, all) =
-        (submitted.id.clone(), RunQuery { flow: None, status: None, limit: 10, labels: faas_flow_core::Labels::new() });
+    let (run, all) = (submitted.id.clone(), RunQuery::latest(10));
     let found = async {
         tokio::join!(
             async { host.view(&run).await.unwrap().is_some() },
             async { host.look(&run, Enough::Whole).await.unwrap().is_some() },
             async { host.entry(&run).await.unwrap().is_some() },
             async { host.result(&run).await.unwrap().is_some() },
-            async { host.list(&all).await.unwrap().len() == 1 },
+            async { host.list(&all).await.unwrap().runs.len() == 1 },
             async { slow.commits.send_replace(true) },
         )
     };

@@ -67,6 +67,7 @@ async fn a_wait_for_a_run_that_has_ended_is_answered_at_once() {
         digest,
         status,
         labels: faas_flow_core::Labels::new(),
+        failure: None,
         started: 1,
         ended: Some(2),
         due: None,

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Millis, Partition, RunId};
 use faas_flow_store::{
-    Change, Changed, CommitError, Committed, Document, RunEntry, RunQuery, Seen, StateStore, StoreError, open_state,
+    Change, Changed, CommitError, Committed, Document, RunEntry, RunPage, RunQuery, Seen, StateStore, StoreError,
+    open_state,
 };
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
@@ -67,7 +68,7 @@ impl StateStore for Slow {
         self.store.entry(run).await
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
         self.store.runs(query).await
     }
 

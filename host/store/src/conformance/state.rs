@@ -1,5 +1,6 @@
 //! The cases of a state store.
 
+pub(super) mod find;
 pub(super) mod lists;
 pub(super) mod races;
 pub(super) mod reads;
@@ -34,6 +35,7 @@ fn entry(run: &RunId, flow: &FlowName, started: Millis) -> RunEntry {
         digest,
         status: Status::Running,
         labels: faas_flow_core::Labels::new(),
+        failure: None,
         started,
         ended: None,
         due: None,
@@ -75,8 +77,8 @@ pub(super) async fn what_belongs_to_a_flow_is_not_listed(store: &dyn StateStore)
     let again = store.commit(&partition, puts([put("active", Expect::Version(0), "2")])).await;
     assert!(matches!(again, Err(CommitError::Conflict)), "{again:?}");
     assert_eq!(store.read_all(&partition).await.unwrap(), [("active".to_owned(), doc(1, "1").unwrap())]);
-    let query = RunQuery { flow: Some(flow), status: None, limit: 9, labels: faas_flow_core::Labels::new() };
-    assert_eq!(store.runs(&query).await.unwrap(), []);
+    let query = RunQuery { flow: Some(flow), ..RunQuery::latest(9) };
+    assert_eq!(store.runs(&query).await.unwrap().runs, []);
     let due = store.due(Millis::MAX >> 1, 1000).await.unwrap();
     assert!(due.iter().all(|run| run.as_str() != partition.as_str()));
     store.delete(&partition).await.unwrap();

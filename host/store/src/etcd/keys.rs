@@ -76,6 +76,11 @@ impl Keys {
         self.key([b"l/", &(!started).to_be_bytes(), &run, &[0xff]])
     }
 
+    /// The first key of the list that a run with this start, or an earlier one, may have.
+    pub(super) fn listed_from(&self, started: Millis) -> Vec<u8> {
+        self.key([b"l/", &(!started).to_be_bytes()])
+    }
+
     pub(super) fn due(&self, at: Millis, run: &RunId) -> Vec<u8> {
         self.key([b"q/", &at.to_be_bytes(), b"/", run.as_str().as_bytes()])
     }

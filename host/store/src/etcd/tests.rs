@@ -33,6 +33,7 @@ fn puts(puts: impl IntoIterator<Item = Put>) -> Change {
 fn entered(run: &RunId, due: Option<u64>) -> Change {
     let (flow, digest) = (FlowName::new("flow").unwrap(), Digest::of(b""));
     let entry = RunEntry {
+        failure: None,
         run: run.clone(),
         flow,
         digest,
@@ -116,13 +117,7 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
     }
     one.delete(&part(1)).await.unwrap();
     assert_eq!(other.due(100, 9).await.unwrap(), []);
-    assert_eq!(
-        other
-            .runs(&RunQuery { flow: None, status: None, limit: 9, labels: faas_flow_core::Labels::new() })
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(other.runs(&RunQuery::latest(9)).await.unwrap().runs, []);
     // What the other replica remembers is out of date now.
     other.commit(&part(1), entered(&run(1), Some(50))).await.unwrap();
     assert_eq!(one.due(100, 9).await.unwrap(), [run(1)]);
@@ -291,9 +286,9 @@ async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
     ] {
         client.put(key, "{}", None).await.unwrap();
     }
-    let query = |limit| RunQuery { flow: None, status: None, limit, labels: faas_flow_core::Labels::new() };
+    let query = |limit| RunQuery::latest(limit);
     for limit in [9, 1] {
-        let listed = store.runs(&query(limit)).await.unwrap();
+        let listed = store.runs(&query(limit)).await.unwrap().runs;
         assert_eq!(listed.into_iter().map(|entry| entry.run).collect::<Vec<_>>(), [run(1)], "{limit}");
         assert_eq!(store.due(9, limit).await.unwrap(), [run(1)], "{limit}");
     }

@@ -105,12 +105,15 @@ end
 
 local entry = argument()
 if entry then
-  local started, due_at, expire, indexed = argument(), argument(), argument(), argument()
+  local started, due_at, expire, indexed, failure = argument(), argument(), argument(), argument(), argument()
   redis.call('HSET', run, 'e', entry)
-  redis.call('ZADD', runs, started, id)
-  if indexed ~= '' then
-    label(labels, labeled, id, indexed)
+  if failure == '' then
+    redis.call('HDEL', run, 'f')
+  else
+    redis.call('HSET', run, 'f', failure)
   end
+  redis.call('ZADD', runs, started, id)
+  label(labels, labeled, id, indexed)
   if due_at == '' then
     redis.call('ZREM', due, id)
   else

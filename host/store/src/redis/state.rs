@@ -5,16 +5,21 @@ use super::link::{Arguments, Link, Lua, Repeat};
 use crate::changes::{Changed, Seen};
 use crate::malformed::MalformedEntries;
 use crate::state::holds_data;
-use crate::{Arrival, Change, CommitError, Committed, Document, Expect, RunEntry, RunQuery, StateStore, StoreError};
+use crate::{
+    Arrival, Change, CommitError, Committed, Document, Expect, RunCounts, RunEntry, RunFailure, RunPage, RunQuery,
+    StateStore, StoreError,
+};
 use ::redis::cmd;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
-use faas_flow_core::{Digest, FlowName, Labels, Millis, Partition, RunId, Status};
+use faas_flow_core::{Code, Digest, FlowName, Labels, Millis, Partition, RunId, Status};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
+use tokio::sync::OnceCell;
 
 /// The version of the stored form that this release writes.
 const FORM: u64 = 1;
@@ -36,7 +41,12 @@ pub(super) struct RedisState {
     pub(super) link: Link,
     pub(super) parts: u64,
     pub(super) forget: Lua,
+    pub(super) index: Lua,
     pub(super) malformed: MalformedEntries,
+    /// How many entries of the index were repaired.
+    pub(super) repaired: AtomicU64,
+    /// Whether all parts have an index of all their runs.
+    pub(super) indexed: OnceCell<()>,
     create: Lua,
     commit: Lua,
     expire: Lua,
@@ -74,7 +84,10 @@ impl RedisState {
             link,
             parts,
             forget: Lua::new(concat!(include_str!("labels.lua"), include_str!("forget.lua"))),
+            index: Lua::new(concat!(include_str!("labels.lua"), include_str!("index.lua"))),
             malformed: MalformedEntries::default(),
+            repaired: AtomicU64::default(),
+            indexed: OnceCell::new(),
             create: Lua::new(concat!(include_str!("labels.lua"), include_str!("create.lua"))),
             commit: Lua::new(concat!(include_str!("labels.lua"), include_str!("commit.lua"))),
             expire: Lua::new(include_str!("expire.lua")),
@@ -138,6 +151,9 @@ impl RedisState {
         arguments.bytes(b"l").bytes(b"1").bytes(b"l1").text(noted(puts));
         arguments.bytes(b"c").text(puts.iter().filter(|put| !holds_data(&put.doc)).count());
         arguments.bytes(b"e").text(encode(entry));
+        if let Some(failure) = &entry.failure {
+            arguments.bytes(b"f").text(encode_failure(failure));
+        }
         let sizes: Option<Vec<u64>> = self.link.run(&self.create, &keys, &arguments, Repeat::Never).await?;
         Ok(sizes.map(|sizes| {
             let size = |arrival: &Arrival| sizes.get(at.get(&*arrival.set)?.checked_sub(FIRST_SET)?).copied();
@@ -209,10 +225,25 @@ impl RedisState {
         Ok(documents)
     }
 
-    pub(super) fn decode(&self, run: &RunId, bytes: &[u8]) -> Result<RunEntry, StoreError> {
-        decode(run, bytes).ok_or_else(|| self.link.target.corrupt(format!("the entry of run {run} is malformed")))
+    /// The entry in the fields `e` and `f` of a run; `None` if it has none.
+    pub(super) fn decode(&self, run: &RunId, fields: EntryFields) -> Result<Option<RunEntry>, StoreError> {
+        let (Some(entry), failure) = fields else { return Ok(None) };
+        let malformed = || self.link.target.corrupt(format!("the entry of run {run} is malformed"));
+        let failure = failure.map(|bytes| decode_failure(&bytes).ok_or_else(malformed)).transpose()?;
+        let entry = decode(run, &entry).ok_or_else(malformed)?;
+        Ok(Some(RunEntry { failure, ..entry }))
+    }
+
+    /// The command that reads the fields of an entry.
+    pub(super) fn read_entry(&self, run: &RunId) -> ::redis::Cmd {
+        let mut read = cmd("HMGET");
+        read.arg(self.key(&Partition::of_run(run))).arg("e").arg("f");
+        read
     }
 }
+
+/// The fields of an entry.
+pub(super) type EntryFields = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 #[async_trait]
 impl StateStore for RedisState {
@@ -306,6 +337,7 @@ impl StateStore for RedisState {
         if let Some(entry) = &change.entry {
             let due = entry.due.map(|due| due.to_string()).unwrap_or_default();
             arguments.text(encode(entry)).text(entry.started).text(due).text(expire).text(indexed(entry));
+            arguments.text(entry.failure.as_ref().map(encode_failure).unwrap_or_default());
         }
         type Answer = (Vec<u64>, Vec<u64>, Vec<Vec<u8>>);
         let answer: Option<Answer> = self.link.run(&self.commit, &keys, &arguments, Repeat::Never).await?;
@@ -338,14 +370,19 @@ impl StateStore for RedisState {
     }
 
     async fn entry(&self, run: &RunId) -> Result<Option<RunEntry>, StoreError> {
-        let mut read = cmd("HGET");
-        read.arg(self.key(&Partition::of_run(run))).arg("e");
-        let found: Option<Vec<u8>> = self.link.ask(&read, Repeat::Harmless).await?;
-        found.map(|bytes| self.decode(run, &bytes)).transpose()
+        self.decode(run, self.link.ask(&self.read_entry(run), Repeat::Harmless).await?)
     }
 
-    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunEntry>, StoreError> {
+    async fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
         self.list(query).await
+    }
+
+    async fn counts(&self, flow: Option<&FlowName>) -> Result<RunCounts, StoreError> {
+        self.count(flow).await
+    }
+
+    async fn flows(&self) -> Result<Vec<FlowName>, StoreError> {
+        self.list_flows().await
     }
 
     async fn due(&self, now: Millis, limit: usize) -> Result<Vec<RunId>, StoreError> {
@@ -372,6 +409,10 @@ impl StateStore for RedisState {
 
     fn malformed_entries(&self) -> u64 {
         self.malformed.count()
+    }
+
+    fn repaired_entries(&self) -> u64 {
+        self.repaired.load(Ordering::Relaxed)
     }
 }
 
@@ -406,15 +447,56 @@ fn labels(word: &str) -> Option<Labels> {
     Some(labels)
 }
 
-/// What the index of labels has of a run: its start, so that all have the same length, and its labels. Empty without labels.
-fn indexed(entry: &RunEntry) -> String {
-    if entry.labels.is_empty() { String::new() } else { format!("{:020} {}", entry.started, word(&entry.labels)) }
+/// What the index of words has of a run: its start, so that all have the same length, and its words, those of the host first.
+pub(super) fn indexed(entry: &RunEntry) -> String {
+    let RunEntry { flow, digest, status, labels, failure, started, .. } = entry;
+    let mut indexed =
+        format!("{started:020} {},{},{}", status_word(*status), flow_word(flow, *status), version_word(digest.short()));
+    if let Some(RunFailure { code, .. }) = failure {
+        indexed.push(',');
+        indexed.push_str(&code_word(*code));
+    }
+    if !labels.is_empty() {
+        indexed.push(',');
+        indexed.push_str(&word(labels));
+    }
+    indexed
+}
+
+/// A status in the index of words. Unlike labels, words of the host begin with a colon.
+pub(super) fn status_word(status: Status) -> String {
+    format!(":s={}", status.as_str())
+}
+
+/// A flow with a status in the index of words.
+pub(super) fn flow_word(flow: &FlowName, status: Status) -> String {
+    format!(":f={}={}", utf8_percent_encode(flow.as_str(), NON_ALPHANUMERIC), status.as_str())
+}
+
+/// The beginning of a version's digest in the index of words.
+pub(super) fn version_word(short: &str) -> String {
+    format!(":v={short}")
+}
+
+/// The code of a failure in the index of words.
+pub(super) fn code_word(code: Code) -> String {
+    format!(":c={code}")
+}
+
+/// Code and message.
+fn encode_failure(RunFailure { code, message }: &RunFailure) -> String {
+    format!("{code} {message}")
+}
+
+fn decode_failure(bytes: &[u8]) -> Option<RunFailure> {
+    let (code, message) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+    Some(RunFailure { code: Code::parse(code).unwrap_or(Code::INTERNAL), message: message.to_owned() })
 }
 
 /// Encodes an entry as words: flow, digest, status, start, end, due, and labels if there are any.
-fn encode(entry: &RunEntry) -> String {
+pub(super) fn encode(entry: &RunEntry) -> String {
     let optional = |time: Option<Millis>| time.map_or("-".into(), |time| time.to_string());
-    let RunEntry { run: _, flow, digest, status, labels, started, ended, due } = entry;
+    let RunEntry { run: _, flow, digest, status, labels, failure: _, started, ended, due } = entry;
     let labels = if labels.is_empty() { String::new() } else { format!(" {}", word(labels)) };
     format!("{flow} {digest} {} {started} {} {}{labels}", status.as_str(), optional(*ended), optional(*due))
 }
@@ -433,6 +515,7 @@ fn decode(run: &RunId, bytes: &[u8]) -> Option<RunEntry> {
         digest: Digest::new(digest).ok()?,
         status: Status::parse(status)?,
         labels,
+        failure: None,
         started: started.parse().ok()?,
         ended: optional(ended)?,
         due: optional(due)?,

@@ -23,6 +23,11 @@ const SCHEMA: &str = include_str!("schema.sql");
 const LABELS: &str = include_str!("labels.sql");
 /// In its place where such a file is only read.
 const NO_LABELS: &str = "CREATE TEMP TABLE labels (run TEXT, key TEXT, value TEXT, started INTEGER)";
+/// What runs are found by, which a file of an older build gets, too.
+const INDEX: &str = include_str!("index.sql");
+/// In place of its tables where such a file is only read.
+const NO_INDEX: &str = "CREATE TEMP TABLE failures (run TEXT, code TEXT, message TEXT, started INTEGER);
+     CREATE TEMP VIEW counts AS SELECT flow, status, count(*) AS runs FROM main.runs GROUP BY flow, status;";
 
 /// The waits before the write-ahead log is turned on again. How often is limited by the busy timeout.
 const RETRIES: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(2), Duration::from_millis(50));
@@ -70,6 +75,7 @@ impl Place {
         self.configure(&db).map_err(|error| self.error(&error))?;
         self.create(&mut db)?;
         db.execute_batch(LABELS).map_err(|error| self.error(&error))?;
+        self.add_index(&mut db).map_err(|error| self.error(&error))?;
         // SQLite gives the log and its index the rights of the file, when it creates them.
         for end in ["", "-wal", "-shm"] {
             close(&beside(&self.path, end));
@@ -81,12 +87,25 @@ impl Place {
     /// Opens a connection that reads.
     pub(super) fn reader(&self) -> Result<Connection, StoreError> {
         let db = self.open(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let ask = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'labels')";
-        // What an older build has written has none: this connection sees an empty table of its own.
-        if !db.query_row(ask, [], |row| row.get::<_, bool>(0)).map_err(|error| self.error(&error))? {
-            db.execute_batch(NO_LABELS).map_err(|error| self.error(&error))?;
+        // What an older build has written lacks tables: this connection sees tables of its own.
+        for (table, instead) in [("labels", NO_LABELS), ("counts", NO_INDEX)] {
+            if !has_table(&db, table).map_err(|error| self.error(&error))? {
+                db.execute_batch(instead).map_err(|error| self.error(&error))?;
+            }
         }
         Ok(db)
+    }
+
+    /// Adds what runs are found by, unless the file has it or another process adds it first.
+    fn add_index(&self, db: &mut Connection) -> rusqlite::Result<()> {
+        if has_table(db, "counts")? {
+            return Ok(());
+        }
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if !has_table(&transaction, "counts")? {
+            transaction.execute_batch(INDEX)?;
+        }
+        transaction.commit()
     }
 
     /// Opens a connection that copies the log to the database.
@@ -241,6 +260,10 @@ impl Place {
     pub(super) fn unavailable(&self, reason: impl ToString) -> StoreError {
         StoreError::Unavailable { place: self.to_string(), reason: reason.to_string() }
     }
+}
+
+fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
+    db.query_row("SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = ?1)", [name], |row| row.get(0))
 }
 
 /// Whether the file or directory cannot be written, by this user or by anybody.

@@ -3,11 +3,12 @@
 use super::connect::Place;
 use super::{signed, unsigned};
 use crate::changes::{Changed, PIECE, Seen};
+use crate::query::{Collector, Key, LOOKED_AT, page_of};
 use crate::state::behind_data;
-use crate::{Document, RunEntry, RunQuery, StoreError};
+use crate::{Document, RunCounts, RunEntry, RunFailure, RunPage, RunQuery, StoreError};
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
-use faas_flow_core::{Digest, FlowName, Labels, Malformed, Millis, NameKind, Partition, RunId, Status};
+use faas_flow_core::{Code, Digest, FlowName, Labels, Malformed, Millis, NameKind, Partition, RunId, Status};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,43 +140,112 @@ pub(super) fn arrived(db: &Connection, partition: &Partition, set: &str) -> rusq
 }
 
 pub(super) fn entry(db: &Connection, run: &RunId) -> rusqlite::Result<Option<RunEntry>> {
-    let ask = format!("SELECT {ENTRY} FROM runs WHERE run = ?1");
-    db.prepare_cached(&ask)?.query_row([run.as_str()], run_entry).optional()
+    entry_of(db, run.as_str())
+}
+
+fn entry_of(db: &Connection, run: &str) -> rusqlite::Result<Option<RunEntry>> {
+    let ask = format!("SELECT {ENTRY} FROM runs LEFT JOIN failures ON failures.run = runs.run WHERE runs.run = ?1");
+    db.prepare_cached(&ask)?.query_row([run], run_entry).optional()
 }
 
 /// The columns of an entry. The labels come as an object in JSON.
 const ENTRY: &str = "runs.run, flow, digest, status, runs.started, ended, due, \
-                     (SELECT json_group_object(key, value) FROM labels WHERE labels.run = runs.run)";
+                     (SELECT json_group_object(key, value) FROM labels WHERE labels.run = runs.run), \
+                     failures.code, failures.message";
 
-pub(super) fn runs(db: &Connection, query: &RunQuery) -> rusqlite::Result<Vec<RunEntry>> {
-    // With labels, their index says which runs there are: one label leads to them, and the others must be there, too.
-    let (from, also, order) = match query.labels.len() {
-        0 => ("runs", String::new(), "runs.started DESC, runs.run DESC"),
-        count => {
-            let other = |at: usize| {
-                let (key, value) = (4 + 2 * at, 5 + 2 * at);
+/// The order of the list of runs, and the range of it that a query asks for.
+const IN_ORDER: &str = "AND runs.started BETWEEN ?1 AND ?2 ORDER BY runs.started DESC, runs.run DESC";
+
+pub(super) fn runs(db: &Connection, query: &RunQuery) -> rusqlite::Result<RunPage> {
+    if query.limit == 0 {
+        return Ok(RunPage::default());
+    }
+    let since = signed(query.since.unwrap_or_default());
+    let until = signed(query.latest_start());
+    let mut given: Vec<&dyn ToSql> = vec![&since, &until];
+    // A transaction gives all queries the same view.
+    let _view = db.unchecked_transaction()?;
+    if let Some(beginning) = &query.id
+        && let Some(entries) = with_ids(db, beginning)?
+    {
+        return Ok(page_of(query, entries));
+    }
+    let (flow, code);
+    let key = query.key();
+    let places = match &key {
+        Key::Label(key, value) => {
+            given.extend([key as &dyn ToSql, value as &dyn ToSql]);
+            format!("SELECT runs.started, runs.run FROM labels AS runs WHERE key = ?3 AND value = ?4 {IN_ORDER}")
+        }
+        Key::Code(found) => {
+            code = found.to_string();
+            given.push(&code);
+            format!("SELECT runs.started, runs.run FROM failures AS runs WHERE code = ?3 {IN_ORDER}")
+        }
+        Key::Version(short) => {
+            given.push(short);
+            format!("SELECT runs.started, runs.run FROM runs WHERE substr(digest, 1, 12) = ?3 {IN_ORDER}")
+        }
+        Key::Flow(found, only) => {
+            flow = found.as_str();
+            given.push(&flow);
+            let of = |status: Status| {
                 format!(
-                    " AND EXISTS (SELECT 1 FROM labels AS other WHERE other.run = runs.run AND other.key = ?{key} \
-                     AND other.value = ?{value})"
+                    "SELECT * FROM (SELECT runs.started, runs.run FROM runs WHERE flow = ?3 AND status = '{}' {IN_ORDER})",
+                    status.as_str()
                 )
             };
-            let others: String = (1..count).map(other).collect();
-            let also = format!(" AND first.key = ?4 AND first.value = ?5{others}");
-            ("labels AS first CROSS JOIN runs ON runs.run = first.run", also, "first.started DESC, first.run DESC")
+            let each: Vec<String> =
+                Status::ALL.into_iter().filter(|each| only.is_none_or(|only| only == *each)).map(of).collect();
+            format!("{} ORDER BY 1 DESC, 2 DESC", each.join(" UNION ALL "))
         }
+        Key::Status(status) if *status != Status::Succeeded => {
+            format!("SELECT runs.started, runs.run FROM runs WHERE status = '{status}' {IN_ORDER}")
+        }
+        Key::Status(_) | Key::Any => format!("SELECT runs.started, runs.run FROM runs WHERE true {IN_ORDER}"),
     };
-    let ask = format!(
-        "SELECT {ENTRY} FROM {from} WHERE (?1 IS NULL OR flow = ?1) AND (?2 IS NULL OR status = ?2){also} \
-         ORDER BY {order} LIMIT ?3"
-    );
-    let flow = query.flow.as_ref().map(FlowName::as_str);
-    let status = query.status.map(Status::as_str);
-    let limit = signed(query.limit as u64);
-    let mut given: Vec<&dyn ToSql> = vec![&flow, &status, &limit];
-    let labels: Vec<&str> = query.labels.iter().flat_map(|(key, value)| [key, value]).collect();
-    given.extend(labels.iter().map(|text| text as &dyn ToSql));
-    let mut statement = db.prepare_cached(&ask)?;
-    statement.query_map(&*given, run_entry)?.collect()
+    let mut found = Collector::new(query);
+    let mut statement = db.prepare_cached(&places)?;
+    let mut rows = statement.query(&*given)?;
+    while let Some(row) = rows.next()? {
+        let run: String = row.get(1)?;
+        if let Some(entry) = entry_of(db, &run)?
+            && found.take(entry)
+        {
+            break;
+        }
+    }
+    Ok(found.page())
+}
+
+/// The entries of all runs whose ids begin so, in no order; `None` if there are very many of them.
+fn with_ids(db: &Connection, beginning: &str) -> rusqlite::Result<Option<Vec<RunEntry>>> {
+    let mut statement = db.prepare_cached("SELECT run FROM runs WHERE run >= ?1 AND run < ?1 || char(127) LIMIT ?2")?;
+    let limit = signed(LOOKED_AT as u64 + 1);
+    let ids: Vec<String> =
+        statement.query_map(params![beginning, limit], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    if ids.len() > LOOKED_AT {
+        return Ok(None);
+    }
+    ids.iter().filter_map(|run| entry_of(db, run).transpose()).collect::<rusqlite::Result<_>>().map(Some)
+}
+
+/// How many runs of a flow, or of all, have each status.
+pub(super) fn counts(db: &Connection, flow: Option<&FlowName>) -> rusqlite::Result<RunCounts> {
+    let ask = "SELECT status, sum(runs) FROM counts WHERE ?1 IS NULL OR flow = ?1 GROUP BY status";
+    let mut statement = db.prepare_cached(ask)?;
+    let mut counts = RunCounts::default();
+    let mut rows = statement.query([flow.map(FlowName::as_str)])?;
+    while let Some(row) = rows.next()? {
+        counts.add(name(row, 0, status)?, unsigned(row.get(1)?));
+    }
+    Ok(counts)
+}
+
+/// The flows that have runs.
+pub(super) fn flows(db: &Connection) -> rusqlite::Result<Vec<FlowName>> {
+    let mut statement = db.prepare_cached("SELECT DISTINCT flow FROM counts WHERE runs > 0")?;
+    statement.query_map([], |row| name(row, 0, FlowName::new))?.collect()
 }
 
 pub(super) fn due(db: &Connection, now: Millis, limit: usize) -> rusqlite::Result<Vec<RunId>> {
@@ -192,24 +262,30 @@ fn blob(row: &Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
 }
 
 fn run_entry(row: &Row<'_>) -> rusqlite::Result<RunEntry> {
-    let status = |text: String| {
-        let malformed = || Malformed {
-            kind: NameKind::Status,
-            text: text.chars().take(80).collect(),
-            rule: "running, paused, stopped, succeeded or failed",
-        };
-        Status::parse(&text).ok_or_else(malformed)
+    let failure = match row.get::<_, Option<String>>(8)? {
+        Some(code) => Some(RunFailure { code: Code::parse(&code).unwrap_or(Code::INTERNAL), message: row.get(9)? }),
+        None => None,
     };
     Ok(RunEntry {
         run: name(row, 0, RunId::new)?,
         flow: name(row, 1, FlowName::new)?,
         digest: name(row, 2, Digest::new)?,
         status: name(row, 3, status)?,
+        failure,
         started: unsigned(row.get(4)?),
         ended: row.get::<_, Option<i64>>(5)?.map(unsigned),
         due: row.get::<_, Option<i64>>(6)?.map(unsigned),
         labels: name(row, 7, labels)?,
     })
+}
+
+fn status(text: String) -> Result<Status, Malformed> {
+    let malformed = || Malformed {
+        kind: NameKind::Status,
+        text: text.chars().take(80).collect(),
+        rule: "running, paused, stopped, succeeded or failed",
+    };
+    Status::parse(&text).ok_or_else(malformed)
 }
 
 /// Labels as the database hands them out.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const ALL: RunQuery = RunQuery { flow: None, status: None, limit: 10, labels: faas_flow_core::Labels::new() };
+const ALL: RunQuery = RunQuery::latest(10);
 
 fn url(directory: &TempDir, options: &str) -> String {
     format!("sqlite:{}{options}", directory.path().join("state.db").display())
@@ -297,8 +297,17 @@ async fn a_file_of_an_older_build_has_no_labels() {
         all.add_all(labels).unwrap();
         let flow = faas_flow_core::FlowName::new("flow").unwrap();
         let (digest, status) = (faas_flow_core::Digest::of(b"m"), faas_flow_core::Status::Running);
-        let entry =
-            crate::RunEntry { run: run.clone(), flow, digest, status, labels: all, started: 1, ended: None, due: None };
+        let entry = crate::RunEntry {
+            run: run.clone(),
+            flow,
+            digest,
+            status,
+            labels: all,
+            failure: None,
+            started: 1,
+            ended: None,
+            due: None,
+        };
         store.commit(&Partition::of_run(&run), Change { entry: Some(entry), ..Change::default() }).await.unwrap();
     };
     commit("").await;
@@ -307,13 +316,13 @@ async fn a_file_of_an_older_build_has_no_labels() {
     labels.add("order=42").unwrap();
     let query = RunQuery { labels: labels.clone(), ..ALL };
     let reader = open_state(&url(&directory, "?mode=ro")).await.unwrap();
-    assert_eq!(reader.runs(&ALL).await.unwrap().len(), 1);
+    assert_eq!(reader.runs(&ALL).await.unwrap().runs.len(), 1);
     assert_eq!(
-        (reader.runs(&query).await.unwrap().len(), reader.entry(&run).await.unwrap().unwrap().labels.len()),
+        (reader.runs(&query).await.unwrap().runs.len(), reader.entry(&run).await.unwrap().unwrap().labels.len()),
         (0, 0)
     );
     drop(reader);
     commit("order=42").await;
     let reader = open_state(&url(&directory, "?mode=ro")).await.unwrap();
-    assert_eq!(reader.runs(&query).await.unwrap()[0].labels, labels);
+    assert_eq!(reader.runs(&query).await.unwrap().runs[0].labels, labels);
 }

@@ -7,7 +7,7 @@
 use super::checkpoint::Checkpointer;
 use super::connect::Place;
 use super::{signed, unsigned};
-use crate::{Change, CommitError, Committed, RunEntry, StoreError};
+use crate::{Change, CommitError, Committed, RunEntry, RunFailure, StoreError};
 use faas_flow_core::Partition;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Writer {
 }
 
 pub(super) enum Job {
-    Commit(Change),
+    Commit(Box<Change>),
     Delete,
 }
 
@@ -210,6 +210,16 @@ fn put_entry(db: &Connection, run: &str, entry: &RunEntry) -> rusqlite::Result<(
         entry.ended.map(signed),
         entry.due.map(signed),
     ])?;
+    match &entry.failure {
+        Some(RunFailure { code, message }) => {
+            let put = "INSERT INTO failures (run, code, message, started) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET \
+                       code = excluded.code, message = excluded.message, started = excluded.started";
+            db.prepare_cached(put)?.execute(params![run, code.to_string(), message, signed(entry.started)])?;
+        }
+        None => {
+            db.prepare_cached("DELETE FROM failures WHERE run = ?1")?.execute([run])?;
+        }
+    }
     // Labels are added and replaced, and never taken away.
     for (key, value) in entry.labels.iter() {
         let put = "INSERT INTO labels (run, key, value, started) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET \
@@ -221,7 +231,7 @@ fn put_entry(db: &Connection, run: &str, entry: &RunEntry) -> rusqlite::Result<(
 }
 
 fn delete(db: &Connection, run: &str) -> rusqlite::Result<()> {
-    for table in ["docs", "members", "sets", "runs", "labels"] {
+    for table in ["docs", "members", "sets", "runs", "labels", "failures"] {
         db.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
     }
     Ok(())

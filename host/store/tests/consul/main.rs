@@ -45,6 +45,7 @@ fn entered(run: &RunId, due: Option<u64>) -> Change {
         digest,
         status: Status::Running,
         labels: faas_flow_core::Labels::new(),
+        failure: None,
         started: 1,
         ended: None,
         due,
@@ -52,7 +53,7 @@ fn entered(run: &RunId, due: Option<u64>) -> Change {
     Change { entry: Some(entry), ..Change::default() }
 }
 
-const ALL: RunQuery = RunQuery { flow: None, status: None, limit: 9, labels: faas_flow_core::Labels::new() };
+const ALL: RunQuery = RunQuery::latest(9);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
@@ -118,7 +119,7 @@ async fn a_run_that_another_replica_moved_leaves_no_trace_in_the_lists() {
         assert_eq!(store.due(100, 9).await.unwrap(), expected);
     }
     one.delete(&part(1)).await.unwrap();
-    assert_eq!((other.due(100, 9).await.unwrap(), other.runs(&ALL).await.unwrap()), (vec![], vec![]));
+    assert_eq!((other.due(100, 9).await.unwrap(), other.runs(&ALL).await.unwrap().runs), (vec![], vec![]));
     other.commit(&part(1), entered(&run(1), Some(50))).await.unwrap();
     assert_eq!(one.due(100, 9).await.unwrap(), [run(1)]);
 }
@@ -134,7 +135,7 @@ async fn a_listing_reads_only_the_bundles_that_it_needs() {
     }
     let began = server.traffic().0;
     let newest: Vec<RunId> =
-        store.runs(&RunQuery { limit: 2, ..ALL }).await.unwrap().into_iter().map(|entry| entry.run).collect();
+        store.runs(&RunQuery { limit: 2, ..ALL }).await.unwrap().runs.into_iter().map(|entry| entry.run).collect();
     assert_eq!(newest, [run(19), run(18)]);
     assert_eq!(store.due((1 << 21) + 1, 9).await.unwrap(), [run(0), run(1)]);
     assert_eq!(server.traffic().0 - began, 6, "each listing reads the names of the bundles, and two bundles");
@@ -252,7 +253,7 @@ async fn malformed_entries_in_the_lists_are_skipped_and_counted() {
         server.put(&format!("faas-flow/{key}"), "{}");
     }
     for limit in [9, 1] {
-        let listed = store.runs(&RunQuery { limit, ..ALL }).await.unwrap();
+        let listed = store.runs(&RunQuery { limit, ..ALL }).await.unwrap().runs;
         assert_eq!(listed.into_iter().map(|entry| entry.run).collect::<Vec<_>>(), [run(1)], "{limit}");
         assert_eq!(store.due(9, limit).await.unwrap(), [run(1)], "{limit}");
     }

@@ -32,11 +32,11 @@ async fn a_run_that_no_replica_deletes_expires() {
     store.delete(&part(&run("q"))).await.unwrap();
 
     connection.del::<_, ()>(key).unwrap();
-    let all = RunQuery { flow: None, status: None, limit: 10, labels: faas_flow_core::Labels::new() };
+    let all = RunQuery::latest(10);
     assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 1);
     assert_eq!(store.due(u64::MAX >> 12, 10).await.unwrap(), []);
     assert_eq!(connection.zcard::<_, u64>("ff:{0}:due").unwrap(), 0);
-    assert_eq!(store.runs(&all).await.unwrap(), []);
+    assert_eq!(store.runs(&all).await.unwrap().runs, []);
     assert_eq!(connection.zcard::<_, u64>("ff:{0}:runs").unwrap(), 0);
 }
 

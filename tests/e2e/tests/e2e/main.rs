@@ -21,6 +21,7 @@ mod contract;
 mod dashboard;
 mod dev;
 mod faas_cli;
+mod finding;
 mod flows;
 mod forwarded;
 mod full_disk;

@@ -1,19 +1,22 @@
 //! `faas-flow requests`: runs on a server, asked over HTTP, or in a state store.
 
+mod bulk;
 mod servers;
 mod stored;
 mod text;
 
 use super::control::Control;
 use super::existing::StoreKeys;
-use super::output::{Output, print, print_json, print_text};
+use super::output::{Output, complain, print, print_json, print_text};
 use super::token::AdminToken;
 use crate::Error;
 use crate::config::{Options, Source, Stores, Unspecified, Values, resolve_stores};
+use bulk::Bulk;
 use clap::{Args, Subcommand};
-use faas_flow_core::{FlowName, Labels, RunId, Status};
-use faas_flow_http::ListedRun;
-use serde_json::Value;
+use faas_flow_core::{Code, FlowName, Labels, Millis, RunId, Status, past_moment};
+use faas_flow_http::{BulkAction, ListedRun, ListedRuns, RunFilter};
+use faas_flow_store::Cursor;
+use serde_json::{Value, json};
 pub(super) use servers::Servers;
 use std::process::ExitCode;
 
@@ -43,12 +46,14 @@ enum What {
         /// Only list runs with this status: running, paused, stopped, succeeded or failed
         #[arg(long, value_parser = status)]
         status: Option<Status>,
-        /// Only list runs with this label, such as order=42; may be repeated, for runs that have all of them
-        #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-        labels: Vec<(String, String)>,
+        #[command(flatten)]
+        find: Find,
         /// Maximum number of runs to list
         #[arg(long, default_value_t = 50)]
         limit: usize,
+        /// Begin behind this run: what the page before printed at its end
+        #[arg(long, value_name = "PLACE", value_parser = place_in_list)]
+        after: Option<Cursor>,
     },
     /// Show one run with all its nodes
     Show {
@@ -58,8 +63,91 @@ enum What {
         #[arg(long)]
         failed: bool,
     },
+    /// Pause, resume, stop, run again or delete all runs that match
+    ///
+    /// The command counts the runs first and asks. It changes those that had begun by then, a hundred at a time; stop it with Ctrl-C at any time, and run it again to go on. It exits with status 1 if a run could not be changed.
+    Bulk {
+        /// What to do: pause (those that are running), resume (those that are paused), stop (those that have not ended), rerun (what failed or was cut off, of those that failed or were stopped) or delete (those that have ended)
+        #[arg(value_parser = bulk_action)]
+        action: BulkAction,
+        /// Only runs with this status
+        #[arg(long, value_parser = status)]
+        status: Option<Status>,
+        #[command(flatten)]
+        find: Find,
+        /// Change all runs, without any condition
+        #[arg(long)]
+        all: bool,
+        /// Only show how many runs there are
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long, short, conflicts_with = "dry_run")]
+        yes: bool,
+    },
+    /// Delete a run that has ended, with everything that is stored of it
+    Delete {
+        /// Request id of the run
+        id: String,
+    },
     #[command(flatten)]
     Control(Control),
+}
+
+fn bulk_action(text: &str) -> Result<BulkAction, String> {
+    let known = || format!("must be one of {}", BulkAction::ALL.map(BulkAction::as_str).join(", "));
+    BulkAction::parse(text).ok_or_else(known)
+}
+
+/// Which runs to find, besides their status.
+#[derive(Args, Clone)]
+struct Find {
+    /// Only runs with this label, such as order=42; may be repeated, for runs that have all of them
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Only runs that have failed with this code, such as FF0208
+    #[arg(long, value_parser = code)]
+    code: Option<Code>,
+    /// Only runs that have failed with a message that contains this, in any case; of each message, the first 256 bytes count
+    #[arg(long)]
+    text: Option<String>,
+    /// Only runs that started then or later: a time ago such as 2h or 7d, a day such as 2026-12-24, or a moment such as 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    since: Option<String>,
+    /// Only runs that started before then, written as for --since
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    until: Option<String>,
+    /// Only runs whose request id begins so
+    #[arg(long, value_name = "BEGINNING")]
+    id: Option<String>,
+    /// Only runs of the version whose digest begins so
+    #[arg(long, value_name = "BEGINNING")]
+    digest: Option<String>,
+}
+
+impl Find {
+    fn filter(self, status: Option<Status>) -> Result<RunFilter, Error> {
+        let Self { labels: given, code, text, since, until, id, digest } = self;
+        let mut labels = Labels::new();
+        for (key, value) in given {
+            labels.insert(&key, &value)?;
+        }
+        Ok(RunFilter { status, labels, digest, since, until, code, id, text })
+    }
+}
+
+fn code(text: &str) -> Result<Code, String> {
+    Code::parse(text).ok_or_else(|| "must be the code of an error, such as FF0208".to_owned())
+}
+
+fn when(text: &str) -> Result<String, String> {
+    let rule =
+        "must be a time ago such as 2h or 7d, a day such as 2026-12-24, or a moment such as 2026-12-24T18:00:00Z";
+    past_moment(text, Millis::MAX).map(|_| text.to_owned()).ok_or_else(|| rule.to_owned())
+}
+
+fn place_in_list(text: &str) -> Result<Cursor, String> {
+    Cursor::parse(text).ok_or_else(|| "must be what the page before printed at its end".to_owned())
 }
 
 fn status(text: &str) -> Result<Status, String> {
@@ -76,8 +164,8 @@ fn label(text: &str) -> Result<(String, String), String> {
 /// Which runs to list.
 struct Listed {
     flow: Option<FlowName>,
-    status: Option<Status>,
-    labels: Labels,
+    filter: RunFilter,
+    after: Option<Cursor>,
     limit: usize,
 }
 
@@ -103,17 +191,32 @@ impl Requests {
         let token = admin.token;
         match what {
             What::Control(control) => change(values, (to, flow), token, &control).await?,
-            What::List { status, labels: given, limit } => {
-                let mut labels = Labels::new();
-                for (key, value) in given {
-                    labels.insert(&key, &value)?;
-                }
-                let runs = Listed { flow: flow.clone(), status, labels, limit };
-                let runs = match place(values, (to, flow), token)? {
+            What::List { status, find, limit, after } => {
+                let runs = Listed { flow: flow.clone(), filter: find.filter(status)?, after, limit };
+                let ListedRuns { runs, next, .. } = match place(values, (to, flow), token)? {
                     Place::Servers(servers) => servers.list(&runs).await?,
                     Place::Store(stores) => stored::list(&stores, runs).await?,
                 };
                 list(&runs, output)?;
+                if let Some(next) = next {
+                    complain(format_args!("There are more runs. To go on, add --after {next}"));
+                }
+            }
+            What::Bulk { action, status, find, all, dry_run, yes } => {
+                let servers = Servers::new(to.unwrap_or_else(super::client::gateway), flow, token);
+                let bulk = Bulk { action, filter: find.filter(status)?, all, dry_run, yes };
+                if !bulk.run(&servers, output).await? {
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+            What::Delete { id } => {
+                let servers = Servers::new(to.unwrap_or_else(super::client::gateway), flow, token);
+                let run = RunId::new(&id)?;
+                servers.delete(&run).await?;
+                match output {
+                    Output::Json => print_json(&json!({ "deleted": run }))?,
+                    Output::Text => print_text(format_args!("deleted run {run}\n")),
+                }
             }
             What::Show { id, failed } => {
                 let run = RunId::new(&id)?;

@@ -7,6 +7,7 @@ use crate::Error;
 use faas_flow_core::{Code, FlowName, RunId};
 use faas_flow_http::remote::{Action, flow_at};
 use faas_flow_http::{ListedRun, ListedRuns};
+use faas_flow_store::Cursor;
 use serde_json::Value;
 
 /// How many nodes are asked for at a time.
@@ -32,7 +33,7 @@ impl Servers {
     }
 
     /// The flows that may have the runs. A server that is not told which flow is meant is asked for all that it serves.
-    async fn flows(&self) -> Result<Vec<Client>, Error> {
+    pub(super) async fn flows(&self) -> Result<Vec<Client>, Error> {
         if is_flow(&self.to) {
             return Ok(vec![self.client(self.to.clone())?]);
         }
@@ -55,19 +56,29 @@ impl Servers {
     }
 
     /// The latest runs of all flows together.
-    pub(super) async fn list(&self, Listed { status, labels, limit, .. }: &Listed) -> Result<Vec<ListedRun>, Error> {
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(status.map(|status| ("status", status.as_str().to_owned())));
-        query.extend(labels.iter().map(|(key, value)| ("label", format!("{key}={value}"))));
-        let mut all = Vec::new();
+    pub(super) async fn list(&self, Listed { filter, after, limit, .. }: &Listed) -> Result<ListedRuns, Error> {
+        let mut query = filter.pairs();
+        query.push(("limit", limit.to_string()));
+        query.extend(after.as_ref().map(|after| ("after", after.to_string())));
+        let mut runs: Vec<ListedRun> = Vec::new();
+        let mut next: Option<Cursor> = None;
         for flow in self.flows().await? {
-            let runs = flow.get("flow", &query).await?;
-            let runs: Result<ListedRuns, _> = serde_json::from_value(runs);
-            all.extend(runs.map_err(|_| Error::NotAFlow { url: flow.place() })?.runs);
+            let page = serde_json::from_value::<ListedRuns>(flow.get("flow", &query).await?);
+            let page = page.map_err(|_| Error::NotAFlow { url: flow.place() })?;
+            runs.extend(page.runs);
+            // Behind the earliest place where a flow has more, the list would have gaps.
+            let more = page.next.as_deref().and_then(Cursor::parse);
+            next = next.into_iter().chain(more).max_by(|a, b| (a.started, &a.run).cmp(&(b.started, &b.run)));
         }
-        all.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.request_id.cmp(&a.request_id)));
-        all.truncate(*limit);
-        Ok(all)
+        runs.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.request_id.cmp(&a.request_id)));
+        if let Some(next) = &next {
+            runs.retain(|run| (run.started, &run.request_id) >= (next.started, &next.run));
+        }
+        if runs.len() > *limit {
+            runs.truncate(*limit);
+            next = runs.last().map(|run| Cursor { started: run.started, run: run.request_id.clone() });
+        }
+        Ok(ListedRuns { runs, next: next.map(|next| next.to_string()), counts: None })
     }
 
     /// A run with its nodes, as JSON: all pages in one.
@@ -87,6 +98,11 @@ impl Servers {
             run.remove("node_count");
         }
         Ok(shown)
+    }
+
+    /// Deletes a run that has ended.
+    pub(super) async fn delete(&self, run: &RunId) -> Result<(), Error> {
+        self.of_a_flow(run, async |flow| flow.delete(&format!("flow/{}", part(run.as_str()))).await).await.map(drop)
     }
 
     /// Changes a run, and returns what the server said.

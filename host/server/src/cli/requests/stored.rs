@@ -7,19 +7,16 @@ use crate::Error;
 use crate::config::Stores;
 use faas_flow_core::run::NodeView;
 use faas_flow_core::{FlowName, RunId, redact};
-use faas_flow_http::ListedRun;
-use faas_flow_store::{RunQuery, open_data};
+use faas_flow_http::ListedRuns;
+use faas_flow_store::open_data;
 use faas_flow_versions::runs::read_run;
 use faas_flow_versions::{MissingModule, missing_module};
 use serde_json::Value;
 
 /// The runs that the store lists.
-pub(super) async fn list(
-    stores: &Stores,
-    Listed { flow, status, labels, limit }: Listed,
-) -> Result<Vec<ListedRun>, Error> {
-    let runs = open_to_read(&stores.state).await?.runs(&RunQuery { flow, status, labels, limit }).await?;
-    Ok(runs.into_iter().map(ListedRun::from).collect())
+pub(super) async fn list(stores: &Stores, Listed { flow, filter, after, limit }: Listed) -> Result<ListedRuns, Error> {
+    let query = filter.query(flow.as_ref(), super::super::now(), (after, limit));
+    Ok(open_to_read(&stores.state).await?.runs(&query).await?.into())
 }
 
 /// A run with its nodes, as JSON.

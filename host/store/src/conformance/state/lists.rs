@@ -18,15 +18,14 @@ pub(in crate::conformance) async fn runs_are_listed_newest_first(store: &dyn Sta
     for n in [2, 0, 4, 1, 3] {
         store.commit(&Partition::of_run(&runs[n]), Change { entry: Some(row(n)), ..Change::default() }).await.unwrap();
     }
-    let query =
-        |status, limit| RunQuery { flow: Some(flow.clone()), status, limit, labels: faas_flow_core::Labels::new() };
-    assert_eq!(store.runs(&query(None, 10)).await.unwrap(), [row(3), row(2), row(1), row(0)]);
-    assert_eq!(store.runs(&query(None, 2)).await.unwrap(), [row(3), row(2)]);
-    assert_eq!(store.runs(&query(None, 0)).await.unwrap(), []);
-    assert_eq!(store.runs(&query(Some(Status::Running), 10)).await.unwrap(), [row(2), row(0)]);
-    assert_eq!(store.runs(&query(Some(Status::Failed), 10)).await.unwrap(), []);
-    let everything = RunQuery { flow: None, status: None, limit: usize::MAX, labels: faas_flow_core::Labels::new() };
-    assert!(store.runs(&everything).await.unwrap().contains(&row(4)));
+    let query = |status, limit| RunQuery { flow: Some(flow.clone()), status, ..RunQuery::latest(limit) };
+    assert_eq!(store.runs(&query(None, 10)).await.unwrap().runs, [row(3), row(2), row(1), row(0)]);
+    assert_eq!(store.runs(&query(None, 2)).await.unwrap().runs, [row(3), row(2)]);
+    assert_eq!(store.runs(&query(None, 0)).await.unwrap().runs, []);
+    assert_eq!(store.runs(&query(Some(Status::Running), 10)).await.unwrap().runs, [row(2), row(0)]);
+    assert_eq!(store.runs(&query(Some(Status::Failed), 10)).await.unwrap().runs, []);
+    let everything = RunQuery::latest(usize::MAX);
+    assert!(store.runs(&everything).await.unwrap().runs.contains(&row(4)));
 
     // A commit without an entry keeps the present one, a commit with an entry replaces it.
     store.commit(&Partition::of_run(&runs[3]), puts([put("x", Expect::Any, "")])).await.unwrap();
@@ -38,12 +37,12 @@ pub(in crate::conformance) async fn runs_are_listed_newest_first(store: &dyn Sta
             .await
             .unwrap();
         assert_eq!(store.entry(&runs[n]).await.unwrap(), Some(changed.clone()));
-        assert_eq!(store.runs(&query(Some(status), 10)).await.unwrap(), [changed]);
+        assert_eq!(store.runs(&query(Some(status), 10)).await.unwrap().runs, [changed]);
     }
     for run in &runs {
         store.delete(&Partition::of_run(run)).await.unwrap();
     }
-    assert_eq!(store.runs(&query(None, 10)).await.unwrap(), []);
+    assert_eq!(store.runs(&query(None, 10)).await.unwrap().runs, []);
 }
 
 pub(in crate::conformance) async fn runs_are_found_by_their_labels(store: &dyn StateStore) {
@@ -65,27 +64,27 @@ pub(in crate::conformance) async fn runs_are_found_by_their_labels(store: &dyn S
         put(row(n)).await;
         assert_eq!(store.entry(run).await.unwrap(), Some(row(n)));
     }
-    let query = |labels: &str, limit| RunQuery { flow: None, status: None, labels: of(labels), limit };
+    let query = |labels: &str, limit| RunQuery { labels: of(labels), ..RunQuery::latest(limit) };
     let ours = format!("order={tag}");
-    assert_eq!(store.runs(&query(&ours, 10)).await.unwrap(), [row(1), row(0)]);
-    assert_eq!(store.runs(&query(&ours, 1)).await.unwrap(), [row(1)]);
-    assert_eq!(store.runs(&query(&odd, 10)).await.unwrap(), [row(1)], "all labels must be there");
-    assert_eq!(store.runs(&query(&format!("{ours},other=1"), 10)).await.unwrap(), []);
+    assert_eq!(store.runs(&query(&ours, 10)).await.unwrap().runs, [row(1), row(0)]);
+    assert_eq!(store.runs(&query(&ours, 1)).await.unwrap().runs, [row(1)]);
+    assert_eq!(store.runs(&query(&odd, 10)).await.unwrap().runs, [row(1)], "all labels must be there");
+    assert_eq!(store.runs(&query(&format!("{ours},other=1"), 10)).await.unwrap().runs, []);
     let of_flow = RunQuery { flow: Some(new_flow()), ..query(&ours, 10) };
-    assert_eq!(store.runs(&of_flow).await.unwrap(), []);
+    assert_eq!(store.runs(&of_flow).await.unwrap().runs, []);
     // A label gets another value, and one is added; a commit without an entry keeps them.
     let changed = RunEntry { labels: of(&format!("order={tag}x,new=1")), status: Status::Failed, ..row(0) };
     put(changed.clone()).await;
     store.commit(&Partition::of_run(&runs[0]), puts([self::put("x", Expect::Any, "")])).await.unwrap();
-    assert_eq!(store.runs(&query(&ours, 10)).await.unwrap(), [row(1)]);
-    assert_eq!(store.runs(&query(&format!("{ours}x"), 10)).await.unwrap(), [row(2), changed.clone()]);
+    assert_eq!(store.runs(&query(&ours, 10)).await.unwrap().runs, [row(1)]);
+    assert_eq!(store.runs(&query(&format!("{ours}x"), 10)).await.unwrap().runs, [row(2), changed.clone()]);
     let failed = RunQuery { status: Some(Status::Failed), ..query(&format!("{ours}x"), 10) };
-    assert_eq!(store.runs(&failed).await.unwrap(), [changed]);
+    assert_eq!(store.runs(&failed).await.unwrap().runs, [changed]);
     for run in &runs {
         store.delete(&Partition::of_run(run)).await.unwrap();
     }
     for labels in [ours.clone(), format!("{ours}x"), odd] {
-        assert_eq!(store.runs(&query(&labels, 10)).await.unwrap(), []);
+        assert_eq!(store.runs(&query(&labels, 10)).await.unwrap().runs, []);
     }
 }
 
