@@ -62,7 +62,8 @@ impl FromQuery for RunFilter {
             }
             Ok(moment)
         };
-        let status = given("status").map(Status::parse);
+        // Links that people have saved say `state`.
+        let status = given("status").or(given("state")).map(Status::parse);
         let code = given("code").map(Code::parse);
         Ok(Self {
             status: required(status, || bad("status", "running, paused, stopped, succeeded or failed"))?,

@@ -48,7 +48,7 @@ pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
 pub use local::local_router;
 pub(crate) use location::forwarded_prefix;
 pub(crate) use request::{RunPath, path_parameter};
-pub use runs::{ListedRun, ListedRuns};
+pub use runs::{ListedFailure, ListedRun, ListedRuns};
 pub(crate) use runs::{NodesPage, NodesQuery, PageQuery};
 pub use starting::Starting;
 

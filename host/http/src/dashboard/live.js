@@ -4,10 +4,18 @@
 // Stands for what is shown, as far as the server says so.
 let shown = null;
 
-// Whether somebody is typing the body of a signal, which a renewal would take away.
+// Whether somebody is typing into a field, which a renewal would take away.
 function isTyping(main) {
-  const bodies = [...main.querySelectorAll("form.signal input[name=body]")];
-  return bodies.some((body) => body === document.activeElement || body.value);
+  const fields = [...main.querySelectorAll("input:not([type=hidden]), textarea")];
+  return fields.some((field) => field === document.activeElement || field.value !== field.defaultValue);
+}
+
+// What somebody has opened or closed stays so.
+function keepDetails(from, to) {
+  for (const details of from.querySelectorAll("details[id]")) {
+    const renewed = to.querySelector(`details[id="${CSS.escape(details.id)}"]`);
+    if (renewed) renewed.open = details.open;
+  }
 }
 
 async function renew() {
@@ -21,6 +29,7 @@ async function renew() {
         const page = new DOMParser().parseFromString(await response.text(), "text/html");
         const renewed = page.querySelector("main");
         if (response.ok && renewed) {
+          keepDetails(main, renewed);
           main.replaceWith(document.adoptNode(renewed));
           shown = response.headers.get("ETag");
         }

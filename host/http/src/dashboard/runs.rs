@@ -141,7 +141,7 @@ fn form(filter: &RunFilter, here: &str) -> String {
     });
     let open = if *filter == (RunFilter { status: filter.status, ..RunFilter::default() }) { "" } else { " open" };
     format!(
-        "<details class=\"search\"{open}><summary>Search</summary><form method=\"get\" action=\"{here}\">{status}{}\
+        "<details class=\"search\" id=\"search\"{open}><summary>Search</summary><form method=\"get\" action=\"{here}\">{status}{}\
          <button>Search</button></form></details>",
         fields.concat()
     )

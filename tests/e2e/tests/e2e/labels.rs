@@ -48,7 +48,7 @@ async fn runs_are_found_by_their_labels() {
     assert!(text.contains("\nlabels      order=42, part=2\n"), "{text}");
     let page = server.get("/dashboard/flows/greet?label=order%3D42&state=succeeded").await.ok();
     assert!(page.contains("first") && page.contains("second") && !page.contains("third"), "{page}");
-    assert!(page.contains("?state=failed&amp;label=order%3D42"), "{page}");
+    assert!(page.contains("?status=failed&amp;label=order%3D42"), "{page}");
     let page = server.get("/dashboard/flows/greet?label=order%3D42&label=part%3D2&label=").await.ok();
     assert!(page.contains("second") && !page.contains("first"), "{page}");
     assert!(page.contains("value=\"order=42\"") && page.contains("value=\"part=2\""), "both fields stay: {page}");

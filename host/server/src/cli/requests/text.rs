@@ -4,9 +4,12 @@ use crate::Error;
 use faas_flow_core::run::{Awaited, Called, NodeView, Parent, RunView, WaitView};
 use faas_flow_core::text::{indented, printable};
 use faas_flow_core::{Millis, RunId, moment};
-use faas_flow_http::ListedRun;
+use faas_flow_http::{ListedFailure, ListedRun};
 use serde_json::Value;
 use std::fmt::Write as _;
+
+/// How many characters of a failure's message a list has.
+const MESSAGE: usize = 80;
 
 /// A table of runs.
 pub(super) fn list(runs: &[ListedRun]) -> String {
@@ -17,9 +20,13 @@ pub(super) fn list(runs: &[ListedRun]) -> String {
         let started = moment(run.started);
         // Writing to a string cannot fail.
         let labels = if run.labels.is_empty() { String::new() } else { format!("  {}", run.labels) };
+        let failure = run.failure.as_ref().map_or(String::new(), |ListedFailure { code, message }| {
+            let message: String = message.chars().take(MESSAGE).collect();
+            format!("  {code} {}", printable(&message))
+        });
         let _ = writeln!(
             text,
-            "{:<33} {:<24} {:<10} {started:<20} {took:>9}{labels}",
+            "{:<33} {:<24} {:<10} {started:<20} {took:>9}{labels}{failure}",
             id.as_str(),
             flow.as_str(),
             status.as_str()
