@@ -7,7 +7,7 @@ use super::counts::DropReason;
 use super::exporter::Unsent;
 use futures_util::FutureExt as _;
 use opentelemetry::trace::{Link, SpanContext, SpanKind, Status};
-use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry::{KeyValue, Value};
 use opentelemetry_jaeger::{Error, Exporter, new_agent_pipeline};
 use opentelemetry_of_jaeger::trace as old_trace;
 use opentelemetry_of_jaeger::{KeyValue as OldKeyValue, Value as OldValue};
@@ -99,7 +99,7 @@ impl Agent {
             Some(fresh) => open.insert(fresh),
             None => open.insert(Open { exporter: self.connect()?, since: Instant::now() }),
         };
-        let spans = spans.iter().map(|span| old_span(span)).collect();
+        let spans = spans.iter().map(old_span).collect();
         // The exporter blocks instead of waiting, for as long as it takes to put a datagram into the socket's buffer.
         match exporter.export(spans).now_or_never() {
             Some(Ok(())) => Ok(()),
@@ -196,11 +196,7 @@ fn old_value(value: &Value) -> OldValue {
         Value::F64(value) => OldValue::F64(*value),
         Value::String(value) => OldValue::String(value.as_str().to_owned().into()),
         // Thrift's tags know no lists: they are text.
-        Value::Array(array) => OldValue::String(shown(array).into()),
+        Value::Array(array) => OldValue::String(array.to_string().into()),
         other => OldValue::String(other.to_string().into()),
     }
-}
-
-fn shown(array: &Array) -> String {
-    array.to_string()
 }
