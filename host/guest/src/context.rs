@@ -3,8 +3,11 @@
 use crate::FlowLog;
 use async_trait::async_trait;
 use bytes::Bytes;
-use faas_flow_core::{Content, Failure, Labels, MediaType, Millis, Status};
+use faas_flow_core::definition::HandlerKind;
+use faas_flow_core::{Code, Content, Failure, Labels, MediaType, Millis, Status};
+use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,11 +93,33 @@ pub struct CallContext {
     pub labels: Labels,
     /// The node's inputs by predecessor, in declared order, before an aggregator merges them.
     pub inputs: Vec<(String, Content)>,
+    /// Who gets to know of the calls of handlers.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+/// Gets to know of calls of handlers.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// A handler was called.
+    fn called(&self, call: HandlerCall<'_>);
+}
+
+/// A call of a handler that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandlerCall<'a> {
+    /// The handler's kind.
+    pub kind: HandlerKind,
+    /// Its id.
+    pub handler: &'a str,
+    /// When it was called.
+    pub start: SystemTime,
+    /// Why it failed, if it did.
+    pub failure: Option<Code>,
 }
 
 impl Default for CallContext {
     fn default() -> Self {
-        Self { node: String::new(), round: 0, state: Status::Running, labels: Labels::new(), inputs: Vec::new() }
+        let (node, labels, inputs) = (String::new(), Labels::new(), Vec::new());
+        Self { node, round: 0, state: Status::Running, labels, inputs, observer: None }
     }
 }
 

@@ -9,13 +9,13 @@ use crate::place::{place, place_of_author};
 use crate::room::Place;
 use crate::state::{HostFailed, State};
 use crate::wasi::Stopped;
-use crate::{CallContext, Failed, HttpRequest, HttpResponse, Module, Outcome, Purpose, count};
+use crate::{CallContext, Failed, HandlerCall, HttpRequest, HttpResponse, Module, Outcome, Purpose, count};
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::run::FailureKind;
 use faas_flow_core::{Code, Content, Failure, Labels, MediaType, ResponseHead, ShownDuration, SignalName, Wake};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
@@ -99,7 +99,8 @@ impl Instance {
     /// Calls a `modify` handler: data in, data out.
     pub async fn modify(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
         self.given(data.media_type);
-        let data = self.handle(handler, |functions| functions.modify, (handler, &*data.bytes)).await?;
+        let data =
+            self.handle(handler, HandlerKind::Modify, |functions| functions.modify, (handler, &*data.bytes)).await?;
         self.returned(data)
     }
 
@@ -113,21 +114,23 @@ impl Instance {
             merged.push(media_type);
             values.push((name, bytes.into()));
         }
-        let data = self.handle(handler, |functions| functions.aggregate, (handler, &*values)).await?;
+        let data =
+            self.handle(handler, HandlerKind::Aggregate, |functions| functions.aggregate, (handler, &*values)).await?;
         self.returned(data)
     }
 
     /// Calls a `condition` handler, which returns the keys of the branches to run.
     pub async fn condition(&mut self, handler: &str, data: &Content) -> Result<Vec<String>, Failure> {
         self.given(data.media_type.clone());
-        self.handle(handler, |functions| functions.condition, (handler, &*data.bytes)).await
+        self.handle(handler, HandlerKind::Condition, |functions| functions.condition, (handler, &*data.bytes)).await
     }
 
     /// Calls a `for-each` handler, which returns the items to run a branch for, by key. All are of the media type that the
     /// handler says.
     pub async fn for_each(&mut self, handler: &str, data: Content) -> Result<Vec<(String, Content)>, Failure> {
         self.given(data.media_type);
-        let items: Named = self.handle(handler, |functions| functions.for_each, (handler, &*data.bytes)).await?;
+        let items: Named =
+            self.handle(handler, HandlerKind::ForEach, |functions| functions.for_each, (handler, &*data.bytes)).await?;
         let media_type = std::mem::take(&mut self.store.data_mut().said.returned);
         let item = |(key, data)| Ok((key, Content::new(output(data)?, media_type.clone())));
         items.into_iter().map(item).collect()
@@ -136,7 +139,8 @@ impl Instance {
     /// Calls a `forward` handler, which returns what an edge carries instead of the data.
     pub async fn forward(&mut self, handler: &str, data: Content) -> Result<Content, Failure> {
         self.given(data.media_type);
-        let data = self.handle(handler, |functions| functions.forward, (handler, &*data.bytes)).await?;
+        let data =
+            self.handle(handler, HandlerKind::Forward, |functions| functions.forward, (handler, &*data.bytes)).await?;
         self.returned(data)
     }
 
@@ -146,7 +150,7 @@ impl Instance {
         let HttpRequest { method, url, headers, body } = request;
         let request = types::HttpRequest { method, url, headers, body: body.into() };
         let types::HttpRequest { method, url, headers, body } =
-            self.handle(handler, |functions| functions.prepare, (handler, &request)).await?;
+            self.handle(handler, HandlerKind::Prepare, |functions| functions.prepare, (handler, &request)).await?;
         Ok(HttpRequest { method, url, headers, body: output(body)? })
     }
 
@@ -155,14 +159,15 @@ impl Instance {
         self.given(response.media_type());
         let HttpResponse { status, headers, body } = response;
         let response = types::HttpResponse { status, headers, body: body.into() };
-        let data = self.handle(handler, |functions| functions.receive, (handler, &response)).await?;
+        let data =
+            self.handle(handler, HandlerKind::Receive, |functions| functions.receive, (handler, &response)).await?;
         self.returned(data)
     }
 
     /// Calls a `recover` handler, which returns the data to continue with after a failure.
     pub async fn recover(&mut self, handler: &str, error: &str) -> Result<Content, Failure> {
         self.given(MediaType::OCTET_STREAM);
-        let data = self.handle(handler, |functions| functions.recover, (handler, error)).await?;
+        let data = self.handle(handler, HandlerKind::Recover, |functions| functions.recover, (handler, error)).await?;
         self.returned(data)
     }
 
@@ -234,7 +239,7 @@ impl Instance {
             Outcome::Success => types::Outcome::Success,
             Outcome::Failure => types::Outcome::Failure,
         };
-        self.handle(handler, |functions| functions.finally, (handler, outcome)).await
+        self.handle(handler, HandlerKind::Finally, |functions| functions.finally, (handler, outcome)).await
     }
 
     /// Calls an `again` handler, which says whether a dag runs again on the result of this round.
@@ -292,14 +297,19 @@ impl Instance {
     }
 
     /// Calls a handler.
-    async fn handle<P, T>(&mut self, handler: &str, which: fn(&Exports) -> Export, arguments: P) -> Result<T, Failure>
+    async fn handle<P, T>(
+        &mut self,
+        handler: &str,
+        kind: HandlerKind,
+        which: fn(&Exports) -> Export,
+        arguments: P,
+    ) -> Result<T, Failure>
     where
         P: ComponentNamedList + Lower + Send + Sync,
         T: Lift + Send + Sync + 'static,
     {
-        self.begin(handler)?;
-        let answer = self.call::<P, Answered<T>>(which, arguments).await;
-        self.end(answer.map(|(answer,)| answer), handler)
+        let function = which(self.module.functions());
+        self.handle_with(handler, kind, function, arguments).await
     }
 
     /// Calls a handler of a kind that a module need not have.
@@ -318,9 +328,30 @@ impl Instance {
             let message = format!("the module exports no handlers of the kind `{kind}`: build it with them");
             return Err(Failure::reject(Code::BAD_HANDLER_ANSWER, message));
         };
+        self.handle_with(handler, kind, function, arguments).await
+    }
+
+    async fn handle_with<P, T>(
+        &mut self,
+        handler: &str,
+        kind: HandlerKind,
+        function: Export,
+        arguments: P,
+    ) -> Result<T, Failure>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        T: Lift + Send + Sync + 'static,
+    {
         self.begin(handler)?;
+        let observer = self.store.data().call.observer.clone();
+        let observed = observer.map(|observer| (observer, SystemTime::now()));
         let answer = self.call_export::<P, Answered<T>>(function, arguments).await;
-        self.end(answer.map(|(answer,)| answer), handler)
+        let answer = self.end(answer.map(|(answer,)| answer), handler);
+        if let Some((observer, start)) = observed {
+            let failure = answer.as_ref().err().map(|failure| failure.code);
+            observer.called(HandlerCall { kind, handler, start, failure });
+        }
+        answer
     }
 
     /// Marks the start of a call of this handler. The instance stays unusable until the call ends.

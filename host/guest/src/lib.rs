@@ -34,7 +34,8 @@ mod wasi;
 pub use cache::functions_of;
 pub use compiler::{Compiler, Waited, Waiting, compile, waiting};
 pub use context::{
-    CallContext, ContextError, Failed, HttpRequest, HttpResponse, Level, NoContext, Outcome, RunContext,
+    CallContext, ContextError, Failed, HandlerCall, HttpRequest, HttpResponse, Level, NoContext, Observer, Outcome,
+    RunContext,
 };
 pub use error::{Found, GuestError};
 pub use flow_log::{FlowLog, LogLimits};

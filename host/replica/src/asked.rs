@@ -188,7 +188,7 @@ impl NodeAttempt<'_> {
     }
 
     /// The wait for the answer to a call under this claim.
-    fn wait_id(&self, NodeCall { index, .. }: NodeCall<'_>) -> WaitId {
+    pub(super) fn wait_id(&self, NodeCall { index, .. }: NodeCall<'_>) -> WaitId {
         WaitId { claim: self.work.token, operation: super::retries::count(index) }
     }
 

@@ -100,7 +100,8 @@ impl Live {
             _ => Status::Running,
         };
         let labels = work.labels.clone();
-        let context = CallContext { node: work.path.to_string(), round: work.round, state, labels, inputs: Vec::new() };
+        let (node, observer) = (work.path.to_string(), self.observer(&work.path, span));
+        let context = CallContext { node, round: work.round, state, labels, inputs: Vec::new(), observer };
         let mut attempt = NodeAttempt {
             live: self,
             work,

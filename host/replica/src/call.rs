@@ -63,7 +63,7 @@ impl NodeAttempt<'_> {
             let said = self.notes.begin(Try::begin(operation, count(tries + 1), of, begun));
             let tried = match asked {
                 Some(asked) => self.resume(node_call, asked).await,
-                None => self.try_call(node_call, data.clone(), &said).await,
+                None => self.try_call(node_call, tries, data.clone(), &said).await,
             };
             match tried {
                 Ok(Tried::Waits { .. }) => permits.park(),
@@ -95,8 +95,10 @@ impl NodeAttempt<'_> {
             if self.live.waits_in_memory(wait).await {
                 self.live.store_soon(self.notes, self.work);
                 tokio::time::sleep(wait).await;
+                self.live.trace_retry(&self.work.path, self.span, ended, until);
                 continue;
             }
+            self.live.trace_retry(&self.work.path, self.span, ended, until);
             let data = Some(self.stored(stored, (index, tries), data).await?);
             let suspended = Suspended { operation, tries: count(tries), data, ..Suspended::until(until) };
             return Err(Unfinished::Suspended(suspended));
@@ -147,9 +149,15 @@ impl NodeAttempt<'_> {
     }
 
     /// One try of a call. What its callee says meanwhile goes to `said`, if it is a program.
-    async fn try_call(&mut self, node_call: NodeCall<'_>, data: Content, said: &LastLines) -> Result<Tried, Failed> {
+    async fn try_call(
+        &mut self,
+        node_call: NodeCall<'_>,
+        tries: usize,
+        data: Content,
+        said: &LastLines,
+    ) -> Result<Tried, Failed> {
         let call = node_call.call;
-        let span = self.live.new_span();
+        let span = self.live.span_of_call(&self.work.path, self.wait_id(node_call), count(tries));
         let key = self.idempotency_key(node_call.index);
         let mut request = self.request(node_call, &key, data);
         request.headers.extend(self.live.trace_headers(span, &request.headers));

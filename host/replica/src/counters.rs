@@ -8,6 +8,7 @@ mod store;
 pub use labels::{AnswerEnd, Executed, Ignored, Lease, Permit};
 pub use store::Counted;
 
+use crate::traces::{DropReason, SpanCounts};
 use faas_flow_core::schedule::{Fate, LATE};
 use faas_flow_core::{Millis, Status};
 use faas_flow_guest::Memory;
@@ -63,6 +64,8 @@ pub struct Counters {
     memory_limit: Gauge<u64, AtomicU64>,
     memory_refused: Counter,
     clock_ahead: Gauge<f64, AtomicU64>,
+    /// What becomes of the spans of traces.
+    pub(crate) spans: SpanCounts,
 }
 
 /// A counter of time, in seconds.
@@ -208,6 +211,16 @@ impl Default for Counters {
                 "clock_skew_seconds",
                 "how far the clock of another replica was ahead of this one at its latest event",
             ),
+            spans: SpanCounts {
+                sent: register(to, "spans_sent", "spans of traces that were sent"),
+                dropped: register_labelled(
+                    to,
+                    "spans_dropped",
+                    "spans of traces that were not sent, by reason",
+                    "reason",
+                    DropReason::ALL.map(DropReason::as_str),
+                ),
+            },
             registry,
         }
     }

@@ -170,6 +170,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The certificates for the connection to the server of traces cannot be used.
+    #[error("the certificates for traces cannot be used: {reason}")]
+    BadTlsFiles {
+        /// Why, with the file.
+        reason: String,
+    },
     /// The HTTP client of the host cannot be set up.
     #[error("cannot set up the HTTP client: {reason}")]
     NoHttpClient {
@@ -231,7 +237,7 @@ impl Error {
             Error::NotStored => Code::STORE_UNAVAILABLE,
             Error::TaskEndedEarly | Error::NoHttpClient { .. } => Code::INTERNAL,
             Error::BadFunctionOption { .. } => Code::BAD_FUNCTION_OPTION,
-            Error::BadTraceServer { .. } => Code::BAD_CONFIGURATION,
+            Error::BadTraceServer { .. } | Error::BadTlsFiles { .. } => Code::BAD_CONFIGURATION,
         }
     }
 }

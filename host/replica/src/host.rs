@@ -46,13 +46,28 @@ pub struct Parts {
     pub modules: Option<Loader>,
     /// Sends the spans of runs; `None` if tracing is off.
     pub traces: Option<Traces>,
+    /// Counts what happens here.
+    pub counters: Arc<Counters>,
 }
 
 impl Parts {
     /// What every host needs, and no more: a single replica that neither signs nor traces.
     pub fn new(settings: Settings, state: Arc<dyn StateStore>, data: Arc<dyn DataStore>, functions: Functions) -> Self {
         let (clock, ids) = (Clock::System, Ids::Random);
-        Self { settings, state, data, functions, events: None, clock, ids, keys: None, modules: None, traces: None }
+        let counters = Arc::default();
+        Self {
+            settings,
+            state,
+            data,
+            functions,
+            events: None,
+            clock,
+            ids,
+            keys: None,
+            modules: None,
+            traces: None,
+            counters,
+        }
     }
 }
 
@@ -68,8 +83,7 @@ pub struct Host {
 impl Host {
     /// A host without flows. It renews leases and recovers runs only while [`Host::sweep`] is awaited.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, state, data, functions, events, clock, ids, keys, modules, traces } = parts;
-        let counters = Arc::new(Counters::default());
+        let Parts { settings, state, data, functions, events, clock, ids, keys, modules, traces, counters } = parts;
         let (commits, puts) = (Arc::<Writes>::default(), Arc::<Writes>::default());
         let state: Arc<dyn StateStore> = Arc::new(Counted::new(state, counters.clone(), commits.clone()));
         let data: Arc<dyn DataStore> = Arc::new(Noted::new(data, puts.clone()));

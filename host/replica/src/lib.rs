@@ -103,4 +103,4 @@ pub use progress::{Progress, Step};
 pub use settings::{Answers, CREDENTIAL_HEADERS, Dispatch, Settings};
 pub use signals::{Signal, SignalAddress, Signalled};
 pub use submit::{BODY_DIGEST, Submission, Submitted, Waits, keeps_header};
-pub use traces::Traces;
+pub use traces::{TraceSettings, Traces};

@@ -95,8 +95,8 @@ impl Live {
         let clock = run.start_at.unwrap_or(started);
         let parent = run.parent.clone();
         let parent_looks = parent.as_ref().map(|_| Looks::new());
-        let trace = services.traces.as_ref().map(|_| TraceContext::of(&run.id, &request));
-        let propagated = Propagated::of(&request.headers);
+        let propagated = Propagated::of(&request.headers, services.settings.propagators);
+        let trace = services.traces.as_ref().map(|traces| traces.context(&run.id, &propagated));
         let log = Arc::new(FlowLog::new(services.settings.flow_log));
         Arc::new(Self {
             services,

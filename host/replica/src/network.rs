@@ -19,6 +19,7 @@ pub use proxy::RequestProxy;
 pub use ranges::{PRIVATE, SPECIAL};
 pub use resolver::Resolve;
 
+use crate::traces::{self, TlsFiles};
 use crate::{Error, Settings, memory};
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -107,9 +108,19 @@ impl Http {
     /// A client with the settings' limits that resolves names so.
     pub fn with_resolver(settings: &Settings, resolver: Arc<dyn Resolve>) -> Result<Self, Error> {
         let tls = tls().map_err(|error| Error::NoHttpClient { reason: error.to_string() })?;
+        Ok(Self::with(settings, resolver, tls))
+    }
+
+    /// A client with the settings' limits that trusts these certificates, and shows its own.
+    pub fn with_tls_files(settings: &Settings, files: &TlsFiles) -> Result<Self, Error> {
+        let tls = traces::tls::client(files).map_err(|reason| Error::BadTlsFiles { reason })?;
+        Ok(Self::with(settings, Arc::new(System), tls))
+    }
+
+    fn with(settings: &Settings, resolver: Arc<dyn Resolve>, tls: Arc<ClientConfig>) -> Self {
         let checked = Checked { inner: resolver.clone(), connection: Connection::default() };
         let keep = settings.call_keep_alive;
-        Ok(Self {
+        Self {
             direct: Arc::new(Client::new(&Connector::new(checked, tls.clone(), None), keep)),
             clients: Mutex::default(),
             resolver,
@@ -118,7 +129,7 @@ impl Http {
             destinations: settings.destinations.clone(),
             response_limit: settings.response_limit,
             keep,
-        })
+        }
     }
 
     /// What flows and callers may choose.

@@ -74,6 +74,7 @@ impl Live {
         let mut goes_on = work.suspended.as_ref().and_then(|suspended| suspended.begun);
         let mut made = 0;
         let mut tries = work.suspended.as_ref().map_or(0, |suspended| suspended.failed_attempts() as usize);
+        let given = work;
         let mut work = Cow::Borrowed(work);
         let mut store_delays = PATIENT_RETRIES.delays(fastrand::f64);
         loop {
@@ -117,10 +118,12 @@ impl Live {
                     notes.attempted(attempt);
                     self.store_soon(&notes, &work);
                     tokio::time::sleep(wait).await;
+                    self.trace_retry(&work.path, span, ended, ended + wait.as_millis() as u64);
                     work = Cow::Owned(from_the_first(&work));
                     continue;
                 }
                 let until = ended + wait.as_millis() as u64;
+                self.trace_retry(&work.path, span, ended, until);
                 let tries = count(tries);
                 outcome = Outcome::Suspended(Suspended { tries, ..Suspended::until(until) });
             }
@@ -135,6 +138,7 @@ impl Live {
             attempts.extend(attempt);
             let report =
                 Report { outcome, response: response.map(Box::new), labels, evidence, input_size, attempts, tries };
+            self.trace_wait(given, begun, &report);
             self.trace_node(&work, span, (begun, made), &report);
             return (report, documents);
         }

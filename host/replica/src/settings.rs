@@ -1,6 +1,7 @@
 //! The limits and times of a host, with their defaults.
 
 use crate::network::{Destinations, RequestProxy};
+use crate::traces::Propagators;
 use faas_flow_core::limit::Figures;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_guest::LogLimits;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub flow_log: LogLimits,
     /// Schedules that take the place of those that flows declare. Default: none.
     pub schedules: Vec<ScheduleEntry>,
+    /// Which headers about traces are read and passed on. Default: all that are known.
+    pub propagators: Propagators,
 }
 
 /// Where ready nodes are executed.
@@ -150,6 +153,7 @@ impl Default for Settings {
             limits: BTreeMap::new(),
             flow_log: LogLimits::default(),
             schedules: Vec::new(),
+            propagators: Propagators::default(),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The spans of a run, if tracing is on.
 
+mod handlers;
+mod waits;
+
 use super::asked::Sent;
 use super::attempt::NodeAttempt;
 use super::call::{CallKind, NodeCall};
@@ -98,6 +101,7 @@ impl Live {
             end: SystemTime::now(),
             attributes,
             failure,
+            links: Vec::new(),
         };
         traces.end(trace, span);
     }
@@ -129,6 +133,7 @@ impl Live {
             end: SystemTime::now(),
             attributes,
             failure,
+            links: Vec::new(),
         };
         traces.end(trace, span);
     }
@@ -158,6 +163,7 @@ impl Live {
             end: moment(run.ended.unwrap_or(run.started)),
             attributes,
             failure,
+            links: run.parent.iter().map(|parent| trace.of_parent(&parent.run)).collect(),
         };
         traces.end(trace, span);
     }

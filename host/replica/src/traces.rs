@@ -1,39 +1,50 @@
 //! Traces of runs in OpenTelemetry's model: a span for the run, below it one for each execution of a node, and below that
-//! one for each call. Spans are sent in batches with OTLP over HTTP
-//! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>). Spans that cannot be sent are lost, which does not affect runs.
+//! one for each call. Spans are sent in batches with OTLP (<https://opentelemetry.io/docs/specs/otlp/>), or to Jaeger's agent.
+//! Spans that cannot be sent are lost and counted, which does not affect runs.
 
 mod context;
+mod counts;
+mod exporter;
+mod health;
+#[cfg(feature = "jaeger")]
+mod jaeger;
 mod propagated;
+mod queue;
 mod sender;
+mod settings;
+pub(crate) mod tls;
 
-pub(crate) use context::TraceContext;
+pub(crate) use context::{TraceContext, span_of_call};
+pub(crate) use counts::{DropReason, SpanCounts};
 pub(crate) use propagated::Propagated;
+pub use settings::{
+    Otlp, OtlpCompression, OtlpProtocol, Propagators, Sampled, SpanBatches, SpanLimits, TlsFiles, TraceExporter,
+    TraceSampler, TraceSettings,
+};
 
-use crate::Error;
 use crate::network::Network;
-use faas_flow_core::{Code, redact};
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanProcessor};
-use sender::Sender;
+use crate::{Counters, Error};
+use exporter::Exporter;
+use faas_flow_core::{Code, RunId, redact};
+use health::Health;
+use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry_sdk::trace::{SpanData, SpanLinks};
+use queue::Queue;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::runtime::Handle;
 
-/// The ports of Jaeger's agent, and OTLP's port for gRPC. They are replaced by the one for OTLP over HTTP, which the same
-/// host has, too.
-const OTHER_PORTS: [u16; 5] = [5775, 6831, 6832, 14268, 4317];
-/// The port for OTLP over HTTP.
-const PORT: u16 = 4318;
 /// Maximum time to send the remaining spans when the replica stops.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sends spans in the background.
 pub struct Traces {
-    processor: BatchSpanProcessor,
+    queue: Queue,
     scope: InstrumentationScope,
+    sampler: TraceSampler,
+    limits: SpanLimits,
 }
 
 /// A span that has ended.
@@ -47,23 +58,32 @@ pub(crate) struct Span {
     pub(crate) attributes: Vec<KeyValue>,
     /// Only the code, since a message may contain data.
     pub(crate) failure: Option<Code>,
+    /// The spans that it belongs to besides its parent.
+    pub(crate) links: Vec<SpanContext>,
 }
 
 impl Traces {
-    /// Sends the spans of a service to `server`, a URL without a path or with the path of an OTLP receiver. Must be called
-    /// in the runtime that is to send them. Fails with [`BAD_CONFIGURATION`](Code::BAD_CONFIGURATION).
-    pub fn new(server: &str, service: String, network: Arc<dyn Network>) -> Result<Self, Error> {
-        let failed = |error: &dyn std::fmt::Display| Error::BadTraceServer {
-            server: redact::place(server),
-            reason: error.to_string(),
+    /// Sends spans as the settings say, and counts them. Requests over HTTP go through `network`. Must be called in the
+    /// runtime of its other requests. Fails with [`BAD_CONFIGURATION`](Code::BAD_CONFIGURATION).
+    pub fn new(settings: TraceSettings, network: Arc<dyn Network>, counters: &Counters) -> Result<Self, Error> {
+        let server = match &settings.exporter {
+            TraceExporter::Otlp(otlp) => redact::place(&otlp.endpoint),
+            TraceExporter::JaegerAgent { host, port } => format!("{host}:{port}"),
         };
-        let endpoint = endpoint(server).map_err(|error| failed(&error))?;
-        let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(endpoint);
-        let exporter = exporter.with_http_client(Sender::new(network)).build().map_err(|error| failed(&error))?;
-        let mut processor = BatchSpanProcessor::builder(exporter).build();
+        let TraceSettings { sampler, batches, limits, .. } = settings;
+        let health = Health::of(server.clone());
+        let (runtime, of_exporter) = (Handle::current(), health.clone());
+        let make = move || Exporter::new(&settings, network, runtime, &of_exporter);
+        let queue = Queue::start(batches, counters.spans.clone(), health, make);
+        let queue = queue.map_err(|reason| Error::BadTraceServer { server, reason })?;
         let version = env!("CARGO_PKG_VERSION");
-        processor.set_resource(&Resource::builder().with_service_name(service).build());
-        Ok(Self { processor, scope: InstrumentationScope::builder("faas-flow").with_version(version).build() })
+        let scope = InstrumentationScope::builder("faas-flow").with_version(version).build();
+        Ok(Self { queue, scope, sampler, limits })
+    }
+
+    /// The trace of a run, whose caller says this of its own.
+    pub(crate) fn context(&self, run: &RunId, caller: &Propagated) -> TraceContext {
+        TraceContext::of(run, caller, self.sampler)
     }
 
     /// Takes a span, to be sent later.
@@ -71,9 +91,13 @@ impl Traces {
         if !trace.sampled {
             return;
         }
-        let Span { id, parent, kind, name, start, end, attributes, failure } = span;
+        let Span { id, parent, kind, name, start, end, mut attributes, failure, links } = span;
         let context = SpanContext::new(trace.trace, id, TraceFlags::SAMPLED, false, TraceState::NONE);
-        self.processor.on_end(SpanData {
+        let dropped = self.limits.cut(&mut attributes);
+        let mut kept = SpanLinks::default();
+        kept.dropped_count = u32::try_from(links.len().saturating_sub(self.limits.links)).unwrap_or(u32::MAX);
+        kept.links = links.into_iter().take(self.limits.links).map(|span| Link::new(span, Vec::new(), 0)).collect();
+        self.queue.push(SpanData {
             span_context: context,
             parent_span_id: parent,
             parent_span_is_remote: trace.caller == Some(parent),
@@ -82,9 +106,9 @@ impl Traces {
             start_time: start,
             end_time: end.max(start),
             attributes,
-            dropped_attributes_count: 0,
+            dropped_attributes_count: dropped,
             events: Default::default(),
-            links: Default::default(),
+            links: kept,
             status: failure.map_or(Status::Unset, |code| Status::error(code.to_string())),
             instrumentation_scope: self.scope.clone(),
         });
@@ -92,9 +116,28 @@ impl Traces {
 
     /// Sends the remaining spans, and drops those that come later. Blocks the thread.
     pub fn stop(&self) {
-        if let Err(error) = self.processor.shutdown_with_timeout(FLUSH_TIMEOUT) {
-            tracing::warn!(%error, "the last spans may not have been sent");
+        if !self.queue.stop(FLUSH_TIMEOUT) {
+            tracing::warn!("the last spans may not have been sent");
         }
+    }
+}
+
+impl SpanLimits {
+    /// Leaves out the attributes that are too many, and shortens values; answers with how many were left out.
+    fn cut(&self, attributes: &mut Vec<KeyValue>) -> u32 {
+        let dropped = attributes.len().saturating_sub(self.attributes);
+        attributes.truncate(self.attributes);
+        if let Some(most) = self.value_length {
+            for attribute in attributes {
+                if let Value::String(text) = &attribute.value
+                    && let Some((at, _)) = text.as_str().char_indices().nth(most)
+                    && let Some(short) = text.as_str().get(..at)
+                {
+                    attribute.value = Value::String(StringValue::from(short.to_owned()));
+                }
+            }
+        }
+        u32::try_from(dropped).unwrap_or(u32::MAX)
     }
 }
 
@@ -103,32 +146,18 @@ pub(crate) fn new_span() -> SpanId {
     SpanId::from(fastrand::u64(1..))
 }
 
-/// The URL that spans are posted to.
-fn endpoint(server: &str) -> Result<String, String> {
-    let mut url = url::Url::parse(server).map_err(|error| error.to_string())?;
-    if url.port().is_some_and(|port| OTHER_PORTS.contains(&port)) {
-        url.set_port(Some(PORT)).map_err(|()| "it has no port".to_owned())?;
-    }
-    if url.path() == "/" {
-        url.set_path("/v1/traces");
-    }
-    Ok(url.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::endpoint;
+    use super::*;
 
     #[test]
-    fn spans_are_posted_where_otlp_over_http_is() {
-        for (server, url) in [
-            ("http://collector:4318", "http://collector:4318/v1/traces"),
-            ("http://jaeger.faasflow:5775", "http://jaeger.faasflow:4318/v1/traces"),
-            ("http://jaeger:4317/", "http://jaeger:4318/v1/traces"),
-            ("https://traces.example.com", "https://traces.example.com/v1/traces"),
-            ("https://traces.example.com/otlp/v1/traces", "https://traces.example.com/otlp/v1/traces"),
-        ] {
-            assert_eq!(endpoint(server).as_deref(), Ok(url), "{server}");
-        }
+    fn what_is_too_much_for_a_span_is_left_out() {
+        let limits = SpanLimits { attributes: 2, value_length: Some(3), links: 0 };
+        let mut attributes = vec![KeyValue::new("a", "äöüß"), KeyValue::new("b", 12345), KeyValue::new("c", "x")];
+        assert_eq!(limits.cut(&mut attributes), 1);
+        assert_eq!(attributes, [KeyValue::new("a", "äöü"), KeyValue::new("b", 12345)]);
+        let mut all = vec![KeyValue::new("a", "x".repeat(1000))];
+        assert_eq!(SpanLimits::default().cut(&mut all), 0);
+        assert_eq!(all, [KeyValue::new("a", "x".repeat(1000))]);
     }
 }

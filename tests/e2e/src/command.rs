@@ -15,7 +15,10 @@ pub fn faas_flow(folder: &Path) -> Command {
     command.current_dir(folder).stdin(Stdio::null()).env_remove("RUST_LOG").env("NO_COLOR", "1");
     for (variable, _) in env::vars_os() {
         let name = variable.to_string_lossy();
-        if name.starts_with("FAAS_FLOW_") || name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        if name.starts_with("FAAS_FLOW_")
+            || name.starts_with("OTEL_")
+            || name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
             command.env_remove(variable);
         }
     }

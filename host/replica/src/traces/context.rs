@@ -1,10 +1,11 @@
 //! The trace that a run belongs to, which is the same on every replica: the caller's if the request has the header
 //! `traceparent` (<https://www.w3.org/TR/trace-context/>), otherwise one that is derived from the run's id.
 
-use super::propagated::{TRACEPARENT, parse};
-use faas_flow_core::RunId;
-use faas_flow_core::run::Request;
-use opentelemetry::trace::{SpanId, TraceId};
+use super::propagated::{Propagated, TRACEPARENT};
+use super::settings::{Caller, TraceSampler};
+use faas_flow_core::run::WaitId;
+use faas_flow_core::{NodePath, RunId};
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use sha2::{Digest, Sha256};
 
 /// The trace of a run.
@@ -20,15 +21,25 @@ pub(crate) struct TraceContext {
 }
 
 impl TraceContext {
-    pub(crate) fn of(run: &RunId, request: &Request) -> Self {
-        let hash: [u8; 32] = Sha256::digest(run.as_str()).into();
-        let trace = TraceId::from_bytes(hash.first_chunk().copied().unwrap_or_default());
-        let root = SpanId::from_bytes(hash.last_chunk().copied().unwrap_or_default());
-        let header = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT));
-        match header.and_then(|(_, value)| parse(value)) {
-            Some((trace, caller, sampled)) => Self { trace, root, caller: Some(caller), sampled },
-            None => Self { trace, root, caller: None, sampled: true },
-        }
+    pub(crate) fn of(run: &RunId, caller: &Propagated, sampler: TraceSampler) -> Self {
+        let (own, root) = own(run);
+        let (trace, caller) = match caller.parent() {
+            Some((trace, span, sampled)) => (trace, Some(Caller { span, sampled })),
+            None => (own, None),
+        };
+        Self { trace, root, caller: caller.map(|caller| caller.span), sampled: sampler.samples(trace, caller) }
+    }
+
+    /// A span of this trace, to link to.
+    pub(crate) fn span(&self, span: SpanId) -> SpanContext {
+        SpanContext::new(self.trace, span, TraceFlags::default().with_sampled(self.sampled), true, TraceState::NONE)
+    }
+
+    /// The span of another run, which called this one and so has the same trace, unless it has passed on another one.
+    pub(crate) fn of_parent(&self, parent: &RunId) -> SpanContext {
+        let (own, root) = own(parent);
+        let trace = if self.caller.is_some() { self.trace } else { own };
+        SpanContext::new(trace, root, TraceFlags::default().with_sampled(self.sampled), true, TraceState::NONE)
     }
 
     /// The header by which a callee makes its own spans children of this one.
@@ -38,13 +49,30 @@ impl TraceContext {
     }
 }
 
+/// The trace of a run whose caller has none, and the run's span.
+fn own(run: &RunId) -> (TraceId, SpanId) {
+    let hash: [u8; 32] = Sha256::digest(run.as_str()).into();
+    let trace = TraceId::from_bytes(hash.first_chunk().copied().unwrap_or_default());
+    (trace, SpanId::from_bytes(hash.last_chunk().copied().unwrap_or_default()))
+}
+
+/// The span of a try of a call, which is known to whatever replica gets the answer.
+pub(crate) fn span_of_call(run: &RunId, node: &NodePath, id: WaitId, tries: u32) -> SpanId {
+    let WaitId { claim, operation } = id;
+    let hash: [u8; 32] = Sha256::digest(format!("{run}/{node}/{claim}/{operation}/{tries}")).into();
+    SpanId::from_bytes(hash.first_chunk().copied().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traces::propagated::parse;
+    use crate::traces::{Propagators, Sampled};
 
     fn of(header: &str) -> TraceContext {
         let headers = vec![("Traceparent".to_owned(), header.to_owned())];
-        TraceContext::of(&RunId::new("r").unwrap(), &Request { query: Vec::new(), headers })
+        let sampler = TraceSampler::ParentBased(Sampled::All);
+        TraceContext::of(&RunId::new("r").unwrap(), &Propagated::of(&headers, Propagators::default()), sampler)
     }
 
     #[test]

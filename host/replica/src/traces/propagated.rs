@@ -2,6 +2,7 @@
 //! (<https://www.w3.org/TR/trace-context/>), and `baggage` (<https://www.w3.org/TR/baggage/>). What does not have the form that
 //! these prescribe is dropped.
 
+use super::settings::Propagators;
 use opentelemetry::trace::{SpanId, TraceId};
 
 pub(crate) const TRACEPARENT: &str = "traceparent";
@@ -19,18 +20,26 @@ pub(crate) struct Propagated {
     /// Belongs to the parent.
     state: Option<String>,
     baggage: Option<String>,
+    /// Which headers are read and passed on.
+    propagators: Propagators,
 }
 
 impl Propagated {
     /// Reads a request's headers.
-    pub(crate) fn of(headers: &[(String, String)]) -> Self {
+    pub(crate) fn of(headers: &[(String, String)], propagators: Propagators) -> Self {
         let all = |wanted: &'static str| {
             let matching = headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted));
             matching.map(|(_, value)| value.as_str())
         };
-        let parent = all(TRACEPARENT).next().filter(|value| parse(value).is_some()).map(str::to_owned);
-        let state = parent.as_ref().and_then(|_| state(all(TRACESTATE)));
-        Self { parent, state, baggage: baggage(all(BAGGAGE)) }
+        let parent = all(TRACEPARENT).next().filter(|value| propagators.trace_context && parse(value).is_some());
+        let state = parent.and_then(|_| state(all(TRACESTATE)));
+        let baggage = if propagators.baggage { baggage(all(BAGGAGE)) } else { None };
+        Self { parent: parent.map(str::to_owned), state, baggage, propagators }
+    }
+
+    /// The caller's trace and span, and whether it is sampled.
+    pub(super) fn parent(&self) -> Option<(TraceId, SpanId, bool)> {
+        parse(self.parent.as_ref()?)
     }
 
     /// The headers of a request that is sent for the run, of which these are set already. `own` is the host's `traceparent`,
@@ -39,7 +48,7 @@ impl Propagated {
         let is_set = |wanted: &str| set.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         let header = |name: &str, value: &Option<String>| value.clone().map(|value| (name.to_owned(), value));
         let mut headers = Vec::new();
-        if !is_set(TRACEPARENT) {
+        if self.propagators.trace_context && !is_set(TRACEPARENT) {
             headers.extend(own.or_else(|| header(TRACEPARENT, &self.parent)));
             headers.extend(header(TRACESTATE, &self.state).filter(|_| !is_set(TRACESTATE)));
         }
@@ -131,7 +140,7 @@ mod tests {
     }
 
     fn passed_on(headers: &[(&str, &str)]) -> Vec<(String, String)> {
-        Propagated::of(&owned(headers)).headers(&[], None)
+        Propagated::of(&owned(headers), Propagators::default()).headers(&[], None)
     }
 
     #[test]
@@ -197,12 +206,26 @@ mod tests {
 
     #[test]
     fn what_the_flow_has_set_itself_is_left_alone() {
-        let caller = Propagated::of(&owned(&[("traceparent", PARENT), ("tracestate", "a=b"), ("baggage", "c=d")]));
+        let caller = Propagated::of(
+            &owned(&[("traceparent", PARENT), ("tracestate", "a=b"), ("baggage", "c=d")]),
+            Propagators::default(),
+        );
         let own = (TRACEPARENT.to_owned(), "own".to_owned());
         let with = |set: &[(&str, &str)]| caller.headers(&owned(set), Some(own.clone()));
         assert_eq!(with(&[]), owned(&[("traceparent", "own"), ("tracestate", "a=b"), ("baggage", "c=d")]));
         assert_eq!(with(&[("Traceparent", "x")]), owned(&[("baggage", "c=d")]));
         assert_eq!(with(&[("Baggage", "x")]), owned(&[("traceparent", "own"), ("tracestate", "a=b")]));
+    }
+
+    #[test]
+    fn headers_that_are_switched_off_are_neither_read_nor_sent() {
+        let given = owned(&[("traceparent", PARENT), ("tracestate", "a=b"), ("baggage", "c=d")]);
+        let own = || Some((TRACEPARENT.to_owned(), "own".to_owned()));
+        let with = |trace_context, baggage| Propagated::of(&given, Propagators { trace_context, baggage });
+        assert_eq!(with(false, true).headers(&[], own()), owned(&[("baggage", "c=d")]));
+        assert_eq!(with(false, true).parent(), None);
+        assert_eq!(with(true, false).headers(&[], None), owned(&[("traceparent", PARENT), ("tracestate", "a=b")]));
+        assert_eq!(with(false, false).headers(&[], own()), []);
     }
 
     proptest::proptest! {
@@ -216,7 +239,7 @@ mod tests {
                 proptest::prop_assert!(value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')), "{}: {}", name, value);
             }
             // It would be passed on unchanged.
-            proptest::prop_assert_eq!(Propagated::of(&sent).headers(&[], None), sent);
+            proptest::prop_assert_eq!(Propagated::of(&sent, Propagators::default()).headers(&[], None), sent);
         }
     }
 }

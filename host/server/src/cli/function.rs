@@ -16,7 +16,7 @@ use faas_flow_core::{FlowName, ShownDuration};
 use faas_flow_http::{Contract, function_router};
 use faas_flow_http::{Patience, Starting};
 use faas_flow_replica::events::{GatewayEvents, Keys};
-use faas_flow_replica::{Host, Parts, Settings};
+use faas_flow_replica::{Counters, Host, Parts, Settings};
 use faas_flow_versions::Loader;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -96,8 +96,10 @@ async fn begin(
     let trusted = trusted(values)?;
     let flow = load_brought(&guests, &trusted, &module(values), Some(name.clone())).await?;
     let (state, data) = waiting::open_stores(starting, stores).await?;
-    let traces = traces(values, name.as_str(), network.clone())?;
-    let mut parts = Parts { keys: keys.clone(), traces, ..Parts::new(settings, state, data, functions) };
+    let counters = Arc::<Counters>::default();
+    let traces = traces(values, name.as_str(), network.clone(), &counters)?;
+    let parts = Parts::new(settings, state, data, functions);
+    let mut parts = Parts { keys: keys.clone(), traces, counters, ..parts };
     if let Some(gateway) = values.gateway.value.clone() {
         parts.events = Some(Arc::new(GatewayEvents::new(network, gateway, keys, parts.clock.clone())));
     }

@@ -5,14 +5,14 @@ use super::memory;
 use super::output::complain;
 use super::progress::say;
 use crate::Error;
-use crate::config::settings_of;
-use crate::config::{Defaults, Group, Options, Stores, Takes, Values, misfits};
+use crate::config::{Defaults, Group, Options, Stores, Takes, Values, misfits, settings_of, trace_settings_of};
 use faas_flow_core::FlowName;
 use faas_flow_core::schedule::pointless;
 use faas_flow_core::text::printable;
 use faas_flow_guest::{Compiler, Guests, Limits, functions_of};
 use faas_flow_replica::events::Keys;
-use faas_flow_replica::{Answers, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
+use faas_flow_replica::traces::{TlsFiles, TraceExporter};
+use faas_flow_replica::{Answers, Counters, Function, Functions, Host, Http, Network, Parts, Settings, Traces};
 use faas_flow_store::{open_data, open_state};
 use faas_flow_versions::signature::Trusted;
 use faas_flow_versions::{Artifact, Flow, Loader, Registered, load_flow, load_module, name_of, read_module};
@@ -116,19 +116,29 @@ pub(super) async fn empty_host(
     if output == ProgramOutput::Shown {
         functions = functions.with_program_lines(Arc::new(|name, line| say(&format!("{name}: {}", printable(line)))));
     }
-    let traces = traces(values, "faas-flow", network)?;
+    let counters = Arc::<Counters>::default();
+    let traces = traces(values, "faas-flow", network, &counters)?;
     let state = open_state(&stores.state).await?;
     let data = open_data(&stores.data).await?;
-    Ok(Host::new(Parts { keys, modules: Some(loader), traces, ..Parts::new(settings, state, data, functions) }))
+    let parts = Parts::new(settings, state, data, functions);
+    Ok(Host::new(Parts { keys, modules: Some(loader), traces, counters, ..parts }))
 }
 
 /// What sends the spans of runs, as those of this service, if tracing is enabled.
-pub(super) fn traces(values: &Values, service: &str, network: Arc<dyn Network>) -> Result<Option<Traces>, Error> {
-    if !values.enable_tracing.value {
-        return Ok(None);
-    }
-    let Some(server) = &values.trace_server.value else { return Ok(None) };
-    Ok(Some(Traces::new(server, service.to_owned(), network)?))
+pub(super) fn traces(
+    values: &Values,
+    service: &str,
+    network: Arc<dyn Network>,
+    counters: &Counters,
+) -> Result<Option<Traces>, Error> {
+    let Some(settings) = trace_settings_of(values, service)? else { return Ok(None) };
+    let network = match &settings.exporter {
+        TraceExporter::Otlp(otlp) if otlp.tls != TlsFiles::default() => {
+            Arc::new(Http::with_tls_files(&settings_of(values), &otlp.tls)?)
+        }
+        TraceExporter::Otlp(_) | TraceExporter::JaegerAgent { .. } => network,
+    };
+    Ok(Some(Traces::new(settings, network, counters)?))
 }
 
 /// A host of this machine, with its flows loaded.
@@ -185,7 +195,8 @@ pub(super) fn functions(values: &Values, settings: &Settings) -> Result<(Functio
 
 /// Prints the warnings about the configuration.
 pub(super) fn warn(values: &Values) {
-    for warning in values.warnings.iter().chain(&misfits(values)) {
+    let ignored = values.ignored.iter().filter(|_| values.enable_tracing.value);
+    for warning in values.warnings.iter().chain(ignored).chain(&misfits(values)) {
         complain(format_args!("warning: {warning}"));
     }
 }

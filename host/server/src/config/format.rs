@@ -2,9 +2,11 @@
 
 mod network;
 mod numbers;
+mod telemetry;
 
 pub(crate) use network::{CorsOrigins, Hosts, Origins, Proxy, Ranges, Server};
 pub(crate) use numbers::{Count, Port, Size, Time, TimeLimit};
+pub(crate) use telemetry::{AnyCase, Millis, MillisLimit, Pairs, PropagatorList, Ratio, TraceServers};
 
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_replica::CREDENTIAL_HEADERS;

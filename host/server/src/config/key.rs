@@ -15,6 +15,9 @@ pub(crate) struct Spec {
     pub name: &'static str,
     /// A second name of the variable, for those who know it from the original or from OpenTelemetry.
     pub also: Option<&'static str>,
+    pub both: Both,
+    pub malformed: Malformed,
+    pub shown: Shown,
     pub option: OptionName,
     /// The default of deployed functions; empty for none.
     pub default: &'static str,
@@ -37,6 +40,35 @@ pub(crate) enum OptionName {
     Also(&'static str),
     /// There is no option, but a positional argument.
     Positional,
+    /// There is none: it is a variable that many programs read.
+    Variable,
+}
+
+/// What it means that both names of a key are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Both {
+    /// They must have the same value.
+    Agree,
+    /// The second name is the more specific one, and wins.
+    SecondWins,
+}
+
+/// What is done with a value that is none of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// It is an error.
+    Refused,
+    /// The key is taken as not set, with a warning, as OpenTelemetry's specification demands.
+    Ignored,
+}
+
+/// Whether people may see a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// They may see it without passwords.
+    Redacted,
+    /// They may see only that there is one.
+    Hidden,
 }
 
 /// Which program introduced a key.
@@ -46,6 +78,8 @@ pub(crate) enum Origin {
     Original,
     /// of-watchdog.
     Watchdog,
+    /// OpenTelemetry.
+    OpenTelemetry,
     /// This program.
     Ours,
 }
@@ -55,6 +89,7 @@ impl Origin {
         match self {
             Origin::Original => "original",
             Origin::Watchdog => "of-watchdog",
+            Origin::OpenTelemetry => "OpenTelemetry",
             Origin::Ours => "faas-flow",
         }
     }
@@ -110,10 +145,10 @@ impl Group {
 }
 
 impl Spec {
-    /// The name of the option, without dashes in front; none for a positional argument.
+    /// The name of the option, without dashes in front; none if there is no option.
     pub fn option_name(&self) -> Option<String> {
         match self.option {
-            OptionName::Positional => None,
+            OptionName::Positional | OptionName::Variable => None,
             OptionName::As(name) => Some(name.to_owned()),
             OptionName::AsKey | OptionName::Also(_) => Some(self.name.replace('_', "-")),
         }
@@ -152,7 +187,41 @@ impl<T> Key<T> {
         meaning: &'static str,
     ) -> Self {
         let option = OptionName::AsKey;
-        Self { spec: Spec { name, also: None, option, default, local: None, origin, group, meaning }, format }
+        let (both, malformed, shown) = (Both::Agree, Malformed::Refused, Shown::Redacted);
+        let spec =
+            Spec { name, also: None, both, malformed, shown, option, default, local: None, origin, group, meaning };
+        Self { spec, format }
+    }
+
+    /// A variable of OpenTelemetry's specification.
+    pub const fn of_telemetry(
+        name: &'static str,
+        format: &'static dyn Format<T>,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        let mut key = Self::new(name, format, default, Origin::OpenTelemetry, Group::Tracing, meaning);
+        key.spec.option = OptionName::Variable;
+        key
+    }
+
+    /// The key with a second, more specific name of the variable.
+    pub const fn specifically(mut self, also: &'static str) -> Self {
+        self.spec.also = Some(also);
+        self.spec.both = Both::SecondWins;
+        self
+    }
+
+    /// The key, of which malformed values are ignored.
+    pub const fn leniently(mut self) -> Self {
+        self.spec.malformed = Malformed::Ignored;
+        self
+    }
+
+    /// The key, of whose value nothing is shown.
+    pub const fn hidden(mut self) -> Self {
+        self.spec.shown = Shown::Hidden;
+        self
     }
 
     /// The key with another default for local commands.
@@ -184,7 +253,7 @@ pub(crate) trait AnyKey: Sync {
     fn words(&self) -> Vec<&'static str>;
     /// Whether a text is a value of it.
     fn check(&self, text: &str) -> Result<(), Rule>;
-    /// The option of a command for it, without its help; none for a positional argument.
+    /// The option of a command for it, without its help; none if there is no option.
     fn argument(&'static self) -> Option<clap::Arg>;
 }
 

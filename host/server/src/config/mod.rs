@@ -16,6 +16,7 @@ mod secrets;
 mod show;
 mod stores;
 mod table;
+mod tracing;
 mod values;
 
 pub use error::Error;
@@ -28,6 +29,7 @@ pub(crate) use secrets::SECRETS;
 pub(crate) use show::Row;
 pub(crate) use stores::{Stores, Unspecified, resolve as resolve_stores};
 pub(crate) use table::Values;
+pub(crate) use tracing::trace_settings_of;
 pub(crate) use values::Source;
 
 use faas_flow_guest::LogLimits;
@@ -91,6 +93,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         limits: values.limits.value.iter().cloned().collect(),
         flow_log: LogLimits { lines: values.flow_log_lines.value, bytes: values.flow_log_bytes.value },
         schedules: values.schedules.value.clone(),
+        propagators: values.otel_propagators.value,
     }
 }
 

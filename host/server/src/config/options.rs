@@ -71,7 +71,7 @@ fn argument(key: &'static dyn AnyKey, defaults: Defaults) -> Option<Arg> {
     let argument = key.argument()?.help_heading(spec.group.title()).help(help);
     Some(match spec.option {
         OptionName::Also(short) => argument.alias(short),
-        OptionName::AsKey | OptionName::As(_) | OptionName::Positional => argument,
+        OptionName::AsKey | OptionName::As(_) | OptionName::Positional | OptionName::Variable => argument,
     })
 }
 

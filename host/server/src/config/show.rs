@@ -1,6 +1,6 @@
 //! The configuration for people: the values in force, and the tables of the documentation.
 
-use super::key::Origin;
+use super::key::{Origin, Shown};
 use super::table::Values;
 use super::values::Source;
 use faas_flow_core::redact;
@@ -28,7 +28,10 @@ impl Values {
     pub(crate) fn rows(&self) -> Vec<Row> {
         let rows = self.slots().into_iter().map(|slot| Row {
             key: slot.spec().name,
-            value: redact::text(slot.text()),
+            value: match slot.spec().shown {
+                Shown::Hidden if !slot.text().is_empty() => redact::HIDDEN.to_owned(),
+                Shown::Hidden | Shown::Redacted => redact::text(slot.text()),
+            },
             from: slot.source().to_string(),
             of: slot.spec().origin.as_str(),
         });

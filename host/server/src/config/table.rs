@@ -2,8 +2,9 @@
 
 use super::error::Error;
 use super::format::{
-    CorsOrigins, Count, CredentialHeaders, FilePath, Hosts, List, Optional, Origins, Port, Proxy, Ranges, Schedules,
-    Server, Size, Switch, Text, Time, TimeLimit, Words,
+    AnyCase, CorsOrigins, Count, CredentialHeaders, FilePath, Hosts, List, Millis, MillisLimit, Optional, Origins,
+    Pairs, Port, PropagatorList, Proxy, Ranges, Ratio, Schedules, Server, Size, Switch, Text, Time, TimeLimit,
+    TraceServers, Words,
 };
 use super::key::Group::{
     Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Schedule, Stores, Tracing,
@@ -12,12 +13,14 @@ use super::key::OptionName::{Also, As, Positional};
 use super::key::Origin::{Original, Ours, Watchdog};
 use super::key::{AnyKey, Defaults, Key};
 use super::limits::NamedLimits;
+use super::tracing::{COMPRESSIONS, EXPORTERS, Exporter, PROTOCOLS, SAMPLERS, TRUE_FALSE, TraceServer, TracesSampler};
 use super::values::{Setting, Slot};
 use faas_flow_core::limit::Figures;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_http::ResultAccess;
 use faas_flow_replica::events::OldSignatures;
 use faas_flow_replica::network::HostPattern;
+use faas_flow_replica::traces::{OtlpCompression, OtlpProtocol, Propagators};
 use faas_flow_replica::{Dispatch, RequestProxy};
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -32,6 +35,8 @@ macro_rules! keys {
             pub defaults: Defaults,
             /// What to warn of when the program starts, a line each.
             pub warnings: Vec<String>,
+            /// Values of OpenTelemetry's variables that were ignored, a line each. They matter if tracing is on.
+            pub ignored: Vec<String>,
         }
 
         $(
@@ -49,8 +54,8 @@ macro_rules! keys {
         impl Values {
             /// All keys with their defaults. A test ensures that these are values of the keys.
             pub(crate) fn with_defaults(defaults: Defaults) -> Result<Self, Error> {
-                let warnings = Vec::new();
-                Ok(Self { $($field: Setting::with_default($field(), defaults)?,)* defaults, warnings })
+                let (warnings, ignored) = (Vec::new(), Vec::new());
+                Ok(Self { $($field: Setting::with_default($field(), defaults)?,)* defaults, warnings, ignored })
             }
 
             /// The values, in the order of the table.
@@ -264,9 +269,71 @@ keys! {
 
     enable_tracing: bool = Key::new("enable_tracing", &Switch, "false", Original, Tracing,
         "trace runs ([tracing](tracing.md))").option(Also("tracing"));
-    trace_server: Option<String> = Key::new("trace_server", &Optional(Server), "http://127.0.0.1:4318", Original, Tracing,
-        "server that receives the spans as OTLP over HTTP; a port of Jaeger's agent is replaced by port 4318 of the same host")
-        .also("OTEL_EXPORTER_OTLP_ENDPOINT");
+    trace_server: Option<TraceServer> = Key::new("trace_server", &Optional(TraceServers), "http://127.0.0.1:4318", Original, Tracing,
+        "server that receives the spans: by default as OTLP over HTTP, at port 4317 as OTLP over gRPC, at 5775 and 6831 in the protocol of Jaeger's agent ([which](tracing.md#where-spans-are-sent))");
+
+    otel_sdk_disabled: bool = Key::of_telemetry("OTEL_SDK_DISABLED", &AnyCase(TRUE_FALSE), "false",
+        "trace nothing, whatever `enable_tracing` says").leniently();
+    otel_traces_exporter: Option<Exporter> = Key::of_telemetry("OTEL_TRACES_EXPORTER", &AnyCase(Optional(EXPORTERS)), "",
+        "how spans are sent; by default as `trace_server` says").leniently();
+    otlp_endpoint: Option<String> = Key::of_telemetry("OTEL_EXPORTER_OTLP_ENDPOINT", &Optional(Server), "",
+        "server that receives the spans if `trace_server` is not set; with HTTP, `/v1/traces` is added to its path");
+    otlp_traces_endpoint: Option<String> = Key::of_telemetry("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &Optional(Server), "",
+        "the same with its whole path; it wins over `OTEL_EXPORTER_OTLP_ENDPOINT`");
+    otlp_protocol: Option<OtlpProtocol> = Key::of_telemetry("OTEL_EXPORTER_OTLP_PROTOCOL", &AnyCase(Optional(PROTOCOLS)), "",
+        "protocol of OTLP; by default `grpc` at port 4317, and otherwise `http/protobuf`")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").leniently();
+    otlp_headers: Vec<(String, String)> = Key::of_telemetry("OTEL_EXPORTER_OTLP_HEADERS", &Pairs::HEADERS, "",
+        "headers of each request, as in `api-key=abc,team=x%20y`")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_HEADERS").hidden();
+    otlp_timeout: Option<Duration> = Key::of_telemetry("OTEL_EXPORTER_OTLP_TIMEOUT", &MillisLimit, "10000",
+        "how long it may take to send a batch of spans; 0 for no limit")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT").leniently();
+    otlp_compression: OtlpCompression = Key::of_telemetry("OTEL_EXPORTER_OTLP_COMPRESSION", &AnyCase(COMPRESSIONS), "none",
+        "how requests are compressed")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION").leniently();
+    otlp_certificate: Option<PathBuf> = Key::of_telemetry("OTEL_EXPORTER_OTLP_CERTIFICATE", &Optional(FilePath), "",
+        "file in PEM form with the certificates that the server's must be signed by, instead of those that the system trusts")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE");
+    otlp_client_certificate: Option<PathBuf> = Key::of_telemetry("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &Optional(FilePath), "",
+        "file in PEM form with the certificate that is shown to the server")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE");
+    otlp_client_key: Option<PathBuf> = Key::of_telemetry("OTEL_EXPORTER_OTLP_CLIENT_KEY", &Optional(FilePath), "",
+        "file in PEM form with the key of that certificate")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY");
+    otlp_insecure: bool = Key::of_telemetry("OTEL_EXPORTER_OTLP_INSECURE", &AnyCase(TRUE_FALSE), "false",
+        "whether OTLP over gRPC is spoken without TLS, if the endpoint has no scheme that says so")
+        .specifically("OTEL_EXPORTER_OTLP_TRACES_INSECURE").leniently();
+    jaeger_agent_host: Option<String> = Key::of_telemetry("OTEL_EXPORTER_JAEGER_AGENT_HOST", &Optional(Text::ANY), "",
+        "host of Jaeger's agent, if spans are sent to one; it wins over `trace_server`");
+    jaeger_agent_port: Option<u16> = Key::of_telemetry("OTEL_EXPORTER_JAEGER_AGENT_PORT", &Optional(Port), "",
+        "its port").leniently();
+    otel_traces_sampler: TracesSampler = Key::of_telemetry("OTEL_TRACES_SAMPLER", &AnyCase(SAMPLERS), "parentbased_always_on",
+        "which runs are traced: all, none or a part, and whether a decision of the caller wins").leniently();
+    otel_traces_sampler_arg: Option<f64> = Key::of_telemetry("OTEL_TRACES_SAMPLER_ARG", &Optional(Ratio), "",
+        "the part that is traced, from 0 to 1; by default all").leniently();
+    otel_service_name: Option<String> = Key::of_telemetry("OTEL_SERVICE_NAME", &Optional(Text::ANY), "",
+        "name of the service; by default `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, or else the name of the flow, and `faas-flow` for `serve`");
+    otel_resource_attributes: Vec<(String, String)> = Key::of_telemetry("OTEL_RESOURCE_ATTRIBUTES", &Pairs::ATTRIBUTES, "",
+        "what is said of the service with all its spans, as in `deployment.environment.name=test,team=x%20y`").leniently();
+    otel_bsp_schedule_delay: Duration = Key::of_telemetry("OTEL_BSP_SCHEDULE_DELAY", &Millis, "5000",
+        "how long a span waits for others that are sent with it").leniently();
+    otel_bsp_export_timeout: Option<Duration> = Key::of_telemetry("OTEL_BSP_EXPORT_TIMEOUT", &MillisLimit, "30000",
+        "how long it may take to send a batch of spans, with whatever protocol; 0 for no limit").leniently();
+    otel_bsp_max_queue_size: usize = Key::of_telemetry("OTEL_BSP_MAX_QUEUE_SIZE", &Count(1), "2048",
+        "maximum number of spans that wait to be sent; more are dropped").leniently();
+    otel_bsp_max_export_batch_size: usize = Key::of_telemetry("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &Count(1), "512",
+        "maximum number of spans that are sent at once; at most `OTEL_BSP_MAX_QUEUE_SIZE`").leniently();
+    otel_attribute_value_length_limit: Option<usize> = Key::of_telemetry("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", &Optional(Count(0)), "",
+        "maximum number of characters of an attribute's value; by default there is no limit")
+        .specifically("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT").leniently();
+    otel_attribute_count_limit: usize = Key::of_telemetry("OTEL_ATTRIBUTE_COUNT_LIMIT", &Count(0), "128",
+        "maximum number of attributes of a span")
+        .specifically("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT").leniently();
+    otel_span_link_count_limit: usize = Key::of_telemetry("OTEL_SPAN_LINK_COUNT_LIMIT", &Count(0), "128",
+        "maximum number of links of a span").leniently();
+    otel_propagators: Propagators = Key::of_telemetry("OTEL_PROPAGATORS", &AnyCase(PropagatorList), "tracecontext,baggage",
+        "which headers of a caller are read and passed on: `tracecontext` for `traceparent` and `tracestate`, `baggage`, or `none`").leniently();
 }
 
 /// Variables that of-watchdog reads besides the ones that are keys here. They are not taken for misspelt keys.

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::format::{Occurrence, Rule};
-use super::key::{Defaults, Group, Key, Spec};
+use super::key::{Both, Defaults, Group, Key, Malformed, Spec};
 use super::table::{Values, WATCHDOG_KEYS, all};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -184,13 +184,18 @@ impl Values {
             if value.is_empty() {
                 continue;
             }
+            let spec = key.spec();
             if let Err(rule) = key.check(value) {
-                problems.push(Error::BadValue { name, rule });
+                match spec.malformed {
+                    Malformed::Refused => problems.push(Error::BadValue { name, rule }),
+                    Malformed::Ignored => self.ignored.push(format!("{name} {rule}; it is taken as not set")),
+                }
                 continue;
             }
-            let spec = key.spec();
+            // The second name comes after the first one, which a test ensures.
             if let (Some(before), Some(second)) = (seen.get(spec.name), spec.also)
                 && before != value
+                && spec.both == Both::Agree
             {
                 problems.push(Error::Ambiguous { first: spec.name, second });
                 continue;
@@ -356,6 +361,21 @@ mod tests {
     }
 
     #[test]
+    fn a_more_specific_name_of_a_key_wins() {
+        let (base, specific) = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT");
+        let timeout =
+            |variables: &[(&str, &str)]| Values::of(variables).unwrap().otlp_timeout.value.unwrap().as_millis();
+        assert_eq!(timeout(&[]), 10_000);
+        assert_eq!(timeout(&[(base, "1")]), 1);
+        assert_eq!(timeout(&[(specific, "2"), (base, "1")]), 2);
+        // One that is malformed is as if it were not there.
+        let values = Values::of(&[(base, "1"), (specific, "soon")]).unwrap();
+        assert_eq!(values.otlp_timeout.value.unwrap().as_millis(), 1);
+        assert_eq!(values.ignored.len(), 1);
+        assert!(values.ignored[0].starts_with(&format!("{specific} must be")), "{:?}", values.ignored);
+    }
+
+    #[test]
     fn the_table_is_consistent() {
         let keys = all();
         for (at, key) in keys.iter().enumerate() {
@@ -365,6 +385,7 @@ mod tests {
             assert!(spec.also.is_none_or(|also| others().all(|other| !other.has_name(also))), "{}", spec.name);
             assert!(!spec.meaning.contains('|') && !spec.meaning.is_empty());
             assert!(WATCHDOG_KEYS.iter().all(|name| !spec.has_name(name)));
+            assert!(spec.both == Both::Agree || spec.also.is_some_and(|also| spec.name < also), "{}", spec.name);
         }
         for defaults in [Defaults::Deployed, Defaults::Local] {
             assert!(Values::with_defaults(defaults).is_ok());

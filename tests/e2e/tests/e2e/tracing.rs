@@ -1,5 +1,12 @@
 //! Traces of runs, as a collector receives them.
 
+mod agent;
+mod grpc;
+mod jaeger;
+mod thrift;
+mod variables;
+mod waits;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -30,6 +37,15 @@ impl World {
         self.spans.lock().unwrap().iter().find(|(_, span)| span.name == name).expect(name).1.clone()
     }
 
+    fn take(&self, request: ExportTraceServiceRequest) {
+        for spans in request.resource_spans {
+            let resource = attributes(&spans.resource.unwrap().attributes);
+            for span in spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                self.spans.lock().unwrap().push((resource["service.name"].clone(), span));
+            }
+        }
+    }
+
     async fn spans(&self, count: usize) {
         until("the spans come", async || self.spans.lock().unwrap().len() >= count).await;
     }
@@ -45,12 +61,7 @@ async fn function(State(world): State<Arc<World>>, uri: Uri, headers: HeaderMap,
 
 async fn collect(State(world): State<Arc<World>>, uri: Uri, headers: HeaderMap, body: Bytes) {
     assert_eq!((uri.path(), &headers["content-type"].to_str().unwrap()), ("/v1/traces", &"application/x-protobuf"));
-    for spans in ExportTraceServiceRequest::decode(body).unwrap().resource_spans {
-        let resource = attributes(&spans.resource.unwrap().attributes);
-        for span in spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            world.spans.lock().unwrap().push((resource["service.name"].clone(), span));
-        }
-    }
+    world.take(ExportTraceServiceRequest::decode(body).unwrap());
 }
 
 fn attributes(of: &[KeyValue]) -> BTreeMap<String, String> {
@@ -77,6 +88,21 @@ fn traced(flow: &str, functions: &str, collector: &str) -> Serve {
         .fold(serve, |serve, name| serve.function(name, format!("{functions}/{name}")))
 }
 
+/// The same flow with its functions, and these variables.
+fn with_variables(flow: &str, functions: &str, variables: &[(&str, &str)]) -> Server {
+    let serve = Serve::replica(flow).with("--state", "memory").with("--dispatch", "local").flag("--enable-tracing");
+    let serve = serve.with("--healthcheck-interval", "0");
+    let serve = ["func1", "func2", "fake-storage"]
+        .iter()
+        .fold(serve, |serve, name| serve.function(name, format!("{functions}/{name}")));
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut command = serve.command_in(folder.path());
+    command.envs(variables.iter().copied());
+    let mut server = Server::start(command);
+    server.own(folder);
+    server
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_a_trace_of_its_nodes_and_calls() {
     let (world, functions, collector) = world().await;
@@ -85,8 +111,8 @@ async fn a_run_is_a_trace_of_its_nodes_and_calls() {
     let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
     let id = answer.id.clone().unwrap();
     answer.ok();
-    // One span for the run, its finally handler, each of three nodes and each of three calls.
-    world.spans(8).await;
+    // One span for the run, the execution of its finally handler, each of three nodes and three calls, and for two handlers.
+    world.spans(10).await;
     let root = world.span(&id);
     assert!(root.parent_span_id.is_empty() && root.kind == SpanKind::Server as i32, "{root:?}");
     let said = attributes(&root.attributes);
@@ -117,7 +143,7 @@ async fn functions_are_called_in_the_trace_of_the_runs_caller() {
     let answer = server.send(server.request("/", "hi").header("traceparent", CALLERS)).await;
     let id = answer.id.clone().unwrap();
     answer.ok();
-    world.spans(4).await;
+    world.spans(5).await;
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let root = world.span(&id);
     assert_eq!(
@@ -133,8 +159,8 @@ async fn functions_are_called_in_the_trace_of_the_runs_caller() {
     let unsampled = CALLERS.replace("-01", "-00");
     server.send(server.request("/", "hi").header("traceparent", unsampled)).await.ok();
     server.send(server.request("/", "hi").header("X-Faas-Flow-Reqid", "last")).await.ok();
-    world.spans(before + 4).await;
-    assert_eq!(world.spans.lock().unwrap().len(), before + 4);
+    world.spans(before + 5).await;
+    assert_eq!(world.spans.lock().unwrap().len(), before + 5);
     assert!(world.calls.lock().unwrap()[2].1.ends_with("-00"));
 }
 
@@ -150,7 +176,7 @@ async fn no_credential_of_a_caller_is_in_a_span() {
     let request = request.header("Authorization", "Bearer hidden-token").header("Cookie", "session=hidden-cookie");
     let answer = server.send(request.header("Proxy-Authorization", "Basic hidden-password")).await;
     answer.ok();
-    world.spans(8).await;
+    world.spans(10).await;
     let spans = world.spans.lock().unwrap();
     assert!(!format!("{spans:?}").contains("hidden"), "{spans:?}");
 }
@@ -186,7 +212,7 @@ async fn what_failed_is_marked_with_its_code_and_nothing_else() {
     let answer = server.send(request.header("X-Faas-Flow-Wait", "60s")).await;
     let id = answer.id.clone().unwrap();
     answer.failed(502, "FF0207");
-    world.spans(5).await;
+    world.spans(7).await;
     for name in [id.as_str(), "n2", "apply func2"] {
         let status = world.span(name).status.unwrap();
         assert_eq!((status.code(), &*status.message), (Status::Error, "FF0207"), "{name}");
@@ -202,7 +228,7 @@ async fn the_last_spans_are_sent_before_a_replica_ends() {
     server.post("/", "hi").await.ok();
     server.terminate();
     assert_eq!(server.end().await, Some(0));
-    assert_eq!(world.spans.lock().unwrap().len(), 4);
+    assert_eq!(world.spans.lock().unwrap().len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
