@@ -11,6 +11,7 @@ mod cell;
 mod client;
 mod echo;
 mod languages;
+mod lists;
 mod load;
 mod looks;
 mod original;
@@ -50,6 +51,9 @@ struct Options {
     /// Measure instead what this many runs that sleep cost, and how fast a hundred thousand of them wake on two replicas
     #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks"])]
     sleeps: Option<usize>,
+    /// Measure instead what a page of the list of runs costs in stores with this many runs
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
+    lists: Option<usize>,
     /// Measure instead what flows cost in each language, from their sources to the memory of an instance
     #[arg(long, conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
     languages: bool,
@@ -99,6 +103,9 @@ fn run(options: &Options) -> Result<()> {
     }
     if options.looks {
         return looks::measure(options, echo, &stores, time);
+    }
+    if let Some(runs) = options.lists {
+        return lists::measure(runs);
     }
     if let Some(runs) = options.sleeps {
         return sleeps::measure(options, echo, runs, time);

@@ -70,6 +70,7 @@ impl Services {
             lease: settings.lease.as_millis() as u64,
             commit_delay: settings.commit_delay.as_millis() as u64,
             history_ttl: settings.history_ttl.as_millis() as u64,
+            history_ttl_failed: settings.history_ttl_failed.unwrap_or(settings.history_ttl).as_millis() as u64,
         })
     }
 
@@ -118,10 +119,5 @@ impl Services {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
-    }
-
-    /// When a run is deleted that ended at this moment.
-    pub(super) fn expires(&self, ended: Millis) -> Millis {
-        ended + self.rules.history_ttl
     }
 }

@@ -52,6 +52,8 @@ pub struct Settings {
     pub request_proxy: RequestProxy,
     /// How long the history and the result of a run are kept after its end. Default: 7 days.
     pub history_ttl: Duration,
+    /// How long those of a run are kept that has failed. Default: as long as those of others.
+    pub history_ttl_failed: Option<Duration>,
     /// Maximum number of this replica's ended runs that are kept, regardless of their age: for stores in memory. Default: no
     /// limit.
     pub history_limit: usize,
@@ -140,6 +142,7 @@ impl Default for Settings {
             call_keep_alive: Duration::from_secs(3),
             request_proxy: RequestProxy::default(),
             history_ttl: Duration::from_secs(7 * 24 * 3600),
+            history_ttl_failed: None,
             history_limit: usize::MAX,
             public_url: OnceLock::new(),
             max_wait: Duration::from_secs(300),

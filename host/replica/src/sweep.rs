@@ -153,6 +153,7 @@ impl Host {
         }
         let Some(state) = load(&*self.services.state, run).await? else { return self.services.delete(run).await };
         if state.run().phase == Phase::Ended {
+            let expires = |ended| self.services.rules.expires(state.run().status(), ended);
             return match state.callback_due() {
                 Some(_) => {
                     // It may belong to another flow in the same store.
@@ -160,7 +161,7 @@ impl Host {
                     self.live((flow, plan), state, Role::Helper).call_back().await;
                     Ok(())
                 }
-                None if state.run().ended.is_none_or(|ended| self.services.expires(ended) <= self.now()) => {
+                None if state.run().ended.is_none_or(|ended| expires(ended) <= self.now()) => {
                     self.services.delete(run).await
                 }
                 // It was due since it had no owner, and has ended since the list was read.

@@ -201,7 +201,7 @@ impl Session {
             Status::Running => sleeps.or_else(|| self.state.starts_later(now)).or(Some(now + self.rules.lease)),
             // It waits for an operator, but not for longer than its deadline.
             Status::Paused => run.deadline,
-            _ => self.state.callback_due().or(run.ended.map(|ended| ended + self.rules.history_ttl)),
+            _ => self.state.callback_due().or(run.ended.map(|ended| self.rules.expires(status, ended))),
         };
         RunEntry {
             run: run.id.clone(),

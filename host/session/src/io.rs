@@ -2,7 +2,7 @@
 
 use crate::batch::Documents;
 use faas_flow_core::run::{ClaimToken, Doc, Event, Refusal, Withdrawn, Work};
-use faas_flow_core::{Failure, Millis, NodePath};
+use faas_flow_core::{Failure, Millis, NodePath, Status};
 use faas_flow_store::{Change, Committed, Document};
 use std::sync::Arc;
 
@@ -17,6 +17,15 @@ pub struct Rules {
     pub commit_delay: Millis,
     /// How long the run is kept after its end.
     pub history_ttl: Millis,
+    /// How long it is kept if it has failed.
+    pub history_ttl_failed: Millis,
+}
+
+impl Rules {
+    /// When a run is deleted that ended so at this moment.
+    pub fn expires(&self, status: Status, ended: Millis) -> Millis {
+        ended.saturating_add(if status == Status::Failed { self.history_ttl_failed } else { self.history_ttl })
+    }
 }
 
 /// The circumstances in which a session takes an input.

@@ -204,6 +204,8 @@ keys! {
         "how long an event waits for room on this replica before it is refused; also how long a new run waits for a free instance if its flow's definition depends on the request");
     history_ttl: Duration = Key::new("history_ttl", &Time::millis(1..=87_600 * HOUR), "168h", Ours, Limits,
         "how long the history and the result of a run are kept after its end; at most ten years");
+    history_ttl_failed: Option<Duration> = Key::new("history_ttl_failed", &Optional(Time::millis(1..=87_600 * HOUR)), "", Ours, Limits,
+        "the same for runs that have failed; by default as `history_ttl`");
     flow_log_lines: u32 = Key::new("flow_log_lines", &Count(0), "1000", Ours, Limits,
         "maximum number of lines per second that the code of one run may log on a replica; more are dropped, and the log says how many");
     flow_log_bytes: usize = Key::new("flow_log_bytes", &Size(0), "1MiB", Ours, Limits,

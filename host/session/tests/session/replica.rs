@@ -44,7 +44,13 @@ pub struct Replica {
 
 pub fn rules(replica: usize) -> Arc<Rules> {
     let owner = format!("replica {replica}").into();
-    Arc::new(Rules { owner, lease: LEASE, commit_delay: COMMIT_DELAY, history_ttl: 1_000_000 })
+    Arc::new(Rules {
+        owner,
+        lease: LEASE,
+        commit_delay: COMMIT_DELAY,
+        history_ttl: 1_000_000,
+        history_ttl_failed: 1_000_000,
+    })
 }
 
 pub fn circumstances(now: u64, (nodes, dispatch): (usize, Dispatch)) -> Circumstances {
