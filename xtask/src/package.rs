@@ -24,6 +24,8 @@ const PROGRAM: &str = "faas-flow";
 const MANIFEST: &str = "host/server/Cargo.toml";
 /// The documents that every archive of the program has.
 const DOCUMENTS: [&str; 3] = ["LICENSE", "README.md", "CHANGELOG.md"];
+/// The shells for which every archive has completions, each with the name that the shell expects of the file.
+const COMPLETIONS: [(&str, &str); 3] = [("bash", "faas-flow"), ("zsh", "_faas-flow"), ("fish", "faas-flow.fish")];
 
 /// What to make, of what, and where.
 #[derive(clap::Args)]
@@ -151,13 +153,26 @@ impl<'a> Archive<'a> {
         for document in DOCUMENTS {
             self.append(&mut archive, &self.place.root.join(document), 0o644)?;
         }
+        for file in shell_files(&stripped, &work)? {
+            self.append_as(&mut archive, file.strip_prefix(&work)?, &file, 0o644)?;
+        }
         archive.into_inner()?.finish()?.sync_all()?;
         self.list_materials(&work, &out.join(format!("{}.cdx.json", self.name)))
     }
 
     fn append(&self, archive: &mut tar::Builder<GzEncoder<File>>, file: &Path, mode: u32) -> Result<()> {
-        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let name = file.file_name().context("a file without a name")?;
+        self.append_as(archive, Path::new(name), file, mode)
+    }
+
+    fn append_as(
+        &self,
+        archive: &mut tar::Builder<GzEncoder<File>>,
+        name: &Path,
+        file: &Path,
+        mode: u32,
+    ) -> Result<()> {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len().try_into()?);
         header.set_mode(mode);
@@ -185,6 +200,28 @@ impl<'a> Archive<'a> {
         let text = text.replace(&format!("path+file://{}/", source.display()), "path+file:///");
         fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))
     }
+}
+
+/// Has the program write its completions into `completions/SHELL` and its manual pages into `man/man1`; returns all of them, in
+/// order.
+fn shell_files(built: &Path, work: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for (shell, name) in COMPLETIONS {
+        let output = Command::new(built).args(["completions", shell]).stderr(Stdio::inherit()).output();
+        let output = output.with_context(|| format!("cannot start {}", built.display()))?;
+        ensure!(output.status.success(), "`{PROGRAM} completions {shell}` failed");
+        let file = work.join("completions").join(shell).join(name);
+        fs::create_dir_all(file.parent().context("a file without a folder")?)?;
+        fs::write(&file, output.stdout).with_context(|| format!("cannot write {}", file.display()))?;
+        files.push(file);
+    }
+    let pages = work.join("man/man1");
+    Command::new(built).arg("man").arg(&pages).must("writing the manual pages")?;
+    for page in pages.read_dir().with_context(|| format!("cannot list {}", pages.display()))? {
+        files.push(page?.path());
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Writes `SHA256SUMS`, as `sha256sum --check` reads it, over all files of a folder.

@@ -7,6 +7,7 @@ mod build;
 mod cache;
 mod check;
 mod client;
+mod completions;
 mod config;
 mod control;
 mod dashboard;
@@ -120,6 +121,10 @@ enum Command {
     /// Compile the module on stdin and write the answer to stdout (used by this program itself)
     #[command(hide = true)]
     Compile,
+    /// Print the script with which a shell completes commands
+    Completions(completions::Completions),
+    /// Write the manual pages of the commands
+    Man(completions::Man),
     /// Explain an error code
     Explain(explain::Explain),
 }
@@ -195,6 +200,8 @@ impl Command {
             Command::Sign(sign) => sign.run().await,
             Command::Verify(verify) => verify.run().await,
             Command::Config(config) => config.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
             Command::Explain(explain) => explain.run(),
             Command::Compile => Ok(compile()),
         }
