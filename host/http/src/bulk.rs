@@ -81,6 +81,13 @@ impl BulkAction {
         }
     }
 
+    /// Whether it is done to runs in this state; `None` stands for any.
+    pub(crate) fn is_possible(self, status: Option<Status>) -> bool {
+        status.is_none_or(|status| {
+            self.states().contains(&status) || (self == Self::Rerun && status == Status::Succeeded)
+        })
+    }
+
     async fn perform(self, host: &Arc<Host>, run: &RunId) -> Result<(), faas_flow_replica::Error> {
         match self {
             Self::Pause => host.pause(run).await,
@@ -134,7 +141,7 @@ pub struct BulkPlace {
 }
 
 impl BulkPlace {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (state, after) = text.split_once('.')?;
         let after = if after.is_empty() { None } else { Some(Cursor::parse(after)?) };
         Some(Self { state: Status::parse(state)?, after })
@@ -193,9 +200,8 @@ impl Bulk {
         let states = self.action.states();
         match self.filter.status {
             None => Ok(states.to_vec()),
-            Some(state) if states.contains(&state) => Ok(vec![state]),
-            // It is done only to those who ask for it.
-            Some(Status::Succeeded) if self.action == BulkAction::Rerun => Ok(vec![Status::Succeeded]),
+            // Runs that have succeeded run again only if somebody asks for these.
+            Some(state) if self.action.is_possible(Some(state)) => Ok(vec![state]),
             Some(_) => Err(Error::BadParameter { name: "status", rule: "a state in which the action is possible" }),
         }
     }

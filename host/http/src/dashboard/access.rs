@@ -55,6 +55,7 @@ impl Access {
         match about {
             About::Run(run) => mac.update(format!("run {run}").as_bytes()),
             About::Flow(flow) => mac.update(format!("flow {flow}").as_bytes()),
+            About::AllRuns => mac.update(b"all runs"),
         }
         mac
     }
@@ -65,6 +66,7 @@ impl Access {
 pub(super) enum About<'a> {
     Run(&'a RunId),
     Flow(&'a FlowName),
+    AllRuns,
 }
 
 /// The password of `Basic`, or the token of `Bearer`.

@@ -44,7 +44,7 @@ impl Dashboard {
             escaped(flow.as_str()),
             version.short(),
             scheduled(&schedules, self.has_buttons().then(|| (flow, self.access.ticket(About::Flow(flow))))),
-            found.html(flow.as_str(), "../", self.host.now())
+            found.html(flow.as_str(), "../", (self.host.now(), self.bulk_ticket(Some(flow))))
         );
         let schedules: Vec<_> = schedules.iter().map(|(name, kept)| {
             json!({ "name": name, "when": kept.clockwork, "next": kept.next, "paused": kept.paused, "past": kept.past })

@@ -2,15 +2,15 @@
 
 use super::error::Error;
 use crate::Error as HttpError;
+use crate::request::Query;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
-use std::collections::HashMap;
 
 /// The longest form, in bytes. It is more than anyone types.
 const LONGEST: usize = 1 << 20;
 
 /// The fields of a form.
-pub(super) struct Form(HashMap<String, String>);
+pub(super) struct Form(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = HttpError;
@@ -24,6 +24,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 impl Form {
     /// A field; empty if it is not there.
     pub fn field(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.0.iter().rev().find(|(given, _)| given == name).map_or("", |(_, value)| value)
+    }
+
+    /// The fields as a query.
+    pub fn query(&self) -> Query {
+        Query::of_pairs(self.0.clone())
     }
 }

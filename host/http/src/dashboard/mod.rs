@@ -5,6 +5,7 @@
 //! proxy says that it has removed from the path, since the proxy may have added the slash at its end.
 
 mod access;
+mod bulk;
 mod control;
 mod definitions;
 mod error;
@@ -68,10 +69,12 @@ impl Dashboard {
             .route(&at("/"), get(pages::flows))
             .route(&at("/flows/{flow}"), get(pages::flow))
             .route(&at("/flows/{flow}/run"), post(pages::begin))
+            .route(&at("/flows/{flow}/bulk"), post(pages::bulk_of_flow))
             .route(&at("/flows/{flow}/schedules/{schedule}/pause"), post(pages::pause_schedule))
             .route(&at("/flows/{flow}/schedules/{schedule}/resume"), post(pages::resume_schedule))
             .route(&at("/flows/{flow}/schedules/{schedule}/trigger"), post(pages::trigger_schedule))
             .route(&at("/runs"), get(pages::runs))
+            .route(&at("/runs/bulk"), post(pages::bulk))
             .route(&at("/runs/{id}"), get(pages::run))
             .route(&at("/runs/{id}/pause"), post(pages::pause))
             .route(&at("/runs/{id}/resume"), post(pages::resume))

@@ -55,6 +55,26 @@ pub(super) async fn runs(
     Ok(dashboard.runs(filter, page, view.up()).await?.answer(&view))
 }
 
+/// A form about many runs, of all flows.
+pub(super) async fn bulk(
+    State(dashboard): State<Arc<Dashboard>>,
+    view: View,
+    form: Form,
+) -> Result<Response, HttpError> {
+    Ok(dashboard.bulk(None, &form, "../runs").await?.answer(&view))
+}
+
+/// A form about many runs of a flow.
+pub(super) async fn bulk_of_flow(
+    State(dashboard): State<Arc<Dashboard>>,
+    FlowPath(flow): FlowPath,
+    view: View,
+    form: Form,
+) -> Result<Response, HttpError> {
+    let list = format!("../{flow}");
+    Ok(dashboard.bulk(Some(flow), &form, &list).await?.answer(&view))
+}
+
 pub(super) async fn begin(
     State(dashboard): State<Arc<Dashboard>>,
     FlowPath(flow): FlowPath,

@@ -1,10 +1,12 @@
 //! The runs that match a filter, page by page: of one flow, or of all.
 
 use super::Dashboard;
+use super::bulk::{about, buttons};
+use super::control::Control;
 use super::flows::table;
 use super::page::Page;
 use crate::{Error, PageQuery, RunFilter};
-use faas_flow_core::{FlowName, Status};
+use faas_flow_core::{FlowName, Millis, Status};
 use faas_flow_graph::escaped;
 use faas_flow_store::{RunEntry, RunPage};
 use serde_json::json;
@@ -27,12 +29,22 @@ impl Dashboard {
         let main = format!(
             "<h1>Runs</h1>\n<p class=\"quiet\">{} in all</p>\n{}",
             counts.total(),
-            found.html("runs", &escaped(up).to_string(), self.host.now())
+            found.html("runs", &escaped(up).to_string(), (self.host.now(), self.bulk_ticket(None)))
         );
         let is_live = found.is_live();
         let trail = vec![("Flows".to_owned(), if up.is_empty() { "./".to_owned() } else { up.to_owned() })];
         let aside = String::new();
         Ok(Page { title: "Runs".to_owned(), trail, main, aside, live: is_live, json: found.json() })
+    }
+
+    /// What a form about many runs carries, of a flow or of all; `None` if there is no such form.
+    pub(super) fn bulk_ticket(&self, flow: Option<&FlowName>) -> Option<String> {
+        let is_possible = match self.control {
+            Control::Here => true,
+            Control::Gateway { .. } => flow.is_some(),
+            Control::Nobody => false,
+        };
+        is_possible.then(|| self.access.ticket(about(flow)))
     }
 
     /// The runs that match a filter, of a flow or of all.
@@ -64,8 +76,8 @@ impl Found {
     }
 
     /// The form, the table and the links to other pages. `here` is the last part of the page's own address, and links to other pages
-    /// begin with `up`.
-    pub(super) fn html(&self, here: &str, up: &str, now: u64) -> String {
+    /// begin with `up`. With a ticket, there are buttons for all runs that match.
+    pub(super) fn html(&self, here: &str, up: &str, (now, ticket): (Millis, Option<String>)) -> String {
         let Self { page: RunPage { runs, next }, filter, is_first } = self;
         let here = escaped(here).to_string();
         let list =
@@ -85,7 +97,8 @@ impl Found {
             );
         }
         let pager = if pager.is_empty() { pager } else { format!("<p class=\"pager\">{pager}</p>\n") };
-        format!("{}{}\n{list}{pager}", states(filter, &here), form(filter, &here))
+        let bulk = ticket.filter(|_| !runs.is_empty()).map_or(String::new(), |ticket| buttons(filter, &here, &ticket));
+        format!("{}{}\n{list}{pager}{bulk}", states(filter, &here), form(filter, &here))
     }
 
     pub(super) fn json(&self) -> serde_json::Value {

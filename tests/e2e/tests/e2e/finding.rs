@@ -143,3 +143,36 @@ async fn the_dashboard_finds_runs_and_its_address_holds_the_query() {
     let odd = page("runs?text=%3Cscript%3E%22%E2%80%AE").await;
     assert!(!odd.contains("<script>\"") && odd.contains("No runs."), "{odd}");
 }
+
+/// The value of a hidden field of the form about many runs.
+fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
+    let form = page.split("class=\"bulk\"").nth(1).unwrap_or(page);
+    form.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap().split('"').next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_changes_all_runs_that_match_after_a_question() {
+    let server = server().await;
+    let page = async |path: &str| {
+        let request = server.client.get(server.url(&format!("/dashboard/{path}"))).header("Accept", "text/html");
+        server.send(request).await.ok()
+    };
+    let post = async |path: &str, form: String| {
+        let request = server.client.post(server.url(&format!("/dashboard/{path}"))).header("Accept", "text/html");
+        server.send(request.body(form)).await
+    };
+    let list = page("runs?status=failed").await;
+    assert!(list.contains("value=\"rerun\"") && !list.contains("value=\"pause\""), "what is possible: {list}");
+    let form = format!("ticket={}&action=rerun&status=failed", hidden(&list, "ticket"));
+    post("runs/bulk", "action=rerun&status=failed".to_owned()).await.failed(401, "FF0502");
+    let question = post("runs/bulk", form.clone()).await.ok();
+    assert!(question.contains("<h1>Run again 3 runs?</h1>"), "{question}");
+    let report = post("runs/bulk", form + "&confirmed=yes").await.ok();
+    assert!(report.contains("3 runs run again."), "{report}");
+
+    let list = page("flows/greet").await;
+    let form = format!("ticket={}&action=delete&id=greet-1&confirmed=yes", hidden(&list, "ticket"));
+    assert!(post("flows/greet/bulk", form).await.ok().contains("1 run deleted."));
+    let list = page("flows/greet").await;
+    assert!(list.contains("4 succeeded") && !list.contains("runs/greet-1\""), "{list}");
+}
