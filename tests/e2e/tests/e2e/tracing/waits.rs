@@ -122,3 +122,29 @@ async fn a_run_that_another_one_called_is_linked_to_it_and_its_answer_to_the_cal
     let answer = world.until_named("answer sync-chain").await;
     assert_eq!((&answer.links[0].trace_id, &answer.links[0].span_id), (&call.trace_id, &call.span_id));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_a_permit_has_a_span() {
+    let (world, _, collector) = world().await;
+    let gate = tokio::sync::watch::channel(false).0;
+    let opened = gate.clone();
+    let job = Router::new().fallback(move || {
+        let gate = opened.clone();
+        async move {
+            gate.subscribe().wait_for(|open| *open).await.unwrap();
+            "x"
+        }
+    });
+    let serve = Serve::flows(&["fixture"]).flag("--enable-tracing").with("--trace-server", &collector);
+    let server = serve.function("job", super::serve(job).await).start();
+    for id in ["first", "second"] {
+        let request = server.request("/function/fixture?case=limit&concurrent=1", "hi");
+        let request = request.header("X-Faas-Flow-Reqid", id).header("X-Faas-Flow-Wait", "1ms");
+        assert_eq!(server.send(request).await.status, 202);
+    }
+    let waits = "faas_flow_limit_waits_total 1";
+    until("one of them waits", async || server.get("/_/metrics").await.ok().contains(waits)).await;
+    gate.send_replace(true);
+    let wait = world.until_named("wait for limit jobs").await;
+    assert_eq!(attributes(&wait.attributes)["faasflow.node"], "n");
+}
