@@ -18,6 +18,7 @@ mod location;
 mod modules;
 mod openapi;
 mod own;
+mod payloads;
 pub mod remote;
 mod repeated;
 mod reply;
@@ -39,7 +40,7 @@ pub use cors::open_to_origins;
 pub use error::{Error, TokenFault};
 /// How every server of this program takes connections.
 pub use faas_flow_gateway::{Patience, serve};
-pub use guards::{Admin, Guards, ResultAccess};
+pub use guards::{Admin, Guards, ResultAccess, ShowPayloads};
 pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
 pub use local::local_router;
 pub(crate) use location::forwarded_prefix;

@@ -48,7 +48,8 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     let callbacks = destinations_of(values).callbacks;
     let unchecked = unchecked && local_only;
     let window = Window::default();
-    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, callbacks })
+    let show_payloads = values.show_payloads.value;
+    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, show_payloads, callbacks })
 }
 
 /// Who may read results and states: if the key is not set, callers who sign the request where new requests must be signed too.

@@ -38,6 +38,7 @@ mod modules;
 mod openapi;
 mod operators;
 mod pages;
+mod payloads;
 mod permissions;
 mod plan;
 mod programs;

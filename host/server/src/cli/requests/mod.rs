@@ -1,5 +1,6 @@
 //! `faas-flow requests`: runs on a server, asked over HTTP, or in a state store.
 
+mod data;
 mod servers;
 mod stored;
 mod text;
@@ -11,6 +12,7 @@ use super::token::AdminToken;
 use crate::Error;
 use crate::config::{Options, Source, Stores, Unspecified, Values, resolve_stores};
 use clap::{Args, Subcommand};
+use data::Data;
 use faas_flow_core::{FlowName, Labels, RunId, Status};
 use faas_flow_http::ListedRun;
 use serde_json::Value;
@@ -50,13 +52,15 @@ enum What {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Show one run with all its nodes
+    /// Show one run with all its nodes, or what one of them got or yielded
     Show {
         /// Request id of the run
         id: String,
         /// Only show nodes that have failed or whose latest attempt failed
-        #[arg(long)]
+        #[arg(long, conflicts_with = "node")]
         failed: bool,
+        #[command(flatten)]
+        data: Data,
     },
     #[command(flatten)]
     Control(Control),
@@ -115,8 +119,14 @@ impl Requests {
                 };
                 list(&runs, output)?;
             }
-            What::Show { id, failed } => {
+            What::Show { id, failed, data } => {
                 let run = RunId::new(&id)?;
+                if let Some(asked) = data.asked()? {
+                    let to = to.unwrap_or_else(super::client::gateway);
+                    let shown = Servers::new(to, flow, token).data(&run, &asked).await?;
+                    shown.print(output)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let nodes = if failed { Nodes::Failed } else { Nodes::All };
                 let shown = match place(values, (to, flow), token)? {
                     Place::Servers(servers) => servers.show(&run, nodes).await?,
