@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn json_is_indented_and_text_cannot_control_the_terminal() {
-        assert_eq!(shown("{\"a\":[1,\"\u{202e}x\"]}", 17), "{\n  \"a\": [\n    1,\n    \"\\u{202e}x\"\n  ]\n}\n");
+        assert_eq!(shown("{\"a\":[1,\"\u{202e}x\"]}", 16), "{\n  \"a\": [\n    1,\n    \"\\u{202e}x\"\n  ]\n}\n");
         assert_eq!(shown("<script>\u{1b}[2J\u{202e}", 15), "<script>\\u{1b}[2J\\u{202e}\n");
         assert_eq!(shown("", 0), "");
     }
