@@ -1,11 +1,8 @@
 //! What can go wrong with a request, and with asking another server; and the status of each code.
 
-use crate::guards::ShowPayloads;
+use crate::payload_access::PayloadFault;
 use axum::http::{HeaderName, Method, StatusCode};
-use faas_flow_core::text::printable;
-use faas_flow_core::{
-    BadLabel, BadStart, Code, Failure, FlowName, Malformed, NodePath, RunId, ShownDuration, SignalName,
-};
+use faas_flow_core::{BadLabel, BadStart, Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
 use faas_flow_guest::Short;
 use faas_flow_replica::network::Refused;
 use faas_flow_store::StoreError;
@@ -161,38 +158,9 @@ pub enum Error {
         /// What is wrong with the signature: `it lacks …`
         why: String,
     },
-    /// The configuration does not show the inputs and outputs of nodes.
-    #[error("inputs and outputs of nodes are not shown here (show_payloads is {}); {}", show.as_str(), show.remedy())]
-    PayloadsHidden {
-        /// What the key says.
-        show: ShowPayloads,
-    },
-    /// A run has no such node.
-    #[error("run {run} has no node {}; `requests show` lists its nodes", printable(node))]
-    NoNode {
-        /// The run.
-        run: RunId,
-        /// The node.
-        node: NodePath,
-    },
-    /// A node has no such data, or not yet.
-    #[error("node {} has no {side} to show: {why}", printable(node))]
-    NoPayload {
-        /// The node.
-        node: NodePath,
-        /// `input` or `output`.
-        side: &'static str,
-        /// Why not.
-        why: &'static str,
-    },
-    /// The input of a node has several parts, of which one answer has one.
-    #[error("the input of node {} has several parts: choose one with `from`: {}", printable(node), printable(&from.join(", ")))]
-    SeveralInputs {
-        /// The node.
-        node: NodePath,
-        /// The nodes that they come from.
-        from: Vec<String>,
-    },
+    /// The input or output of a node is not shown.
+    #[error(transparent)]
+    Payload(#[from] PayloadFault),
     /// There was no answer within the time for a request.
     #[error("{}", timed_out(limit, run.as_ref()))]
     TimedOut {
@@ -325,7 +293,6 @@ impl Error {
             Error::BodyTooSlow { .. } => Code::REQUEST_TOO_SLOW,
             Error::BodyCutShort(_)
             | Error::BadParameter { .. }
-            | Error::SeveralInputs { .. }
             | Error::ContradictoryHeader { .. }
             | Error::BadWait { .. } => Code::BAD_REQUEST,
             Error::BadLabel(_) => Code::BAD_LABEL,
@@ -336,8 +303,7 @@ impl Error {
             Error::NoSecret => Code::UNSIGNED,
             Error::TokenNeeded(_) => Code::TOKEN_NEEDED,
             Error::ReadDenied { .. } => Code::READ_DENIED,
-            Error::PayloadsHidden { .. } => Code::PAYLOADS_HIDDEN,
-            Error::NoNode { .. } | Error::NoPayload { .. } => Code::PAYLOAD_UNKNOWN,
+            Error::Payload(fault) => fault.code(),
             Error::TimedOut { .. } => Code::REQUEST_TIMED_OUT,
             Error::TooManyRequests { .. } => Code::TOO_MANY_REQUESTS,
             Error::Starting => Code::STARTING,

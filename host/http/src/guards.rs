@@ -2,10 +2,11 @@
 
 use super::error::{CallbackFault, Error, TokenFault};
 use super::headers;
+use super::payload_access::PayloadAccess;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use faas_flow_core::{FlowName, Millis, RunId, SignalName, Status, redact};
+use faas_flow_core::{FlowName, Millis, RunId, SignalName, redact};
 use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, SignedSend, TIME, Window};
 use faas_flow_replica::network::{Destinations, Rules};
 use reqwest::Url;
@@ -28,8 +29,8 @@ pub struct Guards {
     pub admin: Admin,
     /// Who may read the results and the states of runs.
     pub result_access: ResultAccess,
-    /// Of which runs operators may read the inputs and outputs of nodes.
-    pub show_payloads: ShowPayloads,
+    /// Of which runs operators may read the inputs and outputs of nodes, and what is hidden in them.
+    pub payloads: PayloadAccess,
     /// Where results may be sent.
     pub callbacks: Rules,
 }
@@ -39,8 +40,8 @@ impl Default for Guards {
         let callbacks = Destinations::default().callbacks;
         let (keys, window, admin) = (None, Window::default(), Admin::default());
         let result_access = ResultAccess::default();
-        let show_payloads = ShowPayloads::default();
-        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, show_payloads, callbacks }
+        let payloads = PayloadAccess::default();
+        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, payloads, callbacks }
     }
 }
 
@@ -54,49 +55,6 @@ pub enum ResultAccess {
     WithId,
     /// Callers who sign the request or have the admin token.
     Signed,
-}
-
-/// Of which runs operators may read the inputs and outputs of nodes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ShowPayloads {
-    /// Of none.
-    Never,
-    /// Of runs that have failed.
-    Failed,
-    /// Of all.
-    #[default]
-    Always,
-}
-
-impl ShowPayloads {
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ShowPayloads::Never => "never",
-            ShowPayloads::Failed => "failed",
-            ShowPayloads::Always => "always",
-        }
-    }
-
-    /// How to see what is not shown.
-    pub(super) fn remedy(self) -> &'static str {
-        match self {
-            ShowPayloads::Failed => "this run has not failed: set it to always to see those of all runs",
-            _ => "set it to failed to see those of failed runs, or to always",
-        }
-    }
-
-    /// Refuses if no run's are shown. Whether there is the run makes no difference.
-    pub(super) fn admit_any(self) -> Result<(), Error> {
-        if self == ShowPayloads::Never { Err(Error::PayloadsHidden { show: self }) } else { Ok(()) }
-    }
-
-    /// Refuses if those of a run with this status are not shown.
-    pub(super) fn admit(self, status: Status) -> Result<(), Error> {
-        self.admit_any()?;
-        let hidden = self == ShowPayloads::Failed && status != Status::Failed;
-        if hidden { Err(Error::PayloadsHidden { show: self }) } else { Ok(()) }
-    }
 }
 
 /// What is read of a run.

@@ -2,7 +2,7 @@
 
 use super::host::Host;
 use crate::Error;
-use faas_flow_core::run::Input;
+use faas_flow_core::run::{Input, RunView};
 use faas_flow_core::{Content, NodePath, Payload, RunId};
 use faas_flow_versions::runs::load_around;
 
@@ -13,6 +13,16 @@ pub enum Side {
     Input,
     /// What it yields.
     Output,
+}
+
+impl Side {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Input => "input",
+            Side::Output => "output",
+        }
+    }
 }
 
 /// A part of a node's input, or its output.
@@ -33,6 +43,19 @@ impl From<Input> for NodeData {
 }
 
 impl Host {
+    /// A run with one of its nodes; `None` if there is no such run. It has no nodes if it has no such node.
+    ///
+    /// # Errors
+    ///
+    /// The store fails.
+    pub async fn node(&self, run: &RunId, node: &NodePath) -> Result<Option<RunView>, Error> {
+        self.runs.written(run).await;
+        let Some(state) = load_around(&*self.services.state, run, node).await? else { return Ok(None) };
+        let mut view = RunView::new(state.run(), state.scopes());
+        view.nodes.retain(|known| known.path == *node);
+        Ok(Some(view))
+    }
+
     /// What is stored of the input or the output of a node, which is nothing until it is there; `None` if the run has no such
     /// node.
     ///
@@ -53,7 +76,7 @@ impl Host {
                 state.output_of(node).map(whole).into_iter().collect()
             }
             Side::Input => {
-                let (_, plan) = services.versions.pinned(state.run()).await?;
+                let plan = services.versions.plan_of(state.run()).await?;
                 state.inputs_of(&plan, node).into_iter().map(NodeData::from).collect()
             }
         }))
