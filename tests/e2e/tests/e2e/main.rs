@@ -35,6 +35,7 @@ mod limits;
 mod media_types;
 mod memory;
 mod modules;
+mod node_pages;
 mod openapi;
 mod operators;
 mod pages;

@@ -2,6 +2,8 @@
 
 use faas_flow_e2e::command::faas_flow;
 use faas_flow_e2e::server::{Answer, Serve, Server};
+use faas_flow_e2e::wait::until;
+use faas_flow_test_support::servers;
 use serde_json::{Value, json};
 use std::process::Output;
 use tempfile::TempDir;
@@ -157,4 +159,114 @@ async fn without_the_token_nobody_learns_which_runs_and_nodes_there_are() {
     assert_eq!(answers.len(), 1, "{answers:?}");
     let asked = server.client.get(server.url(&path("r", "output?node=a"))).bearer_auth(TOKEN);
     assert_eq!(server.send(asked).await.ok(), "x a");
+}
+
+#[tokio::test]
+async fn what_the_rules_name_is_hidden_wherever_data_is_shown() {
+    let server = Serve::flows(&["fixture"]).with("--redact", "/**/password").with("--redact", "/cards/*/number");
+    let server = server.start();
+    let body = "{\"user\": \"Ada\", \"password\": \"s3cret\", \"cards\": [{\"number\": 4711}, {\"number\": 4712, \"id\": 1.0}]}";
+    let shown = "{\"user\": \"Ada\", \"password\": \"***\", \"cards\": [{\"number\": \"***\"}, {\"number\": \"***\", \"id\": 1.0}]}";
+    run_as(&server, "r", "case=typed&type=application/json", body).await.ok();
+    for of in ["input?node=n", "output?node=n"] {
+        let answer = server.get(&path("r", of)).await;
+        assert_eq!(answer.header("x-faas-flow-redacted"), ["true"]);
+        assert_eq!(answer.header("x-faas-flow-size"), [shown.len().to_string()]);
+        assert_eq!(answer.ok(), shown);
+        // A preview begins with what is shown, not with what is stored.
+        assert_eq!(server.get(&path("r", &format!("{of}&preview=32"))).await.ok(), shown[..32]);
+    }
+    assert_eq!(show(&server, &["r", "--node", "n", "--output"]).await.stdout, shown.as_bytes());
+    let page = server.get("/dashboard/runs/r/node?node=n").await.ok();
+    assert!(page.contains("parts of it are hidden") && !page.contains("s3cret") && !page.contains("471"), "{page}");
+    assert_eq!(server.get("/dashboard/runs/r/node/output?node=n").await.ok(), shown);
+    assert_eq!(server.get(&path("r", "result")).await.ok(), body, "callers get what they asked for");
+}
+
+#[tokio::test]
+async fn what_should_be_json_but_is_not_is_not_shown_where_there_are_rules() {
+    let server = Serve::flows(&["fixture"]).with("--redact", "/password").start();
+    let broken = "{\"password\": \"s3cret\"";
+    for (id, media_type, body) in
+        [("r", "application/json", broken), ("s", "text/plain", broken), ("t", "a/b%2Bjson", "s3cret")]
+    {
+        run_as(&server, id, &format!("case=typed&type={media_type}"), body).await.ok();
+        let said = server.get(&path(id, "output?node=n&preview=4")).await.failed(403, "FF0516");
+        assert!(said.contains("the output of node n is not shown here") && !said.contains("s3cret"), "{said}");
+        let page = server.get(&format!("/dashboard/runs/{id}/node?node=n")).await.ok();
+        let (_, output) = page.split_once("<h1 id=\"output\">").unwrap();
+        assert!(output.contains("FF0516") && !output.contains("s3cret"), "{page}");
+        server.get(&format!("/dashboard/runs/{id}/node/output?node=n")).await.failed(403, "FF0516");
+    }
+    run_as(&server, "text", "case=typed&type=text/plain", "password=1").await.ok();
+    assert_eq!(server.get(&path("text", "output?node=n")).await.ok(), "password=1", "the rules are for JSON");
+}
+
+#[tokio::test]
+async fn a_re_run_shows_the_data_of_the_latest_execution() {
+    let server = Serve::flows(&["fixture"]).function("step", "echo").start();
+    run_as(&server, "r", "case=items", "ab").await.ok();
+    let (n, output) =
+        ("node=F%5B1%5D%2Fn", async |node: &str| server.get(&path("r", &format!("output?{node}"))).await.body);
+    assert_eq!(server.get(&path("r", &format!("input?{n}"))).await.ok(), "b");
+    assert_eq!(output(n).await, "b");
+    let gathered = output("node=after").await;
+
+    server.post(&path("r", "rerun?node=F[1]/n"), "C").await.ok();
+    until("the item has run again", async || output(n).await == "C").await;
+    let replaced = server.get(&path("r", &format!("input?{n}"))).await;
+    assert_eq!(replaced.header("x-faas-flow-from"), Vec::<&str>::new());
+    assert_eq!(replaced.ok(), "C");
+    until("what follows has run again", async || {
+        let now = output("node=after").await;
+        now.contains('C') && now != gathered
+    })
+    .await;
+
+    server.post(&path("r", "rerun?node=F"), "z").await.ok();
+    until("the branches are others", async || output("node=F%5B0%5D%2Fn").await == "z").await;
+    server.get(&path("r", &format!("output?{n}"))).await.failed(404, "FF0517");
+}
+
+#[tokio::test]
+async fn data_that_was_deleted_is_missed_with_a_code() {
+    let folder = TempDir::new().unwrap();
+    let server = Serve::flows(&["fixture"]).start_in(folder.path());
+    run_as(&server, "r", "case=typed&type=text/plain", "x".repeat(100 << 10)).await.ok();
+    let data = folder.path().join(".faas-flow/data");
+    std::fs::rename(&data, folder.path().join("elsewhere")).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    let answer = server.get(&path("r", "output?node=n")).await;
+    assert!(answer.status >= 500 && answer.code.is_some(), "{answer:?}");
+    let code = answer.code.unwrap();
+    let page = server.get("/dashboard/runs/r/node?node=n").await.ok();
+    assert!(page.contains("class=\"badge done\"") && page.contains(&format!("card error\">{code}:")), "{page}");
+}
+
+#[tokio::test]
+async fn after_the_history_of_a_run_there_is_no_data() {
+    let server = Serve::flows(&["fixture"]).with("--history-ttl", "1ms").start();
+    run_as(&server, "r", "case=forwarder", "x").await;
+    until("the run is forgotten", async || {
+        server.get(&path("r", "output?node=a")).await.code.as_deref() == Some("FF0212")
+    })
+    .await;
+    server.get("/dashboard/runs/r/node/output?node=a").await.failed(404, "FF0212");
+}
+
+#[tokio::test]
+async fn every_store_shows_the_same() {
+    let redis = servers::redis(&[]);
+    let redis = redis.url("redis");
+    for (state, data) in [("sqlite:state.db", "files:data"), (&*redis, &*redis), ("memory", "memory")] {
+        let serve = Serve::flows(&["fixture"]).function("step", "echo");
+        let server = serve.with("--state", state).with("--data-store", data).start();
+        let large = "x".repeat(100 << 10);
+        run_as(&server, "r", "case=call-in-a-chain", large.clone()).await.ok();
+        let asked = async |of: &str| server.get(&path("r", of)).await.ok();
+        assert!(asked("input?node=first").await == large, "{state}");
+        assert!(asked("output?node=first").await == format!("{large} first"), "{state}");
+        assert!(asked("input?node=n").await == format!("{large} first"), "{state}");
+        assert!(asked("output?node=n").await == format!("{large} first n"), "{state}");
+    }
 }
