@@ -185,6 +185,8 @@ codes! {
     DESTINATION_REFUSED = 512, "the configuration does not allow this destination";
     FOREIGN_HOST = 514, "the request is for another host name than the server's";
     FOREIGN_PAGE = 515, "the request comes from a page of another site";
+    PAYLOADS_HIDDEN = 516, "inputs and outputs of nodes are not shown here";
+    PAYLOAD_UNKNOWN = 517, "the node has no such input or output";
 }
 
 impl Code {

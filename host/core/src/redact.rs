@@ -1,9 +1,13 @@
 //! The one place that hides secrets in what people and programs may see: errors, logs, traces, pictures, exports,
-//! differences and the configuration.
+//! differences and the configuration. [`Rules`] say what is hidden in payloads.
 //!
 //! Hidden are the user and password of a URL, the values of its query and its fragment, and the values of a call's headers and
 //! query parameters; and the path of a callback, since the paths of webhooks are secret. What is hidden reads [`HIDDEN`], so that
 //! everybody sees that there is something.
+
+mod rules;
+
+pub use rules::{BadRule, Rules, Unreadable};
 
 use crate::definition::{Branches, Call, Dag, Definition, NodeKind, Operation};
 use std::fmt::Write as _;

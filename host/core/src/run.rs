@@ -11,6 +11,7 @@ mod documents;
 mod engine;
 mod events;
 mod nodes;
+mod payloads;
 mod rerun;
 mod rounds;
 mod signals;

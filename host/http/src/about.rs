@@ -164,16 +164,19 @@ pub(super) struct RerunQuery {
 }
 
 impl RerunQuery {
-    /// A path has escapes of its own, in the keys of branches. If the value of `node` has brackets, it is a path as it is;
-    /// otherwise it was encoded for the query, which encodes brackets.
     fn of(query: &str) -> Result<Self, Error> {
-        let given = query.split('&').find_map(|pair| pair.strip_prefix("node="));
-        let node = match given {
-            Some(path) if path.contains('[') => Some(NodePath::parse(path)?),
-            _ => Query::parse(query).first("node").map(NodePath::parse).transpose()?,
-        };
-        Ok(Self { node })
+        Ok(Self { node: node_in(query)? })
     }
+}
+
+/// The node that a query names. A path has escapes of its own, in the keys of branches. If the value of `node` has brackets, it
+/// is a path as it is; otherwise it was encoded for the query, which encodes brackets.
+pub(super) fn node_in(query: &str) -> Result<Option<NodePath>, Error> {
+    let given = query.split('&').find_map(|pair| pair.strip_prefix("node="));
+    Ok(match given {
+        Some(path) if path.contains('[') => Some(NodePath::parse(path)?),
+        _ => Query::parse(query).first("node").map(NodePath::parse).transpose()?,
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for RerunQuery {
@@ -355,7 +358,7 @@ impl Surface {
         ([(header::ALLOW, allowed)], Error::WrongMethod { method: method.clone() }).into_response()
     }
 
-    async fn view(&self, flow: &FlowName, run: &RunId) -> Result<RunView, Error> {
+    pub(super) async fn view(&self, flow: &FlowName, run: &RunId) -> Result<RunView, Error> {
         let view = self.host.head(run).await?.filter(|view| view.flow == *flow);
         view.ok_or_else(|| Error::NoRun { flow: flow.clone(), run: run.clone() })
     }

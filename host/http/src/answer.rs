@@ -174,7 +174,7 @@ fn set_head(response: &mut Response, head: &ResponseHead) {
 }
 
 /// Data of the flow, which may be anything.
-fn data(Content { bytes, media_type }: Content) -> Response {
+pub(super) fn data(Content { bytes, media_type }: Content) -> Response {
     ([(header::CONTENT_TYPE, media_type_header(&media_type))], Body::from(bytes)).into_response()
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with a request, and with asking another server; and the status of each code.
 
+use crate::payload_access::PayloadFault;
 use axum::http::{HeaderName, Method, StatusCode};
 use faas_flow_core::{BadLabel, BadStart, Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
 use faas_flow_guest::Short;
@@ -157,6 +158,9 @@ pub enum Error {
         /// What is wrong with the signature: `it lacks …`
         why: String,
     },
+    /// The input or output of a node is not shown.
+    #[error(transparent)]
+    Payload(#[from] PayloadFault),
     /// There was no answer within the time for a request.
     #[error("{}", timed_out(limit, run.as_ref()))]
     TimedOut {
@@ -299,6 +303,7 @@ impl Error {
             Error::NoSecret => Code::UNSIGNED,
             Error::TokenNeeded(_) => Code::TOKEN_NEEDED,
             Error::ReadDenied { .. } => Code::READ_DENIED,
+            Error::Payload(fault) => fault.code(),
             Error::TimedOut { .. } => Code::REQUEST_TIMED_OUT,
             Error::TooManyRequests { .. } => Code::TOO_MANY_REQUESTS,
             Error::Starting => Code::STARTING,
@@ -340,12 +345,15 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::TOKEN_NEEDED
         | Code::READ_DENIED
         | Code::OLD_SIGNATURE => StatusCode::UNAUTHORIZED,
-        Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE | Code::FOREIGN_PAGE => StatusCode::FORBIDDEN,
+        Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE | Code::FOREIGN_PAGE | Code::PAYLOADS_HIDDEN => {
+            StatusCode::FORBIDDEN
+        }
         Code::FOREIGN_HOST => StatusCode::MISDIRECTED_REQUEST,
         Code::FLOW_UNKNOWN
         | Code::RUN_UNKNOWN
         | Code::SCHEDULE_UNKNOWN
         | Code::NEVER_AWAITED
+        | Code::PAYLOAD_UNKNOWN
         | Code::ROUTE_UNKNOWN
         | Code::VERSION_UNKNOWN => StatusCode::NOT_FOUND,
         Code::WRONG_METHOD => StatusCode::METHOD_NOT_ALLOWED,

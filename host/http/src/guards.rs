@@ -2,6 +2,7 @@
 
 use super::error::{CallbackFault, Error, TokenFault};
 use super::headers;
+use super::payload_access::PayloadAccess;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
@@ -28,6 +29,8 @@ pub struct Guards {
     pub admin: Admin,
     /// Who may read the results and the states of runs.
     pub result_access: ResultAccess,
+    /// Of which runs operators may read the inputs and outputs of nodes, and what is hidden in them.
+    pub payloads: PayloadAccess,
     /// Where results may be sent.
     pub callbacks: Rules,
 }
@@ -37,7 +40,8 @@ impl Default for Guards {
         let callbacks = Destinations::default().callbacks;
         let (keys, window, admin) = (None, Window::default(), Admin::default());
         let result_access = ResultAccess::default();
-        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, callbacks }
+        let payloads = PayloadAccess::default();
+        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, payloads, callbacks }
     }
 }
 

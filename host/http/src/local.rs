@@ -26,9 +26,9 @@ use tower::ServiceExt;
 /// The routes of a local server whose async calls go through this gateway. The gateway reaches the flows and functions that
 /// the host has at this moment.
 pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) -> Result<Router, Error> {
-    let access = Access::new(guards.admin.clone(), guards.result_access)?;
-    let system = system(gateway, Access::new(guards.admin.clone(), guards.result_access)?);
-    let dashboard = Dashboard::new(host.clone(), access, Control::Here, "/dashboard").router();
+    let access = || Access::new(guards.admin.clone(), guards.result_access, guards.payloads.clone());
+    let system = system(gateway, access()?);
+    let dashboard = Dashboard::new(host.clone(), access()?, Control::Here, "/dashboard").router();
     let direct = router_beside_queue(host.clone(), guards);
     let flows: Vec<String> = host.versions().all_active().iter().map(|flow| flow.name.to_string()).collect();
     for name in flows.iter().map(String::as_str).chain(host.functions().names()) {

@@ -7,7 +7,7 @@ use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, bulk, invoke, location, modules, own, reply, runs, schedules, signals, step};
+use super::{about, bulk, invoke, location, modules, own, payloads, reply, runs, schedules, signals, step};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -61,6 +61,8 @@ fn operations() -> &'static [Operation] {
             routes!(about::callback),
             routes!(about::state),
             routes!(about::result),
+            routes!(payloads::input),
+            routes!(payloads::output),
             routes!(about::forward),
             routes!(reply::answer),
             routes!(signals::signal_page, signals::signal),

@@ -146,6 +146,16 @@ impl Versions {
         Ok(self.load_stored(loader, flow, digest).await?.definition.clone())
     }
 
+    /// The plan by which a run was executed, for those who only read it. The flow need not be served here.
+    pub async fn plan_of(&self, run: &Run) -> Result<Arc<Plan>, Error> {
+        let known = self.table.find(&run.flow, &run.digest).and_then(|loaded| loaded.plan.clone());
+        match (&run.definition, known) {
+            (Some(definition), _) => plan((**definition).clone()),
+            (None, Some(known)) => Ok(known),
+            (None, None) => plan((*self.definition(&run.flow, &run.digest).await?).clone()),
+        }
+    }
+
     async fn load_stored(&self, loader: &Loader, flow: &FlowName, digest: &Digest) -> Result<Arc<Flow>, Error> {
         let stored = self.stored(flow);
         let version = stored.loadable(digest).await?;

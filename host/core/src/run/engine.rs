@@ -428,7 +428,7 @@ pub(super) fn planned<'a>(plan: &'a Plan, path: &NodePath) -> Result<&'a PlanNod
     plan.dag(&path.scope).and_then(|dag| dag.node(&path.node)).ok_or(Refusal::Unknown)
 }
 
-fn inputs(node: &PlanNode, scope: &Scope) -> Vec<Input> {
+pub(super) fn inputs(node: &PlanNode, scope: &Scope) -> Vec<Input> {
     if node.inputs.is_empty() {
         return vec![Input { from: String::new(), payload: scope.input.clone(), forwarder: None }];
     }

@@ -220,6 +220,15 @@ impl NodeView {
     /// What of it has failed and what became of that, each as a sentence, in the order in which it happened. The only try of
     /// a call without a retry policy is not among them unless it was recovered, since the failure of its attempt says the same.
     pub fn happened(&self) -> Vec<String> {
+        self.happened_with(&self.attempts)
+    }
+
+    /// The same without its attempts, for those who show them otherwise.
+    pub fn happened_besides_attempts(&self) -> Vec<String> {
+        self.happened_with(&[])
+    }
+
+    fn happened_with(&self, attempts: &[Attempt]) -> Vec<String> {
         let (first, left_out, latest) = self.tries.shown();
         let says_more = |one: &&Try| one.of > 1 || one.recovered;
         let shown = |one: &Try| (one.ended, one.to_string());
@@ -229,7 +238,7 @@ impl NodeView {
         });
         let first = first.iter().filter(says_more).map(shown);
         let latest = latest.iter().filter(says_more).map(shown);
-        let attempts = self.attempts.iter().filter_map(|attempt| {
+        let attempts = attempts.iter().filter_map(|attempt| {
             let failure = attempt.failure.as_ref()?;
             let next = attempt.next.map_or(String::new(), |next| format!("; next attempt {}", moment(next)));
             Some((attempt.ended, format!("{failure}{next}")))

@@ -1,7 +1,7 @@
 //! Who sees the dashboard, and which forms are its own.
 
 use super::error::Error;
-use crate::{Admin, Error as HttpError, ResultAccess, TokenFault};
+use crate::{Admin, Error as HttpError, PayloadAccess, ResultAccess, TokenFault};
 use aws_lc_rs::rand;
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
@@ -15,6 +15,8 @@ use sha2::Sha256;
 pub struct Access {
     admin: Admin,
     result_access: ResultAccess,
+    /// Of which runs those with the token may see inputs and outputs of nodes.
+    pub(super) payloads: PayloadAccess,
     /// A new one for each start, so that a form is good for as long as the process lives.
     key: [u8; 64],
 }
@@ -25,16 +27,21 @@ impl Access {
     /// # Errors
     ///
     /// The system has no random numbers.
-    pub fn new(admin: Admin, result_access: ResultAccess) -> Result<Self, HttpError> {
+    pub fn new(admin: Admin, result_access: ResultAccess, payloads: PayloadAccess) -> Result<Self, HttpError> {
         let mut key = [0; 64];
         rand::fill(&mut key).map_err(|_| Error::NoRandomness)?;
-        Ok(Self { admin, result_access, key })
+        Ok(Self { admin, result_access, payloads, key })
     }
 
     pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), HttpError> {
         if self.result_access == ResultAccess::Open && method.is_safe() {
             return Ok(());
         }
+        self.operator(headers)
+    }
+
+    /// Whether somebody has the token.
+    pub(super) fn operator(&self, headers: &HeaderMap) -> Result<(), HttpError> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password);
         self.admin.admit(given.as_deref(), TokenFault::NobodySees, TokenFault::Password)
     }
@@ -91,7 +98,7 @@ mod tests {
     fn the_token_is_the_password() {
         let asked = |admin: Admin, access, method, value: Option<&str>| {
             let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
-            Access::new(admin, access)
+            Access::new(admin, access, PayloadAccess::default())
                 .unwrap()
                 .admit(&method, &headers.into_iter().collect())
                 .map_err(|error| error.code())
@@ -115,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_for_one_run_or_flow_of_one_process() {
-        let new = || Access::new(Admin::Anybody, ResultAccess::WithId).unwrap();
+        let new = || Access::new(Admin::Anybody, ResultAccess::WithId, PayloadAccess::default()).unwrap();
         let (access, other) = (new(), new());
         let (run, another, flow) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap(), FlowName::new("r1").unwrap());
         let ticket = access.ticket(About::Run(&run));

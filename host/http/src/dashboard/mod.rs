@@ -1,5 +1,5 @@
-//! The dashboard: pages about flows and runs, as the stores have them, without payloads. A local server has it at
-//! `/dashboard/`; `faas-flow dashboard` is a server with nothing else, for a cluster. docs/dashboard.md describes it.
+//! The dashboard: pages about flows and runs, as the stores have them, with what nodes got and yielded for those who may
+//! see it. A local server has it at `/dashboard/`; `faas-flow dashboard` is a server with nothing else, for a cluster. docs/dashboard.md describes it.
 //!
 //! All links are relative, so that it works wherever a gateway or proxy puts it. Only those of the first page begin with what a
 //! proxy says that it has removed from the path, since the proxy may have added the slash at its end.
@@ -12,8 +12,10 @@ mod error;
 mod flow;
 mod flows;
 mod form;
+mod node;
 mod page;
 mod pages;
+mod payload;
 mod run;
 mod runs;
 mod timeline;
@@ -76,6 +78,11 @@ impl Dashboard {
             .route(&at("/runs"), get(pages::runs))
             .route(&at("/runs/bulk"), post(pages::bulk))
             .route(&at("/runs/{id}"), get(pages::run))
+            .route(&at("/runs/{id}/node"), get(pages::node))
+            .route(&at("/runs/{id}/node/input"), get(pages::input))
+            .route(&at("/runs/{id}/node/output"), get(pages::output))
+            .route(&at("/runs/{id}/node/input/image"), get(pages::input_image))
+            .route(&at("/runs/{id}/node/output/image"), get(pages::output_image))
             .route(&at("/runs/{id}/pause"), post(pages::pause))
             .route(&at("/runs/{id}/resume"), post(pages::resume))
             .route(&at("/runs/{id}/stop"), post(pages::stop))
@@ -131,7 +138,8 @@ async fn answered(State(dashboard): State<Arc<Dashboard>>, request: Request, nex
         }
     }
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // Data of nodes has a stricter one.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));

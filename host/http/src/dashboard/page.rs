@@ -114,7 +114,12 @@ impl Page {
 
 /// A state as a badge.
 pub(super) fn badge(status: Status) -> String {
-    format!("<span class=\"badge {0}\">{0}</span>", status.as_str())
+    badge_of(status.as_str())
+}
+
+/// The word for a state of a run or a node as a badge.
+pub(super) fn badge_of(word: &'static str) -> String {
+    format!("<span class=\"badge {word}\">{word}</span>")
 }
 
 /// A moment in UTC, for people and machines.

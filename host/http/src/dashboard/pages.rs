@@ -4,8 +4,10 @@ use super::Dashboard;
 use super::access::About;
 use super::error::Error;
 use super::form::Form;
+use super::node::Asked as AskedNode;
 use super::page::{Page, View};
 use super::run::RunPage;
+use crate::payloads::{DataQuery, FromNode};
 use crate::remote::{Action, Rerun, Signal};
 use crate::request::Asked;
 use crate::runs::known_json;
@@ -13,10 +15,11 @@ use crate::unchanged::{Known, Tag};
 use crate::{Error as HttpError, NodesQuery, PageQuery, RunFilter, RunPath, path_parameter};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use faas_flow_core::{FlowName, MediaType, NodePath, SignalName};
+use faas_flow_core::{FlowName, MediaType, NodePath, RunId, SignalName};
+use faas_flow_replica::Side;
 use faas_flow_replica::schedules::ScheduleChange;
 use serde_json::Value;
 use std::sync::Arc;
@@ -145,6 +148,60 @@ pub(super) async fn run(
         }
         RunPage::Json(made) => known_json(&known, &made),
     })
+}
+
+/// Which node of which run a page or a file is about.
+pub(super) struct OfNode {
+    dashboard: Arc<Dashboard>,
+    run: RunId,
+    node: NodePath,
+    from: Option<String>,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<Dashboard>> for OfNode {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, HttpError> {
+        let RunPath { id } = RunPath::from_request_parts(parts, dashboard).await?;
+        let DataQuery { node, .. } = DataQuery::from_request_parts(parts, dashboard).await?;
+        let FromNode { from } = FromNode::from_request_parts(parts, dashboard).await?;
+        Ok(Self { dashboard: dashboard.clone(), run: id, node, from, headers: parts.headers.clone() })
+    }
+}
+
+impl OfNode {
+    async fn file(self, side: Side) -> Result<Response, HttpError> {
+        let Self { dashboard, run, node, from, headers } = self;
+        dashboard.file(AskedNode { run: &run, node: &node, from }, side, &headers).await
+    }
+
+    async fn image(self, side: Side) -> Result<Response, HttpError> {
+        let Self { dashboard, run, node, from, headers } = self;
+        dashboard.image(AskedNode { run: &run, node: &node, from }, side, &headers).await
+    }
+}
+
+/// A node: `?node=F[a]/n1`. With `from=n0`, only this part of its input.
+pub(super) async fn node(of: OfNode, view: View) -> Result<Response, HttpError> {
+    let OfNode { dashboard, run, node, from, headers } = of;
+    Ok(dashboard.node(AskedNode { run: &run, node: &node, from }, &headers).await?.answer(&view))
+}
+
+pub(super) async fn input(of: OfNode) -> Result<Response, HttpError> {
+    of.file(Side::Input).await
+}
+
+pub(super) async fn output(of: OfNode) -> Result<Response, HttpError> {
+    of.file(Side::Output).await
+}
+
+pub(super) async fn input_image(of: OfNode) -> Result<Response, HttpError> {
+    of.image(Side::Input).await
+}
+
+pub(super) async fn output_image(of: OfNode) -> Result<Response, HttpError> {
+    of.image(Side::Output).await
 }
 
 pub(super) async fn pause(state: State<Arc<Dashboard>>, run: RunPath, form: Form) -> Result<Response, HttpError> {

@@ -3,7 +3,8 @@
 use super::Dashboard;
 use super::access::About;
 use super::error::Error;
-use super::page::{Page, Size, Took, badge, time};
+use super::node::page_of;
+use super::page::{Page, Size, Took, badge, badge_of, time};
 use super::timeline;
 use crate::Error as HttpError;
 use crate::drawing::drawn;
@@ -200,8 +201,9 @@ fn table(shown: &Shown, query: NodesQuery, ticket: Option<&str>, status: Status)
     let id = escaped(shown.run().id.as_str());
     let page = query.page(shown.run(), shown.scopes());
     for node in &page.nodes {
+        let page = page_of(&shown.run().id, &node.path);
         let path = escaped(&node.path.to_string());
-        let progress = node.progress.as_str();
+        let progress = badge_of(node.progress.as_str());
         let attempts = node.tried();
         let took = node.took().map_or(String::new(), |took| Took(took).to_string());
         let again = ticket.filter(|_| status.is_final() && may_run_again(node));
@@ -216,7 +218,7 @@ fn table(shown: &Shown, query: NodesQuery, ticket: Option<&str>, status: Status)
         let out = node.output_size.map_or(String::new(), |size| Size(size).to_string());
         let _ = writeln!(
             table,
-            "<tr data-node=\"{path}\"><td><code>{path}</code></td><td><span class=\"badge {progress}\">{progress}</span></td>\
+            "<tr data-node=\"{path}\"><td><a href=\"{page}\"><code>{path}</code></a></td><td>{progress}</td>\
              <td class=\"number\">{took}</td><td class=\"number\">{attempts}</td><td class=\"number\">{}</td><td class=\"number\">{out}</td>\
              <td>{}</td><td>{again}{signal}</td></tr>",
             Size(node.input_size),
@@ -265,22 +267,36 @@ fn failures(node: &NodeView) -> String {
     let earlier = happened.len().saturating_sub(FAILURES);
     let more = (earlier > 0).then(|| format!("{earlier} earlier failures"));
     let failures = happened.iter().skip(earlier).map(|sentence| escaped(&short(sentence)));
+    let rounds = (node.rounds > 0).then(|| format!("round {}", node.rounds));
+    more.into_iter()
+        .chain(rounds)
+        .chain(failures)
+        .chain(waits(node))
+        .chain(called(node, ""))
+        .collect::<Vec<_>>()
+        .join("<br>")
+}
+
+/// What a node waits for, if it does.
+pub(super) fn waits(node: &NodeView) -> Option<String> {
     let until = node.waits_until.map(|until| format!("until {}", time(until)));
-    let waits = match (&node.waits_for, until) {
+    match (&node.waits_for, until) {
         (Some(wait), Some(until)) => Some(format!("waiting for {}, {until} at the latest", escaped(&wait.to_string()))),
         (Some(wait), None) => Some(format!("waiting for {}", escaped(&wait.to_string()))),
         (None, until) if node.sleeps_since.is_some() => until.map(|until| format!("sleeps {until}")),
         (None, until) => until.map(|until| format!("waiting {until}")),
-    };
-    let called = node.called.iter().map(|Called { flow, run }| {
-        format!("called <a href=\"{0}\"><code>{0}</code></a> ({1})", escaped(run.as_str()), escaped(flow))
-    });
-    let rounds = (node.rounds > 0).then(|| format!("round {}", node.rounds));
-    more.into_iter().chain(rounds).chain(failures).chain(waits).chain(called).collect::<Vec<_>>().join("<br>")
+    }
+}
+
+/// The runs that a node has called, with links. `up` leads to the folder of the runs.
+pub(super) fn called<'a>(node: &'a NodeView, up: &'a str) -> impl Iterator<Item = String> {
+    node.called.iter().map(move |Called { flow, run }| {
+        format!("called <a href=\"{up}{0}\"><code>{0}</code></a> ({1})", escaped(run.as_str()), escaped(flow))
+    })
 }
 
 /// The lines of a text, as HTML.
-fn lines(text: &str) -> String {
+pub(super) fn lines(text: &str) -> String {
     text.lines().map(|line| escaped(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
 }
 

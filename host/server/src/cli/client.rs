@@ -6,7 +6,7 @@ use crate::Error;
 use bytes::Bytes;
 use clap::Args;
 use faas_flow_core::{Code, Digest, RunId, redact};
-use faas_flow_guest::{HttpRequest, Limits};
+use faas_flow_guest::{HttpRequest, HttpResponse, Limits};
 use faas_flow_http::Error as HttpError;
 use faas_flow_http::remote::{self, Action, accepted};
 use faas_flow_replica::{ChosenBy, Http, Network, Settings};
@@ -137,14 +137,23 @@ impl Client {
         serde_json::from_slice(&answer).map_err(|_| Error::NotAFlow { url: redact::url(&self.url) })
     }
 
-    async fn send(&self, Asked { method, path, header, body }: Asked) -> Result<Bytes, Error> {
+    /// Asks for something that may be anything.
+    pub(super) async fn fetch(&self, path: &str, query: &[(&'static str, String)]) -> Result<HttpResponse, Error> {
+        self.answered(Asked::new("GET", path).with_query(query)).await
+    }
+
+    async fn send(&self, asked: Asked) -> Result<Bytes, Error> {
+        Ok(self.answered(asked).await?.body)
+    }
+
+    async fn answered(&self, Asked { method, path, header, body }: Asked) -> Result<HttpResponse, Error> {
         let authorization = self.token.as_ref().map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
         let headers = header.into_iter().chain(authorization).collect();
         let request = HttpRequest { method: method.to_owned(), url: format!("{}/{path}", self.url), headers, body };
         let answer = tokio::time::timeout(PATIENCE, self.http.send(request, ChosenBy::Operator)).await;
         let answer = answer.map_err(|_| Error::NoResponse { url: redact::url(&self.url), limit: PATIENCE })??;
         match accepted(answer) {
-            Ok(answer) => Ok(answer.body),
+            Ok(answer) => Ok(answer),
             // The routes of a server or a gateway, or those of something else.
             Err(HttpError::Refused { code: Code::ROUTE_UNKNOWN | Code::CALL_STATUS, status: 404, .. }) => {
                 Err(Error::NoFlowThere { url: redact::url(&self.url) })

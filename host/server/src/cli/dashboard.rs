@@ -51,7 +51,8 @@ impl Shown {
         let host = host(&values, &stores, network.clone(), &starting);
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
         let control = control(&values, network, &admin);
-        let dashboard = Dashboard::new(host.clone(), Access::new(admin, guards::result_access(&values))?, control, "");
+        let access = Access::new(admin, guards::result_access(&values), guards::payloads(&values))?;
+        let dashboard = Dashboard::new(host.clone(), access, control, "");
         starting.serves(dashboard.router());
         eprintln!("ready");
         server.until_stopped(host, Duration::ZERO, None).await?;

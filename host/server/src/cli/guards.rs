@@ -3,7 +3,7 @@
 use crate::config::{Values, destinations_of};
 use crate::{AdminTokenFault, Error, WhySigned};
 use faas_flow_core::secret_of;
-use faas_flow_http::{Admin, Guards, ResultAccess};
+use faas_flow_http::{Admin, Guards, PayloadAccess, ResultAccess};
 use faas_flow_replica::events::{Keys, Window};
 use std::net::IpAddr;
 use std::path::Path;
@@ -48,13 +48,19 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     let callbacks = destinations_of(values).callbacks;
     let unchecked = unchecked && local_only;
     let window = Window::default();
-    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, callbacks })
+    let payloads = payloads(values);
+    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, payloads, callbacks })
 }
 
 /// Who may read results and states: if the key is not set, callers who sign the request where new requests must be signed too.
 pub(super) fn result_access(values: &Values) -> ResultAccess {
     let default = if values.authenticate_request.value { ResultAccess::Signed } else { ResultAccess::WithId };
     values.result_access.value.unwrap_or(default)
+}
+
+/// Of which runs operators see inputs and outputs of nodes, and what is hidden in them.
+pub(super) fn payloads(values: &Values) -> PayloadAccess {
+    PayloadAccess { show: values.show_payloads.value, redact: values.redact.value.clone() }
 }
 
 /// The admin token, if there is that secret.

@@ -8,6 +8,7 @@ pub(crate) use network::{CorsOrigins, Hosts, Origins, Proxy, Ranges, Server};
 pub(crate) use numbers::{Count, Port, Size, Time, TimeLimit};
 pub(crate) use telemetry::{AnyCase, Millis, MillisLimit, Pairs, PropagatorList, Ratio, TraceServers};
 
+use faas_flow_core::redact::Rules;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_replica::CREDENTIAL_HEADERS;
 use std::path::PathBuf;
@@ -212,6 +213,42 @@ impl Format<Vec<String>> for List {
 
     fn combine(&self, values: Vec<Vec<String>>) -> Option<Vec<String>> {
         Some(values.concat())
+    }
+}
+
+/// JSON pointers, separated by commas or line breaks.
+pub(crate) struct Pointers;
+
+impl Format<Rules> for Pointers {
+    fn describe(&self) -> String {
+        "list of JSON pointers".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "POINTER"
+    }
+
+    fn parse(&self, text: &str) -> Result<Rules, Rule> {
+        let mut rules = Rules::default();
+        for pointer in without_nul(text)?.split([',', '\n']).map(str::trim).filter(|pointer| !pointer.is_empty()) {
+            rules.add(pointer).map_err(|bad| bad.to_string())?;
+        }
+        Ok(rules)
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    /// An option is given once for each pointer, which may contain commas.
+    fn parse_option(&self, text: &str) -> Result<Rules, Rule> {
+        let mut rules = Rules::default();
+        rules.add(without_nul(text)?).map_err(|bad| bad.to_string())?;
+        Ok(rules)
+    }
+
+    fn combine(&self, values: Vec<Rules>) -> Option<Rules> {
+        Some(values.into_iter().fold(Rules::default(), Rules::and))
     }
 }
 

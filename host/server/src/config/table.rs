@@ -3,8 +3,8 @@
 use super::error::Error;
 use super::format::{
     AnyCase, CorsOrigins, Count, CredentialHeaders, FilePath, Hosts, List, Millis, MillisLimit, Optional, Origins,
-    Pairs, Port, PropagatorList, Proxy, Ranges, Ratio, Schedules, Server, Size, Switch, Text, Time, TimeLimit,
-    TraceServers, Words,
+    Pairs, Pointers, Port, PropagatorList, Proxy, Ranges, Ratio, Schedules, Server, Size, Switch, Text, Time,
+    TimeLimit, TraceServers, Words,
 };
 use super::key::Group::{
     Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Schedule, Stores, Tracing,
@@ -16,8 +16,9 @@ use super::limits::NamedLimits;
 use super::tracing::{COMPRESSIONS, EXPORTERS, Exporter, PROTOCOLS, SAMPLERS, TRUE_FALSE, TraceServer, TracesSampler};
 use super::values::{Setting, Slot};
 use faas_flow_core::limit::Figures;
+use faas_flow_core::redact::Rules;
 use faas_flow_core::schedule::ScheduleEntry;
-use faas_flow_http::ResultAccess;
+use faas_flow_http::{ResultAccess, ShowPayloads};
 use faas_flow_replica::events::OldSignatures;
 use faas_flow_replica::network::HostPattern;
 use faas_flow_replica::traces::{OtlpCompression, OtlpProtocol, Propagators};
@@ -79,6 +80,10 @@ const DISPATCH: Words<Dispatch> =
 const RESULT_ACCESS: Words<ResultAccess> = Words::new(
     "ACCESS",
     &[("open", ResultAccess::Open), ("with-id", ResultAccess::WithId), ("signed", ResultAccess::Signed)],
+);
+const SHOW_PAYLOADS: Words<ShowPayloads> = Words::new(
+    "RUNS",
+    &[("never", ShowPayloads::Never), ("failed", ShowPayloads::Failed), ("always", ShowPayloads::Always)],
 );
 const OLD_SIGNATURES: Words<OldSignatures> =
     Words::new("MODE", &[("accept", OldSignatures::Accept), ("refuse", OldSignatures::Refuse)]);
@@ -221,6 +226,10 @@ keys! {
         .option(Also("authenticate-requests"));
     result_access: Option<ResultAccess> = Key::new("result_access", &Optional(RESULT_ACCESS), "", Ours, Access,
         "who may read the results and states of runs. `open`: everyone, who may also see the dashboard; `with-id`: everyone who knows the request id; `signed`: everyone who signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
+    show_payloads: ShowPayloads = Key::new("show_payloads", &SHOW_PAYLOADS, "never", Ours, Access,
+        "of which runs those with the admin token may read the [inputs and outputs of nodes](http.md#inputs-and-outputs-of-nodes): of none (`never`), of those that have failed (`failed`), or of all (`always`)").locally("always");
+    redact: Rules = Key::new("redact", &Pointers, "", Ours, Access,
+        "what is hidden in the inputs and outputs of nodes wherever they are shown: JSON pointers such as `/customer/email`, separated by commas or line breaks; `*` stands for any member or item, and `**` for any number of levels, as in `/**/password` ([redaction](security.md#inputs-and-outputs-of-nodes))");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
         "whether to `accept` events that replicas of an older release have signed with the secret itself; use it only during the update");
     keep_headers: Vec<&'static str> = Key::new("keep_headers", &CredentialHeaders, "", Ours, Access,

@@ -1,6 +1,7 @@
 //! `faas-flow requests`: runs on a server, asked over HTTP, or in a state store.
 
 mod bulk;
+mod data;
 mod servers;
 mod stored;
 mod text;
@@ -13,6 +14,7 @@ use crate::Error;
 use crate::config::{Options, Source, Stores, Unspecified, Values, resolve_stores};
 use bulk::Bulk;
 use clap::{Args, Subcommand};
+use data::Data;
 use faas_flow_core::{Code, FlowName, Labels, Millis, RunId, Status, past_moment};
 use faas_flow_http::{BulkAction, ListedRun, ListedRuns, RunFilter};
 use faas_flow_store::Cursor;
@@ -55,13 +57,15 @@ enum What {
         #[arg(long, value_name = "PLACE", value_parser = place_in_list)]
         after: Option<Cursor>,
     },
-    /// Show one run with all its nodes
+    /// Show one run with all its nodes, or what one of them got or yielded
     Show {
         /// Request id of the run
         id: String,
         /// Only show nodes that have failed or whose latest attempt failed
-        #[arg(long)]
+        #[arg(long, conflicts_with = "node")]
         failed: bool,
+        #[command(flatten)]
+        data: Data,
     },
     /// Pause, resume, stop, run again or delete all runs that match
     ///
@@ -218,8 +222,14 @@ impl Requests {
                     Output::Text => print_text(format_args!("deleted run {run}\n")),
                 }
             }
-            What::Show { id, failed } => {
+            What::Show { id, failed, data } => {
                 let run = RunId::new(&id)?;
+                if let Some(asked) = data.asked()? {
+                    let to = to.unwrap_or_else(super::client::gateway);
+                    let shown = Servers::new(to, flow, token).data(&run, &asked).await?;
+                    shown.print(output)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let nodes = if failed { Nodes::Failed } else { Nodes::All };
                 let shown = match place(values, (to, flow), token)? {
                     Place::Servers(servers) => servers.show(&run, nodes).await?,

@@ -2,6 +2,7 @@
 
 use super::super::client::{Client, part};
 use super::super::output::Output;
+use super::data::{Asked, Shown};
 use super::{Listed, Nodes};
 use crate::Error;
 use faas_flow_core::{Code, FlowName, RunId};
@@ -103,6 +104,13 @@ impl Servers {
     /// Deletes a run that has ended.
     pub(super) async fn delete(&self, run: &RunId) -> Result<(), Error> {
         self.of_a_flow(run, async |flow| flow.delete(&format!("flow/{}", part(run.as_str()))).await).await.map(drop)
+    }
+
+    /// What a node got or yielded.
+    pub(super) async fn data(&self, run: &RunId, asked: &Asked) -> Result<Shown, Error> {
+        let path = format!("flow/{}/{}", part(run.as_str()), asked.side());
+        let (flow, answer) = self.of_a_flow(run, async |flow| flow.fetch(&path, &asked.query()).await).await?;
+        Shown::of(answer).ok_or_else(|| Error::NotAFlow { url: flow.place() })
     }
 
     /// Changes a run, and returns what the server said.

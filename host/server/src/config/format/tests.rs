@@ -95,3 +95,19 @@ fn a_value_that_is_refused_is_not_repeated() {
         assert!(!rule.contains("s3cret"), "{rule}");
     }
 }
+
+#[test]
+fn pointers_are_separated_by_commas_or_lines_and_an_option_has_one() {
+    let mut three = Rules::default();
+    for rule in ["/a", "/**/b", "/c/*/d"] {
+        three.add(rule).unwrap();
+    }
+    assert_eq!(Pointers.parse(" /a,/**/b,\n/c/*/d\n"), Ok(three));
+    assert!(Pointers.parse("").unwrap().is_empty());
+    let mut odd = Rules::default();
+    odd.add("/a,b").unwrap();
+    assert_eq!(Pointers.parse_option("/a,b"), Ok(odd));
+    for bad in ["a", "/a,b", "/a/**", "/~"] {
+        assert!(Pointers.parse(bad).is_err(), "{bad}");
+    }
+}
