@@ -1,25 +1,13 @@
 //! What a flow's code may ask the host, and the values that its handlers take and return.
 
-use crate::FlowLog;
+use crate::{FlowLog, NodeLog};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::{Content, Failure, Labels, MediaType, Millis, Status};
 use std::sync::Arc;
 
 /// The severity of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Every step; only of interest to the author.
-    Trace,
-    /// Helps to find a fault.
-    Debug,
-    /// Of interest to an operator.
-    Info,
-    /// May become a problem.
-    Warn,
-    /// Is a problem.
-    Error,
-}
+pub use faas_flow_core::run::LogLevel as Level;
 
 /// How a run ended, as passed to a `finally` handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,17 +72,22 @@ pub struct CallContext {
     pub node: String,
     /// How often the node was begun anew as another piece of work.
     pub round: u32,
+    /// Which attempt of the node this is, from 1; 0 outside of nodes.
+    pub attempt: u32,
     /// The state of the run when the call began.
     pub state: Status,
     /// The labels that the run had then.
     pub labels: Labels,
     /// The node's inputs by predecessor, in declared order, before an aggregator merges them.
     pub inputs: Vec<(String, Content)>,
+    /// What is kept of the lines that the node's code logs, if they are kept.
+    pub log: Option<Arc<NodeLog>>,
 }
 
 impl Default for CallContext {
     fn default() -> Self {
-        Self { node: String::new(), round: 0, state: Status::Running, labels: Labels::new(), inputs: Vec::new() }
+        let (state, labels) = (Status::Running, Labels::new());
+        Self { node: String::new(), round: 0, attempt: 0, state, labels, inputs: Vec::new(), log: None }
     }
 }
 

@@ -316,7 +316,7 @@ mod tests {
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
 
-        assert_eq!(ids.len(), 40);
+        assert_eq!(ids.len(), 41);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, invoke, location, modules, own, reply, runs, schedules, signals, step};
+use super::{about, invoke, location, logs, modules, own, reply, runs, schedules, signals, step};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -54,6 +54,7 @@ fn operations() -> &'static [Operation] {
             routes!(invoke::call),
             routes!(runs::list),
             routes!(runs::show),
+            routes!(logs::show),
             routes!(about::pause),
             routes!(about::resume),
             routes!(about::stop),

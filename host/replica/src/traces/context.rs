@@ -24,11 +24,15 @@ impl TraceContext {
         let hash: [u8; 32] = Sha256::digest(run.as_str()).into();
         let trace = TraceId::from_bytes(hash.first_chunk().copied().unwrap_or_default());
         let root = SpanId::from_bytes(hash.last_chunk().copied().unwrap_or_default());
-        let header = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT));
-        match header.and_then(|(_, value)| parse(value)) {
+        match said_by_caller(request) {
             Some((trace, caller, sampled)) => Self { trace, root, caller: Some(caller), sampled },
             None => Self { trace, root, caller: None, sampled: true },
         }
+    }
+
+    /// The id of the trace that a run belongs to because its caller says so.
+    pub(crate) fn caller_of(request: &Request) -> Option<String> {
+        said_by_caller(request).map(|(trace, _, _)| trace.to_string())
     }
 
     /// The header by which a callee makes its own spans children of this one.
@@ -36,6 +40,12 @@ impl TraceContext {
         let flags = u8::from(self.sampled);
         (TRACEPARENT.to_owned(), format!("00-{}-{span}-{flags:02x}", self.trace))
     }
+}
+
+/// The trace and the span of the caller, and whether it is sampled, if the request names them.
+fn said_by_caller(request: &Request) -> Option<(TraceId, SpanId, bool)> {
+    let header = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT));
+    header.and_then(|(_, value)| parse(value))
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ mod hostile_modules;
 mod http;
 mod labels;
 mod limits;
+mod logs;
 mod media_types;
 mod memory;
 mod modules;

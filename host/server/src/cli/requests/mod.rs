@@ -16,6 +16,7 @@ use faas_flow_http::ListedRun;
 use serde_json::Value;
 pub(super) use servers::Servers;
 use std::process::ExitCode;
+pub(super) use stored::logs as stored_logs;
 
 #[derive(Args)]
 pub(super) struct Requests {
@@ -74,22 +75,22 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 /// Which runs to list.
-struct Listed {
-    flow: Option<FlowName>,
-    status: Option<Status>,
-    labels: Labels,
-    limit: usize,
+pub(super) struct Listed {
+    pub(super) flow: Option<FlowName>,
+    pub(super) status: Option<Status>,
+    pub(super) labels: Labels,
+    pub(super) limit: usize,
 }
 
 /// Which nodes of a run to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nodes {
+pub(super) enum Nodes {
     All,
     Failed,
 }
 
 /// Where the runs are that a command is about.
-enum Place {
+pub(super) enum Place {
     Servers(Servers),
     Store(Stores),
 }
@@ -130,7 +131,7 @@ impl Requests {
 }
 
 /// Where `list` and `show` look: on the server, unless there is none or the store is an option of this command.
-fn place(
+pub(super) fn place(
     mut values: Values,
     (to, flow): (Option<String>, Option<FlowName>),
     token: Option<String>,

@@ -4,9 +4,10 @@ use super::super::client::{Client, part};
 use super::super::output::Output;
 use super::{Listed, Nodes};
 use crate::Error;
-use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
 use faas_flow_http::remote::{Action, flow_at};
 use faas_flow_http::{ListedRun, ListedRuns};
+use faas_flow_versions::logs::RunLogLine;
 use serde_json::Value;
 
 /// How many nodes are asked for at a time.
@@ -55,7 +56,7 @@ impl Servers {
     }
 
     /// The latest runs of all flows together.
-    pub(super) async fn list(&self, Listed { status, labels, limit, .. }: &Listed) -> Result<Vec<ListedRun>, Error> {
+    pub(crate) async fn list(&self, Listed { status, labels, limit, .. }: &Listed) -> Result<Vec<ListedRun>, Error> {
         let mut query = vec![("limit", limit.to_string())];
         query.extend(status.map(|status| ("status", status.as_str().to_owned())));
         query.extend(labels.iter().map(|(key, value)| ("label", format!("{key}={value}"))));
@@ -71,7 +72,7 @@ impl Servers {
     }
 
     /// A run with its nodes, as JSON: all pages in one.
-    pub(super) async fn show(&self, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
+    pub(crate) async fn show(&self, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
         let (flow, mut shown) = self.of_a_flow(run, async |flow| page(flow, run, nodes, "0").await).await?;
         while let Some(next) = shown.as_object_mut().and_then(|run| run.remove("next")) {
             let mut more = page(&flow, run, nodes, &next.to_string()).await?;
@@ -87,6 +88,20 @@ impl Servers {
             run.remove("node_count");
         }
         Ok(shown)
+    }
+
+    /// What a run has logged, and its status.
+    pub(crate) async fn logs(&self, run: &RunId, node: Option<&NodePath>) -> Result<(Vec<RunLogLine>, Status), Error> {
+        let path = format!("flow/{}", part(run.as_str()));
+        // The status comes first: when it says that the run has ended, the lines that follow are all.
+        let (flow, head) =
+            self.of_a_flow(run, async |flow| flow.get(&path, &[("limit", "1".to_owned())]).await).await?;
+        let malformed = || Error::NotAFlow { url: flow.place() };
+        let status = head.get("status").and_then(Value::as_str).and_then(Status::parse).ok_or_else(malformed)?;
+        let query: Vec<_> = node.map(|node| ("node", node.to_string())).into_iter().collect();
+        let text = flow.text(&format!("{path}/logs"), &query).await?;
+        let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        Ok((lines.map_err(|_| malformed())?, status))
     }
 
     /// Changes a run, and returns what the server said.

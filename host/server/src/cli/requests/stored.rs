@@ -6,15 +6,16 @@ use super::{Listed, Nodes};
 use crate::Error;
 use crate::config::Stores;
 use faas_flow_core::run::NodeView;
-use faas_flow_core::{FlowName, RunId, redact};
+use faas_flow_core::{FlowName, NodePath, RunId, Status, redact};
 use faas_flow_http::ListedRun;
 use faas_flow_store::{RunQuery, open_data};
+use faas_flow_versions::logs::{RunLogLine, read_log};
 use faas_flow_versions::runs::read_run;
 use faas_flow_versions::{MissingModule, missing_module};
 use serde_json::Value;
 
 /// The runs that the store lists.
-pub(super) async fn list(
+pub(crate) async fn list(
     stores: &Stores,
     Listed { flow, status, labels, limit }: Listed,
 ) -> Result<Vec<ListedRun>, Error> {
@@ -23,7 +24,7 @@ pub(super) async fn list(
 }
 
 /// A run with its nodes, as JSON.
-pub(super) async fn show(stores: &Stores, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
+pub(crate) async fn show(stores: &Stores, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
     let store = open_to_read(&stores.state).await?;
     let mut view = read_run(&*store, run).await?.ok_or_else(|| unknown(run, stores))?;
     if nodes == Nodes::Failed {
@@ -36,6 +37,17 @@ pub(super) async fn show(stores: &Stores, run: &RunId, nodes: Nodes) -> Result<V
         None
     });
     Ok(MissingModule::shown(waits_for.as_ref(), &view)?)
+}
+
+/// What a run has logged, and its status.
+pub(crate) async fn logs(
+    stores: &Stores,
+    run: &RunId,
+    node: Option<&NodePath>,
+) -> Result<(Vec<RunLogLine>, Status), Error> {
+    let store = open_to_read(&stores.state).await?;
+    let log = read_log(&*store, run, node).await?.ok_or_else(|| unknown(run, stores))?;
+    Ok((log.lines, log.head.status))
 }
 
 /// The flow of a run.
