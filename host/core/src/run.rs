@@ -10,6 +10,7 @@ mod control;
 mod documents;
 mod engine;
 mod events;
+mod log;
 mod nodes;
 mod payloads;
 mod rerun;
@@ -28,6 +29,7 @@ pub use documents::{
     Redone, Request, Run, Said, Scope, Suspended, Wait, WaitId,
 };
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
+pub use log::{KeptLog, LOG, LogLevel, LogLine, LogPart};
 pub use nodes::{NodeProgress, Scopes, ShownNode};
 pub use signals::{Came, EarlySignals, MOST_EARLY_BYTES, MOST_EARLY_SIGNALS, SentSignal, Signal, Taken, Waiter};
 pub use state::RunState;

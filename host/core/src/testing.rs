@@ -117,6 +117,7 @@ pub fn reported(outcome: Outcome) -> Report {
         input_size: 0,
         attempts: Vec::new(),
         tries: Vec::new(),
+        log: None,
     }
 }
 

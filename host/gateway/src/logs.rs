@@ -129,7 +129,7 @@ impl Line {
 struct Fields {
     flow: String,
     run: String,
-    node: String,
+    path: String,
     labels: String,
     message: String,
 }
@@ -143,7 +143,7 @@ impl Visit for Fields {
         let text = match field.name() {
             "flow" => &mut self.flow,
             "run" => &mut self.run,
-            "node" => &mut self.node,
+            "path" => &mut self.path,
             "labels" => &mut self.labels,
             "message" => &mut self.message,
             _ => return,
@@ -160,9 +160,9 @@ impl<S: tracing::Subscriber> Layer<S> for Logs {
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Fields { flow, run, node, labels, message } = fields;
+        let Fields { flow, run, path, labels, message } = fields;
         let labels = if labels.is_empty() { labels } else { format!(" ({labels})") };
-        let text = format!("{} {run} {node}{labels}: {message}", event.metadata().level());
+        let text = format!("{} {run} {path}{labels}: {message}", event.metadata().level());
         self.add(Line { at: SystemTime::now(), function: flow, instance: run, text });
     }
 }
@@ -188,9 +188,9 @@ mod tests {
         let logs = Logs::default();
         let guard = tracing_subscriber::registry().with(logs.clone()).set_default();
         for run in ["r1", "r2"] {
-            tracing::info!(target: "flow", run, flow = "greet", node = "n1", "hello\u{1b}[2J");
+            tracing::info!(target: "flow", run, flow = "greet", path = "n1", "hello\u{1b}[2J");
         }
-        tracing::info!(target: "flow", run = "r3", flow = "other", node = "n1", "hello");
+        tracing::info!(target: "flow", run = "r3", flow = "other", path = "n1", "hello");
         tracing::warn!(run = "r4", flow = "greet", "the host's own");
         drop(guard);
         let lines = read(&logs, of("greet", ""), None);

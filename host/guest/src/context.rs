@@ -1,6 +1,6 @@
 //! What a flow's code may ask the host, and the values that its handlers take and return.
 
-use crate::FlowLog;
+use crate::{FlowLog, NodeLog};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
@@ -10,19 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The severity of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Every step; only of interest to the author.
-    Trace,
-    /// Helps to find a fault.
-    Debug,
-    /// Of interest to an operator.
-    Info,
-    /// May become a problem.
-    Warn,
-    /// Is a problem.
-    Error,
-}
+pub use faas_flow_core::run::LogLevel as Level;
 
 /// How a run ended, as passed to a `finally` handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +75,8 @@ pub struct CallContext {
     pub node: String,
     /// How often the node was begun anew as another piece of work.
     pub round: u32,
+    /// Which attempt of the node this is, from 1; 0 outside of nodes.
+    pub attempt: u32,
     /// The state of the run when the call began.
     pub state: Status,
     /// The labels that the run had then.
@@ -95,6 +85,8 @@ pub struct CallContext {
     pub inputs: Vec<(String, Content)>,
     /// Who gets to know of the calls of handlers.
     pub observer: Option<Arc<dyn Observer>>,
+    /// What is kept of the lines that the node's code logs, if they are kept.
+    pub log: Option<Arc<NodeLog>>,
 }
 
 /// Gets to know of calls of handlers.
@@ -119,7 +111,7 @@ pub struct HandlerCall<'a> {
 impl Default for CallContext {
     fn default() -> Self {
         let (node, labels, inputs) = (String::new(), Labels::new(), Vec::new());
-        Self { node, round: 0, state: Status::Running, labels, inputs, observer: None }
+        Self { node, round: 0, attempt: 0, state: Status::Running, labels, inputs, observer: None, log: None }
     }
 }
 

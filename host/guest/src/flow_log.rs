@@ -1,6 +1,7 @@
 //! What flows log: how much of it is written.
 
 use crate::{CallContext, Level};
+use faas_flow_core::Digest;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::field::display;
@@ -27,6 +28,10 @@ impl Default for LogLimits {
 #[derive(Debug, Default)]
 pub struct FlowLog {
     limits: LogLimits,
+    /// The digest of the run's module; none outside of runs.
+    digest: Option<Digest>,
+    /// The id of the trace that the run belongs to, if it is traced.
+    trace: Option<String>,
     written: Mutex<Written>,
 }
 
@@ -52,17 +57,28 @@ struct Dropped {
 impl FlowLog {
     /// The log of a run with these limits.
     pub fn new(limits: LogLimits) -> Self {
-        Self { limits, written: Mutex::default() }
+        Self { limits, digest: None, trace: None, written: Mutex::default() }
+    }
+
+    /// The log of a run of the module with this digest, which belongs to this trace.
+    pub fn of(limits: LogLimits, digest: Digest, trace: Option<String>) -> Self {
+        Self { limits, digest: Some(digest), trace, written: Mutex::default() }
+    }
+
+    /// The id of the trace that the run belongs to, if it is traced.
+    pub fn trace(&self) -> Option<&str> {
+        self.trace.as_deref()
     }
 
     /// Writes a line of a call, unless it is one too many or nobody reads lines of this level.
     pub fn write(&self, (run, flow): (&str, &str), call: &CallContext, level: Level, message: &str) {
-        let node = &*call.node;
+        let (path, attempt) = (&*call.node, call.attempt);
+        let (digest, trace) = (self.digest.as_ref().map(Digest::as_str), self.trace.as_deref());
         let labels = || (!call.labels.is_empty()).then(|| display(&call.labels));
         macro_rules! write_at {
             ($level:ident) => {
                 if tracing::enabled!(target: "flow", tracing::Level::$level) && self.admits(run, flow, message.len()) {
-                    tracing::event!(target: "flow", tracing::Level::$level, run, flow, node, labels = labels(), "{message}");
+                    tracing::event!(target: "flow", tracing::Level::$level, run, flow, path, attempt, digest, trace, labels = labels(), "{message}");
                 }
             };
         }

@@ -17,6 +17,7 @@ mod headers;
 mod invoke;
 mod local;
 mod location;
+mod logs;
 mod modules;
 mod openapi;
 mod own;

@@ -7,7 +7,7 @@ use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, bulk, invoke, location, modules, own, payloads, reply, runs, schedules, signals, step};
+use super::{about, bulk, invoke, location, logs, modules, own, payloads, reply, runs, schedules, signals, step};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -54,6 +54,7 @@ fn operations() -> &'static [Operation] {
             routes!(invoke::call),
             routes!(runs::list, bulk::change),
             routes!(runs::show, runs::delete),
+            routes!(logs::show),
             routes!(about::pause),
             routes!(about::resume),
             routes!(about::stop),

@@ -88,11 +88,12 @@ impl From<Failure> for Unfinished {
 }
 
 impl Live {
+    /// Attempts work. `number` says which attempt of the node this is, from 1.
     pub(super) async fn attempt(
         self: &Arc<Self>,
         work: &Work,
         span: SpanId,
-        notes: &Arc<Notes>,
+        (number, notes): (u32, &Arc<Notes>),
     ) -> Result<Attempted, Failed> {
         let state = match &work.task {
             Task::Recover { .. } => Status::Failed,
@@ -100,8 +101,16 @@ impl Live {
             _ => Status::Running,
         };
         let labels = work.labels.clone();
-        let (node, observer) = (work.path.to_string(), self.observer(&work.path, span));
-        let context = CallContext { node, round: work.round, state, labels, inputs: Vec::new(), observer };
+        let context = CallContext {
+            node: work.path.to_string(),
+            observer: self.observer(&work.path, span),
+            round: work.round,
+            attempt: number,
+            state,
+            labels,
+            inputs: Vec::new(),
+            log: notes.log().cloned(),
+        };
         let mut attempt = NodeAttempt {
             live: self,
             work,

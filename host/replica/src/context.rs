@@ -113,6 +113,11 @@ impl RunContext for Context {
 
     fn log(&self, call: &CallContext, level: Level, message: &str) {
         self.log.write((self.request_id(), self.flow_name()), call, level, message);
+        if let (Some(log), Values::Of(live)) = (&call.log, &self.values)
+            && let Some(live) = live.upgrade()
+        {
+            log.add(live.services.now(), call.attempt, level, message);
+        }
     }
 }
 

@@ -237,7 +237,7 @@ impl Live {
         }
     }
 
-    /// The context values of a run in memory, as documents.
+    /// The context values of a run in memory, and what is kept of its log, as documents.
     async fn stored_values(&self) -> Result<Documents, Failure> {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut documents = Documents::with_capacity(values.len());
@@ -246,6 +246,7 @@ impl Live {
             let stored = self.services.data.store_value(&self.id, name, value).await?;
             documents.push((format!("{CONTEXT}{key}"), stored));
         }
+        documents.extend(self.log_documents());
         Ok(documents)
     }
 

@@ -63,7 +63,8 @@ impl Live {
     /// Writes the history of a run that was not stored before its end, in a task of its own.
     pub(super) fn write_history(self: &Arc<Self>, session: &Session, room: Option<OwnedSemaphorePermit>) {
         let now = self.services.now();
-        let change = apart_if(is_wide(session), || session.history(now));
+        let mut change = apart_if(is_wide(session), || session.history(now));
+        change.puts.extend(self.log_puts());
         // A paused run waits for an operator, so it does not count towards the limit of ended runs.
         let has_ended = session.state().run().status().is_final();
         let live = self.clone();

@@ -56,6 +56,7 @@ mod host;
 pub mod ids;
 mod inputs;
 mod instances;
+mod kept_logs;
 mod limited;
 pub(crate) mod limits;
 mod live;

@@ -16,8 +16,8 @@ use crate::traces::{Propagated, TraceContext};
 use bytes::Bytes;
 use faas_flow_core::run::{Parent, Request};
 use faas_flow_core::{Failure, Millis, NodePath, Plan, RunId};
-use faas_flow_guest::{FlowLog, Instance, Memory, Purpose, Reservation, Short};
-use faas_flow_session::{Durability, Session};
+use faas_flow_guest::{FlowLog, Instance, LogBudget, Memory, Purpose, Reservation, Short};
+use faas_flow_session::{Documents, Durability, Session};
 use faas_flow_versions::Flow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
@@ -48,6 +48,10 @@ pub(crate) struct Live {
     pub(super) propagated: Propagated,
     /// What its flow's code logs here.
     pub(super) log: Arc<FlowLog>,
+    /// How much of that the run may still keep.
+    pub(super) log_budget: Arc<LogBudget>,
+    /// What a run in memory keeps of it: documents that are stored with the run.
+    pub(super) logs: Mutex<Documents>,
     session: AsyncMutex<Session>,
     /// Memory for the state of its branches, until this replica leaves the run.
     branches: Mutex<Reservation>,
@@ -97,7 +101,9 @@ impl Live {
         let parent_looks = parent.as_ref().map(|_| Looks::new());
         let propagated = Propagated::of(&request.headers, services.settings.propagators);
         let trace = services.traces.as_ref().map(|traces| traces.context(&run.id, &propagated));
-        let log = Arc::new(FlowLog::new(services.settings.flow_log));
+        let trace_id = trace.as_ref().map(|trace| trace.trace.to_string()).or_else(|| propagated.trace_id());
+        let log = FlowLog::of(services.settings.flow_log, run.digest.clone(), trace_id);
+        let log_budget = LogBudget::new(services.settings.run_logs);
         Arc::new(Self {
             services,
             runs,
@@ -111,7 +117,9 @@ impl Live {
             parent_looks,
             trace,
             propagated,
-            log,
+            log: Arc::new(log),
+            log_budget,
+            logs: Mutex::default(),
             durability: Mutex::new(session.durability()),
             session: AsyncMutex::new(session),
             branches: Mutex::new(Memory::of_process().reservation(Purpose::Code)),

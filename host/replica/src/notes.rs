@@ -4,6 +4,7 @@ use super::live::Live;
 use crate::program::LastLines;
 use faas_flow_core::run::{Attempt, ClaimToken, Event, Try, Work};
 use faas_flow_core::{Content, Failure, Millis, NodePath};
+use faas_flow_guest::NodeLog;
 use faas_flow_session::{Documents, Input};
 use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ pub(super) struct Notes {
     taken: Mutex<Taken>,
     /// Held while notes are stored, so that the node does not report meanwhile: notes that come after a report are refused.
     storing: tokio::sync::Mutex<()>,
+    /// What the node's code has logged, if that is kept.
+    log: Option<Arc<NodeLog>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +55,15 @@ struct Open {
 }
 
 impl Notes {
+    /// The notes of a node whose code logs here.
+    pub(super) fn with_log(log: NodeLog) -> Self {
+        Self { log: Some(Arc::new(log)), ..Self::default() }
+    }
+
+    pub(super) fn log(&self) -> Option<&Arc<NodeLog>> {
+        self.log.as_ref()
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

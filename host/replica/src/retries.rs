@@ -70,7 +70,7 @@ impl Live {
         };
         let span = self.new_span();
         let begun = self.is_traced().then(SystemTime::now);
-        let notes = Arc::new(Notes::default());
+        let notes = Arc::new(self.new_notes());
         let mut goes_on = work.suspended.as_ref().and_then(|suspended| suspended.begun);
         let mut made = 0;
         let mut tries = work.suspended.as_ref().map_or(0, |suspended| suspended.failed_attempts() as usize);
@@ -79,7 +79,7 @@ impl Live {
         let mut store_delays = PATIENT_RETRIES.delays(fastrand::f64);
         loop {
             let started = goes_on.take().unwrap_or_else(|| self.services.now());
-            let attempted = self.attempt_in_time(&work, span, &notes).await;
+            let attempted = self.attempt_in_time(&work, span, (count(tries).saturating_add(1), &notes)).await;
             let ended = self.services.now();
             if let Err(failed) = &attempted {
                 notes.cut_off(ended, &failed.failure);
@@ -136,8 +136,9 @@ impl Live {
             };
             let (mut attempts, tries) = notes.report().await;
             attempts.extend(attempt);
-            let report =
-                Report { outcome, response: response.map(Box::new), labels, evidence, input_size, attempts, tries };
+            let log = self.keep_log(&work.path, &notes, &mut documents).await;
+            let response = response.map(Box::new);
+            let report = Report { outcome, response, labels, evidence, input_size, attempts, tries, log };
             self.trace_wait(given, begun, &report);
             self.trace_node(&work, span, (begun, made), &report);
             return (report, documents);
@@ -149,11 +150,15 @@ impl Live {
         self: &Arc<Self>,
         work: &Work,
         span: SpanId,
-        notes: &Arc<Notes>,
+        (number, notes): (u32, &Arc<Notes>),
     ) -> Result<Attempted, Failed> {
-        let Task::Operations(operations) = &work.task else { return self.attempt(work, span, notes).await };
-        let Some(ms) = operations.timeout_ms else { return self.attempt(work, span, notes).await };
-        let attempted = tokio::time::timeout(Duration::from_millis(ms), self.attempt(work, span, notes)).await;
+        let attempt = self.attempt(work, span, (number, notes));
+        let timeout_ms = match &work.task {
+            Task::Operations(operations) => operations.timeout_ms,
+            _ => None,
+        };
+        let Some(ms) = timeout_ms else { return attempt.await };
+        let attempted = tokio::time::timeout(Duration::from_millis(ms), attempt).await;
         attempted.unwrap_or_else(|_| {
             let quote = self.services.settings.answers.quote_text(&notes.said());
             let message = format!("the node took longer than its timeout of {ms} ms{quote}");

@@ -84,6 +84,8 @@ pub struct Settings {
     pub limits: BTreeMap<String, Figures>,
     /// How much the flow's code of one run may log. Default: 1000 lines per second, 1 MiB in all.
     pub flow_log: LogLimits,
+    /// How many bytes of what its code logs a run keeps from one replica; 0 for none.
+    pub run_logs: usize,
     /// Schedules that take the place of those that flows declare. Default: none.
     pub schedules: Vec<ScheduleEntry>,
     /// Which headers about traces are read and passed on. Default: all that are known.
@@ -155,6 +157,7 @@ impl Default for Settings {
             longest_sleep: Duration::from_secs(5),
             limits: BTreeMap::new(),
             flow_log: LogLimits::default(),
+            run_logs: 64 << 10,
             schedules: Vec::new(),
             propagators: Propagators::default(),
         }

@@ -48,7 +48,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "node" {
+        if field.name() == "path" {
             value.clone_into(&mut self.node);
         }
     }

@@ -23,6 +23,7 @@ mod limits;
 mod listen;
 mod lock;
 mod logging;
+mod logs;
 mod memory;
 mod metrics;
 mod modules;
@@ -56,6 +57,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use listen::listen;
+pub(crate) use logging::LogFormat;
 pub(crate) use stop::serve as serve_until_stopped;
 
 /// Composes OpenFaaS functions into flows, which are WebAssembly components
@@ -98,6 +100,8 @@ enum Command {
     Health(health::Health),
     /// List, show, pause, resume, stop and re-run runs, or send their callbacks again
     Requests(requests::Requests),
+    /// Print what the code of a run has logged
+    Logs(logs::Logs),
     /// Send a signal to a run that waits for it
     Signal(signal::SignalRun),
     /// List, pause, resume, trigger and backfill the schedules of a flow on a server
@@ -147,10 +151,18 @@ impl Cli {
             return compile();
         }
         match &self.command {
-            Command::Function(_) => logging::start_logging(Verbosity::Requests, None),
-            Command::Serve(serve) => logging::start_logging(Verbosity::Warnings, Some(serve.queues.logs.clone())),
-            Command::Dev(dev) => logging::start_logging(Verbosity::Warnings, Some(dev.queues.logs.clone())),
-            _ => logging::start_logging(Verbosity::Warnings, None),
+            Command::Function(function) => {
+                logging::start_logging(Verbosity::Requests, function.log_format(), None);
+            }
+            Command::Serve(serve) => {
+                let logs = Some(serve.queues.logs.clone());
+                logging::start_logging(Verbosity::Warnings, LogFormat::of(serve.keys.peek()), logs);
+            }
+            Command::Dev(dev) => {
+                let logs = Some(dev.queues.logs.clone());
+                logging::start_logging(Verbosity::Warnings, LogFormat::of(dev.keys.peek()), logs);
+            }
+            _ => logging::start_logging(Verbosity::Warnings, LogFormat::Text, None),
         }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -190,6 +202,7 @@ impl Command {
             Command::Dashboard(shown) => shown.run().await,
             Command::Health(health) => health.run(),
             Command::Requests(requests) => requests.run().await,
+            Command::Logs(logs) => logs.run().await,
             Command::Signal(signal) => signal.run().await,
             Command::Schedules(schedules) => schedules.run().await,
             Command::Limits(limits) => limits.run().await,

@@ -19,6 +19,7 @@ mod health;
 mod image;
 mod list;
 mod loader;
+pub mod logs;
 mod missing;
 mod plan;
 mod push;

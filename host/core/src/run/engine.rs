@@ -4,6 +4,7 @@ use super::answer::fits;
 use super::caught::{Caught, Ended};
 use super::documents::{Answer, Attempt, Branches, Lease, NodeState, Phase, Progress, Said, Scope};
 use super::events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Task, Work};
+use super::log::add_part;
 use super::rounds::{after_round, begun_round, repeat};
 use super::state::RunState;
 use super::token::ClaimToken;
@@ -228,6 +229,9 @@ impl RunState {
         let node = self.change(path)?;
         node.forget_rounds();
         node.note(&report.attempts, &report.tries);
+        if let Some(part) = report.log {
+            add_part(&mut node.logs, part);
+        }
         if node.branches.is_none() {
             node.input_size = report.input_size;
         }

@@ -2,6 +2,7 @@
 
 use super::caught::{Caught, Ended, Evidence, Withdrawn};
 use super::documents::{Answer, Attempt, Parent, Request, Said, Suspended, WaitId};
+use super::log::KeptLog;
 use super::signals::{SentSignal, Taken};
 use super::stored::Doc;
 use super::token::ClaimToken;
@@ -180,6 +181,8 @@ pub struct Report {
     /// The tries of its calls under this claim that failed, or succeeded after a failure, in order, except those of an earlier
     /// [`Event::Tried`].
     pub tries: Vec<Try>,
+    /// What its code has logged under this claim, if that is kept. Its document is committed with the report.
+    pub log: Option<KeptLog>,
 }
 
 /// How the execution of a node ended.

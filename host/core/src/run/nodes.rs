@@ -3,6 +3,7 @@
 
 use super::caught::Caught;
 use super::documents::{NodeState, Phase, Progress, Run, Scope};
+use super::log::KeptLog;
 use super::tries::Tries;
 use super::view::{NodeView, has_failed};
 use crate::definition::{Dag, NodeKind};
@@ -304,6 +305,11 @@ impl ShownNode<'_> {
     /// All that is shown of it.
     pub fn view(&self) -> NodeView {
         NodeView::of(self)
+    }
+
+    /// What its code has logged, as far as that is kept.
+    pub fn logs(&self) -> &[KeptLog] {
+        &self.state.logs
     }
 
     /// The failure that was caught here: by the node, or by its dag, of which this is the node that does it.

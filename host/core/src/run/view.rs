@@ -100,6 +100,9 @@ pub struct NodeView {
     /// The tries of its calls that failed, and those that succeeded after a failure.
     #[serde(default, skip_serializing_if = "Tries::is_empty")]
     pub tries: Tries,
+    /// How many lines that its code has logged are kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_lines: u32,
 }
 
 /// What has failed and is to be tried again: a call, or a node as a whole.
@@ -305,6 +308,7 @@ impl NodeView {
             output_size: node.output.as_ref().map(crate::Payload::size),
             attempts: node.attempts.clone(),
             tries: node.tries.as_deref().cloned().unwrap_or_default(),
+            log_lines: node.logs.iter().map(|part| part.lines).sum(),
         }
     }
 }

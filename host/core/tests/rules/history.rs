@@ -1,7 +1,7 @@
 //! What the history says of tries and times.
 
 use faas_flow_core::definition::{Branches, Definition, Exhausted};
-use faas_flow_core::run::{Attempt, Event, Outcome, Progress, Refusal, Report, RunView, Suspended, Try, Work};
+use faas_flow_core::run::{Attempt, Event, KeptLog, Outcome, Progress, Refusal, Report, RunView, Suspended, Try, Work};
 use faas_flow_core::testing::{Driver, branched, failed, flow, for_each, graph, lone, node, path, payload, reported};
 use faas_flow_core::{Code, Failure, Millis, PolicyOf, Spent, Status};
 
@@ -238,4 +238,32 @@ fn a_node_whose_lease_ran_out_has_the_time_since_its_first_claim() {
     run.now += 300;
     run.done("n", "");
     assert_eq!((run.shown("n").started, run.shown("n").took()), (Some(2), Some(302)));
+}
+
+/// HIST-11: a node has a part of the log for each claim under which its code has logged something; what does not fit is counted.
+#[test]
+fn a_node_keeps_what_it_has_logged_under_each_claim() {
+    let (mut run, mut work) = claimed();
+    let mut logs = |mark, lines, dropped, outcome| {
+        let report = Report { log: Some(KeptLog { mark, lines, dropped }), ..reported(outcome) };
+        run.step(Event::Complete { path: work.path.clone(), token: work.token, report }).unwrap();
+        run.now = 100;
+        if let Some(again) = run.claim("n") {
+            work = again;
+        }
+        (run.node("n").logs.clone(), run.shown("n").log_lines)
+    };
+    let first = KeptLog { mark: 1, lines: 3, dropped: 0 };
+    let waits = || Outcome::Suspended(Suspended::until(50));
+    assert_eq!(logs(1, 3, 0, waits()), (vec![first], 3));
+    let second = KeptLog { mark: 2, lines: 2, dropped: 1 };
+    assert_eq!(logs(2, 2, 1, waits()), (vec![first, second], 5));
+    let counted = KeptLog { dropped: 8, ..second };
+    assert_eq!(
+        logs(3, 0, 7, Outcome::Done(payload("out"))),
+        (vec![first, counted], 5),
+        "without lines it has no document"
+    );
+    assert_eq!(first.doc().as_deref(), Some("log:0000000000000001"));
+    assert_eq!(KeptLog { mark: 1, lines: 0, dropped: 1 }.doc(), None);
 }

@@ -82,6 +82,7 @@ fn a_run_is_stored_as_its_golden_file() {
         input_size: 0,
         attempts: Vec::new(),
         tries: None,
+        logs: Vec::new(),
     };
     let run = Run {
         id: RunId::new("run-1").unwrap(),
@@ -187,6 +188,7 @@ fn a_scope_is_stored_as_its_golden_file() {
             Attempt { started: 13, ended: 17, failure: None, next: None },
         ],
         tries: None,
+        logs: Vec::new(),
     };
     let branches = only_branch(("k".to_owned(), payload("x")));
     let branching = NodeState { branches: Some(branches), output: None, ..state("C", Progress::Branching) };
@@ -252,6 +254,7 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         input_size: 3,
         attempts: Vec::new(),
         tries: None,
+        logs: Vec::new(),
     };
     let only = ("k".to_owned(), payload("x").of_type(MediaType::JSON));
     let branching = NodeState { branches: Some(only_branch(only)), output: None, ..state("C", payload("out")) };

@@ -36,6 +36,7 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             input_size: 0,
             attempts: Vec::new(),
             tries: None,
+            logs: Vec::new(),
         }
     };
     let said = |said| Some(Box::new(Answer { to: id, at: 40, said }));
@@ -100,6 +101,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         input_size: 3,
         attempts: vec![Attempt { started: 2, ended: 9, failure: Some(failure()), next: Some(12) }],
         tries: Some(Box::new(tries)),
+        logs: Vec::new(),
     };
     let scope = Scope {
         path: ScopePath::root(),
@@ -170,6 +172,7 @@ fn a_repeat_is_stored_as_its_golden_file() {
         input_size: 3,
         attempts: vec![Attempt { started: 11, ended: 12, failure: None, next: None }],
         tries: None,
+        logs: Vec::new(),
     };
     let (path, input) = (ScopePath::parse("R[3]").unwrap(), payload("of round 2"));
     let round =
@@ -202,6 +205,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         input_size: 3,
         attempts: Vec::new(),
         tries: None,
+        logs: Vec::new(),
     };
     let redone = |key: &str, result| Redone { key: key.to_owned(), result, failure: None };
     let branches = Branches {
@@ -306,4 +310,44 @@ fn a_node_that_waits_for_a_permit_is_stored_as_its_golden_file() {
     let suspended = |key| Suspended { operation: 1, data: Some(payload("in")), wait: wait(key), ..Suspended::until(9) };
     check("suspended-limit", &suspended(""));
     check("suspended-limit-key", &suspended("acme"));
+}
+
+/// HIST-11.
+#[test]
+fn what_was_logged_is_stored_as_its_golden_file() {
+    let path = NodePath::parse("C[a%2Fb]/n1").unwrap();
+    let line = |at, level, message: &str| LogLine { at, level, attempt: 2, message: message.to_owned() };
+    let lines = vec![line(17, LogLevel::Info, "42 orders"), line(18, LogLevel::Error, "out of paper")];
+    check("log", &LogPart { path, trace: Some("0af7651916cd43dd8448eb211c80319c".to_owned()), lines });
+    let root = NodeState {
+        id: NodeId::new("n1").unwrap(),
+        progress: Progress::Done,
+        since: 50,
+        token: ClaimToken::new(7),
+        lease: None,
+        branches: None,
+        given: None,
+        round: 0,
+        suspended: None,
+        answer: None,
+        signals: Vec::new(),
+        called: Vec::new(),
+        caught: None,
+        output: Some(payload("out")),
+        started: Some(11),
+        input_size: 3,
+        attempts: vec![Attempt { started: 11, ended: 12, failure: None, next: None }],
+        tries: None,
+        logs: vec![KeptLog { mark: u64::MAX, lines: 2, dropped: 0 }, KeptLog { mark: 1, lines: 0, dropped: 9 }],
+    };
+    let scope = Scope {
+        path: ScopePath::root(),
+        input: payload("in"),
+        index: 0,
+        siblings: 1,
+        started_by: ClaimToken::NONE,
+        caught: None,
+        nodes: vec![root],
+    };
+    check("scope-log", &scope);
 }

@@ -300,6 +300,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         output_size: None,
         attempts: Vec::new(),
         tries: Tries::default(),
+        log_lines: 0,
     };
     RunView {
         request_id: RunId::new("run").unwrap(),

@@ -42,6 +42,11 @@ impl Propagated {
         parse(self.parent.as_ref()?)
     }
 
+    /// The id of the caller's trace.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        self.parent().map(|(trace, _, _)| trace.to_string())
+    }
+
     /// The headers of a request that is sent for the run, of which these are set already. `own` is the host's `traceparent`,
     /// if it traces the run. Nothing is added to a trace that the flow itself has set.
     pub(crate) fn headers(&self, set: &[(String, String)], own: Option<(String, String)>) -> Vec<(String, String)> {

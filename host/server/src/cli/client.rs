@@ -102,6 +102,14 @@ impl Client {
         self.ask(Asked::new("GET", path).with_query(query)).await
     }
 
+    /// What is not JSON as a whole, but text, such as a line of JSON for each thing.
+    pub(super) async fn text(&self, path: &str, query: &[(&'static str, String)]) -> Result<String, Error> {
+        let mut asked = Asked::new("GET", path).with_query(query);
+        asked.header = Some(("Accept".to_owned(), "application/json".to_owned()));
+        let answer = self.send(asked).await?;
+        String::from_utf8(answer.into()).map_err(|_| Error::NotAFlow { url: redact::url(&self.url) })
+    }
+
     pub(super) async fn post(&self, path: &str, query: &[(&'static str, String)]) -> Result<Value, Error> {
         self.ask(Asked::new("POST", path).with_query(query)).await
     }

@@ -47,11 +47,11 @@ pub(super) struct Dev {
     #[command(flatten)]
     pub(super) queues: Queues,
     #[command(flatten)]
-    keys: Options<DevKeys>,
+    pub(super) keys: Options<DevKeys>,
 }
 
 /// The keys of a local server, except for those about signatures, since a module that was just built is not signed.
-struct DevKeys;
+pub(super) struct DevKeys;
 
 impl Takes for DevKeys {
     const GROUPS: &'static [Group] = &[

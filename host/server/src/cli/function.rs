@@ -4,6 +4,7 @@ use super::browser::{guarded_and_open, rules};
 use super::host::{functions, guests, load_brought, traces, trusted, warn, warn_of_schedules};
 use super::listen::{self, listen};
 use super::lock::Lock;
+use super::logging::LogFormat;
 use super::stop::Server;
 use super::{guards, metrics, waiting};
 use crate::Error;
@@ -47,6 +48,14 @@ const LONGEST_SETTLE: Duration = Duration::from_secs(10);
 const AFTER_WATCHDOG: Duration = Duration::from_secs(1);
 
 impl Function {
+    /// The form of its log, which begins before all values are read.
+    pub(super) fn log_format(&self) -> LogFormat {
+        LogFormat::of(self.keys.peek().and_then(|mut values| {
+            take_argument(&mut values, self.module.clone());
+            read_file_beside(&mut values).ok().map(|()| values)
+        }))
+    }
+
     pub(super) async fn run(self) -> Result<ExitCode, Error> {
         let mut values = self.keys.read()?;
         take_argument(&mut values, self.module);

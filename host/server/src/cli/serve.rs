@@ -30,7 +30,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     pub(super) queues: Queues,
     #[command(flatten)]
-    keys: Options<ServeKeys>,
+    pub(super) keys: Options<ServeKeys>,
 }
 
 /// The queue of a local server.
@@ -48,7 +48,7 @@ pub(super) struct Queues {
 }
 
 /// The keys of a local server.
-struct ServeKeys;
+pub(super) struct ServeKeys;
 
 impl Takes for ServeKeys {
     const GROUPS: &'static [Group] = &[

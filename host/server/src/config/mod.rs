@@ -93,6 +93,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         longest_sleep: values.longest_sleep.value,
         limits: values.limits.value.iter().cloned().collect(),
         flow_log: LogLimits { lines: values.flow_log_lines.value, bytes: values.flow_log_bytes.value },
+        run_logs: values.run_logs.value,
         schedules: values.schedules.value.clone(),
         propagators: values.otel_propagators.value,
     }

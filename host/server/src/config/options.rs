@@ -40,6 +40,15 @@ impl<C: Takes> Options<C> {
         Ok(values)
     }
 
+    /// The values that are needed before anything else: from options and environment. `None` if something is wrong with them,
+    /// which [`Options::read`] reports.
+    pub fn peek(&self) -> Option<Values> {
+        let mut values = Values::with_defaults(C::DEFAULTS).ok()?;
+        values.read_environment(C::GROUPS).ok()?;
+        self.put_over(&mut values);
+        Some(values)
+    }
+
     /// The values that a container with this file would have, except for its secrets.
     pub fn read_over_file(self, path: &Path) -> Result<Values, Error> {
         let mut values = Values::with_defaults(C::DEFAULTS)?;

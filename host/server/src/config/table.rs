@@ -15,6 +15,7 @@ use super::key::{AnyKey, Defaults, Key};
 use super::limits::NamedLimits;
 use super::tracing::{COMPRESSIONS, EXPORTERS, Exporter, PROTOCOLS, SAMPLERS, TRUE_FALSE, TraceServer, TracesSampler};
 use super::values::{Setting, Slot};
+use crate::cli::LogFormat;
 use faas_flow_core::limit::Figures;
 use faas_flow_core::redact::Rules;
 use faas_flow_core::schedule::ScheduleEntry;
@@ -87,6 +88,7 @@ const SHOW_PAYLOADS: Words<ShowPayloads> = Words::new(
 );
 const OLD_SIGNATURES: Words<OldSignatures> =
     Words::new("MODE", &[("accept", OldSignatures::Accept), ("refuse", OldSignatures::Refuse)]);
+const LOG_FORMAT: Words<LogFormat> = Words::new("FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
 const METHODS: Words<&'static str> = Words::new(
     "METHOD",
     &[
@@ -215,6 +217,10 @@ keys! {
         "maximum number of lines per second that the code of one run may log on a replica; more are dropped, and the log says how many");
     flow_log_bytes: usize = Key::new("flow_log_bytes", &Size(0), "1MiB", Ours, Limits,
         "maximum number of bytes that the code of one run may log on a replica; more are dropped, and the log says how many lines");
+    run_logs: usize = Key::new("run_logs", &Size(0), "64KiB", Ours, Limits,
+        "how much of what its code logs a run keeps from each replica that executes it ([logs of a run](http.md#logs-of-a-run)); 0 keeps nothing");
+    log_format: LogFormat = Key::new("log_format", &LOG_FORMAT, "text", Ours, Limits,
+        "form of the log that the program writes to stderr: `text`, or `json` for an object per line");
 
     secret_mount_path: PathBuf = Key::new("secret_mount_path", &FilePath, "/var/openfaas/secrets", Original, Access,
         "folder of the secrets").option(Also("secrets"));

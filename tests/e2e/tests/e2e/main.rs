@@ -33,6 +33,7 @@ mod hostile_modules;
 mod http;
 mod labels;
 mod limits;
+mod logs;
 mod media_types;
 mod memory;
 mod modules;

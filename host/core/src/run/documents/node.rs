@@ -3,6 +3,7 @@
 use super::{Answer, Awaited, Branches, Called, Suspended, Wait, is_zero, is_zero_millis};
 use crate::run::caught::Caught;
 use crate::run::events::HeldClaim;
+use crate::run::log::KeptLog;
 use crate::run::signals::Taken;
 use crate::run::token::ClaimToken;
 use crate::run::tries::{Tries, Try};
@@ -68,6 +69,9 @@ pub struct NodeState {
     /// The tries of its calls, if one has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tries: Option<Box<Tries>>,
+    /// What its code has logged, as far as that is kept: a part for each claim under which it has logged something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<KeptLog>,
 }
 
 impl NodeState {
@@ -91,6 +95,7 @@ impl NodeState {
             input_size: 0,
             attempts: Vec::new(),
             tries: None,
+            logs: Vec::new(),
         }
     }
 

@@ -21,6 +21,7 @@ use faas_flow_store::Cursor;
 use serde_json::{Value, json};
 pub(super) use servers::Servers;
 use std::process::ExitCode;
+pub(super) use stored::logs as stored_logs;
 
 #[derive(Args)]
 pub(super) struct Requests {
@@ -166,22 +167,22 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 /// Which runs to list.
-struct Listed {
-    flow: Option<FlowName>,
-    filter: RunFilter,
-    after: Option<Cursor>,
-    limit: usize,
+pub(super) struct Listed {
+    pub(super) flow: Option<FlowName>,
+    pub(super) filter: RunFilter,
+    pub(super) after: Option<Cursor>,
+    pub(super) limit: usize,
 }
 
 /// Which nodes of a run to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nodes {
+pub(super) enum Nodes {
     All,
     Failed,
 }
 
 /// Where the runs are that a command is about.
-enum Place {
+pub(super) enum Place {
     Servers(Servers),
     Store(Stores),
 }
@@ -243,7 +244,7 @@ impl Requests {
 }
 
 /// Where `list` and `show` look: on the server, unless there is none or the store is an option of this command.
-fn place(
+pub(super) fn place(
     mut values: Values,
     (to, flow): (Option<String>, Option<FlowName>),
     token: Option<String>,

@@ -5,10 +5,11 @@ use super::super::output::Output;
 use super::data::{Asked, Shown};
 use super::{Listed, Nodes};
 use crate::Error;
-use faas_flow_core::{Code, FlowName, RunId};
+use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
 use faas_flow_http::remote::{Action, flow_at};
 use faas_flow_http::{ListedRun, ListedRuns};
 use faas_flow_store::Cursor;
+use faas_flow_versions::logs::RunLogLine;
 use serde_json::Value;
 
 /// How many nodes are asked for at a time.
@@ -57,7 +58,7 @@ impl Servers {
     }
 
     /// The latest runs of all flows together.
-    pub(super) async fn list(&self, Listed { filter, after, limit, .. }: &Listed) -> Result<ListedRuns, Error> {
+    pub(crate) async fn list(&self, Listed { filter, after, limit, .. }: &Listed) -> Result<ListedRuns, Error> {
         let mut query = filter.pairs();
         query.push(("limit", limit.to_string()));
         query.extend(after.as_ref().map(|after| ("after", after.to_string())));
@@ -83,7 +84,7 @@ impl Servers {
     }
 
     /// A run with its nodes, as JSON: all pages in one.
-    pub(super) async fn show(&self, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
+    pub(crate) async fn show(&self, run: &RunId, nodes: Nodes) -> Result<Value, Error> {
         let (flow, mut shown) = self.of_a_flow(run, async |flow| page(flow, run, nodes, "0").await).await?;
         while let Some(next) = shown.as_object_mut().and_then(|run| run.remove("next")) {
             let mut more = page(&flow, run, nodes, &next.to_string()).await?;
@@ -111,6 +112,20 @@ impl Servers {
         let path = format!("flow/{}/{}", part(run.as_str()), asked.side());
         let (flow, answer) = self.of_a_flow(run, async |flow| flow.fetch(&path, &asked.query()).await).await?;
         Shown::of(answer).ok_or_else(|| Error::NotAFlow { url: flow.place() })
+    }
+
+    /// What a run has logged, and its status.
+    pub(crate) async fn logs(&self, run: &RunId, node: Option<&NodePath>) -> Result<(Vec<RunLogLine>, Status), Error> {
+        let path = format!("flow/{}", part(run.as_str()));
+        // The status comes first: when it says that the run has ended, the lines that follow are all.
+        let (flow, head) =
+            self.of_a_flow(run, async |flow| flow.get(&path, &[("limit", "1".to_owned())]).await).await?;
+        let malformed = || Error::NotAFlow { url: flow.place() };
+        let status = head.get("status").and_then(Value::as_str).and_then(Status::parse).ok_or_else(malformed)?;
+        let query: Vec<_> = node.map(|node| ("node", node.to_string())).into_iter().collect();
+        let text = flow.text(&format!("{path}/logs"), &query).await?;
+        let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        Ok((lines.map_err(|_| malformed())?, status))
     }
 
     /// Changes a run, and returns what the server said.
