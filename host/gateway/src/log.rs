@@ -130,7 +130,7 @@ mod tests {
     fn a_line_of_json_is_one_object_with_the_fields_of_the_line() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let format = tracing_subscriber::fmt().event_format(Json).with_ansi(false).with_writer(move || writer.clone());
+        let format = tracing_subscriber::fmt().event_format(Json).with_writer(move || writer.clone());
         let guard = format.set_default();
         let (trace, nobody) = (Some("0af7651916cd43dd8448eb211c80319c"), None::<&str>);
         tracing::warn!(target: "flow", run = "r", path = %"F[1]/n", attempt = 2, trace, nobody, "two\nlines\u{1b}");

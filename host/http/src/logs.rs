@@ -13,6 +13,9 @@ use faas_flow_core::{Millis, NodePath};
 use std::sync::Arc;
 use utoipa::IntoParams;
 
+/// The last moment that there is: the end of the year 9999.
+const LAST: Millis = 253_402_300_799_999;
+
 /// Which lines to show.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -21,14 +24,19 @@ pub(super) struct LogQuery {
     #[param(value_type = String, required = false)]
     node: Option<NodePath>,
     /// Only lines that were logged at this moment or later, in milliseconds since the Unix epoch.
-    #[param(value_type = u64, required = false)]
+    #[param(value_type = u64, required = false, maximum = 253402300799999)]
     from: Millis,
 }
 
 impl FromQuery for LogQuery {
     fn from_query(query: &Query) -> Result<Self, Error> {
         let node = query.first("node").filter(|node| !node.is_empty()).map(NodePath::parse).transpose()?;
-        Ok(Self { node, from: query.number("from")?.unwrap_or(0) })
+        let from = query.number("from")?.unwrap_or(0);
+        if from > LAST {
+            let rule = "a moment in milliseconds since the Unix epoch, at most 253402300799999";
+            return Err(Error::BadParameter { name: "from", rule });
+        }
+        Ok(Self { node, from })
     }
 }
 
