@@ -3,11 +3,13 @@
 //! The names have the version of the contract for which a module was built. Functions that every version has are the same in
 //! all of them; interfaces that a later version has added are optional, since modules of earlier versions lack them.
 
+use crate::Failed;
 use crate::bindings::faas_flow::flow::builder::Workflow;
 use crate::bindings::faas_flow::flow::types;
 use crate::guests::contract;
 use crate::state::State;
 use crate::wasi::CLOCK;
+use faas_flow_core::run::FailureKind;
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, Resource, TypedFunc, types as item,
 };
@@ -137,5 +139,25 @@ impl<'a> Interface<'a> {
         };
         function.typecheck::<P, R>(&self.pre.instance_type()).map_err(|error| error.context(place()))?;
         Ok(Some(Export(index)))
+    }
+}
+
+/// What has failed, in the words of the contract.
+pub(crate) fn failed(Failed { failure, status }: &Failed) -> types::Failed {
+    types::Failed {
+        code: failure.code.to_string(),
+        kind: match FailureKind::of(failure.code) {
+            FailureKind::Rejected => types::FailureKind::Rejected,
+            FailureKind::Answered => types::FailureKind::Answered,
+            FailureKind::Unreachable => types::FailureKind::Unreachable,
+            FailureKind::TimedOut => types::FailureKind::TimedOut,
+            FailureKind::Crashed => types::FailureKind::Crashed,
+            FailureKind::Child => types::FailureKind::Child,
+            FailureKind::Other => types::FailureKind::Other,
+        },
+        status: *status,
+        message: failure.message.clone(),
+        path: failure.path.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tries: failure.exhausted.map_or(1, |spent| spent.tries),
     }
 }

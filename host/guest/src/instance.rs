@@ -2,7 +2,7 @@
 
 use crate::bindings::faas_flow::flow::types;
 use crate::error::GuestError;
-use crate::exports::{Answered, Export, Exports, Named, Recovering};
+use crate::exports::{Answered, Export, Exports, Named, Recovering, failed};
 use crate::guests::Host;
 use crate::module::Loaded;
 use crate::place::{place, place_of_author};
@@ -12,7 +12,6 @@ use crate::wasi::Stopped;
 use crate::{CallContext, Failed, HandlerCall, HttpRequest, HttpResponse, Module, Outcome, Purpose, count};
 use bytes::Bytes;
 use faas_flow_core::definition::HandlerKind;
-use faas_flow_core::run::FailureKind;
 use faas_flow_core::{Code, Content, Failure, Labels, MediaType, ResponseHead, ShownDuration, SignalName, Wake};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -382,26 +381,6 @@ impl Instance {
                 Failure { status, ..Failure::reject(Code::GUEST_REJECTED, reason) }
             }
         })
-    }
-}
-
-/// What has failed, in the words of the contract.
-fn failed(Failed { failure, status }: &Failed) -> types::Failed {
-    types::Failed {
-        code: failure.code.to_string(),
-        kind: match FailureKind::of(failure.code) {
-            FailureKind::Rejected => types::FailureKind::Rejected,
-            FailureKind::Answered => types::FailureKind::Answered,
-            FailureKind::Unreachable => types::FailureKind::Unreachable,
-            FailureKind::TimedOut => types::FailureKind::TimedOut,
-            FailureKind::Crashed => types::FailureKind::Crashed,
-            FailureKind::Child => types::FailureKind::Child,
-            FailureKind::Other => types::FailureKind::Other,
-        },
-        status: *status,
-        message: failure.message.clone(),
-        path: failure.path.as_ref().map(ToString::to_string).unwrap_or_default(),
-        tries: failure.exhausted.map_or(1, |spent| spent.tries),
     }
 }
 
