@@ -110,8 +110,12 @@ mod tests {
     fn a_run_keeps_as_many_bytes_as_its_budget_has_and_what_is_cut_off_frees_them() {
         let budget = LogBudget::new(3 * (LINE + 1));
         let (first, second) = (NodeLog::new(budget.clone()), NodeLog::new(budget.clone()));
-        ["a", "b"].map(|text| first.add(0, 1, Level::Warn, text));
-        ["c", "d"].map(|text| second.add(0, 1, Level::Warn, text));
+        for text in ["a", "b"] {
+            first.add(0, 1, Level::Warn, text);
+        }
+        for text in ["c", "d"] {
+            second.add(0, 1, Level::Warn, text);
+        }
         assert_eq!(texts(&second), (vec!["d".to_owned()], 1));
         second.add(0, 1, Level::Error, "e");
         assert_eq!(texts(&second), (vec![], 1), "what was taken counts on");

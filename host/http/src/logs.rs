@@ -24,7 +24,7 @@ pub(super) struct LogQuery {
     #[param(value_type = String, required = false)]
     node: Option<NodePath>,
     /// Only lines that were logged at this moment or later, in milliseconds since the Unix epoch.
-    #[param(value_type = u64, required = false, maximum = 253402300799999)]
+    #[param(value_type = u64, required = false, maximum = 253402300799999_i64)]
     from: Millis,
 }
 

@@ -82,7 +82,7 @@ impl Rules {
         let rules: Vec<&[Part]> = self.0.iter().map(Vec::as_slice).collect();
         let mut hider = Hider { text, at: 0, copied: 0, shown: String::new() };
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
-        while let Some(value) = values.next() {
+        for value in values.by_ref() {
             value.map_err(|_| Unreadable)?;
             hider.value(&rules, 0).ok_or(Unreadable)?;
         }

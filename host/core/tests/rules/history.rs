@@ -248,7 +248,7 @@ fn a_node_keeps_what_it_has_logged_under_each_claim() {
         let report = Report { log: Some(KeptLog { mark, lines, dropped }), ..reported(outcome) };
         run.step(Event::Complete { path: work.path.clone(), token: work.token, report }).unwrap();
         run.now = 100;
-        if let Some(again) = run.claim("n") {
+        if let Ok(again) = run.claim("n") {
             work = again;
         }
         (run.node("n").logs.clone(), run.shown("n").log_lines)
