@@ -235,7 +235,7 @@ keys! {
     show_payloads: ShowPayloads = Key::new("show_payloads", &SHOW_PAYLOADS, "never", Ours, Access,
         "of which runs those with the admin token may read the [inputs and outputs of nodes](http.md#inputs-and-outputs-of-nodes): of none (`never`), of those that have failed (`failed`), or of all (`always`)").locally("always");
     redact: Rules = Key::new("redact", &Pointers, "", Ours, Access,
-        "what is hidden in the inputs and outputs of nodes wherever they are shown: JSON pointers such as `/customer/email`, separated by commas or line breaks; `*` stands for any member or item, and `**` for any number of levels, as in `/**/password` ([redaction](security.md#inputs-and-outputs-of-nodes))");
+        "what is hidden in the inputs and outputs of nodes wherever they are shown: JSON pointers such as `/customer/email`, separated by commas or line breaks; `*` stands for any member or item, and two asterisks for any number of levels ([redaction](security.md#inputs-and-outputs-of-nodes))");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
         "whether to `accept` events that replicas of an older release have signed with the secret itself; use it only during the update");
     keep_headers: Vec<&'static str> = Key::new("keep_headers", &CredentialHeaders, "", Ours, Access,
