@@ -21,6 +21,7 @@
 
 mod changes;
 mod data;
+mod entry;
 mod error;
 mod eviction;
 mod link;

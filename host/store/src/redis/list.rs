@@ -1,7 +1,8 @@
 //! The lists of runs and of due runs, which are read from all parts of the index at once, and their numbers.
 
+use super::entry::{code_word, encode, flow_word, indexed, label_word, status_word, version_word};
 use super::link::{Arguments, Repeat};
-use super::state::{RedisState, code_word, flow_word, indexed, label_word, status_word, version_word};
+use super::state::RedisState;
 use crate::query::{Collector, Key, LOOKED_AT, page_of};
 use crate::{RunCounts, RunEntry, RunPage, RunQuery, StoreError};
 use ::redis::{Cmd, cmd};
@@ -228,7 +229,7 @@ impl RedisState {
     /// Puts into the index of words what it should have of a run, which is counted if it had something else.
     async fn index(&self, entry: &RunEntry) -> Result<(), StoreError> {
         let mut arguments = Arguments::default();
-        arguments.bytes(entry.run.as_str().as_bytes()).text(super::state::encode(entry)).text(indexed(entry));
+        arguments.bytes(entry.run.as_str().as_bytes()).text(encode(entry)).text(indexed(entry));
         let keys = self.keys(&Partition::of_run(&entry.run));
         let repaired: u64 = self.link.run(&self.index, &keys, &arguments, Repeat::Harmless).await?;
         self.repaired.fetch_add(repaired, Ordering::Relaxed);

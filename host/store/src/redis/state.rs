@@ -1,20 +1,20 @@
 //! The state of runs in Redis.
 
 use super::changes::noted;
+use super::entry::{decode, decode_failure, encode, encode_failure, indexed};
 use super::link::{Arguments, Link, Lua, Repeat};
 use crate::changes::{Changed, Seen};
 use crate::malformed::MalformedEntries;
 use crate::state::holds_data;
 use crate::{
-    Arrival, Change, CommitError, Committed, Document, Expect, RunCounts, RunEntry, RunFailure, RunPage, RunQuery,
-    StateStore, StoreError,
+    Arrival, Change, CommitError, Committed, Document, Expect, RunCounts, RunEntry, RunPage, RunQuery, StateStore,
+    StoreError,
 };
 use ::redis::cmd;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faas_flow_core::run::HOLD_DATA;
-use faas_flow_core::{Code, Digest, FlowName, Labels, Millis, Partition, RunId, Status};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use faas_flow_core::{FlowName, Millis, Partition, RunId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -425,99 +425,4 @@ fn expiry(entry: &RunEntry) -> Millis {
         }
         _ => 0,
     }
-}
-
-/// Labels as one word: `order=42,customer=7`, with what is no letter or digit in the form of URLs. Empty without labels.
-fn word(labels: &Labels) -> String {
-    labels.iter().map(|(key, value)| label_word(key, value)).collect::<Vec<_>>().join(",")
-}
-
-/// A label in that form.
-pub(super) fn label_word(key: &str, value: &str) -> String {
-    format!("{}={}", utf8_percent_encode(key, NON_ALPHANUMERIC), utf8_percent_encode(value, NON_ALPHANUMERIC))
-}
-
-fn labels(word: &str) -> Option<Labels> {
-    let mut labels = Labels::new();
-    for label in word.split(',') {
-        let (key, value) = label.split_once('=')?;
-        let text = |word| percent_decode_str(word).decode_utf8().ok();
-        labels.insert(&text(key)?, &text(value)?).ok()?;
-    }
-    Some(labels)
-}
-
-/// What the index of words has of a run: its start, so that all have the same length, and its words, those of the host first.
-pub(super) fn indexed(entry: &RunEntry) -> String {
-    let RunEntry { flow, digest, status, labels, failure, started, .. } = entry;
-    let mut indexed =
-        format!("{started:020} {},{},{}", status_word(*status), flow_word(flow, *status), version_word(digest.short()));
-    if let Some(RunFailure { code, .. }) = failure {
-        indexed.push(',');
-        indexed.push_str(&code_word(*code));
-    }
-    if !labels.is_empty() {
-        indexed.push(',');
-        indexed.push_str(&word(labels));
-    }
-    indexed
-}
-
-/// A status in the index of words. Unlike labels, words of the host begin with a colon.
-pub(super) fn status_word(status: Status) -> String {
-    format!(":s={}", status.as_str())
-}
-
-/// A flow with a status in the index of words.
-pub(super) fn flow_word(flow: &FlowName, status: Status) -> String {
-    format!(":f={}={}", utf8_percent_encode(flow.as_str(), NON_ALPHANUMERIC), status.as_str())
-}
-
-/// The beginning of a version's digest in the index of words.
-pub(super) fn version_word(short: &str) -> String {
-    format!(":v={short}")
-}
-
-/// The code of a failure in the index of words.
-pub(super) fn code_word(code: Code) -> String {
-    format!(":c={code}")
-}
-
-/// Code and message.
-fn encode_failure(RunFailure { code, message }: &RunFailure) -> String {
-    format!("{code} {message}")
-}
-
-fn decode_failure(bytes: &[u8]) -> Option<RunFailure> {
-    let (code, message) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
-    Some(RunFailure { code: Code::parse(code).unwrap_or(Code::INTERNAL), message: message.to_owned() })
-}
-
-/// Encodes an entry as words: flow, digest, status, start, end, due, and labels if there are any.
-pub(super) fn encode(entry: &RunEntry) -> String {
-    let optional = |time: Option<Millis>| time.map_or("-".into(), |time| time.to_string());
-    let RunEntry { run: _, flow, digest, status, labels, failure: _, started, ended, due } = entry;
-    let labels = if labels.is_empty() { String::new() } else { format!(" {}", word(labels)) };
-    format!("{flow} {digest} {} {started} {} {}{labels}", status.as_str(), optional(*ended), optional(*due))
-}
-
-fn decode(run: &RunId, bytes: &[u8]) -> Option<RunEntry> {
-    let optional = |word: &str| match word {
-        "-" => Some(None),
-        time => time.parse().ok().map(Some),
-    };
-    let mut words: Vec<&str> = std::str::from_utf8(bytes).ok()?.split(' ').collect();
-    let labels = if words.len() == 7 { labels(words.pop()?)? } else { Labels::new() };
-    let [flow, digest, status, started, ended, due] = words.try_into().ok()?;
-    Some(RunEntry {
-        run: run.clone(),
-        flow: FlowName::new(flow).ok()?,
-        digest: Digest::new(digest).ok()?,
-        status: Status::parse(status)?,
-        labels,
-        failure: None,
-        started: started.parse().ok()?,
-        ended: optional(ended)?,
-        due: optional(due)?,
-    })
 }
