@@ -93,6 +93,21 @@ fn history_and_result_are_kept_for_a_while_after_the_end() {
     assert_eq!((entry.status, entry.due), (Status::Succeeded, Some(3 + rules(0).history_ttl)));
 }
 
+/// END-5.
+#[test]
+fn a_run_that_has_failed_is_kept_for_a_time_of_its_own_and_listed_with_its_failure() {
+    let shared = Shared::new(chain());
+    let (mut owner, ready) = shared.begin(HERE);
+    shared.input(&mut owner, 2, report(&ready.start[0], failed(false)));
+    let mut caller = shared.open(1);
+    shared.input(&mut caller, 4, command(Event::CallBack { until: 40 }));
+    shared.input(&mut caller, 5, command(Event::CalledBack { tries: 1, failure: None, next: None }));
+    let entry = shared.entry();
+    assert_eq!((entry.status, entry.due), (Status::Failed, Some(2 + rules(0).history_ttl_failed)));
+    let failure = entry.failure.unwrap();
+    assert_eq!((failure.code, failure.message.is_empty()), (Code::CALL_STATUS, false));
+}
+
 /// PAUSE-1.
 #[test]
 fn nodes_that_are_running_commit_when_another_replica_has_paused_the_run() {

@@ -49,7 +49,7 @@ pub fn rules(replica: usize) -> Arc<Rules> {
         lease: LEASE,
         commit_delay: COMMIT_DELAY,
         history_ttl: 1_000_000,
-        history_ttl_failed: 1_000_000,
+        history_ttl_failed: 2_000_000,
     })
 }
 
