@@ -74,6 +74,9 @@ impl Dashboard {
             }
             Err(error) => main.push_str(&not_admitted(node, &error)),
         }
+        if found.log_lines > 0 {
+            main.push_str(&self.log(run, node, headers).await);
+        }
         let trail = vec![
             ("Flows".to_owned(), "../../".to_owned()),
             (view.flow.to_string(), format!("../../flows/{}", view.flow)),
@@ -83,6 +86,23 @@ impl Dashboard {
         Ok(Page {
             title: format!("{} · {run}", printable(node)), trail, main, aside: String::new(), live: false, json
         })
+    }
+
+    /// What the node's code has logged, for those who have the token.
+    async fn log(&self, run: &RunId, node: &NodePath, headers: &HeaderMap) -> String {
+        let log = match self.access.operator(headers) {
+            Ok(()) => self.host.log_of(run, Some(node)).await.map_err(HttpError::from),
+            Err(error) => Err(error),
+        };
+        let shown = match log {
+            Ok(log) => {
+                let lines: Vec<String> =
+                    log.into_iter().flat_map(|log| log.lines).map(|line| line.to_string()).collect();
+                format!("<pre class=\"payload\">{}</pre>\n", escaped(&lines.join("\n")))
+            }
+            Err(error) => failed(&error),
+        };
+        format!("<h1 id=\"log\">Log</h1>\n{shown}")
     }
 
     /// A file with a node's input or output.
