@@ -108,7 +108,7 @@ pub struct BulkQuery {
     #[param(value_type = String, pattern = "^(pause|resume|stop|rerun|delete)$")]
     pub action: BulkAction,
     /// Only count the runs.
-    #[param(value_type = String, required = false, pattern = "^(true|false|)$")]
+    #[param(rename = "dry-run", value_type = String, required = false, pattern = "^(true|false|)$")]
     pub dry_run: bool,
     /// Needed if there is no other condition: change all runs of the flow.
     #[param(value_type = String, required = false, pattern = "^(true|false|)$")]

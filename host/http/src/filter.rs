@@ -15,7 +15,7 @@ const LONGEST: usize = 256;
 #[into_params(parameter_in = Query)]
 pub struct RunFilter {
     /// Only runs with this status.
-    #[param(value_type = String, required = false, pattern = "^(running|paused|stopped|succeeded|failed)$")]
+    #[param(value_type = String, required = false, pattern = "^(running|paused|stopped|succeeded|failed|)$")]
     pub status: Option<Status>,
     /// Only runs with this label, such as `order=42`. May be given several times: then with all of them.
     #[param(rename = "label", value_type = Vec<String>, required = false)]
@@ -31,7 +31,7 @@ pub struct RunFilter {
     #[param(required = false)]
     pub until: Option<String>,
     /// Only runs that have failed with this code.
-    #[param(value_type = String, required = false, pattern = "^FF[0-9]{4}$")]
+    #[param(value_type = String, required = false, example = "FF0208")]
     pub code: Option<Code>,
     /// Only runs whose request id begins so.
     #[param(required = false, max_length = 256)]
@@ -47,11 +47,10 @@ impl FromQuery for RunFilter {
         // A form sends a field that is left empty, too.
         let given = |name: &str| query.first(name).map(str::trim).filter(|value| !value.is_empty());
         let text = |name: &'static str| {
-            let text = given(name).map(str::to_owned);
-            if text.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
+            if query.first(name).is_some_and(|text| text.chars().count() > LONGEST) {
                 return Err(bad(name, "at most 256 characters"));
             }
-            Ok(text)
+            Ok(given(name).map(str::to_owned))
         };
         let moment = |name: &'static str| {
             let rule =
