@@ -15,8 +15,11 @@ use std::path::{Path, PathBuf};
 /// Where the tests of rules are: `tests` beside them have the hosts and functions that rules about calls need.
 const FOLDERS: [&str; 2] = ["host", "tests"];
 
+/// The repository that is tested, which Cargo names when it runs the tests: a target folder that clones share may have this program
+/// from another one.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().unwrap().to_owned()
 }
 
 /// The ids at the beginning of the rules: `- **DATA-3. A node with …`.
