@@ -277,8 +277,7 @@ impl Bulk {
 
 /// Pause, resume, stop, run again or delete the runs that match
 ///
-/// One request changes at most 100 runs. Ask again with `after` until there is no `next`: then the action is done for all runs that had
-/// begun when it was asked for. With `dry-run`, runs are only counted.
+/// One request changes at most 100 runs. Ask again with `after` until there is no `next`. A run that begins meanwhile may be left out. With `dry-run`, runs are only counted.
 #[utoipa::path(
     post,
     path = "/flow",

@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FromNode {
 #[utoipa::path(
     get,
     path = "/flow/{id}/input",
-    operation_id = "nodeInput",
+    operation_id = "node-input",
     params(RunPath, DataQuery, FromNode),
     security((), ("token" = [])),
     responses(
@@ -111,7 +111,7 @@ pub(super) async fn input(
 #[utoipa::path(
     get,
     path = "/flow/{id}/output",
-    operation_id = "nodeOutput",
+    operation_id = "node-output",
     params(RunPath, DataQuery),
     security((), ("token" = [])),
     responses(

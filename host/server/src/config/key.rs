@@ -53,7 +53,7 @@ pub(crate) enum Both {
     SecondWins,
 }
 
-/// What is done with a value that is none of the key.
+/// What happens if the value of the key is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// It is an error.

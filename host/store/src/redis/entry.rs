@@ -4,7 +4,7 @@ use crate::{RunEntry, RunFailure};
 use faas_flow_core::{Code, Digest, FlowName, Labels, Millis, RunId, Status};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// Labels as one word: `order=42,customer=7`, with what is no letter or digit in the form of URLs. Empty without labels.
+/// Labels as one word: `order=42,customer=7`, in which everything but letters and digits is percent-encoded. Empty without labels.
 fn word(labels: &Labels) -> String {
     labels.iter().map(|(key, value)| label_word(key, value)).collect::<Vec<_>>().join(",")
 }

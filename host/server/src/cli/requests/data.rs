@@ -106,7 +106,7 @@ impl Shown {
         shown
     }
 
-    /// JSON is indented, other text stays as it is, and what is no text is shown as hexadecimal numbers.
+    /// JSON is indented, other text stays as it is, and binary data is shown as hexadecimal numbers.
     fn text(&self) -> String {
         let (mut text, shown) = match (serde_json::from_slice::<Value>(&self.bytes), beginning(&self.bytes)) {
             (Ok(value), _) => (format!("{value:#}"), self.bytes.len()),

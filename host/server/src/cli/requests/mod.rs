@@ -70,7 +70,7 @@ enum What {
     },
     /// Pause, resume, stop, run again or delete all runs that match
     ///
-    /// The command counts the runs first and asks. It changes those that had begun by then, a hundred at a time; stop it with Ctrl-C at any time, and run it again to go on. It exits with status 1 if a run could not be changed.
+    /// The command counts the runs first and asks. It changes a hundred at a time; runs that begin meanwhile may be left out. Stop it with Ctrl-C at any time, and run it again to go on. It exits with status 1 if a run could not be changed.
     Bulk {
         /// What to do: pause (those that are running), resume (those that are paused), stop (those that have not ended), rerun (what failed or was cut off, of those that failed or were stopped) or delete (those that have ended)
         #[arg(value_parser = bulk_action)]

@@ -44,7 +44,7 @@ fn spans_go_where_otlp_over_http_is() {
         (&[(BASE, "http://c:4318/")], "http://c:4318/v1/traces"),
         (&[(BASE, "https://c/otlp/")], "https://c/otlp/v1/traces"),
         (&[(BASE, "http://c:4317"), (PROTOCOL, "http/protobuf")], "http://c:4317/v1/traces"),
-        // Whoever has a Jaeger that speaks OTLP, but no agent any more.
+        // For a Jaeger that takes OTLP and no longer has an agent.
         (&[("trace_server", "jaeger:5775"), (EXPORTER, "otlp")], "http://jaeger:4318/v1/traces"),
         (&[("trace_server", "jaeger-agent://jaeger:6831"), (EXPORTER, "OTLP")], "http://jaeger:4318/v1/traces"),
     ] {
