@@ -9,16 +9,20 @@ use axum::Json;
 use axum::extract::State;
 use faas_flow_core::{Code, FlowName, RunId, Status};
 use faas_flow_replica::Host;
-use faas_flow_store::{Cursor, RunEntry, RunQuery};
-use futures_util::{StreamExt as _, stream};
+use faas_flow_store::{Cursor, RunEntry, RunPage, RunQuery};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 /// How many runs one request changes at most, and how many of them at the same time.
 const AT_MOST: usize = 100;
 const AT_ONCE: usize = 8;
+/// After this time a request changes no more of them, so that no gateway cuts it off: to stop a run may take seconds.
+const LONG: Duration = Duration::from_secs(10);
 /// How many runs are counted at most where the store has no number.
 const COUNTED: usize = 100_000;
 /// How many runs are read at a time to count them.
@@ -250,23 +254,30 @@ impl Bulk {
             return Err(Error::BadParameter { name: "after", rule: "the `next` of an answer to the same action" });
         };
         let after = place.and_then(|place| place.after);
-        let page = host.list(&self.query(host, *state, (after, AT_MOST))).await?;
-        let outcomes = stream::iter(page.runs.into_iter().map(|RunEntry { run, .. }| async move {
-            let outcome = self.action.perform(host, &run).await;
-            (run, outcome)
-        }));
-        let mut outcomes = outcomes.buffered(AT_ONCE);
+        let RunPage { runs, next: mut behind } = host.list(&self.query(host, *state, (after, AT_MOST))).await?;
         let mut done = BulkDone::default();
-        while let Some((run, outcome)) = outcomes.next().await {
-            match outcome {
-                Ok(()) => done.changed.push(run),
-                Err(error) => {
-                    let (code, message) = (error.code(), error.to_string());
-                    done.failed.push(BulkFailure { request_id: run, code, message });
+        let began = Instant::now();
+        let mut rest = runs.as_slice();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(AT_ONCE.min(rest.len()));
+            let outcomes = join_all(now.iter().map(|entry| self.action.perform(host, &entry.run))).await;
+            for (RunEntry { run, .. }, outcome) in now.iter().zip(outcomes) {
+                match outcome {
+                    Ok(()) => done.changed.push(run.clone()),
+                    Err(error) => {
+                        let (code, message) = (error.code(), error.to_string());
+                        done.failed.push(BulkFailure { request_id: run.clone(), code, message });
+                    }
                 }
             }
+            rest = later;
+            if !rest.is_empty() && began.elapsed() >= LONG {
+                // The next request goes on behind those that are done.
+                behind = now.last().map(Cursor::behind);
+                break;
+            }
         }
-        let next = match page.next {
+        let next = match behind {
             Some(after) => Some(BulkPlace { state: *state, after: Some(after) }),
             None => places.next().map(|state| BulkPlace { state: *state, after: None }),
         };
