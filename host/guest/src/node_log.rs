@@ -27,7 +27,7 @@ impl LogBudget {
         taken.is_ok()
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
@@ -62,7 +62,7 @@ impl NodeLog {
         while kept.lines.len() >= LINES || !self.budget.take(needs) {
             kept.dropped = kept.dropped.saturating_add(1);
             let Some(oldest) = kept.lines.pop_front() else { return };
-            self.budget.give_back(cost(&oldest));
+            self.budget.release(cost(&oldest));
         }
         kept.lines.push_back(LogLine { at, level, attempt, message: message.to_owned() });
     }
@@ -78,7 +78,7 @@ impl Drop for NodeLog {
     /// What was not taken makes room for others: the node was cut off.
     fn drop(&mut self) {
         let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.budget.give_back(kept.lines.iter().map(cost).sum());
+        self.budget.release(kept.lines.iter().map(cost).sum());
     }
 }
 
