@@ -41,6 +41,7 @@ mod signal;
 mod stop;
 mod test;
 mod token;
+mod top;
 mod waiting;
 mod watch;
 
@@ -100,6 +101,8 @@ enum Command {
     Health(health::Health),
     /// List, show, pause, resume, stop and re-run runs, or send their callbacks again
     Requests(requests::Requests),
+    /// Show flows and their runs as a live view in the terminal
+    Top(top::Top),
     /// Print what the code of a run has logged
     Logs(logs::Logs),
     /// Send a signal to a run that waits for it
@@ -202,6 +205,7 @@ impl Command {
             Command::Dashboard(shown) => shown.run().await,
             Command::Health(health) => health.run(),
             Command::Requests(requests) => requests.run().await,
+            Command::Top(top) => top.run().await,
             Command::Logs(logs) => logs.run().await,
             Command::Signal(signal) => signal.run().await,
             Command::Schedules(schedules) => schedules.run().await,

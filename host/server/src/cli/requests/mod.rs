@@ -21,7 +21,7 @@ use faas_flow_store::Cursor;
 use serde_json::{Value, json};
 pub(super) use servers::Servers;
 use std::process::ExitCode;
-pub(super) use stored::logs as stored_logs;
+pub(super) use stored::{list as stored_list, logs as stored_logs, show as stored_show};
 
 #[derive(Args)]
 pub(super) struct Requests {
