@@ -15,6 +15,8 @@ use std::sync::atomic::Ordering;
 
 /// How many ids are read from a part of the index at a time.
 const PAGE: usize = 1000;
+/// After how many runs of an older release the log says how many are indexed.
+const LOGGED: usize = 100_000;
 
 /// An entry of an index: a time and the id of a run, which may be malformed.
 type Place = (Millis, Vec<u8>);
@@ -196,8 +198,12 @@ impl RedisState {
             if self.link.ask::<bool>(&marked, Repeat::Harmless).await? {
                 return Ok(());
             }
+            let mut runs = 0;
             for part in 0..self.parts {
-                self.index_part(part).await?;
+                self.index_part(part, &mut runs).await?;
+            }
+            if runs > 0 {
+                tracing::info!(store = %self.link.target, runs, "index of runs complete");
             }
             let mut set = cmd("SET");
             set.arg(&mark).arg(1);
@@ -206,7 +212,8 @@ impl RedisState {
         self.indexed.get_or_try_init(|| all).await.copied()
     }
 
-    async fn index_part(&self, part: u64) -> Result<(), StoreError> {
+    /// Indexes the runs of one part, and adds their number. Many of them take a while, so the log says how far it is.
+    async fn index_part(&self, part: u64, runs: &mut usize) -> Result<(), StoreError> {
         let key = format!("{}runs", self.part(part));
         let mut cursor = 0_u64;
         loop {
@@ -219,6 +226,11 @@ impl RedisState {
             let entries = try_join_all(ids.iter().map(|run| self.entry_or_forget(run))).await?;
             let indexed = join_all(entries.iter().flatten().map(|entry| self.index(entry))).await;
             indexed.into_iter().collect::<Result<(), _>>()?;
+            let before = *runs;
+            *runs += ids.len();
+            if before == 0 && *runs > 0 || before / LOGGED < *runs / LOGGED {
+                tracing::info!(store = %self.link.target, runs, "indexing the runs of an older release");
+            }
             if next == 0 {
                 return Ok(());
             }

@@ -5,8 +5,8 @@ use crate::Error;
 use faas_flow_core::run::{Progress, RunView};
 use faas_flow_core::text::printable;
 use faas_flow_core::{Code, FlowName, RunId, Status};
-use faas_flow_http::{ListedRun, RunFilter};
 use faas_flow_http::remote::Action;
+use faas_flow_http::{ListedRun, RunFilter};
 use std::collections::{BTreeMap, HashMap};
 
 /// How many runs are listed.
