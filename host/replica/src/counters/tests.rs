@@ -113,3 +113,31 @@ fn the_documentation_has_every_metric_and_no_other() {
 fn read(path: &str) -> String {
     std::fs::read_to_string(format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
+
+#[test]
+fn alerts_and_the_dashboard_use_only_metrics_that_there_are() {
+    let text = all_metrics();
+    let there_are: BTreeSet<&str> =
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next()).collect();
+    for path in ["deploy/chart/files/alerts.yaml", "deploy/chart/files/dashboard.json", "deploy/check/alerts-test.yaml"]
+    {
+        let file = read(path);
+        let words = file.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let used: BTreeSet<&str> = words.filter(|word| word.starts_with("faas_flow_")).collect();
+        assert!(used.len() > 20, "{path} uses {used:?}");
+        let unknown: Vec<_> = used.difference(&there_are).collect();
+        assert!(unknown.is_empty(), "{path} uses what is not there: {unknown:?}");
+    }
+}
+
+#[test]
+fn the_documentation_says_what_to_do_about_each_alert() {
+    let alerts = read("deploy/chart/files/alerts.yaml");
+    let is: BTreeSet<_> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let page = read("docs/metrics.md");
+    let said: BTreeSet<_> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+    let said: BTreeSet<_> = said.into_iter().filter(|name| name.starts_with("FaasFlow")).collect();
+    assert!(is.len() > 10);
+    assert_eq!(is, said);
+}
