@@ -11,7 +11,7 @@ mod store;
 pub(crate) use durations::{FlowDurations, MOST_FLOWS, OTHERS};
 pub use exposition::Exposition;
 pub(crate) use figures::Figures;
-pub use labels::{AnswerEnd, CallEnd, EventEnd, Executed, Ignored, Lease, Permit, Retried, SuspendedFor};
+pub use labels::{AnswerEnd, CallEnd, Deleted, EventEnd, Executed, Ignored, Lease, Permit, Retried, SuspendedFor};
 pub use store::Counted;
 
 use crate::traces::{DropReason, SpanCounts};
@@ -52,6 +52,7 @@ pub struct Counters {
     runs_started: Counter,
     runs_ended: [Counter; ENDS.len()],
     runs_recovered: Counter,
+    runs_deleted: [Counter; Deleted::ALL.len()],
     nodes_executed: [Counter; Executed::ALL.len()],
     nodes_suspended: [Counter; SuspendedFor::ALL.len()],
     nodes_queued: Gauge,
@@ -156,6 +157,13 @@ impl Default for Counters {
                 to,
                 "runs_recovered",
                 "runs that this replica recovered because their owner was lost",
+            ),
+            runs_deleted: register_labelled(
+                to,
+                "runs_deleted",
+                "ended runs that this replica deleted, by reason",
+                "reason",
+                Deleted::ALL.map(Deleted::as_str),
             ),
             nodes_executed: register_labelled(
                 to,
@@ -367,6 +375,13 @@ impl Counters {
     /// This replica recovered a run whose owner is gone.
     pub fn run_recovered(&self) {
         self.runs_recovered.inc();
+    }
+
+    /// This replica deleted an ended run.
+    pub(crate) fn deleted(&self, why: Deleted) {
+        if let Some(counter) = self.runs_deleted.get(why as usize) {
+            counter.inc();
+        }
     }
 
     /// A run ended on this replica. A status that is not final is not counted.

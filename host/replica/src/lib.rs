@@ -22,7 +22,7 @@
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
-//! share), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
+//! share), `figures` (what Prometheus is told), `budget` (how many ended runs are kept), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
 //! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off), `watched` (values for which others wait).
 
 mod answers;
@@ -31,6 +31,7 @@ mod asked;
 mod attempt;
 mod body_limit;
 mod branches;
+mod budget;
 mod call;
 mod callback;
 pub(crate) mod child;
@@ -49,8 +50,8 @@ mod ended;
 pub mod error;
 pub mod events;
 mod execute;
-mod forward;
 mod figures;
+mod forward;
 pub mod functions;
 mod history;
 mod host;

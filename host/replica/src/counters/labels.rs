@@ -270,3 +270,30 @@ impl EventEnd {
         }
     }
 }
+
+/// Why an ended run was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// Its time was over.
+    Expired,
+    /// There were too many in the memory of this replica.
+    Limit,
+    /// Its flow had more than the budget allows.
+    Budget,
+    /// An operator asked for it.
+    Request,
+}
+
+impl Deleted {
+    pub(super) const ALL: [Deleted; 4] = [Deleted::Expired, Deleted::Limit, Deleted::Budget, Deleted::Request];
+
+    /// The value of the label `reason`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Deleted::Expired => "expired",
+            Deleted::Limit => "limit",
+            Deleted::Budget => "budget",
+            Deleted::Request => "request",
+        }
+    }
+}
