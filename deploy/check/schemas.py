@@ -64,16 +64,17 @@ def reachable(schema: dict, definitions: dict) -> dict:
 
 
 def monitors(folder: Path) -> None:
-    """The Prometheus operator's ServiceMonitor, from models that are made of its definition."""
+    """The Prometheus operator's ServiceMonitor and PrometheusRule, from models that are made of their definitions."""
     from cloudcoil.models.prometheus_operator import v1
 
-    schema = v1.ServiceMonitor.model_json_schema()
-    for node in [schema, *schema["$defs"].values()]:
-        if "properties" in node:
-            node["additionalProperties"] = False
-    # The model of metadata is the package's own, and Kubernetes checks it anyway.
-    schema["properties"]["metadata"] = {"type": "object"}
-    (folder / "servicemonitor-monitoring-v1.json").write_text(json.dumps(schema))
+    for model in (v1.ServiceMonitor, v1.PrometheusRule):
+        schema = model.model_json_schema()
+        for node in [schema, *schema["$defs"].values()]:
+            if "properties" in node:
+                node["additionalProperties"] = False
+        # The model of metadata is the package's own, and Kubernetes checks it anyway.
+        schema["properties"]["metadata"] = {"type": "object"}
+        (folder / f"{model.__name__.lower()}-monitoring-v1.json").write_text(json.dumps(schema))
 
 
 def functions(folder: Path) -> None:

@@ -2,12 +2,12 @@
 //! examples. Each is checked by the tools that will read it.
 
 use crate::place::Place;
-use crate::run::Run;
+use crate::run::{Run, program};
 use crate::setup;
-use crate::tool::{COMPOSE, HELM, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MONITOR_SCHEMAS};
+use crate::tool::{COMPOSE, GRAFANA_MODELS, HELM, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MONITOR_SCHEMAS};
 use anyhow::{Context, Result, ensure};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The oldest version of Kubernetes that the chart supports, and the newest that schemas exist for.
@@ -23,6 +23,10 @@ const ALL: &[&str] = &[
     "redis.auth=true",
     "serviceMonitor.enabled=true",
     "serviceMonitor.labels.release=prometheus",
+    "alerts.enabled=true",
+    "alerts.labels.release=prometheus",
+    "grafana.enabled=true",
+    "grafana.namespace=monitoring",
     "flows[0].name=greet",
     "redis.storage.className=fast",
     "redis.nodeSelector.disk=ssd",
@@ -68,6 +72,7 @@ pub fn check(place: &Place) -> Result<()> {
         }
     }
     let rendered = fs::read_to_string(place.root.join(RENDERED)).with_context(|| format!("cannot read {RENDERED}"))?;
+    monitoring(place, &work.folder)?;
     ensure!(rendered == base(place)?, "{RENDERED} is out of date: run `cargo xtask deploy --render`");
     ensure!(!rendered.contains("kind: Secret"), "{RENDERED} contains a Secret, which all installations would share");
     let mut kustomize = KUSTOMIZE.command(place);
@@ -88,6 +93,21 @@ pub fn check(place: &Place) -> Result<()> {
         functions.arg(format!("examples/{name}/stack.yaml"));
     }
     work.conforms(&output(&mut functions)?, VERSIONS[1])
+}
+
+/// Checks the alert rules with their tests, and the dashboard for Grafana with its queries.
+fn monitoring(place: &Place, folder: &Path) -> Result<()> {
+    let promtool = |arguments: &[&str]| {
+        let mut promtool = program("promtool", arguments);
+        promtool.current_dir(&place.root);
+        promtool
+    };
+    output(&mut promtool(&["check", "rules", "deploy/chart/files/alerts.yaml"]))?;
+    output(&mut promtool(&["test", "rules", "deploy/check/alerts-test.yaml"]))?;
+    let mut dashboard = GRAFANA_MODELS.command(place);
+    dashboard.current_dir(&place.root).args(["deploy/check/dashboard.py", "deploy/chart/files/dashboard.json"]);
+    output(dashboard.arg(folder))?;
+    output(promtool(&["check", "rules"]).arg(folder.join("queries.json"))).map(drop)
 }
 
 /// Checks that a Redis of ours evicts no keys. The host would refuse one that does, see `docs/errors/FF0312.md`.

@@ -4,9 +4,9 @@
 use crate::place::Place;
 use crate::run::{Run, program};
 use crate::tool::{
-    ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY, COMPOSE, HELM,
-    HYPERLINK, JAEGER, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY, PDOC, PYTHON_BUILD,
-    Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
+    ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY, COMPOSE,
+    GRAFANA_MODELS, HELM, HYPERLINK, JAEGER, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY,
+    PDOC, PYTHON_BUILD, Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -18,12 +18,13 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The programs that tests start themselves: servers, each on a port of its own, and the builder of images; each with
 /// the name of its package in Debian.
-const SERVERS: [(&str, &str); 6] = [
+const SERVERS: [(&str, &str); 7] = [
     ("buildah", "buildah"),
     ("redis-server", "redis-server"),
     ("redis-sentinel", "redis-sentinel"),
     ("etcd", "etcd-server"),
     ("nats-server", "nats-server"),
+    ("prometheus", "prometheus"),
     // Chromium comes with it.
     ("chromedriver", "chromium-driver"),
 ];
@@ -104,7 +105,9 @@ pub fn for_mutants(place: &Place) -> Result<()> {
 
 /// Installs the tools that check `deploy/`.
 pub fn for_deploy(place: &Place) -> Result<()> {
-    install(place, &[HELM, KUBECONFORM, KUSTOMIZE, COMPOSE, KUBERNETES_SCHEMAS, MONITOR_SCHEMAS])
+    install(place, &[HELM, KUBECONFORM, KUSTOMIZE, COMPOSE, KUBERNETES_SCHEMAS, MONITOR_SCHEMAS, GRAFANA_MODELS])?;
+    // It comes with Prometheus.
+    debian(program("promtool", &["--version"]).quiet().is_none().then_some("prometheus").as_slice())
 }
 
 /// Installs what the benchmark needs: what its flows and the host are compiled with, and Redis.

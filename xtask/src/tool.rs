@@ -77,8 +77,10 @@ pub const KUSTOMIZE: Tool = Tool::go("sigs.k8s.io/kustomize/kustomize/v5", "v5.8
 pub const COMPOSE: Tool = Tool::go("github.com/compose-spec/compose-go/v2/cmd", "v2.16.2", "cmd");
 /// Has the schemas of Kubernetes.
 pub const KUBERNETES_SCHEMAS: Tool = Tool::pypi("kubernetes-validate", "1.37.0", "python");
-/// Has the schema of ServiceMonitor.
+/// Has the schemas of ServiceMonitor and PrometheusRule.
 pub const MONITOR_SCHEMAS: Tool = Tool::pypi("cloudcoil-models-prometheus-operator", "0.80.1.0", "python");
+/// Has models of Grafana's dashboards.
+pub const GRAFANA_MODELS: Tool = Tool::pypi("grafana-foundation-sdk", "1769699998!10.1.0", "python");
 
 /// Builds the documentation site. It needs neither its server nor its watcher.
 pub const MDBOOK: Tool = Tool { registry: Registry::Crates(LEAN_BOOK), ..Tool::crates("mdbook", "0.5.4", "mdbook") };

@@ -7,7 +7,7 @@ use faas_flow_core::definition::HandlerKind;
 use faas_flow_core::{Code, Content, Failure, Labels, MediaType, Millis, Status};
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The severity of a log line.
 pub use faas_flow_core::run::LogLevel as Level;
@@ -152,6 +152,8 @@ pub trait RunContext: Send + Sync {
     fn signal_url(&self, call: &CallContext, name: &str, valid_ms: Option<u64>) -> Result<String, ContextError>;
     /// Writes a line of this call to the host's log.
     fn log(&self, call: &CallContext, level: Level, message: &str);
+    /// A handler of the run was called, which took this long, with the turns of others in between.
+    fn handled(&self, _took: Duration) {}
 }
 
 /// The context of a `define` outside of a run: it only knows the flow's name.

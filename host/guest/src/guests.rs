@@ -7,7 +7,7 @@ use crate::engine::{Ticker, compiling_engine, engine};
 use crate::error::{Found, SUPPORTED, repeated};
 use crate::exports::Exports;
 use crate::module::{Loaded, Module};
-use crate::room::Room;
+use crate::room::{Instances, Room};
 use crate::state::State;
 use crate::wasi::{WasiImports, is_wasi, offer as offer_wasi};
 use crate::{GuestError, Limits};
@@ -67,6 +67,11 @@ impl Guests {
     /// The limits of every module.
     pub fn limits(&self) -> &Limits {
         &self.host.limits
+    }
+
+    /// The instances of all its modules.
+    pub fn instances(&self) -> Instances {
+        self.host.room.instances()
     }
 
     /// How long a module may take to be loaded.

@@ -29,13 +29,13 @@ pub struct Instance {
     /// It also keeps the engine's ticker running.
     module: Module,
     /// Dropped after the store, which returns its slots to the pool.
-    _place: Place,
+    place: Place,
 }
 
 impl Instance {
     pub(crate) async fn new(loaded: &Loaded, state: State, module: Module) -> Result<Self, GuestError> {
         let Host { engine, limits, room, .. } = &*loaded.host;
-        let place = room.take().ok_or_else(|| pool_full(&format_args!("the limit is {}", limits.instances)))?;
+        let mut place = room.take().ok_or_else(|| pool_full(&format_args!("the limit is {}", limits.instances)))?;
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(limits.output_bytes);
@@ -51,8 +51,9 @@ impl Instance {
         let instantiated = loaded.pre.instantiate_async(&mut store).await;
         store.data_mut().end_lines();
         store.data_mut().usage.start();
+        place.note_memory(store.data().usage.memory());
         match instantiated {
-            Ok(component) => Ok(Self { store, component, usable: true, module, _place: place }),
+            Ok(component) => Ok(Self { store, component, usable: true, module, place }),
             Err(error) => Err(match trap_or_limit(&error, store.data()) {
                 Some(failure) => failure.into(),
                 None if is_of_system(&error) => GuestError::Engine { reason: error.root_cause().to_string() },
@@ -344,7 +345,11 @@ impl Instance {
         self.begin(handler)?;
         let observer = self.store.data().call.observer.clone();
         let observed = observer.map(|observer| (observer, SystemTime::now()));
+        let began = Instant::now();
         let answer = self.call_export::<P, Answered<T>>(function, arguments).await;
+        let state = self.store.data();
+        state.run.handled(began.elapsed());
+        self.place.note_memory(state.usage.memory());
         let answer = self.end(answer.map(|(answer,)| answer), handler);
         if let Some((observer, start)) = observed {
             let failure = answer.as_ref().err().map(|failure| failure.code);

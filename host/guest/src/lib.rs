@@ -48,4 +48,5 @@ pub use module::{Defined, Module};
 pub use node_log::{LogBudget, NodeLog};
 pub use preinit::preinitialized;
 pub use private::make_private;
+pub use room::Instances;
 pub use wasi::WasiImports;

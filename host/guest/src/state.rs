@@ -322,6 +322,11 @@ impl Usage {
         self.memory - self.at_start > self.limit / 4
     }
 
+    /// The size of all linear memories together, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Forgets what the last call was denied.
     pub(crate) fn begin(&mut self) {
         self.denied = false;

@@ -3,12 +3,14 @@
 
 use super::answer::{Accept, in_form};
 use super::error::Error;
+use super::exposition::exposition_for;
 use super::headers::{REQUEST_ID, insert};
 use super::invoke::labels_of;
 use super::request::RequestContext;
 use super::requests::Requests;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -62,10 +64,11 @@ impl Contract {
         routes.layer(from_fn_with_state(self.clone(), entry))
     }
 
-    /// What Prometheus reads: of-watchdog's metrics, and the host's.
-    pub fn metrics(&self) -> String {
-        let requests = self.requests.prometheus(self.in_flight.load(Ordering::Relaxed));
-        requests + &self.host.metrics()
+    /// What Prometheus reads: of-watchdog's metrics, and the host's, in the form that the headers of its request prefer.
+    pub async fn metrics(&self, headers: &HeaderMap) -> impl IntoResponse + use<> {
+        let exposition = exposition_for(headers);
+        let requests = self.requests.registry(self.in_flight.load(Ordering::Relaxed));
+        ([(CONTENT_TYPE, exposition.content_type())], self.host.metrics(exposition, &[requests]).await)
     }
 
     async fn answer(&self, request: Request, next: Next) -> Response {

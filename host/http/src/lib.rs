@@ -11,6 +11,7 @@ mod cors;
 pub mod dashboard;
 mod drawing;
 mod error;
+mod exposition;
 mod filter;
 mod guards;
 mod headers;

@@ -1,12 +1,15 @@
 //! `/_/…`: what the host says about itself.
 
 use super::error::Error;
+use super::exposition::exposition_for;
 use super::openapi::On;
 use super::request::Operator;
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use std::sync::Arc;
 
 /// Whether the host is healthy
@@ -53,12 +56,14 @@ fn state(surface: &Surface) -> (StatusCode, &'static str) {
     path = "/_/metrics",
     operation_id = "metrics",
     responses(
-        (status = 200, description = "Prometheus' text format.", content_type = "text/plain", body = String),
+        (status = 200, description = "Prometheus' text format, or that of OpenMetrics if the header `Accept` prefers it.",
+            content((String = "text/plain"), (String = "application/openmetrics-text"))),
         On<405>,
     ),
 )]
-pub(super) async fn metrics(State(surface): State<Arc<Surface>>) -> String {
-    surface.host.metrics()
+pub(super) async fn metrics(State(surface): State<Arc<Surface>>, headers: HeaderMap) -> impl IntoResponse {
+    let exposition = exposition_for(&headers);
+    ([(CONTENT_TYPE, exposition.content_type())], surface.host.metrics(exposition, &[]).await)
 }
 
 /// The names of the flows that the host serves

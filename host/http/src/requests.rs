@@ -1,7 +1,7 @@
 //! Requests, counted and timed under of-watchdog's names, so that dashboards for other functions show these, too.
 
 use axum::http::Method;
-use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -54,13 +54,10 @@ impl Requests {
         self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// The metrics in Prometheus' text format, with the number of requests that are being answered now.
-    pub fn prometheus(&self, in_flight: usize) -> String {
+    /// The metrics, with the number of requests that are being answered now.
+    pub fn registry(&self, in_flight: usize) -> &Registry {
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = prometheus_text::encode(&mut text, &self.registry);
-        text
+        &self.registry
     }
 }
 
@@ -81,6 +78,8 @@ fn label(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faas_flow_replica::Exposition;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_request_is_in_every_bucket_that_it_fits_into() {
@@ -88,7 +87,7 @@ mod tests {
         requests.answered(200, &Method::POST, Duration::from_millis(30));
         requests.answered(200, &Method::POST, Duration::from_secs(20));
         requests.answered(404, &Method::from_bytes(b"BREW").unwrap(), Duration::ZERO);
-        let text = requests.prometheus(3);
+        let text = Exposition::Text.write([requests.registry(3)]);
         for line in [
             "http_requests_total{code=\"200\",method=\"post\"} 2",
             "http_requests_total{code=\"404\",method=\"unknown\"} 1",
@@ -102,5 +101,18 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_documentation_has_every_metric_and_no_other() {
+        let requests = Requests::default();
+        requests.answered(200, &Method::POST, Duration::ZERO);
+        let text = Exposition::Text.write([requests.registry(0)]);
+        let is: BTreeSet<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `http_")?.split_once("` | "));
+        let said = rows.map(|(name, rest)| format!("http_{name} {}", rest.split(' ').next().unwrap()));
+        assert_eq!(is, said.collect::<Vec<_>>().iter().map(String::as_str).collect());
     }
 }

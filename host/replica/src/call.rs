@@ -7,6 +7,7 @@ use super::notes::LastOperation;
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
+use crate::counters::{CallEnd, Retried};
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use crate::program::LastLines;
 use faas_flow_core::definition::Call;
@@ -16,6 +17,7 @@ use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A call among the operations of a node.
 #[derive(Clone, Copy)]
@@ -60,6 +62,7 @@ impl NodeAttempt<'_> {
                 }
             };
             let begun = asked.as_ref().and_then(|_| self.asked_at()).unwrap_or_else(|| self.live.services.now());
+            let sent_at = Instant::now();
             let said = self.notes.begin(Try::begin(operation, count(tries + 1), of, begun));
             let tried = match asked {
                 Some(asked) => self.resume(node_call, asked).await,
@@ -71,6 +74,8 @@ impl NodeAttempt<'_> {
                 _ => drop(permits),
             }
             let ended = self.live.services.now();
+            let earlier = if has_asked { Duration::from_millis(ended.saturating_sub(begun)) } else { Duration::ZERO };
+            self.count_try(&tried, earlier.max(sent_at.elapsed()));
             let failed = match tried {
                 Ok(Tried::Answered(data)) => {
                     self.notes.succeeded(ended, self.status);
@@ -90,11 +95,12 @@ impl NodeAttempt<'_> {
                 break failed;
             };
             tries += 1;
+            self.live.services.counters.retried(Retried::Call);
             let until = ended + wait.as_millis() as u64;
             self.notes.failed(ended, self.status, &failed.failure, Some(until));
             if self.live.waits_in_memory(wait).await {
                 self.live.store_soon(self.notes, self.work);
-                tokio::time::sleep(wait).await;
+                self.live.wait_for_retry(wait).await;
                 self.live.trace_retry(&self.work.path, self.span, ended, until);
                 continue;
             }
@@ -109,6 +115,16 @@ impl NodeAttempt<'_> {
             self.live.store_soon(self.notes, self.work);
         }
         recovered
+    }
+
+    /// Counts a try that has ended.
+    fn count_try(&self, tried: &Result<Tried, Failed>, took: Duration) {
+        let end = match tried {
+            Ok(Tried::Answered(_)) => CallEnd::Answered,
+            Ok(Tried::Waits { .. }) => return,
+            Err(_) => CallEnd::Failed,
+        };
+        self.live.durations.node(&self.work.path).called(end, took, self.live.trace.as_ref());
     }
 
     /// What the flow makes of a call that has failed. Without a handler for that, the node may be attempted again as a whole.

@@ -85,6 +85,11 @@ impl Claims {
     }
 
     /// Waits until no node of the flow is executed here, and the runs are stopped that those nodes have called if the run ends
+    /// Whether nothing is being done for nodes of the flow at this moment.
+    pub(super) fn is_idle(&self) -> bool {
+        self.executing.is_empty()
+    }
+
     /// without them.
     pub(super) async fn idle(&self) {
         self.executing.wait().await;

@@ -4,12 +4,14 @@ use super::drive::STORE_RETRIES;
 use super::live::Live;
 use super::signals::signal_url;
 use crate::Error;
+use crate::counters::FlowDurations;
 use crate::events::Keys;
 use bytes::Bytes;
 use faas_flow_core::run::Request;
 use faas_flow_core::{Failure, FlowName, Millis, RunId, readable_header};
 use faas_flow_guest::{CallContext, ContextError, FlowLog, Level, RunContext};
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 /// The context of a run, as its code sees it.
 pub(super) struct Context {
@@ -19,6 +21,8 @@ pub(super) struct Context {
     clock: Millis,
     request: Arc<Request>,
     log: Arc<FlowLog>,
+    /// Where the times of its handlers go; none before it has begun.
+    durations: Option<Arc<FlowDurations>>,
     values: Values,
 }
 
@@ -39,13 +43,15 @@ impl Context {
             clock: live.clock,
             request: live.request.clone(),
             log: live.log.clone(),
+            durations: Some(live.durations.clone()),
             values: Values::Of(Arc::downgrade(live)),
         }
     }
 
     /// The context of a run that has not begun yet.
     pub(super) fn before(id: RunId, flow: FlowName, request: Request, log: FlowLog) -> Self {
-        Self { id, flow, clock: 0, request: Arc::new(request), log: Arc::new(log), values: Values::NotBegun }
+        let (request, log) = (Arc::new(request), Arc::new(log));
+        Self { id, flow, clock: 0, request, log, durations: None, values: Values::NotBegun }
     }
 }
 
@@ -117,6 +123,12 @@ impl RunContext for Context {
             && let Some(live) = live.upgrade()
         {
             log.add(live.services.now(), call.attempt, level, message);
+        }
+    }
+
+    fn handled(&self, took: Duration) {
+        if let Some(durations) = &self.durations {
+            durations.handled(took);
         }
     }
 }

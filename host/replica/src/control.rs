@@ -5,6 +5,7 @@ use super::completion::run_to_completion;
 use super::host::Host;
 use super::live::Live;
 use crate::Error;
+use crate::counters::Deleted;
 use crate::error::KnownNodes;
 use faas_flow_core::run::{Event, Phase, Refusal, RerunFrom, RunState, RunView};
 use faas_flow_core::{Code, Content, Failure, NodePath, RunId};
@@ -87,7 +88,7 @@ impl Host {
         if !entry.status.is_final() {
             return Err(Error::NotEnded { run: run.clone() });
         }
-        self.services.delete(run).await
+        self.services.delete(run, Deleted::Request).await
     }
 
     async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {

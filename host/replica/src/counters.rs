@@ -2,23 +2,30 @@
 //!
 //! Counting is one atomic addition: each counter is looked up by its label once, when it is registered.
 
+mod durations;
+mod exposition;
+mod figures;
 mod labels;
 mod store;
 
-pub use labels::{AnswerEnd, Executed, Ignored, Lease, Permit};
+pub(crate) use durations::{FlowDurations, MOST_FLOWS, OTHERS};
+pub use exposition::Exposition;
+pub(crate) use figures::Figures;
+pub use labels::{AnswerEnd, CallEnd, Deleted, EventEnd, Executed, Ignored, Lease, Permit, Retried, SuspendedFor};
 pub use store::Counted;
 
 use crate::traces::{DropReason, SpanCounts};
+use durations::Durations;
 use faas_flow_core::schedule::{Fate, LATE};
-use faas_flow_core::{Millis, Status};
-use faas_flow_guest::Memory;
-use prometheus_client::encoding::prometheus_text;
+use faas_flow_core::{FlowName, Millis, Status};
+use figures::Gauges;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use store::{Call, Calls};
 
 /// The final statuses of runs.
@@ -28,6 +35,9 @@ const ENDS: [Status; 3] = [Status::Succeeded, Status::Failed, Status::Stopped];
 const FATES: [Fate; 4] = [Fate::Started, Fate::Skipped, Fate::Missed, Fate::Failed];
 /// The bounds by which the lags of schedules are counted, in seconds. Up to a minute late, a moment is fired like any other.
 const LAGS: [f64; 9] = [0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 600.0, 3600.0];
+
+/// The bounds of the waits for permits of limits, in seconds.
+const LIMIT_WAITS: [f64; 10] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0];
 
 /// The classes of HTTP statuses.
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -42,10 +52,17 @@ pub struct Counters {
     runs_started: Counter,
     runs_ended: [Counter; ENDS.len()],
     runs_recovered: Counter,
+    runs_deleted: [Counter; Deleted::ALL.len()],
     nodes_executed: [Counter; Executed::ALL.len()],
+    nodes_suspended: [Counter; SuspendedFor::ALL.len()],
+    nodes_queued: Gauge,
+    retries: [Counter; Retried::ALL.len()],
+    retries_waiting: Gauge,
+    durations: Durations,
     leases: [Counter; Lease::ALL.len()],
     events_accepted: Counter,
     events_ignored: [Counter; Ignored::ALL.len()],
+    events_sent: [Counter; EventEnd::ALL.len()],
     requests: [Counter; STATUS_CLASSES.len()],
     answers: [Counter; AnswerEnd::ALL.len()],
     callbacks_delivered: Counter,
@@ -54,15 +71,13 @@ pub struct Counters {
     commit_conflicts: Counter,
     limit_permits: [Counter; Permit::ALL.len()],
     limit_waits: Counter,
+    limit_wait: Histogram,
     schedule_moments: [Counter; FATES.len()],
     schedule_late: Counter,
     schedule_lag: Histogram,
-    runs_live: Gauge<u64, AtomicU64>,
-    store_malformed_entries: Gauge<u64, AtomicU64>,
-    store_repaired_entries: Gauge<u64, AtomicU64>,
-    memory_reserved: Gauge<u64, AtomicU64>,
-    memory_limit: Gauge<u64, AtomicU64>,
-    memory_refused: Counter,
+    gauges: Gauges,
+    /// Held while the figures of a moment are set and shown.
+    showing: Mutex<()>,
     clock_ahead: Gauge<f64, AtomicU64>,
     /// What becomes of the spans of traces.
     pub(crate) spans: SpanCounts,
@@ -76,6 +91,34 @@ fn register<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, he
     let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
+}
+
+/// One more in a gauge, until it is dropped.
+pub(crate) struct OneMore(Gauge);
+
+impl OneMore {
+    fn of(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Registers a histogram.
+fn register_histogram(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    bounds: impl IntoIterator<Item = f64>,
+) -> Histogram {
+    let histogram = Histogram::new(bounds);
+    registry.register(name, help, histogram.clone());
+    histogram
 }
 
 /// Registers a counter with one label, and looks up the counter of each of its values.
@@ -100,6 +143,7 @@ impl Default for Counters {
         let made: ByLabel<Counter> = register(to, "store_calls", "round trips to the state store");
         let failed: ByLabel<Counter> = register(to, "store_errors", "round trips to the state store that failed");
         let seconds: ByLabel<Seconds> = register(to, "store_seconds", "time spent on round trips to the state store");
+        let durations = store::register_durations(to);
         Self {
             runs_started: register(to, "runs_started", "runs that started on this replica"),
             runs_ended: register_labelled(
@@ -114,6 +158,13 @@ impl Default for Counters {
                 "runs_recovered",
                 "runs that this replica recovered because their owner was lost",
             ),
+            runs_deleted: register_labelled(
+                to,
+                "runs_deleted",
+                "ended runs that this replica deleted, by reason",
+                "reason",
+                Deleted::ALL.map(Deleted::as_str),
+            ),
             nodes_executed: register_labelled(
                 to,
                 "nodes_executed",
@@ -121,6 +172,27 @@ impl Default for Counters {
                 "end",
                 Executed::ALL.map(Executed::as_str),
             ),
+            nodes_suspended: register_labelled(
+                to,
+                "nodes_suspended",
+                "nodes that this replica suspended, by what they wait for",
+                "for",
+                SuspendedFor::ALL.map(SuspendedFor::as_str),
+            ),
+            nodes_queued: register(to, "nodes_queued", "nodes that wait until this replica has room to execute them"),
+            retries: register_labelled(
+                to,
+                "retries",
+                "tries that failed and are made again, by what is tried",
+                "of",
+                Retried::ALL.map(Retried::as_str),
+            ),
+            retries_waiting: register(
+                to,
+                "retries_waiting",
+                "nodes and calls that wait in the memory of this replica before their next try",
+            ),
+            durations: Durations::register(to),
             leases: register_labelled(
                 to,
                 "leases",
@@ -135,6 +207,13 @@ impl Default for Counters {
                 "events that changed nothing, by reason",
                 "reason",
                 Ignored::ALL.map(Ignored::as_str),
+            ),
+            events_sent: register_labelled(
+                to,
+                "events_sent",
+                "events that this replica sent to offer nodes to others, by how that ended",
+                "end",
+                EventEnd::ALL.map(EventEnd::as_str),
             ),
             requests: register_labelled(to, "requests", "answered requests, by status class", "status", STATUS_CLASSES),
             answers: register_labelled(
@@ -152,6 +231,7 @@ impl Default for Counters {
                     made: made.get_or_create_owned(&label),
                     failed: failed.get_or_create_owned(&label),
                     seconds: seconds.get_or_create_owned(&label),
+                    duration: durations.get_or_create_owned(&label),
                 }
             }),
             commit_conflicts: register(
@@ -167,6 +247,12 @@ impl Default for Counters {
                 Permit::ALL.map(Permit::as_str),
             ),
             limit_waits: register(to, "limit_waits", "nodes that were suspended until they get a permit of a limit"),
+            limit_wait: register_histogram(
+                to,
+                "limit_wait_seconds",
+                "time from the first request for a permit of a limit until it was granted",
+                LIMIT_WAITS,
+            ),
             schedule_moments: register_labelled(
                 to,
                 "schedule_moments",
@@ -179,33 +265,14 @@ impl Default for Counters {
                 "schedule_late",
                 "runs of schedules that began on this replica more than a minute after their moment",
             ),
-            schedule_lag: {
-                let lag = Histogram::new(LAGS);
-                to.register(
-                    "schedule_lag_seconds",
-                    "time from a moment of a schedule until its run began",
-                    lag.clone(),
-                );
-                lag
-            },
-            runs_live: register(to, "runs_live", "runs that this replica is working on"),
-            store_malformed_entries: register(
+            schedule_lag: register_histogram(
                 to,
-                "store_malformed_entries",
-                "malformed entries in the state store's lists of runs",
+                "schedule_lag_seconds",
+                "time from a moment of a schedule until its run began",
+                LAGS,
             ),
-            store_repaired_entries: register(
-                to,
-                "store_repaired_entries",
-                "entries of the state store's index of runs that did not fit their runs and were repaired",
-            ),
-            memory_reserved: register(
-                to,
-                "memory_reserved_bytes",
-                "memory that payloads and flows use in this process",
-            ),
-            memory_limit: register(to, "memory_limit_bytes", "memory that payloads and flows may use in this process"),
-            memory_refused: register(to, "memory_refused", "times that memory was asked for and there was too little"),
+            gauges: Gauges::register(to),
+            showing: Mutex::default(),
             clock_ahead: register(
                 to,
                 "clock_skew_seconds",
@@ -265,6 +332,11 @@ impl Counters {
         }
     }
 
+    /// A permit of a limit was granted, so long after it was first asked for.
+    pub(crate) fn waited_for_permit(&self, wait: Millis) {
+        self.limit_wait.observe(wait as f64 / 1000.0);
+    }
+
     /// A node was suspended until it gets a permit of a limit.
     pub fn waits_for_permit(&self) {
         self.limit_waits.inc();
@@ -305,6 +377,13 @@ impl Counters {
         self.runs_recovered.inc();
     }
 
+    /// This replica deleted an ended run.
+    pub(crate) fn deleted(&self, why: Deleted) {
+        if let Some(counter) = self.runs_deleted.get(why as usize) {
+            counter.inc();
+        }
+    }
+
     /// A run ended on this replica. A status that is not final is not counted.
     pub fn run_ended(&self, status: Status) {
         for (end, counter) in ENDS.iter().zip(&self.runs_ended) {
@@ -321,6 +400,42 @@ impl Counters {
         }
     }
 
+    /// This replica suspended a node.
+    pub(crate) fn suspended(&self, waits: SuspendedFor) {
+        if let Some(counter) = self.nodes_suspended.get(waits as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A node waits until there is room to execute it, as long as the answer is kept.
+    pub(crate) fn queued(&self) -> OneMore {
+        OneMore::of(&self.nodes_queued)
+    }
+
+    /// A node or a call is tried once more.
+    pub(crate) fn retried(&self, what: Retried) {
+        if let Some(counter) = self.retries.get(what as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A node or a call waits in memory before its next try, as long as the answer is kept.
+    pub(crate) fn waits_for_retry(&self) -> OneMore {
+        OneMore::of(&self.retries_waiting)
+    }
+
+    /// The histograms of a flow.
+    pub(crate) fn durations(&self, flow: &FlowName) -> Arc<FlowDurations> {
+        self.durations.of(flow)
+    }
+
+    /// An event that offers a node to other replicas was sent, or could not be.
+    pub(crate) fn event_sent(&self, end: EventEnd) {
+        if let Some(counter) = self.events_sent.get(end as usize) {
+            counter.inc();
+        }
+    }
+
     /// The same thing happened to this number of leases of this replica.
     pub fn leases(&self, what: Lease, count: usize) {
         if let Some(counter) = self.leases.get(what as usize) {
@@ -328,84 +443,13 @@ impl Counters {
         }
     }
 
-    /// All metrics in Prometheus' text format. The arguments are figures that are read now: the number of runs that this
-    /// replica works on, and those of malformed and of repaired entries that it found in the store's lists of runs.
-    pub fn prometheus(&self, runs_live: u64, [malformed, repaired]: [u64; 2]) -> String {
-        self.runs_live.set(runs_live);
-        self.store_malformed_entries.set(malformed);
-        self.store_repaired_entries.set(repaired);
-        let memory = Memory::of_process();
-        self.memory_reserved.set(memory.reserved() as u64);
-        self.memory_limit.set(memory.limit() as u64);
-        self.memory_refused.inner().store(memory.refused(), Ordering::Relaxed);
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = prometheus_text::encode(&mut text, &self.registry);
-        text
+    /// All metrics, after those of other registries, with what is so at this moment.
+    pub(crate) fn expose(&self, figures: &Figures, exposition: Exposition, others: &[&Registry]) -> String {
+        let _turn = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.gauges.set(figures);
+        exposition.write(others.iter().copied().chain([&self.registry]))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn counts_are_exposed_to_prometheus() {
-        let counters = Counters::default();
-        counters.event_accepted();
-        for why in Ignored::ALL {
-            counters.event_ignored(why);
-        }
-        counters.event_ignored(Ignored::Stale);
-        for status in [200, 202, 404, 503, 99, 700] {
-            counters.request(status);
-        }
-        counters.callback(Ok(()));
-        counters.callback(Err(()));
-        counters.run_ended(Status::Stopped);
-        counters.run_ended(Status::Running);
-        counters.executed(Executed::Suspended);
-        counters.leases(Lease::Released, 3);
-        counters.schedule_moments(Fate::Missed, 57);
-        counters.schedule_lag(60_000);
-        counters.schedule_lag(60_001);
-        let text = counters.prometheus(5, [6, 7]);
-        for line in [
-            "# TYPE faas_flow_events_accepted_total counter",
-            "faas_flow_events_accepted_total 1",
-            "faas_flow_events_ignored_total{reason=\"unsigned\"} 1",
-            "faas_flow_events_ignored_total{reason=\"stale\"} 2",
-            "faas_flow_requests_total{status=\"2xx\"} 2",
-            "faas_flow_requests_total{status=\"3xx\"} 0",
-            "faas_flow_requests_total{status=\"5xx\"} 1",
-            "faas_flow_callbacks_total{end=\"delivered\"} 1",
-            "faas_flow_callbacks_total{end=\"failed\"} 1",
-            "faas_flow_runs_ended_total{end=\"succeeded\"} 0",
-            "faas_flow_runs_ended_total{end=\"stopped\"} 1",
-            "faas_flow_nodes_executed_total{end=\"suspended\"} 1",
-            "faas_flow_leases_total{end=\"released\"} 3",
-            "faas_flow_store_calls_total{call=\"commit\"} 0",
-            "faas_flow_schedule_moments_total{end=\"missed\"} 57",
-            "faas_flow_schedule_moments_total{end=\"started\"} 0",
-            "faas_flow_schedule_late_total 1",
-            "faas_flow_schedule_lag_seconds_bucket{le=\"60\"} 1",
-            "faas_flow_schedule_lag_seconds_count 2",
-            "faas_flow_runs_live 5",
-            "faas_flow_store_malformed_entries 6",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-    }
-
-    /// Dashboards and alerts of users depend on these: the lines of a scrape without their values, sorted.
-    #[test]
-    fn names_types_labels_and_help_stay_as_they_are() {
-        let text = Counters::default().prometheus(0, [0; 2]);
-        let lines: BTreeSet<&str> = text
-            .lines()
-            .map(|line| if line.starts_with('#') { line } else { line.rsplit_once(' ').unwrap().0 })
-            .collect();
-        insta::assert_snapshot!(lines.into_iter().collect::<Vec<_>>().join("\n"));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use super::apart::{answer_takes_long, apart_if, input_takes_long};
 use super::live::Live;
 use crate::child::abandons;
-use crate::counters::Lease;
+use crate::counters::{EventEnd, Lease};
 use crate::events::Event as Message;
 use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
 use faas_flow_core::{Failure, Millis, NodePath, Partition, RetryPolicy, Status};
@@ -165,6 +165,7 @@ impl Live {
                 self.trace_run(session.state().run());
                 self.services.counters.run_ended(status);
                 let how = if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine };
+                self.time_run(session.state().run());
                 self.services.versions.count_ended(&self.flow, how);
             }
             End::Exhausted => self.services.versions.count_ended(&self.flow, RunEnd::Failed),
@@ -173,6 +174,11 @@ impl Live {
     }
 
     /// Stops working on the run, which the session has left.
+    fn time_run(&self, run: &Run) {
+        let took = run.ended.unwrap_or(self.clock).saturating_sub(self.clock);
+        self.durations.run(run.status(), Duration::from_millis(took), self.trace.as_ref());
+    }
+
     pub(super) fn close(&self) {
         self.runs.remove(self);
         self.drop_idle();
@@ -257,7 +263,9 @@ impl Live {
             let Some(events) = &live.services.events else { return };
             for path in paths {
                 let event = Message { run: live.id.clone(), path: path.clone() };
-                if let Err(failure) = events.send(&live.flow.name, event, live.run_trace_headers()).await {
+                let sent = events.send(&live.flow.name, event, live.run_trace_headers()).await;
+                live.services.counters.event_sent(if sent.is_ok() { EventEnd::Sent } else { EventEnd::Failed });
+                if let Err(failure) = sent {
                     // The owner finds that the node is ready, one lease later.
                     tracing::warn!(run = %live.id, %path, code = %failure.code, error = %failure.message, "event not sent");
                 }

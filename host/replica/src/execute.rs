@@ -4,8 +4,9 @@
 use super::drive::Started;
 use super::live::Live;
 use crate::child::has_abandoned;
-use crate::counters::Executed;
+use crate::counters::{Executed, SuspendedFor};
 use crate::progress::Step;
+use faas_flow_core::NodePath;
 use faas_flow_core::run::{Event, Outcome, Report, Task, Work};
 use faas_flow_session::{Documents, Input};
 use std::sync::Arc;
@@ -30,10 +31,10 @@ impl Live {
         let mut next = Some(started);
         while let Some(Started { work, cancelled: before }) = next.take() {
             if permit.is_none() {
-                let Ok(acquired) = self.services.permits.clone().acquire_owned().await else { return };
+                let Some(acquired) = self.room().await else { return };
                 permit = Some(acquired);
             }
-            let began = self.is_watched().then(Instant::now);
+            let began = Instant::now();
             self.show(|| Step::Running(work.path.clone()));
             // The handlers of the run itself are not cancelled: they are what a cancelled run still does.
             let is_run_handler = matches!(work.task, Task::Recover { .. } | Task::Finally { .. });
@@ -45,8 +46,9 @@ impl Live {
             };
             self.claims.done(work.token);
             let Some((report, documents)) = finished else { break };
-            self.show(|| step(&work, &report, began.map_or(Duration::ZERO, |began| began.elapsed())));
-            self.services.counters.executed(Executed::of(&report.outcome));
+            let took = began.elapsed();
+            self.show(|| step(&work, &report, took));
+            self.count_executed(&work.path, &report.outcome, took);
             let wake = match &report.outcome {
                 Outcome::Suspended(suspended) => Some(suspended.until),
                 _ => None,
@@ -75,6 +77,24 @@ impl Live {
         }
         drop(permit);
         self.leave_if_done().await;
+    }
+
+    /// Room to execute a node, as soon as there is some; `None` if the replica is about to end.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.services.permits.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        let _queued = self.services.counters.queued();
+        self.services.permits.clone().acquire_owned().await.ok()
+    }
+
+    fn count_executed(&self, path: &NodePath, outcome: &Outcome, took: Duration) {
+        let counters = &self.services.counters;
+        counters.executed(Executed::of(outcome));
+        self.durations.node(path).executed(Executed::of(outcome), took, self.trace.as_ref());
+        if let Outcome::Suspended(suspended) = outcome {
+            counters.suspended(SuspendedFor::of(suspended));
+        }
     }
 
     /// Performs work; `None` if the run's work is cancelled more often than it was before, which drops what is performed.

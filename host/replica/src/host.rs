@@ -3,6 +3,7 @@
 use super::commit_timer::CommitTimer;
 use super::data::Data;
 use super::deadlines::Deadlines;
+use super::figures::StoredRuns;
 use super::looks::Looks;
 use super::runs::Runs;
 use super::schedules::Served;
@@ -78,6 +79,7 @@ pub struct Host {
     pub(super) stopping: AtomicBool,
     pub(super) looks: Looks,
     pub(super) schedules: Served,
+    pub(super) stored: StoredRuns,
 }
 
 impl Host {
@@ -121,6 +123,7 @@ impl Host {
             stopping: AtomicBool::new(false),
             looks: Looks::default(),
             schedules: Served::default(),
+            stored: StoredRuns::default(),
         });
         // It is set here only.
         let _ = host.services.host.set(Arc::downgrade(&host));
@@ -171,13 +174,6 @@ impl Host {
     /// [`Host::list`] for runs.
     pub fn state(&self) -> &dyn StateStore {
         &*self.services.state
-    }
-
-    /// The metrics of this replica, in the text format of Prometheus.
-    pub fn metrics(&self) -> String {
-        let store = &self.services.state;
-        let entries = [store.malformed_entries(), store.repaired_entries()];
-        self.services.counters.prometheus(self.runs.lock().len() as u64, entries)
     }
 
     /// How many runs are in its memory.

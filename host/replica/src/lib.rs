@@ -22,7 +22,7 @@
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
-//! share), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
+//! share), `figures` (what Prometheus is told), `budget` (how many ended runs are kept), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
 //! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off), `watched` (values for which others wait).
 
 mod answers;
@@ -31,6 +31,7 @@ mod asked;
 mod attempt;
 mod body_limit;
 mod branches;
+mod budget;
 mod call;
 mod callback;
 pub(crate) mod child;
@@ -49,6 +50,7 @@ mod ended;
 pub mod error;
 pub mod events;
 mod execute;
+mod figures;
 mod forward;
 pub mod functions;
 mod history;
@@ -89,7 +91,7 @@ mod writes;
 pub use answers::{Answered, Reply, check_answer};
 pub use body_limit::{BodyLimit, LimitedBy};
 pub use child::{Begun, Calling, PARENT, UnreachedRun, WAITS, wait_text};
-pub use counters::{AnswerEnd, Counters, Ignored};
+pub use counters::{AnswerEnd, Counters, Exposition, Ignored};
 pub use ended::Ended;
 pub use error::{Error, FunctionOptionFault};
 pub use events::{Events, SIGNATURE_PARAMETER};

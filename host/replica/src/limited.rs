@@ -110,6 +110,8 @@ impl NodeAttempt<'_> {
             let looks = earlier.map_or(0, |wait| wait.looks.saturating_add(1));
             let again = match self.ask_patiently(&at, operation, since).await? {
                 Asked::Permit(place) => {
+                    let services = &self.live.services;
+                    services.counters.waited_for_permit(services.now().saturating_sub(since));
                     permits.0.push(place);
                     continue;
                 }

@@ -11,6 +11,7 @@ use super::runs::Runs;
 use super::services::Services;
 use super::watched::Watched;
 use crate::child::Looks;
+use crate::counters::FlowDurations;
 use crate::progress::{Progress, Step};
 use crate::traces::{Propagated, TraceContext};
 use bytes::Bytes;
@@ -44,6 +45,8 @@ pub(crate) struct Live {
     /// When it looks whether that run goes on.
     pub(super) parent_looks: Option<Looks>,
     pub(super) trace: Option<TraceContext>,
+    /// How long what belongs to runs of its flow takes.
+    pub(super) durations: Arc<FlowDurations>,
     /// What the caller says of its trace.
     pub(super) propagated: Propagated,
     /// What its flow's code logs here.
@@ -103,6 +106,7 @@ impl Live {
         let trace = services.traces.as_ref().map(|traces| traces.context(&run.id, &propagated));
         let trace_id = trace.as_ref().map(|trace| trace.trace.to_string()).or_else(|| propagated.trace_id());
         let log = FlowLog::of(services.settings.flow_log, run.digest.clone(), trace_id);
+        let durations = services.counters.durations(&flow.name);
         let log_budget = LogBudget::new(services.settings.run_logs);
         Arc::new(Self {
             services,
@@ -116,6 +120,7 @@ impl Live {
             parent,
             parent_looks,
             trace,
+            durations,
             propagated,
             log: Arc::new(log),
             log_budget,

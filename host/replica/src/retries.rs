@@ -117,7 +117,7 @@ impl Live {
                 if self.waits_in_memory(wait).await {
                     notes.attempted(attempt);
                     self.store_soon(&notes, &work);
-                    tokio::time::sleep(wait).await;
+                    self.wait_for_retry(wait).await;
                     self.trace_retry(&work.path, span, ended, ended + wait.as_millis() as u64);
                     work = Cow::Owned(from_the_first(&work));
                     continue;
@@ -175,6 +175,12 @@ impl Live {
     /// Whether the node stays in memory while it waits. After a longer wait, which is stored, any replica may continue it.
     pub(super) async fn waits_in_memory(self: &Arc<Self>, wait: Duration) -> bool {
         if wait <= self.services.settings.longest_sleep {
+    /// Waits in memory before the next try of a node, or of a call.
+    pub(super) async fn wait_for_retry(&self, wait: Duration) {
+        let _waiting = self.services.counters.waits_for_retry();
+        tokio::time::sleep(wait).await;
+    }
+
             return true;
         }
         if !self.is_in_memory() {

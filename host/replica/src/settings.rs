@@ -54,6 +54,8 @@ pub struct Settings {
     pub history_ttl: Duration,
     /// How long those of a run are kept that has failed. Default: as long as those of others.
     pub history_ttl_failed: Option<Duration>,
+    /// Maximum number of ended runs of each flow that are kept, regardless of their age. Default: no limit.
+    pub history_budget: Option<usize>,
     /// Maximum number of this replica's ended runs that are kept, regardless of their age: for stores in memory. Default: no
     /// limit.
     pub history_limit: usize,
@@ -145,6 +147,7 @@ impl Default for Settings {
             request_proxy: RequestProxy::default(),
             history_ttl: Duration::from_secs(7 * 24 * 3600),
             history_ttl_failed: None,
+            history_budget: None,
             history_limit: usize::MAX,
             public_url: OnceLock::new(),
             max_wait: Duration::from_secs(300),

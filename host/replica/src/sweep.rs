@@ -5,6 +5,7 @@ use super::live::Live;
 use super::services::Services;
 use crate::Error;
 use crate::child::{abandons, forgotten};
+use crate::counters::Deleted;
 use faas_flow_core::run::Phase;
 use faas_flow_core::{Partition, RunId};
 use faas_flow_session::{Input, Role};
@@ -51,7 +52,7 @@ impl Tried {
 impl Host {
     /// Renews leases, watches deadlines, and recovers runs whose owner is gone. Never returns.
     pub async fn sweep(self: Arc<Self>) {
-        tokio::join!(self.check_own(), self.recover_lost(), self.watch_deadlines());
+        tokio::join!(self.check_own(), self.recover_lost(), self.watch_deadlines(), self.keep_budget());
     }
 
     fn ticks(&self) -> Interval {
@@ -151,7 +152,9 @@ impl Host {
             // It belongs to another flow in the same store.
             return Ok(());
         }
-        let Some(state) = load(&*self.services.state, run).await? else { return self.services.delete(run).await };
+        let Some(state) = load(&*self.services.state, run).await? else {
+            return self.services.delete(run, Deleted::Expired).await;
+        };
         if state.run().phase == Phase::Ended {
             let expires = |ended| self.services.rules.expires(state.run().status(), ended);
             return match state.callback_due() {
@@ -162,7 +165,7 @@ impl Host {
                     Ok(())
                 }
                 None if state.run().ended.is_none_or(|ended| expires(ended) <= self.now()) => {
-                    self.services.delete(run).await
+                    self.services.delete(run, Deleted::Expired).await
                 }
                 // It was due since it had no owner, and has ended since the list was read.
                 None => Ok(()),
@@ -196,17 +199,19 @@ impl Services {
             if ended.len() > self.settings.history_limit { ended.pop_front() } else { None }
         };
         if let Some(oldest) = oldest
-            && let Err(error) = self.delete(&oldest).await
+            && let Err(error) = self.delete(&oldest, Deleted::Limit).await
         {
             tracing::warn!(run = %oldest, code = %error.code(), %error, "run not deleted");
         }
     }
 
     /// Deletes a run: its payloads first, so that none is left behind without its run.
-    pub(super) async fn delete(&self, run: &RunId) -> Result<(), Error> {
+    pub(super) async fn delete(&self, run: &RunId, why: Deleted) -> Result<(), Error> {
         let partition = Partition::of_run(run);
         self.data.store.delete(&partition).await?;
-        Ok(self.state.delete(&partition).await?)
+        self.state.delete(&partition).await?;
+        self.counters.deleted(why);
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use super::canary::Canary;
 use super::error::Error;
 use super::flow::Flow;
 use super::registry::Versions;
+use super::swaps::count;
 use super::version::Origin;
 use faas_flow_core::FlowName;
 use std::collections::HashSet;
@@ -56,6 +57,7 @@ impl Versions {
             },
         };
         if self.table.change(flow, |service| service.follow(revision, &active, canary)) == Some(true) {
+            count(&self.swaps.done);
             tracing::info!(%flow, version = active.digest().short(), revision, "put version into service");
         }
         Ok(error)
@@ -68,6 +70,7 @@ impl Versions {
     }
 
     fn warn(&self, flow: &FlowName, error: &Error) {
+        count(&self.swaps.failed);
         let serving = self.active(flow).map(|flow| flow.digest().short().to_owned()).unwrap_or_default();
         tracing::warn!(%flow, code = %error.code(), %error, serving, "failed to follow the active version");
     }

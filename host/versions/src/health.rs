@@ -5,6 +5,7 @@ use super::canary::Canary;
 use super::error::Error;
 use super::registry::Versions;
 use super::store::{At, Commit, put};
+use super::swaps::count;
 use super::tally::Tally;
 use super::version::By;
 use faas_flow_core::FlowName;
@@ -31,6 +32,7 @@ impl Versions {
         withdrawn.withdraw(By::host(&message, self.now()))?;
         let committed = self.stored(flow).commit(vec![put(Active::DOC, revision, &withdrawn)?], Vec::new()).await?;
         if committed == Commit::Done {
+            count(&self.swaps.withdrawn);
             tracing::warn!(%flow, version = canary.digest.short(), failed, last, reason = message, "withdrew the canary");
         }
         Ok(committed == Commit::Done)

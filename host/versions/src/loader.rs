@@ -4,7 +4,7 @@ use super::error::Error;
 use super::flow::{Artifact, Flow, load_module};
 use super::signature::Trusted;
 use faas_flow_core::{Digest, FlowName};
-use faas_flow_guest::{GuestError, Guests};
+use faas_flow_guest::{GuestError, Guests, Instances};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Mutex as AsyncMutex;
@@ -34,6 +34,10 @@ impl Loader {
     /// The size of the largest module that is accepted, in bytes.
     pub fn module_bytes(&self) -> usize {
         self.guests.limits().module_bytes
+    }
+
+    pub(super) fn instances(&self) -> Instances {
+        self.guests.instances()
     }
 
     /// Compiles and checks a module.

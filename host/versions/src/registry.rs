@@ -5,11 +5,13 @@ use super::error::{Absence, Error};
 use super::flow::{Artifact, Flow, plan};
 use super::loader::Loader;
 use super::store::Stored;
+use super::swaps::{SwapCounts, Swaps};
 use super::table::Table;
 use super::tally::RunEnd;
 use super::timing::Timing;
 use faas_flow_core::run::Run;
 use faas_flow_core::{Definition, Digest, FlowName, Millis, Plan, RunId};
+use faas_flow_guest::Instances;
 use faas_flow_store::{DataStore, StateStore};
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ pub struct Versions {
     pub(super) clock: Clock,
     pub(super) timing: Timing,
     pub(super) table: Table,
+    pub(super) swaps: SwapCounts,
     loader: Option<Loader>,
 }
 
@@ -35,7 +38,8 @@ impl Versions {
     /// Serves no flow yet. Without a loader, it has only the versions that are deployed directly, and everything that concerns
     /// the module store fails with [`Error::NoModuleStore`].
     pub fn new(state: Arc<dyn StateStore>, data: Arc<dyn DataStore>, loader: Option<Loader>, clock: Clock) -> Self {
-        Self { state, data, clock, timing: Timing::default(), table: Table::default(), loader }
+        let (timing, table, swaps) = (Timing::default(), Table::default(), SwapCounts::default());
+        Self { state, data, clock, timing, table, swaps, loader }
     }
 
     /// Uses other times than the default ones.
@@ -80,6 +84,16 @@ impl Versions {
     /// The size of the largest module that can be pushed, in bytes; none if there is no module store.
     pub fn module_limit(&self) -> Option<usize> {
         self.loader.as_ref().map(Loader::module_bytes)
+    }
+
+    /// The instances of the modules that were loaded here; none if there is no module store.
+    pub fn instances(&self) -> Option<Instances> {
+        self.loader.as_ref().map(Loader::instances)
+    }
+
+    /// How often this replica has changed which version it serves, and could not.
+    pub fn swaps(&self) -> Swaps {
+        self.swaps.read()
     }
 
     /// Counts a run that ended here, for the canary if it is the run's version.

@@ -1,6 +1,6 @@
 //! What the labels of metrics tell apart.
 
-use faas_flow_core::run::Outcome;
+use faas_flow_core::run::{Awaited, Outcome, Suspended};
 
 /// Why an event changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +152,148 @@ impl Permit {
         match self {
             Permit::Lease => "lease",
             Permit::Store => "store",
+        }
+    }
+}
+
+/// How a try of a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallEnd {
+    /// With an answer that the flow takes.
+    Answered,
+    /// With an answer of another status, or without one.
+    Failed,
+}
+
+impl CallEnd {
+    pub(super) const ALL: [CallEnd; 2] = [CallEnd::Answered, CallEnd::Failed];
+
+    /// The value of the label `end`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            CallEnd::Answered => "answered",
+            CallEnd::Failed => "failed",
+        }
+    }
+}
+
+/// What is tried once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// A node as a whole.
+    Node,
+    /// A call.
+    Call,
+}
+
+impl Retried {
+    pub(super) const ALL: [Retried; 2] = [Retried::Node, Retried::Call];
+
+    /// The value of the label `of`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Retried::Node => "node",
+            Retried::Call => "call",
+        }
+    }
+}
+
+/// What a suspended node waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuspendedFor {
+    /// Its next try, or that of its call.
+    Retry,
+    /// A moment that the flow chose.
+    Sleep,
+    /// The answer of a function that was called asynchronously.
+    Answer,
+    /// A signal.
+    Signal,
+    /// The end of a run that it called.
+    Run,
+    /// A permit of a limit.
+    Permit,
+}
+
+impl SuspendedFor {
+    pub(super) const ALL: [SuspendedFor; 6] = [
+        SuspendedFor::Retry,
+        SuspendedFor::Sleep,
+        SuspendedFor::Answer,
+        SuspendedFor::Signal,
+        SuspendedFor::Run,
+        SuspendedFor::Permit,
+    ];
+
+    /// What a node that is suspended so waits for.
+    pub fn of(suspended: &Suspended) -> Self {
+        match suspended.wait.as_ref().map(|wait| &wait.of) {
+            Some(Awaited::Function { .. }) => SuspendedFor::Answer,
+            Some(Awaited::Signal { .. }) => SuspendedFor::Signal,
+            Some(Awaited::Run { .. }) => SuspendedFor::Run,
+            Some(Awaited::Limit { .. }) => SuspendedFor::Permit,
+            None if suspended.asleep.is_some() => SuspendedFor::Sleep,
+            None => SuspendedFor::Retry,
+        }
+    }
+
+    /// The value of the label `for`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            SuspendedFor::Retry => "retry",
+            SuspendedFor::Sleep => "sleep",
+            SuspendedFor::Answer => "answer",
+            SuspendedFor::Signal => "signal",
+            SuspendedFor::Run => "run",
+            SuspendedFor::Permit => "permit",
+        }
+    }
+}
+
+/// How sending an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventEnd {
+    /// It was accepted.
+    Sent,
+    /// It was not. The owner of the run notices that after a lease.
+    Failed,
+}
+
+impl EventEnd {
+    pub(super) const ALL: [EventEnd; 2] = [EventEnd::Sent, EventEnd::Failed];
+
+    /// The value of the label `end`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            EventEnd::Sent => "sent",
+            EventEnd::Failed => "failed",
+        }
+    }
+}
+
+/// Why an ended run was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// Its time was over.
+    Expired,
+    /// There were too many in the memory of this replica.
+    Limit,
+    /// Its flow had more than the budget allows.
+    Budget,
+    /// An operator asked for it.
+    Request,
+}
+
+impl Deleted {
+    pub(super) const ALL: [Deleted; 4] = [Deleted::Expired, Deleted::Limit, Deleted::Budget, Deleted::Request];
+
+    /// The value of the label `reason`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Deleted::Expired => "expired",
+            Deleted::Limit => "limit",
+            Deleted::Budget => "budget",
+            Deleted::Request => "request",
         }
     }
 }

@@ -10,6 +10,9 @@ use faas_flow_store::{
     StoreError,
 };
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,6 +49,19 @@ pub(super) struct Calls {
     pub(super) made: Counter,
     pub(super) failed: Counter,
     pub(super) seconds: Seconds,
+    pub(super) duration: Histogram,
+}
+
+/// The bounds of the buckets for round trips, in seconds.
+const BOUNDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Registers the histograms of all kinds of calls.
+pub(super) fn register_durations(
+    to: &mut Registry,
+) -> Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram> {
+    let durations = Family::new_with_constructor((|| Histogram::new(BOUNDS)) as fn() -> Histogram);
+    to.register("store_call_duration_seconds", "time that a round trip to the state store took", durations.clone());
+    durations
 }
 
 /// A store whose calls are counted, and whose commits are noted.
@@ -70,7 +86,9 @@ impl Counted {
         let answer = asked.await;
         if let Some(calls) = self.counters.store.get(call as usize) {
             calls.made.inc();
-            calls.seconds.inc_by(began.elapsed().as_secs_f64());
+            let took = began.elapsed().as_secs_f64();
+            calls.seconds.inc_by(took);
+            calls.duration.observe(took);
             if let Err(error) = &answer {
                 match CommitError::from(error.clone()) {
                     CommitError::Conflict => self.counters.commit_conflicts.inc(),
@@ -150,6 +168,7 @@ impl StateStore for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::{Exposition, Figures};
     use faas_flow_store::{Expect, Put, open_state};
 
     #[tokio::test]
@@ -167,13 +186,14 @@ mod tests {
         store.due(0, 1).await.unwrap();
         let failing = async { Err::<(), _>(StoreError::Full { place: "here".into() }) };
         store.count(Call::Delete, failing).await.unwrap_err();
-        let text = counters.prometheus(0, [0; 2]);
+        let text = counters.expose(&Figures::default(), Exposition::Text, &[]);
         for line in [
             "faas_flow_store_calls_total{call=\"read\"} 2",
             "faas_flow_store_calls_total{call=\"commit\"} 2",
             "faas_flow_store_calls_total{call=\"list\"} 1",
             "faas_flow_store_errors_total{call=\"commit\"} 0",
             "faas_flow_store_errors_total{call=\"delete\"} 1",
+            "faas_flow_store_call_duration_seconds_count{call=\"commit\"} 2",
             "faas_flow_commit_conflicts_total 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

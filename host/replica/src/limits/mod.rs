@@ -21,7 +21,7 @@ use faas_flow_core::Millis;
 use faas_flow_core::limit::{Figures, shard_of};
 use operator::Operator;
 use shard::{Shard, ShardId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -68,6 +68,16 @@ impl Limits {
         // Its caller uses it before anybody can find it unused.
         shard.uses();
         shard.clone()
+    }
+
+    /// How many nodes wait here for a permit of each limit that is in use.
+    pub(crate) fn waiting(&self) -> BTreeMap<String, usize> {
+        let shards: Vec<_> = self.shards.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut waiting = BTreeMap::new();
+        for shard in shards {
+            *waiting.entry(shard.name.clone()).or_default() += shard.state().waiting();
+        }
+        waiting
     }
 
     /// Forgets a shard that is not in use.

@@ -253,6 +253,11 @@ impl State {
         awake.map(|((key, _), waiter)| (key, waiter)).collect()
     }
 
+    /// How many nodes wait here for a permit: in memory, or suspended.
+    pub(super) fn waiting(&self) -> usize {
+        self.tickets.values().filter(|waits| waits.is_some()).count() + self.asleep.len()
+    }
+
     /// Whether there is nothing that has to be renewed, or looked at.
     pub(super) fn is_idle(&self) -> bool {
         let Self { pending, leased, tickets, asleep, parked, users, .. } = self;

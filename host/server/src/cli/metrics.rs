@@ -4,11 +4,10 @@ use super::listen::listen as bind;
 use crate::Error;
 use crate::config::Values;
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
 use axum::routing::get;
 use faas_flow_http::Contract;
 use faas_flow_http::{self as http, BrowserRules, Patience};
-use prometheus_client::encoding::prometheus_text;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -29,9 +28,8 @@ pub(super) async fn listen(values: &Values, ip: IpAddr) -> Result<Option<(TcpLis
 
 /// The routes of that port.
 pub(super) fn routes(contract: Arc<Contract>) -> Router {
-    let metrics =
-        get(move || std::future::ready(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], contract.metrics())));
-    Router::new().route("/metrics", metrics)
+    let metrics = async move |headers: HeaderMap| contract.metrics(&headers).await;
+    Router::new().route("/metrics", get(metrics))
 }
 
 /// Serves the routes until the process ends, under these rules if there are any.

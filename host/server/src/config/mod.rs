@@ -81,6 +81,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         request_proxy: values.request_proxy.value.clone(),
         history_ttl: values.history_ttl.value,
         history_ttl_failed: values.history_ttl_failed.value,
+        history_budget: values.history_budget.value,
         history_limit: if in_memory { MEMORY_HISTORY } else { usize::MAX },
         public_url: values.public_url.value.clone().map(OnceLock::from).unwrap_or_default(),
         max_wait: values.max_wait.value,

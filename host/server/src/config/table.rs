@@ -213,6 +213,8 @@ keys! {
         "how long the history and the result of a run are kept after its end; at most ten years");
     history_ttl_failed: Option<Duration> = Key::new("history_ttl_failed", &Optional(Time::millis(1..=87_600 * HOUR)), "", Ours, Limits,
         "the same for runs that have failed; by default as `history_ttl`");
+    history_budget: Option<usize> = Key::new("history_budget", &Optional(Count(1)), "", Ours, Limits,
+        "maximum number of ended runs of each flow that are kept; those beyond it are deleted before their time, the oldest first; by default there is no maximum");
     flow_log_lines: u32 = Key::new("flow_log_lines", &Count(0), "1000", Ours, Limits,
         "maximum number of lines per second that the code of one run may log on a replica; more are dropped, and the log says how many");
     flow_log_bytes: usize = Key::new("flow_log_bytes", &Size(0), "1MiB", Ours, Limits,
