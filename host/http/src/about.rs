@@ -9,7 +9,7 @@ use super::headers::{REQUEST_ID, insert};
 use super::invoke::kept_headers;
 use super::openapi::{IfNoneMatch, OfTheFlow, On, Payload, Refusals};
 use super::reply::Stops;
-use super::request::{Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
+use super::request::{Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
 use super::unchanged::Known;
 use axum::extract::{FromRequestParts, State};
@@ -203,7 +203,6 @@ pub(super) async fn rerun(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Operator,
     RerunQuery { node }: RerunQuery,
     headers: HeaderMap,
     WholeBody(body): WholeBody,
@@ -232,7 +231,6 @@ pub(super) async fn callback(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Operator,
     _: WholeBody,
 ) -> Result<Response, Error> {
     surface.of_flow(&flow.name, &id).await?;

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::filter::RunFilter;
 use super::openapi::{On, Refusals};
-use super::request::{Asked, FromQuery, Operator, Query, Target, WholeBody};
+use super::request::{Asked, FromQuery, Query, Target, WholeBody};
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::State;
@@ -300,7 +300,6 @@ impl Bulk {
 pub(super) async fn change(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     Asked((filter, bulk)): Asked<(RunFilter, BulkQuery)>,
     _: WholeBody,
 ) -> Result<Json<BulkDone>, Error> {

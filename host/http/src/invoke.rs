@@ -1,5 +1,6 @@
 //! New requests to a flow.
 
+use super::access::need_of;
 use super::answer::{self, Accept};
 use super::ask::{Ask, ByQuery};
 use super::browser::{Controls, Visit};
@@ -168,7 +169,10 @@ impl Surface {
         let ask = ByQuery::of(&query).ask()?;
         match &ask {
             Ask::Invoke => Visit::may_begin(&parts.extensions)?,
-            Ask::Control(..) => Controls::admit(&self.guards, &parts)?,
+            Ask::Control(control, _) => {
+                Controls::admit(&self.guards, &parts)?;
+                self.guards.admit(&parts.headers, need_of(control.operation()))?;
+            }
             Ask::State(run) => {
                 self.guards.admit_read(&parts.headers, Read::State, (&flow.name, run), self.host.now())?;
             }

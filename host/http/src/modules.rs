@@ -2,9 +2,7 @@
 
 use super::error::Error;
 use super::openapi::{On, Payload, Refusals};
-use super::request::{
-    Asked, DigestPath, FromQuery, ModuleBody, Operator, Query, Target, VersionPath, WholeBody, parse_wait,
-};
+use super::request::{Asked, DigestPath, FromQuery, ModuleBody, Query, Target, VersionPath, WholeBody, parse_wait};
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
@@ -93,7 +91,6 @@ impl FromQuery for Counted {
 pub(super) async fn list(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     Asked(Counted { runs }): Asked<Counted>,
     _: WholeBody,
 ) -> Result<Json<Listed>, Error> {
@@ -112,7 +109,6 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     VersionPath { version }: VersionPath,
     _: WholeBody,
 ) -> Result<Json<Version>, Error> {
@@ -134,7 +130,6 @@ pub(super) async fn show(
 pub(super) async fn pull(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     VersionPath { version }: VersionPath,
     _: WholeBody,
 ) -> Result<Response, Error> {
@@ -183,7 +178,6 @@ pub(super) struct Pushed {
 pub(super) async fn push(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     DigestPath { version: digest }: DigestPath,
     Asked((author, Again { again: if_removed })): Asked<(Author, Again)>,
     ModuleBody { signature, bytes }: ModuleBody,
@@ -211,7 +205,6 @@ pub(super) async fn push(
 pub(super) async fn plan(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     ModuleBody { signature, bytes }: ModuleBody,
 ) -> Result<Json<Planned>, Error> {
     let artifact = Artifact::hashed(bytes, signature).await.map_err(Error::of_version)?;
@@ -264,7 +257,6 @@ impl FromQuery for KeepQuery {
 pub(super) async fn collect(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     Asked(KeepQuery { keep: predecessors, recent, dry_run: removal }): Asked<KeepQuery>,
     _: WholeBody,
 ) -> Result<Json<Collected>, Error> {
@@ -340,7 +332,6 @@ impl FromQuery for CanaryQuery {
 pub(super) async fn activate(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     VersionPath { version }: VersionPath,
     Asked((revision, author)): Asked<(Revision, Author)>,
     Asked(CanaryQuery { canary, max_failures, over }): Asked<CanaryQuery>,
@@ -372,7 +363,6 @@ impl FromRequest<Arc<Surface>> for OfService {
     async fn from_request(request: Request, surface: &Arc<Surface>) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
         let Target(flow) = Target::from_request_parts(&mut parts, surface).await?;
-        Operator::from_request_parts(&mut parts, surface).await?;
         let Asked((revision, author)) = Asked::<(Revision, Author)>::from_request_parts(&mut parts, surface).await?;
         WholeBody::from_request(Request::from_parts(parts, body), surface).await?;
         let by = author.by(surface.host.now())?;

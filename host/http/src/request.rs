@@ -1,6 +1,5 @@
 //! The parts of a request, each read by an extractor of its own, which also describes them in the OpenAPI document.
 
-use super::browser::OwnPages;
 use super::error::Error;
 use super::headers::{header, only};
 use super::surface::Surface;
@@ -124,18 +123,6 @@ impl<S: Send + Sync> FromRequestParts<S> for DigestPath {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         Ok(Self { version: Digest::new(path_parameter(parts, "version").await)? })
-    }
-}
-
-/// Lets only those in who may change runs and versions.
-pub(super) struct Operator;
-
-impl FromRequestParts<Arc<Surface>> for Operator {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, surface: &Arc<Surface>) -> Result<Self, Error> {
-        OwnPages::admit(&parts.extensions)?;
-        surface.guards.admit(&parts.headers).map(|()| Self)
     }
 }
 

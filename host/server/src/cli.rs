@@ -41,6 +41,7 @@ mod signal;
 mod stop;
 mod test;
 mod token;
+mod tokens;
 mod waiting;
 mod watch;
 
@@ -114,6 +115,8 @@ enum Command {
     Modules(modules::Modules),
     /// Show what a new version of a flow would change
     Plan(plan::Plan),
+    /// Create, list and remove tokens with names and rights
+    Token(tokens::Token),
     /// Generate a key pair for signing modules
     Keygen(sign::Keygen),
     /// Sign a module for a flow
@@ -209,6 +212,7 @@ impl Command {
             Command::Push(push) => push.run().await,
             Command::Modules(modules) => modules.run().await,
             Command::Plan(plan) => plan.run().await,
+            Command::Token(token) => token.run(),
             Command::Keygen(keygen) => keygen.run(),
             Command::Sign(sign) => sign.run().await,
             Command::Verify(verify) => verify.run().await,

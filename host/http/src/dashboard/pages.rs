@@ -46,7 +46,7 @@ pub(super) async fn flow(
     Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
     view: View,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.flow(&flow, filter, page).await?.answer(&view))
+    Ok(dashboard.flow(&flow, filter, page, &view).await?.answer(&view))
 }
 
 /// The runs of all flows that match the query.
@@ -55,7 +55,7 @@ pub(super) async fn runs(
     Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
     view: View,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.runs(filter, page, view.up()).await?.answer(&view))
+    Ok(dashboard.runs(filter, page, &view).await?.answer(&view))
 }
 
 /// A form about many runs, of all flows.
@@ -140,10 +140,10 @@ pub(super) async fn run(
     view: View,
     known: Known,
 ) -> Result<Response, HttpError> {
-    Ok(match dashboard.run(&id, nodes, view.accept()).await? {
+    Ok(match dashboard.run(&id, nodes, &view).await? {
         RunPage::Html(page, main) => {
             // What stands around the main part changes once: when the page is not live any more.
-            let tag = Tag::of(&format!("{} {} {}", main.digest, page.live, view.up()));
+            let tag = Tag::of(&format!("{} {} {} {}", main.digest, page.live, view.up(), view.has_buttons()));
             known.or(&tag, || Page { main: main.text.to_string(), ..page }.answer(&view))
         }
         RunPage::Json(made) => known_json(&known, &made),

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 /// The token that proves to a server that its operator asks.
 #[derive(Args)]
 pub(super) struct AdminToken {
-    /// Admin token (the secret faasflow-admin-token); required by servers that are not loopback-only
+    /// Admin token (the secret faasflow-admin-token), or one of faasflow-tokens; required by servers that are not loopback-only
     #[arg(long, env = "FAAS_FLOW_ADMIN_TOKEN", hide_env_values = true, value_parser = cleaned, global = true)]
     pub(super) token: Option<String>,
 }
