@@ -1,13 +1,15 @@
 //! Who may ask for what.
 
-use super::access::{Admin, Caller, Entrance, Need, need_of};
+use super::access::{Admin, Caller, Entrance, Head, Need, Proxies, need_of};
 use super::error::{CallbackFault, Error};
 use super::headers;
 use super::payload_access::PayloadAccess;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
+use faas_flow_core::run::Actor;
 use faas_flow_core::{FlowName, Millis, RunId, SignalName, redact};
+use faas_flow_replica::PARENT;
 use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, SignedSend, TIME, Window};
 use faas_flow_replica::network::{Destinations, Rules};
 use reqwest::Url;
@@ -33,6 +35,8 @@ pub struct Guards {
     pub payloads: PayloadAccess,
     /// Where results may be sent.
     pub callbacks: Rules,
+    /// The proxies that are believed.
+    pub proxies: Proxies,
 }
 
 impl Default for Guards {
@@ -41,7 +45,8 @@ impl Default for Guards {
         let (keys, window, admin) = (None, Window::default(), Admin::default());
         let result_access = ResultAccess::default();
         let payloads = PayloadAccess::default();
-        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, payloads, callbacks }
+        let proxies = Proxies::default();
+        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, payloads, callbacks, proxies }
     }
 }
 
@@ -103,6 +108,15 @@ impl Guards {
     /// Who sends a request.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         self.admin.caller(bearer(headers), Entrance::Routes)
+    }
+
+    /// Who asks for a change, if it is an operator. Where nobody needs a token, a run that stops one that it has called is none.
+    pub(super) fn actor(&self, head: Head<'_>) -> Result<Option<Actor>, Error> {
+        match self.caller(head.headers) {
+            Ok(_) if matches!(self.admin, Admin::Anybody) && head.headers.contains_key(PARENT) => Ok(None),
+            Ok(caller) => self.proxies.actor(&caller, head).map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Admits a request that needs a token, unless its handler admits it for another reason.

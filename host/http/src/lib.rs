@@ -5,6 +5,7 @@ mod about;
 mod access;
 mod answer;
 mod ask;
+mod audit;
 mod browser;
 mod bulk;
 mod contract;
@@ -39,10 +40,11 @@ mod surface;
 mod unchanged;
 
 pub use access::{
-    ADMIN, Admin, NamedToken, Right, RightMissing, Rights, TokenFault, TokenHash, Tokens, TokensFault, TokensFlaw,
-    UnknownRight, draw_token, parse_tokens,
+    ADMIN, Admin, NamedToken, Proxies, Right, RightMissing, Rights, TokenFault, TokenHash, Tokens, TokensFault,
+    TokensFlaw, UnknownRight, draw_token, parse_tokens,
 };
 pub(crate) use answer::{Accept, Refusal};
+pub use audit::AuditList;
 pub use browser::BrowserRules;
 pub use bulk::{BulkAction, BulkDone, BulkFailure};
 pub use contract::Contract;

@@ -1,14 +1,17 @@
 //! The routes of flows and of their host, each with its part of the OpenAPI document.
 
-use super::access::{Need, need_of};
+use super::access::{Head, Need, is_change, need_of};
 use super::answer::{Accept, in_form};
+use super::audit::{Attempt, code_of};
 use super::browser::{OwnPages, make_inert};
 use super::error::Error;
 use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, bulk, invoke, location, logs, modules, own, payloads, reply, runs, schedules, signals, step};
+use super::{
+    about, audit, bulk, invoke, location, logs, modules, own, payloads, reply, runs, schedules, signals, step,
+};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -33,28 +36,26 @@ struct Operation {
     paths: Paths,
     /// The schemas that it refers to.
     schemas: Vec<(String, RefOr<Schema>)>,
-    /// What each method needs.
-    needs: Vec<(Method, Need)>,
+    /// The id of each method's operation, by which it is known what the method needs.
+    ids: Vec<(Method, String)>,
 }
 
 impl Operation {
     fn new((schemas, paths, methods): UtoipaMethodRouter<Arc<Surface>>) -> Self {
         let path = paths.paths.keys().next().cloned().unwrap_or_default();
-        let needs = paths.paths.values().flat_map(|item| ids(item)).map(|(method, id)| (method, need_of(id))).collect();
+        let ids = paths.paths.values().flat_map(ids).map(|(method, id)| (method, id.to_owned())).collect();
         let methods = match path.as_str() {
             // GET begins a run.
             "/" => methods.head(invoke::head),
             path if openapi::CONTROLLED.contains(&path) => controls(methods),
             _ => methods,
         };
-        Self { path, methods, paths, schemas, needs }
+        Self { path, methods, paths, schemas, ids }
     }
 
     /// The handlers, which answer only those who bring what they need.
     fn guarded(&'static self, surface: &Arc<Surface>) -> MethodRouter<Arc<Surface>> {
-        self.methods
-            .clone()
-            .route_layer(from_fn_with_state(Guard { surface: surface.clone(), needs: &self.needs }, admit))
+        self.methods.clone().route_layer(from_fn_with_state(Guard { surface: surface.clone(), ids: &self.ids }, admit))
     }
 }
 
@@ -69,19 +70,37 @@ fn ids(item: &PathItem) -> impl Iterator<Item = (Method, &str)> {
 #[derive(Clone)]
 struct Guard {
     surface: Arc<Surface>,
-    needs: &'static [(Method, Need)],
+    ids: &'static [(Method, String)],
 }
 
 /// Lets only those in who bring what the operation needs. It comes before everything else, so that nobody else learns what there
 /// is.
 async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, Error> {
+    let Guard { surface, ids } = guard;
     let asked = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let need = guard.needs.iter().find(|(method, _)| method == asked).map_or(Need::Nothing, |(_, need)| *need);
+    let Some((_, id)) = ids.iter().find(|(method, _)| method == asked) else { return Ok(next.run(request).await) };
+    let need = need_of(id);
     if let Need::Right(_) = need {
         OwnPages::admit(request.extensions())?;
-        guard.surface.guards.admit(request.headers(), need)?;
     }
-    Ok(next.run(request).await)
+    let head = Head::from(&request);
+    let actor = if is_change(id) { surface.guards.actor(head)? } else { None };
+    // Programs send signals all the time, where nobody needs a token.
+    let actor = actor.filter(|actor| id != "signal" || actor.via.is_some());
+    let attempt = actor.map(|actor| Attempt::of(id, actor, head, surface.flow.clone()));
+    let admitted = match need {
+        Need::Right(_) => surface.guards.admit(request.headers(), need),
+        _ => Ok(()),
+    };
+    let response = match admitted {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    if let Some(attempt) = attempt {
+        let failed = code_of(&response);
+        attempt.ended(&surface.host, failed).await;
+    }
+    Ok(response)
 }
 
 /// All operations. They are made once, since there may be many routers in a process.
@@ -113,6 +132,7 @@ fn operations() -> &'static [Operation] {
             routes!(modules::withdraw),
             routes!(modules::plan),
             routes!(modules::collect),
+            routes!(audit::list),
             routes!(schedules::list),
             routes!(schedules::pause),
             routes!(schedules::resume),

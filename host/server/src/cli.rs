@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 for success; 1 for a failure, which has an error code; 2 for wrong usage.
 
+mod audit;
 mod browser;
 mod build;
 mod cache;
@@ -115,6 +116,8 @@ enum Command {
     Modules(modules::Modules),
     /// Show what a new version of a flow would change
     Plan(plan::Plan),
+    /// List who has changed runs, schedules and versions of a flow
+    Audit(audit::Audit),
     /// Create, list and remove tokens with names and rights
     Token(tokens::Token),
     /// Generate a key pair for signing modules
@@ -212,6 +215,7 @@ impl Command {
             Command::Push(push) => push.run().await,
             Command::Modules(modules) => modules.run().await,
             Command::Plan(plan) => plan.run().await,
+            Command::Audit(audit) => audit.run().await,
             Command::Token(token) => token.run(),
             Command::Keygen(keygen) => keygen.run(),
             Command::Sign(sign) => sign.run().await,

@@ -35,19 +35,33 @@ pub(crate) struct Caller {
     /// The name of their token; `None` where no token is needed.
     name: Option<Arc<str>>,
     rights: Rights,
+    credential: Credential,
+}
+
+/// How it is known who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credential {
+    /// It is not known.
+    None,
+    Admin,
+    Token,
 }
 
 impl Admin {
     /// Who it is that gave this token.
     pub(crate) fn caller(&self, given: Option<&str>, at: Entrance) -> Result<Caller, Error> {
         let fault = match self {
-            Admin::Anybody => return Ok(Caller { name: None, rights: Rights::ALL }),
+            Admin::Anybody => return Ok(Caller { name: None, rights: Rights::ALL, credential: Credential::None }),
             Admin::Nobody if at == Entrance::Pages => TokenFault::NobodySees,
             Admin::Nobody => TokenFault::NobodyChanges,
             Admin::Tokens(tokens) => match given.and_then(|given| tokens.bearer(given, now())) {
-                Some(Bearer::Admin) => return Ok(Caller { name: Some(ADMIN.into()), rights: Rights::ALL }),
+                Some(Bearer::Admin) => {
+                    let name = Some(ADMIN.into());
+                    return Ok(Caller { name, rights: Rights::ALL, credential: Credential::Admin });
+                }
                 Some(Bearer::Named(token)) => {
-                    return Ok(Caller { name: Some(token.name().clone()), rights: token.rights });
+                    let name = Some(token.name().clone());
+                    return Ok(Caller { name, rights: token.rights, credential: Credential::Token });
                 }
                 Some(Bearer::Expired(token, at)) => TokenFault::Expired { name: token.name().clone(), at },
                 None if at == Entrance::Pages => TokenFault::Password,
@@ -67,6 +81,25 @@ impl Admin {
 }
 
 impl Caller {
+    /// Their name, if it is known.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// How it is known who asks.
+    pub fn via(&self) -> Option<&'static str> {
+        match self.credential {
+            Credential::None => None,
+            Credential::Admin => Some("admin-token"),
+            Credential::Token => Some("token"),
+        }
+    }
+
+    /// Whether they may say for whom they ask: who has the admin token may do everything anyway.
+    pub fn speaks_for_others(&self) -> bool {
+        matches!(self.credential, Credential::None | Credential::Admin)
+    }
+
     /// Whether they may do this.
     pub fn may(&self, right: Right) -> bool {
         self.rights.has(right)

@@ -24,7 +24,7 @@ const DEPLOY: &[Right] = &[Right::Deploy];
 const SEE_VERSIONS: &[Right] = &[Right::See, Right::Deploy];
 
 /// What each operation of the OpenAPI document needs, by its id.
-const OPERATIONS: [(&str, Need); 40] = [
+const OPERATIONS: [(&str, Need); 41] = [
     ("invoke", Need::Nothing),
     ("health", Need::Nothing),
     ("ready", Need::Nothing),
@@ -46,6 +46,7 @@ const OPERATIONS: [(&str, Need); 40] = [
     ("runs", Need::Right(SEE)),
     ("run", Need::Right(SEE)),
     ("logs", Need::Right(SEE)),
+    ("audit", Need::Right(SEE)),
     ("flows", Need::Right(SEE_VERSIONS)),
     ("node-input", Need::Right(SEE_PAYLOADS)),
     ("node-output", Need::Right(SEE_PAYLOADS)),
@@ -73,6 +74,15 @@ pub(crate) fn need_of(operation: &str) -> Need {
     found.map_or(Need::Right(CONTROL), |(_, need)| *need)
 }
 
+/// The operations that only look, although they are not done by GET or need more than the right to see.
+const LOOKS: [&str; 4] = ["state", "result", "module", "plan"];
+
+/// Whether an operation changes something for which people answer, so that it belongs in the audit log.
+pub(crate) fn is_change(operation: &str) -> bool {
+    let (Need::Right(rights) | Need::OrSignature(rights)) = need_of(operation) else { return false };
+    !LOOKS.contains(&operation) && !rights.iter().any(|right| matches!(right, Right::See | Right::SeePayloads))
+}
+
 /// What a page of the dashboard needs: to see runs, or for everything that changes something, to control them. The data of
 /// nodes needs [`Right::SeePayloads`] as well, which the one place asks for that shows them.
 pub(crate) fn need_of_page(method: &Method) -> &'static [Right] {
@@ -93,5 +103,32 @@ mod tests {
         let routed = routes::operation_ids();
         let routed: BTreeSet<&str> = routed.iter().map(String::as_str).collect();
         assert_eq!(unique, routed);
+    }
+    #[test]
+    fn what_changes_something_is_recorded() {
+        let changes: Vec<&str> = OPERATIONS.iter().map(|(id, _)| *id).filter(|id| is_change(id)).collect();
+        assert_eq!(
+            changes,
+            [
+                "signal",
+                "stop",
+                "pause",
+                "resume",
+                "rerun",
+                "callback",
+                "delete-run",
+                "change-runs",
+                "push",
+                "gc",
+                "activate",
+                "roll-back",
+                "promote",
+                "withdraw",
+                "pause-schedule",
+                "resume-schedule",
+                "trigger-schedule",
+                "backfill-schedule"
+            ]
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! Who sees the dashboard, and which forms are its own.
 
 use super::error::Error;
-use crate::access::{Caller, Entrance, need_of_page};
+use crate::access::{Caller, Entrance, Head, Proxies, need_of_page};
 use crate::{Admin, Error as HttpError, PayloadAccess, ResultAccess, Right};
 use aws_lc_rs::rand;
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use faas_flow_core::run::Actor;
 use faas_flow_core::{FlowName, RunId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -18,6 +19,7 @@ pub struct Access {
     result_access: ResultAccess,
     /// Of which runs those with the right to it may see inputs and outputs of nodes.
     pub(super) payloads: PayloadAccess,
+    proxies: Proxies,
     /// A new one for each start, so that a form is good for as long as the process lives.
     key: [u8; 64],
 }
@@ -31,7 +33,18 @@ impl Access {
     pub fn new(admin: Admin, result_access: ResultAccess, payloads: PayloadAccess) -> Result<Self, HttpError> {
         let mut key = [0; 64];
         rand::fill(&mut key).map_err(|_| Error::NoRandomness)?;
-        Ok(Self { admin, result_access, payloads, key })
+        Ok(Self { admin, result_access, payloads, proxies: Proxies::default(), key })
+    }
+
+    /// Behind these proxies.
+    #[must_use]
+    pub fn behind(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Who sends a request that was admitted.
+    pub(super) fn actor(&self, head: Head<'_>) -> Result<Actor, HttpError> {
+        self.proxies.actor(&self.caller(head.headers)?, head)
     }
 
     /// Admits a request for a page.
@@ -53,8 +66,12 @@ impl Access {
     }
 
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password);
-        self.admin.caller(given.as_deref(), Entrance::Pages)
+        self.admin.caller(self.token(headers).as_deref(), Entrance::Pages)
+    }
+
+    /// The token of a request.
+    pub(super) fn token(&self, headers: &HeaderMap) -> Option<String> {
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password)
     }
 
     /// What a form about a run or a flow carries, so that a form of another site is not taken for one of the dashboard's.

@@ -9,7 +9,7 @@ use super::timeline;
 use crate::Error as HttpError;
 use crate::drawing::drawn;
 use crate::{Accept, NodesPage, NodesQuery};
-use faas_flow_core::run::{Awaited, Called, NodeView, Parent, Progress, RunView, WaitView};
+use faas_flow_core::run::{Action, Awaited, Called, NodeView, Parent, Progress, RunView, WaitView};
 use faas_flow_core::{Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::error::Error as HostError;
@@ -27,6 +27,8 @@ pub(super) enum RunPage {
     Json(Made),
 }
 
+/// How many of the latest actions of people are shown.
+const ACTIONS: usize = 10;
 /// How many of a node's latest failures are shown.
 const FAILURES: usize = 10;
 /// How many letters of each of them are shown.
@@ -145,6 +147,11 @@ impl Dashboard {
                 "<p class=\"quiet\">called by node <code>{node}</code> of <a href=\"{run}\"><code>{run}</code></a> ({flow})</p>"
             );
         }
+        for action in view.actions.iter().rev().take(ACTIONS) {
+            let Action { at, action, actor } = action;
+            let (action, actor) = (escaped(action), escaped(&actor.to_string()).to_string());
+            let _ = writeln!(head, "<p class=\"quiet action\">{} {action} {actor}</p>", time(*at));
+        }
         let buttons: &[(&str, &str)] = match view.status {
             Status::Running => &[("pause", "Pause"), ("stop", "Stop")],
             Status::Paused => &[("resume", "Resume"), ("stop", "Stop")],
@@ -162,13 +169,16 @@ impl Dashboard {
         }
         let id = escaped(run.as_str());
         let ticket = self.access.ticket(About::Run(run));
-        let forms = buttons.iter().map(|(what, label)| {
-            format!(
-                "<form method=\"post\" action=\"{id}/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-                 <button class=\"{what}\">{label}</button></form>"
-            )
-        });
-        format!("<div class=\"buttons\">{}</div>\n", forms.collect::<String>())
+        let buttons = buttons
+            .iter()
+            .map(|(what, label)| format!("<button class=\"{what}\" formaction=\"{id}/{what}\">{label}</button> "));
+        // The first button is what the Enter key presses in the field for the reason: nothing.
+        format!(
+            "<form class=\"buttons\" method=\"post\"><button hidden disabled></button>\
+             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">{}\
+             <input name=\"reason\" maxlength=\"1000\" placeholder=\"Reason (optional)\" aria-label=\"Reason\"></form>\n",
+            buttons.collect::<String>()
+        )
     }
 }
 

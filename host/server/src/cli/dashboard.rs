@@ -52,6 +52,7 @@ impl Shown {
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
         let control = control(&values, network, &admin);
         let access = Access::new(admin, guards::result_access(&values), guards::payloads(&values))?;
+        let access = access.behind(guards::proxies(&values));
         let dashboard = Dashboard::new(host.clone(), access, control, "");
         starting.serves(dashboard.router());
         eprintln!("ready");

@@ -3,7 +3,7 @@
 use crate::config::{Values, destinations_of};
 use crate::{AdminTokenFault, Error, TokensFileFault, WhySigned};
 use faas_flow_core::secret_of;
-use faas_flow_http::{Admin, Guards, PayloadAccess, ResultAccess, Tokens, parse_tokens};
+use faas_flow_http::{Admin, Guards, PayloadAccess, Proxies, ResultAccess, Tokens, parse_tokens};
 use faas_flow_replica::events::{Keys, Window};
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -51,8 +51,8 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
     let callbacks = destinations_of(values).callbacks;
     let unchecked = unchecked && local_only;
     let window = Window::default();
-    let payloads = payloads(values);
-    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, payloads, callbacks })
+    let (payloads, proxies) = (payloads(values), proxies(values));
+    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, payloads, callbacks, proxies })
 }
 
 /// Who may read results and states: if the key is not set, callers who sign the request where new requests must be signed too.
@@ -64,6 +64,15 @@ pub(super) fn result_access(values: &Values) -> ResultAccess {
 /// Of which runs operators see inputs and outputs of nodes, and what is hidden in them.
 pub(super) fn payloads(values: &Values) -> PayloadAccess {
     PayloadAccess { show: values.show_payloads.value, redact: values.redact.value.clone() }
+}
+
+/// The proxies in front of the server that are believed.
+pub(super) fn proxies(values: &Values) -> Proxies {
+    let (trusted, user_header) = (values.trusted_proxies.value.clone(), values.user_header.value.clone());
+    if let Some(header) = user_header.as_ref().filter(|_| trusted.is_empty()) {
+        eprintln!("warning: the header `{header}` (user_header) is ignored, since trusted_proxies names no proxy");
+    }
+    Proxies { trusted, user_header }
 }
 
 /// The tokens that a server accepts, if there is one of the secrets that have some.
