@@ -176,7 +176,7 @@ codes! {
     EVENT_TOO_OLD = 503, "the event is too old, or was signed in the future";
     BAD_EVENT = 504, "the event is malformed";
     BAD_SECRET = 505, "a secret is missing or cannot be used";
-    TOKEN_NEEDED = 506, "the request needs the admin token";
+    TOKEN_NEEDED = 506, "the request needs a token";
     BAD_CALLBACK = 507, "the callback's address is malformed or not allowed";
     ROUTE_UNKNOWN = 508, "there is no such route";
     WRONG_METHOD = 509, "the route does not take this method";
@@ -187,6 +187,7 @@ codes! {
     FOREIGN_PAGE = 515, "the request comes from a page of another site";
     PAYLOADS_HIDDEN = 516, "inputs and outputs of nodes are not shown here";
     PAYLOAD_UNKNOWN = 517, "the node has no such input or output";
+    RIGHT_MISSING = 518, "the token lacks a right";
 }
 
 impl Code {

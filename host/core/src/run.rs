@@ -4,6 +4,7 @@
 //! contains those that are loaded. [`RunState::step`] applies one [`Event`] to them and returns the [`Effect`]s that
 //! follow.
 
+mod actor;
 mod answer;
 mod caught;
 mod control;
@@ -22,6 +23,7 @@ mod token;
 mod tries;
 mod view;
 
+pub use actor::{Action, Actor};
 pub use caught::{Caught, Ended, Evidence, FailureKind, Withdrawn};
 pub use control::UnknownCalls;
 pub use documents::{

@@ -7,6 +7,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,6 +21,10 @@ use tower::ServiceExt;
 /// The most of a body or an answer that a connection buffers, in bytes. A head that is not complete when it has so many is
 /// refused, so that it has less than twice as many.
 const BUFFER: usize = 64 * 1024;
+
+/// The address from which a request came, among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
 
 /// How slow callers may be, and how many. There is no limit unless one is given.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,10 +44,10 @@ pub async fn serve(mut listener: TcpListener, routes: Router, patience: Patience
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
-            (stream, place) = accept(&mut listener, room.as_ref()) => {
+            (stream, peer, place) = accept(&mut listener, room.as_ref()) => {
                 let (routes, stopped) = (routes.clone(), stopped.clone());
                 tokio::spawn(async move {
-                    connection(stream, routes, patience, stopped).await;
+                    connection((stream, peer), routes, patience, stopped).await;
                     drop(place);
                 });
             }
@@ -58,18 +63,27 @@ pub async fn serve(mut listener: TcpListener, routes: Router, patience: Patience
 async fn accept(
     listener: &mut TcpListener,
     room: Option<&Arc<Semaphore>>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     let place = match room {
         Some(room) => room.clone().acquire_owned().await.ok(),
         None => None,
     };
     // axum's `accept`, which retries when the system is out of file descriptors, for example.
-    let (stream, _) = Listener::accept(listener).await;
-    (stream, place)
+    let (stream, peer) = Listener::accept(listener).await;
+    (stream, peer, place)
 }
 
-async fn connection(stream: TcpStream, routes: Router, patience: Patience, mut stopped: watch::Receiver<bool>) {
-    let answer = service_fn(move |request: hyper::Request<_>| routes.clone().oneshot(request.map(Body::new)));
+async fn connection(
+    (stream, peer): (TcpStream, SocketAddr),
+    routes: Router,
+    patience: Patience,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let answer = service_fn(move |request: hyper::Request<_>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        routes.clone().oneshot(request)
+    });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience.read).max_buf_size(BUFFER);
     let stream = TokioIo::new(Timed { stream, limit: patience.write, deadline: None });

@@ -9,14 +9,14 @@ use super::headers::{REQUEST_ID, insert};
 use super::invoke::kept_headers;
 use super::openapi::{IfNoneMatch, OfTheFlow, On, Payload, Refusals};
 use super::reply::Stops;
-use super::request::{Operator, Query, RequestContext, RunPath, Target, Wait, WholeBody};
+use super::request::{Asker, Query, RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
 use super::unchanged::Known;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::run::RunView;
+use faas_flow_core::run::{Actor, RunView};
 use faas_flow_core::{Code, Content, FlowName, MediaType, NodePath, RunId};
 use faas_flow_replica::counters::Ignored;
 use faas_flow_replica::events::Event;
@@ -109,9 +109,10 @@ pub(super) async fn pause(
     Target(flow): Target,
     RunPath { id }: RunPath,
     _: Controls,
+    Asker(by): Asker,
     _: WholeBody,
 ) -> Result<Response, Error> {
-    surface.control(&flow.name, Control::Pause, &id).await
+    surface.control(&flow.name, Control::Pause, &id, by.as_ref()).await
 }
 
 /// Resume a paused run
@@ -128,9 +129,10 @@ pub(super) async fn resume(
     Target(flow): Target,
     RunPath { id }: RunPath,
     _: Controls,
+    Asker(by): Asker,
     _: WholeBody,
 ) -> Result<Response, Error> {
-    surface.control(&flow.name, Control::Resume, &id).await
+    surface.control(&flow.name, Control::Resume, &id, by.as_ref()).await
 }
 
 /// End a run; calls in flight are cut off
@@ -146,11 +148,12 @@ pub(super) async fn stop(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    by: Stops,
+    stops: Stops,
+    Asker(by): Asker,
     _: WholeBody,
 ) -> Result<Response, Error> {
-    surface.admit_stop(by, &id).await?;
-    surface.control(&flow.name, Control::Stop, &id).await
+    surface.admit_stop(stops, &id).await?;
+    surface.control(&flow.name, Control::Stop, &id, by.as_ref()).await
 }
 
 /// Where to run again from.
@@ -203,8 +206,8 @@ pub(super) async fn rerun(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Operator,
     RerunQuery { node }: RerunQuery,
+    Asker(by): Asker,
     headers: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Error> {
@@ -213,7 +216,7 @@ pub(super) async fn rerun(
     if input.is_some() && node.is_none() {
         return Err(Error::BadParameter { name: "node", rule: "the path of the node that gets the body as its input" });
     }
-    surface.host.rerun(&id, node.as_ref(), input).await?;
+    surface.host.rerun(&id, node.as_ref(), input, by.as_ref()).await?;
     Ok(done(&id, "restarted"))
 }
 
@@ -232,11 +235,11 @@ pub(super) async fn callback(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id }: RunPath,
-    _: Operator,
+    Asker(by): Asker,
     _: WholeBody,
 ) -> Result<Response, Error> {
     surface.of_flow(&flow.name, &id).await?;
-    surface.host.send_callback(&id).await?;
+    surface.host.send_callback(&id, by.as_ref()).await?;
     let mut response = (StatusCode::ACCEPTED, format!("Sending the callback of request {id} again")).into_response();
     insert(response.headers_mut(), REQUEST_ID, id.as_str());
     Ok(response)
@@ -320,12 +323,18 @@ pub(super) async fn result(
 }
 
 impl Surface {
-    pub(super) async fn control(&self, flow: &FlowName, control: Control, run: &RunId) -> Result<Response, Error> {
+    pub(super) async fn control(
+        &self,
+        flow: &FlowName,
+        control: Control,
+        run: &RunId,
+        by: Option<&Actor>,
+    ) -> Result<Response, Error> {
         self.of_flow(flow, run).await?;
         match control {
-            Control::Pause => self.host.pause(run).await?,
-            Control::Resume => self.host.resume(run).await?,
-            Control::Stop => return Ok(stopped(run, &self.host.stop(run).await?)),
+            Control::Pause => self.host.pause(run, by).await?,
+            Control::Resume => self.host.resume(run, by).await?,
+            Control::Stop => return Ok(stopped(run, &self.host.stop(run, by).await?)),
         }
         Ok(done(run, control.done()))
     }

@@ -22,6 +22,15 @@ impl Control {
             Control::Stop => "stopped",
         }
     }
+
+    /// The id of the operation that does the same.
+    pub const fn operation(self) -> &'static str {
+        match self {
+            Control::Pause => "pause",
+            Control::Resume => "resume",
+            Control::Stop => "stop",
+        }
+    }
 }
 
 /// What is asked for at the flow's own path.

@@ -3,10 +3,11 @@
 use super::error::Error;
 use super::filter::RunFilter;
 use super::openapi::{On, Refusals};
-use super::request::{Asked, FromQuery, Operator, Query, Target, WholeBody};
+use super::request::{Asked, Asker, FromQuery, Query, Target, WholeBody};
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::State;
+use faas_flow_core::run::Actor;
 use faas_flow_core::{Code, FlowName, RunId, Status};
 use faas_flow_replica::Host;
 use faas_flow_store::{Cursor, RunEntry, RunPage, RunQuery};
@@ -92,12 +93,12 @@ impl BulkAction {
         })
     }
 
-    async fn perform(self, host: &Arc<Host>, run: &RunId) -> Result<(), faas_flow_replica::Error> {
+    async fn perform(self, host: &Arc<Host>, run: &RunId, by: Option<&Actor>) -> Result<(), faas_flow_replica::Error> {
         match self {
-            Self::Pause => host.pause(run).await,
-            Self::Resume => host.resume(run).await,
-            Self::Stop => host.stop(run).await.map(drop),
-            Self::Rerun => host.rerun(run, None, None).await,
+            Self::Pause => host.pause(run, by).await,
+            Self::Resume => host.resume(run, by).await,
+            Self::Stop => host.stop(run, by).await.map(drop),
+            Self::Rerun => host.rerun(run, None, None, by).await,
             Self::Delete => host.delete(run).await,
         }
     }
@@ -246,7 +247,12 @@ impl Bulk {
     }
 
     /// Changes the next runs, at most [`AT_MOST`] of them.
-    pub(crate) async fn perform(&self, host: &Arc<Host>, place: Option<BulkPlace>) -> Result<BulkDone, Error> {
+    pub(crate) async fn perform(
+        &self,
+        host: &Arc<Host>,
+        place: Option<BulkPlace>,
+        by: Option<&Actor>,
+    ) -> Result<BulkDone, Error> {
         let states = self.states()?;
         let reached = place.as_ref().map(|place| place.state);
         let mut places = states.iter().skip_while(|state| reached.is_some_and(|reached| reached != **state));
@@ -260,7 +266,7 @@ impl Bulk {
         let mut rest = runs.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(AT_ONCE.min(rest.len()));
-            let outcomes = join_all(now.iter().map(|entry| self.action.perform(host, &entry.run))).await;
+            let outcomes = join_all(now.iter().map(|entry| self.action.perform(host, &entry.run, by))).await;
             for (RunEntry { run, .. }, outcome) in now.iter().zip(outcomes) {
                 match outcome {
                     Ok(()) => done.changed.push(run.clone()),
@@ -300,8 +306,8 @@ impl Bulk {
 pub(super) async fn change(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     Asked((filter, bulk)): Asked<(RunFilter, BulkQuery)>,
+    Asker(by): Asker,
     _: WholeBody,
 ) -> Result<Json<BulkDone>, Error> {
     let BulkQuery { action, dry_run, all, after } = bulk;
@@ -313,7 +319,7 @@ pub(super) async fn change(
     }
     let bulk = Bulk { action, filter, flow: Some(flow.name.clone()) };
     let host = &surface.host;
-    let done = if dry_run { bulk.count(host).await? } else { bulk.perform(host, after).await? };
+    let done = if dry_run { bulk.count(host).await? } else { bulk.perform(host, after, by.as_ref()).await? };
     Ok(Json(done))
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with a request, and with asking another server; and the status of each code.
 
+use crate::access::{RightMissing, TokenFault};
 use crate::payload_access::PayloadFault;
 use axum::http::{HeaderName, Method, StatusCode};
 use faas_flow_core::{BadLabel, BadStart, Code, Failure, FlowName, Malformed, RunId, ShownDuration, SignalName};
@@ -149,10 +150,13 @@ pub enum Error {
     /// An operator's request without the right token.
     #[error("{0}")]
     TokenNeeded(TokenFault),
+    /// A token does not have the right that a request needs.
+    #[error(transparent)]
+    RightMissing(#[from] RightMissing),
     /// A request for a result or a state without the right to it.
     #[error(
         "results and states are given to signed requests only (result_access), and {why}: sign the request, or send \
-         `Authorization: Bearer` with the host's `faasflow-admin-token`"
+         `Authorization: Bearer` with the host's `faasflow-admin-token`, or with one of its `faasflow-tokens`"
     )]
     ReadDenied {
         /// What is wrong with the signature: `it lacks …`
@@ -241,23 +245,6 @@ pub enum CallbackFault {
     Refused(#[from] Refused),
 }
 
-/// Why a token does not let its bearer in, and what would.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
-    #[error("nobody may change runs here, since the host has no `faasflow-admin-token`")]
-    /// Nobody may change runs, since no token is configured.
-    NobodyChanges,
-    #[error("this needs `Authorization: Bearer` with the host's `faasflow-admin-token`")]
-    /// The bearer token is missing or wrong.
-    Bearer,
-    #[error("nobody may see the dashboard here, since the host has no `faasflow-admin-token`")]
-    /// Nobody may see the dashboard, since no token is configured.
-    NobodySees,
-    #[error("the password is the host's `faasflow-admin-token`; any user name will do")]
-    /// The password of the dashboard is missing or wrong.
-    Password,
-}
-
 fn shown(path: &str) -> String {
     path.escape_debug().take(100).collect()
 }
@@ -302,6 +289,7 @@ impl Error {
             Error::BadCallback { .. } => Code::BAD_CALLBACK,
             Error::NoSecret => Code::UNSIGNED,
             Error::TokenNeeded(_) => Code::TOKEN_NEEDED,
+            Error::RightMissing(_) => Code::RIGHT_MISSING,
             Error::ReadDenied { .. } => Code::READ_DENIED,
             Error::Payload(fault) => fault.code(),
             Error::TimedOut { .. } => Code::REQUEST_TIMED_OUT,
@@ -345,9 +333,11 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::TOKEN_NEEDED
         | Code::READ_DENIED
         | Code::OLD_SIGNATURE => StatusCode::UNAUTHORIZED,
-        Code::MODULE_UNSIGNED | Code::BAD_MODULE_SIGNATURE | Code::FOREIGN_PAGE | Code::PAYLOADS_HIDDEN => {
-            StatusCode::FORBIDDEN
-        }
+        Code::MODULE_UNSIGNED
+        | Code::BAD_MODULE_SIGNATURE
+        | Code::FOREIGN_PAGE
+        | Code::PAYLOADS_HIDDEN
+        | Code::RIGHT_MISSING => StatusCode::FORBIDDEN,
         Code::FOREIGN_HOST => StatusCode::MISDIRECTED_REQUEST,
         Code::FLOW_UNKNOWN
         | Code::RUN_UNKNOWN

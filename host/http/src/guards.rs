@@ -1,16 +1,18 @@
 //! Who may ask for what.
 
-use super::error::{CallbackFault, Error, TokenFault};
+use super::access::{Admin, Caller, Entrance, Head, Need, Proxies, need_of};
+use super::error::{CallbackFault, Error};
 use super::headers;
 use super::payload_access::PayloadAccess;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
+use faas_flow_core::run::Actor;
 use faas_flow_core::{FlowName, Millis, RunId, SignalName, redact};
+use faas_flow_replica::PARENT;
 use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, SignedSend, TIME, Window};
 use faas_flow_replica::network::{Destinations, Rules};
 use reqwest::Url;
-use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use utoipa::IntoParams;
 
@@ -25,7 +27,7 @@ pub struct Guards {
     pub unchecked: bool,
     /// Whether new requests must be signed as GitHub signs webhooks.
     pub authenticate: bool,
-    /// Who may pause, resume, stop and re-run.
+    /// Who may see and change more than their own runs.
     pub admin: Admin,
     /// Who may read the results and the states of runs.
     pub result_access: ResultAccess,
@@ -33,6 +35,8 @@ pub struct Guards {
     pub payloads: PayloadAccess,
     /// Where results may be sent.
     pub callbacks: Rules,
+    /// The proxies that are believed.
+    pub proxies: Proxies,
 }
 
 impl Default for Guards {
@@ -41,7 +45,8 @@ impl Default for Guards {
         let (keys, window, admin) = (None, Window::default(), Admin::default());
         let result_access = ResultAccess::default();
         let payloads = PayloadAccess::default();
-        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, payloads, callbacks }
+        let proxies = Proxies::default();
+        Self { keys, window, unchecked: false, authenticate: false, admin, result_access, payloads, callbacks, proxies }
     }
 }
 
@@ -53,7 +58,7 @@ pub enum ResultAccess {
     /// Callers who know a run's request id.
     #[default]
     WithId,
-    /// Callers who sign the request or have the admin token.
+    /// Callers who sign the request, or have a token with the right to it.
     Signed,
 }
 
@@ -67,24 +72,16 @@ pub(super) enum Read {
 impl Read {
     /// The path that a request for it is signed for, independent of the gateways and servers that it passes.
     fn target(self, flow: &FlowName, run: &RunId) -> String {
-        let what = match self {
+        format!("/function/{flow}/flow/{run}/{}", self.operation())
+    }
+
+    /// The id of its operation.
+    fn operation(self) -> &'static str {
+        match self {
             Read::Result => "result",
             Read::State => "state",
-        };
-        format!("/function/{flow}/flow/{run}/{what}")
+        }
     }
-}
-
-/// Who may change runs.
-#[derive(Clone, Default)]
-pub enum Admin {
-    /// Everybody: for a server that only its own machine can reach.
-    #[default]
-    Anybody,
-    /// Nobody, since there is no token.
-    Nobody,
-    /// Callers with this bearer token.
-    Token(String),
 }
 
 /// The methods that pause, resume or stop a run.
@@ -96,32 +93,6 @@ pub(crate) enum ControlMethods {
     GetAndPost,
 }
 
-impl std::fmt::Debug for Admin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Admin::Anybody => "Anybody",
-            Admin::Nobody => "Nobody",
-            Admin::Token(_) => "Token",
-        })
-    }
-}
-
-impl Admin {
-    /// Admits a caller that gave this token; `nobody` and `another` are the errors if no token, or another one, would do.
-    pub(crate) fn admit(&self, given: Option<&str>, nobody: TokenFault, another: TokenFault) -> Result<(), Error> {
-        let fault = match self {
-            Admin::Anybody => return Ok(()),
-            Admin::Nobody => nobody,
-            // Digests are compared, so that the time it takes says nothing about the token.
-            Admin::Token(token) if given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token)) => {
-                return Ok(());
-            }
-            Admin::Token(_) => another,
-        };
-        Err(Error::TokenNeeded(fault))
-    }
-}
-
 /// The longest address to call back, in bytes.
 const LONGEST_URL: usize = 2048;
 
@@ -130,13 +101,39 @@ impl Guards {
     pub(crate) fn control_methods(&self) -> ControlMethods {
         match self.admin {
             Admin::Anybody => ControlMethods::Post,
-            Admin::Nobody | Admin::Token(_) => ControlMethods::GetAndPost,
+            Admin::Nobody | Admin::Tokens(_) => ControlMethods::GetAndPost,
         }
     }
 
-    /// Admits an operator's request.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
-        self.admin.admit(bearer(headers), TokenFault::NobodyChanges, TokenFault::Bearer)
+    /// Who sends a request.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+        self.admin.caller(bearer(headers), Entrance::Routes)
+    }
+
+    /// Who asks for a change, if it is an operator. Where nobody needs a token, a run that stops one that it has called is none.
+    pub(super) fn actor(&self, head: Head<'_>) -> Result<Option<Actor>, Error> {
+        match self.caller(head.headers) {
+            Ok(_) if matches!(self.admin, Admin::Anybody) && head.headers.contains_key(PARENT) => Ok(None),
+            Ok(caller) => self.proxies.actor(&caller, head).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Admits a request that needs a token, unless its handler admits it for another reason.
+    pub(super) fn admit(&self, headers: &HeaderMap, need: Need) -> Result<(), Error> {
+        match need {
+            Need::Nothing | Need::Signature => Ok(()),
+            Need::Right(rights) | Need::OrSignature(rights) => self.caller(headers)?.require(rights),
+        }
+    }
+
+    /// Whether a request has a token, and with it the right that this operation needs. Without a token, something else has to
+    /// admit it.
+    fn has_right(&self, headers: &HeaderMap, operation: &str) -> Result<bool, Error> {
+        match (&self.admin, self.caller(headers)) {
+            (Admin::Tokens(_), Ok(_)) => self.admit(headers, need_of(operation)).map(|()| true),
+            _ => Ok(false),
+        }
     }
 
     /// Admits a request for the result or the state of a run. Whether there is such a run makes no difference.
@@ -147,7 +144,7 @@ impl Guards {
         (flow, run): (&FlowName, &RunId),
         now: Millis,
     ) -> Result<(), Error> {
-        if self.result_access != ResultAccess::Signed || self.is_operator(headers) {
+        if self.result_access != ResultAccess::Signed || self.has_right(headers, read.operation())? {
             return Ok(());
         }
         let keys = self.keys.as_ref().ok_or(Error::NoSecret)?;
@@ -191,7 +188,7 @@ impl Guards {
         now: Millis,
     ) -> Result<Option<String>, Error> {
         let given = key.as_ref().map(|key| format!("key:{key}"));
-        if !self.authenticate || self.is_operator(headers) {
+        if !self.authenticate || self.has_right(headers, "signal")? {
             return Ok(given);
         }
         let keys = self.keys.as_ref().ok_or(Error::NoSecret)?;
@@ -200,11 +197,6 @@ impl Guards {
         let signed = SignedSend { path: &path, key: key.as_deref().unwrap_or_default(), body };
         keys.verify_send(&signed, signature.as_deref(), time.as_deref(), now)?;
         Ok(given.or_else(|| signature.map(|signature| format!("signature:{signature}"))))
-    }
-
-    /// Whether a request has the admin token.
-    fn is_operator(&self, headers: &HeaderMap) -> bool {
-        matches!(self.admin, Admin::Token(_)) && self.admit(headers).is_ok()
     }
 
     /// The address to call back, if it is allowed. An empty address counts as none, as in the original.
@@ -298,6 +290,7 @@ impl HubSignatures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{NamedToken, Rights, TokenHash, Tokens};
     use faas_flow_core::Code;
     use faas_flow_replica::network::SPECIAL;
 
@@ -335,9 +328,9 @@ mod tests {
         let admit = |admin: &Admin, value: Option<&str>| {
             let guards = Guards { admin: admin.clone(), ..Guards::default() };
             let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
-            guards.admit(&headers.into_iter().collect()).map_err(|error| error.code())
+            guards.admit(&headers.into_iter().collect(), need_of("pause")).map_err(|error| error.code())
         };
-        let token = Admin::Token("s3cret".into());
+        let token = Admin::Tokens(Tokens::new(Some("s3cret".into()), Vec::new()).into());
         assert_eq!(admit(&token, Some("Bearer s3cret")), Ok(()));
         assert_eq!(admit(&token, Some("bearer  s3cret")), Ok(()));
         for wrong in [None, Some("Bearer"), Some("Bearer "), Some("Bearer s3cre"), Some("Basic s3cret"), Some("s3cret")]
@@ -346,5 +339,28 @@ mod tests {
         }
         assert_eq!(admit(&Admin::Anybody, None), Ok(()));
         assert_eq!(admit(&Admin::Nobody, Some("Bearer ")), Err(Code::TOKEN_NEEDED));
+    }
+
+    #[test]
+    fn a_token_without_the_right_is_told_which_one_is_missing() {
+        let named =
+            |name, rights| NamedToken::new(name, Rights::parse(rights).unwrap(), TokenHash::of(name), None).unwrap();
+        let named = vec![named("viewer", "see"), named("ci", "deploy")];
+        let admin = Admin::Tokens(Tokens::new(None, named).into());
+        let guards = Guards { admin, result_access: ResultAccess::Signed, ..Guards::default() };
+        let of = |name: &str| -> HeaderMap {
+            [(header::AUTHORIZATION, format!("Bearer {name}").parse().unwrap())].into_iter().collect()
+        };
+        let admit = |name, operation| guards.admit(&of(name), need_of(operation)).map_err(|error| error.to_string());
+        assert_eq!(admit("viewer", "runs"), Ok(()));
+        assert_eq!(admit("ci", "versions"), Ok(()));
+        let refused = admit("viewer", "pause").unwrap_err();
+        assert!(refused.contains("`viewer`") && refused.contains("`control`"), "{refused}");
+        assert!(admit("ci", "runs").unwrap_err().contains("`see`"));
+        let run = (&FlowName::new("f").unwrap(), &RunId::new("r").unwrap());
+        let read = |name, read| guards.admit_read(&of(name), read, run, 0).map_err(|error| error.code());
+        assert_eq!(read("viewer", Read::State), Ok(()));
+        assert_eq!(read("viewer", Read::Result), Err(Code::RIGHT_MISSING));
+        assert_eq!(read("nobody", Read::State), Err(Code::UNSIGNED));
     }
 }

@@ -1,7 +1,9 @@
 //! New requests to a flow.
 
+use super::access::{Head, need_of};
 use super::answer::{self, Accept};
-use super::ask::{Ask, ByQuery};
+use super::ask::{Ask, ByQuery, Control};
+use super::audit::Attempt;
 use super::browser::{Controls, Visit};
 use super::drawing::drawn;
 use super::error::{Error, OtherRun};
@@ -166,9 +168,13 @@ impl Surface {
     ) -> Result<Response, Error> {
         let (parts, body) = request.into_parts();
         let ask = ByQuery::of(&query).ask()?;
+        let mut attempt = None;
         match &ask {
             Ask::Invoke => Visit::may_begin(&parts.extensions)?,
-            Ask::Control(..) => Controls::admit(&self.guards, &parts)?,
+            Ask::Control(control, run) => {
+                Controls::admit(&self.guards, &parts)?;
+                attempt = self.admit_control(*control, run, (&flow.name, &parts)).await?;
+            }
             Ask::State(run) => {
                 self.guards.admit_read(&parts.headers, Read::State, (&flow.name, run), self.host.now())?;
             }
@@ -184,10 +190,40 @@ impl Surface {
                 let json = drawn(move || render(&flow.definition, flow.name.as_str(), Format::Json)).await?;
                 Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
             }
-            Ask::Control(control, run) => self.control(&flow.name, control, &run).await,
+            Ask::Control(control, run) => {
+                let by = attempt.as_ref().map(|attempt: &Attempt| attempt.actor.clone());
+                let done = self.control(&flow.name, control, &run, by.as_ref()).await;
+                if let Some(attempt) = attempt {
+                    attempt.ended(&self.host, done.as_ref().err().map(Error::code)).await;
+                }
+                done
+            }
             Ask::State(run) => {
                 let known = Known::of(&parts.method, &parts.headers);
                 self.state(&flow.name, &run, Accept::of(&parts.headers), &known).await
+            }
+        }
+    }
+
+    /// Admits an operator, and records one who does not have the right.
+    async fn admit_control(
+        &self,
+        control: Control,
+        run: &RunId,
+        (flow, parts): (&FlowName, &Parts),
+    ) -> Result<Option<Attempt>, Error> {
+        let action = control.operation();
+        let actor = self.guards.actor(Head::from(parts))?;
+        let attempt = actor.map(|actor| {
+            let (flow, run) = (Some(flow.clone()), Some(run.clone()));
+            Attempt { action: action.to_owned(), actor, flow, run, target: String::new() }
+        });
+        match (self.guards.admit(&parts.headers, need_of(action)), attempt) {
+            (Ok(()), attempt) => Ok(attempt),
+            (Err(error), None) => Err(error),
+            (Err(error), Some(attempt)) => {
+                attempt.ended(&self.host, Some(error.code())).await;
+                Err(error)
             }
         }
     }

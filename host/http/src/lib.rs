@@ -2,8 +2,10 @@
 //! `/_/openapi.json` describes it to machines.
 
 mod about;
+mod access;
 mod answer;
 mod ask;
+mod audit;
 mod browser;
 mod bulk;
 mod contract;
@@ -38,16 +40,21 @@ mod step;
 mod surface;
 mod unchanged;
 
+pub use access::{
+    ADMIN, Admin, NamedToken, Proxies, Right, RightMissing, Rights, TokenFault, TokenHash, Tokens, TokensFault,
+    TokensFlaw, UnknownRight, draw_token, parse_tokens,
+};
 pub(crate) use answer::{Accept, Refusal};
+pub use audit::AuditList;
 pub use browser::BrowserRules;
 pub use bulk::{BulkAction, BulkDone, BulkFailure};
 pub use contract::Contract;
 pub use cors::open_to_origins;
-pub use error::{Error, TokenFault};
+pub use error::Error;
 /// How every server of this program takes connections.
 pub use faas_flow_gateway::{Patience, serve};
 pub use filter::RunFilter;
-pub use guards::{Admin, Guards, ResultAccess};
+pub use guards::{Guards, ResultAccess};
 pub(crate) use headers::{ERROR, REQUEST_ID, STATE};
 pub use local::local_router;
 pub(crate) use location::forwarded_prefix;

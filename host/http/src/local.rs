@@ -26,7 +26,10 @@ use tower::ServiceExt;
 /// The routes of a local server whose async calls go through this gateway. The gateway reaches the flows and functions that
 /// the host has at this moment.
 pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) -> Result<Router, Error> {
-    let access = || Access::new(guards.admin.clone(), guards.result_access, guards.payloads.clone());
+    let access = || {
+        let access = Access::new(guards.admin.clone(), guards.result_access, guards.payloads.clone());
+        access.map(|access| access.behind(guards.proxies.clone()))
+    };
     let system = system(gateway, access()?);
     let dashboard = Dashboard::new(host.clone(), access()?, Control::Here, "/dashboard").router();
     let direct = router_beside_queue(host.clone(), guards);

@@ -3,7 +3,7 @@
 use super::answer::Accept;
 use super::error::Error;
 use super::openapi::{IfNoneMatch, On, Refusals};
-use super::request::{Asked, FromQuery, Operator, Query, RunPath, Target};
+use super::request::{Asked, FromQuery, Query, RunPath, Target};
 use super::surface::Surface;
 use super::unchanged::{Known, Tag};
 use axum::extract::State;
@@ -59,7 +59,6 @@ pub(super) async fn show(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id: run }: RunPath,
-    _: Operator,
     Asked(LogQuery { node, from }): Asked<LogQuery>,
     accept: Accept,
     known: Known,

@@ -3,13 +3,14 @@
 use super::error::Error;
 use super::openapi::{On, Payload, Refusals};
 use super::request::{
-    Asked, DigestPath, FromQuery, ModuleBody, Operator, Query, Target, VersionPath, WholeBody, parse_wait,
+    Asked, Asker, DigestPath, FromQuery, ModuleBody, Query, Target, VersionPath, WholeBody, parse_wait,
 };
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use faas_flow_core::run::Actor;
 use faas_flow_core::{FlowName, Millis};
 use faas_flow_versions::{
     Activation, Active, Artifact, By, Canary, CanaryRule, Changed, Collected, Expected, IfRemoved, Keep, Listed,
@@ -39,8 +40,11 @@ impl FromQuery for Author {
 }
 
 impl Author {
-    fn by(&self, now: Millis) -> Result<By, Error> {
-        Ok(By::new(&self.who, &self.message, now)?)
+    /// Who it is: those who are known by their token have its name, whatever they say.
+    fn by(&self, asker: Option<Actor>, now: Millis) -> Result<By, Error> {
+        let Actor { who, reason, .. } = asker.unwrap_or_default();
+        let (who, message) = (who.as_ref().unwrap_or(&self.who), reason.as_ref().unwrap_or(&self.message));
+        Ok(By::new(who, message, now)?)
     }
 }
 
@@ -93,7 +97,6 @@ impl FromQuery for Counted {
 pub(super) async fn list(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     Asked(Counted { runs }): Asked<Counted>,
     _: WholeBody,
 ) -> Result<Json<Listed>, Error> {
@@ -112,7 +115,6 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     VersionPath { version }: VersionPath,
     _: WholeBody,
 ) -> Result<Json<Version>, Error> {
@@ -134,7 +136,6 @@ pub(super) async fn show(
 pub(super) async fn pull(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     VersionPath { version }: VersionPath,
     _: WholeBody,
 ) -> Result<Response, Error> {
@@ -183,12 +184,12 @@ pub(super) struct Pushed {
 pub(super) async fn push(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     DigestPath { version: digest }: DigestPath,
     Asked((author, Again { again: if_removed })): Asked<(Author, Again)>,
+    Asker(asker): Asker,
     ModuleBody { signature, bytes }: ModuleBody,
 ) -> Result<(StatusCode, Json<Pushed>), Error> {
-    let by = author.by(surface.host.now())?;
+    let by = author.by(asker, surface.host.now())?;
     let pushed = surface.host.versions().push(&flow.name, Upload { digest, bytes, by, signature, if_removed }).await;
     let faas_flow_versions::Pushed { version, known } = pushed.map_err(Error::of_version)?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
@@ -211,7 +212,6 @@ pub(super) async fn push(
 pub(super) async fn plan(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     ModuleBody { signature, bytes }: ModuleBody,
 ) -> Result<Json<Planned>, Error> {
     let artifact = Artifact::hashed(bytes, signature).await.map_err(Error::of_version)?;
@@ -264,7 +264,6 @@ impl FromQuery for KeepQuery {
 pub(super) async fn collect(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     Asked(KeepQuery { keep: predecessors, recent, dry_run: removal }): Asked<KeepQuery>,
     _: WholeBody,
 ) -> Result<Json<Collected>, Error> {
@@ -340,14 +339,14 @@ impl FromQuery for CanaryQuery {
 pub(super) async fn activate(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     VersionPath { version }: VersionPath,
     Asked((revision, author)): Asked<(Revision, Author)>,
+    Asker(asker): Asker,
     Asked(CanaryQuery { canary, max_failures, over }): Asked<CanaryQuery>,
     _: WholeBody,
 ) -> Result<Json<InService>, Error> {
     let versions = surface.host.versions();
-    let by = author.by(surface.host.now())?;
+    let by = author.by(asker, surface.host.now())?;
     let digest = versions.find(&flow.name, &version).await?.digest;
     InService::answer(match canary {
         Some(share) => {
@@ -372,10 +371,10 @@ impl FromRequest<Arc<Surface>> for OfService {
     async fn from_request(request: Request, surface: &Arc<Surface>) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
         let Target(flow) = Target::from_request_parts(&mut parts, surface).await?;
-        Operator::from_request_parts(&mut parts, surface).await?;
+        let Asker(asker) = Asker::from_request_parts(&mut parts, surface).await?;
         let Asked((revision, author)) = Asked::<(Revision, Author)>::from_request_parts(&mut parts, surface).await?;
         WholeBody::from_request(Request::from_parts(parts, body), surface).await?;
-        let by = author.by(surface.host.now())?;
+        let by = author.by(asker, surface.host.now())?;
         Ok(Self { surface: surface.clone(), flow: flow.name.clone(), expected: revision.expected(), by })
     }
 }

@@ -29,7 +29,7 @@ const SHARED: [Shared; 19] = [
     Shared::new(
         403,
         "Forbidden",
-        "The module has no signature of a key that this host trusts, the configuration does not show inputs and outputs of \
+        "The token lacks a right, the module has no signature of a key that this host trusts, the configuration does not show inputs and outputs of \
          nodes, or a page of another site sent the request.",
         &[ERROR],
     ),
@@ -221,7 +221,7 @@ pub(super) fn build<'a>(
     let mut document = Base::openapi();
     let components = document.components.get_or_insert_default();
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "The host's `faasflow-admin-token`, if it has one: for all routes that change runs, list them or show their nodes and what these got and yielded, and for all of `/modules`.",
+        "The host's `faasflow-admin-token`, or one of its `faasflow-tokens` with the right to it, if it has any: for all routes that change runs, list them or show their nodes and what these got and yielded, and for all of `/modules`.",
     ));
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     components.responses.extend(SHARED.iter().map(|shared| (shared.name.to_owned(), RefOr::T(shared.response()))));

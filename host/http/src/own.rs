@@ -3,7 +3,6 @@
 use super::error::Error;
 use super::exposition::exposition_for;
 use super::openapi::On;
-use super::request::Operator;
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::State;
@@ -74,7 +73,7 @@ pub(super) async fn metrics(State(surface): State<Arc<Surface>>, headers: Header
     security((), ("token" = [])),
     responses((status = 200, description = "The names.", body = Vec<String>), On<401>, On<403>, On<405>),
 )]
-pub(super) async fn flows(State(surface): State<Arc<Surface>>, _: Operator) -> Json<Vec<String>> {
+pub(super) async fn flows(State(surface): State<Arc<Surface>>) -> Json<Vec<String>> {
     let flows = surface.host.versions().all_active();
     Json(flows.iter().map(|flow| flow.name.to_string()).collect())
 }

@@ -1,11 +1,41 @@
 //! Asks another server, or a gateway, to change a run.
 
+use crate::access::{FROM, REASON, USER};
 use crate::{ERROR, Error};
 use bytes::Bytes;
 use faas_flow_core::{Code, FlowName, MediaType, NodePath, RunId, SignalName};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_replica::network::{ChosenBy, Network};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Who asks another server: with which token, on whose behalf, and why.
+#[derive(Debug, Clone, Default)]
+pub struct Asking {
+    /// The bearer token.
+    pub token: Option<String>,
+    /// On whose behalf, if that is somebody else than the token's bearer; only the admin token is believed.
+    pub user: Option<String>,
+    /// From which address they ask.
+    pub from: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl Asking {
+    /// With this token.
+    pub fn with(token: Option<String>) -> Self {
+        Self { token, ..Self::default() }
+    }
+
+    /// The headers that say so.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let Self { token, user, from, reason } = self;
+        let authorization = token.as_ref().map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
+        let said = [(USER, user), (FROM, from), (REASON, reason)].into_iter();
+        let said = said.filter_map(|(name, said)| Some((name.to_string(), said.clone()?)));
+        authorization.into_iter().chain(said).collect()
+    }
+}
 
 /// A change of a run.
 pub enum Action {
@@ -48,6 +78,27 @@ pub struct Rerun {
 }
 
 impl Action {
+    /// The id of its operation.
+    pub(crate) fn operation(&self) -> &'static str {
+        match self {
+            Action::Pause => "pause",
+            Action::Resume => "resume",
+            Action::Stop => "stop",
+            Action::Callback => "callback",
+            Action::Signal(_) => "signal",
+            Action::Rerun(_) => "rerun",
+        }
+    }
+
+    /// What it is about besides the run.
+    pub(crate) fn target(&self) -> String {
+        match self {
+            Action::Signal(Signal { name, .. }) => name.to_string(),
+            Action::Rerun(Rerun { node: Some(node), .. }) => node.to_string(),
+            _ => String::new(),
+        }
+    }
+
     /// The end of the route that it has among those of a flow.
     fn route(&self) -> String {
         match self {
@@ -75,11 +126,10 @@ pub async fn control(
     flow: &str,
     run: &RunId,
     action: &Action,
-    token: Option<&str>,
+    asking: &Asking,
 ) -> Result<String, Error> {
     let url = format!("{}/flow/{run}/{}", flow.trim_end_matches('/'), action.route());
-    let authorization = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
-    let mut headers: Vec<_> = authorization.into_iter().collect();
+    let mut headers = asking.headers();
     let mut body = Bytes::new();
     if let Action::Rerun(Rerun { input, media_type, .. }) = action {
         body = input.clone();

@@ -1,8 +1,9 @@
 //! Answers to nodes that wait: OpenFaaS's queue sends what a function answered that was called asynchronously, and a flow sends
 //! how the run ended that was called.
 
+use super::access::{TokenFault, need_of};
 use super::browser::{Controls, OwnPages};
-use super::error::{Error, TokenFault};
+use super::error::Error;
 use super::headers::header;
 use super::openapi::{On, Payload, Refusals};
 use super::request::{Asked, FromQuery, Query, RunPath, Target};
@@ -161,7 +162,10 @@ impl FromRequestParts<Arc<Surface>> for Stops {
         let calling = header(&parts.headers, HeaderName::from_static(PARENT));
         match (calling, &surface.guards.keys) {
             (Some(calling), Some(keys)) => Ok(Stops::Parent(Calling::decode(&calling, Some(keys), b"")?)),
-            _ => Controls::admit(&surface.guards, parts).map(|()| Stops::Operator),
+            _ => {
+                Controls::admit(&surface.guards, parts)?;
+                surface.guards.admit(&parts.headers, need_of("stop")).map(|()| Stops::Operator)
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The parts of a request, each read by an extractor of its own, which also describes them in the OpenAPI document.
 
-use super::browser::OwnPages;
+use super::access::Head;
 use super::error::Error;
 use super::headers::{header, only};
 use super::surface::Surface;
@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
+use faas_flow_core::run::Actor;
 use faas_flow_core::{Digest, FlowName, Labels, RunId};
 use faas_flow_gateway::NAMESPACE;
 use faas_flow_versions::Flow;
@@ -127,15 +128,14 @@ impl<S: Send + Sync> FromRequestParts<S> for DigestPath {
     }
 }
 
-/// Lets only those in who may change runs and versions.
-pub(super) struct Operator;
+/// Who asks for a change, if it is an operator: for the history of the run.
+pub(super) struct Asker(pub Option<Actor>);
 
-impl FromRequestParts<Arc<Surface>> for Operator {
+impl FromRequestParts<Arc<Surface>> for Asker {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, surface: &Arc<Surface>) -> Result<Self, Error> {
-        OwnPages::admit(&parts.extensions)?;
-        surface.guards.admit(&parts.headers).map(|()| Self)
+        surface.guards.actor(Head::from(&*parts)).map(Self)
     }
 }
 

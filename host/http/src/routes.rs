@@ -1,13 +1,17 @@
 //! The routes of flows and of their host, each with its part of the OpenAPI document.
 
+use super::access::{Head, Need, is_change, need_of};
 use super::answer::{Accept, in_form};
-use super::browser::make_inert;
+use super::audit::{Attempt, code_of};
+use super::browser::{OwnPages, make_inert};
 use super::error::Error;
 use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
-use super::{about, bulk, invoke, location, logs, modules, own, payloads, reply, runs, schedules, signals, step};
+use super::{
+    about, audit, bulk, invoke, location, logs, modules, own, payloads, reply, runs, schedules, signals, step,
+};
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{Method, Uri, header};
@@ -19,7 +23,7 @@ use faas_flow_gateway::NAMESPACE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::{Arc, LazyLock};
 use tower::ServiceExt;
-use utoipa::openapi::path::Paths;
+use utoipa::openapi::path::{PathItem, Paths};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
@@ -32,19 +36,71 @@ struct Operation {
     paths: Paths,
     /// The schemas that it refers to.
     schemas: Vec<(String, RefOr<Schema>)>,
+    /// The id of each method's operation, by which it is known what the method needs.
+    ids: Vec<(Method, String)>,
 }
 
 impl Operation {
     fn new((schemas, paths, methods): UtoipaMethodRouter<Arc<Surface>>) -> Self {
         let path = paths.paths.keys().next().cloned().unwrap_or_default();
+        let ids = paths.paths.values().flat_map(ids).map(|(method, id)| (method, id.to_owned())).collect();
         let methods = match path.as_str() {
             // GET begins a run.
             "/" => methods.head(invoke::head),
             path if openapi::CONTROLLED.contains(&path) => controls(methods),
             _ => methods,
         };
-        Self { path, methods, paths, schemas }
+        Self { path, methods, paths, schemas, ids }
     }
+
+    /// The handlers, which answer only those who bring what they need.
+    fn guarded(&'static self, surface: &Arc<Surface>) -> MethodRouter<Arc<Surface>> {
+        self.methods.clone().route_layer(from_fn_with_state(Guard { surface: surface.clone(), ids: &self.ids }, admit))
+    }
+}
+
+/// The methods of a path, each with the id of its operation.
+fn ids(item: &PathItem) -> impl Iterator<Item = (Method, &str)> {
+    let PathItem { get, post, put, delete, .. } = item;
+    let all = [(Method::GET, get), (Method::POST, post), (Method::PUT, put), (Method::DELETE, delete)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?.operation_id.as_deref()?)))
+}
+
+/// What guards the methods of an operation.
+#[derive(Clone)]
+struct Guard {
+    surface: Arc<Surface>,
+    ids: &'static [(Method, String)],
+}
+
+/// Lets only those in who bring what the operation needs. It comes before everything else, so that nobody else learns what there
+/// is.
+async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, Error> {
+    let Guard { surface, ids } = guard;
+    let asked = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let Some((_, id)) = ids.iter().find(|(method, _)| method == asked) else { return Ok(next.run(request).await) };
+    let need = need_of(id);
+    if let Need::Right(_) = need {
+        OwnPages::admit(request.extensions())?;
+    }
+    let head = Head::from(&request);
+    let actor = if is_change(id) { surface.guards.actor(head)? } else { None };
+    // Programs send signals all the time, where nobody needs a token.
+    let actor = actor.filter(|actor| id != "signal" || actor.via.is_some());
+    let attempt = actor.map(|actor| Attempt::of(id, actor, head, surface.flow.clone()));
+    let admitted = match need {
+        Need::Right(_) => surface.guards.admit(request.headers(), need),
+        _ => Ok(()),
+    };
+    let response = match admitted {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    if let Some(attempt) = attempt {
+        let failed = code_of(&response);
+        attempt.ended(&surface.host, failed).await;
+    }
+    Ok(response)
 }
 
 /// All operations. They are made once, since there may be many routers in a process.
@@ -76,6 +132,7 @@ fn operations() -> &'static [Operation] {
             routes!(modules::withdraw),
             routes!(modules::plan),
             routes!(modules::collect),
+            routes!(audit::list),
             routes!(schedules::list),
             routes!(schedules::pause),
             routes!(schedules::resume),
@@ -90,6 +147,13 @@ fn operations() -> &'static [Operation] {
         all.into_iter().map(Operation::new).collect()
     });
     &OPERATIONS
+}
+
+/// The ids of all operations.
+#[cfg(test)]
+pub(super) fn operation_ids() -> Vec<String> {
+    let items = operations().iter().flat_map(|operation| operation.paths.paths.values());
+    items.flat_map(ids).map(|(_, id)| id.to_owned()).collect()
 }
 
 /// The OpenAPI document as JSON, for a server on which runs are controlled by these methods.
@@ -129,22 +193,22 @@ fn controls(methods: MethodRouter<Arc<Surface>>) -> MethodRouter<Arc<Surface>> {
 }
 
 /// The routes of a flow below a prefix, which is empty or begins with a slash.
-fn of_flow(prefix: &str) -> Router<Arc<Surface>> {
+fn of_flow(prefix: &str, surface: &Arc<Surface>) -> Router<Arc<Surface>> {
     let routes = operations().iter().filter(|operation| !operation.path.starts_with("/_/"));
-    let router = routes.fold(Router::new(), |router, Operation { path, methods, .. }| match path.as_str() {
-        "/" if prefix.is_empty() => router.route("/", methods.clone()),
-        "/" => at_flow(router, prefix, methods.clone()),
-        path => router.route(&format!("{prefix}{path}"), methods.clone()),
+    let router = routes.fold(Router::new(), |router, operation| match operation.path.as_str() {
+        "/" if prefix.is_empty() => router.route("/", operation.guarded(surface)),
+        "/" => at_flow(router, prefix, operation.guarded(surface)),
+        path => router.route(&format!("{prefix}{path}"), operation.guarded(surface)),
     });
     router.method_not_allowed_fallback(wrong_method_of_flow)
 }
 
 /// As [`of_flow`], for callers that do not wait for the run.
-fn of_flow_async(prefix: &str) -> Router<Arc<Surface>> {
+fn of_flow_async(prefix: &str, surface: &Arc<Surface>) -> Router<Arc<Surface>> {
     let call = on(MethodFilter::GET.or(MethodFilter::POST), invoke::call_async).head(invoke::head);
     let routes = operations().iter().filter(|Operation { path, .. }| path != "/" && !path.starts_with("/_/"));
-    let router = routes.fold(at_flow(Router::new(), prefix, call), |router, Operation { path, methods, .. }| {
-        router.route(&format!("{prefix}{path}"), methods.clone())
+    let router = routes.fold(at_flow(Router::new(), prefix, call), |router, operation| {
+        router.route(&format!("{prefix}{}", operation.path), operation.guarded(surface))
     });
     router.method_not_allowed_fallback(wrong_method_of_flow)
 }
@@ -158,10 +222,11 @@ fn at_flow(router: Router<Arc<Surface>>, prefix: &str, call: MethodRouter<Arc<Su
 }
 
 /// The routes of the host itself.
-fn of_host() -> Router<Arc<Surface>> {
+fn of_host(surface: &Arc<Surface>) -> Router<Arc<Surface>> {
     let routes = operations().iter().filter(|operation| operation.path.starts_with("/_/"));
-    routes.fold(Router::new(), |router, Operation { path, methods, .. }| {
-        router.route(path, methods.clone()).route(&format!("{path}/"), methods.clone())
+    routes.fold(Router::new(), |router, operation| {
+        let (path, methods) = (&operation.path, operation.guarded(surface));
+        router.route(path, methods.clone()).route(&format!("{path}/"), methods)
     })
 }
 
@@ -196,21 +261,25 @@ pub(super) enum AsyncCalls {
 
 /// The routes of a local server.
 pub(super) fn local(surface: Surface, async_calls: AsyncCalls) -> Router {
+    let surface = Arc::new(surface);
     let mut routes = Router::new()
         .route("/", get(own::index))
-        .merge(of_flow("/function/{name}"))
+        .merge(of_flow("/function/{name}", &surface))
         .merge(of_steps(&surface, "/function"));
     if async_calls == AsyncCalls::Here {
-        routes = routes.merge(of_flow_async("/async-function/{name}")).merge(of_steps(&surface, "/async-function"));
+        routes = routes
+            .merge(of_flow_async("/async-function/{name}", &surface))
+            .merge(of_steps(&surface, "/async-function"));
     }
     finish(routes, surface)
 }
 
 /// The routes of a deployed function: at `/`, and below its own `/function/NAME`, so that links hold behind a gateway, too.
 pub(super) fn deployed(surface: Surface) -> Router {
-    let mut routes = of_flow("");
+    let surface = Arc::new(surface);
+    let mut routes = of_flow("", &surface);
     if let Some(name) = &surface.flow {
-        routes = routes.merge(of_flow(&format!("/function/{name}")));
+        routes = routes.merge(of_flow(&format!("/function/{name}"), &surface));
         // For those who have resolved a `Location` against the flow's path with a slash at its end.
         routes = routes.route(&format!("/{name}/flow/{{id}}/result"), get(about::result));
     }
@@ -218,9 +287,8 @@ pub(super) fn deployed(surface: Surface) -> Router {
 }
 
 /// Adds what all routes have in common.
-fn finish(routes: Router<Arc<Surface>>, surface: Surface) -> Router {
-    let surface = Arc::new(surface);
-    let routes = routes.merge(of_host()).method_not_allowed_fallback(wrong_method);
+fn finish(routes: Router<Arc<Surface>>, surface: Arc<Surface>) -> Router {
+    let routes = routes.merge(of_host(&surface)).method_not_allowed_fallback(wrong_method);
     let trimmed = routes.clone().fallback(no_route).with_state(surface.clone());
     routes
         .fallback(async move |request: Request| without_leading_slashes(trimmed, request).await)

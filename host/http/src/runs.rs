@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::filter::RunFilter;
 use super::openapi::{IfNoneMatch, On, Refusals};
-use super::request::{Asked, FromQuery, Operator, Query, RunPath, Target, WholeBody};
+use super::request::{Asked, FromQuery, Query, RunPath, Target, WholeBody};
 use super::surface::Surface;
 use super::unchanged::{Known, Tag};
 use axum::Json;
@@ -248,7 +248,6 @@ impl NodesQuery {
 pub(super) async fn list(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
 ) -> Result<Json<ListedRuns>, Error> {
     let PageQuery { after, limit, counts } = page;
@@ -276,7 +275,6 @@ pub(super) async fn show(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id: run }: RunPath,
-    _: Operator,
     Asked(nodes): Asked<NodesQuery>,
     known: Known,
 ) -> Result<Response, Error> {
@@ -302,7 +300,6 @@ pub(super) async fn delete(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
     RunPath { id: run }: RunPath,
-    _: Operator,
     _: WholeBody,
 ) -> Result<StatusCode, Error> {
     let entry = surface.host.entry(&run).await?.filter(|entry| entry.flow == flow.name);

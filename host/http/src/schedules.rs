@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::openapi::{On, Refusals};
-use super::request::{Asked, FromQuery, Operator, Query, Target, WholeBody, path_parameter};
+use super::request::{Asked, FromQuery, Query, Target, WholeBody, path_parameter};
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
@@ -107,7 +107,6 @@ impl FromRequest<Arc<Surface>> for OfSchedule {
     async fn from_request(request: Request, surface: &Arc<Surface>) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
         let Target(flow) = Target::from_request_parts(&mut parts, surface).await?;
-        Operator::from_request_parts(&mut parts, surface).await?;
         let schedule = path_parameter(&mut parts, "schedule").await;
         WholeBody::from_request(Request::from_parts(parts, body), surface).await?;
         Ok(Self { surface: surface.clone(), flow: flow.name.clone(), schedule })
@@ -132,7 +131,6 @@ impl OfSchedule {
 pub(super) async fn list(
     State(surface): State<Arc<Surface>>,
     Target(flow): Target,
-    _: Operator,
     _: WholeBody,
 ) -> Result<Json<Schedules>, Error> {
     Ok(Json(Schedules { schedules: surface.host.schedules(&flow.name).await? }))
@@ -188,7 +186,6 @@ pub(super) async fn trigger(of: OfSchedule) -> Result<Json<Triggered>, Error> {
     responses((status = 200, description = "What a backfill would handle.", body = BackfillPlan), Refusals, On<401>),
 )]
 pub(super) async fn plan_backfill(
-    _: Operator,
     Asked(Range { from, to }): Asked<Range>,
     of: OfSchedule,
 ) -> Result<Json<BackfillPlan>, Error> {
@@ -211,7 +208,6 @@ pub(super) async fn plan_backfill(
     responses((status = 200, description = "What was done.", body = Backfilled), Refusals, On<401>, On<409>),
 )]
 pub(super) async fn backfill(
-    _: Operator,
     Asked((Range { from, to }, Bounds { limit, at_once })): Asked<(Range, Bounds)>,
     of: OfSchedule,
 ) -> Result<Json<Backfilled>, Error> {

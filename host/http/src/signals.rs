@@ -8,7 +8,7 @@ use super::error::Error;
 use super::headers::{REQUEST_ID, header, insert, only};
 use super::invoke::kept_headers;
 use super::openapi::{On, Payload, Refusals};
-use super::request::{Asked, FromQuery, Query, RunPath, Target, WholeBody, path_parameter};
+use super::request::{Asked, Asker, FromQuery, Query, RunPath, Target, WholeBody, path_parameter};
 use super::surface::Surface;
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -176,11 +176,14 @@ pub(super) async fn signal(
     (RunPath { id }, SignalPath { name }): (RunPath, SignalPath),
     Asked(AddressQuery { address, .. }): Asked<AddressQuery>,
     SignalHeaders { key }: SignalHeaders,
+    Asker(by): Asker,
     extras: Extras,
     WholeBody(body): WholeBody,
 ) -> Response {
     let Extras { extensions, headers } = extras;
     let reads = Reads::of(&headers);
+    // Where nobody needs a token, programs send signals all the time.
+    let by = by.filter(|actor| actor.via.is_some());
     let send = async {
         let key = match &address {
             Some(address) => {
@@ -200,7 +203,11 @@ pub(super) async fn signal(
             return Err(Error::Host(faas_flow_replica::Error::BodyTooLarge { limit }));
         }
         let signal = Signal { name: name.clone(), key, body };
-        let became = surface.host.signal(&flow.name, &id, &signal).await.map_err(|error| about(error, &flow.name))?;
+        let became = surface
+            .host
+            .signal(&flow.name, &id, &signal, by.as_ref())
+            .await
+            .map_err(|error| about(error, &flow.name))?;
         match (became, &address) {
             (Signalled::Repeated, Some(_)) => Err(Error::SignalUrlUsed { signal: name.clone() }),
             _ => Ok(became),

@@ -1,4 +1,4 @@
-//! What operators ask of runs, on whichever replica they ask.
+//! What operators ask of runs, on whichever replica they ask. The run remembers who they are, if that is known.
 
 use super::child::UnreachedRun;
 use super::completion::run_to_completion;
@@ -7,7 +7,7 @@ use super::live::Live;
 use crate::Error;
 use crate::counters::Deleted;
 use crate::error::KnownNodes;
-use faas_flow_core::run::{Event, Phase, Refusal, RerunFrom, RunState, RunView};
+use faas_flow_core::run::{Actor, Event, Phase, Refusal, RerunFrom, RunState, RunView};
 use faas_flow_core::{Code, Content, Failure, NodePath, RunId};
 use faas_flow_session::{Documents, Input, Role};
 use faas_flow_versions::runs::load;
@@ -32,21 +32,21 @@ enum Controlled {
 
 impl Host {
     /// Pauses a run: no new nodes are scheduled; nodes that are executed already finish.
-    pub async fn pause(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
-        self.control(run, Event::Pause).await
+    pub async fn pause(self: &Arc<Self>, run: &RunId, by: Option<&Actor>) -> Result<(), Error> {
+        self.control(run, Event::Pause, by).await
     }
 
     /// Resumes a paused run.
-    pub async fn resume(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
-        self.control(run, Event::Resume).await
+    pub async fn resume(self: &Arc<Self>, run: &RunId, by: Option<&Actor>) -> Result<(), Error> {
+        self.control(run, Event::Resume, by).await
     }
 
     /// Ends a run. Its operations in flight are cancelled, on this replica at once and on others within a third of a lease.
     /// When this returns, nothing of the run is executed any more, and no call of it begins, on whichever replica. It takes as
     /// long as the other replicas need to notice, and if one is lost, a lease. Returns the runs that it had called and that could
     /// not be stopped, since nobody who has them answers.
-    pub async fn stop(self: &Arc<Self>, run: &RunId) -> Result<Vec<UnreachedRun>, Error> {
-        self.control_with(run, Event::Stop, Documents::new()).await
+    pub async fn stop(self: &Arc<Self>, run: &RunId, by: Option<&Actor>) -> Result<Vec<UnreachedRun>, Error> {
+        self.control_with(run, Event::Stop, Documents::new(), by).await
     }
 
     /// Executes a node, and everything that follows it, again; without a node, what failed or was cut off. With an `input`, the
@@ -56,8 +56,9 @@ impl Host {
         run: &RunId,
         node: Option<&NodePath>,
         input: Option<Content>,
+        by: Option<&Actor>,
     ) -> Result<(), Error> {
-        let Some(node) = node else { return self.control(run, Event::Rerun { from: None }).await };
+        let Some(node) = node else { return self.control(run, Event::Rerun { from: None }, by).await };
         let mut documents = Documents::new();
         let input = match input {
             Some(Content { bytes, media_type }) => {
@@ -68,18 +69,18 @@ impl Host {
             None => None,
         };
         let event = Event::Rerun { from: Some(RerunFrom { path: node.clone(), input }) };
-        self.control_with(run, event, documents).await.map(drop)
+        self.control_with(run, event, documents, by).await.map(drop)
     }
 
     /// Gives a run a callback if it has none. Refused if the run has ended: then its result is there.
     pub async fn set_callback(self: &Arc<Self>, run: &RunId, url: String) -> Result<(), Error> {
-        self.control(run, Event::SetCallback { url }).await
+        self.control(run, Event::SetCallback { url }, None).await
     }
 
     /// Sends the callback of an ended run once more, with the idempotency key that it had: it is delivered later, and tried as
     /// often as at first.
-    pub async fn send_callback(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
-        self.control(run, Event::SendCallback).await
+    pub async fn send_callback(self: &Arc<Self>, run: &RunId, by: Option<&Actor>) -> Result<(), Error> {
+        self.control(run, Event::SendCallback, by).await
     }
 
     /// Deletes a run that has ended, with everything that is stored of it. A callback that was not delivered yet is lost.
@@ -91,8 +92,8 @@ impl Host {
         self.services.delete(run, Deleted::Request).await
     }
 
-    async fn control(self: &Arc<Self>, run: &RunId, event: Event) -> Result<(), Error> {
-        self.control_with(run, event, Documents::new()).await.map(drop)
+    async fn control(self: &Arc<Self>, run: &RunId, event: Event, by: Option<&Actor>) -> Result<(), Error> {
+        self.control_with(run, event, Documents::new(), by).await.map(drop)
     }
 
     async fn control_with(
@@ -100,7 +101,9 @@ impl Host {
         run: &RunId,
         event: Event,
         documents: Documents,
+        by: Option<&Actor>,
     ) -> Result<Vec<UnreachedRun>, Error> {
+        let event = event.by(by);
         let mut conflicts = 0;
         loop {
             let known = self.runs.get(run);
@@ -130,7 +133,7 @@ impl Host {
     /// Opens a stored run for a command. A callback can be sent without the run's version.
     async fn open_for(self: &Arc<Self>, event: &Event, state: RunState) -> Result<Arc<Live>, Error> {
         let owner = Role::owner(self.now());
-        if matches!(event, Event::SendCallback)
+        if matches!(event.what(), Event::SendCallback)
             && state.run().phase == Phase::Ended
             && let Some(pinned) = self.versions().for_callback(state.run())?
         {
@@ -146,16 +149,16 @@ impl Live {
         if session.has_left() {
             return Ok(Controlled::Left);
         }
-        if !session.is_owner() && !matches!(event, Event::Pause | Event::Stop) {
+        if !session.is_owner() && !matches!(event.what(), Event::Pause | Event::Stop) {
             // A helper has loaded a part of the run only, but the event may concern all of it.
             session.leave();
             self.close();
             return Ok(Controlled::Left);
         }
-        let stops = matches!(event, Event::Stop);
-        let goes_on = matches!(event, Event::Pause | Event::Resume);
-        let calls_back = matches!(event, Event::SendCallback);
-        let again_from = match &event {
+        let stops = matches!(event.what(), Event::Stop);
+        let goes_on = matches!(event.what(), Event::Pause | Event::Resume);
+        let calls_back = matches!(event.what(), Event::SendCallback);
+        let again_from = match event.what() {
             Event::Rerun { from: Some(from) } => Some(from.path.clone()),
             _ => None,
         };

@@ -1,5 +1,6 @@
 //! A replica: what it is made of, and what it knows of runs.
 
+use super::audit::Audit;
 use super::commit_timer::CommitTimer;
 use super::data::Data;
 use super::deadlines::Deadlines;
@@ -113,6 +114,7 @@ impl Host {
             limits: Limits::new(&settings.limits),
             commit_timer: CommitTimer::default(),
             deadlines: Deadlines::default(),
+            audit: Audit::default(),
             ended: Mutex::default(),
             host: OnceLock::new(),
             settings,

@@ -19,6 +19,7 @@
 //! | `signals` | a node waits for a signal, and somebody sends one |
 //! | `limited`, `limits` | nodes and calls wait for permits of limits over all runs |
 //! | `child` | flows that call flows |
+//! | `audit` | what operators have asked for is recorded |
 //! | `ended`, `wait`, `history`, `callback` | the end: waiting callers are notified, the history is written, callbacks are sent |
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
@@ -29,6 +30,7 @@ mod answers;
 mod apart;
 mod asked;
 mod attempt;
+pub mod audit;
 mod body_limit;
 mod branches;
 mod budget;

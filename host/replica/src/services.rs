@@ -1,5 +1,6 @@
 //! What all runs of a replica share: settings, stores, functions, the clock and the like.
 
+use super::audit::Audit;
 use super::commit_timer::CommitTimer;
 use super::data::Data;
 use super::deadlines::Deadlines;
@@ -56,6 +57,7 @@ pub(crate) struct Services {
     pub(crate) limits: Limits,
     pub(super) commit_timer: CommitTimer,
     pub(super) deadlines: Deadlines,
+    pub(super) audit: Audit,
     /// Ended runs, the oldest first; empty if their number is not limited.
     pub(super) ended: Mutex<VecDeque<RunId>>,
     /// The replica itself.

@@ -92,6 +92,8 @@ pub struct Settings {
     pub schedules: Vec<ScheduleEntry>,
     /// Which headers about traces are read and passed on. Default: all that are known.
     pub propagators: Propagators,
+    /// How many entries of the audit log are kept at least, of all replicas together; 0 for none. Default: 10,000.
+    pub audit_length: usize,
 }
 
 /// Where ready nodes are executed.
@@ -163,6 +165,7 @@ impl Default for Settings {
             run_logs: 64 << 10,
             schedules: Vec::new(),
             propagators: Propagators::default(),
+            audit_length: 10_000,
         }
     }
 }

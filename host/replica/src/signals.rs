@@ -9,7 +9,7 @@ use crate::Error;
 use crate::events::Keys;
 use faas_flow_core::definition::{SignalSource, WaitFor};
 use faas_flow_core::run::{
-    self, Awaited, Doc, EarlySignals, Event, Phase, Refusal, SentSignal, Suspended, Wait, WaitId,
+    self, Actor, Awaited, Doc, EarlySignals, Event, Phase, Refusal, SentSignal, Suspended, Wait, WaitId,
 };
 use faas_flow_core::{
     Code, Content, Failure, FlowName, LONGEST_SLEEP_MS, Millis, Partition, RunId, ShownDuration, SignalName,
@@ -114,7 +114,13 @@ pub enum Signalled {
 
 impl Host {
     /// Gives a signal to a run. When this returns, it is stored.
-    pub async fn signal(self: &Arc<Self>, flow: &FlowName, run: &RunId, signal: &Signal) -> Result<Signalled, Error> {
+    pub async fn signal(
+        self: &Arc<Self>,
+        flow: &FlowName,
+        run: &RunId,
+        signal: &Signal,
+        by: Option<&Actor>,
+    ) -> Result<Signalled, Error> {
         let mut stored = None;
         let unknown = || Error::UnknownRun { run: run.clone() };
         loop {
@@ -151,8 +157,9 @@ impl Host {
                 None => stored.insert(self.store_signal(run, signal).await?),
             }
             .clone();
+            let by = by.cloned();
             // Without an answer, this replica has left the run in the meantime.
-            if let Some(signalled) = run_to_completion(async move { live.signal(sent, documents).await }).await? {
+            if let Some(signalled) = run_to_completion(async move { live.signal(sent, documents, by).await }).await? {
                 return Ok(signalled);
             }
         }
@@ -227,13 +234,18 @@ impl Live {
     }
 
     /// Gives the session a signal; `None` if this replica has left the run.
-    async fn signal(self: &Arc<Self>, sent: SentSignal, documents: Documents) -> Result<Option<Signalled>, Error> {
+    async fn signal(
+        self: &Arc<Self>,
+        sent: SentSignal,
+        documents: Documents,
+        by: Option<Actor>,
+    ) -> Result<Option<Signalled>, Error> {
         let (name, id) = (sent.name.clone(), sent.id);
         let mut session = self.lock().await;
         if session.has_left() {
             return Ok(None);
         }
-        let mut reaction = self.drive(&mut session, Input::Event(Event::Signal(sent), documents)).await;
+        let mut reaction = self.drive(&mut session, Input::Event(Event::Signal(sent).by(by.as_ref()), documents)).await;
         let is_kept = session.state().keeps_signal(&name, id);
         drop(session);
         let (failure, refused) = (reaction.abandoned.take(), reaction.refused.take());

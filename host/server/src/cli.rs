@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 for success; 1 for a failure, which has an error code; 2 for wrong usage.
 
+mod audit;
 mod browser;
 mod build;
 mod cache;
@@ -41,6 +42,7 @@ mod signal;
 mod stop;
 mod test;
 mod token;
+mod tokens;
 mod top;
 mod waiting;
 mod watch;
@@ -117,6 +119,10 @@ enum Command {
     Modules(modules::Modules),
     /// Show what a new version of a flow would change
     Plan(plan::Plan),
+    /// List who has changed runs, schedules and versions of a flow
+    Audit(audit::Audit),
+    /// Create, list and remove tokens with names and rights
+    Token(tokens::Token),
     /// Generate a key pair for signing modules
     Keygen(sign::Keygen),
     /// Sign a module for a flow
@@ -213,6 +219,8 @@ impl Command {
             Command::Push(push) => push.run().await,
             Command::Modules(modules) => modules.run().await,
             Command::Plan(plan) => plan.run().await,
+            Command::Audit(audit) => audit.run().await,
+            Command::Token(token) => token.run(),
             Command::Keygen(keygen) => keygen.run(),
             Command::Sign(sign) => sign.run().await,
             Command::Verify(verify) => verify.run().await,

@@ -3,6 +3,7 @@
 use crate::config;
 use faas_flow_core::{Code, Digest, Failure, FlowName, Malformed, RunId, SecretFlaw, ShownDuration};
 use faas_flow_guest::GuestError;
+use faas_flow_http::TokensFault;
 use faas_flow_replica::events;
 use faas_flow_store::StoreError;
 use std::io;
@@ -164,7 +165,7 @@ pub enum Error {
     },
     /// Others can reach a dashboard without a password.
     #[error(
-        "other machines can reach {address}, but there is no admin token: put the secret faasflow-admin-token into {}, or \
+        "other machines can reach {address}, but there is no token: put the secret faasflow-admin-token or faasflow-tokens into {}, or \
          set secret_mount_path to its folder",
         folder.display()
     )]
@@ -181,6 +182,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         fault: AdminTokenFault,
+    },
+    /// The tokens that have names cannot be used.
+    #[error("the tokens in {}: {fault}", path.display())]
+    BadTokens {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: TokensFileFault,
     },
 
     /// The server on this machine does not answer its health check.
@@ -274,6 +283,20 @@ pub enum AdminTokenFault {
     /// A header of HTTP could not carry it.
     #[error("is not ASCII: use letters, digits and punctuation of ASCII")]
     NotAscii,
+}
+
+/// What is wrong with a file of tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum TokensFileFault {
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// One of its lines cannot be used.
+    #[error(transparent)]
+    Line(#[from] TokensFault),
+    /// It has no token of this name.
+    #[error("there is no token `{0}`; `faas-flow token list` lists them")]
+    Unknown(String),
 }
 
 /// Why sources cannot be built or watched.
@@ -423,7 +446,8 @@ impl Error {
             Error::NoSecretsFolder { .. }
             | Error::NoSigningSecret { .. }
             | Error::NoAdminToken { .. }
-            | Error::BadAdminToken { .. } => Code::BAD_SECRET,
+            | Error::BadAdminToken { .. }
+            | Error::BadTokens { .. } => Code::BAD_SECRET,
             Error::Unhealthy { .. } => Code::CALL_UNREACHABLE,
             Error::NoResponse { .. } => Code::CALL_TIMED_OUT,
             Error::NotAFlow { .. } | Error::NoFlowThere { .. } | Error::NoFlowNamed { .. } => Code::FLOW_UNKNOWN,

@@ -7,5 +7,5 @@ mod error;
 pub mod fuzzing;
 mod serve;
 
-pub use error::{AdminTokenFault, Error, SourcesError, WhySigned};
+pub use error::{AdminTokenFault, Error, SourcesError, TokensFileFault, WhySigned};
 pub use serve::serve;

@@ -157,7 +157,7 @@ impl Session {
     /// somebody else was faster. It was applied at this moment before.
     fn has_happened(&self, event: &Event, applied: Option<Millis>) -> bool {
         let run = self.state.run();
-        let is_so = match event {
+        let is_so = match event.what() {
             Event::Stop => run.verdict == Some(Status::Stopped),
             Event::Rerun { .. } => run.phase == Phase::Flow && !run.paused,
             Event::SetCallback { .. } => run.callback.is_some(),
@@ -241,7 +241,7 @@ fn delivery(effect: Effect) -> Option<Delivery> {
 /// Whether somebody waits to hear whether an event was refused.
 fn is_awaited(event: &Event) -> bool {
     matches!(
-        event,
+        event.what(),
         Event::Pause
             | Event::Resume
             | Event::Stop
@@ -256,7 +256,7 @@ fn is_awaited(event: &Event) -> bool {
 /// Whether an event changes the document of a signal. Its changes are written in one piece, which a commit of its own makes
 /// possible however much has happened before.
 fn concerns_signal(event: &Event) -> bool {
-    match event {
+    match event.what() {
         Event::Signal(_) => true,
         Event::Complete { report, .. } => {
             matches!(&report.outcome, Outcome::Suspended(suspended) if suspended.signal().is_some())

@@ -138,7 +138,7 @@ impl Batch {
 
     /// Whether an answer to a node that waits, or a signal, is part of it.
     pub(crate) fn has_answer(&self) -> bool {
-        self.events.iter().any(|applied| matches!(applied.event, Event::Answer { .. } | Event::Signal(_)))
+        self.events.iter().any(|applied| matches!(applied.event.what(), Event::Answer { .. } | Event::Signal(_)))
     }
 
     /// The branches that have arrived in a set.

@@ -62,7 +62,7 @@ pub(crate) fn reload(
 
 /// The documents that an event may need.
 pub fn documents_for(event: &Event) -> Vec<Doc> {
-    match event {
+    match event.what() {
         Event::Claim { path, .. }
         | Event::Tried { path, .. }
         | Event::Complete { path, .. }

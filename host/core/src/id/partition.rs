@@ -4,7 +4,7 @@ use super::{Digest, FlowName, RunId};
 use std::fmt;
 use std::sync::Arc;
 
-/// The part of a store that belongs to one run, to one flow or to one copy of a module, to a limit over all runs, or to the probes of replicas. A commit changes one partition, and
+/// The part of a store that belongs to one run, to one flow or to one copy of a module, to a limit over all runs, to the audit log, or to the probes of replicas. A commit changes one partition, and
 /// a partition is deleted as a whole.
 ///
 /// The text of a run's partition is the id of the run. All others begin with `~`, which no request id contains. The texts are
@@ -51,6 +51,11 @@ impl Partition {
         Self(format!("{}.limits", Self::NO_RUN).into())
     }
 
+    /// What operators have asked for: the audit log. It never expires, but has a limited length.
+    pub fn of_audit() -> Self {
+        Self(format!("{}.audit", Self::NO_RUN).into())
+    }
+
     /// The run that the partition belongs to; none if it belongs to something else, so that it must not expire.
     pub fn run(&self) -> Option<RunId> {
         (!self.0.starts_with(Self::NO_RUN)).then(|| RunId(self.0.clone()))
@@ -90,6 +95,7 @@ mod tests {
         assert_eq!(Partition::of_probes().run(), None);
         assert_eq!(Partition::of_limit("r1").run(), None);
         assert_eq!(Partition::of_limits().run(), None);
+        assert_eq!(Partition::of_audit().run(), None);
         assert!(FlowName::new(".probes").is_err(), "it is no flow's partition");
         assert!(RunId::new(Partition::of_flow(&flow).as_str()).is_err());
     }
@@ -105,5 +111,6 @@ mod tests {
         assert_eq!(Partition::of_probes().as_str(), "~.probes");
         assert_eq!(Partition::of_limit("payments").as_str(), "~.limit:payments");
         assert_eq!(Partition::of_limits().as_str(), "~.limits");
+        assert_eq!(Partition::of_audit().as_str(), "~.audit");
     }
 }

@@ -43,6 +43,11 @@ impl RunState {
             Event::CalledBack { tries, failure, next } => self.called_back(*tries, failure.clone(), *next, now),
             Event::SetCallback { url } => self.set_callback(url),
             Event::SendCallback => self.send_callback(now),
+            Event::Asked { actor, event } => {
+                let effects = self.step(plan, event, now)?;
+                self.note_action(event, actor, now);
+                Ok(effects)
+            }
         }
     }
 
@@ -425,7 +430,7 @@ impl RunState {
 /// Whether an event that happens after the deadline of the run fails the run instead of what it would do before.
 fn is_too_late(event: &Event) -> bool {
     use Event::{Claim, Complete, Joined, Pause, Resume, Signal};
-    matches!(event, Claim { .. } | Complete { .. } | Joined { .. } | Signal(_) | Pause | Resume)
+    matches!(event.what(), Claim { .. } | Complete { .. } | Joined { .. } | Signal(_) | Pause | Resume)
 }
 
 pub(super) fn planned<'a>(plan: &'a Plan, path: &NodePath) -> Result<&'a PlanNode, Refusal> {

@@ -1,5 +1,6 @@
 //! The interface between the engine and its driver: what happens to a run, and what follows from it.
 
+use super::actor::Actor;
 use super::caught::{Caught, Ended, Evidence, Withdrawn};
 use super::documents::{Answer, Attempt, Parent, Request, Said, Suspended, WaitId};
 use super::log::KeptLog;
@@ -145,6 +146,13 @@ pub enum Event {
     },
     /// The callback of a run that has ended is sent again, although it was delivered or given up.
     SendCallback,
+    /// Another event, and who has asked for it. The run remembers that, in the same commit.
+    Asked {
+        /// Who.
+        actor: Box<Actor>,
+        /// What they have asked for.
+        event: Box<Event>,
+    },
 }
 
 impl Event {

@@ -398,6 +398,7 @@ mod tests {
             hooks: vec![state("on-end", Progress::Ready)],
             callback: None,
             parent: None,
+            actions: Vec::new(),
         }
     }
 

@@ -63,6 +63,7 @@ impl RunState {
             hooks: Vec::new(),
             callback: callback.map(Callback::new),
             parent,
+            actions: Vec::new(),
         };
         let run = Held { document: run, version: 0 };
         let changed = BTreeSet::from([Doc::Run, Doc::Scope(root.clone())]);

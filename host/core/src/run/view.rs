@@ -1,5 +1,6 @@
 //! A run as people and tools see it.
 
+use super::actor::Action;
 use super::documents::{Attempt, Awaited, Callback, Called, Parent, Progress, Run, Scope, Wait, is_zero};
 use super::nodes::{Scopes, ShownNode};
 use super::signals::Taken;
@@ -48,6 +49,9 @@ pub struct RunView {
     /// The node of another run that called it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// What people have asked of it, the latest last: the latest 50 actions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
     /// Its nodes, scope by scope: each scope before the branches of its nodes, and these in the order in which they were given,
     /// so that the tenth item comes after the second one. Within a scope, in the order of the definition.
     pub nodes: Vec<NodeView>,
@@ -185,6 +189,7 @@ impl RunView {
             failure: run.failure.clone(),
             callback: run.callback.clone().map(Callback::redacted),
             parent: run.parent.as_deref().cloned(),
+            actions: run.actions.clone(),
             nodes: Vec::new(),
         }
     }

@@ -1,7 +1,9 @@
 //! What the history says of tries and times.
 
 use faas_flow_core::definition::{Branches, Definition, Exhausted};
-use faas_flow_core::run::{Attempt, Event, KeptLog, Outcome, Progress, Refusal, Report, RunView, Suspended, Try, Work};
+use faas_flow_core::run::{
+    Actor, Attempt, Event, KeptLog, Outcome, Progress, Refusal, Report, RunView, Suspended, Try, Work,
+};
 use faas_flow_core::testing::{Driver, branched, failed, flow, for_each, graph, lone, node, path, payload, reported};
 use faas_flow_core::{Code, Failure, Millis, PolicyOf, Spent, Status};
 
@@ -10,6 +12,34 @@ fn claimed() -> (Driver, Work) {
     let mut run = Driver::new(flow(lone()));
     let work = run.claim("n").unwrap();
     (run, work)
+}
+
+/// HIST-12: with what it does, and not if it is refused.
+#[test]
+fn a_run_remembers_who_has_asked_for_what() {
+    let (mut run, _) = claimed();
+    let alice = Actor { who: Some("alice".to_owned()), reason: Some("too slow".to_owned()), ..Actor::default() };
+    run.step(Event::Pause.by(Some(&alice))).unwrap();
+    run.step(Event::Resume.by(None)).unwrap();
+    run.step(Event::Stop.by(Some(&alice))).unwrap();
+    run.step(Event::Pause.by(Some(&alice))).unwrap_err();
+    let actions = RunView::head(run.state.run()).actions;
+    let words: Vec<&str> = actions.iter().map(|action| action.action.as_str()).collect();
+    assert_eq!(words, ["pause", "stop"]);
+    assert!(actions.iter().all(|action| action.actor == alice));
+    assert!(actions[1].to_string().ends_with("Z stop by alice: too slow"), "{}", actions[1]);
+}
+
+/// HIST-12: the latest ones.
+#[test]
+fn a_run_forgets_the_oldest_actions() {
+    let (mut run, _) = claimed();
+    for number in 0..60 {
+        let actor = Actor { who: Some(number.to_string()), ..Actor::default() };
+        run.step(Event::Pause.by(Some(&actor))).unwrap();
+    }
+    let actions = RunView::head(run.state.run()).actions;
+    assert_eq!((actions.len(), actions[0].actor.who.as_deref()), (50, Some("10")));
 }
 
 /// A try that failed, after which the next one is due at this moment, or none.

@@ -317,6 +317,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         failure: None,
         callback: None,
         parent: None,
+        actions: Vec::new(),
         nodes: nodes.iter().map(node).collect(),
     }
 }

@@ -1,22 +1,25 @@
 //! Who sees the dashboard, and which forms are its own.
 
 use super::error::Error;
-use crate::{Admin, Error as HttpError, PayloadAccess, ResultAccess, TokenFault};
+use crate::access::{Caller, Entrance, Head, Proxies, need_of_page};
+use crate::{Admin, Error as HttpError, PayloadAccess, ResultAccess, Right};
 use aws_lc_rs::rand;
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use faas_flow_core::run::Actor;
 use faas_flow_core::{FlowName, RunId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Those who have the host's token may see and change everything. The browser asks for it as a password, with any user name.
-/// Without it, they may see everything if results are open to everybody.
+/// Those who have a token may see and change what its rights say. The browser asks for it as a password, with any user name.
+/// Without one, they may see everything but data of nodes if results are open to everybody.
 pub struct Access {
     admin: Admin,
     result_access: ResultAccess,
-    /// Of which runs those with the token may see inputs and outputs of nodes.
+    /// Of which runs those with the right to it may see inputs and outputs of nodes.
     pub(super) payloads: PayloadAccess,
+    proxies: Proxies,
     /// A new one for each start, so that a form is good for as long as the process lives.
     key: [u8; 64],
 }
@@ -30,20 +33,45 @@ impl Access {
     pub fn new(admin: Admin, result_access: ResultAccess, payloads: PayloadAccess) -> Result<Self, HttpError> {
         let mut key = [0; 64];
         rand::fill(&mut key).map_err(|_| Error::NoRandomness)?;
-        Ok(Self { admin, result_access, payloads, key })
+        Ok(Self { admin, result_access, payloads, proxies: Proxies::default(), key })
     }
 
+    /// Behind these proxies.
+    #[must_use]
+    pub fn behind(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Who sends a request that was admitted.
+    pub(super) fn actor(&self, head: Head<'_>) -> Result<Actor, HttpError> {
+        self.proxies.actor(&self.caller(head.headers)?, head)
+    }
+
+    /// Admits a request for a page.
     pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), HttpError> {
         if self.result_access == ResultAccess::Open && method.is_safe() {
             return Ok(());
         }
-        self.operator(headers)
+        self.require(headers, need_of_page(method))
     }
 
-    /// Whether somebody has the token.
-    pub(super) fn operator(&self, headers: &HeaderMap) -> Result<(), HttpError> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password);
-        self.admin.admit(given.as_deref(), TokenFault::NobodySees, TokenFault::Password)
+    /// Admits somebody who has one of these rights.
+    pub(super) fn require(&self, headers: &HeaderMap, rights: &'static [Right]) -> Result<(), HttpError> {
+        self.caller(headers)?.require(rights)
+    }
+
+    /// Whether somebody has a right.
+    pub(super) fn may(&self, headers: &HeaderMap, right: Right) -> bool {
+        self.caller(headers).is_ok_and(|caller| caller.may(right))
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
+        self.admin.caller(self.token(headers).as_deref(), Entrance::Pages)
+    }
+
+    /// The token of a request.
+    pub(super) fn token(&self, headers: &HeaderMap) -> Option<String> {
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(password)
     }
 
     /// What a form about a run or a flow carries, so that a form of another site is not taken for one of the dashboard's.
@@ -92,6 +120,7 @@ fn password(value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{NamedToken, Rights, TokenHash, Tokens};
     use faas_flow_core::Code;
 
     #[test]
@@ -105,7 +134,7 @@ mod tests {
         };
         let admit = |admin, value: Option<&str>| asked(admin, ResultAccess::WithId, Method::GET, value);
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        let token = || Admin::Token("s3cret".into());
+        let token = || Admin::Tokens(Tokens::new(Some("s3cret".into()), Vec::new()).into());
         for right in [basic("admin:s3cret"), basic(":s3cret"), "Bearer s3cret".to_owned()] {
             assert_eq!(admit(token(), Some(&right)), Ok(()), "{right}");
         }
@@ -118,6 +147,19 @@ mod tests {
         assert_eq!(asked(token(), ResultAccess::Open, Method::GET, None), Ok(()));
         assert_eq!(asked(token(), ResultAccess::Open, Method::POST, None), Err(Code::TOKEN_NEEDED));
         assert_eq!(asked(token(), ResultAccess::Signed, Method::GET, None), Err(Code::TOKEN_NEEDED));
+    }
+
+    #[test]
+    fn a_viewer_sees_and_does_not_change() {
+        let viewer = NamedToken::new("viewer", Rights::parse("see").unwrap(), TokenHash::of("look"), None).unwrap();
+        let admin = Admin::Tokens(Tokens::new(None, vec![viewer]).into());
+        let access = Access::new(admin, ResultAccess::WithId, PayloadAccess::default()).unwrap();
+        let headers = [(header::AUTHORIZATION, "Bearer look".parse().unwrap())].into_iter().collect();
+        let code = |admitted: Result<(), HttpError>| admitted.map_err(|error| error.code());
+        assert_eq!(code(access.admit(&Method::GET, &headers)), Ok(()));
+        assert_eq!(code(access.admit(&Method::POST, &headers)), Err(Code::RIGHT_MISSING));
+        assert_eq!(code(access.require(&headers, &[Right::SeePayloads])), Err(Code::RIGHT_MISSING));
+        assert!(!access.may(&headers, Right::Control) && access.may(&headers, Right::See));
     }
 
     #[test]

@@ -72,6 +72,8 @@ struct Asked {
     /// What the requests before have done.
     changed: u64,
     failed: u64,
+    /// Why, which the requests that follow say, too.
+    reason: String,
 }
 
 impl Asked {
@@ -87,6 +89,7 @@ impl Asked {
             after: Some(form.field("after").to_owned()).filter(|after| !after.is_empty()),
             changed: number("changed"),
             failed: number("failed"),
+            reason: form.field("reason").to_owned(),
         })
     }
 }
@@ -96,7 +99,12 @@ impl Dashboard {
     pub(super) async fn bulk(&self, flow: Option<FlowName>, form: &Form, list: &str) -> Result<Page, HttpError> {
         self.access.check(about(flow.as_ref()), form.field("ticket"))?;
         let mut asked = Asked::of(flow, form)?;
-        let done = self.perform(&asked).await?;
+        let done = self.perform(&asked, form).await;
+        if asked.confirmed {
+            let target = format!("flow{}", asked.filter.link(&[("action", asked.action.as_str().to_owned())]));
+            self.record("change-runs", form, (asked.flow.as_ref(), None, &target), &done).await;
+        }
+        let done = done?;
         asked.changed += done.changed.len() as u64;
         asked.failed += done.failed.len() as u64;
         let ticket = self.access.ticket(about(asked.flow.as_ref()));
@@ -114,13 +122,17 @@ impl Dashboard {
     }
 
     /// Counts the runs, or changes the next hundred.
-    async fn perform(&self, asked: &Asked) -> Result<BulkDone, HttpError> {
+    async fn perform(&self, asked: &Asked, form: &Form) -> Result<BulkDone, HttpError> {
         let Asked { action, filter, flow, confirmed, after, .. } = asked;
         match &self.control {
             Control::Here => {
                 let bulk = Bulk { action: *action, filter: filter.clone(), flow: flow.clone() };
                 let place = after.as_deref().and_then(BulkPlace::parse);
-                if *confirmed { bulk.perform(&self.host, place).await } else { bulk.count(&self.host).await }
+                if *confirmed {
+                    bulk.perform(&self.host, place, Some(&form.actor)).await
+                } else {
+                    bulk.count(&self.host).await
+                }
             }
             Control::Gateway { network, gateway, token } => {
                 let Some(flow) = flow else { return Err(Error::ReadOnly.into()) };
@@ -128,8 +140,7 @@ impl Dashboard {
                 further.extend((!confirmed).then(|| ("dry-run", "true".to_owned())));
                 further.extend(after.iter().map(|after| ("after", after.clone())));
                 let url = format!("{}/flow{}", flow_at(gateway, flow), filter.link(&further));
-                let headers =
-                    token.iter().map(|token| ("Authorization".to_owned(), format!("Bearer {token}"))).collect();
+                let headers = form.asking(token.as_deref()).headers();
                 let request = HttpRequest { method: "POST".to_owned(), url, headers, body: Bytes::new() };
                 let answer = accepted(network.send(request, ChosenBy::Operator).await?)?;
                 serde_json::from_slice(&answer.body).map_err(|_| Error::ForeignAnswer { flow: flow.clone() }.into())
@@ -156,6 +167,7 @@ fn question(asked: &Asked, counted: &BulkDone, ticket: &str, back: &str) -> Stri
     format!(
         "<h1>{label} {more}{matching} {runs}?</h1>\n{}<form method=\"post\" action=\"bulk\">{}\
          <input type=\"hidden\" name=\"action\" value=\"{}\"><input type=\"hidden\" name=\"confirmed\" value=\"yes\">\
+         <p><input name=\"reason\" maxlength=\"1000\" placeholder=\"Reason (optional)\" aria-label=\"Reason\"></p>\
          <p class=\"buttons\"><button class=\"stop\">{label} {more}{matching} {runs}</button></p></form>\
          <p><a href=\"{back}\">Back to the list</a></p>\n",
         conditions(&asked.filter),
@@ -190,11 +202,12 @@ fn report(asked: &Asked, done: &BulkDone, ticket: &str, back: &str) -> String {
             report,
             "<form class=\"goes-on\" method=\"post\" action=\"bulk\">{}<input type=\"hidden\" name=\"action\" value=\"{}\">\
              <input type=\"hidden\" name=\"confirmed\" value=\"yes\"><input type=\"hidden\" name=\"after\" value=\"{}\">\
-             <input type=\"hidden\" name=\"changed\" value=\"{changed}\"><input type=\"hidden\" name=\"failed\" value=\"{failed}\">\
+             <input type=\"hidden\" name=\"reason\" value=\"{}\"><input type=\"hidden\" name=\"changed\" value=\"{changed}\"><input type=\"hidden\" name=\"failed\" value=\"{failed}\">\
              <p class=\"buttons\"><button>Go on</button></p></form>",
             fields(&asked.filter, ticket),
             action.as_str(),
             escaped(next),
+            escaped(&asked.reason),
         );
     }
     for BulkFailure { request_id, code, message } in done.failed.iter().take(TOLD) {

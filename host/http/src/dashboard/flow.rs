@@ -4,7 +4,7 @@ use super::Dashboard;
 use super::access::About;
 use super::error::Error;
 use super::flows::count_links;
-use super::page::{Page, time};
+use super::page::{Page, View, time};
 use crate::drawing::drawn;
 use crate::{Error as HttpError, PageQuery, RunFilter};
 use faas_flow_core::schedule::Kept;
@@ -15,7 +15,13 @@ use serde_json::json;
 
 impl Dashboard {
     /// The page of a flow, with the runs that match a filter.
-    pub(super) async fn flow(&self, flow: &FlowName, filter: RunFilter, page: PageQuery) -> Result<Page, HttpError> {
+    pub(super) async fn flow(
+        &self,
+        flow: &FlowName,
+        filter: RunFilter,
+        page: PageQuery,
+        viewed: &View,
+    ) -> Result<Page, HttpError> {
         let found = self.find(Some(flow), filter, page).await?;
         let served = self.host.versions().active(flow).map(|served| served.module.digest().clone());
         let runs = found.runs();
@@ -43,15 +49,15 @@ impl Dashboard {
             "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n{}<h1>Runs</h1>\n<p>{counts}</p>\n{}",
             escaped(flow.as_str()),
             version.short(),
-            scheduled(&schedules, self.has_buttons().then(|| (flow, self.access.ticket(About::Flow(flow))))),
-            found.html(flow.as_str(), "../", (self.host.now(), self.bulk_ticket(Some(flow))))
+            scheduled(&schedules, viewed.has_buttons().then(|| (flow, self.access.ticket(About::Flow(flow))))),
+            found.html(flow.as_str(), "../", (self.host.now(), self.bulk_ticket(Some(flow), viewed)))
         );
         let schedules: Vec<_> = schedules.iter().map(|(name, kept)| {
             json!({ "name": name, "when": kept.clockwork, "next": kept.next, "paused": kept.paused, "past": kept.past })
         }).collect();
         let json = json!({ "flow": flow, "version": version, "schedules": schedules, "runs": found.json_runs() });
         let trail = vec![("Flows".to_owned(), "../".to_owned())];
-        let aside = if self.has_buttons() { self.begins(flow) } else { String::new() };
+        let aside = if viewed.has_buttons() { self.begins(flow) } else { String::new() };
         Ok(Page { title: flow.to_string(), trail, main, aside, live: found.is_live(), json })
     }
 

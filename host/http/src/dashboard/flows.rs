@@ -38,6 +38,8 @@ impl Dashboard {
             lines.push(json!({ "flow": name, "runs": each, "complete": counts.complete, "latest": latest }));
         }
         main.push_str("</div>\n");
+        // Writing to a string cannot fail.
+        let _ = writeln!(main, "<p><a href=\"{up}audit\">Audit log</a></p>");
         if flows.is_empty() {
             main.push_str("<p class=\"quiet\">The store has no runs yet.</p>\n");
         }

@@ -5,6 +5,7 @@
 //! proxy says that it has removed from the path, since the proxy may have added the slash at its end.
 
 mod access;
+mod audit;
 mod bulk;
 mod control;
 mod definitions;
@@ -24,6 +25,7 @@ pub use access::Access;
 pub use control::Control;
 pub use error::Error;
 
+use crate::access::Head;
 use crate::browser::{RESOURCE_POLICY, Visit};
 use crate::{Error as HttpError, Refusal};
 use axum::Router;
@@ -75,6 +77,7 @@ impl Dashboard {
             .route(&at("/flows/{flow}/schedules/{schedule}/pause"), post(pages::pause_schedule))
             .route(&at("/flows/{flow}/schedules/{schedule}/resume"), post(pages::resume_schedule))
             .route(&at("/flows/{flow}/schedules/{schedule}/trigger"), post(pages::trigger_schedule))
+            .route(&at("/audit"), get(audit::show))
             .route(&at("/runs"), get(pages::runs))
             .route(&at("/runs/bulk"), post(pages::bulk))
             .route(&at("/runs/{id}"), get(pages::run))
@@ -118,7 +121,16 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 /// Lets only those in who may see the dashboard.
 async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Result<Response, HttpError> {
     Visit::may_look(request.extensions())?;
-    dashboard.access.admit(request.method(), request.headers())?;
+    if let Err(error) = dashboard.access.admit(request.method(), request.headers()) {
+        // Whoever may not even see the pages is nobody in particular.
+        if error.code() == Code::RIGHT_MISSING
+            && !request.method().is_safe()
+            && let Some(attempt) = dashboard.refused(Head::from(&request))
+        {
+            attempt.ended(&dashboard.host, Some(error.code())).await;
+        }
+        return Err(error);
+    }
     Ok(next.run(request).await)
 }
 

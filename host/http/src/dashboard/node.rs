@@ -6,6 +6,7 @@ use super::page::{Page, Size, Took, badge_of, time};
 use super::payload::{image_type, shown};
 use super::run::{called, lines, waits};
 use crate::Error as HttpError;
+use crate::Right;
 use crate::payload_access::{Admitted, PayloadFault, ShownPayload};
 use crate::payloads::{choose, file};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -62,7 +63,7 @@ impl Dashboard {
         let mut main = self.state(&view, found);
         let mut json = json!({ "run": run, "node": found });
         let status = ready(Ok(view.status));
-        match self.access.payloads.admit(self.access.operator(headers), status).await {
+        match self.access.payloads.admit(self.access.require(headers, &[Right::SeePayloads]), status).await {
             Ok(admitted) => {
                 for side in [Side::Input, Side::Output] {
                     let (html, parts) = self.data(&asked, admitted, side).await;
@@ -88,9 +89,9 @@ impl Dashboard {
         })
     }
 
-    /// What the node's code has logged, for those who have the token.
+    /// What the node's code has logged, for those who have a token with the right to see it.
     async fn log(&self, run: &RunId, node: &NodePath, headers: &HeaderMap) -> String {
-        let log = match self.access.operator(headers) {
+        let log = match self.access.require(headers, &[Right::See]) {
             Ok(()) => self.host.log_of(run, Some(node)).await.map_err(HttpError::from),
             Err(error) => Err(error),
         };
@@ -137,7 +138,7 @@ impl Dashboard {
             let view = self.host.head(run).await?;
             Ok(view.ok_or_else(|| Error::NoRun { run: run.clone() })?.status)
         };
-        let admitted = self.access.payloads.admit(self.access.operator(headers), status).await?;
+        let admitted = self.access.payloads.admit(self.access.require(headers, &[Right::SeePayloads]), status).await?;
         let part = choose(admitted.parts(&self.host, run, node, side).await?, node, side, from)?;
         let shown = admitted.payload(&self.host, run, (node, side), &part.payload).await?;
         Ok((part, shown))

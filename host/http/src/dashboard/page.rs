@@ -1,7 +1,7 @@
 //! What all pages share: the frame around them, how times and sizes are written, and answers in HTML and JSON.
 
 use super::Dashboard;
-use crate::{Accept, forwarded_prefix};
+use crate::{Accept, Right, forwarded_prefix};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -20,6 +20,8 @@ pub(super) struct View {
     accept: Accept,
     /// What its links to the dashboard's pages begin with: the way up to the first page.
     up: String,
+    /// Whether who looks at it may change runs.
+    buttons: bool,
 }
 
 impl View {
@@ -35,7 +37,12 @@ impl View {
             Some(removed) if depth == 0 => format!("{removed}{prefix}/"),
             _ => "../".repeat(depth),
         };
-        Self { accept: Accept::of(headers), up }
+        Self { accept: Accept::of(headers), up, buttons: false }
+    }
+
+    /// Whether who looks at the page may change runs, so that it has buttons.
+    pub fn has_buttons(&self) -> bool {
+        self.buttons
     }
 
     /// The form that the caller reads.
@@ -53,7 +60,8 @@ impl FromRequestParts<Arc<Dashboard>> for View {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Infallible> {
-        Ok(Self::new(&parts.headers, parts.uri.path(), dashboard.prefix))
+        let buttons = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Control);
+        Ok(Self { buttons, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn flow(
     Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
     view: View,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.flow(&flow, filter, page).await?.answer(&view))
+    Ok(dashboard.flow(&flow, filter, page, &view).await?.answer(&view))
 }
 
 /// The runs of all flows that match the query.
@@ -55,7 +55,7 @@ pub(super) async fn runs(
     Asked((filter, page)): Asked<(RunFilter, PageQuery)>,
     view: View,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.runs(filter, page, view.up()).await?.answer(&view))
+    Ok(dashboard.runs(filter, page, &view).await?.answer(&view))
 }
 
 /// A form about many runs, of all flows.
@@ -86,7 +86,7 @@ pub(super) async fn begin(
     dashboard.access.check(About::Flow(&flow), form.field("ticket"))?;
     // Browsers end lines in forms with CRLF, whatever was typed.
     let body = form.field("body").replace("\r\n", "\n");
-    let run = dashboard.begin(&flow, body.into()).await?;
+    let run = dashboard.begin(&flow, body.into(), &form).await?;
     Ok(lead(format!("../../runs/{run}")))
 }
 
@@ -95,6 +95,7 @@ pub(super) struct OfSchedule {
     dashboard: Arc<Dashboard>,
     flow: FlowName,
     schedule: String,
+    form: Form,
 }
 
 impl FromRequest<Arc<Dashboard>> for OfSchedule {
@@ -106,14 +107,14 @@ impl FromRequest<Arc<Dashboard>> for OfSchedule {
         let schedule = path_parameter(&mut parts, "schedule").await;
         let form = Form::from_request(Request::from_parts(parts, body), dashboard).await?;
         dashboard.access.check(About::Flow(&flow), form.field("ticket"))?;
-        Ok(Self { dashboard: dashboard.clone(), flow, schedule })
+        Ok(Self { dashboard: dashboard.clone(), flow, schedule, form })
     }
 }
 
 impl OfSchedule {
     async fn change(self, change: ScheduleChange) -> Result<Response, HttpError> {
-        let Self { dashboard, flow, schedule } = self;
-        dashboard.change_schedule(&flow, &schedule, change).await?;
+        let Self { dashboard, flow, schedule, form } = self;
+        dashboard.change_schedule(&flow, &schedule, change, &form).await?;
         Ok(lead(format!("../../../{flow}")))
     }
 }
@@ -127,8 +128,8 @@ pub(super) async fn resume_schedule(of: OfSchedule) -> Result<Response, HttpErro
 }
 
 pub(super) async fn trigger_schedule(of: OfSchedule) -> Result<Response, HttpError> {
-    let OfSchedule { dashboard, flow, schedule } = of;
-    let run = dashboard.trigger_schedule(&flow, &schedule).await?;
+    let OfSchedule { dashboard, flow, schedule, form } = of;
+    let run = dashboard.trigger_schedule(&flow, &schedule, &form).await?;
     Ok(lead(format!("../../../../runs/{run}")))
 }
 
@@ -140,10 +141,10 @@ pub(super) async fn run(
     view: View,
     known: Known,
 ) -> Result<Response, HttpError> {
-    Ok(match dashboard.run(&id, nodes, view.accept()).await? {
+    Ok(match dashboard.run(&id, nodes, &view).await? {
         RunPage::Html(page, main) => {
             // What stands around the main part changes once: when the page is not live any more.
-            let tag = Tag::of(&format!("{} {} {}", main.digest, page.live, view.up()));
+            let tag = Tag::of(&format!("{} {} {} {}", main.digest, page.live, view.up(), view.has_buttons()));
             known.or(&tag, || Page { main: main.text.to_string(), ..page }.answer(&view))
         }
         RunPage::Json(made) => known_json(&known, &made),
@@ -245,7 +246,7 @@ async fn change(
     action: Action,
 ) -> Result<Response, HttpError> {
     dashboard.access.check(About::Run(&id), form.field("ticket"))?;
-    dashboard.control(&id, action).await?;
+    dashboard.control(&id, action, form).await?;
     Ok(lead(format!("../{id}")))
 }
 

@@ -4,12 +4,12 @@ use super::Dashboard;
 use super::access::About;
 use super::error::Error;
 use super::node::page_of;
-use super::page::{Page, Size, Took, badge, badge_of, time};
+use super::page::{Page, Size, Took, View, badge, badge_of, time};
 use super::timeline;
 use crate::Error as HttpError;
 use crate::drawing::drawn;
 use crate::{Accept, NodesPage, NodesQuery};
-use faas_flow_core::run::{Awaited, Called, NodeView, Parent, Progress, RunView, WaitView};
+use faas_flow_core::run::{Action, Awaited, Called, NodeView, Parent, Progress, RunView, WaitView};
 use faas_flow_core::{Definition, RunId, Status};
 use faas_flow_graph::{escaped, render_progress};
 use faas_flow_replica::error::Error as HostError;
@@ -27,6 +27,8 @@ pub(super) enum RunPage {
     Json(Made),
 }
 
+/// How many of the latest actions of people are shown.
+const ACTIONS: usize = 10;
 /// How many of a node's latest failures are shown.
 const FAILURES: usize = 10;
 /// How many letters of each of them are shown.
@@ -34,8 +36,8 @@ const LETTERS: usize = 500;
 
 impl Dashboard {
     /// The page of a run.
-    pub(super) async fn run(&self, run: &RunId, nodes: NodesQuery, accept: Accept) -> Result<RunPage, HttpError> {
-        let enough = match accept {
+    pub(super) async fn run(&self, run: &RunId, nodes: NodesQuery, viewed: &View) -> Result<RunPage, HttpError> {
+        let enough = match viewed.accept() {
             Accept::Json => Enough::Whole,
             Accept::Text => Enough::Part,
         };
@@ -45,9 +47,9 @@ impl Dashboard {
             (shown.head(), shown.is_whole())
         };
         let waits = self.host.versions().missing_module(&view).await.ok().flatten();
-        let main = match accept {
+        let main = match viewed.accept() {
             Accept::Json => return Ok(RunPage::Json(nodes.json_of(&look, waits.as_ref()).await?)),
-            Accept::Text => self.shown(&look, &view, nodes, waits.as_ref()).await?,
+            Accept::Text => self.shown(&look, &view, nodes, (waits.as_ref(), viewed)).await?,
         };
         let trail =
             vec![("Flows".to_owned(), "../".to_owned()), (view.flow.to_string(), format!("../flows/{}", view.flow))];
@@ -62,10 +64,11 @@ impl Dashboard {
         look: &Arc<Look>,
         view: &RunView,
         nodes: NodesQuery,
-        waits: Option<&MissingModule>,
+        (waits, viewed): (Option<&MissingModule>, &View),
     ) -> Result<Made, HttpError> {
-        let name = format!("html {nodes:?} {:?}", waits.map(|missing| (&missing.version, missing.code)));
-        look.made(name, self.main(look, view, nodes, waits)).await
+        let missing = waits.map(|missing| (&missing.version, missing.code));
+        let name = format!("html {nodes:?} {missing:?} {}", viewed.has_buttons());
+        look.made(name, self.main(look, view, nodes, (waits, viewed))).await
     }
 
     async fn main(
@@ -73,14 +76,14 @@ impl Dashboard {
         look: &Arc<Look>,
         view: &RunView,
         nodes: NodesQuery,
-        waits: Option<&MissingModule>,
+        (waits, viewed): (Option<&MissingModule>, &View),
     ) -> Result<String, HttpError> {
         let stored = look.shown().run().definition.clone();
         let definition = match stored {
             Some(definition) => Ok(definition),
             None => self.definitions.of(&view.flow, &view.digest).await,
         };
-        let mut main = self.head(view);
+        let mut main = self.head(view, viewed);
         if let Some(missing) = waits {
             let why = escaped(&missing.why.to_string());
             let _ = writeln!(
@@ -97,7 +100,7 @@ impl Dashboard {
             let (url, described) = (escaped(&callback.url), escaped(&callback.described()));
             let _ = writeln!(main, "<p class=\"{class}\">Callback to <code>{url}</code>: {described}</p>");
             if callback.is_over() {
-                main.push_str(&self.buttons(&view.request_id, &[("callback", "Send the callback again")]));
+                main.push_str(&self.buttons(&view.request_id, viewed, &[("callback", "Send the callback again")]));
             }
         }
         main.push_str(&picture(look, view, definition).await?);
@@ -109,12 +112,12 @@ impl Dashboard {
         main.push_str("<h1>Timeline</h1>\n");
         main.push_str(&timeline::draw(&shown, self.host.now()));
         main.push_str("<h1>Nodes</h1>\n");
-        let ticket = self.has_buttons().then(|| self.access.ticket(About::Run(&view.request_id)));
+        let ticket = viewed.has_buttons().then(|| self.access.ticket(About::Run(&view.request_id)));
         main.push_str(&table(&shown, nodes, ticket.as_deref(), view.status));
         Ok(main)
     }
 
-    fn head(&self, view: &RunView) -> String {
+    fn head(&self, view: &RunView, viewed: &View) -> String {
         let now = self.host.now();
         let starts_later = view.start_at.is_some_and(|at| at > now && !view.status.is_final());
         let took = Took(view.took(now));
@@ -144,30 +147,38 @@ impl Dashboard {
                 "<p class=\"quiet\">called by node <code>{node}</code> of <a href=\"{run}\"><code>{run}</code></a> ({flow})</p>"
             );
         }
+        for action in view.actions.iter().rev().take(ACTIONS) {
+            let Action { at, action, actor } = action;
+            let (action, actor) = (escaped(action), escaped(&actor.to_string()).to_string());
+            let _ = writeln!(head, "<p class=\"quiet action\">{} {action} {actor}</p>", time(*at));
+        }
         let buttons: &[(&str, &str)] = match view.status {
             Status::Running => &[("pause", "Pause"), ("stop", "Stop")],
             Status::Paused => &[("resume", "Resume"), ("stop", "Stop")],
             Status::Failed | Status::Stopped => &[("rerun", "Run the rest")],
             _ => &[],
         };
-        head.push_str(&self.buttons(&view.request_id, buttons));
+        head.push_str(&self.buttons(&view.request_id, viewed, buttons));
         head
     }
 
     /// Buttons, each of which posts to the route of that name.
-    fn buttons(&self, run: &RunId, buttons: &[(&str, &str)]) -> String {
-        if !self.has_buttons() || buttons.is_empty() {
+    fn buttons(&self, run: &RunId, viewed: &View, buttons: &[(&str, &str)]) -> String {
+        if !viewed.has_buttons() || buttons.is_empty() {
             return String::new();
         }
         let id = escaped(run.as_str());
         let ticket = self.access.ticket(About::Run(run));
-        let forms = buttons.iter().map(|(what, label)| {
-            format!(
-                "<form method=\"post\" action=\"{id}/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-                 <button class=\"{what}\">{label}</button></form>"
-            )
-        });
-        format!("<div class=\"buttons\">{}</div>\n", forms.collect::<String>())
+        let buttons = buttons
+            .iter()
+            .map(|(what, label)| format!("<button class=\"{what}\" formaction=\"{id}/{what}\">{label}</button> "));
+        // The first button is what the Enter key presses in the field for the reason: nothing.
+        format!(
+            "<form class=\"buttons\" method=\"post\"><button hidden disabled></button>\
+             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">{}\
+             <input name=\"reason\" maxlength=\"1000\" placeholder=\"Reason (optional)\" aria-label=\"Reason\"></form>\n",
+            buttons.collect::<String>()
+        )
     }
 }
 

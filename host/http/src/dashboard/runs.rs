@@ -4,7 +4,7 @@ use super::Dashboard;
 use super::bulk::{about, buttons};
 use super::control::Control;
 use super::flows::table;
-use super::page::Page;
+use super::page::{Page, View};
 use crate::{Error, PageQuery, RunFilter};
 use faas_flow_core::{FlowName, Millis, Status};
 use faas_flow_graph::escaped;
@@ -23,13 +23,14 @@ pub(super) struct Found {
 
 impl Dashboard {
     /// The page of all runs.
-    pub(super) async fn runs(&self, filter: RunFilter, page: PageQuery, up: &str) -> Result<Page, Error> {
+    pub(super) async fn runs(&self, filter: RunFilter, page: PageQuery, viewed: &View) -> Result<Page, Error> {
+        let up = viewed.up();
         let found = self.find(None, filter, page).await?;
         let counts = self.host.counts(None).await?;
         let main = format!(
             "<h1>Runs</h1>\n<p class=\"quiet\">{} in all</p>\n{}",
             counts.total(),
-            found.html("runs", &escaped(up).to_string(), (self.host.now(), self.bulk_ticket(None)))
+            found.html("runs", &escaped(up).to_string(), (self.host.now(), self.bulk_ticket(None, viewed)))
         );
         let is_live = found.is_live();
         let trail = vec![("Flows".to_owned(), if up.is_empty() { "./".to_owned() } else { up.to_owned() })];
@@ -38,13 +39,13 @@ impl Dashboard {
     }
 
     /// What a form about many runs carries, of a flow or of all; `None` if there is no such form.
-    pub(super) fn bulk_ticket(&self, flow: Option<&FlowName>) -> Option<String> {
+    pub(super) fn bulk_ticket(&self, flow: Option<&FlowName>, viewed: &View) -> Option<String> {
         let is_possible = match self.control {
             Control::Here => true,
             Control::Gateway { .. } => flow.is_some(),
             Control::Nobody => false,
         };
-        is_possible.then(|| self.access.ticket(about(flow)))
+        (is_possible && viewed.has_buttons()).then(|| self.access.ticket(about(flow)))
     }
 
     /// The runs that match a filter, of a flow or of all.

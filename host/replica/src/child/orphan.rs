@@ -49,7 +49,7 @@ impl Live {
         }
         let Some(host) = self.services.host() else { return };
         tracing::info!(run = %self.id, parent = %parent.run, "stopping a run since the one that called it goes on or has ended without it");
-        if let Err(error) = host.stop(&self.id).await
+        if let Err(error) = host.stop(&self.id, None).await
             && error.code() != Code::RUN_STATE
         {
             tracing::warn!(run = %self.id, code = %error.code(), %error, "run not stopped");

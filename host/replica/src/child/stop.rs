@@ -246,7 +246,7 @@ impl Live {
 
     async fn try_stop(&self, CalledRun { flow, run, node, to }: &CalledRun) -> Result<(), Failure> {
         if let Some(host) = self.services.serves(flow) {
-            return match host.stop(run).await {
+            return match host.stop(run, None).await {
                 Ok(_) => Ok(()),
                 // It has ended.
                 Err(error) if error.code() == Code::RUN_STATE => Ok(()),

@@ -184,7 +184,7 @@ impl Host {
 
     /// Stops the run in the place of which another one begins.
     async fn stop_before(self: &Arc<Self>, run: &RunId) -> Result<(), Error> {
-        match self.stop(run).await {
+        match self.stop(run, None).await {
             // It has ended, or it never began.
             Err(Error::Refused { .. } | Error::UnknownRun { .. }) => Ok(()),
             stopped => stopped.map(drop),

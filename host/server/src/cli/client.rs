@@ -8,7 +8,7 @@ use clap::Args;
 use faas_flow_core::{Code, Digest, RunId, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse, Limits};
 use faas_flow_http::Error as HttpError;
-use faas_flow_http::remote::{self, Action, accepted};
+use faas_flow_http::remote::{self, Action, Asking, accepted};
 use faas_flow_replica::{ChosenBy, Http, Network, Settings};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -28,6 +28,13 @@ pub(super) struct Target {
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+}
+
+impl Target {
+    /// What is printed.
+    pub(super) fn output(&self) -> Output {
+        Output::of_flag(self.json)
+    }
 }
 
 /// What the history records about a change.
@@ -80,22 +87,22 @@ impl Asked {
 pub(super) struct Client {
     http: Http,
     url: String,
-    token: Option<String>,
+    asking: Asking,
     output: Output,
 }
 
 impl Client {
     pub(super) fn new(Target { to, admin, json }: Target) -> Result<Self, Error> {
-        Self::to(to, admin.token, Output::of_flag(json))
+        Self::to(to, admin.asking(), Output::of_flag(json))
     }
 
     /// A client for the flow at a URL, or of a name.
-    pub(super) fn to(to: String, token: Option<String>, output: Output) -> Result<Self, Error> {
+    pub(super) fn to(to: String, asking: Asking, output: Output) -> Result<Self, Error> {
         let url = if to.contains("://") { to } else { format!("{}/function/{to}", gateway().trim_end_matches('/')) };
         // Whatever can be pushed can be pulled.
         let response_limit = Limits::default().module_bytes;
         let settings = Settings { call_timeout: PATIENCE, response_limit, ..Settings::default() };
-        Ok(Self { http: Http::new(&settings)?, url: url.trim_end_matches('/').to_owned(), token, output })
+        Ok(Self { http: Http::new(&settings)?, url: url.trim_end_matches('/').to_owned(), asking, output })
     }
 
     pub(super) async fn get(&self, path: &str, query: &[(&'static str, String)]) -> Result<Value, Error> {
@@ -155,8 +162,7 @@ impl Client {
     }
 
     async fn answered(&self, Asked { method, path, header, body }: Asked) -> Result<HttpResponse, Error> {
-        let authorization = self.token.as_ref().map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
-        let headers = header.into_iter().chain(authorization).collect();
+        let headers = header.into_iter().chain(self.asking.headers()).collect();
         let request = HttpRequest { method: method.to_owned(), url: format!("{}/{path}", self.url), headers, body };
         let answer = tokio::time::timeout(PATIENCE, self.http.send(request, ChosenBy::Operator)).await;
         let answer = answer.map_err(|_| Error::NoResponse { url: redact::url(&self.url), limit: PATIENCE })??;
@@ -172,7 +178,7 @@ impl Client {
 
     /// Asks to change a run of the flow, and returns the answer's text.
     pub(super) async fn control(&self, run: &RunId, action: &Action) -> Result<String, Error> {
-        Ok(remote::control(&self.http, &self.url, run, action, self.token.as_deref()).await?)
+        Ok(remote::control(&self.http, &self.url, run, action, &self.asking).await?)
     }
 
     /// The URL of the flow, without what may be secret.

@@ -52,6 +52,7 @@ impl Shown {
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
         let control = control(&values, network, &admin);
         let access = Access::new(admin, guards::result_access(&values), guards::payloads(&values))?;
+        let access = access.behind(guards::proxies(&values));
         let dashboard = Dashboard::new(host.clone(), access, control, "");
         starting.serves(dashboard.router());
         eprintln!("ready");
@@ -60,11 +61,11 @@ impl Shown {
     }
 }
 
-/// Who may see it: those who have the token, or everybody if only this machine can reach it.
+/// Who may see it: those who have a token, or everybody if only this machine can reach it.
 fn admin(values: &Values, address: IpAddr) -> Result<Admin, Error> {
     let folder = &values.secret_mount_path.value;
-    match guards::admin_token(folder)? {
-        Some(token) => Ok(Admin::Token(token)),
+    match guards::tokens(folder)? {
+        Some(tokens) => Ok(Admin::Tokens(tokens.into())),
         None if address.to_canonical().is_loopback() => Ok(Admin::Anybody),
         None => Err(Error::NoAdminToken { address, folder: folder.clone() }),
     }
@@ -86,9 +87,6 @@ async fn host(
 
 fn control(values: &Values, network: Arc<dyn Network>, admin: &Admin) -> Control {
     let Some(gateway) = values.gateway.value.clone() else { return Control::Nobody };
-    let token = match admin {
-        Admin::Token(token) => Some(token.clone()),
-        Admin::Anybody | Admin::Nobody => None,
-    };
+    let token = admin.token().map(str::to_owned);
     Control::Gateway { network, gateway, token }
 }

@@ -1,14 +1,17 @@
 //! Who may ask a server for what, according to the configuration and the secrets.
 
 use crate::config::{Values, destinations_of};
-use crate::{AdminTokenFault, Error, WhySigned};
+use crate::{AdminTokenFault, Error, TokensFileFault, WhySigned};
 use faas_flow_core::secret_of;
-use faas_flow_http::{Admin, Guards, PayloadAccess, ResultAccess};
+use faas_flow_http::{Admin, Guards, PayloadAccess, Proxies, ResultAccess, Tokens, parse_tokens};
 use faas_flow_replica::events::{Keys, Window};
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::Path;
 
 const ADMIN_TOKEN: &str = "faasflow-admin-token";
+/// The secret, and the file, with the tokens that have names.
+pub(super) const TOKENS: &str = "faasflow-tokens";
 
 /// The guards of a server at this address. Without a secret, the address must be reachable from this machine only.
 pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
@@ -17,7 +20,7 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
         return Err(Error::NoSecretsFolder { folder: folder.clone() });
     }
     let keys = Keys::from_folder(folder)?.map(|keys| keys.with(values.hmac_migration.value));
-    let token = admin_token(folder)?;
+    let tokens = tokens(folder)?;
     // Behind of-watchdog, other machines reach a function at a loopback address.
     let local_only = address.to_canonical().is_loopback() && values.upstream_url.value.is_none();
     let authenticate = values.authenticate_request.value;
@@ -40,16 +43,16 @@ pub(super) fn of(values: &Values, address: IpAddr) -> Result<Guards, Error> {
              reach {address}"
         );
     }
-    let admin = match token {
-        Some(token) => Admin::Token(token),
+    let admin = match tokens {
+        Some(tokens) => Admin::Tokens(tokens.into()),
         None if local_only => Admin::Anybody,
         None => Admin::Nobody,
     };
     let callbacks = destinations_of(values).callbacks;
     let unchecked = unchecked && local_only;
     let window = Window::default();
-    let payloads = payloads(values);
-    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, payloads, callbacks })
+    let (payloads, proxies) = (payloads(values), proxies(values));
+    Ok(Guards { keys, window, unchecked, authenticate, admin, result_access, payloads, callbacks, proxies })
 }
 
 /// Who may read results and states: if the key is not set, callers who sign the request where new requests must be signed too.
@@ -63,13 +66,36 @@ pub(super) fn payloads(values: &Values) -> PayloadAccess {
     PayloadAccess { show: values.show_payloads.value, redact: values.redact.value.clone() }
 }
 
+/// The proxies in front of the server that are believed.
+pub(super) fn proxies(values: &Values) -> Proxies {
+    let (trusted, user_header) = (values.trusted_proxies.value.clone(), values.user_header.value.clone());
+    if let Some(header) = user_header.as_ref().filter(|_| trusted.is_empty()) {
+        eprintln!("warning: the header `{header}` (user_header) is ignored, since trusted_proxies names no proxy");
+    }
+    Proxies { trusted, user_header }
+}
+
+/// The tokens that a server accepts, if there is one of the secrets that have some.
+pub(super) fn tokens(folder: &Path) -> Result<Option<Tokens>, Error> {
+    let admin = admin_token(folder)?;
+    let path = folder.join(TOKENS);
+    let bad = |fault: TokensFileFault| Error::BadTokens { path: path.clone(), fault };
+    let named = match std::fs::read(&path) {
+        Ok(file) => parse_tokens(&file).map_err(|fault| bad(fault.into()))?,
+        Err(error) if error.kind() == ErrorKind::NotFound && admin.is_none() => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(bad(error.into())),
+    };
+    Ok(Some(Tokens::new(admin, named)))
+}
+
 /// The admin token, if there is that secret.
-pub(super) fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
+fn admin_token(folder: &Path) -> Result<Option<String>, Error> {
     let path = folder.join(ADMIN_TOKEN);
     let bad = |fault: AdminTokenFault| Error::BadAdminToken { path: path.clone(), fault };
     let file = match std::fs::read(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(bad(error.into())),
     };
     match secret_of(&file).map_err(|flaw| bad(flaw.into()))? {
@@ -108,7 +134,7 @@ mod tests {
         assert!(matches!(guards(&given, "0.0.0.0"), Ok(Guards { unchecked: false, .. })));
         assert!(matches!(guards(&given, "127.0.0.1"), Ok(Guards { unchecked: true, .. })));
         std::fs::write(folder.path().join(ADMIN_TOKEN), "a token of more than sixteen\n").unwrap();
-        assert!(matches!(guards(&given, "0.0.0.0"), Ok(Guards { admin: Admin::Token(_), .. })));
+        assert!(matches!(guards(&given, "0.0.0.0"), Ok(Guards { admin: Admin::Tokens(_), .. })));
         for bad in [
             "short",
             "",
@@ -129,6 +155,19 @@ mod tests {
             std::fs::write(folder.path().join(ADMIN_TOKEN), file).unwrap();
             assert_eq!(admin_token(folder.path()).unwrap().as_deref(), Some("0123456789abcdef"), "{file:?}");
         }
+    }
+
+    #[test]
+    fn named_tokens_are_enough_and_a_bad_line_is_named() {
+        let folder = tempfile::TempDir::new().unwrap();
+        assert!(tokens(folder.path()).unwrap().is_none());
+        let file = folder.path().join(TOKENS);
+        std::fs::write(&file, format!("alice see sha256:{}\n", "0".repeat(64))).unwrap();
+        assert!(tokens(folder.path()).unwrap().is_some());
+        std::fs::write(&file, "alice sea\n").unwrap();
+        let error = tokens(folder.path()).unwrap_err();
+        assert_eq!(error.code(), Code::BAD_SECRET);
+        assert!(error.to_string().contains("line 1") && error.to_string().contains(TOKENS), "{error}");
     }
 
     #[test]

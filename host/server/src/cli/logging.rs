@@ -12,7 +12,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// What is logged if `RUST_LOG` does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verbosity {
-    /// Warnings, what flows log, and what schedules do.
+    /// Warnings, what flows log, what schedules do, and what operators change.
     Warnings,
     /// Besides, a line for each request, as of-watchdog writes one.
     Requests,
@@ -38,8 +38,8 @@ impl LogFormat {
 /// Starts logging. What flows log is kept in `logs` too, if that is given.
 pub(super) fn start_logging(verbosity: Verbosity, format: LogFormat, logs: Option<Logs>) {
     let default = match verbosity {
-        Verbosity::Warnings => "warn,flow=info,schedule=info",
-        Verbosity::Requests => "warn,flow=info,schedule=info,request=info",
+        Verbosity::Warnings => "warn,flow=info,schedule=info,audit=info",
+        Verbosity::Requests => "warn,flow=info,schedule=info,audit=info,request=info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let (text, json) = match format {

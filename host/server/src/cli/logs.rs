@@ -48,7 +48,7 @@ impl Logs {
         let run = RunId::new(&id)?;
         let node = node.as_deref().map(NodePath::parse).transpose()?;
         let flow = flow.map(FlowName::new).transpose()?;
-        let place = place(keys.read()?, (to, flow), admin.token)?;
+        let place = place(keys.read()?, (to, flow), admin.asking())?;
         let mut new = NewLines::default();
         loop {
             let (lines, status) = read(&place, &run, node.as_ref()).await?;

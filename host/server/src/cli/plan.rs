@@ -60,7 +60,7 @@ impl Plan {
         let (old, new, planned) = match (&self.from, self.to) {
             (Some(from), _) => (load(&guests, from).await?, load(&guests, &self.new).await?, None),
             (None, to) => {
-                let server = Client::to(to.unwrap_or_default(), self.admin.token, Output::Text)?;
+                let server = Client::to(to.unwrap_or_default(), self.admin.asking(), Output::Text)?;
                 let new = read_module(&self.new).await?;
                 let planned = deployed(&server, &self.new, new.clone()).await?;
                 let said = |name: &str| planned.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -51,7 +51,7 @@ impl SignalRun {
             as_json: output == Output::Json,
         };
         let to = to.unwrap_or_else(super::client::gateway);
-        let servers = Servers::new(to, flow.map(FlowName::new).transpose()?, admin.token);
+        let servers = Servers::new(to, flow.map(FlowName::new).transpose()?, admin.asking());
         let said = servers.control(&run, &Action::Signal(signal)).await?;
         match output {
             Output::Json => print_json(&serde_json::from_str::<Value>(&said).unwrap_or(Value::String(said)))?,

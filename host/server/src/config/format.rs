@@ -11,6 +11,7 @@ pub(crate) use telemetry::{AnyCase, Millis, MillisLimit, Pairs, PropagatorList, 
 use faas_flow_core::redact::Rules;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_replica::CREDENTIAL_HEADERS;
+use reqwest::header::HeaderName;
 use std::path::PathBuf;
 
 /// What a value must look like. It does not repeat the value that was refused, which may hold a password.
@@ -92,6 +93,23 @@ impl Text {
     pub const LISTEN: Text = Text { described: "`HOST:PORT`", placeholder: "HOST:PORT" };
     /// A store's address: docs/stores.md.
     pub const STORE: Text = Text { described: "[store](stores.md)", placeholder: "STORE" };
+}
+
+/// The name of a header.
+pub(crate) struct HeaderOf;
+
+impl Format<HeaderName> for HeaderOf {
+    fn describe(&self) -> String {
+        "header".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "HEADER"
+    }
+
+    fn parse(&self, text: &str) -> Result<HeaderName, Rule> {
+        text.trim().parse().map_err(|_| "must be the name of a header, such as X-Forwarded-User".to_owned())
+    }
 }
 
 impl Format<String> for Text {

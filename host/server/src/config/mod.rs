@@ -33,6 +33,7 @@ pub(crate) use tracing::trace_settings_of;
 pub(crate) use values::Source;
 
 use faas_flow_guest::LogLimits;
+use faas_flow_replica::audit::LONGEST_AUDIT;
 use faas_flow_replica::{Answers, Destinations, Settings};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -97,6 +98,7 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         run_logs: values.run_logs.value,
         schedules: values.schedules.value.clone(),
         propagators: values.otel_propagators.value,
+        audit_length: values.audit_length.value.min(LONGEST_AUDIT),
     }
 }
 

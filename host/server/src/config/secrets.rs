@@ -7,10 +7,11 @@ use faas_flow_core::secret_of;
 use std::io::ErrorKind;
 
 /// Every secret that the host reads.
-pub(crate) const SECRETS: [&str; 7] = [
+pub(crate) const SECRETS: [&str; 8] = [
     "faasflow-hmac-secret",
     "faasflow-hmac-secret-previous",
     "faasflow-admin-token",
+    "faasflow-tokens",
     "faasflow-state-store",
     "faasflow-data-store",
     "s3-access-key",

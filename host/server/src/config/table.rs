@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use super::format::{
-    AnyCase, CorsOrigins, Count, CredentialHeaders, FilePath, Hosts, List, Millis, MillisLimit, Optional, Origins,
-    Pairs, Pointers, Port, PropagatorList, Proxy, Ranges, Ratio, Schedules, Server, Size, Switch, Text, Time,
+    AnyCase, CorsOrigins, Count, CredentialHeaders, FilePath, HeaderOf, Hosts, List, Millis, MillisLimit, Optional,
+    Origins, Pairs, Pointers, Port, PropagatorList, Proxy, Ranges, Ratio, Schedules, Server, Size, Switch, Text, Time,
     TimeLimit, TraceServers, Words,
 };
 use super::key::Group::{
@@ -25,6 +25,7 @@ use faas_flow_replica::network::HostPattern;
 use faas_flow_replica::traces::{OtlpCompression, OtlpProtocol, Propagators};
 use faas_flow_replica::{Dispatch, RequestProxy};
 use ipnet::IpNet;
+use reqwest::header::HeaderName;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -249,6 +250,13 @@ keys! {
         "hosts that flows may call with `request`, written as in `callback_hosts`; by default all").option(As("request-host"));
     denied_addresses: Vec<IpNet> = Key::new("denied_addresses", &Ranges, "special", Ours, Access,
         "addresses to which neither `request` nor callbacks connect, under any name, unless `request_hosts` or `callback_hosts` lists the address itself: addresses, ranges, `special` (loopback, link-local, metadata, multicast), `private` or `none`").locally("").option(As("denied-address"));
+    trusted_proxies: Vec<IpNet> = Key::new("trusted_proxies", &Ranges, "", Ours, Access,
+        "addresses of proxies in front of the server that are believed about whom they ask for: what they say in `user_header` and in `X-Forwarded-For` is in [histories and the audit log](security.md#who-did-it); written as in `denied_addresses`")
+        .option(As("trusted-proxy"));
+    user_header: Option<HeaderName> = Key::new("user_header", &Optional(HeaderOf), "", Ours, Access,
+        "header in which `trusted_proxies` name the user who has signed in, such as `X-Forwarded-User`");
+    audit_length: usize = Key::new("audit_length", &Count(0), "10000", Ours, Access,
+        "how many entries of the [audit log](security.md#who-did-it) the state store keeps, at most 100,000; 0 for none");
     allowed_hosts: Vec<String> = Key::new("allowed_hosts", &List, "", Ours, Access,
         "additional names, each as NAME or NAME:PORT, under which a server on a loopback address answers, besides that address and `localhost`; `*` allows all ([why](security.md#pages-in-a-browser))")
         .option(As("allowed-host"));

@@ -75,3 +75,4 @@ mod tracing;
 mod typescript;
 mod wasi;
 mod watchdog;
+mod who_did_it;

@@ -1,5 +1,6 @@
 //! The document of the run itself.
 
+use super::super::actor::Action;
 use super::{Callback, NodeState, WaitId};
 use crate::{Definition, Digest, Failure, FlowName, Labels, Millis, NodePath, Payload, ResponseHead, RunId, Status};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,9 @@ pub struct Run {
     /// The node of another run that began this one and waits for its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
+    /// What people have asked of it, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
 }
 
 impl Run {

@@ -16,6 +16,7 @@ use bulk::Bulk;
 use clap::{Args, Subcommand};
 use data::Data;
 use faas_flow_core::{Code, FlowName, Labels, Millis, RunId, Status, past_moment};
+use faas_flow_http::remote::Asking;
 use faas_flow_http::{BulkAction, ListedRun, ListedRuns, RunFilter};
 use faas_flow_store::Cursor;
 use serde_json::{Value, json};
@@ -193,12 +194,12 @@ impl Requests {
         let output = Output::of_flag(json);
         let flow = flow.map(FlowName::new).transpose()?;
         let values = keys.read()?;
-        let token = admin.token;
+        let asking = admin.asking();
         match what {
-            What::Control(control) => change(values, (to, flow), token, &control).await?,
+            What::Control(control) => change(values, (to, flow), asking, &control).await?,
             What::List { status, find, limit, after } => {
                 let runs = Listed { flow: flow.clone(), filter: find.filter(status)?, after, limit };
-                let ListedRuns { runs, next, .. } = match place(values, (to, flow), token)? {
+                let ListedRuns { runs, next, .. } = match place(values, (to, flow), asking)? {
                     Place::Servers(servers) => servers.list(&runs).await?,
                     Place::Store(stores) => stored::list(&stores, runs).await?,
                 };
@@ -208,14 +209,14 @@ impl Requests {
                 }
             }
             What::Bulk { action, status, find, all, dry_run, yes } => {
-                let servers = Servers::new(to.unwrap_or_else(super::client::gateway), flow, token);
+                let servers = Servers::new(to.unwrap_or_else(super::client::gateway), flow, asking);
                 let bulk = Bulk { action, filter: find.filter(status)?, all, dry_run, yes };
                 if !bulk.run(&servers, output).await? {
                     return Ok(ExitCode::FAILURE);
                 }
             }
             What::Delete { id } => {
-                let servers = Servers::new(to.unwrap_or_else(super::client::gateway), flow, token);
+                let servers = Servers::new(to.unwrap_or_else(super::client::gateway), flow, asking);
                 let run = RunId::new(&id)?;
                 servers.delete(&run).await?;
                 match output {
@@ -227,12 +228,12 @@ impl Requests {
                 let run = RunId::new(&id)?;
                 if let Some(asked) = data.asked()? {
                     let to = to.unwrap_or_else(super::client::gateway);
-                    let shown = Servers::new(to, flow, token).data(&run, &asked).await?;
+                    let shown = Servers::new(to, flow, asking).data(&run, &asked).await?;
                     shown.print(output)?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 let nodes = if failed { Nodes::Failed } else { Nodes::All };
-                let shown = match place(values, (to, flow), token)? {
+                let shown = match place(values, (to, flow), asking)? {
                     Place::Servers(servers) => servers.show(&run, nodes).await?,
                     Place::Store(stores) => stored::show(&stores, &run, nodes).await?,
                 };
@@ -247,11 +248,11 @@ impl Requests {
 pub(super) fn place(
     mut values: Values,
     (to, flow): (Option<String>, Option<FlowName>),
-    token: Option<String>,
+    asking: Asking,
 ) -> Result<Place, Error> {
     match to {
         Some(to) if !matches!(values.state_store.source, Source::Option(_)) => {
-            Ok(Place::Servers(Servers::new(to, flow, token)))
+            Ok(Place::Servers(Servers::new(to, flow, asking)))
         }
         _ => Ok(Place::Store(resolve_stores(&mut values, Unspecified::Durable)?)),
     }
@@ -262,12 +263,12 @@ pub(super) fn place(
 async fn change(
     mut values: Values,
     (to, flow): (Option<String>, Option<FlowName>),
-    token: Option<String>,
+    asking: Asking,
     control: &Control,
 ) -> Result<(), Error> {
     let (run, action) = (control.run()?, control.action()?);
     let to = to.unwrap_or_else(super::client::gateway);
-    let mut servers = Servers::new(to, flow, token);
+    let mut servers = Servers::new(to, flow, asking);
     if !servers.name_the_flow() && values.state_store.is_given() {
         let stores = resolve_stores(&mut values, Unspecified::Durable)?;
         servers.flow = Some(stored::flow_of(&stores, &run).await?);

@@ -6,7 +6,7 @@ use super::data::{Asked, Shown};
 use super::{Listed, Nodes};
 use crate::Error;
 use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
-use faas_flow_http::remote::{Action, flow_at};
+use faas_flow_http::remote::{Action, Asking, flow_at};
 use faas_flow_http::{ListedRun, ListedRuns};
 use faas_flow_store::Cursor;
 use faas_flow_versions::logs::RunLogLine;
@@ -21,12 +21,12 @@ pub(crate) struct Servers {
     to: String,
     /// The flow, if the address does not say which one it is.
     pub(super) flow: Option<FlowName>,
-    token: Option<String>,
+    asking: Asking,
 }
 
 impl Servers {
-    pub(crate) fn new(to: String, flow: Option<FlowName>, token: Option<String>) -> Self {
-        Self { to, flow, token }
+    pub(crate) fn new(to: String, flow: Option<FlowName>, asking: Asking) -> Self {
+        Self { to, flow, asking }
     }
 
     /// Whether it is known which flow to ask.
@@ -54,7 +54,7 @@ impl Servers {
     }
 
     fn client(&self, url: String) -> Result<Client, Error> {
-        Client::to(url, self.token.clone(), Output::Text)
+        Client::to(url, self.asking.clone(), Output::Text)
     }
 
     /// The latest runs of all flows together.

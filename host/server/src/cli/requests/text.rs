@@ -73,6 +73,9 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
     if let Some(callback) = &view.callback {
         let _ = writeln!(text, "callback    {}: {}", printable(&callback.url), printable(&callback.described()));
     }
+    for action in &view.actions {
+        let _ = writeln!(text, "asked       {}", printable(&action.to_string()));
+    }
     if let Some(waits_for) = waits_for {
         let _ = writeln!(text, "waits for   version {}", printable(&waits_for));
     }
