@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faas_flow_core::{FlowName, RunId};
+use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -17,19 +18,23 @@ pub struct Access {
     result_access: ResultAccess,
     /// Of which runs those with the token may see inputs and outputs of nodes.
     pub(super) payloads: PayloadAccess,
-    /// A new one for each start, so that a form is good for as long as the process lives.
+    /// What the tickets of forms are made with.
     key: [u8; 64],
 }
 
 impl Access {
-    /// Who may do what, and the key of this process's forms.
+    /// Who may do what, and the key of the forms: all processes that have the same token take each other's. Without a token the
+    /// key is a new one for each start.
     ///
     /// # Errors
     ///
     /// The system has no random numbers.
     pub fn new(admin: Admin, result_access: ResultAccess, payloads: PayloadAccess) -> Result<Self, HttpError> {
         let mut key = [0; 64];
-        rand::fill(&mut key).map_err(|_| Error::NoRandomness)?;
+        match &admin {
+            Admin::Token(token) => derive(token, &mut key),
+            Admin::Anybody | Admin::Nobody => rand::fill(&mut key).map_err(|_| Error::NoRandomness)?,
+        }
         Ok(Self { admin, result_access, payloads, key })
     }
 
@@ -66,6 +71,12 @@ impl Access {
         }
         mac
     }
+}
+
+/// Derives the key of forms from the token, by HKDF-SHA256 as the keys of the secret are (docs/http.md), for the purpose `form`.
+fn derive(token: &str, key: &mut [u8; 64]) {
+    let expanded = Hkdf::<Sha256>::new(Some(b"faas-flow 1"), token.as_bytes()).expand(b"form", key);
+    expanded.unwrap_or_else(|_| unreachable!("HKDF-SHA256 expands to 8,160 bytes"));
 }
 
 /// What a form is about.
@@ -121,15 +132,23 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_good_for_one_run_or_flow_of_one_process() {
-        let new = || Access::new(Admin::Anybody, ResultAccess::WithId, PayloadAccess::default()).unwrap();
-        let (access, other) = (new(), new());
+    fn a_ticket_is_good_for_one_run_or_flow_wherever_the_token_is_the_same() {
+        let new = |admin| Access::new(admin, ResultAccess::WithId, PayloadAccess::default()).unwrap();
+        let token = |token: &str| Admin::Token(token.to_owned());
+        let (access, other) = (new(token("s3cret")), new(token("another")));
+        let (replica, without, alone) = (new(token("s3cret")), new(Admin::Anybody), new(Admin::Anybody));
         let (run, another, flow) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap(), FlowName::new("r1").unwrap());
         let ticket = access.ticket(About::Run(&run));
         assert!(access.check(About::Run(&run), &ticket).is_ok());
         assert!(access.check(About::Run(&another), &ticket).is_err());
         assert!(access.check(About::Flow(&flow), &ticket).is_err());
-        assert!(other.check(About::Run(&run), &ticket).is_err());
+        assert!(replica.check(About::Run(&run), &ticket).is_ok());
+        for other in [&other, &without] {
+            assert!(other.check(About::Run(&run), &ticket).is_err());
+        }
+        let ticket_without = without.ticket(About::Run(&run));
+        assert!(without.check(About::Run(&run), &ticket_without).is_ok());
+        assert!(alone.check(About::Run(&run), &ticket_without).is_err());
         for bad in ["", "zz", &ticket[..ticket.len() - 2]] {
             assert!(access.check(About::Run(&run), bad).is_err(), "{bad}");
         }
