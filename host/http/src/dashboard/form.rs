@@ -22,6 +22,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 }
 
 impl Form {
+    #[cfg(test)]
+    pub fn of_pairs(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     /// A field; empty if it is not there.
     pub fn field(&self, name: &str) -> &str {
         self.0.iter().rev().find(|(given, _)| given == name).map_or("", |(_, value)| value)

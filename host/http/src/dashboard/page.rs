@@ -2,6 +2,7 @@
 
 use super::Dashboard;
 use crate::{Accept, forwarded_prefix};
+use axum::Extension;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -71,6 +72,14 @@ pub(super) struct Page {
     pub json: Value,
 }
 
+/// Kept with the answer that is a page: what `streams.rs` makes events of.
+#[derive(Debug, Clone)]
+pub(super) struct Rendered {
+    pub main: Arc<str>,
+    /// Whether it may still change.
+    pub is_live: bool,
+}
+
 impl Page {
     /// A page that reports a failure.
     pub fn of_failure(failure: &Failure, view: &View) -> Self {
@@ -90,7 +99,12 @@ impl Page {
     pub fn answer(self, view: &View) -> Response {
         match view.accept {
             Accept::Json => ([(header::CONTENT_TYPE, "application/json")], self.json.to_string()).into_response(),
-            Accept::Text => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], self.html(view)).into_response(),
+            Accept::Text => {
+                let html = self.html(view);
+                let rendered = Rendered { main: self.main.into(), is_live: self.live };
+                let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+                (kind, Extension(rendered), html).into_response()
+            }
         }
     }
 
@@ -106,8 +120,9 @@ impl Page {
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>{title} · faas-flow</title><link rel=\"icon\" href=\"data:,\">\
-             <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}live.js\"></script></head>\n\
-             <body><header><strong>faas-flow</strong> <nav>{trail}</nav></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
+             <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}idiomorph.js\"></script>\
+             <script defer src=\"{up}live.js\"></script></head>\n\
+             <body><header><strong>faas-flow</strong> <nav>{trail}</nav><span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
         )
     }
 }
