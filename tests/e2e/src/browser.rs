@@ -57,7 +57,10 @@ impl Browser {
             let profile = folder.join(format!("profile-{attempt}"));
             let profile = format!("--user-data-dir={}", profile.display());
             let arguments = [&ARGUMENTS, options, &[&profile]].concat();
-            let wants = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
+            let wants = json!({ "capabilities": { "alwaysMatch": {
+                "goog:chromeOptions": { "args": arguments },
+                "goog:loggingPrefs": { "browser": "ALL" },
+            } } });
             match browser.answer(&url, wants).await {
                 Ok(begun) => break begun,
                 // On a busy machine the driver may give up a browser before that has started.
@@ -87,6 +90,19 @@ impl Browser {
                 Err(why) => assert!(why.contains("stale element reference"), "the browser refuses: {why}"),
             }
         }
+    }
+
+    /// Chooses a file in the field that this CSS selector selects.
+    pub async fn choose(&self, css: &str, file: &Path) {
+        let found = self.ask("element", json!({ "using": "css selector", "value": css })).await;
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
+        self.ask(&format!("element/{id}/value"), json!({ "text": file.to_str().unwrap() })).await;
+    }
+
+    /// What the console has logged since this was last asked: entries with a `level` and a `message`.
+    pub async fn logged(&self) -> Vec<Value> {
+        let logged = self.ask("se/log", json!({ "type": "browser" })).await;
+        logged.as_array().cloned().unwrap_or_default()
     }
 
     /// Runs a script in the page, and returns what that returns.
