@@ -30,7 +30,7 @@
 
   function show(renewed) {
     const badge = document.querySelector("h1 .badge")?.textContent;
-    Idiomorph.morph(main(), renewed, { morphStyle: "innerHTML", callbacks: { beforeNodeMorphed: mayChange } });
+    Idiomorph.morph(main(), [...renewed.childNodes], { morphStyle: "innerHTML", callbacks: { beforeNodeMorphed: mayChange } });
     const now = document.querySelector("h1 .badge")?.textContent;
     // For those who listen to the page.
     if (now !== badge) document.querySelector("[role=status]").textContent = now ?? "";

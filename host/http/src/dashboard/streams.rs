@@ -63,15 +63,16 @@ struct Key {
 }
 
 impl Key {
+    /// Who asks is told by credentials, and where the page is by what a proxy says. What else browsers and proxies add, such as
+    /// the address of the browser, makes no difference.
     fn of(head: &Parts) -> Self {
-        let says_nothing = [header::ACCEPT, header::USER_AGENT, header::IF_NONE_MATCH, LAST_EVENT, header::REFERER];
-        let connection = [header::CONNECTION, header::CACHE_CONTROL, header::PRAGMA, header::ACCEPT_ENCODING];
-        let without: [&[HeaderName]; 2] = [&says_nothing, &connection];
-        let counts = |name: &HeaderName| {
-            let name = name.as_str();
-            without.iter().all(|names| names.iter().all(|one| one != name)) && !name.starts_with("sec-")
+        let tells = |name: &HeaderName| {
+            *name == header::AUTHORIZATION
+                || *name == header::COOKIE
+                || name.as_str() == "x-forwarded-prefix"
+                || name.as_str().starts_with("x-faas-flow-")
         };
-        let asker = head.headers.iter().filter(|(name, _)| counts(name));
+        let asker = head.headers.iter().filter(|(name, _)| tells(name));
         let asker = asker.map(|(name, value)| (name.clone(), value.clone())).collect();
         Self { address: head.uri.to_string(), asker }
     }
@@ -284,5 +285,44 @@ async fn stopped(stopping: &mut Option<Stopping>) {
     match stopping {
         Some(stopping) => stopping.stopped().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(headers: &[(&'static str, &'static str)]) -> Key {
+        let mut request = Request::new(Body::empty());
+        for (name, value) in headers {
+            request.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        Key::of(&request.into_parts().0)
+    }
+
+    #[test]
+    fn those_with_the_same_rights_share_a_page() {
+        let anna = key(&[("authorization", "Basic a"), ("x-forwarded-for", "10.0.0.1"), ("accept-language", "de")]);
+        assert_eq!(anna, key(&[("authorization", "Basic a"), ("x-forwarded-for", "10.0.0.2")]));
+        for other in [&[("authorization", "Basic b")][..], &[], &[("authorization", "Basic a"), ("cookie", "a=b")]] {
+            assert_ne!(anna, key(other));
+        }
+        assert_ne!(key(&[("x-forwarded-prefix", "/a")]), key(&[("x-forwarded-prefix", "/b")]), "links differ");
+    }
+
+    #[test]
+    fn a_viewer_gets_what_differs_from_what_the_browser_has() {
+        let page = |text: &str| Rendered { main: text.into(), is_live: true };
+        let first = Shot::new(&page("a\nb"), None);
+        let second = Shot::new(&page("a\nc"), Some(&first));
+        let said = |shot: &Shot, has| {
+            let event: Option<Bytes> = shot.event(has);
+            event.map(|event| String::from_utf8(event.to_vec()).unwrap().split_once('\n').unwrap().1.to_owned())
+        };
+        assert_eq!(said(&first, None).unwrap(), "event: page\ndata: \"a\\nb\"\n\n");
+        assert_eq!(said(&second, Some(&first.tag)).unwrap(), "event: patch\ndata: [[0,1],\"c\"]\n\n");
+        assert_eq!(said(&second, Some(&second.tag)), None);
+        let older = Digest::of(b"older");
+        assert_eq!(said(&second, Some(&older)).unwrap(), "event: page\ndata: \"a\\nc\"\n\n");
     }
 }
