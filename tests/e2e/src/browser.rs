@@ -1,5 +1,7 @@
 //! Chromium without a window, driven by WebDriver.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -70,6 +72,8 @@ impl Browser {
         };
         let id = begun["sessionId"].as_str().unwrap_or_else(|| panic!("{begun}"));
         browser.session = format!("http://127.0.0.1:{port}/session/{id}");
+        // Some scripts take long on a busy machine.
+        browser.ask("timeouts", json!({ "script": 110_000 })).await;
         browser
     }
 
@@ -103,6 +107,13 @@ impl Browser {
     pub async fn logged(&self) -> Vec<Value> {
         let logged = self.ask("se/log", json!({ "type": "browser" })).await;
         logged.as_array().cloned().unwrap_or_default()
+    }
+
+    /// What the window shows, as PNG.
+    pub async fn picture(&self) -> Vec<u8> {
+        let answer = self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap();
+        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        STANDARD.decode(answer["value"].as_str().unwrap()).unwrap()
     }
 
     /// Runs a script in the page, and returns what that returns.

@@ -7,19 +7,25 @@ use super::page::{Page, Size, Took, badge, badge_of, time};
 use super::rows::{Asked, Row, Table, described};
 use crate::request::{FromQuery, Query};
 use crate::{Error as HttpError, NodesQuery};
+use axum::http::HeaderMap;
 use faas_flow_core::run::{RunView, Tally};
 use faas_flow_core::{NodePath, RunId};
 use faas_flow_graph::escaped;
-use faas_flow_replica::Enough;
+use faas_flow_replica::{Enough, Side as NodeSide};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::future::ready;
 
 /// How many nodes of each run are compared.
 const COMPARED: u64 = 1000;
 /// Durations differ if one is longer by this factor, and by so many milliseconds.
 const FACTOR: u64 = 2;
 const LEAST: u64 = 100;
+
+/// How many inputs are read for that, and how large each of them may be, in bytes.
+const READ: usize = 50;
+const LARGEST: u64 = 64 << 10;
 
 /// With which run a run is compared.
 pub(super) struct With(pub RunId);
@@ -40,7 +46,7 @@ struct Side {
 
 impl Dashboard {
     /// The page that compares two runs.
-    pub(super) async fn compare(&self, run: &RunId, with: &RunId) -> Result<Page, HttpError> {
+    pub(super) async fn compare(&self, run: &RunId, with: &RunId, headers: &HeaderMap) -> Result<Page, HttpError> {
         let (left, right) = (self.side(run).await?, self.side(with).await?);
         let mut main = format!("<h1>Run <code>{run}</code> compared with <code>{with}</code></h1>\n");
         main.push_str(&heads(&left.view, &right.view, self.host.now()));
@@ -50,14 +56,24 @@ impl Dashboard {
              <th colspan=\"2\">Input</th><th colspan=\"2\">Output</th></tr></thead><tbody>\n",
         );
         let mut nodes = Vec::new();
+        let mut read = 0;
         let others = right.order.iter().filter(|path| !left.rows.contains_key(*path));
         for path in left.order.iter().chain(others) {
             let (a, b) = (left.rows.get(path), right.rows.get(path));
-            main.push_str(&row(path, (run, a), (with, b)));
+            let sizes = [a, b].map(|row| row.map(|row| row.node.input_size));
+            let inputs = match sizes {
+                [Some(a), Some(b)] if a == b && (1..=LARGEST).contains(&a) && read < READ => {
+                    read += 1;
+                    self.same_inputs([&left, &right], path, headers).await
+                }
+                [Some(a), Some(b)] => (a != b).then_some(false),
+                _ => None,
+            };
+            main.push_str(&row(path, (run, a), (with, b), inputs));
             let side = |row: Option<&Row>| {
                 row.map(|row| json!({ "progress": row.node.progress, "took": row.node.took(), "tries": row.node.tried(), "input_size": row.node.input_size, "output_size": row.node.output_size }))
             };
-            nodes.push(json!({ "path": path, "left": side(a), "right": side(b) }));
+            nodes.push(json!({ "path": path, "left": side(a), "right": side(b), "same_input": inputs }));
         }
         main.push_str("</tbody></table></div>\n");
         if left.count.max(right.count) as u64 > COMPARED {
@@ -71,6 +87,22 @@ impl Dashboard {
         ];
         let json = json!({ "left": run, "right": with, "nodes": nodes });
         Ok(Page { title: format!("{run} and {with}"), trail, main, aside: String::new(), live: false, json })
+    }
+
+    /// Whether a node got the same in both runs; `None` for those who may not see that.
+    async fn same_inputs(&self, sides: [&Side; 2], node: &NodePath, headers: &HeaderMap) -> Option<bool> {
+        let [left, right] = sides.map(async |side| {
+            let status = ready(Ok(side.view.status));
+            let admitted = self.access.payloads.admit(self.access.operator(headers), status).await.ok()?;
+            let run = &side.view.request_id;
+            let mut inputs = Vec::new();
+            for part in admitted.parts(&self.host, run, node, NodeSide::Input).await.ok()? {
+                let shown = admitted.payload(&self.host, run, (node, NodeSide::Input), &part.payload).await.ok()?;
+                inputs.push((part.from, shown.content.bytes));
+            }
+            Some(inputs)
+        });
+        Some(left.await? == right.await?)
     }
 
     async fn side(&self, run: &RunId) -> Result<Side, HttpError> {
@@ -103,7 +135,12 @@ fn heads(left: &RunView, right: &RunView, now: u64) -> String {
 }
 
 /// A row of the table, with a cell for each run.
-fn row(path: &NodePath, (left, a): (&RunId, Option<&Row>), (right, b): (&RunId, Option<&Row>)) -> String {
+fn row(
+    path: &NodePath,
+    (left, a): (&RunId, Option<&Row>),
+    (right, b): (&RunId, Option<&Row>),
+    same_input: Option<bool>,
+) -> String {
     let link = |run: &RunId, row: Option<&Row>| {
         row.map_or(String::new(), |row| {
             let tally = row.branches.map_or(String::new(), |tally: Tally| format!("<br>{}", described(&tally)));
@@ -123,11 +160,12 @@ fn row(path: &NodePath, (left, a): (&RunId, Option<&Row>), (right, b): (&RunId, 
     let output = |row: Option<&Row>| row.and_then(|row| row.node.output_size);
     let shown = |value: Option<usize>| value.map_or(String::new(), |value| value.to_string());
     let size = |value: Option<u64>| value.map_or(String::new(), |value| Size(value).to_string());
+    let input_words = if same_input == Some(true) { "<br><span class=\"quiet\">the same</span>" } else { "" };
     let cells = [
         pair(link(left, a), link(right, b), progress(a) != progress(b)),
         pair(shown_took(a), shown_took(b), slower),
         pair(shown(tries(a)), shown(tries(b)), tries(a) != tries(b)),
-        pair(size(input(a)), size(input(b)), input(a) != input(b)),
+        pair(size(input(a)), size(input(b)) + input_words, same_input == Some(false)),
         pair(size(output(a)), size(output(b)), output(a) != output(b)),
     ];
     format!("<tr><th scope=\"row\"><code>{}</code></th>{}</tr>\n", escaped(&path.to_string()), cells.concat())

@@ -153,6 +153,8 @@ async fn answered(State(dashboard): State<Arc<Dashboard>>, request: Request, nex
         *response.body_mut() = body;
         let headers = response.headers_mut();
         headers.extend(page.headers);
+        // It is a page of the dashboard as others are, with its styles.
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.remove(header::WWW_AUTHENTICATE);
         if failure.code == Code::TOKEN_NEEDED {
             let question = HeaderValue::from_static("Basic realm=\"faas-flow\", charset=\"UTF-8\"");

@@ -116,7 +116,7 @@ struct Version {
 #[derive(Deserialize)]
 struct Canary {
     digest: Digest,
-    share: Value,
+    share: Share,
 }
 
 #[derive(Deserialize)]
@@ -270,11 +270,10 @@ fn in_service(listed: &Versions, ticket: Option<&str>) -> String {
     let mut html = String::new();
     if let Some(Activation { digest, .. }) = listed.history.first() {
         let canary = listed.canary.as_ref().map_or(String::new(), |canary| {
-            let share = canary.share.as_str().map_or_else(|| canary.share.to_string(), str::to_owned);
             let runs = listed.canary_runs.as_ref();
             let runs =
                 runs.map_or(String::new(), |runs| format!(", {} of its {} runs failed", runs.failed, runs.ended));
-            format!("; {} of them with the canary <code>{}</code>{runs}", escaped(&share), canary.digest.short())
+            format!("; {} of them with the canary <code>{}</code>{runs}", canary.share, canary.digest.short())
         });
         // Writing to a string cannot fail.
         let _ = writeln!(html, "<p>New runs begin with <code>{}</code>{canary}.</p>", digest.short());

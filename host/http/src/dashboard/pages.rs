@@ -158,8 +158,9 @@ pub(super) async fn compare(
     RunPath { id }: RunPath,
     Asked(With(other)): Asked<With>,
     view: View,
+    headers: HeaderMap,
 ) -> Result<Response, HttpError> {
-    Ok(dashboard.compare(&id, &other).await?.answer(&view))
+    Ok(dashboard.compare(&id, &other, &headers).await?.answer(&view))
 }
 
 /// Which node of which run a page or a file is about.

@@ -51,7 +51,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(super) struct Streams {
     /// The dashboard's routes.
     pages: Router,
-    shared: Arc<Mutex<HashMap<Key, watch::Receiver<Arc<Shot>>>>>,
+    shared: Arc<Mutex<HashMap<Key, Shots>>>,
     room: Arc<Semaphore>,
 }
 
@@ -78,8 +78,24 @@ impl Key {
     }
 }
 
+/// What a page says now, for all who look at it.
+type Shots = Arc<watch::Sender<Arc<Shot>>>;
+
+/// Shows those who look what a page said when it was asked for at a moment, unless they have something newer.
+fn publish(shots: &watch::Sender<Arc<Shot>>, page: &Rendered, asked: Instant) {
+    shots.send_if_modified(|shot| {
+        let is_new = shot.asked <= asked && (shot.text != page.main || shot.is_live != page.is_live);
+        if is_new {
+            *shot = Arc::new(Shot::new(page, asked, Some(&**shot)));
+        }
+        is_new
+    });
+}
+
 /// What a page said at one moment.
 struct Shot {
+    /// When it was asked for.
+    asked: Instant,
     tag: Digest,
     text: Arc<str>,
     /// Whether it may still change.
@@ -91,11 +107,11 @@ struct Shot {
 }
 
 impl Shot {
-    fn new(page: &Rendered, before: Option<&Shot>) -> Self {
+    fn new(page: &Rendered, asked: Instant, before: Option<&Shot>) -> Self {
         let Rendered { main: text, is_live } = page.clone();
         let tag = Digest::of(text.as_bytes());
         let patch = before.map(|before| (before.tag.clone(), event("patch", &tag, &json!(patch(&before.text, &text)))));
-        Self { tag, text, is_live, patch, whole: OnceLock::new() }
+        Self { asked, tag, text, is_live, patch, whole: OnceLock::new() }
     }
 
     /// The event for somebody who has the shot with this tag; none if that is this one.
@@ -132,6 +148,7 @@ impl Streams {
 
     async fn open(&self, head: Parts) -> Response {
         // Whoever asks is admitted as for the page itself.
+        let asked = Instant::now();
         let answer = page(&self.pages, &head, None).await;
         if !answer.status().is_success() {
             return answer;
@@ -146,7 +163,7 @@ impl Streams {
         let stopping = head.extensions.get::<Stopping>().cloned();
         // A browser that comes again says which event it got last.
         let last = head.headers.get(LAST_EVENT).and_then(|last| last.to_str().ok()).map(str::to_owned);
-        let shots = self.subscribe(head, rendered);
+        let shots = self.subscribe(head, rendered, asked);
         let shown = shots.borrow();
         let has = last.is_some_and(|last| last == shown.tag.short()).then(|| shown.tag.clone());
         drop(shown);
@@ -162,39 +179,43 @@ impl Streams {
     }
 
     /// What becomes of a page, which somebody has just got.
-    fn subscribe(&self, head: Parts, rendered: &Rendered) -> watch::Receiver<Arc<Shot>> {
+    fn subscribe(&self, head: Parts, rendered: &Rendered, asked: Instant) -> watch::Receiver<Arc<Shot>> {
         let key = Key::of(&head);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shots) = shared.get(&key).filter(|shots| shots.has_changed().is_ok()) {
-            return shots.clone();
+        if let Some(shots) = shared.get(&key) {
+            // It may be newer than what the others have, and nobody is to go back.
+            publish(shots, rendered, asked);
+            return shots.subscribe();
         }
-        let (sender, shots) = watch::channel(Arc::new(Shot::new(rendered, None)));
+        let (sender, receiver) = watch::channel(Arc::new(Shot::new(rendered, asked, None)));
+        let shots = Arc::new(sender);
         shared.insert(key.clone(), shots.clone());
-        tokio::spawn(self.clone().renew(key, head, sender));
-        shots
+        tokio::spawn(self.clone().renew(key, head, shots));
+        receiver
     }
 
     /// Renews a page until nobody looks at it any more, it cannot change any more, or those who look may not see it any more.
-    async fn renew(self, key: Key, head: Parts, shots: watch::Sender<Arc<Shot>>) {
-        let mut etag = None;
+    async fn renew(self, key: Key, head: Parts, shots: Shots) {
+        // What stands for the page in the answer that is shown, if this task has shown it.
+        let mut known: Option<(HeaderValue, Digest)> = None;
         loop {
             sleep(PACE).await;
             {
                 let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-                // One of the receivers is that of the map.
-                if shots.receiver_count() <= 1 {
+                if shots.receiver_count() == 0 {
                     shared.remove(&key);
                     return;
                 }
             }
-            let answer = page(&self.pages, &head, etag.as_ref()).await;
+            let asked = Instant::now();
+            let shown = shots.borrow().tag.clone();
+            let etag = known.as_ref().filter(|(_, tag)| *tag == shown).map(|(etag, _)| etag);
+            let answer = page(&self.pages, &head, etag).await;
             match (answer.extensions().get::<Rendered>(), answer.status()) {
                 (Some(rendered), status) if status.is_success() => {
-                    etag = answer.headers().get(header::ETAG).cloned();
-                    let before = shots.borrow().clone();
-                    if before.text != rendered.main || before.is_live != rendered.is_live {
-                        shots.send_replace(Arc::new(Shot::new(rendered, Some(&before))));
-                    }
+                    publish(&shots, rendered, asked);
+                    let etag = answer.headers().get(header::ETAG).cloned();
+                    known = etag.map(|etag| (etag, Digest::of(rendered.main.as_bytes())));
                     if !rendered.is_live {
                         break;
                     }
@@ -311,10 +332,23 @@ mod tests {
     }
 
     #[test]
+    fn nobody_goes_back_to_what_a_page_said_before() {
+        let page = |text: &str| Rendered { main: text.into(), is_live: true };
+        let (early, late) = (Instant::now(), Instant::now() + PACE);
+        let (shots, shown) = watch::channel(Arc::new(Shot::new(&page("first"), early, None)));
+        publish(&shots, &page("third"), late);
+        publish(&shots, &page("second"), early);
+        assert_eq!(&*shown.borrow().text, "third");
+        publish(&shots, &Rendered { is_live: false, ..page("third") }, late);
+        assert!(!shown.borrow().is_live, "the end counts, even if the page says the same");
+    }
+
+    #[test]
     fn a_viewer_gets_what_differs_from_what_the_browser_has() {
         let page = |text: &str| Rendered { main: text.into(), is_live: true };
-        let first = Shot::new(&page("a\nb"), None);
-        let second = Shot::new(&page("a\nc"), Some(&first));
+        let now = Instant::now();
+        let first = Shot::new(&page("a\nb"), now, None);
+        let second = Shot::new(&page("a\nc"), now, Some(&first));
         let said = |shot: &Shot, has| {
             let event: Option<Bytes> = shot.event(has);
             event.map(|event| String::from_utf8(event.to_vec()).unwrap().split_once('\n').unwrap().1.to_owned())

@@ -3,6 +3,7 @@
 
 use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::{faas_flow, script};
+use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::wait::until;
 use faas_flow_test_support::modules::{self, version};
@@ -26,7 +27,7 @@ fn axe() -> String {
 /// Serious findings in the page that the browser shows, each with the elements.
 async fn findings(browser: &Browser, axe: &str) -> Value {
     browser.script(&format!("{axe}; window.axe = axe; return true")).await;
-    let run = "return axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations
+    let run = "return axe.run(document, { preload: false, resultTypes: ['violations'] }).then(found => found.violations
         .filter(one => ['serious', 'critical'].includes(one.impact))
         .map(one => [one.id, one.nodes.slice(0, 5).map(node => node.html.slice(0, 200) + ' ' + node.failureSummary)]))";
     browser.script(run).await
@@ -165,12 +166,11 @@ async fn below_a_path_that_a_proxy_removes_every_link_leads_to_a_page() {
     let browser = Browser::open(folder.path()).await;
     for page in &pages {
         browser.go(&format!("{proxy}/flows{page}")).await;
-        let links = "return Promise.all([...new Set([...document.querySelectorAll('a[href], link[rel=stylesheet], script[src]')]
-            .map(element => (element.href.baseVal ?? element.href ?? element.src).toString() || element.src)
-            .map(link => new URL(link, document.baseURI).href.split('#')[0]))]
-            .filter(link => !link.startsWith('data:'))
-            .map(async link => [link, (await fetch(link)).status]))
-            .then(all => all.filter(([link, status]) => status !== 200))";
+        let links = "const elements = document.querySelectorAll('a[href], link[rel=stylesheet], script[src]');
+            const links = [...elements].map(element => element.href?.baseVal ?? element.href ?? element.src)
+                .map(link => new URL(link, document.baseURI).href.split('#')[0]);
+            return Promise.all([...new Set(links)].map(async link => [link, (await fetch(link)).status]))
+                .then(all => all.filter(([link, status]) => status !== 200))";
         let broken = browser.script(links).await;
         assert_eq!(broken, json!([]), "{page}");
     }
@@ -246,4 +246,26 @@ async fn a_version_is_pushed_compared_activated_as_canary_promoted_and_rolled_ba
     until("it is promoted", async || text().await.contains("promoted by")).await;
     browser.click("form[action='modules/rollback'] button").await;
     until("it is rolled back", async || text().await.contains("rolled back by")).await;
+}
+
+/// With `UPDATE_DOCS=1`, it renews the picture in the documentation.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_picture_in_the_documentation_shows_a_run_that_goes_on() {
+    let folder = TempDir::new().unwrap();
+    // The last node's function does not answer.
+    let stuck = double::serve(axum::Router::new().fallback(async || std::future::pending::<&str>().await)).await;
+    let server = Serve::flows(&["parallel-branching"]).function("func1", "echo").function("func2", "echo");
+    let server = server.function("fake-storage", &stuck).start();
+    server
+        .send(server.request("/function/parallel-branching", "hi").header("X-Faas-Flow-Reqid", "d7ca4bhj0q8g00f3k1v0"))
+        .await;
+    let browser = Browser::open_with(folder.path(), &["--window-size=900,790", "--hide-scrollbars"]).await;
+    browser.go(&server.url("/dashboard/runs/d7ca4bhj0q8g00f3k1v0")).await;
+    let progress = "return [...document.querySelectorAll('tr[data-node] .badge')].map(badge => badge.textContent)";
+    until("n4 runs", async || browser.script(progress).await == json!(["done", "done", "done", "running"])).await;
+    let picture = browser.picture().await;
+    assert!(picture.starts_with(b"\x89PNG"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join("docs/pictures/dashboard.png"), picture).unwrap();
+    }
 }
