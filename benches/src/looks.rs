@@ -9,8 +9,10 @@ use crate::{Options, echo};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde_json::Value;
-use std::io::Write;
+use std::io::{ErrorKind, Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,8 +24,10 @@ const CALL: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(240);
 /// From one look to the next.
 const PACE: Duration = Duration::from_millis(100);
-/// How many look at the same time, and how often each of them does: as often as a page of the dashboard.
-const POLLERS: (usize, Duration) = (30, Duration::from_secs(1));
+/// How many look at the same page of the dashboard at the same time: each gets its changes as a stream of events.
+const VIEWERS: [usize; 4] = [0, 1, 30, 50];
+/// How long it takes at most until a viewer has the page.
+const OPENS: Duration = Duration::from_secs(3);
 /// From one request of the neighbour to its next.
 const NEIGHBOUR: Duration = Duration::from_millis(5);
 /// How long a caller asks to wait for a result that does not come.
@@ -46,18 +50,18 @@ struct Row {
     bytes: usize,
 }
 
-/// What pollers cost a running run. Processor time is that of the server, in percent of one processor.
+/// What viewers cost a running run. Processor time is that of the server, in percent of one processor.
 #[derive(Serialize)]
 struct Cost {
     store: &'static str,
-    /// Of the run and the neighbour alone.
-    cpu_alone: f64,
-    /// With one more who looks.
-    cpu_one: f64,
-    /// With thirty.
-    cpu_thirty: f64,
-    /// Of the neighbour's requests, in milliseconds: without anybody who looks, with one, with thirty.
-    neighbour_p99: [f64; 3],
+    /// How many look.
+    viewers: [usize; 4],
+    /// With so many who look. With nobody, it is that of the run and the neighbour alone.
+    cpu: [f64; 4],
+    /// What each viewer gets, in bytes per second.
+    bytes: [f64; 4],
+    /// Of the neighbour's requests, in milliseconds.
+    neighbour_p99: [f64; 4],
 }
 
 /// Measures with each of the stores.
@@ -105,14 +109,16 @@ impl Row {
 
 impl Cost {
     fn line(&self) -> String {
-        let Self { store, cpu_alone, cpu_one, cpu_thirty, neighbour_p99: [none, one, thirty] } = self;
-        format!(
-            "{store:<7} running  processor: {cpu_alone:.1} % alone, {:+.1} % with one who looks, {:+.1} % with {}; neighbour's \
-             p99: {none:.2}, {one:.2}, {thirty:.2} ms",
-            cpu_one - cpu_alone,
-            cpu_thirty - cpu_alone,
-            POLLERS.0
-        )
+        let Self { store, viewers, cpu, bytes, neighbour_p99 } = self;
+        let [alone, ..] = *cpu;
+        let each = viewers.iter().zip(cpu).zip(bytes).zip(neighbour_p99).map(|(((viewers, cpu), bytes), p99)| {
+            format!(
+                "{viewers} viewers: {:+.1} % of a processor, {:.1} kB/s for each, neighbour's p99 {p99:.2} ms",
+                cpu - alone,
+                bytes / 1e3
+            )
+        });
+        format!("{store:<7} running  {alone:.1} % alone; {}", each.collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -179,42 +185,59 @@ fn rows(server: &Server, flow: &Flow, store: &'static str, run: &'static str, ti
 
 /// Measures nobody who looks, one, and many.
 fn cost(server: &Server, store: &'static str, time: Duration) -> Result<Cost> {
-    let mut cpu = [0.0; 3];
-    let mut p99 = [0.0; 3];
-    let lookers = [0, 1, POLLERS.0];
-    for ((lookers, cpu), p99) in lookers.into_iter().zip(&mut cpu).zip(&mut p99) {
-        (*cpu, *p99) = with(server, lookers, time)?;
+    let mut cost = Cost { store, viewers: VIEWERS, cpu: [0.0; 4], bytes: [0.0; 4], neighbour_p99: [0.0; 4] };
+    let measured = cost.cpu.iter_mut().zip(&mut cost.bytes).zip(&mut cost.neighbour_p99);
+    for (viewers, ((cpu, bytes), p99)) in VIEWERS.into_iter().zip(measured) {
+        (*cpu, *bytes, *p99) = with(server, viewers, time)?;
     }
-    let [cpu_alone, cpu_one, cpu_thirty] = cpu;
-    Ok(Cost { store, cpu_alone, cpu_one, cpu_thirty, neighbour_p99: p99 })
+    Ok(cost)
 }
 
-/// The server's processor time in percent, and the neighbour's p99, while so many look at the run.
-fn with(server: &Server, lookers: usize, time: Duration) -> Result<(f64, f64)> {
+/// The server's processor time in percent, what each viewer gets in bytes per second, and the neighbour's p99, while so many look
+/// at the run.
+fn with(server: &Server, viewers: usize, time: Duration) -> Result<(f64, f64, f64)> {
     let address = server.address;
-    let threads: Vec<_> = (0..lookers)
-        .map(|number| {
-            thread::spawn(move || -> Result<()> {
-                // Their looks are spread over the time from one to the next.
-                thread::sleep(POLLERS.1 * number as u32 / POLLERS.0 as u32);
-                let mut looker = Looker::new(address, "/dashboard/runs/wide", HTML)?;
-                looker.remembers = true;
-                looker.poll(time + POLLERS.1, POLLERS.1).map(drop)
-            })
+    let received = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = (0..viewers)
+        .map(|_| {
+            let (received, stop) = (received.clone(), stop.clone());
+            thread::spawn(move || view(address, &received, &stop))
         })
         .collect();
-    // Until all of them look.
-    thread::sleep(POLLERS.1);
+    // Until all of them have the page.
+    thread::sleep(OPENS);
     let payload = vec![b'x'; 64];
     let client = Client::new(address, "/function/f1", "", &payload, payload.clone())?;
-    let (before, began) = (server.cpu()?, Instant::now());
+    let (before, got, began) = (server.cpu()?, received.load(Ordering::Relaxed), Instant::now());
     let mut measured = load::run(Load { clients: vec![client], time, pace: Some(NEIGHBOUR) })?;
-    let cpu = (server.cpu()? - before).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
+    let seconds = began.elapsed().as_secs_f64();
+    let cpu = (server.cpu()? - before).as_secs_f64() / seconds * 100.0;
+    let bytes = (received.load(Ordering::Relaxed) - got) as f64 / seconds / viewers.max(1) as f64;
     measured.latencies.sort_unstable();
+    stop.store(true, Ordering::Relaxed);
     for thread in threads {
         thread.join().map_err(|_| anyhow!("somebody who looked panicked"))??;
     }
-    Ok((cpu, quantile(&measured.latencies, 0.99)))
+    Ok((cpu, bytes, quantile(&measured.latencies, 0.99)))
+}
+
+/// Looks at the page of the run as a browser does, and counts what comes.
+fn view(address: SocketAddr, received: &AtomicU64, stop: &AtomicBool) -> Result<()> {
+    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_read_timeout(Some(PACE))?;
+    let head = "Accept: text/event-stream\r\n\r\n";
+    write!(stream, "GET /dashboard/runs/wide HTTP/1.1\r\nHost: {address}\r\n{head}")?;
+    let mut buffer = vec![0; 1 << 16];
+    while !stop.load(Ordering::Relaxed) {
+        match stream.read(&mut buffer) {
+            Ok(0) => bail!("the stream has ended"),
+            Ok(count) => received.fetch_add(count as u64, Ordering::Relaxed),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(error) => return Err(error).context("cannot read the stream"),
+        };
+    }
+    Ok(())
 }
 
 /// Somebody who looks at the same thing again and again, on one connection.
@@ -222,10 +245,6 @@ struct Looker {
     stream: TcpStream,
     request: String,
     buffer: Vec<u8>,
-    /// Whether to ask only for what differs from the latest answer, as the dashboard does.
-    remembers: bool,
-    /// The `ETag` of the latest answer.
-    tag: Option<String>,
 }
 
 impl Looker {
@@ -235,21 +254,13 @@ impl Looker {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}");
-        Ok(Self { stream, request, buffer: vec![0; 1 << 20], remembers: false, tag: None })
+        Ok(Self { stream, request, buffer: vec![0; 1 << 20] })
     }
 
     /// The status and body of the answer.
     fn look(&mut self) -> Result<(u16, Vec<u8>)> {
-        let known = self.tag.as_ref().map_or(String::new(), |tag| format!("If-None-Match: {tag}\r\n"));
-        self.stream.write_all(format!("{}{known}\r\n", self.request).as_bytes()).context("cannot send a request")?;
+        self.stream.write_all(format!("{}\r\n", self.request).as_bytes()).context("cannot send a request")?;
         let answer = read_message(&mut self.stream, &mut self.buffer)?.context("the server closed the connection")?;
-        if self.remembers {
-            let head = String::from_utf8_lossy(answer.head);
-            let tag = head
-                .lines()
-                .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("etag")));
-            self.tag = tag.map(|(_, tag)| tag.to_owned());
-        }
         let status = answer.head.get(9..12).and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
         Ok((status.context("the answer has no status")?, answer.body.to_vec()))
     }
@@ -259,7 +270,7 @@ impl Looker {
         let began = Instant::now();
         let (status, body) = self.look()?;
         let took = began.elapsed();
-        if status >= 300 && status != 304 {
+        if status >= 300 {
             bail!("answered with {status}: {}", String::from_utf8_lossy(&body));
         }
         Ok((took, body.len()))

@@ -9,6 +9,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// A script that the dashboard's pages load, which is a file of the repository: its name and version, its licence, where it comes
+/// from, and the text of the licence.
+const SCRIPT: [&str; 4] = [
+    "idiomorph 0.8.0",
+    "0BSD",
+    "https://github.com/bigskysoftware/idiomorph",
+    include_str!("../../host/http/src/dashboard/idiomorph.LICENSE"),
+];
+
 /// How the files that hold a licence, a notice or the names of authors begin.
 const FILES: [&str; 5] = ["license", "licence", "copying", "notice", "copyright"];
 
@@ -75,6 +84,10 @@ pub fn list(place: &Place, package: &str, machine: &str) -> Result<String> {
             texts.entry(text).or_default().insert(name.clone());
         }
     }
+    // Every program has the crate with the pages.
+    let [name, license, home, text] = SCRIPT;
+    writeln!(page, "- {name} ({license}), {home}")?;
+    texts.entry(text.trim().to_owned()).or_default().insert(name.to_owned());
     for (text, names) in texts {
         let names: Vec<String> = names.into_iter().collect();
         write!(page, "\n## {}\n\n````text\n{}\n````\n", names.join(", "), text.trim_end())?;

@@ -4,7 +4,7 @@
 use crate::place::Place;
 use crate::run::{Run, program};
 use crate::tool::{
-    ACTIONLINT, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY, COMPOSE,
+    ACTIONLINT, AXE, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY, COMPOSE,
     GRAFANA_MODELS, HELM, HYPERLINK, JAEGER, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY,
     PDOC, PYTHON_BUILD, Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
 };
@@ -34,7 +34,7 @@ const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what the tests need beyond the modules.
 pub fn for_tests(place: &Place) -> Result<()> {
-    install(place, &[SCHEMATHESIS])?;
+    install(place, &[SCHEMATHESIS, AXE])?;
     let missing = SERVERS.iter().filter(|(name, _)| program(name, &["--version"]).quiet().is_none());
     // The tests make keys with it. Older versions do not know `--version`.
     let openssl = program("openssl", &["version"]).quiet().is_none().then_some("openssl");
@@ -172,6 +172,11 @@ fn runtimes(place: &Place, tools: &[&Tool]) -> Result<()> {
         && program("python3", &["-c", "import ensurepip, venv"]).quiet().is_none()
     {
         packages.extend(["python3", "python3-venv"]);
+    }
+    if tools.iter().any(|tool| matches!(tool.registry, Registry::Npm))
+        && program("npm", &["--version"]).quiet().is_none()
+    {
+        packages.extend(["nodejs", "npm"]);
     }
     debian(&packages)?;
     if let Some(tool) = tools.iter().find(|tool| matches!(tool.registry, Registry::Go)) {

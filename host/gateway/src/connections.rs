@@ -37,6 +37,18 @@ pub struct Patience {
     pub connections: Option<usize>,
 }
 
+/// Kept with each request: says when the server stops. An answer without an end ends then, since the server waits for it.
+#[derive(Debug, Clone)]
+pub struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Returns when the server stops.
+    pub async fn stopped(&mut self) {
+        // The sender is gone once all connections have ended.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
 /// Serves until `stop`. Then no further connection is accepted, and this returns when the last request has been answered.
 pub async fn serve(mut listener: TcpListener, routes: Router, patience: Patience, stop: impl Future<Output = ()>) {
     let (stopping, stopped) = watch::channel(false);
@@ -79,9 +91,11 @@ async fn connection(
     patience: Patience,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let stopping = Stopping(stopped.clone());
     let answer = service_fn(move |request: hyper::Request<_>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(stopping.clone());
         routes.clone().oneshot(request)
     });
     let mut http = http1::Builder::new();

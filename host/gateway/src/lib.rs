@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use config::{Config, Faults, Profile, QueueConfig, Retry};
-pub use connections::{Patience, Peer, serve};
+pub use connections::{Patience, Peer, Stopping, serve};
 pub use counters::Counters;
 pub use function::{Function, Unreachable, Upstream, Web};
 pub use logs::Logs;

@@ -3,7 +3,7 @@
 use crate::format::Format;
 use crate::{dot, json, mermaid, svg, view};
 use faas_flow_core::run::{NodeProgress, Progress};
-use faas_flow_core::{Definition, redact};
+use faas_flow_core::{Definition, NodePath, redact};
 use std::collections::HashMap;
 
 /// Draws the flow called `name`, without the secrets of its calls ([`redact`]). The same definition always gives the same
@@ -21,26 +21,29 @@ pub fn render(definition: &Definition, name: &str, format: Format) -> String {
 /// Draws the flow as SVG, with the progress of each node as an additional class of its group.
 ///
 /// A node inside a for-each is drawn once for all items. Its class is the most urgent progress of them: failed before
-/// running, running before ready, and so on. A failure that was caught is marked with the class `caught`.
+/// running, running before ready, and so on. A failure that was caught is marked with the class `caught`. Each node leads where
+/// `link` says of the most urgent one that it stands for.
 pub fn render_progress<'a>(
     definition: &Definition,
     name: &str,
     nodes: impl IntoIterator<Item = &'a NodeProgress>,
+    link: impl Fn(&NodePath) -> String,
 ) -> String {
-    let mut urgent: HashMap<String, (Progress, bool)> = HashMap::new();
+    let mut urgent: HashMap<String, (Progress, bool, &NodePath)> = HashMap::new();
     let mut drawn = view::Drawn::new(definition);
     for NodeProgress { path, progress, is_caught } in nodes {
-        let (shown, is_marked) = urgent.entry(drawn.path(path)).or_insert((*progress, *is_caught));
+        let (shown, is_marked, of) = urgent.entry(drawn.path(path)).or_insert((*progress, *is_caught, path));
         if urgency(*progress) > urgency(*shown) {
-            *shown = *progress;
+            (*shown, *of) = (*progress, path);
         }
         *is_marked |= is_caught;
     }
-    let class = |(path, (progress, is_caught)): (String, (Progress, bool))| {
-        (path, [progress.as_str(), if is_caught { " caught" } else { "" }].concat())
+    let added = |(path, (progress, is_caught, of)): (String, (Progress, bool, &NodePath))| {
+        let class = [progress.as_str(), if is_caught { " caught" } else { "" }].concat();
+        (path, svg::Added { class, link: link(of) })
     };
-    let classes = urgent.into_iter().map(class).collect();
-    svg::render_classed(&view::of(definition), definition, name, &classes)
+    let added = urgent.into_iter().map(added).collect();
+    svg::render_with(&view::of(definition), definition, name, &added)
 }
 
 /// How urgently a reader of the picture needs to see this progress. Of several nodes that are drawn as one, the most
@@ -61,7 +64,6 @@ const fn urgency(progress: Progress) -> u8 {
 mod tests {
     use super::*;
     use crate::samples;
-    use faas_flow_core::NodePath;
     use faas_flow_core::schedule::Schedule;
 
     #[test]
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_failure_that_was_caught_is_marked() {
         let nodes = [node("n1", Progress::Done, true), node("F", Progress::Done, false)];
-        let svg = render_progress(&samples::catching(), "catching", &nodes);
+        let svg = render_progress(&samples::catching(), "catching", &nodes, |_| String::new());
         assert!(svg.contains("class=\"node operations done caught\" id=\"node:n1\""), "{svg}");
         assert!(svg.contains("class=\"node for-each done\" id=\"node:F\""), "{svg}");
     }
@@ -139,8 +141,10 @@ mod tests {
             node("F[c]/f1", Progress::Done, false),
             node("F[a]/f2", Progress::Waiting, false),
         ];
-        let svg = render_progress(&definition, "dynamic", &nodes);
+        let svg = render_progress(&definition, "dynamic", &nodes, |path| format!("node?{path}"));
         assert!(svg.contains("class=\"node operations failed\" id=\"node:F/f1\""), "{svg}");
+        assert!(svg.contains("<a href=\"node?F[b]/f1\">") && svg.contains("role=\"group\""), "{svg}");
+        assert_eq!(svg.matches("<a ").count(), svg.matches("</a>").count());
         assert!(svg.contains("class=\"node operations waiting\" id=\"node:F/f2\""), "{svg}");
     }
 }

@@ -46,14 +46,18 @@ pub(crate) fn render(view: &View, definition: &Definition, name: &str) -> String
     document(view, definition, name, None, &HashMap::new())
 }
 
-/// Draws each node with an additional class, which the page around the picture can style.
-pub(crate) fn render_classed(
-    view: &View,
-    definition: &Definition,
-    name: &str,
-    classes: &HashMap<String, String>,
-) -> String {
-    document(view, definition, name, None, classes)
+/// What the page around a picture adds to a node.
+#[derive(Default)]
+pub(crate) struct Added {
+    /// A class, which the page can style.
+    pub class: String,
+    /// Where the node leads; empty if nowhere.
+    pub link: String,
+}
+
+/// Draws nodes with what the page around the picture adds to them.
+pub(crate) fn render_with(view: &View, definition: &Definition, name: &str, added: &HashMap<String, Added>) -> String {
+    document(view, definition, name, None, added)
 }
 
 /// Draws a picture with changes marked, and a legend.
@@ -66,7 +70,7 @@ fn document(
     definition: &Definition,
     name: &str,
     marks: Option<&Marks>,
-    classes: &HashMap<String, String>,
+    added: &HashMap<String, Added>,
 ) -> String {
     let picture = layout::picture(view);
     let about = about(definition);
@@ -78,10 +82,12 @@ fn document(
     let words = lines.iter().map(|(_, line)| layout::text_width(line, 12.0) + 21.0).fold(words, f64::max);
     let width = picture.width.max(words).max(if marks.is_some() { 250.0 } else { 160.0 }) + 2.0 * MARGIN;
     let height = picture.height.max(LINE) + header + MARGIN;
-    let mut out = Out { text: String::new(), marks, classes };
+    let mut out = Out { text: String::new(), marks, added };
+    // What is an image has no links in it, for those who listen to the page.
+    let role = if added.values().any(|added| !added.link.is_empty()) { "group" } else { "img" };
     out.put(format_args!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
-         height=\"{height:.0}\" role=\"img\" font-family=\"{FONTS}\" font-size=\"12\" fill=\"#1f2733\">"
+         height=\"{height:.0}\" role=\"{role}\" font-family=\"{FONTS}\" font-size=\"12\" fill=\"#1f2733\">"
     ));
     out.put(format_args!("<title>{}</title>", escaped(name)));
     arrow_heads(&mut out);
@@ -158,7 +164,7 @@ fn about(definition: &Definition) -> String {
 struct Out<'a> {
     text: String,
     marks: Option<&'a Marks>,
-    classes: &'a HashMap<String, String>,
+    added: &'a HashMap<String, Added>,
 }
 
 impl Out<'_> {
@@ -210,7 +216,10 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
     let (x, y, width, height) = (placed.x, placed.y, placed.width, placed.height);
     let (border, fill, stripe) = colours(shape.kind);
     let path = escaped(&shape.path);
-    let class = out.classes.get(&shape.path).map_or(String::new(), |class| format!(" {class}"));
+    let added = out.added.get(&shape.path);
+    let class = added.map_or(String::new(), |added| format!(" {}", added.class));
+    let link = added.map(|added| escaped(&added.link)).filter(|link| !link.is_empty());
+    let (link, link_end) = link.map_or_else(Default::default, |link| (format!("<a href=\"{link}\">"), "</a>"));
     let change = out.marks.and_then(|marks| marks.nodes.get(&shape.path)).copied();
     let mut changed = String::new();
     let mut outline = String::new();
@@ -224,6 +233,10 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         "<g class=\"node {}{changed}{class}\" id=\"node:{path}\" data-path=\"{path}\" transform=\"translate({x:.1} {y:.1})\">",
         shape.kind.word()
     ));
+    // Not around the nodes inside, which have links of their own.
+    if !link.is_empty() {
+        out.put(format_args!("{link}"));
+    }
     if shape.kind.is_pill() {
         out.put(format_args!(
             "<rect class=\"box\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{:.1}\" fill=\"{fill}\" stroke=\"{border}\"{outline}/>",
@@ -238,7 +251,7 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         if let Some(change) = change {
             badge(out, change, width - 4.0, 4.0);
         }
-        out.put(format_args!("</g>"));
+        out.put(format_args!("{link_end}</g>"));
         return;
     }
     out.put(format_args!(
@@ -249,6 +262,9 @@ fn node(out: &mut Out<'_>, placed: &Placed<'_>) {
         height - 7.0
     ));
     text(out, shape, stripe);
+    if !link.is_empty() {
+        out.put(format_args!("{link_end}"));
+    }
     insides(out, placed, border, stripe);
     if let Some(change) = change {
         badge(out, change, width - 4.0, 4.0);

@@ -3,8 +3,8 @@
 use super::error::Error;
 use faas_flow_versions as versions;
 
-/// The picture that `draw` makes.
-pub(crate) async fn drawn(draw: impl FnOnce() -> String + Send + 'static) -> Result<String, Error> {
+/// What `draw` makes: a picture, for example.
+pub(crate) async fn drawn<T: Send + 'static>(draw: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     let drawn = tokio::task::spawn_blocking(draw).await;
     Ok(drawn.map_err(|source| versions::Error::Interrupted { task: "drawing the flow", source })?)
 }

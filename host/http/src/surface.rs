@@ -58,7 +58,7 @@ pub(super) async fn read_body(host: &Host, flow: Option<&Flow>, body: Body) -> R
 }
 
 /// The body, unless it is larger than `limit` bytes. What has not arrived when the host leaves is not waited for.
-async fn read_up_to(host: &Host, body: Body, limit: usize) -> Result<Option<Bytes>, Error> {
+pub(super) async fn read_up_to(host: &Host, body: Body, limit: usize) -> Result<Option<Bytes>, Error> {
     let read = async {
         tokio::select! {
             biased;

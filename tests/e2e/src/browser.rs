@@ -1,5 +1,7 @@
 //! Chromium without a window, driven by WebDriver.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -57,7 +59,10 @@ impl Browser {
             let profile = folder.join(format!("profile-{attempt}"));
             let profile = format!("--user-data-dir={}", profile.display());
             let arguments = [&ARGUMENTS, options, &[&profile]].concat();
-            let wants = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
+            let wants = json!({ "capabilities": { "alwaysMatch": {
+                "goog:chromeOptions": { "args": arguments },
+                "goog:loggingPrefs": { "browser": "ALL" },
+            } } });
             match browser.answer(&url, wants).await {
                 Ok(begun) => break begun,
                 // On a busy machine the driver may give up a browser before that has started.
@@ -67,6 +72,8 @@ impl Browser {
         };
         let id = begun["sessionId"].as_str().unwrap_or_else(|| panic!("{begun}"));
         browser.session = format!("http://127.0.0.1:{port}/session/{id}");
+        // Some scripts take long on a busy machine.
+        browser.ask("timeouts", json!({ "script": 110_000 })).await;
         browser
     }
 
@@ -87,6 +94,26 @@ impl Browser {
                 Err(why) => assert!(why.contains("stale element reference"), "the browser refuses: {why}"),
             }
         }
+    }
+
+    /// Chooses a file in the field that this CSS selector selects.
+    pub async fn choose(&self, css: &str, file: &Path) {
+        let found = self.ask("element", json!({ "using": "css selector", "value": css })).await;
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
+        self.ask(&format!("element/{id}/value"), json!({ "text": file.to_str().unwrap() })).await;
+    }
+
+    /// What the console has logged since this was last asked: entries with a `level` and a `message`.
+    pub async fn logged(&self) -> Vec<Value> {
+        let logged = self.ask("se/log", json!({ "type": "browser" })).await;
+        logged.as_array().cloned().unwrap_or_default()
+    }
+
+    /// What the window shows, as PNG.
+    pub async fn picture(&self) -> Vec<u8> {
+        let answer = self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap();
+        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        STANDARD.decode(answer["value"].as_str().unwrap()).unwrap()
     }
 
     /// Runs a script in the page, and returns what that returns.

@@ -1,6 +1,10 @@
 //! The nodes of a run in the order in which they are shown, without copies of them: a run may have very many, of which
 //! somebody sees a page.
 
+mod rows;
+
+pub use rows::{Row, Rows, Tally, WIDE};
+
 use super::caught::Caught;
 use super::documents::{NodeState, Phase, Progress, Run, Scope};
 use super::log::KeptLog;
@@ -349,20 +353,20 @@ mod tests {
     use crate::run::{ClaimToken, RunView};
     use crate::{Digest, FlowName, NodeId, Payload, RunId};
 
-    fn id(id: &str) -> NodeId {
+    pub(super) fn id(id: &str) -> NodeId {
         NodeId::new(id).unwrap()
     }
 
-    fn state(name: &str, progress: Progress) -> NodeState {
+    pub(super) fn state(name: &str, progress: Progress) -> NodeState {
         NodeState { progress, ..NodeState::new(id(name)) }
     }
 
-    fn branching(name: &str, total: u32, claim: u32) -> NodeState {
+    pub(super) fn branching(name: &str, total: u32, claim: u32) -> NodeState {
         let branches = documents::Branches::new(total, ClaimToken::new(claim));
         NodeState { branches: Some(branches), ..state(name, Progress::Branching) }
     }
 
-    fn scope(path: &str, index: u32, claim: u32, nodes: Vec<NodeState>) -> Scope {
+    pub(super) fn scope(path: &str, index: u32, claim: u32, nodes: Vec<NodeState>) -> Scope {
         let path = ScopePath::parse(path).unwrap();
         Scope {
             path,
@@ -375,7 +379,7 @@ mod tests {
         }
     }
 
-    fn run() -> Run {
+    pub(super) fn run() -> Run {
         Run {
             id: RunId::new("r").unwrap(),
             flow: FlowName::new("f").unwrap(),

@@ -16,7 +16,7 @@ pub(crate) enum Need {
     OrSignature(&'static [Right]),
 }
 
-const SEE: &[Right] = &[Right::See];
+pub(crate) const SEE: &[Right] = &[Right::See];
 const SEE_PAYLOADS: &[Right] = &[Right::SeePayloads];
 const CONTROL: &[Right] = &[Right::Control];
 const DEPLOY: &[Right] = &[Right::Deploy];
@@ -83,10 +83,17 @@ pub(crate) fn is_change(operation: &str) -> bool {
     !LOOKS.contains(&operation) && !rights.iter().any(|right| matches!(right, Right::See | Right::SeePayloads))
 }
 
-/// What a page of the dashboard needs: to see runs, or for everything that changes something, to control them. The data of
-/// nodes needs [`Right::SeePayloads`] as well, which the one place asks for that shows them.
-pub(crate) fn need_of_page(method: &Method) -> &'static [Right] {
-    if method.is_safe() { SEE } else { CONTROL }
+/// What a page of the dashboard needs: to see runs, or for everything that changes something, to control them; below
+/// `flows/FLOW/modules`, the same for versions. The data of nodes needs [`Right::SeePayloads`] as well, which the one place asks
+/// for that shows them.
+pub(crate) fn need_of_page(method: &Method, path: &str) -> &'static [Right] {
+    let mut of_flow = path.split('/').skip_while(|part| *part != "flows");
+    match (of_flow.nth(2) == Some("modules"), method.is_safe()) {
+        (false, true) => SEE,
+        (false, false) => CONTROL,
+        (true, true) => SEE_VERSIONS,
+        (true, false) => DEPLOY,
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +111,20 @@ mod tests {
         let routed: BTreeSet<&str> = routed.iter().map(String::as_str).collect();
         assert_eq!(unique, routed);
     }
+
+    #[test]
+    fn pages_of_versions_are_for_those_who_deploy() {
+        let need = |method, path| need_of_page(&method, path);
+        assert_eq!(need(Method::GET, "/dashboard/flows/f/modules"), SEE_VERSIONS);
+        assert_eq!(need(Method::POST, "/flows/f/modules/0a1b/activate"), DEPLOY);
+        for path in ["/flows/modules/run", "/flows/flows/schedules/modules/pause", "/runs/modules/stop", "/runs/bulk"] {
+            assert_eq!(need(Method::POST, path), CONTROL, "{path}");
+        }
+        for path in ["/", "/flows/modules", "/runs/r/node"] {
+            assert_eq!(need(Method::GET, path), SEE, "{path}");
+        }
+    }
+
     #[test]
     fn what_changes_something_is_recorded() {
         let changes: Vec<&str> = OPERATIONS.iter().map(|(id, _)| *id).filter(|id| is_change(id)).collect();

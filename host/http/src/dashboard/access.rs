@@ -1,14 +1,15 @@
 //! Who sees the dashboard, and which forms are its own.
 
 use super::error::Error;
-use crate::access::{Caller, Entrance, Head, Proxies, need_of_page};
+use crate::access::{Caller, Entrance, Head, Proxies, SEE, need_of_page};
 use crate::{Admin, Error as HttpError, PayloadAccess, ResultAccess, Right};
 use aws_lc_rs::rand;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faas_flow_core::run::Actor;
 use faas_flow_core::{FlowName, RunId};
+use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -20,19 +21,23 @@ pub struct Access {
     /// Of which runs those with the right to it may see inputs and outputs of nodes.
     pub(super) payloads: PayloadAccess,
     proxies: Proxies,
-    /// A new one for each start, so that a form is good for as long as the process lives.
+    /// What the tickets of forms are made with.
     key: [u8; 64],
 }
 
 impl Access {
-    /// Who may do what, and the key of this process's forms.
+    /// Who may do what, and the key of the forms: all processes that have the same token take each other's. Without a token the
+    /// key is a new one for each start.
     ///
     /// # Errors
     ///
     /// The system has no random numbers.
     pub fn new(admin: Admin, result_access: ResultAccess, payloads: PayloadAccess) -> Result<Self, HttpError> {
         let mut key = [0; 64];
-        rand::fill(&mut key).map_err(|_| Error::NoRandomness)?;
+        match admin.token() {
+            Some(token) => derive(token, &mut key),
+            None => rand::fill(&mut key).map_err(|_| Error::NoRandomness)?,
+        }
         Ok(Self { admin, result_access, payloads, proxies: Proxies::default(), key })
     }
 
@@ -48,11 +53,13 @@ impl Access {
     }
 
     /// Admits a request for a page.
-    pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), HttpError> {
-        if self.result_access == ResultAccess::Open && method.is_safe() {
+    pub(crate) fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), HttpError> {
+        let needed = need_of_page(method, uri.path());
+        // Versions are for operators only, as they are over HTTP.
+        if self.result_access == ResultAccess::Open && method.is_safe() && needed == SEE {
             return Ok(());
         }
-        self.require(headers, need_of_page(method))
+        self.require(headers, needed)
     }
 
     /// Admits somebody who has one of these rights.
@@ -96,6 +103,12 @@ impl Access {
     }
 }
 
+/// Derives the key of forms from the token, by HKDF-SHA256 as the keys of the secret are (docs/http.md), for the purpose `form`.
+fn derive(token: &str, key: &mut [u8; 64]) {
+    let expanded = Hkdf::<Sha256>::new(Some(b"faas-flow 1"), token.as_bytes()).expand(b"form", key);
+    expanded.unwrap_or_else(|_| unreachable!("HKDF-SHA256 expands to 8,160 bytes"));
+}
+
 /// What a form is about.
 #[derive(Clone, Copy)]
 pub(super) enum About<'a> {
@@ -129,7 +142,7 @@ mod tests {
             let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
             Access::new(admin, access, PayloadAccess::default())
                 .unwrap()
-                .admit(&method, &headers.into_iter().collect())
+                .admit(&method, &Uri::from_static("/"), &headers.into_iter().collect())
                 .map_err(|error| error.code())
         };
         let admit = |admin, value: Option<&str>| asked(admin, ResultAccess::WithId, Method::GET, value);
@@ -155,23 +168,32 @@ mod tests {
         let admin = Admin::Tokens(Tokens::new(None, vec![viewer]).into());
         let access = Access::new(admin, ResultAccess::WithId, PayloadAccess::default()).unwrap();
         let headers = [(header::AUTHORIZATION, "Bearer look".parse().unwrap())].into_iter().collect();
+        let page = Uri::from_static("/runs/r");
         let code = |admitted: Result<(), HttpError>| admitted.map_err(|error| error.code());
-        assert_eq!(code(access.admit(&Method::GET, &headers)), Ok(()));
-        assert_eq!(code(access.admit(&Method::POST, &headers)), Err(Code::RIGHT_MISSING));
+        assert_eq!(code(access.admit(&Method::GET, &page, &headers)), Ok(()));
+        assert_eq!(code(access.admit(&Method::POST, &page, &headers)), Err(Code::RIGHT_MISSING));
         assert_eq!(code(access.require(&headers, &[Right::SeePayloads])), Err(Code::RIGHT_MISSING));
         assert!(!access.may(&headers, Right::Control) && access.may(&headers, Right::See));
     }
 
     #[test]
-    fn a_ticket_is_good_for_one_run_or_flow_of_one_process() {
-        let new = || Access::new(Admin::Anybody, ResultAccess::WithId, PayloadAccess::default()).unwrap();
-        let (access, other) = (new(), new());
+    fn a_ticket_is_good_for_one_run_or_flow_wherever_the_token_is_the_same() {
+        let new = |admin| Access::new(admin, ResultAccess::WithId, PayloadAccess::default()).unwrap();
+        let token = |token: &str| Admin::Token(token.to_owned());
+        let (access, other) = (new(token("s3cret")), new(token("another")));
+        let (replica, without, alone) = (new(token("s3cret")), new(Admin::Anybody), new(Admin::Anybody));
         let (run, another, flow) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap(), FlowName::new("r1").unwrap());
         let ticket = access.ticket(About::Run(&run));
         assert!(access.check(About::Run(&run), &ticket).is_ok());
         assert!(access.check(About::Run(&another), &ticket).is_err());
         assert!(access.check(About::Flow(&flow), &ticket).is_err());
-        assert!(other.check(About::Run(&run), &ticket).is_err());
+        assert!(replica.check(About::Run(&run), &ticket).is_ok());
+        for other in [&other, &without] {
+            assert!(other.check(About::Run(&run), &ticket).is_err());
+        }
+        let ticket_without = without.ticket(About::Run(&run));
+        assert!(without.check(About::Run(&run), &ticket_without).is_ok());
+        assert!(alone.check(About::Run(&run), &ticket_without).is_err());
         for bad in ["", "zz", &ticket[..ticket.len() - 2]] {
             assert!(access.check(About::Run(&run), bad).is_err(), "{bad}");
         }

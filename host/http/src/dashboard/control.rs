@@ -4,15 +4,15 @@
 use super::Dashboard;
 use super::error::Error;
 use super::form::Form;
+use crate::Error as HttpError;
 use crate::remote::{self, Action, Asking, Rerun, accepted, control, flow_at};
-use crate::{Error as HttpError, REQUEST_ID, STATE};
 use bytes::Bytes;
 use faas_flow_core::run::Actor;
 use faas_flow_core::{Content, FlowName, RunId};
 use faas_flow_guest::{HttpRequest, HttpResponse};
+use faas_flow_replica::Signal;
 use faas_flow_replica::network::{ChosenBy, Network};
 use faas_flow_replica::schedules::ScheduleChange;
-use faas_flow_replica::{Signal, Submission, Waits};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -37,33 +37,6 @@ pub enum Control {
 impl Dashboard {
     pub(super) fn has_buttons(&self) -> bool {
         !matches!(self.control, Control::Nobody)
-    }
-
-    /// Starts a run.
-    pub(super) async fn begin(&self, flow: &FlowName, body: Bytes, form: &Form) -> Result<RunId, HttpError> {
-        let begun = self.begin_at(flow, body).await;
-        self.record("start", form, (Some(flow), begun.as_ref().ok(), ""), &begun).await;
-        begun
-    }
-
-    async fn begin_at(&self, flow: &FlowName, body: Bytes) -> Result<RunId, HttpError> {
-        match &self.control {
-            Control::Here => {
-                let submission = Submission { body: body.into(), ..Submission::default() };
-                Ok(self.host.submit(flow, submission, Waits::No).await?.id)
-            }
-            Control::Gateway { network, gateway, .. } => {
-                let run = self.host.draw_id();
-                let url = flow_at(gateway, flow);
-                let headers = vec![(REQUEST_ID.to_string(), run.to_string())];
-                let request = HttpRequest { method: "POST".to_owned(), url, headers, body };
-                let answer = network.send(request, ChosenBy::Operator).await?;
-                // A run that failed has its own page, which says more.
-                let begun = answer.headers.iter().any(|(name, _)| name == STATE.as_str());
-                if begun { Ok(run) } else { accepted(answer).map(|_| run) }
-            }
-            Control::Nobody => Err(Error::ReadOnly.into()),
-        }
     }
 
     /// Pauses or resumes a schedule.

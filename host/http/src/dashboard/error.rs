@@ -1,5 +1,6 @@
 //! What can go wrong on the dashboard and nowhere else.
 
+use axum::http::HeaderName;
 use faas_flow_core::{Code, FlowName, RunId};
 
 /// Why a page is not shown, or a form does nothing.
@@ -26,6 +27,9 @@ pub enum Error {
     /// The body of a form cannot be read.
     #[error("cannot read the form: {0}")]
     UnreadableForm(axum::Error),
+    /// A form with a file is not as browsers send it.
+    #[error("cannot read the form: it is not `multipart/form-data`, or it ended early")]
+    NoMultipart,
     /// The form is from another site, or from before the last start.
     #[error("this form has expired; reload the page and try again")]
     ExpiredForm,
@@ -37,6 +41,24 @@ pub enum Error {
     ForeignAnswer {
         /// The flow that was asked.
         flow: FlowName,
+    },
+    /// A line of the field for headers is no header.
+    #[error("`{}` is not a header: write `Name: value`", shown(line))]
+    BadHeaderLine {
+        /// The line.
+        line: String,
+    },
+    /// A run that the dashboard starts cannot have this header.
+    #[error("the header `{name}` cannot be given here; start the run with an HTTP request instead")]
+    HeaderNotHere {
+        /// Its name.
+        name: HeaderName,
+    },
+    /// There are as many streams as there may be.
+    #[error("{most} pages already get their changes by a stream; ask for the page itself instead")]
+    TooManyStreams {
+        /// How many there may be.
+        most: usize,
     },
     /// There is no key for forms.
     #[error("the system has no random numbers")]
@@ -54,8 +76,12 @@ impl Error {
             Error::NoPage { .. } | Error::ReadOnly => Code::ROUTE_UNKNOWN,
             Error::NoFlow { .. } | Error::ForeignAnswer { .. } => Code::FLOW_UNKNOWN,
             Error::NoRun { .. } => Code::RUN_UNKNOWN,
-            Error::UnreadableForm(_) => Code::BAD_REQUEST,
+            Error::BadHeaderLine { .. }
+            | Error::HeaderNotHere { .. }
+            | Error::NoMultipart
+            | Error::UnreadableForm(_) => Code::BAD_REQUEST,
             Error::ExpiredForm => Code::BAD_SIGNATURE,
+            Error::TooManyStreams { .. } => Code::TOO_MANY_REQUESTS,
             Error::NoRandomness => Code::INTERNAL,
         }
     }

@@ -39,14 +39,16 @@ impl Dashboard {
             Ok(definition) => {
                 let name = flow.clone();
                 let svg = drawn(move || render(&definition, name.as_str(), Format::Svg)).await?;
-                format!("<div class=\"picture\">{svg}</div>")
+                format!(
+                    "<div class=\"picture flow\" tabindex=\"0\" role=\"region\" aria-label=\"Picture of the flow\">{svg}</div>"
+                )
             }
             Err(error) => format!("<p class=\"quiet\">No diagram: {}</p>", escaped(&error.to_string())),
         };
         let counts = count_links(&self.host.counts(Some(flow)).await?, flow.as_str());
         let schedules = self.host.stored_schedules(flow).await?;
         let main = format!(
-            "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code></p>\n{picture}\n{}<h1>Runs</h1>\n<p>{counts}</p>\n{}",
+            "<h1>{}</h1>\n<p class=\"quiet\">version <code>{}</code> · <a href=\"{0}/modules\">all versions</a></p>\n{picture}\n{}<h2>Runs</h2>\n<p>{counts}</p>\n{}",
             escaped(flow.as_str()),
             version.short(),
             scheduled(&schedules, viewed.has_buttons().then(|| (flow, self.access.ticket(About::Flow(flow))))),
@@ -59,18 +61,6 @@ impl Dashboard {
         let trail = vec![("Flows".to_owned(), "../".to_owned())];
         let aside = if viewed.has_buttons() { self.begins(flow) } else { String::new() };
         Ok(Page { title: flow.to_string(), trail, main, aside, live: found.is_live(), json })
-    }
-
-    /// The form that starts a run.
-    fn begins(&self, flow: &FlowName) -> String {
-        let ticket = self.access.ticket(About::Flow(flow));
-        let flow = escaped(flow.as_str());
-        format!(
-            "<h1>Start a run</h1>\n<form class=\"run\" method=\"post\" action=\"{flow}/run\">\
-             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-             <textarea name=\"body\" rows=\"4\" placeholder=\"Request body\" aria-label=\"Request body\"></textarea>\
-             <button>Start</button></form>"
-        )
     }
 }
 
@@ -113,7 +103,7 @@ fn scheduled(schedules: &[(String, Kept)], ticket: Option<(&FlowName, String)>) 
         })
         .collect();
     format!(
-        "<h1>Schedules</h1>\n<table><thead><tr><th>Name</th><th>When</th><th>Next</th><th>Last</th><th></th></tr></thead>\
+        "<h2>Schedules</h2>\n<table><thead><tr><th>Name</th><th>When</th><th>Next</th><th>Last</th><th>Actions</th></tr></thead>\
          <tbody>{rows}</tbody></table>\n"
     )
 }

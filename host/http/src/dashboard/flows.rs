@@ -20,7 +20,8 @@ impl Dashboard {
         let active = self.host.versions().all_active();
         let mut flows: BTreeSet<FlowName> = active.iter().map(|flow| flow.name.clone()).collect();
         flows.extend(self.host.flows().await?);
-        let mut main = String::from("<h1>Flows</h1>\n<div class=\"cards\">");
+        let overview = self.overview(&flows).await?;
+        let mut main = String::from("<h1>Flows</h1>\n<div class=\"cards\">\n");
         let mut lines = Vec::new();
         for name in &flows {
             let counts = self.host.counts(Some(name)).await?;
@@ -28,14 +29,15 @@ impl Dashboard {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 main,
-                "<div class=\"card\"><h2><a href=\"{up}flows/{shown}\">{shown}</a></h2><p>{}</p></div>",
-                count_links(&counts, &format!("{up}flows/{shown}"))
+                "<div class=\"card\"><h2><a href=\"{up}flows/{shown}\">{shown}</a></h2><p>{}</p>{}</div>",
+                count_links(&counts, &format!("{up}flows/{shown}")),
+                overview.rate(name)
             );
             let each = counts.each().map(|(status, count)| (status.as_str().to_owned(), json!(count)));
             let each: serde_json::Map<_, _> = each.collect();
             let latest = self.host.list(&RunQuery { flow: Some(name.clone()), ..RunQuery::latest(1) }).await?.runs;
             let latest = latest.first().map(|run| &run.run);
-            lines.push(json!({ "flow": name, "runs": each, "complete": counts.complete, "latest": latest }));
+            lines.push(json!({ "flow": name, "runs": each, "complete": counts.complete, "latest": latest, "rate": overview.rate_json(name) }));
         }
         main.push_str("</div>\n");
         // Writing to a string cannot fail.
@@ -43,13 +45,15 @@ impl Dashboard {
         if flows.is_empty() {
             main.push_str("<p class=\"quiet\">The store has no runs yet.</p>\n");
         }
+        main.push_str(&overview.html(&up.to_string()));
         let latest = self.host.list(&RunQuery::latest(LISTED)).await?.runs;
         if !latest.is_empty() {
             let _ =
-                writeln!(main, "<h1>Latest runs</h1>\n<p class=\"quiet\"><a href=\"{up}runs\">Search all runs</a></p>");
+                writeln!(main, "<h2>Latest runs</h2>\n<p class=\"quiet\"><a href=\"{up}runs\">Search all runs</a></p>");
             main.push_str(&table(latest.iter(), &up.to_string(), self.host.now()));
         }
-        let json = json!({ "flows": lines });
+        let mut json = overview.json();
+        json["flows"] = json!(lines);
         Ok(Page { title: "Flows".to_owned(), trail: Vec::new(), main, aside: String::new(), live: true, json })
     }
 }

@@ -7,6 +7,7 @@ use crate::access::{Head, reason};
 use crate::request::Query;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
 use faas_flow_core::run::Actor;
 use std::sync::Arc;
 
@@ -26,17 +27,27 @@ impl FromRequest<Arc<Dashboard>> for Form {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, dashboard: &Arc<Dashboard>) -> Result<Self, HttpError> {
-        let mut actor = dashboard.access.actor(Head::from(&request))?;
-        let token = dashboard.access.token(request.headers());
-        let form = to_bytes(request.into_body(), LONGEST).await.map_err(Error::UnreadableForm)?;
-        let fields: Vec<(String, String)> = form_urlencoded::parse(&form).into_owned().collect();
-        let said = fields.iter().rev().find(|(name, _)| name == "reason").map_or("", |(_, said)| said);
-        actor.reason = reason(said)?.or(actor.reason);
-        Ok(Self { fields, actor, token })
+        let (head, body) = request.into_parts();
+        let form = to_bytes(body, LONGEST).await.map_err(Error::UnreadableForm)?;
+        Self::of(dashboard, &head, form_urlencoded::parse(&form).into_owned().collect())
     }
 }
 
 impl Form {
+    /// These fields, which came with a request.
+    pub fn of(dashboard: &Dashboard, head: &Parts, fields: Vec<(String, String)>) -> Result<Self, HttpError> {
+        let actor = dashboard.access.actor(Head::from(head))?;
+        let mut form = Self { fields, actor, token: dashboard.access.token(&head.headers) };
+        form.actor.reason = reason(form.field("reason"))?.or(form.actor.reason);
+        Ok(form)
+    }
+
+    #[cfg(test)]
+    pub fn of_pairs(pairs: &[(&str, &str)]) -> Self {
+        let fields = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { fields, actor: Actor::default(), token: None }
+    }
+
     /// A field; empty if it is not there.
     pub fn field(&self, name: &str) -> &str {
         self.fields.iter().rev().find(|(given, _)| given == name).map_or("", |(_, value)| value)

@@ -6,20 +6,29 @@
 
 mod access;
 mod audit;
+mod begin;
 mod bulk;
+mod compare;
 mod control;
 mod definitions;
 mod error;
 mod flow;
 mod flows;
 mod form;
+mod module_pages;
+mod modules;
 mod node;
+mod overview;
 mod page;
 mod pages;
+mod patch;
 mod payload;
+mod rows;
 mod run;
 mod runs;
+mod streams;
 mod timeline;
+mod upload;
 
 pub use access::Access;
 pub use control::Control;
@@ -37,8 +46,10 @@ use axum::routing::{any, get, post};
 use definitions::Definitions;
 use faas_flow_core::Code;
 use faas_flow_replica::Host;
+use overview::Latest;
 use page::{Page, View};
 use std::sync::Arc;
+use streams::{Streams, stream_or_page};
 
 /// Pages load and send only what belongs to the dashboard, and other sites cannot show them in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -53,6 +64,7 @@ pub struct Dashboard {
     access: Access,
     control: Control,
     definitions: Definitions,
+    latest: Latest,
     /// The prefix of its paths: empty, or a single folder with a slash before it.
     prefix: &'static str,
 }
@@ -61,7 +73,7 @@ impl Dashboard {
     /// The dashboard of a host's stores.
     pub fn new(host: Arc<Host>, access: Access, control: Control, prefix: &'static str) -> Self {
         let definitions = Definitions::new(host.clone());
-        Self { host, access, control, definitions, prefix }
+        Self { host, access, control, definitions, latest: Latest::default(), prefix }
     }
 
     /// Its routes, each with the prefix.
@@ -78,9 +90,17 @@ impl Dashboard {
             .route(&at("/flows/{flow}/schedules/{schedule}/resume"), post(pages::resume_schedule))
             .route(&at("/flows/{flow}/schedules/{schedule}/trigger"), post(pages::trigger_schedule))
             .route(&at("/audit"), get(audit::show))
+            .route(&at("/flows/{flow}/modules"), get(module_pages::modules))
+            .route(&at("/flows/{flow}/modules/difference"), get(module_pages::difference))
+            .route(&at("/flows/{flow}/modules/push"), post(module_pages::push))
+            .route(&at("/flows/{flow}/modules/promote"), post(module_pages::promote))
+            .route(&at("/flows/{flow}/modules/withdraw"), post(module_pages::withdraw))
+            .route(&at("/flows/{flow}/modules/rollback"), post(module_pages::roll_back))
+            .route(&at("/flows/{flow}/modules/{version}/activate"), post(module_pages::activate))
             .route(&at("/runs"), get(pages::runs))
             .route(&at("/runs/bulk"), post(pages::bulk))
             .route(&at("/runs/{id}"), get(pages::run))
+            .route(&at("/runs/{id}/compare"), get(pages::compare))
             .route(&at("/runs/{id}/node"), get(pages::node))
             .route(&at("/runs/{id}/node/input"), get(pages::input))
             .route(&at("/runs/{id}/node/output"), get(pages::output))
@@ -103,14 +123,16 @@ impl Dashboard {
             .method_not_allowed_fallback(pages::wrong_method)
             .route_layer(from_fn_with_state(dashboard.clone(), admit));
         // Browsers and probes ask for these before anybody has logged in.
-        Router::new()
+        let routes = Router::new()
             .route(&at("/style.css"), get(async || asset("text/css", include_str!("style.css"))))
+            .route(&at("/idiomorph.js"), get(async || asset("text/javascript", include_str!("idiomorph.min.js"))))
             .route(&at("/live.js"), get(async || asset("text/javascript", include_str!("live.js"))))
             .route(&at("/_/health"), get(async || "OK"))
             .route(&at("/_/ready"), get(async || "OK"))
             .merge(pages)
             .layer(from_fn_with_state(dashboard.clone(), answered))
-            .with_state(dashboard)
+            .with_state(dashboard);
+        routes.clone().layer(from_fn_with_state(Streams::new(routes), stream_or_page))
     }
 }
 
@@ -121,7 +143,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 /// Lets only those in who may see the dashboard.
 async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Result<Response, HttpError> {
     Visit::may_look(request.extensions())?;
-    if let Err(error) = dashboard.access.admit(request.method(), request.headers()) {
+    if let Err(error) = dashboard.access.admit(request.method(), request.uri(), request.headers()) {
         // Whoever may not even see the pages is nobody in particular.
         if error.code() == Code::RIGHT_MISSING
             && !request.method().is_safe()
@@ -143,6 +165,8 @@ async fn answered(State(dashboard): State<Arc<Dashboard>>, request: Request, nex
         *response.body_mut() = body;
         let headers = response.headers_mut();
         headers.extend(page.headers);
+        // It is a page of the dashboard as others are, with its styles.
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.remove(header::WWW_AUTHENTICATE);
         if failure.code == Code::TOKEN_NEEDED {
             let question = HeaderValue::from_static("Basic realm=\"faas-flow\", charset=\"UTF-8\"");

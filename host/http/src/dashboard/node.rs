@@ -4,7 +4,8 @@ use super::Dashboard;
 use super::error::Error;
 use super::page::{Page, Size, Took, badge_of, time};
 use super::payload::{image_type, shown};
-use super::run::{called, lines, waits};
+use super::rows::{called, waits};
+use super::run::lines;
 use crate::Error as HttpError;
 use crate::Right;
 use crate::payload_access::{Admitted, PayloadFault, ShownPayload};
@@ -44,13 +45,18 @@ fn link(node: &NodePath, side: Side, from: &str, what: &str) -> String {
     link
 }
 
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// A link to the page of a node, from the page of its run.
 pub(super) fn page_of(run: &RunId, node: &NodePath) -> String {
-    escaped(&format!("{run}/node?node={}", encoded(&node.to_string())))
+    format!("{run}/node?node={}", encoded(&node.to_string()))
+}
+
+/// A link to the branches of a node, from the page of its run.
+pub(super) fn branches_of(run: &RunId, node: &NodePath) -> String {
+    format!("{run}?branches={}#nodes", encoded(&node.to_string()))
 }
 
 impl Dashboard {
@@ -99,7 +105,7 @@ impl Dashboard {
             Ok(log) => {
                 let lines: Vec<String> =
                     log.into_iter().flat_map(|log| log.lines).map(|line| line.to_string()).collect();
-                format!("<pre class=\"payload\">{}</pre>\n", escaped(&lines.join("\n")))
+                format!("<pre class=\"payload\" tabindex=\"0\">{}</pre>\n", escaped(&lines.join("\n")))
             }
             Err(error) => failed(&error),
         };

@@ -2,6 +2,7 @@
 
 use super::Dashboard;
 use crate::{Accept, Right, forwarded_prefix};
+use axum::Extension;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -22,6 +23,8 @@ pub(super) struct View {
     up: String,
     /// Whether who looks at it may change runs.
     buttons: bool,
+    /// Whether who looks at it may push and activate versions.
+    deploys: bool,
 }
 
 impl View {
@@ -37,12 +40,17 @@ impl View {
             Some(removed) if depth == 0 => format!("{removed}{prefix}/"),
             _ => "../".repeat(depth),
         };
-        Self { accept: Accept::of(headers), up, buttons: false }
+        Self { accept: Accept::of(headers), up, buttons: false, deploys: false }
     }
 
     /// Whether who looks at the page may change runs, so that it has buttons.
     pub fn has_buttons(&self) -> bool {
         self.buttons
+    }
+
+    /// Whether who looks at the page may push and activate versions, so that it has buttons for that.
+    pub fn deploys(&self) -> bool {
+        self.deploys
     }
 
     /// The form that the caller reads.
@@ -61,7 +69,8 @@ impl FromRequestParts<Arc<Dashboard>> for View {
 
     async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Infallible> {
         let buttons = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Control);
-        Ok(Self { buttons, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
+        let deploys = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Deploy);
+        Ok(Self { buttons, deploys, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
     }
 }
 
@@ -77,6 +86,14 @@ pub(super) struct Page {
     /// Whether what it shows may still change.
     pub live: bool,
     pub json: Value,
+}
+
+/// Kept with the answer that is a page: what `streams.rs` makes events of.
+#[derive(Debug, Clone)]
+pub(super) struct Rendered {
+    pub main: Arc<str>,
+    /// Whether it may still change.
+    pub is_live: bool,
 }
 
 impl Page {
@@ -98,7 +115,12 @@ impl Page {
     pub fn answer(self, view: &View) -> Response {
         match view.accept {
             Accept::Json => ([(header::CONTENT_TYPE, "application/json")], self.json.to_string()).into_response(),
-            Accept::Text => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], self.html(view)).into_response(),
+            Accept::Text => {
+                let html = self.html(view);
+                let rendered = Rendered { main: self.main.into(), is_live: self.live };
+                let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+                (kind, Extension(rendered), html).into_response()
+            }
         }
     }
 
@@ -114,8 +136,9 @@ impl Page {
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>{title} · faas-flow</title><link rel=\"icon\" href=\"data:,\">\
-             <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}live.js\"></script></head>\n\
-             <body><header><strong>faas-flow</strong> <nav>{trail}</nav></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
+             <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}idiomorph.js\"></script>\
+             <script defer src=\"{up}live.js\"></script></head>\n\
+             <body><header><strong>faas-flow</strong> <nav>{trail}</nav><span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
         )
     }
 }

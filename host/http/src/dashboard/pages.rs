@@ -2,17 +2,20 @@
 
 use super::Dashboard;
 use super::access::About;
+use super::begin::Typed;
+use super::compare::With;
 use super::error::Error;
 use super::form::Form;
 use super::node::Asked as AskedNode;
 use super::page::{Page, View};
+use super::rows::Asked as AskedRows;
 use super::run::RunPage;
 use crate::payloads::{DataQuery, FromNode};
 use crate::remote::{Action, Rerun, Signal};
 use crate::request::Asked;
 use crate::runs::known_json;
 use crate::unchanged::{Known, Tag};
-use crate::{Error as HttpError, NodesQuery, PageQuery, RunFilter, RunPath, path_parameter};
+use crate::{Error as HttpError, PageQuery, RunFilter, RunPath, path_parameter};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -25,7 +28,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The flow in the path.
-pub(super) struct FlowPath(FlowName);
+pub(super) struct FlowPath(pub FlowName);
 
 impl<S: Send + Sync> FromRequestParts<S> for FlowPath {
     type Rejection = HttpError;
@@ -84,9 +87,7 @@ pub(super) async fn begin(
     form: Form,
 ) -> Result<Response, HttpError> {
     dashboard.access.check(About::Flow(&flow), form.field("ticket"))?;
-    // Browsers end lines in forms with CRLF, whatever was typed.
-    let body = form.field("body").replace("\r\n", "\n");
-    let run = dashboard.begin(&flow, body.into(), &form).await?;
+    let run = dashboard.begin(&flow, Typed::of(&form)?, &form).await?;
     Ok(lead(format!("../../runs/{run}")))
 }
 
@@ -133,15 +134,16 @@ pub(super) async fn trigger_schedule(of: OfSchedule) -> Result<Response, HttpErr
     Ok(lead(format!("../../../../runs/{run}")))
 }
 
-/// A run, with a page of its nodes: `?offset=500&limit=500`, and with `failed=true` of those that have failed.
+/// A run, with a page of its nodes: `?offset=500&limit=500`, with `failed=true` of those that have failed, and with `branches=F` of
+/// the branches of a node.
 pub(super) async fn run(
     State(dashboard): State<Arc<Dashboard>>,
     RunPath { id }: RunPath,
-    Asked(nodes): Asked<NodesQuery>,
+    Asked(asked): Asked<AskedRows>,
     view: View,
     known: Known,
 ) -> Result<Response, HttpError> {
-    Ok(match dashboard.run(&id, nodes, &view).await? {
+    Ok(match dashboard.run(&id, asked, &view).await? {
         RunPage::Html(page, main) => {
             // What stands around the main part changes once: when the page is not live any more.
             let tag = Tag::of(&format!("{} {} {} {}", main.digest, page.live, view.up(), view.has_buttons()));
@@ -149,6 +151,17 @@ pub(super) async fn run(
         }
         RunPage::Json(made) => known_json(&known, &made),
     })
+}
+
+/// A run beside another one: `?with=ID`.
+pub(super) async fn compare(
+    State(dashboard): State<Arc<Dashboard>>,
+    RunPath { id }: RunPath,
+    Asked(With(other)): Asked<With>,
+    view: View,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
+    Ok(dashboard.compare(&id, &other, &headers).await?.answer(&view))
 }
 
 /// Which node of which run a page or a file is about.
@@ -260,6 +273,6 @@ pub(super) async fn wrong_method(method: Method) -> HttpError {
 }
 
 /// Leads the browser to a page.
-fn lead(to: String) -> Response {
+pub(super) fn lead(to: String) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }

@@ -105,7 +105,7 @@ fn tree(bytes: &Bytes) -> Option<String> {
     let text = std::str::from_utf8(bytes.get(..).filter(|_| is_small)?).ok()?.trim_start_matches('\u{feff}');
     let value: &RawValue = serde_json::from_str(text).ok()?;
     let is_branching = value.get().starts_with(['{', '[']);
-    let mut tree = Tree { html: String::from("<ul class=\"json payload\">\n"), rows: 0 };
+    let mut tree = Tree { html: String::from("<ul class=\"json payload\" tabindex=\"0\">\n"), rows: 0 };
     tree.value("", is_branching.then_some(value)?, 0);
     tree.html.push_str("</ul>\n");
     Some(tree.html)

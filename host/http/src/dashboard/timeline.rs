@@ -1,10 +1,10 @@
 //! When each node of a run ran: a bar for each, from its first claim to its end, or to now.
 
 use super::page::Took;
+use super::rows::{Row, described, parts};
 use faas_flow_core::Millis;
-use faas_flow_core::run::{NodeView, Progress};
+use faas_flow_core::run::{Progress, Run};
 use faas_flow_graph::escaped;
-use faas_flow_replica::Shown;
 use std::fmt::Write as _;
 
 /// How many nodes get a bar.
@@ -18,19 +18,18 @@ const MARKS: u32 = 4;
 const LETTERS: usize = 34;
 
 /// The timeline as HTML.
-pub(super) fn draw(shown: &Shown, now: Millis) -> String {
-    let run = shown.run();
-    let begun = shown.scopes().nodes(run).filter(|node| node.started().is_some()).take(DRAWN);
-    let begun: Vec<NodeView> = begun.map(|node| node.view()).collect();
+pub(super) fn draw(run: &Run, rows: &[Row], now: Millis) -> String {
+    let begun: Vec<&Row> = rows.iter().filter(|row| row.node.started.is_some()).take(DRAWN).collect();
     if begun.is_empty() {
         return "<p class=\"quiet\">No node has started yet.</p>\n".to_owned();
     }
     let end = run.ended.unwrap_or(now).max(run.started + 1);
-    let whole = (end - run.started) as f64;
+    // While the run goes on, the scale changes now and then only, so that most bars stay as they are.
+    let whole = if run.ended.is_some() { end - run.started } else { round(end - run.started) } as f64;
     let at = |moment: Millis| LEFT + WIDTH * (moment.clamp(run.started, end) - run.started) as f64 / whole;
     let height = ROW * (begun.len() as f64 + 1.5);
     let mut svg = format!(
-        "<div class=\"picture\"><svg class=\"timeline\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {height}\" role=\"img\">\
+        "<div class=\"picture\" tabindex=\"0\" role=\"region\" aria-label=\"Timeline\"><svg class=\"timeline\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {height}\" role=\"img\">\
          <title>When each node ran</title>\n"
     );
     for mark in 0..=MARKS {
@@ -43,7 +42,7 @@ pub(super) fn draw(shown: &Shown, now: Millis) -> String {
             "<path class=\"mark\" d=\"M{x:.1} {ROW}V{height}\"/><text class=\"mark\" x=\"{x:.1}\" y=\"14\" text-anchor=\"middle\">{took}</text>"
         );
     }
-    for (row, node) in (1..).zip(&begun) {
+    for (row, Row { node, branches }) in (1..).zip(begun.iter().copied()) {
         let Some(started) = node.started else { continue };
         let y = ROW * f64::from(row);
         // What waits has not ended.
@@ -62,14 +61,31 @@ pub(super) fn draw(shown: &Shown, now: Millis) -> String {
         };
         let path = escaped(&path);
         let name = escaped(&name);
+        let width = (to - from).max(2.0);
+        let (words, bars) = match branches {
+            Some(tally) => {
+                let bars = parts(tally, from, width).into_iter().map(|(progress, x, width)| {
+                    let progress = progress.as_str();
+                    format!(
+                        "<rect class=\"{progress}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"14\"/>",
+                        y + 4.0
+                    )
+                });
+                (format!(", {}", described(tally)), bars.collect())
+            }
+            None => {
+                let y = y + 4.0;
+                (
+                    String::new(),
+                    format!("<rect x=\"{from:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"14\" rx=\"3\"/>"),
+                )
+            }
+        };
         let _ = writeln!(
             svg,
-            "<g class=\"bar {progress}\"><title>{path}: {progress}, {took}</title><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>\
-             <rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\" rx=\"3\"/></g>",
+            "<g class=\"bar {progress}\"><title>{path}: {progress}, {took}{words}</title><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>{bars}</g>",
             LEFT - 8.0,
-            y + 15.0,
-            y + 4.0,
-            (to - from).max(2.0)
+            y + 15.0
         );
         // What failed is marked where it ended.
         let attempts = node.attempts.iter().filter(|attempt| attempt.failure.is_some()).map(|attempt| attempt.ended);
@@ -80,8 +96,15 @@ pub(super) fn draw(shown: &Shown, now: Millis) -> String {
         }
     }
     svg.push_str("</svg></div>\n");
-    if shown.scopes().count(run) > DRAWN {
-        let _ = writeln!(svg, "<p class=\"quiet\">Showing the first {DRAWN} nodes that started.</p>");
+    if rows.len() > DRAWN {
+        let _ = writeln!(svg, "<p class=\"quiet\">Showing the first {DRAWN} of these nodes that started.</p>");
     }
     svg
+}
+
+/// A duration that is not shorter, of which there are few: 1, 1.5, 2, 3, 5 or 7.5 times a power of ten.
+fn round(duration: Millis) -> Millis {
+    let power = 10_u64.pow(duration.max(1).ilog10());
+    let steps = [10, 15, 20, 30, 50, 75, 100].map(|step| power.saturating_mul(step) / 10);
+    steps.into_iter().find(|step| *step >= duration).unwrap_or(duration)
 }

@@ -102,7 +102,7 @@ async fn a_run_of_a_schedule_finds_its_moment_in_its_request() {
     let day = at.split('T').next().unwrap();
     assert_eq!(server.result_of(IMPORT, run).await.ok(), format!("imported 3 rows of {day}\n"));
     let page = server.get(&format!("/dashboard/flows/{IMPORT}")).await.ok();
-    assert!(page.contains("<h1>Schedules</h1>") && page.contains("every 1s"), "{page}");
+    assert!(page.contains("<h2>Schedules</h2>") && page.contains("every 1s"), "{page}");
 
     let server = import("nightly=off").start();
     assert_eq!(schedules(&server, &["list"], IMPORT)["schedules"], json!([]));
@@ -279,7 +279,7 @@ async fn schedules_are_paused_resumed_and_triggered_on_the_dashboard() {
     assert!(press("resume", &ticket).await.ok().contains("Pause schedule nightly"));
     assert_eq!(schedules(&server, &["list"], IMPORT)["schedules"][0]["paused"], false);
     let run = press("trigger", &ticket).await.ok();
-    assert!(run.contains("<h1>Timeline</h1>"), "the browser is led to the run: {run}");
+    assert!(run.contains("<h2>Timeline</h2>"), "the browser is led to the run: {run}");
     assert_eq!(runs(&server, IMPORT).await.len(), 1);
     let unknown = server.post(&format!("{path}/schedules/none/pause"), format!("ticket={ticket}")).await;
     unknown.failed(404, "FF0280");
