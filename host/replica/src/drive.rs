@@ -5,7 +5,7 @@ use super::live::Live;
 use crate::child::abandons;
 use crate::counters::{EventEnd, Lease};
 use crate::events::Event as Message;
-use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
+use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Run, Work, set_of};
 use faas_flow_core::{Failure, Millis, NodePath, Partition, RetryPolicy, Status};
 use faas_flow_session::{Answer, Delivery, Documents, End, Input, Io, Join, Ready, Session};
 use faas_flow_store::{CommitError, StoreError};

@@ -172,15 +172,15 @@ impl Live {
         if is_short || !self.is_in_memory() { Ok(()) } else { self.store().await }
     }
 
+    /// Waits in memory before the next try of a node, or of a call.
+    pub(super) async fn wait_for_retry(&self, wait: Duration) {
+        let _waiting = self.services.counters.waits_for_retry();
+        tokio::time::sleep(wait).await;
+    }
+
     /// Whether the node stays in memory while it waits. After a longer wait, which is stored, any replica may continue it.
     pub(super) async fn waits_in_memory(self: &Arc<Self>, wait: Duration) -> bool {
         if wait <= self.services.settings.longest_sleep {
-            /// Waits in memory before the next try of a node, or of a call.
-            pub(super) async fn wait_for_retry(&self, wait: Duration) {
-                let _waiting = self.services.counters.waits_for_retry();
-                tokio::time::sleep(wait).await;
-            }
-
             return true;
         }
         if !self.is_in_memory() {

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_ticket_is_good_for_one_run_or_flow_wherever_the_token_is_the_same() {
         let new = |admin| Access::new(admin, ResultAccess::WithId, PayloadAccess::default()).unwrap();
-        let token = |token: &str| Admin::Token(token.to_owned());
+        let token = |token: &str| Admin::Tokens(Tokens::new(Some(token.to_owned()), Vec::new()).into());
         let (access, other) = (new(token("s3cret")), new(token("another")));
         let (replica, without, alone) = (new(token("s3cret")), new(Admin::Anybody), new(Admin::Anybody));
         let (run, another, flow) = (RunId::new("r1").unwrap(), RunId::new("r2").unwrap(), FlowName::new("r1").unwrap());

@@ -99,7 +99,7 @@ pub(super) async fn push(
     let too_large = |size| HttpError::Host(GuestError::ModuleTooLarge { size, limit }.into());
     let body = read_up_to(&dashboard.host, body, limit.saturating_add(FIELDS)).await?;
     let body = body.ok_or_else(|| too_large(limit.saturating_add(FIELDS)))?;
-    let upload = Upload::parse(&parts.headers, &body)?;
+    let upload = Upload::parse(&parts.headers, body).await?;
     let form = Form::of(&dashboard, &parts, upload.texts("module"))?;
     dashboard.access.check(About::Flow(&flow), form.field("ticket"))?;
     let bytes = upload.bytes("module");
