@@ -94,6 +94,7 @@ fn a_run_is_stored_as_its_golden_file() {
         rerun: None,
         deadline: Some(1_790_000_060_000),
         labels: Labels::new(),
+        actions: Vec::new(),
         request: Request {
             query: vec![("a".to_owned(), "1".to_owned())],
             headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
@@ -147,6 +148,7 @@ fn a_run_with_an_answer_of_the_flow_is_stored_as_its_golden_file() {
         rerun: None,
         deadline: None,
         labels: Labels::new(),
+        actions: Vec::new(),
         request: Request::default(),
         definition: None,
         phase: Phase::Ended,
@@ -162,6 +164,11 @@ fn a_run_with_an_answer_of_the_flow_is_stored_as_its_golden_file() {
     };
     assert_eq!(run.response_head().map(|head| head.status), Some(404));
     check("run-response", &run);
+    let some = |text: &str| Some(text.to_owned());
+    let alice = Actor { who: some("alice"), via: some("token"), from: some("10.0.0.7"), reason: some("wrong order") };
+    let action = |action: &str, actor| Action { at: 1_790_000_000_100, action: action.to_owned(), actor };
+    let actions = vec![action("pause", alice), action("resume", Actor::default())];
+    check("run-actions", &Run { actions, ..run });
 }
 
 #[test]

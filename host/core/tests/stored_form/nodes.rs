@@ -124,6 +124,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         rerun: Some(1_790_000_000_500),
         deadline: None,
         labels: Labels::new(),
+        actions: Vec::new(),
         request: Request::default(),
         definition: None,
         phase: Phase::Failure,

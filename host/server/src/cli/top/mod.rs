@@ -71,7 +71,7 @@ impl Top {
             );
             return Ok(ExitCode::from(USAGE));
         }
-        let source = Source::new(place(keys.read()?, (to.clone(), flow.clone()), admin.token)?, flow);
+        let source = Source::new(place(keys.read()?, (to.clone(), flow.clone()), admin.asking())?, flow);
         let mut app = App::new(to, Duration::from_secs(every), run);
         if once {
             app.found(source.find(&app.wanted()).await?);
