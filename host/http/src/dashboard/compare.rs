@@ -66,6 +66,7 @@ impl Dashboard {
                     read += 1;
                     self.same_inputs([&left, &right], path, headers).await
                 }
+                [Some(0), Some(0)] => Some(true),
                 [Some(a), Some(b)] => (a != b).then_some(false),
                 _ => None,
             };

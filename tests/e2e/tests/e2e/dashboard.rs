@@ -294,3 +294,58 @@ async fn a_browser_sees_a_run_go_on_and_its_button_stops_one() {
     let refused = "return performance.getEntriesByType('resource').filter(entry => !entry.name.startsWith(location.origin)).length";
     assert_eq!(browser.script(refused).await, 0, "nothing comes from elsewhere");
 }
+
+#[tokio::test]
+async fn the_first_page_says_who_is_waited_for_and_how_often_flows_run() {
+    let folder = TempDir::new().unwrap();
+    let fails = script(folder.path(), "fails.sh", "exit 1");
+    let server = Serve::flows(&["fixture", "sync-chain"]).function("func1", &fails).function("func2", "echo").start();
+    let waits = server.request("/function/fixture?case=signal", "hi").header("X-Faas-Flow-Reqid", "waits");
+    server.send(waits).await;
+    server.result("sync-chain", "hi").await;
+    // It is gathered every few seconds.
+    let mut home = Value::Null;
+    until("it is gathered", async || {
+        home = json(&server, "/dashboard/").await;
+        home["waiting"][0].is_object() && home["flows"][1]["rate"]["hour-failed"] == 1
+    })
+    .await;
+    let waiting = &home["waiting"][0];
+    assert_eq!((&waiting["run"], &waiting["signal"]), (&"waits".into(), &"approval".into()));
+    let rate = &home["flows"][1]["rate"];
+    assert_eq!((&rate["hour"], &rate["day"], &rate["day-failed"]), (&1.into(), &1.into(), &1.into()));
+    let shown = page(&server, "/dashboard/").await.ok();
+    assert!(shown.contains("1 in the last hour, 1 failed · 1 in the last day, 1 failed"), "{shown}");
+    assert!(shown.contains("href=\"runs/waits/node?node=n\"") && shown.contains("waits for signal"), "{shown}");
+}
+
+#[tokio::test]
+async fn two_runs_are_compared_node_by_node() {
+    let server = Serve::flows(&["async-chain"]).function("func1", "echo").function("func2", "echo");
+    let server = server.function("fake-storage", "echo").start();
+    for (run, body) in [("one", "hi"), ("same", "hi"), ("other", "quite different")] {
+        let request = server.request("/function/async-chain", body).header("X-Faas-Flow-Reqid", run);
+        server.send(request.header("X-Faas-Flow-Wait", "60s")).await.ok();
+    }
+    let compared = async |with: &str| json(&server, &format!("/dashboard/runs/one/compare?with={with}")).await;
+    // Without the flow's handlers.
+    let nodes = |compared: &Value| {
+        let nodes = compared["nodes"].as_array().unwrap().iter();
+        nodes.filter(|node| node["path"].as_str().unwrap().starts_with('n')).cloned().collect::<Vec<_>>()
+    };
+    let same = compared("same").await;
+    assert_eq!(nodes(&same).len(), 3);
+    assert_eq!((&same["left"], &same["right"]), (&"one".into(), &"same".into()));
+    for node in nodes(&same) {
+        assert_eq!((&node["left"]["progress"], &node["right"]["progress"]), (&"done".into(), &"done".into()));
+        assert_eq!(node["same_input"], true, "{node}");
+    }
+    let other = compared("other").await;
+    assert!(nodes(&other).iter().all(|node| node["same_input"] == false), "{other}");
+    let shown = page(&server, "/dashboard/runs/one/compare?with=other").await.ok();
+    assert!(shown.contains("class=\"differs\"") && shown.contains("href=\"../other/node?node=n1\""), "{shown}");
+    page(&server, "/dashboard/runs/one/compare?with=nobody").await.failed(404, "FF0212");
+    page(&server, "/dashboard/runs/one/compare").await.failed(400, "FF0213");
+    let run = page(&server, "/dashboard/runs/one").await.ok();
+    assert!(run.contains("action=\"one/compare\""), "{run}");
+}

@@ -259,7 +259,7 @@ async fn the_picture_in_the_documentation_shows_a_run_that_goes_on() {
     server
         .send(server.request("/function/parallel-branching", "hi").header("X-Faas-Flow-Reqid", "d7ca4bhj0q8g00f3k1v0"))
         .await;
-    let browser = Browser::open_with(folder.path(), &["--window-size=900,790", "--hide-scrollbars"]).await;
+    let browser = Browser::open_with(folder.path(), &["--window-size=900,1080", "--hide-scrollbars"]).await;
     browser.go(&server.url("/dashboard/runs/d7ca4bhj0q8g00f3k1v0")).await;
     let progress = "return [...document.querySelectorAll('tr[data-node] .badge')].map(badge => badge.textContent)";
     until("n4 runs", async || browser.script(progress).await == json!(["done", "done", "done", "running"])).await;
