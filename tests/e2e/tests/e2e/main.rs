@@ -38,6 +38,7 @@ mod live_pages;
 mod logs;
 mod media_types;
 mod memory;
+mod metrics;
 mod modules;
 mod node_pages;
 mod openapi;
