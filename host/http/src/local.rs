@@ -59,7 +59,7 @@ async fn told(State(access): State<Arc<Access>>, accept: Accept, request: Reques
         return next.run(request).await;
     }
     let admitted = Visit::may_look(request.extensions()).map_err(Error::from);
-    match admitted.and_then(|()| access.admit(request.method(), request.headers())) {
+    match admitted.and_then(|()| access.admit(request.method(), request.uri().path(), request.headers())) {
         Ok(()) => next.run(request).await,
         Err(error) => in_form(error.into_response(), accept),
     }

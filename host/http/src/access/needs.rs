@@ -83,10 +83,18 @@ pub(crate) fn is_change(operation: &str) -> bool {
     !LOOKS.contains(&operation) && !rights.iter().any(|right| matches!(right, Right::See | Right::SeePayloads))
 }
 
-/// What a page of the dashboard needs: to see runs, or for everything that changes something, to control them. The data of
+/// What a page of the dashboard needs: to see runs, or for everything that changes something, to control them, or to deploy if it
+/// changes versions. The data of
 /// nodes needs [`Right::SeePayloads`] as well, which the one place asks for that shows them.
-pub(crate) fn need_of_page(method: &Method) -> &'static [Right] {
-    if method.is_safe() { SEE } else { CONTROL }
+pub(crate) fn need_of_page(method: &Method, path: &str) -> &'static [Right] {
+    let is_of_versions = path.split('/').any(|part| part == "modules");
+    if method.is_safe() {
+        SEE
+    } else if is_of_versions {
+        DEPLOY
+    } else {
+        CONTROL
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +112,15 @@ mod tests {
         let routed: BTreeSet<&str> = routed.iter().map(String::as_str).collect();
         assert_eq!(unique, routed);
     }
+    #[test]
+    fn pages_that_change_something_need_more_than_to_look() {
+        let need = |method: Method, path| need_of_page(&method, path);
+        assert_eq!(need(Method::GET, "/flows/greet/modules"), SEE);
+        assert_eq!(need(Method::POST, "/flows/greet/modules/abc/activate"), DEPLOY);
+        assert_eq!(need(Method::POST, "/runs/r1/stop"), CONTROL);
+        assert_eq!(need(Method::DELETE, "/anything"), CONTROL);
+    }
+
     #[test]
     fn what_changes_something_is_recorded() {
         let changes: Vec<&str> = OPERATIONS.iter().map(|(id, _)| *id).filter(|id| is_change(id)).collect();

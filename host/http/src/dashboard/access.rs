@@ -48,11 +48,11 @@ impl Access {
     }
 
     /// Admits a request for a page.
-    pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), HttpError> {
+    pub(crate) fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), HttpError> {
         if self.result_access == ResultAccess::Open && method.is_safe() {
             return Ok(());
         }
-        self.require(headers, need_of_page(method))
+        self.require(headers, need_of_page(method, path))
     }
 
     /// Admits somebody who has one of these rights.
@@ -129,7 +129,7 @@ mod tests {
             let headers = value.map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
             Access::new(admin, access, PayloadAccess::default())
                 .unwrap()
-                .admit(&method, &headers.into_iter().collect())
+                .admit(&method, "/", &headers.into_iter().collect())
                 .map_err(|error| error.code())
         };
         let admit = |admin, value: Option<&str>| asked(admin, ResultAccess::WithId, Method::GET, value);
@@ -156,8 +156,8 @@ mod tests {
         let access = Access::new(admin, ResultAccess::WithId, PayloadAccess::default()).unwrap();
         let headers = [(header::AUTHORIZATION, "Bearer look".parse().unwrap())].into_iter().collect();
         let code = |admitted: Result<(), HttpError>| admitted.map_err(|error| error.code());
-        assert_eq!(code(access.admit(&Method::GET, &headers)), Ok(()));
-        assert_eq!(code(access.admit(&Method::POST, &headers)), Err(Code::RIGHT_MISSING));
+        assert_eq!(code(access.admit(&Method::GET, "/", &headers)), Ok(()));
+        assert_eq!(code(access.admit(&Method::POST, "/runs/r/stop", &headers)), Err(Code::RIGHT_MISSING));
         assert_eq!(code(access.require(&headers, &[Right::SeePayloads])), Err(Code::RIGHT_MISSING));
         assert!(!access.may(&headers, Right::Control) && access.may(&headers, Right::See));
     }

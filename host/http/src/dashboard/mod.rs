@@ -121,7 +121,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 /// Lets only those in who may see the dashboard.
 async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Result<Response, HttpError> {
     Visit::may_look(request.extensions())?;
-    if let Err(error) = dashboard.access.admit(request.method(), request.headers()) {
+    if let Err(error) = dashboard.access.admit(request.method(), request.uri().path(), request.headers()) {
         // Whoever may not even see the pages is nobody in particular.
         if error.code() == Code::RIGHT_MISSING
             && !request.method().is_safe()
