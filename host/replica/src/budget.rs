@@ -54,7 +54,8 @@ impl Host {
                 break;
             }
             let mut oldest = Vec::new();
-            for status in ENDED.into_iter().filter(|status| counts.of(*status) > 0) {
+            // A store that counts the latest runs only may have older ones of any status.
+            for status in ENDED.into_iter().filter(|status| counts.of(*status) > 0 || !counts.complete) {
                 oldest.extend(self.oldest(flow, status).await?);
             }
             let now = self.now();
