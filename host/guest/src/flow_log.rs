@@ -65,6 +65,11 @@ impl FlowLog {
         Self { limits, digest: Some(digest), trace, written: Mutex::default() }
     }
 
+    /// The digest of the run's module; none outside of runs.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_ref().map(Digest::as_str)
+    }
+
     /// The id of the trace that the run belongs to, if it is traced.
     pub fn trace(&self) -> Option<&str> {
         self.trace.as_deref()
@@ -73,7 +78,7 @@ impl FlowLog {
     /// Writes a line of a call, unless it is one too many or nobody reads lines of this level.
     pub fn write(&self, (run, flow): (&str, &str), call: &CallContext, level: Level, message: &str) {
         let (path, attempt) = (&*call.node, call.attempt);
-        let (digest, trace) = (self.digest.as_ref().map(Digest::as_str), self.trace.as_deref());
+        let (digest, trace) = (self.digest(), self.trace());
         let labels = || (!call.labels.is_empty()).then(|| display(&call.labels));
         macro_rules! write_at {
             ($level:ident) => {
@@ -99,7 +104,7 @@ impl FlowLog {
             written.since = Some(now);
             written.lines = 0;
             if let Some(dropped) = written.dropped.take() {
-                dropped.report();
+                self.report(dropped);
             }
         }
         let all_bytes = written.bytes.saturating_add(bytes);
@@ -113,21 +118,19 @@ impl FlowLog {
         }
         admitted
     }
+
+    fn report(&self, Dropped { lines: dropped, run, flow }: Dropped) {
+        let (digest, trace) = (self.digest(), self.trace());
+        tracing::warn!(target: "flow", run, flow, digest, trace, dropped, "dropped log lines beyond flow_log_lines or flow_log_bytes");
+    }
 }
 
 impl Drop for FlowLog {
     fn drop(&mut self) {
         let written = self.written.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(dropped) = written.dropped.take() {
-            dropped.report();
+            self.report(dropped);
         }
-    }
-}
-
-impl Dropped {
-    fn report(self) {
-        let Self { lines: dropped, run, flow } = self;
-        tracing::warn!(target: "flow", run, flow, dropped, "dropped log lines beyond flow_log_lines or flow_log_bytes");
     }
 }
 

@@ -9,6 +9,7 @@ use crate::answers::{Reply, target};
 use crate::child::{Begun, CalledRun, Calling, Child, PARENT, child_id, kept, names, read, response};
 use crate::events::{SIGNATURE, TIME};
 use crate::functions::Queued;
+use crate::log::log_node;
 use crate::network::{CallError, Retry};
 use crate::program::LastLines;
 use crate::services::Services;
@@ -336,13 +337,14 @@ impl NodeAttempt<'_> {
                 // There is no queue here: this process calls the function, and gives the answer to the run itself.
                 let (live, name) = (live.clone(), name.to_owned());
                 let limit = self.answer_limit(node_call);
+                let attempt = self.context.attempt;
                 let calls = boxed(async move {
                     let called = live.services.functions.apply(&name, request);
                     let Ok(called) = tokio::time::timeout(limit, called).await else { return };
                     let reply = called.map_or_else(Reply::Failed, Reply::Response);
                     let Some(host) = live.services.host() else { return };
                     if let Err(error) = host.answer(&live.flow.name, &live.id, &node, to, reply).await {
-                        tracing::warn!(run = %live.id, %node, code = %error.code(), %error, "answer not taken");
+                        log_node!(warn, live, (node, attempt), code = %error.code(), %error, "answer not taken");
                     }
                 });
                 tokio::spawn(calls);

@@ -98,7 +98,7 @@ impl NodeAttempt<'_> {
             self.live.services.counters.retried(Retried::Call);
             let until = ended + wait.as_millis() as u64;
             self.notes.failed(ended, self.status, &failed.failure, Some(until));
-            if self.live.waits_in_memory(wait).await {
+            if self.live.waits_in_memory(wait, (&self.work.path, self.context.attempt)).await {
                 self.live.store_soon(self.notes, self.work);
                 self.live.wait_for_retry(wait).await;
                 self.live.trace_retry(&self.work.path, self.span, ended, until);

@@ -4,6 +4,7 @@ use super::call::in_round;
 use super::ended::Ended;
 use super::live::Live;
 use super::retries::Failed;
+use crate::log::log_run;
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use bytes::Bytes;
 use faas_flow_core::definition::Backoff;
@@ -72,11 +73,11 @@ impl Live {
         match (&failure, wait) {
             (None, _) => self.services.counters.callback(Ok(())),
             (Some(Failure { code, message: error, .. }), Some(wait)) => {
-                tracing::warn!(run = %self.id, tries, %code, %error, ?wait, "callback failed; trying again");
+                log_run!(warn, self, tries, %code, %error, ?wait, "callback failed; trying again");
             }
             (Some(Failure { code, message: error, .. }), None) => {
                 self.services.counters.callback(Err(()));
-                tracing::warn!(run = %self.id, tries, %code, %error, "callback failed; giving up");
+                log_run!(warn, self, tries, %code, %error, "callback failed; giving up");
             }
         }
         let next = wait.map(|wait| self.services.now() + wait.as_millis() as u64);

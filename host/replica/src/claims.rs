@@ -8,6 +8,7 @@
 
 use super::completion::run_to_completion;
 use super::live::Live;
+use crate::log::log_run;
 use faas_flow_core::run::{ClaimToken, Doc, RunState};
 use faas_flow_core::{Code, Failure, Millis, NodePath, RetryPolicy};
 use faas_flow_session::Input;
@@ -84,12 +85,12 @@ impl Claims {
         self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).remove(&claim);
     }
 
-    /// Waits until no node of the flow is executed here, and the runs are stopped that those nodes have called if the run ends
     /// Whether nothing is being done for nodes of the flow at this moment.
     pub(super) fn is_idle(&self) -> bool {
         self.executing.is_empty()
     }
 
+    /// Waits until no node of the flow is executed here, and the runs are stopped that those nodes have called if the run ends
     /// without them.
     pub(super) async fn idle(&self) {
         self.executing.wait().await;
@@ -136,7 +137,7 @@ impl Live {
                 Ok(nodes) if nodes.is_empty() => return,
                 Ok(nodes) => looked = Some(nodes.into_iter().map(|path| Doc::Scope(path.scope)).collect()),
                 Err(error) => {
-                    tracing::debug!(run = %self.id, code = %error.code(), %error, "not known whether other replicas have stopped");
+                    log_run!(debug, self, code = %error.code(), %error, "not known whether other replicas have stopped");
                 }
             }
             let now = Instant::now();

@@ -2,6 +2,7 @@
 
 use super::host::Host;
 use super::live::Live;
+use crate::log::log_run;
 use crate::traces::Traces;
 use faas_flow_core::{NodePath, RunId};
 use faas_flow_session::Input;
@@ -101,7 +102,7 @@ impl Live {
     async fn release(self: &Arc<Self>) -> usize {
         let reaction = self.react(Input::Release).await;
         if let Some(failure) = reaction.unstored {
-            tracing::error!(run = %self.id, code = %failure.code, error = %failure.message, "run lost: it is not stored");
+            log_run!(error, self, code = %failure.code, error = %failure.message, "run lost: it is not stored");
         }
         reaction.released
     }

@@ -5,7 +5,8 @@ use super::live::Live;
 use crate::child::abandons;
 use crate::counters::{EventEnd, Lease};
 use crate::events::Event as Message;
-use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Work, set_of};
+use crate::log::{log_node, log_run};
+use faas_flow_core::run::{CONTEXT, Doc, Event, Refusal, Run, Work, set_of};
 use faas_flow_core::{Failure, Millis, NodePath, Partition, RetryPolicy, Status};
 use faas_flow_session::{Answer, Delivery, Documents, End, Input, Io, Join, Ready, Session};
 use faas_flow_store::{CommitError, StoreError};
@@ -74,10 +75,10 @@ impl Live {
         apart_if(input_takes_long(session, &input), || session.input(input, &circumstances));
         let reaction = self.advance(session).await;
         if let Some(failure) = &reaction.abandoned {
-            tracing::error!(run = %self.id, code = %failure.code, error = %failure.message, "abandoning run; another replica resumes it when its leases expire");
+            log_run!(error, self, code = %failure.code, error = %failure.message, "abandoning run; another replica resumes it when its leases expire");
         }
         if let Some(refusal) = &reaction.refused {
-            tracing::debug!(run = %self.id, %refusal, "ignoring event");
+            log_run!(debug, self, %refusal, "ignoring event");
         }
         reaction
     }
@@ -164,8 +165,8 @@ impl Live {
             End::Ended => {
                 self.trace_run(session.state().run());
                 self.services.counters.run_ended(status);
-                let how = if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine };
                 self.time_run(session.state().run());
+                let how = if status == Status::Failed { RunEnd::Failed } else { RunEnd::Fine };
                 self.services.versions.count_ended(&self.flow, how);
             }
             End::Exhausted => self.services.versions.count_ended(&self.flow, RunEnd::Failed),
@@ -173,12 +174,12 @@ impl Live {
         }
     }
 
-    /// Stops working on the run, which the session has left.
     fn time_run(&self, run: &Run) {
         let took = run.ended.unwrap_or(self.clock).saturating_sub(self.clock);
         self.durations.run(run.status(), Duration::from_millis(took), self.trace.as_ref());
     }
 
+    /// Stops working on the run, which the session has left.
     pub(super) fn close(&self) {
         self.runs.remove(self);
         self.drop_idle();
@@ -215,7 +216,7 @@ impl Live {
                     Ok(committed) => Answer::Committed(committed),
                     Err(CommitError::Conflict) => Answer::Conflict,
                     Err(CommitError::Store(error)) => {
-                        tracing::warn!(run = %self.id, code = %error.code(), tries = tries + 1, %error, "commit failed");
+                        log_run!(warn, self, code = %error.code(), tries = tries + 1, %error, "commit failed");
                         Answer::Unknown(failure(&error))
                     }
                 }
@@ -267,7 +268,7 @@ impl Live {
                 live.services.counters.event_sent(if sent.is_ok() { EventEnd::Sent } else { EventEnd::Failed });
                 if let Err(failure) = sent {
                     // The owner finds that the node is ready, one lease later.
-                    tracing::warn!(run = %live.id, %path, code = %failure.code, error = %failure.message, "event not sent");
+                    log_node!(warn, live, (path, None), code = %failure.code, error = %failure.message, "event not sent");
                 }
             }
         });
@@ -287,7 +288,7 @@ impl Live {
                     Ok(_) => {}
                     // The owner counts again at its next check.
                     Err(error) => {
-                        tracing::warn!(run = %self.id, %node, code = %error.code(), %error, "ended branches not counted");
+                        log_node!(warn, self, (node, None), code = %error.code(), %error, "ended branches not counted");
                     }
                 }
             }

@@ -4,6 +4,7 @@ use super::apart::{apart_if, is_wide};
 use super::live::Live;
 use super::runs::Runs;
 use super::services::Services;
+use crate::log::log_run;
 use faas_flow_core::{Partition, RunId};
 use faas_flow_session::Session;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl Live {
         let live = self.clone();
         tokio::spawn(async move {
             if let Err(error) = live.services.state.commit(&Partition::of_run(&live.id), change).await {
-                tracing::warn!(run = %live.id, code = %error.code(), %error, "history of run not written");
+                log_run!(warn, live, code = %error.code(), %error, "history of run not written");
             }
             // It is set already if the run had paused before.
             let _ = live.history.set(());

@@ -23,7 +23,7 @@
 //!
 //! The rest serves these: `host` and `drain` (the replica from its start to its end), `services` and `runs` (what all runs
 //! share), `figures` (what Prometheus is told), `budget` (how many ended runs are kept), `looks` (what people see of runs, shared), `ids` (request ids that the host makes), `live` (what one run has), `data` (payloads in the stores), `writes` (whether the stores take them), `instances` and `context` (WebAssembly instances, and
-//! what they see of their run), `trace`, `events`, and `completion` (work that must not be cut off), `watched` (values for which others wait).
+//! what they see of their run), `trace`, `events`, `log`, and `completion` (work that must not be cut off), `watched` (values for which others wait).
 
 mod answers;
 mod apart;
@@ -62,6 +62,7 @@ mod kept_logs;
 mod limited;
 pub(crate) mod limits;
 mod live;
+mod log;
 mod looks;
 mod memory;
 pub mod network;

@@ -4,6 +4,7 @@ use super::attempt::NodeAttempt;
 use super::drive::PATIENT_RETRIES;
 use super::live::Live;
 use super::notes::LastOperation;
+use crate::log::log_node;
 use bytes::Bytes;
 use faas_flow_core::run::{CONTEXT, Evidence, Work};
 use faas_flow_core::{Content, Failure, NodePath, Payload};
@@ -121,7 +122,7 @@ impl Live {
         match stored {
             Ok(payload) => payload.of_type(media_type),
             Err(failure) => {
-                tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "what a failed node had got is not kept");
+                log_node!(warn, self, (name.path, None), code = %failure.code, error = %failure.message, "what a failed node had got is not kept");
                 Payload::empty()
             }
         }

@@ -50,7 +50,7 @@ impl NodeAttempt<'_> {
         if wait.is_zero() {
             return Ok(());
         }
-        if self.live.waits_in_memory(wait).await {
+        if self.live.waits_in_memory(wait, (&self.work.path, self.context.attempt)).await {
             self.return_instance();
             tokio::time::sleep(wait).await;
             return Ok(());

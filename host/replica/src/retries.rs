@@ -5,9 +5,11 @@ use super::drive::PATIENT_RETRIES;
 use super::live::Live;
 use super::notes::Notes;
 use crate::Error;
+use crate::counters::Retried;
+use crate::log::log_node;
 use faas_flow_core::definition::Backoff;
 use faas_flow_core::run::{Attempt, Outcome, Report, Suspended, Task, Work};
-use faas_flow_core::{Code, Failure, Millis, PolicyOf, Spent};
+use faas_flow_core::{Code, Failure, Millis, NodePath, PolicyOf, Spent};
 use faas_flow_session::Documents;
 use opentelemetry::trace::SpanId;
 use std::borrow::Cow;
@@ -114,7 +116,8 @@ impl Live {
             };
             tries += 1;
             if let Some(wait) = wait {
-                if self.waits_in_memory(wait).await {
+                self.services.counters.retried(Retried::Node);
+                if self.waits_in_memory(wait, (&work.path, count(tries))).await {
                     notes.attempted(attempt);
                     self.store_soon(&notes, &work);
                     self.wait_for_retry(wait).await;
@@ -172,15 +175,15 @@ impl Live {
         if is_short || !self.is_in_memory() { Ok(()) } else { self.store().await }
     }
 
-    /// Whether the node stays in memory while it waits. After a longer wait, which is stored, any replica may continue it.
-    pub(super) async fn waits_in_memory(self: &Arc<Self>, wait: Duration) -> bool {
-        if wait <= self.services.settings.longest_sleep {
     /// Waits in memory before the next try of a node, or of a call.
     pub(super) async fn wait_for_retry(&self, wait: Duration) {
         let _waiting = self.services.counters.waits_for_retry();
         tokio::time::sleep(wait).await;
     }
 
+    /// Whether the node stays in memory while it waits. After a longer wait, which is stored, any replica may continue it.
+    pub(super) async fn waits_in_memory(self: &Arc<Self>, wait: Duration, (path, attempt): (&NodePath, u32)) -> bool {
+        if wait <= self.services.settings.longest_sleep {
             return true;
         }
         if !self.is_in_memory() {
@@ -188,7 +191,7 @@ impl Live {
         }
         let stored = self.store().await;
         if let Err(error) = &stored {
-            tracing::warn!(run = %self.id, code = %error.code(), %error, "waiting in memory, since the run cannot be stored");
+            log_node!(warn, self, (path, attempt), code = %error.code(), %error, "waiting in memory, since the run cannot be stored");
         }
         stored.is_err()
     }

@@ -3,6 +3,7 @@
 use super::attempt::{NodeAttempt, Unfinished};
 use super::live::Live;
 use super::retries::count;
+use crate::log::log_node;
 use faas_flow_core::run::Suspended;
 use faas_flow_core::{BadMoment, Code, Content, Failure, Millis, Wake};
 use faas_flow_session::Input;
@@ -21,7 +22,7 @@ impl NodeAttempt<'_> {
         // Stored before, so that a sleep of days does not depend on this replica. If it cannot be stored now, the checks of
         // the run try that again.
         if let Err(error) = self.live.store_before(until - now).await {
-            tracing::warn!(run = %self.live.id, code = %error.code(), %error, "sleeping in memory, since the run cannot be stored");
+            log_node!(warn, self.live, (self.work.path, self.context.attempt), code = %error.code(), %error, "sleeping in memory, since the run cannot be stored");
         }
         let data = Some(self.store(&format!("asleep/{index}"), data).await?);
         let operation = count(index + 1);

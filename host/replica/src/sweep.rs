@@ -6,6 +6,7 @@ use super::services::Services;
 use crate::Error;
 use crate::child::{abandons, forgotten};
 use crate::counters::Deleted;
+use crate::log::log_run;
 use faas_flow_core::run::Phase;
 use faas_flow_core::{Partition, RunId};
 use faas_flow_session::{Input, Role};
@@ -175,7 +176,7 @@ impl Host {
         let forgotten = forgotten(&state);
         let live = self.open(state, Role::owner(self.now())).await?;
         self.services.counters.run_recovered();
-        tracing::info!(%run, "recovered run");
+        log_run!(info, live, "recovered run");
         live.react(Input::Recover).await;
         if ends_without_called {
             // The replica that was lost may not have stopped them.
@@ -219,7 +220,7 @@ impl Live {
     /// Renews the leases of the run, and looks for lost work if this replica owns it.
     async fn check(self: &Arc<Self>) {
         if let Some(failure) = self.react(Input::Check).await.unstored {
-            tracing::warn!(run = %self.id, code = %failure.code, error = %failure.message, "run not stored yet");
+            log_run!(warn, self, code = %failure.code, error = %failure.message, "run not stored yet");
         }
         self.stop_if_orphaned().await;
         self.wake_next().await;

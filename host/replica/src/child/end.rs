@@ -4,6 +4,7 @@ use super::outcome::response;
 use crate::answers::{Answered, Reply, target};
 use crate::ended::Ended;
 use crate::live::Live;
+use crate::log::log_run;
 use faas_flow_core::run::Parent;
 use faas_flow_core::{Code, Failure, RetryPolicy};
 use faas_flow_guest::HttpRequest;
@@ -39,7 +40,7 @@ impl Live {
                 Err(_) => Failure::retry(Code::CALL_TIMED_OUT, format!("no answer within {TIMEOUT:?}")),
             };
             let Some(delay) = delays.next().filter(|_| failure.retry) else {
-                tracing::warn!(run = %self.id, parent = %parent.run, node = %parent.node, code = %failure.code, error = %failure.message, "parent not told of the end; it looks for it itself");
+                log_run!(warn, self, parent = %parent.run, parent_path = %parent.node, code = %failure.code, error = %failure.message, "parent not told of the end; it looks for it itself");
                 return;
             };
             tokio::time::sleep(delay).await;

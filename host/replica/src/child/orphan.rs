@@ -3,6 +3,7 @@
 
 use super::stop::has_abandoned;
 use crate::live::Live;
+use crate::log::log_run;
 use faas_flow_core::run::{Parent, RunState};
 use faas_flow_core::{Code, RetryPolicy, Status};
 use faas_flow_versions::runs::load_around;
@@ -48,11 +49,11 @@ impl Live {
             return;
         }
         let Some(host) = self.services.host() else { return };
-        tracing::info!(run = %self.id, parent = %parent.run, "stopping a run since the one that called it goes on or has ended without it");
+        log_run!(info, self, parent = %parent.run, "stopping a run since the one that called it goes on or has ended without it");
         if let Err(error) = host.stop(&self.id).await
             && error.code() != Code::RUN_STATE
         {
-            tracing::warn!(run = %self.id, code = %error.code(), %error, "run not stopped");
+            log_run!(warn, self, code = %error.code(), %error, "run not stopped");
         }
     }
 

@@ -5,6 +5,7 @@ use super::header::{Calling, PARENT, child_id};
 use crate::Error;
 use crate::call::idempotency_key;
 use crate::live::Live;
+use crate::log::log_run;
 use crate::retries::count;
 use faas_flow_core::definition::{Dag, NodeKind, Operation};
 use faas_flow_core::run::{Awaited, Outcome, Parent, Run, RunState, UnknownCalls, Wait, WaitId, Withdrawn};
@@ -141,7 +142,7 @@ impl Live {
                 Err(error) => error.into(),
             };
             let Some(delay) = delays.next().filter(|_| error.code().is_transient()) else {
-                tracing::warn!(run = %self.id, code = %error.code(), %error, "runs that it called not stopped");
+                log_run!(warn, self, code = %error.code(), %error, "runs that it called not stopped");
                 return None;
             };
             tokio::time::sleep(delay).await;
@@ -235,7 +236,7 @@ impl Live {
                     // It has never begun, or is not kept any more.
                     return;
                 }
-                tracing::warn!(run = %self.id, child = %called.run, flow = called.flow, code = %failure.code, error = %failure.message, "run that it called not stopped");
+                log_run!(warn, self, child = %called.run, flow = called.flow, code = %failure.code, error = %failure.message, "run that it called not stopped");
                 let unreached = UnreachedRun { flow: called.flow.clone(), run: called.run.clone() };
                 self.unreached.lock().unwrap_or_else(PoisonError::into_inner).push(unreached);
                 return;

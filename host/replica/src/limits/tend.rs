@@ -4,9 +4,10 @@ use super::enter::PATIENCE;
 use super::shard::Shard;
 use super::state::{Op, State};
 use crate::answers::Answered;
+use crate::log::log_node;
 use crate::services::Services;
 use faas_flow_core::Millis;
-use faas_flow_core::limit::{Hold, Lines, Waiter};
+use faas_flow_core::limit::{Hold, Lines, Ticket, Waiter};
 use faas_flow_core::run::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +98,15 @@ impl Shard {
             Ok(_) if host.is_paused(&ticket.run).await => self.ask(key, ticket, Op::Drop),
             Ok(_) => {}
             Err(error) => {
-                tracing::debug!(run = %ticket.run, node = %ticket.node, code = %error.code(), %error, "node with a permit not continued here");
+                let Ticket { flow, run, node: path, .. } = &ticket;
+                match host.runs.get(run) {
+                    Some(live) => {
+                        log_node!(debug, live, (path, None), code = %error.code(), %error, "node with a permit not continued here");
+                    }
+                    None => {
+                        tracing::debug!(%run, %flow, %path, code = %error.code(), %error, "node with a permit not continued here");
+                    }
+                }
             }
         }
     }

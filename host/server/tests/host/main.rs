@@ -12,5 +12,6 @@ mod budget;
 mod drain;
 mod gc;
 mod history;
+mod logs;
 mod looks;
 mod slow;

@@ -8,6 +8,7 @@ use faas_flow_store::{
     open_state,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Semaphore, watch};
 
 /// A store in memory whose commits, and whose reads of what has changed, wait until the test lets them go on.
@@ -17,6 +18,8 @@ pub struct Slow {
     pub commits: watch::Sender<bool>,
     /// How many reads may go on.
     pub reads: Semaphore,
+    /// Whether commits fail, as if the store were away.
+    pub fails: AtomicBool,
 }
 
 impl Slow {
@@ -30,9 +33,21 @@ impl Slow {
         Self::new(true, 0).await
     }
 
+    /// Commits fail.
+    pub async fn away() -> Arc<Self> {
+        let slow = Self::new(true, Semaphore::MAX_PERMITS).await;
+        slow.fails.store(true, Ordering::Relaxed);
+        slow
+    }
+
     async fn new(commits: bool, reads: usize) -> Arc<Self> {
         let store = open_state("memory").await.unwrap();
-        Arc::new(Self { store, commits: watch::channel(commits).0, reads: Semaphore::new(reads) })
+        Arc::new(Self {
+            store,
+            commits: watch::channel(commits).0,
+            reads: Semaphore::new(reads),
+            fails: AtomicBool::default(),
+        })
     }
 }
 
@@ -53,6 +68,10 @@ impl StateStore for Slow {
 
     async fn commit(&self, partition: &Partition, change: Change) -> Result<Committed, CommitError> {
         self.commits.subscribe().wait_for(|go_on| *go_on).await.unwrap();
+        if self.fails.load(Ordering::Relaxed) {
+            let (place, reason) = ("redis://store".into(), "connection refused".into());
+            return Err(StoreError::Unavailable { place, reason }.into());
+        }
         self.store.commit(partition, change).await
     }
 
