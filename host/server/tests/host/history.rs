@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A network on which every call fails at once.
-struct Unreachable;
+pub struct Unreachable;
 
 #[async_trait]
 impl Network for Unreachable {

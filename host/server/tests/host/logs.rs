@@ -1,11 +1,12 @@
 //! What the host logs about a run, as objects.
 
+use crate::history::Unreachable;
 use crate::slow::Slow;
 use faas_flow_core::FlowName;
 use faas_flow_core::run::Request;
 use faas_flow_gateway::log::Json;
 use faas_flow_guest::{Guests, Limits};
-use faas_flow_replica::{Functions, Host, Http, Parts, Settings, Submission, Waits};
+use faas_flow_replica::{Function, Functions, Host, Parts, Settings, Submission, Waits};
 use faas_flow_store::open_data;
 use faas_flow_test_support::modules::module;
 use faas_flow_versions::load_flow;
@@ -57,12 +58,13 @@ async fn lines_about_runs_and_nodes_have_all_that_identifies_them() {
     let name = FlowName::new("fixture").unwrap();
     let flow = load_flow(guests, &module("fixture"), Some(name.clone())).await.unwrap();
     let digest = flow.digest().to_string();
-    let settings = Settings::default();
-    let functions = Functions::new([], None, &settings, Arc::new(Http::new(&settings).unwrap()));
+    let settings = Settings { longest_sleep: Duration::ZERO, ..Settings::default() };
+    let step = Function::parse("step=http://127.0.0.1").unwrap();
+    let functions = Functions::new([step], None, &settings, Arc::new(Unreachable));
     let host = Host::new(Parts::new(settings, Slow::away().await, open_data("memory").await.unwrap(), functions));
     host.versions().deploy(flow);
-    let query = [("case", "sleep-alone"), ("ms", "60000")];
-    let query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    // Its call fails, and it may not wait for its next try without being stored.
+    let query = vec![("case".to_owned(), "values-of-attempts".to_owned())];
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = vec![("traceparent".to_owned(), traceparent.to_owned())];
     let submission = Submission { request: Request { query, headers }, ..Submission::default() };
