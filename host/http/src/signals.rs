@@ -175,8 +175,7 @@ pub(super) async fn signal(
     Target(flow): Target,
     (RunPath { id }, SignalPath { name }): (RunPath, SignalPath),
     Asked(AddressQuery { address, .. }): Asked<AddressQuery>,
-    SignalHeaders { key }: SignalHeaders,
-    Asker(by): Asker,
+    (SignalHeaders { key }, Asker(by)): (SignalHeaders, Asker),
     extras: Extras,
     WholeBody(body): WholeBody,
 ) -> Response {

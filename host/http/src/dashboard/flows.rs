@@ -52,8 +52,7 @@ impl Dashboard {
                 writeln!(main, "<h2>Latest runs</h2>\n<p class=\"quiet\"><a href=\"{up}runs\">Search all runs</a></p>");
             main.push_str(&table(latest.iter(), &up.to_string(), self.host.now()));
         }
-        let mut json = overview.json();
-        json["flows"] = json!(lines);
+        let json = overview.json(&lines);
         Ok(Page { title: "Flows".to_owned(), trail: Vec::new(), main, aside: String::new(), live: true, json })
     }
 }

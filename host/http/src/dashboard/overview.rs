@@ -185,12 +185,12 @@ impl Overview {
     }
 
     /// The same as JSON.
-    pub fn json(&self) -> Value {
+    pub fn json(&self, flows: &[Value]) -> Value {
         let waiting = self.waiting.iter().map(|waiting| {
             let Waiting { flow, run, node, signal, since } = waiting;
             json!({ "flow": flow, "run": run, "node": node, "signal": signal, "since": since, "page": format!("runs/{run}/node?node={}", encoded(&node.to_string())) })
         });
         let next = self.next.iter().map(|(at, flow, name)| json!({ "at": at, "flow": flow, "schedule": name }));
-        json!({ "waiting": waiting.collect::<Vec<_>>(), "next": next.collect::<Vec<_>>(), "limits": self.limits })
+        json!({ "flows": flows, "waiting": waiting.collect::<Vec<_>>(), "next": next.collect::<Vec<_>>(), "limits": self.limits })
     }
 }
