@@ -50,6 +50,9 @@ pub const CALLING: Flow = Flow { name: "F9", module: "f9", copies: 1, wait: true
 pub const SLEEPING: Flow =
     Flow { name: "F10", module: "f10", copies: 1, wait: false, sizes: SIZES, concurrencies: &[] };
 
+/// As F2, and each node logs a line. What being seen costs is measured with it.
+pub const LOGGING: Flow = Flow { name: "F11", module: "f11", copies: 1, wait: true, sizes: SIZES, concurrencies: &[] };
+
 /// How many calls F8 makes.
 const CALLS: usize = 10;
 
@@ -78,7 +81,7 @@ pub const STORES: [Store; 4] = [
 ];
 
 /// Run before the measurement begins.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub const WARM_UP: Duration = Duration::from_millis(500);
 
 /// Measures with one client, then with many.
 pub fn measure(

@@ -30,6 +30,19 @@ pub fn never(calls: Arc<AtomicUsize>) -> Result<SocketAddr> {
     })
 }
 
+/// The same, but the answers are empty: counts the requests.
+pub fn sink(requests: Arc<AtomicUsize>) -> Result<SocketAddr> {
+    listen(move |mut stream| {
+        let mut buffer = vec![0; 64 << 10];
+        while read_message(&mut stream, &mut buffer)?.is_some() {
+            requests.fetch_add(1, Ordering::Relaxed);
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")?;
+        }
+        Ok(())
+    })
+}
+
 fn listen(serve: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
     let address = listener.local_addr()?;

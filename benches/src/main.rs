@@ -14,6 +14,7 @@ mod languages;
 mod lists;
 mod load;
 mod looks;
+mod observe;
 mod original;
 mod redis;
 mod report;
@@ -54,6 +55,9 @@ struct Options {
     /// Measure instead what a page of the list of runs costs in stores with this many runs
     #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
     lists: Option<usize>,
+    /// Measure instead what logs and tracing cost: the same load with and without them, in turn
+    #[arg(long, conflicts_with_all = ["flows", "swaps", "looks", "sleeps", "lists"])]
+    observed: bool,
     /// Measure instead what flows cost in each language, from their sources to the memory of an instance
     #[arg(long, conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
     languages: bool,
@@ -103,6 +107,9 @@ fn run(options: &Options) -> Result<()> {
     }
     if options.looks {
         return looks::measure(options, echo, &stores, time);
+    }
+    if options.observed {
+        return observe::measure(options, echo, &stores, time);
     }
     if let Some(runs) = options.lists {
         return lists::measure(runs);

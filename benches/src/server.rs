@@ -93,6 +93,30 @@ impl Server {
         Ok(server)
     }
 
+    /// What it says at a path.
+    fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address).context("cannot connect")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if !answer.starts_with("HTTP/1.1 200") {
+            bail!("the server is not well: {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> Result<String> {
+        self.get("/_/metrics")
+    }
+
+    /// The value of one of its metrics, by its name and labels.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let metrics = self.metrics()?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.with_context(|| format!("no metric {name}"))
+    }
+
     /// How many commits Redis has executed.
     pub fn redis_commits(&self) -> Result<Option<u64>> {
         self.redis.as_ref().map(Redis::commits).transpose()
@@ -104,14 +128,7 @@ impl Server {
     }
 
     fn health(&self) -> Result<()> {
-        let mut stream = TcpStream::connect(self.address).context("cannot connect")?;
-        write!(stream, "GET /_/health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        if !answer.starts_with(b"HTTP/1.1 200") {
-            bail!("the server is not well: {}", String::from_utf8_lossy(&answer));
-        }
-        Ok(())
+        self.get("/_/health").map(drop)
     }
 
     /// Processor time so far, in user and kernel mode, of all its threads.
@@ -151,7 +168,9 @@ fn address(child: &mut Child) -> Result<SocketAddr> {
     for line in lines.by_ref() {
         let line = line?;
         if line == "ready" {
-            thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("\nserver: {line}")));
+            // What is logged as objects is what a measurement asked for.
+            let lines = lines.map_while(Result::ok).filter(|line| !line.starts_with('{'));
+            thread::spawn(move || lines.for_each(|line| eprintln!("\nserver: {line}")));
             return address.context("the server did not say where it listens");
         }
         if let Some((_, rest)) = line.split_once("http://") {
