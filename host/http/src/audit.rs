@@ -91,7 +91,11 @@ impl FromQuery for AuditQuery {
         if !(1..=MOST).contains(&limit) {
             return Err(Error::BadParameter { name: "limit", rule: "a whole number from 1 to 1000" });
         }
-        Ok(Self { limit, after: query.number("after")? })
+        let after = query.number("after")?;
+        if after.is_some_and(|after| i64::try_from(after).is_err()) {
+            return Err(Error::BadParameter { name: "after", rule: "the `next` of an answer" });
+        }
+        Ok(Self { limit, after })
     }
 }
 
@@ -137,6 +141,20 @@ pub(super) async fn list(
 mod tests {
     use super::*;
     use axum::http::{Extensions, HeaderMap};
+
+    #[test]
+    fn a_place_that_no_answer_names_is_refused() {
+        let read = |query: &str| {
+            AuditQuery::from_query(&Query::parse(query))
+                .map(|query| (query.limit, query.after))
+                .map_err(|error| error.code())
+        };
+        assert_eq!(read("limit=7&after=42").unwrap(), (7, Some(42)));
+        assert_eq!(read("").unwrap(), (LISTED, None));
+        for bad in ["after=9223372036854775808", "after=-1", "limit=0", "limit=1001", "limit=x"] {
+            assert_eq!(read(bad).unwrap_err(), Code::BAD_REQUEST, "{bad}");
+        }
+    }
 
     #[test]
     fn an_attempt_names_what_it_is_about() {
