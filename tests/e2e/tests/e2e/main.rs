@@ -36,6 +36,7 @@ mod limits;
 mod logs;
 mod media_types;
 mod memory;
+mod metrics;
 mod modules;
 mod node_pages;
 mod openapi;
