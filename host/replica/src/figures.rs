@@ -15,9 +15,12 @@ const FRESH: Duration = Duration::from_secs(10);
 /// How long those who ask for metrics wait for the store. If it takes longer, they get no numbers of stored runs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How many runs of a flow have a status.
+type Counted = Vec<(String, Status, u64)>;
+
 /// How many runs are stored, as it was read last.
 #[derive(Default)]
-pub(super) struct StoredRuns(Mutex<Option<(Instant, Vec<(String, Status, u64)>)>>);
+pub(super) struct StoredRuns(Mutex<Option<(Instant, Counted)>>);
 
 impl Host {
     /// The metrics of this replica, after those of other registries.
@@ -50,7 +53,7 @@ impl Host {
     }
 
     /// How many stored runs of each flow that is served here have each status. Nothing if the store does not answer.
-    async fn stored(&self) -> Vec<(String, Status, u64)> {
+    async fn stored(&self) -> Counted {
         let mut known = self.stored.0.lock().await;
         if known.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
             let counted = timeout(PATIENCE, self.count_stored()).await;
@@ -59,7 +62,7 @@ impl Host {
         known.as_ref().map(|(_, counted)| counted.clone()).unwrap_or_default()
     }
 
-    async fn count_stored(&self) -> Result<Vec<(String, Status, u64)>, Error> {
+    async fn count_stored(&self) -> Result<Counted, Error> {
         let state = &self.services.state;
         let flows = self.services.versions.all_active();
         let mut stored = Vec::new();
