@@ -16,11 +16,11 @@ const FRESH: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many runs of a flow have a status.
-type StoredCount = (String, Status, u64);
+type Counted = Vec<(String, Status, u64)>;
 
 /// How many runs are stored, as it was read last.
 #[derive(Default)]
-pub(super) struct StoredRuns(Mutex<Option<(Instant, Vec<StoredCount>)>>);
+pub(super) struct StoredRuns(Mutex<Option<(Instant, Counted)>>);
 
 impl Host {
     /// The metrics of this replica, after those of other registries.
@@ -53,7 +53,7 @@ impl Host {
     }
 
     /// How many stored runs of each flow that is served here have each status. Nothing if the store does not answer.
-    async fn stored(&self) -> Vec<StoredCount> {
+    async fn stored(&self) -> Counted {
         let mut known = self.stored.0.lock().await;
         if known.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
             let counted = timeout(PATIENCE, self.count_stored()).await;
@@ -62,7 +62,7 @@ impl Host {
         known.as_ref().map(|(_, counted)| counted.clone()).unwrap_or_default()
     }
 
-    async fn count_stored(&self) -> Result<Vec<StoredCount>, Error> {
+    async fn count_stored(&self) -> Result<Counted, Error> {
         let state = &self.services.state;
         let flows = self.services.versions.all_active();
         let mut stored = Vec::new();

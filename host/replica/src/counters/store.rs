@@ -56,10 +56,10 @@ pub(super) struct Calls {
 const BOUNDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// A histogram for each kind of call.
-pub(super) type CallDurations = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
+type Durations = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
 
 /// Registers the histograms of all kinds of calls.
-pub(super) fn register_durations(to: &mut Registry) -> CallDurations {
+pub(super) fn register_durations(to: &mut Registry) -> Durations {
     let durations = Family::new_with_constructor((|| Histogram::new(BOUNDS)) as fn() -> Histogram);
     to.register("store_call_duration_seconds", "time that a round trip to the state store took", durations.clone());
     durations
