@@ -1,7 +1,7 @@
 //! The audit log: what operators have asked for, or have tried to, who it was, and what came of it.
 //!
 //! Each entry is an event of the log with the target `audit`, and the latest ones are kept in the state store: in pages of
-//! [`PAGE`] entries, of which a ring of documents has the latest. The store has no way to delete a document, so one that is too
+//! `PAGE` entries, of which a ring of documents has the latest. The store has no way to delete a document, so one that is too
 //! old is emptied.
 
 use crate::host::Host;

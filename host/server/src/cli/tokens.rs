@@ -100,11 +100,16 @@ impl Create {
         }
         print(format!("{token}\n"));
         match file {
-            Some(file) => complain(format_args!("added {name} with the rights {rights} to {}", file.display())),
-            None => print(format!("{entry}\n")),
+            Some(file) => {
+                complain(format_args!("added {name} with the rights {rights} to {}", file.display()));
+                complain("give the token to its bearer: it cannot be shown again");
+            }
+            None => {
+                print(format!("{entry}\n"));
+                complain("give the token, the first line, to its bearer: it cannot be shown again");
+                complain(format_args!("the other line, which does not reveal the token, is for the secret {TOKENS}"));
+            }
         }
-        complain("give the token, the first line, to its bearer: it cannot be shown again");
-        complain(format_args!("the secret {TOKENS} has the other line, which does not reveal the token"));
         Ok(())
     }
 }
