@@ -231,7 +231,7 @@ async fn a_version_is_pushed_compared_activated_as_canary_promoted_and_rolled_ba
     browser.click("a[href='versions/modules']").await;
     browser.choose("input[type=file]", &second).await;
     browser
-        .script("document.querySelector('form[action=\"modules/push\"] input[name=message]').value = 'the second'")
+        .script("document.querySelector('form[action=\"modules/push\"] input[name=reason]').value = 'the second'")
         .await;
     browser.click("form[action='modules/push'] > button").await;
     let text =
