@@ -84,7 +84,8 @@ async fn prometheus_reads_them_and_has_a_trace_for_each_bucket_and_accepts_the_a
     let ask = async |path: &str| {
         let url = format!("{}/api/v1/{path}", prometheus.url("http"));
         let answer = server.client.get(url).send().await.unwrap().text().await.unwrap();
-        serde_json::from_str::<Value>(&answer).unwrap()["data"].clone()
+        // It answers with a text until it is ready.
+        serde_json::from_str::<Value>(&answer).unwrap_or_default()["data"].clone()
     };
     until("Prometheus has read the metrics", async || {
         ask("query?query=faas_flow_run_duration_seconds_count").await["result"]
