@@ -66,7 +66,7 @@ pub struct AuditEntry {
 pub struct ActorSchema {
     /// Their name.
     who: Option<String>,
-    /// How the server knows: `token`, `admin-token`, `proxy` or `sign-in`.
+    /// How the server knows: `token`, `admin-token` or `proxy`.
     via: Option<String>,
     /// The address from which they asked.
     from: Option<String>,

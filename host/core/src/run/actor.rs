@@ -12,10 +12,10 @@ const REMEMBERED: usize = 50;
 /// Who asks for something, from where, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The name of their token, or of the user that signed in. Unknown where nobody needs a token.
+    /// The name of their token, or what a trusted proxy says. Unknown where nobody needs a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// How the server knows: `token`, `admin-token`, `proxy` or `sign-in`.
+    /// How the server knows: `token`, `admin-token` or `proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
     /// The address from which they asked.
