@@ -7,7 +7,7 @@ use axum::body::Body;
 use faas_flow_core::{Code, Failure, FlowName};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use faas_flow_http::{Guards, function_router, router};
-use faas_flow_replica::{Function, Functions, Host, Network, Parts, Settings};
+use faas_flow_replica::{ChosenBy, Function, Functions, Host, Network, Parts, Settings};
 use faas_flow_store::{open_data, open_state};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,7 +23,7 @@ struct Nowhere;
 
 #[async_trait::async_trait]
 impl Network for Nowhere {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
+    async fn send(&self, request: HttpRequest, _: ChosenBy) -> Result<HttpResponse, Failure> {
         Err(Failure::reject(Code::CALL_UNREACHABLE, format!("there is no network to reach {}", request.url)))
     }
 }
