@@ -80,7 +80,7 @@ pub struct ActorSchema {
 pub enum AuditOutcome {
     /// It was done.
     Done,
-    /// Whoever asked does not have the right to it.
+    /// The token does not have the right to it.
     Refused,
     /// It could not be done.
     Failed,
@@ -154,7 +154,7 @@ impl Host {
             return;
         }
         audit.pending.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
-        // Whoever comes first writes the entries of those who wait here, too.
+        // The first one to come here writes the entries of those who wait, too.
         let _writing = audit.writing.lock().await;
         let entries = audit.take();
         if entries.is_empty() {

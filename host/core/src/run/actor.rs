@@ -67,7 +67,7 @@ impl Event {
         }
     }
 
-    /// The event, whoever has asked for it.
+    /// The event itself, without who asked for it.
     pub fn what(&self) -> &Event {
         match self {
             Event::Asked { event, .. } => event.what(),

@@ -1,7 +1,7 @@
 //! Tokens with names and rights: the file that lists them, and who has which.
 //!
 //! The file has a line for each token: its name, its rights, its SHA-256, and optionally the moment at which it expires. The
-//! token itself is not in the file, so whoever reads the file cannot use it.
+//! token itself is not in the file, so nobody can use what they read there.
 
 use super::right::{Rights, UnknownRight};
 use crate::dashboard::Error;

@@ -18,7 +18,7 @@ use faas_flow_guest::HttpRequest;
 use faas_flow_replica::network::ChosenBy;
 use faas_flow_replica::{Submission, Waits};
 
-/// Headers that mean something to whoever waits for the answer, or that belong to the connection.
+/// Headers that mean something to a caller who waits for the answer, or that belong to the connection.
 const NOT_HERE: [&str; 9] = [
     "connection",
     "content-length",

@@ -144,7 +144,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Result<Response, HttpError> {
     Visit::may_look(request.extensions())?;
     if let Err(error) = dashboard.access.admit(request.method(), request.uri(), request.headers()) {
-        // Whoever may not even see the pages is nobody in particular.
+        // Requests without a valid token are not recorded, since they have no name.
         if error.code() == Code::RIGHT_MISSING
             && !request.method().is_safe()
             && let Some(attempt) = dashboard.refused(Head::from(&request))

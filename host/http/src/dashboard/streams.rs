@@ -147,7 +147,7 @@ impl Streams {
     }
 
     async fn open(&self, head: Parts) -> Response {
-        // Whoever asks is admitted as for the page itself.
+        // A stream is admitted as the page itself is.
         let asked = Instant::now();
         let answer = page(&self.pages, &head, None).await;
         if !answer.status().is_success() {
