@@ -112,7 +112,8 @@ impl FlowLog {
         if admitted {
             written.lines += 1;
             written.bytes = all_bytes;
-        } else {
+        } else if self.limits.lines > 0 {
+            // Who wants no lines is not told that there are none.
             let none = || Dropped { lines: 0, run: run.to_owned(), flow: flow.to_owned() };
             written.dropped.get_or_insert_with(none).lines += 1;
         }
@@ -149,6 +150,13 @@ mod tests {
         let admitted = (0..50).filter(|_| log.admits("r", "f", 30)).count();
         assert_eq!((admitted, dropped(&log)), (3, 47));
         assert!(log.admits("r", "f", 10), "a shorter line still fits");
+    }
+
+    #[test]
+    fn where_no_line_is_wanted_none_is_missed() {
+        let log = FlowLog::new(LogLimits { lines: 0, bytes: usize::MAX });
+        assert!(!log.admits("r", "f", 1));
+        assert_eq!(dropped(&log), 0);
     }
 
     #[test]

@@ -1,29 +1,63 @@
 //! Spans on their way. They wait in a queue of bounded length, and a thread of its own sends them in batches. The SDK's own
-//! processor does not count what it drops, and does not end an export that takes too long.
+//! processor does not count what it drops, does not end an export that takes too long, and wakes its thread for each span, which
+//! costs those who make spans more than all the rest.
 
 use super::counts::{DropReason, SpanCounts};
 use super::exporter::{Exporter, Unsent};
 use super::health::Health;
 use super::settings::SpanBatches;
 use opentelemetry_sdk::trace::SpanData;
-use std::future::pending;
 use std::io;
+use std::mem::take;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Takes spans, and has them sent.
 pub(super) struct Queue {
-    spans: mpsc::Sender<SpanData>,
+    waiting: Arc<Waiting>,
+    batches: SpanBatches,
     stop: CancellationToken,
     /// Says that all spans are sent, once it is stopped.
     done: Mutex<Receiver<()>>,
     counts: SpanCounts,
+}
+
+/// The spans that wait to be sent.
+#[derive(Default)]
+struct Waiting {
+    spans: Mutex<Spans>,
+    /// There is the first span of a batch, or a whole batch.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Spans {
+    list: Vec<SpanData>,
+    /// No more are taken.
+    is_closed: bool,
+}
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, Spans> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once there are at least so many spans, or no more are taken.
+    async fn reaches(&self, count: usize) {
+        let reached = || {
+            let spans = self.lock();
+            spans.list.len() >= count || spans.is_closed
+        };
+        while !reached() {
+            self.changed.notified().await;
+        }
+    }
 }
 
 impl Queue {
@@ -34,11 +68,11 @@ impl Queue {
         health: Health,
         make: impl FnOnce() -> Result<Exporter, String> + Send + 'static,
     ) -> Result<Self, String> {
-        let (spans, waiting) = mpsc::channel(batches.queue);
+        let waiting = Arc::new(Waiting::default());
         let stop = CancellationToken::new();
         let (tell, begun) = sync_channel(1);
         let (finish, done) = sync_channel(1);
-        let worker = Worker { waiting, batches, stop: stop.clone(), counts: counts.clone(), health };
+        let worker = Worker { waiting: waiting.clone(), batches, stop: stop.clone(), counts: counts.clone(), health };
         let run = move || {
             let begin = || -> Result<_, String> {
                 let text = |error: io::Error| error.to_string();
@@ -58,15 +92,23 @@ impl Queue {
         };
         thread::Builder::new().name("traces".to_owned()).spawn(run).map_err(|error| error.to_string())?;
         begun.recv().map_err(|error| error.to_string())??;
-        Ok(Self { spans, stop, done: Mutex::new(done), counts })
+        Ok(Self { waiting, batches, stop, done: Mutex::new(done), counts })
     }
 
     /// Takes a span, unless too many wait already. It never waits.
     pub(super) fn push(&self, span: SpanData) {
-        match self.spans.try_send(span) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => self.counts.dropped(DropReason::QueueFull, 1),
-            Err(mpsc::error::TrySendError::Closed(_)) => self.counts.dropped(DropReason::Stopped, 1),
+        let mut spans = self.waiting.lock();
+        if spans.is_closed {
+            return self.counts.dropped(DropReason::Stopped, 1);
+        }
+        if spans.list.len() >= self.batches.queue {
+            return self.counts.dropped(DropReason::QueueFull, 1);
+        }
+        spans.list.push(span);
+        let count = spans.list.len();
+        drop(spans);
+        if count == 1 || count == self.batches.size {
+            self.waiting.changed.notify_one();
         }
     }
 
@@ -81,7 +123,7 @@ impl Queue {
 
 /// What sends the spans.
 struct Worker {
-    waiting: mpsc::Receiver<SpanData>,
+    waiting: Arc<Waiting>,
     batches: SpanBatches,
     stop: CancellationToken,
     counts: SpanCounts,
@@ -89,7 +131,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, exporter: Exporter) {
+    async fn run(self, exporter: Exporter) {
         while let Some(batch) = self.next().await {
             self.send(&exporter, batch).await;
         }
@@ -97,29 +139,21 @@ impl Worker {
 
     /// The spans to send next: as many as there may be in a batch, or those that have come within its time. `None` once it is
     /// stopped and none are left.
-    async fn next(&mut self) -> Option<Vec<SpanData>> {
-        let mut batch = Vec::new();
-        let mut due = None;
-        while batch.len() < self.batches.size {
-            let room = self.batches.size - batch.len();
-            let timer = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                got = self.waiting.recv_many(&mut batch, room) => {
-                    if got == 0 {
-                        break;
-                    }
-                    due = due.or_else(|| Instant::now().checked_add(self.batches.delay));
-                }
-                () = self.stop.cancelled(), if !self.waiting.is_closed() => self.waiting.close(),
-                () = timer => break,
-            }
+    async fn next(&self) -> Option<Vec<SpanData>> {
+        let gathered = async {
+            self.waiting.reaches(1).await;
+            let _ = timeout(self.batches.delay, self.waiting.reaches(self.batches.size)).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => self.waiting.lock().is_closed = true,
+            () = gathered => {}
         }
+        let mut spans = self.waiting.lock();
+        let count = spans.list.len().min(self.batches.size);
+        let later = spans.list.split_off(count);
+        let batch = take(&mut spans.list);
+        spans.list = later;
         Some(batch).filter(|batch| !batch.is_empty())
     }
 
