@@ -6,7 +6,7 @@ use crate::run::{Run, program};
 use crate::tool::{
     ACTIONLINT, AXE, CARGO_CYCLONEDX, CARGO_DENY, CARGO_FUZZ, CARGO_MUTANTS, CARGO_SHEAR, COMPONENTIZE_PY, COMPOSE,
     GRAFANA_MODELS, HELM, HYPERLINK, JAEGER, KUBECONFORM, KUBERNETES_SCHEMAS, KUSTOMIZE, MDBOOK, MONITOR_SCHEMAS, MYPY,
-    PDOC, PYTHON_BUILD, Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
+    OIDC_PROVIDER, PDOC, PYTHON_BUILD, Registry, SCHEMATHESIS, SHELLCHECK, Tool, ZIG, ZIZMOR,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -34,7 +34,7 @@ const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what the tests need beyond the modules.
 pub fn for_tests(place: &Place) -> Result<()> {
-    install(place, &[SCHEMATHESIS, AXE])?;
+    install(place, &[SCHEMATHESIS, AXE, OIDC_PROVIDER])?;
     let missing = SERVERS.iter().filter(|(name, _)| program(name, &["--version"]).quiet().is_none());
     // The tests make keys with it. Older versions do not know `--version`.
     let openssl = program("openssl", &["version"]).quiet().is_none().then_some("openssl");

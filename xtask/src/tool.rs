@@ -63,6 +63,10 @@ pub const SCHEMATHESIS: Tool = Tool::pypi("schemathesis", "4.32.5", "schemathesi
 /// Checks pages for what keeps people from using them: a script that the tests run in a browser.
 pub const AXE: Tool = Tool { registry: Registry::Npm, ..Tool::pypi("axe-core", "4.14.1", "axe.min.js") };
 
+/// Lets people sign in: an OpenID provider for the tests of the dashboard.
+pub const OIDC_PROVIDER: Tool =
+    Tool { registry: Registry::Npm, ..Tool::pypi("oidc-provider", "9.13.3", "oidc-provider") };
+
 /// Receives traces: Jaeger 1 with its agent, as one program. The last versions of Jaeger have no agent.
 pub const JAEGER: Tool = Tool {
     registry: Registry::GoReplacing(

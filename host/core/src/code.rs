@@ -188,6 +188,7 @@ codes! {
     PAYLOADS_HIDDEN = 516, "inputs and outputs of nodes are not shown here";
     PAYLOAD_UNKNOWN = 517, "the node has no such input or output";
     RIGHT_MISSING = 518, "the token lacks a right";
+    SIGN_IN_FAILED = 519, "signing in failed";
 }
 
 impl Code {

@@ -370,6 +370,7 @@ pub(crate) fn status_of(code: Code) -> StatusCode {
         | Code::REDIRECT
         | Code::BAD_ENCODING
         | Code::CALL_ACCEPTED
+        | Code::SIGN_IN_FAILED
         | Code::CHILD_FAILED => StatusCode::BAD_GATEWAY,
         Code::STORE_LOCKED
         | Code::STORE_FULL

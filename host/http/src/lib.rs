@@ -41,7 +41,7 @@ mod surface;
 mod unchanged;
 
 pub use access::{
-    ADMIN, Admin, NamedToken, Proxies, Right, RightMissing, Rights, TokenFault, TokenHash, Tokens, TokensFault,
+    ADMIN, Admin, Holder, NamedToken, Proxies, Right, RightMissing, Rights, TokenFault, TokenHash, Tokens, TokensFault,
     TokensFlaw, UnknownRight, draw_token, parse_tokens,
 };
 pub(crate) use answer::{Accept, Refusal};

@@ -192,6 +192,13 @@ pub enum Error {
         fault: TokensFileFault,
     },
 
+    /// People cannot sign in with what the configuration says.
+    #[error("oidc_issuer is set, but {missing}")]
+    NoSignIn {
+        /// What is missing.
+        missing: String,
+    },
+
     /// The server on this machine does not answer its health check.
     #[error("{address} does not answer: {source}")]
     Unhealthy {
@@ -447,7 +454,8 @@ impl Error {
             | Error::NoSigningSecret { .. }
             | Error::NoAdminToken { .. }
             | Error::BadAdminToken { .. }
-            | Error::BadTokens { .. } => Code::BAD_SECRET,
+            | Error::BadTokens { .. }
+            | Error::NoSignIn { .. } => Code::BAD_SECRET,
             Error::Unhealthy { .. } => Code::CALL_UNREACHABLE,
             Error::NoResponse { .. } => Code::CALL_TIMED_OUT,
             Error::NotAFlow { .. } | Error::NoFlowThere { .. } | Error::NoFlowNamed { .. } => Code::FLOW_UNKNOWN,

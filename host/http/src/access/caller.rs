@@ -1,6 +1,6 @@
 //! Who asks.
 
-use super::fault::{RightMissing, TokenFault};
+use super::fault::{Holder, RightMissing, TokenFault};
 use super::right::{Right, Rights};
 use super::tokens::{ADMIN, Bearer, Tokens};
 use crate::error::Error;
@@ -45,6 +45,8 @@ enum Credential {
     None,
     Admin,
     Token,
+    /// A provider has said who it is.
+    SignedIn,
 }
 
 impl Admin {
@@ -81,6 +83,11 @@ impl Admin {
 }
 
 impl Caller {
+    /// Somebody who has signed in with a provider.
+    pub fn signed_in(name: &str, rights: Rights) -> Self {
+        Caller { name: Some(name.into()), rights, credential: Credential::SignedIn }
+    }
+
     /// Their name, if it is known.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -92,6 +99,7 @@ impl Caller {
             Credential::None => None,
             Credential::Admin => Some("admin-token"),
             Credential::Token => Some("token"),
+            Credential::SignedIn => Some("sign-in"),
         }
     }
 
@@ -111,12 +119,13 @@ impl Caller {
             return Ok(());
         }
         let name = self.name.clone().unwrap_or_default();
-        Err(RightMissing { name, needed: rights, has: self.rights }.into())
+        let of = if self.credential == Credential::SignedIn { Holder::User } else { Holder::Token };
+        Err(RightMissing { of, name, needed: rights, has: self.rights }.into())
     }
 }
 
 /// The time by the clock of the system, which is what the end of a token means.
-fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(now.as_millis()).unwrap_or(Millis::MAX)
 }

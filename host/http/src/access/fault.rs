@@ -37,14 +37,27 @@ pub enum TokenFault {
 
 /// Somebody does not have the right that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this needs the right {}, which the token `{name}` does not have; it has {has}", named(needed))]
+#[error("this needs the right {}, which the {of} `{name}` does not have; what it has: {has}", named(needed))]
 pub struct RightMissing {
-    /// The name of the token.
+    /// Whose rights they are.
+    pub of: Holder,
+    /// The name.
     pub name: Arc<str>,
     /// The rights of which one would do.
     pub needed: &'static [Right],
     /// Those that it has.
     pub has: Rights,
+}
+
+/// What has rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Holder {
+    #[error("token")]
+    /// A token.
+    Token,
+    #[error("user")]
+    /// Somebody who has signed in.
+    User,
 }
 
 fn named(rights: &[Right]) -> String {

@@ -1,7 +1,10 @@
 //! Who sees the dashboard, and which forms are its own.
 
 use super::error::Error;
-use crate::access::{Caller, Entrance, Head, Proxies, SEE, need_of_page};
+use super::oidc::{OidcSettings, Provider};
+use super::sealed::{Cookie, Seal, Session};
+use super::sign_in::SignIn;
+use crate::access::{Caller, Entrance, Head, Proxies, SEE, need_of_page, now};
 use crate::{Admin, Error as HttpError, PayloadAccess, ResultAccess, Right};
 use aws_lc_rs::rand;
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -9,9 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use faas_flow_core::run::Actor;
 use faas_flow_core::{FlowName, RunId};
+use faas_flow_replica::network::Network;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use std::sync::Arc;
 
 /// Those who have a token may see and change what its rights say. The browser asks for it as a password, with any user name.
 /// Without one, they may see everything but data of nodes if results are open to everybody.
@@ -21,6 +26,8 @@ pub struct Access {
     /// Of which runs those with the right to it may see inputs and outputs of nodes.
     pub(super) payloads: PayloadAccess,
     proxies: Proxies,
+    /// How people sign in, if there is a provider.
+    pub(super) sign_in: Option<SignIn>,
     /// What the tickets of forms are made with.
     key: [u8; 64],
 }
@@ -38,13 +45,29 @@ impl Access {
             Some(token) => derive(token, &mut key),
             None => rand::fill(&mut key).map_err(|_| Error::NoRandomness)?,
         }
-        Ok(Self { admin, result_access, payloads, proxies: Proxies::default(), key })
+        Ok(Self { admin, result_access, payloads, proxies: Proxies::default(), sign_in: None, key })
     }
 
     /// Behind these proxies.
     #[must_use]
     pub fn behind(self, proxies: Proxies) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// For people who may also sign in with this provider.
+    #[must_use]
+    pub fn with_sign_in(self, settings: OidcSettings, network: Arc<dyn Network>) -> Self {
+        let seal = Seal::new(settings.client_secret.as_bytes(), settings.dashboard_url.scheme() == "https");
+        Self { sign_in: Some(SignIn { provider: Provider::new(settings, network), seal }), ..self }
+    }
+
+    /// The name of who has signed in.
+    pub(super) fn user(&self, headers: &HeaderMap) -> Option<String> {
+        self.session(headers).filter(|_| !headers.contains_key(header::AUTHORIZATION)).map(|session| session.name)
+    }
+
+    fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        self.sign_in.as_ref()?.seal.open(Cookie::Session, headers, now())
     }
 
     /// Who sends a request that was admitted.
@@ -73,7 +96,10 @@ impl Access {
     }
 
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
-        self.admin.caller(self.token(headers).as_deref(), Entrance::Pages)
+        match self.session(headers).filter(|_| !headers.contains_key(header::AUTHORIZATION)) {
+            Some(session) => Ok(Caller::signed_in(&session.name, session.rights())),
+            None => self.admin.caller(self.token(headers).as_deref(), Entrance::Pages),
+        }
     }
 
     /// The token of a request.

@@ -60,6 +60,15 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// The provider has not said who somebody is.
+    #[error("signing in failed, since the provider cannot be used: {why}")]
+    SignIn {
+        /// What is wrong.
+        why: String,
+    },
+    /// A sign-in took too long, or was begun in another browser.
+    #[error("this sign-in has expired, or was begun elsewhere; begin again on the first page of the dashboard")]
+    ExpiredSignIn,
     /// There is no key for forms.
     #[error("the system has no random numbers")]
     NoRandomness,
@@ -80,7 +89,8 @@ impl Error {
             | Error::HeaderNotHere { .. }
             | Error::NoMultipart
             | Error::UnreadableForm(_) => Code::BAD_REQUEST,
-            Error::ExpiredForm => Code::BAD_SIGNATURE,
+            Error::ExpiredForm | Error::ExpiredSignIn => Code::BAD_SIGNATURE,
+            Error::SignIn { .. } => Code::SIGN_IN_FAILED,
             Error::TooManyStreams { .. } => Code::TOO_MANY_REQUESTS,
             Error::NoRandomness => Code::INTERNAL,
         }

@@ -18,6 +18,7 @@ mod form;
 mod module_pages;
 mod modules;
 mod node;
+mod oidc;
 mod overview;
 mod page;
 mod pages;
@@ -26,6 +27,8 @@ mod payload;
 mod rows;
 mod run;
 mod runs;
+mod sealed;
+mod sign_in;
 mod streams;
 mod timeline;
 mod upload;
@@ -33,13 +36,15 @@ mod upload;
 pub use access::Access;
 pub use control::Control;
 pub use error::Error;
+pub use oidc::{Grant, GrantFlaw, OidcSettings};
+pub use openidconnect::IssuerUrl;
 
 use crate::access::Head;
 use crate::browser::{RESOURCE_POLICY, Visit};
 use crate::{Error as HttpError, Refusal};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -127,6 +132,9 @@ impl Dashboard {
             .route(&at("/style.css"), get(async || asset("text/css", include_str!("style.css"))))
             .route(&at("/idiomorph.js"), get(async || asset("text/javascript", include_str!("idiomorph.min.js"))))
             .route(&at("/live.js"), get(async || asset("text/javascript", include_str!("live.js"))))
+            .route(&at("/sign-in"), get(sign_in::begin))
+            .route(&at("/sign-in/callback"), get(sign_in::end))
+            .route(&at("/sign-out"), post(sign_in::out))
             .route(&at("/_/health"), get(async || "OK"))
             .route(&at("/_/ready"), get(async || "OK"))
             .merge(pages)
@@ -159,8 +167,20 @@ async fn admit(State(dashboard): State<Arc<Dashboard>>, request: Request, next: 
 /// Shows errors as pages, and adds the headers that all answers have.
 async fn answered(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Response {
     let view = View::of(&request, dashboard.prefix);
+    // Programs cannot sign in.
+    let wants_page = request
+        .headers()
+        .get(header::ACCEPT)
+        .is_some_and(|accept| accept.as_bytes().windows(9).any(|part| part == b"text/html"));
+    let is_page = request.method() == Method::GET && wants_page;
+    let offer =
+        dashboard.access.sign_in.as_ref().filter(|_| is_page && !request.headers().contains_key(header::AUTHORIZATION));
+    let offer = offer.map(|_| sign_in::address(view.up(), dashboard.prefix, request.uri()));
     let mut response = next.run(request).await;
     if let Some(Refusal(failure)) = response.extensions_mut().remove() {
+        if let Some(to) = offer.filter(|_| failure.code == Code::TOKEN_NEEDED) {
+            return (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+        }
         let (page, body) = Page::of_failure(&failure, &view).answer(&view).into_parts();
         *response.body_mut() = body;
         let headers = response.headers_mut();

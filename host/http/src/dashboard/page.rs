@@ -25,6 +25,8 @@ pub(super) struct View {
     buttons: bool,
     /// Whether who looks at it may push and activate versions.
     deploys: bool,
+    /// Who has signed in.
+    user: Option<String>,
 }
 
 impl View {
@@ -40,7 +42,7 @@ impl View {
             Some(removed) if depth == 0 => format!("{removed}{prefix}/"),
             _ => "../".repeat(depth),
         };
-        Self { accept: Accept::of(headers), up, buttons: false, deploys: false }
+        Self { accept: Accept::of(headers), up, buttons: false, deploys: false, user: None }
     }
 
     /// Whether who looks at the page may change runs, so that it has buttons.
@@ -70,7 +72,8 @@ impl FromRequestParts<Arc<Dashboard>> for View {
     async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Infallible> {
         let buttons = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Control);
         let deploys = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Deploy);
-        Ok(Self { buttons, deploys, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
+        let user = dashboard.access.user(&parts.headers);
+        Ok(Self { buttons, deploys, user, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
     }
 }
 
@@ -132,13 +135,19 @@ impl Page {
         let trail =
             self.trail.iter().map(|(name, link)| format!("<a href=\"{}\">{}</a>", escaped(link), escaped(name)));
         let trail: String = trail.collect::<Vec<_>>().join(" / ");
+        let user = view.user.as_ref().map_or(String::new(), |user| {
+            let user = escaped(user);
+            format!(
+                "<form class=\"sign-out\" method=\"post\" action=\"{up}sign-out\">{user} <button class=\"small\">Sign out</button></form>"
+            )
+        });
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>{title} · faas-flow</title><link rel=\"icon\" href=\"data:,\">\
              <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}idiomorph.js\"></script>\
              <script defer src=\"{up}live.js\"></script></head>\n\
-             <body><header><strong>faas-flow</strong> <nav>{trail}</nav><span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
+             <body><header><strong>faas-flow</strong> <nav>{trail}</nav>{user}<span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
         )
     }
 }

@@ -10,9 +10,10 @@ use crate::Error;
 use crate::config::settings_of;
 use crate::config::{Defaults, Group, Options, Stores, Takes, Unspecified, Values, resolve_stores};
 use clap::Args;
-use faas_flow_http::Admin;
 use faas_flow_http::Starting;
+use faas_flow_http::dashboard::OidcSettings;
 use faas_flow_http::dashboard::{Access, Control, Dashboard};
+use faas_flow_http::{Admin, Tokens};
 use faas_flow_replica::{Functions, Host, Http, Network, Parts};
 use faas_flow_versions::Loader;
 use std::net::IpAddr;
@@ -42,7 +43,8 @@ impl Shown {
         warn(&values);
         let at = listen::address(&values, "0.0.0.0");
         let (listener, address) = listen(&at).await?;
-        let admin = admin(&values, address.ip())?;
+        let sign_in = guards::sign_in(&values)?;
+        let admin = admin(&values, address.ip(), sign_in.as_ref())?;
         outlives_its_process(&stores.state)?;
         let network: Arc<dyn Network> = Arc::new(Http::new(&settings_of(&values))?);
         let starting = Starting::default();
@@ -50,9 +52,13 @@ impl Shown {
         eprintln!("serving the dashboard at http://{address}/");
         let host = host(&values, &stores, network.clone(), &starting);
         let Some(host) = server.unless_stopped(host).await? else { return Ok(ExitCode::SUCCESS) };
-        let control = control(&values, network, &admin);
+        let control = control(&values, network.clone(), &admin);
         let access = Access::new(admin, guards::result_access(&values), guards::payloads(&values))?;
         let access = access.behind(guards::proxies(&values));
+        let access = match sign_in {
+            Some(settings) => access.with_sign_in(settings, network),
+            None => access,
+        };
         let dashboard = Dashboard::new(host.clone(), access, control, "");
         starting.serves(dashboard.router());
         eprintln!("ready");
@@ -61,11 +67,13 @@ impl Shown {
     }
 }
 
-/// Who may see it: those who have a token, or everybody if only this machine can reach it.
-fn admin(values: &Values, address: IpAddr) -> Result<Admin, Error> {
+/// Who may see it: those who have a token, besides those who sign in, or everybody if only this machine can reach it and there is
+/// no provider.
+fn admin(values: &Values, address: IpAddr, sign_in: Option<&OidcSettings>) -> Result<Admin, Error> {
     let folder = &values.secret_mount_path.value;
     match guards::tokens(folder)? {
         Some(tokens) => Ok(Admin::Tokens(tokens.into())),
+        None if sign_in.is_some() => Ok(Admin::Tokens(Tokens::default().into())),
         None if address.to_canonical().is_loopback() => Ok(Admin::Anybody),
         None => Err(Error::NoAdminToken { address, folder: folder.clone() }),
     }

@@ -3,13 +3,17 @@
 use crate::config::{Values, destinations_of};
 use crate::{AdminTokenFault, Error, TokensFileFault, WhySigned};
 use faas_flow_core::secret_of;
+use faas_flow_http::dashboard::{IssuerUrl, OidcSettings};
 use faas_flow_http::{Admin, Guards, PayloadAccess, Proxies, ResultAccess, Tokens, parse_tokens};
 use faas_flow_replica::events::{Keys, Window};
+use reqwest::Url;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::Path;
 
 const ADMIN_TOKEN: &str = "faasflow-admin-token";
+/// The secret of the dashboard at its OpenID provider.
+const OIDC_SECRET: &str = "faasflow-oidc-secret";
 /// The secret, and the file, with the tokens that have names.
 pub(super) const TOKENS: &str = "faasflow-tokens";
 
@@ -73,6 +77,31 @@ pub(super) fn proxies(values: &Values) -> Proxies {
         eprintln!("warning: the header `{header}` (user_header) is ignored, since trusted_proxies names no proxy");
     }
     Proxies { trusted, user_header }
+}
+
+/// The provider with which people sign in, if there is one.
+pub(super) fn sign_in(values: &Values) -> Result<Option<OidcSettings>, Error> {
+    let Some(issuer) = &values.oidc_issuer.value else { return Ok(None) };
+    let missing = |missing: String| Error::NoSignIn { missing };
+    let key = |name: &str, value: &Option<String>| {
+        value.clone().ok_or_else(|| missing(format!("{name} is not: set it, too")))
+    };
+    let url = |name: &str, text: &str| Url::parse(text).map_err(|error| missing(format!("{name} is no URL: {error}")));
+    let client_id = key("oidc_client_id", &values.oidc_client_id.value)?;
+    let dashboard = key("dashboard_url", &values.dashboard_url.value)?;
+    let path = values.secret_mount_path.value.join(OIDC_SECRET);
+    let file = std::fs::read(&path)
+        .map_err(|error| missing(format!("the secret {} cannot be read: {error}", path.display())))?;
+    let client_secret = secret_of(&file).map_err(|flaw| missing(format!("the secret {} {flaw}", path.display())))?;
+    Ok(Some(OidcSettings {
+        issuer: IssuerUrl::new(issuer.clone()).map_err(|error| missing(format!("it is no URL: {error}")))?,
+        client_id,
+        client_secret: client_secret.to_owned(),
+        dashboard_url: url("dashboard_url", &format!("{}/", dashboard.trim_end_matches('/')))?,
+        scopes: values.oidc_scopes.value.clone(),
+        name_claim: values.oidc_user.value.clone(),
+        grants: values.oidc_rights.value.clone(),
+    }))
 }
 
 /// The tokens that a server accepts, if there is one of the secrets that have some.

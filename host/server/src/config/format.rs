@@ -10,6 +10,7 @@ pub(crate) use telemetry::{AnyCase, Millis, MillisLimit, Pairs, PropagatorList, 
 
 use faas_flow_core::redact::Rules;
 use faas_flow_core::schedule::ScheduleEntry;
+use faas_flow_http::dashboard::Grant;
 use faas_flow_replica::CREDENTIAL_HEADERS;
 use reqwest::header::HeaderName;
 use std::path::PathBuf;
@@ -93,6 +94,32 @@ impl Text {
     pub const LISTEN: Text = Text { described: "`HOST:PORT`", placeholder: "HOST:PORT" };
     /// A store's address: docs/stores.md.
     pub const STORE: Text = Text { described: "[store](stores.md)", placeholder: "STORE" };
+}
+
+/// The rights of those who sign in, a line each.
+pub(crate) struct Grants;
+
+impl Format<Vec<Grant>> for Grants {
+    fn describe(&self) -> String {
+        "lines".to_owned()
+    }
+
+    fn placeholder(&self) -> &'static str {
+        "GRANT"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<Grant>, Rule> {
+        let lines = text.split(['\n', ';']).map(str::trim).filter(|line| !line.is_empty());
+        lines.map(|line| Grant::parse(line).map_err(|flaw| flaw.to_string())).collect()
+    }
+
+    fn occurrence(&self) -> Occurrence {
+        Occurrence::Items
+    }
+
+    fn combine(&self, values: Vec<Vec<Grant>>) -> Option<Vec<Grant>> {
+        Some(values.concat())
+    }
 }
 
 /// The name of a header.

@@ -7,11 +7,12 @@ use faas_flow_core::secret_of;
 use std::io::ErrorKind;
 
 /// Every secret that the host reads.
-pub(crate) const SECRETS: [&str; 8] = [
+pub(crate) const SECRETS: [&str; 9] = [
     "faasflow-hmac-secret",
     "faasflow-hmac-secret-previous",
     "faasflow-admin-token",
     "faasflow-tokens",
+    "faasflow-oidc-secret",
     "faasflow-state-store",
     "faasflow-data-store",
     "s3-access-key",

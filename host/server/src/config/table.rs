@@ -2,9 +2,9 @@
 
 use super::error::Error;
 use super::format::{
-    AnyCase, CorsOrigins, Count, CredentialHeaders, FilePath, HeaderOf, Hosts, List, Millis, MillisLimit, Optional,
-    Origins, Pairs, Pointers, Port, PropagatorList, Proxy, Ranges, Ratio, Schedules, Server, Size, Switch, Text, Time,
-    TimeLimit, TraceServers, Words,
+    AnyCase, CorsOrigins, Count, CredentialHeaders, FilePath, Grants, HeaderOf, Hosts, List, Millis, MillisLimit,
+    Optional, Origins, Pairs, Pointers, Port, PropagatorList, Proxy, Ranges, Ratio, Schedules, Server, Size, Switch,
+    Text, Time, TimeLimit, TraceServers, Words,
 };
 use super::key::Group::{
     Access, Address, Calls, Connections, Function, Guest, Limits, Modules, Schedule, Stores, Tracing,
@@ -19,6 +19,7 @@ use crate::cli::LogFormat;
 use faas_flow_core::limit::Figures;
 use faas_flow_core::redact::Rules;
 use faas_flow_core::schedule::ScheduleEntry;
+use faas_flow_http::dashboard::Grant;
 use faas_flow_http::{ResultAccess, ShowPayloads};
 use faas_flow_replica::events::OldSignatures;
 use faas_flow_replica::network::HostPattern;
@@ -255,6 +256,19 @@ keys! {
         .option(As("trusted-proxy"));
     user_header: Option<HeaderName> = Key::new("user_header", &Optional(HeaderOf), "", Ours, Access,
         "header in which `trusted_proxies` name the user who has signed in, such as `X-Forwarded-User`");
+    dashboard_url: Option<String> = Key::new("dashboard_url", &Optional(Server), "", Ours, Access,
+        "address of `faas-flow dashboard` as browsers reach it; needed for [signing in](dashboard.md#signing-in)");
+    oidc_issuer: Option<String> = Key::new("oidc_issuer", &Optional(Server), "", Ours, Access,
+        "address of the OpenID provider with which people [sign in](dashboard.md#signing-in) to `faas-flow dashboard`");
+    oidc_client_id: Option<String> = Key::new("oidc_client_id", &Optional(Text::ANY), "", Ours, Access,
+        "name of the dashboard at the provider; its secret there is the secret `faasflow-oidc-secret`");
+    oidc_rights: Vec<Grant> = Key::new("oidc_rights", &Grants, "", Ours, Access,
+        "rights of those who sign in, a line each: `CLAIM=VALUE: RIGHTS`, as in `groups=operators: see,control`")
+        .option(As("oidc-right"));
+    oidc_scopes: String = Key::new("oidc_scopes", &Text::ANY, "profile email", Ours, Access,
+        "what is asked of the provider besides `openid`, separated by spaces");
+    oidc_user: String = Key::new("oidc_user", &Text::ANY, "email", Ours, Access,
+        "claim with the name of the user");
     audit_length: usize = Key::new("audit_length", &Count(0), "10000", Ours, Access,
         "how many entries of the [audit log](security.md#who-did-it) the state store keeps, at most 100,000; 0 for none");
     allowed_hosts: Vec<String> = Key::new("allowed_hosts", &List, "", Ours, Access,

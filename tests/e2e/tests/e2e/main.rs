@@ -63,6 +63,7 @@ mod schedules;
 mod secrets;
 mod serve;
 mod shapes;
+mod sign_in;
 mod signals;
 mod signing;
 mod sleeps;
