@@ -9,6 +9,7 @@
 )]
 
 mod budget;
+mod bulk;
 mod drain;
 mod gc;
 mod history;
