@@ -1,6 +1,7 @@
 //! What all pages share: the frame around them, how times and sizes are written, and answers in HTML and JSON.
 
 use super::Dashboard;
+use crate::access::SEE_VERSIONS;
 use crate::{Accept, Right, forwarded_prefix};
 use axum::Extension;
 use axum::extract::{FromRequestParts, Request};
@@ -25,6 +26,8 @@ pub(super) struct View {
     buttons: bool,
     /// Whether who looks at it may push and activate versions.
     deploys: bool,
+    /// Whether who looks at it may see which versions there are.
+    versions: bool,
 }
 
 impl View {
@@ -40,7 +43,7 @@ impl View {
             Some(removed) if depth == 0 => format!("{removed}{prefix}/"),
             _ => "../".repeat(depth),
         };
-        Self { accept: Accept::of(headers), up, buttons: false, deploys: false }
+        Self { accept: Accept::of(headers), up, buttons: false, deploys: false, versions: false }
     }
 
     /// Whether who looks at the page may change runs, so that it has buttons.
@@ -51,6 +54,11 @@ impl View {
     /// Whether who looks at the page may push and activate versions, so that it has buttons for that.
     pub fn deploys(&self) -> bool {
         self.deploys
+    }
+
+    /// Whether who looks at the page may see which versions there are.
+    pub fn sees_versions(&self) -> bool {
+        self.versions
     }
 
     /// The form that the caller reads.
@@ -70,7 +78,8 @@ impl FromRequestParts<Arc<Dashboard>> for View {
     async fn from_request_parts(parts: &mut Parts, dashboard: &Arc<Dashboard>) -> Result<Self, Infallible> {
         let buttons = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Control);
         let deploys = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Deploy);
-        Ok(Self { buttons, deploys, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
+        let versions = dashboard.access.require(&parts.headers, SEE_VERSIONS).is_ok();
+        Ok(Self { buttons, deploys, versions, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
     }
 }
 
