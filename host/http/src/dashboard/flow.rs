@@ -4,6 +4,7 @@ use super::Dashboard;
 use super::access::About;
 use super::error::Error;
 use super::flows::count_links;
+use super::form::{NO_BUTTON, REASON};
 use super::page::{Page, View, time};
 use crate::drawing::drawn;
 use crate::{Error as HttpError, PageQuery, RunFilter};
@@ -106,25 +107,30 @@ fn scheduled(schedules: &[(String, Kept)], ticket: Option<(&FlowName, String)>) 
                 format!("{} {run}{code}", time(past.moment))
             });
             let (name, when) = (escaped(name), escaped(&kept.clockwork));
-            let buttons = ticket.as_ref().map_or(String::new(), |(flow, ticket)| {
+            let buttons = ticket.as_ref().map_or(String::new(), |(flow, _)| {
                 let change = if kept.paused { ("resume", "Resume") } else { ("pause", "Pause") };
-                let form = |(what, label): (&str, &str)| {
+                let button = |(what, label): (&str, &str)| {
                     format!(
-                        "<form method=\"post\" action=\"{flow}/schedules/{name}/{what}\">\
-                         <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-                         <button class=\"small {what}\" title=\"{label} schedule {name}\">{label}</button></form>"
+                        "<button class=\"small {what}\" form=\"schedules\" formaction=\"{flow}/schedules/{name}/{what}\" \
+                         title=\"{label} schedule {name}\">{label}</button>"
                     )
                 };
-                format!("<div class=\"few buttons\">{}{}</div>", form(change), form(("trigger", "Run now")))
+                format!("<div class=\"few buttons\">{}{}</div>", button(change), button(("trigger", "Run now")))
             });
             format!(
-                "<tr data-schedule=\"{name}\"><td>{name}</td><td><code>{when}</code></td><td>{next}</td><td>{last}</td>\
+                "<tr data-schedule=\"{name}\" id=\"schedule:{name}\"><td>{name}</td><td><code>{when}</code></td><td>{next}</td><td>{last}</td>\
                  <td>{buttons}</td></tr>"
             )
         })
         .collect();
+    let form = ticket.as_ref().map_or(String::new(), |(_, ticket)| {
+        format!(
+            "<form id=\"schedules\" class=\"buttons\" method=\"post\">{NO_BUTTON}\
+             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">{REASON}</form>\n"
+        )
+    });
     format!(
-        "<h2>Schedules</h2>\n<table><thead><tr><th>Name</th><th>When</th><th>Next</th><th>Last</th><th>Actions</th></tr></thead>\
+        "<h2>Schedules</h2>\n{form}<table aria-label=\"Schedules\"><thead><tr><th>Name</th><th>When</th><th>Next</th><th>Last</th><th>Actions</th></tr></thead>\
          <tbody>{rows}</tbody></table>\n"
     )
 }

@@ -1,6 +1,7 @@
 //! Every page of the dashboard in a browser: without an error of the console, without a request elsewhere, without serious
 //! findings of axe-core, in the dark, on a phone, and below a path that a proxy removes.
 
+use faas_flow_core::Digest;
 use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::{faas_flow, script};
 use faas_flow_e2e::program::root;
@@ -218,6 +219,14 @@ async fn a_form_of_one_replica_is_taken_by_another_one() {
     // Versions are listed and changed by way of the gateway.
     let versions = ask(&one, "/flows/parallel-branching/modules").await;
     assert!(versions.contains("badge active") && versions.contains("Push a version"), "{versions}");
+    let ticket = versions.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = format!("ticket={ticket}&reason=a+mistake");
+    let back = other.request("/flows/parallel-branching/modules/rollback", form).basic_auth("me", Some(TOKEN));
+    assert_ne!(other.send(back).await.status, 200, "there is nothing to roll back to");
+    let audit = server.client.get(server.url("/function/parallel-branching/audit")).bearer_auth(TOKEN);
+    let audit: Value = serde_json::from_str(&server.send(audit).await.ok()).unwrap();
+    let last = ["action", "outcome", "reason"].map(|name| audit["entries"][0][name].as_str().unwrap());
+    assert_eq!(last, ["roll-back", "failed", "a mistake"], "the reason goes by way of the gateway");
     one.get("/flows/parallel-branching/modules").await.failed(401, "FF0506");
 }
 
@@ -230,9 +239,10 @@ async fn a_version_is_pushed_compared_activated_as_canary_promoted_and_rolled_ba
     browser.go(&server.url("/dashboard/flows/versions")).await;
     browser.click("a[href='versions/modules']").await;
     browser.choose("input[type=file]", &second).await;
-    browser
-        .script("document.querySelector('form[action=\"modules/push\"] input[name=reason]').value = 'the second'")
-        .await;
+    let because = async |form: &str, reason: &str| {
+        browser.script(&format!("document.querySelector('{form} input[name=reason]').value = '{reason}'")).await
+    };
+    because("form.run", "the second").await;
     browser.click("form[action='modules/push'] > button").await;
     let text =
         async || browser.script("return document.querySelector('main').textContent").await.as_str().unwrap().to_owned();
@@ -240,12 +250,70 @@ async fn a_version_is_pushed_compared_activated_as_canary_promoted_and_rolled_ba
     browser.click("a[href*='difference']").await;
     until("the difference is shown", async || text().await.contains("Changes")).await;
     browser.go(&server.url("/dashboard/flows/versions/modules")).await;
-    browser.click(".versions form:nth-of-type(2) button").await;
-    until("there is a canary", async || text().await.contains("of them with the canary")).await;
-    browser.click("form[action='modules/promote'] button").await;
+    let share = "document.querySelector('#service input[name=canary]').value = '25%'";
+    let start = ".versions button:not([name])";
+    because("#service", "to try it").await;
+    browser.script(share).await;
+    browser.click(start).await;
+    until("there is a canary", async || text().await.contains("25% of them with the canary")).await;
+    because("#service", "it fails").await;
+    browser.click("button[formaction='modules/withdraw']").await;
+    until("it is withdrawn", async || !text().await.contains("with the canary")).await;
+    browser.click(start).await;
+    until("there is a canary again", async || text().await.contains("5% of them with the canary")).await;
+
+    // The page of the flow says so, too.
+    browser.go(&server.url("/dashboard/flows/versions")).await;
+    let beside = browser.script("return document.querySelector('.beside').textContent").await;
+    let digest = |file| Digest::of(&fs::read(file).unwrap()).short().to_owned();
+    let told = format!(
+        "New runs begin with {} active, and 5% of them with {} canary. What the canary changes",
+        digest(&first),
+        digest(&second)
+    );
+    assert_eq!(beside, told.as_str());
+    browser.click(".beside a").await;
+    until("the difference is shown", async || text().await.contains("Changes")).await;
+    let asked = server.client.get(server.url("/dashboard/flows/versions")).header("Accept", "application/json");
+    let json: Value = serde_json::from_str(&server.send(asked).await.ok()).unwrap();
+    assert_eq!(json["canary"]["share"], "5%");
+    assert_eq!(json["version"], Digest::of(&fs::read(&first).unwrap()).as_str());
+
+    browser.go(&server.url("/dashboard/flows/versions/modules")).await;
+    because("#service", "it works").await;
+    browser.click("button[formaction='modules/promote']").await;
     until("it is promoted", async || text().await.contains("promoted by")).await;
-    browser.click("form[action='modules/rollback'] button").await;
+    because("#service", "it does not").await;
+    browser.click("button[formaction='modules/rollback']").await;
     until("it is rolled back", async || text().await.contains("rolled back by")).await;
+    because("#service", "it does after all").await;
+    browser.click(".versions button[name=as]").await;
+    until("it is active", async || text().await.contains("activated by")).await;
+    assert!(!text().await.contains("with the canary"), "a share counts for a canary only");
+    browser.go(&server.url("/dashboard/flows/versions")).await;
+    assert!(browser.script("return document.querySelector('.beside')").await.is_null(), "there is no canary any more");
+
+    let audit: Value = serde_json::from_str(&server.get("/function/versions/audit").await.ok()).unwrap();
+    let told: Vec<String> = audit["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|entry| {
+            let field = |name: &str| entry[name].as_str().unwrap_or_default();
+            format!("{} {}: {}", field("action"), field("outcome"), field("reason"))
+        })
+        .collect();
+    let expected = [
+        "push done: the second",
+        "activate done: to try it",
+        "withdraw done: it fails",
+        "activate done: ",
+        "promote done: it works",
+        "roll-back done: it does not",
+        "activate done: it does after all",
+    ];
+    assert_eq!(told, expected);
 }
 
 /// With `UPDATE_DOCS=1`, it renews the picture in the documentation.
