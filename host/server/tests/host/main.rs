@@ -10,6 +10,7 @@
 
 mod budget;
 mod bulk;
+mod corpora;
 mod drain;
 mod gc;
 mod history;
