@@ -147,7 +147,7 @@ impl Page {
              <title>{title} · faas-flow</title><link rel=\"icon\" href=\"data:,\">\
              <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}idiomorph.js\"></script>\
              <script defer src=\"{up}live.js\"></script></head>\n\
-             <body><header><strong>faas-flow</strong> <nav>{trail}</nav><span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
+             <body><header><strong>faas-flow</strong> <nav aria-label=\"Breadcrumb\">{trail}</nav><span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
         )
     }
 }

@@ -65,6 +65,7 @@ async fn pages(server: &Server, prefix: &str) -> Vec<String> {
         "/runs/other/compare?with=failed",
         "/runs/waits",
         "/runs/small/node?node=a",
+        "/audit",
         "/runs/nobody",
     ];
     paths.iter().map(|path| format!("{prefix}{path}")).collect()
@@ -101,6 +102,80 @@ async fn every_page_can_be_used_by_everybody() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What somebody misses who hears a page or uses it by keyboard, as a list of words.
+const MISSED: &str = "
+    const missed = [];
+    const of = (element) => `${element.tagName} ${element.textContent.trim().slice(0, 40)}`;
+    for (const table of document.querySelectorAll('table')) {
+        if (!table.ariaLabel && !table.caption) missed.push('no name: ' + of(table));
+        if (!table.querySelector('thead th')) missed.push('no head: ' + of(table));
+    }
+    const levels = [...document.querySelectorAll('h1, h2, h3, h4')].map(heading => Number(heading.tagName[1]));
+    if (levels.filter(level => level === 1).length !== 1) missed.push(`not one h1: ${levels}`);
+    levels.forEach((level, at) => { if (at > 0 && level > levels[at - 1] + 1) missed.push(`a level is left out: ${levels}`); });
+    for (const live of document.querySelectorAll('main [role=status], main [role=alert], main [aria-live]'))
+        if (document.querySelector('main').dataset.live) missed.push('is read at each renewal: ' + of(live));
+    for (const details of document.querySelectorAll('details')) details.open = true;
+    const usable = 'a[href], button, input, textarea, summary, [tabindex]';
+    const shown = [...document.querySelectorAll(usable)].filter(element => element.checkVisibility() && !element.disabled);
+    for (const element of shown) {
+        element.focus({ focusVisible: true });
+        if (document.activeElement !== element) { missed.push('no focus: ' + of(element)); continue; }
+        const { outlineStyle, outlineWidth } = getComputedStyle(element);
+        if (outlineStyle === 'none' || parseFloat(outlineWidth) < 2) missed.push('focus is not seen: ' + of(element));
+        const name = element.ariaLabel ?? element.labels?.[0]?.textContent ?? element.textContent;
+        if (!name.trim()) missed.push('no name: ' + element.outerHTML.slice(0, 100));
+    }
+    if (shown.length === 0) missed.push('nothing to use');
+    return [missed, shown.length]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_can_be_heard_and_used_by_keyboard() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path()).start();
+    let browser = Browser::open(folder.path()).await;
+    let mut wrong = Vec::new();
+    for page in pages(&server, "/dashboard").await {
+        browser.go(&server.url(&page)).await;
+        let found = browser.script(MISSED).await;
+        if found[0] != json!([]) {
+            wrong.push(format!("{page}: {:#}", found[0]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_focus_stays_where_it_is_when_a_page_renews_itself() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path()).start();
+    let start = async |run: &str| {
+        let request = server.request("/function/greet", "Ada").header("X-Faas-Flow-Reqid", run);
+        server.send(request).await.ok();
+    };
+    start("first").await;
+    start("second").await;
+    let browser = Browser::open(folder.path()).await;
+    for (page, next) in [("/dashboard/", "third"), ("/dashboard/flows/greet", "fourth"), ("/dashboard/runs", "fifth")] {
+        browser.go(&server.url(page)).await;
+        let row = "document.querySelector('tr[id=\"run:second\"]')";
+        browser.script(&format!("{row}.querySelector('a').focus()")).await;
+        browser
+            .script(
+                "window.said = 0;
+                 new MutationObserver(() => window.said++).observe(document.querySelector('[role=status]'),
+                    { childList: true, characterData: true, subtree: true })",
+            )
+            .await;
+        start(next).await;
+        let listed = format!("return document.querySelector('tr[id=\"run:{next}\"]') !== null");
+        until("the new run is listed", async || browser.script(&listed).await == true).await;
+        let focus = format!("return {row}.contains(document.activeElement) && document.activeElement.textContent");
+        assert_eq!(browser.script(&focus).await, "second", "{page}");
+        assert_eq!(browser.script("return window.said").await, 0, "{page}: a list that changes is not read aloud");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
