@@ -1,13 +1,3 @@
-//! Definitions of flows: what a stored run carries, and what the code of a flow may describe.
 #![no_main]
 
-use faas_flow_core::{Definition, Plan};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let Ok(definition) = serde_json::from_slice::<Definition>(bytes) else { return };
-    match Plan::new(definition.clone()) {
-        Ok(plan) => assert_eq!(**plan.definition(), definition, "a plan keeps what was checked"),
-        Err(problems) => assert!(!problems.is_empty(), "a refused definition has a problem"),
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| faas_flow_fuzzing::definition(bytes));

@@ -1,5 +1,4 @@
-//! What the fuzz targets reach of this crate. It exists only in builds for fuzzing, and in those for tests,
-//! so that they compile it too.
+//! What the fuzz targets (`tests/fuzzing`) reach of this crate. Only they have the feature `fuzzing`.
 
 use crate::compiler::answer;
 

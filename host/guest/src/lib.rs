@@ -16,7 +16,7 @@ mod engine;
 mod error;
 mod exports;
 mod flow_log;
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod guests;
 mod instance;

@@ -12,6 +12,6 @@ pub(crate) use actor::{FROM, Head, REASON, USER, reason};
 pub use caller::Admin;
 pub(crate) use caller::{Caller, Entrance, now};
 pub use fault::{Holder, RightMissing, TokenFault};
-pub(crate) use needs::{Need, SEE, is_change, need_of, need_of_page};
+pub(crate) use needs::{Need, SEE, SEE_VERSIONS, is_change, need_of, need_of_page};
 pub use right::{Right, Rights, UnknownRight};
 pub use tokens::{ADMIN, NamedToken, TokenHash, Tokens, TokensFault, TokensFlaw, draw_token, parse_tokens};

@@ -22,6 +22,19 @@ impl Tag {
     pub fn of_digest(digest: &Digest) -> Self {
         Self(format!("\"{}\"", digest.short()))
     }
+
+    /// An answer with its tag.
+    pub fn on(&self, mut answer: Response) -> Response {
+        if let Ok(tag) = HeaderValue::from_str(&self.0) {
+            answer.headers_mut().insert(header::ETAG, tag);
+        }
+        answer
+    }
+
+    /// What a caller gets who has the answer already.
+    pub fn unchanged(&self) -> Response {
+        self.on(StatusCode::NOT_MODIFIED.into_response())
+    }
 }
 
 /// The answers that a caller has, by the header `If-None-Match`. A request that is no read has none.
@@ -36,18 +49,15 @@ impl Known {
         Self(known.cloned().collect())
     }
 
-    fn has(&self, Tag(tag): &Tag) -> bool {
+    /// Whether the caller has the answer with this tag.
+    pub fn has(&self, Tag(tag): &Tag) -> bool {
         let tags = self.0.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
         tags.map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
     }
 
     /// The answer with its tag, or 304 if the caller has it.
     pub fn or(&self, tag: &Tag, answer: impl FnOnce() -> Response) -> Response {
-        let mut response = if self.has(tag) { StatusCode::NOT_MODIFIED.into_response() } else { answer() };
-        if let Ok(tag) = HeaderValue::from_str(&tag.0) {
-            response.headers_mut().insert(header::ETAG, tag);
-        }
-        response
+        if self.has(tag) { tag.unchanged() } else { tag.on(answer()) }
     }
 }
 

@@ -20,7 +20,7 @@ mod coverage;
 mod error;
 mod explore;
 mod form;
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod judge;
 mod logs;

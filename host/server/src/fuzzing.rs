@@ -1,5 +1,4 @@
-//! What the fuzz targets reach of the configuration. It exists only in builds for fuzzing, and in those
-//! for tests, so that they compile it too.
+//! What the fuzz targets (`tests/fuzzing`) reach of the configuration. Only they have the feature `fuzzing`.
 
 use crate::config::{Defaults, Error, Values};
 use std::path::Path;

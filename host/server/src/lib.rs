@@ -3,7 +3,7 @@
 pub mod cli;
 mod config;
 mod error;
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod serve;
 

@@ -128,6 +128,12 @@ impl Versions {
         Ok(Listed { flow: flow.clone(), revision, serves, loaded, versions, canary, canary_runs, withdrawn, history })
     }
 
+    /// The active pointer of a flow as it is stored: empty for a flow of which nothing is. The flow need not be served here.
+    pub async fn stored_active(&self, flow: &FlowName) -> Result<Active, Error> {
+        let ((active, _), _) = self.stored(flow).active().await?;
+        Ok(active)
+    }
+
     /// The version with this digest, or the only version whose digest begins with these digits, which must be 8 at least.
     pub async fn find(&self, flow: &FlowName, digits: &str) -> Result<Version, Error> {
         self.loader()?;

@@ -15,6 +15,7 @@ pub mod browser;
 pub mod command;
 pub mod definition;
 pub mod events;
+pub mod gateway;
 pub mod image;
 pub mod machine;
 pub mod program;

@@ -21,7 +21,7 @@ const SEE_PAYLOADS: &[Right] = &[Right::SeePayloads];
 const CONTROL: &[Right] = &[Right::Control];
 const DEPLOY: &[Right] = &[Right::Deploy];
 /// Those who deploy see the versions, and so do those who see runs of them.
-const SEE_VERSIONS: &[Right] = &[Right::See, Right::Deploy];
+pub(crate) const SEE_VERSIONS: &[Right] = &[Right::See, Right::Deploy];
 
 /// What each operation of the OpenAPI document needs, by its id.
 const OPERATIONS: [(&str, Need); 41] = [

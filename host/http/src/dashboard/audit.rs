@@ -42,7 +42,7 @@ pub(super) async fn show(
 
 fn table(list: &AuditList, up: &str) -> String {
     let mut table = String::from(
-        "<table><thead><tr><th>When</th><th>Who</th><th>From</th><th>What</th><th>Flow</th><th>Run</th><th>Outcome</th>\
+        "<table aria-label=\"Audit log\"><thead><tr><th>When</th><th>Who</th><th>From</th><th>What</th><th>Flow</th><th>Run</th><th>Outcome</th>\
          <th>Reason</th></tr></thead><tbody>\n",
     );
     let text = |text: &Option<String>| escaped(text.as_deref().unwrap_or_default()).to_string();

@@ -69,10 +69,11 @@ impl Dashboard {
             "<h2 id=\"start\">Start a run</h2>\n<form class=\"run\" method=\"post\" action=\"{flow}/run\">\
              <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
              <label>Body <textarea name=\"body\" rows=\"4\"></textarea></label>\
-             <details id=\"more\"><summary>Headers and query</summary>\
+             <details id=\"more\"><summary>Headers, query and reason</summary>\
              <label>Headers, one on each line <textarea name=\"headers\" rows=\"3\" \
              placeholder=\"Content-Type: application/json\"></textarea></label>\
-             <label>Query <input name=\"query\" placeholder=\"color=red\"></label></details>\
+             <label>Query <input name=\"query\" placeholder=\"color=red\"></label>\
+             <label>Reason <input name=\"reason\" maxlength=\"1000\"></label></details>\
              <button>Start</button></form>"
         )
     }

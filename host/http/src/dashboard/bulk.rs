@@ -4,7 +4,7 @@ use super::Dashboard;
 use super::access::About;
 use super::control::Control;
 use super::error::Error;
-use super::form::Form;
+use super::form::{Form, REASON};
 use super::page::Page;
 use crate::bulk::{Bulk, BulkPlace};
 use crate::remote::{accepted, flow_at};
@@ -167,7 +167,7 @@ fn question(asked: &Asked, counted: &BulkDone, ticket: &str, back: &str) -> Stri
     format!(
         "<h1>{label} {more}{matching} {runs}?</h1>\n{}<form method=\"post\" action=\"bulk\">{}\
          <input type=\"hidden\" name=\"action\" value=\"{}\"><input type=\"hidden\" name=\"confirmed\" value=\"yes\">\
-         <p><input name=\"reason\" maxlength=\"1000\" placeholder=\"Reason (optional)\" aria-label=\"Reason\"></p>\
+         <p>{REASON}</p>\
          <p class=\"buttons\"><button class=\"stop\">{label} {more}{matching} {runs}</button></p></form>\
          <p><a href=\"{back}\">Back to the list</a></p>\n",
         conditions(&asked.filter),

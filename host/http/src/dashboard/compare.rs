@@ -51,7 +51,7 @@ impl Dashboard {
         let mut main = format!("<h1>Run <code>{run}</code> compared with <code>{with}</code></h1>\n");
         main.push_str(&heads(&left.view, &right.view, self.host.now()));
         main.push_str(
-            "<h2>Nodes</h2>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Nodes\"><table class=\"compared\"><thead><tr>\
+            "<h2>Nodes</h2>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Nodes\"><table class=\"compared\" aria-label=\"Nodes of both runs\"><thead><tr>\
              <th>Node</th><th colspan=\"2\">Progress</th><th colspan=\"2\">Duration</th><th colspan=\"2\">Tries</th>\
              <th colspan=\"2\">Input</th><th colspan=\"2\">Output</th></tr></thead><tbody>\n",
         );

@@ -29,7 +29,7 @@ impl Dashboard {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 main,
-                "<div class=\"card\"><h2><a href=\"{up}flows/{shown}\">{shown}</a></h2><p>{}</p>{}</div>",
+                "<div class=\"card\" id=\"flow:{shown}\"><h2><a href=\"{up}flows/{shown}\">{shown}</a></h2><p>{}</p>{}</div>",
                 count_links(&counts, &format!("{up}flows/{shown}")),
                 overview.rate(name)
             );
@@ -77,7 +77,7 @@ pub(super) fn count_links(counts: &RunCounts, page: &str) -> String {
 /// A table of runs; its links begin with `up`.
 pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now: Millis) -> String {
     let mut table = String::from(
-        "<table><thead><tr><th>Run</th><th>Flow</th><th>State</th><th>Version</th><th>Started (UTC)</th><th>Duration</th></tr></thead><tbody>\n",
+        "<table class=\"runs\" aria-label=\"Runs\"><thead><tr><th>Run</th><th>Flow</th><th>State</th><th>Version</th><th>Started (UTC)</th><th>Duration</th></tr></thead><tbody>\n",
     );
     for run in runs {
         let id = escaped(run.run.as_str());
@@ -99,7 +99,7 @@ pub(super) fn table<'a>(runs: impl Iterator<Item = &'a RunEntry>, up: &str, now:
         let (starts, took) = if starts_later { ("starts ", String::new()) } else { ("", took) };
         let _ = writeln!(
             table,
-            "<tr><td><a href=\"{up}runs/{id}\"><code>{id}</code></a>{labels}{failure}</td><td><a href=\"{up}flows/{flow}\">{flow}</a></td>\
+            "<tr id=\"run:{id}\"><td><a href=\"{up}runs/{id}\"><code>{id}</code></a>{labels}{failure}</td><td><a href=\"{up}flows/{flow}\">{flow}</a></td>\
              <td>{state}</td><td><code>{version}</code></td><td>{starts}{started}</td><td class=\"number\">{took}</td></tr>"
         );
     }

@@ -14,6 +14,13 @@ use std::sync::Arc;
 /// The longest form, in bytes. It is more than anyone types.
 const LONGEST: usize = 1 << 20;
 
+/// The field for the reason, which the audit log and the histories of runs have.
+pub(super) const REASON: &str =
+    "<input name=\"reason\" maxlength=\"1000\" placeholder=\"Reason (optional)\" aria-label=\"Reason\">";
+
+/// Before all other buttons of a form: the Enter key in a field presses the first button, which is not to do anything.
+pub(super) const NO_BUTTON: &str = "<button hidden disabled></button>";
+
 /// The fields of a form, and who sends it.
 pub(super) struct Form {
     fields: Vec<(String, String)>,

@@ -71,7 +71,9 @@ impl OfModules {
 
 pub(super) async fn activate(of: OfModules) -> Result<Response, HttpError> {
     let version = Digest::new(&of.version)?;
-    let share = Some(of.form.field("canary")).filter(|share| !share.is_empty());
+    // The form of the page always has a share. The button says whether it counts.
+    let is_canary = of.form.field("as") != "active";
+    let share = Some(of.form.field("canary")).filter(|share| is_canary && !share.is_empty());
     let canary = share.map(str::parse::<Share>).transpose()?;
     of.change(Change::Activate { version, canary }, "../../modules").await
 }

@@ -4,7 +4,7 @@ use super::Dashboard;
 use super::access::About;
 use super::control::Control;
 use super::error::Error;
-use super::form::Form;
+use super::form::{Form, NO_BUTTON, REASON};
 use super::page::{Page, Size, View, time};
 use crate::Error as HttpError;
 use crate::drawing::drawn;
@@ -279,15 +279,15 @@ impl Dashboard {
     }
 }
 
-/// A button that changes what is in service, with fields in front of it.
-fn button(what: &str, label: &str, fields: &str, ticket: &str, revision: u64) -> String {
-    format!(
-        "<form method=\"post\" action=\"modules/{what}\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-         <input type=\"hidden\" name=\"revision\" value=\"{revision}\">{fields}<button class=\"small\">{label}</button></form>"
-    )
+/// The id of the form that changes what is in service.
+const SERVICE: &str = "service";
+
+/// A button that changes what is in service. Wherever it stands, it sends the fields of the one form.
+fn button(what: &str, label: &str, attributes: &str) -> String {
+    format!("<button class=\"small\" form=\"{SERVICE}\" formaction=\"modules/{what}\"{attributes}>{label}</button> ")
 }
 
-/// What new runs begin with.
+/// What new runs begin with, and the form that changes it, with the reason and the share of a canary.
 fn in_service(listed: &Versions, ticket: Option<&str>) -> String {
     let revision = listed.revision;
     let mut html = String::new();
@@ -304,13 +304,19 @@ fn in_service(listed: &Versions, ticket: Option<&str>) -> String {
     if let Some(ticket) = ticket {
         let mut buttons = String::new();
         if listed.canary.is_some() {
-            buttons.push_str(&button("promote", "Promote the canary", "", ticket, revision));
-            buttons.push_str(&button("withdraw", "Withdraw the canary", "", ticket, revision));
+            buttons.push_str(&button("promote", "Promote the canary", ""));
+            buttons.push_str(&button("withdraw", "Withdraw the canary", ""));
         }
         if listed.history.len() > 1 {
-            buttons.push_str(&button("rollback", "Roll back", "", ticket, revision));
+            buttons.push_str(&button("rollback", "Roll back", ""));
         }
-        let _ = writeln!(html, "<div class=\"buttons\">{buttons}</div>");
+        let _ = writeln!(
+            html,
+            "<form id=\"{SERVICE}\" class=\"buttons\" method=\"post\">{NO_BUTTON}\
+             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
+             <input type=\"hidden\" name=\"revision\" value=\"{revision}\">{buttons}{REASON} \
+             <label>Share of a new canary <input name=\"canary\" value=\"5%\" size=\"5\" maxlength=\"7\"></label></form>"
+        );
     }
     html
 }
@@ -318,7 +324,7 @@ fn in_service(listed: &Versions, ticket: Option<&str>) -> String {
 fn table(listed: &Versions, ticket: Option<&str>) -> String {
     let active = listed.history.first().map(|activation| &activation.digest);
     let mut html = String::from(
-        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Versions\"><table class=\"versions\"><thead><tr><th>Version</th>\
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Versions\"><table class=\"versions\" aria-label=\"Versions\"><thead><tr><th>Version</th>\
          <th>State</th><th>Stored (UTC)</th><th>By</th><th>Size</th><th>Runs in flight</th><th>Actions</th></tr></thead><tbody>\n",
     );
     for version in &listed.versions {
@@ -328,14 +334,14 @@ fn table(listed: &Versions, ticket: Option<&str>) -> String {
             format!("<a href=\"modules/difference?from={active}&amp;to={digest}\">Compare with the active one</a>")
         });
         let is_usable = matches!(version.state.as_str(), "stored" | "canary");
-        let buttons = ticket.filter(|_| is_usable).map_or(String::new(), |ticket| {
-            let id = format!("share-{}", digest.short());
-            let share = format!(
-                "<label for=\"{id}\">Share</label> <input id=\"{id}\" name=\"canary\" value=\"5%\" size=\"5\" maxlength=\"7\">"
-            );
-            button(&format!("{digest}/activate"), "Activate", "", ticket, listed.revision)
-                + &button(&format!("{digest}/activate"), "Start as canary", &share, ticket, listed.revision)
-        });
+        let buttons = if ticket.is_some() && is_usable {
+            let (route, short) = (format!("{digest}/activate"), digest.short());
+            let active = format!(" name=\"as\" value=\"active\" title=\"Activate version {short}\"");
+            let canary = format!(" title=\"Start version {short} as canary, with the share above\"");
+            button(&route, "Activate", &active) + &button(&route, "Start as canary", &canary)
+        } else {
+            String::new()
+        };
         let state = escaped(&version.state);
         let _ = writeln!(
             html,

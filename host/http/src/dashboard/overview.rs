@@ -156,7 +156,7 @@ impl Overview {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     html,
-                    "<li><a href=\"{link}\"><code>{}</code> of {}</a> waits for signal <code>{}</code> since {} (<a href=\"{up}runs/{run}\">run</a>)</li>",
+                    "<li id=\"waits:{link}\"><a href=\"{link}\"><code>{}</code> of {}</a> waits for signal <code>{}</code> since {} (<a href=\"{up}runs/{run}\">run</a>)</li>",
                     escaped(&node.to_string()),
                     escaped(flow.as_str()),
                     escaped(signal),
@@ -169,8 +169,12 @@ impl Overview {
             html.push_str("<h2>Next by schedule</h2>\n<ul class=\"next\">\n");
             for (at, flow, name) in &self.next {
                 let flow = escaped(flow.as_str());
-                let _ =
-                    writeln!(html, "<li>{} <a href=\"{up}flows/{flow}\">{flow}</a>, {}</li>", time(*at), escaped(name));
+                let _ = writeln!(
+                    html,
+                    "<li id=\"next:{flow}:{1}\">{0} <a href=\"{up}flows/{flow}\">{flow}</a>, {1}</li>",
+                    time(*at),
+                    escaped(name)
+                );
             }
             html.push_str("</ul>\n");
         }

@@ -1,6 +1,7 @@
 //! What all pages share: the frame around them, how times and sizes are written, and answers in HTML and JSON.
 
 use super::Dashboard;
+use crate::access::SEE_VERSIONS;
 use crate::{Accept, Right, forwarded_prefix};
 use axum::Extension;
 use axum::extract::{FromRequestParts, Request};
@@ -27,6 +28,8 @@ pub(super) struct View {
     deploys: bool,
     /// Who has signed in.
     user: Option<String>,
+    /// Whether who looks at it may see which versions there are.
+    versions: bool,
 }
 
 impl View {
@@ -42,7 +45,7 @@ impl View {
             Some(removed) if depth == 0 => format!("{removed}{prefix}/"),
             _ => "../".repeat(depth),
         };
-        Self { accept: Accept::of(headers), up, buttons: false, deploys: false, user: None }
+        Self { accept: Accept::of(headers), up, buttons: false, deploys: false, versions: false, user: None }
     }
 
     /// Whether who looks at the page may change runs, so that it has buttons.
@@ -53,6 +56,11 @@ impl View {
     /// Whether who looks at the page may push and activate versions, so that it has buttons for that.
     pub fn deploys(&self) -> bool {
         self.deploys
+    }
+
+    /// Whether who looks at the page may see which versions there are.
+    pub fn sees_versions(&self) -> bool {
+        self.versions
     }
 
     /// The form that the caller reads.
@@ -73,7 +81,9 @@ impl FromRequestParts<Arc<Dashboard>> for View {
         let buttons = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Control);
         let deploys = dashboard.has_buttons() && dashboard.access.may(&parts.headers, Right::Deploy);
         let user = dashboard.access.user(&parts.headers);
-        Ok(Self { buttons, deploys, user, ..Self::new(&parts.headers, parts.uri.path(), dashboard.prefix) })
+        let versions = dashboard.access.require(&parts.headers, SEE_VERSIONS).is_ok();
+        let view = Self::new(&parts.headers, parts.uri.path(), dashboard.prefix);
+        Ok(Self { buttons, deploys, versions, user, ..view })
     }
 }
 
@@ -147,7 +157,7 @@ impl Page {
              <title>{title} · faas-flow</title><link rel=\"icon\" href=\"data:,\">\
              <link rel=\"stylesheet\" href=\"{up}style.css\"><script defer src=\"{up}idiomorph.js\"></script>\
              <script defer src=\"{up}live.js\"></script></head>\n\
-             <body><header><strong>faas-flow</strong> <nav>{trail}</nav>{user}<span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
+             <body><header><strong>faas-flow</strong> <nav aria-label=\"Breadcrumb\">{trail}</nav>{user}<span role=\"status\"></span></header>\n<main{live}>\n{main}\n</main><aside>{aside}</aside></body></html>\n"
         )
     }
 }

@@ -6,7 +6,7 @@ use super::begin::Typed;
 use super::compare::With;
 use super::error::Error;
 use super::form::Form;
-use super::node::Asked as AskedNode;
+use super::node::{Asked as AskedNode, IsWhole};
 use super::page::{Page, View};
 use super::rows::Asked as AskedRows;
 use super::run::RunPage;
@@ -196,10 +196,21 @@ impl OfNode {
     }
 }
 
-/// A node: `?node=F[a]/n1`. With `from=n0`, only this part of its input.
-pub(super) async fn node(of: OfNode, view: View) -> Result<Response, HttpError> {
+/// A node: `?node=F[a]/n1`. With `from=n0`, only this part of its input. Its data is read only if the caller does not have the
+/// page already.
+pub(super) async fn node(of: OfNode, view: View, known: Known) -> Result<Response, HttpError> {
     let OfNode { dashboard, run, node, from, headers } = of;
-    Ok(dashboard.node(AskedNode { run: &run, node: &node, from }, &headers).await?.answer(&view))
+    let look = dashboard.look_at_node(AskedNode { run: &run, node: &node, from }, &headers).await?;
+    let tag = look.tag(&view);
+    if known.has(&tag) {
+        return Ok(tag.unchanged());
+    }
+    let (page, is_whole) = dashboard.node(look).await;
+    let answer = page.answer(&view);
+    Ok(match is_whole {
+        IsWhole::Yes => tag.on(answer),
+        IsWhole::No => answer,
+    })
 }
 
 pub(super) async fn input(of: OfNode) -> Result<Response, HttpError> {

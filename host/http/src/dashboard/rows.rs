@@ -2,6 +2,7 @@
 
 use super::node::{branches_of, page_of};
 use super::page::{Size, Took, badge_of, time};
+use super::run::CHANGE;
 use crate::request::{FromQuery, Query};
 use crate::{Error as HttpError, NodesPage, NodesQuery};
 use faas_flow_core::run::{Awaited, Called, NodeView, Progress, Tally, WaitView};
@@ -99,7 +100,7 @@ impl Table {
             None => "<h2 id=\"nodes\">Nodes</h2>\n".to_owned(),
         };
         table.push_str(
-            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Nodes\"><table class=\"nodes\"><thead><tr><th>Node</th>\
+            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Nodes\"><table class=\"nodes\" aria-label=\"Nodes\"><thead><tr><th>Node</th>\
              <th>Progress</th><th>Duration</th><th>Tries</th><th>Input</th><th>Output</th><th>What happened</th><th>Actions</th></tr>\
              </thead><tbody>\n",
         );
@@ -117,14 +118,14 @@ impl Table {
         let progress = badge_of(node.progress.as_str());
         let attempts = node.tried();
         let took = node.took().map_or(String::new(), |took| Took(took).to_string());
-        let again = ticket.filter(|_| status.is_final() && may_run_again(node));
-        let again = again.map_or_else(String::new, |ticket| {
+        let again = if ticket.is_some() && status.is_final() && may_run_again(node) {
             format!(
-                "<form method=\"post\" action=\"{id}/rerun\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
-                 <input type=\"hidden\" name=\"node\" value=\"{path}\">\
-                 <button class=\"rerun\" title=\"Run {path} and all nodes that follow it again\">Run again</button></form>"
+                "<button class=\"rerun\" form=\"{CHANGE}\" formaction=\"{id}/rerun\" name=\"node\" value=\"{path}\" \
+                 title=\"Run {path} and all nodes that follow it again\">Run again</button>"
             )
-        });
+        } else {
+            String::new()
+        };
         let signal = ticket.map_or_else(String::new, |ticket| signal_form(&id, node, ticket));
         let out = node.output_size.map_or(String::new(), |size| Size(size).to_string());
         let bar = branches.map_or(String::new(), |tally| self.bar(node, &tally));

@@ -4,6 +4,7 @@ use super::Dashboard;
 use super::access::About;
 use super::compare;
 use super::error::Error;
+use super::form::{NO_BUTTON, REASON};
 use super::node::{branches_of, page_of};
 use super::page::{Page, Size, Took, View, badge, time};
 use super::rows::{Asked, Table};
@@ -28,6 +29,9 @@ pub(super) enum RunPage {
     Html(Page, Made),
     Json(Made),
 }
+
+/// The id of the form that changes the run.
+pub(super) const CHANGE: &str = "change";
 
 /// How many of the latest actions of people are shown.
 const ACTIONS: usize = 10;
@@ -98,7 +102,8 @@ impl Dashboard {
             let (url, described) = (escaped(&callback.url), escaped(&callback.described()));
             let _ = writeln!(main, "<p class=\"{class}\">Callback to <code>{url}</code>: {described}</p>");
             if callback.is_over() {
-                main.push_str(&self.buttons(&view.request_id, viewed, &[("callback", "Send the callback again")]));
+                let again = [("callback", "Send the callback again")];
+                main.push_str(&self.buttons("callback", &view.request_id, viewed, &again));
             }
         }
         main.push_str(&picture(look, view, definition).await?);
@@ -156,13 +161,16 @@ impl Dashboard {
             Status::Failed | Status::Stopped => &[("rerun", "Run the rest")],
             _ => &[],
         };
-        head.push_str(&self.buttons(&view.request_id, viewed, buttons));
+        // The buttons of nodes, which run them again once the run has ended, belong to the same form.
+        if !buttons.is_empty() || view.status.is_final() {
+            head.push_str(&self.buttons(CHANGE, &view.request_id, viewed, buttons));
+        }
         head
     }
 
-    /// Buttons, each of which posts to the route of that name.
-    fn buttons(&self, run: &RunId, viewed: &View, buttons: &[(&str, &str)]) -> String {
-        if !viewed.has_buttons() || buttons.is_empty() {
+    /// A form with the field for the reason and buttons, each of which posts to the route of that name.
+    fn buttons(&self, form: &str, run: &RunId, viewed: &View, buttons: &[(&str, &str)]) -> String {
+        if !viewed.has_buttons() {
             return String::new();
         }
         let id = escaped(run.as_str());
@@ -170,11 +178,9 @@ impl Dashboard {
         let buttons = buttons
             .iter()
             .map(|(what, label)| format!("<button class=\"{what}\" formaction=\"{id}/{what}\">{label}</button> "));
-        // The first button is what the Enter key presses in the field for the reason: nothing.
         format!(
-            "<form class=\"buttons\" method=\"post\"><button hidden disabled></button>\
-             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">{}\
-             <input name=\"reason\" maxlength=\"1000\" placeholder=\"Reason (optional)\" aria-label=\"Reason\"></form>\n",
+            "<form id=\"{form}\" class=\"buttons\" method=\"post\">{NO_BUTTON}\
+             <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">{}{REASON}</form>\n",
             buttons.collect::<String>()
         )
     }

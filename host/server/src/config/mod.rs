@@ -48,7 +48,7 @@ impl Values {
     }
 
     /// As [`Self::read_file`], with the text of the file.
-    #[cfg(any(fuzzing, test))]
+    #[cfg(any(feature = "fuzzing", test))]
     pub(crate) fn read_text(&mut self, text: &str, path: &Path) -> Result<(), Error> {
         file::parse(self, text, path)
     }

@@ -9,6 +9,8 @@
 )]
 
 mod budget;
+mod bulk;
+mod corpora;
 mod drain;
 mod gc;
 mod history;

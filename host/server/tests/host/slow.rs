@@ -9,6 +9,7 @@ use faas_flow_store::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// A store in memory whose commits, and whose reads of what has changed, wait until the test lets them go on.
@@ -20,33 +21,41 @@ pub struct Slow {
     pub reads: Semaphore,
     /// Whether commits fail, as if the store were away.
     pub fails: AtomicBool,
+    /// How long it takes to delete something.
+    deletes: Duration,
 }
 
 impl Slow {
     /// Commits wait.
     pub async fn commits() -> Arc<Self> {
-        Self::new(false, Semaphore::MAX_PERMITS).await
+        Self::new(false, Semaphore::MAX_PERMITS, Duration::ZERO).await
+    }
+
+    /// It takes this long to delete something.
+    pub async fn deletes(takes: Duration) -> Arc<Self> {
+        Self::new(true, Semaphore::MAX_PERMITS, takes).await
     }
 
     /// Reads of what has changed wait.
     pub async fn reads() -> Arc<Self> {
-        Self::new(true, 0).await
+        Self::new(true, 0, Duration::ZERO).await
     }
 
     /// Commits fail.
     pub async fn away() -> Arc<Self> {
-        let slow = Self::new(true, Semaphore::MAX_PERMITS).await;
+        let slow = Self::new(true, Semaphore::MAX_PERMITS, Duration::ZERO).await;
         slow.fails.store(true, Ordering::Relaxed);
         slow
     }
 
-    async fn new(commits: bool, reads: usize) -> Arc<Self> {
+    async fn new(commits: bool, reads: usize, deletes: Duration) -> Arc<Self> {
         let store = open_state("memory").await.unwrap();
         Arc::new(Self {
             store,
             commits: watch::channel(commits).0,
             reads: Semaphore::new(reads),
             fails: AtomicBool::default(),
+            deletes,
         })
     }
 }
@@ -96,6 +105,9 @@ impl StateStore for Slow {
     }
 
     async fn delete(&self, partition: &Partition) -> Result<(), StoreError> {
+        if !self.deletes.is_zero() {
+            tokio::time::sleep(self.deletes).await;
+        }
         self.store.delete(partition).await
     }
 }

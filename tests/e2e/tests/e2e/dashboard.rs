@@ -110,8 +110,9 @@ async fn a_form_begins_a_run_and_another_runs_a_node_again() {
     fs::write(&mended, "").unwrap();
     let shown = page(&server, &format!("/dashboard/runs/{id}")).await.ok();
     assert_eq!(shown.matches("name=\"node\"").count(), 2, "n1 and n2 have run, and no handler runs again: {shown}");
-    let form = format!("ticket={}&node=n2", ticket(&shown));
-    server.post(&format!("/dashboard/runs/{id}/rerun"), form).await.ok();
+    let form = format!("ticket={}&node=n2&reason=it+is+mended", ticket(&shown));
+    let again = server.post(&format!("/dashboard/runs/{id}/rerun"), form).await.ok();
+    assert!(again.contains("it is mended"), "{again}");
     until("it succeeds", async || json(&server, &format!("/dashboard/runs/{id}")).await["status"] == "succeeded").await;
     let result = server.get(&format!("/function/async-chain/flow/{id}/result")).await.ok();
     assert!(result.contains("two &\nlines"), "{result}");

@@ -1,6 +1,7 @@
 //! Every page of the dashboard in a browser: without an error of the console, without a request elsewhere, without serious
 //! findings of axe-core, in the dark, on a phone, and below a path that a proxy removes.
 
+use faas_flow_core::Digest;
 use faas_flow_e2e::browser::Browser;
 use faas_flow_e2e::command::{faas_flow, script};
 use faas_flow_e2e::program::root;
@@ -64,6 +65,7 @@ async fn pages(server: &Server, prefix: &str) -> Vec<String> {
         "/runs/other/compare?with=failed",
         "/runs/waits",
         "/runs/small/node?node=a",
+        "/audit",
         "/runs/nobody",
     ];
     paths.iter().map(|path| format!("{prefix}{path}")).collect()
@@ -100,6 +102,80 @@ async fn every_page_can_be_used_by_everybody() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What somebody misses who hears a page or uses it by keyboard, as a list of words.
+const MISSED: &str = "
+    const missed = [];
+    const of = (element) => `${element.tagName} ${element.textContent.trim().slice(0, 40)}`;
+    for (const table of document.querySelectorAll('table')) {
+        if (!table.ariaLabel && !table.caption) missed.push('no name: ' + of(table));
+        if (!table.querySelector('thead th')) missed.push('no head: ' + of(table));
+    }
+    const levels = [...document.querySelectorAll('h1, h2, h3, h4')].map(heading => Number(heading.tagName[1]));
+    if (levels.filter(level => level === 1).length !== 1) missed.push(`not one h1: ${levels}`);
+    levels.forEach((level, at) => { if (at > 0 && level > levels[at - 1] + 1) missed.push(`a level is left out: ${levels}`); });
+    for (const live of document.querySelectorAll('main [role=status], main [role=alert], main [aria-live]'))
+        if (document.querySelector('main').dataset.live) missed.push('is read at each renewal: ' + of(live));
+    for (const details of document.querySelectorAll('details')) details.open = true;
+    const usable = 'a[href], button, input, textarea, summary, [tabindex]';
+    const shown = [...document.querySelectorAll(usable)].filter(element => element.checkVisibility() && !element.disabled);
+    for (const element of shown) {
+        element.focus({ focusVisible: true });
+        if (document.activeElement !== element) { missed.push('no focus: ' + of(element)); continue; }
+        const { outlineStyle, outlineWidth } = getComputedStyle(element);
+        if (outlineStyle === 'none' || parseFloat(outlineWidth) < 2) missed.push('focus is not seen: ' + of(element));
+        const name = element.ariaLabel ?? element.labels?.[0]?.textContent ?? element.textContent;
+        if (!name.trim()) missed.push('no name: ' + element.outerHTML.slice(0, 100));
+    }
+    if (shown.length === 0) missed.push('nothing to use');
+    return [missed, shown.length]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_can_be_heard_and_used_by_keyboard() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path()).start();
+    let browser = Browser::open(folder.path()).await;
+    let mut wrong = Vec::new();
+    for page in pages(&server, "/dashboard").await {
+        browser.go(&server.url(&page)).await;
+        let found = browser.script(MISSED).await;
+        if found[0] != json!([]) {
+            wrong.push(format!("{page}: {:#}", found[0]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_focus_stays_where_it_is_when_a_page_renews_itself() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path()).start();
+    let start = async |run: &str| {
+        let request = server.request("/function/greet", "Ada").header("X-Faas-Flow-Reqid", run);
+        server.send(request).await.ok();
+    };
+    start("first").await;
+    start("second").await;
+    let browser = Browser::open(folder.path()).await;
+    for (page, next) in [("/dashboard/", "third"), ("/dashboard/flows/greet", "fourth"), ("/dashboard/runs", "fifth")] {
+        browser.go(&server.url(page)).await;
+        let row = "document.querySelector('tr[id=\"run:second\"]')";
+        browser.script(&format!("{row}.querySelector('a').focus()")).await;
+        browser
+            .script(
+                "window.said = 0;
+                 new MutationObserver(() => window.said++).observe(document.querySelector('[role=status]'),
+                    { childList: true, characterData: true, subtree: true })",
+            )
+            .await;
+        start(next).await;
+        let listed = format!("return document.querySelector('tr[id=\"run:{next}\"]') !== null");
+        until("the new run is listed", async || browser.script(&listed).await == true).await;
+        let focus = format!("return {row}.contains(document.activeElement) && document.activeElement.textContent");
+        assert_eq!(browser.script(&focus).await, "second", "{page}");
+        assert_eq!(browser.script("return window.said").await, 0, "{page}: a list that changes is not read aloud");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +294,14 @@ async fn a_form_of_one_replica_is_taken_by_another_one() {
     // Versions are listed and changed by way of the gateway.
     let versions = ask(&one, "/flows/parallel-branching/modules").await;
     assert!(versions.contains("badge active") && versions.contains("Push a version"), "{versions}");
+    let ticket = versions.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = format!("ticket={ticket}&reason=a+mistake");
+    let back = other.request("/flows/parallel-branching/modules/rollback", form).basic_auth("me", Some(TOKEN));
+    assert_ne!(other.send(back).await.status, 200, "there is nothing to roll back to");
+    let audit = server.client.get(server.url("/function/parallel-branching/audit")).bearer_auth(TOKEN);
+    let audit: Value = serde_json::from_str(&server.send(audit).await.ok()).unwrap();
+    let last = ["action", "outcome", "reason"].map(|name| audit["entries"][0][name].as_str().unwrap());
+    assert_eq!(last, ["roll-back", "failed", "a mistake"], "the reason goes by way of the gateway");
     one.get("/flows/parallel-branching/modules").await.failed(401, "FF0506");
 }
 
@@ -230,9 +314,10 @@ async fn a_version_is_pushed_compared_activated_as_canary_promoted_and_rolled_ba
     browser.go(&server.url("/dashboard/flows/versions")).await;
     browser.click("a[href='versions/modules']").await;
     browser.choose("input[type=file]", &second).await;
-    browser
-        .script("document.querySelector('form[action=\"modules/push\"] input[name=reason]').value = 'the second'")
-        .await;
+    let because = async |form: &str, reason: &str| {
+        browser.script(&format!("document.querySelector('{form} input[name=reason]').value = '{reason}'")).await
+    };
+    because("form.run", "the second").await;
     browser.click("form[action='modules/push'] > button").await;
     let text =
         async || browser.script("return document.querySelector('main').textContent").await.as_str().unwrap().to_owned();
@@ -240,12 +325,70 @@ async fn a_version_is_pushed_compared_activated_as_canary_promoted_and_rolled_ba
     browser.click("a[href*='difference']").await;
     until("the difference is shown", async || text().await.contains("Changes")).await;
     browser.go(&server.url("/dashboard/flows/versions/modules")).await;
-    browser.click(".versions form:nth-of-type(2) button").await;
-    until("there is a canary", async || text().await.contains("of them with the canary")).await;
-    browser.click("form[action='modules/promote'] button").await;
+    let share = "document.querySelector('#service input[name=canary]').value = '25%'";
+    let start = ".versions button:not([name])";
+    because("#service", "to try it").await;
+    browser.script(share).await;
+    browser.click(start).await;
+    until("there is a canary", async || text().await.contains("25% of them with the canary")).await;
+    because("#service", "it fails").await;
+    browser.click("button[formaction='modules/withdraw']").await;
+    until("it is withdrawn", async || !text().await.contains("with the canary")).await;
+    browser.click(start).await;
+    until("there is a canary again", async || text().await.contains("5% of them with the canary")).await;
+
+    // The page of the flow says so, too.
+    browser.go(&server.url("/dashboard/flows/versions")).await;
+    let beside = browser.script("return document.querySelector('.beside').textContent").await;
+    let digest = |file| Digest::of(&fs::read(file).unwrap()).short().to_owned();
+    let told = format!(
+        "New runs begin with {} active, and 5% of them with {} canary. What the canary changes",
+        digest(&first),
+        digest(&second)
+    );
+    assert_eq!(beside, told.as_str());
+    browser.click(".beside a").await;
+    until("the difference is shown", async || text().await.contains("Changes")).await;
+    let asked = server.client.get(server.url("/dashboard/flows/versions")).header("Accept", "application/json");
+    let json: Value = serde_json::from_str(&server.send(asked).await.ok()).unwrap();
+    assert_eq!(json["canary"]["share"], "5%");
+    assert_eq!(json["version"], Digest::of(&fs::read(&first).unwrap()).as_str());
+
+    browser.go(&server.url("/dashboard/flows/versions/modules")).await;
+    because("#service", "it works").await;
+    browser.click("button[formaction='modules/promote']").await;
     until("it is promoted", async || text().await.contains("promoted by")).await;
-    browser.click("form[action='modules/rollback'] button").await;
+    because("#service", "it does not").await;
+    browser.click("button[formaction='modules/rollback']").await;
     until("it is rolled back", async || text().await.contains("rolled back by")).await;
+    because("#service", "it does after all").await;
+    browser.click(".versions button[name=as]").await;
+    until("it is active", async || text().await.contains("activated by")).await;
+    assert!(!text().await.contains("with the canary"), "a share counts for a canary only");
+    browser.go(&server.url("/dashboard/flows/versions")).await;
+    assert!(browser.script("return document.querySelector('.beside')").await.is_null(), "there is no canary any more");
+
+    let audit: Value = serde_json::from_str(&server.get("/function/versions/audit").await.ok()).unwrap();
+    let told: Vec<String> = audit["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|entry| {
+            let field = |name: &str| entry[name].as_str().unwrap_or_default();
+            format!("{} {}: {}", field("action"), field("outcome"), field("reason"))
+        })
+        .collect();
+    let expected = [
+        "push done: the second",
+        "activate done: to try it",
+        "withdraw done: it fails",
+        "activate done: ",
+        "promote done: it works",
+        "roll-back done: it does not",
+        "activate done: it does after all",
+    ];
+    assert_eq!(told, expected);
 }
 
 /// With `UPDATE_DOCS=1`, it renews the picture in the documentation.

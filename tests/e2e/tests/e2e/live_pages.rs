@@ -210,6 +210,49 @@ async fn in_a_browser_a_page_follows_its_run_and_leaves_what_somebody_does_alone
     assert_eq!(browser.script(kept).await, serde_json::json!([true, "typed"]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_browser_the_page_of_a_node_follows_it_and_what_is_unfolded_stays_so() {
+    let folder = TempDir::new().unwrap();
+    let gate = folder.path().join("open");
+    let step = format!("[ -e {} ] || {{ echo not yet >&2; exit 1; }}; cat", gate.display());
+    let step = script(folder.path(), "step.sh", &step);
+    let server = Serve::flows(&["fixture"]).function("step", &step).start();
+    let input = r#"{"a":{"b":{"c":{"d":1}}},"x":{"y":2}}"#;
+    let call = server.request("/function/fixture?case=log-and-call", input).header("X-Faas-Flow-Reqid", "r");
+    let answer = tokio::spawn(call.send());
+    let path = "/dashboard/runs/r/node?node=n";
+    until("the node runs", async || server.get(path).await.status == 200).await;
+
+    let browser = Browser::open(folder.path()).await;
+    browser.go(&server.url(path)).await;
+    let ask = async |script: &str| browser.script(&format!("return {script}")).await;
+    let tries = async || ask("document.querySelector('.happened')?.textContent ?? ''").await.to_string();
+    until("a failed try is shown", async || tries().await.contains("not yet")).await;
+    browser.click("#input details details details details > summary").await;
+    browser.click("#input details > ul > li:nth-child(2) > details > summary").await;
+    browser.script("window.tree = document.querySelector('#input ul')").await;
+    let left_alone = "document.querySelector('#input ul') === window.tree && document.activeElement.textContent.includes('\"x\"') \
+                      && [...window.tree.querySelectorAll('details')].map(one => one.open).join() === 'true,true,true,true,false'";
+    assert_eq!(ask(left_alone).await, true, "one is unfolded, and another is folded");
+    let before = tries().await;
+    until("further tries are shown", async || tries().await != before).await;
+    assert_eq!(ask(left_alone).await, true, "after further tries");
+    assert_eq!(ask("document.querySelector('#output').textContent.includes('There is none')").await, true);
+
+    fs::write(&gate, "").unwrap();
+    until("it is done", async || ask("document.querySelector('h1 .badge').textContent").await == "done").await;
+    assert_eq!(ask(left_alone).await, true, "at the end");
+    assert_eq!(ask("document.querySelectorAll('#output details').length").await, 5, "its output is shown");
+    until("its log is shown", async || {
+        ask("document.querySelector('#log')?.textContent.includes('before the call')").await == true
+    })
+    .await;
+    assert_eq!(ask("document.querySelector('[role=status]').textContent").await, "done", "it is said");
+    until("the page is not live any more", async || ask("document.querySelector('main').dataset.live").await == "")
+        .await;
+    assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+}
+
 /// A proxy that does not let streams through: it waits for the end of each answer.
 async fn without_streams(server: &Server) -> (String, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));

@@ -43,7 +43,10 @@ async fn a_run_keeps_the_latest_lines_of_its_code_for_people_and_programs() {
     assert_eq!(server.shown(&id)["nodes"][0]["log_lines"], 200);
     assert_eq!(run(server.folder(), ["logs", &id, "--node", "m"]).ok(), "");
     let page = server.get(&format!("/dashboard/runs/{id}/node?node=n")).await.ok();
-    assert!(page.contains("<h1 id=\"log\">Log</h1>") && page.contains(r"INFO  n: low\non \u{1b}[2Jpaper"), "{page}");
+    assert!(
+        page.contains("<section id=\"log\">\n<h2>Log</h2>") && page.contains(r"INFO  n: low\non \u{1b}[2Jpaper"),
+        "{page}"
+    );
     assert!(run(server.folder(), ["logs", "nobody"]).stderr.contains("FF0212"), "{text}");
     server.get(&format!("/function/fixture/flow/{id}/logs?from=x")).await.failed(400, "FF0217");
 }

@@ -1,15 +1,12 @@
 //! `faas-flow requests` over HTTP: with the admin token alone, from a machine that has no access to the stores.
 
 use faas_flow_e2e::command::{Done, faas_flow, script};
-use faas_flow_e2e::program;
+use faas_flow_e2e::gateway::Gateway;
 use faas_flow_e2e::server::{Serve, Server};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 
 const TOKEN: &str = "a token of more than sixteen";
 
@@ -121,15 +118,8 @@ async fn runs_of_a_server_are_listed_shown_and_changed_with_its_token_alone() {
 async fn a_deployed_flow_is_asked_itself_or_through_its_gateway() {
     let function = start(Serve::replica("greet"));
     run_as(&function, "/", "hello", "Ada").await;
-    let mut gateway = Command::new(program::path().with_file_name("faas-flow-gateway"))
-        .args(["--port", "0", "--function", &format!("greet={}", function.url(""))])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let line = BufReader::new(gateway.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
-    let line: Value = serde_json::from_str(&line).unwrap();
-    let url = line["address"].as_str().unwrap().to_owned();
+    let gateway = Gateway::of("greet", &function.url("")).await;
+    let url = gateway.url.clone();
     let operator = Operator::with(&[("FAAS_FLOW_ADMIN_TOKEN", TOKEN)]);
     for to in [&["--to", &function.url("")][..], &["--to", &url, "--flow", "greet"]] {
         assert_eq!(operator.listed(to).await, ["hello"]);
@@ -138,7 +128,6 @@ async fn a_deployed_flow_is_asked_itself_or_through_its_gateway() {
         operator.requests(&[&["pause", "hello"], to].concat()).await.failed("FF0222", &["hello"]);
     }
     operator.requests(&["list", "--to", &url]).await.failed("FF0214", &["--flow NAME", &url]);
-    gateway.kill().await.unwrap();
 }
 
 /// A run of more than a thousand items, of which those that are called `x` fail.

@@ -270,7 +270,8 @@ async fn schedules_are_paused_resumed_and_triggered_on_the_dashboard() {
     let page = server.get(&path).await.ok();
     let ticket = page.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let press = async |button: &str, ticket: &str| {
-        server.post(&format!("{path}/schedules/nightly/{button}"), format!("ticket={ticket}")).await
+        let form = format!("ticket={ticket}&reason=to+{button}+it");
+        server.post(&format!("{path}/schedules/nightly/{button}"), form).await
     };
     press("pause", "").await.failed(401, "FF0502");
     server.get(&format!("{path}/schedules/nightly/pause")).await.failed(405, "FF0509");
@@ -281,6 +282,11 @@ async fn schedules_are_paused_resumed_and_triggered_on_the_dashboard() {
     let run = press("trigger", &ticket).await.ok();
     assert!(run.contains("<h2>Timeline</h2>"), "the browser is led to the run: {run}");
     assert_eq!(runs(&server, IMPORT).await.len(), 1);
+    assert!(page.contains("form=\"schedules\"") && page.contains("name=\"reason\""), "{page}");
+    let audit = server.get("/dashboard/audit").await.ok();
+    for reason in ["to pause it", "to resume it", "to trigger it"] {
+        assert!(audit.contains(reason), "{reason}: {audit}");
+    }
     let unknown = server.post(&format!("{path}/schedules/none/pause"), format!("ticket={ticket}")).await;
     unknown.failed(404, "FF0280");
 }

@@ -1,9 +1,13 @@
 //! Tokens with names and rights, and what is recorded of those who use them.
 
 use faas_flow_e2e::command::{faas_flow, run};
+use faas_flow_e2e::gateway::Gateway;
 use faas_flow_e2e::server::{Answer, Serve, Server};
+use faas_flow_e2e::wait::until;
+use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -142,6 +146,58 @@ async fn what_somebody_does_is_recorded_with_who_and_why() {
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("failed FF0212: delete-run none by alice (token)"), "{listed}");
     assert!(listed.contains("--after") && listed.lines().count() == 3, "{listed}");
+}
+
+/// A function behind a gateway whose users have signed in somewhere: the gateway's address is trusted, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_says_who_the_user_is_and_nobody_else_does() {
+    let folder = TempDir::new().unwrap();
+    let alice = token(folder.path(), "alice", "see,control");
+    fs::write(folder.path().join("secrets/faasflow-admin-token"), "a token of more than sixteen").unwrap();
+    let function = Serve::replica("greet").with("--state", "memory").with("--secrets", "secrets");
+    let function = function.with("--trusted-proxy", "127.0.0.1/32").with("--user-header", "X-Forwarded-User");
+    let function = function.start_in(folder.path());
+    let gateway = Gateway::of("greet", &function.url("")).await;
+    function.send(function.request("/", "Ada").header("X-Faas-Flow-Reqid", "r1")).await.ok();
+    // The gateway's own address is 127.0.0.1. This is another one, as that of a caller who goes round the gateway.
+    let elsewhere = Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let through = |path: &str| function.client.post(format!("{}/function/greet{path}", gateway.url));
+    let round = |path: &str| elsewhere.post(function.url(path));
+    let claims = |request: RequestBuilder, user: &str| {
+        let request = request.header("X-Forwarded-User", user).header("X-Forwarded-For", "192.0.2.7");
+        request.header("X-Faas-Flow-User", "somebody")
+    };
+    let rerun = "/flow/r1/rerun?node=greet";
+    for request in [
+        claims(through(rerun), "carol").bearer_auth(&alice).header("X-Faas-Flow-Reason", "through the gateway"),
+        claims(round(rerun), "mallory").bearer_auth(&alice).header("X-Faas-Flow-Reason", "round it"),
+    ] {
+        function.send(request).await.ok();
+        until("it has ended again", async || {
+            let asked = function.client.get(function.url("/flow/r1")).bearer_auth(&alice);
+            function.send(asked).await.body.contains("\"status\":\"succeeded\"")
+        })
+        .await;
+    }
+    // A name is no right, and the token is needed all the same.
+    function.send(claims(through(rerun), "carol")).await.failed(401, "FF0506");
+    function.send(claims(round("/flow/none/stop"), "mallory").bearer_auth(&alice)).await.failed(404, "FF0212");
+    let read = async |path: &str| -> Value {
+        let asked = function.client.get(function.url(path)).bearer_auth(&alice);
+        serde_json::from_str(&function.send(asked).await.ok()).unwrap()
+    };
+    let told = |entry: &Value| {
+        ["who", "via", "from", "reason"].map(|name| entry[name].as_str().unwrap_or_default().to_owned())
+    };
+    let (carol, alice_herself) = (
+        ["carol", "proxy", "192.0.2.7", "through the gateway"].map(str::to_owned),
+        ["alice", "token", "127.0.0.2", "round it"].map(str::to_owned),
+    );
+    let history = read("/flow/r1").await["actions"].as_array().unwrap().iter().map(told).collect::<Vec<_>>();
+    assert_eq!(history, [carol.clone(), alice_herself.clone()]);
+    let audit = read("/audit").await["entries"].as_array().unwrap().iter().map(told).collect::<Vec<_>>();
+    let failed = ["alice", "token", "127.0.0.2", ""].map(str::to_owned);
+    assert_eq!(audit, [failed, alice_herself, carol]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
