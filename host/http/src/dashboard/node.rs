@@ -12,11 +12,11 @@ use crate::payload_access::{Admitted, PayloadFault, ShownPayload};
 use crate::payloads::{choose, file};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::run::{Attempt, NodeView, RunView};
+use faas_flow_core::run::{Attempt, NodeView, RunView, Side};
 use faas_flow_core::text::printable;
 use faas_flow_core::{Code, NodePath, RunId};
 use faas_flow_graph::escaped;
-use faas_flow_replica::{NodeData, Side};
+use faas_flow_replica::NodeData;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -76,6 +76,13 @@ impl Dashboard {
                     main.push_str(&html);
                     if let Some(json) = json.as_object_mut() {
                         json.insert(side.as_str().to_owned(), parts);
+                    }
+                }
+                if found.operation_data > 0 {
+                    let (html, operations) = self.operations(run, node, admitted).await;
+                    main.push_str(&html);
+                    if let Some(json) = json.as_object_mut() {
+                        json.insert("operations".to_owned(), operations);
                     }
                 }
             }
@@ -278,7 +285,7 @@ fn attempts(attempts: &[Attempt]) -> String {
 }
 
 /// Why data cannot be shown.
-fn failed(error: &HttpError) -> String {
+pub(super) fn failed(error: &HttpError) -> String {
     format!("<p class=\"card error\">{}: {}</p>\n", error.code(), lines(&error.to_string()))
 }
 
