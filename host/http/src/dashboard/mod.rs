@@ -18,6 +18,7 @@ mod form;
 mod module_pages;
 mod modules;
 mod node;
+mod operations;
 mod overview;
 mod page;
 mod pages;
