@@ -142,7 +142,10 @@ async fn handlers_of_a_call_and_of_its_node_show_what_they_were_given_and_what_t
     let split = lines(&server, "items", "F").await;
     assert_eq!(split[..2], ["for-each input: abcdefghij", "for-each output 0 of 10: a"]);
     assert_eq!(split[8], "for-each output 7 of 10: h");
-    assert_eq!(split[9], "aggregate input 0 of 10: a", "it is kept for the claim that merges the results, too");
+    assert_eq!(
+        split[9], "aggregate input 0 of 10: {\"got\":\"a\"}",
+        "it is kept for the claim that merges the results, too"
+    );
     assert!(split[17].starts_with("aggregate output: "), "{split:?}");
     let item = lines(&server, "items", "F%5B3%5D%2Fn").await;
     assert_eq!(item, ["0 apply try 1 input: d", "0 apply try 1 output 200: {\"got\":\"d\"}"]);
