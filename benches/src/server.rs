@@ -60,7 +60,8 @@ impl Server {
     /// A server of one flow with these options, in this folder.
     pub fn with(options: &Options, echo: SocketAddr, flow: &Flow, folder: TempDir, more: &[String]) -> Result<Self> {
         let mut command = Command::new(&options.host);
-        command.current_dir(folder.path()).args(["serve", "--listen", "127.0.0.1:0"]);
+        // What operations got and yielded is not kept, as in deployed functions.
+        command.current_dir(folder.path()).args(["serve", "--listen", "127.0.0.1:0", "--run-payloads", "0"]);
         command.arg(options.modules.join(flow.module).with_extension("wasm"));
         command.arg("--function").arg(format!("echo=http://{echo}")).args(more);
         let began = Instant::now();

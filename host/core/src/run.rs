@@ -13,6 +13,7 @@ mod engine;
 mod events;
 mod log;
 mod nodes;
+mod operations;
 mod payloads;
 mod rerun;
 mod rounds;
@@ -33,6 +34,7 @@ pub use documents::{
 pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, RerunFrom, Start, Task, Work, set_of};
 pub use log::{KeptLog, LOG, LogLevel, LogLine, LogPart};
 pub use nodes::{NodeProgress, Row, Rows, Scopes, ShownNode, Tally, WIDE};
+pub use operations::{Hidden, KeptOperations, OPERATIONS, OperationData, OperationKind, OperationsPart, Preview, Side};
 pub use signals::{Came, EarlySignals, MOST_EARLY_BYTES, MOST_EARLY_SIGNALS, SentSignal, Signal, Taken, Waiter};
 pub use state::RunState;
 pub use stored::{

@@ -118,6 +118,7 @@ pub fn reported(outcome: Outcome) -> Report {
         attempts: Vec::new(),
         tries: Vec::new(),
         log: None,
+        operations: None,
     }
 }
 

@@ -1,10 +1,9 @@
-//! What flows log: how much of it is kept with the run.
+//! What flows log: the lines of a node that are kept with the run.
 
-use crate::Level;
+use crate::{KeepBudget, Level};
 use faas_flow_core::Millis;
 use faas_flow_core::run::LogLine;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many lines are kept that are logged under one claim of a node.
@@ -12,31 +11,11 @@ const LINES: usize = 200;
 /// What a line costs besides its text, in bytes.
 const LINE: usize = 64;
 
-/// How many bytes of log one run may still keep from one replica.
-#[derive(Debug)]
-pub struct LogBudget(AtomicUsize);
-
-impl LogBudget {
-    /// A budget of this many bytes; 0 keeps nothing.
-    pub fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(bytes)))
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
-        taken.is_ok()
-    }
-
-    fn release(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
 /// The lines that a node's code has logged under one claim: the latest 200, as far as the run's budget reaches. What a node
 /// has logged last says most about how it ended, so older lines of its own make room.
 #[derive(Debug)]
 pub struct NodeLog {
-    budget: Arc<LogBudget>,
+    budget: Arc<KeepBudget>,
     kept: Mutex<Kept>,
 }
 
@@ -48,7 +27,7 @@ struct Kept {
 
 impl NodeLog {
     /// An empty log.
-    pub fn new(budget: Arc<LogBudget>) -> Self {
+    pub fn new(budget: Arc<KeepBudget>) -> Self {
         Self { budget, kept: Mutex::default() }
     }
 
@@ -97,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_node_keeps_its_latest_lines() {
-        let log = NodeLog::new(LogBudget::new(1 << 20));
+        let log = NodeLog::new(KeepBudget::new(1 << 20));
         (0..250).for_each(|n| log.add(n, 1, Level::Info, &n.to_string()));
         let (kept, dropped) = texts(&log);
         assert_eq!((kept.len(), dropped), (LINES, 50));
@@ -108,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_run_keeps_as_many_bytes_as_its_budget_has_and_what_is_cut_off_frees_them() {
-        let budget = LogBudget::new(3 * (LINE + 1));
+        let budget = KeepBudget::new(3 * (LINE + 1));
         let (first, second) = (NodeLog::new(budget.clone()), NodeLog::new(budget.clone()));
         for text in ["a", "b"] {
             first.add(0, 1, Level::Warn, text);
@@ -122,7 +101,7 @@ mod tests {
         drop(first);
         second.add(0, 1, Level::Error, "f");
         assert_eq!(texts(&second), (vec!["f".to_owned()], 0));
-        let nothing = NodeLog::new(LogBudget::new(0));
+        let nothing = NodeLog::new(KeepBudget::new(0));
         nothing.add(0, 1, Level::Error, "g");
         assert_eq!(texts(&nothing), (vec![], 1));
     }

@@ -2,9 +2,10 @@
 
 use super::error::Error;
 use faas_flow_core::redact::{Rules, Unreadable};
+use faas_flow_core::run::{Hidden, OperationData, OperationsPart, Preview, Side};
 use faas_flow_core::text::printable;
 use faas_flow_core::{Code, Content, NodePath, Payload, RunId, Status};
-use faas_flow_replica::{Host, NodeData, Side};
+use faas_flow_replica::{Host, NodeData};
 
 /// Of which runs operators may read the inputs and outputs of nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -130,6 +131,37 @@ pub(super) struct Admitted<'a> {
     redact: &'a Rules,
 }
 
+/// What the operations of a node got and yielded, as it is shown.
+pub(super) struct ShownOperations {
+    pub list: Vec<ShownOperation>,
+    /// How many pieces of data were dropped, since they did not fit.
+    pub dropped: u64,
+}
+
+/// A piece of it.
+pub(super) struct ShownOperation {
+    pub data: OperationData,
+    pub preview: ShownPreview,
+}
+
+/// The beginning of data as it is shown.
+#[derive(Clone)]
+pub(super) struct ShownPreview {
+    pub content: Content,
+    /// The size of all of it, in bytes.
+    pub size: u64,
+    /// Whether something in it is hidden.
+    pub is_redacted: bool,
+    /// Why nothing of it is shown.
+    pub withheld: Option<&'static str>,
+}
+
+/// Why nothing is shown of what is kept of an operation.
+const UNREADABLE: &str =
+    "it should be JSON, but it could not be read as such, so that the rules of `redact` could not be applied";
+const RULES_CHANGED: &str =
+    "only its beginning is kept, and the rules of `redact` that were applied to all of it were others";
+
 /// Data as it is shown.
 pub(super) struct ShownPayload {
     pub content: Content,
@@ -142,6 +174,16 @@ impl Admitted<'_> {
     pub async fn parts(&self, host: &Host, run: &RunId, node: &NodePath, side: Side) -> Result<Vec<NodeData>, Error> {
         let parts = host.node_data(run, node, side).await?;
         Ok(parts.ok_or_else(|| PayloadFault::NoNode { run: run.clone(), node: node.clone() })?)
+    }
+
+    /// What is kept of what the operations of a node got and yielded, without what is hidden in it now.
+    pub async fn operations(&self, host: &Host, run: &RunId, node: &NodePath) -> Result<ShownOperations, Error> {
+        let kept = host.operations_of(run, node).await?;
+        let kept = kept.ok_or_else(|| PayloadFault::NoNode { run: run.clone(), node: node.clone() })?;
+        let rules = self.redact.clone();
+        let shown = move || kept.parts.into_iter().flat_map(|part| shown_part(&rules, part)).collect();
+        let list = tokio::task::spawn_blocking(shown).await.map_err(interrupted)?;
+        Ok(ShownOperations { list, dropped: kept.dropped })
     }
 
     /// A payload without what is hidden in it. This is done with all of it, whatever part of it is shown.
@@ -158,11 +200,51 @@ impl Admitted<'_> {
         }
         let rules = self.redact.clone();
         let hidden = tokio::task::spawn_blocking(move || rules.hide(content)).await;
-        let hidden = hidden
-            .map_err(|source| faas_flow_versions::Error::Interrupted { task: "hiding parts of a payload", source })?;
+        let hidden = hidden.map_err(interrupted)?;
         let (content, is_redacted) =
             hidden.map_err(|source| PayloadFault::NotRedacted { node: node.clone(), side: side.as_str(), source })?;
         Ok(ShownPayload { content, is_redacted })
+    }
+}
+
+fn interrupted(source: tokio::task::JoinError) -> faas_flow_versions::Error {
+    faas_flow_versions::Error::Interrupted { task: "hiding parts of a payload", source }
+}
+
+/// What is kept under one claim, as it is shown.
+fn shown_part(rules: &Rules, OperationsPart { redact, data, previews, .. }: OperationsPart) -> Vec<ShownOperation> {
+    let were_applied = rules.texts().iter().all(|rule| redact.contains(rule));
+    let previews: Vec<_> = previews.into_iter().map(|preview| shown_preview(rules, preview, were_applied)).collect();
+    let shown = |data: OperationData| {
+        let preview = previews.get(data.preview as usize)?.clone();
+        Some(ShownOperation { data, preview })
+    };
+    data.into_iter().filter_map(shown).collect()
+}
+
+/// A preview without what is hidden in it now. Rules that were applied to all of the data need not be applied to its beginning, to
+/// which others cannot be applied if it is JSON.
+fn shown_preview(rules: &Rules, preview: Preview, were_applied: bool) -> ShownPreview {
+    let is_cut = preview.is_cut();
+    let Preview { media_type, size, bytes, hidden } = preview;
+    let withheld = |withheld| ShownPreview {
+        content: Content::new(bytes::Bytes::new(), media_type.clone()),
+        size,
+        is_redacted: true,
+        withheld: Some(withheld),
+    };
+    let is_redacted = hidden != Hidden::Nothing;
+    let content = Content::new(bytes, media_type.clone());
+    match hidden {
+        Hidden::All => withheld(UNREADABLE),
+        _ if were_applied => ShownPreview { content, size, is_redacted, withheld: None },
+        _ => match rules.hide(content) {
+            Ok((content, hides)) => {
+                let size = if is_cut { size } else { content.bytes.len() as u64 };
+                ShownPreview { content, size, is_redacted: is_redacted || hides, withheld: None }
+            }
+            Err(Unreadable) => withheld(if is_cut { RULES_CHANGED } else { UNREADABLE }),
+        },
     }
 }
 
@@ -170,6 +252,7 @@ impl Admitted<'_> {
 mod tests {
     use super::*;
     use crate::TokenFault;
+    use faas_flow_core::MediaType;
     use std::future::{pending, ready};
 
     async fn admitted(
@@ -186,6 +269,31 @@ mod tests {
         let stranger = || Err(Error::TokenNeeded(TokenFault::Bearer));
         assert_eq!(admitted(ShowPayloads::Always, stranger(), pending()).await, Some(Code::TOKEN_NEEDED));
         assert_eq!(admitted(ShowPayloads::Never, Ok(()), pending()).await, Some(Code::PAYLOADS_HIDDEN));
+    }
+
+    fn shown(rule: &str, applied: &[&str], text: &'static str, size: u64) -> (String, bool, Option<&'static str>) {
+        let mut rules = Rules::default();
+        rules.add(rule).unwrap();
+        let preview = Preview { media_type: MediaType::JSON, size, bytes: text.into(), hidden: Hidden::Nothing };
+        let data = serde_json::json!({ "at": 1, "attempt": 1, "kind": "modify", "side": "input", "preview": 0 });
+        let part = OperationsPart {
+            path: NodePath::parse("n").unwrap(),
+            redact: applied.iter().map(|&rule| rule.to_owned()).collect(),
+            data: vec![serde_json::from_value(data).unwrap()],
+            previews: vec![preview],
+        };
+        let ShownPreview { content, is_redacted, withheld, .. } = shown_part(&rules, part).remove(0).preview;
+        (String::from_utf8(content.bytes.into()).unwrap(), is_redacted, withheld)
+    }
+
+    /// HIST-13.
+    #[test]
+    fn rules_of_today_hide_what_was_kept_before_and_what_they_cannot_be_applied_to_is_not_shown() {
+        let card = "{\"card\":1}";
+        assert_eq!(shown("/card", &[], card, 10), ("{\"card\":\"***\"}".to_owned(), true, None));
+        assert_eq!(shown("/card", &[], "{\"card\":1,", 99), (String::new(), true, Some(RULES_CHANGED)));
+        assert_eq!(shown("/card", &["/card", "/b"], "{\"card\":\"***\",", 99).0, "{\"card\":\"***\",");
+        assert_eq!(shown("/card", &["/b"], "{\"card\":1", 9), (String::new(), true, Some(UNREADABLE)));
     }
 
     #[tokio::test]

@@ -10,7 +10,8 @@ use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
 use super::surface::Surface;
 use super::{
-    about, audit, bulk, invoke, location, logs, modules, own, payloads, reply, runs, schedules, signals, step,
+    about, audit, bulk, invoke, location, logs, modules, operations, own, payloads, reply, runs, schedules, signals,
+    step,
 };
 use axum::Router;
 use axum::extract::{FromRequest as _, Request, State};
@@ -120,6 +121,7 @@ fn operations() -> &'static [Operation] {
             routes!(about::result),
             routes!(payloads::input),
             routes!(payloads::output),
+            routes!(operations::show),
             routes!(about::forward),
             routes!(reply::answer),
             routes!(signals::signal_page, signals::signal),

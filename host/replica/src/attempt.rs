@@ -4,11 +4,12 @@ use super::call::{CallKind, NodeCall};
 use super::limited::{Entry, settle};
 use super::live::Live;
 use super::notes::Notes;
+use super::operations::Whose;
 use super::repeat::Rounds;
 use super::retries::Failed;
 use bytes::Bytes;
 use faas_flow_core::definition::Operation;
-use faas_flow_core::run::{Caught, Outcome, Suspended, Task, Work};
+use faas_flow_core::run::{Caught, OperationKind, Outcome, Side, Suspended, Task, Work};
 use faas_flow_core::{Code, Content, Failure, Labels, Payload, ResponseHead, Status, Wake};
 use faas_flow_guest::{CallContext, Instance};
 use faas_flow_session::Documents;
@@ -44,6 +45,8 @@ pub(super) struct NodeAttempt<'a> {
     pub(super) resumed: AtomicBool,
     /// The status of the response to the present try of a call, if there is one.
     pub(super) status: Option<u16>,
+    /// The present try of a call, from 1.
+    pub(super) number: u32,
     /// What the history gets to know of it.
     pub(super) notes: &'a Arc<Notes>,
 }
@@ -125,6 +128,7 @@ impl Live {
             documents: Documents::new(),
             resumed: AtomicBool::new(false),
             status: None,
+            number: 0,
             notes,
         };
         let outcome = attempt.outcome().await;
@@ -161,6 +165,7 @@ impl NodeAttempt<'_> {
         match &work.task {
             Task::Recover { handler, failure } => {
                 let answer = self.instance().await?.recover(handler.as_str(), &failure.to_string()).await?;
+                self.keep(Whose::handler(OperationKind::Recover), Side::Output, &answer);
                 Ok(Outcome::Done(self.store("", answer).await?))
             }
             Task::Finally { handler, verdict } => {
@@ -187,7 +192,10 @@ impl NodeAttempt<'_> {
                     None => None,
                 };
                 let what = faas_flow_guest::Failed { failure: failure.clone(), status: evidence.status };
+                let whose = Whose::handler(OperationKind::Recover);
+                self.keep(whose, Side::Input, &input);
                 let data = self.instance().await?.recover_from(handler.as_str(), &what, input, body).await?;
+                self.keep(whose, Side::Output, &data);
                 Ok(Outcome::Done(self.store("", data).await?))
             }
             Task::Repeat { handler, most, wait_ms, ended: Some((round, result)) } => {
@@ -221,11 +229,17 @@ impl NodeAttempt<'_> {
                 Ok(Outcome::Done(self.store("", data).await?))
             }
             Task::Choose { handler, keys, carries_nothing } => {
+                let whose = Whose::handler(OperationKind::Condition);
+                self.keep(whose, Side::Input, &data);
                 let chosen = self.instance().await?.condition(handler.as_str(), &data).await?;
+                self.keep_text(whose, Side::Output, || chosen.join("\n"));
                 Ok(self.choose(handler.as_str(), keys, chosen, (!carries_nothing).then_some(data)).await?)
             }
             Task::Split { handler, carries_nothing } => {
+                let whose = Whose::handler(OperationKind::ForEach);
+                self.keep(whose, Side::Input, &data);
                 let mut items = self.instance().await?.for_each(handler.as_str(), data).await?;
+                self.keep_each(whose, Side::Output, &items);
                 if *carries_nothing {
                     for (_, data) in &mut items {
                         *data = Content::empty();
@@ -248,19 +262,25 @@ impl NodeAttempt<'_> {
         for (index, operation) in operations.iter().enumerate().skip(done) {
             let (kind, call) = match operation {
                 Operation::Modify(handler) => {
+                    let whose = Whose::operation(OperationKind::Modify, index);
                     self.notes.got(&data);
+                    self.keep(whose, Side::Input, &data);
                     data = self.instance().await?.modify(handler, data).await?;
+                    self.keep(whose, Side::Output, &data);
                     continue;
                 }
                 Operation::Sleep(ms) => {
+                    self.keep(Whose::operation(OperationKind::Sleep, index), Side::Input, &data);
                     data = self.sleep(index, &Wake::After(*ms), data).await?;
                     continue;
                 }
                 Operation::WaitFor(wait) => {
                     data = Box::pin(self.wait_for(index, wait, data)).await?;
+                    self.keep(Whose::operation(OperationKind::WaitFor, index), Side::Output, &data);
                     continue;
                 }
                 Operation::SleepUntil(handler) => {
+                    self.keep(Whose::operation(OperationKind::Sleep, index), Side::Input, &data);
                     let wake = self.instance().await?.moment(handler, &data).await?;
                     data = self.sleep(index, &wake, data).await?;
                     continue;

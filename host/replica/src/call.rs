@@ -4,6 +4,7 @@ use super::asked::{Sent, Tried};
 use super::attempt::{NodeAttempt, Unfinished};
 use super::limited::Entry;
 use super::notes::LastOperation;
+use super::operations::Whose;
 use super::retries::{Failed, count};
 use super::trace::CallSpan;
 use crate::Answers;
@@ -11,7 +12,7 @@ use crate::counters::{CallEnd, Retried};
 use crate::network::{CallError, ChosenBy, IDEMPOTENCY_KEY, Quote, Retry, retry_after};
 use crate::program::LastLines;
 use faas_flow_core::definition::Call;
-use faas_flow_core::run::{Suspended, Try};
+use faas_flow_core::run::{OperationKind, Side, Suspended, Try};
 use faas_flow_core::{Content, Failure, MediaType, NodePath, Payload, PolicyOf, RunId, readable_header, redact};
 use faas_flow_guest::{HttpRequest, HttpResponse};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -49,6 +50,7 @@ impl NodeAttempt<'_> {
         self.notes.got(&data);
         let failed = loop {
             self.status = None;
+            self.number = count(tries + 1);
             let asked = self.asked(operation);
             let has_asked = asked.is_some();
             let entry = if has_asked { Entry::default() } else { self.enter_call(node_call, &data).await? };
@@ -63,7 +65,7 @@ impl NodeAttempt<'_> {
             };
             let begun = asked.as_ref().and_then(|_| self.asked_at()).unwrap_or_else(|| self.live.services.now());
             let sent_at = Instant::now();
-            let said = self.notes.begin(Try::begin(operation, count(tries + 1), of, begun));
+            let said = self.notes.begin(Try::begin(operation, self.number, of, begun));
             let tried = match asked {
                 Some(asked) => self.resume(node_call, asked).await,
                 None => self.try_call(node_call, tries, data.clone(), &said).await,
@@ -110,6 +112,9 @@ impl NodeAttempt<'_> {
             return Err(Unfinished::Suspended(suspended));
         };
         let recovered = self.recover(call, failed).await;
+        if let Ok(data) = &recovered {
+            self.keep(Whose::operation(OperationKind::Recover, index), Side::Output, data);
+        }
         self.notes.settled(recovered.is_ok());
         if recovered.is_ok() {
             self.live.store_soon(self.notes, self.work);
@@ -173,15 +178,18 @@ impl NodeAttempt<'_> {
         said: &LastLines,
     ) -> Result<Tried, Failed> {
         let call = node_call.call;
+        let whose = Whose::call(node_call, self.number);
         let span = self.live.span_of_call(&self.work.path, self.wait_id(node_call), count(tries));
         let key = self.idempotency_key(node_call.index);
         let mut request = self.request(node_call, &key, data);
         request.headers.extend(self.live.trace_headers(span, &request.headers));
         if let Some(prepare) = &call.prepare {
+            self.keep_with(whose.by(OperationKind::Prepare), Side::Input, || body_of(&request));
             request = self.instance().await?.prepare(prepare, request).await?;
         }
         as_they_came(&mut request.headers, &self.live.request.headers);
         self.live.may_call(self.work.token).await?;
+        self.keep_with(whose, Side::Input, || body_of(&request));
         let call_span = self.live.is_traced().then(|| CallSpan::new(node_call, &request));
         // While the call is in flight, another node may use the instance.
         self.return_instance();
@@ -206,17 +214,22 @@ impl NodeAttempt<'_> {
     /// What the flow makes of a response.
     pub(super) async fn take(
         &mut self,
-        NodeCall { kind, call, .. }: NodeCall<'_>,
+        node_call: NodeCall<'_>,
         mut response: HttpResponse,
     ) -> Result<Content, Failed> {
+        let NodeCall { kind, call, .. } = node_call;
         self.has_called = true;
         self.status = Some(response.status);
+        let whose = Whose::call(node_call, self.number).status(response.status);
+        self.keep_with(whose, Side::Output, || Content::new(response.body.clone(), response.media_type()));
         match &call.receive {
             Some(receive) => {
                 for (_, value) in &mut response.headers {
                     *value = readable_header(value).into_owned();
                 }
-                Ok(self.instance().await?.receive(receive, response).await?)
+                let data = self.instance().await?.receive(receive, response).await?;
+                self.keep(whose.by(OperationKind::Receive), Side::Output, &data);
+                Ok(data)
             }
             None if kind == CallKind::Function && response.status == 202 => {
                 let callee = redact::place(&call.target);
@@ -280,6 +293,10 @@ impl NodeAttempt<'_> {
         let method = call.method.as_ref().unwrap_or(&self.live.services.settings.default_method).clone();
         HttpRequest { method, url, headers, body }
     }
+}
+
+fn body_of(request: &HttpRequest) -> Content {
+    Content::new(request.body.clone(), request.media_type())
 }
 
 /// Gives values that the flow passes on the bytes with which they came, if its code has seen them as other text.

@@ -244,7 +244,7 @@ impl Live {
         }
     }
 
-    /// The context values of a run in memory, and what is kept of its log, as documents.
+    /// The context values of a run in memory, and what is kept with it, as documents.
     async fn stored_values(&self) -> Result<Documents, Failure> {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut documents = Documents::with_capacity(values.len());
@@ -253,7 +253,7 @@ impl Live {
             let stored = self.services.data.store_value(&self.id, name, value).await?;
             documents.push((format!("{CONTEXT}{key}"), stored));
         }
-        documents.extend(self.log_documents());
+        documents.extend(self.kept_documents());
         Ok(documents)
     }
 

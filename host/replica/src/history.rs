@@ -65,7 +65,7 @@ impl Live {
     pub(super) fn write_history(self: &Arc<Self>, session: &Session, room: Option<OwnedSemaphorePermit>) {
         let now = self.services.now();
         let mut change = apart_if(is_wide(session), || session.history(now));
-        change.puts.extend(self.log_puts());
+        change.puts.extend(self.kept_puts());
         // A paused run waits for an operator, so it does not count towards the limit of ended runs.
         let has_ended = session.state().run().status().is_final();
         let live = self.clone();

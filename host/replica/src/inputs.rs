@@ -4,7 +4,8 @@ use super::apart::in_turn;
 use super::attempt::NodeAttempt;
 use super::drive::failure as store_failure;
 use super::live::Live;
-use faas_flow_core::run::{ClaimToken, Ended, set_of};
+use super::operations::{BESIDE, Whose};
+use faas_flow_core::run::{ClaimToken, Ended, OperationKind, Side, set_of};
 use faas_flow_core::{Content, Failure, Partition, Payload, Place};
 use faas_flow_guest::Failed;
 use faas_flow_session::read_arrival;
@@ -19,7 +20,10 @@ impl NodeAttempt<'_> {
         for input in &work.inputs {
             let mut data = self.live.fetch(&input.payload).await?;
             if let Some(forwarder) = &input.forwarder {
+                let whose = Whose::handler(OperationKind::Forward).beside(&input.from, 0);
+                self.keep(whose, Side::Input, &data);
                 data = self.instance().await?.forward(forwarder.as_str(), data).await?;
+                self.keep(whose, Side::Output, &data);
             }
             inputs.push((input.from.clone(), data));
         }
@@ -28,7 +32,7 @@ impl NodeAttempt<'_> {
         match (&work.aggregator, &*context.inputs) {
             (Some(aggregator), inputs) => {
                 let inputs = inputs.to_vec();
-                self.instance().await?.aggregate(aggregator.as_str(), inputs).await
+                self.aggregate(aggregator.as_str(), inputs).await
             }
             (None, [(_, data)]) => Ok(data.clone()),
             (None, _) => Ok(Content::empty()),
@@ -87,7 +91,17 @@ impl NodeAttempt<'_> {
                 };
                 items.push((key, ended));
             }
-            return self.instance().await?.gather(handler, items).await;
+            let whose = Whose::handler(OperationKind::Gather);
+            for (key, ended) in items.iter().take(BESIDE) {
+                let whose = whose.beside(key, items.len());
+                match ended {
+                    Ok(data) => self.keep(whose, Side::Input, data),
+                    Err(failed) => self.keep_text(whose, Side::Input, || failed.failure.to_string()),
+                }
+            }
+            let merged = self.instance().await?.gather(handler, items).await?;
+            self.keep(whose, Side::Output, &merged);
+            return Ok(merged);
         }
         let mut results = Vec::with_capacity(branches.len());
         for (at, (key, ended)) in branches.into_iter().enumerate() {
@@ -96,7 +110,15 @@ impl NodeAttempt<'_> {
                 results.push((key, self.live.fetch(&payload).await?));
             }
         }
-        self.instance().await?.aggregate(handler, results).await
+        self.aggregate(handler, results).await
+    }
+
+    async fn aggregate(&mut self, handler: &str, inputs: Vec<(String, Content)>) -> Result<Content, Failure> {
+        let whose = Whose::handler(OperationKind::Aggregate);
+        self.keep_each(whose, Side::Input, &inputs);
+        let merged = self.instance().await?.aggregate(handler, inputs).await?;
+        self.keep(whose, Side::Output, &merged);
+        Ok(merged)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::traces::{Propagated, TraceContext};
 use bytes::Bytes;
 use faas_flow_core::run::{Parent, Request};
 use faas_flow_core::{Failure, Millis, NodePath, Plan, RunId};
-use faas_flow_guest::{FlowLog, Instance, LogBudget, Memory, Purpose, Reservation, Short};
+use faas_flow_guest::{FlowLog, Instance, KeepBudget, Memory, Purpose, Reservation, Short};
 use faas_flow_session::{Documents, Durability, Session};
 use faas_flow_versions::Flow;
 use std::collections::{BTreeMap, HashMap};
@@ -52,9 +52,11 @@ pub(crate) struct Live {
     /// What its flow's code logs here.
     pub(super) log: Arc<FlowLog>,
     /// How much of that the run may still keep.
-    pub(super) log_budget: Arc<LogBudget>,
-    /// What a run in memory keeps of it: documents that are stored with the run.
-    pub(super) logs: Mutex<Documents>,
+    pub(super) log_budget: Arc<KeepBudget>,
+    /// How much of what its operations get and yield the run may still keep.
+    pub(super) operations_budget: Arc<KeepBudget>,
+    /// What a run in memory keeps of both: documents that are stored with the run.
+    pub(super) kept: Mutex<Documents>,
     session: AsyncMutex<Session>,
     /// Memory for the state of its branches, until this replica leaves the run.
     branches: Mutex<Reservation>,
@@ -107,7 +109,8 @@ impl Live {
         let trace_id = trace.as_ref().map(|trace| trace.trace.to_string()).or_else(|| propagated.trace_id());
         let log = FlowLog::of(services.settings.flow_log, run.digest.clone(), trace_id);
         let durations = services.counters.durations(&flow.name);
-        let log_budget = LogBudget::new(services.settings.run_logs);
+        let log_budget = KeepBudget::new(services.settings.run_logs);
+        let operations_budget = KeepBudget::new(services.settings.run_payloads);
         Arc::new(Self {
             services,
             runs,
@@ -124,7 +127,8 @@ impl Live {
             propagated,
             log: Arc::new(log),
             log_budget,
-            logs: Mutex::default(),
+            operations_budget,
+            kept: Mutex::default(),
             durability: Mutex::new(session.durability()),
             session: AsyncMutex::new(session),
             branches: Mutex::new(Memory::of_process().reservation(Purpose::Code)),

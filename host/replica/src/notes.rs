@@ -1,6 +1,7 @@
 //! What the history of a node gets to know while the node is still executed: attempts and tries that have failed.
 
 use super::live::Live;
+use super::operations::NodeOperations;
 use crate::program::LastLines;
 use faas_flow_core::run::{Attempt, ClaimToken, Event, Try, Work};
 use faas_flow_core::{Content, Failure, Millis, NodePath};
@@ -22,6 +23,8 @@ pub(super) struct Notes {
     storing: tokio::sync::Mutex<()>,
     /// What the node's code has logged, if that is kept.
     log: Option<Arc<NodeLog>>,
+    /// What its operations got and yielded, if that is kept.
+    operations: Option<NodeOperations>,
 }
 
 #[derive(Debug, Default)]
@@ -55,13 +58,17 @@ struct Open {
 }
 
 impl Notes {
-    /// The notes of a node whose code logs here.
-    pub(super) fn with_log(log: NodeLog) -> Self {
-        Self { log: Some(Arc::new(log)), ..Self::default() }
+    /// Notes that also keep what the node's code logs, and what its operations get and yield.
+    pub(super) fn keeping(log: Option<NodeLog>, operations: Option<NodeOperations>) -> Self {
+        Self { log: log.map(Arc::new), operations, ..Self::default() }
     }
 
     pub(super) fn log(&self) -> Option<&Arc<NodeLog>> {
         self.log.as_ref()
+    }
+
+    pub(super) fn operations(&self) -> Option<&NodeOperations> {
+        self.operations.as_ref()
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {

@@ -2,28 +2,9 @@
 
 use super::host::Host;
 use crate::Error;
-use faas_flow_core::run::{Input, RunView};
+use faas_flow_core::run::{Input, RunView, Side};
 use faas_flow_core::{Content, NodePath, Payload, RunId};
 use faas_flow_versions::runs::load_around;
-
-/// Which data of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// What it gets.
-    Input,
-    /// What it yields.
-    Output,
-}
-
-impl Side {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Side::Input => "input",
-            Side::Output => "output",
-        }
-    }
-}
 
 /// A part of a node's input, or its output.
 #[derive(Debug, Clone)]

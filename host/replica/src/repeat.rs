@@ -1,7 +1,8 @@
 //! Rounds of a repeat: whether there is another one, and the wait before it.
 
 use super::attempt::{NodeAttempt, Unfinished};
-use faas_flow_core::run::{Outcome, Suspended};
+use super::operations::Whose;
+use faas_flow_core::run::{OperationKind, Outcome, Side, Suspended};
 use faas_flow_core::{Code, Content, Failure, HandlerId, Payload, round_key};
 use std::time::Duration;
 
@@ -33,7 +34,11 @@ impl NodeAttempt<'_> {
         let has_waited = self.work.suspended.as_ref().is_some_and(|suspended| suspended.data.is_some());
         if !has_waited {
             let data = self.live.fetch(result).await?;
-            if !self.instance().await?.again(rounds.handler.as_str(), &data, round).await? {
+            let whose = Whose::handler(OperationKind::Again);
+            self.keep(whose, Side::Input, &data);
+            let again = self.instance().await?.again(rounds.handler.as_str(), &data, round).await?;
+            self.keep_text(whose, Side::Output, || again.to_string());
+            if !again {
                 return Ok(Outcome::Done(result.clone()));
             }
             if round >= rounds.most {

@@ -140,8 +140,9 @@ impl Live {
             let (mut attempts, tries) = notes.report().await;
             attempts.extend(attempt);
             let log = self.keep_log(&work.path, &notes, &mut documents).await;
+            let operations = self.keep_operations(&work.path, &notes, &mut documents).await;
             let response = response.map(Box::new);
-            let report = Report { outcome, response, labels, evidence, input_size, attempts, tries, log };
+            let report = Report { outcome, response, labels, evidence, input_size, attempts, tries, log, operations };
             self.trace_wait(given, begun, &report);
             self.trace_node(&work, span, (begun, made), &report);
             return (report, documents);

@@ -3,6 +3,7 @@
 use crate::network::{Destinations, RequestProxy};
 use crate::traces::Propagators;
 use faas_flow_core::limit::Figures;
+use faas_flow_core::redact::Rules;
 use faas_flow_core::schedule::ScheduleEntry;
 use faas_flow_guest::LogLimits;
 use std::collections::BTreeMap;
@@ -88,6 +89,10 @@ pub struct Settings {
     pub flow_log: LogLimits,
     /// How many bytes of what its code logs a run keeps from one replica; 0 for none.
     pub run_logs: usize,
+    /// How many bytes of what its operations get and yield a run keeps from one replica; 0 for none. Default: none.
+    pub run_payloads: usize,
+    /// What is hidden in that before it is kept. Default: nothing.
+    pub redact: Rules,
     /// Schedules that take the place of those that flows declare. Default: none.
     pub schedules: Vec<ScheduleEntry>,
     /// Which headers about traces are read and passed on. Default: all that are known.
@@ -163,6 +168,8 @@ impl Default for Settings {
             limits: BTreeMap::new(),
             flow_log: LogLimits::default(),
             run_logs: 64 << 10,
+            run_payloads: 0,
+            redact: Rules::default(),
             schedules: Vec::new(),
             propagators: Propagators::default(),
             audit_length: 10_000,

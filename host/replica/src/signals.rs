@@ -4,12 +4,14 @@ use super::attempt::{NodeAttempt, Unfinished};
 use super::completion::run_to_completion;
 use super::host::Host;
 use super::live::Live;
+use super::operations::Whose;
 use super::retries::count;
 use crate::Error;
 use crate::events::Keys;
 use faas_flow_core::definition::{SignalSource, WaitFor};
 use faas_flow_core::run::{
-    self, Actor, Awaited, Doc, EarlySignals, Event, Phase, Refusal, SentSignal, Suspended, Wait, WaitId,
+    self, Actor, Awaited, Doc, EarlySignals, Event, OperationKind, Phase, Refusal, SentSignal, Side, Suspended, Wait,
+    WaitId,
 };
 use faas_flow_core::{
     Code, Content, Failure, FlowName, LONGEST_SLEEP_MS, Millis, Partition, RunId, ShownDuration, SignalName,
@@ -41,6 +43,7 @@ impl NodeAttempt<'_> {
             return Ok(self.live.fetch(&taken.body).await?);
         }
         self.notes.got(&data);
+        self.keep(Whose::operation(OperationKind::WaitFor, index), Side::Input, &data);
         let now = self.live.services.now();
         let suspended = self.work.suspended.as_deref().filter(|suspended| suspended.operation == operation);
         let waits = match suspended.and_then(|suspended| suspended.wait.clone()) {

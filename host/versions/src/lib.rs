@@ -21,6 +21,7 @@ mod list;
 mod loader;
 pub mod logs;
 mod missing;
+pub mod operations;
 mod plan;
 mod push;
 mod registry;

@@ -5,6 +5,7 @@ use super::HIDDEN;
 use crate::Content;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
+use std::fmt;
 
 /// How deep in a JSON value the rules look. What is deeper where a rule might still apply is not shown at all.
 const DEPTH: usize = 128;
@@ -57,6 +58,12 @@ impl Rules {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The rules as they are written.
+    pub fn texts(&self) -> Vec<String> {
+        let text = |rule: &Vec<Part>| rule.iter().map(|part| format!("/{part}")).collect();
+        self.0.iter().map(text).collect()
     }
 
     /// These rules and those.
@@ -121,6 +128,16 @@ impl Part {
         match self {
             Part::Name(own) => own == name,
             Part::Any | Part::AnyDepth => true,
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Name(name) => f.write_str(&name.replace('~', "~0").replace('/', "~1")),
+            Part::Any => f.write_str("*"),
+            Part::AnyDepth => f.write_str("**"),
         }
     }
 }
@@ -377,6 +394,13 @@ mod tests {
         ] {
             assert_eq!(Rules::default().add(bad), Err(why), "{bad}");
         }
+    }
+
+    #[test]
+    fn rules_are_written_as_they_are_read() {
+        let texts = ["/a/email", "/a~1b/c~01", "/", "/**/*/x"];
+        assert_eq!(rules(&texts).texts(), texts);
+        assert_eq!(rules(&["/**/**/id"]).texts(), ["/**/id"]);
     }
 
     proptest::proptest! {

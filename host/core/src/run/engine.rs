@@ -5,6 +5,7 @@ use super::caught::{Caught, Ended};
 use super::documents::{Answer, Attempt, Branches, Lease, NodeState, Phase, Progress, Said, Scope};
 use super::events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Task, Work};
 use super::log::add_part;
+use super::operations::add_operations;
 use super::rounds::{after_round, begun_round, repeat};
 use super::state::RunState;
 use super::token::ClaimToken;
@@ -236,6 +237,9 @@ impl RunState {
         node.note(&report.attempts, &report.tries);
         if let Some(part) = report.log {
             add_part(&mut node.logs, part);
+        }
+        if let Some(part) = report.operations {
+            add_operations(&mut node.operations, part);
         }
         if node.branches.is_none() {
             node.input_size = report.input_size;

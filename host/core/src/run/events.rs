@@ -4,6 +4,7 @@ use super::actor::Actor;
 use super::caught::{Caught, Ended, Evidence, Withdrawn};
 use super::documents::{Answer, Attempt, Parent, Request, Said, Suspended, WaitId};
 use super::log::KeptLog;
+use super::operations::KeptOperations;
 use super::signals::{SentSignal, Taken};
 use super::stored::Doc;
 use super::token::ClaimToken;
@@ -191,6 +192,8 @@ pub struct Report {
     pub tries: Vec<Try>,
     /// What its code has logged under this claim, if that is kept. Its document is committed with the report.
     pub log: Option<KeptLog>,
+    /// What its operations got and yielded under this claim, if that is kept. Its document is committed with the report.
+    pub operations: Option<KeptOperations>,
 }
 
 /// How the execution of a node ended.

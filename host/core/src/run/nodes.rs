@@ -8,6 +8,7 @@ pub use rows::{Row, Rows, Tally, WIDE};
 use super::caught::Caught;
 use super::documents::{NodeState, Phase, Progress, Run, Scope};
 use super::log::KeptLog;
+use super::operations::KeptOperations;
 use super::tries::Tries;
 use super::view::{NodeView, has_failed};
 use crate::definition::{Dag, NodeKind};
@@ -314,6 +315,11 @@ impl ShownNode<'_> {
     /// What its code has logged, as far as that is kept.
     pub fn logs(&self) -> &[KeptLog] {
         &self.state.logs
+    }
+
+    /// What its operations got and yielded, as far as that is kept.
+    pub fn operations(&self) -> &[KeptOperations] {
+        &self.state.operations
     }
 
     /// The failure that was caught here: by the node, or by its dag, of which this is the node that does it.

@@ -3,6 +3,7 @@
 
 use super::caught::Ended;
 use super::log::LOG;
+use super::operations::OPERATIONS;
 use crate::{Code, Failure, NodePath, Payload, ScopePath, SignalName};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::cell::RefCell;
@@ -22,7 +23,7 @@ pub const DATA: &str = "data:";
 pub const ANSWERS: &str = "answers";
 
 /// How the names of documents begin that hold data of the flow, in order. To know how a run is doing, nobody needs them.
-pub const HOLD_DATA: [&str; 3] = [CONTEXT, DATA, LOG];
+pub const HOLD_DATA: [&str; 4] = [CONTEXT, DATA, LOG, OPERATIONS];
 
 /// Names one document of a run in the StateStore.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -107,6 +107,9 @@ pub struct NodeView {
     /// How many lines that its code has logged are kept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub log_lines: u32,
+    /// How many pieces of data are kept that its operations got and yielded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub operation_data: u32,
 }
 
 /// What has failed and is to be tried again: a call, or a node as a whole.
@@ -314,6 +317,7 @@ impl NodeView {
             attempts: node.attempts.clone(),
             tries: node.tries.as_deref().cloned().unwrap_or_default(),
             log_lines: node.logs.iter().map(|part| part.lines).sum(),
+            operation_data: node.operations.iter().map(|part| part.kept).sum(),
         }
     }
 }

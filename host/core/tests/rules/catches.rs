@@ -142,6 +142,7 @@ fn the_handler_gets_the_data_and_the_response_of_what_failed() {
         attempts: Vec::new(),
         tries: Vec::new(),
         log: None,
+        operations: None,
     };
     run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
     assert_eq!(to_catch(&mut run, "a").1, evidence);

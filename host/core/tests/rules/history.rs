@@ -2,7 +2,7 @@
 
 use faas_flow_core::definition::{Branches, Definition, Exhausted};
 use faas_flow_core::run::{
-    Actor, Attempt, Event, KeptLog, Outcome, Progress, Refusal, Report, RunView, Suspended, Try, Work,
+    Actor, Attempt, Event, KeptLog, KeptOperations, Outcome, Progress, Refusal, Report, RunView, Suspended, Try, Work,
 };
 use faas_flow_core::testing::{Driver, branched, failed, flow, for_each, graph, lone, node, path, payload, reported};
 use faas_flow_core::{Code, Failure, Millis, PolicyOf, Spent, Status};
@@ -296,4 +296,34 @@ fn a_node_keeps_what_it_has_logged_under_each_claim() {
     );
     assert_eq!(first.doc().as_deref(), Some("log:0000000000000001"));
     assert_eq!(KeptLog { mark: 1, lines: 0, dropped: 1 }.doc(), None);
+}
+
+/// HIST-13: a node has a part for each claim under which its operations got or yielded something. However often it is claimed, its
+/// history stays small: the first parts and the latest are kept, and what is left out between them is counted.
+#[test]
+fn a_node_keeps_what_its_operations_got_and_yielded_under_each_claim() {
+    let (mut run, mut work) = claimed();
+    let waits = || Outcome::Suspended(Suspended::until(50));
+    let mut operations = |mark, kept, dropped, outcome| {
+        let report = Report { operations: Some(KeptOperations { mark, kept, dropped }), ..reported(outcome) };
+        run.step(Event::Complete { path: work.path.clone(), token: work.token, report }).unwrap();
+        run.now = 100;
+        if let Ok(again) = run.claim("n") {
+            work = again;
+        }
+        (run.node("n").operations.clone(), run.shown("n").operation_data)
+    };
+    let first = KeptOperations { mark: 1, kept: 3, dropped: 1 };
+    assert_eq!(operations(1, 3, 1, waits()), (vec![first], 3));
+    assert_eq!(operations(2, 0, 7, waits()), (vec![KeptOperations { dropped: 8, ..first }], 3));
+    assert_eq!(first.doc().as_deref(), Some("operations:0000000000000001"));
+    assert_eq!(KeptOperations { mark: 1, kept: 0, dropped: 1 }.doc(), None);
+    for mark in 2..100 {
+        operations(mark, 2, 0, waits());
+    }
+    let (parts, count) = operations(100, 2, 0, Outcome::Done(payload("out")));
+    assert_eq!((parts.len(), count), (64, 3 + 63 * 2));
+    let marks: Vec<u64> = parts.iter().map(|part| part.mark).collect();
+    assert_eq!(marks, (1..=8).chain(45..=100).collect::<Vec<_>>());
+    assert_eq!(parts.iter().map(|part| part.dropped).sum::<u32>(), 8 + 36 * 2, "what is left out is counted");
 }

@@ -6,6 +6,7 @@
 
 mod nodes;
 
+use bytes::Bytes;
 use faas_flow_core::run::*;
 use faas_flow_core::testing::{Random, definition, flow, graph, node, payload};
 use faas_flow_core::*;
@@ -83,6 +84,7 @@ fn a_run_is_stored_as_its_golden_file() {
         attempts: Vec::new(),
         tries: None,
         logs: Vec::new(),
+        operations: Vec::new(),
     };
     let run = Run {
         id: RunId::new("run-1").unwrap(),
@@ -196,6 +198,7 @@ fn a_scope_is_stored_as_its_golden_file() {
         ],
         tries: None,
         logs: Vec::new(),
+        operations: Vec::new(),
     };
     let branches = only_branch(("k".to_owned(), payload("x")));
     let branching = NodeState { branches: Some(branches), output: None, ..state("C", Progress::Branching) };
@@ -262,6 +265,7 @@ fn data_with_media_types_is_stored_as_its_golden_file() {
         attempts: Vec::new(),
         tries: None,
         logs: Vec::new(),
+        operations: Vec::new(),
     };
     let only = ("k".to_owned(), payload("x").of_type(MediaType::JSON));
     let branching = NodeState { branches: Some(only_branch(only)), output: None, ..state("C", payload("out")) };

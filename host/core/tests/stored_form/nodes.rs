@@ -37,6 +37,7 @@ fn nodes_that_wait_for_answers_are_stored_as_their_golden_file() {
             attempts: Vec::new(),
             tries: None,
             logs: Vec::new(),
+            operations: Vec::new(),
         }
     };
     let said = |said| Some(Box::new(Answer { to: id, at: 40, said }));
@@ -102,6 +103,7 @@ fn what_failed_and_was_tried_again_is_stored_as_its_golden_file() {
         attempts: vec![Attempt { started: 2, ended: 9, failure: Some(failure()), next: Some(12) }],
         tries: Some(Box::new(tries)),
         logs: Vec::new(),
+        operations: Vec::new(),
     };
     let scope = Scope {
         path: ScopePath::root(),
@@ -174,6 +176,7 @@ fn a_repeat_is_stored_as_its_golden_file() {
         attempts: vec![Attempt { started: 11, ended: 12, failure: None, next: None }],
         tries: None,
         logs: Vec::new(),
+        operations: Vec::new(),
     };
     let (path, input) = (ScopePath::parse("R[3]").unwrap(), payload("of round 2"));
     let round =
@@ -207,6 +210,7 @@ fn what_was_run_again_is_stored_as_its_golden_file() {
         attempts: Vec::new(),
         tries: None,
         logs: Vec::new(),
+        operations: Vec::new(),
     };
     let redone = |key: &str, result| Redone { key: key.to_owned(), result, failure: None };
     let branches = Branches {
@@ -340,6 +344,7 @@ fn what_was_logged_is_stored_as_its_golden_file() {
         attempts: vec![Attempt { started: 11, ended: 12, failure: None, next: None }],
         tries: None,
         logs: vec![KeptLog { mark: u64::MAX, lines: 2, dropped: 0 }, KeptLog { mark: 1, lines: 0, dropped: 9 }],
+        operations: Vec::new(),
     };
     let scope = Scope {
         path: ScopePath::root(),
@@ -351,4 +356,52 @@ fn what_was_logged_is_stored_as_its_golden_file() {
         nodes: vec![root],
     };
     check("scope-log", &scope);
+}
+
+/// HIST-13.
+#[test]
+fn what_operations_got_and_yielded_is_stored_as_its_golden_file() {
+    let data = |at, side, preview| OperationData {
+        at,
+        attempt: 2,
+        kind: OperationKind::Apply,
+        operation: Some(0),
+        target: Some("wc".to_owned()),
+        number: Some(1),
+        side,
+        from: String::new(),
+        of: 0,
+        status: None,
+        preview,
+    };
+    let yielded = OperationData { status: Some(503), ..data(18, Side::Output, 1) };
+    let (operation, target, number) = (None, None, None);
+    let of_branch =
+        OperationData { from: "a".to_owned(), of: 9, operation, target, number, ..data(19, Side::Input, 2) };
+    let of_branch = OperationData { kind: OperationKind::Aggregate, ..of_branch };
+    let preview = |bytes: &'static str, hidden| {
+        let (media_type, bytes) = (MediaType::JSON, Bytes::from(bytes));
+        Preview { media_type, size: bytes.len() as u64, bytes, hidden }
+    };
+    let whole = Preview { media_type: MediaType::OCTET_STREAM, ..preview("two words", Hidden::Nothing) };
+    let parts = Preview { size: 70_000, ..preview("{\"card\":\"***\",\"a\":1", Hidden::Parts) };
+    let all = Preview { size: 7, ..preview("", Hidden::All) };
+    let part = OperationsPart {
+        path: NodePath::parse("C[a%2Fb]/n1").unwrap(),
+        redact: vec!["/**/card".to_owned()],
+        data: vec![data(17, Side::Input, 0), yielded, of_branch],
+        previews: vec![whole, parts, all],
+    };
+    assert_eq!(part.previews.iter().map(Preview::is_cut).collect::<Vec<_>>(), [false, true, false]);
+    check("operations", &part);
+    let parts = [(u64::MAX, 3, 0), (1, 0, 9)].map(|(mark, kept, dropped)| KeptOperations { mark, kept, dropped });
+    check("node-operations", &parts.to_vec());
+}
+
+/// HIST-13: what a newer build says of an operation is read by this one.
+#[test]
+fn an_operation_of_an_unknown_kind_is_another_one() {
+    let json = r#"{"at":1,"attempt":1,"kind":"dream","side":"input","preview":0,"colour":"green"}"#;
+    let read: OperationData = serde_json::from_str(json).unwrap();
+    assert_eq!((read.kind, read.kind.as_str()), (OperationKind::Other, "other"));
 }

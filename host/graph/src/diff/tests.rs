@@ -301,6 +301,7 @@ fn run(status: Status, nodes: &[(&str, Progress)]) -> RunView {
         attempts: Vec::new(),
         tries: Tries::default(),
         log_lines: 0,
+        operation_data: 0,
     };
     RunView {
         request_id: RunId::new("run").unwrap(),

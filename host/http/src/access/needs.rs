@@ -24,7 +24,7 @@ const DEPLOY: &[Right] = &[Right::Deploy];
 pub(crate) const SEE_VERSIONS: &[Right] = &[Right::See, Right::Deploy];
 
 /// What each operation of the OpenAPI document needs, by its id.
-const OPERATIONS: [(&str, Need); 41] = [
+const OPERATIONS: [(&str, Need); 42] = [
     ("invoke", Need::Nothing),
     ("health", Need::Nothing),
     ("ready", Need::Nothing),
@@ -50,6 +50,7 @@ const OPERATIONS: [(&str, Need); 41] = [
     ("flows", Need::Right(SEE_VERSIONS)),
     ("node-input", Need::Right(SEE_PAYLOADS)),
     ("node-output", Need::Right(SEE_PAYLOADS)),
+    ("node-operations", Need::Right(SEE_PAYLOADS)),
     ("versions", Need::Right(SEE_VERSIONS)),
     ("version", Need::Right(SEE_VERSIONS)),
     ("module", Need::Right(DEPLOY)),

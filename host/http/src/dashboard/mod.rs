@@ -19,6 +19,7 @@ mod module_pages;
 mod modules;
 mod node;
 mod oidc;
+mod operations;
 mod overview;
 mod page;
 mod pages;

@@ -14,11 +14,11 @@ use crate::payloads::{choose, file};
 use crate::unchanged::Tag;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use faas_flow_core::run::{Attempt, NodeView, RunView};
+use faas_flow_core::run::{Attempt, NodeView, RunView, Side};
 use faas_flow_core::text::printable;
 use faas_flow_core::{Code, Digest, NodePath, Payload, Place, RunId};
 use faas_flow_graph::escaped;
-use faas_flow_replica::{NodeData, Side};
+use faas_flow_replica::NodeData;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -128,15 +128,15 @@ pub(super) enum IsWhole {
 
 /// The main part of a node's page in the making.
 #[derive(Default)]
-struct Drawn {
-    html: String,
+pub(super) struct Drawn {
+    pub(super) html: String,
     /// Whether something could not be read that may be there the next time.
     has_gaps: bool,
 }
 
 impl Drawn {
     /// Says why data cannot be shown.
-    fn failed(&mut self, error: &HttpError) {
+    pub(super) fn failed(&mut self, error: &HttpError) {
         self.has_gaps |= status_of(error.code()).is_server_error();
         let _ = writeln!(self.html, "<p class=\"card error\">{}: {}</p>", error.code(), lines(&error.to_string()));
     }
@@ -178,6 +178,12 @@ impl Dashboard {
                     let parts = self.data(&mut drawn, &asked, admitted, (side, parts)).await;
                     if let Some(json) = json.as_object_mut() {
                         json.insert(side.as_str().to_owned(), parts);
+                    }
+                }
+                if found.operation_data > 0 {
+                    let operations = self.operations(&mut drawn, (run, node), admitted).await;
+                    if let Some(json) = json.as_object_mut() {
+                        json.insert("operations".to_owned(), operations);
                     }
                 }
             }

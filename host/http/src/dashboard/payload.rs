@@ -30,14 +30,20 @@ const IMAGE: usize = 8 << 20;
 /// The data, in the form that suits it. The image of an image comes from `image`.
 pub(super) fn shown(content: &Content, image: &str) -> String {
     let bytes = &content.bytes;
-    if bytes.is_empty() {
-        return "<p class=\"quiet\">No bytes.</p>\n".to_owned();
-    }
     if image_type(bytes).is_some() {
         let image = escaped(image);
         return format!(
             "<p><a href=\"{image}\"><img class=\"payload\" src=\"{image}\" alt=\"The data as an image\"></a></p>\n"
         );
+    }
+    preview(content)
+}
+
+/// The same without images.
+pub(super) fn preview(content: &Content) -> String {
+    let bytes = &content.bytes;
+    if bytes.is_empty() {
+        return "<p class=\"quiet\">No bytes.</p>\n".to_owned();
     }
     tree(bytes).or_else(|| text(bytes)).unwrap_or_else(|| numbers(bytes))
 }
@@ -58,7 +64,7 @@ pub(super) fn image_type(bytes: &[u8]) -> Option<&'static str> {
 /// How much of something is shown.
 fn cut(what: &str, shown: usize, all: usize) -> String {
     let (shown, all) = (Size(shown as u64), Size(all as u64));
-    format!("<p class=\"quiet\">{what} {shown} of {all}. The download has all of it.</p>\n")
+    format!("<p class=\"quiet\">{what} {shown} of {all}.</p>\n")
 }
 
 /// Text, without a character that is cut off at the end of what is shown. `None` if it is none.
@@ -188,7 +194,7 @@ impl Tree {
             left -= 1;
         }
         if left > 0 {
-            let _ = writeln!(self.html, "<li class=\"quiet\">… {left} more, which the download has</li>");
+            let _ = writeln!(self.html, "<li class=\"quiet\">… {left} more</li>");
         }
         self.html.push_str("</ul></details></li>\n");
     }

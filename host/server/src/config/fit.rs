@@ -1,10 +1,12 @@
 //! Limits that do not fit each other: what one lets in, another does not let through.
 
 use super::table::Values;
+use faas_flow_http::ShowPayloads;
 
 /// What does not fit, and what to do. The defaults fit.
 pub(crate) fn misfits(values: &Values) -> Vec<String> {
-    let Values { body_limit, response_limit, guest_memory, guest_output, .. } = values;
+    let Values { body_limit, response_limit, guest_memory, guest_output, show_payloads, .. } = values;
+    let show_payloads = &show_payloads.value;
     let quarter = guest_memory.value / 4;
     let mut misfits = Vec::new();
     if body_limit.value > quarter {
@@ -28,6 +30,12 @@ pub(crate) fn misfits(values: &Values) -> Vec<String> {
             guest_output.value, guest_memory.value
         ));
     }
+    if values.run_payloads.is_given() && values.run_payloads.value > 0 && *show_payloads == ShowPayloads::Never {
+        misfits.push(
+            "run_payloads keeps nothing, since show_payloads is never: set show_payloads to failed or always"
+                .to_owned(),
+        );
+    }
     misfits
 }
 
@@ -43,6 +51,8 @@ mod tests {
         assert!(found(&[("response_limit", "1GiB")])[0].starts_with("response_limit"));
         assert!(found(&[("guest_output", "1GiB")])[0].starts_with("guest_output"));
         assert_eq!(found(&[("guest_memory", "16MiB")]).len(), 3);
+        assert!(found(&[("run_payloads", "1MiB")])[0].starts_with("run_payloads keeps nothing"));
+        assert_eq!(found(&[("run_payloads", "1MiB"), ("show_payloads", "failed")]), [""; 0]);
         assert_eq!(found(&[("guest_memory", "1GiB"), ("body_limit", "256MiB")]), [""; 0]);
     }
 }

@@ -33,6 +33,7 @@ pub(crate) use tracing::trace_settings_of;
 pub(crate) use values::Source;
 
 use faas_flow_guest::LogLimits;
+use faas_flow_http::ShowPayloads;
 use faas_flow_replica::audit::LONGEST_AUDIT;
 use faas_flow_replica::{Answers, Destinations, Settings};
 use std::path::Path;
@@ -96,9 +97,19 @@ pub(crate) fn settings_of(values: &Values) -> Settings {
         limits: values.limits.value.iter().cloned().collect(),
         flow_log: LogLimits { lines: values.flow_log_lines.value, bytes: values.flow_log_bytes.value },
         run_logs: values.run_logs.value,
+        run_payloads: run_payloads(values),
+        redact: values.redact.value.clone(),
         schedules: values.schedules.value.clone(),
         propagators: values.otel_propagators.value,
         audit_length: values.audit_length.value.min(LONGEST_AUDIT),
+    }
+}
+
+/// How much of what its operations get and yield a run keeps: nothing if nobody may see it.
+fn run_payloads(values: &Values) -> usize {
+    match values.show_payloads.value {
+        ShowPayloads::Never => 0,
+        ShowPayloads::Failed | ShowPayloads::Always => values.run_payloads.value,
     }
 }
 
@@ -110,5 +121,15 @@ mod tests {
     fn the_tables_defaults_are_the_settings() {
         let values = Values::of(&[]).unwrap();
         assert_eq!(format!("{:?}", settings_of(&values)), format!("{:?}", Settings::default()));
+    }
+
+    /// HIST-13.
+    #[test]
+    fn what_nobody_may_see_is_not_kept() {
+        let kept = |show| {
+            let values = Values::of(&[("run_payloads", "1MiB"), ("show_payloads", show)]).unwrap();
+            settings_of(&values).run_payloads
+        };
+        assert_eq!(["never", "failed", "always"].map(kept), [0, 1 << 20, 1 << 20]);
     }
 }

@@ -223,6 +223,8 @@ keys! {
         "maximum number of bytes that the code of one run may log on a replica; more are dropped, and the log says how many lines");
     run_logs: usize = Key::new("run_logs", &Size(0), "64KiB", Ours, Limits,
         "how much of what its code logs a run keeps from each replica that executes it ([logs of a run](http.md#logs-of-a-run)); 0 keeps nothing");
+    run_payloads: usize = Key::new("run_payloads", &Size(0), "0", Ours, Limits,
+        "how much of what its operations get and yield a run keeps from each replica that executes it ([operations of nodes](http.md#operations-of-nodes)); 0 keeps nothing, and so does `show_payloads: never`").locally("4MiB");
     log_format: LogFormat = Key::new("log_format", &LOG_FORMAT, "text", Ours, Limits,
         "form of the log that the program writes to stderr: `text`, or `json` for an object per line");
 
@@ -237,9 +239,9 @@ keys! {
     result_access: Option<ResultAccess> = Key::new("result_access", &Optional(RESULT_ACCESS), "", Ours, Access,
         "who may read the results and states of runs. `open`: everyone, who may also see the dashboard; `with-id`: everyone who knows the request id; `signed`: everyone who signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
     show_payloads: ShowPayloads = Key::new("show_payloads", &SHOW_PAYLOADS, "never", Ours, Access,
-        "of which runs those with the admin token may read the [inputs and outputs of nodes](http.md#inputs-and-outputs-of-nodes): of none (`never`), of those that have failed (`failed`), or of all (`always`)").locally("always");
+        "of which runs those with the admin token may read the [inputs and outputs of nodes](http.md#inputs-and-outputs-of-nodes) and of their operations: of none (`never`), of those that have failed (`failed`), or of all (`always`)").locally("always");
     redact: Rules = Key::new("redact", &Pointers, "", Ours, Access,
-        "what is hidden in the inputs and outputs of nodes wherever they are shown: JSON pointers such as `/customer/email`, separated by commas or line breaks; `*` stands for any member or item, and two asterisks for any number of levels ([redaction](security.md#inputs-and-outputs-of-nodes))");
+        "what is hidden in the inputs and outputs of nodes and their operations wherever they are shown: JSON pointers such as `/customer/email`, separated by commas or line breaks; `*` stands for any member or item, and two asterisks for any number of levels ([redaction](security.md#inputs-and-outputs-of-nodes))");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
         "whether to `accept` events that replicas of an older release have signed with the secret itself; use it only during the update");
     keep_headers: Vec<&'static str> = Key::new("keep_headers", &CredentialHeaders, "", Ours, Access,

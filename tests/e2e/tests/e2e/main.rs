@@ -42,6 +42,7 @@ mod metrics;
 mod modules;
 mod node_pages;
 mod openapi;
+mod operations;
 mod operators;
 mod pages;
 mod payloads;

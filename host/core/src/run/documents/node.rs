@@ -4,6 +4,7 @@ use super::{Answer, Awaited, Branches, Called, Suspended, Wait, is_zero, is_zero
 use crate::run::caught::Caught;
 use crate::run::events::HeldClaim;
 use crate::run::log::KeptLog;
+use crate::run::operations::KeptOperations;
 use crate::run::signals::Taken;
 use crate::run::token::ClaimToken;
 use crate::run::tries::{Tries, Try};
@@ -72,6 +73,9 @@ pub struct NodeState {
     /// What its code has logged, as far as that is kept: a part for each claim under which it has logged something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<KeptLog>,
+    /// What its operations got and yielded, as far as that is kept: a part for each claim.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<KeptOperations>,
 }
 
 impl NodeState {
@@ -96,6 +100,7 @@ impl NodeState {
             attempts: Vec::new(),
             tries: None,
             logs: Vec::new(),
+            operations: Vec::new(),
         }
     }
 

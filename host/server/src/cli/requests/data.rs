@@ -17,7 +17,7 @@ const HEX: usize = 4096;
 
 #[derive(Args)]
 pub(super) struct Data {
-    /// Path of a node, for example C[c1]/n1, to show what it got (--input) or yielded (--output)
+    /// Path of a node, for example C[c1]/n1, to show what it got (--input) or yielded (--output), or what its operations did (--operations)
     #[arg(long, value_name = "PATH", requires = "side")]
     node: Option<String>,
     /// Show what the node got, before any forwarder or aggregator
@@ -26,9 +26,20 @@ pub(super) struct Data {
     /// Show what the node yielded
     #[arg(long, requires = "node", group = "side")]
     output: bool,
+    /// Show what each operation of the node got and yielded, with every try of its calls, as far as it is kept (run_payloads)
+    #[arg(long, requires = "node", group = "side")]
+    operations: bool,
     /// If the node has several predecessors: the one whose output to show
-    #[arg(long, value_name = "NODE", requires = "input", conflicts_with = "output")]
+    #[arg(long, value_name = "NODE", requires = "input", conflicts_with_all = ["output", "operations"])]
     from: Option<String>,
+}
+
+/// What is asked about a node.
+pub(super) enum About {
+    /// Its input or output.
+    Data(Asked),
+    /// What its operations got and yielded.
+    Operations(NodePath),
 }
 
 /// Which data of which node.
@@ -39,10 +50,13 @@ pub(super) struct Asked {
 }
 
 impl Data {
-    pub(super) fn asked(self) -> Result<Option<Asked>, Error> {
+    pub(super) fn asked(self) -> Result<Option<About>, Error> {
         let Some(node) = self.node.as_deref().map(NodePath::parse).transpose()? else { return Ok(None) };
+        if self.operations {
+            return Ok(Some(About::Operations(node)));
+        }
         let side = if self.input { "input" } else { "output" };
-        Ok(Some(Asked { node, side, from: self.from }))
+        Ok(Some(About::Data(Asked { node, side, from: self.from })))
     }
 }
 
@@ -108,23 +122,29 @@ impl Shown {
 
     /// JSON is indented, other text stays as it is, and binary data is shown as hexadecimal numbers.
     fn text(&self) -> String {
-        let (mut text, shown) = match (serde_json::from_slice::<Value>(&self.bytes), beginning(&self.bytes)) {
-            (Ok(value), _) => (format!("{value:#}"), self.bytes.len()),
-            (_, Some(text)) => (text.to_owned(), text.len()),
-            _ => {
-                let bytes = self.bytes.get(..HEX).unwrap_or(&self.bytes);
-                (hex(bytes), bytes.len())
-            }
-        };
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
+        let (mut text, shown) = readable(&self.bytes);
         if shown < self.size {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "… (the first {shown} of {} bytes; write them to a file to get all)", self.size);
         }
         text
     }
+}
+
+/// Bytes as lines for people, and how many of them these show.
+pub(super) fn readable(bytes: &[u8]) -> (String, usize) {
+    let (mut text, shown) = match (serde_json::from_slice::<Value>(bytes), beginning(bytes)) {
+        (Ok(value), _) => (format!("{value:#}"), bytes.len()),
+        (_, Some(text)) => (text.to_owned(), text.len()),
+        _ => {
+            let bytes = bytes.get(..HEX).unwrap_or(bytes);
+            (hex(bytes), bytes.len())
+        }
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    (text, shown)
 }
 
 /// The text that the bytes are, without a character that is cut off at their end; `None` if they are something else.

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod data;
+mod operations;
 mod servers;
 mod stored;
 mod text;
@@ -14,7 +15,7 @@ use crate::Error;
 use crate::config::{Options, Source, Stores, Unspecified, Values, resolve_stores};
 use bulk::Bulk;
 use clap::{Args, Subcommand};
-use data::Data;
+use data::{About, Data};
 use faas_flow_core::{Code, FlowName, Labels, Millis, RunId, Status, past_moment};
 use faas_flow_http::remote::Asking;
 use faas_flow_http::{BulkAction, ListedRun, ListedRuns, RunFilter};
@@ -59,7 +60,7 @@ enum What {
         #[arg(long, value_name = "PLACE", value_parser = place_in_list)]
         after: Option<Cursor>,
     },
-    /// Show one run with all its nodes, or what one of them got or yielded
+    /// Show one run with all its nodes, or what one of them, or its operations, got and yielded
     Show {
         /// Request id of the run
         id: String,
@@ -226,10 +227,14 @@ impl Requests {
             }
             What::Show { id, failed, data } => {
                 let run = RunId::new(&id)?;
-                if let Some(asked) = data.asked()? {
-                    let to = to.unwrap_or_else(super::client::gateway);
-                    let shown = Servers::new(to, flow, asking).data(&run, &asked).await?;
-                    shown.print(output)?;
+                if let Some(about) = data.asked()? {
+                    let servers = Servers::new(to.unwrap_or_else(super::client::gateway), flow, asking);
+                    match about {
+                        About::Data(asked) => servers.data(&run, &asked).await?.print(output)?,
+                        About::Operations(node) => {
+                            operations::show(&servers.operations(&run, &node).await?, output)?;
+                        }
+                    }
                     return Ok(ExitCode::SUCCESS);
                 }
                 let nodes = if failed { Nodes::Failed } else { Nodes::All };

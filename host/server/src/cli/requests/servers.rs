@@ -7,7 +7,7 @@ use super::{Listed, Nodes};
 use crate::Error;
 use faas_flow_core::{Code, FlowName, NodePath, RunId, Status};
 use faas_flow_http::remote::{Action, Asking, flow_at};
-use faas_flow_http::{ListedRun, ListedRuns};
+use faas_flow_http::{ListedRun, ListedRuns, NodeOperations};
 use faas_flow_store::Cursor;
 use faas_flow_versions::logs::RunLogLine;
 use serde_json::Value;
@@ -112,6 +112,14 @@ impl Servers {
         let path = format!("flow/{}/{}", part(run.as_str()), asked.side());
         let (flow, answer) = self.of_a_flow(run, async |flow| flow.fetch(&path, &asked.query()).await).await?;
         Shown::of(answer).ok_or_else(|| Error::NotAFlow { url: flow.place() })
+    }
+
+    /// What the operations of a node got and yielded.
+    pub(super) async fn operations(&self, run: &RunId, node: &NodePath) -> Result<NodeOperations, Error> {
+        let path = format!("flow/{}/operations", part(run.as_str()));
+        let query = [("node", node.to_string())];
+        let (flow, shown) = self.of_a_flow(run, async |flow| flow.get(&path, &query).await).await?;
+        serde_json::from_value(shown).map_err(|_| Error::NotAFlow { url: flow.place() })
     }
 
     /// What a run has logged, and its status.

@@ -11,8 +11,9 @@ use std::sync::Arc;
 pub(in crate::conformance) async fn progress_is_read_without_data(store: &dyn StateStore) {
     let partition = new_partition();
     assert_eq!(store.read_progress(&partition).await.unwrap(), []);
-    let progress = ["a", "context", "data", "d", "log", "run", "scope:", "scope:C[c1]", "scope:data:x", "zz"];
-    let data = ["context:", "context:a", "data:", "data:n/0/1", "data:z", "log:0"];
+    let progress =
+        ["a", "context", "data", "d", "log", "operations", "run", "scope:", "scope:C[c1]", "scope:data:x", "zz"];
+    let data = ["context:", "context:a", "data:", "data:n/0/1", "data:z", "log:0", "operations:0"];
     for names in [&progress[..], &data[..]] {
         store.commit(&partition, puts(names.iter().map(|name| put(name, Expect::Absent, *name)))).await.unwrap();
     }
