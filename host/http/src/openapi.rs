@@ -317,7 +317,7 @@ mod tests {
         }
         assert!(ids.contains("invoke") && ids.contains("invoke-by-get") && ids.contains("state-by-post"), "{ids:?}");
 
-        assert_eq!(ids.len(), 46);
+        assert_eq!(ids.len(), 47);
     }
 
     #[test]

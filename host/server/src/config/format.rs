@@ -92,6 +92,7 @@ impl Text {
     pub const ANY: Text = Text { described: "text", placeholder: "TEXT" };
     /// An address to listen on.
     pub const LISTEN: Text = Text { described: "`HOST:PORT`", placeholder: "HOST:PORT" };
+    pub const URL: Text = Text { described: "URL", placeholder: "URL" };
     /// A store's address: docs/stores.md.
     pub const STORE: Text = Text { described: "[store](stores.md)", placeholder: "STORE" };
 }

@@ -258,9 +258,9 @@ keys! {
         .option(As("trusted-proxy"));
     user_header: Option<HeaderName> = Key::new("user_header", &Optional(HeaderOf), "", Ours, Access,
         "header in which `trusted_proxies` name the user who has signed in, such as `X-Forwarded-User`");
-    dashboard_url: Option<String> = Key::new("dashboard_url", &Optional(Server), "", Ours, Access,
+    dashboard_url: Option<String> = Key::new("dashboard_url", &Optional(Text::URL), "", Ours, Access,
         "address of `faas-flow dashboard` as browsers reach it; needed for [signing in](dashboard.md#signing-in)");
-    oidc_issuer: Option<String> = Key::new("oidc_issuer", &Optional(Server), "", Ours, Access,
+    oidc_issuer: Option<String> = Key::new("oidc_issuer", &Optional(Text::URL), "", Ours, Access,
         "address of the OpenID provider with which people [sign in](dashboard.md#signing-in) to `faas-flow dashboard`");
     oidc_client_id: Option<String> = Key::new("oidc_client_id", &Optional(Text::ANY), "", Ours, Access,
         "name of the dashboard at the provider; its secret there is the secret `faasflow-oidc-secret`");

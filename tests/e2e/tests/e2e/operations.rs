@@ -101,7 +101,7 @@ async fn every_try_of_a_call_shows_what_it_sent_and_what_came_back() {
         assert!(printed.contains(part), "{part} in {printed}");
     }
     let page = server.get("/dashboard/runs/r/node?node=n").await.ok();
-    let (_, page) = page.split_once("<h1 id=\"operations\">Operations</h1>").unwrap();
+    let (_, page) = page.split_once("<h2>Operations</h2>").unwrap();
     for part in [
         "operation 1 · apply <code>step</code> · try 1 · <b>output</b> · status 503",
         "<pre class=\"payload\" tabindex=\"0\">busy</pre>",
@@ -180,7 +180,7 @@ async fn what_the_rules_name_is_hidden_before_the_beginning_is_cut_off() {
     let broken = kept(&server, "broken", "n").await.to_string();
     assert!(broken.contains("it should be JSON") && !broken.contains("s3cret"), "{broken}");
     let page = server.get("/dashboard/runs/large/node?node=n").await.ok();
-    let (_, operations) = page.split_once("<h1 id=\"operations\">").unwrap();
+    let (_, operations) = page.split_once("<section id=\"operations\">").unwrap();
     assert!(operations.contains("&quot;password&quot;:&quot;***&quot;") || operations.contains("***"), "{operations}");
     assert!(!page.contains("s3cret"), "{page}");
     server.terminate();
@@ -207,13 +207,13 @@ async fn what_nobody_may_see_is_not_kept() {
     let known = server.get(&path("r", "n")).await.failed(403, "FF0516");
     assert_eq!(server.get(&path("none", "n")).await.failed(403, "FF0516"), known);
     let page = server.get("/dashboard/runs/r/node?node=n").await.ok();
-    assert!(!page.contains("<h1 id=\"operations\">"), "{page}");
+    assert!(!page.contains("<section id=\"operations\">"), "{page}");
     server.terminate();
     server.end().await;
     let server = serve().start_in(folder.path());
     let nothing = kept(&server, "r", "n").await;
     assert_eq!((&nothing["operations"], &nothing["dropped"]), (&Value::Array(Vec::new()), &0.into()));
-    let said = run(server.folder(), ["requests", "show", "r", "--json"]).ok();
+    let said = run(folder.path(), ["requests", "show", "r", "--json"]).ok();
     assert!(!said.contains("operation_data"), "{said}");
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
 
 const TOKEN: &str = "a token of more than sixteen";
@@ -28,6 +28,8 @@ fn package() -> PathBuf {
 
 struct Provider {
     child: Child,
+    /// Open as long as the provider writes to it.
+    _said: BufReader<ChildStdout>,
     issuer: String,
 }
 
@@ -38,8 +40,9 @@ impl Provider {
         command.arg(script).arg(package()).args(redirects).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut issuer = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut issuer).unwrap();
-        Self { child, issuer: issuer.trim().to_owned() }
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut issuer).unwrap();
+        Self { child, _said: said, issuer: issuer.trim().to_owned() }
     }
 }
 
