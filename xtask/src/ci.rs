@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Runs all checks, stops at the first that fails, and prints how long each took.
 pub fn run(place: &Place) -> Result<()> {
-    let steps: [(&str, Step); 15] = [
+    let steps: [(&str, Step); 14] = [
         ("set-up", |place| {
             setup::for_modules(place)?;
             setup::for_ci(place)?;
@@ -32,7 +32,6 @@ pub fn run(place: &Place) -> Result<()> {
             let mut clippy = place.cargo("clippy");
             clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]).must("lints")
         }),
-        ("lints without Jaeger", lint_without_jaeger),
         ("lints of flows", lint_flows),
         ("Go", crate::go::check),
         ("documentation of the API", crate::docs::check_api),
@@ -66,14 +65,6 @@ fn format(place: &Place) -> Result<()> {
         fmt.args(["--all", "--check", "--manifest-path", manifest]).must("the format differs: run `cargo fmt`")?;
     }
     Ok(())
-}
-
-/// Checks the program as it is without its default features. The example has a host with the default ones, and so would all others
-/// that are built with it.
-fn lint_without_jaeger(place: &Place) -> Result<()> {
-    let mut clippy = place.cargo("clippy");
-    clippy.args(["--workspace", "--exclude", "example-own-store", "--no-default-features", "--", "-D", "warnings"]);
-    clippy.must("lints without the default features")
 }
 
 /// Checks the code that exists only for the target of flows: half of the SDK, and the flows themselves.
