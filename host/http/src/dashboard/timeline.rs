@@ -25,7 +25,9 @@ pub(super) fn draw(run: &Run, rows: &[Row], now: Millis) -> String {
     }
     let end = run.ended.unwrap_or(now).max(run.started + 1);
     // While the run goes on, the scale changes now and then only, so that most bars stay as they are.
-    let whole = if run.ended.is_some() { end - run.started } else { round(end - run.started) } as f64;
+    let (took, marks) = (end - run.started, Millis::from(MARKS));
+    // Each mark is at a whole millisecond.
+    let whole = if run.ended.is_some() { took.div_ceil(marks).saturating_mul(marks) } else { round(took) } as f64;
     let at = |moment: Millis| LEFT + WIDTH * (moment.clamp(run.started, end) - run.started) as f64 / whole;
     let height = ROW * (begun.len() as f64 + 1.5);
     let mut svg = format!(
