@@ -19,7 +19,7 @@ impl KeepBudget {
         taken.is_ok()
     }
 
-    /// Gives back what was taken.
+    /// Returns bytes that were taken and are not kept after all.
     pub fn release(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
