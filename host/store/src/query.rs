@@ -96,7 +96,8 @@ impl RunQuery {
             && self.admits_failure(entry.failure.as_ref())
     }
 
-    fn admits_failure(&self, failure: Option<&RunFailure>) -> bool {
+    /// Whether a run with this failure may match the query.
+    pub(crate) fn admits_failure(&self, failure: Option<&RunFailure>) -> bool {
         if self.code.is_none() && self.text.is_none() {
             return true;
         }
@@ -217,15 +218,20 @@ impl<'a> Collector<'a> {
             return true;
         }
         let place = Cursor::behind(&entry);
-        if self.query.after.as_ref().is_some_and(|after| !after.is_before(entry.started, &entry.run)) {
-            return false;
-        }
         if self.query.admits(&entry) {
             if self.runs.len() >= self.query.limit {
                 self.next = self.runs.last().map(Cursor::behind);
                 return true;
             }
             self.runs.push(entry);
+        }
+        self.pass(place)
+    }
+
+    /// Goes behind the next entry, which does not match or was taken, and returns whether the page is complete.
+    pub(crate) fn pass(&mut self, place: Cursor) -> bool {
+        if self.query.after.as_ref().is_some_and(|after| !after.is_before(place.started, &place.run)) {
+            return false;
         }
         self.looked_at += 1;
         if self.looked_at >= self.query.limit.saturating_add(LOOKED_AT) {

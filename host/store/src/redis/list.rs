@@ -1,7 +1,7 @@
 //! The lists of runs and of due runs, which are read from all parts of the index at once, and their numbers.
 
 use super::entry::{code_word, encode, flow_word, indexed, label_word, status_word, version_word};
-use super::link::{Arguments, Repeat};
+use super::link::{Arguments, Link, Repeat};
 use super::state::RedisState;
 use crate::query::{Collector, Key, LOOKED_AT, page_of};
 use crate::{RunCounts, RunEntry, RunPage, RunQuery, StoreError};
@@ -192,9 +192,8 @@ impl RedisState {
     /// Puts all runs into the index of words that were stored by a release without it, and marks the store once that is done.
     async fn index_all(&self) -> Result<(), StoreError> {
         let all = async {
-            let mark = format!("{}indexed", self.link.target.prefix);
             let mut marked = cmd("EXISTS");
-            marked.arg(&mark);
+            marked.arg(indexed_mark(&self.link));
             if self.link.ask::<bool>(&marked, Repeat::Harmless).await? {
                 return Ok(());
             }
@@ -205,9 +204,7 @@ impl RedisState {
             if runs > 0 {
                 tracing::info!(store = %self.link.target, runs, "index of runs complete");
             }
-            let mut set = cmd("SET");
-            set.arg(&mark).arg(1);
-            self.link.ask::<()>(&set, Repeat::Harmless).await
+            mark_indexed(&self.link).await
         };
         self.indexed.get_or_try_init(|| all).await.copied()
     }
@@ -376,6 +373,18 @@ impl RedisState {
         self.malformed
             .skip(run.ok_or_else(|| self.link.target.corrupt(format!("the index has `{shown}`, which is not a run"))))
     }
+}
+
+/// The key that exists once all runs of a store are in the index of words.
+fn indexed_mark(link: &Link) -> String {
+    format!("{}indexed", link.target.prefix)
+}
+
+/// Marks a store all of whose runs are in the index of words.
+pub(super) async fn mark_indexed(link: &Link) -> Result<(), StoreError> {
+    let mut set = cmd("SET");
+    set.arg(indexed_mark(link)).arg(1);
+    link.ask(&set, Repeat::Harmless).await
 }
 
 /// The latest start for which a score is exact.

@@ -3,6 +3,7 @@
 use super::changes::noted;
 use super::entry::{decode, decode_failure, encode, encode_failure, indexed};
 use super::link::{Arguments, Link, Lua, Repeat};
+use super::list::mark_indexed;
 use crate::changes::{Changed, Seen};
 use crate::malformed::MalformedEntries;
 use crate::state::holds_data;
@@ -66,8 +67,14 @@ impl RedisState {
         let mut mark = cmd("SET");
         mark.arg(&key).arg(format!("{FORM} {}", parts.unwrap_or(PARTS).clamp(1, 1024))).arg("NX");
         let mut found: Option<Vec<u8>> = link.ask(&get, Repeat::Harmless).await?;
+        let mut indexed = None;
         if found.is_none() {
-            link.ask::<()>(&mark, Repeat::Harmless).await?;
+            let new: Option<String> = link.ask(&mark, Repeat::Harmless).await?;
+            if new.is_some() {
+                // A new store has no runs of an older release, for which a first list would have to look.
+                mark_indexed(&link).await?;
+                indexed = Some(());
+            }
             found = link.ask(&get, Repeat::Harmless).await?;
         }
         let text = String::from_utf8(found.unwrap_or_default()).unwrap_or_default();
@@ -87,7 +94,7 @@ impl RedisState {
             index: Lua::new(concat!(include_str!("labels.lua"), include_str!("index.lua"))),
             malformed: MalformedEntries::default(),
             repaired: AtomicU64::default(),
-            indexed: OnceCell::new(),
+            indexed: OnceCell::new_with(indexed),
             create: Lua::new(concat!(include_str!("labels.lua"), include_str!("create.lua"))),
             commit: Lua::new(concat!(include_str!("labels.lua"), include_str!("commit.lua"))),
             expire: Lua::new(include_str!("expire.lua")),
