@@ -180,10 +180,21 @@ impl Shard {
         asked: &[Asked],
     ) -> Result<(Done, Allowance, Millis), Failure> {
         let partition = Partition::of_limit(&self.name);
+        let mut last_seen = known.as_ref().map(|known| known.version);
+        if self.state().is_contended {
+            // To read it first takes two round trips. To be refused, to read it and to commit again would take three.
+            *known = None;
+        }
         for _ in 0..TRIES {
             let Known { version, lines: before } = match known {
                 Some(known) => known.clone(),
-                None => known.insert(self.read(services).await?).clone(),
+                None => {
+                    let read = self.read(services).await?;
+                    if last_seen.take() == Some(read.version) {
+                        self.state().is_contended = false;
+                    }
+                    known.insert(read).clone()
+                }
             };
             let learned = services.learn_limits_up_to(before.generation).await;
             learned.map_err(|error| Failure::retry(error.code(), error.to_string()))?;
@@ -207,7 +218,11 @@ impl Shard {
                     *known = Some(Known { version, lines });
                     return Ok((done, allowance, until));
                 }
-                Err(CommitError::Conflict) => *known = None,
+                Err(CommitError::Conflict) => {
+                    *known = None;
+                    last_seen = None;
+                    self.state().is_contended = true;
+                }
                 Err(CommitError::Store(error)) => return Err(failed(&error)),
             }
         }

@@ -70,6 +70,8 @@ pub(super) struct State {
     pub(super) is_tended: bool,
     /// Whether this replica stops, so that it leases nothing any more.
     pub(super) is_closed: bool,
+    /// Whether another replica had changed the document before this one could, and may do so again.
+    pub(super) is_contended: bool,
     /// When the document was last read or written, or could not be, by the clock that only measures durations.
     pub(super) confirmed: Millis,
     /// When everything was last renewed, and when parked permits were last looked at.
