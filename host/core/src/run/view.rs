@@ -95,7 +95,7 @@ pub struct NodeView {
     /// How many rounds have begun, if it is a repeat.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rounds: u32,
-    /// The size of all its inputs before any aggregator, in bytes.
+    /// The size of all its inputs before any aggregator, in bytes; 0 until an attempt has been reported.
     pub input_size: u64,
     /// The size of its output, in bytes.
     pub output_size: Option<u64>,
@@ -209,6 +209,11 @@ impl RunView {
 }
 
 impl NodeView {
+    /// The size of all its inputs, once it is known: when an attempt ends, or waits.
+    pub fn known_input_size(&self) -> Option<u64> {
+        (self.input_size > 0 || !self.attempts.is_empty()).then_some(self.input_size)
+    }
+
     /// Whether it has failed, or its latest attempt has, so that it waits for another one or for somebody to resume the run.
     pub fn has_failed(&self) -> bool {
         has_failed(self.progress, &self.attempts, &self.tries)

@@ -364,7 +364,7 @@ fn state(run: &RunView, node: &NodeView) -> String {
     let tried = node.tried();
     facts.extend((tried > 0).then(|| if tried == 1 { "1 try".to_owned() } else { format!("{tried} tries") }));
     facts.extend((node.rounds > 0).then(|| format!("round {}", node.rounds)));
-    facts.push(format!("input {}", Size(node.input_size)));
+    facts.extend(node.known_input_size().map(|size| format!("input {}", Size(size))));
     facts.extend(node.output_size.map(|size| format!("output {}", Size(size))));
     let mut html = format!(
         "<h1><code>{}</code> {}</h1>\n<p class=\"quiet\">of run <a href=\"../{2}\"><code>{2}</code></a> · {3}</p>\n",

@@ -1,5 +1,6 @@
 //! The nodes of a run as a table. A node with many branches is a row with a bar of their states, which leads to the branches.
 
+use super::form::REASON;
 use super::node::{branches_of, page_of};
 use super::page::{Size, Took, badge_of, time};
 use super::run::CHANGE;
@@ -127,15 +128,16 @@ impl Table {
             String::new()
         };
         let signal = ticket.map_or_else(String::new, |ticket| signal_form(&id, node, ticket));
-        let out = node.output_size.map_or(String::new(), |size| Size(size).to_string());
+        let size = |size: Option<u64>| size.map_or(String::new(), |size| Size(size).to_string());
         let bar = branches.map_or(String::new(), |tally| self.bar(node, &tally));
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,
             "<tr data-node=\"{path}\" id=\"row:{path}\"><td><a href=\"{page}\"><code>{path}</code></a>{bar}</td><td>{progress}</td>\
-             <td class=\"number\">{took}</td><td class=\"number\">{attempts}</td><td class=\"number\">{}</td><td class=\"number\">{out}</td>\
+             <td class=\"number\">{took}</td><td class=\"number\">{attempts}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
              <td>{}</td><td>{again}{signal}</td></tr>",
-            Size(node.input_size),
+            size(node.known_input_size()),
+            size(node.output_size),
             failures(node)
         );
     }
@@ -221,7 +223,7 @@ fn signal_form(run: &str, node: &NodeView, ticket: &str) -> String {
     format!(
         "<form class=\"signal\" method=\"post\" action=\"{run}/signal\"><input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\
          <input type=\"hidden\" name=\"name\" value=\"{name}\"><input type=\"hidden\" name=\"once\" value=\"{once}\">\
-         <input name=\"body\" placeholder=\"text or JSON\" aria-label=\"body of signal {name}\">\
+         <input name=\"body\" placeholder=\"text or JSON\" aria-label=\"body of signal {name}\">{REASON}\
          <button class=\"signal\" title=\"Send signal {name} with this body\">Send {name}</button></form>"
     )
 }

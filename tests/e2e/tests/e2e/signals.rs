@@ -364,8 +364,11 @@ async fn an_operator_sends_a_signal_on_the_dashboard() {
     let browser = Browser::open(folder.path()).await;
     browser.go(&server.url("/dashboard/runs/r")).await;
     browser.script("document.querySelector('form.signal input[name=body]').value = '{\"ok\":true}'").await;
+    browser.script("document.querySelector('form.signal input[name=reason]').value = 'the boss agrees'").await;
     browser.click("button.signal").await;
     assert_eq!(server.result_of("fixture", "r").await.ok(), "{\"ok\":true} after last");
+    let audit = server.get("/dashboard/audit").await.ok();
+    assert!(audit.contains("the boss agrees"), "{audit}");
 }
 
 /// SIGNAL-9. Where requests are signed, signals are signed for their run and name; and the operator's token will do.

@@ -83,14 +83,15 @@ pub(super) fn run(run: Value) -> Result<String, Error> {
         writeln!(text, "\n{:<36} {:<10} {:>9} {:>5} {:>10} {:>10}", "NODE", "PROGRESS", "TOOK", "TRIES", "IN", "OUT");
     for node in &view.nodes {
         let took = node.took().map_or(String::new(), |took| format!("{took} ms"));
-        let out = node.output_size.map_or(String::new(), |size| size.to_string());
+        let size = |size: Option<u64>| size.map_or(String::new(), |size| size.to_string());
         let _ = writeln!(
             text,
-            "{:<36} {:<10} {took:>9} {:>5} {:>10} {out:>10}",
+            "{:<36} {:<10} {took:>9} {:>5} {:>10} {:>10}",
             printable(&node.path).to_string(),
             node.progress.as_str(),
             node.tried(),
-            node.input_size
+            size(node.known_input_size()),
+            size(node.output_size)
         );
         if node.rounds > 0 {
             let next = node.waits_until.map_or(String::new(), |until| format!(", the next one {}", moment(until)));
