@@ -23,7 +23,7 @@ mod sleeps;
 mod swap;
 
 use anyhow::{Result, bail};
-use cell::{FLOWS, Flow, STORES, Store};
+use cell::{FLOWS, Flow, LOGGING, STORES, Store};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,8 +55,9 @@ struct Options {
     /// Measure instead what a page of the list of runs costs in stores with this many runs
     #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
     lists: Option<usize>,
-    /// Measure instead what logs and tracing cost: the same load with and without them, in turn
-    #[arg(long, conflicts_with_all = ["flows", "swaps", "looks", "sleeps", "lists"])]
+    /// Measure instead what logs and tracing cost flows that call functions (F6, F8) and one that does nothing (F11), unless
+    /// `--flows` says which: the same load with and without them, in turn
+    #[arg(long, conflicts_with_all = ["swaps", "looks", "sleeps", "lists"])]
     observed: bool,
     /// Measure instead what flows cost in each language, from their sources to the memory of an instance
     #[arg(long, conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
@@ -98,8 +99,10 @@ fn run(options: &Options) -> Result<()> {
     if options.languages {
         return languages::measure(options);
     }
-    let flows = chosen("flow", &options.flows, &FLOWS, |flow: &Flow| flow.name)?;
-    let stores = chosen("store", &options.stores, &STORES, |store: &Store| store.name)?;
+    let known: Vec<&Flow> = FLOWS.iter().chain(options.observed.then_some(&LOGGING)).collect();
+    let flows = chosen("flow", &options.flows, &known, |flow: &Flow| flow.name)?;
+    let stores: Vec<&Store> = STORES.iter().collect();
+    let stores = chosen("store", &options.stores, &stores, |store: &Store| store.name)?;
     let time = Duration::try_from_secs_f64(options.seconds)?;
     let echo = echo::start()?;
     if options.swaps {
@@ -109,7 +112,9 @@ fn run(options: &Options) -> Result<()> {
         return looks::measure(options, echo, &stores, time);
     }
     if options.observed {
-        return observe::measure(options, echo, &stores, time);
+        let is_default = |flow: &&Flow| !options.flows.is_empty() || ["F6", "F8", "F11"].contains(&flow.name);
+        let flows: Vec<&Flow> = flows.into_iter().filter(is_default).collect();
+        return observe::measure(options, echo, (&stores, &flows), time);
     }
     if let Some(runs) = options.lists {
         return lists::measure(runs);
@@ -142,16 +147,16 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn chosen<'a, T>(what: &str, names: &[String], all: &'a [T], name: fn(&T) -> &'static str) -> Result<Vec<&'a T>> {
+fn chosen<'a, T>(what: &str, names: &[String], all: &[&'a T], name: fn(&T) -> &'static str) -> Result<Vec<&'a T>> {
     if names.is_empty() {
-        return Ok(all.iter().collect());
+        return Ok(all.to_vec());
     }
     let mut chosen = Vec::new();
     for wanted in names {
-        match all.iter().find(|one| name(one).eq_ignore_ascii_case(wanted)) {
+        match all.iter().copied().find(|one| name(one).eq_ignore_ascii_case(wanted)) {
             Some(one) => chosen.push(one),
             None => {
-                let known: Vec<&str> = all.iter().map(name).collect();
+                let known: Vec<&str> = all.iter().map(|one| name(one)).collect();
                 bail!("there is no {what} `{wanted}`: there are {}", known.join(", "));
             }
         }

@@ -2,7 +2,7 @@
 //! all of that, in turn. Histories, the index of runs and metrics cannot be turned off, so both have them.
 
 use crate::Options;
-use crate::cell::{self, LOGGING, Store};
+use crate::cell::{self, Flow, Store};
 use crate::echo;
 use crate::load::{self, Load};
 use crate::report::{Figure, figures_of};
@@ -23,7 +23,8 @@ const SIZE: usize = 64;
 const AIM: f64 = 0.1;
 
 /// One of the two servers, and what was measured of it.
-struct Side {
+struct Side<'a> {
+    flow: &'a Flow,
     server: Server,
     runs_per_s: Vec<f64>,
     cpu_ms: Vec<f64>,
@@ -32,12 +33,12 @@ struct Side {
     commits: f64,
 }
 
-impl Side {
-    fn new(options: &Options, echo: SocketAddr, store: &Store, more: &[String]) -> Result<Self> {
+impl<'a> Side<'a> {
+    fn new(options: &Options, echo: SocketAddr, (store, flow): (&Store, &'a Flow), more: &[String]) -> Result<Self> {
         // The first one fills the cache of compiled code.
-        drop(Server::beside(options, echo, store, &LOGGING, more)?);
-        let server = Server::beside(options, echo, store, &LOGGING, more)?;
-        let mut side = Self { server, runs_per_s: Vec::new(), cpu_ms: Vec::new(), runs: 0, commits: 0.0 };
+        drop(Server::beside(options, echo, store, flow, more)?);
+        let server = Server::beside(options, echo, store, flow, more)?;
+        let mut side = Self { flow, server, runs_per_s: Vec::new(), cpu_ms: Vec::new(), runs: 0, commits: 0.0 };
         side.load(cell::WARM_UP)?;
         (side.runs_per_s, side.cpu_ms, side.runs) = (Vec::new(), Vec::new(), 0);
         side.commits = side.commits()?;
@@ -50,7 +51,7 @@ impl Side {
 
     fn load(&mut self, time: Duration) -> Result<()> {
         let clients =
-            (0..CLIENTS).map(|i| cell::client(&self.server, &LOGGING, SIZE, i)).collect::<Result<Vec<_>>>()?;
+            (0..CLIENTS).map(|i| cell::client(&self.server, self.flow, SIZE, i)).collect::<Result<Vec<_>>>()?;
         let before = self.server.cpu()?;
         let measured = load::run(Load { clients, time, pace: None })?;
         let runs = measured.latencies.len();
@@ -71,9 +72,15 @@ fn median(figures: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Measures with each store.
-pub fn measure(options: &Options, echo: SocketAddr, stores: &[&Store], time: Duration) -> Result<()> {
-    for store in stores {
+/// Measures each flow with each store.
+pub fn measure(
+    options: &Options,
+    echo: SocketAddr,
+    (stores, flows): (&[&Store], &[&Flow]),
+    time: Duration,
+) -> Result<()> {
+    let flows_of = |store| flows.iter().map(move |flow| (store, *flow));
+    for (store, flow) in stores.iter().copied().flat_map(flows_of) {
         let spans = Arc::new(AtomicUsize::new(0));
         let sink = echo::sink(spans.clone())?;
         let off = ["--run-logs=0", "--flow-log-lines=0"].map(str::to_owned);
@@ -82,8 +89,8 @@ pub fn measure(options: &Options, echo: SocketAddr, stores: &[&Store], time: Dur
             format!("--trace-server=http://{sink}"),
             "--log-format=json".to_owned(),
         ];
-        let mut off = Side::new(options, echo, store, &off)?;
-        let mut on = Side::new(options, echo, store, &on)?;
+        let mut off = Side::new(options, echo, (store, flow), &off)?;
+        let mut on = Side::new(options, echo, (store, flow), &on)?;
         for round in 0..ROUNDS {
             // Each begins in turn, so that what changes on the machine meanwhile falls on both.
             let order = if round % 2 == 0 { [&mut off, &mut on] } else { [&mut on, &mut off] };
@@ -100,7 +107,7 @@ pub fn measure(options: &Options, echo: SocketAddr, stores: &[&Store], time: Dur
         });
         let dropped: f64 = dropped.sum();
         if !options.json {
-            println!("{}, {CLIENTS} clients, chains of ten nodes that each log a line", store.name);
+            println!("{}, {}, {CLIENTS} clients", flow.name, store.name);
         }
         figures_of(
             &[
@@ -116,7 +123,7 @@ pub fn measure(options: &Options, echo: SocketAddr, stores: &[&Store], time: Dur
             ],
             options.json,
         )
-        .with_context(|| format!("the figures of {}", store.name))?;
+        .with_context(|| format!("the figures of {} with {}", flow.name, store.name))?;
         if spans.load(Ordering::Relaxed) == 0 {
             anyhow::bail!("no spans arrived");
         }
