@@ -65,7 +65,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A command that does much was not confirmed.
-    #[error("nothing was begun: it would be {what}; confirm it with --yes")]
+    #[error("nothing was begun: this would be {what}; add --yes to confirm")]
     NotConfirmed {
         /// What it would do.
         what: String,

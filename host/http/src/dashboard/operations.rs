@@ -49,7 +49,7 @@ fn pieces(shown: &ShownOperations) -> String {
     if shown.dropped > 0 {
         let _ = writeln!(
             html,
-            "<p class=\"quiet\">{} pieces of data are not kept: run_payloads is their limit.</p>",
+            "<p class=\"quiet\">{} pieces of data were not kept, since they exceed run_payloads.</p>",
             shown.dropped
         );
     }

@@ -23,7 +23,7 @@ pub(super) struct Logs {
     /// Only print lines of this node, for example C[c1]/n1
     #[arg(long, value_name = "PATH")]
     node: Option<String>,
-    /// Go on with the lines that follow, until the run has ended
+    /// Keep printing new lines until the run has ended
     #[arg(long, short)]
     follow: bool,
     /// Print each line as JSON

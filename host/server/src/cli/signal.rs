@@ -17,7 +17,7 @@ pub(super) struct SignalRun {
     id: String,
     /// Name of the signal
     name: String,
-    /// Body of the signal, with which the waiting node goes on: text, @FILE, or @- for stdin [default: nothing]
+    /// Body of the signal, with which the waiting node continues: text, @FILE, or @- for stdin [default: nothing]
     #[arg(long, short)]
     data: Option<String>,
     /// Media type of the body [default: application/octet-stream]
