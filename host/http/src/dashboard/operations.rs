@@ -55,7 +55,7 @@ fn pieces(shown: &ShownOperations) -> String {
     }
     let earlier = shown.list.len().saturating_sub(PIECES);
     if earlier > 0 {
-        let _ = writeln!(html, "<p class=\"quiet\">{earlier} earlier pieces of data are left out here.</p>");
+        let _ = writeln!(html, "<p class=\"quiet\">{earlier} earlier pieces of data are not shown here.</p>");
     }
     let open = if shown.list.len() <= UNFOLDED { " open" } else { "" };
     let mut before: Option<&ShownPreview> = None;
