@@ -179,7 +179,7 @@ codes! {
     TOKEN_NEEDED = 506, "the request needs a token";
     BAD_CALLBACK = 507, "the callback's address is malformed or not allowed";
     ROUTE_UNKNOWN = 508, "there is no such route";
-    WRONG_METHOD = 509, "the route does not take this method";
+    WRONG_METHOD = 509, "the route does not accept this method";
     READ_DENIED = 510, "the result or the state of a run needs a signed request";
     OLD_SIGNATURE = 511, "the event has a signature of an older release";
     DESTINATION_REFUSED = 512, "the configuration does not allow this destination";

@@ -77,10 +77,10 @@ pub(super) fn code_of(response: &Response) -> Option<Code> {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
-    /// How many entries at most.
+    /// The maximum number of entries.
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1000)]
     limit: u64,
-    /// The `next` of the answer before.
+    /// The `next` of the previous answer.
     #[param(value_type = u64, required = false, minimum = 0)]
     after: Option<u64>,
 }

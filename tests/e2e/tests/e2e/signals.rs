@@ -75,7 +75,7 @@ async fn a_node_waits_for_its_signal_and_goes_on_with_the_body() {
     let awaiting = &state["awaiting"][0];
     assert_eq!((&awaiting["node"], &awaiting["signal"]), (&json!("n"), &json!("approval")), "{state}");
     let said = signal(&server, "r", "approval", "yes").await.ok();
-    assert_eq!(said, "Signal approval to request r: a node goes on with it\n");
+    assert_eq!(said, "Signal approval to request r: a node continues with it\n");
     assert_eq!(server.result_of("fixture", "r").await.ok(), "yes after last");
     let shown = run(server.folder(), ["requests", "show", "r"]).ok();
     assert!(shown.contains("took signal approval, which came 20"), "{shown}");
