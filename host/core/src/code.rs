@@ -45,7 +45,7 @@ codes! {
     COMPILE_TIMED_OUT = 19, "compiling the module took too long";
     VERSION_UNKNOWN = 20, "the flow has no such version";
     DIGEST_MISMATCH = 21, "the module does not match its digest";
-    ACTIVATION_CONFLICT = 22, "somebody else changed the active version";
+    ACTIVATION_CONFLICT = 22, "someone else changed the active version";
     VERSION_REMOVED = 23, "the version was removed; push it with --again";
     MODULE_DAMAGED = 24, "a stored module is damaged";
     NO_CANARY = 25, "there is no canary";
