@@ -110,7 +110,7 @@ using keys = std::vector<std::string>;
 /** The items of a for-each: keys and data. */
 using items = std::vector<std::pair<std::string, std::string>>;
 
-/** When a node that sleeps goes on. */
+/** When a sleeping node continues. */
 struct wake {
     /** The moment, as RFC 3339 writes it, or empty. */
     std::string at;

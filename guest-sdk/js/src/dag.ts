@@ -165,7 +165,7 @@ export class Dag {
    * Catches the failure of a node of any kind, or of what is inside it, after all its retries. What the closure returns is the
    * node's output. If it fails, so does the node. {@link Node.recoverFrom} is the short form for nodes that run operations.
    *
-   * What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped.
+   * What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped.
    */
   recoverNode(node: string, recover: (failed: Failed) => Output): void {
     const run = closure(recover, `the closure that catches the failure of node \`${node}\``);

@@ -43,7 +43,8 @@ typedef struct ff_repeat ff_repeat;
 /** An edge between two nodes. By default it carries the output of the first node to the second. */
 typedef struct ff_edge ff_edge;
 /** A limit over all runs: how many calls or nodes may be in flight at a time, and how many may begin in a second. At least one
- *  of the two must be set. What waits for a permit waits in the order of arrival, and holds nothing meanwhile. */
+ *  of the two must be set. Permits are granted in the order in which they are asked for, and whatever waits for one holds
+ *  nothing meanwhile. */
 typedef struct ff_limit ff_limit;
 /** A schedule, which begins runs of the flow. The request of such a run has the headers `X-Faas-Flow-Schedule`, with the
  *  schedule's name, and `X-Faas-Flow-Scheduled-At`, with the moment that the run is for. */
@@ -89,15 +90,15 @@ typedef enum {
     FF_MISSED_ALL,
 } ff_missed;
 
-/** What happens at a moment of a schedule at which the run before has not ended. */
+/** What happens at a moment of a schedule at which the previous run has not ended. */
 typedef enum {
     /** No run begins for the moment. This is the default. */
     FF_OVERLAP_SKIP,
     /** Another run begins beside it. */
     FF_OVERLAP_ALLOW,
-    /** The moment waits until the run before has ended. At most a hundred wait. */
+    /** The moment waits until the previous run has ended. At most a hundred wait. */
     FF_OVERLAP_QUEUE,
-    /** The run before is stopped, and then the next one begins. */
+    /** The previous run is stopped, and then the next one begins. */
     FF_OVERLAP_REPLACE,
 } ff_overlap;
 
@@ -153,7 +154,7 @@ ff_schedule *ff_schedule_time_zone(ff_schedule *schedule, const char *name);
  *  @param schedule The schedule.
  *  @param then What happens. */
 ff_schedule *ff_schedule_missed(ff_schedule *schedule, ff_missed then);
-/** Sets what happens at a moment at which the run before has not ended.
+/** Sets what happens at a moment at which the previous run has not ended.
  *  @param schedule The schedule.
  *  @param then What happens. */
 ff_schedule *ff_schedule_overlap(ff_schedule *schedule, ff_overlap then);
@@ -212,7 +213,7 @@ void ff_dag_input_aggregator(ff_dag *dag, const char *node, ff_on_inputs *aggreg
  *  @param user What the handler gets, too. */
 void ff_dag_end_aggregator(ff_dag *dag, ff_on_inputs *aggregator, void *user);
 /** Catches the failure of a node of any kind, or of what is inside it, after all its retries. What the handler returns is the
- *  node's output. If it fails, so does the node. What the node had begun does not go on.
+ *  node's output. If it fails, so does the node. What the node had begun is cancelled.
  *  @param dag The dag.
  *  @param node The id of the node.
  *  @param recover The handler.
@@ -252,7 +253,7 @@ ff_call *ff_node_request(ff_node *node, const char *url);
  *  @param modifier The handler.
  *  @param user What the handler gets, too. */
 ff_node *ff_node_modify(ff_node *node, ff_on_data *modifier, void *user);
-/** Adds a sleep: the data is handed on unchanged after this time. Nothing is held meanwhile. The node's timeout does not count
+/** Adds a sleep: the data is passed on unchanged after this time. Nothing is held meanwhile. The node's timeout does not count
  *  the sleep; the deadline of the run does.
  *  @param node The node.
  *  @param ms In milliseconds, at most 366 days. */
@@ -262,7 +263,7 @@ ff_node *ff_node_sleep(ff_node *node, uint64_t ms);
  *  @param moment Returns `ff_at(…)` or `ff_after(…)`. A moment that is malformed, or more than 366 days away, fails the node.
  *  @param user What the handler gets, too. */
 ff_node *ff_node_sleep_until(ff_node *node, ff_on_data *moment, void *user);
-/** Adds a wait for a signal: a named message that somebody sends to the run. Nothing is held while the node waits.
+/** Adds a wait for a signal: a named message that is sent to the run. Nothing is held while the node waits.
  *  @param node The node.
  *  @param signal 1 to 64 characters of `A-Z a-z 0-9 _ . -`. */
 ff_wait *ff_node_wait_for(ff_node *node, const char *signal);

@@ -112,7 +112,7 @@ class Dag:
         is the node's output. If it fails, so does the node. `Node.recover_from` is the short form for nodes that run
         operations.
 
-        What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped."""
+        What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped."""
         recover = _check.function(recover, "what `recover_node` gets")
         self._recover_nodes.append((_check.text(node, "the id of a node"), recover))
 

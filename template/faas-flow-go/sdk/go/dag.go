@@ -203,7 +203,7 @@ func (d *Dag) AggregateEnds(aggregator func(outputs Inputs) ([]byte, error)) {
 // function returns is the node's output. If it fails, so does the node. [Node.RecoverFrom] is the short form for nodes
 // that run operations.
 //
-// What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped.
+// What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped.
 func (d *Dag) RecoverNode(node string, handler func(failed *Failed) ([]byte, error)) {
 	d.check("RecoverNode")
 	must(handler != nil, "RecoverNode of node %q needs a function, and got nil", node)

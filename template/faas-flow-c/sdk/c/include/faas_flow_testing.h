@@ -16,7 +16,7 @@
  * @endcode
  *
  * A program of such files, the flow's own and `src/` of the SDK runs all tests; `flow.mk` builds it from the files whose names end
- * in `_test.c`. Each test has a flow of its own, described anew, and a fake context that knows nothing but what the test says.
+ * in `_test.c`. Each test has a flow of its own, described again, and a fake context that knows nothing but what the test says.
  *
  * Memory. Everything that these functions return lasts until the test has ended. The memory of a handler's call is overwritten
  * when the handler has returned, so that a test sees what a flow wrongly keeps of an earlier call.

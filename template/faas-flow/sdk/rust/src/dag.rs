@@ -173,7 +173,7 @@ impl Dag {
     /// the node's output. If it fails, so does the node. [`Node::recover_from`] is the short form for nodes that run
     /// operations.
     ///
-    /// What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped.
+    /// What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped.
     pub fn recover_node<T: Into<Vec<u8>>>(
         &self,
         node: impl Into<String>,

@@ -292,10 +292,10 @@ FF_MUST_USE ff_result *ff_keys_of(const char *const *keys, size_t len);
 /** Returns the items of a for-each. There may be none.
  *  @param items The items. */
 FF_MUST_USE ff_result *ff_split(const ff_items *items);
-/** Lets a node go on after a time.
+/** Lets a sleeping node continue after a time.
  *  @param ms The time in milliseconds. 0 does not sleep. */
 FF_MUST_USE ff_result *ff_after(uint64_t ms);
-/** Lets a node go on at a moment.
+/** Lets a sleeping node continue at a moment.
  *  @param moment As RFC 3339 writes it: `2026-12-24T18:00:00+01:00`. A moment in the past does not sleep. */
 FF_MUST_USE ff_result *ff_at(const char *moment);
 /** Says whether a repeat runs again.
