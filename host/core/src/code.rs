@@ -27,7 +27,7 @@ codes! {
     NOT_A_COMPONENT = 1, "the file is not a WebAssembly component";
     WRONG_WORLD = 2, "the component is not a flow";
     WRONG_VERSION = 3, "the component was made for another version of the contract";
-    UNKNOWN_IMPORT = 4, "the component imports what the host does not offer";
+    UNKNOWN_IMPORT = 4, "the component imports something that the host does not offer";
     DEFINE_FAILED = 5, "the flow's `define` returned an error";
     GUEST_TRAPPED = 6, "the flow's code crashed";
     GUEST_OUT_OF_TIME = 7, "the flow's code exceeded its time limit";
@@ -89,7 +89,7 @@ codes! {
     BAD_SIGNAL = 134, "the name of a signal is malformed";
     BAD_SCHEDULE = 140, "a schedule is malformed";
     UNKNOWN_TIME_ZONE = 141, "a schedule names a time zone that does not exist";
-    SCHEDULE_NEVER = 142, "a schedule has no moment";
+    SCHEDULE_NEVER = 142, "a schedule never fires";
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";
@@ -127,11 +127,11 @@ codes! {
     BAD_ENCODING = 241, "an answer cannot be decoded";
     BAD_START = 242, "the start time of a run is malformed or too far away";
     BAD_LABEL = 243, "a label of a run is malformed";
-    CALL_ACCEPTED = 250, "a function answered that it will answer later";
+    CALL_ACCEPTED = 250, "a function accepted a call, and will answer it later";
     CHILD_FAILED = 251, "a flow that was called did not succeed";
     FLOWS_TOO_DEEP = 252, "flows call each other too deeply";
     ANSWER_TIMED_OUT = 253, "an answer did not come in time";
-    ENDLESS_REPEAT = 262, "a repeat did not end in as many rounds as it may have";
+    ENDLESS_REPEAT = 262, "a repeat did not end within its maximum number of rounds";
     SIGNAL_TIMED_OUT = 270, "a signal did not come in time";
     NEVER_AWAITED = 271, "the flow waits for no such signal";
     TOO_MANY_SIGNALS = 272, "too many signals came before a node waited for them";

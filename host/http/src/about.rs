@@ -222,7 +222,7 @@ pub(super) async fn rerun(
 
 /// Send the callback of an ended run once more
 ///
-/// It is sent after the answer to this, and tried as often as at first, with the same idempotency key.
+/// It is sent after this request was answered, with as many tries as the first time and the same idempotency key.
 #[utoipa::path(
     post,
     path = "/flow/{id}/callback",

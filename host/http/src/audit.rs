@@ -118,9 +118,9 @@ pub struct AuditList {
     pub next: Option<u64>,
 }
 
-/// What operators have asked for, the latest first
+/// What operators have requested, the latest first
 ///
-/// Who changed runs, schedules and versions of the flow, when, from where and why, and who has tried to without the right to it.
+/// Who changed runs, schedules and versions of the flow, when, from where and why, and who has tried to without the necessary right.
 #[utoipa::path(
     get,
     path = "/audit",

@@ -112,7 +112,7 @@ pub(super) struct Received<'a> {
     #[schema(value_type = String)]
     signal: &'a SignalName,
     /// `taken`: a node continues with it. `kept`: no node waits for it yet, so the run keeps it. `repeated`: one with the same
-    /// idempotency key has come before, so this one does not count.
+    /// idempotency key was received before, so this one does not count.
     #[schema(value_type = String, pattern = "^(taken|kept|repeated)$")]
     became: &'static str,
 }
@@ -293,7 +293,7 @@ fn received(reads: Reads, run: &RunId, signal: &SignalName, became: Signalled) -
         Signalled::Taken => ("taken", "a node continues with it"),
         Signalled::Kept => ("kept", "no node waits for it yet, so it is kept until one does"),
         Signalled::Repeated => {
-            ("repeated", "one with this idempotency key has come before, so this one does not count")
+            ("repeated", "one with this idempotency key was received before, so this one does not count")
         }
     };
     let mut response = match reads {

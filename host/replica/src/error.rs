@@ -284,7 +284,7 @@ fn too_deep(flow: &FlowName, within: &[FlowName]) -> String {
     } else {
         "flows call each other too deeply".to_owned()
     };
-    format!("{what}: at most {MAX_CALLS} runs may be within each other, and this would be {}", chain.join(" > "))
+    format!("{what}: at most {MAX_CALLS} runs may be nested, and this would be {}", chain.join(" > "))
 }
 
 fn served(known: &[FlowName]) -> String {

@@ -89,7 +89,7 @@ pub enum Error {
         flow: FlowName,
     },
     /// A flow and a function would be called by one name.
-    #[error("`{flow}` is the name of a flow and of a function (--function): call one of them something else")]
+    #[error("`{flow}` is the name of a flow and of a function (--function): rename one of them")]
     FunctionIsFlow {
         /// The name.
         flow: FlowName,
@@ -343,7 +343,7 @@ pub enum SourcesError {
         other: &'static str,
     },
     /// A new project would be where something is already.
-    #[error("{} exists already: choose another name, or another folder", path.display())]
+    #[error("{} already exists: choose another name, or another folder", path.display())]
     AlreadyThere {
         /// What is there.
         path: PathBuf,

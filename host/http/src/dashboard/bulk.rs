@@ -194,7 +194,7 @@ fn report(asked: &Asked, done: &BulkDone, ticket: &str, back: &str) -> String {
         label(*action),
         if *changed == 1 { "run" } else { "runs" },
         action.done(),
-        if *failed > 0 { format!(", {failed} not") } else { String::new() },
+        if *failed > 0 { format!(", {failed} unchanged") } else { String::new() },
     );
     if let Some(next) = &done.next {
         // Writing to a string cannot fail.
