@@ -38,8 +38,8 @@ const SHARED: [Shared; 19] = [
     Shared::new(
         409,
         "Conflict",
-        "The request id belongs to another run, the run's state does not allow this, the run was stopped, or somebody else \
-         has changed what is in service.",
+        "The request id belongs to another run, the run's state does not allow this, the run was stopped, or someone \
+         else has changed what is in service.",
         &[ERROR],
     ),
     Shared::new(410, "Gone", "The address was used before, or has expired.", &[ERROR]),

@@ -309,7 +309,7 @@ struct ByQueue {
 }
 
 fn nobody() -> Unreachable {
-    Unreachable("nobody answers".to_owned())
+    Unreachable("nothing answers".to_owned())
 }
 
 #[async_trait]

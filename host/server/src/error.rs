@@ -230,7 +230,7 @@ pub enum Error {
         url: String,
     },
     /// A gateway does not say which flows it has.
-    #[error("{url} does not say which flows it has: end the URL with /function/NAME, or add --flow NAME")]
+    #[error("{url} does not list its flows: end the URL with /function/NAME, or add --flow NAME")]
     NoFlowNamed {
         /// The URL, without what may be secret.
         url: String,

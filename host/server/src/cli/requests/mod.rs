@@ -35,7 +35,7 @@ pub(super) struct Requests {
     /// URL of the flow, for example http://gateway:8080/function/greet, or its name on the gateway at $OPENFAAS_URL; or URL of a gateway or server [default: list and show read the state store, the others ask $OPENFAAS_URL or http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO", hide_env_values = true, global = true)]
     to: Option<String>,
-    /// Name of the flow: list lists its runs only; needed for a gateway that does not say which flows it has
+    /// Name of the flow: list lists its runs only; needed if the gateway does not list its flows
     #[arg(long, value_name = "NAME", global = true)]
     flow: Option<String>,
     #[command(flatten)]
