@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Context is facts about the current run, values that last as long as the run, and the log. Define gets it and hands it
+// Context has facts about the current run, values that last as long as the run, and the log. Define gets it and hands it
 // on to the functions of the flow by mentioning it in them.
 //
 // # In Define
@@ -17,7 +17,7 @@ import (
 // While Define runs there is no current node: [Context.Node] and [Context.Inputs] are empty, and values cannot be
 // changed.
 type Context struct {
-	// Query is the query parameters of the request that started the run.
+	// Query has the query parameters of the request that started the run.
 	Query Parameters
 	// State is [StateOngoing]. In the functions of [Workflow.OnFailure] and [Workflow.Finally] it is [StateSuccess] or
 	// [StateFailure]. [Context.RunState] is more exact.
@@ -167,7 +167,7 @@ func (c *Context) Set(key string, value any) error {
 }
 
 // Get returns a value that some node of this run has set, as [encoding/json] reads it into an interface. The error is a
-// [Reject] if there is none. The function [Get] reads a value into a type, and takes a missing one for no error.
+// [Reject] if there is none. The function [Get] reads a value into a type, and does not treat a missing one as an error.
 func (c *Context) Get(key string) (any, error) {
 	value, isSet, err := Get[any](c, key)
 	if err == nil && !isSet {

@@ -208,8 +208,8 @@ func (d *Dag) RecoverNode(node string, handler func(failed *Failed) ([]byte, err
 	d.recoverNodes = append(d.recoverNodes, recoverModel{node, handler})
 }
 
-// RecoverFrom catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a
-// branch of a condition or an item of a for-each. What the function returns is the result of the dag. If it fails, so
+// RecoverFrom catches failures in this dag that were not caught further inside. The dag may be the outermost one, a sub-dag, a
+// branch of a condition or that of a for-each. What the function returns is the result of the dag. If it fails, so
 // does the dag.
 func (d *Dag) RecoverFrom(handler func(failed *Failed) ([]byte, error)) {
 	d.check("RecoverFrom")

@@ -199,7 +199,7 @@ void ff_test_add(ff_test *test);
  *  @param holds Whether it holds.
  *  @param file The file of the expectation.
  *  @param line The line.
- *  @param format What was expected, and what came, as of `printf`.
+ *  @param format What was expected, and what came, as for `printf`.
  *  @return Whether it holds. */
 bool ff_test_expect(bool holds, const char *file, int line, const char *format, ...) FF_FORMAT(4, 5);
 /** Whether an answer ended in this way, and its data has, or contains, a text.

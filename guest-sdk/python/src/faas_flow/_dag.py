@@ -117,8 +117,9 @@ class Dag:
         self._recover_nodes.append((_check.text(node, "the id of a node"), recover))
 
     def recover_from(self, recover: Callable[[Failed], Data]) -> None:
-        """Catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a branch of a
-        condition or an item of a for-each. What the function returns is the result of the dag. If it fails, so does the dag.
+        """Catches failures in this dag that were not caught further inside. The dag may be the outermost one, a sub-dag, a
+        branch of a condition or that of a for-each. What the function returns is the result of the dag. If it fails, so does
+        the dag.
 
         ```python
         def declined(failed: Failed) -> str:

@@ -52,7 +52,7 @@
 //
 // # How the builder works
 //
-// Nothing is checked while a flow is being described, except for what cannot be meant, such as a function that is nil.
+// Nothing is checked while a flow is being described, except for arguments that are certainly wrong, such as a nil function.
 // The host checks the whole definition when it loads the module, and reports every problem at once; "faas-flow check" does
 // the same on the command line.
 //

@@ -91,8 +91,8 @@ export declare class Dag {
      */
     recoverNode(node: string, recover: (failed: Failed) => Output): void;
     /**
-     * Catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a branch of a condition or
-     * an item of a for-each. What the closure returns is the result of the dag. If it fails, so does the dag.
+     * Catches failures in this dag that were not caught further inside. The dag may be the outermost one, a sub-dag, a branch of
+     * a condition or that of a for-each. What the closure returns is the result of the dag. If it fails, so does the dag.
      *
      * ```ts
      * import { flow, reject } from "faas-flow";

@@ -126,7 +126,7 @@ FF_MUST_USE ff_result *ff_context_delete(const char *key);
 FF_MUST_USE ff_result *ff_context_signal_url(const char *name, uint64_t valid_ms, const char **url);
 /** Writes a line to the host's log, which adds the run and the node.
  *  @param level The severity.
- *  @param format The line, as of `printf`. */
+ *  @param format The line, as for `printf`. */
 void ff_context_log(ff_level level, const char *format, ...) FF_FORMAT(2, 3);
 
 #ifdef __cplusplus
