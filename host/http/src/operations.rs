@@ -80,7 +80,7 @@ pub struct OperationPayload {
     /// The node, the branch or the item that it is from, or for, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// How many such pieces there were together, of which the first eight are kept.
+    /// How many such pieces there were, of which the first eight are kept, if there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u32>,
     /// The status of the response.

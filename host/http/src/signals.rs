@@ -44,17 +44,17 @@ impl<S: Send + Sync> FromRequestParts<S> for SignalPath {
     }
 }
 
-/// The query of an address that a flow has handed out. Without it, the request is admitted as a new one for the flow is.
+/// The query of an address that a flow has handed out. Without it, the request is admitted like a new request to the flow.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AddressQuery {
-    /// What tells the addresses of one signal apart.
+    /// Distinguishes the addresses of one signal.
     #[param(rename = "once", value_type = String, required = false)]
     address: Option<SignalAddress>,
     /// When the address expires, in milliseconds since the Unix epoch.
     #[param(rename = "expires", value_type = u64, required = false)]
     _expires: (),
-    /// `v2=` and the signature of all this.
+    /// `v2=` and the signature of the address.
     #[param(rename = "signature", value_type = String, required = false)]
     _signature: (),
 }
